@@ -1,0 +1,66 @@
+"""The only code that talks to MWAA and Airflow: one protocol, two transports.
+
+`AirflowClient` is what the rest of Jetway sees. `cli` speaks to MWAA's CLI endpoint, `rest` to
+InvokeRestApi; both give the same facts and raise the same errors.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class DagRunRequest:
+    """A run to be created.
+
+    Attributes:
+        dag_id: Airflow's id of the DAG.
+        dag_run_id: the run's id, derived from the event and never random (DECISIONS.md, identity).
+        conf: the run's conf, a JSON object.
+        logical_date: timezone-aware, or None to let Airflow decide (null on Airflow 3).
+        note: free text; only the REST transport can set it.
+    """
+
+    dag_id: str
+    dag_run_id: str
+    conf: Mapping[str, Any] = field(default_factory=dict)
+    logical_date: datetime | None = None
+    note: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DagRun:
+    """A run that Airflow has. Dates are ISO 8601 text as Airflow gave them, or None."""
+
+    dag_id: str
+    dag_run_id: str
+    state: str
+    logical_date: str | None = None
+    start_date: str | None = None
+    end_date: str | None = None
+
+
+class AirflowClient(Protocol):
+    """What Jetway asks of Airflow."""
+
+    def trigger_dag_run(self, request: DagRunRequest) -> DagRun:
+        """Create the run and return it as Airflow answered.
+
+        Raises:
+            RunAlreadyExistsError: a look-up has seen a run of that id, made earlier.
+            DagNotFoundError, InvalidRequestError, InvalidConfError, CommandRejectedError: permanent.
+            EnvironmentBusyError, EnvironmentUnavailableError, TokenRefusedError, AnswerLostError: transient.
+        """
+        ...
+
+    def get_dag_run(self, dag_id: str, dag_run_id: str) -> DagRun | None:
+        """Return the run, or None when Airflow has the DAG but not the run.
+
+        Raises:
+            DagNotFoundError: Airflow has no such DAG.
+            TransientError: as in `trigger_dag_run`.
+        """
+        ...

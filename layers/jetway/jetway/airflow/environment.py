@@ -1,0 +1,145 @@
+"""What MWAA says of the environment itself (GetEnvironment), remembered for a while."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from jetway.errors import EnvironmentUnavailableError
+
+if TYPE_CHECKING:
+    from mypy_boto3_mwaa import MWAAClient
+
+# UPDATE_FAILED is usable: MWAA has gone back to the previous state.
+# https://docs.aws.amazon.com/mwaa/latest/userguide/troubleshooting.html
+USABLE_STATUSES = frozenset({"AVAILABLE", "UPDATE_FAILED"})
+
+# CPython of each Airflow version on MWAA: https://docs.aws.amazon.com/mwaa/latest/userguide/airflow-versions.html
+_FIRST_ON_PYTHON_3_12 = (2, 11)
+
+
+@dataclass(frozen=True, slots=True)
+class EnvironmentFacts:
+    """One answer of GetEnvironment, with the parts that Jetway uses.
+
+    Attributes:
+        airflow_version: as MWAA writes it, for example "3.3.1".
+        source_bucket: name of the bucket that MWAA reads from.
+        dags_path: key prefix of the DAGs folder, without slashes at its ends.
+    """
+
+    name: str
+    status: str
+    airflow_version: str
+    source_bucket: str
+    dags_path: str
+    webserver_access_mode: str = "PUBLIC_ONLY"
+
+    @property
+    def version(self) -> tuple[int, ...]:
+        """The Airflow version for comparing: (3, 3, 1)."""
+        return tuple(int(part) for part in self.airflow_version.split(".") if part.isdigit())
+
+    @property
+    def major(self) -> int:
+        """The Airflow major version: 2 or 3."""
+        return self.version[0]
+
+    @property
+    def python_version(self) -> tuple[int, int]:
+        """The CPython that MWAA runs this Airflow version on."""
+        return (3, 12) if self.version >= _FIRST_ON_PYTHON_3_12 else (3, 11)
+
+    @property
+    def usable(self) -> bool:
+        """Whether runs may be started now."""
+        return self.status in USABLE_STATUSES
+
+
+def parse_environment(answer: Mapping[str, Any]) -> EnvironmentFacts:
+    """Turn the `Environment` member of GetEnvironment's answer into facts."""
+    return EnvironmentFacts(
+        name=answer["Name"],
+        status=answer["Status"],
+        airflow_version=answer["AirflowVersion"],
+        source_bucket=answer["SourceBucketArn"].rpartition(":")[2],
+        dags_path=answer["DagS3Path"].strip("/"),
+        webserver_access_mode=answer.get("WebserverAccessMode", "PUBLIC_ONLY"),
+    )
+
+
+class Environment:
+    """The environment by name, asked at most once in `max_age` seconds.
+
+    A status other than AVAILABLE is remembered for `max_age_unusable` seconds only, so that work goes
+    on soon after an update has ended.
+    """
+
+    def __init__(
+        self,
+        client: MWAAClient,
+        name: str,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        max_age: float = 60.0,
+        max_age_unusable: float = 5.0,
+    ) -> None:
+        self.name = name
+        self._client = client
+        self._clock = clock
+        self._max_age = max_age
+        self._max_age_unusable = max_age_unusable
+        self._facts: EnvironmentFacts | None = None
+        self._asked_at = 0.0
+
+    def facts(self) -> EnvironmentFacts:
+        """Return the environment's facts.
+
+        Raises:
+            EnvironmentUnavailableError: no such environment, no permission, throttled or unreachable.
+        """
+        now = self._clock()
+        if self._facts is not None:
+            max_age = self._max_age if self._facts.usable else self._max_age_unusable
+            if now - self._asked_at < max_age:
+                return self._facts
+        try:
+            answer = self._client.get_environment(Name=self.name)
+        except (ClientError, BotoCoreError) as exc:
+            raise unavailable(self.name, "GetEnvironment", exc) from exc
+        self._facts = parse_environment(answer["Environment"])
+        self._asked_at = now
+        return self._facts
+
+    def usable_facts(self) -> EnvironmentFacts:
+        """Return the facts of an environment that takes work now.
+
+        Raises:
+            EnvironmentUnavailableError: as `facts`, and when its status is not AVAILABLE.
+        """
+        facts = self.facts()
+        if not facts.usable:
+            raise EnvironmentUnavailableError(
+                f"MWAA environment {self.name!r} is {facts.status}; work waits until it is AVAILABLE."
+            )
+        return facts
+
+
+def unavailable(name: str, operation: str, exc: Exception) -> EnvironmentUnavailableError:
+    """Say in Jetway's words why an MWAA control-plane call failed."""
+    code = exc.response["Error"]["Code"] if isinstance(exc, ClientError) else type(exc).__name__
+    if code == "ResourceNotFoundException":
+        return EnvironmentUnavailableError(
+            f"MWAA has no environment {name!r} in this account and region. "
+            "Deploy with the right EnvironmentName; events wait meanwhile."
+        )
+    if code in {"AccessDeniedException", "AccessDenied"}:
+        return EnvironmentUnavailableError(
+            f"{operation} on environment {name!r} is denied: the function's role or a service control "
+            "policy lacks the permission."
+        )
+    return EnvironmentUnavailableError(f"{operation} on environment {name!r} failed: {code}: {exc}")

@@ -1,0 +1,108 @@
+"""Every error that Jetway raises on purpose.
+
+    JetwayError
+    ├── PermanentError                  the same input will fail the same way: dead letter, reject
+    │   ├── InvalidRequestError         a dag_id, run id or message that Airflow could never take
+    │   │   └── InvalidConfError        conf that is no JSON object, too large, or against the DAG's params
+    │   ├── UnknownEventError           an event of a shape that Jetway does not know
+    │   ├── DagNotFoundError            Airflow has no such DAG (yet)
+    │   ├── RunAlreadyExistsError       the run is there: a look-up has seen it
+    │   └── CommandRejectedError        Airflow refused the command for another reason
+    └── TransientError                  worth another try, later
+        ├── EnvironmentBusyError        503: too many CLI commands at once
+        ├── EnvironmentUnavailableError not AVAILABLE, unknown, unreachable, 5xx or throttled
+        ├── TokenRefusedError           401/403 with a token just minted
+        └── AnswerLostError             sent, but no answer: the run may or may not exist
+
+An error's text is for people: what was wrong, where, and what to do. `reason` is the stable word that
+goes into dead letters, metrics and logs.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+if TYPE_CHECKING:
+    from jetway.airflow import DagRun
+
+
+class JetwayError(Exception):
+    """Base of all errors that Jetway raises on purpose."""
+
+    reason: ClassVar[str] = "error"
+
+
+class PermanentError(JetwayError):
+    """The same input will fail the same way; a retry is a waste."""
+
+    reason = "permanent"
+
+
+class InvalidRequestError(PermanentError):
+    """A dag_id, run id or message that Airflow could never take."""
+
+    reason = "invalid-request"
+
+
+class InvalidConfError(InvalidRequestError):
+    """conf is not a JSON object, is too large, or is refused by the DAG's own params."""
+
+    reason = "invalid-conf"
+
+
+class UnknownEventError(PermanentError):
+    """The event has a shape that Jetway does not know."""
+
+    reason = "unknown-event"
+
+
+class DagNotFoundError(PermanentError):
+    """Airflow has no such DAG: never uploaded, not parsed yet, or its file has an import error."""
+
+    reason = "dag-not-found"
+
+
+class RunAlreadyExistsError(PermanentError):
+    """The run is there already; a look-up has seen it."""
+
+    reason = "run-already-exists"
+
+    def __init__(self, message: str, run: DagRun) -> None:
+        super().__init__(message)
+        self.run = run
+
+
+class CommandRejectedError(PermanentError):
+    """Airflow refused the command for a reason that has no error of its own."""
+
+    reason = "command-rejected"
+
+
+class TransientError(JetwayError):
+    """Worth another try, later."""
+
+    reason = "transient"
+
+
+class EnvironmentBusyError(TransientError):
+    """The web server runs as many CLI commands as it can (HTTP 503)."""
+
+    reason = "environment-busy"
+
+
+class EnvironmentUnavailableError(TransientError):
+    """The environment is not AVAILABLE, is unknown, unreachable, answers 5xx, or throttles."""
+
+    reason = "environment-unavailable"
+
+
+class TokenRefusedError(TransientError):
+    """401 or 403 with a token that was just minted."""
+
+    reason = "token-refused"
+
+
+class AnswerLostError(TransientError):
+    """The command was sent and no answer came back: the run may or may not exist."""
+
+    reason = "answer-lost"
