@@ -4,6 +4,7 @@
     ├── PermanentError                  the same input will fail the same way: dead letter, reject
     │   ├── InvalidRequestError         a dag_id, run id or message that Airflow could never take
     │   │   └── InvalidConfError        conf that is no JSON object, too large, or against the DAG's params
+    │   ├── EventTooOldError            it could not be started within its time
     │   ├── UnknownEventError           an event of a shape that Jetway does not know
     │   ├── DagNotFoundError            Airflow has no such DAG (yet)
     │   ├── RunAlreadyExistsError       the run is there: a look-up has seen it
@@ -50,6 +51,12 @@ class InvalidConfError(InvalidRequestError):
     reason = "invalid-conf"
 
 
+class EventTooOldError(PermanentError):
+    """The event could not be started within its time."""
+
+    reason = "event-too-old"
+
+
 class UnknownEventError(PermanentError):
     """The event has a shape that Jetway does not know."""
 
@@ -79,9 +86,10 @@ class CommandRejectedError(PermanentError):
 
 
 class TransientError(JetwayError):
-    """Worth another try, later."""
+    """Worth another try, later; `longest_wait` seconds later at the most."""
 
     reason = "transient"
+    longest_wait: ClassVar[float] = 60.0
 
 
 class EnvironmentBusyError(TransientError):
@@ -94,6 +102,7 @@ class EnvironmentUnavailableError(TransientError):
     """The environment is not AVAILABLE, is unknown, unreachable, answers 5xx, or throttles."""
 
     reason = "environment-unavailable"
+    longest_wait = 900.0  # an update takes 10 to 30 minutes
 
 
 class TokenRefusedError(TransientError):

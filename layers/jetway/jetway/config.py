@@ -1,0 +1,86 @@
+"""What each function is told by its environment, read once at the edge into typed facts."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Literal, Self
+
+Transport = Literal["cli", "rest"]
+
+
+class ConfigError(ValueError):
+    """An environment variable is missing or wrong; template.yaml sets them all."""
+
+
+@dataclass(frozen=True, slots=True)
+class StartDagRunConfig:
+    """Configuration of start_dag_run."""
+
+    environment_name: str
+    transport: Transport
+    dispatch_queue_url: str
+    dead_letters_url: str
+    max_event_age: timedelta
+
+    @classmethod
+    def from_env(cls, env: Mapping[str, str] = os.environ) -> Self:
+        """Read the function's environment variables.
+
+        Raises:
+            ConfigError: one is missing or wrong.
+        """
+        return cls(
+            environment_name=_text(env, "ENVIRONMENT_NAME"),
+            transport=_transport(env),
+            dispatch_queue_url=_text(env, "DISPATCH_QUEUE_URL"),
+            dead_letters_url=_text(env, "DEAD_LETTERS_URL"),
+            max_event_age=timedelta(hours=_number(env, "MAX_EVENT_AGE_HOURS")),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class HttpApiConfig:
+    """Configuration of http_api."""
+
+    environment_name: str
+    transport: Transport
+    dispatch_queue_url: str
+
+    @classmethod
+    def from_env(cls, env: Mapping[str, str] = os.environ) -> Self:
+        """Read the function's environment variables.
+
+        Raises:
+            ConfigError: one is missing or wrong.
+        """
+        return cls(
+            environment_name=_text(env, "ENVIRONMENT_NAME"),
+            transport=_transport(env),
+            dispatch_queue_url=_text(env, "DISPATCH_QUEUE_URL"),
+        )
+
+
+def _text(env: Mapping[str, str], name: str) -> str:
+    value = env.get(name, "")
+    if not value:
+        raise ConfigError(f"environment variable {name} is not set.")
+    return value
+
+
+def _number(env: Mapping[str, str], name: str) -> int:
+    value = _text(env, name)
+    if not value.isdecimal():
+        raise ConfigError(f"environment variable {name} is {value!r}, not a whole number.")
+    return int(value)
+
+
+def _transport(env: Mapping[str, str]) -> Transport:
+    value = _text(env, "TRANSPORT")
+    if value == "cli":
+        return "cli"
+    if value == "rest":
+        return "rest"
+    raise ConfigError(f"environment variable TRANSPORT is {value!r}; it must be cli or rest.")

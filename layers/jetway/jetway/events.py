@@ -1,0 +1,136 @@
+"""AWS events as facts: what happened, when, and what makes it that one event.
+
+An event's identity is what stays the same however often it is delivered. The run id is derived from it
+(`jetway.dispatch`), so a second delivery meets its own run. Facts are what a trigger's conf is made of.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from jetway.errors import UnknownEventError
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One event.
+
+    Attributes:
+        identity: texts that name this event and no other; equal for every delivery of it.
+        occurred_at: when it happened, timezone-aware.
+        facts: a JSON object, flat where possible: the default conf of its run.
+    """
+
+    identity: tuple[str, ...]
+    occurred_at: datetime
+    facts: Mapping[str, Any]
+
+
+def parse_event(kind: str, body: object, *, sent_at: datetime) -> Event:
+    """Read the `event` part of a dispatch message.
+
+    Args:
+        kind: s3, event, schedule or http.
+        body: the event as its source wrote it.
+        sent_at: when it was put on the queue; stands in where the source gives no time.
+
+    Raises:
+        UnknownEventError: the body is not of that kind.
+    """
+    read = _READERS.get(kind)
+    if read is None:
+        raise UnknownEventError(f"trigger kind {kind!r} is unknown; Jetway knows {', '.join(sorted(_READERS))}.")
+    if not isinstance(body, dict):
+        raise UnknownEventError(f"the {kind} event is a JSON {type(body).__name__}, not an object.")
+    try:
+        return read(body, sent_at)
+    except (KeyError, TypeError, AttributeError, ValueError) as exc:
+        raise UnknownEventError(f"the {kind} event has not the shape it should have: {exc!r}.") from exc
+
+
+def parse_time(text: str) -> datetime:
+    """Read an ISO 8601 time; one without an offset is UTC.
+
+    Raises:
+        ValueError: the text is no such time.
+    """
+    time = datetime.fromisoformat(text)
+    return time if time.tzinfo else time.replace(tzinfo=UTC)
+
+
+def _read_s3(body: Mapping[str, Any], _sent_at: datetime) -> Event:
+    """S3 "Object Created" through EventBridge.
+
+    The key is taken as it stands: unlike S3's own notifications, EventBridge's are not URL-encoded. A bucket
+    without versioning sends no version-id; etag and sequencer then tell one upload from the next.
+    https://docs.aws.amazon.com/AmazonS3/latest/userguide/ev-events.html
+    """
+    detail = body["detail"]
+    bucket, obj = detail["bucket"]["name"], detail["object"]
+    key, version_id = obj["key"], obj.get("version-id")
+    _require_text(bucket, key)
+    version = ("version-id", version_id) if version_id else ("sequencer", obj["sequencer"], obj.get("etag") or "")
+    _require_text(*version)
+    return Event(
+        identity=("s3", bucket, key, *version),
+        occurred_at=parse_time(body["time"]),
+        facts={
+            "bucket": bucket,
+            "key": key,
+            "version_id": version_id,
+            "etag": obj.get("etag"),
+            "size": obj.get("size"),
+            "event_time": body["time"],
+            "event_id": body.get("id"),
+        },
+    )
+
+
+def _read_event(body: Mapping[str, Any], _sent_at: datetime) -> Event:
+    """Any event of EventBridge: its id is its identity, and it is the facts itself."""
+    _require_text(body["id"], body["source"], body["detail-type"])
+    return Event(identity=("event", body["source"], body["id"]), occurred_at=parse_time(body["time"]), facts=dict(body))
+
+
+def _read_schedule(body: Mapping[str, Any], _sent_at: datetime) -> Event:
+    """A firing of EventBridge Scheduler, which delivers at least once: name and planned time identify it.
+
+    https://docs.aws.amazon.com/scheduler/latest/UserGuide/managing-schedule-context-attributes.html
+    """
+    arn, scheduled_time = body["schedule-arn"], body["scheduled-time"]
+    _require_text(arn)
+    return Event(
+        identity=("schedule", arn, scheduled_time),
+        occurred_at=parse_time(scheduled_time),
+        facts={"schedule": arn.rpartition("/")[2], "scheduled_time": scheduled_time},
+    )
+
+
+def _read_http(body: Mapping[str, Any], sent_at: datetime) -> Event:
+    """A call that `http_api` has accepted and given a run id."""
+    run_id = body["dag_run_id"]
+    _require_text(run_id)
+    time = body.get("time")
+    return Event(
+        identity=("http", run_id),
+        occurred_at=parse_time(time) if time else sent_at,
+        facts={name: body.get(name) for name in ("dag_run_id", "conf", "logical_date", "note")},
+    )
+
+
+def _require_text(*values: object) -> None:
+    for value in values:
+        if not isinstance(value, str) or not value:
+            raise ValueError(f"expected a text, found {json.dumps(value, default=repr)}")
+
+
+_READERS: dict[str, Callable[[Mapping[str, Any], datetime], Event]] = {
+    "s3": _read_s3,
+    "event": _read_event,
+    "schedule": _read_schedule,
+    "http": _read_http,
+}

@@ -1,0 +1,127 @@
+"""Lanes: the message groups of dispatch.fifo, each with one batch in flight and its order kept.
+
+When a message cannot be dispatched now, its whole lane waits: SQS hands out nothing of a group while a message of
+it is invisible, so holding the messages that came back in this batch holds the lane.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from jetway.backoff import wait_before_retry
+from jetway.dispatch import INTERACTIVE
+from jetway.dispatcher import Message, Outcome
+from jetway.errors import TransientError
+from jetway.observability import logger
+
+if TYPE_CHECKING:
+    from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
+    from mypy_boto3_sqs import SQSClient
+    from mypy_boto3_sqs.type_defs import ChangeMessageVisibilityBatchRequestEntryTypeDef
+
+# One command, one look-up and their tokens: with less time left than this a message is better left to the next batch.
+SECONDS_FOR_ONE_MESSAGE = 45.0
+
+LONGEST_WAIT_UNFORESEEN = 60.0  # seconds
+
+
+class OutOfTimeError(TransientError):
+    """The function's time is nearly over."""
+
+    reason = "out-of-time"
+
+
+class Lanes:
+    """The lanes of one invocation: dispatches records and remembers which lanes must wait, and how long."""
+
+    def __init__(self, dispatch: Callable[[Message], Outcome], *, seconds_left: Callable[[], float]) -> None:
+        self._dispatch = dispatch
+        self._seconds_left = seconds_left
+        self.waits: dict[str, int] = {}
+
+    def handle(self, record: SQSRecord) -> Outcome:
+        """Dispatch one record.
+
+        Raises:
+            TransientError, Exception: the record stays on the queue and its lane waits.
+        """
+        message = read_message(record)
+        if self._seconds_left() < SECONDS_FOR_ONE_MESSAGE:
+            self.waits[message.group] = 0
+            raise OutOfTimeError("the function's time is nearly over; the rest of the batch goes back at once")
+        try:
+            return self._dispatch(message)
+        except TransientError as exc:
+            wait = self._hold(message, longest=exc.longest_wait)
+            logger.warning(
+                "held",
+                extra={
+                    "decision": "held",
+                    "because": f"{exc.reason}: {exc}",
+                    "lane": message.group,
+                    "tries": message.tries,
+                    "next_try_in": wait,
+                },
+            )
+            raise
+        except Exception:
+            wait = self._hold(message, longest=LONGEST_WAIT_UNFORESEEN)
+            logger.exception("unforeseen", extra={"lane": message.group, "tries": message.tries, "next_try_in": wait})
+            raise
+
+    def _hold(self, message: Message, *, longest: float) -> int:
+        wait = wait_before_retry(message.tries, longest=longest)
+        self.waits[message.group] = wait
+        return wait
+
+
+def read_message(record: SQSRecord) -> Message:
+    """Read an SQS record of the dispatch queue."""
+    attributes = record.attributes
+    return Message(
+        body=record.body,
+        message_id=record.message_id,
+        group=attributes.message_group_id or "",
+        sent_at=_from_milliseconds(attributes.sent_timestamp),
+        first_tried_at=_from_milliseconds(attributes.approximate_first_receive_timestamp),
+        tries=int(attributes.approximate_receive_count),
+    )
+
+
+def interactive_first(records: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Put the records of the interactive lane first; within a lane the order stays."""
+    return sorted(records, key=lambda record: record["attributes"].get("MessageGroupId") != INTERACTIVE)
+
+
+def hold_lanes(sqs: SQSClient, queue_url: str, records: Sequence[SQSRecord], waits: Mapping[str, int]) -> None:
+    """Make the records that failed invisible for as long as their lane must wait.
+
+    A failure to do so costs only time: the records then come back after the queue's visibility timeout.
+
+    Args:
+        records: what failed in this batch, 10 at most, as one call takes.
+        waits: seconds by lane.
+    """
+    entries: list[ChangeMessageVisibilityBatchRequestEntryTypeDef] = [
+        {
+            "Id": str(number),
+            "ReceiptHandle": record.receipt_handle,
+            "VisibilityTimeout": waits[record.attributes.message_group_id or ""],
+        }
+        for number, record in enumerate(records)
+    ]
+    try:
+        failures = sqs.change_message_visibility_batch(QueueUrl=queue_url, Entries=entries).get("Failed", [])
+    except (BotoCoreError, ClientError) as exc:
+        logger.warning("could not hold the lane", extra={"error": str(exc)})
+        return
+    for failure in failures:
+        logger.warning("could not hold a message", extra={"error": failure["Code"]})
+
+
+def _from_milliseconds(text: str) -> datetime:
+    return datetime.fromtimestamp(int(text) / 1000, tz=UTC)
