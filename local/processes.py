@@ -1,0 +1,275 @@
+"""Programs of the local stack: started, found again by a later command, and stopped with all they started.
+
+Each program leads a session of its own, writes `<folder>/<name>.log`, and is remembered in
+`<folder>/<name>.pid`, so that `make down` finds what `make up` started. A pid file also holds the moment at
+which the process started: a pid that the system has given to somebody else is never taken for ours.
+
+    process = start("scheduler", ["airflow", "scheduler"], folder=Path("run"), env={...})
+    wait_until(is_ready, seconds=60, what="the scheduler", processes=[process])
+    stop(process)
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+_PROC = Path("/proc")
+_POLL_SECONDS = 0.05
+# Our own children, so that they are reaped: without it a dead child stays a zombie and looks alive.
+_children: dict[int, subprocess.Popen[bytes]] = {}
+
+
+class ProcessError(RuntimeError):
+    """A program did not start, ended early, or did not become ready. The text ends with its log's last lines."""
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """A program that was started.
+
+    Attributes:
+        started: the moment the process started, as the system writes it; with the pid, its identity.
+        log: the file that has its standard output and standard error.
+        pid_file: the file that remembers it.
+    """
+
+    name: str
+    pid: int
+    started: str
+    log: Path
+    pid_file: Path
+
+
+def start(name: str, argv: Sequence[str], *, folder: Path, env: Mapping[str, str], cwd: Path | None = None) -> Process:
+    """Start a program in a session of its own, or return the one of that name that runs already.
+
+    Args:
+        folder: where its log (appended to) and its pid file are kept; made when missing.
+        env: the whole environment of the program.
+
+    Raises:
+        ProcessError: the program could not be started at all.
+    """
+    running = find(folder, name)
+    if running is not None:
+        return running
+    folder.mkdir(parents=True, exist_ok=True)
+    log = folder / f"{name}.log"
+    with log.open("ab") as output:
+        try:
+            child = subprocess.Popen(
+                list(argv),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                env=dict(env),
+                cwd=cwd,
+                start_new_session=True,
+            )
+        except OSError as exc:
+            raise ProcessError(f"{name} could not be started: {exc}") from exc
+    _children[child.pid] = child
+    process = Process(name, child.pid, _started(child.pid) or "", log, folder / f"{name}.pid")
+    _write_atomically(process.pid_file, json.dumps({"pid": process.pid, "started": process.started}))
+    return process
+
+
+def remembered(folder: Path, name: str) -> Process | None:
+    """Return the program that the pid file of that name remembers, dead or alive, or None."""
+    pid_file = folder / f"{name}.pid"
+    try:
+        remembered = json.loads(pid_file.read_text())
+        return Process(name, int(remembered["pid"]), str(remembered["started"]), folder / f"{name}.log", pid_file)
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        return None
+
+
+def find(folder: Path, name: str) -> Process | None:
+    """Return the live program that the pid file of that name remembers, or None."""
+    process = remembered(folder, name)
+    return process if process is not None and alive(process) else None
+
+
+def alive(process: Process) -> bool:
+    """Whether this very process (not another one with its pid) still runs."""
+    child = _children.get(process.pid)
+    if child is not None and child.poll() is not None:
+        del _children[process.pid]
+        return False
+    started = _started(process.pid)
+    return started is not None and started == process.started
+
+
+def stop(*processes: Process, grace: float = 10.0) -> None:
+    """End programs and everything in their sessions: SIGTERM to all, then SIGKILL after `grace` seconds.
+
+    Only the program itself gets the SIGTERM, so that it can end its own children in its own way; whatever
+    is left of its session afterwards is killed. (Airflow 2 puts each task in a process group of its own, so a
+    signal to the group would miss them; the session keeps them together.)
+
+    Raises:
+        ProcessError: something is left even after SIGKILL.
+    """
+    for process in processes:
+        if alive(process):
+            _signal(process.pid, signal.SIGTERM)
+    _wait(lambda: not any(map(alive, processes)), grace)
+    for process in processes:
+        for pid in _members(process):
+            _signal(pid, signal.SIGKILL)
+    for process in processes:
+        if not _wait(partial(_empty, process), 5.0):
+            raise ProcessError(f"{process.name} (pid {process.pid}) could not be killed: {_members(process)}")
+        alive(process)
+        process.pid_file.unlink(missing_ok=True)
+
+
+def stop_named(folder: Path, name: str, *, grace: float = 10.0) -> bool:
+    """Stop the program that the pid file remembers; return whether there was one."""
+    process = remembered(folder, name)
+    if process is None:
+        return False
+    was_alive = alive(process)
+    stop(process, grace=grace)  # also when it is dead: what it started may not be
+    return was_alive
+
+
+def free_port() -> int:
+    """Return a TCP port of 127.0.0.1 that nobody uses at this moment."""
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def port_is_free(port: int) -> bool:
+    """Whether 127.0.0.1:port can be bound now."""
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+        return True
+
+
+def wait_until(
+    predicate: Callable[[], bool],
+    *,
+    seconds: float,
+    what: str,
+    processes: Iterable[Process] = (),
+    clock: Callable[[], float] = time.monotonic,
+    sleep: Callable[[float], None] = time.sleep,
+) -> None:
+    """Wait until the predicate holds.
+
+    Args:
+        what: the thing awaited, for the error: "the scheduler".
+        processes: programs that must stay alive meanwhile; their logs are quoted in the error.
+
+    Raises:
+        ProcessError: a program ended, or the time is over.
+    """
+    processes = tuple(processes)
+    deadline = clock() + seconds
+    while not predicate():
+        for process in processes:
+            if not alive(process):
+                raise ProcessError(f"{process.name} ended before {what} was ready.{_quote([process])}")
+        if clock() >= deadline:
+            raise ProcessError(f"{what} was not ready within {seconds:g} s.{_quote(processes)}")
+        sleep(_POLL_SECONDS)
+
+
+def tail(log: Path, lines: int = 20) -> str:
+    """Return the last lines of a log; empty when there is none."""
+    try:
+        with log.open("rb") as file:
+            file.seek(0, os.SEEK_END)
+            file.seek(max(0, file.tell() - 65536))
+            text = file.read().decode("utf-8", "replace")
+    except FileNotFoundError:
+        return ""
+    return "\n".join(text.splitlines()[-lines:])
+
+
+def _quote(processes: Iterable[Process]) -> str:
+    return "".join(f"\n--- {process.log}\n{tail(process.log)}" for process in processes)
+
+
+def _wait(predicate: Callable[[], bool], seconds: float) -> bool:
+    deadline = time.monotonic() + seconds
+    while not predicate():
+        if time.monotonic() >= deadline:
+            return False
+        time.sleep(_POLL_SECONDS)
+    return True
+
+
+def _signal(pid: int, number: signal.Signals) -> None:
+    with suppress(ProcessLookupError):
+        os.kill(pid, number)  # a negative pid means a process group
+
+
+def _empty(process: Process) -> bool:
+    return not _members(process)
+
+
+def _members(process: Process) -> list[int]:
+    """Live processes of the session; without /proc the leader, then its process group, stand for it."""
+    if not _PROC.is_dir():
+        if alive(process):
+            return [process.pid]
+        try:
+            os.killpg(process.pid, 0)
+        except (ProcessLookupError, PermissionError):
+            return []
+        return [-process.pid]
+    leader = _stat(process.pid)
+    if leader is not None and leader[19] != process.started:
+        return []  # the pid has been given away, which happens only once its session is empty
+    members = []
+    for entry in _PROC.iterdir():
+        if entry.name.isdigit():
+            fields = _stat(int(entry.name))
+            # Fields after the name: state ppid pgrp session …
+            if fields is not None and fields[0] != "Z" and int(fields[3]) == process.pid:
+                members.append(int(entry.name))
+    return members
+
+
+def _stat(pid: int) -> list[str] | None:
+    """The fields of /proc/<pid>/stat after the command's name, or None when there is no such process."""
+    try:
+        text = (_PROC / str(pid) / "stat").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    return text.rpartition(")")[2].split()
+
+
+def _started(pid: int) -> str | None:
+    """When the process started, in the system's own words; None when it does not run (or is a zombie)."""
+    if _PROC.is_dir():
+        fields = _stat(pid)
+        # https://man7.org/linux/man-pages/man5/proc_pid_stat.5.html: field 22, counted from the pid.
+        return None if fields is None or fields[0] in {"Z", "X"} else fields[19]
+    answer = subprocess.run(["ps", "-o", "stat=,lstart=", "-p", str(pid)], capture_output=True, text=True, check=False)
+    state, _, started = answer.stdout.strip().partition(" ")
+    return None if not state or state.startswith("Z") else started.strip()
+
+
+def _write_atomically(path: Path, text: str) -> None:
+    draft = path.with_name(path.name + ".new")
+    draft.write_text(text)
+    draft.replace(path)
