@@ -1,0 +1,143 @@
+"""The Airflow client over MWAA's CLI endpoint."""
+
+from __future__ import annotations
+
+import random
+import re
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from jetway.errors import AnswerLostError, CommandRejectedError, JetwayError, PermanentError
+
+from . import answers, commands, duplicates, names
+from .refusals import DuplicateError, RunNotFoundError
+
+if TYPE_CHECKING:
+    from jetway.airflow import DagRun, DagRunRequest
+
+    from .endpoint import CliEndpoint
+    from .environment import Environment
+
+# Airflow 2 before 2.6 cuts dates to seconds; more than one must pass until a run can have another.
+COLLISION_TRIES = 3
+COLLISION_PAUSE = 1.1
+
+# No run has this date: list-runs then only says whether the DAG is known.
+_DATE_WITHOUT_RUNS = "1970-01-01T00:00:00+00:00"
+
+# Airflow reads a run id that it does not know as a date, leniently: "t1", "10" and "monday" are dates to it.
+# These two characters are in none.
+_NO_DATE = re.compile(r"[_~]")
+
+
+class CliClient:
+    """`jetway.airflow.AirflowClient` over the CLI endpoint.
+
+    One command at a time, as AWS advises: https://docs.aws.amazon.com/mwaa/latest/userguide/call-mwaa-apis-cli.html
+    """
+
+    def __init__(
+        self,
+        endpoint: CliEndpoint,
+        environment: Environment,
+        *,
+        sleep: Callable[[float], None] = time.sleep,
+        jitter: Callable[[], float] = random.random,
+    ) -> None:
+        """Take the parts; nothing is called before the first request.
+
+        Args:
+            endpoint: runs the commands.
+            environment: tells version and status.
+            sleep: waits between tries after a same-second collision.
+            jitter: 0 to 1 second on top, so that two callers do not collide again.
+        """
+        self._endpoint = endpoint
+        self._environment = environment
+        self._sleep = sleep
+        self._jitter = jitter
+
+    def trigger_dag_run(self, request: DagRunRequest) -> DagRun:
+        """Create the run; see `jetway.airflow.AirflowClient`.
+
+        `note` is not sent: the command line has no place for it.
+        """
+        conf = names.check_request(request)
+        version = self._environment.usable_facts().version
+        argv = commands.trigger(version, request, conf)
+        attempt = 1
+        while True:
+            try:
+                return self._trigger_once(request, argv)
+            except DuplicateError as exc:
+                error = duplicates.verdict(request, self._look_up(request.dag_id, request.dag_run_id))
+                if isinstance(error, PermanentError) or attempt == COLLISION_TRIES:
+                    raise error from exc
+            attempt += 1
+            self._sleep(COLLISION_PAUSE + self._jitter())
+
+    def get_dag_run(self, dag_id: str, dag_run_id: str) -> DagRun | None:
+        """Look one run up; see `jetway.airflow.AirflowClient`."""
+        names.check_dag_id(dag_id)
+        names.check_run_id(dag_run_id)
+        run = self._look_up(dag_id, dag_run_id)
+        if run is None and self._environment.facts().major < 3:
+            # The command of the look-up does not tell an unknown DAG from an unknown run; this one does.
+            version = self._environment.facts().version
+            probe = self._endpoint.run(commands.list_runs(version, dag_id, date=_DATE_WITHOUT_RUNS))
+            answers.listed_run(probe, dag_id, dag_run_id)
+        return run
+
+    def _trigger_once(self, request: DagRunRequest, argv: list[str]) -> DagRun:
+        try:
+            output = self._endpoint.run(argv)
+            run = answers.created_run(output, request.dag_id, request.dag_run_id)
+            if run is not None:
+                return run
+            raise answers.failure(output)
+        except AnswerLostError as exc:
+            run = self._seen_after_all(request)
+            if run is not None:
+                return run
+            raise AnswerLostError(
+                f"{exc} Run {request.dag_run_id!r} of DAG {request.dag_id!r} is not to be seen (yet)."
+            ) from exc
+
+    def _seen_after_all(self, request: DagRunRequest) -> DagRun | None:
+        try:
+            return self._look_up(request.dag_id, request.dag_run_id)
+        except JetwayError:
+            # The look-up is a courtesy: the caller learns that the answer was lost, and tries again later.
+            return None
+
+    def _look_up(self, dag_id: str, run_id: str) -> DagRun | None:
+        """Find one run by its id, exactly, and in a time that does not grow with the DAG's history.
+
+        `dags list-runs` alone would do, but it loads and prints every run of the DAG: about 190 bytes each,
+        20 MB for a DAG with 100,000 runs, on a web server with one vCPU. Its only filters are state and
+        logical date, and on Airflow 3 a triggered run has no date.
+
+        Airflow 3: `dags state` takes a run id and reads one row. Its weakness: an unknown id is tried as a
+        date, and the state of *another* run is printed; or the command dies (an id of 20 digits). So ids
+        that could be read as dates are looked for in the whole list.
+
+        Airflow 2: `dags state` takes a date only. `tasks states-for-dag-run` takes a run id and shows the
+        run's date (the tasks exist as soon as the run does), which is unique in the DAG; `list-runs` of that
+        one date then shows the run itself. A DAG without tasks shows no date: the whole list again.
+        """
+        version = self._environment.facts().version
+        if version >= (3,):
+            if _NO_DATE.search(run_id):
+                output = self._endpoint.run(commands.dag_state(dag_id, run_id))
+                return answers.printed_state(output, dag_id, run_id)
+            date = None
+        else:
+            try:
+                date = answers.run_date(self._endpoint.run(commands.task_states(dag_id, run_id)))
+            except RunNotFoundError:
+                return None
+            except CommandRejectedError:  # what Airflow dies of when it reads a strange id as a date
+                date = None
+        output = self._endpoint.run(commands.list_runs(version, dag_id, date=date))
+        return answers.listed_run(output, dag_id, run_id)

@@ -1,0 +1,53 @@
+"""Puts the clients together: the one place that knows which parts a transport needs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+from .cli import CliClient
+from .endpoint import READ_TIMEOUT, CliEndpoint
+from .environment import Environment
+
+if TYPE_CHECKING:
+    from mypy_boto3_mwaa import MWAAClient
+
+    from jetway.airflow import AirflowClient
+
+Transport = Literal["cli", "rest"]
+
+
+def mwaa_client() -> MWAAClient:
+    """Return boto3's mwaa client with bounded times: 5 s to connect, 15 s to answer, one retry.
+
+    15 s because InvokeRestApi itself ends after 10 s.
+    """
+    import boto3
+    from botocore.config import Config
+
+    config = Config(connect_timeout=5, read_timeout=15, retries={"mode": "standard", "total_max_attempts": 2})
+    return boto3.client("mwaa", config=config)
+
+
+def connect(
+    environment_name: str,
+    transport: Transport = "cli",
+    *,
+    client: MWAAClient | None = None,
+    environment: Environment | None = None,
+    read_timeout: float = READ_TIMEOUT,
+) -> AirflowClient:
+    """Return the client of one environment. Nothing is sent before its first request.
+
+    Args:
+        environment_name: name of the MWAA environment.
+        transport: "cli" or "rest".
+        client: boto3's mwaa client; made when not given.
+        environment: shared with others who ask for it; made when not given.
+        read_timeout: seconds that a CLI command may take.
+    """
+    if transport != "cli":
+        raise ValueError(f"Unknown transport {transport!r}.")
+    client = client or mwaa_client()
+    environment = environment or Environment(client, environment_name)
+    endpoint = CliEndpoint(client, environment, read_timeout=read_timeout)
+    return CliClient(endpoint, environment)

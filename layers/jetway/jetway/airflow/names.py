@@ -1,0 +1,130 @@
+"""What Airflow takes as dag_id, run id and conf, checked before anything is sent.
+
+A value that passes here can still be refused by an environment with stricter settings
+(`scheduler.allowed_run_id_pattern`, `core.allow_double_dot_in_ids`); one that fails here could never work.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from jetway.errors import InvalidConfError, InvalidRequestError
+
+if TYPE_CHECKING:
+    from jetway.airflow import DagRunRequest
+
+MAX_ID_LENGTH = 250  # characters: airflow.models.base.ID_LEN, the width of the database columns
+
+# Linux hands no program a single argument above 128 KiB (MAX_ARG_STRLEN), and MWAA starts `airflow` with
+# conf as one argument. Half of that also stays far below the 256 KiB of an EventBridge or SQS message.
+MAX_CONF_BYTES = 64 * 1024
+
+# airflow.utils.helpers.KEY_REGEX: `\w` is Unicode there, so `übung` is a dag_id. Airflow matches with `$`,
+# which lets one line break through at the end; fullmatch does not.
+_DAG_ID = re.compile(r"[\w.-]+")
+
+# Default of `scheduler.allowed_run_id_pattern`, the same from 2.6.3 to 3.3.1.
+_RUN_ID = re.compile(r"[A-Za-z0-9_.~:+-]+")
+
+# airflow.utils.types.DagRunType of all versions from 2.7 to 3.3. Airflow 2 takes such a run id and makes a
+# run of that type out of it, which its scheduler then counts as its own; Airflow 3 refuses it.
+_RESERVED_PREFIXES = (
+    "asset_materialization__",
+    "asset_triggered__",
+    "backfill__",
+    "dataset_triggered__",
+    "operator_triggered__",
+    "scheduled__",
+)
+
+
+def check_dag_id(dag_id: str) -> None:
+    """Refuse what can be no dag_id in any Airflow version.
+
+    Raises:
+        InvalidRequestError: empty, longer than 250 characters, or with other characters than letters,
+            digits, `_`, `.` and `-`.
+    """
+    _check_length("dag_id", dag_id)
+    # "." and ".." are valid keys for Airflow, but as a path segment of its REST API they mean another address.
+    if _DAG_ID.fullmatch(dag_id) is None or dag_id in {".", ".."}:
+        raise InvalidRequestError(
+            f"dag_id {dag_id!r} is not valid: Airflow takes letters, digits, '_', '-' and '.' only."
+        )
+
+
+def check_run_id(run_id: str) -> None:
+    """Refuse what can be no id of a triggered run in any Airflow version.
+
+    Raises:
+        InvalidRequestError: empty, longer than 250 characters, with characters outside
+            `A-Z a-z 0-9 _ . ~ : + -`, with `..` in it, or with a prefix that Airflow keeps for itself.
+    """
+    _check_length("run id", run_id)
+    if _RUN_ID.fullmatch(run_id) is None or run_id == ".":
+        raise InvalidRequestError(
+            f"Run id {run_id!r} is not valid: Airflow takes letters and digits of ASCII and the characters "
+            "'_', '.', '~', ':', '+', '-' only."
+        )
+    if ".." in run_id:  # refused from 3.3 on, so that a path made of ids cannot lead upwards
+        raise InvalidRequestError(f"Run id {run_id!r} is not valid: Airflow takes no '..' in it.")
+    for prefix in _RESERVED_PREFIXES:
+        if run_id.startswith(prefix):
+            raise InvalidRequestError(
+                f"Run id {run_id!r} is not valid: Airflow keeps the prefix {prefix!r} for runs that it "
+                "creates itself. Choose another prefix."
+            )
+
+
+def encode_conf(conf: Mapping[str, Any]) -> str:
+    """Return conf as compact JSON in ASCII, as it is sent.
+
+    ASCII because nothing says how MWAA decodes the command that carries it.
+
+    Raises:
+        InvalidConfError: not a JSON object, or more than 64 KiB when encoded.
+    """
+    if not isinstance(conf, Mapping):
+        raise InvalidConfError(f"conf must be a JSON object, not {type(conf).__name__}.")
+    try:
+        text = json.dumps(dict(conf), separators=(",", ":"), allow_nan=False)
+    except (TypeError, ValueError, RecursionError) as exc:
+        # The exception's own text can repeat a value of conf, which is not ours to show.
+        raise InvalidConfError(
+            f"conf is no JSON object ({type(exc).__name__}): its keys must be texts, its values texts, finite "
+            "numbers, true, false, null, lists or objects."
+        ) from exc
+    if len(text) > MAX_CONF_BYTES:
+        raise InvalidConfError(
+            f"conf has {len(text)} bytes as JSON; at most {MAX_CONF_BYTES} can be handed to Airflow. "
+            "Put the data in S3 and pass its address."
+        )
+    return text
+
+
+def check_request(request: DagRunRequest) -> str:
+    """Check everything about a run to be created and return its conf as JSON.
+
+    Raises:
+        InvalidRequestError: bad dag_id, run id or logical_date.
+        InvalidConfError: as in `encode_conf`.
+    """
+    check_dag_id(request.dag_id)
+    check_run_id(request.dag_run_id)
+    if request.logical_date is not None and request.logical_date.utcoffset() is None:
+        raise InvalidRequestError(
+            f"logical_date {request.logical_date.isoformat()} has no time zone; add one, for example '+00:00'."
+        )
+    return encode_conf(request.conf)
+
+
+def _check_length(what: str, value: str) -> None:
+    if not isinstance(value, str) or not value:
+        raise InvalidRequestError(f"A {what} is needed: a text of 1 to {MAX_ID_LENGTH} characters.")
+    if len(value) > MAX_ID_LENGTH:
+        raise InvalidRequestError(
+            f"{what} {value[:40]!r}… has {len(value)} characters; Airflow takes at most {MAX_ID_LENGTH}."
+        )
