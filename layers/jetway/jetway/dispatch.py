@@ -23,7 +23,7 @@ from jetway.airflow import DagRunRequest
 from jetway.errors import InvalidRequestError, UnknownEventError
 from jetway.events import Event, parse_event, parse_time
 
-TRIGGER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}", re.ASCII)
+TRIGGER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}", re.ASCII)
 
 # Lanes: message groups of dispatch.fifo. SQS hands out one batch of a group at a time.
 INTERACTIVE = "interactive"  # somebody waits: HTTP calls, schedules

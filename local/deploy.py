@@ -1,0 +1,92 @@
+"""The real `sam build` and `sam deploy` of the real template.yaml, to the local stack's endpoint."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from local.ministack import CREDENTIALS, REGION
+from local.venvs import ROOT
+
+STACK_NAME = "jetway"
+
+
+class DeployError(RuntimeError):
+    """sam build or sam deploy failed; the text has the end of its output."""
+
+
+def fingerprint(parameters: Mapping[str, str]) -> str:
+    """Return a digest of all that a deployment is made of: template, functions, layer, parameters."""
+    digest = hashlib.sha256(repr(sorted(parameters.items())).encode())
+    for path in sorted(_sources()):
+        digest.update(str(path.relative_to(ROOT)).encode() + b"\0" + path.read_bytes() + b"\0")
+    return digest.hexdigest()
+
+
+def build(sam: Path, python: Path, *, folder: Path) -> Path:
+    """Run `sam build` and return the built template.
+
+    Args:
+        sam: the sam command.
+        python: interpreter that has pip; the layer is built with it.
+        folder: where the build goes.
+
+    Raises:
+        DeployError: sam build failed.
+    """
+    template = folder / "build" / "template.yaml"
+    _run(
+        [sam, "build", "--build-dir", folder / "build", "--cache-dir", folder / "cache"],
+        {"PYTHON": str(python)},
+        "sam build",
+    )
+    return template
+
+
+def deploy(sam: Path, template: Path, *, endpoint: str, parameters: Mapping[str, str]) -> None:
+    """Run `sam deploy` of a built template against an AWS endpoint.
+
+    Raises:
+        DeployError: sam deploy failed.
+    """
+    overrides = [f'{name}="{value}"' for name, value in sorted(parameters.items())]
+    command: list[str | Path] = [sam, "deploy", "--template-file", template, "--stack-name", STACK_NAME]
+    # sam would look for its configuration beside the built template.
+    command += [
+        "--config-file",
+        ROOT / "samconfig.toml",
+        "--region",
+        REGION,
+        "--no-progressbar",
+        "--parameter-overrides",
+        *overrides,
+    ]
+    _run(command, {**CREDENTIALS, "AWS_ENDPOINT_URL": endpoint}, "sam deploy")
+
+
+def _sources() -> Iterable[Path]:
+    yield ROOT / "template.yaml"
+    yield ROOT / "samconfig.toml"
+    for folder in ("functions", "layers"):
+        for path in (ROOT / folder).rglob("*"):
+            if path.is_file() and "__pycache__" not in path.parts:
+                yield path
+
+
+def _run(command: list[str | Path], extra_env: Mapping[str, str], what: str) -> None:
+    env = {**os.environ, "SAM_CLI_TELEMETRY": "0", **CREDENTIALS, **extra_env}
+    result = subprocess.run(
+        [str(part) for part in command],
+        cwd=ROOT,
+        env=env,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    if result.returncode != 0:
+        raise DeployError(f"{what} failed:\n{result.stdout[-4000:]}")

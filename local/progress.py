@@ -1,0 +1,37 @@
+"""What a person sees while the local stack works: one line a step, live while it runs, timed when it ends."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+
+from rich.console import Console
+from rich.markup import escape
+
+
+class Progress:
+    """Prints steps to a console. Steps may run in threads: each prints its own line when it ends."""
+
+    def __init__(self, console: Console | None = None) -> None:
+        self.console = console or Console(highlight=False)
+
+    @contextmanager
+    def step(self, what: str) -> Iterator[None]:
+        """Show that `what` goes on, then how long it took, and ✗ when it failed."""
+        started = time.monotonic()
+        try:
+            with self.console.status(escape(what)) if self.console.is_terminal else nullcontext():
+                yield
+        except BaseException:
+            self._line("[red]✗[/]", what, started)
+            raise
+        self._line("[green]✓[/]", what, started)
+
+    def _line(self, mark: str, what: str, started: float) -> None:
+        seconds = time.monotonic() - started
+        self.console.print(f"{mark} [dim]{seconds:6.1f} s[/]  {escape(what)}")
+
+    def say(self, text: str) -> None:
+        """Print a line; rich markup is rendered."""
+        self.console.print(text)

@@ -1,0 +1,270 @@
+"""The local stack as a whole: MiniStack for AWS, real Airflow behind the MWAA gateway, Jetway deployed to them.
+
+    stack = up(Progress())            # quick when it runs already
+    stack.client("s3").put_object(…)
+    down()
+
+All state is in one folder, `.jetway/` unless JETWAY_STATE names another; stacks in different folders run side by side.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import boto3
+from botocore.config import Config
+
+from local import airflow, certificates, deploy, ministack, processes, venvs
+from local.gateway import service
+from local.gateway.config import GatewayConfig
+from local.progress import Progress
+
+ENVIRONMENT_NAME = "jetway-local"
+ENVIRONMENT_BUCKET = "jetway-local-environment"
+
+
+class StackError(RuntimeError):
+    """The local stack is not there, or cannot be as asked."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stack:
+    """A running local stack.
+
+    Attributes:
+        endpoint: MiniStack's URL, for every AWS service but mwaa.
+        gateway_url: URL of the MWAA gateway (HTTPS, signed by the CA in `ca_bundle`).
+        airflow_url: URL of Airflow's own UI and REST API.
+        outputs: the deployed template's outputs.
+        deployed: fingerprint of what is deployed.
+    """
+
+    state: str
+    endpoint: str
+    gateway_url: str
+    airflow_url: str
+    airflow_version: str
+    ca_bundle: str
+    outputs: Mapping[str, str]
+    deployed: str
+
+    def client(self, service_name: str, **config: Any) -> Any:
+        """Return a boto3 client of the stack; mwaa goes to the gateway, all else to MiniStack."""
+        return _client(
+            service_name, self.gateway_url if service_name == "mwaa" else self.endpoint, self.ca_bundle, **config
+        )
+
+    @property
+    def http_api_url(self) -> str:
+        """Base URL of the HTTP API on this machine."""
+        api_id = self.outputs["HttpApiUrl"].removeprefix("https://").partition(".")[0]
+        return f"{self.endpoint}/_aws/execute-api/{api_id}/$default"
+
+    @property
+    def gateway_config(self) -> GatewayConfig:
+        """The gateway's configuration, to start it again with."""
+        return GatewayConfig.read(Path(self.state) / "gateway.json")
+
+    @property
+    def run_folder(self) -> Path:
+        """Where the programs' logs and pid files are."""
+        return Path(self.state) / "run"
+
+
+def state_folder() -> Path:
+    """Return the folder of the local stack's state."""
+    return Path(os.environ.get("JETWAY_STATE", venvs.HOME)).resolve()
+
+
+def up(
+    progress: Progress,
+    *,
+    version: str | None = None,
+    parameters: Mapping[str, str] | None = None,
+    faults: bool = False,
+) -> Stack:
+    """Start what does not run, deploy what has changed, and return the stack.
+
+    Args:
+        version: Airflow's; AIRFLOW_VERSION or the newest that MWAA offers by default.
+        parameters: parameters of template.yaml, beside the environment's name and bucket.
+        faults: let tests inject faults into the gateway.
+
+    Raises:
+        StackError, SetupError, ProcessError, DeployError, AirflowError: what went wrong, where, what to do.
+    """
+    version = version or os.environ.get("AIRFLOW_VERSION") or airflow.DEFAULT_VERSION
+    state = state_folder()
+    run = state / "run"
+    ports = _ports(state, version)
+    with progress.step(f"Python environments (MiniStack, SAM, Airflow {version})"), ThreadPoolExecutor(3) as pool:
+        wanted = [pool.submit(venvs.ensure, name) for name in ("ministack", "sam", f"airflow-{version}")]
+        ministack_python, sam_python, airflow_python = [future.result() for future in wanted]
+    certificate = certificates.ensure(state / "certificates")
+    endpoint, gateway_url = f"http://127.0.0.1:{ports['ministack']}", f"https://localhost:{ports['gateway']}"
+    parameters = {
+        "EnvironmentName": ENVIRONMENT_NAME,
+        "EnvironmentBucketName": ENVIRONMENT_BUCKET,
+        **(parameters or {}),
+    }
+    with ThreadPoolExecutor(2) as pool:
+        # sam build needs none of the programs, and Airflow takes a while to start: all three at once.
+        building = pool.submit(deploy.build, sam_python.with_name("sam"), venvs.python_with_pip(), folder=state)
+        with progress.step("MiniStack"):
+            ministack.start(
+                ministack_python,
+                port=ports["ministack"],
+                folder=run,
+                temporary=state / "tmp",
+                lambda_env={
+                    "AWS_ENDPOINT_URL_MWAA": gateway_url,
+                    "AWS_DISABLE_HOST_PREFIX_INJECTION": "true",
+                    "AWS_CA_BUNDLE": str(certificate.bundle),
+                    "REQUESTS_CA_BUNDLE": str(certificate.bundle),
+                },
+            )
+            _make_environment_bucket(endpoint)
+        with progress.step(f"Apache Airflow {version}"):
+            aws = {**ministack.CREDENTIALS, "AWS_ENDPOINT_URL": endpoint}
+            prepared = airflow.prepare(state, airflow_python, version, extra_env=aws)
+            airflow.start(prepared)
+        with progress.step("MWAA gateway"):
+            service.start(
+                GatewayConfig(
+                    environment=ENVIRONMENT_NAME,
+                    bucket=ENVIRONMENT_BUCKET,
+                    port=ports["gateway"],
+                    state=state / "gateway",
+                    airflow=prepared.file,
+                    certificate=certificate.certificate,
+                    key=certificate.key,
+                    endpoint=endpoint,
+                    account=ministack.ACCOUNT,
+                    region=ministack.REGION,
+                    faults=faults,
+                ),
+                state / "gateway.json",
+                folder=run,
+            )
+        with progress.step("sam build"):
+            template = building.result()
+    print_ = deploy.fingerprint(parameters)
+    deployed = _read(state)
+    if deployed is None or deployed.deployed != print_ or not _stack_exists(endpoint):
+        with progress.step("sam deploy"):
+            deploy.deploy(sam_python.with_name("sam"), template, endpoint=endpoint, parameters=parameters)
+    stack = Stack(
+        state=str(state),
+        endpoint=endpoint,
+        gateway_url=gateway_url,
+        airflow_url=prepared.url,
+        airflow_version=version,
+        ca_bundle=str(certificate.bundle),
+        outputs=_outputs(endpoint),
+        deployed=print_,
+    )
+    (state / "stack.json").write_text(json.dumps(asdict(stack), indent=2))
+    return stack
+
+
+def down(*, grace: float = 10.0) -> None:
+    """Stop every program of the stack. What MiniStack held is gone; Airflow's database stays."""
+    state = state_folder()
+    run = state / "run"
+    processes.stop_named(run, "gateway", grace=grace)
+    for file in state.glob("airflow-*/jetway.json"):
+        airflow.stop(airflow.Airflow.read(file))
+    processes.stop_named(run, ministack.NAME, grace=grace)
+    (state / "stack.json").unlink(missing_ok=True)
+    shutil.rmtree(state / "tmp", ignore_errors=True)
+
+
+def running() -> Stack:
+    """Return the stack that runs.
+
+    Raises:
+        StackError: none does.
+    """
+    stack = _read(state_folder())
+    if stack is None or processes.find(stack.run_folder, ministack.NAME) is None:
+        raise StackError("the local stack is not running; start it with `make up`.")
+    return stack
+
+
+def _read(state: Path) -> Stack | None:
+    file = state / "stack.json"
+    return Stack(**json.loads(file.read_text())) if file.exists() else None
+
+
+def _ports(state: Path, version: str) -> dict[str, int]:
+    """Return the ports of this stack: the ones that its running programs have, else free ones."""
+    file = state / "ports.json"
+    runs = {name: processes.find(state / "run", name) is not None for name in (ministack.NAME, "gateway")}
+    ports: dict[str, Any] = json.loads(file.read_text()) if file.exists() else {}
+    if runs[ministack.NAME] and ports.get("version") != version:
+        raise StackError(
+            f"the local stack runs Airflow {ports.get('version')}; `make down` first to run {version} instead."
+        )
+    # MiniStack's functions know the gateway by its port, so both keep theirs while MiniStack runs.
+    if not runs[ministack.NAME]:
+        processes.stop_named(state / "run", "gateway")
+        ports = {"version": version, "ministack": processes.free_port(), "gateway": processes.free_port()}
+        state.mkdir(parents=True, exist_ok=True)
+        file.write_text(json.dumps(ports))
+    return {name: ports[name] for name in ("ministack", "gateway")}
+
+
+def _client(service_name: str, endpoint: str, ca_bundle: str, **config: Any) -> Any:
+    return boto3.client(
+        service_name,
+        endpoint_url=endpoint,
+        region_name=ministack.REGION,
+        aws_access_key_id=ministack.CREDENTIALS["AWS_ACCESS_KEY_ID"],
+        aws_secret_access_key=ministack.CREDENTIALS["AWS_SECRET_ACCESS_KEY"],
+        verify=ca_bundle,
+        config=Config(inject_host_prefix=False, **config),
+    )
+
+
+def _make_environment_bucket(endpoint: str) -> None:
+    """Make the bucket that MWAA would read: versioned and closed to the public, as MWAA demands."""
+    s3 = boto3.client("s3", endpoint_url=endpoint, region_name=ministack.REGION, **_keys())
+    names = [bucket["Name"] for bucket in s3.list_buckets()["Buckets"]]
+    if ENVIRONMENT_BUCKET in names:
+        return
+    s3.create_bucket(Bucket=ENVIRONMENT_BUCKET, CreateBucketConfiguration={"LocationConstraint": ministack.REGION})
+    s3.put_bucket_versioning(Bucket=ENVIRONMENT_BUCKET, VersioningConfiguration={"Status": "Enabled"})
+    s3.put_public_access_block(
+        Bucket=ENVIRONMENT_BUCKET,
+        PublicAccessBlockConfiguration=dict.fromkeys(
+            ("BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets"), True
+        ),
+    )
+
+
+def _stack_exists(endpoint: str) -> bool:
+    cloudformation = boto3.client("cloudformation", endpoint_url=endpoint, region_name=ministack.REGION, **_keys())
+    return any(
+        stack["StackName"] == deploy.STACK_NAME and stack["StackStatus"].endswith("COMPLETE")
+        for stack in cloudformation.describe_stacks()["Stacks"]
+    )
+
+
+def _outputs(endpoint: str) -> dict[str, str]:
+    cloudformation = boto3.client("cloudformation", endpoint_url=endpoint, region_name=ministack.REGION, **_keys())
+    (stack,) = cloudformation.describe_stacks(StackName=deploy.STACK_NAME)["Stacks"]
+    return {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
+
+
+def _keys() -> dict[str, str]:
+    return {
+        "aws_access_key_id": ministack.CREDENTIALS["AWS_ACCESS_KEY_ID"],
+        "aws_secret_access_key": ministack.CREDENTIALS["AWS_SECRET_ACCESS_KEY"],
+    }

@@ -1,0 +1,96 @@
+"""Virtual environments of the project, each from its own hash-pinned list. Runs on the standard library alone.
+
+`python3 local/venvs.py` makes the one that everything else runs in (.venv); the local stack asks for the others:
+MiniStack, SAM and Airflow each get their own, because their pins contradict each other.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+HOME = ROOT / ".jetway"
+DEV = ROOT / ".venv"
+OLDEST_PYTHON = (3, 11)
+
+
+class SetupError(RuntimeError):
+    """A virtual environment could not be made; the text says what to do."""
+
+
+def ensure(name: str) -> Path:
+    """Make the virtual environment of requirements/<name>.txt unless it is there, and return its Python.
+
+    Raises:
+        SetupError: no network, no venv module, or a package that does not fit this Python.
+    """
+    folder = DEV if name == "dev" else HOME / "venvs" / name
+    requirements = ROOT / "requirements" / f"{name}.txt"
+    python = folder / "bin" / "python"
+    stamp = folder / "installed"
+    wanted = hashlib.sha256(requirements.read_bytes() + sys.version.encode()).hexdigest()
+    if python.exists() and stamp.exists() and stamp.read_text() == wanted:
+        return python
+    uv = _uv()
+    _run([uv, "venv", "--quiet", "--clear", "--python", sys.executable, folder], f"make {folder.name}")
+    _run(
+        [uv, "pip", "sync", "--quiet", "--require-hashes", "--compile-bytecode", "--python", python, requirements],
+        f"install {requirements.relative_to(ROOT)}",
+    )
+    stamp.write_text(wanted)
+    return python
+
+
+def python_with_pip() -> Path:
+    """Return a Python that has pip; uv makes its virtual environments without."""
+    return _uv().with_name("python")
+
+
+def _uv() -> Path:
+    """Return the pinned uv, installed with pip into a virtual environment of its own."""
+    folder = HOME / "venvs" / "uv"
+    uv = folder / "bin" / "uv"
+    requirements = ROOT / "requirements" / "uv.txt"
+    if not uv.exists():
+        _run(
+            [sys.executable, "-m", "venv", "--clear", folder],
+            "make a virtual environment (on Debian and Ubuntu it needs the package python3-venv)",
+        )
+        pip = [folder / "bin" / "python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+        _run([*pip, "--require-hashes", "--requirement", requirements], "install uv")
+    return uv
+
+
+def _run(command: list[str | Path], what: str) -> None:
+    # A virtual environment that is active in the caller's shell must not redirect uv.
+    env = {name: value for name, value in os.environ.items() if name != "VIRTUAL_ENV"}
+    result = subprocess.run([str(part) for part in command], capture_output=True, text=True, check=False, env=env)
+    if result.returncode == 0:
+        return
+    output = (result.stderr or result.stdout).strip()
+    hint = ""
+    if any(word in output for word in ("Failed to fetch", "dns error", "Connection", "connect", "resolve host")):
+        hint = "\nThe Python package index could not be reached: check the network or the proxy, then run it again."
+    raise SetupError(f"could not {what}:\n{output[-2000:]}{hint}")
+
+
+def main() -> int:
+    """Make .venv."""
+    if sys.version_info < OLDEST_PYTHON:
+        have = ".".join(map(str, sys.version_info[:3]))
+        print(f"Jetway needs Python 3.11 or newer; this is {have}. Try: make PYTHON=python3.12 …", file=sys.stderr)
+        return 1
+    try:
+        ensure("dev")
+    except SetupError as exc:
+        print(exc, file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
