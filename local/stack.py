@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import boto3
 from botocore.config import Config
@@ -24,7 +24,9 @@ from botocore.config import Config
 from local import airflow, certificates, deploy, ministack, processes, venvs
 from local.gateway import service
 from local.gateway.config import GatewayConfig
-from local.progress import Progress
+
+if TYPE_CHECKING:
+    from local.progress import Progress
 
 ENVIRONMENT_NAME = "jetway-local"
 ENVIRONMENT_BUCKET = "jetway-local-environment"
@@ -64,7 +66,8 @@ class Stack:
     @property
     def http_api_url(self) -> str:
         """Base URL of the HTTP API on this machine."""
-        api_id = self.outputs["HttpApiUrl"].removeprefix("https://").partition(".")[0]
+        # MiniStack names the API by a host that only a name server of its own would know; by path it needs none.
+        api_id = self.outputs["HttpApiUrl"].partition("://")[2].partition(".")[0]
         return f"{self.endpoint}/_aws/execute-api/{api_id}/$default"
 
     @property
@@ -186,6 +189,11 @@ def down(*, grace: float = 10.0) -> None:
     shutil.rmtree(state / "tmp", ignore_errors=True)
 
 
+def runs() -> bool:
+    """Whether a stack runs."""
+    return processes.find(state_folder() / "run", ministack.NAME) is not None
+
+
 def running() -> Stack:
     """Return the stack that runs.
 
@@ -193,7 +201,7 @@ def running() -> Stack:
         StackError: none does.
     """
     stack = _read(state_folder())
-    if stack is None or processes.find(stack.run_folder, ministack.NAME) is None:
+    if stack is None or not runs():
         raise StackError("the local stack is not running; start it with `make up`.")
     return stack
 
@@ -221,8 +229,9 @@ def _ports(state: Path, version: str) -> dict[str, int]:
     return {name: ports[name] for name in ("ministack", "gateway")}
 
 
-def _client(service_name: str, endpoint: str, ca_bundle: str, **config: Any) -> Any:
-    return boto3.client(
+def _client(service_name: str, endpoint: str, ca_bundle: str | None = None, **config: Any) -> Any:
+    make: Any = boto3.client  # its stubs know service names as literals only
+    return make(
         service_name,
         endpoint_url=endpoint,
         region_name=ministack.REGION,
@@ -235,7 +244,7 @@ def _client(service_name: str, endpoint: str, ca_bundle: str, **config: Any) -> 
 
 def _make_environment_bucket(endpoint: str) -> None:
     """Make the bucket that MWAA would read: versioned and closed to the public, as MWAA demands."""
-    s3 = boto3.client("s3", endpoint_url=endpoint, region_name=ministack.REGION, **_keys())
+    s3 = _client("s3", endpoint)
     names = [bucket["Name"] for bucket in s3.list_buckets()["Buckets"]]
     if ENVIRONMENT_BUCKET in names:
         return
@@ -250,7 +259,7 @@ def _make_environment_bucket(endpoint: str) -> None:
 
 
 def _stack_exists(endpoint: str) -> bool:
-    cloudformation = boto3.client("cloudformation", endpoint_url=endpoint, region_name=ministack.REGION, **_keys())
+    cloudformation = _client("cloudformation", endpoint)
     return any(
         stack["StackName"] == deploy.STACK_NAME and stack["StackStatus"].endswith("COMPLETE")
         for stack in cloudformation.describe_stacks()["Stacks"]
@@ -258,13 +267,6 @@ def _stack_exists(endpoint: str) -> bool:
 
 
 def _outputs(endpoint: str) -> dict[str, str]:
-    cloudformation = boto3.client("cloudformation", endpoint_url=endpoint, region_name=ministack.REGION, **_keys())
+    cloudformation = _client("cloudformation", endpoint)
     (stack,) = cloudformation.describe_stacks(StackName=deploy.STACK_NAME)["Stacks"]
     return {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
-
-
-def _keys() -> dict[str, str]:
-    return {
-        "aws_access_key_id": ministack.CREDENTIALS["AWS_ACCESS_KEY_ID"],
-        "aws_secret_access_key": ministack.CREDENTIALS["AWS_SECRET_ACCESS_KEY"],
-    }

@@ -10,6 +10,7 @@ import hashlib
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -60,12 +61,19 @@ def _uv() -> Path:
             [sys.executable, "-m", "venv", "--clear", folder],
             "make a virtual environment (on Debian and Ubuntu it needs the package python3-venv)",
         )
-        pip = [folder / "bin" / "python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+        pip: list[str | Path] = [
+            folder / "bin" / "python",
+            "-m",
+            "pip",
+            "install",
+            "--quiet",
+            "--disable-pip-version-check",
+        ]
         _run([*pip, "--require-hashes", "--requirement", requirements], "install uv")
     return uv
 
 
-def _run(command: list[str | Path], what: str) -> None:
+def _run(command: Sequence[str | Path], what: str) -> None:
     # A virtual environment that is active in the caller's shell must not redirect uv.
     env = {name: value for name, value in os.environ.items() if name != "VIRTUAL_ENV"}
     result = subprocess.run([str(part) for part in command], capture_output=True, text=True, check=False, env=env)

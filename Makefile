@@ -1,0 +1,70 @@
+# Jetway. `make help` lists the targets.
+PYTHON ?= python3
+BIN := .venv/bin
+STAMP := .venv/installed
+UV := .jetway/venvs/uv/bin/uv
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo up down logs test unit integration lint format types check build deploy lock clean
+
+help: ## List the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  %-14s %s\n", $$1, $$2}'
+
+setup: $(STAMP) ## Make .venv from the hash-pinned lists (everything else does it when needed)
+
+$(STAMP): requirements/dev.txt requirements/uv.txt
+	@$(PYTHON) local/venvs.py
+
+# ---------------------------------------------------------------------------------------------- local stack
+demo: $(STAMP) ## Show the main job on the local stack: files checked, runs started in three ways
+	@$(BIN)/python -m local demo
+
+up: $(STAMP) ## Start the local stack (MiniStack, Airflow, MWAA gateway) and deploy Jetway to it
+	@$(BIN)/python -m local up
+
+down: $(STAMP) ## Stop the local stack
+	@$(BIN)/python -m local down
+
+logs: $(STAMP) ## Show the last lines of every log of the local stack
+	@$(BIN)/python -m local logs
+
+# ---------------------------------------------------------------------------------------------- tests
+test: check unit integration ## Run everything that CI runs
+
+unit: $(STAMP) ## Run the unit tests (no network, no Airflow)
+	$(BIN)/pytest -q tests/unit
+
+integration: $(STAMP) ## Deploy to a local stack of its own and test on real Airflow
+	$(BIN)/pytest -q tests/integration
+
+# ---------------------------------------------------------------------------------------------- checks
+check: lint types ## Run all static checks
+
+lint: $(STAMP) ## ruff and cfn-lint
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/cfn-lint template.yaml
+
+types: $(STAMP) ## mypy, strict
+	$(BIN)/mypy
+
+format: $(STAMP) ## Format the code
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+# ---------------------------------------------------------------------------------------------- AWS
+build: ## sam build (needs aws-sam-cli)
+	sam build
+
+deploy: build ## sam deploy to your AWS account (needs aws-sam-cli and AWS credentials)
+	sam deploy
+
+# ---------------------------------------------------------------------------------------------- upkeep
+COMPILE = $(UV) pip compile --quiet --generate-hashes --no-emit-index-url --no-header --universal --python-version 3.11
+
+lock: $(STAMP) ## Compile requirements/*.in to hash-pinned lists
+	$(COMPILE) requirements/runtime.in -o layers/jetway/requirements.txt
+	for list in uv dev sam ministack; do $(COMPILE) requirements/$$list.in -o requirements/$$list.txt || exit 1; done
+
+clean: down ## Stop everything and remove all that is not in git
+	rm -rf .jetway .venv .aws-sam .pytest_cache .mypy_cache .ruff_cache .hypothesis

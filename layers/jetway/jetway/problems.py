@@ -1,0 +1,78 @@
+"""Errors of the HTTP API as RFC 9457 problem documents, each with what to do about it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import Any
+
+from jetway.errors import (
+    CommandRejectedError,
+    DagNotFoundError,
+    InvalidConfError,
+    InvalidRequestError,
+    JetwayError,
+    RunAlreadyExistsError,
+    TransientError,
+)
+
+CONTENT_TYPE = "application/problem+json"
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One problem.
+
+    Attributes:
+        reason: a stable word; the problem's `type` is urn:jetway:problem:<reason>.
+        detail: what was wrong, where, and what to do.
+        headers: of the answer, beside its content type.
+    """
+
+    status: HTTPStatus
+    reason: str
+    detail: str
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+    def document(self, instance: str) -> dict[str, Any]:
+        """Return the problem document; `instance` is the path that was asked for."""
+        return {
+            "type": f"urn:jetway:problem:{self.reason}",
+            "title": self.status.phrase,
+            "status": self.status.value,
+            "detail": self.detail,
+            "instance": instance,
+        }
+
+    def body(self, instance: str) -> str:
+        """Return the problem document as JSON."""
+        return json.dumps(self.document(instance))
+
+
+class ProblemError(Exception):
+    """Ends a request with a problem."""
+
+    def __init__(self, status: HTTPStatus, reason: str, detail: str) -> None:
+        super().__init__(detail)
+        self.problem = Problem(status, reason, detail)
+
+
+_STATUS: tuple[tuple[type[JetwayError], HTTPStatus], ...] = (
+    (InvalidConfError, HTTPStatus.UNPROCESSABLE_ENTITY),
+    (InvalidRequestError, HTTPStatus.UNPROCESSABLE_ENTITY),
+    (DagNotFoundError, HTTPStatus.NOT_FOUND),
+    (RunAlreadyExistsError, HTTPStatus.CONFLICT),
+    (CommandRejectedError, HTTPStatus.BAD_GATEWAY),
+    (TransientError, HTTPStatus.SERVICE_UNAVAILABLE),
+)
+
+
+def problem_of(error: JetwayError) -> Problem:
+    """Return the problem that says what an error of Jetway says."""
+    for kind, status in _STATUS:
+        if isinstance(error, kind):
+            headers = {"Retry-After": "30"} if status is HTTPStatus.SERVICE_UNAVAILABLE else {}
+            return Problem(status, error.reason, str(error), headers)
+    return Problem(HTTPStatus.INTERNAL_SERVER_ERROR, error.reason, str(error))

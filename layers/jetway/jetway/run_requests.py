@@ -1,0 +1,159 @@
+"""POST /dags/{dag_id}/dagRuns: from an HTTP request to a dispatch message.
+
+The body is that of Airflow's REST API. A run is accepted as soon as its message is on the dispatch queue; its id is
+known by then, because it never depends on Airflow.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+
+from jetway.airflow import DagRunRequest
+from jetway.airflow.names import check_request
+from jetway.dispatch import INTERACTIVE, derive_run_id
+from jetway.events import parse_time
+from jetway.problems import ProblemError
+
+if TYPE_CHECKING:
+    from mypy_boto3_sqs import SQSClient
+
+TRIGGER = "http"
+LONGEST_BODY = 256 * 1024  # bytes
+LONGEST_NOTE = 1000  # characters; Airflow's own bound
+LONGEST_IDEMPOTENCY_KEY = 255  # characters
+FIELDS = ("conf", "dag_run_id", "logical_date", "note")
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """What an HTTP call brings, beside its path.
+
+    Attributes:
+        request_id: the API's id of this very call.
+        caller: who signed it; part of an idempotency key's meaning.
+        body: the raw body, decoded.
+        idempotency_key: the header of that name, or None.
+        query: query parameters by name.
+        received_at: timezone-aware.
+    """
+
+    request_id: str
+    caller: str
+    body: str
+    idempotency_key: str | None
+    query: Mapping[str, str]
+    received_at: datetime
+
+
+def principal(user_arn: str) -> str:
+    """Return who is behind a signature: of an assumed role the role, since its session changes with every caller.
+
+    >>> principal("arn:aws:sts::111122223333:assumed-role/billing/i-0abc")
+    'arn:aws:sts::111122223333:assumed-role/billing'
+    """
+    head, separator, rest = user_arn.partition(":assumed-role/")
+    return head + separator + rest.partition("/")[0] if separator else user_arn
+
+
+def read_request(dag_id: str, call: Call) -> DagRunRequest:
+    """Read and check the run that a call asks for.
+
+    Its id is the caller's `dag_run_id`; else it is derived from the Idempotency-Key, so that a repeated call names the
+    same run; else from the call itself, so that every call is a run of its own.
+
+    Raises:
+        ProblemError: too large, no JSON object, or a field that is unknown or of the wrong type.
+        InvalidRequestError, InvalidConfError: a value that Airflow could never take.
+    """
+    if call.query:
+        raise _invalid(f"Unknown query parameter {next(iter(call.query))!r}; this call takes none.")
+    fields = _read_fields(call.body)
+    key = call.idempotency_key
+    if key is not None and not 0 < len(key) <= LONGEST_IDEMPOTENCY_KEY:
+        raise _invalid(f"Idempotency-Key must have 1 to {LONGEST_IDEMPOTENCY_KEY} characters.")
+    derived = derive_run_id(TRIGGER, ["key", call.caller, dag_id, key] if key else ["call", call.request_id])
+    request = DagRunRequest(
+        dag_id=dag_id,
+        dag_run_id=_text(fields, "dag_run_id") or derived,
+        conf={} if fields.get("conf") is None else fields["conf"],
+        logical_date=_time(fields, "logical_date"),
+        note=_text(fields, "note"),
+    )
+    if request.note is not None and len(request.note) > LONGEST_NOTE:
+        raise _invalid(f"note has {len(request.note)} characters; Airflow takes {LONGEST_NOTE} at most.")
+    check_request(request)
+    return request
+
+
+def accept(sqs: SQSClient, queue_url: str, request: DagRunRequest, call: Call) -> None:
+    """Put the run on the dispatch queue. When this returns, the run is not lost any more.
+
+    The deduplication id is the call's own: a second call for the same run must reach Airflow, which knows whether the
+    run exists; SQS, which would silently drop it, does not.
+    """
+    message = {
+        "trigger": {"name": TRIGGER, "kind": "http", "dag": request.dag_id},
+        "event": {
+            "dag_run_id": request.dag_run_id,
+            "conf": request.conf,
+            "logical_date": request.logical_date.isoformat() if request.logical_date else None,
+            "note": request.note,
+            "time": call.received_at.isoformat(),
+            "request_id": call.request_id,
+            "caller": call.caller,
+        },
+    }
+    sqs.send_message(
+        QueueUrl=queue_url,
+        MessageBody=json.dumps(message),
+        MessageGroupId=INTERACTIVE,
+        MessageDeduplicationId=call.request_id,
+    )
+
+
+def _read_fields(body: str) -> Mapping[str, Any]:
+    if len(body.encode()) > LONGEST_BODY:
+        raise ProblemError(
+            HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "body-too-large", f"The body must have at most {LONGEST_BODY} bytes."
+        )
+    if not body.strip():
+        return {}
+    try:
+        fields = json.loads(body)
+    except (ValueError, RecursionError) as exc:
+        raise ProblemError(HTTPStatus.BAD_REQUEST, "invalid-json", f"The body is no JSON: {exc}.") from exc
+    if not isinstance(fields, dict):
+        raise _invalid(f"The body must be a JSON object, not a {type(fields).__name__}.")
+    for name in fields:
+        if name not in FIELDS:
+            near = difflib.get_close_matches(name, FIELDS, n=1)
+            meant = f"; did you mean {near[0]!r}?" if near else "."
+            raise _invalid(f"Unknown field {name!r}{meant} Known are {', '.join(FIELDS)}.")
+    return fields
+
+
+def _text(fields: Mapping[str, Any], name: str) -> str | None:
+    value = fields.get(name)
+    if value is not None and not isinstance(value, str):
+        raise _invalid(f"{name} must be a text or null, not a {type(value).__name__}.")
+    return value
+
+
+def _time(fields: Mapping[str, Any], name: str) -> datetime | None:
+    text = _text(fields, name)
+    if text is None:
+        return None
+    try:
+        return parse_time(text)
+    except ValueError as exc:
+        raise _invalid(f"{name} {text!r} is no ISO 8601 time such as 2026-11-22T06:00:00+00:00.") from exc
+
+
+def _invalid(detail: str) -> ProblemError:
+    return ProblemError(HTTPStatus.UNPROCESSABLE_ENTITY, "invalid-request", detail)

@@ -1,0 +1,98 @@
+"""The local stack's commands: `python -m local up | down | logs | demo`. The Makefile calls them."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+from typing import NoReturn
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from local import demo, stack
+from local.airflow import AirflowError
+from local.calls import TooLateError
+from local.deploy import DeployError
+from local.processes import ProcessError, tail
+from local.progress import Progress
+from local.venvs import SetupError
+
+# What can go wrong without a fault of this program: shown as a sentence, not as a traceback.
+EXPECTED = (
+    AirflowError,
+    BotoCoreError,
+    ClientError,
+    DeployError,
+    ProcessError,
+    SetupError,
+    TooLateError,
+    demo.DemoError,
+    stack.StackError,
+)
+
+
+def main() -> int:
+    """Run one command; return its exit code."""
+    parser = argparse.ArgumentParser(prog="python -m local", description=__doc__)
+    parser.add_argument("command", choices=["up", "down", "logs", "demo"])
+    command = parser.parse_args().command
+    signal.signal(signal.SIGTERM, _interrupt)
+    progress = Progress()
+    try:
+        return {"up": _up, "down": _down, "logs": _logs, "demo": _demo}[command](progress)
+    except EXPECTED as exc:
+        progress.console.print(str(exc), style="red", markup=False)
+        return 1
+    except KeyboardInterrupt:
+        progress.say("interrupted")
+        return 130
+
+
+def _up(progress: Progress) -> int:
+    try:
+        running = stack.up(progress)
+    except BaseException:
+        stack.down()
+        raise
+    progress.say(f"Airflow UI   {running.airflow_url}\nHTTP API     {running.http_api_url}")
+    progress.say(f"Drop bucket  s3://{running.outputs['DropBucketName']}   (endpoint {running.endpoint})")
+    return 0
+
+
+def _down(progress: Progress) -> int:
+    with progress.step("Everything stopped"):
+        stack.down()
+    return 0
+
+
+def _logs(progress: Progress) -> int:
+    for log in sorted(stack.state_folder().glob("**/run/*.log")):
+        progress.say(f"[bold]{log.stem}[/]")
+        progress.console.print(tail(log, 40), markup=False)
+    return 0
+
+
+def _demo(progress: Progress) -> int:
+    """Run the demo. A stack that ran before goes on; one that the demo started ends with it, unless KEEP is set."""
+    ran_before = stack.runs()
+    try:
+        demo.run(progress)
+        if not ran_before and sys.stdin.isatty() and not os.environ.get("KEEP"):
+            progress.console.input("Press Enter to stop everything. ")
+    except BaseException:
+        stack.down()
+        raise
+    if ran_before or os.environ.get("KEEP"):
+        progress.say("The local stack goes on; `make down` stops it.")
+    else:
+        stack.down()
+    return 0
+
+
+def _interrupt(_signal: int, _frame: object) -> NoReturn:
+    raise KeyboardInterrupt
+
+
+if __name__ == "__main__":
+    sys.exit(main())

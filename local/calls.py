@@ -1,0 +1,105 @@
+"""Calls that a user of the stack would make: signed HTTP, and reading what Airflow and the drop bucket say."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import requests
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
+from botocore.exceptions import ClientError
+
+from local.ministack import CREDENTIALS, REGION
+from local.stack import ENVIRONMENT_NAME
+
+if TYPE_CHECKING:
+    from local.stack import Stack
+
+T = TypeVar("T")
+
+
+class TooLateError(RuntimeError):
+    """What was waited for did not come in time."""
+
+
+def wait_for(what: str, look: Callable[[], T | None], *, seconds: float, pause: float = 0.25) -> T:
+    """Look until there is something, and return it.
+
+    Raises:
+        TooLateError: nothing came within so many seconds.
+    """
+    deadline = time.monotonic() + seconds
+    while True:
+        found = look()
+        if found is not None:
+            return found
+        if time.monotonic() > deadline:
+            raise TooLateError(f"{what}: nothing after {seconds:.0f} s.")
+        time.sleep(pause)
+
+
+def call_api(
+    stack: Stack,
+    method: str,
+    path: str,
+    *,
+    body: object = None,
+    headers: Mapping[str, str] | None = None,
+    signed: bool = True,
+) -> requests.Response:
+    """Call the HTTP API, signed with SigV4 as AWS_IAM authorization demands.
+
+    Args:
+        body: sent as JSON; a str is sent as it is.
+    """
+    data = body if isinstance(body, str) else "" if body is None else json.dumps(body)
+    request = AWSRequest(
+        method,
+        stack.http_api_url + path,
+        data=data.encode(),
+        headers={"Content-Type": "application/json", **(headers or {})},
+    )
+    if signed:
+        keys = Credentials(CREDENTIALS["AWS_ACCESS_KEY_ID"], CREDENTIALS["AWS_SECRET_ACCESS_KEY"])
+        SigV4Auth(keys, "execute-api", REGION).add_auth(request)
+    return requests.request(
+        method, stack.http_api_url + path, data=data.encode(), headers=dict(request.headers), timeout=40
+    )
+
+
+def read_report(stack: Stack, key: str) -> dict[str, Any] | None:
+    """Return the latest validation report of a dropped file, or None when there is none yet."""
+    try:
+        answer = stack.client("s3").get_object(Bucket=stack.outputs["DropBucketName"], Key=f"reports/{key}/latest.json")
+    except ClientError as exc:
+        if exc.response["Error"]["Code"] == "NoSuchKey":
+            return None
+        raise
+    report: dict[str, Any] = json.loads(answer["Body"].read())
+    return report
+
+
+def airflow_api(stack: Stack, method: str, path: str, **more: Any) -> dict[str, Any] | None:
+    """Call Airflow's REST API through MWAA's InvokeRestApi; None when Airflow answers 404.
+
+    Args:
+        more: QueryParameters, Body.
+    """
+    try:
+        answer = stack.client("mwaa").invoke_rest_api(Name=ENVIRONMENT_NAME, Method=method, Path=path, **more)
+    except ClientError as exc:
+        if exc.response.get("RestApiStatusCode") == 404:
+            return None
+        raise
+    content: dict[str, Any] = answer["RestApiResponse"]
+    return content
+
+
+def list_runs(stack: Stack, dag_id: str) -> dict[str, dict[str, Any]]:
+    """Return the DAG's newest runs by run id."""
+    answer = airflow_api(stack, "GET", f"/dags/{dag_id}/dagRuns", QueryParameters={"limit": 100, "order_by": "-id"})
+    return {run["dag_run_id"]: run for run in (answer or {}).get("dag_runs", [])}

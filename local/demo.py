@@ -1,0 +1,156 @@
+"""`make demo`: the main job on real Airflow. Files dropped, one refused, runs started in three ways."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from rich.table import Table
+
+from local import stack as local_stack
+from local.calls import airflow_api, call_api, list_runs, read_report, wait_for
+from local.venvs import ROOT
+
+if TYPE_CHECKING:
+    from local.progress import Progress
+    from local.stack import Stack
+
+DAG_ID = "hello_jetway"
+GOOD = ROOT / "dags" / "hello_jetway.py"
+BROKEN = """\
+from airflow.decorators import dag, task
+
+
+@dag(schedule=None)
+def broken_orders():
+    @task
+    def load(:
+        return 1
+
+    load()
+
+
+broken_orders()
+"""
+# The schedule is one moment; it must lie behind the deployment and the parsing of the DAG file.
+SCHEDULE_AHEAD = timedelta(seconds=60)
+
+
+class DemoError(RuntimeError):
+    """The demo did not show what it should."""
+
+
+@dataclass(slots=True)
+class Started:
+    """A run that the demo waits for."""
+
+    way: str
+    run_id: str | None = None
+    began: float = 0.0
+    state: str = ""
+    seconds: float = 0.0
+
+
+def run(progress: Progress) -> None:
+    """Run the demo on the local stack.
+
+    Raises:
+        DemoError, TooLateError: something did not happen.
+    """
+    at = (datetime.now(UTC) + SCHEDULE_AHEAD).strftime("%Y-%m-%dT%H:%M:%S")
+    stack = local_stack.up(
+        progress, parameters={"ScheduleDagId": DAG_ID, "ScheduleExpression": f"at({at})", "ScheduleTimezone": "UTC"}
+    )
+    s3, drop = stack.client("s3"), stack.outputs["DropBucketName"]
+
+    with progress.step("A broken DAG file is dropped, and quarantined"):
+        s3.put_object(Bucket=drop, Key="dags/broken_orders.py", Body=BROKEN.encode())
+        broken = _verdict(stack, "dags/broken_orders.py", "rejected")
+    for finding in broken["findings"]:
+        progress.say(
+            f"    [bold]dags/broken_orders.py:{finding['line']}[/] {finding['rule']}: {finding['message']}\n"
+            f"    [dim]{finding['remedy']}[/]"
+        )
+    with progress.step("A good DAG file is dropped, promoted, and parsed by Airflow"):
+        s3.put_object(Bucket=drop, Key=f"dags/{GOOD.name}", Body=GOOD.read_bytes())
+        _verdict(stack, f"dags/{GOOD.name}", "accepted")
+        wait_for("the DAG in Airflow", lambda: airflow_api(stack, "GET", f"/dags/{DAG_ID}"), seconds=90)
+
+    runs = _start(stack, progress, drop, at)
+    _wait_for_success(stack, progress, runs)
+    progress.console.print(_table(runs))
+    progress.say(f"Airflow UI   {stack.airflow_url}\nHTTP API     {stack.http_api_url}")
+    failed = [run for run in runs if run.state != "success"]
+    if failed:
+        raise DemoError(f"{failed[0].way} ended as {failed[0].state}.")
+
+
+def _verdict(stack: Stack, key: str, expected: str) -> dict[str, Any]:
+    report = wait_for(f"the report on {key}", lambda: read_report(stack, key), seconds=60)
+    if report["verdict"] != expected:
+        raise DemoError(f"{key} was {report['verdict']}, not {expected}: {report['findings']}")
+    return report
+
+
+def _start(stack: Stack, progress: Progress, drop: str, at: str) -> list[Started]:
+    """Start the DAG in three ways and return the runs, the scheduled one without its id yet."""
+    before = set(list_runs(stack, DAG_ID))
+    file, call, schedule = Started("file dropped in S3"), Started("POST /dags/…/dagRuns"), Started("schedule")
+    with progress.step("A data file is dropped"):
+        key = f"data/{DAG_ID}/orders {datetime.now(UTC):%H:%M:%S} + café.csv"
+        stack.client("s3").put_object(Bucket=drop, Key=key, Body=b"id,total\n1,9.90\n")
+        file.began = time.monotonic()
+    with progress.step("The HTTP API is called"):
+        answer = call_api(stack, "POST", f"/dags/{DAG_ID}/dagRuns", body={"conf": {"who": "the demo"}})
+        if answer.status_code != 202:
+            raise DemoError(f"the API answered {answer.status_code}: {answer.text}")
+        call.run_id, call.began = answer.json()["dag_run_id"], time.monotonic()
+    with progress.step(f"The schedule fires at {at[11:]} UTC"):
+        planned = datetime.fromisoformat(at).replace(tzinfo=UTC)
+        schedule.began = time.monotonic() + max(0.0, (planned - datetime.now(UTC)).total_seconds())
+        file.run_id = wait_for("a run of the file", lambda: _new(stack, before, "jetway__data__"), seconds=60)
+        schedule.run_id = wait_for(
+            "a run of the schedule", lambda: _new(stack, before, "jetway__schedule__"), seconds=120
+        )
+    return [file, call, schedule]
+
+
+def _new(stack: Stack, before: set[str], prefix: str) -> str | None:
+    return next(
+        (run_id for run_id in list_runs(stack, DAG_ID) if run_id not in before and run_id.startswith(prefix)), None
+    )
+
+
+def _wait_for_success(stack: Stack, progress: Progress, runs: list[Started]) -> None:
+    def look() -> bool | None:
+        have = list_runs(stack, DAG_ID)
+        for run in runs:
+            state = have.get(run.run_id or "", {}).get("state", "")
+            if run.state not in {"success", "failed"} and state:
+                run.state = state
+                if state in {"success", "failed"}:
+                    run.seconds = _seconds(have[run.run_id or ""], run)
+        return True if all(run.state in {"success", "failed"} for run in runs) else None
+
+    with progress.step("All three runs end"):
+        wait_for("the end of the runs", look, seconds=120)
+
+
+def _seconds(airflow_run: dict[str, Any], run: Started) -> float:
+    """Seconds from the event to the run's end, both on this machine's clock."""
+    ended = datetime.fromisoformat(airflow_run["end_date"])
+    began = datetime.now(UTC) - timedelta(seconds=time.monotonic() - run.began)
+    return (ended - began).total_seconds()
+
+
+def _table(runs: list[Started]) -> Table:
+    table = Table(title="From event to end of run")
+    for column in ("event", "run id", "state"):
+        table.add_column(column, overflow="fold")
+    table.add_column("seconds", justify="right")
+    for run in runs:
+        colour = "green" if run.state == "success" else "red"
+        table.add_row(run.way, run.run_id, f"[{colour}]{run.state}[/]", f"{run.seconds:.1f}")
+    return table
