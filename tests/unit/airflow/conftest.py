@@ -1,0 +1,144 @@
+"""The CLI client against a real web server on loopback; boto3's client is stubbed."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import boto3
+import pytest
+from botocore.stub import Stubber
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from jetway.airflow.cli import CliClient
+from jetway.airflow.endpoint import CliEndpoint, new_session
+from jetway.airflow.environment import Environment
+from tests.unit.airflow.webserver import WebServer
+
+if TYPE_CHECKING:
+    import requests
+    from mypy_boto3_mwaa import MWAAClient
+
+ENVIRONMENT = "acme"
+
+
+@pytest.fixture(autouse=True)
+def _no_machine_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Proxies and certificates of the machine are none of the tests' business."""
+    for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "AWS_CA_BUNDLE", "HTTPS_PROXY", "https_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    for name in ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_MWAA", "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture(scope="session")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Make a certificate for localhost that is its own authority; key and certificate in one file."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
+    now = datetime.now(UTC)
+    signed = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(
+            x509.SubjectAlternativeName([x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]),
+            critical=False,
+        )
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    path = tmp_path_factory.mktemp("tls") / "localhost.pem"
+    path.write_bytes(
+        key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
+        + signed.public_bytes(serialization.Encoding.PEM)
+    )
+    return path
+
+
+@dataclass
+class Clock:
+    """Time that stands still until a test moves it."""
+
+    now: float = 1_000_000.0
+    slept: list[float] = field(default_factory=list)
+
+    def __call__(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+        self.now += seconds
+
+
+@dataclass
+class Stage:
+    """One environment: the stubbed control plane, its web server, and the client under test."""
+
+    web: WebServer
+    mwaa: MWAAClient
+    stub: Stubber
+    clock: Clock
+    session: requests.Session
+
+    def environment(self, version: str = "3.3.1", status: str = "AVAILABLE") -> None:
+        self.stub.add_response("get_environment", environment_answer(version, status), {"Name": ENVIRONMENT})
+
+    def token(self, token: str = "t1", host: str | None = None) -> None:
+        self.stub.add_response(
+            "create_cli_token",
+            {"CliToken": token, "WebServerHostname": host or self.web.host},
+            {"Name": ENVIRONMENT},
+        )
+
+    def ready(self, version: str = "3.3.1") -> None:
+        """Expect what every first command asks: the environment, then a token."""
+        self.environment(version)
+        self.token()
+
+    def client(self, **bounds: Any) -> CliClient:
+        facts = Environment(self.mwaa, ENVIRONMENT, clock=self.clock)
+        bounds.setdefault("clock", self.clock)
+        endpoint = CliEndpoint(self.mwaa, facts, session=self.session, **bounds)
+        return CliClient(endpoint, facts, sleep=self.clock.sleep, jitter=lambda: 0.0)
+
+
+def environment_answer(version: str, status: str = "AVAILABLE") -> dict[str, Any]:
+    return {
+        "Environment": {
+            "Name": ENVIRONMENT,
+            "Status": status,
+            "AirflowVersion": version,
+            "SourceBucketArn": "arn:aws:s3:::acme-airflow",
+            "DagS3Path": "dags/",
+        }
+    }
+
+
+@pytest.fixture(scope="session")
+def mwaa() -> MWAAClient:
+    return boto3.client("mwaa", region_name="eu-central-1", aws_access_key_id="AKIATEST", aws_secret_access_key="test")
+
+
+@pytest.fixture
+def stage(certificate: Path, mwaa: MWAAClient) -> Iterator[Stage]:
+    session = new_session()
+    session.verify = str(certificate)
+    with WebServer(certificate) as web, Stubber(mwaa) as stub, session:
+        yield Stage(web, mwaa, stub, Clock(), session)
+        stub.assert_no_pending_responses()
+        assert not web.script, "the client asked less often than expected"
