@@ -63,6 +63,28 @@ class HttpApiConfig:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class ValidateArtifactConfig:
+    """Configuration of validate_artifact."""
+
+    environment_name: str
+    drop_bucket: str
+    max_dag_file_bytes: int
+
+    @classmethod
+    def from_env(cls, env: Mapping[str, str] = os.environ) -> Self:
+        """Read the function's environment variables.
+
+        Raises:
+            ConfigError: one is missing or wrong.
+        """
+        return cls(
+            environment_name=_text(env, "ENVIRONMENT_NAME"),
+            drop_bucket=_text(env, "DROP_BUCKET"),
+            max_dag_file_bytes=_number(env, "MAX_DAG_FILE_KILOBYTES") * 1024,
+        )
+
+
 def _text(env: Mapping[str, str], name: str) -> str:
     value = env.get(name, "")
     if not value:

@@ -1,0 +1,164 @@
+"""The gate: what was dropped is judged, then promoted or quarantined, and reported.
+
+An arrival only says that a key has changed. What counts is the key's newest version: whoever finds that
+what is live is older than that settles the newest as well, so events may come twice, late or out of order.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Literal
+
+from jetway.artifacts.findings import Candidate, Judgement, Verdict, judgement
+from jetway.artifacts.keys import key_findings, quarantine_key, report_key
+from jetway.artifacts.kinds import is_artifact, kind_of
+from jetway.errors import TransientError
+from jetway.objects import ObjectVersion, head, read
+from jetway.promotion import Placement, promote, quarantine
+from jetway.reports import report_on, write_report
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+    from jetway.airflow.environment import Environment, EnvironmentFacts
+
+_MOST_ROUNDS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """What was done about one version of one key; the fields of its log line.
+
+    Attributes:
+        version: the version's id, or its etag; None when the object is gone.
+        fresh: done now, and not by an earlier delivery of the same event.
+        seconds: time that judging took.
+    """
+
+    key: str
+    outcome: Literal["promoted", "quarantined", "superseded", "vanished", "ignored"]
+    version: str | None = None
+    kind: str | None = None
+    verdict: Verdict | None = None
+    rules: tuple[str, ...] = ()
+    dag_ids: tuple[str, ...] = ()
+    report: str | None = None
+    fresh: bool = False
+    seconds: float = 0.0
+
+
+class Gate:
+    """Between the drop bucket and one environment's bucket."""
+
+    def __init__(
+        self,
+        s3: S3Client,
+        environment: Environment,
+        drop_bucket: str,
+        *,
+        max_dag_file_bytes: int,
+        clock: Callable[[], float] = time.perf_counter,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self.drop_bucket = drop_bucket
+        self._s3 = s3
+        self._environment = environment
+        self._max_dag_file_bytes = max_dag_file_bytes
+        self._clock = clock
+        self._now = now
+
+    def settle(self, key: str, version_id: str | None) -> list[Settled]:
+        """Deal with an object put in the drop bucket.
+
+        Args:
+            key: as it stands in the bucket, not URL-encoded.
+            version_id: the version that the event names, or None when it names none.
+
+        Returns:
+            What was done: one entry, or more when newer versions came meanwhile.
+
+        Raises:
+            TransientError: the environment cannot be asked, or the key changes faster than it can be judged.
+            ClientError, BotoCoreError: S3 is in trouble.
+        """
+        if not is_artifact(key):
+            return [Settled(key, "ignored")]
+        facts = self._environment.facts()
+        newest = head(self._s3, self.drop_bucket, key)
+        version = newest
+        if newest is not None and version_id not in {None, newest.version_id}:
+            version = head(self._s3, self.drop_bucket, key, version_id)
+        if newest is None or version is None:
+            return [Settled(key, "vanished", version_id)]
+        done: list[Settled] = []
+        for _ in range(_MOST_ROUNDS):
+            settled, newest = self._settle(version, facts)
+            done.append(settled)
+            if newest is None or newest.label == version.label or not self._is_live(version, facts):
+                return done
+            # Ours is live though a newer one is there: it came while we copied, or we died before we looked.
+            version = newest
+        raise TransientError(f"{key!r} changes faster than it can be judged.")
+
+    def _settle(self, version: ObjectVersion, facts: EnvironmentFacts) -> tuple[Settled, ObjectVersion | None]:
+        """Judge one version, act and report; also return the newest version as seen after that."""
+        judged_at, started = self._now(), self._clock()
+        judged = self._judge(version, facts)
+        if judged is None:
+            return Settled(version.key, "vanished", version.label), None
+        seconds = self._clock() - started
+        report = report_key(version.key, version.label)
+        placement = self._place(version, judged, facts, report)
+        written = report_on(
+            version.key,
+            judged,
+            seconds,
+            source=version,
+            environment=facts,
+            judged_at=judged_at,
+            placement=placement,
+        )
+        newest = write_report(self._s3, written, version)
+        settled = Settled(
+            key=version.key,
+            outcome=placement.outcome,
+            version=version.label,
+            kind=judged.kind,
+            verdict=judged.verdict,
+            rules=tuple(sorted({finding.rule for finding in judged.findings})),
+            dag_ids=tuple(dag.dag_id for dag in judged.dags if dag.dag_id is not None),
+            report=report,
+            fresh=placement.fresh,
+            seconds=round(seconds, 6),
+        )
+        return settled, newest
+
+    def _judge(self, version: ObjectVersion, facts: EnvironmentFacts) -> Judgement | None:
+        """Judge by key and content; None when the version is gone."""
+        kind = kind_of(version.key)
+        refused = key_findings(version.key, kind.destination(version.key, facts.dags_path))
+        if refused:
+            return judgement(kind.name, refused)
+        limit, content = self._max_dag_file_bytes, b""
+        if kind.reads_content and version.size <= limit:
+            found = read(self._s3, version, limit)
+            if found is None:
+                return None
+            content = found
+        return kind.check(Candidate(version.key, version.size, content), facts, limit)
+
+    def _place(self, version: ObjectVersion, judged: Judgement, facts: EnvironmentFacts, report: str) -> Placement:
+        destination = kind_of(version.key).destination(version.key, facts.dags_path)
+        if judged.verdict == "rejected" or destination is None:
+            return quarantine(self._s3, version, quarantine_key(version.key, version.label), report=report)
+        return promote(self._s3, version, facts.source_bucket, destination, report=report)
+
+    def _is_live(self, version: ObjectVersion, facts: EnvironmentFacts) -> bool:
+        from jetway.promotion import carries
+
+        destination = kind_of(version.key).destination(version.key, facts.dags_path)
+        live = head(self._s3, facts.source_bucket, destination) if destination else None
+        return live is not None and carries(live, version)

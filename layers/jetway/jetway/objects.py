@@ -1,0 +1,108 @@
+"""S3 objects, by exact version: what they are, and bounded reading."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import ClientError
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+# HeadObject has no body to put an error code in, so botocore gives the status. 405: that version is a delete
+# marker. https://docs.aws.amazon.com/AmazonS3/latest/userguide/DeleteMarker.html
+_GONE = frozenset({"404", "405", "NoSuchKey", "NoSuchVersion", "NotFound", "MethodNotAllowed"})
+_CHANGED = frozenset({"412", "409", "PreconditionFailed", "ConditionalRequestConflict"})
+
+_CONTENT_HEADERS = ("CacheControl", "ContentDisposition", "ContentEncoding", "ContentLanguage", "ContentType")
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectVersion:
+    """One version of one object.
+
+    Attributes:
+        version_id: None in a bucket without versioning, or for an object put while it was suspended.
+        etag: with its quotes, as S3 gives and takes it.
+        size: bytes.
+        headers: ContentType and its like, as arguments of PutObject.
+        metadata: the user's metadata.
+    """
+
+    bucket: str
+    key: str
+    version_id: str | None
+    etag: str
+    size: int
+    last_modified: datetime
+    headers: Mapping[str, str] = field(default_factory=dict)
+    metadata: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def label(self) -> str:
+        """Names this version among those of its key: the version id, or the etag where there is none."""
+        return self.version_id or "etag-" + self.etag.strip('"')
+
+    @property
+    def address(self) -> dict[str, str]:
+        """Arguments that name exactly this version: Bucket, Key and, where there is one, VersionId."""
+        address = {"Bucket": self.bucket, "Key": self.key}
+        return address | {"VersionId": self.version_id} if self.version_id else address
+
+
+def head(s3: S3Client, bucket: str, key: str, version_id: str | None = None) -> ObjectVersion | None:
+    """Return the newest version, or the one asked for; None when it is gone.
+
+    Raises:
+        ClientError: any other trouble. Without s3:ListBucket S3 answers 403 instead of 404.
+    """
+    arguments: dict[str, Any] = {"Bucket": bucket, "Key": key}
+    if version_id:
+        arguments["VersionId"] = version_id
+    try:
+        answer = s3.head_object(**arguments)
+    except ClientError as exc:
+        if is_gone(exc):
+            return None
+        raise
+    found = answer.get("VersionId")
+    return ObjectVersion(
+        bucket=bucket,
+        key=key,
+        version_id=None if found == "null" else found,
+        etag=answer["ETag"],
+        size=answer["ContentLength"],
+        last_modified=answer["LastModified"],
+        headers={name: str(answer[name]) for name in _CONTENT_HEADERS if answer.get(name)},  # type: ignore[literal-required]
+        metadata=answer.get("Metadata", {}),
+    )
+
+
+def read(s3: S3Client, version: ObjectVersion, limit: int) -> bytes | None:
+    """Return the content of exactly this version, cut after `limit` + 1 bytes; None when it is gone."""
+    try:
+        answer = s3.get_object(**version.address, IfMatch=version.etag)
+    except ClientError as exc:
+        if is_gone(exc) or is_changed(exc):
+            return None
+        raise
+    with answer["Body"] as body:
+        return body.read(limit + 1)
+
+
+def unchanged(there: ObjectVersion | None) -> dict[str, Any]:
+    """Arguments that let a write go ahead only if the key still holds what was seen there."""
+    return {"IfMatch": there.etag} if there else {"IfNoneMatch": "*"}
+
+
+def is_gone(exc: ClientError) -> bool:
+    """Whether the answer says that the object or its version is not there."""
+    return exc.response["Error"]["Code"] in _GONE
+
+
+def is_changed(exc: ClientError) -> bool:
+    """Whether a condition of a write or read did not hold: somebody else was faster."""
+    return exc.response["Error"]["Code"] in _CHANGED

@@ -1,0 +1,129 @@
+"""The report of one judgement: one JSON document, of the schema in docs/schemas/report.schema.json."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import ClientError
+
+from jetway.artifacts.keys import report_key
+from jetway.errors import TransientError
+from jetway.objects import ObjectVersion, head, is_changed, unchanged
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+    from jetway.airflow.environment import EnvironmentFacts
+    from jetway.artifacts.findings import Finding, FoundDag, Judgement, Verdict
+    from jetway.promotion import Placement
+
+_MOST_TRIES = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What the gate says of one version of one artifact.
+
+    The first six members are there wherever a file is judged; the others when it came through the bucket.
+
+    Attributes:
+        path: the artifact's key, or its path when it is judged on a disk.
+        seconds: time that judging took.
+        judged_at: timezone-aware.
+        placement: what was done with it.
+    """
+
+    path: str
+    kind: str
+    verdict: Verdict
+    findings: tuple[Finding, ...]
+    dags: tuple[FoundDag, ...]
+    seconds: float
+    source: ObjectVersion | None = None
+    environment: EnvironmentFacts | None = None
+    judged_at: datetime | None = None
+    placement: Placement | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """The report as its JSON document."""
+        document: dict[str, Any] = {
+            "path": self.path,
+            "kind": self.kind,
+            "verdict": self.verdict,
+            "findings": [asdict(finding) for finding in self.findings],
+            "dags": [asdict(dag) for dag in self.dags],
+            "seconds": round(self.seconds, 6),
+        }
+        if self.source is not None:
+            document["source"] = {
+                "bucket": self.source.bucket,
+                "key": self.source.key,
+                "version": self.source.version_id,
+                "etag": self.source.etag.strip('"'),
+                "size": self.source.size,
+                "last_modified": self.source.last_modified.isoformat(),
+            }
+        if self.environment is not None:
+            python = self.environment.python_version
+            document["environment"] = {
+                "name": self.environment.name,
+                "airflow_version": self.environment.airflow_version,
+                "python_version": f"{python[0]}.{python[1]}",
+            }
+        if self.judged_at is not None:
+            document["judged_at"] = self.judged_at.astimezone(UTC).isoformat()
+        if self.placement is not None:
+            document["outcome"] = self.placement.outcome
+            document["placed"] = (
+                {"bucket": self.placement.bucket, "key": self.placement.key, "version": self.placement.version_id}
+                if self.placement.key
+                else None
+            )
+        return document
+
+    def as_json(self) -> bytes:
+        """The JSON document, indented for people; plain ASCII, so that any key survives."""
+        return json.dumps(self.as_dict(), indent=2).encode()
+
+
+def report_on(path: str, judged: Judgement, seconds: float, **circumstances: Any) -> Report:
+    """Make a report of a judgement; `circumstances` are the members that only the bucket's gate knows."""
+    return Report(path, judged.kind, judged.verdict, judged.findings, judged.dags, seconds, **circumstances)
+
+
+def write_report(s3: S3Client, report: Report, source: ObjectVersion) -> ObjectVersion | None:
+    """Write a report as its version's and, if that is the newest, as the key's latest.
+
+    The latest report only moves forward: it is written only onto the one that was there before the version
+    was seen to be the newest.
+
+    Returns:
+        The newest version of the artifact, seen after all else was done; None when it is deleted.
+
+    Raises:
+        TransientError: others keep writing the latest report.
+        ClientError, BotoCoreError: S3 is in trouble.
+    """
+    body = report.as_json()
+    _put(s3, source.bucket, report_key(source.key, source.label), body)
+    latest = report_key(source.key, "latest")
+    for _ in range(_MOST_TRIES):
+        before = head(s3, source.bucket, latest)
+        newest = head(s3, source.bucket, source.key)
+        if newest is None or newest.label != source.label:
+            return newest
+        try:
+            _put(s3, source.bucket, latest, body, **unchanged(before))
+        except ClientError as exc:
+            if not is_changed(exc):
+                raise
+        else:
+            return newest
+    raise TransientError(f"s3://{source.bucket}/{latest} is written by others again and again.")
+
+
+def _put(s3: S3Client, bucket: str, key: str, body: bytes, **condition: Any) -> None:
+    s3.put_object(Bucket=bucket, Key=key, Body=body, ContentType="application/json", **condition)
