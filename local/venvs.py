@@ -35,6 +35,7 @@ def ensure(name: str) -> Path:
     stamp = folder / "installed"
     wanted = hashlib.sha256(requirements.read_bytes() + sys.version.encode()).hexdigest()
     if python.exists() and stamp.exists() and stamp.read_text() == wanted:
+        stamp.touch()  # for make, which goes by times
         return python
     uv = _uv()
     _run([uv, "venv", "--quiet", "--clear", "--python", sys.executable, folder], f"make {folder.name}")
