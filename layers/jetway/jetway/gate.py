@@ -15,15 +15,17 @@ from typing import TYPE_CHECKING, Literal
 from jetway.artifacts.findings import Candidate, Judgement, Verdict, judgement
 from jetway.artifacts.keys import key_findings, quarantine_key, report_key
 from jetway.artifacts.kinds import is_artifact, kind_of
-from jetway.errors import TransientError
+from jetway.errors import TransientError, UnknownEventError
 from jetway.objects import ObjectVersion, head, read
-from jetway.promotion import Placement, promote, quarantine
+from jetway.promotion import Placement, carries, promote, quarantine
 from jetway.reports import report_on, write_report
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
     from jetway.airflow.environment import Environment, EnvironmentFacts
+    from jetway.arrivals import Arrival
+    from jetway.config import ValidateArtifactConfig
 
 _MOST_ROUNDS = 5
 
@@ -70,22 +72,22 @@ class Gate:
         self._clock = clock
         self._now = now
 
-    def settle(self, key: str, version_id: str | None) -> list[Settled]:
-        """Deal with an object put in the drop bucket.
-
-        Args:
-            key: as it stands in the bucket, not URL-encoded.
-            version_id: the version that the event names, or None when it names none.
+    def settle(self, arrival: Arrival) -> list[Settled]:
+        """Deal with an object that was put in the drop bucket.
 
         Returns:
             What was done: one entry, or more when newer versions came meanwhile.
 
         Raises:
+            UnknownEventError: the object is in another bucket.
             TransientError: the environment cannot be asked, or the key changes faster than it can be judged.
             ClientError, BotoCoreError: S3 is in trouble.
         """
+        if arrival.bucket != self.drop_bucket:
+            raise UnknownEventError(f"the object is in bucket {arrival.bucket!r}, not in {self.drop_bucket!r}.")
+        key, version_id = arrival.key, arrival.version_id
         if not is_artifact(key):
-            return [Settled(key, "ignored")]
+            return [Settled(key, "ignored", version_id)]
         facts = self._environment.facts()
         newest = head(self._s3, self.drop_bucket, key)
         version = newest
@@ -157,8 +159,19 @@ class Gate:
         return promote(self._s3, version, facts.source_bucket, destination, report=report)
 
     def _is_live(self, version: ObjectVersion, facts: EnvironmentFacts) -> bool:
-        from jetway.promotion import carries
-
         destination = kind_of(version.key).destination(version.key, facts.dags_path)
         live = head(self._s3, facts.source_bucket, destination) if destination else None
         return live is not None and carries(live, version)
+
+
+def connect(config: ValidateArtifactConfig) -> Gate:
+    """Return the gate of one environment, with clients of bounded times. Nothing is sent before its first arrival."""
+    import boto3
+    from botocore.config import Config
+
+    from jetway.airflow.environment import Environment
+
+    bounded = Config(connect_timeout=5, read_timeout=15, retries={"mode": "standard", "total_max_attempts": 3})
+    environment = Environment(boto3.client("mwaa", config=bounded), config.environment_name)
+    s3 = boto3.client("s3", config=bounded)
+    return Gate(s3, environment, config.drop_bucket, max_dag_file_bytes=config.max_dag_file_bytes)

@@ -47,9 +47,9 @@ class ObjectVersion:
         return self.version_id or "etag-" + self.etag.strip('"')
 
     @property
-    def address(self) -> dict[str, str]:
+    def address(self) -> dict[str, Any]:
         """Arguments that name exactly this version: Bucket, Key and, where there is one, VersionId."""
-        address = {"Bucket": self.bucket, "Key": self.key}
+        address: dict[str, Any] = {"Bucket": self.bucket, "Key": self.key}
         return address | {"VersionId": self.version_id} if self.version_id else address
 
 

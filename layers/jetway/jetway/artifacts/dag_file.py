@@ -1,0 +1,117 @@
+"""Python files of the dags folder: size, encoding, syntax, and the DAGs they make.
+
+Only what certainly cannot load is an error: too large for the gate, not decodable, not compilable. All
+else that seems odd is a warning, because the load is the judge (`import_dag`).
+"""
+
+from __future__ import annotations
+
+import codecs
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from jetway.artifacts.dag_ids import find_dags
+from jetway.artifacts.findings import Candidate, Finding, FoundDag, Judgement, judgement
+from jetway.artifacts.python_source import read_source
+
+if TYPE_CHECKING:
+    from jetway.airflow.environment import EnvironmentFacts
+
+KIND = "dag-file"
+DEFAULT_MAX_BYTES = 1024 * 1024
+
+_UTF_16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+
+
+def check_dag_file(
+    candidate: Candidate, environment: EnvironmentFacts, *, max_bytes: int = DEFAULT_MAX_BYTES
+) -> Judgement:
+    """Judge a Python file of the dags folder without running it.
+
+    Args:
+        candidate: the file; one larger than `max_bytes` need not bring its content.
+        environment: tells the Python that will import the file.
+        max_bytes: a larger file is refused.
+    """
+    if candidate.size > max_bytes:
+        return judgement(KIND, [_too_large(candidate.size, max_bytes)])
+    if looks_like_utf_16(candidate.content):
+        return judgement(KIND, [_UTF_16])
+    source = read_source(candidate.content, environment.python_version)
+    findings = list(source.findings)
+    dags: tuple[FoundDag, ...] = ()
+    if source.tree is not None:
+        found = find_dags(source.tree)
+        dags = found.dags
+        findings += (_uncalled(name, line) for name, line in found.uncalled)
+        findings += _helper_module(candidate, dags)
+    elif not findings:
+        dags = (FoundDag(None, 1, "dynamic"),)
+    return judgement(KIND, findings, dags, uncertain=source.uncertain)
+
+
+def might_contain_dag(content: bytes) -> bool:
+    """Airflow's own rule, in its safe mode, for whether a file is looked at at all.
+
+    https://airflow.apache.org/docs/apache-airflow/stable/core-concepts/dags.html#loading-dags
+    """
+    content = content.lower()
+    return b"airflow" in content and (b"dag" in content or b"asset" in content)
+
+
+def looks_like_utf_16(content: bytes) -> bool:
+    """Whether the file has UTF-16's mark, or its Latin letters come with a NUL each."""
+    if content.startswith(_UTF_16_MARKS):
+        return True
+    start = content[:200]
+    nuls = (start[0::2].count(0), start[1::2].count(0))
+    return len(start) >= 4 and len(start) % 2 == 0 and max(nuls) * 2 > len(start) * 0.9 and min(nuls) == 0
+
+
+def _helper_module(candidate: Candidate, dags: tuple[FoundDag, ...]) -> Iterator[Finding]:
+    if dags or candidate.path.rpartition("/")[2] == "__init__.py":
+        return
+    if not candidate.content.strip():
+        message = "The file is empty: Airflow passes over it, and it makes no DAG."
+    elif might_contain_dag(candidate.content):
+        message = "No DAG is made in this file as far as reading tells."
+    else:
+        message = "The words airflow and dag are not both in this file, so Airflow takes no DAG from it."
+    yield Finding(
+        rule="helper-module",
+        severity="warning",
+        message=message,
+        line=None,
+        remedy="Nothing to do for a module that DAG files import. If a DAG was meant, make one at module level.",
+    )
+
+
+def _uncalled(name: str, line: int) -> Finding:
+    return Finding(
+        rule="uncalled-dag",
+        severity="warning",
+        message=f"The @dag function {name} is never called, so Airflow makes no DAG of it.",
+        line=line,
+        remedy=f"Call it at module level, at the end of the file: {name}()",
+    )
+
+
+def _too_large(size: int, max_bytes: int) -> Finding:
+    return Finding(
+        rule="too-large",
+        severity="error",
+        message=f"The file has {size:,} bytes; a DAG file may have {max_bytes:,}.",
+        line=None,
+        remedy="Airflow reads DAG files again and again: keep data in S3 or in a file beside the DAG. "
+        "The limit is the parameter MaxDagFileKilobytes.",
+    )
+
+
+# Airflow searches the raw bytes for "airflow" and "dag" and finds neither in UTF-16: no error, and no DAG.
+_UTF_16 = Finding(
+    rule="utf-16",
+    severity="warning",
+    message="The file is UTF-16: Airflow passes over it without a word and makes no DAG, and Python cannot import it.",
+    line=None,
+    remedy="Save it as UTF-8 (PowerShell: Out-File -Encoding utf8) and upload it again.",
+)

@@ -1,0 +1,65 @@
+"""Whether a key may become a file path, and the keys of what the gate writes about an artifact."""
+
+from __future__ import annotations
+
+import hashlib
+
+from jetway.artifacts.findings import Finding
+
+# https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html
+_LONGEST_KEY = 1024
+
+REPORTS = "reports/"
+QUARANTINE = "quarantine/"
+
+
+def key_findings(key: str, destination: str | None) -> list[Finding]:
+    """Refuse a key that would not become one file inside the environment's dags folder.
+
+    MWAA copies the folder's keys to a file system, where `..` leaves the folder, and `.` or nothing between
+    two slashes names another file.
+    """
+    if destination is None:
+        return []
+    parts = key.split("/")
+    if any(part in {"", ".", ".."} for part in parts) or "\0" in key:
+        return [
+            Finding(
+                rule="unsafe-key",
+                severity="error",
+                message="The key holds '..', '.', '//' or a NUL, and would not be that file in the dags folder.",
+                line=None,
+                remedy="Upload it under a plain path, such as dags/team/orders.py.",
+            )
+        ]
+    if len(destination.encode()) > _LONGEST_KEY:
+        return [
+            Finding(
+                rule="key-too-long",
+                severity="error",
+                message=f"In the environment's bucket the key would have more than {_LONGEST_KEY} bytes.",
+                line=None,
+                remedy="Shorten the path.",
+            )
+        ]
+    return []
+
+
+def report_key(key: str, version: str) -> str:
+    """Where the report of one version of an artifact is; of version "latest", the newest report."""
+    return _beside(REPORTS, key, f"/{version}.json")
+
+
+def quarantine_key(key: str, version: str) -> str:
+    """Where a rejected version of an artifact is kept."""
+    return _beside(QUARANTINE, key, f"/{version}")
+
+
+def _beside(prefix: str, key: str, rest: str) -> str:
+    """Join the three; a key too long for that is cut, and told apart by a digest."""
+    room = _LONGEST_KEY - len(prefix) - len(rest.encode())
+    encoded = key.encode()
+    if len(encoded) > room:
+        digest = "~" + hashlib.sha256(encoded).hexdigest()[:32]
+        key = encoded[: room - len(digest)].decode(errors="ignore") + digest
+    return prefix + key + rest
