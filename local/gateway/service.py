@@ -1,0 +1,151 @@
+"""The gateway as a program: composed, run (`python -m local.gateway`), started and asked from another program."""
+
+from __future__ import annotations
+
+import http.client
+import logging
+import os
+import signal
+import ssl
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import boto3
+from botocore.config import Config
+
+from local import processes
+from local.airflow import Airflow
+from local.gateway.app import Gateway
+from local.gateway.cli import CliEndpoint
+from local.gateway.control import ControlPlane
+from local.gateway.description import describe_new
+from local.gateway.environment import Applier, Environment, keep
+from local.gateway.faults import Faults
+from local.gateway.rest import RestApi, WebServer
+from local.gateway.runner import ForkServerRunner
+from local.gateway.server import Server
+from local.gateway.sync import DagSync
+from local.gateway.tokens import Tokens, load_key
+
+if TYPE_CHECKING:
+    from local.gateway.config import GatewayConfig
+
+log = logging.getLogger(__name__)
+
+_REPOSITORY = Path(__file__).resolve().parents[2]
+
+
+def start(config: GatewayConfig, config_file: Path, *, folder: Path, seconds: float = 60.0) -> processes.Process:
+    """Write the configuration, start the gateway, and wait until it takes CLI commands.
+
+    A gateway that runs already is left alone, whatever its configuration.
+
+    Args:
+        folder: for its log and pid file; its name there is "gateway".
+
+    Raises:
+        processes.ProcessError: it ended early or the time is over; the text ends with its log.
+    """
+    config.state.mkdir(parents=True, exist_ok=True)
+    config.write(config_file)
+    names = ("HOME", "LANG", "LC_ALL", "PATH", "TMPDIR", "TZ", "USER")
+    env = {name: os.environ[name] for name in names if name in os.environ}
+    env |= {"PYTHONPATH": str(_REPOSITORY), "AWS_EC2_METADATA_DISABLED": "true", "PYTHONUNBUFFERED": "1"}
+    process = processes.start(
+        "gateway",
+        [sys.executable, "-m", "local.gateway", "--config", str(config_file)],
+        folder=folder,
+        env=env,
+        cwd=_REPOSITORY,
+    )
+    processes.wait_until(lambda: ready(config), seconds=seconds, what="the MWAA gateway", processes=[process])
+    return process
+
+
+def ready(config: GatewayConfig) -> bool:
+    """Whether the gateway listens and takes commands."""
+    context = ssl.create_default_context(cafile=str(config.certificate.with_name("ca.pem")))
+    connection = http.client.HTTPSConnection("127.0.0.1", config.port, timeout=5, context=context)
+    try:
+        connection.request("GET", "/_local/health")
+        return connection.getresponse().status == 200
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
+
+
+def run(config: GatewayConfig, *, applier: Applier = keep) -> None:
+    """Run the gateway until SIGTERM or SIGINT."""
+    airflow = Airflow.read(config.airflow)
+    config.state.mkdir(parents=True, exist_ok=True)
+    faults = Faults()
+    tokens = Tokens(load_key(config.state / "token.key"), config.environment)
+    environment = Environment(
+        config.state / "environment.json",
+        describe_new(config, airflow_version=airflow.version, now=time.time()),
+        applier=applier,
+        update_seconds=config.update_seconds,
+    )
+    runner = ForkServerRunner(airflow.python, airflow.environment(log_level="INFO"), cwd=airflow.home)
+    rest = RestApi(airflow)
+    control = ControlPlane(
+        environment=environment,
+        tokens=tokens,
+        rest=rest,
+        faults=faults,
+        hostname=config.hostname,
+        token_seconds=config.token_seconds,
+    )
+    cli = CliEndpoint(
+        airflow_major=airflow.major,
+        tokens=tokens,
+        runner=runner,
+        faults=faults,
+        concurrency=config.cli_concurrency,
+        seconds=config.cli_timeout,
+    )
+    gateway = Gateway(
+        control=control,
+        cli=cli,
+        web=WebServer(airflow_major=airflow.major, tokens=tokens, rest=rest),
+        faults=faults,
+        web_url=airflow.url,
+        ready=runner.is_ready,
+        injection=config.faults,
+    )
+    sync = DagSync(
+        _client(config, "s3"),
+        config.bucket,
+        lambda: environment.describe()["DagS3Path"],
+        airflow.dags,
+        config.state / "dags.json",
+    )
+    stop = threading.Event()
+    with Server(config.port, config.certificate, config.key, gateway) as server:
+        for name, target in {
+            "server": server.serve_forever,
+            "sync": lambda: sync.run(config.sync_seconds, stop),
+        }.items():
+            threading.Thread(target=target, name=name, daemon=True).start()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: stop.set())
+        log.info("gateway of environment %s listens on %s", config.environment, config.url)
+        stop.wait()
+        environment.close()
+        server.shutdown()
+        runner.close()
+
+
+def _client(config: GatewayConfig, service: str):  # type: ignore[no-untyped-def]
+    return boto3.client(  # type: ignore[call-overload]
+        service,
+        endpoint_url=config.endpoint,
+        region_name=config.region,
+        aws_access_key_id=config.access_key_id,
+        aws_secret_access_key=config.secret_access_key,
+        config=Config(connect_timeout=2, read_timeout=10, retries={"total_max_attempts": 1}),
+    )
