@@ -28,23 +28,21 @@ import tempfile
 import time
 import traceback
 from base64 import b64encode
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import IO, Any
 
 # Commands that MWAA does not offer, whose modules are costly to import.
 _NOT_WARMED = ("api_server", "celery", "kubernetes", "standalone", "webserver", "internal_api", "db_manager", "team")
-# What the frequent commands import only once they run.
+# What frequent commands import only once they run.
 _WARMED = (
-    "airflow.api.client",
     "airflow.api.client.local_client",
     "airflow.api.common.trigger_dag",
     "airflow.dag_processing.dagbag",
-    "airflow.models.dagbag",
-    "airflow.models.dagrun",
+    "airflow.migrations.utils",
     "airflow.models.serialized_dag",
-    "airflow.timetables.simple",
-    "airflow.utils.db",
-    "airflow.utils.dot_renderer",
+    "airflow.www.app",  # Airflow 2
+    "alembic.command",
 )
 
 
@@ -199,7 +197,7 @@ def new_connections() -> None:
 
 
 def warm_up() -> None:
-    """Import what commands will need."""
+    """Import and compute what commands will need; what another Airflow version lacks is left out."""
     importlib.import_module("airflow.__main__")
     commands = importlib.import_module("airflow.cli.commands")
     names = [
@@ -208,11 +206,12 @@ def warm_up() -> None:
         if not any(word in module.name for word in _NOT_WARMED)
     ]
     for name in [*names, *_WARMED]:
-        try:
+        with suppress(ImportError):
             importlib.import_module(name)
-        except ImportError:
-            continue  # another Airflow version, or an extra that is not installed
     importlib.import_module("airflow.cli.cli_parser").get_parser()
+    importlib.import_module("airflow.models").import_all_models()
+    importlib.import_module("sqlalchemy.orm").configure_mappers()
+    importlib.import_module("airflow.providers_manager").ProvidersManager().initialize_providers_configuration()
     gc.collect()
     gc.freeze()  # so that the children's garbage collector does not copy our pages
 
