@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
@@ -14,7 +15,8 @@ class Progress:
     """Prints steps to a console. Steps may run in threads: each prints its own line when it ends."""
 
     def __init__(self, console: Console | None = None) -> None:
-        self.console = console or Console(highlight=False)
+        # Without a terminal rich takes 80 columns, too few for run ids.
+        self.console = console or Console(highlight=False, width=None if sys.stdout.isatty() else 120)
 
     @contextmanager
     def step(self, what: str) -> Iterator[None]:

@@ -177,16 +177,23 @@ def up(
     return stack
 
 
-def down(*, grace: float = 10.0) -> None:
-    """Stop every program of the stack. What MiniStack held is gone; Airflow's database stays."""
+def down(*, forget: bool = False) -> None:
+    """Stop every program of the stack. What MiniStack held is gone with it.
+
+    Args:
+        forget: remove Airflow's database and DAGs as well; the next `up` starts from nothing.
+    """
     state = state_folder()
     run = state / "run"
-    processes.stop_named(run, "gateway", grace=grace)
+    processes.stop_named(run, "gateway")
     for file in state.glob("airflow-*/jetway.json"):
         airflow.stop(airflow.Airflow.read(file))
-    processes.stop_named(run, ministack.NAME, grace=grace)
+    processes.stop_named(run, ministack.NAME)
     (state / "stack.json").unlink(missing_ok=True)
     shutil.rmtree(state / "tmp", ignore_errors=True)
+    if forget:
+        for folder in (*state.glob("airflow-*"), state / "gateway"):
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def runs() -> bool:

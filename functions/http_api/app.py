@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import asdict
 from datetime import UTC, datetime
 from functools import cache
@@ -34,7 +35,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
 
 
 @app.post("/dags/<dag_id>/dagRuns")
-def trigger_dag_run(dag_id: str) -> tuple[dict[str, Any], int, dict[str, str]]:
+def trigger_dag_run(dag_id: str) -> Response[str]:
     """Accept a run: 202 as soon as it is on the dispatch queue."""
     config, call = _config(), _call()
     request = read_request(unquote(dag_id), call)
@@ -44,7 +45,7 @@ def trigger_dag_run(dag_id: str) -> tuple[dict[str, Any], int, dict[str, str]]:
     if request.note is not None and config.transport == "cli":
         answer["warnings"] = ["note is not kept: only the rest transport can set it (parameter Transport)."]
     location = f"/dags/{quote(request.dag_id, safe='')}/dagRuns/{quote(request.dag_run_id, safe='')}"
-    return answer, HTTPStatus.ACCEPTED, {"Location": location}
+    return Response(HTTPStatus.ACCEPTED.value, "application/json", json.dumps(answer), {"Location": location})
 
 
 @app.get("/dags/<dag_id>/dagRuns/<dag_run_id>")
@@ -57,7 +58,7 @@ def get_dag_run(dag_id: str, dag_run_id: str) -> dict[str, Any]:
     return asdict(run)
 
 
-@app.exception_handler([JetwayError, ProblemError])
+@app.exception_handler([JetwayError, ProblemError])  # type: ignore[untyped-decorator]
 def _problem(error: JetwayError | ProblemError) -> Response[str]:
     return _answer(error.problem if isinstance(error, ProblemError) else problem_of(error))
 

@@ -1,0 +1,69 @@
+"""One local stack for all integration tests, beside the one of `make up`: the real template, real Airflow."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from local import stack as local_stack
+from local import venvs
+from local.calls import airflow_api, read_report, wait_for
+from local.progress import Progress
+from local.stack import Stack
+
+HERE = Path(__file__).parent
+DAG_ID = "hello_jetway"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if HERE in item.path.parents:
+            item.add_marker(pytest.mark.integration)
+
+
+@pytest.fixture(scope="session")
+def schedule_at() -> datetime:
+    """The moment at which the template's schedule fires; behind the deployment, even on a slow machine."""
+    return (datetime.now(UTC) + timedelta(seconds=150)).replace(microsecond=0)
+
+
+@pytest.fixture(scope="session")
+def stack(schedule_at: datetime) -> Iterator[Stack]:
+    """The deployed stack, with an empty Airflow and faults that tests can inject."""
+    os.environ["JETWAY_STATE"] = str(venvs.HOME / "test")
+    local_stack.down(forget=True)
+    parameters = {
+        "ScheduleDagId": DAG_ID,
+        "ScheduleExpression": f"at({schedule_at:%Y-%m-%dT%H:%M:%S})",
+        "ScheduleTimezone": "UTC",
+        "MaxEventAgeHours": "1",
+        "LogLevel": "DEBUG",
+    }
+    try:
+        yield local_stack.up(Progress(Console(stderr=True)), parameters=parameters, faults=True)
+    finally:
+        local_stack.down()
+
+
+@pytest.fixture(scope="session")
+def dag(stack: Stack) -> str:
+    """The example DAG, dropped, promoted and parsed."""
+    file = venvs.ROOT / "dags" / f"{DAG_ID}.py"
+    drop(stack, f"dags/{file.name}", file.read_bytes())
+    report = wait_for("the report", lambda: read_report(stack, f"dags/{file.name}"), seconds=90)
+    assert report["verdict"] == "accepted"
+    wait_for("the DAG in Airflow", lambda: airflow_api(stack, "GET", f"/dags/{DAG_ID}"), seconds=90)
+    return DAG_ID
+
+
+def drop(stack: Stack, key: str, body: bytes) -> str:
+    """Put an object in the drop bucket and return its version id."""
+    version: str = stack.client("s3").put_object(Bucket=stack.outputs["DropBucketName"], Key=key, Body=body)[
+        "VersionId"
+    ]
+    return version
