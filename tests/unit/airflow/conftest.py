@@ -105,10 +105,10 @@ class Stage:
             {"Name": ENVIRONMENT},
         )
 
-    def ready(self, version: str = "3.3.1") -> None:
+    def ready(self, version: str = "3.3.1", token: str = "t1") -> None:
         """Expect what every first command asks: the environment, then a token."""
         self.environment(version)
-        self.token()
+        self.token(token)
 
     def client(self, **bounds: Any) -> CliClient:
         facts = Environment(self.mwaa, ENVIRONMENT, clock=self.clock)

@@ -17,7 +17,7 @@ from urllib.parse import urljoin, urlsplit
 import requests
 from botocore.exceptions import BotoCoreError, ClientError
 from requests.adapters import HTTPAdapter
-from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
+from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionError
 
 from jetway.errors import AnswerLostError, EnvironmentUnavailableError, TokenRefusedError
 
@@ -64,9 +64,20 @@ class _Bearer(requests.auth.AuthBase):
         return request
 
 
+class _Session(requests.Session):
+    """A session to which no answer is a redirect.
+
+    `allow_redirects=False` is not enough: requests prepares the next request all the same, for which it
+    reads the whole body, whatever its size, and fails on an address that it cannot parse.
+    """
+
+    def get_redirect_target(self, resp: requests.Response) -> None:  # noqa: ARG002 - the parent's signature
+        return None
+
+
 def new_session() -> requests.Session:
-    """Return a session that keeps one connection, tries nothing twice and keeps no cookies."""
-    session = requests.Session()
+    """Return a session that keeps one connection, tries nothing twice, follows nothing and keeps no cookies."""
+    session = _Session()
     # A repeated request could be a repeated command; whether to repeat is decided where its meaning is known.
     session.mount("https://", HTTPAdapter(max_retries=0, pool_connections=1, pool_maxsize=1))
     # The token alone says who we are; a web server session left in a cookie must not.
@@ -183,7 +194,7 @@ class CliEndpoint:
             ) as response:
                 body = self._read(response, token.host, deadline=now + self._timeouts[1])
                 return response.status_code, response.headers.get("Location"), body
-        except requests.RequestException as exc:
+        except (requests.RequestException, HTTPError) as exc:
             if _never_sent(exc):
                 raise EnvironmentUnavailableError(
                     f"The web server {token.host} cannot be reached: {_root(exc)}. A private web server is "
@@ -197,17 +208,18 @@ class CliEndpoint:
 
     def _read(self, response: requests.Response, host: str, *, deadline: float) -> bytes:
         body = bytearray()
-        for chunk in response.iter_content(64 * 1024):
+        # read1 returns what has come; requests' own iter_content waits until a chunk is full.
+        while chunk := response.raw.read1(64 * 1024, decode_content=True):
             body += chunk
             if len(body) > self._max_answer_bytes:
                 raise AnswerLostError(
                     f"The web server {host} answered with more than {self._max_answer_bytes} bytes; "
                     "the rest was not read. The command may have run."
                 )
-            # The timeout of requests counts from byte to byte: a trickle would hold us for ever.
+            # The timeout of requests counts from byte to byte: a trickle would hold us for hours.
             if self._clock() > deadline:
                 raise AnswerLostError(
-                    f"The web server {host} did not end its answer in {self._timeouts[1]:.0f} s. "
+                    f"The web server {host} did not end its answer in {self._timeouts[1]:g} s. "
                     "The command may have run."
                 )
         return bytes(body)

@@ -76,7 +76,8 @@ class Environment:
     """The environment by name, asked at most once in `max_age` seconds.
 
     A status other than AVAILABLE is remembered for `max_age_unusable` seconds only, so that work goes
-    on soon after an update has ended.
+    on soon after an update has ended. The clock is wall-clock time, because the monotonic clock of a frozen
+    Lambda may stand still: facts of before an upgrade would pass for new ones.
     """
 
     def __init__(
@@ -84,7 +85,7 @@ class Environment:
         client: MWAAClient,
         name: str,
         *,
-        clock: Callable[[], float] = time.monotonic,
+        clock: Callable[[], float] = time.time,
         max_age: float = 60.0,
         max_age_unusable: float = 5.0,
     ) -> None:
@@ -105,7 +106,7 @@ class Environment:
         now = self._clock()
         if self._facts is not None:
             max_age = self._max_age if self._facts.usable else self._max_age_unusable
-            if now - self._asked_at < max_age:
+            if 0 <= now - self._asked_at < max_age:  # negative: the clock was set back
                 return self._facts
         try:
             answer = self._client.get_environment(Name=self.name)

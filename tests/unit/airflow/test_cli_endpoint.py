@@ -1,0 +1,470 @@
+"""What can go wrong between Jetway and the web server, on a real connection."""
+
+from __future__ import annotations
+
+import logging
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import pytest
+
+from jetway.airflow import DagRunRequest
+from jetway.airflow.endpoint import new_session
+from jetway.errors import (
+    AnswerLostError,
+    CommandRejectedError,
+    EnvironmentBusyError,
+    EnvironmentUnavailableError,
+    InvalidRequestError,
+    JetwayError,
+    TokenRefusedError,
+)
+from tests.unit.airflow.webserver import (
+    Reaction,
+    WebServer,
+    answer,
+    created,
+    envelope,
+    half_an_answer,
+    output,
+    reset,
+    rows,
+    silence,
+    trickle,
+)
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.unit.airflow.conftest import Stage
+
+RUN = DagRunRequest("hello", "evt_1", {"key": "a b"})
+SEEN = output("queued\n")
+NOT_SEEN = output("None\n")
+
+
+@contextmanager
+def second_web_server(certificate: Path) -> Iterator[WebServer]:
+    with WebServer(certificate) as other:
+        yield other
+
+
+class TestRequest:
+    def test_is_what_mwaa_documents(self, stage: Stage) -> None:
+        stage.ready()
+        stage.web.will(created("evt_1"))
+
+        stage.client().trigger_dag_run(RUN)
+
+        (request,) = stage.web.requests
+        assert request.path == "/aws_mwaa/cli/"
+        assert request.token == "t1"
+        assert request.headers["content-type"] == "text/plain"
+        assert request.argv == [
+            *("dags", "trigger", "--output", "json", "--run-id=evt_1", "--conf", '{"key":"a b"}'),
+            *("--no-replace-microseconds", "hello"),
+        ]
+
+    def test_has_no_slash_at_the_end_on_airflow_2(self, stage: Stage) -> None:
+        stage.ready("2.10.3")
+        stage.web.will(created("evt_1"))
+
+        stage.client().trigger_dag_run(RUN)
+
+        assert stage.web.paths == ["/aws_mwaa/cli"]
+
+    def test_token_wins_over_netrc(self, stage: Stage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        netrc = tmp_path / "netrc"
+        netrc.write_text("machine localhost login me password secret\n")
+        monkeypatch.setenv("NETRC", str(netrc))
+        stage.ready()
+        stage.web.will(created("evt_1"))
+
+        stage.client().trigger_dag_run(RUN)
+
+        assert stage.web.requests[0].token == "t1"
+
+    def test_cookies_are_not_kept(self, stage: Stage) -> None:
+        stage.ready()
+        stage.web.will(answer(200, envelope("None\n"), Set_Cookie="session=abc; Path=/"), NOT_SEEN)
+        client = stage.client()
+
+        client.get_dag_run("hello", "evt_1")
+        client.get_dag_run("hello", "evt_1")
+
+        assert "cookie" not in stage.web.requests[1].headers
+
+
+class TestConnection:
+    def test_is_kept(self, stage: Stage) -> None:
+        stage.ready()
+        stage.web.will(NOT_SEEN, NOT_SEEN)
+        client = stage.client()
+
+        client.get_dag_run("hello", "evt_1")
+        stage.clock.now += 30
+        client.get_dag_run("hello", "evt_1")
+
+        assert len({request.connection for request in stage.web.requests}) == 1
+
+    def test_is_made_anew_after_a_pause(self, stage: Stage) -> None:
+        """The load balancer would have dropped it; a command must not be the one to find out."""
+        stage.ready()
+        stage.token("t2")
+        stage.web.will(NOT_SEEN, NOT_SEEN)
+        client = stage.client()
+
+        client.get_dag_run("hello", "evt_1")
+        stage.clock.now += 50
+        client.get_dag_run("hello", "evt_1")
+
+        assert len({request.connection for request in stage.web.requests}) == 2
+
+
+class TestToken:
+    def test_is_used_for_45_seconds(self, stage: Stage) -> None:
+        stage.ready()
+        stage.token("t2")
+        stage.web.will(NOT_SEEN, NOT_SEEN, NOT_SEEN)
+        client = stage.client()
+
+        client.get_dag_run("hello", "evt_1")
+        stage.clock.now += 44
+        client.get_dag_run("hello", "evt_1")
+        stage.clock.now += 1
+        client.get_dag_run("hello", "evt_1")
+
+        assert [request.token for request in stage.web.requests] == ["t1", "t1", "t2"]
+
+    def test_counts_as_old_when_the_clock_is_set_back(self, stage: Stage) -> None:
+        stage.ready()
+        stage.ready(token="t2")
+        stage.web.will(NOT_SEEN, NOT_SEEN)
+        client = stage.client()
+
+        client.get_dag_run("hello", "evt_1")
+        stage.clock.now -= 3600
+        client.get_dag_run("hello", "evt_1")
+
+        assert [request.token for request in stage.web.requests] == ["t1", "t2"]
+
+    @pytest.mark.parametrize("status", [401, 403])
+    def test_is_minted_anew_once_when_refused(self, stage: Stage, status: int) -> None:
+        stage.ready()
+        stage.token("t2")
+        stage.web.will(answer(status, b"Forbidden"), created("evt_1"))
+
+        assert stage.client().trigger_dag_run(RUN).dag_run_id == "evt_1"
+
+        assert [request.token for request in stage.web.requests] == ["t1", "t2"]
+        assert stage.web.commands[0] == stage.web.commands[1]
+
+    @pytest.mark.parametrize("status", [401, 403])
+    def test_refused_twice_is_an_error(self, stage: Stage, status: int) -> None:
+        stage.ready()
+        stage.token("t2")
+        stage.web.will(answer(status), answer(status))
+
+        with pytest.raises(TokenRefusedError, match=str(status)):
+            stage.client().trigger_dag_run(RUN)
+
+    def test_refused_twice_is_forgotten(self, stage: Stage) -> None:
+        stage.ready()
+        stage.token("t2")
+        stage.token("t3")
+        stage.web.will(answer(401), answer(401), NOT_SEEN)
+        client = stage.client()
+
+        with pytest.raises(TokenRefusedError):
+            client.get_dag_run("hello", "evt_1")
+        client.get_dag_run("hello", "evt_1")
+
+        assert stage.web.requests[-1].token == "t3"
+
+    @pytest.mark.parametrize(
+        ("code", "text"),
+        [
+            ("ResourceNotFoundException", "no environment 'acme'"),
+            ("AccessDeniedException", "CreateCliToken on environment 'acme' is denied"),
+            ("ThrottlingException", "ThrottlingException"),
+        ],
+    )
+    def test_cannot_be_minted(self, stage: Stage, code: str, text: str) -> None:
+        stage.environment()
+        stage.stub.add_client_error("create_cli_token", code)
+
+        with pytest.raises(EnvironmentUnavailableError, match=text):
+            stage.client().trigger_dag_run(RUN)
+
+    @pytest.mark.parametrize("host", ["evil.example/x?", "user@evil.example", "-", "a b", "[::1]"])
+    def test_for_a_host_that_is_none_is_not_used(self, stage: Stage, host: str) -> None:
+        stage.environment()
+        stage.stub.add_response("create_cli_token", {"CliToken": "t1", "WebServerHostname": host})
+
+        with pytest.raises(EnvironmentUnavailableError, match="which is none"):
+            stage.client().trigger_dag_run(RUN)
+
+    def test_and_conf_are_in_no_log_and_no_text(self, stage: Stage, caplog: pytest.LogCaptureFixture) -> None:
+        caplog.set_level(logging.DEBUG)
+        stage.environment()
+        stage.token("token-secret")
+        stage.token("token-secret")
+        echo = b"cannot run: dags trigger --conf {'password':'conf-secret'}"
+        stage.web.will(answer(401, b"token-secret"), answer(400, echo))
+        client = stage.client()
+
+        with pytest.raises(CommandRejectedError) as caught:
+            client.trigger_dag_run(DagRunRequest("hello", "evt_1", {"password": "conf-secret"}))
+
+        shown = caplog.text + str(caught.value) + repr(vars(client)) + repr(client._endpoint._token)
+        assert "conf-secret" not in shown
+        assert "token-secret" not in caplog.text.replace("'CliToken': 'token-secret'", "")
+        assert "token-secret" not in str(caught.value) + repr(client._endpoint._token)
+
+
+class TestRedirect:
+    @pytest.mark.parametrize("status", [307, 308])
+    @pytest.mark.parametrize("absolute", [False, True])
+    def test_on_the_same_host_is_followed_once(self, stage: Stage, status: int, *, absolute: bool) -> None:
+        """Airflow 3's web server to a client that still believes in Airflow 2."""
+        stage.ready("2.11.2")
+        location = f"https://{stage.web.host}/aws_mwaa/cli/" if absolute else "/aws_mwaa/cli/"
+        stage.web.will(answer(status, b"moved", Location=location), created("evt_1"))
+
+        assert stage.client().trigger_dag_run(RUN).dag_run_id == "evt_1"
+
+        assert stage.web.paths == ["/aws_mwaa/cli", "/aws_mwaa/cli/"]
+        assert stage.web.requests[0].body == stage.web.requests[1].body
+        assert [request.token for request in stage.web.requests] == ["t1", "t1"]
+
+    def test_in_a_circle_ends(self, stage: Stage) -> None:
+        stage.ready()
+        again = answer(307, Location="/aws_mwaa/cli/")
+        stage.web.will(again, again)
+
+        with pytest.raises(EnvironmentUnavailableError, match="only one redirect"):
+            stage.client().trigger_dag_run(RUN)
+
+    def test_to_another_port_takes_no_token_there(self, stage: Stage, certificate: Path) -> None:
+        stage.ready()
+        with second_web_server(certificate) as other:
+            stage.web.will(answer(307, Location=f"https://{other.host}/aws_mwaa/cli/?secret=1"))
+
+            with pytest.raises(EnvironmentUnavailableError, match="same host") as caught:
+                stage.client().trigger_dag_run(RUN)
+
+            assert other.requests == []
+            assert "secret" not in str(caught.value)
+
+    @pytest.mark.parametrize(
+        "location",
+        [
+            "http://{host}/aws_mwaa/cli/",
+            "https://evil.example/aws_mwaa/cli/",
+            "//evil.example/aws_mwaa/cli/",
+            "https://{host}.evil.example/",
+            "https://{host}@evil.example/",
+            "https://[bad/",
+            "https://localhost:notaport/",
+            "",
+        ],
+    )
+    def test_elsewhere_is_not_followed(self, stage: Stage, location: str) -> None:
+        stage.ready()
+        stage.web.will(answer(307, Location=location.format(host=stage.web.host)))
+
+        if location == "":  # leads to the same address: followed, and answered by a redirect again
+            stage.web.will(answer(307, Location=""))
+        with pytest.raises(EnvironmentUnavailableError, match="redirects a CLI command"):
+            stage.client().trigger_dag_run(RUN)
+
+    @pytest.mark.parametrize("location", ["https://a\\@{host}/cli", "https://evil.example\\@{host}/cli"])
+    def test_with_a_tricky_address_comes_back_to_us(self, stage: Stage, location: str) -> None:
+        stage.ready()
+        stage.web.will(answer(307, Location=location.format(host=stage.web.host)), created("evt_1"))
+
+        stage.client().trigger_dag_run(RUN)
+
+        assert stage.web.paths == ["/aws_mwaa/cli/", "/cli"]
+
+    @pytest.mark.parametrize("status", [301, 302, 303])
+    def test_to_a_login_page_is_not_followed(self, stage: Stage, status: int) -> None:
+        stage.ready()
+        stage.web.will(answer(status, Location="/login?next=x"))
+
+        with pytest.raises(EnvironmentUnavailableError, match="'/login'"):
+            stage.client().trigger_dag_run(RUN)
+
+
+class TestStatus:
+    @pytest.mark.parametrize(
+        ("status", "error"),
+        [
+            (429, EnvironmentBusyError),
+            (503, EnvironmentBusyError),
+            (500, EnvironmentUnavailableError),
+            (502, EnvironmentUnavailableError),
+            (504, EnvironmentUnavailableError),
+            (404, EnvironmentUnavailableError),
+            (405, EnvironmentUnavailableError),
+            (413, InvalidRequestError),
+            (400, CommandRejectedError),
+            (418, CommandRejectedError),
+        ],
+    )
+    @pytest.mark.parametrize("body", [b"", b"<html>no</html>", b'{"message": "no"}'])
+    def test_has_its_error(self, stage: Stage, status: int, error: type[JetwayError], body: bytes) -> None:
+        stage.ready()
+        stage.web.will(answer(status, body))
+
+        with pytest.raises(error, match=str(status)) as caught:
+            stage.client().trigger_dag_run(RUN)
+
+        assert type(caught.value) is error
+
+    def test_of_the_environment_holds_commands_back(self, stage: Stage) -> None:
+        stage.environment(status="UPDATING")
+
+        with pytest.raises(EnvironmentUnavailableError, match="'acme' is UPDATING"):
+            stage.client().trigger_dag_run(RUN)
+
+    def test_of_an_environment_that_is_not_there(self, stage: Stage) -> None:
+        stage.stub.add_client_error("get_environment", "ResourceNotFoundException")
+
+        with pytest.raises(EnvironmentUnavailableError, match="no environment 'acme'"):
+            stage.client().trigger_dag_run(RUN)
+
+
+class TestLostAnswer:
+    @pytest.mark.parametrize("loss", [reset, half_an_answer, silence], ids=lambda loss: loss.__name__)
+    def test_of_a_run_that_was_created(self, stage: Stage, loss: Reaction) -> None:
+        stage.ready()
+        stage.web.will(loss, SEEN)
+
+        run = stage.client(read_timeout=0.2).trigger_dag_run(RUN)
+
+        assert (run.dag_run_id, run.state) == ("evt_1", "queued")
+        assert stage.web.commands[1] == ["dags", "state", "hello", "evt_1"]
+
+    @pytest.mark.parametrize("loss", [reset, half_an_answer, silence], ids=lambda loss: loss.__name__)
+    def test_of_a_run_that_is_not_to_be_seen(self, stage: Stage, loss: Reaction) -> None:
+        stage.ready()
+        stage.web.will(loss, NOT_SEEN)
+
+        with pytest.raises(AnswerLostError, match="'evt_1' of DAG 'hello' is not to be seen"):
+            stage.client(read_timeout=0.2).trigger_dag_run(RUN)
+
+    @pytest.mark.parametrize("second", [reset, answer(503), answer(500), answer(400), output(stderr="?", status=400)])
+    def test_whose_look_up_fails(self, stage: Stage, second: Reaction) -> None:
+        stage.ready()
+        stage.web.will(reset, second)
+
+        with pytest.raises(AnswerLostError, match="evt_1"):
+            stage.client().trigger_dag_run(RUN)
+
+    @pytest.mark.parametrize(
+        "body",
+        [
+            b"",
+            b"{}",
+            b"null",
+            b"[1]",
+            b'"text"',
+            b"not json",
+            b"\xff\xfe\x00",
+            b'{"stdout": 1, "stderr": 2}',
+            b'{"stdout": "%%%", "stderr": "a"}',
+            b"[" * 100_000,
+            envelope("no json at all"),
+            envelope('[{"dag_id": "hello", "dag_run_id": "another"}]'),
+            envelope('[{"dag_id": "another", "dag_run_id": "evt_1"}]'),
+            envelope('{"dag_id": "hello", "dag_run_id": "evt_1"}'),
+            envelope("creating dag run run_id=evt_1"),
+        ],
+        ids=lambda body: body[:20].decode("latin-1"),
+    )
+    def test_in_garbage(self, stage: Stage, body: bytes) -> None:
+        stage.ready()
+        stage.web.will(answer(200, body), SEEN)
+
+        assert stage.client().trigger_dag_run(RUN).state == "queued"
+
+    def test_in_too_many_bytes(self, stage: Stage) -> None:
+        stage.ready()
+        stage.web.will(answer(200, envelope("x" * 200_000)), NOT_SEEN)
+
+        with pytest.raises(AnswerLostError, match="more than 100000 bytes"):
+            stage.client(max_answer_bytes=100_000).trigger_dag_run(RUN)
+
+    def test_in_a_trickle(self, stage: Stage) -> None:
+        """Each byte comes in time, the answer never."""
+        stage.ready()
+        stage.web.will(trickle, NOT_SEEN)
+
+        with pytest.raises(AnswerLostError, match=r"did not end its answer in 0\.3 s"):
+            stage.client(read_timeout=0.3, clock=time.time).trigger_dag_run(RUN)
+
+
+class TestNeverSent:
+    def test_connection_refused(self, stage: Stage) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as closed:
+            port = closed.getsockname()[1]
+        stage.environment()
+        stage.token(host=f"localhost:{port}")
+
+        with pytest.raises(EnvironmentUnavailableError, match=r"cannot be reached.*refused.*VPC"):
+            stage.client().trigger_dag_run(RUN)
+
+    def test_name_unknown(self, stage: Stage) -> None:
+        stage.environment()
+        stage.token(host="acme.invalid")
+
+        with pytest.raises(EnvironmentUnavailableError, match="cannot be reached"):
+            stage.client().trigger_dag_run(RUN)
+
+    def test_certificate_unknown(self, stage: Stage) -> None:
+        stage.session = new_session()
+        stage.ready()
+
+        with stage.session, pytest.raises(EnvironmentUnavailableError, match="self-signed certificate"):
+            stage.client().trigger_dag_run(RUN)
+
+        assert stage.web.requests == []
+
+    def test_proxy_refuses(self, stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as closed:
+            port = closed.getsockname()[1]
+        monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{port}")
+        monkeypatch.setenv("NO_PROXY", "")
+        monkeypatch.setenv("no_proxy", "")
+        stage.environment()
+        stage.token(host="acme.invalid")
+
+        with pytest.raises(EnvironmentUnavailableError, match="cannot be reached"):
+            stage.client().trigger_dag_run(RUN)
+
+    def test_handshake_that_never_ends(self, stage: Stage) -> None:
+        """Nothing was sent, but urllib3 cannot tell: the careful answer is that it may have run."""
+        with socket.create_server(("127.0.0.1", 0)) as mute:
+            stage.environment()
+            stage.token(host=f"localhost:{mute.getsockname()[1]}")
+
+            with pytest.raises((AnswerLostError, EnvironmentUnavailableError)):
+                stage.client(connect_timeout=0.2, read_timeout=0.2).trigger_dag_run(RUN)
+
+
+def test_one_look_up_of_a_huge_list(stage: Stage) -> None:
+    """A busy DAG's whole list, as far as the bound on an answer allows."""
+    stage.ready()
+    runs: list[dict[str, object]] = [
+        {"dag_id": "hello", "run_id": f"r{n}", "state": "success", "logical_date": ""} for n in range(20_000)
+    ]
+    stage.web.will(rows(*runs))
+
+    run = stage.client().get_dag_run("hello", "r19999")
+
+    assert run is not None
+    assert run.state == "success"
