@@ -84,7 +84,7 @@ def read_report(stack: Stack, key: str) -> dict[str, Any] | None:
 
 
 def airflow_api(stack: Stack, method: str, path: str, **more: Any) -> dict[str, Any] | None:
-    """Call Airflow's REST API through MWAA's InvokeRestApi; None when Airflow answers 404.
+    """Call Airflow's REST API through MWAA's InvokeRestApi; None when Airflow answers 404, or 5xx as in an update.
 
     Args:
         more: QueryParameters, Body.
@@ -92,7 +92,8 @@ def airflow_api(stack: Stack, method: str, path: str, **more: Any) -> dict[str, 
     try:
         answer = stack.client("mwaa").invoke_rest_api(Name=ENVIRONMENT_NAME, Method=method, Path=path, **more)
     except ClientError as exc:
-        if exc.response.get("RestApiStatusCode") == 404:
+        status = exc.response.get("RestApiStatusCode", 0)
+        if status == 404 or status >= 500:
             return None
         raise
     content: dict[str, Any] = answer["RestApiResponse"]

@@ -25,8 +25,9 @@ if TYPE_CHECKING:
 # An error that nobody foresaw is retried so often before it is a dead letter: it must not hold a lane for days.
 UNFORESEEN_TRIES = 5
 
-# SQS takes 1 MiB a message; the dead letter adds to the original, which may itself be that large.
-LONGEST_ORIGINAL = 900_000
+# SQS takes 1 MiB a message. A dead letter adds to its original; where both together are more, the original is cut.
+LONGEST_LETTER = 1024 * 1024 - 1024  # bytes; the rest is for the message's attributes
+LONGEST_CUT = 100_000  # characters, any of which may take six bytes
 
 Decision = Literal["started", "duplicate", "skipped", "dead-lettered"]
 
@@ -134,7 +135,6 @@ class Dispatcher:
         """
         reason = exc.reason if isinstance(exc, JetwayError) else "unforeseen"
         request = dispatch.request if dispatch else None
-        original = message.body[:LONGEST_ORIGINAL]
         letter: dict[str, Any] = {
             "reason": reason,
             "error": f"{type(exc).__name__}: {exc}"[:4096],
@@ -144,11 +144,14 @@ class Dispatcher:
             "first_try": message.first_tried_at.isoformat(),
             "last_try": self._clock().isoformat(),
             "tries": message.tries,
-            "message": original,
+            "message": _parsed(message.body),
         }
+        body = json.dumps(letter, ensure_ascii=False)
+        if len(body.encode(errors="replace")) > LONGEST_LETTER:
+            body = json.dumps(letter | {"message": message.body[:LONGEST_CUT], "message_cut_at": LONGEST_CUT})
         self._sqs.send_message(
             QueueUrl=self._dead_letters_url,
-            MessageBody=json.dumps(letter),
+            MessageBody=body,
             MessageGroupId=hashlib.sha256((message.group + message.message_id).encode()).hexdigest(),
             MessageDeduplicationId=message.message_id,
             MessageAttributes={"reason": {"DataType": "String", "StringValue": reason}},
@@ -160,3 +163,11 @@ class Dispatcher:
             dag_run_id=letter["dag_run_id"],
             because=f"{reason}: {exc}",
         )
+
+
+def _parsed(body: str) -> Any:
+    """Return the body as JSON where it is JSON: read by people, and not escaped to twice its size."""
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError):
+        return body
