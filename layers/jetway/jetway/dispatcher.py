@@ -146,8 +146,8 @@ class Dispatcher:
             "tries": message.tries,
             "message": _parsed(message.body),
         }
-        body = json.dumps(letter, ensure_ascii=False)
-        if len(body.encode(errors="replace")) > LONGEST_LETTER:
+        body = json.dumps(letter)  # in ASCII: SQS refuses some characters that JSON can hold
+        if len(body) > LONGEST_LETTER:
             body = json.dumps(letter | {"message": message.body[:LONGEST_CUT], "message_cut_at": LONGEST_CUT})
         self._sqs.send_message(
             QueueUrl=self._dead_letters_url,
