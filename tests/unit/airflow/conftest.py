@@ -15,6 +15,7 @@ from botocore.stub import Stubber
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from hypothesis import settings
 
 from jetway.airflow.cli import CliClient
 from jetway.airflow.endpoint import CliEndpoint, new_session
@@ -26,6 +27,10 @@ if TYPE_CHECKING:
     from mypy_boto3_mwaa import MWAAClient
 
 ENVIRONMENT = "acme"
+
+# How long an example takes says more about the machine than about the code.
+settings.register_profile("jetway", deadline=None)
+settings.load_profile("jetway")
 
 
 @pytest.fixture(autouse=True)

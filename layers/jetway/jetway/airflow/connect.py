@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING, Literal
 
-from .cli import CliClient
-from .endpoint import READ_TIMEOUT, CliEndpoint
 from .environment import Environment
 
 if TYPE_CHECKING:
@@ -34,7 +33,7 @@ def connect(
     *,
     client: MWAAClient | None = None,
     environment: Environment | None = None,
-    read_timeout: float = READ_TIMEOUT,
+    read_timeout: float = 60.0,
 ) -> AirflowClient:
     """Return the client of one environment. Nothing is sent before its first request.
 
@@ -45,9 +44,19 @@ def connect(
         environment: shared with others who ask for it; made when not given.
         read_timeout: seconds that a CLI command may take.
     """
-    if transport != "cli":
-        raise ValueError(f"Unknown transport {transport!r}.")
     client = client or mwaa_client()
     environment = environment or Environment(client, environment_name)
-    endpoint = CliEndpoint(client, environment, read_timeout=read_timeout)
-    return CliClient(endpoint, environment)
+
+    def cli() -> AirflowClient:
+        from .cli import CliClient
+        from .endpoint import CliEndpoint
+
+        return CliClient(CliEndpoint(client, environment, read_timeout=read_timeout), environment)
+
+    if transport == "cli":
+        return cli()
+    if transport == "rest":
+        from .rest import RestClient
+
+        return RestClient(client, environment, fallback=cache(cli))
+    raise ValueError(f"Transport must be 'cli' or 'rest', not {transport!r}.")

@@ -89,7 +89,7 @@ def explain(text: str) -> JetwayError | None:
     exceptions = list(_exceptions(text))
     # The last one is what the command died of; but an error that we know is better than one logged after it.
     for name, message in reversed(exceptions):
-        error = _known(name, message)
+        error = classify(name, message)
         if error is not None:
             return error
     if match := _NO_DAG.search(text):
@@ -104,6 +104,24 @@ def explain(text: str) -> JetwayError | None:
     if exceptions:
         name, message = exceptions[-1]
         return CommandRejectedError(f"Airflow refused the command: {name}: {first_line(message)}")
+    return None
+
+
+def classify(name: str, message: str) -> JetwayError | None:
+    """Return the error that an exception of Airflow stands for, None for one that we do not know.
+
+    Args:
+        name: its class, without the module.
+        message: all its lines.
+    """
+    line = f"{name}: {first_line(message)}"
+    if match := re.match(r"DagNotFound: (?:Dag id (\S+) not found)?", line):
+        return dag_not_found(match[1] or "?")
+    if (error := param_refused(message)) is not None:
+        return error
+    for pattern, kind, lead in _RULES:
+        if pattern.match(line):
+            return kind(lead + line)
     return None
 
 
@@ -142,18 +160,6 @@ def _exceptions(text: str) -> Iterator[tuple[str, str]]:
         if match := _EXCEPTION_LINE.search(traceback):
             name = match[1].rpartition(".")[2]
             yield name, (match[2] or "") + traceback[match.end() :]
-
-
-def _known(name: str, message: str) -> JetwayError | None:
-    line = f"{name}: {first_line(message)}"
-    if match := re.match(r"DagNotFound: (?:Dag id (\S+) not found)?", line):
-        return dag_not_found(match[1] or "?")
-    if (error := param_refused(message)) is not None:
-        return error
-    for pattern, kind, lead in _RULES:
-        if pattern.match(line):
-            return kind(lead + line)
-    return None
 
 
 def _usage_error(message: str) -> JetwayError:

@@ -1,0 +1,162 @@
+"""The Airflow client over MWAA's InvokeRestApi."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Literal
+from urllib.parse import quote
+
+from botocore.exceptions import BotoCoreError, ClientError
+from botocore.parsers import ResponseParserError
+
+from jetway.errors import AnswerLostError, JetwayError
+
+from . import duplicates, names, rest_answers
+from .refusals import DuplicateError
+
+if TYPE_CHECKING:
+    from mypy_boto3_mwaa import MWAAClient
+
+    from jetway.airflow import AirflowClient, DagRun, DagRunRequest
+
+    from .environment import Environment
+
+# botocore's model of InvokeRestApi. A POST of a run leaves 50 characters for the dag_id.
+MAX_PATH = 64
+
+# Filters of GET /dags/{dag_id}/dagRuns, from Airflow's source. They find more than the one id (a substring
+# without regard to case with `_` as wildcard; a prefix), so the answer is searched for it. An older version
+# ignores a filter that it does not know and answers with all runs.
+_FIRST_WITH_PREFIX_FILTER = (3, 3)
+_FIRST_WITH_FILTER = (3, 2)
+_PAGE = 100
+
+
+class RestClient:
+    """`jetway.airflow.AirflowClient` over InvokeRestApi.
+
+    What does not fit the 64 characters of a path goes over the command line instead.
+    """
+
+    def __init__(self, client: MWAAClient, environment: Environment, fallback: Callable[[], AirflowClient]) -> None:
+        """Take the parts; nothing is called before the first request.
+
+        Args:
+            client: boto3's mwaa client, with a read timeout above the 10 s of InvokeRestApi.
+            environment: tells version and status.
+            fallback: returns the client of the command line; called when it is needed.
+        """
+        self._client = client
+        self._environment = environment
+        self._fallback = fallback
+
+    def trigger_dag_run(self, request: DagRunRequest) -> DagRun:
+        """Create the run; see `jetway.airflow.AirflowClient`."""
+        names.check_request(request)
+        facts = self._environment.usable_facts()
+        path = _path("dags", request.dag_id, "dagRuns")
+        if len(path) > MAX_PATH:
+            self._log_fallback("start", request.dag_id)
+            return self._fallback().trigger_dag_run(request)
+        try:
+            return self._create(path, request, facts.major)
+        except DuplicateError as exc:
+            return self._resolve_duplicate(request, exc)
+        except AnswerLostError as exc:
+            return self._resolve_lost_answer(request, exc)
+
+    def get_dag_run(self, dag_id: str, dag_run_id: str) -> DagRun | None:
+        """Look one run up; see `jetway.airflow.AirflowClient`."""
+        names.check_dag_id(dag_id)
+        names.check_run_id(dag_run_id)
+        path = _path("dags", dag_id, "dagRuns", dag_run_id)
+        if len(path) <= MAX_PATH:
+            return self._get(path, dag_id, dag_run_id)
+        path = _path("dags", dag_id, "dagRuns")
+        if self._environment.facts().version >= _FIRST_WITH_FILTER and len(path) <= MAX_PATH:
+            run, complete = self._search(path, dag_id, dag_run_id)
+            if run is not None or complete:
+                return run
+        self._log_fallback("look up", dag_id)
+        return self._fallback().get_dag_run(dag_id, dag_run_id)
+
+    def _create(self, path: str, request: DagRunRequest, major: int) -> DagRun:
+        response = self._call("POST", path, request.dag_id, Body=_body(request, major))
+        run = rest_answers.run(response, request.dag_id, request.dag_run_id)
+        if run is None:
+            raise AnswerLostError(f"POST {path} was answered, but not with the run.")
+        return run
+
+    def _get(self, path: str, dag_id: str, run_id: str) -> DagRun | None:
+        try:
+            response = self._call("GET", path, dag_id)
+        except rest_answers.NotFoundError:
+            # 404 stands for an unknown DAG and for an unknown run of a known DAG.
+            self._call("GET", _path("dags", dag_id), dag_id)
+            return None
+        run = rest_answers.run(response, dag_id, run_id)
+        if run is None:
+            raise AnswerLostError(f"GET {path} was answered, but not with the run.")
+        return run
+
+    def _search(self, path: str, dag_id: str, run_id: str) -> tuple[DagRun | None, bool]:
+        by_prefix = self._environment.facts().version >= _FIRST_WITH_PREFIX_FILTER
+        # The prefix filter uses an index; the other one reads all runs of the DAG, in the database at least.
+        name = "run_id_prefix_pattern" if by_prefix else "run_id_pattern"
+        query = {name: run_id, "limit": _PAGE, "order_by": "run_id"}
+        return rest_answers.run_in_list(self._call("GET", path, dag_id, QueryParameters=query), dag_id, run_id)
+
+    def _resolve_duplicate(self, request: DagRunRequest, exc: DuplicateError) -> DagRun:
+        found = self.get_dag_run(request.dag_id, request.dag_run_id)
+        if found is not None and _was_retried(exc.__cause__):
+            # boto3 sent the call twice: the run is the one that the first call made, as far as can be known.
+            return found
+        raise duplicates.verdict(request, found) from exc
+
+    def _resolve_lost_answer(self, request: DagRunRequest, exc: AnswerLostError) -> DagRun:
+        try:
+            found = self.get_dag_run(request.dag_id, request.dag_run_id)
+        except JetwayError:
+            found = None  # a courtesy: the caller learns that the answer was lost, and tries again later
+        if found is not None:
+            return found
+        raise AnswerLostError(
+            f"{exc} Run {request.dag_run_id!r} of DAG {request.dag_id!r} is not to be seen (yet)."
+        ) from exc
+
+    def _call(self, method: Literal["GET", "POST"], path: str, dag_id: str, **arguments: Any) -> object:
+        try:
+            answer = self._client.invoke_rest_api(Name=self._environment.name, Method=method, Path=path, **arguments)
+        except (ClientError, BotoCoreError, ResponseParserError) as exc:
+            call = rest_answers.Call(self._environment.name, method, path, dag_id)
+            raise rest_answers.explain(exc, call) from exc
+        return answer.get("RestApiResponse")
+
+    def _log_fallback(self, what: str, dag_id: str) -> None:
+        from jetway.observability import logger
+
+        logger.info(
+            "%s over the command line: the REST path does not fit or cannot filter", what, extra={"dag_id": dag_id}
+        )
+
+
+def _path(*segments: str) -> str:
+    # `:`, `+` and `~` may stand in a path as they are, which keeps it short.
+    return "".join(f"/{quote(segment, safe=':+~')}" for segment in segments)
+
+
+def _body(request: DagRunRequest, major: int) -> dict[str, Any]:
+    body: dict[str, Any] = {"dag_run_id": request.dag_run_id, "conf": dict(request.conf)}
+    if request.logical_date is not None:
+        body["logical_date"] = request.logical_date.isoformat()
+    elif major >= 3:
+        body["logical_date"] = None  # the key is required there; null asks for no date
+    if request.note is not None:
+        body["note"] = request.note
+    return body
+
+
+def _was_retried(cause: BaseException | None) -> bool:
+    if not isinstance(cause, ClientError):
+        return False
+    return cause.response.get("ResponseMetadata", {}).get("RetryAttempts", 0) > 0

@@ -1,0 +1,169 @@
+"""What InvokeRestApi answered, turned into facts or into one typed error. Pure functions.
+
+https://docs.aws.amazon.com/mwaa/latest/userguide/access-mwaa-apache-airflow-rest-api.html
+The Airflow side of it, 2.11 and 3.0 to 3.3: an error's `detail` is a text, on Airflow 3 also a list (422) or
+an object (database). Texts of ours never repeat conf, so only chosen parts of a `detail` are shown.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    ConnectTimeoutError,
+    EndpointConnectionError,
+    HTTPClientError,
+    ProxyConnectionError,
+    SSLError,
+)
+from botocore.parsers import ResponseParserError
+
+from jetway.airflow import DagRun
+from jetway.errors import (
+    AnswerLostError,
+    CommandRejectedError,
+    DagNotFoundError,
+    EnvironmentUnavailableError,
+    InvalidConfError,
+    InvalidRequestError,
+    JetwayError,
+)
+
+from . import refusals
+from .environment import unavailable
+
+_THROTTLED = frozenset({"ThrottlingException", "Throttling", "TooManyRequestsException", "RequestLimitExceeded"})
+_NEVER_SENT = (ConnectTimeoutError, EndpointConnectionError, ProxyConnectionError, SSLError)
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One call, for the texts of its errors."""
+
+    environment: str
+    method: str
+    path: str
+    dag_id: str
+
+    def __str__(self) -> str:
+        return f"{self.method} {self.path} on environment {self.environment!r}"
+
+
+class NotFoundError(DagNotFoundError):
+    """404: no such DAG, or no such run when one was asked for."""
+
+
+def run(response: object, dag_id: str, run_id: str) -> DagRun | None:
+    """Return the run if a response of Airflow is that run, else None."""
+    document = _document(response)
+    if document.get("dag_run_id") != run_id or document.get("dag_id") != dag_id:
+        return None
+    return DagRun(
+        dag_id=dag_id,
+        dag_run_id=run_id,
+        state=str(document.get("state") or "queued"),
+        logical_date=document.get("logical_date"),
+        start_date=document.get("start_date"),
+        end_date=document.get("end_date"),
+    )
+
+
+def run_in_list(response: object, dag_id: str, run_id: str) -> tuple[DagRun | None, bool]:
+    """Return the run from a list of runs, and whether the list is complete."""
+    document = _document(response)
+    runs = document.get("dag_runs")
+    if not isinstance(runs, list):
+        return None, False
+    found = next(filter(None, (run(item, dag_id, run_id) for item in runs)), None)
+    total = document.get("total_entries")
+    return found, isinstance(total, int) and total <= len(runs)
+
+
+def explain(exc: ClientError | BotoCoreError | ResponseParserError, call: Call) -> JetwayError:
+    """Say in Jetway's words why a call of InvokeRestApi failed."""
+    if isinstance(exc, ClientError):
+        return _explain_client_error(exc, call)
+    if isinstance(exc, ResponseParserError) or (isinstance(exc, HTTPClientError) and not isinstance(exc, _NEVER_SENT)):
+        return AnswerLostError(f"No answer to {call}: {type(exc).__name__}. Airflow may have done it.")
+    return unavailable(call.environment, "InvokeRestApi", exc)
+
+
+def _explain_client_error(exc: ClientError, call: Call) -> JetwayError:
+    # boto3 puts the modelled members of RestApiClientException beside "Error", whose message is empty.
+    answer: Mapping[str, Any] = exc.response
+    status = answer.get("RestApiStatusCode")
+    code = answer["Error"]["Code"]
+    if code in _THROTTLED or status == 429:
+        return EnvironmentUnavailableError(
+            f"{call} is throttled: MWAA takes about 10 calls per second. It is tried again later."
+        )
+    if code in {"AccessDeniedException", "AccessDenied"} or status in {401, 403}:
+        return EnvironmentUnavailableError(
+            f"{call} is denied ({status or code}). The function's role needs airflow:InvokeRestApi on "
+            f"arn:aws:airflow:<region>:<account>:role/{call.environment}/<role>, where <role> is an Airflow "
+            "role that may create DAG runs: User, Op or Admin."
+        )
+    if isinstance(status, int):
+        return _explain_status(status, answer.get("RestApiResponse"), call)
+    if code == "ValidationException":
+        message = refusals.first_line(str(answer["Error"].get("Message", "")))
+        if "update your environment" in message.lower():
+            return EnvironmentUnavailableError(
+                f"Environment {call.environment!r} cannot do InvokeRestApi yet: {message}"
+            )
+        return CommandRejectedError(f"MWAA refuses {call}: {message}")
+    return unavailable(call.environment, "InvokeRestApi", exc)
+
+
+def _explain_status(status: int, response: object, call: Call) -> JetwayError:
+    if status == 404:
+        return NotFoundError(str(refusals.dag_not_found(call.dag_id)))
+    if status == 409:
+        return refusals.DuplicateError(f"{call} answers 409.")
+    if status in {408, 504}:
+        return AnswerLostError(f"{call} answers {status}. Airflow may have done it.")
+    if status >= 500:
+        return EnvironmentUnavailableError(f"{call} answers {status}.")
+    return _explain_detail(status, _document(response).get("detail"), call)
+
+
+def _explain_detail(status: int, detail: object, call: Call) -> JetwayError:
+    if isinstance(detail, list):
+        return _explain_validation(detail, call)
+    if not isinstance(detail, str):
+        reason = detail.get("reason") if isinstance(detail, dict) else None
+        return InvalidRequestError(f"Airflow refuses {call} ({status}): {reason or 'it does not say why'}.")
+    if "has import errors" in detail:
+        return DagNotFoundError(f"DAG {call.dag_id!r} cannot be started: its file has import errors. See the UI.")
+    known = refusals.classify("BadRequest", detail)
+    if known is not None:
+        return known
+    if detail.startswith("{'conf'"):  # marshmallow on Airflow 2: {'conf': ['Not a valid …']}
+        return InvalidConfError("conf must be a JSON object.")
+    return CommandRejectedError(f"Airflow refuses {call} ({status}): {refusals.first_line(detail)}")
+
+
+def _explain_validation(details: list[object], call: Call) -> JetwayError:
+    """Name the fields that pydantic refuses; its `input` is what we sent."""
+    fields = [
+        (".".join(str(part) for part in item.get("loc", ())), str(item.get("msg", "")))
+        for item in details
+        if isinstance(item, dict)
+    ]
+    text = "; ".join(f"{field}: {message}" for field, message in fields)
+    kind = InvalidConfError if any(".conf" in f".{field}" for field, _ in fields) else InvalidRequestError
+    return kind(f"Airflow refuses {call} (422): {refusals.first_line(text)}")
+
+
+def _document(response: object) -> Mapping[str, Any]:
+    if isinstance(response, str):
+        try:
+            response = json.loads(response)
+        except (ValueError, RecursionError):
+            return {}
+    return response if isinstance(response, dict) else {}
