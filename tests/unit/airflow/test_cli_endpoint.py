@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import socket
 import time
@@ -16,6 +17,7 @@ from jetway.airflow.endpoint import new_session
 from jetway.errors import (
     AnswerLostError,
     CommandRejectedError,
+    DagNotFoundError,
     EnvironmentBusyError,
     EnvironmentUnavailableError,
     InvalidRequestError,
@@ -33,6 +35,7 @@ from tests.unit.airflow.webserver import (
     reset,
     rows,
     silence,
+    traceback,
     trickle,
 )
 
@@ -324,6 +327,21 @@ class TestStatus:
             stage.client().trigger_dag_run(RUN)
 
         assert type(caught.value) is error
+
+    @pytest.mark.parametrize("status", [400, 404, 500, 502])
+    def test_counts_less_than_the_output(self, stage: Stage, status: int) -> None:
+        stage.ready()
+        stage.web.will(traceback("airflow.exceptions.DagNotFound: Dag id hello not found", status))
+
+        with pytest.raises(DagNotFoundError):
+            stage.client().trigger_dag_run(RUN)
+
+    def test_may_come_with_half_an_envelope(self, stage: Stage) -> None:
+        stage.ready()
+        whole = json.loads(envelope("queued\n"))
+        stage.web.will(answer(200, json.dumps({"stdout": whole["stdout"]}).encode()))
+
+        assert stage.client().get_dag_run("hello", "evt_1") is not None
 
     def test_of_the_environment_holds_commands_back(self, stage: Stage) -> None:
         stage.environment(status="UPDATING")

@@ -19,12 +19,13 @@ from jetway.airflow.commands import dag_state, list_runs, task_states, to_line, 
 from jetway.airflow.names import check_dag_id, check_request, check_run_id, encode_conf
 from jetway.errors import InvalidConfError, InvalidRequestError
 
+TEXTS = st.text(st.characters(codec="utf-8", exclude_characters="\0"))
 JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
-    lambda inner: st.lists(inner, max_size=5) | st.dictionaries(st.text(), inner, max_size=5),
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | TEXTS,
+    lambda inner: st.lists(inner, max_size=5) | st.dictionaries(TEXTS, inner, max_size=5),
     max_leaves=20,
 )
-CONF = st.dictionaries(st.text(), JSON, max_size=8)
+CONF = st.dictionaries(TEXTS, JSON, max_size=8)
 RUN_IDS = st.from_regex(r"[A-Za-z0-9_.~:+-]{1,250}", fullmatch=True)
 
 
@@ -95,6 +96,11 @@ def test_conf_is_ascii_json_of_one_line(conf: Mapping[str, Any]) -> None:
     assert text.isprintable()
 
 
+@pytest.mark.parametrize("text", ["\\u0000", "\\\\u0000", "x\\u00000", "😀", "\x01\x7f", 'it\'s "quoted"\n\t\r'])
+def test_conf_may_hold_any_other_text(text: str) -> None:
+    assert json.loads(encode_conf({"k": text, text: 1})) == {"k": text, text: 1}
+
+
 def test_conf_may_have_64_kib() -> None:
     assert len(encode_conf({"k": "x" * (65536 - 8)})) == 65536
 
@@ -105,6 +111,7 @@ def test_conf_may_have_64_kib() -> None:
         *([1], "text", None, 7),
         *({"n": math.nan}, {"n": math.inf}, {"d": datetime(2024, 5, 1, tzinfo=UTC)}, {(1, 2): 3}),
         *({"k": "x" * 65529}, {"k": "ü" * 11_000}),
+        *({"k": "\0"}, {"\0": 1}, {"k": [{"l": "\\\0"}]}, {"k": "\ud800"}, {"\udfff": 1}),
     ],
     ids=lambda conf: repr(conf)[:20],
 )

@@ -59,14 +59,11 @@ def read_output(status: int, body: bytes, host: str) -> CliOutput:
     Raises:
         EnvironmentBusyError: 503, 429.
         TokenRefusedError: 401, 403.
-        EnvironmentUnavailableError: 404, 405 and other 5xx.
+        EnvironmentUnavailableError: 404, 405 and other 5xx without the output of a command.
         InvalidRequestError: 413, 414, 431: the command is too long for MWAA.
         CommandRejectedError: another 4xx without the output of a command.
         AnswerLostError: 200 without the output of a command.
     """
-    output = _envelope(status, body)
-    if output is not None and status in {200, 400}:
-        return output
     if status in {429, 503}:
         # https://docs.aws.amazon.com/mwaa/latest/userguide/t-apache-airflow-202.html#cli-toomany-202
         raise EnvironmentBusyError(
@@ -78,6 +75,10 @@ def read_output(status: int, body: bytes, host: str) -> CliOutput:
             f"The web server {host} answers {status}: it refuses a CLI token that was just minted. "
             "Check that no policy or proxy stands in between."
         )
+    # Failed commands come with 400, blocked ones have been seen with 500: the output says more than the status.
+    output = _envelope(status, body)
+    if output is not None:
+        return output
     if status >= 500 or status in {404, 405}:
         raise EnvironmentUnavailableError(
             f"The web server {host} answers {status} to a CLI command. It may be starting or being updated."
@@ -218,14 +219,19 @@ def _line_starts_backwards(text: str) -> Iterator[int]:
 def _envelope(status: int, body: bytes) -> CliOutput | None:
     try:
         document = json.loads(body)
-        stdout, stderr = document["stdout"], document["stderr"]
-        return CliOutput(stdout=_decode(stdout), stderr=_decode(stderr), failed=status != 200)
-    except (ValueError, TypeError, KeyError, RecursionError):
+        if not isinstance(document, dict) or not {"stdout", "stderr"} & document.keys():
+            return None
+        return CliOutput(
+            stdout=_decode(document.get("stdout")),
+            stderr=_decode(document.get("stderr")),
+            failed=status != 200,
+        )
+    except (ValueError, TypeError, RecursionError):
         # UnicodeDecodeError and binascii.Error are ValueErrors.
         return None
 
 
-def _decode(text: str) -> str:
+def _decode(text: str | None) -> str:
     # Airflow prints UTF-8; a byte that is none must not cost us the rest.
     return base64.b64decode(text, validate=False).decode("utf-8", errors="replace") if text else ""
 

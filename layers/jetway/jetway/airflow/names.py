@@ -29,6 +29,9 @@ _DAG_ID = re.compile(r"[\w.-]+")
 # Default of `scheduler.allowed_run_id_pattern`, the same from 2.6.3 to 3.3.1.
 _RUN_ID = re.compile(r"[A-Za-z0-9_.~:+-]+")
 
+# `\u0000` in JSON, but not the six characters of it behind an escaped backslash.
+_NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
+
 # airflow.utils.types.DagRunType of all versions from 2.7 to 3.3. Airflow 2 takes such a run id and makes a
 # run of that type out of it, which its scheduler then counts as its own; Airflow 3 refuses it.
 _RESERVED_PREFIXES = (
@@ -85,7 +88,9 @@ def encode_conf(conf: Mapping[str, Any]) -> str:
     ASCII because nothing says how MWAA decodes the command that carries it.
 
     Raises:
-        InvalidConfError: not a JSON object, or more than 64 KiB when encoded.
+        InvalidConfError: not a JSON object, more than 64 KiB when encoded, or with a text that holds NUL or
+            half a surrogate pair: Airflow 3 keeps conf as JSONB, where PostgreSQL takes neither, and answers
+            with 500, which would look like trouble that passes.
     """
     if not isinstance(conf, Mapping):
         raise InvalidConfError(f"conf must be a JSON object, not {type(conf).__name__}.")
@@ -101,6 +106,10 @@ def encode_conf(conf: Mapping[str, Any]) -> str:
         raise InvalidConfError(
             f"conf has {len(text)} bytes as JSON; at most {MAX_CONF_BYTES} can be handed to Airflow. "
             "Put the data in S3 and pass its address."
+        )
+    if _NUL.search(text) or not _is_unicode(conf):
+        raise InvalidConfError(
+            "conf has a text with NUL or half a surrogate pair in it; Airflow's database takes neither."
         )
     return text
 
@@ -119,6 +128,14 @@ def check_request(request: DagRunRequest) -> str:
             f"logical_date {request.logical_date.isoformat()} has no time zone; add one, for example '+00:00'."
         )
     return encode_conf(request.conf)
+
+
+def _is_unicode(conf: Mapping[str, Any]) -> bool:
+    try:
+        json.dumps(dict(conf), ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _check_length(what: str, value: str) -> None:

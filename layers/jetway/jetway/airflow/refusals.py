@@ -19,7 +19,6 @@ from jetway.errors import (
     InvalidConfError,
     InvalidRequestError,
     JetwayError,
-    PermanentError,
 )
 
 _TRACEBACK = "Traceback (most recent call last):"
@@ -33,11 +32,11 @@ _PARAM_RULE = re.compile(r"Failed validating ('[^']+') in schema[^\n]*:\n((?:[ \
 _MAX_QUOTE = 300
 
 
-class DuplicateError(PermanentError):
+class DuplicateError(CommandRejectedError):
     """Airflow says that such a run exists, which is not proof: it never leaves this package."""
 
 
-class RunNotFoundError(PermanentError):
+class RunNotFoundError(CommandRejectedError):
     """`tasks states-for-dag-run` found no such run: it never leaves this package."""
 
 

@@ -9,7 +9,7 @@ from urllib.parse import quote
 from botocore.exceptions import BotoCoreError, ClientError
 from botocore.parsers import ResponseParserError
 
-from jetway.errors import AnswerLostError, JetwayError
+from jetway.errors import AnswerLostError, DagNotFoundError, JetwayError
 
 from . import duplicates, names, rest_answers
 from .refusals import DuplicateError
@@ -90,7 +90,7 @@ class RestClient:
     def _get(self, path: str, dag_id: str, run_id: str) -> DagRun | None:
         try:
             response = self._call("GET", path, dag_id)
-        except rest_answers.NotFoundError:
+        except DagNotFoundError:
             # 404 stands for an unknown DAG and for an unknown run of a known DAG.
             self._call("GET", _path("dags", dag_id), dag_id)
             return None

@@ -54,10 +54,6 @@ class Call:
         return f"{self.method} {self.path} on environment {self.environment!r}"
 
 
-class NotFoundError(DagNotFoundError):
-    """404: no such DAG, or no such run when one was asked for."""
-
-
 def run(response: object, dag_id: str, run_id: str) -> DagRun | None:
     """Return the run if a response of Airflow is that run, else None."""
     document = _document(response)
@@ -122,7 +118,7 @@ def _explain_client_error(exc: ClientError, call: Call) -> JetwayError:
 
 def _explain_status(status: int, response: object, call: Call) -> JetwayError:
     if status == 404:
-        return NotFoundError(str(refusals.dag_not_found(call.dag_id)))
+        return refusals.dag_not_found(call.dag_id)  # or no such run, when one was asked for
     if status == 409:
         return refusals.DuplicateError(f"{call} answers 409.")
     if status in {408, 504}:
