@@ -25,8 +25,8 @@ def hello_jetway() -> None:
         return dict(context["dag_run"].conf or {})
 
     @task
-    def greet(conf: dict[str, Any]) -> str:
-        cause = conf.get("key") or conf.get("scheduled_time") or "a call"
+    def greet(facts: dict[str, Any]) -> str:
+        cause = facts.get("key") or facts.get("scheduled_time") or "a call"
         return f"Hello from {cause}"
 
     greet(read_conf())
