@@ -50,6 +50,17 @@ class Process:
     pid_file: Path
 
 
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Processor seconds used since the start, and resident memory in bytes."""
+
+    seconds: float = 0.0
+    memory: int = 0
+
+    def __add__(self, other: Usage) -> Usage:
+        return Usage(self.seconds + other.seconds, self.memory + other.memory)
+
+
 def start(name: str, argv: Sequence[str], *, folder: Path, env: Mapping[str, str], cwd: Path | None = None) -> Process:
     """Start a program in a session of its own, or return the one of that name that runs already.
 
@@ -142,6 +153,26 @@ def stop_named(folder: Path, name: str, *, grace: float = 10.0) -> bool:
     was_alive = alive(process)
     stop(process, grace=grace)  # also when it is dead: what it started may not be
     return was_alive
+
+
+def usage(process: Process) -> tuple[Usage, Usage]:
+    """What the program itself, and what everything else in its session has used; zeros without /proc."""
+    leader, others = Usage(), Usage()
+    if not _PROC.is_dir():
+        return leader, others
+    tick, page = os.sysconf("SC_CLK_TCK"), os.sysconf("SC_PAGE_SIZE")
+    for pid in _members(process):
+        fields = _stat(pid)
+        if fields is None:
+            continue
+        own, reaped = (sum(map(int, fields[first : first + 2])) / tick for first in (11, 13))
+        memory = int(fields[21]) * page
+        if pid == process.pid:
+            # What its dead children have used is the others': they were tasks.
+            leader, others = leader + Usage(own, memory), others + Usage(reaped)
+        else:
+            others += Usage(own + reaped, memory)
+    return leader, others
 
 
 def free_port() -> int:

@@ -12,11 +12,13 @@ One listener serves the control plane as boto3's `mwaa` client calls it, and the
       rest        InvokeRestApi, web login and /api, forwarded to Airflow's REST API
       faults      for tests: lost answers, 503s, UPDATING; only when configured
     environment   the environment's description, its status and updates; survives a restart
+    description   of a new environment
     model         checks input against botocore's model of MWAA
     tokens        signed tokens that expire
     runner        the `airflow` command in a pre-forked process (fork_server runs in Airflow's interpreter)
+    commands      the commands that MWAA offers
     sync          bucket → dags folder
-    metrics       AWS/MWAA and AmazonMWAA metrics, computed from Airflow's database
+    metrics       AWS/MWAA and AmazonMWAA metrics, from airflow_state (Airflow's database) and loads (/proc)
     server        HTTPS: bytes in, bytes out
 
 Where AWS documents no behaviour, the module that had to choose says so.

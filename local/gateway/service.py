@@ -24,6 +24,8 @@ from local.gateway.control import ControlPlane
 from local.gateway.description import describe_new
 from local.gateway.environment import Applier, Environment, keep
 from local.gateway.faults import Faults
+from local.gateway.loads import LoadMeter
+from local.gateway.metrics import MetricsPublisher
 from local.gateway.rest import RestApi, WebServer
 from local.gateway.runner import ForkServerRunner
 from local.gateway.server import Server
@@ -124,12 +126,20 @@ def run(config: GatewayConfig, *, applier: Applier = keep) -> None:
         airflow.dags,
         config.state / "dags.json",
     )
+    meter = LoadMeter(airflow)
+    metrics = MetricsPublisher(
+        _client(config, "cloudwatch"),
+        airflow.database,
+        control.description,
+        meter.measure,
+        config.state / "metrics.json",
+    )
     stop = threading.Event()
+    threads = {"sync": lambda: sync.run(config.sync_seconds, stop)}
+    if config.metrics_seconds:
+        threads["metrics"] = lambda: metrics.run(config.metrics_seconds, stop)
     with Server(config.port, config.certificate, config.key, gateway) as server:
-        for name, target in {
-            "server": server.serve_forever,
-            "sync": lambda: sync.run(config.sync_seconds, stop),
-        }.items():
+        for name, target in {"server": server.serve_forever, **threads}.items():
             threading.Thread(target=target, name=name, daemon=True).start()
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: stop.set())
