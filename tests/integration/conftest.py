@@ -33,17 +33,22 @@ def schedule_at() -> datetime:
 
 
 @pytest.fixture(scope="session")
-def stack(schedule_at: datetime) -> Iterator[Stack]:
-    """The deployed stack, with an empty Airflow and faults that tests can inject."""
-    os.environ["JETWAY_STATE"] = str(venvs.HOME / "test")
-    local_stack.down(forget=True)
-    parameters = {
+def parameters(schedule_at: datetime) -> dict[str, str]:
+    """Parameters of template.yaml that the tests deploy with."""
+    return {
         "ScheduleDagId": DAG_ID,
         "ScheduleExpression": f"at({schedule_at:%Y-%m-%dT%H:%M:%S})",
         "ScheduleTimezone": "UTC",
         "MaxEventAgeHours": "1",
         "LogLevel": "DEBUG",
     }
+
+
+@pytest.fixture(scope="session")
+def stack(parameters: dict[str, str]) -> Iterator[Stack]:
+    """The deployed stack, with an empty Airflow and faults that tests can inject."""
+    os.environ["JETWAY_STATE"] = str(venvs.HOME / "test")
+    local_stack.down(forget=True)
     try:
         yield local_stack.up(Progress(Console(stderr=True)), parameters=parameters, faults=True)
     finally:

@@ -138,7 +138,10 @@ def test_the_largest_message_that_sqs_takes_still_becomes_a_dead_letter(sqs: SQS
 
 
 def test_a_large_event_is_kept_whole_in_its_dead_letter(sqs: SQSClient, dead_letters: str) -> None:
-    event = {"trigger": {"name": "t", "kind": "event", "dag": "d"}, "event": {"detail": '"' * 400_000 + "\ud800\uffff\0 é"}}
+    event = {
+        "trigger": {"name": "t", "kind": "event", "dag": "d"},
+        "event": {"detail": '"' * 400_000 + "\ud800\uffff\0 é"},
+    }
     dispatcher(FakeAirflow(), sqs, dead_letters).dispatch(message(body=json.dumps(event)))
     assert letters(sqs, dead_letters)[0]["message"] == event
 
