@@ -6,6 +6,7 @@ One listener serves the control plane as boto3's `mwaa` client calls it, and the
 
     config        what the gateway is told: one frozen dataclass, read from JSON
     service       start it from another program, ask whether it is ready
+    compose       puts the parts together
     app           routes a request to one of:
       control     GetEnvironment, UpdateEnvironment, CreateCliToken, …
       cli         POST /aws_mwaa/cli: token, concurrency, supported commands, the envelope

@@ -1,4 +1,4 @@
-"""The gateway as a program: composed, run (`python -m local.gateway`), started and asked from another program."""
+"""The gateway as a program: run (`python -m local.gateway`), and started and asked from another program."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import signal
 import ssl
 import sys
 import threading
-import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,19 +18,13 @@ from botocore.config import Config
 
 from local import processes
 from local.airflow import Airflow
-from local.gateway.app import Gateway
-from local.gateway.cli import CliEndpoint
-from local.gateway.control import ControlPlane
-from local.gateway.description import describe_new
-from local.gateway.environment import Applier, Environment, keep
-from local.gateway.faults import Faults
+from local.gateway.compose import compose
+from local.gateway.environment import Applier, keep
 from local.gateway.loads import LoadMeter
 from local.gateway.metrics import MetricsPublisher
-from local.gateway.rest import RestApi, WebServer
 from local.gateway.runner import ForkServerRunner
 from local.gateway.server import Server
 from local.gateway.sync import DagSync
-from local.gateway.tokens import Tokens, load_key
 
 if TYPE_CHECKING:
     from local.gateway.config import GatewayConfig
@@ -81,73 +75,56 @@ def ready(config: GatewayConfig) -> bool:
 
 
 def run(config: GatewayConfig, *, applier: Applier = keep) -> None:
-    """Run the gateway until SIGTERM or SIGINT."""
+    """Run the gateway until SIGTERM or SIGINT.
+
+    Args:
+        applier: what an update of the environment really does (`environment.Applier`).
+    """
     airflow = Airflow.read(config.airflow)
     config.state.mkdir(parents=True, exist_ok=True)
-    faults = Faults()
-    tokens = Tokens(load_key(config.state / "token.key"), config.environment)
-    environment = Environment(
-        config.state / "environment.json",
-        describe_new(config, airflow_version=airflow.version, now=time.time()),
-        applier=applier,
-        update_seconds=config.update_seconds,
-    )
     runner = ForkServerRunner(airflow.python, airflow.environment(log_level="INFO"), cwd=airflow.home)
-    rest = RestApi(airflow)
-    control = ControlPlane(
-        environment=environment,
-        tokens=tokens,
-        rest=rest,
-        faults=faults,
-        hostname=config.hostname,
-        token_seconds=config.token_seconds,
-    )
-    cli = CliEndpoint(
-        airflow_major=airflow.major,
-        tokens=tokens,
-        runner=runner,
-        faults=faults,
-        concurrency=config.cli_concurrency,
-        seconds=config.cli_timeout,
-    )
-    gateway = Gateway(
-        control=control,
-        cli=cli,
-        web=WebServer(airflow_major=airflow.major, tokens=tokens, rest=rest),
-        faults=faults,
-        web_url=airflow.url,
-        ready=runner.is_ready,
-        injection=config.faults,
-    )
+    parts = compose(config, airflow, runner=runner, ready=runner.is_ready, applier=applier)
     sync = DagSync(
         _client(config, "s3"),
         config.bucket,
-        lambda: environment.describe()["DagS3Path"],
+        lambda: parts.environment.describe()["DagS3Path"],
         airflow.dags,
         config.state / "dags.json",
     )
-    meter = LoadMeter(airflow)
     metrics = MetricsPublisher(
         _client(config, "cloudwatch"),
         airflow.database,
-        control.description,
-        meter.measure,
+        parts.control.description,
+        LoadMeter(airflow).measure,
         config.state / "metrics.json",
     )
     stop = threading.Event()
-    threads = {"sync": lambda: sync.run(config.sync_seconds, stop)}
-    if config.metrics_seconds:
-        threads["metrics"] = lambda: metrics.run(config.metrics_seconds, stop)
-    with Server(config.port, config.certificate, config.key, gateway) as server:
-        for name, target in {"server": server.serve_forever, **threads}.items():
-            threading.Thread(target=target, name=name, daemon=True).start()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: stop.set())
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    with Server(config.port, config.certificate, config.key, parts.app) as server:
+        _begin("server", server.serve_forever, stop)
+        _begin("sync", lambda: sync.run(config.sync_seconds, stop), stop)
+        if config.metrics_seconds:
+            _begin("metrics", lambda: metrics.run(config.metrics_seconds, stop), stop)
         log.info("gateway of environment %s listens on %s", config.environment, config.url)
         stop.wait()
-        environment.close()
+        parts.environment.close()
         server.shutdown()
         runner.close()
+
+
+def _begin(name: str, work: Callable[[], None], stop: threading.Event) -> None:
+    """Work in a thread; if it fails in a way that nobody foresaw, the gateway ends rather than limps."""
+
+    def guarded() -> None:
+        try:
+            work()
+        except Exception:
+            log.exception("%s failed; the gateway ends", name)
+            stop.set()
+            raise
+
+    threading.Thread(target=guarded, name=name, daemon=True).start()
 
 
 def _client(config: GatewayConfig, service: str):  # type: ignore[no-untyped-def]
