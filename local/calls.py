@@ -92,7 +92,8 @@ def airflow_api(stack: Stack, method: str, path: str, **more: Any) -> dict[str, 
     try:
         answer = stack.client("mwaa").invoke_rest_api(Name=ENVIRONMENT_NAME, Method=method, Path=path, **more)
     except ClientError as exc:
-        status = exc.response.get("RestApiStatusCode", 0)
+        modelled: Mapping[str, Any] = exc.response  # RestApiStatusCode is a member of MWAA's own errors only
+        status = modelled.get("RestApiStatusCode", 0)
         if status == 404 or status >= 500:
             return None
         raise

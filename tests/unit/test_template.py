@@ -1,0 +1,134 @@
+"""What template.yaml and the code must agree on, and what every resource of a kind must have."""
+
+from __future__ import annotations
+
+import ast
+import re
+from typing import Any
+
+import pytest
+import yaml
+
+from jetway.config import HttpApiConfig, StartDagRunConfig
+from tests.unit.sample_events import ROOT
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML with CloudFormation's short intrinsic functions, each as {name: value}."""
+
+
+def _intrinsic(loader: yaml.SafeLoader, suffix: str, node: yaml.Node) -> dict[str, Any]:
+    if isinstance(node, yaml.ScalarNode):
+        return {suffix: loader.construct_scalar(node)}
+    if isinstance(node, yaml.SequenceNode):
+        return {suffix: loader.construct_sequence(node, deep=True)}
+    assert isinstance(node, yaml.MappingNode)
+    return {suffix: loader.construct_mapping(node, deep=True)}
+
+
+_Loader.add_multi_constructor("!", _intrinsic)
+TEMPLATE: dict[str, Any] = yaml.load((ROOT / "template.yaml").read_text(), _Loader)
+RESOURCES: dict[str, dict[str, Any]] = TEMPLATE["Resources"]
+FUNCTIONS = {name: found for name, found in RESOURCES.items() if found["Type"] == "AWS::Serverless::Function"}
+
+
+def of_type(kind: str) -> dict[str, dict[str, Any]]:
+    return {name: found["Properties"] for name, found in RESOURCES.items() if found["Type"] == kind}
+
+
+def statements(function: dict[str, Any]) -> list[dict[str, Any]]:
+    """The function's own policy statements; of a conditional one, the branch that exists."""
+    found = function["Properties"]["Policies"][0]["Statement"]
+    return [statement["If"][1] if "If" in statement else statement for statement in found]
+
+
+@pytest.mark.parametrize("name", TEMPLATE["Parameters"])
+def test_every_parameter_is_described_and_bounded(name: str) -> None:
+    parameter = TEMPLATE["Parameters"][name]
+    assert len(parameter["Description"]) > 20
+    assert {"AllowedValues", "AllowedPattern", "MaxLength", "MaxValue"} & parameter.keys()
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_every_function_has_its_own_policy_logs_and_build_target(name: str) -> None:
+    function = FUNCTIONS[name]["Properties"]
+    assert {"Policies", "LoggingConfig", "Timeout", "Description"} <= function.keys()
+    assert RESOURCES[function["LoggingConfig"]["LogGroup"]["Ref"]]["Type"] == "AWS::Logs::LogGroup"
+    assert f"build-{name}:" in (ROOT / "functions" / "Makefile").read_text()
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_no_function_may_do_everything_or_touch_everything(name: str) -> None:
+    for statement in statements(FUNCTIONS[name]):
+        actions = statement["Action"] if isinstance(statement["Action"], list) else [statement["Action"]]
+        assert statement["Sid"]
+        assert not [action for action in actions if action.endswith("*")]
+        # Some actions know no resource; the condition or the Sid then says why.
+        assert statement["Resource"] != "*" or "Condition" in statement, statement["Sid"]
+
+
+def test_every_queue_is_encrypted_and_dead_letters_are_kept_longest() -> None:
+    for name, queue in of_type("AWS::SQS::Queue").items():
+        assert "KmsMasterKeyId" in queue, name
+        assert queue["MessageRetentionPeriod"] == 14 * 86400, name
+        if "FifoQueue" in queue and "RedrivePolicy" in queue:
+            dead_letters = queue["RedrivePolicy"]["deadLetterTargetArn"]["GetAtt"].partition(".")[0]
+            assert RESOURCES[dead_letters]["Properties"].get("FifoQueue"), name
+
+
+def test_queues_stay_invisible_longer_than_their_function_may_run() -> None:
+    for name, function in FUNCTIONS.items():
+        for event in function["Properties"].get("Events", {}).values():
+            if event["Type"] != "SQS":
+                continue
+            queue = RESOURCES[event["Properties"]["Queue"]["GetAtt"].partition(".")[0]]["Properties"]
+            assert queue["VisibilityTimeout"] >= 2 * function["Properties"]["Timeout"], name
+            assert event["Properties"]["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
+
+
+def test_every_rule_retries_and_has_dead_letters() -> None:
+    for name, rule in of_type("AWS::Events::Rule").items():
+        for target in rule.get("Targets", []):
+            assert {"RetryPolicy", "DeadLetterConfig"} <= target.keys(), name
+
+
+def test_every_bucket_is_private_versioned_and_encrypted() -> None:
+    for bucket in of_type("AWS::S3::Bucket").values():
+        assert {"BucketEncryption", "VersioningConfiguration", "LifecycleConfiguration"} <= bucket.keys()
+        assert all(bucket["PublicAccessBlockConfiguration"].values())
+
+
+def test_every_route_asks_who_calls() -> None:
+    routes = of_type("AWS::ApiGatewayV2::Route")
+    assert routes
+    for name, route in routes.items():
+        assert route.get("AuthorizationType", "NONE") != "NONE", name
+
+
+def test_every_log_group_is_encrypted_and_ends() -> None:
+    for name, group in of_type("AWS::Logs::LogGroup").items():
+        assert {"KmsKeyId", "RetentionInDays"} <= group.keys(), name
+
+
+@pytest.mark.parametrize(
+    ("function", "config"), [("StartDagRun", StartDagRunConfig), ("HttpApiFunction", HttpApiConfig)]
+)
+def test_every_variable_that_a_function_reads_is_set(function: str, config: Any) -> None:
+    names = {**TEMPLATE["Globals"]["Function"]["Environment"]["Variables"]}
+    names |= FUNCTIONS[function]["Properties"]["Environment"]["Variables"]
+    env = dict.fromkeys(names, "1") | {"TRANSPORT": "cli"}
+    assert config.from_env(env)
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "functions").glob("*/app.py")), ids=lambda path: path.parent.name)
+def test_handlers_are_short_and_call_nothing_at_import(path: Any) -> None:
+    tree = ast.parse(path.read_text())
+    calls = [node for node in tree.body if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call)]
+    assert calls == []
+    handlers = [node for node in tree.body if isinstance(node, ast.FunctionDef)]
+    assert max((node.end_lineno or 0) - node.lineno for node in handlers) < 60
+
+
+def test_no_machine_path_or_registry_host_is_in_the_lists() -> None:
+    for path in (*(ROOT / "requirements").glob("*.txt"), ROOT / "layers/jetway/requirements.txt"):
+        assert not re.search(r"https?://|--index-url|--find-links", path.read_text()), path
