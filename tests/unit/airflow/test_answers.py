@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+from collections.abc import Callable
 from contextlib import suppress
 
 import pytest
@@ -74,6 +75,7 @@ TEXTS = st.lists(WORDS | st.text(max_size=30), max_size=12).map("\n".join)
         f"{LOG}\r\n{json.dumps([ROW])}\r\n",
         f"[]\n{json.dumps([ROW])}",
         f"{json.dumps([ROW])}\n[1, 2]\n",
+        f"{json.dumps([ROW])}\n[] is what is left\n",
     ],
 )
 def test_run_is_found_behind_and_before_log_lines(stdout: str) -> None:
@@ -119,6 +121,22 @@ def test_known_error_counts_more_than_one_logged_after_it() -> None:
     text = trace.format("airflow.exceptions.DagNotFound: Dag id x not found") + trace.format("OSError: closing")
 
     assert isinstance(explain(text), DagNotFoundError)
+
+
+def test_last_of_two_known_errors_counts() -> None:
+    trace = "Traceback (most recent call last):\n  File\n{}\n\n"
+    logged, died_of = "sqlalchemy.exc.OperationalError: gone", "airflow.exceptions.DagNotFound: Dag id x not found"
+
+    assert isinstance(explain(trace.format(logged) + trace.format(died_of)), DagNotFoundError)
+
+
+@pytest.mark.parametrize(("look", "stdout"), [(listed_run, "[]\n"), (printed_state, "None\n"), (run_date, "[]\n")])
+def test_failed_look_up_is_no_proof_of_absence(look: Callable[..., object], stdout: str) -> None:
+    died = "Traceback (most recent call last):\n  File\nsqlalchemy.exc.OperationalError: gone\n"
+    read = CliOutput(stdout, died, failed=True)
+
+    with pytest.raises(EnvironmentUnavailableError):
+        look(read) if look is run_date else look(read, "d", "r")
 
 
 def test_long_messages_are_cut() -> None:

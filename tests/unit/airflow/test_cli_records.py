@@ -22,7 +22,7 @@ from jetway.errors import (
     RunAlreadyExistsError,
     TransientError,
 )
-from tests.unit.airflow.webserver import Reaction, output, rows
+from tests.unit.airflow.webserver import Reaction, output, traceback
 
 if TYPE_CHECKING:
     from tests.unit.airflow.conftest import Stage
@@ -34,8 +34,6 @@ RECORDS: dict[tuple[str, str], Mapping[str, Any]] = {
 VERSIONS = ["2.10.3", "2.11.0", "3.0.6", "3.1.8", "3.2.2", "3.3.2"]
 AIRFLOW_2 = VERSIONS[:2]
 AIRFLOW_3 = VERSIONS[2:]
-
-NOT_THERE = rows()
 
 
 def replay(version: str, label: str, *, old_style: bool = False) -> Reaction:
@@ -270,6 +268,19 @@ def test_missing_run_of_a_known_dag_is_none(stage: Stage, version: str) -> None:
     stage.web.will(*absent(version), replay(version, "clean.list_runs_none_json"))
 
     assert stage.client().get_dag_run("hello", "evt_9") is None
+
+
+@pytest.mark.parametrize("version", AIRFLOW_2)
+def test_id_that_airflow_2_dies_of_is_looked_for_in_the_list(stage: Stage, version: str) -> None:
+    """`tasks states-for-dag-run` reads an unknown id of twenty digits as a date, and overflows."""
+    stage.ready(version)
+    stage.web.will(
+        traceback("OverflowError: Python int too large to convert to C long"),
+        *(replay(version, "clean.list_runs_none_json"), replay(version, "clean.list_runs_none_json")),
+    )
+
+    assert stage.client().get_dag_run("hello", "9" * 20) is None
+    assert stage.web.commands[1] == ["dags", "list-runs", "--output", "json", "--dag-id=hello"]
 
 
 @pytest.mark.parametrize("version", VERSIONS)

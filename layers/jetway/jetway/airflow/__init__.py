@@ -1,7 +1,14 @@
 """The only code that talks to MWAA and Airflow: one protocol, two transports.
 
 `AirflowClient` is what the rest of Jetway sees. `cli` speaks to MWAA's CLI endpoint, `rest` to
-InvokeRestApi; both give the same facts and raise the same errors.
+InvokeRestApi; both give the same facts and raise the same errors. `connect` makes either.
+
+    names                        what is refused before anything is sent
+    cli   endpoint commands      the command line: client, HTTPS, argument lists
+          answers refusals       ... and what its output means
+    rest  rest_answers           InvokeRestApi: client, and what its answers mean
+    duplicates                   what "already exists" means, for both
+    environment                  version and status of the environment
 """
 
 from __future__ import annotations
@@ -58,6 +65,8 @@ class AirflowClient(Protocol):
 
     def get_dag_run(self, dag_id: str, dag_run_id: str) -> DagRun | None:
         """Return the run, or None when Airflow has the DAG but not the run.
+
+        The command line of Airflow 3 tells the state only; the dates are None then.
 
         Raises:
             DagNotFoundError: Airflow has no such DAG.
