@@ -1,0 +1,44 @@
+"""The ledger's table in moto, made from template.yaml itself, so that tests and deployment have the same indexes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import boto3
+import yaml
+
+from tests.unit.sample_events import ROOT
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb.service_resource import Table
+
+
+class _Loader(yaml.SafeLoader):
+    """Reads CloudFormation's short functions as plain values."""
+
+
+def _any(loader: yaml.Loader, _suffix: str, node: yaml.Node) -> Any:
+    if isinstance(node, yaml.ScalarNode):
+        return loader.construct_scalar(node)
+    if isinstance(node, yaml.SequenceNode):
+        return loader.construct_sequence(node)
+    assert isinstance(node, yaml.MappingNode)
+    return loader.construct_mapping(node)
+
+
+_Loader.add_multi_constructor("!", _any)
+
+
+def read_template() -> dict[str, Any]:
+    """Return template.yaml with intrinsic functions as their arguments."""
+    template: dict[str, Any] = yaml.load((ROOT / "template.yaml").read_text(), _Loader)
+    return template
+
+
+def make_ledger_table() -> Table:
+    """Make the table; moto must be active."""
+    wanted = read_template()["Resources"]["LedgerTable"]["Properties"]
+    names = ("BillingMode", "AttributeDefinitions", "KeySchema", "GlobalSecondaryIndexes")
+    return boto3.resource("dynamodb", region_name="eu-central-1").create_table(
+        TableName="ledger", **{name: wanted[name] for name in names}
+    )
