@@ -35,11 +35,24 @@ def broken_orders():
 broken_orders()
 """
 # The schedule is one moment; it must lie behind the deployment and the parsing of the DAG file.
-SCHEDULE_AHEAD = timedelta(seconds=60)
+SCHEDULE_AHEAD = timedelta(seconds=50)
 
 
 class DemoError(RuntimeError):
     """The demo did not show what it should."""
+
+
+@dataclass(slots=True)
+class Moment:
+    """When the template's schedule fires: chosen when the deployment begins."""
+
+    at: datetime = datetime.min.replace(tzinfo=UTC)
+
+    def parameters(self) -> dict[str, str]:
+        """Return the template's parameters for a schedule a little ahead of now."""
+        self.at = (datetime.now(UTC) + SCHEDULE_AHEAD).replace(microsecond=0)
+        expression = f"at({self.at:%Y-%m-%dT%H:%M:%S})"
+        return {"ScheduleDagId": DAG_ID, "ScheduleExpression": expression, "ScheduleTimezone": "UTC"}
 
 
 @dataclass(slots=True)
@@ -59,10 +72,8 @@ def run(progress: Progress) -> None:
     Raises:
         DemoError, TooLateError: something did not happen.
     """
-    at = (datetime.now(UTC) + SCHEDULE_AHEAD).strftime("%Y-%m-%dT%H:%M:%S")
-    stack = local_stack.up(
-        progress, parameters={"ScheduleDagId": DAG_ID, "ScheduleExpression": f"at({at})", "ScheduleTimezone": "UTC"}
-    )
+    schedule = Moment()
+    stack = local_stack.up(progress, parameters=schedule.parameters)
     s3, drop = stack.client("s3"), stack.outputs["DropBucketName"]
 
     with progress.step("A broken DAG file is dropped, and quarantined"):
@@ -78,7 +89,7 @@ def run(progress: Progress) -> None:
         _verdict(stack, f"dags/{GOOD.name}", "accepted")
         wait_for("the DAG in Airflow", lambda: airflow_api(stack, "GET", f"/dags/{DAG_ID}"), seconds=90)
 
-    runs = _start(stack, progress, drop, at)
+    runs = _start(stack, progress, drop, schedule.at)
     _wait_for_success(stack, progress, runs)
     progress.console.print(_table(runs))
     progress.say(f"Airflow UI   {stack.airflow_url}\nHTTP API     {stack.http_api_url}")
@@ -94,7 +105,7 @@ def _verdict(stack: Stack, key: str, expected: str) -> dict[str, Any]:
     return report
 
 
-def _start(stack: Stack, progress: Progress, drop: str, at: str) -> list[Started]:
+def _start(stack: Stack, progress: Progress, drop: str, at: datetime) -> list[Started]:
     """Start the DAG in three ways and return the runs, the scheduled one without its id yet."""
     before = set(list_runs(stack, DAG_ID))
     file, call, schedule = Started("file dropped in S3"), Started("POST /dags/…/dagRuns"), Started("schedule")
@@ -107,9 +118,8 @@ def _start(stack: Stack, progress: Progress, drop: str, at: str) -> list[Started
         if answer.status_code != 202:
             raise DemoError(f"the API answered {answer.status_code}: {answer.text}")
         call.run_id, call.began = answer.json()["dag_run_id"], time.monotonic()
-    with progress.step(f"The schedule fires at {at[11:]} UTC"):
-        planned = datetime.fromisoformat(at).replace(tzinfo=UTC)
-        schedule.began = time.monotonic() + max(0.0, (planned - datetime.now(UTC)).total_seconds())
+    with progress.step(f"The schedule fires at {at:%H:%M:%S} UTC"):
+        schedule.began = time.monotonic() + max(0.0, (at - datetime.now(UTC)).total_seconds())
         file.run_id = wait_for("a run of the file", lambda: _new(stack, before, "jetway__data__"), seconds=60)
         schedule.run_id = wait_for(
             "a run of the schedule", lambda: _new(stack, before, "jetway__schedule__"), seconds=120

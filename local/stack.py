@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -90,14 +90,15 @@ def up(
     progress: Progress,
     *,
     version: str | None = None,
-    parameters: Mapping[str, str] | None = None,
+    parameters: Callable[[], Mapping[str, str]] = dict,
     faults: bool = False,
 ) -> Stack:
     """Start what does not run, deploy what has changed, and return the stack.
 
     Args:
         version: Airflow's; AIRFLOW_VERSION or the newest that MWAA offers by default.
-        parameters: parameters of template.yaml, beside the environment's name and bucket.
+        parameters: gives parameters of template.yaml, beside the environment's name and bucket; asked when the
+            deployment begins, since a moment that a schedule is set for must lie behind it.
         faults: let tests inject faults into the gateway.
 
     Raises:
@@ -112,11 +113,6 @@ def up(
         ministack_python, sam_python, airflow_python = [future.result() for future in wanted]
     certificate = certificates.ensure(state / "certificates")
     endpoint, gateway_url = f"http://127.0.0.1:{ports['ministack']}", f"https://localhost:{ports['gateway']}"
-    parameters = {
-        "EnvironmentName": ENVIRONMENT_NAME,
-        "EnvironmentBucketName": ENVIRONMENT_BUCKET,
-        **(parameters or {}),
-    }
     with ThreadPoolExecutor(2) as pool:
         # sam build needs none of the programs, and Airflow takes a while to start: all three at once.
         building = pool.submit(deploy.build, sam_python.with_name("sam"), venvs.python_with_pip(), folder=state)
@@ -158,11 +154,16 @@ def up(
             )
         with progress.step("sam build"):
             template = building.result()
-    print_ = deploy.fingerprint(parameters)
+    all_parameters = {
+        "EnvironmentName": ENVIRONMENT_NAME,
+        "EnvironmentBucketName": ENVIRONMENT_BUCKET,
+        **parameters(),
+    }
+    fingerprint = deploy.fingerprint(all_parameters)
     deployed = _read(state)
-    if deployed is None or deployed.deployed != print_ or not _stack_exists(endpoint):
+    if deployed is None or deployed.deployed != fingerprint or not _stack_exists(endpoint):
         with progress.step("sam deploy"):
-            deploy.deploy(sam_python.with_name("sam"), template, endpoint=endpoint, parameters=parameters)
+            deploy.deploy(sam_python.with_name("sam"), template, endpoint=endpoint, parameters=all_parameters)
     stack = Stack(
         state=str(state),
         endpoint=endpoint,
@@ -171,7 +172,7 @@ def up(
         airflow_version=version,
         ca_bundle=str(certificate.bundle),
         outputs=_outputs(endpoint),
-        deployed=print_,
+        deployed=fingerprint,
     )
     (state / "stack.json").write_text(json.dumps(asdict(stack), indent=2))
     return stack

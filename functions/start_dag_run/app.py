@@ -13,7 +13,7 @@ from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from jetway.airflow.connect import connect
 from jetway.config import StartDagRunConfig
 from jetway.dispatcher import Dispatcher, Outcome
-from jetway.lanes import Lanes, hold_lanes, interactive_first
+from jetway.lanes import COMMAND_TIMEOUT, Lanes, hold_lanes, interactive_first
 from jetway.observability import logger, metrics
 
 if TYPE_CHECKING:
@@ -59,6 +59,6 @@ def _count(outcome: Outcome) -> None:
 def _wired() -> tuple[StartDagRunConfig, SQSClient, Dispatcher]:
     config = StartDagRunConfig.from_env()
     sqs = boto3.client("sqs")
-    airflow = connect(config.environment_name, config.transport)
+    airflow = connect(config.environment_name, config.transport, read_timeout=COMMAND_TIMEOUT)
     dead_letters, max_age = config.dead_letters_url, config.max_event_age
     return config, sqs, Dispatcher(airflow, sqs, dead_letters_url=dead_letters, max_event_age=max_age)

@@ -26,31 +26,40 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.integration)
 
 
-@pytest.fixture(scope="session")
-def schedule_at() -> datetime:
-    """The moment at which the template's schedule fires; behind the deployment, even on a slow machine."""
-    return (datetime.now(UTC) + timedelta(seconds=150)).replace(microsecond=0)
+# From the beginning of the deployment to the firing of the schedule: the DAG must be there, on a slow machine too.
+SCHEDULE_AHEAD = timedelta(seconds=90)
+
+
+class Deployment:
+    """Parameters of template.yaml that the tests deploy with; the schedule's moment is set at the first deployment."""
+
+    schedule_at: datetime | None = None
+
+    def parameters(self, **changes: str) -> dict[str, str]:
+        if self.schedule_at is None:
+            self.schedule_at = (datetime.now(UTC) + SCHEDULE_AHEAD).replace(microsecond=0)
+        return {
+            "ScheduleDagId": DAG_ID,
+            "ScheduleExpression": f"at({self.schedule_at:%Y-%m-%dT%H:%M:%S})",
+            "ScheduleTimezone": "UTC",
+            "MaxEventAgeHours": "1",
+            "LogLevel": "DEBUG",
+            **changes,
+        }
 
 
 @pytest.fixture(scope="session")
-def parameters(schedule_at: datetime) -> dict[str, str]:
-    """Parameters of template.yaml that the tests deploy with."""
-    return {
-        "ScheduleDagId": DAG_ID,
-        "ScheduleExpression": f"at({schedule_at:%Y-%m-%dT%H:%M:%S})",
-        "ScheduleTimezone": "UTC",
-        "MaxEventAgeHours": "1",
-        "LogLevel": "DEBUG",
-    }
+def deployment() -> Deployment:
+    return Deployment()
 
 
 @pytest.fixture(scope="session")
-def stack(parameters: dict[str, str]) -> Iterator[Stack]:
+def stack(deployment: Deployment) -> Iterator[Stack]:
     """The deployed stack, with an empty Airflow and faults that tests can inject."""
     os.environ["JETWAY_STATE"] = str(venvs.HOME / "test")
     local_stack.down(forget=True)
     try:
-        yield local_stack.up(Progress(Console(stderr=True)), parameters=parameters, faults=True)
+        yield local_stack.up(Progress(Console(stderr=True)), parameters=deployment.parameters, faults=True)
     finally:
         local_stack.down()
 

@@ -11,16 +11,16 @@ from local import stack as local_stack
 from local.calls import call_api
 from local.progress import Progress
 from local.stack import Stack
-from tests.integration.conftest import drop
+from tests.integration.conftest import Deployment, drop
 from tests.integration.test_spine import read_dead_letter, wait_for_run, wait_for_run_with
 
 
 @pytest.fixture(scope="module")
-def rest(stack: Stack, dag: str, parameters: dict[str, str]) -> Iterator[Stack]:
+def rest(stack: Stack, dag: str, deployment: Deployment) -> Iterator[Stack]:
     """The stack with the REST transport; put back afterwards."""
     progress = Progress(Console(stderr=True))
-    yield local_stack.up(progress, parameters={**parameters, "Transport": "rest"}, faults=True)
-    local_stack.up(progress, parameters=parameters, faults=True)
+    yield local_stack.up(progress, parameters=lambda: deployment.parameters(Transport="rest"), faults=True)
+    local_stack.up(progress, parameters=deployment.parameters, faults=True)
 
 
 def test_a_file_starts_a_run(rest: Stack, dag: str) -> None:

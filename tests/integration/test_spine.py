@@ -10,7 +10,7 @@ import pytest
 
 from local.calls import airflow_api, call_api, list_runs, read_report, wait_for
 from local.stack import ENVIRONMENT_BUCKET, Stack
-from tests.integration.conftest import drop
+from tests.integration.conftest import Deployment, drop
 
 LONGEST = 120.0  # seconds for a run to end on a slow machine
 
@@ -189,7 +189,10 @@ def test_a_message_of_unknown_shape_is_a_dead_letter_and_holds_nobody(stack: Sta
     assert read_dead_letter(stack, reason="unknown-event")["message"] == {}
 
 
-def test_the_schedule_of_the_template_starts_a_run(stack: Stack, dag: str, schedule_at: datetime) -> None:
+def test_the_schedule_of_the_template_starts_a_run(stack: Stack, dag: str, deployment: Deployment) -> None:
+    schedule_at = deployment.schedule_at
+    assert schedule_at is not None
+
     def look() -> dict[str, Any] | None:
         runs = list_runs(stack, dag).values()
         return next((run for run in runs if run["dag_run_id"].startswith("jetway__schedule__")), None)

@@ -156,7 +156,7 @@ def test_a_dead_letter_that_cannot_be_written_keeps_the_message(sqs: SQSClient, 
 def test_a_transient_error_makes_its_lane_wait_and_no_other(sqs: SQSClient, dead_letters: str) -> None:
     bulk, schedule, _call = [SQSRecord(record) for record in sample_event("dispatch_batch")["Records"]]
     airflow = FakeAirflow(AnswerLostError("lost"))
-    lanes = Lanes(dispatcher(airflow, sqs, dead_letters).dispatch, seconds_left=lambda: 100.0)
+    lanes = Lanes(dispatcher(airflow, sqs, dead_letters).dispatch, seconds_left=lambda: 200.0)
     with pytest.raises(TransientError):
         lanes.handle(bulk)
     airflow.error = None

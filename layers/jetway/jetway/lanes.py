@@ -23,8 +23,10 @@ if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
     from mypy_boto3_sqs.type_defs import ChangeMessageVisibilityBatchRequestEntryTypeDef
 
-# One command, one look-up and their tokens: with less time left than this a message is better left to the next batch.
-SECONDS_FOR_ONE_MESSAGE = 45.0
+# A command whose answer is lost and the look-ups after it, each to its timeout (COMMAND_TIMEOUT): with less time left
+# than this a message is better left to the next batch.
+COMMAND_TIMEOUT = 30.0
+SECONDS_FOR_ONE_MESSAGE = 3 * COMMAND_TIMEOUT + 20.0
 
 LONGEST_WAIT_UNFORESEEN = 60.0  # seconds
 
