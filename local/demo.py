@@ -42,11 +42,11 @@ class DemoError(RuntimeError):
     """The demo did not show what it should."""
 
 
-@dataclass(slots=True)
 class Moment:
     """When the template's schedule fires: chosen when the deployment begins."""
 
-    at: datetime = datetime.min.replace(tzinfo=UTC)
+    def __init__(self) -> None:
+        self.at = datetime.now(UTC)
 
     def parameters(self) -> dict[str, str]:
         """Return the template's parameters for a schedule a little ahead of now."""
