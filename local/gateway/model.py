@@ -31,10 +31,11 @@ def members(operation: str) -> frozenset[str]:
 def check_input(operation: str, values: dict[str, Any]) -> list[str]:
     """Return what is wrong with an operation's input; empty when nothing is."""
     shape = service_model().operation_model(operation).input_shape
-    return [] if shape is None else _check(shape, values, "")
+    return [] if shape is None else check_shape(shape, values)
 
 
-def _check(shape: Any, value: Any, where: str) -> list[str]:
+def check_shape(shape: Any, value: Any, where: str = "") -> list[str]:
+    """Return how a value breaks a shape of the model; `where` is the way to it."""
     kinds: dict[str, type | tuple[type, ...]] = {
         "structure": dict,
         "map": dict,
@@ -53,13 +54,15 @@ def _check(shape: Any, value: Any, where: str) -> list[str]:
         problems += [f"'{_join(where, name)}' must not be null" for name in shape.required_members if name not in value]
         for name, member in shape.members.items():
             if value.get(name) is not None:
-                problems += _check(member, value[name], _join(where, name))
+                problems += check_shape(member, value[name], _join(where, name))
     elif shape.type_name == "list":
         for index, item in enumerate(value, 1):
-            problems += _check(shape.member, item, f"{where}.{index}.member")
+            problems += check_shape(shape.member, item, f"{where}.{index}.member")
     elif shape.type_name == "map":
         for name, item in value.items():
-            problems += _check(shape.key, name, f"{where}.key") + _check(shape.value, item, _join(where, name))
+            problems += check_shape(shape.key, name, f"{where}.key") + check_shape(
+                shape.value, item, _join(where, name)
+            )
     return problems
 
 
@@ -76,9 +79,16 @@ def _check_constraints(shape: Any, value: Any, where: str) -> list[str]:
     if allowed and value not in allowed:
         problems.append(f"'{where}' must satisfy enum value set: [{', '.join(allowed)}]")
     pattern = shape.metadata.get("pattern")
-    if pattern and isinstance(value, str) and not re.fullmatch(pattern, value):
+    if pattern and isinstance(value, str) and not _matches(pattern, value):
         problems.append(f"'{where}' must satisfy regular expression pattern: {pattern}")
     return problems
+
+
+def _matches(pattern: str, value: str) -> bool:
+    try:
+        return re.fullmatch(pattern, value) is not None
+    except re.error:
+        return True  # a pattern in Java's dialect (\p{L}), which the model has for tags
 
 
 def _join(where: str, name: str) -> str:

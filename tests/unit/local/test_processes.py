@@ -1,0 +1,189 @@
+"""Programs are found again, stopped with all they started, and never mistaken for others."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from local import processes
+from local.processes import Process, ProcessError
+from tests.unit.local.conftest import Clock
+from tests.unit.local.waiting import wait_for
+
+SLEEP = "import time; time.sleep(600)"
+# A program with a child that is in a process group of its own and does not mind SIGTERM.
+FAMILY = f"""
+import os, signal, sys, time
+child = os.fork()
+if child == 0:
+    os.setpgid(0, 0)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    print("child", os.getpid(), flush=True)
+    {SLEEP}
+{SLEEP}
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Iterator[Path]:
+    yield tmp_path / "run"
+    for file in (tmp_path / "run").glob("*.pid"):
+        processes.stop_named(tmp_path / "run", file.stem, grace=0)
+
+
+def start(folder: Path, code: str = SLEEP, name: str = "program") -> Process:
+    return processes.start(name, [sys.executable, "-c", code], folder=folder, env={"ONLY": "this"})
+
+
+def exists(pid: int) -> bool:
+    """Whether a process runs (a zombie does not)."""
+    try:
+        return (Path("/proc") / str(pid) / "stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def test_a_program_is_found_again_and_started_once(folder: Path) -> None:
+    process = start(folder)
+    assert processes.find(folder, "program") == process
+    assert start(folder) == process
+    assert processes.find(folder, "another") is None
+
+
+def test_a_program_gets_its_environment_and_nothing_else(folder: Path) -> None:
+    start(folder, "import os; print(sorted(os.environ), flush=True)")
+    wait_for(lambda: processes.tail(folder / "program.log"))
+    assert set(json.loads(processes.tail(folder / "program.log").replace("'", '"'))) - {"LC_CTYPE"} == {"ONLY"}
+
+
+def test_what_has_ended_is_not_alive_and_can_be_started_anew(folder: Path) -> None:
+    first = start(folder, "")
+    wait_for(lambda: not processes.alive(first))
+    assert processes.find(folder, "program") is None
+    assert start(folder).pid != first.pid
+
+
+def test_stop_ends_a_program_and_forgets_it(folder: Path) -> None:
+    process = start(folder)
+    processes.stop(process)
+    assert not exists(process.pid)
+    assert not (folder / "program.pid").exists()
+    processes.stop(process)
+    assert not processes.stop_named(folder, "program")
+
+
+def test_a_program_may_end_in_its_own_way(folder: Path) -> None:
+    process = start(
+        folder, f"import signal, sys; signal.signal(15, lambda *_: sys.exit('bye')); print(1, flush=True); {SLEEP}"
+    )
+    wait_for(lambda: processes.tail(process.log))
+    processes.stop(process)
+    assert processes.tail(process.log) == "1\nbye"
+
+
+def family(folder: Path) -> tuple[Process, int]:
+    process = start(folder, FAMILY)
+    wait_for(lambda: processes.tail(process.log))
+    return process, int(processes.tail(process.log).split()[1])
+
+
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="the session can be seen in /proc only")
+def test_stop_ends_also_stubborn_children_in_another_group(folder: Path) -> None:
+    process, child = family(folder)
+    processes.stop(process)
+    assert not exists(child)
+
+
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="the session can be seen in /proc only")
+def test_stop_ends_what_a_killed_program_left_behind(folder: Path) -> None:
+    process, child = family(folder)
+    os.kill(process.pid, signal.SIGKILL)
+    wait_for(lambda: not processes.alive(process))
+    assert exists(child)
+    assert not processes.stop_named(folder, "program")
+    assert not exists(child)
+
+
+def test_a_stubborn_program_is_killed(folder: Path) -> None:
+    process = start(folder, f"import signal; signal.signal(15, signal.SIG_IGN); print(1, flush=True); {SLEEP}")
+    wait_for(lambda: processes.tail(process.log))
+    processes.stop(process, grace=0.1)
+    assert not exists(process.pid)
+
+
+def test_a_pid_that_now_belongs_to_somebody_else_is_left_alone(folder: Path) -> None:
+    with subprocess.Popen([sys.executable, "-c", SLEEP], start_new_session=True) as stranger:
+        try:
+            folder.mkdir()
+            (folder / "program.pid").write_text(json.dumps({"pid": stranger.pid, "started": "12345"}))
+            assert processes.find(folder, "program") is None
+            assert not processes.stop_named(folder, "program")
+            assert stranger.poll() is None
+            assert not (folder / "program.pid").exists()
+        finally:
+            stranger.kill()
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"pid": "x", "started": ""}', '{"pid": 1}'])
+def test_a_broken_pid_file_is_nobody(folder: Path, text: str) -> None:
+    folder.mkdir()
+    (folder / "program.pid").write_text(text)
+    assert processes.find(folder, "program") is None
+
+
+def test_a_program_that_does_not_exist_is_a_clear_error(folder: Path) -> None:
+    with pytest.raises(ProcessError, match=r"program could not be started: .*no-such-program"):
+        processes.start("program", ["/no-such-program"], folder=folder, env={})
+
+
+def test_waiting_tells_what_a_program_said_last(folder: Path) -> None:
+    process = start(folder, "print('first'); raise SystemExit('port 8080 is taken')")
+    with pytest.raises(ProcessError, match=r"program ended before the thing was ready.(.|\n)*port 8080 is taken"):
+        processes.wait_until(lambda: False, seconds=30, what="the thing", processes=[process])
+
+
+def test_waiting_ends_when_the_time_is_over(folder: Path, clock: Clock) -> None:
+    process = start(folder, f"print('still busy', flush=True); {SLEEP}")
+    wait_for(lambda: processes.tail(process.log))
+
+    def sleep(_seconds: float) -> None:
+        clock.now += 10
+
+    with pytest.raises(ProcessError, match=r"the thing was not ready within 60 s.(.|\n)*still busy"):
+        processes.wait_until(lambda: False, seconds=60, what="the thing", processes=[process], clock=clock, sleep=sleep)
+    assert processes.alive(process)
+
+
+def test_a_port_that_is_taken_is_not_free() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        assert not processes.port_is_free(taken.getsockname()[1])
+    assert processes.port_is_free(processes.free_port())
+
+
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="usage is read from /proc")
+def test_usage_tells_a_program_from_its_children(folder: Path) -> None:
+    process, child = family(folder)
+    leader, others = processes.usage(process)
+    assert leader.memory > 1_000_000
+    assert others.memory > 1_000_000
+    with suppress(ProcessLookupError):
+        os.kill(child, signal.SIGKILL)
+    wait_for(lambda: processes.usage(process)[1].memory == 0)
+
+
+def test_the_tail_of_a_long_log(tmp_path: Path) -> None:
+    log = tmp_path / "long.log"
+    log.write_text("".join(f"line {number}\n" for number in range(100_000)))
+    assert processes.tail(log, 2) == "line 99998\nline 99999"
+    assert processes.tail(tmp_path / "none.log") == ""
