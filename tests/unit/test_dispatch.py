@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from jetway import backoff, dispatch, run_requests
 from jetway.airflow.names import check_run_id
 from jetway.dispatch import derive_run_id, parse_dispatch
-from jetway.errors import InvalidRequestError, JetwayError, UnknownEventError
+from jetway.errors import InvalidConfError, InvalidRequestError, JetwayError, UnknownEventError
 from jetway.events import parse_event
 from tests.unit.sample_events import sample_event
 
@@ -108,6 +108,10 @@ def test_a_key_that_names_no_dag_is_refused_with_the_right_place(key: str) -> No
         message({}, name=".."),
         message({}, dag=7),
         message({}, dag=None),
+        message({}, conf="{{ key }}"),
+        message({}, max_event_age="1h"),
+        message({}, max_event_age=-1),
+        message({}, max_event_age=1e300),
         message([]),
         message({"detail": {"bucket": {"name": "b"}}}),
         message({"detail": {"bucket": {"name": "b"}, "object": {"key": 3}}, "time": "2026-01-01T00:00:00Z"}),
@@ -168,3 +172,32 @@ def _run_id(event: dict[str, Any], **trigger: object) -> str:
     request = parse_dispatch(message(event, **trigger), sent_at=SENT).request
     assert request is not None
     return request.dag_run_id
+
+
+def test_the_conf_of_a_trigger_is_filled_in_from_the_event() -> None:
+    conf = {"path": "s3://{{ bucket }}/{{ key }}", "size": "{{ size }}", "fixed": [1, "{"]}
+    found = parse_dispatch(message(sample_event("s3_object_created"), conf=conf), sent_at=SENT)
+    assert found.request is not None
+    facts = found.event.facts
+    assert found.request.conf == {
+        "path": f"s3://{facts['bucket']}/{facts['key']}",
+        "size": facts["size"],
+        "fixed": [1, "{"],
+    }
+
+
+def test_a_conf_that_asks_for_what_the_event_has_not_is_refused() -> None:
+    with pytest.raises(InvalidConfError, match="did you mean 'bucket'"):
+        parse_dispatch(message(sample_event("s3_object_created"), conf={"x": "{{ buket }}"}), sent_at=SENT)
+
+
+def test_a_trigger_may_say_how_long_its_events_wait() -> None:
+    found = parse_dispatch(message(sample_event("s3_object_created"), max_event_age=90), sent_at=SENT)
+    assert found.trigger.max_event_age == timedelta(seconds=90)
+
+
+@pytest.mark.parametrize("size", [0, 5])
+def test_a_folder_made_in_the_console_is_no_file_but_an_object_named_like_one_is(size: int) -> None:
+    event = sample_event("s3_object_created")
+    event["detail"]["object"] |= {"key": "incoming/orders/", "size": size}
+    assert (parse_dispatch(message(event), sent_at=SENT).request is None) == (size == 0)

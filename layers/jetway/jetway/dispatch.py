@@ -4,7 +4,7 @@ A message on `dispatch.fifo` is self-contained, so that dispatching reads no con
 
     {"trigger": {"name": "orders", "kind": "s3", "dag": "ingest_orders"}, "event": {…as its source wrote it…}}
 
-docs/delivery.md lists its other members: limits in the trigger; `waits`, `redriven_at` and `force` beside it.
+docs/delivery.md lists its other members: conf (a template) and limits in the trigger; `waits`, `redriven_at` and `force` beside it.
 
 Exactly-once rests on one rule: the run id is a function of the trigger and the event's identity, never random and
 never from the clock. Delivery is at-least-once; Airflow's unique (dag_id, run_id) makes it one run.
@@ -22,6 +22,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from jetway.airflow import DagRunRequest
+from jetway.conf_template import render
 from jetway.errors import InvalidRequestError, UnknownEventError
 from jetway.events import Event, parse_event, parse_time
 from jetway.limits import Rate, Waits, parse_age
@@ -42,6 +43,7 @@ class Trigger:
         kind: s3, event, schedule or http.
         dag: the DAG to run, or None when `dag_from_key` tells it.
         dag_from_key: key prefix; the next part of an S3 event's key is the dag_id.
+        conf: template of the run's conf; None for the event's facts as they are.
         max_event_age: how old an event may be when its run starts; None for the stack's own limit.
         rate: how many runs may start in which time; None for no limit.
     """
@@ -50,6 +52,7 @@ class Trigger:
     kind: str
     dag: str | None = None
     dag_from_key: str | None = None
+    conf: Mapping[str, Any] | None = None
     max_event_age: timedelta | None = None
     rate: Rate | None = None
 
@@ -145,15 +148,17 @@ def plan(message: DispatchMessage) -> Dispatch:
 
     Raises:
         InvalidRequestError: it asks for a run that Airflow could never have.
+        InvalidConfError: the trigger's conf asks for what the event does not have.
     """
     trigger, event = message.trigger, message.event
     run_id = derive_run_id(trigger.name, message.identity)
     if trigger.kind == "http":
         return Dispatch(trigger, event, _request_of_call(trigger, event.facts, run_id if message.force else None))
-    if trigger.dag_from_key is not None and str(event.facts["key"]).endswith("/"):
+    if trigger.kind == "s3" and _is_folder_marker(trigger, event.facts):
         return Dispatch(trigger, event, None, skipped_because="the object is a folder marker (its key ends in /)")
     dag_id = trigger.dag or dag_id_of_key(str(event.facts.get("key", "")), trigger.dag_from_key or "")
-    return Dispatch(trigger, event, DagRunRequest(dag_id=dag_id, dag_run_id=run_id, conf=event.facts))
+    conf = event.facts if trigger.conf is None else render(trigger.conf, event.facts)
+    return Dispatch(trigger, event, DagRunRequest(dag_id=dag_id, dag_run_id=run_id, conf=conf))
 
 
 def derive_digest(trigger: str, identity: Iterable[str]) -> str:
@@ -197,11 +202,14 @@ def _parse_trigger(value: Mapping[str, Any]) -> Trigger:
         value["kind"],
         value.get("dag"),
         value.get("dag_from_key"),
+        conf=value.get("conf"),
         max_event_age=parse_age(value.get("max_event_age")),
         rate=None if rate is None else Rate.parse(rate),
     )
     if not isinstance(trigger.kind, str):
         raise TypeError("a trigger's kind is a text")
+    if trigger.conf is not None and not isinstance(trigger.conf, dict):
+        raise TypeError("a trigger's conf is a JSON object")
     for text in (trigger.dag, trigger.dag_from_key):
         if text is not None and not isinstance(text, str):
             raise TypeError("a trigger's dag and dag_from_key are texts")
@@ -210,6 +218,11 @@ def _parse_trigger(value: Mapping[str, Any]) -> Trigger:
     if trigger.dag is None and (trigger.dag_from_key is None or trigger.kind != "s3"):
         raise ValueError("the trigger names no DAG")
     return trigger
+
+
+def _is_folder_marker(trigger: Trigger, facts: Mapping[str, Any]) -> bool:
+    """Whether the object is what the S3 console makes of a "folder": no file that anybody waits for."""
+    return str(facts["key"]).endswith("/") and (trigger.dag_from_key is not None or facts["size"] == 0)
 
 
 def _parse_force(value: object) -> str | None:
