@@ -4,7 +4,8 @@ A message on `dispatch.fifo` is self-contained, so that dispatching reads no con
 
     {"trigger": {"name": "orders", "kind": "s3", "dag": "ingest_orders"}, "event": {…as its source wrote it…}}
 
-docs/delivery.md lists its other members: conf (a template) and limits in the trigger; `waits`, `redriven_at` and `force` beside it.
+docs/delivery.md lists its other members: conf (a template) and limits in the trigger; `waits`,
+`redriven_at` and `force` beside it.
 
 Exactly-once rests on one rule: the run id is a function of the trigger and the event's identity, never random and
 never from the clock. Delivery is at-least-once; Airflow's unique (dag_id, run_id) makes it one run.
