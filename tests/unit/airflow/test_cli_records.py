@@ -328,6 +328,63 @@ def test_flag_of_the_other_version_is_a_rejection(stage: Stage, version: str, la
         stage.client().trigger_dag_run(DagRunRequest("hello", "evt_1"))
 
 
+@pytest.mark.parametrize("version", VERSIONS)
+def test_dags_are_listed_by_id_a_page_at_a_time(stage: Stage, version: str) -> None:
+    stage.token()
+    stage.environment(version)
+    stage.web.will(replay(version, "list_json"), replay(version, "list_json"))
+    client = stage.client()
+    dags, total = client.list_dags(limit=100)
+    assert [(dag.dag_id, dag.is_paused, dag.owners) for dag in dags] == [
+        ("hello", False, ("airflow",)),
+        ("params_dag", False, ("airflow",)),
+        ("paused_dag", True, ("ann",)),
+    ]
+    assert total == 3
+    assert client.list_dags(limit=1, offset=1) == ([dags[1]], 3)
+
+
+@pytest.mark.parametrize("version", AIRFLOW_2)
+def test_dags_that_are_parsed_but_not_in_the_database_are_neither_paused_nor_not(stage: Stage, version: str) -> None:
+    stage.token()
+    stage.environment(version)
+    stage.web.will(replay(version, "list_before_serialized_json"))
+    assert {(dag.is_paused, dag.owners) for dag in stage.client().list_dags(limit=100)[0]} == {
+        (None, ("airflow",)),
+        (None, ("ann",)),
+    }
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_no_dags_are_an_empty_list(stage: Stage, version: str) -> None:
+    stage.token()
+    stage.environment(version)
+    stage.web.will(replay(version, "clean.empty_list_json"))
+    assert stage.client().list_dags(limit=100) == ([], 0)
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_runs_are_listed_newest_first(stage: Stage, version: str) -> None:
+    label = "list_runs_d_json" if version in AIRFLOW_2 else "list_runs_positional_json"
+    stage.ready(version)
+    stage.web.will(replay(version, label))
+    runs, total = stage.client().list_dag_runs("hello", limit=2, state="queued")
+    column = "execution_date" if version in AIRFLOW_2 else "run_after"
+    rows_ = json.loads(RECORDS[version, label]["stdout"].strip().splitlines()[-1])
+    newest = sorted(rows_, key=lambda row: datetime.fromisoformat(row[column]), reverse=True)
+    assert [run.dag_run_id for run in runs] == [row["run_id"] for row in newest[:2]]
+    assert total == len(rows_)
+    assert "--state=queued" in stage.web.commands[0]
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_runs_of_an_unknown_dag_are_not_an_empty_list(stage: Stage, version: str) -> None:
+    stage.ready(version)
+    stage.web.will(replay(version, "list_runs_unknown"))
+    with pytest.raises(DagNotFoundError):
+        stage.client().list_dag_runs("nope", limit=2)
+
+
 def _column(version: str, label: str, name: str) -> str:
     value = json.loads(RECORDS[version, label]["stdout"].rstrip().splitlines()[-1])[0][name]
     assert isinstance(value, str)

@@ -14,7 +14,7 @@ import pytest
 from botocore.config import Config
 from botocore.stub import Stubber
 
-from jetway.airflow import DagRun, DagRunRequest
+from jetway.airflow import Dag, DagRun, DagRunRequest
 from jetway.airflow.connect import connect
 from jetway.airflow.environment import Environment
 from jetway.airflow.rest import RestClient
@@ -57,6 +57,12 @@ class OtherClient:
     def get_dag_run(self, dag_id: str, dag_run_id: str) -> DagRun | None:
         self.asked.append((dag_id, dag_run_id))
         return DagRun(dag_id, dag_run_id, "running")
+
+    def list_dags(self, *, limit: int, offset: int = 0) -> tuple[list[Dag], int]:
+        raise NotImplementedError("every path of it is short enough")
+
+    def list_dag_runs(self, dag_id: str, *, limit: int, state: str | None = None) -> tuple[list[DagRun], int]:
+        return [DagRun(dag_id, "of the command line", state or "queued")], limit
 
 
 @dataclass
@@ -246,6 +252,30 @@ class TestLookUp:
 
         with pytest.raises(AnswerLostError):
             rest.client.get_dag_run("hello", "evt_1")
+
+
+class TestLists:
+    def test_of_dags(self, rest: Rest) -> None:
+        items = [{"dag_id": "hello", "is_paused": True, "owners": ["ann"], "fileloc": "/dags/hello.py", "tags": []}]
+        query = {"limit": 1, "offset": 2, "order_by": "dag_id"}
+        rest.answers("GET", "/dags", {"dags": items, "total_entries": 7}, QueryParameters=query)
+        assert rest.client.list_dags(limit=1, offset=2) == ([Dag("hello", True, ("ann",), "/dags/hello.py")], 7)
+
+    def test_of_runs(self, rest: Rest) -> None:
+        query = {"limit": 5, "order_by": "-id", "state": "queued"}
+        rest.answers("GET", "/dags/hello/dagRuns", {"dag_runs": [FOUND], "total_entries": 9}, QueryParameters=query)
+        assert rest.client.list_dag_runs("hello", limit=5, state="queued") == ([DagRun("hello", "evt_1", "queued")], 9)
+
+    def test_of_runs_go_over_the_command_line_where_the_path_is_too_long(self, rest: Rest) -> None:
+        rest.environment("3.3.1")
+        assert rest.client.list_dag_runs("d" * 250, limit=5)[0][0].dag_run_id == "of the command line"
+
+    @pytest.mark.parametrize("response", [{}, [], {"dags": "none"}, "text"])
+    def test_that_are_none_are_lost_answers(self, rest: Rest, response: object) -> None:
+        query = {"limit": 1, "offset": 0, "order_by": "dag_id"}
+        rest.answers("GET", "/dags", response, QueryParameters=query)
+        with pytest.raises(AnswerLostError):
+            rest.client.list_dags(limit=1)
 
 
 PARAM = (

@@ -50,6 +50,21 @@ class DagRun:
     end_date: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Dag:
+    """A DAG that Airflow knows.
+
+    Attributes:
+        is_paused: None where Airflow does not say (a file that is not in its database yet).
+        fileloc: path of its file on Airflow's machines.
+    """
+
+    dag_id: str
+    is_paused: bool | None = None
+    owners: tuple[str, ...] = ()
+    fileloc: str | None = None
+
+
 class AirflowClient(Protocol):
     """What Jetway asks of Airflow."""
 
@@ -67,6 +82,32 @@ class AirflowClient(Protocol):
         """Return the run, or None when Airflow has the DAG but not the run.
 
         The command line of Airflow 3 tells the state only; the dates are None then.
+
+        Raises:
+            DagNotFoundError: Airflow has no such DAG.
+            TransientError: as in `trigger_dag_run`.
+        """
+        ...
+
+
+class AirflowLists(AirflowClient, Protocol):
+    """What people ask of Airflow beside: lists, a page at a time. Both transports have them."""
+
+    def list_dags(self, *, limit: int, offset: int = 0) -> tuple[list[Dag], int]:
+        """Return a page of the DAGs by dag_id, and how many there are in all.
+
+        Raises:
+            TransientError: as in `trigger_dag_run`.
+        """
+        ...
+
+    def list_dag_runs(self, dag_id: str, *, limit: int, state: str | None = None) -> tuple[list[DagRun], int]:
+        """Return the newest runs of a DAG, newest first, and how many there are in all.
+
+        Args:
+            dag_id: the DAG.
+            limit: so many runs at most.
+            state: only runs in this state: queued, running, success or failed.
 
         Raises:
             DagNotFoundError: Airflow has no such DAG.

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from jetway.airflow import DagRun
+from jetway.airflow import Dag, DagRun
 from jetway.errors import (
     AnswerLostError,
     CommandRejectedError,
@@ -119,18 +119,41 @@ def listed_run(output: CliOutput, dag_id: str, run_id: str) -> DagRun | None:
         AnswerLostError: the answer is no list of runs.
         JetwayError: what the answer's failure means.
     """
-    for row in _list_or_raise(output):
-        if row.get("run_id") == run_id:
-            date = row.get("logical_date", row.get("execution_date"))
-            return DagRun(
-                dag_id=dag_id,
-                dag_run_id=run_id,
-                state=_text(row.get("state")) or "queued",
-                logical_date=_text(date),
-                start_date=_text(row.get("start_date")),
-                end_date=_text(row.get("end_date")),
-            )
-    return None
+    return next((run for run in listed_runs(output, dag_id) if run.dag_run_id == run_id), None)
+
+
+def listed_runs(output: CliOutput, dag_id: str) -> list[DagRun]:
+    """Return the runs that `dags list-runs` shows, newest first.
+
+    Raises:
+        AnswerLostError: the answer is no list of runs.
+        JetwayError: what the answer's failure means.
+    """
+    rows = _list_or_raise(output)
+    # run_after is Airflow 3's, execution_date Airflow 2's; all of one list have one offset: text order is time order.
+    rows.sort(key=lambda row: str(row.get("run_after") or row.get("execution_date") or ""), reverse=True)
+    return [
+        DagRun(
+            dag_id=dag_id,
+            dag_run_id=str(row.get("run_id")),
+            state=_text(row.get("state")) or "queued",
+            logical_date=_text(row.get("logical_date", row.get("execution_date"))),
+            start_date=_text(row.get("start_date")),
+            end_date=_text(row.get("end_date")),
+        )
+        for row in rows
+    ]
+
+
+def listed_dags(output: CliOutput) -> list[Dag]:
+    """Return the DAGs that `dags list` shows, by dag_id.
+
+    Raises:
+        AnswerLostError: the answer is no list of DAGs.
+        JetwayError: what the answer's failure means.
+    """
+    rows = [row for row in _list_or_raise(output) if isinstance(row.get("dag_id"), str)]
+    return sorted((_dag(row) for row in rows), key=lambda dag: dag.dag_id)
 
 
 def printed_state(output: CliOutput, dag_id: str, run_id: str) -> DagRun | None:
@@ -234,6 +257,19 @@ def _envelope(status: int, body: bytes) -> CliOutput | None:
 def _decode(text: str | None) -> str:
     # Airflow prints UTF-8; a byte that is none must not cost us the rest.
     return base64.b64decode(text, validate=False).decode("utf-8", errors="replace") if text else ""
+
+
+def _dag(row: dict[str, Any]) -> Dag:
+    owners = row.get("owners")
+    if isinstance(owners, str):
+        owners = [owner.strip() for owner in owners.split(",")]
+    return Dag(
+        dag_id=row["dag_id"],
+        # "True" and "False"; null for a DAG that is parsed but not in the database yet.
+        is_paused={"True": True, "False": False}.get(str(row.get("is_paused"))),
+        owners=tuple(str(owner) for owner in owners or ()),
+        fileloc=_text(row.get("fileloc")),
+    )
 
 
 def _text(value: object) -> str | None:

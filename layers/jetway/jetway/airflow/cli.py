@@ -14,7 +14,7 @@ from . import answers, commands, duplicates, names
 from .refusals import DuplicateError, RunNotFoundError
 
 if TYPE_CHECKING:
-    from jetway.airflow import DagRun, DagRunRequest
+    from jetway.airflow import Dag, DagRun, DagRunRequest
 
     from .endpoint import CliEndpoint
     from .environment import Environment
@@ -32,7 +32,7 @@ _NO_DATE = re.compile(r"[_~]")
 
 
 class CliClient:
-    """`jetway.airflow.AirflowClient` over the CLI endpoint.
+    """`jetway.airflow.AirflowLists` over the CLI endpoint.
 
     One command at a time, as AWS advises: https://docs.aws.amazon.com/mwaa/latest/userguide/call-mwaa-apis-cli.html
     """
@@ -88,6 +88,18 @@ class CliClient:
             probe = self._endpoint.run(commands.list_runs(version, dag_id, date=_DATE_WITHOUT_RUNS))
             answers.listed_run(probe, dag_id, dag_run_id)
         return run
+
+    def list_dags(self, *, limit: int, offset: int = 0) -> tuple[list[Dag], int]:
+        """List DAGs; see `jetway.airflow.AirflowLists`."""
+        dags = answers.listed_dags(self._endpoint.run(commands.list_dags()))
+        return dags[offset : offset + limit], len(dags)
+
+    def list_dag_runs(self, dag_id: str, *, limit: int, state: str | None = None) -> tuple[list[DagRun], int]:
+        """List runs; see `jetway.airflow.AirflowLists`. Airflow prints all of them, whatever the limit."""
+        names.check_dag_id(dag_id)
+        version = self._environment.facts().version
+        runs = answers.listed_runs(self._endpoint.run(commands.list_runs(version, dag_id, state=state)), dag_id)
+        return runs[:limit], len(runs)
 
     def _trigger_once(self, request: DagRunRequest, argv: list[str]) -> DagRun:
         try:

@@ -55,17 +55,25 @@ def task_states(dag_id: str, run_id: str) -> list[str]:
     return ["tasks", "states-for-dag-run", *_JSON, *_positional(dag_id, run_id)]
 
 
-def list_runs(version: Version, dag_id: str, *, date: str | None = None) -> list[str]:
+def list_dags() -> list[str]:
+    """Return the command that lists all DAGs. Airflow 2 parses the whole DAGs folder for it, Airflow 3 does not."""
+    return ["dags", "list", *_JSON]
+
+
+def list_runs(version: Version, dag_id: str, *, date: str | None = None, state: str | None = None) -> list[str]:
     """Return the command that lists the runs of a DAG.
 
     Args:
         version: of Airflow.
         dag_id: the DAG.
         date: with it only runs of exactly this logical date (execution date on Airflow 2), ISO 8601.
+        state: with it only runs in this state.
     """
     argv = ["dags", "list-runs", *_JSON]
     if date is not None:
         argv += [f"--start-date={date}", f"--end-date={date}"]
+    if state is not None:
+        argv.append(f"--state={state}")
     if version >= (3,):
         return argv + _positional(dag_id)
     return [*argv, f"--dag-id={dag_id}"]

@@ -10,7 +10,7 @@ from .environment import Environment
 if TYPE_CHECKING:
     from mypy_boto3_mwaa import MWAAClient
 
-    from jetway.airflow import AirflowClient
+    from jetway.airflow import AirflowLists
 
 Transport = Literal["cli", "rest"]
 
@@ -34,7 +34,7 @@ def connect(
     client: MWAAClient | None = None,
     environment: Environment | None = None,
     read_timeout: float = 60.0,
-) -> AirflowClient:
+) -> AirflowLists:
     """Return the client of one environment. Nothing is sent before its first request.
 
     Args:
@@ -47,7 +47,7 @@ def connect(
     client = client or mwaa_client()
     environment = environment or Environment(client, environment_name)
 
-    def cli() -> AirflowClient:
+    def cli() -> AirflowLists:
         from .cli import CliClient
         from .endpoint import CliEndpoint
 

@@ -17,7 +17,7 @@ from .refusals import DuplicateError
 if TYPE_CHECKING:
     from mypy_boto3_mwaa import MWAAClient
 
-    from jetway.airflow import AirflowClient, DagRun, DagRunRequest
+    from jetway.airflow import AirflowLists, Dag, DagRun, DagRunRequest
 
     from .environment import Environment
 
@@ -33,12 +33,12 @@ _PAGE = 100
 
 
 class RestClient:
-    """`jetway.airflow.AirflowClient` over InvokeRestApi.
+    """`jetway.airflow.AirflowLists` over InvokeRestApi.
 
     What does not fit the 64 characters of a path goes over the command line instead.
     """
 
-    def __init__(self, client: MWAAClient, environment: Environment, fallback: Callable[[], AirflowClient]) -> None:
+    def __init__(self, client: MWAAClient, environment: Environment, fallback: Callable[[], AirflowLists]) -> None:
         """Take the parts; nothing is called before the first request.
 
         Args:
@@ -79,6 +79,23 @@ class RestClient:
                 return run
         self._log_fallback("look up", dag_id)
         return self._fallback().get_dag_run(dag_id, dag_run_id)
+
+    def list_dags(self, *, limit: int, offset: int = 0) -> tuple[list[Dag], int]:
+        """List DAGs; see `jetway.airflow.AirflowLists`."""
+        query = {"limit": limit, "offset": offset, "order_by": "dag_id"}
+        return rest_answers.dags(self._call("GET", "/dags", "", QueryParameters=query))
+
+    def list_dag_runs(self, dag_id: str, *, limit: int, state: str | None = None) -> tuple[list[DagRun], int]:
+        """List runs; see `jetway.airflow.AirflowLists`."""
+        names.check_dag_id(dag_id)
+        path = _path("dags", dag_id, "dagRuns")
+        if len(path) > MAX_PATH:
+            self._log_fallback("list runs", dag_id)
+            return self._fallback().list_dag_runs(dag_id, limit=limit, state=state)
+        query: dict[str, Any] = {"limit": limit, "order_by": "-id"}  # the id grows with every run: newest first
+        if state is not None:
+            query["state"] = state
+        return rest_answers.runs(self._call("GET", path, dag_id, QueryParameters=query), dag_id)
 
     def _create(self, path: str, request: DagRunRequest, major: int) -> DagRun:
         response = self._call("POST", path, request.dag_id, Body=_body(request, major))

@@ -23,7 +23,7 @@ from botocore.exceptions import (
 )
 from botocore.parsers import ResponseParserError
 
-from jetway.airflow import DagRun
+from jetway.airflow import Dag, DagRun
 from jetway.errors import (
     AnswerLostError,
     CommandRejectedError,
@@ -59,14 +59,36 @@ def run(response: object, dag_id: str, run_id: str) -> DagRun | None:
     document = _document(response)
     if document.get("dag_run_id") != run_id or document.get("dag_id") != dag_id:
         return None
-    return DagRun(
-        dag_id=dag_id,
-        dag_run_id=run_id,
-        state=str(document.get("state") or "queued"),
-        logical_date=document.get("logical_date"),
-        start_date=document.get("start_date"),
-        end_date=document.get("end_date"),
-    )
+    return _run(document)
+
+
+def runs(response: object, dag_id: str) -> tuple[list[DagRun], int]:
+    """Return the runs of a list of runs, and how many Airflow has.
+
+    Raises:
+        AnswerLostError: the response is no list of runs.
+    """
+    items, total = _page(response, "dag_runs")
+    return [_run(item) for item in items if item.get("dag_id") == dag_id], total
+
+
+def dags(response: object) -> tuple[list[Dag], int]:
+    """Return the DAGs of a list of DAGs, and how many Airflow has.
+
+    Raises:
+        AnswerLostError: the response is no list of DAGs.
+    """
+    items, total = _page(response, "dags")
+    found = [
+        Dag(
+            dag_id=str(item.get("dag_id")),
+            is_paused=item.get("is_paused"),
+            owners=tuple(str(owner) for owner in item.get("owners") or ()),
+            fileloc=item.get("fileloc"),
+        )
+        for item in items
+    ]
+    return found, total
 
 
 def run_in_list(response: object, dag_id: str, run_id: str) -> tuple[DagRun | None, bool]:
@@ -154,6 +176,26 @@ def _explain_validation(details: list[object], call: Call) -> JetwayError:
     text = "; ".join(f"{field}: {message}" for field, message in fields)
     kind = InvalidConfError if any(".conf" in f".{field}" for field, _ in fields) else InvalidRequestError
     return kind(f"Airflow refuses {call} (422): {refusals.first_line(text)}")
+
+
+def _run(document: Mapping[str, Any]) -> DagRun:
+    return DagRun(
+        dag_id=str(document.get("dag_id")),
+        dag_run_id=str(document.get("dag_run_id")),
+        state=str(document.get("state") or "queued"),
+        logical_date=document.get("logical_date"),
+        start_date=document.get("start_date"),
+        end_date=document.get("end_date"),
+    )
+
+
+def _page(response: object, member: str) -> tuple[list[Mapping[str, Any]], int]:
+    document = _document(response)
+    items, total = document.get(member), document.get("total_entries")
+    if not isinstance(items, list):
+        raise AnswerLostError(f"Airflow answered, but not with a list of {member}.")
+    found: list[Mapping[str, Any]] = [item for item in items if isinstance(item, dict)]
+    return found, total if isinstance(total, int) else len(found)
 
 
 def _document(response: object) -> Mapping[str, Any]:
