@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import suppress
-from types import SimpleNamespace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import boto3
@@ -18,39 +18,77 @@ from functions.http_api import app
 from jetway.dispatch import parse_dispatch
 from jetway.errors import JetwayError
 from jetway.events import parse_time
+from jetway.json_body import DEEPEST, LONGEST_BODY
+from jetway.prefer import Preference, read_preference
 from jetway.problems import ProblemError
-from jetway.run_requests import LONGEST_BODY, Call, read_request
+from jetway.run_requests import Call, read_request
+from tests.unit.mwaa_server import MwaaServer
 from tests.unit.sample_events import sample_event
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
 
-CONTEXT: Any = SimpleNamespace(
-    function_name="http_api",
-    memory_limit_in_mb=512,
-    invoked_function_arn="arn:aws:lambda:eu-central-1:111122223333:function:http_api",
-    aws_request_id="b9b5c2b6",
-)
+
+@dataclass
+class Context:
+    """What Lambda tells of an invocation."""
+
+    seconds_left: float = 29.0
+    function_name: str = "http_api"
+    memory_limit_in_mb: int = 512
+    invoked_function_arn: str = "arn:aws:lambda:eu-central-1:111122223333:function:http_api"
+    aws_request_id: str = "b9b5c2b6"
+
+    def get_remaining_time_in_millis(self) -> int:
+        return int(self.seconds_left * 1000)
 
 
 @pytest.fixture
-def sqs(monkeypatch: pytest.MonkeyPatch) -> Iterator[SQSClient]:
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-central-1")
+def mwaa() -> Iterator[MwaaServer]:
+    with MwaaServer() as server:
+        yield server
+
+
+@pytest.fixture
+def sqs(monkeypatch: pytest.MonkeyPatch, mwaa: MwaaServer) -> Iterator[SQSClient]:
+    for name, value in {
+        "AWS_DEFAULT_REGION": "eu-central-1",
+        "AWS_ENDPOINT_URL_MWAA": mwaa.url,
+        "AWS_DISABLE_HOST_PREFIX_INJECTION": "true",
+        "ENVIRONMENT_NAME": "acme",
+        "TRANSPORT": "rest",
+    }.items():
+        monkeypatch.setenv(name, value)
     with mock_aws():
         client = boto3.client("sqs")
         url = client.create_queue(QueueName="dispatch.fifo", Attributes={"FifoQueue": "true"})["QueueUrl"]
-        for name, value in {"ENVIRONMENT_NAME": "acme", "TRANSPORT": "cli", "DISPATCH_QUEUE_URL": url}.items():
-            monkeypatch.setenv(name, value)
-        for cached in (app._config, app._sqs):
-            cached.cache_clear()
+        monkeypatch.setenv("DISPATCH_QUEUE_URL", url)
+        app._config.cache_clear()
+        app._forget_clients()
         yield client
+        app._forget_clients()
+
+
+def ask(
+    method: str,
+    path: str,
+    *,
+    query: dict[str, str] | None = None,
+    body: object = "",
+    seconds: float = 29,
+    **headers: str,
+) -> dict[str, Any]:
+    event = sample_event("http_trigger_dag_run")
+    event["requestContext"]["http"] |= {"method": method, "path": path}
+    event |= {"rawPath": path, "routeKey": f"{method} {path}", "queryStringParameters": query or {}}
+    event["body"] = body if isinstance(body, str) else json.dumps(body)
+    event["headers"] = {"content-type": "application/json", **headers}
+    context: Any = Context(seconds)
+    return app.handler(event, context)
 
 
 def post(body: object, **headers: str) -> dict[str, Any]:
-    event = sample_event("http_trigger_dag_run")
-    event["body"] = body if isinstance(body, str) else json.dumps(body)
-    event["headers"] = {"content-type": "application/json", **headers}
-    return app.handler(event, CONTEXT)
+    return ask("POST", "/dags/ingest_orders/dagRuns", body=body, query={}, seconds=29, **headers)
 
 
 def queued(sqs: SQSClient) -> list[Any]:
@@ -74,7 +112,8 @@ def test_an_accepted_run_is_one_message_that_the_dispatcher_understands(sqs: SQS
 
 def test_a_body_in_base64_is_read(sqs: SQSClient) -> None:
     event = sample_event("http_trigger_dag_run") | {"body": "eyJjb25mIjogeyJhIjogMn19", "isBase64Encoded": True}
-    assert app.handler(event, CONTEXT)["statusCode"] == 202
+    context: Any = Context()
+    assert app.handler(event, context)["statusCode"] == 202
     assert '"conf": {"a": 2}' in queued(sqs)[0]["Body"]
 
 
@@ -82,14 +121,17 @@ def test_no_body_is_a_run_without_conf(sqs: SQSClient) -> None:
     assert post("")["statusCode"] == 202
 
 
-def test_a_note_is_refused_by_nobody_but_the_cli_says_that_it_is_not_kept(sqs: SQSClient) -> None:
+def test_a_note_is_refused_by_nobody_but_the_cli_says_that_it_is_not_kept(
+    sqs: SQSClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "warnings" not in json.loads(post({"note": "by hand"})["body"])
+    monkeypatch.setenv("TRANSPORT", "cli")
+    app._config.cache_clear()
     assert "note" in json.loads(post({"note": "by hand"})["body"])["warnings"][0]
 
 
 def test_an_unknown_resource_is_a_problem_document(sqs: SQSClient) -> None:
-    event = sample_event("http_trigger_dag_run") | {"rawPath": "/nothing"}
-    event["requestContext"]["http"]["path"] = "/nothing"
-    answer = app.handler(event, CONTEXT)
+    answer = ask("GET", "/nothing")
     assert (answer["statusCode"], json.loads(answer["body"])["instance"]) == (404, "/nothing")
 
 
@@ -101,7 +143,7 @@ def test_a_refused_call_puts_nothing_on_the_queue(sqs: SQSClient) -> None:
 
 
 def call(body: str, key: str | None = None, caller: str = "arn:aws:iam::1:user/a", request_id: str = "r1") -> Call:
-    return Call(request_id, caller, body, key, {}, parse_time("2026-11-22T06:00:00Z"))
+    return Call(request_id, caller, body, key, parse_time("2026-11-22T06:00:00Z"))
 
 
 def test_a_key_names_one_run_of_one_dag_for_one_caller() -> None:
@@ -137,3 +179,177 @@ def test_a_body_over_the_bound_is_refused() -> None:
 def test_no_body_raises_anything_but_a_problem(body: str) -> None:
     with suppress(ProblemError, JetwayError):
         read_request("a", call(body))
+
+
+def nested(levels: int) -> str:
+    return '{"conf": ' + '{"a": ' * (levels - 2) + "{}" + "}" * (levels - 2) + "}"
+
+
+def test_a_body_that_is_nested_too_deep_is_refused_and_one_at_the_bound_is_not() -> None:
+    read_request("a", call(nested(DEEPEST)))
+    for levels in (DEEPEST + 1, 10_000):
+        with pytest.raises(ProblemError, match="nested too deep") as caught:
+            read_request("a", call(nested(levels)))
+        assert caught.value.problem.status == 422
+
+
+@pytest.mark.parametrize("constant", ["NaN", "Infinity", "-Infinity"])
+def test_a_number_that_json_has_not_is_refused(constant: str) -> None:
+    with pytest.raises(ProblemError) as caught:
+        read_request("a", call('{"conf": {"a": ' + constant + "}}"))
+    assert caught.value.problem.status == 400
+
+
+RUN = {"dag_id": "ingest_orders", "dag_run_id": "r1", "state": "running", "logical_date": None}
+
+
+def test_a_run_is_shown_as_airflow_has_it(sqs: SQSClient, mwaa: MwaaServer) -> None:
+    mwaa.answer = lambda _: (200, RUN)
+    answer = ask("GET", "/dags/ingest_orders/dagRuns/r1")
+    assert (answer["statusCode"], json.loads(answer["body"])["state"]) == (200, "running")
+    assert mwaa.asked == [("GET", "/dags/ingest_orders/dagRuns/r1")]
+
+
+def test_runs_are_listed_as_airflow_lists_them(sqs: SQSClient, mwaa: MwaaServer) -> None:
+    def answer(asked: dict[str, Any]) -> tuple[int, object]:
+        assert asked["QueryParameters"] == {"limit": 3, "order_by": "-id", "state": "running"}
+        return 200, {"dag_runs": [RUN], "total_entries": 12}
+
+    mwaa.answer = answer
+    got = json.loads(ask("GET", "/dags/ingest_orders/dagRuns", query={"limit": "3", "state": "running"})["body"])
+    assert (got["total_entries"], [run["dag_run_id"] for run in got["dag_runs"]]) == (12, ["r1"])
+
+
+def test_dags_are_listed_as_airflow_lists_them(sqs: SQSClient, mwaa: MwaaServer) -> None:
+    mwaa.answer = lambda _: (200, {"dags": [{"dag_id": "a", "is_paused": False, "owners": ["x"]}], "total_entries": 1})
+    got = json.loads(ask("GET", "/dags")["body"])
+    assert got == {
+        "dags": [{"dag_id": "a", "is_paused": False, "owners": ["x"], "fileloc": None}],
+        "total_entries": 1,
+    }
+
+
+@pytest.mark.parametrize(
+    ("path", "query", "said"),
+    [
+        ("/dags", {"limt": "1"}, "'limt'; did you mean 'limit'?"),
+        ("/dags", {"limit": "0"}, "from 1 to 100"),
+        ("/dags", {"limit": "1e2"}, "'1e2'"),
+        ("/dags", {"limit": "9" * 5000}, "from 1 to 100"),
+        ("/dags", {"limit": "\u0663"}, "from 1 to 100"),
+        ("/dags/a/dagRuns", {"state": "queued,running"}, "one of queued, running, success, failed"),
+        ("/dags/a/dagRuns/b", {"x": "1"}, "'x'; this call takes none"),
+        ("/health", {"verbose": "true"}, "'verbose'"),
+    ],
+)
+def test_query_parameters_are_refused_by_name(
+    sqs: SQSClient, mwaa: MwaaServer, path: str, query: dict[str, str], said: str
+) -> None:
+    answer = ask("GET", path, query=query)
+    assert (answer["statusCode"], mwaa.asked) == (422, [])
+    assert said in json.loads(answer["body"])["detail"]
+
+
+def test_health_follows_the_environment(sqs: SQSClient, mwaa: MwaaServer) -> None:
+    post({})
+    answer = ask("GET", "/health")
+    health = json.loads(answer["body"])
+    assert (answer["statusCode"], health["status"]) == (200, "healthy")
+    assert health["environment"] == {"name": "acme", "status": "AVAILABLE", "airflow_version": "3.3.1"}
+    assert health["dispatch"] == {"waiting": 1, "in_flight": 0}
+    mwaa.status = "UPDATING"
+    app._forget_clients()
+    answer = ask("GET", "/health")
+    assert (answer["statusCode"], json.loads(answer["body"])["status"]) == (503, "unhealthy")
+    assert answer["headers"]["Retry-After"]
+
+
+def test_a_dry_run_checks_with_airflow_and_starts_nothing(sqs: SQSClient, mwaa: MwaaServer) -> None:
+    def answer(asked: dict[str, Any]) -> tuple[int, object]:
+        return (200, {"dag_id": "ingest_orders"}) if asked["Path"] == "/dags/ingest_orders" else (404, {})
+
+    mwaa.answer = answer
+    path = "/dags/ingest_orders/dagRuns"
+    got = ask("POST", path, query={"dry_run": "true"}, body={"dag_run_id": "r1", "conf": {"a": 1}})
+    assert got["statusCode"] == 200
+    assert json.loads(got["body"])["conf"] == {"a": 1}
+    assert ask("POST", "/dags/nope/dagRuns", query={"dry_run": "true"})["statusCode"] == 404
+    mwaa.answer = lambda _: (200, RUN)
+    assert ask("POST", path, query={"dry_run": "true"}, body={"dag_run_id": "r1"})["statusCode"] == 409
+    assert ask("POST", path, query={"dry_run": "yes"})["statusCode"] == 422
+    assert queued(sqs) == []
+
+
+def test_a_caller_may_wait_until_airflow_has_the_run(sqs: SQSClient, mwaa: MwaaServer) -> None:
+    mwaa.answer = lambda _: (200, RUN)
+    answer = post({"dag_run_id": "r1"}, prefer="wait=25")
+    assert (answer["statusCode"], json.loads(answer["body"])["state"]) == (200, "running")
+    assert answer["headers"]["Preference-Applied"] == "wait=25"
+    assert len(queued(sqs)) == 1
+
+
+def test_a_caller_may_wait_for_the_end(sqs: SQSClient, mwaa: MwaaServer) -> None:
+    states = iter(["queued", "success"])
+    mwaa.answer = lambda _: (200, {**RUN, "state": next(states)})
+    answer = post({"dag_run_id": "r1"}, prefer="wait=25, state=final")
+    assert (answer["statusCode"], json.loads(answer["body"])["state"]) == (200, "success")
+
+
+def test_a_wait_in_vain_is_accepted_and_says_how_far_it_came(sqs: SQSClient, mwaa: MwaaServer) -> None:
+    mwaa.answer = lambda _: (200, RUN)
+    answer = post({"dag_run_id": "r1"}, prefer="wait=1, state=final")
+    assert (answer["statusCode"], json.loads(answer["body"])["state"]) == (202, "running")
+    assert answer["headers"]["Retry-After"]
+    assert "Preference-Applied" not in answer["headers"]
+
+
+def test_a_wait_for_an_airflow_that_hangs_ends_in_time(sqs: SQSClient, mwaa: MwaaServer) -> None:
+    mwaa.answer = lambda _: (404 if mwaa.release.wait(30) else 500, {})
+    answer = ask("POST", "/dags/a/dagRuns", seconds=2.0, prefer="wait=25")
+    assert (answer["statusCode"], json.loads(answer["body"])["state"]) == (202, "accepted")
+    assert len(queued(sqs)) == 1
+
+
+def test_a_question_to_an_airflow_that_hangs_is_answered_in_time(sqs: SQSClient, mwaa: MwaaServer) -> None:
+    mwaa.answer = lambda _: (404 if mwaa.release.wait(30) else 500, {})
+    answer = ask("GET", "/dags", seconds=1.5)
+    assert (answer["statusCode"], json.loads(answer["body"])["type"]) == (503, "urn:jetway:problem:timeout")
+
+
+def test_a_queue_that_cannot_be_reached_is_a_problem_and_not_a_crash(
+    sqs: SQSClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DISPATCH_QUEUE_URL", "https://sqs.eu-central-1.amazonaws.com/123456789012/none.fifo")
+    app._config.cache_clear()
+    answer = post({})
+    assert (answer["statusCode"], json.loads(answer["body"])["type"]) == (503, "urn:jetway:problem:aws-unavailable")
+
+
+@pytest.mark.parametrize(
+    ("header", "preference"),
+    [
+        (None, Preference()),
+        ("", Preference()),
+        ("wait=25", Preference(25.0)),
+        ("respond-async, wait=10", Preference(10.0)),
+        ('WAIT="7" ; x=y , State=Final', Preference(7.0, final=True)),
+        ("wait=100000000000", Preference(25.0)),
+        ("wait=-1", Preference()),
+        ("wait=soon, state=final", Preference(final=True)),
+        ("wait=3, wait=9", Preference(3.0)),
+    ],
+)
+def test_preferences_are_read_as_rfc_7240_has_them(header: str | None, preference: Preference) -> None:
+    assert read_preference(header) == preference
+
+
+@pytest.mark.parametrize("path", ["/dags", "/dags/a/dagRuns", "/dags/a/dagRuns/b", "/health"])
+def test_nobody_is_refused_even_where_the_gateway_lets_them_in(sqs: SQSClient, mwaa: MwaaServer, path: str) -> None:
+    event = sample_event("http_trigger_dag_run")
+    event["requestContext"]["http"] |= {"method": "GET", "path": path}
+    event |= {"rawPath": path, "queryStringParameters": {}}
+    del event["requestContext"]["authorizer"]
+    context: Any = Context()
+    answer = app.handler(event, context)
+    assert (answer["statusCode"], mwaa.asked) == (401, [])
+    assert answer["headers"]["WWW-Authenticate"]

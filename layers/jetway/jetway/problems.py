@@ -54,9 +54,9 @@ class Problem:
 class ProblemError(Exception):
     """Ends a request with a problem."""
 
-    def __init__(self, status: HTTPStatus, reason: str, detail: str) -> None:
+    def __init__(self, status: HTTPStatus, reason: str, detail: str, headers: Mapping[str, str] | None = None) -> None:
         super().__init__(detail)
-        self.problem = Problem(status, reason, detail)
+        self.problem = Problem(status, reason, detail, headers or {})
 
 
 _STATUS: tuple[tuple[type[JetwayError], HTTPStatus], ...] = (

@@ -6,7 +6,6 @@ known by then, because it never depends on Airflow.
 
 from __future__ import annotations
 
-import difflib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,13 +17,13 @@ from jetway.airflow import DagRunRequest
 from jetway.airflow.names import check_request
 from jetway.dispatch import INTERACTIVE, derive_run_id
 from jetway.events import parse_time
+from jetway.json_body import read_json_object
 from jetway.problems import ProblemError
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
 
 TRIGGER = "http"
-LONGEST_BODY = 256 * 1024  # bytes
 LONGEST_NOTE = 1000  # characters; Airflow's own bound
 LONGEST_IDEMPOTENCY_KEY = 255  # characters
 FIELDS = ("conf", "dag_run_id", "logical_date", "note")
@@ -39,7 +38,6 @@ class Call:
         caller: who signed it; part of an idempotency key's meaning.
         body: the raw body, decoded.
         idempotency_key: the header of that name, or None.
-        query: query parameters by name.
         received_at: timezone-aware.
     """
 
@@ -47,18 +45,7 @@ class Call:
     caller: str
     body: str
     idempotency_key: str | None
-    query: Mapping[str, str]
     received_at: datetime
-
-
-def principal(user_arn: str) -> str:
-    """Return who is behind a signature: of an assumed role the role, since its session changes with every caller.
-
-    >>> principal("arn:aws:sts::111122223333:assumed-role/billing/i-0abc")
-    'arn:aws:sts::111122223333:assumed-role/billing'
-    """
-    head, separator, rest = user_arn.partition(":assumed-role/")
-    return head + separator + rest.partition("/")[0] if separator else user_arn
 
 
 def read_request(dag_id: str, call: Call) -> DagRunRequest:
@@ -71,8 +58,6 @@ def read_request(dag_id: str, call: Call) -> DagRunRequest:
         ProblemError: too large, no JSON object, or a field that is unknown or of the wrong type.
         InvalidRequestError, InvalidConfError: a value that Airflow could never take.
     """
-    if call.query:
-        raise _invalid(f"Unknown query parameter {next(iter(call.query))!r}; this call takes none.")
     fields = _read_fields(call.body)
     key = call.idempotency_key
     if key is not None and not 0 < len(key) <= LONGEST_IDEMPOTENCY_KEY:
@@ -118,23 +103,14 @@ def accept(sqs: SQSClient, queue_url: str, request: DagRunRequest, call: Call) -
 
 
 def _read_fields(body: str) -> Mapping[str, Any]:
-    if len(body.encode()) > LONGEST_BODY:
-        raise ProblemError(
-            HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "body-too-large", f"The body must have at most {LONGEST_BODY} bytes."
-        )
-    if not body.strip():
-        return {}
-    try:
-        fields = json.loads(body)
-    except (ValueError, RecursionError) as exc:
-        raise ProblemError(HTTPStatus.BAD_REQUEST, "invalid-json", f"The body is no JSON: {exc}.") from exc
-    if not isinstance(fields, dict):
-        raise _invalid(f"The body must be a JSON object, not a {type(fields).__name__}.")
+    fields = read_json_object(body)
     for name in fields:
         if name not in FIELDS:
+            import difflib
+
             near = difflib.get_close_matches(name, FIELDS, n=1)
             meant = f"; did you mean {near[0]!r}?" if near else "."
-            raise _invalid(f"Unknown field {name!r}{meant} Known are {', '.join(FIELDS)}.")
+            raise _invalid(f"Unknown field {name[:100]!r}{meant} Known are {', '.join(FIELDS)}.")
     return fields
 
 

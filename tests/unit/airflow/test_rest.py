@@ -267,7 +267,6 @@ class TestLists:
         assert rest.client.list_dag_runs("hello", limit=5, state="queued") == ([DagRun("hello", "evt_1", "queued")], 9)
 
     def test_of_runs_go_over_the_command_line_where_the_path_is_too_long(self, rest: Rest) -> None:
-        rest.environment("3.3.1")
         assert rest.client.list_dag_runs("d" * 250, limit=5)[0][0].dag_run_id == "of the command line"
 
     @pytest.mark.parametrize("response", [{}, [], {"dags": "none"}, "text"])

@@ -1,0 +1,41 @@
+"""A deadline for a piece of work, so that a caller gets an answer in time, whatever hangs."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+
+class DeadlineError(BaseException):
+    """The time was over.
+
+    Like KeyboardInterrupt no Exception: clients that catch those to try again must not catch this one.
+    """
+
+
+@contextmanager
+def deadline(seconds: float) -> Iterator[None]:
+    """Raise DeadlineError in the block when it takes longer than so many seconds.
+
+    Connections have timeouts of their own, but a request can be several of them (token, redirect, look-up), and
+    Lambda kills a function that takes too long: the caller would see API Gateway's 503 and no reason. The block may be
+    left at any point, so clients used in it must not be used again afterwards. Does nothing outside the main thread,
+    where Python takes no signals; Lambda's handler runs in it. Not to be nested.
+    """
+    if threading.current_thread() is not threading.main_thread() or seconds <= 0:
+        yield
+        return
+    before = signal.signal(signal.SIGALRM, _raise)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def _raise(_signal: int, _frame: FrameType | None) -> None:
+    raise DeadlineError("the time was over")

@@ -1,0 +1,81 @@
+"""MWAA's control plane on loopback: GetEnvironment, and InvokeRestApi answered from a script."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any, Self
+
+RestAnswer = Callable[[dict[str, Any]], tuple[int, object]]
+
+
+@dataclass
+class MwaaServer:
+    """The server; `answer` gets the input of InvokeRestApi and returns status and document.
+
+    Attributes:
+        asked: method and path of every InvokeRestApi.
+        release: set at the end, so that an answer that hangs does not outlive its test.
+    """
+
+    answer: RestAnswer = field(default=lambda _asked: (404, {"detail": "not found"}))
+    status: str = "AVAILABLE"
+    asked: list[tuple[str, str]] = field(default_factory=list)
+    release: threading.Event = field(default_factory=threading.Event)
+
+    def __enter__(self) -> Self:
+        server = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                self._send(
+                    200,
+                    {
+                        "Environment": {
+                            "Name": "acme",
+                            "Status": server.status,
+                            "AirflowVersion": "3.3.1",
+                            "SourceBucketArn": "arn:aws:s3:::acme-airflow",
+                            "DagS3Path": "dags",
+                        }
+                    },
+                )
+
+            def do_POST(self) -> None:
+                asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                server.asked.append((asked["Method"], asked["Path"]))
+                status, document = server.answer(asked)
+                content = {"RestApiStatusCode": status, "RestApiResponse": document}
+                self._send(200 if status < 400 else 400, content)
+
+            def _send(self, status: int, content: object) -> None:
+                body = json.dumps(content).encode()
+                self.send_response(status)
+                if status >= 400:
+                    self.send_header("x-amzn-ErrorType", "RestApiClientException")
+                self.send_header("Content-Type", "application/json")
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the parent's name for it
+                """Say nothing: pytest shows what matters."""
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server.daemon_threads = True
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.release.set()
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self._server.server_address[1]}"
