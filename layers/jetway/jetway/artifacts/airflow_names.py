@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum, auto
 
@@ -33,12 +34,16 @@ class AirflowNames:
     modules: frozenset[str]
 
     @classmethod
-    def of(cls, tree: ast.Module) -> AirflowNames:
-        """Read the module's imports, wherever they stand, and its classes that derive from DAG."""
+    def of(cls, nodes: Iterable[ast.AST]) -> AirflowNames:
+        """Read a module's imports, wherever they stand, and its classes that derive from DAG.
+
+        Args:
+            nodes: all nodes of the module's tree.
+        """
         roles: dict[str, Role] = {}
         modules: set[str] = set()
         classes: list[ast.ClassDef] = []
-        for node in ast.walk(tree):
+        for node in nodes:
             if isinstance(node, ast.ImportFrom) and not node.level and _is_airflow(node.module):
                 for alias in node.names:
                     bound = alias.asname or alias.name

@@ -4,98 +4,149 @@ from __future__ import annotations
 
 import ast
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
 
-# Bounds on what is worked out: a dag_id has at most 250 characters, and a hostile file may nest or double.
+from jetway.artifacts.airflow_names import dotted_name
+
+Value = str | int
+
+# Bounds on what is worked out, far above any dag_id (250 characters): a hostile file may nest, multiply, or
+# write an integer that takes minutes to print.
 _DEEPEST = 12
 _LONGEST = 1000
-MOST_VALUES = 1000
+_MOST_PARTS = 100
+_LARGEST = 10**18
+MOST_ITEMS = 1000
+
+_NAMED = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.ExceptHandler | ast.MatchAs | ast.MatchStar
 
 
-@dataclass(frozen=True, slots=True)
 class Constants:
-    """Names that a module assigns exactly once, at its top level."""
+    """Names that a module binds exactly once, by an assignment at its top level."""
 
-    values: Mapping[str, ast.expr]
+    def __init__(self, tree: ast.Module, nodes: Iterable[ast.AST], file_stem: str) -> None:
+        """Collect them.
 
-    @classmethod
-    def of(cls, tree: ast.Module) -> Constants:
-        """Collect them; a name stored twice, anywhere in the module, is no constant."""
-        stored = Counter(
-            node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load)
-        )
-        values: dict[str, ast.expr] = {}
+        Args:
+            tree: the module.
+            nodes: all nodes of the tree.
+            file_stem: the file's name without its suffix, which `Path(__file__).stem` gives.
+        """
+        self._file_stem = file_stem
+        self._known: dict[str, Value | None] = {}
+        bound = Counter(_bound_names(nodes))
+        self._expressions: dict[str, ast.expr] = {}
         for statement in tree.body:
-            if isinstance(statement, ast.Assign):
-                targets = statement.targets
+            if isinstance(statement, ast.Assign) and len(statement.targets) == 1:
+                target = statement.targets[0]
             elif isinstance(statement, ast.AnnAssign):
-                targets = [statement.target]
+                target = statement.target
             else:
                 continue
-            target, value = targets[0], statement.value
-            if len(targets) == 1 and isinstance(target, ast.Name) and value is not None and stored[target.id] == 1:
-                values[target.id] = value
-        return cls(values)
+            if isinstance(target, ast.Name) and statement.value is not None and bound[target.id] == 1:
+                self._expressions[target.id] = statement.value
 
-    def text(self, node: ast.expr, bound: Mapping[str, object], hidden: AbstractSet[str]) -> str | None:
+    def text(self, node: ast.expr, loops: Mapping[str, Value], hidden: AbstractSet[str]) -> str | None:
         """The text of an expression, or None when reading does not tell it.
 
         Args:
             node: the expression.
-            bound: values of names that stand for something else here, such as loop names.
+            loops: values of loop names.
             hidden: names whose values are unknown here, such as parameters.
         """
-        value = self._value(node, bound, hidden, _DEEPEST)
+        value = self._value(node, loops, hidden, _DEEPEST)
         return value if isinstance(value, str) else None
 
-    def items(self, node: ast.expr, hidden: AbstractSet[str]) -> Sequence[object] | None:
-        """The items of a literal list of texts or numbers, or of range(), or None when they are unknown."""
+    def items(self, node: ast.expr, hidden: AbstractSet[str]) -> Sequence[Value]:
+        """The items of a literal list of texts or numbers, or of range(); none when they are unknown or many."""
         if isinstance(node, ast.Name) and node.id not in hidden:
-            node = self.values.get(node.id, node)
-        if isinstance(node, ast.List | ast.Tuple | ast.Set):
-            items = [self._value(item, {}, hidden, _DEEPEST) for item in node.elts[: MOST_VALUES + 1]]
-            return None if None in items or len(items) > MOST_VALUES else items
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "range":
-            bounds = [self._value(arg, {}, hidden, _DEEPEST) for arg in node.args]
-            numbers = [bound for bound in bounds if isinstance(bound, int)]
-            if len(numbers) == len(bounds) and 1 <= len(bounds) <= 3 and 0 not in numbers[2:]:
-                counted = range(*numbers)
-                return counted if len(counted) <= MOST_VALUES else None
-        return None
+            node = self._expressions.get(node.id, node)
+        if isinstance(node, ast.List | ast.Tuple | ast.Set) and len(node.elts) <= MOST_ITEMS:
+            return self._all(node.elts, hidden)
+        if isinstance(node, ast.Call) and dotted_name(node.func) == "range" and not node.keywords:
+            bounds = [bound for bound in self._all(node.args[:3], hidden) if isinstance(bound, int)]
+            if len(bounds) == len(node.args) and bounds and 0 not in bounds[2:]:
+                numbers = range(*bounds)
+                return numbers if len(numbers) <= MOST_ITEMS else ()
+        return ()
 
-    def _value(
-        self, node: ast.expr, bound: Mapping[str, object], hidden: AbstractSet[str], depth: int
-    ) -> str | int | None:
+    def _all(self, nodes: Sequence[ast.expr], hidden: AbstractSet[str]) -> Sequence[Value]:
+        values = [self._value(node, {}, hidden, _DEEPEST) for node in nodes]
+        known = [value for value in values if value is not None]
+        return known if len(known) == len(values) else ()
+
+    def _value(self, node: ast.expr, loops: Mapping[str, Value], hidden: AbstractSet[str], depth: int) -> Value | None:
         value: object = None
         if depth == 0:
             return None
         if isinstance(node, ast.Constant):
             value = node.value
         elif isinstance(node, ast.Name):
-            if node.id in bound:
-                value = bound[node.id]
-            elif node.id in self.values and node.id not in hidden:
-                value = self._value(self.values[node.id], {}, frozenset(), depth - 1)
+            if node.id not in hidden:
+                value = loops[node.id] if node.id in loops else self._named(node.id, depth)
         elif isinstance(node, ast.JoinedStr):
-            value = self._joined(node.values, bound, hidden, depth)
+            value = self._joined(node.values, loops, hidden, depth)
         elif isinstance(node, ast.FormattedValue) and node.conversion == -1 and node.format_spec is None:
-            value = self._value(node.value, bound, hidden, depth - 1)
+            value = self._value(node.value, loops, hidden, depth - 1)
             value = None if value is None else str(value)
         elif isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
-            value = self._joined([node.left, node.right], bound, hidden, depth)
+            value = self._joined([node.left, node.right], loops, hidden, depth)
+        elif _is_file_stem(node):
+            value = self._file_stem
         if isinstance(value, bool) or not isinstance(value, str | int):
             return None
-        return None if isinstance(value, str) and len(value) > _LONGEST else value
+        if isinstance(value, int):
+            return value if abs(value) < _LARGEST else None
+        return value if len(value) <= _LONGEST else None
+
+    def _named(self, name: str, depth: int) -> Value | None:
+        # Remembered, so that names made of names made of names are worked out once each.
+        if name not in self._known:
+            self._known[name] = None  # what it is while it is worked out: a name made of itself has no value
+            if name in self._expressions:
+                self._known[name] = self._value(self._expressions[name], {}, frozenset(), depth - 1)
+        return self._known[name]
 
     def _joined(
-        self, parts: Sequence[ast.expr], bound: Mapping[str, object], hidden: AbstractSet[str], depth: int
+        self, parts: Sequence[ast.expr], loops: Mapping[str, Value], hidden: AbstractSet[str], depth: int
     ) -> str | None:
-        texts: list[str] = []
-        for part in parts[:_LONGEST]:
-            text = self._value(part, bound, hidden, depth - 1)
-            if not isinstance(text, str):
-                return None
-            texts.append(text)
-        return "".join(texts) if len(parts) <= _LONGEST else None
+        if len(parts) > _MOST_PARTS:
+            return None
+        values = [self._value(part, loops, hidden, depth - 1) for part in parts]
+        texts = [value for value in values if isinstance(value, str)]
+        return "".join(texts) if len(texts) == len(values) else None
+
+
+def _bound_names(nodes: Iterable[ast.AST]) -> Iterable[str]:
+    """Every binding of a name, in any scope: a name bound twice is taken for no constant."""
+    for node in nodes:
+        if isinstance(node, ast.Name):
+            if not isinstance(node.ctx, ast.Load):
+                yield node.id
+        elif isinstance(node, ast.alias):
+            yield node.asname or node.name
+        elif isinstance(node, _NAMED) and node.name:
+            yield node.name
+
+
+def _is_file_stem(node: ast.expr) -> bool:
+    """Whether it is `Path(__file__).stem`, or `os.path.basename(__file__)` without its suffix."""
+    if isinstance(node, ast.Attribute):
+        return node.attr == "stem" and _called_on_file(node.value) == "Path"
+    if isinstance(node, ast.Subscript):  # os.path.splitext(os.path.basename(__file__))[0]
+        call, index = node.value, node.slice
+        if not (isinstance(index, ast.Constant) and index.value == 0 and isinstance(call, ast.Call) and call.args):
+            return False
+        return (dotted_name(call.func) or "").endswith("splitext") and _called_on_file(call.args[0]) == "basename"
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "replace":
+        arguments = [arg.value for arg in node.args if isinstance(arg, ast.Constant)]
+        return arguments == [".py", ""] and _called_on_file(node.func.value) == "basename"
+    return False
+
+
+def _called_on_file(node: ast.expr) -> str | None:
+    """The last name of a function that is called on `__file__`, or None when the node is no such call."""
+    if not isinstance(node, ast.Call) or [dotted_name(arg) for arg in node.args[:2]] != ["__file__"]:
+        return None
+    return (dotted_name(node.func) or "").rpartition(".")[2]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import codecs
 from collections.abc import Iterator
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from jetway.artifacts.dag_ids import find_dags
@@ -40,13 +41,15 @@ def check_dag_file(
     source = read_source(candidate.content, environment.python_version)
     findings = list(source.findings)
     dags: tuple[FoundDag, ...] = ()
-    if source.tree is not None:
-        found = find_dags(source.tree)
-        dags = found.dags
-        findings += (_uncalled(name, line) for name, line in found.uncalled)
-        findings += _helper_module(candidate, dags)
-    elif not findings:
-        dags = (FoundDag(None, 1, "dynamic"),)
+    if source.may_load and might_contain_dag(candidate.content):
+        if source.tree is None:
+            dags = (FoundDag(None, 1, "dynamic"),)
+        else:
+            found = find_dags(source.tree, PurePosixPath(candidate.path).stem)
+            dags = found.dags
+            findings += (_uncalled(name, line) for name, line in found.uncalled)
+    if source.may_load and not dags and not findings:
+        findings += _helper_module(candidate)
     return judgement(KIND, findings, dags, uncertain=source.uncertain)
 
 
@@ -68,8 +71,8 @@ def looks_like_utf_16(content: bytes) -> bool:
     return len(start) >= 4 and len(start) % 2 == 0 and max(nuls) * 2 > len(start) * 0.9 and min(nuls) == 0
 
 
-def _helper_module(candidate: Candidate, dags: tuple[FoundDag, ...]) -> Iterator[Finding]:
-    if dags or candidate.path.rpartition("/")[2] == "__init__.py":
+def _helper_module(candidate: Candidate) -> Iterator[Finding]:
+    if candidate.path.rpartition("/")[2] == "__init__.py":
         return
     if not candidate.content.strip():
         message = "The file is empty: Airflow passes over it, and it makes no DAG."

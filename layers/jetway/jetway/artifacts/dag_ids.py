@@ -7,16 +7,22 @@ and loops over literal lists. What only running the file would tell is reported 
 from __future__ import annotations
 
 import ast
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import islice
 
 from jetway.artifacts.airflow_names import AirflowNames, Role, dotted_name
-from jetway.artifacts.constants import MOST_VALUES, Constants
+from jetway.artifacts.constants import MOST_ITEMS, Constants, Value
 from jetway.artifacts.findings import Certainty, FoundDag
 
 _Function = ast.FunctionDef | ast.AsyncFunctionDef
+_Comprehension = ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp
+
+# They hold nothing that could make a DAG; skipping them is most of this module's speed.
+_LEAVES = (ast.Name, ast.Constant, ast.expr_context, ast.operator, ast.alias, ast.arg)
+
+# A file that makes more than so many is not read further: it is generated, or hostile.
+MOST_DAGS = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,86 +45,88 @@ class _Place:
 
     certain: bool = True
     hidden: frozenset[str] = frozenset()
-    rounds: tuple[Mapping[str, object], ...] = ({},)
+    rounds: tuple[Mapping[str, Value], ...] = ({},)
 
 
-def find_dags(tree: ast.Module) -> FoundDags:
-    """Find the DAGs that loading this module makes."""
-    names = AirflowNames.of(tree)
-    reader = _Reader(names, Constants.of(tree), tree)
-    found = sorted(_distinct(reader.read(tree)), key=lambda dag: (dag.line, dag.dag_id or ""))
-    return FoundDags(tuple(found), tuple(sorted(reader.uncalled, key=lambda item: item[1])))
+def find_dags(tree: ast.Module, file_stem: str = "") -> FoundDags:
+    """Find the DAGs that loading a module makes.
+
+    Args:
+        tree: the module.
+        file_stem: the file's name without its suffix.
+    """
+    nodes = list(ast.walk(tree))
+    names = AirflowNames.of(nodes)
+    if not names.any:
+        return FoundDags()
+    reader = _Reader(tree, nodes, names, Constants(tree, nodes, file_stem))
+    found = list(islice(reader.read(tree), MOST_DAGS + 1))
+    if len(found) > MOST_DAGS:
+        found[MOST_DAGS:] = [FoundDag(None, found[MOST_DAGS].line, "dynamic")]
+    dags = sorted(_distinct(found), key=lambda dag: (dag.line, dag.dag_id or ""))
+    return FoundDags(tuple(dags), tuple(sorted(reader.uncalled, key=lambda item: item[1])))
 
 
 class _Reader:
-    def __init__(self, names: AirflowNames, constants: Constants, tree: ast.Module) -> None:
+    def __init__(self, tree: ast.Module, nodes: Iterable[ast.AST], names: AirflowNames, constants: Constants) -> None:
         self.uncalled: list[tuple[str, int]] = []
         self._names = names
         self._constants = constants
-        self._called: Counter[str] = Counter()
-        self._called_certainly: set[str] = set()
-        self._mentioned: Counter[str] = Counter()
-        self._count_calls(tree)
+        self._mentioned = {n.id for n in nodes if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load)}
+        calls = (getattr(statement, "value", None) for statement in tree.body)
+        self._called = {dotted_name(call.func) for call in calls if isinstance(call, ast.Call)}
 
     def read(self, tree: ast.Module) -> Iterator[FoundDag]:
+        """Yield what makes a DAG, in no order; a dag_id may come more than once."""
         # A stack of our own: a hostile file nests deeper than Python calls.
         todo: list[tuple[ast.AST, _Place]] = [(tree, _Place())]
-        generated: int | None = None
         while todo:
             node, place = todo.pop()
             if isinstance(node, ast.Call):
                 yield from self._from_call(node, place)
-                if isinstance(node.func, ast.Name) and node.func.id == "globals":
-                    generated = min(generated or node.lineno, node.lineno)
             elif isinstance(node, _Function):
                 yield from self._from_function(node, place)
-            todo.extend(self._inner(node, place))
-        if generated is not None and self._names.any:
-            # DAGs put into the module by name: `globals()[dag_id] = …`, or a library given globals().
-            yield FoundDag(None, generated, "dynamic")
+            children, inner = self._inside(node, place)
+            todo.extend((child, inner) for child in children if not isinstance(child, _LEAVES))
 
-    def _inner(self, node: ast.AST, place: _Place) -> Iterator[tuple[ast.AST, _Place]]:
+    def _inside(self, node: ast.AST, place: _Place) -> tuple[Iterable[ast.AST], _Place]:
+        """What a node holds that loading the file may run, and where that stands."""
+        children: Iterable[ast.AST] = ast.iter_child_nodes(node)
         if isinstance(node, ast.If) and _never_on_import(node.test):
-            children: Iterable[ast.AST] = node.orelse
+            return node.orelse, place
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call):
+            if self._names.role(node.value.func) is Role.DAG:
+                return (), place  # made and not kept: Airflow takes DAGs from `with` and from the module's names
         elif isinstance(node, _Function):
-            # Its decorators have been looked at; what they call makes no further DAG.
-            arguments = node.args
-            hidden = {arg.arg for arg in (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs)}
-            hidden |= {arg.arg for arg in (arguments.vararg, arguments.kwarg) if arg}
-            children = node.body
-            place = _Place(certain=False, hidden=place.hidden | hidden)
-        elif isinstance(node, ast.For) and (rounds := self._rounds(node, place)):
-            children = (*node.body, *node.orelse)
-            place = replace(place, rounds=rounds)
-        elif isinstance(node, ast.If | ast.For | ast.While | ast.Try | ast.TryStar | ast.ClassDef | ast.Match):
-            children = ast.iter_child_nodes(node)
+            return node.body, replace(place, certain=False, hidden=place.hidden | _parameters(node.args))
+        elif isinstance(node, ast.Lambda):
+            place = replace(place, certain=False, hidden=place.hidden | _parameters(node.args))
+        elif isinstance(node, _Comprehension):
+            targets = (target for part in node.generators for target in ast.walk(part.target))
+            hidden = {target.id for target in targets if isinstance(target, ast.Name)}
+            place = replace(place, certain=False, hidden=place.hidden | hidden)
+        elif isinstance(node, ast.For):
+            rounds = self._rounds(node, place)
+            place = replace(place, rounds=rounds) if rounds else replace(place, certain=False)
+        elif isinstance(node, ast.If | ast.While | ast.Try | ast.TryStar | ast.ClassDef | ast.Match):
             place = replace(place, certain=False)
-        elif isinstance(node, ast.Lambda | ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp):
-            children = ast.iter_child_nodes(node)
-            stored = {n.id for n in ast.walk(node) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
-            stored |= {n.arg for n in ast.walk(node) if isinstance(n, ast.arg)}
-            place = replace(place, certain=False, hidden=place.hidden | stored)
-        else:
-            children = ast.iter_child_nodes(node)
-        for child in children:
-            yield child, place
+        return children, place
 
-    def _rounds(self, node: ast.For, place: _Place) -> tuple[Mapping[str, object], ...]:
-        """The values that a loop over a literal list gives its one name, or nothing when they are unknown."""
+    def _rounds(self, node: ast.For, place: _Place) -> tuple[Mapping[str, Value], ...]:
+        """The values that a loop over a literal list gives its one name; none when they are unknown or many."""
         if not isinstance(node.target, ast.Name):
             return ()
-        values = self._constants.items(node.iter, place.hidden)
-        if values is None:
+        name, values = node.target.id, self._constants.items(node.iter, place.hidden)
+        if len(values) * len(place.rounds) > MOST_ITEMS:
             return ()
-        rounds = ({**outer, node.target.id: value} for outer in place.rounds for value in values)
-        few = tuple(islice(rounds, MOST_VALUES + 1))
-        return few if len(few) <= MOST_VALUES else ()
+        return tuple({**outer, name: value} for outer in place.rounds for value in values)
 
     def _from_call(self, call: ast.Call, place: _Place) -> Iterator[FoundDag]:
         role = self._names.role(call.func)
         if role is Role.DAG:
             yield from self._dags(_argument(call, "dag_id"), call, place)
-        elif role is Role.DAG_SUBCLASS:
+        elif role is Role.DAG_SUBCLASS or dotted_name(call.func) == "globals":
+            # `globals()[dag_id] = …`, or a library that is given globals(), puts DAGs there by name.
             yield FoundDag(None, call.lineno, "dynamic")
         elif role is Role.DAG_DECORATOR:  # dag(dag_id=…)(function)(), not written as a decorator
             yield from self._dags(_argument(call, "dag_id"), call, replace(place, certain=False))
@@ -128,12 +136,12 @@ class _Reader:
             call = decorator if isinstance(decorator, ast.Call) else None
             role = self._names.role(call.func if call else decorator)
             if role is Role.DAG_DECORATOR:
-                if not self._mentioned[function.name]:
+                if function.name not in self._mentioned:
                     self.uncalled.append((function.name, function.lineno))
                     return
-                certain = place.certain and function.name in self._called_certainly
-                named = _argument(call, "dag_id") if call else ast.Constant(function.name)
-                if call and named is None and not _has_stars(call):
+                certain = place.certain and function.name in self._called
+                named = _argument(call, "dag_id") if call else None
+                if named is None and not (call and _has_stars(call)):
                     named = ast.Constant(function.name)
                 yield from self._dags(named, function, replace(place, certain=certain))
             elif role in {Role.ASSET, Role.ASSET_MULTI} and call:
@@ -149,15 +157,6 @@ class _Reader:
             dag_id = None if named is None else self._constants.text(named, values, place.hidden)
             certainty: Certainty = "exact" if place.certain else "conditional"
             yield FoundDag(dag_id, at.lineno, certainty if dag_id is not None else "dynamic")
-
-    def _count_calls(self, tree: ast.Module) -> None:
-        for node in ast.walk(tree):
-            if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load):
-                self._mentioned[node.id] += 1
-        for statement in tree.body:
-            value = getattr(statement, "value", None)
-            if isinstance(value, ast.Call) and isinstance(value.func, ast.Name):
-                self._called_certainly.add(value.func.id)
 
 
 def _distinct(dags: Iterable[FoundDag]) -> list[FoundDag]:
@@ -176,6 +175,11 @@ def _never_on_import(test: ast.expr) -> bool:
     if isinstance(test, ast.Compare):
         return dotted_name(test.left) == "__name__" and isinstance(test.ops[0], ast.Eq)
     return (dotted_name(test) or "").rpartition(".")[2] == "TYPE_CHECKING"
+
+
+def _parameters(arguments: ast.arguments) -> set[str]:
+    several = (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs, arguments.vararg, arguments.kwarg)
+    return {argument.arg for argument in several if argument is not None}
 
 
 def _argument(call: ast.Call, name: str) -> ast.expr | None:

@@ -4,7 +4,7 @@ The file is compiled as an import would compile it (`compile` on its bytes: byte
 cookie and all) and parsed once more with `feature_version`, because the function's Python may be newer
 than the environment's. Nothing is executed.
 
-What this cannot tell: names that a newer standard library has, and errors that another Python's compiler
+What this cannot tell: names that only a newer standard library has, and errors that another Python's compiler
 would raise for a tree that both can parse.
 """
 
@@ -17,11 +17,18 @@ import sys
 import warnings
 from dataclasses import dataclass
 
+from jetway.artifacts.f_strings import newer_f_string
 from jetway.artifacts.findings import Finding
 
 Version = tuple[int, int]
 
+_FIRST_WITH_PEP_701 = (3, 12)
+
 _LONGEST_QUOTE = 160
+
+# Compiling takes up to 2 KB of memory and 20 µs for each word or bracket; 150,000 of them are some 15,000 lines.
+MOST_WORDS = 150_000
+_WORD_OR_NOT = bytes(ord("w") if c > 127 or chr(c).isalnum() or chr(c) == "_" else ord(" ") for c in range(256))
 
 # https://docs.python.org/3/reference/lexical_analysis.html#encoding-declarations
 _COOKIE = re.compile(rb"^[ \t\f]*#.*?coding[:=][ \t]*([-\w.]+)")
@@ -31,9 +38,13 @@ _LINE_END = re.compile(rb"\r\n|\r|\n")
 # Their decoders take time quadratic in the length: half a minute for a megabyte.
 _CODECS_REFUSED = frozenset({"punycode", "idna"})
 
-# Lines on which an older Python may stumble over what a newer one reads: PEP 695 and 696 type parameters,
-# PEP 701 f-strings, PEP 750 t-strings, PEP 758 `except A, B:`.
-_NEWER_SYNTAX = re.compile(r"^\s*type\s+\w+|\b(?:def|class)\s+\w+\s*\[|\b(?:[rR]?[fFtT]|[fFtT][rR])['\"]|\bexcept\b.*,")
+# Lines on which an older Python may stumble over what a version reads as the first one.
+_SYNTAX_SINCE = (
+    ((3, 12), re.compile(r"^\s*type\s+\w+|\b(?:def|class)\s+\w+\s*\[")),  # PEP 695
+    ((3, 12), re.compile(r"\b(?:[rR]?[fF]|[fF][rR])['\"]")),  # PEP 701
+    ((3, 13), re.compile(r"\[\s*\w+.*=")),  # PEP 696
+    ((3, 14), re.compile(r"\b(?:[rR]?[tT]|[tT][rR])['\"]|\bexcept\b.*,")),  # PEP 750, PEP 758
+)
 
 # What Python says when bytes, and not escapes in a string, cannot be decoded.
 _NOT_DECODED = re.compile(r"\(unicode error\) 'utf-8' codec|Non-UTF-8 code")
@@ -44,6 +55,15 @@ _TOO_DEEP = Finding(
     message="The code is nested deeper, or an expression is longer, than Python can compile.",
     line=None,
     remedy="Put the data into a file beside the DAG and read it from there, or split the expression.",
+)
+
+
+_TOO_HEAVY = Finding(
+    rule="not-judged",
+    severity="warning",
+    message=f"The file has more than {MOST_WORDS:,} words and brackets: too heavy to be compiled here.",
+    line=None,
+    remedy="Airflow compiles it again and again: put the data into a file beside the DAG and read it from there.",
 )
 
 
@@ -61,6 +81,11 @@ class Source:
     findings: tuple[Finding, ...] = ()
     uncertain: bool = False
 
+    @property
+    def may_load(self) -> bool:
+        """Whether nothing certain stands against loading it."""
+        return not any(finding.severity == "error" for finding in self.findings)
+
 
 def read_source(content: bytes, python: Version, *, own_python: Version = sys.version_info[:2]) -> Source:
     """Compile and parse a source file for the environment's Python.
@@ -70,9 +95,9 @@ def read_source(content: bytes, python: Version, *, own_python: Version = sys.ve
         python: version of the Python that will import the file.
         own_python: version of the Python that runs this.
     """
-    refused = _refused_codec(content)
-    if refused is not None:
-        return Source(None, (refused,))
+    unread = _unread(content)
+    if unread is not None:
+        return unread
     with warnings.catch_warnings():
         # An invalid escape is a warning to Python and no fault of the file.
         warnings.simplefilter("ignore")
@@ -82,13 +107,20 @@ def read_source(content: bytes, python: Version, *, own_python: Version = sys.ve
             return _not_compiled(content, exc, python, own_python)
         except (RecursionError, MemoryError):
             return Source(None, (_TOO_DEEP,))
-        try:
-            return Source(ast.parse(content, feature_version=python))
-        except SyntaxError as exc:
-            return Source(None, (_newer_syntax(exc, python),))
-        except (RecursionError, MemoryError):
-            # It compiles, so it loads; only the tree is too deep to be turned into objects.
-            return Source(None)
+        return _parsed(content, python, own_python)
+
+
+def _parsed(content: bytes, python: Version, own_python: Version) -> Source:
+    """Parse what this Python has compiled, in the grammar of the environment's."""
+    try:
+        if python < _FIRST_WITH_PEP_701 <= own_python and (found := newer_f_string(_decoded(content))):
+            return Source(None, (_newer_syntax(*found, python),))
+        return Source(ast.parse(content, feature_version=python))
+    except SyntaxError as exc:
+        return Source(None, (_newer_syntax(exc.lineno, _quote(exc), python),))
+    except (RecursionError, MemoryError):
+        # It compiles, so it loads; only the tree is too deep to be turned into objects.
+        return Source(None)
 
 
 def _not_compiled(content: bytes, exc: SyntaxError | ValueError, python: Version, own_python: Version) -> Source:
@@ -100,7 +132,7 @@ def _not_compiled(content: bytes, exc: SyntaxError | ValueError, python: Version
         if encoding is not None:
             return Source(None, (encoding,))
     line, text = getattr(exc, "lineno", None), getattr(exc, "text", None)
-    if own_python < python and text is not None and _NEWER_SYNTAX.search(text):
+    if text and any(own_python < since <= python and new.search(text) for since, new in _SYNTAX_SINCE):
         finding = Finding(
             rule="syntax-not-judged",
             severity="warning",
@@ -120,28 +152,29 @@ def _not_compiled(content: bytes, exc: SyntaxError | ValueError, python: Version
     return Source(None, (finding,))
 
 
-def _newer_syntax(exc: SyntaxError, python: Version) -> Finding:
+def _newer_syntax(line: int | None, what: str, python: Version) -> Finding:
     return Finding(
         rule="newer-syntax",
         severity="error",
-        message=f"The environment runs Python {_dotted(python)}, which cannot read this: {_quote(exc)}.",
-        line=exc.lineno or None,
+        message=f"The environment runs Python {_dotted(python)}, which cannot read this: {what}.",
+        line=line or None,
         remedy=f"Write it as Python {_dotted(python)} reads it, or upgrade the environment.",
     )
 
 
-def _refused_codec(content: bytes) -> Finding | None:
+def _unread(content: bytes) -> Source | None:
+    """What is better not given to the compiler, because it would take minutes or gigabytes."""
     cookie = declared_encoding(content)
-    if cookie is None or cookie[0].lower().replace("_", "-") not in _CODECS_REFUSED:
-        return None
-    name, line = cookie
-    return Finding(
-        rule="encoding",
-        severity="error",
-        message=f"The encoding {name!r} is not meant for source files, and decoding takes too long.",
-        line=line,
-        remedy="Save the file as UTF-8 and remove the coding line.",
-    )
+    if cookie is not None and cookie[0].lower().replace("_", "-") in _CODECS_REFUSED:
+        finding = Finding(
+            rule="encoding",
+            severity="error",
+            message=f"The encoding {cookie[0]!r} is not meant for source files, and decoding takes too long.",
+            line=cookie[1],
+            remedy="Save the file as UTF-8 and remove the coding line.",
+        )
+        return Source(None, (finding,))
+    return Source(None, (_TOO_HEAVY,), uncertain=True) if _weight(content) > MOST_WORDS else None
 
 
 def declared_encoding(content: bytes) -> tuple[str, int] | None:
@@ -201,14 +234,27 @@ def _only_comments_undecodable(content: bytes) -> bool:
 
     if declared_encoding(content) is not None:
         return False
-    text = content.decode("utf-8", "replace")
+    text = _decoded(content)
     if "\N{REPLACEMENT CHARACTER}" not in text:
         return False
     try:
         tokens = list(tokenize.generate_tokens(StringIO(text).readline))
-    except (SyntaxError, tokenize.TokenError):
+    except (SyntaxError, SystemError, tokenize.TokenError):
         return False
     return not any("\N{REPLACEMENT CHARACTER}" in token.string for token in tokens if token.type != tokenize.COMMENT)
+
+
+def _decoded(content: bytes) -> str:
+    """The text of a file, with what cannot be read in it replaced."""
+    cookie = declared_encoding(content)
+    return content.removeprefix(codecs.BOM_UTF8).decode(cookie[0] if cookie else "utf-8", "replace")
+
+
+def _weight(content: bytes) -> int:
+    """Words, numbers, brackets and strings: the syntax tree has about as many nodes, at most twice."""
+    words = (b" " + content.translate(_WORD_OR_NOT)).count(b" w")
+    opened = content.count(b"(") + content.count(b"[") + content.count(b"{")
+    return words + opened + (content.count(b"'") + content.count(b'"')) // 2
 
 
 def _line_at(content: bytes, offset: int) -> int:
