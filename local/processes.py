@@ -52,7 +52,7 @@ class Process:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Processor seconds used since the start, and resident memory in bytes."""
+    """Processor seconds used since the start, and memory in bytes, shared pages shared out among their users."""
 
     seconds: float = 0.0
     memory: int = 0
@@ -160,13 +160,13 @@ def usage(process: Process) -> tuple[Usage, Usage]:
     leader, others = Usage(), Usage()
     if not _PROC.is_dir():
         return leader, others
-    tick, page = os.sysconf("SC_CLK_TCK"), os.sysconf("SC_PAGE_SIZE")
+    tick = os.sysconf("SC_CLK_TCK")
     for pid in _members(process):
         fields = _stat(pid)
         if fields is None:
             continue
         own, reaped = (sum(map(int, fields[first : first + 2])) / tick for first in (11, 13))
-        memory = int(fields[21]) * page
+        memory = _memory(pid)
         if pid == process.pid:
             # What its dead children have used is the others': they were tasks.
             leader, others = leader + Usage(own, memory), others + Usage(reaped)
@@ -287,6 +287,15 @@ def _stat(pid: int) -> list[str] | None:
     except (FileNotFoundError, ProcessLookupError):
         return None
     return text.rpartition(")")[2].split()
+
+
+def _memory(pid: int) -> int:
+    """Proportional set size in bytes: forked workers share most of their pages, and resident size counts all."""
+    try:
+        text = (_PROC / str(pid) / "smaps_rollup").read_text()
+    except OSError:
+        return 0  # it has just ended, or is not ours to look at
+    return next((int(line.split()[1]) * 1024 for line in text.splitlines() if line.startswith("Pss:")), 0)
 
 
 def _started(pid: int) -> str | None:
