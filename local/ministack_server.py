@@ -1,18 +1,27 @@
 """MiniStack as Jetway's local stack runs it. Executed by the Python of MiniStack's own virtual environment.
 
-One gap is closed here, so that product code needs no branch for it: EventBridge Scheduler replaces context
-attributes in a target's input (<aws.scheduler.scheduled-time> and its like); MiniStack 1.5.33 leaves them as text.
+Two gaps are closed here, so that product code needs no branch for them and tests of alarms prove something:
+
+EventBridge Scheduler replaces context attributes in a target's input (<aws.scheduler.scheduled-time> and its like);
+MiniStack 1.5.33 leaves them as text.
 https://docs.aws.amazon.com/scheduler/latest/UserGuide/managing-schedule-context-attributes.html
+
+An alarm looks at the metric with exactly its dimensions, period by period, and treats missing data as it is told;
+MiniStack 1.5.33 lumps all dimensions and periods together. It looks whenever a metric is put, here as there.
+https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/alarm-evaluation.html
 """
 
 from __future__ import annotations
 
+import operator
+import time
 import uuid
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
 from ministack import app  # type: ignore[import-not-found]
-from ministack.services import eventbridge, scheduler  # type: ignore[import-not-found]
+from ministack.services import cloudwatch, eventbridge, scheduler  # type: ignore[import-not-found]
 
 _invoke_target = eventbridge._invoke_target
 
@@ -34,6 +43,56 @@ def _with_context_attributes(target: dict[str, Any], event: dict[str, Any], rule
 
 eventbridge._invoke_target = _with_context_attributes
 scheduler._SCHEDULE_TICK_INTERVAL = 1  # seconds between looks at the schedules; 10 would only slow the tests
+
+_BREACHES: dict[str, Callable[[float, float], bool]] = {
+    "GreaterThanOrEqualToThreshold": operator.ge,
+    "GreaterThanThreshold": operator.gt,
+    "LessThanThreshold": operator.lt,
+    "LessThanOrEqualToThreshold": operator.le,
+}
+
+
+def _alarm_state(alarm: dict[str, Any], now: float) -> tuple[str, str]:
+    """The state that an alarm is to have, and why."""
+    dimensions = {dimension["Name"]: dimension["Value"] for dimension in alarm.get("Dimensions") or []}
+    key = (alarm["Namespace"], alarm["MetricName"], cloudwatch._dims_key(dimensions))
+    period, count = int(alarm["Period"]), int(alarm["EvaluationPeriods"])
+    needed = int(alarm.get("DatapointsToAlarm") or count)
+    periods: dict[int, list[Any]] = {}
+    for point in cloudwatch._metrics.get(key) or []:
+        periods.setdefault(int(point["Timestamp"] // period), []).append(point)
+    newest = int(now // period)
+    if newest not in periods:
+        newest -= 1  # the current period has only begun
+    statistic = alarm.get("ExtendedStatistic") or alarm["Statistic"]
+    values = []
+    for number in range(newest - count + 1, newest + 1):
+        points = periods.get(number)
+        values.append(cloudwatch._stat_value(cloudwatch._calc_stats(points), statistic, points) if points else None)
+    breaches = _BREACHES[alarm["ComparisonOperator"]]
+    judged = [None if value is None else breaches(value, alarm["Threshold"]) for value in values]
+    missing = alarm.get("TreatMissingData") or "missing"
+    if missing in {"breaching", "notBreaching"}:
+        judged = [missing == "breaching" if breach is None else breach for breach in judged]
+    known = [breach for breach in judged if breach is not None]
+    if not known or (missing == "ignore" and len(known) < count):
+        return ("INSUFFICIENT_DATA" if missing == "missing" else alarm["StateValue"]), "no data"
+    state = "ALARM" if sum(known) >= min(needed, len(known)) else "OK"
+    return state, f"{statistic} of the last {count} periods: {values}, threshold {alarm['Threshold']}"
+
+
+def _evaluate_alarm(alarm: dict[str, Any]) -> None:
+    before = alarm["StateValue"]
+    state, reason = _alarm_state(alarm, time.time())
+    if state == before:
+        return
+    alarm |= {"StateValue": state, "StateReason": reason, "StateUpdatedTimestamp": int(time.time())}
+    cloudwatch._record_history(alarm["AlarmName"], before, state, reason)
+    cloudwatch._dispatch_alarm_actions(alarm, before, state, reason)
+    cloudwatch._evaluate_parent_alarms(alarm)
+
+
+cloudwatch._evaluate_alarm = _evaluate_alarm
 
 if __name__ == "__main__":
     app.main()

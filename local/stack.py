@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 import boto3
 from botocore.config import Config
 
-from local import airflow, certificates, deploy, ministack, processes, venvs
+from local import airflow, certificates, deploy, emf_bridge, ministack, processes, venvs
 from local.gateway import service
 from local.gateway.config import GatewayConfig
 
@@ -164,6 +164,7 @@ def up(
     if deployed is None or deployed.deployed != fingerprint or not _stack_exists(endpoint):
         with progress.step("sam deploy"):
             deploy.deploy(sam_python.with_name("sam"), template, endpoint=endpoint, parameters=all_parameters)
+    emf_bridge.start(endpoint, folder=run)
     stack = Stack(
         state=str(state),
         endpoint=endpoint,
@@ -186,6 +187,7 @@ def down(*, forget: bool = False) -> None:
     """
     state = state_folder()
     run = state / "run"
+    processes.stop_named(run, emf_bridge.NAME)
     processes.stop_named(run, "gateway")
     for file in state.glob("airflow-*/jetway.json"):
         airflow.stop(airflow.Airflow.read(file))
@@ -230,7 +232,8 @@ def _ports(state: Path, version: str) -> dict[str, int]:
         )
     # MiniStack's functions know the gateway by its port, so both keep theirs while MiniStack runs.
     if not runs[ministack.NAME]:
-        processes.stop_named(state / "run", "gateway")
+        for name in ("gateway", emf_bridge.NAME):  # they know MiniStack by the port it had
+            processes.stop_named(state / "run", name)
         ports = {"version": version, "ministack": processes.free_port(), "gateway": processes.free_port()}
         state.mkdir(parents=True, exist_ok=True)
         file.write_text(json.dumps(ports))

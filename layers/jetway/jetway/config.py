@@ -85,11 +85,43 @@ class ValidateArtifactConfig:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class MeasureWorkersConfig:
+    """Configuration of measure_workers: whose metrics it looks at (`worker_metrics.Watched`)."""
+
+    environment_name: str
+    pools: tuple[str, ...]
+    queues: tuple[str, ...]
+    dead_letters: tuple[str, ...]
+    functions: tuple[str, ...]
+
+    @classmethod
+    def from_env(cls, env: Mapping[str, str] = os.environ) -> Self:
+        """Read the function's environment variables.
+
+        Raises:
+            ConfigError: one is missing or wrong.
+        """
+        return cls(
+            environment_name=_text(env, "ENVIRONMENT_NAME"),
+            pools=_names(env, "POOLS"),
+            queues=_names(env, "QUEUES"),
+            dead_letters=_names(env, "DEAD_LETTER_QUEUES"),
+            # A function cannot name itself in its own template: that would be a circle.
+            functions=(*_names(env, "FUNCTIONS"), _text(env, "AWS_LAMBDA_FUNCTION_NAME")),
+        )
+
+
 def _text(env: Mapping[str, str], name: str) -> str:
     value = env.get(name, "")
     if not value:
         raise ConfigError(f"environment variable {name} is not set.")
     return value
+
+
+def _names(env: Mapping[str, str], name: str) -> tuple[str, ...]:
+    """Names separated by commas; of a queue its URL will do as well."""
+    return tuple(part.strip().rpartition("/")[2] for part in env.get(name, "").split(",") if part.strip())
 
 
 def _number(env: Mapping[str, str], name: str) -> int:

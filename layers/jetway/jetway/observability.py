@@ -9,4 +9,5 @@ from __future__ import annotations
 from aws_lambda_powertools import Logger, Metrics
 
 logger = Logger()
-metrics = Metrics()
+# No dimension `service`: a metric is found by all of its dimensions, and alarms and dashboards know the Environment.
+metrics = Metrics(service="")

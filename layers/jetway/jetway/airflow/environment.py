@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
 from jetway.errors import EnvironmentUnavailableError
+from jetway.workers import WorkerSettings, worker_settings
 
 if TYPE_CHECKING:
     from mypy_boto3_mwaa import MWAAClient
@@ -30,6 +32,9 @@ class EnvironmentFacts:
         airflow_version: as MWAA writes it, for example "3.3.1".
         source_bucket: name of the bucket that MWAA reads from.
         dags_path: key prefix of the DAGs folder, without slashes at its ends.
+        options: AirflowConfigurationOptions.
+        last_update: Status of LastUpdate: SUCCESS, PENDING or FAILED.
+        last_update_at: when that update began.
     """
 
     name: str
@@ -38,6 +43,17 @@ class EnvironmentFacts:
     source_bucket: str
     dags_path: str
     webserver_access_mode: str = "PUBLIC_ONLY"
+    environment_class: str = "mw1.small"
+    min_workers: int = 1
+    max_workers: int = 10
+    options: Mapping[str, str] = field(default_factory=dict)
+    last_update: str | None = None
+    last_update_at: datetime | None = None
+
+    @property
+    def workers(self) -> WorkerSettings:
+        """What the settings say of the workers."""
+        return worker_settings(self.environment_class, self.min_workers, self.max_workers, self.options)
 
     @property
     def version(self) -> tuple[int, ...]:
@@ -62,6 +78,7 @@ class EnvironmentFacts:
 
 def parse_environment(answer: Mapping[str, Any]) -> EnvironmentFacts:
     """Turn the `Environment` member of GetEnvironment's answer into facts."""
+    update = answer.get("LastUpdate") or {}
     return EnvironmentFacts(
         name=answer["Name"],
         status=answer["Status"],
@@ -69,6 +86,12 @@ def parse_environment(answer: Mapping[str, Any]) -> EnvironmentFacts:
         source_bucket=answer["SourceBucketArn"].rpartition(":")[2],
         dags_path=answer["DagS3Path"].strip("/"),
         webserver_access_mode=answer.get("WebserverAccessMode", "PUBLIC_ONLY"),
+        environment_class=answer.get("EnvironmentClass", "mw1.small"),
+        min_workers=answer.get("MinWorkers", 1),
+        max_workers=answer.get("MaxWorkers", 10),
+        options=answer.get("AirflowConfigurationOptions") or {},
+        last_update=update.get("Status"),
+        last_update_at=update.get("CreatedAt"),
     )
 
 

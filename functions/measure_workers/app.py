@@ -1,0 +1,51 @@
+"""measure_workers: once a minute, how many workers are needed, how many run, and what limits the environment.
+
+One GetMetricData, one GetEnvironment (remembered for five minutes), and metrics out.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from datetime import UTC, datetime
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+import boto3
+from botocore.config import Config
+
+from jetway.airflow.environment import Environment
+from jetway.config import MeasureWorkersConfig
+from jetway.observability import logger, metrics
+from jetway.worker_metrics import Watched, ask, operations, readings
+from jetway.worker_reports import published
+from jetway.workers import measure
+
+if TYPE_CHECKING:
+    from aws_lambda_powertools.utilities.typing import LambdaContext
+    from mypy_boto3_cloudwatch import CloudWatchClient
+
+
+@logger.inject_lambda_context
+@metrics.log_metrics
+def handler(_event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
+    """Measure once, publish, and return the measurement."""
+    watched, environment, cloudwatch = _wired()
+    now = datetime.now(UTC)
+    facts = environment.facts()
+    found = ask(cloudwatch, watched, now)
+    saturation = measure(readings(found, watched, now), facts.workers)
+    for metric in published(saturation, operations(found, watched, now), facts):
+        metrics.add_metric(metric.name, metric.unit, metric.value)
+    measured = asdict(saturation)
+    logger.info(f"workers {saturation.verdict}", extra={**measured, "settings": asdict(facts.workers)})
+    return measured
+
+
+@cache
+def _wired() -> tuple[Watched, Environment, CloudWatchClient]:
+    config = MeasureWorkersConfig.from_env()
+    metrics.set_default_dimensions(Environment=config.environment_name)
+    bounded = Config(connect_timeout=5, read_timeout=15, retries={"mode": "standard", "total_max_attempts": 2})
+    environment = Environment(boto3.client("mwaa", config=bounded), config.environment_name, max_age=300)
+    watched = Watched(config.environment_name, config.pools, config.queues, config.dead_letters, config.functions)
+    return watched, environment, boto3.client("cloudwatch", config=bounded)
