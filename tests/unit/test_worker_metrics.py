@@ -11,6 +11,7 @@ import pytest
 from aws_lambda_powertools.metrics import MetricUnit
 from botocore.stub import Stubber
 
+from jetway import observability
 from jetway.airflow.environment import parse_environment
 from jetway.config import MeasureWorkersConfig
 from jetway.worker_metrics import Operations, Watched, ask, metric_queries, operations, readings
@@ -173,7 +174,7 @@ def test_what_is_published() -> None:
 def test_the_environment_is_the_only_dimension(monkeypatch: pytest.MonkeyPatch) -> None:
     """An alarm on {Environment} never sees a metric that has one dimension more."""
     monkeypatch.setenv("POWERTOOLS_SERVICE_NAME", "measure_workers")
-    reloaded = runpy.run_module("jetway.observability")["metrics"]
+    reloaded = runpy.run_path(observability.__file__)["metrics"]
     reloaded.set_default_dimensions(Environment="prod")
     reloaded.add_metric("X", MetricUnit.Count, 1)
     reloaded.namespace = "Jetway"
