@@ -113,12 +113,15 @@ def find(folder: Path, name: str) -> Process | None:
 
 def alive(process: Process) -> bool:
     """Whether this very process (not another one with its pid) still runs."""
-    child = _children.get(process.pid)
-    if child is not None and child.poll() is not None:
-        del _children[process.pid]
-        return False
     started = _started(process.pid)
-    return started is not None and started == process.started
+    if started is not None and started == process.started:
+        return True
+    child = _children.get(process.pid)
+    if child is not None and started is None:
+        with suppress(subprocess.TimeoutExpired):
+            child.wait(5)  # it has ended, and only waits for us
+            del _children[process.pid]
+    return False
 
 
 def stop(*processes: Process, grace: float = 10.0) -> None:

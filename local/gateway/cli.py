@@ -69,6 +69,7 @@ class CliEndpoint:
             return Response(307, headers={"Location": f"https://{host}{request.path}/"})
         if request.method != "POST":
             return json_response(405, {"message": "Method Not Allowed"}, {"Allow": "POST"})
+        self._faults.count("cli.requests")
         try:
             self._tokens.verify(bearer(request.headers.get("authorization", "")), "cli")
         except TokenError as exc:

@@ -1,6 +1,9 @@
 """The `airflow` commands that MWAA offers through its CLI endpoint, by Airflow version.
 
 https://docs.aws.amazon.com/mwaa/latest/userguide/airflow-cli-command-reference.html
+
+MWAA runs Airflow 3 with the FAB auth manager, the local stack with the simple one, which has no `roles` commands:
+those pass here and are then refused by `airflow` itself.
 """
 
 from __future__ import annotations

@@ -58,6 +58,8 @@ def start(config: GatewayConfig, config_file: Path, *, folder: Path, seconds: fl
         cwd=_REPOSITORY,
     )
     processes.wait_until(lambda: ready(config), seconds=seconds, what="the MWAA gateway", processes=[process])
+    if not processes.alive(process):  # what answers is another one, on the same port
+        raise processes.ProcessError(f"the MWAA gateway ended.\n{processes.tail(process.log)}")
     return process
 
 
@@ -79,7 +81,12 @@ def run(config: GatewayConfig, *, applier: Applier = keep) -> None:
 
     Args:
         applier: what an update of the environment really does (`environment.Applier`).
+
+    Raises:
+        SystemExit: the port is taken.
     """
+    if not processes.port_is_free(config.port):
+        raise SystemExit(f"Port {config.port} of 127.0.0.1 is taken: stop what listens there, or choose another.")
     airflow = Airflow.read(config.airflow)
     config.state.mkdir(parents=True, exist_ok=True)
     runner = ForkServerRunner(airflow.python, airflow.environment(log_level="INFO"), cwd=airflow.home)
