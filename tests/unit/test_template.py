@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from jetway.config import HttpApiConfig, StartDagRunConfig
+from jetway.config import CollectBatchConfig, HttpApiConfig, StartDagRunConfig
 from tests.unit.sample_events import ROOT
 
 
@@ -111,7 +111,8 @@ def test_every_log_group_is_encrypted_and_ends() -> None:
 
 
 @pytest.mark.parametrize(
-    ("function", "config"), [("StartDagRun", StartDagRunConfig), ("HttpApiFunction", HttpApiConfig)]
+    ("function", "config"),
+    [("StartDagRun", StartDagRunConfig), ("HttpApiFunction", HttpApiConfig), ("CollectBatch", CollectBatchConfig)],
 )
 def test_every_variable_that_a_function_reads_is_set(function: str, config: Any) -> None:
     names = {**TEMPLATE["Globals"]["Function"]["Environment"]["Variables"]}

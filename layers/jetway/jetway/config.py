@@ -86,6 +86,34 @@ class ValidateArtifactConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class CollectBatchConfig:
+    """Configuration of collect_batch."""
+
+    environment_name: str
+    batch_table: str
+    drop_bucket: str
+    collect_queue_url: str
+    dispatch_queue_url: str
+    dead_letters_url: str
+
+    @classmethod
+    def from_env(cls, env: Mapping[str, str] = os.environ) -> Self:
+        """Read the function's environment variables.
+
+        Raises:
+            ConfigError: one is missing or wrong.
+        """
+        return cls(
+            environment_name=_text(env, "ENVIRONMENT_NAME"),
+            batch_table=_text(env, "BATCH_TABLE"),
+            drop_bucket=_text(env, "DROP_BUCKET"),
+            collect_queue_url=_text(env, "COLLECT_QUEUE_URL"),
+            dispatch_queue_url=_text(env, "DISPATCH_QUEUE_URL"),
+            dead_letters_url=_text(env, "DEAD_LETTERS_URL"),
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class MeasureWorkersConfig:
     """Configuration of measure_workers: whose metrics it looks at (`worker_metrics.Watched`)."""
 

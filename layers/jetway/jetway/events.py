@@ -34,7 +34,7 @@ def parse_event(kind: str, body: object, *, sent_at: datetime) -> Event:
     """Read the `event` part of a dispatch message.
 
     Args:
-        kind: s3, event, schedule or http.
+        kind: s3, event, schedule, http or batch.
         body: the event as its source wrote it.
         sent_at: when it was put on the queue; stands in where the source gives no time.
 
@@ -122,6 +122,12 @@ def _read_http(body: Mapping[str, Any], sent_at: datetime) -> Event:
     )
 
 
+def _read_batch(body: Mapping[str, Any], _sent_at: datetime) -> Event:
+    """A batch of events that is complete (`jetway.batches`): its facts name the manifest that lists the events."""
+    _require_text(body["batch_id"], body["manifest"])
+    return Event(identity=("batch", body["batch_id"]), occurred_at=parse_time(body["time"]), facts=dict(body))
+
+
 def _require_text(*values: object) -> None:
     for value in values:
         if not isinstance(value, str) or not value:
@@ -133,4 +139,5 @@ _READERS: dict[str, Callable[[Mapping[str, Any], datetime], Event]] = {
     "event": _read_event,
     "schedule": _read_schedule,
     "http": _read_http,
+    "batch": _read_batch,
 }

@@ -1,0 +1,163 @@
+"""Putting events into batches, and closing batches by count, by deadline and by the sweep."""
+
+from __future__ import annotations
+
+import json
+import math
+import random
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Literal
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from jetway.batches.closing import Finisher, ForeignManifestError
+from jetway.batches.table import LARGEST_BATCH, LARGEST_PAGE, MOST_CLAIMS, BatchTable, ContendedError, Open
+from jetway.observability import logger
+
+if TYPE_CHECKING:
+    from mypy_boto3_sqs import SQSClient
+
+    from jetway.batches.model import Closed, Member, Stream
+
+MOST_TRIES = 30  # of one claim against other collectors
+LONGEST_PAUSE = 0.5  # seconds between them
+LONGEST_DELAY = 900  # seconds that SQS delays a message
+
+# A batch that was closed just now is being finished by whoever closed it.
+LEFT_ALONE = timedelta(seconds=60)
+
+NOT_NOW = (ClientError, BotoCoreError, ForeignManifestError)
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """What became of an event: it is in a batch now, or was in one before."""
+
+    digest: str
+    decision: Literal["batched", "duplicate"]
+    batch_id: str
+
+
+class Collector:
+    """Collects events into batches. Several may work at once, in different processes."""
+
+    def __init__(
+        self,
+        table: BatchTable,
+        finisher: Finisher,
+        sqs: SQSClient,
+        *,
+        collect_url: str,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._table = table
+        self._finisher = finisher
+        self._sqs = sqs
+        self._collect_url = collect_url
+        self._clock = clock
+        self._sleep = sleep
+        self.finished: list[Closed] = []
+
+    def collect(self, stream: Stream, members: Iterable[Member]) -> Iterator[Settled]:
+        """Put members into the stream's open batch, and close each batch that is full or whose time has come.
+
+        Yields every digest as soon as it is safe; the iterator must be used up.
+
+        Raises:
+            ContendedError, ClientError, BotoCoreError: what was not yielded is to be tried again.
+        """
+        waiting = {member.digest: member for member in members}
+        tries = 0
+        while True:
+            batch = self._close_if_due(self._table.find_open(stream.id))
+            if not waiting:
+                return
+            chunk = _chunk(waiting.values(), batch, stream)
+            try:
+                claim = self._table.claim(stream, batch, chunk, now=self._clock())
+            except ContendedError:
+                tries += 1
+                if tries == MOST_TRIES:
+                    raise
+                self._sleep(random.uniform(0, min(LONGEST_PAUSE, 0.01 * 2**tries)))  # noqa: S311 - no secret
+                continue
+            tries = 0
+            if batch is None and not claim.duplicates:
+                self._call_back(stream.id, claim.batch_id, stream.within)
+            settled = claim.duplicates or dict.fromkeys((member.digest for member in chunk), claim.batch_id)
+            for digest, batch_id in settled.items():
+                del waiting[digest]
+                yield Settled(digest, "duplicate" if claim.duplicates else "batched", batch_id)
+
+    def look_at(self, stream_id: str, batch_id: str) -> None:
+        """Close a batch whose time has come; come back later to one whose time has not."""
+        batch = self._table.find_open(stream_id)
+        if batch is None or batch.batch_id != batch_id:
+            return
+        still_open = self._close_if_due(batch)
+        if still_open is not None and still_open.batch_id == batch_id:
+            self._call_back(stream_id, batch_id, batch.deadline - self._clock())
+
+    def sweep(self) -> None:
+        """Close every batch whose time has come, and finish those that somebody began to send out and did not.
+
+        Raises:
+            ClientError, BotoCoreError, ForeignManifestError: the first trouble, after all batches were tried.
+        """
+        troubles: list[Exception] = []
+        for batch in self._table.list_open():
+            try:
+                self._close_if_due(batch)
+            except NOT_NOW as exc:
+                troubles.append(exc)
+        for batch_id, closed_at in self._table.list_closed():
+            if self._clock() - closed_at >= LEFT_ALONE:
+                try:
+                    self._finish(batch_id)
+                except NOT_NOW as exc:
+                    troubles.append(exc)
+        if troubles:
+            raise troubles[0]
+
+    def _close_if_due(self, batch: Open | None) -> Open | None:
+        """Return the stream's open batch, when it still takes events."""
+        while batch is not None and batch.is_due(self._clock()):
+            if self._table.close(batch, self._clock()):
+                try:
+                    self._finish(batch.batch_id)
+                except NOT_NOW as exc:
+                    # The events are safe, and the batch is closed: the sweep sends it out.
+                    logger.warning("batch left to the sweep", extra={"batch_id": batch.batch_id, "error": str(exc)})
+            batch = self._table.find_open(batch.stream_id)
+        return batch
+
+    def _finish(self, batch_id: str) -> None:
+        batch = self._finisher.finish(batch_id)
+        if batch:
+            self.finished.append(batch)
+
+    def _call_back(self, stream_id: str, batch_id: str, after: timedelta) -> None:
+        """Have `look_at` called at the batch's deadline. Only punctuality hangs on it: the sweep comes anyway."""
+        delay = min(LONGEST_DELAY, max(1, math.ceil(after.total_seconds())))
+        body = json.dumps({"look_at": {"stream": stream_id, "batch": batch_id}})
+        try:
+            self._sqs.send_message(QueueUrl=self._collect_url, MessageBody=body, DelaySeconds=delay)
+        except (ClientError, BotoCoreError) as exc:
+            logger.warning("no call back at the deadline", extra={"batch_id": batch_id, "error": str(exc)})
+
+
+def _chunk(members: Iterable[Member], batch: Open | None, stream: Stream) -> list[Member]:
+    """Return the first members that fit into one page and into the batch; at least one."""
+    room = min(MOST_CLAIMS, stream.max_events - (batch.count if batch else 0))
+    space = min(LARGEST_PAGE, LARGEST_BATCH - (batch.size if batch else 0))
+    chunk: list[Member] = []
+    for member in members:
+        space -= member.size
+        if len(chunk) == room or space < 0:
+            break
+        chunk.append(member)
+    return chunk

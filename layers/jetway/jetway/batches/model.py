@@ -1,0 +1,227 @@
+"""What a batch is made of: collect messages, members, manifest, dispatch message. Pure functions.
+
+The batch id is a digest over the members that opened the batch, and no event is ever claimed twice: so no two batches
+share an id, and none comes from chance or from the clock. Membership is final when a batch is closed: whoever
+finishes it, however often, comes to the same manifest byte by byte, and to the same run id.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from jetway.airflow.names import encode_conf
+from jetway.dispatch import TRIGGER_NAME, derive_run_id
+from jetway.errors import InvalidConfError, InvalidRequestError, UnknownEventError
+from jetway.events import parse_event
+
+MANIFESTS = "batches/"  # prefix in the drop bucket
+MANIFEST_FORMAT = "jetway-batch/1"
+
+MOST_EVENTS = 10_000  # that `max_events` may ask for
+LONGEST_WITHIN = timedelta(days=1)
+
+# A page of members is one DynamoDB item (400 KB at most), and one event must fit on a page.
+LARGEST_MEMBER = 256 * 1024  # bytes of its facts as JSON
+
+# conf takes 64 KiB (jetway.airflow.names); a conf template may repeat some of it.
+LARGEST_LIST_IN_CONF = 32 * 1024  # bytes of the events' facts as JSON
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """One event that belongs in a batch.
+
+    Attributes:
+        digest: names the event among those of its trigger; the last part of the run id it would have by itself.
+        facts: as JSON in ASCII.
+    """
+
+    digest: str
+    occurred_at: datetime
+    facts: str
+
+    @property
+    def size(self) -> int:
+        """Bytes that its facts take in a page."""
+        return len(self.facts)
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """The events that may share a batch: those of one trigger, under one and the same definition of it.
+
+    A trigger that is changed opens new batches; those of its old definition end by their own deadline.
+
+    Attributes:
+        trigger: as it stands in the message, as JSON.
+        max_events: events that close a batch.
+        within: time after its first event that closes a batch.
+    """
+
+    name: str
+    trigger: str
+    max_events: int
+    within: timedelta
+
+    @property
+    def id(self) -> str:
+        """Name and digest of the definition."""
+        return f"{self.name}#{_digest(self.trigger)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Closed:
+    """A batch that takes no more events.
+
+    Attributes:
+        trigger: as in `Stream`.
+        opened_at, closed_at: ISO 8601.
+        members: all of them, in the order of the manifest.
+    """
+
+    batch_id: str
+    name: str
+    trigger: str
+    opened_at: str
+    closed_at: str
+    members: tuple[Member, ...]
+
+    @property
+    def manifest_key(self) -> str:
+        """Where in the drop bucket the manifest is."""
+        return f"{MANIFESTS}{self.name}/{self.batch_id}.json"
+
+    @property
+    def dag_run_id(self) -> str:
+        """Id of the batch's run."""
+        return run_id_of_batch(self.name, self.batch_id)
+
+
+def run_id_of_batch(name: str, batch_id: str) -> str:
+    """Return the id of a batch's run, which is known as soon as the batch is open.
+
+    The dispatcher derives the same from the dispatch message (`jetway.events`).
+    """
+    return derive_run_id(name, ("batch", batch_id))
+
+
+def batch_id_of(name: str, members: Iterable[Member]) -> str:
+    """Return the id of the batch that these members open, the first that are put into it."""
+    return _digest(json.dumps([name, *sorted(member.digest for member in members)]))
+
+
+def parse_member(body: str, *, sent_at: datetime) -> tuple[Stream, Member]:
+    """Read one message of the collect queue: a dispatch message whose trigger has `batch`.
+
+    Args:
+        sent_at: when SQS took it.
+
+    Raises:
+        UnknownEventError: no such message, or an event of unknown shape.
+        InvalidRequestError: a trigger that has no DAG of its own, or bounds that no batch can have.
+        InvalidConfError: an event too large for a batch.
+    """
+    try:
+        message = json.loads(body)
+        trigger, event_body, forced = message["trigger"], message["event"], message.get("force")
+        name, kind = trigger["name"], trigger["kind"]
+        max_events, within = trigger["batch"]["max_events"], trigger["batch"]["within"]
+        definition = json.dumps(trigger, sort_keys=True, allow_nan=False)
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as exc:
+        raise UnknownEventError(
+            f'not a message of a batch ({exc!r}): it must be {{"trigger": {{…, "batch": {{"max_events": …, '
+            '"within": seconds}}, "event": {…}}.'
+        ) from exc
+    if not isinstance(name, str) or not TRIGGER_NAME.fullmatch(name) or not isinstance(kind, str):
+        raise UnknownEventError(f"trigger name {name!r} or kind {kind!r} is none that Jetway knows.")
+    if not isinstance(trigger.get("dag"), str):
+        raise InvalidRequestError(f"trigger {name!r} has `batch` and must name its DAG with `dag`.")
+    event = parse_event(kind, event_body, sent_at=sent_at)
+    identity = (*event.identity, "force", forced) if isinstance(forced, str) else event.identity
+    member = Member(
+        digest=derive_run_id(name, identity).rpartition("__")[2],
+        occurred_at=event.occurred_at,
+        facts=_encode(event.facts),
+    )
+    seconds = _bounded("within", within, int(LONGEST_WITHIN.total_seconds()))
+    return Stream(name, definition, _bounded("max_events", max_events, MOST_EVENTS), timedelta(seconds=seconds)), member
+
+
+def in_order(members: Iterable[Member]) -> tuple[Member, ...]:
+    """Return the members in the order of the manifest: by time, then by digest."""
+    return tuple(sorted(members, key=lambda member: (member.occurred_at, member.digest)))
+
+
+def manifest(batch: Closed) -> bytes:
+    """Return the manifest: one JSON object, the same bytes whenever it is made.
+
+    Its `events` are the members' facts, in the order of `in_order`.
+    """
+    head = {
+        "format": MANIFEST_FORMAT,
+        "batch_id": batch.batch_id,
+        "trigger": batch.name,
+        "dag_run_id": batch.dag_run_id,
+        "opened_at": batch.opened_at,
+        "closed_at": batch.closed_at,
+        "count": len(batch.members),
+    }
+    events = ",\n".join(member.facts for member in batch.members)
+    return f'{json.dumps(head)[:-1]}, "events": [\n{events}\n]}}\n'.encode()
+
+
+def dispatch_message(batch: Closed, bucket: str) -> str:
+    """Return the body of the one message that starts the batch's run."""
+    trigger = json.loads(batch.trigger)
+    definition = {name: value for name, value in trigger.items() if name not in {"batch", "kind"}}
+    event: dict[str, Any] = {
+        "batch_id": batch.batch_id,
+        "manifest": f"s3://{bucket}/{batch.manifest_key}",
+        "count": len(batch.members),
+        "time": batch.closed_at,  # a run's latency and age count from when its batch was complete
+    }
+    listed = _list_for_conf(batch.members)
+    if listed is not None:
+        event["events"] = listed
+    return json.dumps({"trigger": {**definition, "kind": "batch", "of": trigger["kind"]}, "event": event})
+
+
+def _list_for_conf(members: Sequence[Member]) -> list[Any] | None:
+    """Return the members' facts when they are small, and such that Airflow can hold them: else the manifest is all."""
+    if sum(member.size + 1 for member in members) > LARGEST_LIST_IN_CONF:
+        return None
+    events = [json.loads(member.facts) for member in members]
+    try:
+        encode_conf({"events": events})
+    except InvalidConfError:
+        return None
+    return events
+
+
+def _encode(facts: Mapping[str, Any]) -> str:
+    try:
+        text = json.dumps(dict(facts), allow_nan=False)
+    except ValueError as exc:
+        raise UnknownEventError(f"the event is no JSON: {exc}.") from exc
+    if len(text) > LARGEST_MEMBER:
+        raise InvalidConfError(
+            f"the event has {len(text)} bytes as JSON; a batch takes {LARGEST_MEMBER} an event. Put the data in S3."
+        )
+    return text
+
+
+def _bounded(what: str, value: object, most: int) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= most:
+        raise InvalidRequestError(f"batch.{what} is {value!r}; it must be a whole number from 1 to {most}.")
+    return value
+
+
+def _digest(text: str) -> str:
+    """Return 100 bits of SHA-256, in characters that ids, keys and URLs take."""
+    return base64.b32encode(hashlib.sha256(text.encode()).digest()).decode().lower()[:20]
