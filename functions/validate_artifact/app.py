@@ -1,7 +1,4 @@
-"""validate_artifact: what is dropped in S3 is judged, promoted or quarantined, and reported.
-
-A message that fails comes back, and ends in the dead letters if it never succeeds: nothing is lost.
-"""
+"""validate_artifact: what is dropped in S3 is judged, promoted or quarantined, and reported."""
 
 from __future__ import annotations
 
@@ -10,11 +7,12 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from aws_lambda_powertools.metrics import MetricUnit, single_metric
-from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType
+from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, process_partial_response
 
 from jetway.arrivals import parse_arrival
 from jetway.config import ValidateArtifactConfig
-from jetway.gate import Gate, Settled, connect
+from jetway.errors import TransientError
+from jetway.gate import Gate, connect
 from jetway.observability import logger, metrics
 
 if TYPE_CHECKING:
@@ -23,42 +21,38 @@ if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
 METRICS = {"promoted": "ArtifactsPromoted", "quarantined": "ArtifactsRejected"}
+LEAST_MILLISECONDS = 20_000  # what the heaviest file that is judged at all may take
 
 
 @logger.inject_lambda_context
 @metrics.log_metrics
-def handler(event: dict[str, Any], _context: LambdaContext) -> PartialItemFailureResponse:
-    """Settle every object that a batch of messages tells of; what failed is reported as failed."""
-    _wired()
+def handler(event: dict[str, Any], context: LambdaContext) -> PartialItemFailureResponse:
+    """Settle what a batch tells of. A message that fails comes back, and ends in the dead letters: nothing is lost."""
+    _gate()  # a wrong configuration is an error of the function, not of its messages
     for name in METRICS.values():
-        metrics.add_metric(name, MetricUnit.Count, 0)  # so that a sum exists, and EMF always has something to say
+        metrics.add_metric(name, MetricUnit.Count, 0)  # EMF must say something
     processor = BatchProcessor(EventType.SQS, raise_on_entire_batch_failure=False)
-    with processor(records=event["Records"], handler=_settle):
-        processor.process()
+    response = process_partial_response(event, _settle, processor, context)
     for record, (_, error, _) in zip(processor.fail_messages, processor.exceptions, strict=True):
         body = getattr(record, "body", None)
         logger.error("artifact not settled, its message comes back", exc_info=error, extra={"body": body})
-    return processor.response()
+    return response
 
 
-def _settle(record: SQSRecord) -> None:
-    config, gate = _wired()
-    for settled in gate.settle(parse_arrival(record.body)):
+def _settle(record: SQSRecord, lambda_context: LambdaContext) -> None:
+    if lambda_context.get_remaining_time_in_millis() < LEAST_MILLISECONDS:
+        raise TransientError("too little time is left in this invocation.")
+    for settled in _gate().settle(parse_arrival(record.body)):
         logger.info(f"artifact {settled.outcome}", extra=asdict(settled))
         if settled.fresh:
-            _count(settled, config.environment_name)
-
-
-def _count(settled: Settled, environment: str) -> None:
-    name = METRICS[settled.outcome]
-    metrics.add_metric(name, MetricUnit.Count, 1)
-    dimensions = {"Environment": environment, "Kind": str(settled.kind)}
-    with single_metric(name, MetricUnit.Count, 1, default_dimensions=dimensions):
-        pass  # the same once more, by kind
+            name, kind = METRICS[settled.outcome], metrics.default_dimensions | {"Kind": str(settled.kind)}
+            metrics.add_metric(name, MetricUnit.Count, 1)
+            with single_metric(name, MetricUnit.Count, 1, default_dimensions=kind) as by_kind:
+                by_kind.service = ""  # would be one more dimension
 
 
 @cache
-def _wired() -> tuple[ValidateArtifactConfig, Gate]:
+def _gate() -> Gate:
     config = ValidateArtifactConfig.from_env()
     metrics.set_default_dimensions(Environment=config.environment_name)
-    return config, connect(config)
+    return connect(config)

@@ -1,0 +1,80 @@
+"""What arrives at the gate: S3's events as EventBridge sends them."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from jetway.arrivals import Arrival, parse_arrival
+from jetway.errors import UnknownEventError
+
+
+def event(**detail: Any) -> dict[str, Any]:
+    found = {"key": "dags/a.py", "size": 1, "etag": "e", "version-id": "v1", "sequencer": "00A1"} | detail
+    return {
+        "id": "1",
+        "source": "aws.s3",
+        "detail-type": "Object Created",
+        "time": "2026-11-22T06:00:00Z",
+        "detail": {
+            "bucket": {"name": "acme-drop"},
+            "object": {name: value for name, value in found.items() if value is not None},
+        },
+    }
+
+
+@given(st.text(min_size=1))
+def test_the_key_is_taken_as_it_stands(key: str) -> None:
+    assert parse_arrival(json.dumps(event(key=key))) == Arrival("acme-drop", key, "v1")
+
+
+@pytest.mark.parametrize("key", ["a+b.py", "a%20b.py", "a%2Bb.py", 'a "b".py', "a\nb.py"])
+def test_nothing_is_decoded_in_a_key(key: str) -> None:
+    assert parse_arrival(json.dumps(event(key=key))).key == key
+
+
+def test_an_event_without_a_version_id() -> None:
+    assert parse_arrival(json.dumps(event(**{"version-id": None}))).version_id is None
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "",
+        "garbage",
+        "null",
+        "[]",
+        "1",
+        "{}",
+        "[" * 100_000,
+        json.dumps(event() | {"source": "aws.ec2"}),
+        json.dumps(event() | {"source": ["aws.s3"]}),
+        json.dumps(event() | {"detail-type": "Object Deleted"}),
+        json.dumps(event() | {"detail": None}),
+        json.dumps(event() | {"detail": {"bucket": "x"}}),
+        json.dumps(event(key="")),
+        json.dumps(event(key=1)),
+        json.dumps({"Records": [{"s3": {"object": {"key": "a"}}}]}),
+    ],
+)
+def test_anything_else_is_refused_in_one_way(body: str) -> None:
+    with pytest.raises(UnknownEventError):
+        parse_arrival(body)
+
+
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.text(),
+        lambda x: (
+            st.lists(x)
+            | st.dictionaries(st.sampled_from(["detail", "object", "bucket", "key", "name", "source", "time"]), x)
+        ),
+    )
+)
+def test_no_json_crashes_it(body: Any) -> None:
+    with pytest.raises(UnknownEventError):
+        parse_arrival(json.dumps(event() | {"detail": body} if isinstance(body, dict) else body))

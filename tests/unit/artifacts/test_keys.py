@@ -1,0 +1,48 @@
+"""Keys: what may become a file of the dags folder, and where reports and quarantined copies are."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from jetway.artifacts.keys import key_findings, quarantine_key, report_key
+from jetway.artifacts.kinds import kind_of
+
+KEYS = st.text(st.characters(codec="utf-8"), min_size=1, max_size=1024).filter(lambda key: len(key.encode()) <= 1024)
+VERSION = "v" * 32
+
+
+@given(KEYS)
+def test_every_key_of_s3_has_report_and_quarantine_keys_that_s3_takes(key: str) -> None:
+    for made, prefix in ((report_key(key, VERSION), "reports/"), (quarantine_key(key, VERSION), "quarantine/")):
+        assert made.startswith(prefix)
+        assert len(made.encode()) <= 1024
+        assert VERSION in made
+
+
+def test_a_key_that_fits_is_kept_as_it_is() -> None:
+    assert report_key("dags/a b+c.py", "v1") == "reports/dags/a b+c.py/v1.json"
+    assert quarantine_key("dags/a b+c.py", "v1") == "quarantine/dags/a b+c.py/v1"
+
+
+def test_two_long_keys_with_the_same_beginning_stay_apart() -> None:
+    long = "dags/" + "é" * 505
+    assert report_key(long + "a.py", VERSION) != report_key(long + "b.py", VERSION)
+
+
+@given(KEYS)
+def test_every_key_has_a_kind(key: str) -> None:
+    assert kind_of(key).name
+
+
+def test_a_key_that_is_longer_in_the_environments_bucket_is_refused() -> None:
+    key = "dags/" + "a" * 1016 + ".py"
+    assert key_findings(key, key) == []
+    (finding,) = key_findings(key, "long/" + key)
+    assert finding.rule == "key-too-long"
+
+
+def test_the_dags_folder_of_the_environment_may_be_deeper_or_the_bucket_itself() -> None:
+    kind = kind_of("dags/team/a.py")
+    assert kind.destination("dags/team/a.py", "airflow/dags") == "airflow/dags/team/a.py"
+    assert kind.destination("dags/team/a.py", "") == "team/a.py"
