@@ -5,7 +5,7 @@ STAMP := .venv/installed
 UV := .jetway/venvs/uv/bin/uv
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up down logs test unit integration lint format types check build deploy lock clean
+.PHONY: help setup demo up down logs test unit integration lint format types check build deploy deploy-environment lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  %-14s %s\n", $$1, $$2}'
@@ -43,7 +43,7 @@ check: lint types ## Run all static checks
 lint: $(STAMP) ## ruff and cfn-lint
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/cfn-lint template.yaml
+	$(BIN)/cfn-lint template.yaml environment.yaml
 
 types: $(STAMP) ## mypy, strict
 	$(BIN)/mypy
@@ -58,6 +58,9 @@ build: ## sam build (needs aws-sam-cli)
 
 deploy: build ## sam deploy to your AWS account (needs aws-sam-cli and AWS credentials)
 	sam deploy
+
+deploy-environment: ## Create an MWAA environment in your AWS account; about half an hour
+	sam deploy --template-file environment.yaml --stack-name jetway-environment --no-fail-on-empty-changeset
 
 # ---------------------------------------------------------------------------------------------- upkeep
 COMPILE = $(UV) pip compile --quiet --generate-hashes --no-emit-index-url --no-header --universal --python-version 3.11
