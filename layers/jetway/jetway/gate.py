@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Literal
 
 from jetway.artifacts.findings import Candidate, Judgement, Verdict, judgement
-from jetway.artifacts.keys import key_findings, quarantine_key, report_key
+from jetway.artifacts.keys import placing_findings, quarantine_key, report_key
 from jetway.artifacts.kinds import is_artifact, kind_of
 from jetway.errors import TransientError, UnknownEventError
 from jetway.objects import ObjectVersion, head, read
@@ -141,7 +141,7 @@ class Gate:
     def _judge(self, version: ObjectVersion, facts: EnvironmentFacts) -> Judgement | None:
         """Judge by key and content; None when the version is gone."""
         kind = kind_of(version.key)
-        refused = key_findings(version.key, kind.destination(version.key, facts.dags_path))
+        refused = placing_findings(version.key, version.size, kind.destination(version.key, facts.dags_path))
         if refused:
             return judgement(kind.name, refused)
         limit, content = self._max_dag_file_bytes, b""

@@ -14,6 +14,7 @@ from urllib.parse import quote
 
 from botocore.exceptions import ClientError
 
+from jetway.artifacts.keys import LARGEST_COPY
 from jetway.errors import TransientError
 from jetway.objects import ObjectVersion, head, is_changed, is_gone, unchanged
 
@@ -79,11 +80,13 @@ def promote(s3: S3Client, source: ObjectVersion, bucket: str, key: str, *, repor
 
 
 def quarantine(s3: S3Client, source: ObjectVersion, key: str, *, report: str) -> Placement:
-    """Keep a copy of a rejected version under `key` of the same bucket, once.
+    """Keep a copy of a rejected version under `key` of the same bucket, once; the largest stay where they are.
 
     Raises:
         ClientError, BotoCoreError: S3 is in trouble.
     """
+    if source.size > LARGEST_COPY:
+        return Placement("quarantined")
     kept = head(s3, source.bucket, key)
     if kept is not None and carries(kept, source):
         return Placement("quarantined", source.bucket, key, kept.version_id)

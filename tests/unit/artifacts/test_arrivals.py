@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jetway.arrivals import Arrival, parse_arrival
@@ -27,6 +27,7 @@ def event(**detail: Any) -> dict[str, Any]:
     }
 
 
+@settings(deadline=None)
 @given(st.text(min_size=1))
 def test_the_key_is_taken_as_it_stands(key: str) -> None:
     assert parse_arrival(json.dumps(event(key=key))) == Arrival("acme-drop", key, "v1")
@@ -66,6 +67,7 @@ def test_anything_else_is_refused_in_one_way(body: str) -> None:
         parse_arrival(body)
 
 
+@settings(deadline=None, max_examples=40)
 @given(
     st.recursive(
         st.none() | st.booleans() | st.integers() | st.text(),

@@ -83,8 +83,7 @@ def test_a_dag_file_that_is_too_large_is_quarantined_without_being_read(world: B
         ("dags/sql/orders.sql", b"select 1", ()),
         ("dags/orders.yaml", b"{", ()),
         ("dags/.airflowignore", b"*", ()),
-        ("dags/ORDERS.PY", BAD, ()),
-        ("dags/packed.zip", b"PK", ()),
+        ("dags/orders.pyc", b"\0", ()),
     ],
 )
 def test_what_dag_files_need_beside_them_goes_live_too(
@@ -93,6 +92,15 @@ def test_what_dag_files_need_beside_them_goes_live_too(
     (settled,) = world.settle(key, world.drop(key, body))
     assert (settled.outcome, settled.verdict, settled.rules) == ("promoted", "accepted", rules)
     assert world.live(key) == body
+
+
+def test_a_zip_of_dag_files_goes_live_unjudged_and_says_so(world: Buckets) -> None:
+    (settled,) = world.settle("dags/packed.zip", world.drop("dags/packed.zip", b"PK"))
+    assert (settled.outcome, settled.verdict, settled.rules) == ("promoted", "unknown", ("not-judged",))
+
+
+def test_the_suffix_is_taken_as_airflow_3_takes_it(world: Buckets) -> None:
+    assert world.outcomes("dags/ORDERS.PY", world.drop("dags/ORDERS.PY", BAD)) == ["quarantined"]
 
 
 @pytest.mark.parametrize(

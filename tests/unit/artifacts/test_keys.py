@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jetway.artifacts.keys import key_findings, quarantine_key, report_key
+from jetway.artifacts.keys import LARGEST_COPY, placing_findings, quarantine_key, report_key
 from jetway.artifacts.kinds import kind_of
 
 KEYS = st.text(st.characters(codec="utf-8"), min_size=1, max_size=1024).filter(lambda key: len(key.encode()) <= 1024)
 VERSION = "v" * 32
 
 
+@settings(deadline=None)
 @given(KEYS)
 def test_every_key_of_s3_has_report_and_quarantine_keys_that_s3_takes(key: str) -> None:
     for made, prefix in ((report_key(key, VERSION), "reports/"), (quarantine_key(key, VERSION), "quarantine/")):
@@ -30,6 +31,7 @@ def test_two_long_keys_with_the_same_beginning_stay_apart() -> None:
     assert report_key(long + "a.py", VERSION) != report_key(long + "b.py", VERSION)
 
 
+@settings(deadline=None)
 @given(KEYS)
 def test_every_key_has_a_kind(key: str) -> None:
     assert kind_of(key).name
@@ -37,8 +39,8 @@ def test_every_key_has_a_kind(key: str) -> None:
 
 def test_a_key_that_is_longer_in_the_environments_bucket_is_refused() -> None:
     key = "dags/" + "a" * 1016 + ".py"
-    assert key_findings(key, key) == []
-    (finding,) = key_findings(key, "long/" + key)
+    assert placing_findings(key, 1, key) == []
+    (finding,) = placing_findings(key, 1, "long/" + key)
     assert finding.rule == "key-too-long"
 
 
@@ -46,3 +48,9 @@ def test_the_dags_folder_of_the_environment_may_be_deeper_or_the_bucket_itself()
     kind = kind_of("dags/team/a.py")
     assert kind.destination("dags/team/a.py", "airflow/dags") == "airflow/dags/team/a.py"
     assert kind.destination("dags/team/a.py", "") == "team/a.py"
+
+
+def test_what_s3_cannot_copy_at_once_is_refused() -> None:
+    assert placing_findings("dags/a.csv", LARGEST_COPY, "dags/a.csv") == []
+    (finding,) = placing_findings("dags/a.csv", LARGEST_COPY + 1, "dags/a.csv")
+    assert finding.rule == "too-large"

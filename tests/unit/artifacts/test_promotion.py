@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ from botocore.exceptions import ClientError
 from botocore.stub import ANY, Stubber
 
 from jetway.artifacts.findings import Judgement
+from jetway.artifacts.keys import LARGEST_COPY
 from jetway.errors import TransientError
 from jetway.objects import ObjectVersion, head, read
 from jetway.promotion import Placement, promote, quarantine
@@ -147,6 +149,11 @@ def test_two_deliveries_quarantine_at_the_same_time(script: Script) -> None:
     script.answer("copy_object", "PreconditionFailed", IfNoneMatch="*")
     placement = quarantine(script.s3, SOURCE, "quarantine/q", report="r")
     assert (placement.outcome, placement.fresh) == ("quarantined", False)
+
+
+def test_what_s3_cannot_copy_at_once_stays_where_it_is(script: Script) -> None:
+    huge = replace(SOURCE, size=LARGEST_COPY + 1)
+    assert quarantine(script.s3, huge, "quarantine/q", report="r") == Placement("quarantined")
 
 
 def test_the_latest_report_is_written_only_onto_what_was_seen_before(script: Script) -> None:

@@ -9,7 +9,7 @@ import token
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jetway.artifacts.f_strings import newer_f_string
@@ -188,6 +188,7 @@ def test_the_coding_line_as_pep_263_has_it(content: bytes, expected: Any) -> Non
     assert declared_encoding(content) == expected
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=400) | st.text(max_size=400).map(lambda text: text.encode("utf-8", "replace")))
 def test_no_bytes_crash_the_check(content: bytes) -> None:
     judged = judge(b"airflow dag\n" * (len(content) % 2) + content)
@@ -220,6 +221,7 @@ SCRAPS = [
 WORDS = [*keyword.kwlist, *keyword.softkwlist, *token.EXACT_TOKEN_TYPES, *SCRAPS]
 
 
+@settings(deadline=None)
 @given(st.lists(st.sampled_from(WORDS), max_size=60).map(" ".join))
 def test_no_scraps_of_python_crash_the_check(text: str) -> None:
     head = "from airflow.sdk import DAG, dag, asset\n"

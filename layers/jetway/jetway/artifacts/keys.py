@@ -1,4 +1,4 @@
-"""Whether a key may become a file path, and the keys of what the gate writes about an artifact."""
+"""Whether an artifact can be put where it belongs, and the keys of what the gate writes about it."""
 
 from __future__ import annotations
 
@@ -9,16 +9,35 @@ from jetway.artifacts.findings import Finding
 # https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html
 _LONGEST_KEY = 1024
 
+# What one CopyObject takes: https://docs.aws.amazon.com/AmazonS3/latest/API/API_CopyObject.html
+LARGEST_COPY = 5 * 1024**3
+
 REPORTS = "reports/"
 QUARANTINE = "quarantine/"
 
 
-def key_findings(key: str, destination: str | None) -> list[Finding]:
-    """Refuse a key that would not become one file inside the environment's dags folder.
+def placing_findings(key: str, size: int, destination: str | None) -> list[Finding]:
+    """Refuse what would not become one file inside the environment's dags folder.
 
     MWAA copies the folder's keys to a file system, where `..` leaves the folder, and `.` or nothing between
     two slashes names another file.
+
+    Args:
+        key: in the drop bucket.
+        size: bytes.
+        destination: the key in the environment's bucket, or None when it has no place there.
     """
+    if size > LARGEST_COPY:
+        return [
+            Finding(
+                rule="too-large",
+                severity="error",
+                message=f"The object has {size:,} bytes; S3 copies at most {LARGEST_COPY:,} at once.",
+                line=None,
+                remedy="Keep data in a bucket of its own and read it from there: "
+                "MWAA copies the whole dags folder to every scheduler and worker.",
+            )
+        ]
     if destination is None:
         return []
     parts = key.split("/")

@@ -69,6 +69,18 @@ def _pass_through(_candidate: Candidate, _environment: EnvironmentFacts, _max_by
     return judgement("dags-folder-file")
 
 
+def _packed_dags(_candidate: Candidate, _environment: EnvironmentFacts, _max_bytes: int) -> Judgement:
+    """A zip in the dags folder, which Airflow looks into for DAG files: not judged here yet."""
+    finding = Finding(
+        rule="not-judged",
+        severity="warning",
+        message="Airflow loads DAG files out of this zip; this version of Jetway does not look into it.",
+        line=None,
+        remedy="Upload the DAG files themselves to have them judged.",
+    )
+    return judgement("packed-dags", [finding], uncertain=True)
+
+
 def _not_yet(name: str, where: str) -> Check:
     """A kind that this version knows and does not judge: nothing goes live unjudged."""
 
@@ -110,7 +122,10 @@ _IN_THE_ENVIRONMENT = (
 )
 
 KINDS = (
-    _kind("dag-file", r"dags/.+\.py", "DAG files and their modules: dags/…/*.py", _check_dag_file, reads_content=True),
+    _kind(
+        "dag-file", r"dags/.+\.(?i:py)", "DAG files and their modules: dags/…/*.py", _check_dag_file, reads_content=True
+    ),
+    _kind("packed-dags", r"dags/.+\.(?i:zip)", "packed DAG files: dags/…/*.zip", _packed_dags),
     _kind("dags-folder-file", r"dags/.+", "what DAG files read: dags/…", _pass_through),
     _kind("requirements", r"requirements\.txt", "requirements.txt", _not_yet("requirements", _IN_THE_ENVIRONMENT)),
     _kind("plugins", r"plugins\.zip", "plugins.zip", _not_yet("plugins", _IN_THE_ENVIRONMENT)),
