@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import sys
+import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 
 from rich.console import Console
 from rich.markup import escape
@@ -17,18 +18,31 @@ class Progress:
     def __init__(self, console: Console | None = None) -> None:
         # Without a terminal rich takes 80 columns, too few for run ids.
         self.console = console or Console(highlight=False, width=None if sys.stdout.isatty() else 120)
+        self._place = threading.Lock()
 
     @contextmanager
     def step(self, what: str) -> Iterator[None]:
         """Show that `what` goes on, then how long it took, and ✗ when it failed."""
         started = time.monotonic()
         try:
-            with self.console.status(escape(what)) if self.console.is_terminal else nullcontext():
+            with self._live(what):
                 yield
         except BaseException:
             self._line("[red]✗[/]", what, started)
             raise
         self._line("[green]✓[/]", what, started)
+
+    @contextmanager
+    def _live(self, what: str) -> Iterator[None]:
+        """Show a spinner, if this is a terminal and no other step has the only place for one."""
+        if not self.console.is_terminal or not self._place.acquire(blocking=False):
+            yield
+            return
+        try:
+            with self.console.status(escape(what)):
+                yield
+        finally:
+            self._place.release()
 
     def _line(self, mark: str, what: str, started: float) -> None:
         seconds = time.monotonic() - started

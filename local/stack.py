@@ -113,57 +113,55 @@ def up(
         ministack_python, sam_python, airflow_python = [future.result() for future in wanted]
     certificate = certificates.ensure(state / "certificates")
     endpoint, gateway_url = f"http://127.0.0.1:{ports['ministack']}", f"https://localhost:{ports['gateway']}"
-    with ThreadPoolExecutor(2) as pool:
-        # sam build needs none of the programs, and Airflow takes a while to start: all three at once.
-        building = pool.submit(deploy.build, sam_python.with_name("sam"), venvs.python_with_pip(), folder=state)
-        with progress.step("MiniStack"):
-            ministack.start(
-                ministack_python,
-                port=ports["ministack"],
-                folder=run,
-                temporary=state / "tmp",
-                lambda_env={
-                    "AWS_ENDPOINT_URL_MWAA": gateway_url,
-                    "AWS_DISABLE_HOST_PREFIX_INJECTION": "true",
-                    "AWS_CA_BUNDLE": str(certificate.bundle),
-                    "REQUESTS_CA_BUNDLE": str(certificate.bundle),
-                },
-            )
-            _make_environment_bucket(endpoint)
+    with progress.step("MiniStack"):
+        ministack.start(
+            ministack_python,
+            port=ports["ministack"],
+            folder=run,
+            temporary=state / "tmp",
+            lambda_env={
+                "AWS_ENDPOINT_URL_MWAA": gateway_url,
+                "AWS_DISABLE_HOST_PREFIX_INJECTION": "true",
+                "AWS_CA_BUNDLE": str(certificate.bundle),
+                "REQUESTS_CA_BUNDLE": str(certificate.bundle),
+            },
+        )
+        _make_environment_bucket(endpoint)
+    aws = {**ministack.CREDENTIALS, "AWS_ENDPOINT_URL": endpoint}
+    with progress.step("Airflow's database"):
+        prepared = airflow.prepare(state, airflow_python, version, extra_env=aws)
+    gateway = GatewayConfig(
+        environment=ENVIRONMENT_NAME,
+        bucket=ENVIRONMENT_BUCKET,
+        port=ports["gateway"],
+        state=state / "gateway",
+        airflow=prepared.file,
+        certificate=certificate.certificate,
+        key=certificate.key,
+        endpoint=endpoint,
+        account=ministack.ACCOUNT,
+        region=ministack.REGION,
+        faults=faults,
+    )
+
+    def start_airflow() -> None:
         with progress.step(f"Apache Airflow {version}"):
-            aws = {**ministack.CREDENTIALS, "AWS_ENDPOINT_URL": endpoint}
-            prepared = airflow.prepare(state, airflow_python, version, extra_env=aws)
             airflow.start(prepared)
+
+    def start_gateway() -> None:
         with progress.step("MWAA gateway"):
-            service.start(
-                GatewayConfig(
-                    environment=ENVIRONMENT_NAME,
-                    bucket=ENVIRONMENT_BUCKET,
-                    port=ports["gateway"],
-                    state=state / "gateway",
-                    airflow=prepared.file,
-                    certificate=certificate.certificate,
-                    key=certificate.key,
-                    endpoint=endpoint,
-                    account=ministack.ACCOUNT,
-                    region=ministack.REGION,
-                    faults=faults,
-                ),
-                state / "gateway.json",
-                folder=run,
-            )
-        with progress.step("sam build"):
-            template = building.result()
-    all_parameters = {
-        "EnvironmentName": ENVIRONMENT_NAME,
-        "EnvironmentBucketName": ENVIRONMENT_BUCKET,
-        **parameters(),
-    }
-    fingerprint = deploy.fingerprint(all_parameters)
-    deployed = _read(state)
-    if deployed is None or deployed.deployed != fingerprint or not _stack_exists(endpoint):
-        with progress.step("sam deploy"):
-            deploy.deploy(sam_python.with_name("sam"), template, endpoint=endpoint, parameters=all_parameters)
+            service.start(gateway, state / "gateway.json", folder=run)
+
+    # None of the three needs the others to begin, and Airflow takes a while.
+    pool = ThreadPoolExecutor(2)
+    try:
+        starting = [pool.submit(start_airflow), pool.submit(start_gateway)]
+        fingerprint = _deploy(progress, state, sam_python.with_name("sam"), endpoint, parameters)
+        for program in starting:
+            program.result()
+    finally:
+        # After Ctrl-C nobody waits for them: they end when `down` stops what they wait for.
+        pool.shutdown(wait=False, cancel_futures=True)
     emf_bridge.start(endpoint, folder=run)
     stack = Stack(
         state=str(state),
@@ -177,6 +175,25 @@ def up(
     )
     (state / "stack.json").write_text(json.dumps(asdict(stack), indent=2))
     return stack
+
+
+def _deploy(
+    progress: Progress, state: Path, sam: Path, endpoint: str, parameters: Callable[[], Mapping[str, str]]
+) -> str:
+    """Build and deploy unless the same is deployed already, and return its fingerprint."""
+    with progress.step("sam build"):
+        template = deploy.build(sam, venvs.python_with_pip(), folder=state)
+    all_parameters = {
+        "EnvironmentName": ENVIRONMENT_NAME,
+        "EnvironmentBucketName": ENVIRONMENT_BUCKET,
+        **parameters(),
+    }
+    fingerprint = deploy.fingerprint(all_parameters)
+    deployed = _read(state)
+    if deployed is None or deployed.deployed != fingerprint or not _stack_exists(endpoint):
+        with progress.step("sam deploy"):
+            deploy.deploy(sam, template, endpoint=endpoint, parameters=all_parameters)
+    return fingerprint
 
 
 def down(*, forget: bool = False) -> None:
