@@ -5,7 +5,8 @@ STAMP := .venv/installed
 UV := .jetway/venvs/uv/bin/uv
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up down logs test unit integration lint format types check build deploy deploy-environment lock clean
+.PHONY: help setup demo up down logs env test unit integration lint format types check build deploy deploy-environment \
+  lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  %-14s %s\n", $$1, $$2}'
@@ -27,6 +28,9 @@ down: $(STAMP) ## Stop the local stack
 
 logs: $(STAMP) ## Show the last lines of every log of the local stack
 	@$(BIN)/python -m local logs
+
+env: $(STAMP) ## Print the exports for `jetway`, aws and boto3: eval "$$(make -s env)"
+	@$(BIN)/python -m local env
 
 # ---------------------------------------------------------------------------------------------- tests
 test: check unit integration ## Run everything that CI runs

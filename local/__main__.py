@@ -1,9 +1,10 @@
-"""The local stack's commands: `python -m local up | down | logs | demo`. The Makefile calls them."""
+"""The local stack's commands: `python -m local up | down | logs | env | demo`. The Makefile calls them."""
 
 from __future__ import annotations
 
 import argparse
 import os
+import shlex
 import signal
 import sys
 from typing import NoReturn
@@ -16,7 +17,7 @@ from local.calls import TooLateError
 from local.deploy import DeployError
 from local.processes import ProcessError, tail
 from local.progress import Progress
-from local.venvs import SetupError
+from local.venvs import DEV, SetupError
 
 # What can go wrong without a fault of this program: shown as a sentence, not as a traceback.
 EXPECTED = (
@@ -35,12 +36,12 @@ EXPECTED = (
 def main() -> int:
     """Run one command; return its exit code."""
     parser = argparse.ArgumentParser(prog="python -m local", description=__doc__)
-    parser.add_argument("command", choices=["up", "down", "logs", "demo"])
+    parser.add_argument("command", choices=["up", "down", "logs", "env", "demo"])
     command = parser.parse_args().command
     signal.signal(signal.SIGTERM, _interrupt)
     progress = Progress()
     try:
-        return {"up": _up, "down": _down, "logs": _logs, "demo": _demo}[command](progress)
+        return {"up": _up, "down": _down, "logs": _logs, "env": _env, "demo": _demo}[command](progress)
     except EXPECTED as exc:
         progress.console.print(str(exc), style="red", markup=False)
         return 1
@@ -57,6 +58,7 @@ def _up(progress: Progress) -> int:
         raise
     progress.say(f"Airflow UI   {running.airflow_url}\nHTTP API     {running.http_api_url}")
     progress.say(f"Drop bucket  s3://{running.outputs['DropBucketName']}   (endpoint {running.endpoint})")
+    progress.say('Command line eval "$(make -s env)", then for example: jetway run hello_jetway --wait')
     return 0
 
 
@@ -70,6 +72,14 @@ def _logs(progress: Progress) -> int:
     for log in sorted(stack.state_folder().glob("**/run/*.log")):
         progress.say(f"[bold]{log.stem}[/]")
         progress.console.print(tail(log, 40), markup=False)
+    return 0
+
+
+def _env(_progress: Progress) -> int:
+    """Print the shell commands that make `jetway`, `aws` and boto3 use the local stack."""
+    unset = "unset AWS_PROFILE AWS_SESSION_TOKEN"  # they would lead elsewhere
+    exports = [f"export {name}={shlex.quote(value)}" for name, value in stack.running().env.items()]
+    print("\n".join([unset, *exports, f'export PATH={shlex.quote(str(DEV / "bin"))}:"$PATH"']))
     return 0
 
 

@@ -71,6 +71,21 @@ class Stack:
         return f"{self.endpoint}/_aws/execute-api/{api_id}/$default"
 
     @property
+    def env(self) -> Mapping[str, str]:
+        """Environment variables that make boto3 and `jetway` use this stack."""
+        return {
+            **ministack.CREDENTIALS,
+            "AWS_REGION": ministack.REGION,
+            "AWS_DEFAULT_REGION": ministack.REGION,
+            "AWS_ENDPOINT_URL": self.endpoint,
+            "AWS_ENDPOINT_URL_MWAA": self.gateway_url,
+            "AWS_DISABLE_HOST_PREFIX_INJECTION": "true",
+            "AWS_CA_BUNDLE": self.ca_bundle,
+            "JETWAY_STACK": deploy.STACK_NAME,
+            "JETWAY_API_URL": self.http_api_url,
+        }
+
+    @property
     def gateway_config(self) -> GatewayConfig:
         """The gateway's configuration, to start it again with."""
         return GatewayConfig.read(Path(self.state) / "gateway.json")

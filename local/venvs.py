@@ -43,6 +43,9 @@ def ensure(name: str) -> Path:
         [uv, "pip", "sync", "--quiet", "--require-hashes", "--compile-bytecode", "--python", python, requirements],
         f"install {requirements.relative_to(ROOT)}",
     )
+    if name == "dev":  # the console script `jetway`, running from the sources
+        editable: list[str | Path] = ["--no-deps", "--no-build-isolation", "--editable", ROOT]
+        _run([uv, "pip", "install", "--quiet", "--python", python, *editable], "install jetway itself")
     stamp.write_text(wanted)
     return python
 

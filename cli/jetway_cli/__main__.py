@@ -1,0 +1,5 @@
+"""`python -m jetway_cli`."""
+
+from jetway_cli import main
+
+main()

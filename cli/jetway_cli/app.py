@@ -1,0 +1,34 @@
+"""The command `jetway` with its subcommands."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from jetway_cli.errors import translated
+from jetway_cli.redrive import redrive
+from jetway_cli.run import run
+
+
+class Translating(click.Group):
+    """A group whose commands end in a sentence, not in a traceback."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the subcommand."""
+        with translated():
+            return super().invoke(ctx)
+
+
+@click.group(
+    cls=Translating,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120},
+    epilog="Exit codes: 0 done or yes, 1 negative answer, 2 wrong use, 3 trouble with AWS or the stack.",
+)
+@click.version_option(package_name="jetway")
+def cli() -> None:
+    """Events into Airflow runs: start runs, see what became of events, send dead letters back."""
+
+
+cli.add_command(run)
+cli.add_command(redrive)

@@ -1,0 +1,95 @@
+"""How commands end. Every error is one sentence that says what to do; a traceback is a fault of ours.
+
+0    done, or yes
+1    a negative answer: the run failed, nothing matches, a dead letter cannot be redriven
+2    wrong use: an option, a file or a value that can never work
+3    trouble with AWS, the network or the stack: the same command may work later or elsewhere
+130  interrupted
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from botocore.exceptions import ClientError
+
+DENIED = frozenset({"AccessDenied", "AccessDeniedException", "AuthorizationError", "UnauthorizedOperation"})
+BAD_CREDENTIALS = frozenset(
+    {"ExpiredToken", "ExpiredTokenException", "InvalidClientTokenId", "UnrecognizedClientException"}
+    | {"SignatureDoesNotMatch", "InvalidSignatureException", "AuthFailure"}
+)
+
+
+class NegativeError(click.ClickException):
+    """The answer is no."""
+
+    exit_code = 1
+
+
+class WrongUseError(click.ClickException):
+    """What was asked for can never work."""
+
+    exit_code = 2
+
+
+class StackTroubleError(click.ClickException):
+    """AWS, the network or the stack did not do its part."""
+
+    exit_code = 3
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Turn what AWS, the network and the library raise into errors of the command line."""
+    from botocore.exceptions import BotoCoreError, ClientError
+    from requests.exceptions import RequestException
+
+    from jetway.errors import JetwayError, PermanentError
+
+    try:
+        yield
+    except ClientError as exc:
+        raise StackTroubleError(_sentence(exc)) from exc
+    except BotoCoreError as exc:
+        raise StackTroubleError(_sentence_of_botocore(exc)) from exc
+    except RequestException as exc:
+        raise StackTroubleError(f"The API could not be reached: {exc}. Check the network and the stack.") from exc
+    except PermanentError as exc:
+        raise WrongUseError(str(exc)) from exc
+    except JetwayError as exc:
+        raise StackTroubleError(f"{exc} Try again later.") from exc
+
+
+def error_code(exc: ClientError) -> str:
+    """Return the error's code without the service's own prefix."""
+    return exc.response.get("Error", {}).get("Code", "").rpartition(".")[2]
+
+
+def _sentence(exc: ClientError) -> str:
+    code = error_code(exc)
+    said = exc.response.get("Error", {}).get("Message", "").strip().rstrip(".") or code
+    if code in DENIED:
+        return f"Your credentials may not do this: {said}. Ask for {exc.operation_name} in your policy."
+    if code in BAD_CREDENTIALS:
+        return f"AWS does not take your credentials: {said}. Sign in again or set AWS_PROFILE."
+    return f"AWS refused {exc.operation_name}: {said} ({code})."
+
+
+def _sentence_of_botocore(exc: Exception) -> str:
+    from botocore import exceptions as aws
+
+    said = " ".join(str(exc).split()).rstrip(".")
+    if isinstance(exc, aws.NoCredentialsError | aws.PartialCredentialsError | aws.CredentialRetrievalError):
+        return 'No AWS credentials found; sign in, set AWS_PROFILE, or for the local stack: eval "$(make -s env)".'
+    if isinstance(exc, aws.NoRegionError):
+        return "No AWS Region is set; give --region or set AWS_REGION."
+    if isinstance(exc, aws.ProfileNotFound):
+        return f"{said}; `aws configure list-profiles` shows those there are."
+    if isinstance(exc, aws.EndpointConnectionError | aws.ConnectionClosedError | aws.HTTPClientError):
+        return f"{said}; check the network, --region and --endpoint-url (AWS_ENDPOINT_URL)."
+    return f"AWS could not be asked: {said}."

@@ -1,0 +1,126 @@
+"""Dead letters of the dispatch queue: what one says, and the message that it goes back as. Pure functions.
+
+`jetway.dispatcher` writes them: {"reason", "error", "trigger", "dag_id", "dag_run_id", "first_try", "last_try",
+"tries", "message"}. What SQS itself moved there, after far too many receives, is the bare dispatch message.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from jetway.dispatch import BULK, INTERACTIVE
+from jetway.events import parse_time
+
+# Kinds whose sender waits for the run: they go back to the lane that they came from.
+INTERACTIVE_KINDS = frozenset({"http", "schedule"})
+MOVED_BY_SQS = "received-too-often"
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """One dead letter.
+
+    Attributes:
+        id: SQS's id of the message.
+        receipt: handle of this receive.
+        message: the dispatch message, or None when it was cut or never was one.
+        last_try: when it was given up, timezone-aware.
+    """
+
+    id: str
+    receipt: str
+    reason: str
+    error: str
+    trigger: str | None
+    dag_id: str | None
+    dag_run_id: str | None
+    last_try: datetime
+    message: Mapping[str, Any] | None
+
+    @property
+    def redriven_at(self) -> str | None:
+        """When it was sent back before, as it stands in the message."""
+        return (self.message or {}).get("redriven_at")
+
+    @property
+    def hopeless_because(self) -> str | None:
+        """Why it cannot be sent back, or None when it can."""
+        if self.message is None:
+            return "its message was too large to be kept whole, or never was a dispatch message"
+        return None
+
+
+def read_letter(record: Mapping[str, Any]) -> Letter:
+    """Read a message of the dead-letter queue as boto3's receive_message returns it."""
+    body = _object(record["Body"])
+    sent = datetime.fromtimestamp(int(record["Attributes"]["SentTimestamp"]) / 1000, tz=UTC)
+    if "reason" not in body:
+        body = {"reason": MOVED_BY_SQS, "message": body}
+    message = body.get("message")
+    if not isinstance(message, dict) or not isinstance(message.get("trigger"), dict) or "message_cut_at" in body:
+        message = None
+    trigger = message["trigger"] if message else {}
+    return Letter(
+        id=record["MessageId"],
+        receipt=record["ReceiptHandle"],
+        reason=str(body["reason"]),
+        error=str(body.get("error") or ""),
+        trigger=_text(body.get("trigger")) or _text(trigger.get("name")),
+        dag_id=_text(body.get("dag_id")) or _text(trigger.get("dag")),
+        dag_run_id=_text(body.get("dag_run_id")),
+        last_try=_time(body.get("last_try")) or sent,
+        message=message,
+    )
+
+
+def matches(letter: Letter, *, trigger: str | None, reasons: Collection[str], since: datetime | None) -> bool:
+    """Whether a letter is one of those that are meant; what is not given does not count."""
+    return (
+        (trigger is None or letter.trigger == trigger)
+        and (not reasons or letter.reason in reasons)
+        and (since is None or letter.last_try >= since)
+    )
+
+
+def lane_of(message: Mapping[str, Any]) -> str:
+    """Return the lane of a dispatch message; the letter's own message group is not it."""
+    return INTERACTIVE if message["trigger"].get("kind") in INTERACTIVE_KINDS else BULK
+
+
+def body_again(message: Mapping[str, Any], *, now: str) -> str:
+    """Return the body to send: the same event, its age counted from now, its waits forgotten."""
+    again = {name: value for name, value in message.items() if name != "waits"} | {"redriven_at": now}
+    return json.dumps(again)  # in ASCII: SQS refuses some characters that JSON can hold
+
+
+def deduplication_id(letter: Letter) -> str:
+    """Return the id under which SQS takes a letter's message once in five minutes.
+
+    It is not that of the first sending, or SQS would drop the redrive; and it is the same however often this very
+    letter is sent, so that a redrive that was killed before it could delete the letter sends nothing twice when it
+    is run again soon. Later than that, the run id sees to it.
+    """
+    return f"redrive-{letter.id}"
+
+
+def _object(text: str) -> dict[str, Any]:
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) and value else None
+
+
+def _time(value: object) -> datetime | None:
+    try:
+        return parse_time(value) if isinstance(value, str) else None
+    except ValueError:
+        return None

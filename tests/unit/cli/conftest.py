@@ -1,0 +1,192 @@
+"""`jetway` as its users run it: moto for SQS and DynamoDB, a loopback server for CloudFormation and the HTTP API."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TYPE_CHECKING, Any
+
+import boto3
+import pytest
+from click.testing import CliRunner, Result
+from moto import mock_aws
+
+from jetway_cli.app import cli
+from tests.unit.ledger_table import make_ledger_table
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb.service_resource import Table
+    from mypy_boto3_sqs import SQSClient
+
+REGION = "eu-central-1"
+LEDGER = "ledger"
+
+
+@dataclass
+class Call:
+    """One call of the HTTP API."""
+
+    method: str
+    path: str
+    headers: dict[str, str]
+    body: Any
+
+
+@dataclass
+class Cloud:
+    """What the command line talks to.
+
+    Attributes:
+        answers: of the HTTP API, in order: status, JSON body.
+        outputs: of the stack.
+    """
+
+    sqs: SQSClient
+    dispatch_url: str
+    dead_url: str
+    url: str = ""
+    outputs: dict[str, str] = field(default_factory=dict)
+    answers: deque[tuple[int, dict[str, Any]]] = field(default_factory=deque)
+    calls: list[Call] = field(default_factory=list)
+
+    @cached_property
+    def ledger(self) -> Table:
+        """The ledger's table, made when it is asked for: reading the template takes its time."""
+        return make_ledger_table()
+
+    def dead_letter(self, message: object, *, id_: str = "1", **members: Any) -> str:
+        """Put a dead letter as `jetway.dispatcher` writes it, and return SQS's id of it."""
+        letter = {
+            "reason": "dag-not-found",
+            "error": "DagNotFoundError: Airflow has no DAG 'orders'.",
+            "trigger": "data",
+            "dag_id": "orders",
+            "dag_run_id": "jetway__data__x",
+            "first_try": "2026-11-22T06:00:00+00:00",
+            "last_try": "2026-11-22T06:10:00+00:00",
+            "tries": 3,
+            "message": message,
+        }
+        return self.sqs.send_message(
+            QueueUrl=self.dead_url,
+            MessageBody=json.dumps(letter | members),
+            MessageGroupId=f"group-{id_}",
+            MessageDeduplicationId=f"dead-{id_}",
+        )["MessageId"]
+
+    def drain(self, url: str) -> list[dict[str, Any]]:
+        """Take all messages of a queue."""
+        found: list[dict[str, Any]] = []
+        while messages := self.sqs.receive_message(
+            QueueUrl=url, MaxNumberOfMessages=10, MessageSystemAttributeNames=["All"]
+        ).get("Messages", []):
+            for message in messages:
+                found.append(dict(message))
+                self.sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
+        return found
+
+
+def _handler(cloud: Cloud) -> type[BaseHTTPRequestHandler]:
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self) -> None:
+            self._api()
+
+        def do_POST(self) -> None:
+            if self.path == "/":
+                self.rfile.read(int(self.headers["Content-Length"]))
+                self._send(200, _stacks(cloud.outputs).encode(), "text/xml")
+            else:
+                self._api()
+
+        def _api(self) -> None:
+            body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            headers = {name.lower(): value for name, value in self.headers.items()}
+            cloud.calls.append(Call(self.command, self.path, headers, json.loads(body) if body else None))
+            status, answer = cloud.answers.popleft() if cloud.answers else (500, {"detail": "nothing was expected"})
+            location = f"/api/dags/{answer['dag_id']}/dagRuns/{answer['dag_run_id']}" if status == 202 else None
+            self._send(status, json.dumps(answer).encode(), "application/json", location)
+
+        def _send(self, status: int, body: bytes, kind: str, location: str | None = None) -> None:
+            self.send_response(status)
+            self.send_header("Content-Type", kind)
+            self.send_header("Content-Length", str(len(body)))
+            if location:
+                self.send_header("Location", location.removeprefix("/api"))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the parent's name for it
+            """Say nothing: pytest shows what matters."""
+
+    return Handler
+
+
+def _stacks(outputs: dict[str, str]) -> str:
+    """DescribeStacks' answer.
+
+    https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_DescribeStacks.html
+    """
+    members = "".join(
+        f"<member><OutputKey>{name}</OutputKey><OutputValue>{value}</OutputValue></member>"
+        for name, value in outputs.items()
+    )
+    return (
+        '<DescribeStacksResponse xmlns="http://cloudformation.amazonaws.com/doc/2010-05-15/"><DescribeStacksResult>'
+        "<Stacks><member><StackName>jetway</StackName><CreationTime>2026-11-22T06:00:00Z</CreationTime>"
+        f"<StackStatus>CREATE_COMPLETE</StackStatus><Outputs>{members}</Outputs></member></Stacks>"
+        "</DescribeStacksResult></DescribeStacksResponse>"
+    )
+
+
+@pytest.fixture
+def cloud(monkeypatch: pytest.MonkeyPatch) -> Iterator[Cloud]:
+    """A deployed stack."""
+    for name in ("AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_ENDPOINT_URL", "JETWAY_API_URL", "JETWAY_STACK"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_REGION", REGION)
+    monkeypatch.setenv("COLUMNS", "160")
+    with mock_aws():
+        sqs = boto3.client("sqs", region_name=REGION)
+        urls = [
+            sqs.create_queue(QueueName=name, Attributes={"FifoQueue": "true", "ContentBasedDeduplication": "true"})[
+                "QueueUrl"
+            ]
+            for name in ("dispatch.fifo", "dead.fifo")
+        ]
+        cloud = Cloud(sqs, dispatch_url=urls[0], dead_url=urls[1])
+        server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(cloud))
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        cloud.url = f"http://127.0.0.1:{server.server_port}"
+        cloud.outputs |= {
+            "HttpApiUrl": f"{cloud.url}/api",
+            "DispatchQueueUrl": cloud.dispatch_url,
+            "DispatchDeadLettersUrl": cloud.dead_url,
+            "LedgerTableName": LEDGER,
+        }
+        monkeypatch.setenv("AWS_ENDPOINT_URL_CLOUDFORMATION", cloud.url)
+        try:
+            yield cloud
+        finally:
+            server.shutdown()
+            server.server_close()
+
+
+@pytest.fixture
+def jetway(cloud: Cloud) -> Callable[..., Result]:
+    """Run a command; a traceback fails the test."""
+
+    def run(*args: str, stdin: str | None = None) -> Result:
+        result = CliRunner().invoke(cli, args, input=stdin, prog_name="jetway")
+        if result.exception is not None and not isinstance(result.exception, SystemExit):
+            raise result.exception
+        assert "Traceback" not in result.output
+        return result
+
+    return run
