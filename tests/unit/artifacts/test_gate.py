@@ -244,11 +244,12 @@ def test_a_key_that_never_rests_comes_back_later(world: Buckets) -> None:
 
 
 def test_an_object_deleted_meanwhile_needs_nothing(world: Buckets) -> None:
-    version = world.drop(KEY, GOOD)
+    good, bad = world.drop(KEY, GOOD), world.drop(KEY, BAD)
     world.s3.delete_object(Bucket=DROP, Key=KEY)
-    assert world.outcomes(KEY, version) == ["vanished"]
-    assert world.outcomes(KEY, None) == ["vanished"]
+    for version in (good, bad, None):
+        assert world.outcomes(KEY, version) == ["vanished"]
     assert world.keys(LIVE) == []
+    assert world.keys(DROP, "quarantine/") == []
     assert world.keys(DROP, "reports/") == []
 
 

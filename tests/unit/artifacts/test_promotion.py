@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
+from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from botocore.exceptions import ClientError
+from botocore.response import StreamingBody
 from botocore.stub import ANY, Stubber
 
 from jetway.artifacts.findings import Judgement
@@ -189,6 +191,26 @@ def test_a_denied_look_is_not_taken_for_absence() -> None:
         stubber.add_client_error("head_object", "403", http_status_code=403)
         with pytest.raises(ClientError):
             head(s3, LIVE, KEY)
+
+
+@pytest.mark.parametrize("code", ["404", "405", "NoSuchKey", "NoSuchVersion"])
+def test_what_is_gone_is_none(code: str) -> None:
+    """405 is what S3 says of a version that is a delete marker."""
+    s3 = SESSION.client("s3")
+    with Stubber(s3) as stubber:
+        stubber.add_client_error("head_object", code)
+        assert head(s3, DROP, KEY, "v2") is None
+
+
+def test_no_more_is_read_than_asked_for() -> None:
+    """The size that S3 told of is not trusted."""
+    s3 = SESSION.client("s3")
+    with Stubber(s3) as stubber:
+        body = StreamingBody(BytesIO(b"x" * 1000), 1000)
+        stubber.add_response(
+            "get_object", {"Body": body}, {"Bucket": DROP, "Key": KEY, "VersionId": "v2", "IfMatch": '"e2"'}
+        )
+        assert read(s3, SOURCE, 10) == b"x" * 11
 
 
 def test_what_was_replaced_before_reading_is_not_judged() -> None:

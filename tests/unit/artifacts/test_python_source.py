@@ -63,6 +63,7 @@ def test_what_python_loads_is_accepted(content: bytes) -> None:
         pytest.param(DAG + b"x = 'caf\xe9'\n", "encoding", 4, id="latin-1 in a string"),
         pytest.param(b"# caf\xe9\n" + DAG + b"x = 'caf\xe9'\n", "encoding", 5, id="the line that counts"),
         pytest.param(DAG + b"caf\xe9 = 1\n", "encoding", 4, id="latin-1 in a name"),
+        pytest.param(b"\r\x80", "encoding", 2, id="what tokenize cannot take"),
         pytest.param(b"# coding: nope\n" + DAG, "encoding", 1, id="unknown encoding"),
         pytest.param(b"#!x\n# coding: zlib\n" + DAG, "encoding", 2, id="no text encoding"),
         pytest.param(b"# coding: ascii\n" + DAG + b"x = '\xc3\xa9'\n", "encoding", 5, id="not what it declares"),
@@ -162,7 +163,8 @@ def test_f_strings_that_3_11_reads_too(text: str) -> None:
 
 @pytest.mark.skipif(OWN < (3, 12), reason="takes a tokenizer that takes f-strings apart")
 def test_what_our_tokenizer_cannot_take_apart_is_left_alone() -> None:
-    assert newer_f_string("x = f'{") is None
+    for text in ("x = f'{", "\r\N{REPLACEMENT CHARACTER}", "x = f'{1=\n}'"):
+        assert newer_f_string(text) is None
 
 
 def test_undecodable_comments_are_no_error_to_an_older_python() -> None:

@@ -8,8 +8,20 @@ from __future__ import annotations
 
 import token
 import tokenize
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from io import StringIO
+
+# Some versions' tokenize trips over what the parser reads, such as f"{x=\\n}": then the load is the judge.
+UNREADABLE = (SyntaxError, SystemError, ValueError, tokenize.TokenError)
+
+
+def tokens(text: str) -> Iterator[tokenize.TokenInfo]:
+    """Take a source file apart, with its line ends as Python takes them.
+
+    Raises:
+        UNREADABLE: it cannot be taken apart, though Python may be able to compile it.
+    """
+    return tokenize.generate_tokens(StringIO(text, newline=None).readline)
 
 
 def newer_f_string(text: str) -> tuple[int, str] | None:
@@ -22,15 +34,14 @@ def newer_f_string(text: str) -> tuple[int, str] | None:
         The line, and what is new there; None when there is none.
     """
     try:
-        return _first_newer(tokenize.generate_tokens(StringIO(text).readline))
-    except (SyntaxError, SystemError, tokenize.TokenError):
-        # Some versions' tokenize trips over f-strings that the parser reads, such as f"{x=\n}": left to the load.
+        return _first_newer(tokens(text))
+    except UNREADABLE:
         return None
 
 
-def _first_newer(tokens: Iterable[tokenize.TokenInfo]) -> tuple[int, str] | None:
+def _first_newer(found_tokens: Iterable[tokenize.TokenInfo]) -> tuple[int, str] | None:
     open_strings: list[tuple[str, int]] = []  # quote and first line of the f-strings around a token
-    for found in tokens:
+    for found in found_tokens:
         name = token.tok_name[found.type]
         # What belongs to the innermost f-string is its text; to those around that, it is part of an expression.
         around = open_strings[:-1] if name in {"FSTRING_MIDDLE", "FSTRING_END"} else open_strings

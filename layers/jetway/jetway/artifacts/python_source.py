@@ -16,8 +16,9 @@ import re
 import sys
 import warnings
 from dataclasses import dataclass
+from tokenize import COMMENT
 
-from jetway.artifacts.f_strings import newer_f_string
+from jetway.artifacts.f_strings import UNREADABLE, newer_f_string, tokens
 from jetway.artifacts.findings import Finding
 
 Version = tuple[int, int]
@@ -45,6 +46,8 @@ _SYNTAX_SINCE = (
     ((3, 13), re.compile(r"\[\s*\w+.*=")),  # PEP 696
     ((3, 14), re.compile(r"\b(?:[rR]?[tT]|[tT][rR])['\"]|\bexcept\b.*,")),  # PEP 750, PEP 758
 )
+
+_REPLACED = "\N{REPLACEMENT CHARACTER}"
 
 # What Python says when bytes, and not escapes in a string, cannot be decoded.
 _NOT_DECODED = re.compile(r"\(unicode error\) 'utf-8' codec|Non-UTF-8 code")
@@ -229,19 +232,13 @@ def _encoding_finding(content: bytes, line: int | None) -> Finding | None:
 
 def _only_comments_undecodable(content: bytes) -> bool:
     """Whether the file is UTF-8 but for bytes in its comments, and names no other encoding."""
-    import tokenize
-    from io import StringIO
-
-    if declared_encoding(content) is not None:
-        return False
     text = _decoded(content)
-    if "\N{REPLACEMENT CHARACTER}" not in text:
+    if declared_encoding(content) is not None or _REPLACED not in text:
         return False
     try:
-        tokens = list(tokenize.generate_tokens(StringIO(text).readline))
-    except (SyntaxError, SystemError, tokenize.TokenError):
+        return not any(_REPLACED in found.string for found in tokens(text) if found.type != COMMENT)
+    except UNREADABLE:
         return False
-    return not any("\N{REPLACEMENT CHARACTER}" in token.string for token in tokens if token.type != tokenize.COMMENT)
 
 
 def _decoded(content: bytes) -> str:
