@@ -10,55 +10,56 @@ import boto3
 from aws_lambda_powertools.utilities.batch import SqsFifoPartialProcessor
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 
-from jetway.airflow.connect import connect
+from jetway.assembly import make_dispatcher
 from jetway.config import StartDagRunConfig
-from jetway.dispatcher import Dispatcher, Outcome
-from jetway.lanes import COMMAND_TIMEOUT, Lanes, hold_lanes, interactive_first
+from jetway.lanes import Lanes, by_lane, free_lane, hold_lanes
+from jetway.metering import count
 from jetway.observability import logger, metrics
 
 if TYPE_CHECKING:
-    from aws_lambda_powertools.utilities.batch.types import PartialItemFailureResponse
     from aws_lambda_powertools.utilities.typing import LambdaContext
     from mypy_boto3_sqs import SQSClient
 
-METRICS = {
-    "started": "DagRunsStarted",
-    "duplicate": "DagRunsDuplicate",
-    "skipped": "EventsSkipped",
-    "dead-lettered": "EventsDeadLettered",
-}
+    from jetway.dispatcher import Dispatcher
+    from jetway.ledger import Entry
 
 
 @logger.inject_lambda_context
 @metrics.log_metrics
-def handler(event: dict[str, Any], context: LambdaContext) -> PartialItemFailureResponse:
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Start the runs of one batch; what must wait is reported as failed and made invisible for its wait."""
     config, sqs, dispatcher = _wired()
-    lanes = Lanes(dispatcher.dispatch, seconds_left=lambda: context.get_remaining_time_in_millis() / 1000)
-    processor = SqsFifoPartialProcessor(skip_group_on_error=True)
-    processor.raise_on_entire_batch_failure = False  # a batch that waits is no error of the function
     metrics.set_default_dimensions(Environment=config.environment_name)
-    records = interactive_first(event["Records"])
-    with processor(records=records, handler=lambda record: _count(lanes.handle(record))):
-        processor.process()
-    held = [record for record in processor.fail_messages if isinstance(record, SQSRecord)]
-    if held:
-        metrics.add_metric("EventsHeld", "Count", len(held))
-        hold_lanes(sqs, config.dispatch_queue_url, held, lanes.waits)
-    return processor.response()
+    lanes = Lanes(
+        dispatcher.dispatch,
+        seconds_left=lambda: context.get_remaining_time_in_millis() / 1000,
+        on_held=lambda message, exc, wait: _report(dispatcher.held(message, exc), lane=message.group, next_try_in=wait),
+    )
+    failures: list[Any] = []
+    for records in by_lane(event["Records"]):
+        processor = SqsFifoPartialProcessor(skip_group_on_error=True)
+        processor.raise_on_entire_batch_failure = False  # a batch that waits is no error of the function
+        with processor(records=records, handler=lambda record: _report(lanes.handle(record))):
+            processor.process()
+        held = [record for record in processor.fail_messages if isinstance(record, SQSRecord)]
+        if held:
+            hold_lanes(sqs, config.dispatch_queue_url, held, lanes.waits)
+        if len(records) < len(event["Records"]):
+            done = [record for record in processor.success_messages if isinstance(record, SQSRecord)]
+            free_lane(sqs, config.dispatch_queue_url, done)
+        failures += processor.response()["batchItemFailures"]
+    return {"batchItemFailures": failures}
 
 
-def _count(outcome: Outcome) -> None:
-    metrics.add_metric(METRICS[outcome.decision], "Count", 1)
-    if outcome.latency is not None:
-        metrics.add_metric("DispatchLatency", "Seconds", outcome.latency)
-    logger.info(outcome.decision, extra=asdict(outcome))
+def _report(entry: Entry, **more: object) -> None:
+    """Log and count one decision: the line has the fields of the ledger's row."""
+    config = _wired()[0]
+    count(entry, environment=config.environment_name, by_trigger=config.metrics_by_trigger)
+    logger.info(entry.decision, extra={**asdict(entry), **more})
 
 
 @cache
 def _wired() -> tuple[StartDagRunConfig, SQSClient, Dispatcher]:
     config = StartDagRunConfig.from_env()
     sqs = boto3.client("sqs")
-    airflow = connect(config.environment_name, config.transport, read_timeout=COMMAND_TIMEOUT)
-    dead_letters, max_age = config.dead_letters_url, config.max_event_age
-    return config, sqs, Dispatcher(airflow, sqs, dead_letters_url=dead_letters, max_event_age=max_age)
+    return config, sqs, make_dispatcher(config, sqs)

@@ -97,21 +97,37 @@ def test_open_runs_are_due_oldest_first_until_they_are_closed(ledger: Ledger) ->
         at = NOW - timedelta(seconds=seconds)
         ledger.record(entry(digest, decided_at=at), run_since=at)
     ledger.record(entry("unfollowed"))
-    first, second = ledger.open_runs(limit=10)
+    first, second = ledger.open_entries(limit=10)
     assert [run.entry.id for run in (first, second)] == ["orders#a", "orders#b"]
     assert first.since == NOW - timedelta(seconds=9)
-    assert [run.entry.id for run in ledger.open_runs(limit=1)] == ["orders#a"]
+    assert [run.entry.id for run in ledger.open_entries(limit=1)] == ["orders#a"]
 
     ledger.look_again(first, state="running", since=NOW, at=NOW + timedelta(minutes=1))
-    assert [run.entry.id for run in ledger.open_runs(limit=10)] == ["orders#b"]
+    assert [run.entry.id for run in ledger.open_entries(limit=10)] == ["orders#b"]
     ledger.close(second, state="success", ended_at=NOW)
     ledger.close(second, state="failed", ended_at=NOW)  # a second look of another invocation changes nothing
-    assert ledger.open_runs(limit=10) == []
+    assert ledger.open_entries(limit=10) == []
     ended, open_ = ledger.get(second.entry.id), ledger.get(first.entry.id)
     assert ended is not None
     assert open_ is not None
     assert (ended.state, ended.ended_at, ended.decision) == ("success", NOW, "started")
     assert open_.state == "running"
+
+
+def test_what_was_not_told_stays_open_until_it_is(ledger: Ledger) -> None:
+    ledger.record(entry(decision="dead-lettered", because="dag-not-found: x"), untold=True)
+    (row,) = ledger.open_entries(limit=10)
+    assert (row.untold, row.entry.decision) == (True, "dead-lettered")
+    ledger.close(row)
+    assert ledger.open_entries(limit=10) == []
+    assert ledger.get(entry().id) == replace(entry(decision="dead-lettered", because="dag-not-found: x"), deliveries=1)
+
+
+def test_a_dead_letter_that_starts_after_all_is_followed(ledger: Ledger) -> None:
+    ledger.record(entry(decision="dead-lettered", because="dag-not-found: x"), untold=True)
+    ledger.record(entry(), run_since=NOW)
+    (row,) = ledger.open_entries(limit=10)
+    assert (row.untold, row.entry.decision) == (False, "started")
 
 
 def test_a_table_that_is_not_there_is_trouble_that_passes(ledger: Ledger, table: Table) -> None:
@@ -121,4 +137,4 @@ def test_a_table_that_is_not_there_is_trouble_that_passes(ledger: Ledger, table:
     with pytest.raises(LedgerUnavailableError, match="UpdateItem"):
         ledger.record(entry())
     with pytest.raises(LedgerUnavailableError, match="Query"):
-        ledger.open_runs(limit=1)
+        ledger.open_entries(limit=1)

@@ -16,6 +16,23 @@ class ConfigError(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
+class LedgerConfig:
+    """Where the ledger is, and how long it remembers."""
+
+    table: str
+    retention: timedelta
+
+    @classmethod
+    def from_env(cls, env: Mapping[str, str] = os.environ) -> Self:
+        """Read the function's environment variables.
+
+        Raises:
+            ConfigError: one is missing or wrong.
+        """
+        return cls(table=_text(env, "LEDGER_TABLE"), retention=timedelta(days=_number(env, "LEDGER_RETENTION_DAYS")))
+
+
+@dataclass(frozen=True, slots=True)
 class StartDagRunConfig:
     """Configuration of start_dag_run."""
 
@@ -23,7 +40,12 @@ class StartDagRunConfig:
     transport: Transport
     dispatch_queue_url: str
     dead_letters_url: str
+    waiting_queue_url: str
     max_event_age: timedelta
+    grace: timedelta
+    ledger: LedgerConfig
+    event_bus: str
+    metrics_by_trigger: bool
 
     @classmethod
     def from_env(cls, env: Mapping[str, str] = os.environ) -> Self:
@@ -37,7 +59,55 @@ class StartDagRunConfig:
             transport=_transport(env),
             dispatch_queue_url=_text(env, "DISPATCH_QUEUE_URL"),
             dead_letters_url=_text(env, "DEAD_LETTERS_URL"),
+            waiting_queue_url=_text(env, "WAITING_QUEUE_URL"),
             max_event_age=timedelta(hours=_number(env, "MAX_EVENT_AGE_HOURS")),
+            grace=timedelta(minutes=_number(env, "GRACE_MINUTES")),
+            ledger=LedgerConfig.from_env(env),
+            event_bus=_text(env, "EVENT_BUS_NAME"),
+            metrics_by_trigger=_text(env, "METRICS_BY_TRIGGER") == "true",
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ResumeWaitingConfig:
+    """Configuration of resume_waiting."""
+
+    waiting_queue_url: str
+    dispatch_queue_url: str
+
+    @classmethod
+    def from_env(cls, env: Mapping[str, str] = os.environ) -> Self:
+        """Read the function's environment variables.
+
+        Raises:
+            ConfigError: one is missing or wrong.
+        """
+        return cls(
+            waiting_queue_url=_text(env, "WAITING_QUEUE_URL"), dispatch_queue_url=_text(env, "DISPATCH_QUEUE_URL")
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class FollowRunsConfig:
+    """Configuration of follow_runs."""
+
+    environment_name: str
+    transport: Transport
+    ledger: LedgerConfig
+    event_bus: str
+
+    @classmethod
+    def from_env(cls, env: Mapping[str, str] = os.environ) -> Self:
+        """Read the function's environment variables.
+
+        Raises:
+            ConfigError: one is missing or wrong.
+        """
+        return cls(
+            environment_name=_text(env, "ENVIRONMENT_NAME"),
+            transport=_transport(env),
+            ledger=LedgerConfig.from_env(env),
+            event_bus=_text(env, "EVENT_BUS_NAME"),
         )
 
 

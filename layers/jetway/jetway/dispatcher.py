@@ -1,173 +1,302 @@
 """Starting the run of one dispatched message, or saying why not.
 
-Every message ends as one of: started, duplicate (its run was there), skipped, dead-lettered with the reason, or
-it stays on the queue because `dispatch` raised: a TransientError holds the lane for a while.
+Every message ends as one of: started, duplicate (its run was there), skipped, waiting (aside of its lane),
+dead-lettered with the reason; or it stays on the queue because `dispatch` raised: a TransientError holds the lane for
+a while. Only trouble of the whole environment does that.
+
+The order of the steps makes it safe to die between any two of them; docs/delivery.md goes through them one by one:
+look into the ledger, start the run, tell the bus, write the row, and only then does the message leave the queue.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING
 
-from jetway.dispatch import parse_dispatch
-from jetway.errors import EventTooOldError, JetwayError, PermanentError, RunAlreadyExistsError, TransientError
+from jetway.announcements import PAUSED, announcement
+from jetway.backoff import wait_before_retry
+from jetway.dead_letters import reason_of, send_dead_letter
+from jetway.dispatch import derive_run_id, parse_message, plan
+from jetway.errors import (
+    AnswerLostError,
+    DagNotFoundError,
+    EventTooOldError,
+    PermanentError,
+    RunAlreadyExistsError,
+    RunCollisionError,
+    TransientError,
+)
+from jetway.events_out import EventsOutError
+from jetway.ledger import Decision, Entry, entry_id
+from jetway.observability import logger
+from jetway.rates import has_place
+from jetway.waiting import next_waits
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
 
-    from jetway.airflow import AirflowClient, DagRun
-    from jetway.dispatch import Dispatch
+    from jetway.airflow import AirflowClient, DagRun, DagRunRequest
+    from jetway.dispatch import DispatchMessage
+    from jetway.events_out import OutEvent
+    from jetway.ledger import Ledger
+    from jetway.messages import Message
+    from jetway.rates import Rates, Window
+    from jetway.waiting import Waiting
 
 # An error that nobody foresaw is retried so often before it is a dead letter: it must not hold a lane for days.
 UNFORESEEN_TRIES = 5
 
-# SQS takes 1 MiB a message. A dead letter adds to its original; where both together are more, the original is cut.
-LONGEST_LETTER = 1024 * 1024 - 1024  # bytes; the rest is for the message's attributes
-LONGEST_CUT = 100_000  # characters, any of which may take six bytes
+# No answer may mean that the environment is ill, or that this one DAG is: after so many tries the lane goes on.
+LOST_ANSWERS = 3
 
-Decision = Literal["started", "duplicate", "skipped", "dead-lettered"]
+# For so long a DAG that Airflow did not know is not asked for again: ten thousand files for it must not cost ten
+# thousand commands of three seconds each.
+MISSING_FOR = timedelta(seconds=10)
 
-
-@dataclass(frozen=True, slots=True)
-class Message:
-    """One message of the dispatch queue, with the parts of its SQS record that matter.
-
-    Attributes:
-        sent_at, first_tried_at: timezone-aware.
-        tries: how often it was received, this time included.
-    """
-
-    body: str
-    message_id: str
-    group: str
-    sent_at: datetime
-    first_tried_at: datetime
-    tries: int
+# Tries that a first wait aside counts as: 8 to 16 seconds. MWAA needs 30 s and more to see a new file.
+FIRST_ASIDE = 4
+LONGEST_ASIDE = 120.0  # seconds
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
-    """What became of a message; its fields are those of the log line.
+class Limits:
+    """What bounds all dispatching.
 
     Attributes:
-        latency: seconds from the event to its acceptance by Airflow, when a run was started.
+        max_event_age: an event must have its run by then; triggers may have a limit of their own.
+        grace: an unknown DAG may become known for so long.
     """
 
-    decision: Decision
-    trigger: str | None = None
-    dag_id: str | None = None
-    dag_run_id: str | None = None
-    state: str | None = None
-    because: str | None = None
-    latency: float | None = None
+    max_event_age: timedelta
+    grace: timedelta = timedelta(0)
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One message in hand: as received, as understood, and the run that it asks for, as far as each is known."""
+
+    message: Message
+    read: DispatchMessage | None = None
+    request: DagRunRequest | None = None
+    run_id: str | None = None
 
 
 class Dispatcher:
-    """Starts runs and writes dead letters."""
+    """Starts runs, sends aside what must wait, writes dead letters, and tells what it did."""
 
     def __init__(
         self,
         airflow: AirflowClient,
         sqs: SQSClient,
         *,
+        ledger: Ledger,
+        waiting: Waiting,
+        rates: Rates,
+        limits: Limits,
+        environment: str,
         dead_letters_url: str,
-        max_event_age: timedelta,
+        tell: Callable[[OutEvent], None],
+        is_paused: Callable[[str], bool | None] = lambda _dag_id: None,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
+        """Take the parts; nothing is called.
+
+        Args:
+            environment: name of the MWAA environment.
+            tell: sends an event out; raises EventsOutError when it is not taken.
+            is_paused: whether a DAG is paused, None when that is not known.
+        """
         self._airflow = airflow
         self._sqs = sqs
+        self._ledger = ledger
+        self._waiting = waiting
+        self._rates = rates
+        self._limits = limits
+        self._environment = environment
         self._dead_letters_url = dead_letters_url
-        self._max_event_age = max_event_age
+        self._tell = tell
+        self._is_paused = is_paused
         self._clock = clock
+        self._missing: dict[str, datetime] = {}
 
-    def dispatch(self, message: Message) -> Outcome:
-        """Start the message's run.
+    def dispatch(self, message: Message) -> Entry:
+        """Start the message's run; return what became of it, as it stands in the ledger.
 
         Raises:
-            TransientError: not now; the message stays on the queue.
+            TransientError: not now; the message stays on the queue and its lane waits.
         """
-        dispatch: Dispatch | None = None
+        case = Case(message)
         try:
-            dispatch = parse_dispatch(message.body, sent_at=message.sent_at)
-            return self._start(dispatch)
+            read = parse_message(message.body, sent_at=message.sent_at)
+            case = replace(case, read=read, run_id=derive_run_id(read.trigger.name, read.identity))
+            row = self._ledger.get(entry_id(read.trigger.name, read.digest))
+            if row is not None and row.decision == "started":
+                return self._duplicate(case, row.dag_id, row.dag_run_id, row.state)
+            planned = plan(read)
+            if planned.request is None:
+                return self._record(self._entry(case, "skipped", because=planned.skipped_because))
+            request = planned.request
+            case = replace(case, request=request, run_id=request.dag_run_id)
+            return self._start(case, read, request)
         except PermanentError as exc:
-            return self._dead_letter(message, dispatch, exc)
+            return self._dead_letter(case, exc)
         except TransientError:
             raise
         except Exception as exc:
             if message.tries < UNFORESEEN_TRIES:
                 raise
-            return self._dead_letter(message, dispatch, exc)
+            return self._dead_letter(case, exc)
 
-    def _start(self, dispatch: Dispatch) -> Outcome:
-        request = dispatch.request
-        if request is None:
-            return Outcome("skipped", trigger=dispatch.trigger.name, because=dispatch.skipped_because)
-        if self._clock() - dispatch.event.occurred_at > self._max_event_age:
+    def held(self, message: Message, exc: Exception) -> Entry:
+        """Write down that the message is held with its lane; return the entry, also when the ledger is what fails."""
+        case = Case(message)
+        try:
+            read = parse_message(message.body, sent_at=message.sent_at)
+            case = replace(case, read=read)
+            case = replace(case, request=plan(read).request)
+        except PermanentError:
+            pass  # `dispatch` will say so
+        entry = self._entry(case, "held", because=f"{reason_of(exc)}: {exc}")
+        try:
+            return self._record(entry)
+        except TransientError as ledger_exc:
+            logger.warning("the ledger did not take a row", extra={"error": str(ledger_exc)})
+            return entry
+
+    def _start(self, case: Case, read: DispatchMessage, request: DagRunRequest) -> Entry:
+        now = self._clock()
+        latest = read.age_from + (read.trigger.max_event_age or self._limits.max_event_age)
+        if now > latest:
             raise EventTooOldError(
-                f"the event of {dispatch.event.occurred_at.isoformat()} could not be started within "
-                f"{self._max_event_age}; redrive it if it is still wanted."
+                f"the event of {read.event.occurred_at.isoformat()} could not be started by {latest.isoformat()}; "
+                "redrive it if it is still wanted."
             )
+        if self._missing.get(request.dag_id, now) > now:
+            return self._not_found(case, read, DagNotFoundError(f"Airflow has no DAG {request.dag_id!r} (yet)."))
+        place: Window | None = None
+        rate = read.trigger.rate
+        if rate is not None and not has_place(read.waits, rate, now):
+            place = self._rates.take(read.trigger.name, rate, latest=latest)
+            if place.begins > now:
+                because = (
+                    f"rate: trigger {read.trigger.name!r} may start {rate}; its turn is {place.begins.isoformat()}"
+                )
+                return self._aside(case, read, because, not_before=place.begins)
+        try:
+            return self._trigger(case, read, request)
+        except (TransientError, DagNotFoundError):
+            if place is not None and rate is not None:
+                self._rates.give_back(read.trigger.name, rate, place)
+            raise
+
+    def _trigger(self, case: Case, read: DispatchMessage, request: DagRunRequest) -> Entry:
         try:
             run = self._airflow.trigger_dag_run(request)
         except RunAlreadyExistsError as exc:
-            return self._accepted("duplicate", dispatch, exc.run)
-        return self._accepted("started", dispatch, run)
+            if self._is_of_others(case, read):
+                return self._duplicate(case, exc.run.dag_id, exc.run.dag_run_id, exc.run.state)
+            # The ledger knows of no start, so it was an earlier try of ours that died before it could say so.
+            return self._started(case, read, exc.run, since=read.event.occurred_at)
+        except DagNotFoundError as exc:
+            self._missing[request.dag_id] = self._clock() + MISSING_FOR
+            return self._not_found(case, read, exc)
+        except RunCollisionError as exc:
+            return self._aside(case, read, f"{exc.reason}: {exc}")
+        except AnswerLostError as exc:
+            if case.message.tries < LOST_ANSWERS and read.waits is None:
+                raise
+            return self._aside(case, read, f"{exc.reason}: {exc}")
+        return self._started(case, read, run, since=case.message.first_tried_at)
 
-    def _accepted(self, decision: Decision, dispatch: Dispatch, run: DagRun) -> Outcome:
-        return Outcome(
-            decision,
-            trigger=dispatch.trigger.name,
+    @staticmethod
+    def _is_of_others(case: Case, read: DispatchMessage) -> bool:
+        """Whether a run that is there was made by somebody else: only callers choose run ids that others may have."""
+        return read.trigger.kind == "http" and case.message.tries == 1 and read.waits is None
+
+    def _started(self, case: Case, read: DispatchMessage, run: DagRun, *, since: datetime) -> Entry:
+        paused = run.state == "queued" and self._is_paused(run.dag_id)
+        entry = replace(
+            self._entry(case, "started", because=PAUSED if paused else None),
             dag_id=run.dag_id,
             dag_run_id=run.dag_run_id,
             state=run.state,
-            latency=(self._clock() - dispatch.event.occurred_at).total_seconds(),
+            latency=(self._clock() - read.event.occurred_at).total_seconds(),
         )
+        untold = not self._told(entry)
+        decision = self._ledger.record(entry, run_since=min(since, entry.decided_at), untold=untold)
+        return replace(entry, decision=decision)
 
-    def _dead_letter(self, message: Message, dispatch: Dispatch | None, exc: Exception) -> Outcome:
-        """Keep the message with its reason; only then does it leave the dispatch queue.
+    def _duplicate(self, case: Case, dag_id: str | None, run_id: str | None, state: str | None) -> Entry:
+        entry = self._entry(case, "duplicate", because=f"duplicate of run {run_id}")
+        return self._record(replace(entry, dag_id=dag_id, dag_run_id=run_id, state=state))
 
-        SQS drops a second copy of one dead letter within five minutes: the id is the message's own.
+    def _not_found(self, case: Case, read: DispatchMessage, exc: DagNotFoundError) -> Entry:
+        """Let an unknown DAG become known: it may have been promoted a moment ago.
+
+        Raises:
+            DagNotFoundError: its grace is over.
         """
-        reason = exc.reason if isinstance(exc, JetwayError) else "unforeseen"
-        request = dispatch.request if dispatch else None
-        letter: dict[str, Any] = {
-            "reason": reason,
-            "error": f"{type(exc).__name__}: {exc}"[:4096],
-            "trigger": dispatch.trigger.name if dispatch else None,
-            "dag_id": request.dag_id if request else None,
-            "dag_run_id": request.dag_run_id if request else None,
-            "first_try": message.first_tried_at.isoformat(),
-            "last_try": self._clock().isoformat(),
-            "tries": message.tries,
-            "message": _parsed(message.body),
-        }
-        body = json.dumps(letter)  # in ASCII: SQS refuses some characters that JSON can hold
-        if len(body) > LONGEST_LETTER:
-            body = json.dumps(letter | {"message": message.body[:LONGEST_CUT], "message_cut_at": LONGEST_CUT})
-        self._sqs.send_message(
-            QueueUrl=self._dead_letters_url,
-            MessageBody=body,
-            MessageGroupId=hashlib.sha256((message.group + message.message_id).encode()).hexdigest(),
-            MessageDeduplicationId=message.message_id,
-            MessageAttributes={"reason": {"DataType": "String", "StringValue": reason}},
-        )
-        return Outcome(
-            "dead-lettered",
-            trigger=letter["trigger"],
-            dag_id=letter["dag_id"],
-            dag_run_id=letter["dag_run_id"],
-            because=f"{reason}: {exc}",
-        )
+        waits, now = read.waits, self._clock()
+        since = waits.since if waits and waits.because == exc.reason else now
+        if now - since >= self._limits.grace:
+            raise exc
+        return self._aside(case, read, f"{exc.reason}: {exc}")
 
+    def _aside(self, case: Case, read: DispatchMessage, because: str, *, not_before: datetime | None = None) -> Entry:
+        waits = next_waits(
+            read.waits,
+            because=because.partition(":")[0],
+            first=case.message.first_tried_at,
+            now=self._clock(),
+            not_before=not_before,
+        )
+        delay = wait_before_retry(waits.count - 1 + FIRST_ASIDE, longest=LONGEST_ASIDE)
+        self._waiting.send(case.message, waits, delay=delay)
+        return self._record(self._entry(case, "waiting", because=because))
 
-def _parsed(body: str) -> Any:
-    """Return the body as JSON where it is JSON: read by people, and not escaped to twice its size."""
-    try:
-        return json.loads(body)
-    except (ValueError, RecursionError):
-        return body
+    def _dead_letter(self, case: Case, exc: Exception) -> Entry:
+        entry = self._entry(case, "dead-lettered", because=f"{reason_of(exc)}: {exc}")
+        known = entry if case.read else None
+        send_dead_letter(self._sqs, self._dead_letters_url, case.message, exc, entry=known, now=entry.decided_at)
+        return self._record(entry, untold=not self._told(entry))
+
+    def _told(self, entry: Entry) -> bool:
+        """Tell the bus; what it does not take now, `follow_runs` sends later: no event out may hold a lane."""
+        try:
+            self._tell(announcement(self._environment, entry))
+        except EventsOutError as exc:
+            logger.warning("an event out waits", extra={"id": entry.id, "error": str(exc)})
+            return False
+        return True
+
+    def _record(self, entry: Entry, *, untold: bool = False) -> Entry:
+        return replace(entry, decision=self._ledger.record(entry, untold=untold))
+
+    def _entry(self, case: Case, decision: Decision, *, because: str | None = None) -> Entry:
+        read, request, message = case.read, case.request, case.message
+        if read is None:
+            return Entry(
+                id=entry_id("unknown", message.message_id),
+                trigger="unknown",
+                kind="unknown",
+                identity=(),
+                decision=decision,
+                decided_at=self._clock(),
+                because=because,
+                message_id=message.message_id,
+            )
+        return Entry(
+            id=entry_id(read.trigger.name, read.digest),
+            trigger=read.trigger.name,
+            kind=read.trigger.kind,
+            identity=read.identity,
+            decision=decision,
+            decided_at=self._clock(),
+            because=because,
+            dag_id=request.dag_id if request else read.trigger.dag,
+            dag_run_id=request.dag_run_id if request else case.run_id,
+            occurred_at=read.event.occurred_at,
+            message_id=message.message_id,
+        )

@@ -13,7 +13,8 @@
         ├── EnvironmentBusyError        503: too many CLI commands at once
         ├── EnvironmentUnavailableError not AVAILABLE, unknown, unreachable, 5xx or throttled
         ├── TokenRefusedError           401/403 with a token just minted
-        └── AnswerLostError             sent, but no answer: the run may or may not exist
+        ├── AnswerLostError             sent, but no answer: the run may or may not exist
+        └── RunCollisionError           another run of the DAG began at the same moment (Airflow 2)
 
 An error's text is for people: what was wrong, where, and what to do. `reason` is the stable word that
 goes into dead letters, metrics and logs.
@@ -115,3 +116,9 @@ class AnswerLostError(TransientError):
     """The command was sent and no answer came back: the run may or may not exist."""
 
     reason = "answer-lost"
+
+
+class RunCollisionError(TransientError):
+    """Another run of the same DAG began at the same moment, and Airflow 2 takes one run per date."""
+
+    reason = "run-collision"

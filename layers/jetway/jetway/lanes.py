@@ -14,14 +14,19 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from jetway.backoff import wait_before_retry
 from jetway.dispatch import INTERACTIVE
-from jetway.dispatcher import Message, Outcome
 from jetway.errors import TransientError
+from jetway.messages import Message
 from jetway.observability import logger
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
     from mypy_boto3_sqs import SQSClient
-    from mypy_boto3_sqs.type_defs import ChangeMessageVisibilityBatchRequestEntryTypeDef
+    from mypy_boto3_sqs.type_defs import (
+        ChangeMessageVisibilityBatchRequestEntryTypeDef,
+        DeleteMessageBatchRequestEntryTypeDef,
+    )
+
+    from jetway.ledger import Entry
 
 # A command whose answer is lost and the look-ups after it, each to its timeout (COMMAND_TIMEOUT): with less time left
 # than this a message is better left to the next batch.
@@ -40,12 +45,26 @@ class OutOfTimeError(TransientError):
 class Lanes:
     """The lanes of one invocation: dispatches records and remembers which lanes must wait, and how long."""
 
-    def __init__(self, dispatch: Callable[[Message], Outcome], *, seconds_left: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        dispatch: Callable[[Message], Entry],
+        *,
+        seconds_left: Callable[[], float],
+        on_held: Callable[[Message, TransientError, int], None] = lambda _message, _exc, _wait: None,
+    ) -> None:
+        """Take the parts.
+
+        Args:
+            dispatch: starts a message's run; raises TransientError when its lane must wait.
+            seconds_left: until the function is ended.
+            on_held: told of each message whose lane must wait, why, and how many seconds.
+        """
         self._dispatch = dispatch
         self._seconds_left = seconds_left
+        self._on_held = on_held
         self.waits: dict[str, int] = {}
 
-    def handle(self, record: SQSRecord) -> Outcome:
+    def handle(self, record: SQSRecord) -> Entry:
         """Dispatch one record.
 
         Raises:
@@ -58,17 +77,7 @@ class Lanes:
         try:
             return self._dispatch(message)
         except TransientError as exc:
-            wait = self._hold(message, longest=exc.longest_wait)
-            logger.warning(
-                "held",
-                extra={
-                    "decision": "held",
-                    "because": f"{exc.reason}: {exc}",
-                    "lane": message.group,
-                    "tries": message.tries,
-                    "next_try_in": wait,
-                },
-            )
+            self._on_held(message, exc, self._hold(message, longest=exc.longest_wait))
             raise
         except Exception:
             wait = self._hold(message, longest=LONGEST_WAIT_UNFORESEEN)
@@ -97,6 +106,35 @@ def read_message(record: SQSRecord) -> Message:
 def interactive_first(records: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     """Put the records of the interactive lane first; within a lane the order stays."""
     return sorted(records, key=lambda record: record["attributes"].get("MessageGroupId") != INTERACTIVE)
+
+
+def by_lane(records: Iterable[dict[str, Any]]) -> list[list[dict[str, Any]]]:
+    """Part a batch into its lanes, the interactive one first; within a lane the order stays."""
+    lanes: dict[str, list[dict[str, Any]]] = {}
+    for record in interactive_first(records):
+        lanes.setdefault(record["attributes"].get("MessageGroupId", ""), []).append(record)
+    return list(lanes.values())
+
+
+def free_lane(sqs: SQSClient, queue_url: str, records: Sequence[SQSRecord]) -> None:
+    """Delete what a lane has done while other lanes of the batch still have work.
+
+    SQS hands out nothing of a group while one of its messages is in flight, and Lambda would delete them at the end of
+    the whole batch only: a call would wait for the files that happened to come in one batch with another call. A
+    failure to delete costs only that time; Lambda deletes them once more, which does no harm.
+
+    Args:
+        records: what succeeded, 10 at most, as one call takes.
+    """
+    entries: list[DeleteMessageBatchRequestEntryTypeDef] = [
+        {"Id": str(number), "ReceiptHandle": record.receipt_handle} for number, record in enumerate(records)
+    ]
+    if not entries:
+        return
+    try:
+        sqs.delete_message_batch(QueueUrl=queue_url, Entries=entries)
+    except (BotoCoreError, ClientError) as exc:
+        logger.warning("could not free the lane early", extra={"error": str(exc)})
 
 
 def hold_lanes(sqs: SQSClient, queue_url: str, records: Sequence[SQSRecord], waits: Mapping[str, int]) -> None:

@@ -55,6 +55,7 @@ class Entry:
         latency: seconds from the event to its acceptance by Airflow.
         deliveries: how often the event came to an end here; more than 1 when it was delivered more than once.
         ended_at: when the run ended, once that was seen.
+        message_id: SQS's id of the message that this was decided on.
     """
 
     id: str
@@ -72,18 +73,21 @@ class Entry:
     latency: float | None = None
     deliveries: int = 0
     ended_at: datetime | None = None
+    message_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class OpenRun:
-    """A run that was started and has not been seen to end.
+class OpenEntry:
+    """A row with which something is still to be done: a run to be followed, an event to be sent.
 
     Attributes:
         since: no end of the run lies before this moment.
+        untold: its event out (DagRunStarted, EventDeadLettered) was not taken by the bus.
     """
 
     entry: Entry
     since: datetime
+    untold: bool
 
 
 def entry_id(trigger: str, digest: str) -> str:
@@ -125,12 +129,13 @@ class Ledger:
             item = self.table.get_item(Key={"id": id_}, ConsistentRead=True).get("Item")
         return _entry(item) if item else None
 
-    def record(self, entry: Entry, *, run_since: datetime | None = None) -> Decision:
+    def record(self, entry: Entry, *, run_since: datetime | None = None, untold: bool = False) -> Decision:
         """Write a decision, unless the event's run was started before; return what counts.
 
         Args:
             entry: its `deliveries` is not read: the row counts by itself.
             run_since: for "started": no end of the run lies before it. With it the run's end is looked for.
+            untold: the event out on this decision is still to be sent.
 
         Returns:
             the entry's decision; "duplicate" when it says "started" and the row said so already.
@@ -150,10 +155,16 @@ class Ledger:
             "day": f"{entry.decided_at.astimezone(UTC):%Y-%m-%d}",
             "latency": None if entry.latency is None else Decimal(str(round(entry.latency, 3))),
             "ended_at": _text(entry.ended_at),
+            "message_id": entry.message_id,
             "ttl": int((entry.decided_at + self._retention).timestamp()),
         }
-        if run_since is not None:
-            values |= {"open": "open", "look_at": _text(entry.decided_at), "since": _text(run_since)}
+        is_open = run_since is not None or untold
+        values |= {
+            "open": "open" if is_open else None,
+            "look_at": _text(entry.decided_at) if is_open else None,
+            "since": _text(run_since or entry.decided_at) if is_open else None,
+            "untold": untold or None,
+        }
         try:
             self._update(
                 entry.id,
@@ -185,35 +196,40 @@ class Ledger:
             yield from self._query(BY_DAY, Key("day").eq(f"{day}") & Key("decided_at").gte(_text(since) or ""))
             day += timedelta(days=1)
 
-    def open_runs(self, *, limit: int) -> list[OpenRun]:
-        """Return the open runs that are due for a look, longest due first."""
-        found: list[OpenRun] = []
+    def open_entries(self, *, limit: int) -> list[OpenEntry]:
+        """Return the open rows that are due for a look, longest due first."""
+        found: list[OpenEntry] = []
         due = Key("open").eq("open") & Key("look_at").lte(_text(self._clock()) or "")
         for item in self._items(OPEN_RUNS, due, limit=limit):
-            found.append(OpenRun(_entry(item), _time(item["since"])))
+            found.append(OpenEntry(_entry(item), _time(item["since"]), untold="untold" in item))
             if len(found) == limit:
                 break
         return found
 
-    def look_again(self, run: OpenRun, *, state: str | None, since: datetime, at: datetime) -> None:
-        """Note that the run had not ended.
+    def look_again(self, row: OpenEntry, *, state: str | None, since: datetime, at: datetime) -> None:
+        """Note that the run had not ended, and that its start is told.
 
         Args:
             state: as seen, or None when it was not seen.
             since: no end of the run lies before it.
             at: when to look again.
         """
-        values = {"look_at": _text(at), "since": _text(since)}
+        values = {"look_at": _text(at), "since": _text(since), "untold": None}
         if state is not None:
             values["state"] = state
-        self._update_open(run.entry.id, values)
+        self._update_open(row.entry.id, values)
 
-    def close(self, run: OpenRun, *, state: str, ended_at: datetime | None) -> None:
-        """Note that the run has ended; it is looked for no more."""
-        self._update_open(
-            run.entry.id,
-            {"state": state, "ended_at": _text(ended_at), "open": None, "look_at": None, "since": None},
-        )
+    def close(self, row: OpenEntry, *, state: str | None = None, ended_at: datetime | None = None) -> None:
+        """Note that nothing is left to be done with the row: its run has ended, or its event is sent.
+
+        Args:
+            state: that the run has ended with.
+            ended_at: when it did.
+        """
+        values: dict[str, Any] = dict.fromkeys(("open", "look_at", "since", "untold"))
+        if state is not None:
+            values |= {"state": state, "ended_at": _text(ended_at)}
+        self._update_open(row.entry.id, values)
 
     def _update_open(self, id_: str, values: Mapping[str, Any]) -> None:
         try:
@@ -291,6 +307,7 @@ def _entry(item: Mapping[str, Any]) -> Entry:
         latency=None if latency is None else float(latency),
         deliveries=int(item.get("deliveries", 0)),
         ended_at=_time(item["ended_at"]) if "ended_at" in item else None,
+        message_id=item.get("message_id"),
     )
 
 

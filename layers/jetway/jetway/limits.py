@@ -26,6 +26,9 @@ class Rate:
         """
         return cls(_positive(value["count"], "rate.count"), _positive(value["per"], "rate.per"))
 
+    def __str__(self) -> str:
+        return f"{self.count} in {self.per} s"
+
 
 @dataclass(frozen=True, slots=True)
 class Waits:
@@ -36,12 +39,14 @@ class Waits:
         count: how often it was sent aside, for any reason.
         because: the reason's stable word.
         not_before: when it may be tried again: the start of the rate window that has a place for it.
+        first: when it was tried first of all.
     """
 
     since: datetime
     count: int
     because: str | None = None
     not_before: datetime | None = None
+    first: datetime | None = None
 
     @classmethod
     def parse(cls, value: Mapping[str, Any]) -> Self:
@@ -50,12 +55,13 @@ class Waits:
         Raises:
             ValueError, KeyError, TypeError: not of its shape.
         """
-        not_before = value.get("not_before")
+        not_before, first = value.get("not_before"), value.get("first")
         return cls(
             since=parse_time(value["since"]),
             count=_positive(value["count"], "waits.count"),
             because=value.get("because"),
             not_before=parse_time(not_before) if not_before else None,
+            first=parse_time(first) if first else None,
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -63,6 +69,8 @@ class Waits:
         value: dict[str, Any] = {"since": self.since.isoformat(), "count": self.count, "because": self.because}
         if self.not_before is not None:
             value["not_before"] = self.not_before.isoformat()
+        if self.first is not None:
+            value["first"] = self.first.isoformat()
         return value
 
 

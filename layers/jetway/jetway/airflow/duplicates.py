@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from jetway.errors import CommandRejectedError, JetwayError, RunAlreadyExistsError, TransientError
+from jetway.errors import CommandRejectedError, JetwayError, RunAlreadyExistsError, RunCollisionError
 
 if TYPE_CHECKING:
     from jetway.airflow import DagRun, DagRunRequest
@@ -24,7 +24,7 @@ def verdict(request: DagRunRequest, found: DagRun | None) -> JetwayError:
     Returns:
         RunAlreadyExistsError: the run is there.
         CommandRejectedError: it is not, and a logical_date was asked for that another run has.
-        TransientError: it is not, and only the moment of the call can have collided.
+        RunCollisionError: it is not, and only the moment of the call can have collided.
     """
     if found is not None:
         return RunAlreadyExistsError(
@@ -36,7 +36,7 @@ def verdict(request: DagRunRequest, found: DagRun | None) -> JetwayError:
             f"{request.logical_date.isoformat()}, so {request.dag_run_id!r} was not created: Airflow takes one "
             "run per date. Choose another logical_date or none."
         )
-    return TransientError(
+    return RunCollisionError(
         f"Run {request.dag_run_id!r} of DAG {request.dag_id!r} was not created: it collided with another run "
         "that began at the same moment. It is tried again later."
     )

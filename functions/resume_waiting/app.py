@@ -1,0 +1,43 @@
+"""resume_waiting: what waited aside goes back to the end of its lane."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+import boto3
+from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, process_partial_response
+
+from jetway.config import ResumeWaitingConfig
+from jetway.observability import logger
+from jetway.waiting import Waiting
+
+if TYPE_CHECKING:
+    from aws_lambda_powertools.utilities.batch.types import PartialItemFailureResponse
+    from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
+    from aws_lambda_powertools.utilities.typing import LambdaContext
+
+
+@logger.inject_lambda_context
+def handler(event: dict[str, Any], context: LambdaContext) -> PartialItemFailureResponse:
+    """Put one batch back; a message that could not be is tried again by SQS."""
+    processor = BatchProcessor(EventType.SQS, raise_on_entire_batch_failure=False)
+    return process_partial_response(event, _resume, processor, context=context)
+
+
+def _resume(record: SQSRecord) -> None:
+    config, waiting = _wired()
+    lane, resume_id = _text(record, "lane"), _text(record, "resume_id")
+    back = waiting.resume(record.body, lane=lane, resume_id=resume_id, dispatch_url=config.dispatch_queue_url)
+    logger.debug("resumed" if back else "waits on", extra={"resume_id": resume_id})
+
+
+def _text(record: SQSRecord, name: str) -> str:
+    attribute = record.message_attributes[name]
+    return (attribute.string_value if attribute else None) or ""
+
+
+@cache
+def _wired() -> tuple[ResumeWaitingConfig, Waiting]:
+    config = ResumeWaitingConfig.from_env()
+    return config, Waiting(boto3.client("sqs"), config.waiting_queue_url)

@@ -1,0 +1,74 @@
+"""The events that Jetway sends out on runs and dead letters, made of ledger rows. Pure functions.
+
+docs/events.md and docs/schemas/ describe them. What a row does not say is not in its event, so that an event that the
+bus did not take can be sent again from the row alone.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from jetway.events_out import LONGEST_TEXT, OutEvent
+
+if TYPE_CHECKING:
+    from jetway.ledger import Entry
+
+PAUSED = "queued behind a paused DAG"
+
+
+def announcement(environment: str, entry: Entry) -> OutEvent:
+    """Return the event on a decision: DagRunStarted or EventDeadLettered.
+
+    Args:
+        environment: name of the MWAA environment.
+        entry: a row that says "started" or "dead-lettered".
+    """
+    if entry.decision == "started":
+        detail = {
+            **_common(environment, entry),
+            "state": entry.state,
+            "paused": entry.because == PAUSED,
+            "latency_seconds": entry.latency,
+        }
+        return OutEvent("DagRunStarted", id=f"{entry.id}#started", time=entry.decided_at, detail=detail)
+    reason, _, error = (entry.because or "").partition(": ")
+    detail = {**_common(environment, entry), "reason": reason, "error": error[:LONGEST_TEXT]}
+    # A redriven event can become a dead letter again: that is another event, and another message.
+    id_ = f"{entry.id}#dead-lettered#{entry.message_id or ''}"
+    return OutEvent("EventDeadLettered", id=id_, time=entry.decided_at, detail=detail)
+
+
+def completion(
+    environment: str, entry: Entry, *, state: str, start: datetime | None, end: datetime | None, now: datetime
+) -> OutEvent:
+    """Return the event on a run's end: DagRunSucceeded or DagRunFailed.
+
+    Args:
+        state: success or failed.
+        start, end: as Airflow says, timezone-aware; None when the transport does not tell.
+        now: when it was seen.
+    """
+    detail = {
+        **_common(environment, entry),
+        "state": state,
+        "start_date": start.isoformat() if start else None,
+        "end_date": end.isoformat() if end else None,
+        "duration_seconds": (end - start).total_seconds() if start and end else None,
+    }
+    kind = "DagRunSucceeded" if state == "success" else "DagRunFailed"
+    return OutEvent(kind, id=f"{entry.id}#{state}", time=end or now, detail=detail)
+
+
+def _common(environment: str, entry: Entry) -> dict[str, Any]:
+    return {
+        "environment": environment,
+        "trigger": entry.trigger,
+        "kind": entry.kind,
+        "identity": list(entry.identity),
+        "dag_id": entry.dag_id,
+        "dag_run_id": entry.dag_run_id,
+        "batch_id": entry.batch_id,
+        "event_time": entry.occurred_at.isoformat() if entry.occurred_at else None,
+        "decided_at": entry.decided_at.isoformat(),
+    }
