@@ -43,6 +43,7 @@ class Deployment:
             "ScheduleExpression": f"at({self.schedule_at:%Y-%m-%dT%H:%M:%S})",
             "ScheduleTimezone": "UTC",
             "MaxEventAgeHours": "1",
+            "GraceMinutes": "1",
             "LogLevel": "DEBUG",
             **changes,
         }
@@ -66,7 +67,8 @@ def stack(deployment: Deployment) -> Iterator[Stack]:
 
 @pytest.fixture(scope="session")
 def dag(stack: Stack) -> str:
-    """The example DAG, dropped, promoted and parsed."""
+    """The example DAG, dropped, promoted and parsed; and a file for a DAG that never comes."""
+    drop(stack, "data/no_such_dag/x.csv", b"x")
     file = venvs.ROOT / "dags" / f"{DAG_ID}.py"
     drop(stack, f"dags/{file.name}", file.read_bytes())
     report = wait_for("the report", lambda: read_report(stack, f"dags/{file.name}"), seconds=90)

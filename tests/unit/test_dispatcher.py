@@ -4,98 +4,93 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from datetime import timedelta
 
-import boto3
 import pytest
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from moto import mock_aws
 
-from jetway.airflow import DagRun, DagRunRequest
-from jetway.dispatcher import UNFORESEEN_TRIES, Dispatcher, Message
+from jetway.dispatcher import UNFORESEEN_TRIES
 from jetway.errors import (
     AnswerLostError,
-    DagNotFoundError,
+    CommandRejectedError,
     EnvironmentUnavailableError,
-    RunAlreadyExistsError,
     TransientError,
 )
-from jetway.lanes import Lanes, OutOfTimeError, hold_lanes, interactive_first, read_message
+from jetway.lanes import Lanes, OutOfTimeError, by_lane, free_lane, hold_lanes, interactive_first
+from jetway.ledger import Entry
+from jetway.messages import Message
+from tests.unit.dispatching import NOW, World, file_message, message
 from tests.unit.sample_events import sample_event
 
-if TYPE_CHECKING:
-    from mypy_boto3_sqs import SQSClient
-
-NOW = datetime(2026, 11, 22, 6, 0, 10, tzinfo=UTC)
-
-
-class FakeAirflow:
-    """Airflow as a set of runs, or as one error."""
-
-    def __init__(self, error: Exception | None = None) -> None:
-        self.error = error
-        self.runs: dict[tuple[str, str], DagRun] = {}
-
-    def trigger_dag_run(self, request: DagRunRequest) -> DagRun:
-        if self.error is not None:
-            raise self.error
-        key = (request.dag_id, request.dag_run_id)
-        if key in self.runs:
-            raise RunAlreadyExistsError("there", self.runs[key])
-        self.runs[key] = DagRun(*key, state="queued")
-        return self.runs[key]
-
-    def get_dag_run(self, dag_id: str, dag_run_id: str) -> DagRun | None:
-        return self.runs.get((dag_id, dag_run_id))
-
 
 @pytest.fixture
-def sqs() -> Iterator[SQSClient]:
+def world() -> Iterator[World]:
     with mock_aws():
-        yield boto3.client("sqs", region_name="eu-central-1")
+        yield World()
 
 
-@pytest.fixture
-def dead_letters(sqs: SQSClient) -> str:
-    return sqs.create_queue(QueueName="dead.fifo", Attributes={"FifoQueue": "true"})["QueueUrl"]
-
-
-def dispatcher(airflow: FakeAirflow, sqs: SQSClient, dead_letters: str, now: datetime = NOW) -> Dispatcher:
-    return Dispatcher(airflow, sqs, dead_letters_url=dead_letters, max_event_age=timedelta(hours=1), clock=lambda: now)
-
-
-def message(number: int = 0, **changes: Any) -> Message:
-    record = sample_event("dispatch_batch")["Records"][number]
-    found = read_message(SQSRecord(record))
-    return Message(**{name: getattr(found, name) for name in Message.__slots__} | changes)
-
-
-def letters(sqs: SQSClient, url: str) -> list[dict[str, Any]]:
-    got = sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10, MessageAttributeNames=["All"])
-    return [json.loads(found["Body"]) for found in got.get("Messages", [])]
-
-
-def test_a_message_starts_its_run_once_however_often_it_comes(sqs: SQSClient, dead_letters: str) -> None:
-    airflow = FakeAirflow()
-    worker = dispatcher(airflow, sqs, dead_letters)
-    outcomes = [worker.dispatch(message()) for _ in range(3)]
+def test_a_message_starts_its_run_once_however_often_it_comes(world: World) -> None:
+    outcomes = [world.dispatch(message()) for _ in range(3)]
     assert [outcome.decision for outcome in outcomes] == ["started", "duplicate", "duplicate"]
-    assert len(airflow.runs) == 1
+    assert (len(world.airflow.runs), world.airflow.calls) == (1, 1)
     assert (outcomes[0].trigger, outcomes[0].dag_id, outcomes[0].state) == ("data", "ingest_orders", "queued")
     assert outcomes[0].latency == 10.0
+    assert outcomes[1].because == f"duplicate of run {outcomes[0].dag_run_id}"
+    row = world.ledger.get(outcomes[0].id)
+    assert row is not None
+    assert (row.decision, row.deliveries, row.dag_run_id) == ("started", 3, outcomes[0].dag_run_id)
 
 
-def test_a_permanent_error_is_a_dead_letter_with_all_that_a_person_needs(sqs: SQSClient, dead_letters: str) -> None:
-    worker = dispatcher(FakeAirflow(DagNotFoundError("no DAG 'ingest_orders'")), sqs, dead_letters)
+def test_a_run_that_is_there_and_not_in_the_ledger_was_an_earlier_try_of_ours(world: World) -> None:
+    first = world.dispatch(message())
+    world.ledger.table.delete_item(Key={"id": first.id})
+    again = world.dispatch(message(tries=2))
+    assert (again.decision, again.dag_run_id) == ("started", first.dag_run_id)
+    assert len(world.airflow.runs) == 1
+    assert {event.id for event in world.told} == {f"{first.id}#started"}
+
+
+def test_a_call_for_a_run_id_that_somebody_else_has_used_started_nothing(world: World) -> None:
+    call = message(2)
+    first = world.dispatch(call)
+    world.ledger.table.delete_item(Key={"id": first.id})
+    assert world.dispatch(call).decision == "duplicate"
+    assert [event.detail_type for event in world.told] == ["DagRunStarted"]
+
+
+def test_calls_for_one_run_id_of_two_dags_are_two_runs(world: World) -> None:
+    call = message(2)
+    assert world.dispatch(call).decision == "started"
+    assert world.dispatch(message(2, body=call.body.replace("ingest_orders", "other"))).decision == "started"
+    assert len(world.airflow.runs) == 2
+
+
+def test_force_makes_a_new_run_each_time_it_has_another_text(world: World) -> None:
+    texts: list[str | None] = [None, "1", "1", "2"]
+    runs = [world.dispatch(file_message(force=text)) for text in texts]
+    assert [run.decision for run in runs] == ["started", "started", "duplicate", "started"]
+    assert len({run.dag_run_id for run in runs}) == 3
+
+
+def test_a_forced_call_gets_a_run_id_of_its_own(world: World) -> None:
+    call = json.loads(message(2).body)
+    forced = world.dispatch(message(2, body=json.dumps(call | {"force": "again"})))
+    assert forced.decision == "started"
+    assert forced.dag_run_id is not None
+    assert forced.dag_run_id.startswith("jetway__http__")
+
+
+def test_a_permanent_error_is_a_dead_letter_with_all_that_a_person_needs(world: World) -> None:
+    world.airflow.error = CommandRejectedError("no: 'ingest_orders'")
     original = message(tries=4)
-    outcome = worker.dispatch(original)
-    (letter,) = letters(sqs, dead_letters)
+    outcome = world.dispatch(original)
+    (letter,) = world.letters()
     assert outcome.decision == "dead-lettered"
-    assert outcome.because == "dag-not-found: no DAG 'ingest_orders'"
+    assert outcome.because == "command-rejected: no: 'ingest_orders'"
     assert letter == {
-        "reason": "dag-not-found",
-        "error": "DagNotFoundError: no DAG 'ingest_orders'",
+        "reason": "command-rejected",
+        "error": "CommandRejectedError: no: 'ingest_orders'",
         "trigger": "data",
         "dag_id": "ingest_orders",
         "dag_run_id": outcome.dag_run_id,
@@ -104,73 +99,150 @@ def test_a_permanent_error_is_a_dead_letter_with_all_that_a_person_needs(sqs: SQ
         "tries": 4,
         "message": json.loads(original.body),
     }
+    (told,) = world.told
+    assert told.detail_type == "EventDeadLettered"
+    assert (told.detail["reason"], told.detail["error"]) == ("command-rejected", "no: 'ingest_orders'")
 
 
-def test_a_transient_error_keeps_the_message(sqs: SQSClient, dead_letters: str) -> None:
-    worker = dispatcher(FakeAirflow(EnvironmentUnavailableError("UPDATING")), sqs, dead_letters)
+def test_a_redriven_event_that_did_run_starts_nothing(world: World) -> None:
+    world.dispatch(file_message())
+    redriven = file_message(redriven_at="2026-11-29T06:00:00Z")
+    assert world.dispatch(redriven).decision == "duplicate"
+    world.ledger.table.delete_item(Key={"id": world.dispatch(redriven).id})
+    world.dispatch(redriven)
+    assert len(world.airflow.runs) == 1
+
+
+def test_the_age_of_a_redriven_event_counts_from_its_redrive(world: World) -> None:
+    world.now = NOW + timedelta(days=7)
+    assert world.dispatch(file_message()).decision == "dead-lettered"
+    redriven_at = (world.now - timedelta(minutes=59)).isoformat()
+    outcome = world.dispatch(file_message(redriven_at=redriven_at))
+    assert outcome.decision == "started"
+    row = world.ledger.get(outcome.id)
+    assert row is not None
+    assert (row.decision, row.because) == ("started", None)
+
+
+def test_a_trigger_may_have_an_age_limit_of_its_own(world: World) -> None:
+    world.now = NOW + timedelta(minutes=2)
+    outcome = world.dispatch(file_message(trigger={"max_event_age": 60}))
+    assert outcome.because is not None
+    assert outcome.because.startswith("event-too-old: ")
+
+
+def test_a_run_behind_a_paused_dag_is_started_and_says_so(world: World) -> None:
+    world.paused = True
+    outcome = world.dispatch(file_message())
+    assert (outcome.decision, outcome.because) == ("started", "queued behind a paused DAG")
+    assert world.told[0].detail["paused"] is True
+
+
+def test_a_transient_error_keeps_the_message_and_the_ledger_says_why(world: World) -> None:
+    world.airflow.error = EnvironmentUnavailableError("UPDATING")
     with pytest.raises(EnvironmentUnavailableError):
-        worker.dispatch(message())
-    assert letters(sqs, dead_letters) == []
+        world.dispatch(message())
+    held = world.dispatcher.held(message(), world.airflow.error)
+    assert (held.decision, held.because) == ("held", "environment-unavailable: UPDATING")
+    row = world.ledger.get(held.id)
+    assert row is not None
+    assert (row.decision, row.dag_id, row.deliveries) == ("held", "ingest_orders", 0)
+    assert world.letters() == []
 
 
-def test_an_event_that_is_too_old_is_not_started_any_more(sqs: SQSClient, dead_letters: str) -> None:
-    airflow = FakeAirflow()
-    worker = dispatcher(airflow, sqs, dead_letters, now=NOW + timedelta(hours=2))
-    assert worker.dispatch(message()).decision == "dead-lettered"
-    assert letters(sqs, dead_letters)[0]["reason"] == "event-too-old"
-    assert airflow.runs == {}
+def test_a_ledger_that_is_down_holds_the_lane_before_anything_is_started(world: World) -> None:
+    world.ledger.table.delete()
+    with pytest.raises(TransientError) as caught:
+        world.dispatch(message())
+    assert world.airflow.calls == 0
+    assert world.dispatcher.held(message(), caught.value).decision == "held"
 
 
-def test_an_unforeseen_error_is_tried_again_a_few_times_only(sqs: SQSClient, dead_letters: str) -> None:
-    worker = dispatcher(FakeAirflow(ZeroDivisionError("oops")), sqs, dead_letters)
+def test_an_event_that_is_too_old_is_not_started_any_more(world: World) -> None:
+    world.now = NOW + timedelta(hours=2)
+    assert world.dispatch(message()).decision == "dead-lettered"
+    assert world.letters()[0]["reason"] == "event-too-old"
+    assert world.airflow.runs == {}
+
+
+def test_an_unforeseen_error_is_tried_again_a_few_times_only(world: World) -> None:
+    world.airflow.error = ZeroDivisionError("oops")
     with pytest.raises(ZeroDivisionError):
-        worker.dispatch(message(tries=UNFORESEEN_TRIES - 1))
-    assert worker.dispatch(message(tries=UNFORESEEN_TRIES)).decision == "dead-lettered"
-    assert letters(sqs, dead_letters)[0]["reason"] == "unforeseen"
+        world.dispatch(message(tries=UNFORESEEN_TRIES - 1))
+    assert world.dispatch(message(tries=UNFORESEEN_TRIES)).decision == "dead-lettered"
+    assert world.letters()[0]["reason"] == "unforeseen"
 
 
-def test_the_largest_message_that_sqs_takes_still_becomes_a_dead_letter(sqs: SQSClient, dead_letters: str) -> None:
-    worker = dispatcher(FakeAirflow(), sqs, dead_letters)
-    assert worker.dispatch(message(body='"' * (1024 * 1024))).decision == "dead-lettered"
-    (letter,) = letters(sqs, dead_letters)
+def test_a_message_that_cannot_be_read_has_a_row_and_a_dead_letter(world: World) -> None:
+    outcome = world.dispatch(message(body="{}", message_id="m1"))
+    assert (outcome.decision, outcome.trigger, outcome.id) == ("dead-lettered", "unknown", "unknown#m1")
+    (letter,) = world.letters()
+    assert (letter["reason"], letter["trigger"], letter["message"]) == ("unknown-event", None, {})
+    assert world.ledger.get("unknown#m1") is not None
+
+
+def test_the_largest_message_that_sqs_takes_still_becomes_a_dead_letter(world: World) -> None:
+    assert world.dispatch(message(body='"' * (1024 * 1024))).decision == "dead-lettered"
+    (letter,) = world.letters()
     assert letter["message"].startswith('"""')
     assert letter["message_cut_at"] == len(letter["message"])
 
 
-def test_a_large_event_is_kept_whole_in_its_dead_letter(sqs: SQSClient, dead_letters: str) -> None:
+def test_a_large_event_is_kept_whole_in_its_dead_letter(world: World) -> None:
     event = {
         "trigger": {"name": "t", "kind": "event", "dag": "d"},
         "event": {"detail": '"' * 400_000 + "\ud800\uffff\0 é"},
     }
-    dispatcher(FakeAirflow(), sqs, dead_letters).dispatch(message(body=json.dumps(event)))
-    assert letters(sqs, dead_letters)[0]["message"] == event
+    world.dispatch(message(body=json.dumps(event)))
+    assert world.letters()[0]["message"] == event
 
 
-def test_a_dead_letter_that_cannot_be_written_keeps_the_message(sqs: SQSClient, dead_letters: str) -> None:
-    sqs.delete_queue(QueueUrl=dead_letters)
-    worker = dispatcher(FakeAirflow(DagNotFoundError("no")), sqs, dead_letters)
-    with pytest.raises(sqs.exceptions.QueueDoesNotExist):
-        worker.dispatch(message())
+def test_a_dead_letter_that_cannot_be_written_keeps_the_message(world: World) -> None:
+    world.sqs.delete_queue(QueueUrl=world.dead_url)
+    world.airflow.error = CommandRejectedError("no")
+    with pytest.raises(world.sqs.exceptions.QueueDoesNotExist):
+        world.dispatch(message())
 
 
-def test_a_transient_error_makes_its_lane_wait_and_no_other(sqs: SQSClient, dead_letters: str) -> None:
+def test_a_transient_error_makes_its_lane_wait_and_no_other(world: World) -> None:
     bulk, schedule, _call = [SQSRecord(record) for record in sample_event("dispatch_batch")["Records"]]
-    airflow = FakeAirflow(AnswerLostError("lost"))
-    lanes = Lanes(dispatcher(airflow, sqs, dead_letters).dispatch, seconds_left=lambda: 200.0)
+    world.airflow.error = AnswerLostError("lost")
+    held: list[tuple[str, int]] = []
+    lanes = Lanes(
+        world.dispatch,
+        seconds_left=lambda: 200.0,
+        on_held=lambda message, exc, wait: held.append((message.group, wait)),
+    )
     with pytest.raises(TransientError):
         lanes.handle(bulk)
-    airflow.error = None
+    world.airflow.error = None
     assert lanes.handle(schedule).decision == "started"
     assert set(lanes.waits) == {"bulk"}
     assert 1 <= lanes.waits["bulk"] <= 60
+    assert held == [("bulk", lanes.waits["bulk"])]
 
 
-def test_with_no_time_left_the_rest_of_the_batch_goes_back_at_once(sqs: SQSClient, dead_letters: str) -> None:
-    airflow = FakeAirflow()
-    lanes = Lanes(dispatcher(airflow, sqs, dead_letters).dispatch, seconds_left=lambda: 5.0)
+def test_a_lane_held_for_an_update_backs_off_to_fifteen_minutes(world: World) -> None:
+    def dispatch(_message: Message) -> Entry:
+        raise EnvironmentUnavailableError("UPDATING")
+
+    record = sample_event("dispatch_batch")["Records"][0]
+    waits = []
+    for tries in range(1, 40):
+        attributes = record["attributes"] | {"ApproximateReceiveCount": str(tries)}
+        lanes = Lanes(dispatch, seconds_left=lambda: 200.0)
+        with pytest.raises(EnvironmentUnavailableError):
+            lanes.handle(SQSRecord(record | {"attributes": attributes}))
+        waits.append(lanes.waits["bulk"])
+    assert waits[0] <= 2
+    assert all(450 <= wait <= 900 for wait in waits[10:])
+
+
+def test_with_no_time_left_the_rest_of_the_batch_goes_back_at_once(world: World) -> None:
+    lanes = Lanes(world.dispatch, seconds_left=lambda: 5.0)
     with pytest.raises(OutOfTimeError):
         lanes.handle(SQSRecord(sample_event("dispatch_batch")["Records"][0]))
-    assert (airflow.runs, lanes.waits) == ({}, {"bulk": 0})
+    assert (world.airflow.runs, lanes.waits) == ({}, {"bulk": 0})
 
 
 def test_the_interactive_lane_comes_first_and_order_within_a_lane_stays() -> None:
@@ -179,20 +251,35 @@ def test_the_interactive_lane_comes_first_and_order_within_a_lane_stays() -> Non
     numbers = [record["attributes"]["SequenceNumber"] for record in interactive_first(records)][:2]
     assert groups == ["interactive", "interactive", "bulk"]
     assert numbers == sorted(numbers)
+    assert [len(lane) for lane in by_lane(records)] == [2, 1]
 
 
-def test_held_messages_are_invisible_for_their_wait(sqs: SQSClient) -> None:
-    url = sqs.create_queue(
-        QueueName="q.fifo",
-        Attributes={"FifoQueue": "true", "ContentBasedDeduplication": "true", "VisibilityTimeout": "0"},
+def queue_with_one_in_flight(world: World, group: str) -> tuple[str, SQSRecord]:
+    url = world.sqs.create_queue(
+        QueueName="q.fifo", Attributes={"FifoQueue": "true", "ContentBasedDeduplication": "true"}
     )["QueueUrl"]
-    sqs.send_message(QueueUrl=url, MessageBody="x", MessageGroupId="bulk")
-    (got,) = sqs.receive_message(QueueUrl=url, VisibilityTimeout=100)["Messages"]
+    for body in ("1", "2"):
+        world.sqs.send_message(QueueUrl=url, MessageBody=body, MessageGroupId=group)
+    (got,) = world.sqs.receive_message(QueueUrl=url, VisibilityTimeout=100)["Messages"]
     record = sample_event("dispatch_batch")["Records"][0] | {"receiptHandle": got["ReceiptHandle"]}
-    hold_lanes(sqs, url, [SQSRecord(record)], {"bulk": 0})
-    assert len(sqs.receive_message(QueueUrl=url)["Messages"]) == 1
+    return url, SQSRecord(record)
 
 
-def test_a_lane_that_cannot_be_held_only_waits_longer(sqs: SQSClient) -> None:
+def test_held_messages_are_invisible_for_their_wait(world: World) -> None:
+    url, record = queue_with_one_in_flight(world, "bulk")
+    hold_lanes(world.sqs, url, [record], {"bulk": 0})
+    assert [found["Body"] for found in world.take(url)] == ["1", "2"]
+
+
+def test_a_lane_that_is_done_is_free_while_the_batch_goes_on(world: World) -> None:
+    url, record = queue_with_one_in_flight(world, "interactive")
+    assert world.take(url) == []
+    free_lane(world.sqs, url, [record])
+    assert [found["Body"] for found in world.take(url)] == ["2"]
+    free_lane(world.sqs, url, [])
+
+
+def test_a_lane_that_cannot_be_held_or_freed_only_waits_longer(world: World) -> None:
     record = SQSRecord(sample_event("dispatch_batch")["Records"][0])
-    hold_lanes(sqs, "https://sqs.eu-central-1.amazonaws.com/1/gone", [record], {"bulk": 3})
+    hold_lanes(world.sqs, "https://sqs.eu-central-1.amazonaws.com/1/gone", [record], {"bulk": 3})
+    free_lane(world.sqs, "https://sqs.eu-central-1.amazonaws.com/1/gone", [record])

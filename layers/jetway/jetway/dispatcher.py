@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from jetway.announcements import PAUSED, announcement
 from jetway.backoff import wait_before_retry
 from jetway.dead_letters import reason_of, send_dead_letter
-from jetway.dispatch import derive_run_id, parse_message, plan
+from jetway.dispatch import INTERACTIVE, derive_run_id, parse_message, plan
 from jetway.errors import (
     AnswerLostError,
     DagNotFoundError,
@@ -52,8 +52,8 @@ UNFORESEEN_TRIES = 5
 LOST_ANSWERS = 3
 
 # For so long a DAG that Airflow did not know is not asked for again: ten thousand files for it must not cost ten
-# thousand commands of three seconds each.
-MISSING_FOR = timedelta(seconds=10)
+# thousand commands of three seconds each. Shorter than the first wait aside.
+MISSING_FOR = timedelta(seconds=7)
 
 # Tries that a first wait aside counts as: 8 to 16 seconds. MWAA needs 30 s and more to see a new file.
 FIRST_ASIDE = 4
@@ -173,7 +173,7 @@ class Dispatcher:
                 f"the event of {read.event.occurred_at.isoformat()} could not be started by {latest.isoformat()}; "
                 "redrive it if it is still wanted."
             )
-        if self._missing.get(request.dag_id, now) > now:
+        if case.message.group != INTERACTIVE and self._missing.get(request.dag_id, now) > now:
             return self._not_found(case, read, DagNotFoundError(f"Airflow has no DAG {request.dag_id!r} (yet)."))
         place: Window | None = None
         rate = read.trigger.rate

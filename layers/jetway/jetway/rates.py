@@ -113,7 +113,7 @@ class Rates:
         condition = (
             Attr("id").not_exists() if last is None else Attr("start").eq(last.start) & Attr("taken").eq(last.taken)
         )
-        item = {
+        item: dict[str, int | str] = {
             "id": _key(trigger, rate),
             "start": place.start,
             "taken": place.taken,
