@@ -14,9 +14,15 @@ from jetway.rates import Rates
 from jetway.waiting import Waiting
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from mypy_boto3_sqs import SQSClient
 
-    from jetway.config import LedgerConfig, StartDagRunConfig
+    from jetway.config import FollowRunsConfig, LedgerConfig, StartDagRunConfig
+    from jetway.following import Follower
+
+# Seconds for `dags list`, which Airflow 2 answers by parsing the whole DAGs folder: to know of a pause is a courtesy.
+PAUSED_TIMEOUT = 15.0
 
 
 def make_ledger(config: LedgerConfig) -> Ledger:
@@ -28,10 +34,14 @@ def make_dispatcher(config: StartDagRunConfig, sqs: SQSClient) -> Dispatcher:
     """Return the dispatcher of one environment. Nothing is sent before its first message."""
     from jetway.airflow.connect import connect, mwaa_client
     from jetway.airflow.environment import Environment
+    from jetway.airflow.watch import connect_watch
 
     ledger, client = make_ledger(config.ledger), mwaa_client()
     environment = Environment(client, config.environment_name)
     events = boto3.client("events")
+    watch = connect_watch(
+        config.environment_name, config.transport, client=client, environment=environment, read_timeout=PAUSED_TIMEOUT
+    )
     return Dispatcher(
         connect(
             config.environment_name,
@@ -48,4 +58,23 @@ def make_dispatcher(config: StartDagRunConfig, sqs: SQSClient) -> Dispatcher:
         environment=config.environment_name,
         dead_letters_url=config.dead_letters_url,
         tell=lambda event: events_out.put(events, config.event_bus, [event]),
+        is_paused=watch.is_paused,
+    )
+
+
+def make_follower(config: FollowRunsConfig, seconds_left: Callable[[], float]) -> Follower:
+    """Return the follower of one environment.
+
+    Args:
+        seconds_left: until the invocation must end.
+    """
+    from jetway.airflow.watch import connect_watch
+    from jetway.following import Follower
+
+    events = boto3.client("events")
+    return Follower(
+        make_ledger(config.ledger),
+        connect_watch(config.environment_name, config.transport, seconds_left=seconds_left),
+        environment=config.environment_name,
+        tell=lambda found: events_out.put(events, config.event_bus, found),
     )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import quote
 
@@ -96,6 +97,48 @@ class RestClient:
         if state is not None:
             query["state"] = state
         return rest_answers.runs(self._call("GET", path, dag_id, QueryParameters=query), dag_id)
+
+    def get_dag(self, dag_id: str) -> Dag | None:
+        """Return the DAG; None when Airflow has none of that name, or its name does not fit a path.
+
+        Raises:
+            TransientError: as in `trigger_dag_run`.
+        """
+        names.check_dag_id(dag_id)
+        path = _path("dags", dag_id)
+        if len(path) > MAX_PATH:
+            return None
+        try:
+            return rest_answers.dag(self._call("GET", path, dag_id))
+        except DagNotFoundError:
+            return None
+
+    def list_ended_runs(
+        self, dag_ids: Sequence[str], *, since: datetime, max_pages: int = 20
+    ) -> tuple[list[DagRun], bool]:
+        """Return the runs of many DAGs that have ended since then, by their end, and whether these are all.
+
+        One call for a hundred runs: the list call takes many DAGs, states and a lower bound of the end date on every
+        version, and `~` stands for any DAG in its path.
+
+        Raises:
+            TransientError: as in `trigger_dag_run`.
+        """
+        body: dict[str, Any] = {
+            "dag_ids": list(dag_ids),
+            "states": ["success", "failed"],
+            "end_date_gte": since.isoformat(),
+            "order_by": "end_date",
+            "page_limit": _PAGE,
+        }
+        found: list[DagRun] = []
+        for _ in range(max_pages):
+            path = "/dags/~/dagRuns/list"
+            page, total = rest_answers.runs(self._call("POST", path, "~", Body={**body, "page_offset": len(found)}))
+            found += page
+            if not page or len(found) >= total:
+                return found, True
+        return found, False
 
     def _create(self, path: str, request: DagRunRequest, major: int) -> DagRun:
         response = self._call("POST", path, request.dag_id, Body=_body(request, major))

@@ -62,14 +62,20 @@ def run(response: object, dag_id: str, run_id: str) -> DagRun | None:
     return _run(document)
 
 
-def runs(response: object, dag_id: str) -> tuple[list[DagRun], int]:
-    """Return the runs of a list of runs, and how many Airflow has.
+def runs(response: object, dag_id: str | None = None) -> tuple[list[DagRun], int]:
+    """Return the runs of a list of runs, of one DAG when it is given, and how many Airflow has.
 
     Raises:
         AnswerLostError: the response is no list of runs.
     """
     items, total = _page(response, "dag_runs")
-    return [_run(item) for item in items if item.get("dag_id") == dag_id], total
+    return [_run(item) for item in items if dag_id is None or item.get("dag_id") == dag_id], total
+
+
+def dag(response: object) -> Dag | None:
+    """Return the DAG if a response of Airflow is one, else None."""
+    document = _document(response)
+    return _dag(document) if isinstance(document.get("dag_id"), str) else None
 
 
 def dags(response: object) -> tuple[list[Dag], int]:
@@ -79,16 +85,7 @@ def dags(response: object) -> tuple[list[Dag], int]:
         AnswerLostError: the response is no list of DAGs.
     """
     items, total = _page(response, "dags")
-    found = [
-        Dag(
-            dag_id=str(item.get("dag_id")),
-            is_paused=item.get("is_paused"),
-            owners=tuple(str(owner) for owner in item.get("owners") or ()),
-            fileloc=item.get("fileloc"),
-        )
-        for item in items
-    ]
-    return found, total
+    return [_dag(item) for item in items], total
 
 
 def run_in_list(response: object, dag_id: str, run_id: str) -> tuple[DagRun | None, bool]:
@@ -176,6 +173,15 @@ def _explain_validation(details: list[object], call: Call) -> JetwayError:
     text = "; ".join(f"{field}: {message}" for field, message in fields)
     kind = InvalidConfError if any(".conf" in f".{field}" for field, _ in fields) else InvalidRequestError
     return kind(f"Airflow refuses {call} (422): {refusals.first_line(text)}")
+
+
+def _dag(document: Mapping[str, Any]) -> Dag:
+    return Dag(
+        dag_id=str(document.get("dag_id")),
+        is_paused=document.get("is_paused"),
+        owners=tuple(str(owner) for owner in document.get("owners") or ()),
+        fileloc=document.get("fileloc"),
+    )
 
 
 def _run(document: Mapping[str, Any]) -> DagRun:

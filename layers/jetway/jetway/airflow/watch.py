@@ -1,0 +1,222 @@
+"""What Jetway wants to know of Airflow after a run was started: is its DAG paused, has it ended? In few calls.
+
+The two transports have little in common here, so each has a watch of its own (DECISIONS.md has the figures):
+
+    rest  pause: GET /dags/{dag_id}, remembered for a minute per DAG; ends: one list call over all DAGs at once
+    cli   pause: `dags list`, remembered for five minutes for all DAGs; ends: one command for each DAG
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Protocol
+
+from jetway.errors import AnswerLostError, DagNotFoundError, JetwayError
+from jetway.observability import logger
+
+if TYPE_CHECKING:
+    from mypy_boto3_mwaa import MWAAClient
+
+    from jetway.airflow import AirflowLists, DagRun
+    from jetway.airflow.connect import Transport
+    from jetway.airflow.environment import Environment
+    from jetway.airflow.rest import RestClient
+
+ENDED = frozenset({"success", "failed"})
+
+# An end is looked for from a little earlier on: clocks differ, and a transaction shows its time late.
+MARGIN = timedelta(minutes=2)
+
+# With so few runs of a DAG, each is looked up by its id; with more, the list of all its runs is cheaper.
+FEW_RUNS = 2
+
+_ALL = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    """What was seen of the open runs of some DAGs.
+
+    Attributes:
+        looked_at: (dag_id, run id) of what this look was for.
+        ended: runs among them that have ended.
+        open: runs among them that were seen and have not.
+        gone: (dag_id, run id) that Airflow has not any more.
+        until: no end before this moment was missed; None for "now".
+    """
+
+    looked_at: frozenset[tuple[str, str]]
+    ended: Sequence[DagRun] = ()
+    open: Sequence[DagRun] = ()
+    gone: frozenset[tuple[str, str]] = frozenset()
+    until: datetime | None = None
+
+
+class Watch(Protocol):
+    """What is asked after a run was started."""
+
+    def is_paused(self, dag_id: str) -> bool | None:
+        """Whether the DAG is paused, as of some minutes ago at most; None when that is not to be learnt."""
+        ...
+
+    def look(self, wanted: Mapping[str, Sequence[str]], *, since: datetime) -> Iterator[Sighting]:
+        """Look at open runs, in the order of the DAGs; ends early when the time is over.
+
+        Args:
+            wanted: run ids by dag_id.
+            since: none of them has ended before.
+
+        Raises:
+            TransientError: not now; what was yielded before counts.
+        """
+        ...
+
+
+@dataclass(slots=True)
+class Pauses:
+    """Remembers which DAGs are paused.
+
+    Attributes:
+        ask: tells it of one DAG, and of others when that costs nothing more.
+        max_age: seconds that an answer is good for.
+        after_failure: seconds until the next try when there was none. To know is a courtesy: it must not slow dispatch.
+    """
+
+    ask: Callable[[str], Mapping[str, bool | None]]
+    max_age: float
+    after_failure: float = 300.0
+    clock: Callable[[], float] = time.time
+    _known: dict[str, tuple[float, bool | None]] = field(default_factory=dict)
+    _not_before: float = 0.0
+
+    def is_paused(self, dag_id: str) -> bool | None:
+        """Return what is known of the DAG, asking when that is too old."""
+        now = self.clock()
+        asked_at, paused = self._known.get(dag_id, (float("-inf"), None))
+        if 0 <= now - asked_at < self.max_age:
+            return paused
+        if now < self._not_before:
+            return None
+        try:
+            answer = {dag_id: None, **self.ask(dag_id)}
+        except JetwayError as exc:
+            logger.warning("cannot tell whether DAGs are paused", extra={"dag_id": dag_id, "error": str(exc)})
+            self._not_before = now + self.after_failure
+            return None
+        self._known.update({name: (now, value) for name, value in answer.items()})
+        return answer[dag_id]
+
+
+class RestWatch:
+    """`Watch` over InvokeRestApi."""
+
+    def __init__(self, client: RestClient) -> None:
+        self._client = client
+        self._pauses = Pauses(self._ask, max_age=60.0, after_failure=60.0)
+
+    def is_paused(self, dag_id: str) -> bool | None:
+        """See `Watch`."""
+        return self._pauses.is_paused(dag_id)
+
+    def look(self, wanted: Mapping[str, Sequence[str]], *, since: datetime) -> Iterator[Sighting]:
+        """See `Watch`. One list call over all DAGs, of runs that have ended since then, by their end."""
+        looked_at = _pairs(wanted)
+        if not looked_at:
+            return
+        runs, complete = self._client.list_ended_runs(list(wanted), since=since - MARGIN)
+        ended = [run for run in runs if (run.dag_id, run.dag_run_id) in looked_at]
+        last = runs[-1].end_date if runs and not complete else None
+        yield Sighting(looked_at, ended=ended, until=datetime.fromisoformat(last) if last else None)
+
+    def _ask(self, dag_id: str) -> Mapping[str, bool | None]:
+        dag = self._client.get_dag(dag_id)
+        return {dag_id: dag.is_paused if dag else None}
+
+
+class CliWatch:
+    """`Watch` over the command line, where every question costs seconds of a slow machine."""
+
+    def __init__(
+        self, client: AirflowLists, *, seconds_left: Callable[[], float] = lambda: 60.0, command_seconds: float = 30.0
+    ) -> None:
+        """Take the parts; nothing is called.
+
+        Args:
+            client: of the command line.
+            seconds_left: until the caller must end.
+            command_seconds: that a command can take; with less time left none is begun.
+        """
+        self._client = client
+        self._seconds_left = seconds_left
+        self._command_seconds = command_seconds
+        self._pauses = Pauses(self._ask, max_age=300.0, after_failure=900.0)
+
+    def is_paused(self, dag_id: str) -> bool | None:
+        """See `Watch`."""
+        return self._pauses.is_paused(dag_id)
+
+    def look(self, wanted: Mapping[str, Sequence[str]], *, since: datetime) -> Iterator[Sighting]:  # noqa: ARG002
+        """See `Watch`. One DAG after the other; the command line cannot list by the end of a run."""
+        for dag_id, run_ids in wanted.items():
+            if self._seconds_left() < self._command_seconds:
+                return
+            looked_at = _pairs({dag_id: run_ids})
+            try:
+                runs = self._few(dag_id, run_ids) if len(run_ids) <= FEW_RUNS else self._list(dag_id)
+            except (DagNotFoundError, AnswerLostError) as exc:
+                logger.warning("cannot look at the runs of a DAG", extra={"dag_id": dag_id, "error": str(exc)})
+                yield Sighting(looked_at)
+                continue
+            runs = {run_id: runs[run_id] for run_id in run_ids if run_id in runs}
+            yield Sighting(
+                looked_at,
+                ended=[run for run in runs.values() if run.state in ENDED],
+                open=[run for run in runs.values() if run.state not in ENDED],
+                gone=frozenset((dag_id, run_id) for run_id in run_ids if run_id not in runs),
+            )
+
+    def _few(self, dag_id: str, run_ids: Sequence[str]) -> dict[str, DagRun]:
+        found = (self._client.get_dag_run(dag_id, run_id) for run_id in run_ids)
+        return {run.dag_run_id: run for run in found if run is not None}
+
+    def _list(self, dag_id: str) -> dict[str, DagRun]:
+        runs, _total = self._client.list_dag_runs(dag_id, limit=_ALL)
+        return {run.dag_run_id: run for run in runs}
+
+    def _ask(self, _dag_id: str) -> Mapping[str, bool | None]:
+        dags, _total = self._client.list_dags(limit=_ALL)
+        return {dag.dag_id: dag.is_paused for dag in dags}
+
+
+def connect_watch(
+    environment_name: str,
+    transport: Transport,
+    *,
+    client: MWAAClient | None = None,
+    environment: Environment | None = None,
+    seconds_left: Callable[[], float] = lambda: 60.0,
+    read_timeout: float = 30.0,
+) -> Watch:
+    """Return the watch of one environment. Nothing is sent before its first question.
+
+    Args:
+        environment_name: name of the MWAA environment.
+        transport: "cli" or "rest".
+        client, environment: as in `jetway.airflow.connect.connect`.
+        seconds_left: until the caller must end.
+        read_timeout: seconds that a CLI command may take.
+    """
+    from .connect import connect
+    from .rest import RestClient
+
+    airflow = connect(environment_name, transport, client=client, environment=environment, read_timeout=read_timeout)
+    if isinstance(airflow, RestClient):
+        return RestWatch(airflow)
+    return CliWatch(airflow, seconds_left=seconds_left, command_seconds=read_timeout)
+
+
+def _pairs(wanted: Mapping[str, Sequence[str]]) -> frozenset[tuple[str, str]]:
+    return frozenset((dag_id, run_id) for dag_id, run_ids in wanted.items() for run_id in run_ids)

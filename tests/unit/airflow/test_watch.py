@@ -1,0 +1,213 @@
+"""Pauses and ends of runs over both transports, in as few calls as there can be."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import boto3
+import pytest
+from botocore.stub import Stubber
+
+from jetway.airflow import Dag, DagRun, DagRunRequest
+from jetway.airflow.environment import Environment
+from jetway.airflow.rest import RestClient
+from jetway.airflow.watch import CliWatch, Pauses, RestWatch, Sighting
+from jetway.errors import AnswerLostError, DagNotFoundError, EnvironmentUnavailableError
+
+NOW = datetime(2026, 11, 22, 6, tzinfo=UTC)
+
+
+class Cli:
+    """What the command line would answer, and how often it was asked."""
+
+    def __init__(self) -> None:
+        self.runs: dict[str, dict[str, str]] = {}
+        self.paused: dict[str, bool] = {}
+        self.commands: list[str] = []
+        self.error: Exception | None = None
+
+    def trigger_dag_run(self, request: DagRunRequest) -> DagRun:
+        raise NotImplementedError
+
+    def get_dag_run(self, dag_id: str, dag_run_id: str) -> DagRun | None:
+        self.commands.append(f"run {dag_id} {dag_run_id}")
+        if self.error is not None:
+            raise self.error
+        state = self.runs.get(dag_id, {}).get(dag_run_id)
+        return DagRun(dag_id, dag_run_id, state) if state else None
+
+    def list_dags(self, *, limit: int, offset: int = 0) -> tuple[list[Dag], int]:
+        self.commands.append("dags")
+        if self.error is not None:
+            raise self.error
+        return [Dag(dag_id, paused) for dag_id, paused in self.paused.items()], len(self.paused)
+
+    def list_dag_runs(self, dag_id: str, *, limit: int, state: str | None = None) -> tuple[list[DagRun], int]:
+        self.commands.append(f"runs {dag_id}")
+        if self.error is not None:
+            raise self.error
+        runs = [DagRun(dag_id, run_id, found) for run_id, found in self.runs[dag_id].items()]
+        return runs, len(runs)
+
+
+def seen(sighting: Sighting) -> tuple[set[str], set[str], set[str]]:
+    return (
+        {run.dag_run_id for run in sighting.ended},
+        {run.dag_run_id for run in sighting.open},
+        {run_id for _, run_id in sighting.gone},
+    )
+
+
+def test_the_command_line_is_asked_once_for_each_dag_with_many_runs() -> None:
+    cli = Cli()
+    cli.runs = {"etl": {"a": "success", "b": "failed", "c": "running", "others": "success"}, "ml": {"x": "queued"}}
+    etl, ml = CliWatch(cli).look({"etl": ["a", "b", "c", "d"], "ml": ["x"]}, since=NOW)
+    assert seen(etl) == ({"a", "b"}, {"c"}, {"d"})
+    assert seen(ml) == (set(), {"x"}, set())
+    assert cli.commands == ["runs etl", "run ml x"]
+
+
+def test_the_command_line_is_left_alone_when_time_is_short() -> None:
+    cli = Cli()
+    left = iter([100.0, 20.0])
+    watch = CliWatch(cli, seconds_left=lambda: next(left), command_seconds=30.0)
+    (first,) = watch.look({"a": ["1"], "b": ["2"]}, since=NOW)
+    assert first.looked_at == {("a", "1")}
+    assert cli.commands == ["run a 1"]
+
+
+@pytest.mark.parametrize("error", [DagNotFoundError("gone"), AnswerLostError("killed")])
+def test_a_dag_that_cannot_be_looked_at_is_looked_at_later(error: Exception) -> None:
+    cli = Cli()
+    cli.error = error
+    (sighting,) = CliWatch(cli).look({"etl": ["a"]}, since=NOW)
+    assert sighting.looked_at == {("etl", "a")}
+    assert (list(sighting.ended), list(sighting.open), len(sighting.gone)) == ([], [], 0)
+
+
+def test_an_environment_that_is_down_ends_the_look() -> None:
+    cli = Cli()
+    cli.error = EnvironmentUnavailableError("UPDATING")
+    with pytest.raises(EnvironmentUnavailableError):
+        list(CliWatch(cli).look({"etl": ["a"]}, since=NOW))
+
+
+def test_one_command_tells_of_all_paused_dags_for_five_minutes() -> None:
+    cli, now = Cli(), [1000.0]
+    cli.paused = {"etl": True, "ml": False}
+    watch = CliWatch(cli)
+    watch._pauses.clock = lambda: now[0]
+    assert [watch.is_paused(dag_id) for dag_id in ("etl", "ml", "etl")] == [True, False, True]
+    assert cli.commands == ["dags"]
+    cli.paused = {"etl": False}
+    now[0] += 301
+    assert watch.is_paused("etl") is False
+
+
+def test_a_failure_to_learn_of_a_pause_is_not_tried_again_at_once() -> None:
+    asked, now = [], [0.0]
+
+    def ask(dag_id: str) -> dict[str, bool | None]:
+        asked.append(dag_id)
+        raise AnswerLostError("too slow")
+
+    pauses = Pauses(ask, max_age=60, after_failure=900, clock=lambda: now[0])
+    assert [pauses.is_paused("a"), pauses.is_paused("b")] == [None, None]
+    now[0] += 901
+    pauses.is_paused("a")
+    assert asked == ["a", "a"]
+
+
+def test_a_dag_that_airflow_does_not_list_is_asked_for_once_in_a_while_only() -> None:
+    asked = []
+
+    def ask(dag_id: str) -> dict[str, bool | None]:
+        asked.append(dag_id)
+        return {}
+
+    pauses = Pauses(ask, max_age=60, clock=lambda: 0.0)
+    assert [pauses.is_paused("a"), pauses.is_paused("a")] == [None, None]
+    assert asked == ["a"]
+
+
+CLIENT = boto3.client("mwaa", region_name="eu-central-1", aws_access_key_id="x", aws_secret_access_key="x")
+
+
+def rest_watch() -> RestWatch:
+    def no_fallback() -> Any:
+        raise AssertionError
+
+    return RestWatch(RestClient(CLIENT, Environment(CLIENT, "env"), no_fallback))
+
+
+def answer(runs: list[tuple[str, str, str, datetime]], total: int) -> dict[str, Any]:
+    items = [
+        {"dag_id": dag, "dag_run_id": run, "state": state, "start_date": None, "end_date": end.isoformat()}
+        for dag, run, state, end in runs
+    ]
+    return {"RestApiStatusCode": 200, "RestApiResponse": {"dag_runs": items, "total_entries": total}}
+
+
+def call(offset: int, dag_ids: list[str]) -> dict[str, Any]:
+    body = {
+        "dag_ids": dag_ids,
+        "states": ["success", "failed"],
+        "end_date_gte": (NOW - timedelta(minutes=2)).isoformat(),
+        "order_by": "end_date",
+        "page_limit": 100,
+        "page_offset": offset,
+    }
+    return {"Name": "env", "Method": "POST", "Path": "/dags/~/dagRuns/list", "Body": body}
+
+
+def test_rest_finds_the_ends_of_many_dags_in_one_call() -> None:
+    found = [("etl", "a", "success", NOW), ("etl", "by hand", "success", NOW), ("ml", "x", "failed", NOW)]
+    with Stubber(CLIENT) as stub:
+        stub.add_response("invoke_rest_api", answer(found, 3), call(0, ["etl", "ml"]))
+        (sighting,) = rest_watch().look({"etl": ["a", "b"], "ml": ["x"]}, since=NOW)
+        stub.assert_no_pending_responses()
+    assert seen(sighting) == ({"a", "x"}, set(), set())
+    assert sighting.looked_at == {("etl", "a"), ("etl", "b"), ("ml", "x")}
+    assert sighting.until is None
+
+
+def test_rest_reads_page_after_page() -> None:
+    with Stubber(CLIENT) as stub:
+        stub.add_response("invoke_rest_api", answer([("etl", "a", "success", NOW)], 2), call(0, ["etl"]))
+        stub.add_response("invoke_rest_api", answer([("etl", "b", "success", NOW)], 2), call(1, ["etl"]))
+        (sighting,) = rest_watch().look({"etl": ["a", "b"]}, since=NOW)
+        stub.assert_no_pending_responses()
+    assert seen(sighting)[0] == {"a", "b"}
+
+
+def test_rest_with_too_many_pages_goes_on_where_it_stopped() -> None:
+    with Stubber(CLIENT) as stub:
+        for page in range(20):
+            end = NOW + timedelta(seconds=page)
+            stub.add_response(
+                "invoke_rest_api", answer([("etl", f"r{page}", "success", end)], 999), call(page, ["etl"])
+            )
+        (sighting,) = rest_watch().look({"etl": ["r3", "later"]}, since=NOW)
+    assert seen(sighting)[0] == {"r3"}
+    assert sighting.until == NOW + timedelta(seconds=19)
+
+
+def test_rest_without_open_runs_is_not_called() -> None:
+    with Stubber(CLIENT):
+        assert list(rest_watch().look({}, since=NOW)) == []
+
+
+def test_rest_asks_for_the_pause_of_one_dag_and_remembers_it() -> None:
+    with Stubber(CLIENT) as stub:
+        dag = {"RestApiStatusCode": 200, "RestApiResponse": {"dag_id": "etl", "is_paused": True}}
+        stub.add_response("invoke_rest_api", dag, {"Name": "env", "Method": "GET", "Path": "/dags/etl"})
+        watch = rest_watch()
+        assert [watch.is_paused("etl"), watch.is_paused("etl")] == [True, True]
+        stub.add_client_error(
+            "invoke_rest_api",
+            "RestApiClientException",
+            modeled_fields={"RestApiStatusCode": 404, "RestApiResponse": {}},
+        )
+        assert watch.is_paused("unknown") is None
+        assert watch.is_paused("a_dag_id_that_is_so_long_that_it_does_not_fit_into_a_path_of_64") is None

@@ -1,0 +1,202 @@
+"""follow_runs: the end of every run is told at least once, with one id; nothing is looked at more than needed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from jsonschema import Draft202012Validator
+from moto import mock_aws
+
+from jetway.airflow import DagRun
+from jetway.airflow.watch import Sighting
+from jetway.announcements import PAUSED, announcement, completion
+from jetway.events_out import EventsOutError, OutEvent
+from jetway.following import LATEST, Follower, next_look
+from jetway.ledger import Entry, Ledger
+from tests.unit.ledger_table import make_ledger_table
+from tests.unit.sample_events import ROOT
+
+NOW = datetime(2026, 11, 22, 6, 0, tzinfo=UTC)
+
+
+class FakeWatch:
+    """Airflow's runs by (dag_id, run id); a look sees them as REST does: those that have ended."""
+
+    def __init__(self) -> None:
+        self.runs: dict[tuple[str, str], DagRun] = {}
+        self.gone: set[tuple[str, str]] = set()
+        self.asked: list[tuple[Mapping[str, Sequence[str]], datetime]] = []
+
+    def is_paused(self, dag_id: str) -> bool | None:
+        return None
+
+    def look(self, wanted: Mapping[str, Sequence[str]], *, since: datetime) -> Iterator[Sighting]:
+        self.asked.append((wanted, since))
+        for dag_id, run_ids in wanted.items():
+            keys = frozenset((dag_id, run_id) for run_id in run_ids)
+            yield Sighting(keys, ended=[self.runs[key] for key in keys & set(self.runs)], gone=keys & self.gone)
+
+    def end(self, run_id: str, state: str = "success", dag_id: str = "etl") -> None:
+        end = (NOW + timedelta(seconds=90)).isoformat()
+        self.runs[dag_id, run_id] = DagRun(dag_id, run_id, state, start_date=NOW.isoformat(), end_date=end)
+
+
+class World:
+    def __init__(self) -> None:
+        self.now = NOW
+        self.told: list[OutEvent] = []
+        self.watch = FakeWatch()
+        self.ledger = Ledger(make_ledger_table(), clock=lambda: self.now)
+        self.follower = Follower(self.ledger, self.watch, environment="env", tell=self.tell, clock=lambda: self.now)
+
+    def tell(self, events: Sequence[OutEvent]) -> None:
+        self.told += events
+
+    def start(self, name: str, **changes: bool) -> Entry:
+        row = entry(name, decided_at=self.now)
+        self.ledger.record(row, run_since=self.now, **changes)
+        return row
+
+
+@pytest.fixture
+def world() -> Iterator[World]:
+    with mock_aws():
+        yield World()
+
+
+def entry(name: str, **changes: object) -> Entry:
+    row = Entry(
+        id=f"orders#{name}",
+        trigger="orders",
+        kind="s3",
+        identity=("s3", "acme", "a.csv", "version-id", "1"),
+        decision="started",
+        decided_at=NOW,
+        dag_id="etl",
+        dag_run_id=name,
+        state="queued",
+        occurred_at=NOW - timedelta(seconds=1),
+        latency=1.0,
+    )
+    return replace(row, **changes)  # type: ignore[arg-type]
+
+
+def test_ends_are_told_and_the_rows_closed(world: World) -> None:
+    for name in ("r1", "r2", "r3"):
+        world.start(name)
+    world.watch.end("r1")
+    world.watch.end("r2", "failed")
+    world.now += timedelta(minutes=2)
+    summary = world.follower.follow()
+    assert (summary.due, summary.succeeded, summary.failed, summary.still_open) == (3, 1, 1, 1)
+    assert {(event.detail_type, event.id) for event in world.told} == {
+        ("DagRunSucceeded", "orders#r1#success"),
+        ("DagRunFailed", "orders#r2#failed"),
+    }
+    row = world.ledger.get("orders#r2")
+    assert row is not None
+    assert (row.decision, row.state, row.ended_at) == ("started", "failed", NOW + timedelta(seconds=90))
+    assert len(world.watch.asked) == 1
+
+
+def test_a_run_that_goes_on_is_looked_at_from_where_the_last_look_ended(world: World) -> None:
+    world.start("r1")
+    world.now += timedelta(minutes=1)
+    world.follower.follow()
+    world.now += timedelta(seconds=20)
+    assert world.follower.follow().due == 0
+    world.now += timedelta(seconds=40)
+    world.follower.follow()
+    assert [since for _, since in world.watch.asked] == [NOW, NOW + timedelta(minutes=1)]
+
+
+def test_killed_between_the_event_and_its_row_the_end_is_told_twice_with_one_id(world: World) -> None:
+    world.start("r1")
+    world.watch.end("r1")
+    close, world.ledger.close = world.ledger.close, None  # type: ignore[method-assign,assignment]
+    with pytest.raises(TypeError):
+        world.follower.follow()
+    world.ledger.close = close  # type: ignore[method-assign]
+    world.follower.follow()
+    assert [event.id for event in world.told] == ["orders#r1#success"] * 2
+    assert world.follower.follow().due == 0
+
+
+def test_what_the_bus_did_not_take_is_sent_later(world: World) -> None:
+    started = world.start("r1", untold=True)
+    dead = entry("d1", decision="dead-lettered", because="dag-not-found: no", message_id="m1")
+    world.ledger.record(dead, untold=True)
+    assert world.follower.follow().told_late == 2
+    assert {event.id for event in world.told} == {f"{started.id}#started", "orders#d1#dead-lettered#m1"}
+    world.now += timedelta(minutes=1)
+    summary = world.follower.follow()
+    assert (summary.due, summary.told_late) == (1, 0)
+
+
+def test_while_the_bus_takes_nothing_nothing_is_closed(world: World) -> None:
+    world.start("r1")
+    world.watch.end("r1")
+
+    def refuse(events: Sequence[OutEvent]) -> None:
+        if events:
+            raise EventsOutError("no such bus")
+
+    deaf = Follower(world.ledger, world.watch, environment="env", tell=refuse, clock=lambda: world.now)
+    with pytest.raises(EventsOutError):
+        deaf.follow()
+    assert world.follower.follow().succeeded == 1
+
+
+def test_a_run_that_was_deleted_in_airflow_is_followed_no_more(world: World) -> None:
+    world.start("r1")
+    world.watch.gone.add(("etl", "r1"))
+    assert world.follower.follow().gone == 1
+    row = world.ledger.get("orders#r1")
+    assert row is not None
+    assert row.state == "deleted"
+    assert (world.told, world.ledger.open_entries(limit=9)) == ([], [])
+
+
+def test_with_nothing_open_nobody_is_asked(world: World) -> None:
+    assert world.follower.follow().due == 0
+    assert world.watch.asked == []
+
+
+@given(st.timedeltas(timedelta(0), timedelta(days=30)))
+def test_an_end_is_seen_within_a_tenth_of_the_run_and_at_least_every_quarter_of_an_hour(age: timedelta) -> None:
+    wait = next_look(NOW, NOW + age) - (NOW + age)
+    assert timedelta(seconds=50) <= wait <= LATEST
+    assert wait <= max(timedelta(seconds=50), age / 10 + timedelta(milliseconds=1))
+
+
+EVENTS = [
+    announcement("env", entry("r1")),
+    announcement("env", entry("r1", because=PAUSED, latency=None, batch_id="b")),
+    announcement("env", entry("x", decision="dead-lettered", because="dag-not-found: no DAG: " + "x" * 9999)),
+    announcement(
+        "env",
+        Entry("unknown#m", "unknown", "unknown", (), "dead-lettered", NOW, because="unknown-event: no", message_id="m"),
+    ),
+    completion("env", entry("r1"), state="success", start=NOW, end=NOW + timedelta(seconds=3), now=NOW),
+    completion("env", entry("r1"), state="failed", start=None, end=None, now=NOW),
+]
+
+
+@pytest.mark.parametrize("event", EVENTS, ids=lambda event: str(event.detail_type))
+def test_every_event_out_is_as_its_published_schema_says(event: OutEvent) -> None:
+    schema = json.loads((ROOT / "docs" / "schemas" / f"{event.detail_type}.json").read_text())
+    validator = Draft202012Validator(schema, format_checker=Draft202012Validator.FORMAT_CHECKER)
+    detail = json.loads(json.dumps({"id": event.id, **event.detail}))
+    assert list(validator.iter_errors(detail)) == []
+    assert set(detail) == set(schema["properties"])
+
+
+def test_a_dead_letter_says_reason_and_error_apart() -> None:
+    detail = announcement("env", entry("x", decision="dead-lettered", because="invalid-conf: a: b")).detail
+    assert (detail["reason"], detail["error"]) == ("invalid-conf", "a: b")
