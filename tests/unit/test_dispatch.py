@@ -201,3 +201,13 @@ def test_a_folder_made_in_the_console_is_no_file_but_an_object_named_like_one_is
     event = sample_event("s3_object_created")
     event["detail"]["object"] |= {"key": "incoming/orders/", "size": size}
     assert (parse_dispatch(message(event), sent_at=SENT).request is None) == (size == 0)
+
+
+def test_copies_of_one_event_of_jetways_own_are_one_event() -> None:
+    def identity(event_id: str, **detail: object) -> tuple[str, ...]:
+        body = {"id": event_id, "source": "jetway", "detail-type": "DagRunSucceeded", "time": "2026-11-22T06:00:00Z"}
+        return parse_event("event", body | {"detail": detail}, sent_at=datetime(2026, 11, 22, tzinfo=UTC)).identity
+
+    assert identity("1", id="orders#x#success") == identity("2", id="orders#x#success")
+    assert identity("1", id="orders#x#success") != identity("1", id="orders#y#success")
+    assert identity("1") == ("event", "jetway", "1")

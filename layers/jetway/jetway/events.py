@@ -91,9 +91,15 @@ def _read_s3(body: Mapping[str, Any], _sent_at: datetime) -> Event:
 
 
 def _read_event(body: Mapping[str, Any], _sent_at: datetime) -> Event:
-    """Any event of EventBridge: its id is its identity, and it is the facts itself."""
+    """Any event of EventBridge: its id is its identity, and it is the facts itself.
+
+    Jetway's own events are sent at least once, each copy with an id of EventBridge's; `detail.id` is what the copies
+    have in common (docs/events.md), so that one run's end starts one run.
+    """
     _require_text(body["id"], body["source"], body["detail-type"])
-    return Event(identity=("event", body["source"], body["id"]), occurred_at=parse_time(body["time"]), facts=dict(body))
+    id_ = body["detail"]["id"] if body["source"] == "jetway" and "id" in body["detail"] else body["id"]
+    _require_text(id_)
+    return Event(identity=("event", body["source"], id_), occurred_at=parse_time(body["time"]), facts=dict(body))
 
 
 def _read_schedule(body: Mapping[str, Any], _sent_at: datetime) -> Event:

@@ -86,6 +86,19 @@ def test_a_dag_that_cannot_be_looked_at_is_looked_at_later(error: Exception) -> 
     assert (list(sighting.ended), list(sighting.open), len(sighting.gone)) == ([], [], 0)
 
 
+def test_runs_of_a_dag_whose_history_is_too_long_to_list_are_looked_up_a_few_at_a_time() -> None:
+    cli = Cli()
+    cli.runs = {"etl": {f"r{number}": "success" for number in range(9)}}
+    watch, wanted = CliWatch(cli), {"etl": [f"r{number}" for number in range(9)]}
+    cli.error = AnswerLostError("too slow")
+    (none,) = watch.look(wanted, since=NOW)
+    assert none.looked_at == frozenset()  # all are due again at once
+    cli.error = None
+    (some,) = watch.look(wanted, since=NOW)
+    assert {run.dag_run_id for run in some.ended} == {"r0", "r1", "r2", "r3", "r4"}
+    assert cli.commands == ["runs etl", *(f"run etl r{number}" for number in range(5))]
+
+
 def test_an_environment_that_is_down_ends_the_look() -> None:
     cli = Cli()
     cli.error = EnvironmentUnavailableError("UPDATING")

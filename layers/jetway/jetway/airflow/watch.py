@@ -33,6 +33,9 @@ MARGIN = timedelta(minutes=2)
 # With so few runs of a DAG, each is looked up by its id; with more, the list of all its runs is cheaper.
 FEW_RUNS = 2
 
+# Of a DAG whose list is too long to come in time, so many runs are looked up in one go.
+RUNS_OF_A_LONG_HISTORY = 5
+
 _ALL = 1_000_000
 
 
@@ -153,6 +156,7 @@ class CliWatch:
         self._seconds_left = seconds_left
         self._command_seconds = command_seconds
         self._pauses = Pauses(self._ask, max_age=300.0, after_failure=900.0)
+        self._long: set[str] = set()
 
     def is_paused(self, dag_id: str) -> bool | None:
         """See `Watch`."""
@@ -163,10 +167,16 @@ class CliWatch:
         for dag_id, run_ids in wanted.items():
             if self._seconds_left() < self._command_seconds:
                 return
+            if dag_id in self._long:
+                run_ids = run_ids[:RUNS_OF_A_LONG_HISTORY]  # noqa: PLW2901 - the others are due again in a minute
+            by_id = len(run_ids) <= FEW_RUNS or dag_id in self._long
             looked_at = _pairs({dag_id: run_ids})
             try:
-                runs = self._few(dag_id, run_ids) if len(run_ids) <= FEW_RUNS else self._list(dag_id)
+                runs = self._few(dag_id, run_ids) if by_id else self._list(dag_id)
             except (DagNotFoundError, AnswerLostError) as exc:
+                if not by_id and isinstance(exc, AnswerLostError):
+                    self._long.add(dag_id)
+                    looked_at = frozenset()
                 logger.warning("cannot look at the runs of a DAG", extra={"dag_id": dag_id, "error": str(exc)})
                 yield Sighting(looked_at)
                 continue
