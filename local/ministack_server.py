@@ -1,6 +1,6 @@
 """MiniStack as Jetway's local stack runs it. Executed by the Python of MiniStack's own virtual environment.
 
-Two gaps are closed here, so that product code needs no branch for them and tests of alarms prove something:
+Three gaps are closed here, so that product code needs no branch for them and tests of alarms and lanes prove something:
 
 EventBridge Scheduler replaces context attributes in a target's input (<aws.scheduler.scheduled-time> and its like);
 MiniStack 1.5.33 leaves them as text.
@@ -9,6 +9,10 @@ https://docs.aws.amazon.com/scheduler/latest/UserGuide/managing-schedule-context
 An alarm looks at the metric with exactly its dimensions, period by period, and treats missing data as it is told;
 MiniStack 1.5.33 lumps all dimensions and periods together. It looks whenever a metric is put, here as there.
 https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/alarm-evaluation.html
+
+A function reads a FIFO queue with one batch in flight for each message group; MiniStack 1.5.33 has one for the whole queue,
+though its queues keep a group whose messages are in flight to themselves, as SQS does.
+https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-scaling.html
 """
 
 from __future__ import annotations
@@ -21,7 +25,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from ministack import app  # type: ignore[import-not-found]
-from ministack.services import cloudwatch, eventbridge, scheduler  # type: ignore[import-not-found]
+from ministack.services import cloudwatch, eventbridge, lambda_svc, scheduler  # type: ignore[import-not-found]
 
 _invoke_target = eventbridge._invoke_target
 
@@ -93,6 +97,16 @@ def _evaluate_alarm(alarm: dict[str, Any]) -> None:
 
 
 cloudwatch._evaluate_alarm = _evaluate_alarm
+
+
+_sqs_esm_concurrency = lambda_svc._sqs_esm_concurrency
+
+
+def _concurrency_of_groups(esm: Any, func_rec: Any, config: Any, queue: dict[str, Any] | None = None) -> int:
+    return int(_sqs_esm_concurrency(esm, func_rec, config))  # as for any queue: groups keep their order by themselves
+
+
+lambda_svc._sqs_esm_concurrency = _concurrency_of_groups
 
 if __name__ == "__main__":
     app.main()
