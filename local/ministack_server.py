@@ -10,8 +10,8 @@ An alarm looks at the metric with exactly its dimensions, period by period, and 
 MiniStack 1.5.33 lumps all dimensions and periods together. It looks whenever a metric is put, here as there.
 https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/alarm-evaluation.html
 
-A function reads a FIFO queue with one batch in flight for each message group; MiniStack 1.5.33 has one for the whole queue,
-though its queues keep a group whose messages are in flight to themselves, as SQS does.
+A function reads a FIFO queue with one batch in flight for each message group; MiniStack 1.5.33 has one for the whole
+queue, though its queues keep a group whose messages are in flight to themselves, as SQS does.
 https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-scaling.html
 """
 
@@ -102,7 +102,7 @@ cloudwatch._evaluate_alarm = _evaluate_alarm
 _sqs_esm_concurrency = lambda_svc._sqs_esm_concurrency
 
 
-def _concurrency_of_groups(esm: Any, func_rec: Any, config: Any, queue: dict[str, Any] | None = None) -> int:
+def _concurrency_of_groups(esm: Any, func_rec: Any, config: Any, _queue: Any = None) -> int:
     return int(_sqs_esm_concurrency(esm, func_rec, config))  # as for any queue: groups keep their order by themselves
 
 
