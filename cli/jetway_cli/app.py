@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from jetway_cli.errors import translated
+from jetway_cli.events import events
 from jetway_cli.redrive import redrive
 from jetway_cli.run import run
 
@@ -32,3 +33,4 @@ def cli() -> None:
 
 cli.add_command(run)
 cli.add_command(redrive)
+cli.add_command(events)

@@ -14,6 +14,7 @@ from local.calls import list_runs, read_report, wait_for
 from local.stack import Stack
 from tests.integration.conftest import drop
 from tests.integration.test_spine import LONGEST, read_dead_letter
+from tests.unit.cli.test_patterns import TABLE
 
 LATE_DAG = """\
 from airflow.sdk import dag, task
@@ -58,6 +59,23 @@ def wait_until_dispatched(stack: Stack) -> None:
         return None if any(int(counts[name]) for name in names) else True
 
     wait_for("the end of the dispatch queue", look, seconds=LONGEST)
+
+
+def test_patterns_match_offline_as_in_the_stack(stack: Stack) -> None:
+    envelope = {
+        "id": "1",
+        "account": "1",
+        "source": "s",
+        "time": "2026-11-22T06:00:00Z",
+        "region": "r",
+        "resources": [],
+    }
+    for pattern, detail, matches in TABLE:
+        answer = stack.client("events").test_event_pattern(
+            EventPattern=json.dumps({"detail": pattern}),
+            Event=json.dumps(envelope | {"detail-type": "d", "detail": detail}),
+        )
+        assert answer["Result"] is matches, (pattern, detail)
 
 
 def test_run_waits_for_the_success_of_a_real_run(stack: Stack, dag: str) -> None:
