@@ -77,7 +77,7 @@ def _any_of(alternatives: Sequence[Any], event: Mapping[str, Any], path: str) ->
 
 
 def _nearest(results: Sequence[list[Mismatch]]) -> list[Mismatch]:
-    return sorted(results, key=len)[0]
+    return min(results, key=list.__len__)
 
 
 def _field(matchers: Sequence[Any], value: Any, path: str, *, present: bool) -> list[Mismatch]:
