@@ -5,7 +5,7 @@ STAMP := .venv/installed
 UV := .jetway/venvs/uv/bin/uv
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up down logs env test unit integration lint format types check build deploy deploy-environment \
+.PHONY: help setup demo up down logs env test unit integration load lint format types check build deploy deploy-environment \
   lock clean
 
 help: ## List the targets
@@ -40,6 +40,9 @@ unit: $(STAMP) ## Run the unit tests (no network, no Airflow)
 
 integration: $(STAMP) ## Deploy to a local stack of its own and test on real Airflow
 	$(BIN)/pytest -q tests/integration
+
+load: $(STAMP) ## 1,000 events delivered three times in bad weather: what is lost or doubled (half an hour)
+	$(BIN)/python -m bench.load --sample-events 200
 
 # ---------------------------------------------------------------------------------------------- checks
 check: lint types ## Run all static checks

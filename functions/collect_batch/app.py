@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import boto3
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 
+from jetway.assembly import make_ledger
 from jetway.batches.closing import Finisher
 from jetway.batches.collector import Collector
 from jetway.batches.intake import Intake
@@ -61,4 +62,8 @@ def _wired() -> tuple[CollectBatchConfig, Collector, Intake]:
     dispatch_url, bucket = config.dispatch_queue_url, config.drop_bucket
     finisher = Finisher(table, boto3.client("s3"), sqs, bucket=bucket, dispatch_url=dispatch_url)
     collector = Collector(table, finisher, sqs, collect_url=config.collect_queue_url)
-    return config, collector, Intake(collector, sqs, dead_letters_url=config.dead_letters_url)
+    return (
+        config,
+        collector,
+        Intake(collector, sqs, make_ledger(config.ledger), dead_letters_url=config.dead_letters_url),
+    )

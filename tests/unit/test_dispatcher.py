@@ -14,6 +14,7 @@ from jetway.dispatcher import UNFORESEEN_TRIES
 from jetway.errors import (
     AnswerLostError,
     CommandRejectedError,
+    EnvironmentBusyError,
     EnvironmentUnavailableError,
     TransientError,
 )
@@ -230,12 +231,37 @@ def test_a_lane_held_for_an_update_backs_off_to_fifteen_minutes(world: World) ->
     waits = []
     for tries in range(1, 40):
         attributes = record["attributes"] | {"ApproximateReceiveCount": str(tries)}
-        lanes = Lanes(dispatch, seconds_left=lambda: 200.0)
+        lanes = Lanes(dispatch, seconds_left=lambda: 200.0, sleep=lambda _seconds: None)
         with pytest.raises(EnvironmentUnavailableError):
             lanes.handle(SQSRecord(record | {"attributes": attributes}))
         waits.append(lanes.waits["bulk"])
     assert waits[0] <= 2
     assert all(450 <= wait <= 900 for wait in waits[10:])
+
+
+@pytest.mark.parametrize("refusals", [1, 2, 3])
+def test_a_web_server_that_is_busy_for_a_moment_holds_no_lane(world: World, refusals: int) -> None:
+    world.airflow.errors = [EnvironmentBusyError("503")] * refusals
+    pauses: list[float] = []
+    lanes = Lanes(world.dispatch, seconds_left=lambda: 200.0, sleep=pauses.append)
+    record = SQSRecord(sample_event("dispatch_batch")["Records"][0])
+    if refusals < 3:
+        assert lanes.handle(record).decision == "started"
+        assert lanes.waits == {}
+    else:
+        with pytest.raises(EnvironmentBusyError):
+            lanes.handle(record)
+        assert set(lanes.waits) == {"bulk"}
+    assert len(pauses) == min(refusals, 2)
+    assert sum(pauses) <= 2
+
+
+def test_a_lost_answer_is_not_asked_for_again_at_once(world: World) -> None:
+    world.airflow.error = AnswerLostError("lost")
+    lanes = Lanes(world.dispatch, seconds_left=lambda: 200.0, sleep=lambda _seconds: None)
+    with pytest.raises(AnswerLostError):
+        lanes.handle(SQSRecord(sample_event("dispatch_batch")["Records"][0]))
+    assert world.airflow.calls == 1
 
 
 def test_with_no_time_left_the_rest_of_the_batch_goes_back_at_once(world: World) -> None:

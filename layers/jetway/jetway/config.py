@@ -165,6 +165,7 @@ class CollectBatchConfig:
     collect_queue_url: str
     dispatch_queue_url: str
     dead_letters_url: str
+    ledger: LedgerConfig
 
     @classmethod
     def from_env(cls, env: Mapping[str, str] = os.environ) -> Self:
@@ -180,6 +181,7 @@ class CollectBatchConfig:
             collect_queue_url=_text(env, "COLLECT_QUEUE_URL"),
             dispatch_queue_url=_text(env, "DISPATCH_QUEUE_URL"),
             dead_letters_url=_text(env, "DEAD_LETTERS_URL"),
+            ledger=LedgerConfig.from_env(env),
         )
 
 

@@ -6,6 +6,8 @@ it is invisible, so holding the messages that came back in this batch holds the 
 
 from __future__ import annotations
 
+import random
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -14,7 +16,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from jetway.backoff import wait_before_retry
 from jetway.dispatch import INTERACTIVE
-from jetway.errors import TransientError
+from jetway.errors import EnvironmentBusyError, EnvironmentUnavailableError, TransientError
 from jetway.messages import Message
 from jetway.observability import logger
 
@@ -35,6 +37,11 @@ SECONDS_FOR_ONE_MESSAGE = 3 * COMMAND_TIMEOUT + 20.0
 
 LONGEST_WAIT_UNFORESEEN = 60.0  # seconds
 
+# A web server that is busy for a moment answers 503. Holding the lane for it costs seconds for all that is behind, and
+# counts as a try of messages that were never tried; so a refusal that came at once is tried again in place first.
+PAUSES = (0.5, 1.5)  # seconds, the longest each
+BRIEF = (EnvironmentBusyError, EnvironmentUnavailableError)
+
 
 class OutOfTimeError(TransientError):
     """The function's time is nearly over."""
@@ -51,6 +58,7 @@ class Lanes:
         *,
         seconds_left: Callable[[], float],
         on_held: Callable[[Message, TransientError, int], None] = lambda _message, _exc, _wait: None,
+        sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         """Take the parts.
 
@@ -58,10 +66,12 @@ class Lanes:
             dispatch: starts a message's run; raises TransientError when its lane must wait.
             seconds_left: until the function is ended.
             on_held: told of each message whose lane must wait, why, and how many seconds.
+            sleep: waits so many seconds.
         """
         self._dispatch = dispatch
         self._seconds_left = seconds_left
         self._on_held = on_held
+        self._sleep = sleep
         self.waits: dict[str, int] = {}
 
     def handle(self, record: SQSRecord) -> Entry:
@@ -75,7 +85,7 @@ class Lanes:
             self.waits[message.group] = 0
             raise OutOfTimeError("the function's time is nearly over; the rest of the batch goes back at once")
         try:
-            return self._dispatch(message)
+            return self._dispatch_patiently(message)
         except TransientError as exc:
             self._on_held(message, exc, self._hold(message, longest=exc.longest_wait))
             raise
@@ -83,6 +93,16 @@ class Lanes:
             wait = self._hold(message, longest=LONGEST_WAIT_UNFORESEEN)
             logger.exception("unforeseen", extra={"lane": message.group, "tries": message.tries, "next_try_in": wait})
             raise
+
+    def _dispatch_patiently(self, message: Message) -> Entry:
+        for pause in PAUSES:
+            try:
+                return self._dispatch(message)
+            except BRIEF:
+                if self._seconds_left() < SECONDS_FOR_ONE_MESSAGE + pause:
+                    raise
+                self._sleep(random.uniform(pause / 2, pause))  # noqa: S311 - no secret
+        return self._dispatch(message)
 
     def _hold(self, message: Message, *, longest: float) -> int:
         wait = wait_before_retry(message.tries, longest=longest)

@@ -18,6 +18,7 @@ from jetway.batches.model import LARGEST_LIST_IN_CONF, LARGEST_MEMBER, parse_mem
 from jetway.batches.table import LARGEST_BATCH, LARGEST_PAGE
 from jetway.errors import JetwayError
 from tests.unit.batches.world import START, World, event
+from tests.unit.ledger_table import make_ledger_table
 
 
 def large(number: int, size: int, **trigger: Any) -> str:
@@ -86,6 +87,32 @@ def test_a_batch_whose_claims_have_all_expired_is_still_not_opened_again(world: 
         world.dynamodb.delete_item(TableName="batches", Key=key)
     done, failed = world.take([event(1), event(2)])
     assert ([one.decision for one in done], failed) == (["duplicate", "duplicate"], [])
+    world.judge([1, 2], largest=5)
+
+
+def test_every_event_has_a_row_that_names_its_batch_however_often_it_comes(world: World) -> None:
+    done, _ = world.take([event(1), event(2), event(1)])
+    world.take([event(2)])
+    rows = {row.identity[2]: row for row in world.ledger.list_events("orders", START - timedelta(days=1))}
+    assert {key: (row.decision, row.deliveries) for key, row in rows.items()} == {
+        "1": ("batched", 2),
+        "2": ("batched", 2),
+    }
+    assert {row.batch_id for row in rows.values()} == {done[0].batch_id}
+    world.settle()
+    assert {row.dag_run_id for row in rows.values()} == set(world.runs())
+
+
+def test_events_whose_row_is_not_taken_come_back_and_are_safe(world: World) -> None:
+    name = world.ledger.table.name
+    world.dynamodb.delete_table(TableName=name)
+    assert world.take([event(1), event(2)]) == ([], ["0", "1"])
+    make_ledger_table()
+    done, failed = world.take([event(1), event(2)])
+    assert ([one.decision for one in done], failed) == (["duplicate", "duplicate"], [])
+    rows = world.ledger.list_events("orders", START - timedelta(days=1))
+    assert [row.decision for row in rows] == ["batched", "batched"]
+    world.settle()
     world.judge([1, 2], largest=5)
 
 

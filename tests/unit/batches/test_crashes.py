@@ -9,8 +9,8 @@ import pytest
 
 from tests.unit.batches.world import Kill, KilledError, World, event
 
-FILLING = [event(number) for number in range(7)]  # one batch of 5 filled and sent out, one opened
-DUPLICATED = FILLING[:4] + FILLING[2:] + FILLING[:3]
+FILLING = [event(number, max_events=2) for number in range(3)]  # one batch of 2 filled and sent out, one opened
+DUPLICATED = [*FILLING, FILLING[0]]
 
 
 @pytest.mark.parametrize(
@@ -30,22 +30,22 @@ def test_killed_after_any_call_of_collecting_no_event_is_lost_or_doubled(
             world.settle()
         again = bodies.copy()
         random.Random(after).shuffle(again)
-        for start in range(0, len(again), 4):
-            _, failed = world.take(again[start : start + 4])
+        for start in range(0, len(again), 2):
+            _, failed = world.take(again[start : start + 2])
             assert failed == []
         for callback in world.callbacks():
             world.take([callback])
         world.settle()
         world.forget_deduplication()
         world.collector().sweep()
-        world.judge(range(7), largest=5)
+        world.judge(range(3), largest=2)
 
 
 def test_killed_after_any_call_of_the_sweep_no_event_is_lost_or_doubled(world: World) -> None:
     def prepare(world: World) -> World:
         world.take([event(1), event(2)])
         with pytest.raises(KilledError):  # a batch that was closed, but not sent out
-            world.take([event(number, name="other") for number in range(10, 15)], Kill(5))
+            world.take([event(number, name="other", max_events=2) for number in (10, 11)], Kill(5))
         assert len(world.table.list_closed()) == 1
         world.now += timedelta(minutes=6)
         return world
@@ -59,8 +59,8 @@ def test_killed_after_any_call_of_the_sweep_no_event_is_lost_or_doubled(world: W
             world.collector(Kill(after)).sweep()
         world.forget_deduplication()  # the sweep comes back after more than SQS's five minutes
         world.settle()
-        batches = world.judge([1, 2, 10, 11, 12, 13, 14], largest=5)
-        assert sorted(map(len, batches)) == [2, 5]
+        batches = world.judge([1, 2, 10, 11], largest=5)
+        assert sorted(map(len, batches)) == [2, 2]
 
 
 def test_killed_after_any_call_of_a_callback_no_event_is_lost_or_doubled(world: World) -> None:

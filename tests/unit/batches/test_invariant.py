@@ -13,7 +13,7 @@ from moto import mock_aws
 
 from tests.unit.batches.world import Kill, KilledError, World, event
 
-EVENTS = st.lists(st.integers(min_value=0, max_value=30), min_size=1, max_size=12)
+EVENTS = st.lists(st.integers(min_value=0, max_value=30), min_size=1, max_size=6)
 DEATH = st.none() | st.integers(min_value=1, max_value=20)
 
 
@@ -89,5 +89,5 @@ class Collecting(RuleBasedStateMachine):
 
 TestCollecting: Any = Collecting.TestCase
 TestCollecting.settings = settings(
-    max_examples=12, stateful_step_count=15, deadline=None, suppress_health_check=list(HealthCheck)
+    max_examples=10, stateful_step_count=15, deadline=None, suppress_health_check=list(HealthCheck)
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
@@ -14,9 +14,11 @@ from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 
 from jetway.batches.closing import Finisher
 from jetway.batches.collector import Collector
-from jetway.batches.intake import Collected, Intake
+from jetway.batches.intake import Intake
 from jetway.batches.table import BatchTable
 from jetway.dispatch import parse_dispatch
+from jetway.ledger import Entry, Ledger
+from tests.unit.ledger_table import make_ledger_table
 
 REGION: Final = "eu-central-1"
 START = datetime(2026, 11, 22, 6, 0, tzinfo=UTC)
@@ -40,6 +42,20 @@ class Kill:
         self.calls.append(name)
         if self.after is not None and len(self.calls) >= self.after:
             raise KilledError(name)
+
+
+class Meddling(Kill):
+    """Lets somebody else do something between two AWS calls: after so many of them, once."""
+
+    def __init__(self, after: int, meddle: Callable[[], object]) -> None:
+        super().__init__()
+        self._when = after
+        self._meddle = meddle
+
+    def count(self, name: str) -> None:
+        super().count(name)
+        if len(self.calls) == self._when:
+            self._meddle()
 
 
 class _Killable:
@@ -120,6 +136,7 @@ class World:
         self.dispatch = self.sqs.create_queue(QueueName="dispatch.fifo", Attributes=fifo)["QueueUrl"]
         self.dead = self.sqs.create_queue(QueueName="dead.fifo", Attributes=fifo)["QueueUrl"]
         self.table = BatchTable(self.dynamodb, "batches")
+        self.ledger = Ledger(make_ledger_table(), clock=lambda: self.now)
         self.pauses: list[float] = []
         self._dispatched: list[dict[str, Any]] = []
 
@@ -142,11 +159,12 @@ class World:
 
     def take(
         self, bodies: Iterable[str], kill: Kill | None = None, *, seconds: float = 100.0
-    ) -> tuple[list[Collected], list[str]]:
+    ) -> tuple[list[Entry], list[str]]:
         """Run one invocation on these messages; message ids are the positions."""
-        intake = Intake(
-            self.collector(kill), (kill or Kill()).wrap(self.sqs), dead_letters_url=self.dead, clock=lambda: self.now
-        )
+        kill = kill or Kill()
+        sqs, clock = kill.wrap(self.sqs), lambda: self.now
+        ledger = Ledger(kill.wrap(self.ledger.table), clock=clock)
+        intake = Intake(self.collector(kill), sqs, ledger, dead_letters_url=self.dead, clock=clock)
         return intake.take(records(list(bodies), self.now), lambda: seconds)
 
     def callbacks(self) -> list[str]:

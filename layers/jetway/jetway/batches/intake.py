@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING
 
 from jetway.batches.collector import NOT_NOW
 from jetway.batches.model import Member, Stream, parse_member, run_id_of_batch
+from jetway.dead_letters import send_dead_letter
 from jetway.errors import PermanentError, TransientError
+from jetway.lanes import read_message
+from jetway.ledger import Entry, LedgerUnavailableError, entry_id
 from jetway.observability import logger
 
 if TYPE_CHECKING:
@@ -18,23 +21,11 @@ if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
 
     from jetway.batches.collector import Collector, Settled
+    from jetway.ledger import Ledger
+    from jetway.messages import Message
 
 # Some claims, a closing and a manifest: with less time left than this, the rest is better left to another invocation.
 SECONDS_FOR_MORE = 20.0
-
-LONGEST_LETTER = 1024 * 1024 - 1024  # bytes; SQS takes 1 MiB with the attributes
-LONGEST_CUT = 100_000  # characters, any of which may take six bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Collected:
-    """What became of one delivery; its fields are those of the log line."""
-
-    decision: Literal["batched", "duplicate", "dead-lettered"]
-    trigger: str | None = None
-    batch_id: str | None = None
-    dag_run_id: str | None = None
-    because: str | None = None
 
 
 class Intake:
@@ -44,18 +35,18 @@ class Intake:
         self,
         collector: Collector,
         sqs: SQSClient,
+        ledger: Ledger,
         *,
         dead_letters_url: str,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._collector = collector
         self._sqs = sqs
+        self._ledger = ledger
         self._dead_letters_url = dead_letters_url
         self._clock = clock
 
-    def take(
-        self, records: Sequence[SQSRecord], seconds_left: Callable[[], float]
-    ) -> tuple[list[Collected], list[str]]:
+    def take(self, records: Sequence[SQSRecord], seconds_left: Callable[[], float]) -> tuple[list[Entry], list[str]]:
         """Put the records' events into batches.
 
         Args:
@@ -64,7 +55,7 @@ class Intake:
         Returns:
             What became of the deliveries that are settled, and the ids of the messages that must come back.
         """
-        done: list[Collected] = []
+        done: list[Entry] = []
         failed: list[str] = []
         streams: dict[str, Stream] = {}
         deliveries: dict[str, list[tuple[str, Member]]] = {}  # message ids and events by stream
@@ -72,9 +63,10 @@ class Intake:
             try:
                 if self._is_about_a_batch(record.body):
                     continue
-                stream, member = parse_member(record.body, sent_at=_sent_at(record))
+                message = read_message(record)
+                stream, member = parse_member(record.body, sent_at=message.sent_at)
             except PermanentError as exc:
-                done.append(self._dead_letter(record, exc))
+                done.append(self._dead_letter(message, exc))
                 continue
             except NOT_NOW as exc:
                 logger.warning("message comes back", extra={"error": str(exc)})
@@ -91,8 +83,12 @@ class Intake:
                         break
             except (TransientError, *NOT_NOW) as exc:
                 logger.warning("events come back", extra={"stream": stream_id, "error": str(exc)})
-            done += _tell(streams[stream_id].name, pairs, settled)
             failed += [message_id for message_id, member in pairs if member.digest not in settled]
+            for message_id, entry in self._entries(streams[stream_id], pairs, settled):
+                if self._record(entry):
+                    done.append(entry)
+                else:
+                    failed.append(message_id)
         return done, failed
 
     def _is_about_a_batch(self, body: str) -> bool:
@@ -106,59 +102,63 @@ class Intake:
         self._collector.look_at(str(message["look_at"].get("stream")), str(message["look_at"].get("batch")))
         return True
 
-    def _dead_letter(self, record: SQSRecord, exc: PermanentError) -> Collected:
+    def _entries(
+        self, stream: Stream, pairs: Iterable[tuple[str, Member]], settled: Mapping[str, Settled]
+    ) -> Iterator[tuple[str, Entry]]:
+        """Yield what became of each settled delivery; of several of one event, all but the first are duplicates."""
+        trigger = json.loads(stream.trigger)
+        told: set[str] = set()
+        for message_id, member in pairs:
+            one = settled.get(member.digest)
+            if one is None:
+                continue
+            first = one.decision == "batched" and member.digest not in told
+            told.add(member.digest)
+            yield (
+                message_id,
+                Entry(
+                    id=entry_id(stream.name, member.digest),
+                    trigger=stream.name,
+                    kind=trigger["kind"],
+                    identity=member.identity,
+                    decision="batched" if first else "duplicate",
+                    decided_at=self._clock(),
+                    because=f"batched into {one.batch_id}"
+                    if first
+                    else f"duplicate of an event in batch {one.batch_id}",
+                    dag_id=trigger["dag"],
+                    dag_run_id=run_id_of_batch(stream.name, one.batch_id),
+                    batch_id=one.batch_id,
+                    occurred_at=member.occurred_at,
+                    message_id=message_id,
+                ),
+            )
+
+    def _record(self, entry: Entry) -> bool:
+        """Write the event's row; when the ledger does not take it, the message comes back for that.
+
+        The row of a duplicate says that the event is in its batch, and counts one delivery more.
+        """
+        because = f"batched into batch {entry.batch_id}"
+        try:
+            self._ledger.record(replace(entry, decision="batched", because=because))
+        except LedgerUnavailableError as exc:
+            logger.warning("message comes back", extra={"error": str(exc)})
+            return False
+        return True
+
+    def _dead_letter(self, message: Message, exc: PermanentError) -> Entry:
         """Keep a message that is no event of a batch, with the reason, beside the dispatcher's dead letters."""
-        attributes = record.attributes
-        letter: dict[str, Any] = {
-            "reason": exc.reason,
-            "error": f"{type(exc).__name__}: {exc}"[:4096],
-            "trigger": None,
-            "dag_id": None,
-            "dag_run_id": None,
-            "first_try": _time(attributes.approximate_first_receive_timestamp).isoformat(),
-            "last_try": self._clock().isoformat(),
-            "tries": int(attributes.approximate_receive_count),
-            "message": _parsed(record.body),
-        }
-        body = json.dumps(letter)
-        if len(body) > LONGEST_LETTER:
-            body = json.dumps(letter | {"message": record.body[:LONGEST_CUT], "message_cut_at": LONGEST_CUT})
-        self._sqs.send_message(
-            QueueUrl=self._dead_letters_url,
-            MessageBody=body,
-            MessageGroupId=record.message_id,
-            MessageDeduplicationId=record.message_id,
-            MessageAttributes={"reason": {"DataType": "String", "StringValue": exc.reason}},
+        entry = Entry(
+            id=entry_id("unknown", message.message_id),
+            trigger="unknown",
+            kind="unknown",
+            identity=(),
+            decision="dead-lettered",
+            decided_at=self._clock(),
+            because=f"{exc.reason}: {exc}",
+            message_id=message.message_id,
         )
-        return Collected("dead-lettered", because=f"{exc.reason}: {exc}")
-
-
-def _tell(name: str, pairs: Iterable[tuple[str, Member]], settled: Mapping[str, Settled]) -> Iterator[Collected]:
-    """Yield what became of each settled delivery; of several of one event, all but the first are duplicates."""
-    told: set[str] = set()
-    for _, member in pairs:
-        one = settled.get(member.digest)
-        if one is None:
-            continue
-        run_id = run_id_of_batch(name, one.batch_id)
-        if one.decision == "batched" and member.digest not in told:
-            yield Collected("batched", name, one.batch_id, run_id)
-        else:
-            because = f"duplicate of an event in batch {one.batch_id}"
-            yield Collected("duplicate", name, one.batch_id, run_id, because)
-        told.add(member.digest)
-
-
-def _parsed(body: str) -> Any:
-    try:
-        return json.loads(body)
-    except (ValueError, RecursionError):
-        return body
-
-
-def _sent_at(record: SQSRecord) -> datetime:
-    return _time(record.attributes.sent_timestamp)
-
-
-def _time(milliseconds: str) -> datetime:
-    return datetime.fromtimestamp(int(milliseconds) / 1000, tz=UTC)
+        send_dead_letter(self._sqs, self._dead_letters_url, message, exc, entry=None, now=entry.decided_at)
+        self._ledger.record(entry, untold=True)  # `follow_runs` tells the bus
+        return entry

@@ -16,7 +16,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from jetway.airflow.names import encode_conf
-from jetway.dispatch import TRIGGER_NAME, derive_run_id
+from jetway.dispatch import TRIGGER_NAME, derive_digest, derive_run_id
 from jetway.errors import InvalidConfError, InvalidRequestError, UnknownEventError
 from jetway.events import parse_event
 
@@ -38,13 +38,15 @@ class Member:
     """One event that belongs in a batch.
 
     Attributes:
-        digest: names the event among those of its trigger; the last part of the run id it would have by itself.
+        digest: names the event among those of its trigger, as in the ledger's key.
         facts: as JSON in ASCII.
+        identity: as in `jetway.dispatch.DispatchMessage`, for the ledger; a batch's pages do not keep it.
     """
 
     digest: str
     occurred_at: datetime
     facts: str
+    identity: tuple[str, ...] = ()
 
     @property
     def size(self) -> int:
@@ -145,9 +147,10 @@ def parse_member(body: str, *, sent_at: datetime) -> tuple[Stream, Member]:
     event = parse_event(kind, event_body, sent_at=sent_at)
     identity = (*event.identity, "force", forced) if isinstance(forced, str) else event.identity
     member = Member(
-        digest=derive_run_id(name, identity).rpartition("__")[2],
+        digest=derive_digest(name, identity),
         occurred_at=event.occurred_at,
         facts=_encode(event.facts),
+        identity=identity,
     )
     seconds = _bounded("within", within, int(LONGEST_WITHIN.total_seconds()))
     return Stream(name, definition, _bounded("max_events", max_events, MOST_EVENTS), timedelta(seconds=seconds)), member

@@ -1,0 +1,152 @@
+"""`make load`: every event delivered three times in bad weather, and a count of what was lost and doubled.
+
+Three ways of starting runs, on one local stack with real Airflow: Jetway with one run per event, Jetway with batches,
+and AWS's documented sample Lambda. The weather: 10 % of the answers are lost after the run was made, 10 % of the
+requests are answered with 503, and the environment is UPDATING for two minutes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import ssl
+import sys
+import time
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.table import Table
+
+from bench import aws_sample, scene
+from local import stack as local_stack
+from local import venvs
+from local.progress import Progress
+from local.stack import ENVIRONMENT_NAME
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from local.stack import Stack
+
+WITHIN = 10  # seconds: a batch's
+LAMBDAS = 10  # of the sample at once; an account allows 1,000, which would only mean more 503
+
+
+def each(stack: Stack, count: int, updating: float, patience: float) -> scene.Result:
+    """One run per event, over the REST transport."""
+    dag_id, bucket = "load_each", "jetway-load-each"
+    scene.put_dag(stack, dag_id)
+    queue = stack.outputs["DispatchQueueUrl"]
+    scene.make_rules(stack, bucket, queue, {"name": "load-each", "kind": "s3", "dag": dag_id})
+    with scene.Weather(stack, "rest", updating=updating) as weather:
+        began = time.monotonic()
+        keys = scene.put_files(stack, bucket, count)
+        ended = scene.wait_until_drained(stack, *_queues(stack), seconds=patience)
+        faults = weather.struck()
+    runs = [[run["conf"]["key"]] for run in scene.all_runs(stack, dag_id)]
+    return scene.judge("Jetway, each", keys, runs, ended - began, faults)
+
+
+def batch(stack: Stack, count: int, updating: float, patience: float) -> scene.Result:
+    """Batches, over the REST transport; 20 runs or fewer."""
+    dag_id, bucket = "load_batch", "jetway-load-batch"
+    scene.put_dag(stack, dag_id)
+    bounds = {"max_events": max(1, count // 10), "within": WITHIN}
+    trigger = {"name": "load-batch", "kind": "s3", "dag": dag_id, "batch": bounds}
+    scene.make_rules(stack, bucket, stack.outputs["CollectQueueUrl"], trigger)
+    with scene.Weather(stack, "rest", updating=updating) as weather:
+        began = time.monotonic()
+        keys = scene.put_files(stack, bucket, count)
+        ended = scene.wait_until_drained(stack, stack.outputs["CollectQueueUrl"], *_queues(stack), seconds=patience)
+        faults = weather.struck()
+    runs = [_members(stack, run["conf"]["manifest"]) for run in scene.all_runs(stack, dag_id)]
+    return scene.judge("Jetway, batch", keys, runs, ended - began, faults)
+
+
+def sample(stack: Stack, count: int, updating: float, _patience: float) -> scene.Result:
+    """The sample Lambda, over the CLI endpoint, which is all it knows."""
+    dag_id = "load_sample"
+    scene.put_dag(stack, dag_id)
+    mwaa = stack.client("mwaa", retries={"total_max_attempts": 1})
+    context = ssl.create_default_context(cafile=stack.ca_bundle)
+    keys = [f"incoming/{number:05}.csv" for number in range(count)]
+    queue = aws_sample.AsyncLambda(
+        lambda key: aws_sample.trigger(mwaa, ENVIRONMENT_NAME, dag_id, key, context), concurrency=LAMBDAS
+    )
+    with scene.Weather(stack, "cli", updating=updating) as weather:
+        began = time.monotonic()
+        queue.deliver(key for key in keys for _ in range(scene.DELIVERIES))
+        ended = time.monotonic()
+        faults = weather.struck()
+    runs = [[run["conf"]["key"]] for run in scene.all_runs(stack, dag_id)]
+    faults |= {"given up": len(queue.given_up)}
+    return scene.judge("AWS's sample Lambda", set(keys), runs, ended - began, faults)
+
+
+WAYS: dict[str, Callable[[Stack, int, float, float], scene.Result]] = {"each": each, "batch": batch, "sample": sample}
+
+
+def main() -> int:
+    """Run the ways asked for, print the table, and return 1 if Jetway lost or doubled anything."""
+    parser = argparse.ArgumentParser(prog="python -m bench.load", description=__doc__)
+    parser.add_argument("--ways", nargs="+", choices=list(WAYS), default=list(WAYS))
+    parser.add_argument("--events", type=int, default=1000, help="S3 objects; each is delivered three times")
+    parser.add_argument("--sample-events", type=int, help="for the sample, whose CLI calls take long (default: events)")
+    parser.add_argument("--updating", type=float, default=120.0, help="seconds that the environment is UPDATING")
+    parser.add_argument("--patience", type=float, default=1800.0, help="seconds until the queues must be empty")
+    arguments = parser.parse_args()
+    os.environ.setdefault("JETWAY_STATE", str(venvs.HOME / "load"))
+    progress = Progress()
+    results: list[scene.Result] = []
+    local_stack.down(forget=True)
+    try:
+        stack = local_stack.up(
+            progress, parameters=lambda: {"Transport": "rest", "MaxEventAgeHours": "24"}, faults=True
+        )
+        for way in arguments.ways:
+            count = (arguments.sample_events or arguments.events) if way == "sample" else arguments.events
+            with progress.step(f"{way}: {count} events, {scene.DELIVERIES} deliveries each"):
+                results.append(WAYS[way](stack, count, arguments.updating, arguments.patience))
+    finally:
+        local_stack.down()
+    Console().print(_table(results))
+    print(json.dumps([asdict(result) for result in results]))
+    ours = [result for result in results if result.way.startswith("Jetway")]
+    return 1 if any(result.lost or result.surplus for result in ours) else 0
+
+
+def _queues(stack: Stack) -> list[str]:
+    names = ("DispatchQueueUrl", "WaitingQueueUrl")
+    return [stack.outputs[name] for name in names if name in stack.outputs]
+
+
+def _members(stack: Stack, manifest: str) -> list[str]:
+    bucket, _, key = manifest.removeprefix("s3://").partition("/")
+    document: dict[str, Any] = json.loads(stack.client("s3").get_object(Bucket=bucket, Key=key)["Body"].read())
+    return [event["key"] for event in document["events"]]
+
+
+def _table(results: list[scene.Result]) -> Table:
+    table = Table(title="Every event delivered three times, in bad weather")
+    for column in (
+        "way",
+        "events",
+        "runs",
+        "events lost",
+        "events doubled",
+        "surplus runs",
+        "seconds",
+        "faults struck",
+    ):
+        table.add_column(column, justify="left" if column in {"way", "faults struck"} else "right")
+    for result in results:
+        faults = ", ".join(f"{count} {name}" for name, count in result.faults.items())
+        numbers = (result.events, result.runs, result.lost, result.doubled, result.surplus, round(result.seconds))
+        table.add_row(result.way, *map(str, numbers), faults)
+    return table
+
+
+if __name__ == "__main__":
+    sys.exit(main())

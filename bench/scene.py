@@ -1,0 +1,179 @@
+"""The scene of the load test: a bucket, rules that deliver every event three times, faults, and a count of runs."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import requests
+
+from local import venvs
+from local.calls import TooLateError, airflow_api, wait_for
+
+if TYPE_CHECKING:
+    from local.stack import Stack
+
+DELIVERIES = 3
+PAGE = 100  # runs that Airflow lists at once
+STILL = 15.0  # seconds that all queues must be empty: longer than anything is between two of them
+
+
+@dataclass(slots=True)
+class Result:
+    """What came of one way of starting runs.
+
+    Attributes:
+        lost: events without a run.
+        doubled: events with more than one run.
+        surplus: runs too many.
+        seconds: from the first put to the last run.
+        faults: how often which fault struck.
+    """
+
+    way: str
+    events: int
+    runs: int
+    lost: int
+    doubled: int
+    surplus: int
+    seconds: float
+    faults: dict[str, int] = field(default_factory=dict)
+
+
+def put_dag(stack: Stack, dag_id: str) -> None:
+    """Drop a DAG that is the example under another id, and pause it: a run is counted when it exists, not run."""
+    source = (venvs.ROOT / "dags" / "hello_jetway.py").read_text().replace("hello_jetway", dag_id)
+    stack.client("s3").put_object(Bucket=stack.outputs["DropBucketName"], Key=f"dags/{dag_id}.py", Body=source.encode())
+    wait_for("the DAG in Airflow", lambda: airflow_api(stack, "GET", f"/dags/{dag_id}"), seconds=120)
+    airflow_api(stack, "PATCH", f"/dags/{dag_id}", Body={"is_paused": True})
+
+
+def make_rules(stack: Stack, bucket: str, queue_url: str, trigger: dict[str, Any]) -> None:
+    """Make a bucket whose every new object comes to the queue three times, as three different messages.
+
+    They differ in a member that nobody reads, so that SQS's own deduplication does not make one of them.
+    """
+    s3, events, sqs = stack.client("s3"), stack.client("events"), stack.client("sqs")
+    s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": "eu-central-1"})
+    s3.put_bucket_notification_configuration(Bucket=bucket, NotificationConfiguration={"EventBridgeConfiguration": {}})
+    arn = sqs.get_queue_attributes(QueueUrl=queue_url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    pattern = {"source": ["aws.s3"], "detail-type": ["Object Created"], "detail": {"bucket": {"name": [bucket]}}}
+    for number in range(DELIVERIES):
+        template = f'{{"delivery": {number}, "trigger": {json.dumps(trigger)}, "event": <aws.events.event.json>}}'
+        target: dict[str, Any] = {"Id": "queue", "Arn": arn, "InputTransformer": {"InputTemplate": template}}
+        if queue_url.endswith(".fifo"):
+            target["SqsParameters"] = {"MessageGroupId": "bulk"}
+        events.put_rule(Name=f"{bucket}-{number}", EventPattern=json.dumps(pattern))
+        events.put_targets(Rule=f"{bucket}-{number}", Targets=[target])
+
+
+def put_files(stack: Stack, bucket: str, count: int) -> set[str]:
+    """Put so many objects, and return their keys."""
+    s3 = stack.client("s3")
+    keys = [f"incoming/{number:05}.csv" for number in range(count)]
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda key: s3.put_object(Bucket=bucket, Key=key, Body=b"x"), keys))
+    return set(keys)
+
+
+class Weather:
+    """The faults of the gateway: 10 % of answers lost after the run was made, 10 % 503, and one update."""
+
+    def __init__(self, stack: Stack, target: str, *, updating: float) -> None:
+        self._stack = stack
+        self._url = f"{stack.gateway_url}/_local/faults"
+        self._counters = f"{stack.gateway_url}/_local/counters"
+        self._target = target
+        self._updating = updating
+        self._before: dict[str, int] = {}
+
+    def __enter__(self) -> Weather:
+        self._before = self._get(self._counters)
+        for kind in ("busy", "lose_answer"):
+            self._post(kind=kind, target=self._target, probability=0.1, seed=7)
+        self._post(kind="status", status="UPDATING", seconds=self._updating)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        requests.delete(self._url, timeout=10, verify=self._stack.ca_bundle)
+
+    def struck(self) -> dict[str, int]:
+        """Return how often each fault struck since the beginning."""
+        now = self._get(self._counters)
+        names = (f"{self._target}.busy", f"{self._target}.lose_answer")
+        return {name: now.get(name, 0) - self._before.get(name, 0) for name in names}
+
+    def _post(self, **fault: object) -> None:
+        requests.post(self._url, json=fault, timeout=10, verify=self._stack.ca_bundle).raise_for_status()
+
+    def _get(self, url: str) -> dict[str, int]:
+        answer = requests.get(url, timeout=10, verify=self._stack.ca_bundle)
+        found: dict[str, int] = answer.json()
+        return found
+
+
+def all_runs(stack: Stack, dag_id: str) -> list[dict[str, Any]]:
+    """Return every run of the DAG. Call it when the weather is fine, or be patient."""
+    found: list[dict[str, Any]] = []
+    while True:
+        query = {"limit": PAGE, "offset": len(found), "order_by": "id"}
+        path = f"/dags/{dag_id}/dagRuns"
+        look = partial(airflow_api, stack, "GET", path, QueryParameters=query)
+        answer = wait_for("the list of runs", look, seconds=60)
+        found += answer["dag_runs"]
+        if len(answer["dag_runs"]) < PAGE:
+            return found
+
+
+def queued(stack: Stack, *urls: str) -> int:
+    """Return how many messages are in these queues, whatever their state."""
+    sqs = stack.client("sqs")
+    names = (
+        "ApproximateNumberOfMessages",
+        "ApproximateNumberOfMessagesNotVisible",
+        "ApproximateNumberOfMessagesDelayed",
+    )
+    total = 0
+    for url in urls:
+        attributes = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=list(names))["Attributes"]
+        total += sum(int(attributes[name]) for name in names)
+    return total
+
+
+def wait_until_drained(stack: Stack, *urls: str, seconds: float) -> float:
+    """Wait until the queues are empty and stay so, and return the moment when they were.
+
+    Raises:
+        TooLateError: they were not within so many seconds.
+    """
+    deadline = time.monotonic() + seconds
+    empty_since: float | None = None
+    while empty_since is None or time.monotonic() - empty_since < STILL:
+        if left := queued(stack, *urls):
+            empty_since = None
+        elif empty_since is None:
+            empty_since = time.monotonic()
+        if time.monotonic() > deadline:
+            raise TooLateError(f"{left} messages are still queued after {seconds:.0f} s.")
+        time.sleep(1)
+    return empty_since
+
+
+def judge(way: str, keys: set[str], per_run: list[list[str]], seconds: float, faults: dict[str, int]) -> Result:
+    """Compare the events with the runs that have them."""
+    times = Counter(key for run in per_run for key in run)
+    return Result(
+        way=way,
+        events=len(keys),
+        runs=len(per_run),
+        lost=len(keys - times.keys()),
+        doubled=sum(count > 1 for count in times.values()),
+        surplus=sum(count - 1 for count in times.values()),
+        seconds=seconds,
+        faults=faults,
+    )
