@@ -36,7 +36,7 @@ MOST_CLAIMS = 90
 LARGEST_PAGE = 300 * 1024  # bytes of facts; an item takes 400 KB
 
 # A finisher holds all members in memory, and the manifest with them.
-LARGEST_BATCH = 16 * 1024 * 1024  # bytes of facts
+LARGEST_BATCH = 8 * 1024 * 1024  # bytes of facts
 
 # An event can come back from the collect queue (14 days), and before it from the undelivered events (14 days) and
 # from EventBridge's own retries (1 day). A claim outlives them all.
