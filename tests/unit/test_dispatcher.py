@@ -297,6 +297,20 @@ def test_held_messages_are_invisible_for_their_wait(world: World) -> None:
     assert [found["Body"] for found in world.take(url)] == ["1", "2"]
 
 
+def test_a_call_is_handed_out_while_a_batch_of_a_long_backlog_is_in_flight(world: World) -> None:
+    def send(group: str, name: str) -> None:
+        world.sqs.send_message(
+            QueueUrl=world.dispatch_url, MessageBody=name, MessageGroupId=group, MessageDeduplicationId=name
+        )
+
+    for number in range(30):
+        send("bulk", f"file {number}")
+    in_flight = world.take(world.dispatch_url)
+    send("interactive", "call")
+    assert [found["Body"] for found in in_flight] == [f"file {number}" for number in range(10)]
+    assert [found["Body"] for found in world.take(world.dispatch_url)] == ["call"]
+
+
 def test_a_lane_that_is_done_is_free_while_the_batch_goes_on(world: World) -> None:
     url, record = queue_with_one_in_flight(world, "interactive")
     assert world.take(url) == []
