@@ -186,6 +186,50 @@ class CollectBatchConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class SyncTriggersConfig:
+    """Configuration of sync_triggers.
+
+    Attributes:
+        collect_queue_arn: of batched events; None when the stack has no such queue.
+        alarm_topic_arn: SNS topic that absence alarms tell; None for none.
+        max_rules_per_bus: the account's quota.
+    """
+
+    environment_name: str
+    drop_bucket: str
+    stack_name: str
+    schedule_group: str
+    scheduler_role_arn: str
+    dispatch_queue_arn: str
+    collect_queue_arn: str | None
+    undelivered_events_arn: str
+    alarm_topic_arn: str | None
+    max_rules_per_bus: int
+    metrics_namespace: str
+
+    @classmethod
+    def from_env(cls, env: Mapping[str, str] = os.environ) -> Self:
+        """Read the function's environment variables.
+
+        Raises:
+            ConfigError: one is missing or wrong.
+        """
+        return cls(
+            environment_name=_text(env, "ENVIRONMENT_NAME"),
+            drop_bucket=_text(env, "DROP_BUCKET"),
+            stack_name=_text(env, "STACK_NAME"),
+            schedule_group=_text(env, "SCHEDULE_GROUP"),
+            scheduler_role_arn=_text(env, "SCHEDULER_ROLE_ARN"),
+            dispatch_queue_arn=_text(env, "DISPATCH_QUEUE_ARN"),
+            collect_queue_arn=env.get("COLLECT_QUEUE_ARN") or None,
+            undelivered_events_arn=_text(env, "UNDELIVERED_EVENTS_ARN"),
+            alarm_topic_arn=env.get("ALARM_TOPIC_ARN") or None,
+            max_rules_per_bus=_number(env, "MAX_RULES_PER_BUS"),
+            metrics_namespace=_text(env, "POWERTOOLS_METRICS_NAMESPACE"),
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class MeasureWorkersConfig:
     """Configuration of measure_workers: whose metrics it looks at (`worker_metrics.Watched`)."""
 

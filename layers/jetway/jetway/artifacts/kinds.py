@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 DAGS = "dags/"
 
-# Not artifacts: what starts runs, and what the gate itself writes.
-NOT_ARTIFACTS = ("data/", "reports/", "quarantine/")
+# Not artifacts of the gate: what starts runs, what sync_triggers takes, and what Jetway itself writes.
+NOT_ARTIFACTS = ("data/", "triggers/", "accepted/", "batches/", "reports/", "quarantine/")
 
 Check = Callable[[Candidate, "EnvironmentFacts", int], Judgement]
 
@@ -62,6 +62,12 @@ def _check_dag_file(candidate: Candidate, environment: EnvironmentFacts, max_byt
     from jetway.artifacts.dag_file import check_dag_file
 
     return check_dag_file(candidate, environment, max_bytes=max_bytes)
+
+
+def _check_trigger(candidate: Candidate, _environment: EnvironmentFacts, _max_bytes: int) -> Judgement:
+    from jetway.triggers import parse
+
+    return parse(candidate.content, candidate.path).judgement
 
 
 def _pass_through(_candidate: Candidate, _environment: EnvironmentFacts, _max_bytes: int) -> Judgement:
@@ -134,7 +140,8 @@ KINDS = (
         "trigger",
         r"triggers/[^/]+\.ya?ml",
         "triggers/*.yaml",
-        _not_yet("trigger", "Start runs by data/<dag_id>/…, by the HTTP API, or by the stack's schedule."),
+        _check_trigger,
+        reads_content=True,
     ),
 )
 

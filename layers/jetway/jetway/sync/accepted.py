@@ -1,0 +1,84 @@
+"""The accepted triggers: one JSON object in the drop bucket, with the last good document of every trigger file.
+
+    {"format": "jetway-triggers/1",
+     "triggers": {"triggers/orders.yaml": {"name": "orders", "kind": "s3", "document": {…}, "version": "…",
+                                           "accepted_at": "…", "seen": {"version": "…", "verdict": "accepted",
+                                                                        "report": "<digest>"}}}}
+
+`document` is null while no version of the file was ever good. Written by sync_triggers only; the HTTP API reads its
+webhooks from here.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import ClientError
+
+from jetway.errors import TransientError
+from jetway.objects import ObjectVersion, head, is_changed, is_gone, unchanged
+from jetway.trigger_rules import json_text
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+KEY = "accepted/triggers.json"
+FORMAT = "jetway-triggers/1"
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """What was accepted before.
+
+    Attributes:
+        triggers: by key of the file.
+        there: the object that they were read from; None when there was none.
+    """
+
+    triggers: Mapping[str, Mapping[str, Any]]
+    there: ObjectVersion | None
+
+
+def load(s3: S3Client, bucket: str) -> Accepted:
+    """Read the accepted triggers.
+
+    Raises:
+        TransientError: the object was written just now.
+        ValueError: the object is not what this program writes.
+        ClientError, BotoCoreError: S3 is in trouble.
+    """
+    there = head(s3, bucket, KEY)
+    if there is None:
+        return Accepted({}, None)
+    try:
+        answer = s3.get_object(Bucket=bucket, Key=KEY, IfMatch=there.etag)
+    except ClientError as exc:
+        if is_gone(exc) or is_changed(exc):
+            raise TransientError(f"s3://{bucket}/{KEY} was written just now.") from exc
+        raise
+    with answer["Body"] as body:
+        content = json.loads(body.read())
+    if content.get("format") != FORMAT:
+        raise ValueError(f"s3://{bucket}/{KEY} has the format {content.get('format')!r}, not {FORMAT!r}.")
+    return Accepted(content["triggers"], there)
+
+
+def save(s3: S3Client, bucket: str, before: Accepted, triggers: Mapping[str, Mapping[str, Any]]) -> None:
+    """Write the accepted triggers, if they have changed.
+
+    Raises:
+        TransientError: somebody else wrote them since they were read.
+        ClientError, BotoCoreError: S3 is in trouble.
+    """
+    if json_text(triggers) == json_text(before.triggers):
+        return
+    body = json.dumps({"format": FORMAT, "triggers": triggers}, indent=1, sort_keys=True).encode()
+    try:
+        s3.put_object(Bucket=bucket, Key=KEY, Body=body, ContentType="application/json", **unchanged(before.there))
+    except ClientError as exc:
+        if is_changed(exc):
+            raise TransientError(f"s3://{bucket}/{KEY} was written by somebody else.") from exc
+        raise

@@ -1,0 +1,292 @@
+"""One run of sync_triggers: all trigger files, and all of the stack's rules, schedules and alarms, brought together.
+
+A run does not ask what has changed: it compares everything with everything. So an event that came twice or never, a
+crash in the middle, and what somebody changed by hand are all the same to it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from jetway.artifacts.findings import Finding, Judgement, judgement
+from jetway.errors import TransientError
+from jetway.reports import report_on, write_report
+from jetway.sync import accepted
+from jetway.sync.alarms import Alarms
+from jetway.sync.buckets import bucket_finding
+from jetway.sync.files import File, read_files
+from jetway.sync.refusals import RefusedError
+from jetway.sync.rules import Rules
+from jetway.sync.schedules import Schedules
+from jetway.trigger_rules import Places, Resources, resources_of
+from jetway.triggers import S3, TriggerFile, from_document, name_of
+
+if TYPE_CHECKING:
+    from mypy_boto3_cloudwatch import CloudWatchClient
+    from mypy_boto3_events import EventBridgeClient
+    from mypy_boto3_s3 import S3Client
+    from mypy_boto3_scheduler import EventBridgeSchedulerClient
+
+
+@dataclass(frozen=True, slots=True)
+class Clients:
+    """The AWS clients of a run."""
+
+    s3: S3Client
+    events: EventBridgeClient
+    scheduler: EventBridgeSchedulerClient
+    cloudwatch: CloudWatchClient
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What a run is told.
+
+    Attributes:
+        bucket: the drop bucket.
+        environment: the MWAA environment's name, a dimension of metrics.
+        namespace: of metrics.
+        topic: ARN of the SNS topic of absence alarms, or None.
+        most_rules: quota of rules per bus.
+    """
+
+    bucket: str
+    environment: str
+    namespace: str
+    places: Places
+    topic: str | None = None
+    most_rules: int = 300
+
+
+@dataclass(slots=True)
+class Synced:
+    """What a run did.
+
+    Attributes:
+        files: how many trigger files there are.
+        in_force: how many triggers are.
+        rejected: keys of files whose newest version is not in force.
+        changes: what was done in AWS; empty when all was as it should be.
+        troubles: errors that another run may not meet; their triggers are as they were, or halfway.
+    """
+
+    files: int = 0
+    in_force: int = 0
+    rejected: list[str] = field(default_factory=list)
+    changes: list[str] = field(default_factory=list)
+    troubles: list[Exception] = field(default_factory=list)
+
+
+def sync(clients: Clients, settings: Settings, *, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> Synced:
+    """Bring AWS to what the trigger files say.
+
+    Returns:
+        What was done. Trouble with one trigger is in it; the others are dealt with all the same.
+
+    Raises:
+        TransientError, ClientError, BotoCoreError: nothing can be done now.
+    """
+    before = accepted.load(clients.s3, settings.bucket)
+    files = read_files(clients.s3, settings.bucket)
+    run = _Run.start(clients, settings, before, now())
+    run.delete_what_has_no_file({file.key for file in files})
+    for file in files:
+        run.settle(file)
+    run.delete_what_is_not_wanted()
+    accepted.save(clients.s3, settings.bucket, before, run.triggers)
+    return run.done
+
+
+@dataclass(slots=True)
+class _Run:
+    clients: Clients
+    settings: Settings
+    before: accepted.Accepted
+    now: datetime
+    rules: Rules
+    schedules: Schedules
+    alarms: Alarms
+    triggers: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+    wanted: set[tuple[str, ...]] = field(default_factory=set)
+    kept: set[str] = field(default_factory=set)
+    buckets: dict[str, Finding | None] = field(default_factory=dict)
+    done: Synced = field(default_factory=Synced)
+
+    @classmethod
+    def start(cls, clients: Clients, settings: Settings, before: accepted.Accepted, now: datetime) -> _Run:
+        places = settings.places
+        return cls(
+            clients,
+            settings,
+            before,
+            now,
+            Rules.load(clients.events, places.prefix),
+            Schedules.load(clients.scheduler, places.group, places.prefix),
+            Alarms.load(
+                clients.cloudwatch,
+                places.prefix,
+                environment=settings.environment,
+                namespace=settings.namespace,
+                topic=settings.topic,
+            ),
+        )
+
+    def settle(self, file: File) -> None:
+        """Make the newest version of a file the trigger that is in force; if it cannot be, the last good one."""
+        self.done.files += 1
+        entry = self.before.triggers.get(file.key, {})
+        judged, trigger = file.parsed.judgement, file.parsed.trigger
+        try:
+            refused = list(self._put(trigger)) if trigger else []
+            if trigger and not refused:
+                judged = _with(judged, self._warnings(trigger))
+                if entry.get("document") != trigger.document:
+                    entry = _entry(trigger, file, self.now)
+            else:
+                judged = _with(judged, [*refused, *self._keep_the_last_good(file.key, entry)])
+                self.done.rejected.append(file.key)
+            self.triggers[file.key] = self._report(file, judged, entry)
+        except (TransientError, ClientError, BotoCoreError) as exc:
+            # The others are dealt with all the same, and nothing of this one is taken away.
+            self.kept.add(name_of(file.key))
+            self.done.troubles.append(exc)
+            if file.key in self.before.triggers:
+                self.triggers[file.key] = self.before.triggers[file.key]
+        self.done.in_force += bool(entry.get("document"))
+
+    def delete_what_has_no_file(self, keys: set[str]) -> None:
+        """Delete what deleted files leave behind, before anything new needs its place among the rules."""
+        names = {self.settings.places.name(name_of(key)) for key in keys}
+        self._delete(lambda what: what[-1] not in names)
+
+    def delete_what_is_not_wanted(self) -> None:
+        """Delete what triggers do not need any more: the rule on another bus, the schedule that is a rule now."""
+        kept = {self.settings.places.name(name) for name in self.kept}
+        self._delete(lambda what: what not in self.wanted and what[-1] not in kept)
+
+    def _delete(self, unwanted: Callable[[tuple[str, ...]], bool]) -> None:
+        there: list[tuple[str, ...]] = [("rule", *place) for place in self.rules.found]
+        there += [("schedule", name) for name in self.schedules.found]
+        there += [("alarm", name) for name in self.alarms.found]
+        for what in filter(unwanted, there):
+            try:
+                match what:
+                    case ("rule", bus, name):
+                        self.rules.delete((bus, name))
+                    case ("schedule", name):
+                        self.schedules.delete(name)
+                    case ("alarm", name):
+                        self.alarms.delete(name)
+            except (TransientError, ClientError, BotoCoreError) as exc:
+                self.done.troubles.append(exc)
+            else:
+                self.done.changes.append(" ".join(("deleted", *what)))
+
+    def _put(self, trigger: TriggerFile) -> Iterator[Finding]:
+        """Make what a trigger needs; yield why AWS would not, or did not, take it."""
+        resources = resources_of(trigger, self.settings.places)
+        refused = [*resources.findings, *self._check_places(resources)]
+        yield from refused
+        if refused:
+            return
+        made: set[tuple[str, ...]] = set()
+        try:
+            for rule in resources.rules:
+                self._note(self.rules.put(rule), "rule", rule.bus, rule.name)
+                made.add(("rule", rule.bus, rule.name))
+            for schedule in resources.schedules:
+                self._note(self.schedules.put(schedule, self.now), "schedule", schedule.name)
+                made.add(("schedule", schedule.name))
+            for alarm in resources.alarms:
+                self._note(self.alarms.put(alarm), "alarm", alarm.name)
+                made.add(("alarm", alarm.name))
+        except RefusedError as exc:
+            yield Finding("aws-refuses", "error", str(exc), None, "Correct what AWS names, and drop the file again.")
+            return
+        self.wanted |= made
+
+    def _check_places(self, resources: Resources) -> Iterator[Finding]:
+        for rule in resources.rules:
+            if rule.bus not in self.rules.buses:
+                yield Finding(
+                    "no-such-bus",
+                    "error",
+                    f"There is no event bus {rule.bus!r} in this account and Region.",
+                    None,
+                    f"Make it (aws events create-event-bus --name {rule.bus}), then drop the file again.",
+                )
+            elif (rule.bus, rule.name) not in self.rules.found:
+                ours = sum(bus == rule.bus for bus, _ in self.rules.found)
+                if ours + self.rules.others[rule.bus] >= self.settings.most_rules:
+                    yield Finding(
+                        "too-many-rules",
+                        "error",
+                        f"Bus {rule.bus!r} has {self.settings.most_rules} rules, which is its quota.",
+                        None,
+                        "Delete a trigger, use another bus, or have the quota raised and tell the stack "
+                        "(MaxRulesPerBus).",
+                    )
+
+    def _keep_the_last_good(self, key: str, entry: Mapping[str, Any]) -> Iterator[Finding]:
+        """Keep in force what was, and say so in the report."""
+        name = name_of(key)
+        document = entry.get("document")
+        last_good = from_document(document, name).trigger if document else None
+        put = last_good is not None and not list(self._put(last_good))
+        if not put and (document or self.before.there is None):
+            self.kept.add(name)  # what is there stays: it cannot be made anew, or nobody knows what it should be
+        if document:
+            message = f"The trigger of {entry['accepted_at']} (version {entry['version']}) stays in force."
+            yield Finding("last-good-in-force", "warning", message, None, "Correct the file and drop it again.")
+
+    def _warnings(self, trigger: TriggerFile) -> Iterator[Finding]:
+        """Yield what a valid trigger may suffer from."""
+        if isinstance(trigger.on, S3):
+            for bucket in trigger.on.buckets:
+                if bucket not in self.buckets:
+                    self.buckets[bucket] = bucket_finding(self.clients.s3, bucket)
+                if finding := self.buckets[bucket]:
+                    yield finding
+        at = getattr(trigger.on, "at", None)
+        if at is not None and at <= self.now:
+            message = f"Its moment {at.isoformat()} is over: it does not fire any more."
+            yield Finding("moment-is-over", "warning", message, None, "Delete the file, or give it another moment.")
+
+    def _report(self, file: File, judged: Judgement, entry: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Write the file's report, unless the same is there; return its entry among the accepted triggers."""
+        seen = {
+            "version": file.source.label,
+            "verdict": judged.verdict,
+            "report": hashlib.sha256(repr((file.source.label, judged)).encode()).hexdigest()[:16],
+        }
+        if entry.get("seen") != seen:
+            report = report_on(file.key, judged, file.seconds, source=file.source, judged_at=self.now)
+            write_report(self.clients.s3, report, file.source)
+        empty = {"name": name_of(file.key), "kind": None, "document": None}
+        return {**empty, **entry, "seen": seen}
+
+    def _note(self, change: str | None, *what: str) -> None:
+        if change:
+            self.done.changes.append(" ".join((change, *what)))
+
+
+def _with(judged: Judgement, more: Any) -> Judgement:
+    findings = (*judged.findings, *more)
+    verdict = judgement(judged.kind, findings).verdict
+    return replace(judged, findings=findings, verdict=verdict)
+
+
+def _entry(trigger: TriggerFile, file: File, now: datetime) -> Mapping[str, Any]:
+    return {
+        "name": trigger.name,
+        "kind": trigger.kind,
+        "document": dict(trigger.document),
+        "version": file.source.label,
+        "accepted_at": now.isoformat(timespec="seconds"),
+    }

@@ -1,0 +1,147 @@
+"""YAML as JSON values, with the line of every value.
+
+YAML 1.2 (ruamel.yaml): `on` is a text there, while in YAML 1.1 it is a boolean. Only what JSON can hold is taken: no
+tags, anchors or aliases, which a ten-line file does not need and which let a small file grow without bounds.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ruamel.yaml.nodes import Node
+
+    from jetway.shape import Path
+
+_DEEPEST = 40
+_TAG = "tag:yaml.org,2002:"
+
+
+class YamlError(ValueError):
+    """A text is no YAML that JSON can hold.
+
+    Attributes:
+        line: 1-based, where it shows.
+        remedy: what to do about it.
+    """
+
+    def __init__(self, message: str, line: int, remedy: str) -> None:
+        super().__init__(message)
+        self.line = line
+        self.remedy = remedy
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A YAML document.
+
+    Attributes:
+        value: JSON values only.
+        lines: 1-based line of every value by its path; of a member of a mapping the line of its key.
+    """
+
+    value: Any
+    lines: Mapping[Path, int]
+
+    def line(self, path: Path) -> int:
+        """Return the line of a value; of one that is not there, the line of what should hold it."""
+        while path not in self.lines:
+            path = path[:-1]
+        return self.lines[path]
+
+
+def load(text: str) -> Document:
+    """Read one YAML document.
+
+    Raises:
+        YamlError: it is none, or holds what JSON has no place for.
+    """
+    from ruamel.yaml import YAML
+    from ruamel.yaml.error import MarkedYAMLError
+    from ruamel.yaml.error import YAMLError as AnyYamlError
+
+    remedy = "Correct the line; a text with a special character in it needs quotes."
+    try:
+        node = YAML(typ="safe", pure=True).compose(text)
+    except MarkedYAMLError as exc:
+        mark = exc.problem_mark or exc.context_mark
+        said = ", ".join(part for part in (exc.context, exc.problem) if part)
+        raise YamlError(f"This is no YAML: {said}.", mark.line + 1 if mark else 1, remedy) from exc
+    except (AnyYamlError, ValueError) as exc:
+        raise YamlError(f"This is no YAML: {str(exc).splitlines()[0]}.", 1, remedy) from exc
+    except RecursionError as exc:
+        raise YamlError("The file is nested too deeply.", 1, f"Nest {_DEEPEST} levels at most.") from exc
+    if node is None:
+        raise YamlError("The file is empty.", 1, "Write a trigger into it, or delete it.")
+    lines: dict[Path, int] = {(): 1}
+    return Document(_value(node, (), lines, set()), lines)
+
+
+def _value(node: Node, path: Path, lines: dict[Path, int], seen: set[int]) -> Any:
+    line = node.start_mark.line + 1
+    lines.setdefault(path, line)
+    if id(node) in seen or node.anchor:
+        raise YamlError("The file has an anchor (&) or an alias (*).", line, "Write the value out, or quote the text.")
+    seen.add(id(node))
+    if len(path) > _DEEPEST:
+        raise YamlError("The file is nested too deeply.", line, f"Nest {_DEEPEST} levels at most.")
+    kind = str(node.tag).removeprefix(_TAG)
+    if kind == "map" and isinstance(node.value, list):
+        return _mapping(node, path, lines, seen)
+    if kind == "seq" and isinstance(node.value, list):
+        return [_value(item, (*path, number), lines, seen) for number, item in enumerate(node.value)]
+    return _scalar(kind, str(node.value), line)
+
+
+def _mapping(node: Node, path: Path, lines: dict[Path, int], seen: set[int]) -> dict[str, Any]:
+    value: dict[str, Any] = {}
+    for key, item in node.value:
+        line = key.start_mark.line + 1
+        if not isinstance(key.value, str):
+            raise YamlError("A key is no text.", line, "Use a plain text as key.")
+        if key.value in value:
+            raise YamlError(f"The key {key.value!r} is there twice.", line, "Keep one of them.")
+        lines[(*path, key.value)] = line
+        value[key.value] = _value(item, (*path, key.value), lines, seen)
+    return value
+
+
+def _scalar(kind: str, text: str, line: int) -> Any:
+    if kind in {"str", "timestamp"}:
+        return _checked(text, line)
+    if kind == "null":
+        return None
+    if kind == "bool":
+        # A file that declares itself YAML 1.1 has `yes` and `on` here.
+        return text.lower() == "true" if text.lower() in {"true", "false"} else text
+    try:
+        if kind == "int":
+            return _integer(text)
+        if kind == "float":
+            number = float(text.replace("_", ""))
+            if math.isfinite(number):
+                return number
+    except ValueError:
+        return _checked(text, line)  # as 0o9: looks like a number, and is none
+    remedy = "Write a number, or quote the text." if kind == "float" else "Write a plain value, or quote the text."
+    raise YamlError(f"JSON has no place for {text[:60]!r} here.", line, remedy)
+
+
+def _integer(text: str) -> int:
+    digits = text.replace("_", "").lower()
+    if digits.lstrip("+-")[:2] in {"0x", "0o", "0b"}:
+        return int(digits, 0)
+    if len(digits) > 1000:
+        raise ValueError("no number of this length is of use")
+    return int(digits)
+
+
+def _checked(text: str, line: int) -> str:
+    try:
+        # JSON escapes write one character as two halves; halves that belong together become one.
+        return text.encode("utf-16", "surrogatepass").decode("utf-16")
+    except UnicodeDecodeError as exc:
+        raise YamlError("A text has half of a surrogate pair in it.", line, "Write the character itself.") from exc

@@ -1,0 +1,200 @@
+"""Trigger files as people write them: what is understood, and what is said of the rest, with its line."""
+
+from __future__ import annotations
+
+import doctest
+import json
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from ruamel.yaml import YAML
+
+from jetway import durations, shape
+from jetway.artifacts.findings import Candidate
+from jetway.artifacts.kinds import kind_of
+from jetway.events import parse_event
+from jetway.limits import Rate
+from jetway.sync import refusals
+from jetway.trigger_checks import FACTS
+from jetway.triggers import S3, Batch, Schedule, parse
+from jetway.yaml_text import YamlError, load
+from tests.unit.sample_events import sample_event
+
+KEY = "triggers/orders.yaml"
+
+
+def found(text: str, key: str = KEY) -> list[tuple[int | None, str, str, str]]:
+    parsed = parse(text.encode(), key)
+    assert parsed.judgement.verdict == ("accepted" if parsed.trigger else "rejected")
+    return [(item.line, item.rule, item.message, item.remedy) for item in parsed.judgement.findings]
+
+
+@pytest.mark.parametrize("module", [durations, shape, refusals])
+def test_examples_in_docstrings(module: Any) -> None:
+    assert doctest.testmod(module).failed == 0
+
+
+def test_the_whole_vocabulary() -> None:
+    parsed = parse(
+        b"""\
+# yaml-language-server: $schema=../docs/schemas/trigger.schema.json
+dag: ingest_orders
+on:
+  s3: {bucket: acme-landing, key: {prefix: incoming/orders/, suffix: .csv}}
+conf:
+  path: "s3://{{ bucket }}/{{ key }}"
+expect: {within: 25h}
+limits: {max_event_age: 24h, rate: 10/min}
+enabled: false
+""",
+        KEY,
+    )
+    assert parsed.judgement.findings == ()
+    trigger = parsed.trigger
+    assert trigger is not None
+    assert (trigger.name, trigger.dag, trigger.kind) == ("orders", "ingest_orders", "s3")
+    assert trigger.on == S3(("acme-landing",), ({"prefix": "incoming/orders/", "suffix": ".csv"},))
+    assert trigger.conf == {"path": "s3://{{ bucket }}/{{ key }}"}
+    assert (trigger.expect, trigger.max_event_age) == (timedelta(hours=25), timedelta(days=1))
+    assert (trigger.rate, trigger.enabled) == (Rate(10, 60), False)
+    assert [(dag.dag_id, dag.line) for dag in parsed.judgement.dags] == [("ingest_orders", 2)]
+
+
+def test_the_conf_of_a_batched_trigger_is_made_of_the_batch() -> None:
+    text = "dag: a\non: {s3: {bucket: acme}}\nbatch: {max_events: 500, within: 5m}\nconf: {x: '{{ %s }}'}"
+    trigger = parse((text % "manifest").encode(), KEY).trigger
+    assert trigger is not None
+    assert trigger.batch == Batch(500, timedelta(minutes=5))
+    assert [item[1] for item in found(text % "key")] == ["conf"]
+
+
+def test_a_moment_is_on_the_clock_of_its_time_zone() -> None:
+    parsed = parse(b"dag: a\non: {schedule: {at: 2030-07-01T08:30, timezone: Europe/Vienna}}", KEY)
+    assert parsed.trigger is not None
+    assert isinstance(parsed.trigger.on, Schedule)
+    assert parsed.trigger.on.at == datetime(2030, 7, 1, 6, 30, tzinfo=UTC)
+    assert parsed.trigger.on.expression == "at(2030-07-01T08:30:00)"
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "rule", "said"),
+    [
+        ("dag: a\non:\n  s3: {bucket: acme}\nexpects: {within: 25h}", 4, "unknown-key", "Did you mean 'expect'?"),
+        ("dag: a\non:\n  s3:\n    bucket: acme\n    keys: x", 5, "unknown-key", "Did you mean 'key'?"),
+        ("dag: a\non:\n  event: {source: [x], detail_type: [y]}", 3, "unknown-key", "Did you mean 'detail-type'?"),
+        ("on:\n  s3: {bucket: acme}", 1, "missing-key", "Add dag:"),
+        ("dag: a\non:\n  s3: {}", 3, "missing-key", "bucket: a bucket name"),
+        ("dag: a\non:\n  s3: {bucket: acme}\n  http: {auth: iam}", 2, "wrong-keys", "exactly one of"),
+        ("dag: a\non: {}", 2, "wrong-keys", "exactly one of"),
+        ("dag: a\non:\n  event:\n    bus: x", 3, "wrong-keys", "source, detail-type or detail"),
+        ("dag: a\non:\n  event:\n    source: x", 4, "wrong-type", 'for example ["acme.billing"]'),
+        ("dag: a\non: {s3: {bucket: 's3://acme/x'}}", 2, "wrong-value", "not its ARN or URL"),
+        ("dag: a\non: {s3: {bucket: acme}}\nenabled: yes", 3, "wrong-type", "true or false"),
+        ("dag: a\non: {s3: {bucket: acme}}\neach: true\nbatch: {max_events: 5, within: 5m}", 1, "wrong-keys", "only"),
+        ("dag: a\non: {s3: {bucket: acme}}\nbatch: {max_events: 0, within: 5m}", 3, "wrong-value", "from 1 to 10000"),
+        ("dag: a\non: {s3: {bucket: acme}}\nexpect: {within: 25 hours}", 3, "wrong-value", 'for example "5m"'),
+        ("dag: a\non: {s3: {bucket: acme}}\nlimits:\n  rate: 10/minute", 4, "wrong-value", 'for example "10/min"'),
+        ("dag: a\non: {s3: {bucket: acme}}\nexpect: {within: 8d}", 3, "out-of-bounds", "7 days"),
+        ("dag: a b\non: {s3: {bucket: acme}}", 1, "wrong-value", "dag_id"),
+        ("dag: 'a§'\non: {s3: {bucket: acme}}", 1, "dag-id", "dag_id"),
+        ("dag: a\non: {schedule: {cron: 0 6 * * MON-FRI}}", 2, "wrong-value", "six fields"),
+        ("dag: a\non: {schedule: {cron: 0 6 * * MON-FRI *}}", 2, "schedule", "must be '?'"),
+        ("dag: a\non: {schedule: {cron: 0 25 ? * MON *}}", 2, "schedule", "the hours field is '25'"),
+        ("dag: a\non: {schedule: {cron: 0 6 ? * 0 *}}", 2, "schedule", "1-7 or SUN-SAT"),
+        ("dag: a\non: {schedule: {rate: 30s}}", 2, "wrong-value", "m, h or d"),
+        ("dag: a\non: {schedule: {at: 2030-02-30T00:00}}", 2, "schedule", "no such moment"),
+        ("dag: a\non:\n  schedule:\n    rate: 1h\n    timezone: Europe/Viena", 5, "time-zone", "Europe/Vienna"),
+        ("dag: a\non: {schedule: {rate: 1h}}\nbatch: {max_events: 5, within: 5m}", 3, "not-for-this-kind", "batched"),
+        ("dag: a\non: {s3: {bucket: acme}}\nconf:\n  x: '{{ buket }}'", 4, "conf", "Did you mean 'bucket'?"),
+        ("dag: a\non: {s3: {bucket: acme}}\nconf:\n  x: ['{{ }}']", 4, "conf", "no placeholder"),
+        ("dag: a\non: {s3: {bucket: acme}}\nconf: [1]", 3, "wrong-type", "an object"),
+        ("dag: a\non: {event: {detail: {n: [{numeric: ['>', 5, '<', 1]}]}}}", 2, "pattern", "lower bound first"),
+        ("dag: a\non: {event: {detail: {n: [{cidr: 10.0.0.0/64}]}}}", 2, "pattern", "10.0.0.0/24"),
+        ("dag: a\non: {event: {detail: {n: {prefix: x}}}}", 2, "wrong-value", "a list of values"),
+        ("dag: a\non: {event: {detail: {n: [{wildcard: 'a**'}]}}}", 2, "wrong-value", "no two *"),
+        ("dag: a\non: {s3: {bucket: acme, key: {prefix: a, anything-but: b}}}", 2, "wrong-keys", "or anything-but"),
+        ("dag: a\non: {s3: {bucket: acme}}\ndag: b", 3, "yaml", "there twice"),
+        ("dag: a\non: [", 2, "yaml", "no YAML"),
+        ("dag: *x", 1, "yaml", "no YAML"),
+        ("dag: &x a", 1, "yaml", "anchor"),
+        ("", 1, "yaml", "empty"),
+        ("- a", 1, "wrong-type", "triggers/<name>.yaml"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_is_said_with_line_and_remedy(text: str, line: int, rule: str, said: str) -> None:
+    items = found(text)
+    assert any((item[0], item[1]) == (line, rule) and said in f"{item[2]} {item[3]}" for item in items), items
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        *(
+            "triggers/orders.yml",
+            "triggers/team/orders.yaml",
+            "triggers/a b.yaml",
+            "triggers/.yaml",
+            "triggers/README.md",
+        ),
+        *(
+            "triggers/data.yaml",
+            "triggers/http.yaml",
+            f"triggers/{'a' * 64}.yaml",
+            "triggers/-a.yaml",
+            "triggers/a\n.yaml",
+        ),
+    ],
+)
+def test_a_file_of_another_name_is_refused(key: str) -> None:
+    assert found("dag: a\non: {s3: {bucket: acme}}", key)[0][1] == "file-name"
+
+
+def test_what_is_no_text_or_too_large_is_refused() -> None:
+    assert found("x: y" * 20_000)[0][1] == "too-large"
+    parsed = parse(b"dag: a\n# caf\xe9\n", KEY)
+    assert [(item.rule, item.line) for item in parsed.judgement.findings] == [("encoding", 2)]
+
+
+def test_the_gate_judges_a_trigger_file_like_sync_does() -> None:
+    kind: Any = kind_of(KEY)
+    judged = kind.check(Candidate(KEY, 7, b"dag: a\n"), None, 0)
+    assert (kind.name, judged.verdict) == ("trigger", "rejected")
+
+
+def test_the_facts_that_conf_may_ask_for_are_those_that_events_have() -> None:
+    at = datetime(2026, 1, 1, tzinfo=UTC)
+    assert parse_event("s3", sample_event("s3_object_created"), sent_at=at).facts.keys() == FACTS["s3"]
+    assert parse_event("event", sample_event("s3_object_created"), sent_at=at).facts.keys() == FACTS["event"]
+    firing = {"schedule-arn": "arn:x/y", "scheduled-time": "2026-01-01T00:00:00Z"}
+    assert parse_event("schedule", firing, sent_at=at).facts.keys() == FACTS["schedule"]
+
+
+@given(st.text() | st.text(alphabet="a:- {}[]\"'&*!#|>%@\n\t?,.0129~"))
+def test_any_text_is_yaml_or_is_refused_with_a_line(text: str) -> None:
+    try:
+        first = load(text).lines[()]
+    except YamlError as exc:
+        first = exc.line
+    assert 1 <= first <= len(text) + 1
+
+
+JSON: st.SearchStrategy[Any] = st.recursive(
+    st.none() | st.booleans() | st.integers(-(10**20), 10**20) | st.text(st.characters(codec="utf-8"), max_size=9),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(alphabet="ab :#\"'{\n", max_size=4), inner, max_size=3)
+    ),
+    max_leaves=8,
+)
+
+
+@given(JSON)
+def test_json_in_a_file_is_read_as_it_is(value: Any) -> None:
+    assert load(json.dumps({"x": value})).value == {"x": value}
+
+
+def test_yaml_of_other_programs_is_read_like_the_library_does() -> None:
+    text = "a: 010\nb: 0x1F\nc: 1e3\nd: .5\ne: ~\nf: True\ng: 'x'\nh: |\n  a\n  b\ni: >-\n  a\n  b\nj: {k: [1, 2]}\n"
+    assert load(text).value == YAML(typ="safe", pure=True).load(text)
