@@ -87,7 +87,7 @@ class ScheduleSpec:
 
 @dataclass(frozen=True, slots=True)
 class AlarmSpec:
-    """An alarm on the absence of a trigger's events: no event in `periods` periods of `period` seconds."""
+    """An alarm on the absence of a trigger's runs: none started in `periods` periods of `period` seconds."""
 
     name: str
     trigger: str
@@ -145,8 +145,6 @@ def message_template(trigger: TriggerFile, event: str) -> str:
         described["rate"] = {"count": trigger.rate.count, "per": trigger.rate.per}
     if trigger.batch is not None:
         described["batch"] = {"max_events": trigger.batch.max_events, "within": _seconds(trigger.batch.within)}
-    if trigger.expect is not None:
-        described["expect"] = True
     safe = json.dumps(described).replace("<", "\\u003c").replace(">", "\\u003e")
     return f'{{"trigger": {safe}, "event": {event}}}'
 

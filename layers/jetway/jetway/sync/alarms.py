@@ -1,7 +1,8 @@
 """Absence alarms: a CloudWatch alarm on a trigger's own metric, in which missing data is breaching.
 
-start_dag_run counts the events of triggers that have `expect` in metric TriggerEvents (dimensions Environment and
-Trigger). The clock starts when the alarm is made: one data point is put then, or a new alarm would be raised at once.
+start_dag_run counts the runs that a trigger started in metric DagRunsStarted (dimensions Environment and Trigger). So
+the alarm is raised when no event came, and also when events came and none could be started. The clock starts when the
+alarm is made: one data point is put then, or a new alarm would be raised at once.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
     from jetway.trigger_rules import AlarmSpec
 
-METRIC = "TriggerEvents"
+METRIC = "DagRunsStarted"
 
 
 @dataclass(slots=True)
@@ -83,9 +84,10 @@ class Alarms:
 
     def _request(self, spec: AlarmSpec) -> Any:
         actions = [self.topic] if self.topic else []
+        minutes = spec.period * spec.periods // 60
         return {
             "AlarmName": spec.name,
-            "AlarmDescription": f"No event of trigger {spec.trigger} for {spec.period * spec.periods // 60} minutes.",
+            "AlarmDescription": f"No run was started by trigger {spec.trigger} for {minutes} minutes.",
             "Namespace": self.namespace,
             "MetricName": METRIC,
             "Dimensions": [
