@@ -1,0 +1,200 @@
+"""Trigger files, dropped as users drop them: each kind starts its run; changed, disabled, deleted, broken, repaired."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from local import venvs
+from local.calls import airflow_api, list_runs, read_report, wait_for
+from local.stack import Stack
+from tests.integration.conftest import drop
+
+SAMPLES = venvs.ROOT / "triggers"
+LANDING, BUS = "acme-landing", "acme"
+LONGEST = 90.0
+SOON = timedelta(seconds=25)  # a schedule must be there before its moment, on a slow machine too
+
+
+@pytest.fixture(scope="module")
+def world(stack: Stack, dag: str) -> Iterator[Stack]:
+    """A bucket and a bus that are not Jetway's, and a rule and a schedule that nobody may touch."""
+    s3, events = stack.client("s3"), stack.client("events")
+    for bucket in (LANDING, "acme-archive"):
+        s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": "eu-central-1"})
+        s3.put_bucket_notification_configuration(
+            Bucket=bucket, NotificationConfiguration={"EventBridgeConfiguration": {}}
+        )
+    events.create_event_bus(Name=BUS)
+    for name in ("jetway-orders", "jetwayx.orders"):
+        events.put_rule(Name=name, EventPattern='{"source": ["nobody"]}')
+    before = rules(stack)
+    yield stack
+    for file in SAMPLES.glob("*.yaml"):
+        delete(stack, file.stem)
+    wait_for("the end of our rules", lambda: None if ours(stack) else True, seconds=LONGEST)
+    assert rules(stack) == before
+
+
+def put(stack: Stack, name: str, text: str | None = None) -> dict[str, Any]:
+    """Drop a trigger file, a sample by default, and return the report on it."""
+    body = (SAMPLES / f"{name}.yaml").read_bytes() if text is None else text.encode()
+    version = drop(stack, f"triggers/{name}.yaml", body)
+
+    def look() -> dict[str, Any] | None:
+        report = read_report(stack, f"triggers/{name}.yaml")
+        return report if report and report["source"]["version"] == version else None
+
+    return wait_for(f"the report on {name}", look, seconds=LONGEST)
+
+
+def delete(stack: Stack, name: str) -> None:
+    stack.client("s3").delete_object(Bucket=stack.outputs["DropBucketName"], Key=f"triggers/{name}.yaml")
+
+
+def rules(stack: Stack, bus: str = "default") -> dict[str, Any]:
+    events = stack.client("events")
+    return {rule["Name"]: rule for rule in events.list_rules(EventBusName=bus)["Rules"]}
+
+
+def ours(stack: Stack) -> list[str]:
+    found = [name for bus in ("default", BUS) for name in rules(stack, bus) if name.startswith("jetway.")]
+    group = stack.outputs["ScheduleGroupName"]
+    schedules = stack.client("scheduler").list_schedules(GroupName=group)["Schedules"]
+    return found + [item["Name"] for item in schedules if item["Name"].startswith("jetway.")]
+
+
+def sync(stack: Stack) -> None:
+    """What the daily rule does."""
+    stack.client("sqs").send_message(
+        QueueUrl=stack.outputs["TriggerSyncQueueUrl"],
+        MessageBody=json.dumps({"now": datetime.now(UTC).isoformat()}),
+        MessageGroupId="triggers",
+    )
+
+
+def upload(stack: Stack, key: str, bucket: str = LANDING) -> None:
+    stack.client("s3").put_object(Bucket=bucket, Key=key, Body=b"12345")
+
+
+def wait_for_conf(stack: Stack, dag_id: str, **wanted: object) -> dict[str, Any]:
+    """Wait for a run whose conf has these members, and return its conf."""
+
+    def look() -> dict[str, Any] | None:
+        confs: list[dict[str, Any]] = [run["conf"] for run in list_runs(stack, dag_id).values()]
+        return next((conf for conf in confs if wanted.items() <= conf.items()), None)
+
+    return wait_for(f"a run with {wanted}", look, seconds=LONGEST)
+
+
+def test_a_file_in_a_foreign_bucket_starts_the_dag_with_the_conf_of_the_template(world: Stack, dag: str) -> None:
+    report = put(world, "orders")
+    assert (report["verdict"], report["findings"]) == ("accepted", [])
+    for key in ("incoming/orders/a.txt", "other/a.csv", "incoming/orders/ü + \"q\" <b>.csv"):  # fmt: skip
+        upload(world, key)
+    path = f"s3://{LANDING}/incoming/orders/ü + \"q\" <b>.csv"  # fmt: skip
+    assert wait_for_conf(world, dag, path=path) == {"path": path, "size": 5, "note": "<orders> of a trigger file"}
+    paths = [run["conf"].get("path", "") for run in list_runs(world, dag).values()]
+    assert not any(other.endswith(("a.txt", "a.csv")) for other in paths)
+    (alarm,) = world.client("cloudwatch").describe_alarms(AlarmNames=["jetway.orders"])["MetricAlarms"]
+    assert (alarm["Period"] * alarm["EvaluationPeriods"], alarm["TreatMissingData"]) == (25 * 3600, "breaching")
+
+
+def test_an_event_on_a_custom_bus_starts_the_dag(world: Stack, dag: str) -> None:
+    assert put(world, "invoices")["verdict"] == "accepted"
+    entries = [
+        {
+            "EventBusName": BUS,
+            "Source": "acme.billing",
+            "DetailType": "InvoiceClosed",
+            "Detail": json.dumps({"id": f"inv-{total}", "total": total}),
+        }
+        for total in (99, 101.5)
+    ]
+    assert world.client("events").put_events(Entries=entries)["FailedEntryCount"] == 0
+    assert wait_for_conf(world, dag, invoice="inv-101.5") == {"invoice": "inv-101.5", "total": 101.5}
+    assert all(run["conf"].get("invoice") != "inv-99" for run in list_runs(world, dag).values())
+
+
+def test_a_schedule_fires_once_at_its_moment_and_is_gone(world: Stack, dag: str) -> None:
+    nightly = put(world, "nightly")
+    assert (nightly["verdict"], nightly["findings"]) == ("accepted", [])
+    at = (datetime.now(UTC) + SOON).strftime("%Y-%m-%dT%H:%M:%S")
+    text = f"dag: {dag}\non: {{schedule: {{at: {at}}}}}\nconf: {{once: '{{{{ scheduled_time }}}}'}}\n"
+    assert put(world, "once", text)["verdict"] == "accepted"
+    assert wait_for_conf(world, dag, once=f"{at}Z")
+    wait_for("the end of the schedule", lambda: None if "jetway.once" in ours(world) else True, seconds=LONGEST)
+    sync(world)
+    wait_for(
+        "the warning",
+        lambda: (read_report(world, "triggers/once.yaml") or {})["findings"] or None,
+        seconds=LONGEST,
+    )
+    assert "jetway.once" not in ours(world)
+    delete(world, "once")
+
+
+def test_many_files_become_one_run_with_a_manifest(world: Stack) -> None:
+    drop(world, "dags/batch_manifest.py", (venvs.ROOT / "dags" / "batch_manifest.py").read_bytes())
+    wait_for("the DAG in Airflow", lambda: airflow_api(world, "GET", "/dags/batch_manifest"), seconds=LONGEST)
+    assert put(world, "orders_batched")["verdict"] == "accepted"
+    for number in range(4):
+        upload(world, f"bulk/2026/part-{number}.csv", "acme-archive" if number % 2 else LANDING)
+    conf = wait_for_conf(world, "batch_manifest", count=4)
+    assert {event["bucket"] for event in conf["events"]} == {LANDING, "acme-archive"}
+
+
+def test_a_trigger_is_changed_disabled_and_deleted(world: Stack, dag: str) -> None:
+    text = (
+        f"dag: {dag}\non: {{s3: {{bucket: {LANDING}, key: {{prefix: PREFIX}}}}}}\nconf: {{changed: '{{{{ key }}}}'}}\n"
+    )
+    put(world, "changing", text.replace("PREFIX", "one/"))
+    put(world, "changing", text.replace("PREFIX", "two/"))
+    upload(world, "one/x")
+    upload(world, "two/x")
+    wait_for_conf(world, dag, changed="two/x")
+    assert all(run["conf"].get("changed") != "one/x" for run in list_runs(world, dag).values())
+    put(world, "changing", text.replace("PREFIX", "two/") + "enabled: false\n")
+    assert rules(world)["jetway.changing"]["State"] == "DISABLED"
+    delete(world, "changing")
+    wait_for("the end of the rule", lambda: None if "jetway.changing" in rules(world) else True, seconds=LONGEST)
+
+
+def test_a_broken_file_leaves_the_last_good_trigger_in_force(world: Stack, dag: str) -> None:
+    good = f"dag: {dag}\non: {{s3: {{bucket: {LANDING}, key: {{prefix: good/}}}}}}\nconf: {{good: '{{{{ key }}}}'}}\n"
+    put(world, "breaking", good)
+    report = put(world, "breaking", good.replace("s3:", "s4:"))
+    assert report["verdict"] == "rejected"
+    assert (report["findings"][0]["line"], report["findings"][0]["rule"]) == (2, "unknown-key")
+    assert report["findings"][-1]["rule"] == "last-good-in-force"
+    upload(world, "good/x")
+    wait_for_conf(world, dag, good="good/x")
+    delete(world, "breaking")
+
+
+def test_what_is_changed_by_hand_is_put_right(world: Stack, dag: str) -> None:
+    text = f"dag: {dag}\non: {{s3: {{bucket: {LANDING}, key: {{prefix: drift/}}}}}}\nconf: {{drift: '{{{{ key }}}}'}}\n"
+    put(world, "drifting", text)
+    events = world.client("events")
+    events.remove_targets(Rule="jetway.drifting", Ids=["jetway"])
+    events.delete_rule(Name="jetway.drifting")
+    sync(world)
+    wait_for("the rule", lambda: rules(world).get("jetway.drifting"), seconds=LONGEST)
+    upload(world, "drift/x")
+    wait_for_conf(world, dag, drift="drift/x")
+    delete(world, "drifting")
+
+
+def test_a_bucket_that_sends_no_events_is_a_warning_and_stays_as_it_is(world: Stack, dag: str) -> None:
+    s3 = world.client("s3")
+    s3.create_bucket(Bucket="acme-silent", CreateBucketConfiguration={"LocationConstraint": "eu-central-1"})
+    report = put(world, "silent", f"dag: {dag}\non: {{s3: {{bucket: acme-silent}}}}\n")
+    (finding,) = report["findings"]
+    assert (report["verdict"], finding["rule"]) == ("accepted", "bucket-sends-no-events")
+    assert "aws s3api put-bucket-notification-configuration --bucket acme-silent" in finding["remedy"]
+    assert "EventBridgeConfiguration" not in s3.get_bucket_notification_configuration(Bucket="acme-silent")
+    delete(world, "silent")

@@ -1,0 +1,35 @@
+"""The files shown in docs/triggers.md are those in triggers/, and they are valid."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from jetway.trigger_checks import FACTS
+from jetway.trigger_rules import Places, resources_of
+from jetway.triggers import parse
+
+ROOT = Path(__file__).resolve().parents[3]
+SAMPLES = sorted((ROOT / "triggers").glob("*.yaml"))
+GUIDE = (ROOT / "docs" / "triggers.md").read_text(encoding="utf-8")
+
+
+def test_the_guide_shows_the_samples() -> None:
+    shown = re.findall(r"```yaml\n(.*?)```", GUIDE, re.DOTALL)
+    assert sorted(shown) == sorted(path.read_text(encoding="utf-8") for path in SAMPLES)
+
+
+@pytest.mark.parametrize("path", SAMPLES, ids=lambda path: path.stem)
+def test_a_sample_is_valid_and_fits(path: Path) -> None:
+    parsed = parse(path.read_bytes(), f"triggers/{path.name}")
+    assert parsed.judgement.findings == ()
+    assert parsed.trigger is not None
+    assert resources_of(parsed.trigger, Places("jetway", "d", "c", "u", "r", "g")).findings == ()
+
+
+@pytest.mark.parametrize("kind", FACTS)
+def test_the_guide_lists_what_conf_may_ask_for(kind: str) -> None:
+    row = next(line for line in GUIDE.splitlines() if line.startswith(f"| {kind} | `"))
+    assert set(re.findall(r"`([^`]+)`", row)) == FACTS[kind]
