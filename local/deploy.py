@@ -69,6 +69,7 @@ def deploy(sam: Path, template: Path, *, endpoint: str, parameters: Mapping[str,
 
 def _sources() -> Iterable[Path]:
     yield ROOT / "template.yaml"
+    yield ROOT / "dashboard.yaml"
     yield ROOT / "samconfig.toml"
     for folder in ("functions", "layers"):
         for path in (ROOT / folder).rglob("*"):

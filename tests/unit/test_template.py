@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 import re
 from typing import Any
 
@@ -133,3 +134,40 @@ def test_handlers_are_short_and_call_nothing_at_import(path: Any) -> None:
 def test_no_machine_path_or_registry_host_is_in_the_lists() -> None:
     for path in (*(ROOT / "requirements").glob("*.txt"), ROOT / "layers/jetway/requirements.txt"):
         assert not re.search(r"https?://|--index-url|--find-links", path.read_text()), path
+
+
+def test_the_dashboard_draws_only_what_is_published() -> None:
+    """An included file knows long forms only, and every metric of ours in it must exist under that name."""
+    body = yaml.safe_load((ROOT / "dashboard.yaml").read_text())["Fn::Sub"]
+    assert set(re.findall(r"\$\{([^!}]+)\}", body)) == {"EnvironmentName", "AWS::Region", "AWS::StackName"}
+    widgets = json.loads(body)["widgets"]
+    drawn = {
+        metric[1] for widget in widgets for metric in widget["properties"].get("metrics", []) if metric[0] == "Jetway"
+    }
+    sources = [*(ROOT / "functions").glob("*/app.py"), *(ROOT / "layers/jetway/jetway").rglob("*.py")]
+    code = "".join(path.read_text() for path in sources)
+    assert {name for name in drawn if f'"{name}"' not in code} == set()
+    boxes = [(widget["x"], widget["y"], widget["width"], widget["height"]) for widget in widgets]
+    assert all(x + width <= 24 for x, _, width, _ in boxes)
+    cells = [(x + i, y + j) for x, y, width, height in boxes for i in range(width) for j in range(height)]
+    assert len(cells) == len(set(cells))
+
+
+def test_every_function_and_every_dead_letter_queue_is_watched() -> None:
+    variables = FUNCTIONS["MeasureWorkers"]["Properties"]["Environment"]["Variables"]
+    watched = {entry["Ref"] for entry in variables["FUNCTIONS"]["Join"][1]}
+    assert watched == FUNCTIONS.keys() - {"MeasureWorkers"}, "name it in FUNCTIONS of MeasureWorkers"
+    letters = {entry["GetAtt"].partition(".")[0] for entry in variables["DEAD_LETTER_QUEUES"]["Join"][1]}
+    targets = re.findall(r"deadLetterTargetArn: !GetAtt (\w+)\.Arn", (ROOT / "template.yaml").read_text())
+    assert set(targets) <= letters, "name it in DEAD_LETTER_QUEUES of MeasureWorkers"
+
+
+def test_every_alarm_says_what_to_do_and_tells_somebody_when_it_is_over() -> None:
+    alarms = of_type("AWS::CloudWatch::Alarm")
+    assert len(alarms) >= 16
+    for name, alarm in alarms.items():
+        assert len(alarm["AlarmDescription"]) > 60, name
+        assert alarm["AlarmActions"] == alarm["OKActions"] == [{"Ref": "AlarmTopic"}], name
+        assert {"Name": "Environment", "Value": {"Ref": "EnvironmentName"}} in alarm["Dimensions"], name
+        assert alarm["TreatMissingData"] in {"missing", "breaching", "notBreaching"}, name
+        assert "Metrics" not in alarm, name  # metric math is not everywhere

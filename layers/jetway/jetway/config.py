@@ -6,9 +6,13 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Literal, Self
+from typing import TYPE_CHECKING, Literal, Self
+
+if TYPE_CHECKING:
+    from jetway.worker_scaling import Policy
 
 Transport = Literal["cli", "rest"]
+ScalingMode = Literal["off", "advise", "act"]
 
 
 class ConfigError(ValueError):
@@ -256,6 +260,55 @@ class MeasureWorkersConfig:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class ScaleWorkersConfig:
+    """Configuration of scale_workers (`worker_scaler.WorkerScaler`)."""
+
+    environment_name: str
+    mode: ScalingMode
+    policy: Policy
+    drop_bucket: str
+    dispatch_queue_url: str
+    event_bus: str
+    tasks_per_event: float
+    prices: Mapping[str, float]
+
+    @classmethod
+    def from_env(cls, env: Mapping[str, str] = os.environ) -> Self:
+        """Read the function's environment variables.
+
+        Raises:
+            ConfigError: one is missing or wrong.
+        """
+        from jetway.worker_scaling import RAISE_COOL_DOWN, Policy
+
+        mode = _text(env, "SCALING_MODE")
+        if mode not in {"off", "advise", "act"}:
+            raise ConfigError(f"environment variable SCALING_MODE is {mode!r}; it must be off, advise or act.")
+        lowest, highest = _number(env, "SCALING_MIN_WORKERS"), _number(env, "SCALING_MAX_WORKERS")
+        if lowest > highest:
+            raise ConfigError(f"SCALING_MIN_WORKERS ({lowest}) is greater than SCALING_MAX_WORKERS ({highest}).")
+        cool_down = timedelta(minutes=_number(env, "SCALING_COOL_DOWN_MINUTES"))
+        return cls(
+            environment_name=_text(env, "ENVIRONMENT_NAME"),
+            mode=mode,  # type: ignore[arg-type]  # mypy does not narrow a text by a set
+            policy=Policy(
+                lowest=lowest,
+                usual=max(lowest, min(_number(env, "SCALING_USUAL_MAX_WORKERS"), highest)),
+                highest=highest,
+                raise_after=_number(env, "SCALING_RAISE_AFTER_MINUTES"),
+                lower_after=_number(env, "SCALING_LOWER_AFTER_MINUTES"),
+                cool_down=cool_down,
+                raise_cool_down=min(cool_down, RAISE_COOL_DOWN),
+            ),
+            drop_bucket=_text(env, "DROP_BUCKET"),
+            dispatch_queue_url=_text(env, "DISPATCH_QUEUE_URL"),
+            event_bus=_text(env, "EVENT_BUS"),
+            tasks_per_event=float(_number(env, "TASKS_PER_EVENT")),
+            prices=_prices(env, "WORKER_PRICES"),
+        )
+
+
 def _text(env: Mapping[str, str], name: str) -> str:
     value = env.get(name, "")
     if not value:
@@ -266,6 +319,18 @@ def _text(env: Mapping[str, str], name: str) -> str:
 def _names(env: Mapping[str, str], name: str) -> tuple[str, ...]:
     """Names separated by commas; of a queue its URL will do as well."""
     return tuple(part.strip().rpartition("/")[2] for part in env.get(name, "").split(",") if part.strip())
+
+
+def _prices(env: Mapping[str, str], name: str) -> Mapping[str, float]:
+    """Read "mw1.small=0.055,mw1.medium=0.11"."""
+    prices = {}
+    for part in env.get(name, "").split(","):
+        key, _, value = part.strip().partition("=")
+        try:
+            prices[key] = float(value) if key else 0.0
+        except ValueError:
+            raise ConfigError(f"environment variable {name} has {part.strip()!r}; write class=price.") from None
+    return prices
 
 
 def _number(env: Mapping[str, str], name: str) -> int:

@@ -46,5 +46,5 @@ def count(entry: Entry, *, environment: str, by_trigger: bool) -> None:
         metrics.add_metric(name, unit, value)
         if by_trigger and entry.decision in BY_TRIGGER:
             dimensions = {"Environment": environment, "Trigger": entry.trigger}
-            with single_metric(name, unit, value, default_dimensions=dimensions):
-                pass
+            with single_metric(name, unit, value, default_dimensions=dimensions) as of_trigger:
+                of_trigger.service = ""  # would be one more dimension

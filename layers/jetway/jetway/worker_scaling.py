@@ -19,6 +19,7 @@ from jetway.workers import WorkerSettings, required_workers
 
 USABLE = "AVAILABLE"
 HOURS_PER_MONTH = 730
+RAISE_COOL_DOWN = timedelta(minutes=10)
 
 Action = Literal["none", "wait", "raise", "lower"]
 
@@ -45,7 +46,7 @@ class Policy:
     raise_after: int = 5
     lower_after: int = 90
     cool_down: timedelta = timedelta(minutes=60)
-    raise_cool_down: timedelta = timedelta(minutes=10)
+    raise_cool_down: timedelta = RAISE_COOL_DOWN
     lead: timedelta = timedelta(minutes=30)
     margin: float = 1.25
 
@@ -173,7 +174,8 @@ def _lowered(settings: WorkerSettings, demand: Demand, policy: Policy) -> Decisi
     floor = max(policy.lowest, min(max(demand.floor, demand.coming_floor), policy.highest))
     new_low, new_high, why = low, high, []
     if low > max(floor, peak, busy):
-        new_low = max(floor, peak, busy)
+        # Down to the floor at once: MWAA itself keeps as many as are needed, and every step is an update.
+        new_low = max(floor, busy)
         why.append(f"no more than {peak} workers were needed in {len(newest)} minutes")
     # Nearer to the usual height than the margin it would soon be raised again.
     if high > policy.usual and peak * policy.margin <= policy.usual:

@@ -54,8 +54,11 @@ def kind_of(key: str) -> Kind:
 
 
 def is_artifact(key: str) -> bool:
-    """Whether a key of the drop bucket is an artifact at all: a folder's marker, for example, is not."""
-    return not key.startswith(NOT_ARTIFACTS) and not key.endswith("/")
+    """Whether a key of the drop bucket is an artifact at all: a folder's marker, for example, is not.
+
+    Neither is floors.yaml: scale_workers reads it where it is.
+    """
+    return not key.startswith(NOT_ARTIFACTS) and not key.endswith("/") and key != "floors.yaml"
 
 
 def _check_dag_file(candidate: Candidate, environment: EnvironmentFacts, max_bytes: int) -> Judgement:

@@ -1,0 +1,81 @@
+"""scale_workers: every five minutes, whether MinWorkers and MaxWorkers should move; in mode `act` they do.
+
+Every decision is a log line, and an event when there is something to do.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from datetime import UTC, datetime
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+import boto3
+from aws_lambda_powertools.metrics import MetricUnit
+from botocore.config import Config
+
+from jetway.config import ScaleWorkersConfig
+from jetway.events_out import OutEvent, put
+from jetway.observability import logger, metrics
+from jetway.worker_scaler import Outcome, WorkerScaler
+
+if TYPE_CHECKING:
+    from aws_lambda_powertools.utilities.typing import LambdaContext
+    from mypy_boto3_events import EventBridgeClient
+
+
+@logger.inject_lambda_context
+@metrics.log_metrics
+def handler(_event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
+    """Decide once, act if told to, and say so."""
+    config, scaler, events = _wired()
+    now = datetime.now(UTC)
+    outcome = scaler.scale(now)
+    detail = {**asdict(outcome), "environment": config.environment_name}
+    _count(outcome)
+    if outcome.floors_error:
+        logger.error("floors.yaml is not in force", extra={"error": outcome.floors_error})
+    logger.info(f"workers {outcome.decision.action}", extra=detail)
+    if outcome.decision.action != "none":
+        name = "WorkersScaled" if outcome.applied else "WorkerScalingAdvised"
+        put(events, config.event_bus, [OutEvent(name, _identity(config.environment_name, outcome, now), now, detail)])
+    return detail
+
+
+def _identity(environment: str, outcome: Outcome, now: datetime) -> str:
+    """The same advice, given every five minutes, is one event a day to those who tell copies apart."""
+    when = f"{now:%Y-%m-%dT%H:%M}" if outcome.applied else f"{now:%Y-%m-%d}"
+    decision = outcome.decision
+    return f"workers:{environment}:{when}:{decision.action}:{decision.min_workers}-{decision.max_workers}"
+
+
+def _count(outcome: Outcome) -> None:
+    metrics.add_metric("WantedMinWorkers", MetricUnit.Count, outcome.decision.min_workers)
+    metrics.add_metric("WantedMaxWorkers", MetricUnit.Count, outcome.decision.max_workers)
+    metrics.add_metric("WorkersScaled", MetricUnit.Count, int(outcome.applied))
+    metrics.add_metric("FloorsInvalid", MetricUnit.Count, int(outcome.floors_error is not None))
+    if outcome.cost_per_hour is not None:
+        metrics.add_metric("WorkerCostPerHour", MetricUnit.NoUnit, outcome.cost_per_hour)
+    if outcome.cost_per_month is not None:
+        metrics.add_metric("AdvisedCostPerMonth", MetricUnit.NoUnit, outcome.cost_per_month)
+
+
+@cache
+def _wired() -> tuple[ScaleWorkersConfig, WorkerScaler, EventBridgeClient]:
+    config = ScaleWorkersConfig.from_env()
+    metrics.set_default_dimensions(Environment=config.environment_name)
+    bounded = Config(connect_timeout=5, read_timeout=15, retries={"mode": "standard", "total_max_attempts": 2})
+    scaler = WorkerScaler(
+        config.environment_name,
+        config.policy,
+        mode=config.mode,
+        drop_bucket=config.drop_bucket,
+        queue_url=config.dispatch_queue_url,
+        tasks_per_event=config.tasks_per_event,
+        prices=config.prices,
+        mwaa=boto3.client("mwaa", config=bounded),
+        cloudwatch=boto3.client("cloudwatch", config=bounded),
+        s3=boto3.client("s3", config=bounded),
+        sqs=boto3.client("sqs", config=bounded),
+    )
+    return config, scaler, boto3.client("events", config=bounded)

@@ -1,0 +1,191 @@
+"""Facts gathered, the decision of `worker_scaling` taken, and, in mode `act`, the environment updated.
+
+There is no state of our own: demand is CloudWatch's, the last change is the environment's own LastUpdate, which is also
+that of artifacts and people, so that one cool-down holds for all of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Literal
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from jetway.airflow.environment import Environment, unavailable
+from jetway.worker_floors import KEY, MOST_BYTES, Floor, FloorsError, highest_floor, parse_floors
+from jetway.worker_metrics import Watched, ask, readings
+from jetway.worker_scaling import Decision, Demand, Policy, decide, monthly_cost
+from jetway.workers import required_workers
+
+if TYPE_CHECKING:
+    from mypy_boto3_cloudwatch import CloudWatchClient
+    from mypy_boto3_mwaa import MWAAClient
+    from mypy_boto3_s3 import S3Client
+    from mypy_boto3_sqs import SQSClient
+
+    from jetway.airflow.environment import EnvironmentFacts
+    from jetway.worker_metrics import Series
+    from jetway.workers import WorkerSettings
+
+Mode = Literal["off", "advise", "act"]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """One decision and what became of it; its fields are those of the log line and of the event.
+
+    Attributes:
+        applied: the environment is being updated.
+        cost_per_month: what the change costs, or saves when negative, in the currency of the price table.
+        cost_per_hour: what the additional workers that run now cost.
+        floors_error: what is wrong with floors.yaml, when something is.
+    """
+
+    mode: Mode
+    decision: Decision
+    applied: bool
+    min_workers: int
+    max_workers: int
+    cost_per_month: float | None
+    cost_per_hour: float | None
+    floors_error: str | None = None
+
+
+class WorkerScaler:
+    """Scales the workers of one environment.
+
+    Args:
+        queue_url: the dispatch queue; its messages are tasks to come.
+        tasks_per_event: tasks that an event becomes, on average.
+        prices: of one additional worker by the hour, by environment class.
+    """
+
+    def __init__(
+        self,
+        environment_name: str,
+        policy: Policy,
+        *,
+        mode: Mode,
+        drop_bucket: str,
+        queue_url: str,
+        tasks_per_event: float,
+        prices: Mapping[str, float],
+        mwaa: MWAAClient,
+        cloudwatch: CloudWatchClient,
+        s3: S3Client,
+        sqs: SQSClient,
+    ) -> None:
+        self._environment = Environment(mwaa, environment_name, max_age=0, max_age_unusable=0)
+        self._policy = policy
+        self._mode = mode
+        self._drop_bucket = drop_bucket
+        self._queue_url = queue_url
+        self._tasks_per_event = tasks_per_event
+        self._prices = prices
+        self._mwaa, self._cloudwatch, self._s3, self._sqs = mwaa, cloudwatch, s3, sqs
+
+    def scale(self, now: datetime) -> Outcome:
+        """Decide once and, in mode `act`, begin the update.
+
+        Raises:
+            EnvironmentUnavailableError, ClientError, BotoCoreError: facts are missing, or the update was refused.
+        """
+        facts = self._environment.facts()
+        settings = facts.workers
+        demand, floors_error = self._demand(settings, now)
+        decision = decide(
+            settings,
+            demand,
+            self._policy,
+            status=facts.status,
+            last_update_at=facts.last_update_at,
+            last_update=facts.last_update,
+            now=now,
+        )
+        applied = False
+        if self._mode == "act" and decision.action in {"raise", "lower"}:
+            decision, applied = self._update(facts, decision)
+        price = self._prices.get(settings.environment_class)
+        running = demand.running_workers
+        return Outcome(
+            mode=self._mode,
+            decision=decision,
+            applied=applied,
+            min_workers=settings.min_workers,
+            max_workers=settings.max_workers,
+            cost_per_month=None if price is None else round(monthly_cost(settings, decision, price), 2),
+            # The environment's own price has its first worker in it.
+            cost_per_hour=None if price is None or running is None else round(max(0, running - 1) * price, 4),
+            floors_error=floors_error,
+        )
+
+    def _demand(self, settings: WorkerSettings, now: datetime) -> tuple[Demand, str | None]:
+        length = timedelta(minutes=self._policy.lower_after)
+        watched = Watched(self._environment.name)
+        found: dict[str, Series] = ask(self._cloudwatch, watched, now, length)
+        measured = readings(found, watched, now, length)
+        demand = Demand(
+            required=[
+                None
+                if minute.running is None or minute.queued is None
+                else required_workers(minute.running, minute.queued, settings.tasks_per_worker)
+                for minute in measured.history
+            ],
+            running_workers=measured.workers,
+            running_tasks=measured.running,
+            burst_tasks=self._events_waiting() * self._tasks_per_event,
+        )
+        try:
+            floors = self._floors()
+        except FloorsError as exc:
+            # Nothing is lowered on the word of a file that cannot be read.
+            return replace(demand, coming_floor=settings.min_workers), str(exc)
+        due = highest_floor(floors, now, now + self._policy.lead)
+        coming = highest_floor(floors, now, now + self._policy.lookahead)
+        return replace(
+            demand,
+            floor=due.workers if due else 0,
+            floor_because=str(due) if due else "",
+            coming_floor=coming.workers if coming else 0,
+        ), None
+
+    def _events_waiting(self) -> int:
+        answer = self._sqs.get_queue_attributes(
+            QueueUrl=self._queue_url, AttributeNames=["ApproximateNumberOfMessages"]
+        )
+        return int(answer["Attributes"]["ApproximateNumberOfMessages"])
+
+    def _floors(self) -> tuple[Floor, ...]:
+        try:
+            answer = self._s3.get_object(Bucket=self._drop_bucket, Key=KEY)
+        except ClientError as exc:
+            if exc.response["Error"]["Code"] in {"NoSuchKey", "404"}:
+                return ()
+            raise
+        with answer["Body"] as body:
+            content = body.read(MOST_BYTES + 1)
+        if len(content) > MOST_BYTES:
+            raise FloorsError(f"{KEY} is larger than {MOST_BYTES // 1024} KiB.")
+        try:
+            return parse_floors(content.decode())
+        except UnicodeDecodeError as exc:
+            raise FloorsError(f"{KEY} is not UTF-8: {exc}") from exc
+
+    def _update(self, facts: EnvironmentFacts, decision: Decision) -> tuple[Decision, bool]:
+        """Begin the update; GRACEFUL, so that no running task is lost."""
+        try:
+            self._mwaa.update_environment(
+                Name=facts.name,
+                MinWorkers=decision.min_workers,
+                MaxWorkers=decision.max_workers,
+                WorkerReplacementStrategy="GRACEFUL",
+            )
+        except (ClientError, BotoCoreError) as exc:
+            if isinstance(exc, ClientError) and exc.response["Error"]["Code"] == "ValidationException":
+                # An update of somebody else began since we looked; or MWAA does not want these numbers.
+                because = f"MWAA refused the update: {exc.response['Error'].get('Message', '')} {decision.because}"
+                return replace(decision, action="wait", because=because), False
+            raise unavailable(facts.name, "UpdateEnvironment", exc) from exc
+        return decision, True
