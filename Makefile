@@ -6,7 +6,7 @@ UV := .jetway/venvs/uv/bin/uv
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo up down logs env test unit integration load lint format types check build deploy deploy-environment \
-  lock clean
+  bench-workers lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  %-14s %s\n", $$1, $$2}'
@@ -44,6 +44,11 @@ integration: $(STAMP) ## Deploy to a local stack of its own and test on real Air
 load: $(STAMP) ## 1,000 events delivered three times in bad weather: what is lost or doubled (half an hour)
 	$(BIN)/python -m bench.load --sample-events 200
 
+# ---------------------------------------------------------------------------------------------- benchmarks
+bench-workers: $(STAMP) ## Replay loads through MWAA's autoscaling, with and without scale_workers, and draw them
+	@PYTHONPATH=.:layers/jetway $$($(BIN)/python -c 'from local import venvs; print(venvs.ensure("bench"))') \
+	  -m bench.workers --plot docs/pictures
+
 # ---------------------------------------------------------------------------------------------- checks
 check: lint types ## Run all static checks
 
@@ -74,7 +79,7 @@ COMPILE = $(UV) pip compile --quiet --generate-hashes --no-emit-index-url --no-h
 
 lock: $(STAMP) ## Compile requirements/*.in to hash-pinned lists
 	$(COMPILE) requirements/runtime.in -o layers/jetway/requirements.txt
-	for list in uv dev sam ministack; do $(COMPILE) requirements/$$list.in -o requirements/$$list.txt || exit 1; done
+	for list in uv dev sam ministack bench; do $(COMPILE) requirements/$$list.in -o requirements/$$list.txt || exit 1; done
 
 clean: down ## Stop everything and remove all that is not in git
 	rm -rf .jetway .venv .aws-sam .pytest_cache .mypy_cache .ruff_cache .hypothesis
