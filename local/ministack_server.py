@@ -69,10 +69,16 @@ def _alarm_state(alarm: dict[str, Any], now: float) -> tuple[str, str]:
     if newest not in periods:
         newest -= 1  # the current period has only begun
     statistic = alarm.get("ExtendedStatistic") or alarm["Statistic"]
-    values = []
-    for number in range(newest - count + 1, newest + 1):
+
+    def value(number: int) -> float | None:
         points = periods.get(number)
-        values.append(cloudwatch._stat_value(cloudwatch._calc_stats(points), statistic, points) if points else None)
+        found = cloudwatch._stat_value(cloudwatch._calc_stats(points), statistic, points) if points else None
+        return None if found is None else float(found)
+
+    # CloudWatch looks further back than it must; only when too few values are there is missing data treated at all.
+    values = [value(number) for number in range(newest - count - 1, newest + 1)]
+    real = [found for found in values if found is not None]
+    values = list(real[-count:]) if len(real) >= count else values[-count:]
     breaches = _BREACHES[alarm["ComparisonOperator"]]
     judged = [None if value is None else breaches(value, alarm["Threshold"]) for value in values]
     missing = alarm.get("TreatMissingData") or "missing"

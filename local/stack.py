@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 ENVIRONMENT_NAME = "jetway-local"
 ENVIRONMENT_BUCKET = "jetway-local-environment"
+METRICS_SECONDS = 5.0  # MWAA gives its metrics once a minute; whoever looks at a local stack does not like to wait
 
 
 class StackError(RuntimeError):
@@ -156,6 +157,7 @@ def up(
         endpoint=endpoint,
         account=ministack.ACCOUNT,
         region=ministack.REGION,
+        metrics_seconds=METRICS_SECONDS,
         faults=faults,
     )
 

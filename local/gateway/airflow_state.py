@@ -11,7 +11,7 @@ import sqlite3
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -20,6 +20,9 @@ SELECT t.dag_id, t.run_id, t.state, t.pool, t.pool_slots, t.queued_dttm, t.updat
 FROM task_instance t LEFT JOIN dag d ON d.dag_id = t.dag_id
 WHERE t.state IN ('scheduled', 'queued', 'running', 'deferred')
 ORDER BY t.updated_at
+"""
+_ENDED = """
+SELECT state, count(*) FROM task_instance WHERE state IN ('success', 'failed') AND end_date > ? GROUP BY state
 """
 _HEARTBEAT = "SELECT max(latest_heartbeat) FROM job WHERE job_type = 'SchedulerJob' AND state = 'running'"
 
@@ -56,6 +59,7 @@ class AirflowState:
         starving: tasks that wait for a slot of their pool.
         oldest_queued: seconds that the oldest queued task has waited; 0 when there is none.
         heartbeat_age: seconds since the scheduler's last heartbeat; None when there was none.
+        succeeded, failed: tasks that ended since the last look.
     """
 
     running: int
@@ -65,10 +69,15 @@ class AirflowState:
     import_errors: int
     heartbeat_age: float | None
     pools: Mapping[str, Pool] = field(default_factory=dict)
+    succeeded: int = 0
+    failed: int = 0
 
 
-def read(database: Path, *, now: datetime) -> AirflowState:
+def read(database: Path, *, now: datetime, since: datetime | None = None) -> AirflowState:
     """Read the state.
+
+    Args:
+        since: tasks that ended after this are counted; None counts none.
 
     Raises:
         sqlite3.Error: no database, or it is locked for more than five seconds.
@@ -82,10 +91,14 @@ def read(database: Path, *, now: datetime) -> AirflowState:
         sizes: dict[str, int] = dict(connection.execute("SELECT pool, slots FROM slot_pool"))
         (errors,) = connection.execute("SELECT count(*) FROM import_error").fetchone()
         (beat,) = connection.execute(_HEARTBEAT).fetchone()
+        ended: dict[str, int] = {}
+        if since is not None:
+            ended = dict(connection.execute(_ENDED, (since.strftime("%Y-%m-%d %H:%M:%S.%f"),)))
     seen = _time(beat)
-    return summarise(
+    state = summarise(
         tasks, sizes, import_errors=errors, heartbeat_age=(now - seen).total_seconds() if seen else None, now=now
     )
+    return replace(state, succeeded=ended.get("success", 0), failed=ended.get("failed", 0))
 
 
 def summarise(

@@ -121,6 +121,8 @@ def amazon_mwaa(environment: Description, state: AirflowState) -> list[dict[str,
         _datum("QueuedTasks", state.queued, "Count", Function="Executor", Environment=name),
         _datum("OpenSlots", open_slots, "Count", Function="Executor", Environment=name),
         _datum("TasksStarving", state.starving, "Count", Function="Scheduler", Environment=name),
+        _datum("TaskInstanceSuccesses", state.succeeded, "Count", DAG="All", Task="All", Environment=name),
+        _datum("TaskInstanceFailures", state.failed, "Count", DAG="All", Task="All", Environment=name),
         _datum("ImportErrors", state.import_errors, "Count", Function="DAG Processing", Environment=name),
     ]
     if state.heartbeat_age is not None and state.heartbeat_age < _FRESH_SECONDS:
@@ -162,6 +164,7 @@ class MetricsPublisher:
         self._measure = measure
         self._memory = memory
         self._clock = clock
+        self._published_at: datetime | None = None
 
     def run(self, period: float, stop: threading.Event) -> None:
         """Publish at once, then at every full period of the clock, until told to stop."""
@@ -180,7 +183,7 @@ class MetricsPublisher:
             sqlite3.Error, ClientError, BotoCoreError: Airflow's database or CloudWatch is out of reach.
         """
         now = datetime.fromtimestamp(self._clock(), UTC)
-        state = airflow_state.read(self._database, now=now)
+        state = airflow_state.read(self._database, now=now, since=self._published_at)
         environment = self._describe()
         loads = self._measure() if self._first_in_minute(now) else None
         for namespace, data in (
@@ -190,6 +193,7 @@ class MetricsPublisher:
             stamped: list[Any] = [{**datum, "Timestamp": now} for datum in data]
             for begin in range(0, len(stamped), _BATCH):
                 self._client.put_metric_data(Namespace=namespace, MetricData=stamped[begin : begin + _BATCH])
+        self._published_at = now
         self._memory.write_text(json.dumps({"minute": now.strftime("%Y-%m-%dT%H:%M")}))
 
     def _first_in_minute(self, now: datetime) -> bool:

@@ -45,6 +45,7 @@ class Deployment:
             "MaxEventAgeHours": "1",
             "GraceMinutes": "1",
             "LogLevel": "DEBUG",
+            "WorkerShortfallMinutes": "1",
             **changes,
         }
 

@@ -209,7 +209,9 @@ def test_no_worker_is_busier_than_busy() -> None:
 
 
 def test_airflows_own_metrics_have_aws_names_and_dimensions() -> None:
-    found = AirflowState(2, 3, 4, 5.0, 6, 1.0, {"default_pool": Pool(9, 2, 3, 4), "endless": Pool(None)})
+    found = AirflowState(
+        2, 3, 4, 5.0, 6, 1.0, {"default_pool": Pool(9, 2, 3, 4), "endless": Pool(None)}, succeeded=7, failed=8
+    )
     told = {
         (datum["MetricName"], *(item["Value"] for item in datum["Dimensions"])): datum["Value"]
         for datum in amazon_mwaa(ENVIRONMENT, found)
@@ -220,6 +222,8 @@ def test_airflows_own_metrics_have_aws_names_and_dimensions() -> None:
         ("OpenSlots", "Executor", "e"): 70,
         ("TasksStarving", "Scheduler", "e"): 4,
         ("ImportErrors", "DAG Processing", "e"): 6,
+        ("TaskInstanceSuccesses", "All", "All", "e"): 7,
+        ("TaskInstanceFailures", "All", "All", "e"): 8,
         ("SchedulerHeartbeat", "Scheduler", "e"): 1,
         ("PoolRunningSlots", "default_pool", "e"): 2,
         ("PoolQueuedSlots", "default_pool", "e"): 3,
