@@ -6,10 +6,12 @@ from typing import Any
 
 import click
 
+from jetway_cli.dry_run import dry_run
 from jetway_cli.errors import translated
 from jetway_cli.events import events
 from jetway_cli.redrive import redrive
 from jetway_cli.run import run
+from jetway_cli.triggers import triggers
 
 
 class Translating(click.Group):
@@ -34,3 +36,5 @@ def cli() -> None:
 cli.add_command(run)
 cli.add_command(redrive)
 cli.add_command(events)
+cli.add_command(triggers)
+cli.add_command(dry_run)

@@ -12,12 +12,13 @@ from click.testing import Result
 
 from jetway.ledger import Entry, Ledger
 from tests.unit.cli.conftest import Cloud
+from tests.unit.cli.test_triggers import BUCKET, ORDERS, accept, put_rule
 from tests.unit.sample_events import ROOT, sample_event
 
 TEXT = (ROOT / "docs" / "cli.md").read_text(encoding="utf-8")
 EXAMPLES = {
     name: (command, output)
-    for name, command, output in re.findall(r"<!-- ([a-z-]+) -->\n```console\n\$ jetway (.+)\n((?:.+\n)+?)```", TEXT)
+    for name, command, output in re.findall(r"<!-- ([a-z-]+) -->\n```console\n\$ jetway (.+)\n((?:.*\n)+?)```", TEXT)
 }
 RUN_ID = "jetway__http__fxqinjb6s37affpwab5s"
 
@@ -43,11 +44,25 @@ def _events(cloud: Cloud) -> None:
     ledger.record(Entry("data#2", "data", "s3", ("2",), "dead-lettered", late, dag_id="orders", because=because))
 
 
+def _trigger(cloud: Cloud) -> None:
+    cloud.outputs["DropBucketName"] = BUCKET
+    accept(cloud, {"orders": ORDERS})
+    put_rule({"source": ["acme"]})
+    at = datetime(2026, 11, 22, 6, 2, tzinfo=UTC)
+    Ledger(cloud.ledger).record(Entry("orders#1", "orders", "event", ("1",), "started", at))
+
+
+def _nothing(_cloud: Cloud) -> None:
+    """The command is offline."""
+
+
 SCENES: dict[str, Callable[[Cloud], None]] = {
     "run": _run,
     "run-wait": _run,
     "redrive-dry-run": _letter,
     "events": _events,
+    "triggers": _trigger,
+    "dry-run": _nothing,
 }
 
 
@@ -56,7 +71,10 @@ def test_every_example_has_its_scene() -> None:
 
 
 @pytest.mark.parametrize("name", sorted(SCENES))
-def test_an_example_prints_what_the_page_shows(cloud: Cloud, jetway: Callable[..., Result], name: str) -> None:
+def test_an_example_prints_what_the_page_shows(
+    cloud: Cloud, jetway: Callable[..., Result], name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(ROOT)
     command, output = EXAMPLES[name]
     SCENES[name](cloud)
     result = jetway(*shlex.split(command))

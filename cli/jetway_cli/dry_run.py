@@ -1,0 +1,152 @@
+"""`jetway dry-run`: which triggers an event would start, and why not the others. Offline."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import click
+
+from jetway_cli.errors import NegativeError, WrongUseError
+from jetway_cli.output import print_json, print_table
+
+if TYPE_CHECKING:
+    from jetway.triggers import TriggerFile
+
+SUFFIXES = (".yaml", ".yml")
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What one trigger file makes of the event.
+
+    Attributes:
+        outcome: starts a run; joins a batch; no match; disabled, though it matches; skipped by the dispatcher;
+            dead-letter, as its conf or event is refused; invalid, as a file.
+        goes_to: queue and lane.
+        because: why it does not start, one reason a line.
+    """
+
+    trigger: str
+    outcome: Literal["starts", "batched", "no match", "disabled", "skipped", "dead-letter", "invalid"]
+    dag_id: str | None = None
+    dag_run_id: str | None = None
+    conf: Mapping[str, Any] | None = None
+    goes_to: str | None = None
+    because: tuple[str, ...] = ()
+
+
+@click.command("dry-run", epilog="Exit code 1: no trigger would start anything, or a trigger file is not valid.")
+@click.argument("event_file", metavar="EVENT.json", type=click.Path(dir_okay=False, allow_dash=True, path_type=Path))
+@click.option(
+    "--triggers",
+    "folder",
+    metavar="DIR",
+    required=True,
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Folder of trigger files.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def dry_run(*, event_file: Path, folder: Path, as_json: bool) -> None:
+    """Show which triggers of DIR an EventBridge event would start, with conf and run id; - reads it from stdin.
+
+    Nothing is asked of AWS: patterns are matched here, as EventBridge documents them.
+    """
+    event = read_event(event_file)
+    files = sorted(path for path in folder.iterdir() if path.suffix in SUFFIXES)
+    if not files:
+        raise WrongUseError(f"There is no trigger file (*.yaml) in {folder}.")
+    verdicts = [judge(path.read_bytes(), path.name, event) for path in files]
+    if as_json:
+        print_json([asdict(verdict) for verdict in verdicts])
+    else:
+        _print(verdicts)
+    invalid = [verdict.trigger for verdict in verdicts if verdict.outcome == "invalid"]
+    if invalid:
+        raise NegativeError(f"Not valid: {', '.join(invalid)}; the last good version of it would stay in force.")
+    if not any(verdict.outcome in {"starts", "batched"} for verdict in verdicts):
+        raise NegativeError("This event would start nothing.")
+
+
+def read_event(file: Path) -> dict[str, Any]:
+    """Read an EventBridge event.
+
+    Raises:
+        WrongUseError: no file, no JSON, or no event.
+    """
+    try:
+        text = sys.stdin.read() if str(file) == "-" else file.read_text(encoding="utf-8")
+        event = json.loads(text)
+    except (OSError, ValueError, RecursionError) as exc:
+        raise WrongUseError(f"{file} could not be read as JSON: {getattr(exc, 'strerror', None) or exc}.") from exc
+    if not isinstance(event, dict) or not {"source", "detail-type", "detail"} <= event.keys():
+        raise WrongUseError(f"{file} is no EventBridge event: it needs source, detail-type and detail.")
+    return event
+
+
+def judge(content: bytes, name: str, event: Mapping[str, Any]) -> Verdict:
+    """Say what a trigger file makes of an event."""
+    from jetway.trigger_rules import event_pattern
+    from jetway.triggers import PREFIX, S3, BusEvent, name_of, parse
+    from jetway_cli.patterns import PatternError, explain
+
+    key = PREFIX + name
+    parsed = parse(content, key)
+    trigger = parsed.trigger
+    if trigger is None:
+        errors = [found for found in parsed.judgement.findings if found.severity == "error"]
+        return Verdict(
+            name_of(key), "invalid", because=tuple(f"line {found.line}: {found.message}" for found in errors)
+        )
+    source = trigger.on
+    if not isinstance(source, S3 | BusEvent):
+        how = "its schedule" if trigger.kind == "schedule" else "a call of the HTTP API"
+        return Verdict(trigger.name, "no match", trigger.dag, because=(f"it starts on {how}, not on events",))
+    try:
+        mismatches = explain(event_pattern(source), event)
+    except PatternError as exc:
+        return Verdict(trigger.name, "invalid", trigger.dag, because=(str(exc),))
+    if mismatches:
+        return Verdict(trigger.name, "no match", trigger.dag, because=tuple(map(str, mismatches)))
+    if not trigger.enabled:
+        return Verdict(trigger.name, "disabled", trigger.dag, because=("it matches, but enabled is false",))
+    return _started(trigger, event)
+
+
+def _started(trigger: TriggerFile, event: Mapping[str, Any]) -> Verdict:
+    from jetway.dispatch import BULK, parse_message, plan
+    from jetway.errors import PermanentError
+    from jetway.trigger_rules import message_template
+
+    if trigger.batch is not None:
+        goes_to = (
+            f"collect queue, batches of {trigger.batch.max_events} or {trigger.batch.within.total_seconds():.0f} s"
+        )
+        return Verdict(trigger.name, "batched", trigger.dag, goes_to=goes_to)
+    try:
+        found = plan(parse_message(message_template(trigger, json.dumps(event)), sent_at=datetime.now(UTC)))
+    except PermanentError as exc:
+        return Verdict(trigger.name, "dead-letter", trigger.dag, because=(f"{exc.reason}: {exc}",))
+    request = found.request
+    if request is None:
+        return Verdict(trigger.name, "skipped", trigger.dag, because=(str(found.skipped_because),))
+    return Verdict(
+        trigger.name, "starts", request.dag_id, request.dag_run_id, dict(request.conf), f"dispatch queue, lane {BULK}"
+    )
+
+
+def _print(verdicts: list[Verdict]) -> None:
+    rows: list[list[str]] = []
+    for verdict in verdicts:
+        first, *more = verdict.because or (verdict.goes_to or "",)
+        rows.append([verdict.trigger, verdict.outcome, verdict.dag_id or "", verdict.dag_run_id or "", first])
+        rows += [["", "", "", "", reason] for reason in more]
+    print_table(["trigger", "outcome", "dag", "run id", "where to, or why not"], rows)
+    for verdict in verdicts:
+        if verdict.conf is not None:
+            click.echo(f"\nconf of {verdict.trigger}:\n{json.dumps(verdict.conf, ensure_ascii=False, indent=2)}")
