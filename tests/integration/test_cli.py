@@ -99,6 +99,9 @@ def test_a_redrive_starts_what_has_not_run_and_nothing_else(stack: Stack, dag: s
     seen = json.loads(jetway(stack, *chosen, "--dry-run"))["sent"]
     assert letter["dag_run_id"] in [sent["dag_run_id"] for sent in seen]
 
+    row = event_of(stack, letter["dag_run_id"])
+    assert (row["decision"], row["because"].partition(":")[0]) == ("dead-lettered", "dag-not-found")
+
     drop(stack, f"dags/{DAG_ID}.py", LATE_DAG.encode())
     wait_for("the report", lambda: read_report(stack, f"dags/{DAG_ID}.py"), seconds=90)
     jetway(stack, *chosen)
@@ -115,6 +118,17 @@ def test_a_redrive_starts_what_has_not_run_and_nothing_else(stack: Stack, dag: s
     assert letter["dag_run_id"] in [sent["dag_run_id"] for sent in json.loads(jetway(stack, *chosen))["sent"]]
     wait_until_dispatched(stack)
     assert list(list_runs(stack, DAG_ID)) == [letter["dag_run_id"]]
+    row = event_of(stack, letter["dag_run_id"])
+    assert (row["decision"], row["deliveries"] > 1) == ("started", True)
+    assert letter["dag_run_id"] in jetway(stack, "events", "--trigger", "data")
+
+
+def event_of(stack: Stack, run_id: str) -> dict[str, Any]:
+    """Return what `jetway events` says of the event with that run."""
+    rows = [json.loads(line) for line in jetway(stack, "events", "--trigger", "data", "--json").splitlines()]
+    (row,) = [row for row in rows if row["dag_run_id"] == run_id]
+    found: dict[str, Any] = row
+    return found
 
 
 def _ended(stack: Stack) -> dict[str, Any] | None:
