@@ -13,14 +13,19 @@ from jetway_cli.redrive import redrive
 from jetway_cli.run import run
 from jetway_cli.triggers import triggers
 
+INTERRUPTED = 130  # as shells have it: 128 + SIGINT
+
 
 class Translating(click.Group):
     """A group whose commands end in a sentence, not in a traceback."""
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the subcommand."""
-        with translated():
-            return super().invoke(ctx)
+        try:
+            with translated():
+                return super().invoke(ctx)
+        except KeyboardInterrupt:
+            ctx.exit(INTERRUPTED)  # click itself would say "Aborted!" and end with 1, which is an answer of ours
 
 
 @click.group(
