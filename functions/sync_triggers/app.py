@@ -74,5 +74,6 @@ def _wired() -> tuple[Clients, Settings]:
         places=places,
         topic=config.alarm_topic_arn,
         most_rules=config.max_rules_per_bus,
+        metrics_by_trigger=config.metrics_by_trigger,
     )
     return clients, settings

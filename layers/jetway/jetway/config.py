@@ -209,6 +209,7 @@ class SyncTriggersConfig:
     undelivered_events_arn: str
     alarm_topic_arn: str | None
     max_rules_per_bus: int
+    metrics_by_trigger: bool
     metrics_namespace: str
 
     @classmethod
@@ -229,6 +230,7 @@ class SyncTriggersConfig:
             undelivered_events_arn=_text(env, "UNDELIVERED_EVENTS_ARN"),
             alarm_topic_arn=env.get("ALARM_TOPIC_ARN") or None,
             max_rules_per_bus=_number(env, "MAX_RULES_PER_BUS"),
+            metrics_by_trigger=_text(env, "METRICS_BY_TRIGGER") == "true",
             metrics_namespace=_text(env, "POWERTOOLS_METRICS_NAMESPACE"),
         )
 

@@ -45,6 +45,7 @@ class World:
     aws: Clients
     now: datetime = NOW
     most_rules: int = 300
+    metrics_by_trigger: bool = True
 
     def drop(self, name: str, text: str | None) -> None:
         key = f"triggers/{name}"
@@ -56,7 +57,7 @@ class World:
     def sync(self, **files: str | None) -> Synced:
         for name, text in files.items():
             self.drop(f"{name}.yaml", text)
-        settings = Settings(DROP, "prod", "Jetway", PLACES, topic=None, most_rules=self.most_rules)
+        settings = Settings(DROP, "prod", "Jetway", PLACES, None, self.most_rules, self.metrics_by_trigger)
         return sync(self.aws, settings, now=lambda: self.now)
 
     def rules(self, bus: str = "default") -> dict[str, dict[str, Any]]:
@@ -336,6 +337,13 @@ def test_files_of_other_names_are_reported(world: World) -> None:
         world.drop(name, ORDERS)
     assert world.sync().rejected == ["triggers/README.md", "triggers/orders.yml", "triggers/team/x.yaml"]
     assert world.rules() == {}
+
+
+def test_without_metrics_by_trigger_there_is_no_alarm_that_would_be_raised_for_ever(world: World) -> None:
+    world.metrics_by_trigger = False
+    done = world.sync(orders=ORDERS + "expect: {within: 1h}\n")
+    assert done.changes == ["created rule default jetway.orders"]
+    assert "no-metrics" in world.said("orders")
 
 
 def test_two_writers_do_not_overwrite_each_other(world: World) -> None:

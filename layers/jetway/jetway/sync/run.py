@@ -54,6 +54,7 @@ class Settings:
         namespace: of metrics.
         topic: ARN of the SNS topic of absence alarms, or None.
         most_rules: quota of rules per bus.
+        metrics_by_trigger: whether triggers have the metric that absence alarms stand on.
     """
 
     bucket: str
@@ -62,6 +63,7 @@ class Settings:
     places: Places
     topic: str | None = None
     most_rules: int = 300
+    metrics_by_trigger: bool = True
 
 
 @dataclass(slots=True)
@@ -203,7 +205,8 @@ class _Run:
             for schedule in resources.schedules:
                 self._note(self.schedules.put(schedule, self.now), "schedule", schedule.name)
                 made.add(("schedule", schedule.name))
-            for alarm in resources.alarms:
+            # Without its metric an alarm would be raised for ever.
+            for alarm in resources.alarms if self.settings.metrics_by_trigger else ():
                 self._note(self.alarms.put(alarm), "alarm", alarm.name)
                 made.add(("alarm", alarm.name))
         except RefusedError as exc:
@@ -253,6 +256,9 @@ class _Run:
                     self.buckets[bucket] = bucket_finding(self.clients.s3, bucket)
                 if finding := self.buckets[bucket]:
                     yield finding
+        if trigger.expect and not self.settings.metrics_by_trigger:
+            message = "The stack has no metrics by trigger, so that expect has no effect."
+            yield Finding("no-metrics", "warning", message, None, "Set the stack's parameter MetricsByTrigger to true.")
         at = getattr(trigger.on, "at", None)
         if at is not None and at <= self.now:
             message = f"Its moment {at.isoformat()} is over: it does not fire any more."
