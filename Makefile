@@ -5,8 +5,8 @@ STAMP := .venv/installed
 UV := .jetway/venvs/uv/bin/uv
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up down logs env test unit integration load lint format types check build deploy deploy-environment \
-  bench-workers lock clean
+.PHONY: help setup demo up down logs ui env test unit integration load test-browser bench-cold-start lint format types \
+  check openapi build deploy deploy-environment bench-workers lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  %-14s %s\n", $$1, $$2}'
@@ -22,6 +22,9 @@ demo: $(STAMP) ## Show the main job on the local stack: files checked, runs star
 
 up: $(STAMP) ## Start the local stack (MiniStack, Airflow, MWAA gateway) and deploy Jetway to it
 	@$(BIN)/python -m local up
+
+ui: $(STAMP) ## Open the status page and Swagger UI of the local stack in a browser
+	@$(BIN)/python -m local.ui
 
 down: $(STAMP) ## Stop the local stack
 	@$(BIN)/python -m local down
@@ -44,10 +47,18 @@ integration: $(STAMP) ## Deploy to a local stack of its own and test on real Air
 load: $(STAMP) ## 1,000 events delivered three times in bad weather: what is lost or doubled (half an hour)
 	$(BIN)/python -m bench.load --sample-events 200
 
+test-browser: $(STAMP) ## Test pages and API in a real browser and by schemathesis, on a local stack of its own (needs Chromium)
+	@$(BIN)/python -c "from local import venvs; venvs.ensure('browser')"
+	.jetway/venvs/browser/bin/pytest -q -p no:schemathesis tests/browser
+	.jetway/venvs/browser/bin/pytest -q tests/schema
+
 # ---------------------------------------------------------------------------------------------- benchmarks
 bench-workers: $(STAMP) ## Replay loads through MWAA's autoscaling, with and without scale_workers, and draw them
 	@PYTHONPATH=.:layers/jetway $$($(BIN)/python -c 'from local import venvs; print(venvs.ensure("bench"))') \
 	  -m bench.workers --plot docs/pictures
+
+bench-cold-start: $(STAMP) ## Measure cold and warm starts of the HTTP API's function
+	@$(BIN)/python -m bench.cold_start
 
 # ---------------------------------------------------------------------------------------------- checks
 check: lint types ## Run all static checks
@@ -59,6 +70,9 @@ lint: $(STAMP) ## ruff and cfn-lint
 
 types: $(STAMP) ## mypy, strict
 	$(BIN)/mypy
+
+openapi: $(STAMP) ## Write docs/openapi.json from the code of the HTTP API
+	PYTHONPATH=layers/jetway $(BIN)/python -m local.openapi
 
 format: $(STAMP) ## Format the code
 	$(BIN)/ruff format .
@@ -79,7 +93,7 @@ COMPILE = $(UV) pip compile --quiet --generate-hashes --no-emit-index-url --no-h
 
 lock: $(STAMP) ## Compile requirements/*.in to hash-pinned lists
 	$(COMPILE) requirements/runtime.in -o layers/jetway/requirements.txt
-	for list in uv dev sam ministack bench; do $(COMPILE) requirements/$$list.in -o requirements/$$list.txt || exit 1; done
+	for list in uv dev sam ministack bench browser lambda; do $(COMPILE) requirements/$$list.in -o requirements/$$list.txt || exit 1; done
 
 clean: down ## Stop everything and remove all that is not in git
 	rm -rf .jetway .venv .aws-sam .pytest_cache .mypy_cache .ruff_cache .hypothesis

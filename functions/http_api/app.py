@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+import base64
 import json
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
-from functools import cache
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote, unquote
 
 from aws_lambda_powertools.event_handler import APIGatewayHttpResolver, Response
 from botocore.exceptions import BotoCoreError, ClientError
 
+from jetway import http_clients as clients
 from jetway import query
 from jetway.callers import caller_of
-from jetway.config import HttpApiConfig
 from jetway.deadline import DeadlineError, deadline
 from jetway.errors import JetwayError
 from jetway.observability import logger
@@ -27,11 +29,10 @@ from jetway.run_requests import Call, accept, read_request
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
-    from mypy_boto3_mwaa import MWAAClient
-    from mypy_boto3_sqs import SQSClient
 
     from jetway.airflow import AirflowLists, DagRun, DagRunRequest
-    from jetway.airflow.environment import Environment
+    from jetway.ledger import Entry
+    from jetway.pages import Page
 
 T = TypeVar("T")
 
@@ -41,6 +42,14 @@ app = APIGatewayHttpResolver()
 TRIGGER_DAG_RUN = (query.DRY_RUN,)
 LIST_DAG_RUNS = (query.STATE, query.limit(50))
 LIST_DAGS = (query.limit(100), query.OFFSET)
+LIST_EVENTS = (query.TRIGGER, query.SINCE, query.limit(50))
+LIST_ARTIFACTS = (query.limit(20),)
+
+PAGES = Path(__file__).parent / "pages"
+
+if "AWS_LAMBDA_RUNTIME_API" in os.environ:
+    # While Lambda starts the function it has a whole CPU; in the first call it would have a third of one.
+    clients.sqs()
 
 RETRY_AFTER = {"Retry-After": "5"}  # seconds until it is worth another look
 
@@ -60,12 +69,12 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
 )
 def trigger_dag_run(dag_id: str) -> Response[str]:
     """Accept a run: 202 as soon as it is on the dispatch queue, 200 when Airflow has it within the preferred wait."""
-    options, config, call = _query(TRIGGER_DAG_RUN), _config(), _call()
+    options, config, call = _query(TRIGGER_DAG_RUN), clients.config(), _call()
     request = read_request(unquote(dag_id), call)
     if options["dry_run"]:
         return _dry_run(request)
     preference = read_preference(app.current_event.headers.get("prefer"))
-    accept(_sqs(), config.dispatch_queue_url, request, call)
+    accept(clients.sqs(), config.dispatch_queue_url, request, call)
     logger.info("accepted", extra={"dag_id": request.dag_id, "dag_run_id": request.dag_run_id, "caller": call.caller})
     location = f"/dags/{quote(request.dag_id, safe='')}/dagRuns/{quote(request.dag_run_id, safe='')}"
     run = _wait(request, preference)
@@ -75,6 +84,44 @@ def trigger_dag_run(dag_id: str) -> Response[str]:
     answer["state"] = run.state if run else "accepted"
     if request.note is not None and config.transport == "cli":
         answer["warnings"] = ["note is not kept: only the rest transport can set it (parameter Transport)."]
+    return _json(answer, {"Location": location, **RETRY_AFTER}, HTTPStatus.ACCEPTED)
+
+
+@app.post(
+    "/triggers/<name>",
+    summary="Trigger By Name",
+    description="Starts the run of a trigger file with `on: http`. The body is the event; the file makes conf of it.",
+    tags=["Trigger"],
+    operation_id="trigger_by_name",
+)
+def trigger_by_name(name: str) -> Response[str]:
+    """Accept a webhook or a call for a trigger: 202 as soon as its run is on the dispatch queue."""
+    from jetway import webhooks
+
+    _query()
+    event = app.current_event
+    content = base64.b64decode(event.body or "") if event.is_base64_encoded else (event.body or "").encode()
+    headers = {key.lower(): value for key, value in event.headers.items()}
+    webhook = clients.webhooks().get(unquote(name))
+    if webhook is None or webhook.auth != "hmac":
+        caller = _caller()  # before anything is said of triggers
+        webhook = webhooks.found(webhook, unquote(name))
+        delivery = webhooks.Delivery(
+            ("call", headers.get("idempotency-key") or event.request_context.request_id, caller)
+        )
+    else:
+        delivery = webhooks.authenticate(
+            webhook, headers, content, clients.webhook_secrets(), prefix=clients.config().webhook_secret_prefix
+        )
+    reply = webhooks.handshake(headers, content)
+    if reply is not None:
+        return _json(reply)
+    with webhooks.once(clients.replays, webhook, delivery):
+        queue, request_id = clients.config().dispatch_queue_url, event.request_context.request_id
+        request = webhooks.accept(clients.sqs(), queue, webhook, delivery, content, request_id=request_id)
+    logger.info("accepted", extra={"trigger": webhook.name, "dag_id": request.dag_id, "dag_run_id": request.dag_run_id})
+    answer = {"dag_id": request.dag_id, "dag_run_id": request.dag_run_id, "state": "accepted"}
+    location = f"/dags/{quote(request.dag_id, safe='')}/dagRuns/{quote(request.dag_run_id, safe='')}"
     return _json(answer, {"Location": location, **RETRY_AFTER}, HTTPStatus.ACCEPTED)
 
 
@@ -125,6 +172,38 @@ def get_dags() -> Response[str]:
 
 
 @app.get(
+    "/events",
+    summary="Get Events",
+    description="Lists what became of the newest events, and why: started, duplicate, held, waiting, dead-lettered.",
+    tags=["Event"],
+    operation_id="get_events",
+)
+def get_events() -> Response[str]:
+    """List what became of the newest events, from the ledger."""
+    options, _ = _query(LIST_EVENTS), _caller()
+    with _in_time():
+        entries = clients.ledger().newest(**options)
+    return _json({"events": [_event(entry) for entry in entries]})
+
+
+@app.get(
+    "/artifacts",
+    summary="Get Artifacts",
+    description="Lists the newest validation reports of dropped files: one for each file, its latest.",
+    tags=["Artifact"],
+    operation_id="get_artifacts",
+)
+def get_artifacts() -> Response[str]:
+    """List the newest validation reports."""
+    from jetway.recent_reports import recent_reports
+
+    options, _ = _query(LIST_ARTIFACTS), _caller()
+    with _in_time():
+        reports, total = recent_reports(clients.s3(), clients.config().drop_bucket, options["limit"])
+    return _json({"artifacts": reports, "total_entries": total})
+
+
+@app.get(
     "/health",
     summary="Get Health",
     description="Says whether runs can be started now: the environment's status, and how many events wait.",
@@ -136,9 +215,9 @@ def get_health() -> Response[str]:
     _query()
     _caller()
     with _in_time():
-        facts = _environment().facts()
-        queue = _sqs().get_queue_attributes(
-            QueueUrl=_config().dispatch_queue_url,
+        facts = clients.environment().facts()
+        queue = clients.sqs().get_queue_attributes(
+            QueueUrl=clients.config().dispatch_queue_url,
             AttributeNames=["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"],
         )["Attributes"]
     health = {
@@ -152,6 +231,48 @@ def get_health() -> Response[str]:
     if facts.usable:
         return _json(health)
     return _json(health, {"Retry-After": "60"}, HTTPStatus.SERVICE_UNAVAILABLE)
+
+
+@app.get("/", include_in_schema=False)
+def get_status_page() -> Response[str]:
+    """Show people what goes on."""
+    from jetway.pages import read_page
+
+    return _page(read_page(PAGES / "status.html"))
+
+
+@app.get("/docs", include_in_schema=False, compress=True)
+def get_docs_page() -> Response[str]:
+    """Show people the API."""
+    from jetway.pages import read_page
+
+    return _page(read_page(PAGES / "docs.html", swagger=True))
+
+
+@app.get("/docs/<file>", include_in_schema=False, compress=True)
+def get_docs_asset(file: str) -> Response[str]:
+    """Send what the page of the API is made of."""
+    from jetway.pages import read_asset
+
+    asset = read_asset(file)
+    return _not_found() if asset is None else _page(asset)
+
+
+@app.get("/openapi.json", include_in_schema=False, compress=True)
+def get_openapi() -> Response[str]:
+    """Send the API's description, made when the function was built."""
+    content = (PAGES / "openapi.json").read_text()
+    return Response(HTTPStatus.OK.value, "application/json", content, {"Cache-Control": "no-cache"})
+
+
+def _page(page: Page) -> Response[str]:
+    return Response(HTTPStatus.OK.value, page.content_type, page.body, dict(page.headers))
+
+
+def _event(entry: Entry) -> dict[str, Any]:
+    """Return a row of the ledger as the API shows it."""
+    times = {name: time and time.isoformat() for name, time in asdict(entry).items() if isinstance(time, datetime)}
+    return asdict(entry) | {"identity": list(entry.identity)} | times
 
 
 def _dry_run(request: DagRunRequest) -> Response[str]:
@@ -173,16 +294,16 @@ def _wait(request: DagRunRequest, preference: Preference) -> DagRun | None:
         return None
     try:
         with deadline(_seconds_left()):
-            return wait_for_run(_airflow(), request.dag_id, request.dag_run_id, preference)
+            return wait_for_run(clients.airflow(), request.dag_id, request.dag_run_id, preference)
     except DeadlineError:
-        _forget_clients()
+        clients.forget()
         return None
 
 
 def _ask(question: Callable[[AirflowLists], T]) -> T:
     """Ask Airflow, and answer in time whatever hangs."""
     with _in_time():
-        return question(_airflow())
+        return question(clients.airflow())
 
 
 @contextmanager
@@ -191,7 +312,7 @@ def _in_time() -> Iterator[None]:
         with deadline(_seconds_left()):
             yield
     except DeadlineError:
-        _forget_clients()
+        clients.forget()
         raise ProblemError(
             HTTPStatus.SERVICE_UNAVAILABLE, "timeout", "Airflow did not answer in time; ask again.", RETRY_AFTER
         ) from None
@@ -215,7 +336,7 @@ def _aws_problem(_error: BotoCoreError | ClientError) -> Response[str]:
 
 
 @app.not_found
-def _not_found(_error: Exception) -> Response[str]:
+def _not_found(_error: Exception | None = None) -> Response[str]:
     return _answer(Problem(HTTPStatus.NOT_FOUND, "no-such-resource", "There is no such resource; see the API's docs."))
 
 
@@ -245,48 +366,3 @@ def _call() -> Call:
         idempotency_key=event.headers.get("idempotency-key"),
         received_at=datetime.now(UTC),
     )
-
-
-@cache
-def _config() -> HttpApiConfig:
-    return HttpApiConfig.from_env()
-
-
-@cache
-def _sqs() -> SQSClient:
-    # botocore instead of boto3, which loads the S3 transfer manager: a third less to import.
-    from botocore.config import Config
-    from botocore.session import get_session
-
-    config = Config(connect_timeout=3, read_timeout=5, retries={"mode": "standard", "total_max_attempts": 3})
-    return cast("SQSClient", get_session().create_client("sqs", config=config))
-
-
-@cache
-def _mwaa() -> MWAAClient:
-    from jetway.airflow.connect import mwaa_client  # late: only what asks Airflow needs it
-
-    return mwaa_client()
-
-
-@cache
-def _environment() -> Environment:
-    from jetway.airflow.environment import Environment
-
-    return Environment(_mwaa(), _config().environment_name)
-
-
-@cache
-def _airflow() -> AirflowLists:
-    from jetway.airflow.connect import connect  # late: `requests` is slow to import
-
-    config = _config()
-    return connect(
-        config.environment_name, config.transport, client=_mwaa(), environment=_environment(), read_timeout=20.0
-    )
-
-
-def _forget_clients() -> None:
-    """A deadline may have left them in the middle of anything."""
-    for client in (_airflow, _environment, _mwaa, _sqs):
-        client.cache_clear()

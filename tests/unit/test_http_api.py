@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from moto import mock_aws
 
 from functions.http_api import app
+from jetway import http_clients as clients
 from jetway.dispatch import parse_dispatch
 from jetway.errors import JetwayError
 from jetway.events import parse_time
@@ -57,16 +58,20 @@ def sqs(monkeypatch: pytest.MonkeyPatch, mwaa: MwaaServer) -> Iterator[SQSClient
         "AWS_DISABLE_HOST_PREFIX_INJECTION": "true",
         "ENVIRONMENT_NAME": "acme",
         "TRANSPORT": "rest",
+        "DROP_BUCKET": "acme-drop",
+        "LEDGER_TABLE": "acme-ledger",
+        "REPLAY_TABLE": "acme-replays",
+        "WEBHOOK_SECRET_PREFIX": "acme/webhooks/",
     }.items():
         monkeypatch.setenv(name, value)
     with mock_aws():
         client = boto3.client("sqs")
         url = client.create_queue(QueueName="dispatch.fifo", Attributes={"FifoQueue": "true"})["QueueUrl"]
         monkeypatch.setenv("DISPATCH_QUEUE_URL", url)
-        app._config.cache_clear()
-        app._forget_clients()
+        clients.config.cache_clear()
+        clients.forget()
         yield client
-        app._forget_clients()
+        clients.forget()
 
 
 def ask(
@@ -126,7 +131,7 @@ def test_a_note_is_refused_by_nobody_but_the_cli_says_that_it_is_not_kept(
 ) -> None:
     assert "warnings" not in json.loads(post({"note": "by hand"})["body"])
     monkeypatch.setenv("TRANSPORT", "cli")
-    app._config.cache_clear()
+    clients.config.cache_clear()
     assert "note" in json.loads(post({"note": "by hand"})["body"])["warnings"][0]
 
 
@@ -258,7 +263,7 @@ def test_health_follows_the_environment(sqs: SQSClient, mwaa: MwaaServer) -> Non
     assert health["environment"] == {"name": "acme", "status": "AVAILABLE", "airflow_version": "3.3.1"}
     assert health["dispatch"] == {"waiting": 1, "in_flight": 0}
     mwaa.status = "UPDATING"
-    app._forget_clients()
+    clients.forget()
     answer = ask("GET", "/health")
     assert (answer["statusCode"], json.loads(answer["body"])["status"]) == (503, "unhealthy")
     assert answer["headers"]["Retry-After"]
@@ -320,7 +325,7 @@ def test_a_queue_that_cannot_be_reached_is_a_problem_and_not_a_crash(
     sqs: SQSClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("DISPATCH_QUEUE_URL", "https://sqs.eu-central-1.amazonaws.com/123456789012/none.fifo")
-    app._config.cache_clear()
+    clients.config.cache_clear()
     answer = post({})
     assert (answer["statusCode"], json.loads(answer["body"])["type"]) == (503, "urn:jetway:problem:aws-unavailable")
 

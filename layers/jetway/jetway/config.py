@@ -122,6 +122,10 @@ class HttpApiConfig:
     environment_name: str
     transport: Transport
     dispatch_queue_url: str
+    drop_bucket: str
+    ledger_table: str
+    replay_table: str
+    webhook_secret_prefix: str
 
     @classmethod
     def from_env(cls, env: Mapping[str, str] = os.environ) -> Self:
@@ -134,6 +138,10 @@ class HttpApiConfig:
             environment_name=_text(env, "ENVIRONMENT_NAME"),
             transport=_transport(env),
             dispatch_queue_url=_text(env, "DISPATCH_QUEUE_URL"),
+            drop_bucket=_text(env, "DROP_BUCKET"),
+            ledger_table=_text(env, "LEDGER_TABLE"),
+            replay_table=_text(env, "REPLAY_TABLE"),
+            webhook_secret_prefix=_text(env, "WEBHOOK_SECRET_PREFIX"),
         )
 
 

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Literal
 
 from boto3.dynamodb.conditions import Attr, Key
@@ -196,6 +197,28 @@ class Ledger:
             yield from self._query(BY_DAY, Key("day").eq(f"{day}") & Key("decided_at").gte(_text(since) or ""))
             day += timedelta(days=1)
 
+    def newest(self, trigger: str | None = None, since: datetime | None = None, *, limit: int) -> list[Entry]:
+        """Return the newest decisions since then, newest first.
+
+        Args:
+            trigger: only this trigger's.
+            since: timezone-aware; the last 24 hours when not given, 31 days ago at the most.
+            limit: so many at most.
+        """
+        now = self._clock()
+        since = max(since or now - timedelta(days=1), now - timedelta(days=31))
+        if trigger is not None:
+            condition = Key("trigger").eq(trigger) & Key("decided_at").gte(_text(since) or "")
+            return list(islice(map(_entry, self._items(BY_TRIGGER, condition, limit=limit, newest=True)), limit))
+        found: list[Entry] = []
+        day = now.astimezone(UTC).date()
+        while day >= since.astimezone(UTC).date() and len(found) < limit:
+            condition = Key("day").eq(f"{day}") & Key("decided_at").gte(_text(since) or "")
+            wanted = limit - len(found)
+            found += islice(map(_entry, self._items(BY_DAY, condition, limit=wanted, newest=True)), wanted)
+            day -= timedelta(days=1)
+        return found
+
     def open_entries(self, *, limit: int) -> list[OpenEntry]:
         """Return the open rows that are due for a look, longest due first."""
         found: list[OpenEntry] = []
@@ -258,8 +281,12 @@ class Ledger:
     def _query(self, index: str, condition: Any) -> Iterator[Entry]:
         yield from map(_entry, self._items(index, condition))
 
-    def _items(self, index: str, condition: Any, *, limit: int | None = None) -> Iterator[Mapping[str, Any]]:
+    def _items(
+        self, index: str, condition: Any, *, limit: int | None = None, newest: bool = False
+    ) -> Iterator[Mapping[str, Any]]:
         more: dict[str, Any] = {} if limit is None else {"Limit": limit}
+        if newest:
+            more["ScanIndexForward"] = False
         while True:
             with _translated("Query"):
                 answer = self.table.query(IndexName=index, KeyConditionExpression=condition, **more)

@@ -18,7 +18,7 @@ class Parameter:
 
     Attributes:
         schema: JSON Schema of its value; `type` (string, integer or boolean), `enum`, `minimum`, `maximum`,
-            `maxLength`, `format` (date-time) and `default` are obeyed.
+            `minLength`, `maxLength`, `format` (date-time) and `default` are obeyed.
     """
 
     name: str
@@ -31,6 +31,12 @@ STATE = Parameter(
     "state", "Only runs in this state.", {"type": "string", "enum": ["queued", "running", "success", "failed"]}
 )
 OFFSET = Parameter("offset", "Skip so many.", {"type": "integer", "minimum": 0, "maximum": 1_000_000, "default": 0})
+TRIGGER = Parameter("trigger", "Only events of this trigger.", {"type": "string", "minLength": 1, "maxLength": 63})
+SINCE = Parameter(
+    "since",
+    "Only decisions since this moment; the last 24 hours by default.",
+    {"type": "string", "format": "date-time"},
+)
 
 
 def limit(default: int) -> Parameter:
@@ -77,12 +83,14 @@ def _read(parameter: Parameter, text: str) -> Any:
         if text not in {"true", "false"}:
             raise _wrong(parameter, text, "true or false")
         return text == "true"
-    if "enum" in schema and text not in schema["enum"]:
-        raise _wrong(parameter, text, "one of " + ", ".join(schema["enum"]))
+    if "enum" in schema:
+        if text not in schema["enum"]:
+            raise _wrong(parameter, text, "one of " + ", ".join(schema["enum"]))
+        return text
     if schema.get("format") == "date-time":
         return _time(parameter, text)
-    if len(text) > schema.get("maxLength", 1000):
-        raise _wrong(parameter, text, f"a text of at most {schema['maxLength']} characters")
+    if not schema["minLength"] <= len(text) <= schema["maxLength"]:
+        raise _wrong(parameter, text, f"a text of {schema['minLength']} to {schema['maxLength']} characters")
     return text
 
 

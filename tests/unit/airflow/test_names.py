@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from jetway.airflow import DagRunRequest
 from jetway.airflow.commands import dag_state, list_runs, task_states, to_line, trigger
-from jetway.airflow.names import check_dag_id, check_request, check_run_id, encode_conf
+from jetway.airflow.names import check_dag_id, check_new_run_id, check_request, check_run_id, encode_conf
 from jetway.errors import InvalidConfError, InvalidRequestError
 
 TEXTS = st.text(st.characters(codec="utf-8", exclude_characters="\0"))
@@ -53,13 +53,25 @@ def test_run_ids_of_airflow(run_id: str) -> None:
     "run_id",
     [
         *("", ".", "..", "a..b", "a b", "a/b", "a\n", "ü", "a'b", "a%20b", "x" * 251),
+    ],
+)
+def test_no_run_ids(run_id: str) -> None:
+    for check in (check_run_id, check_new_run_id):
+        with pytest.raises(InvalidRequestError, match=r"(?i)run id"):
+            check(run_id)
+
+
+@pytest.mark.parametrize(
+    "run_id",
+    [
         *("scheduled__2024-01-01", "backfill__x", "asset_triggered__x", "dataset_triggered__x"),
         *("operator_triggered__x", "asset_materialization__x"),
     ],
 )
-def test_no_run_ids(run_id: str) -> None:
-    with pytest.raises(InvalidRequestError, match=r"(?i)run id"):
-        check_run_id(run_id)
+def test_runs_of_airflow_itself_are_looked_up_and_never_triggered(run_id: str) -> None:
+    check_run_id(run_id)
+    with pytest.raises(InvalidRequestError, match="keeps the prefix"):
+        check_new_run_id(run_id)
 
 
 @given(st.text())

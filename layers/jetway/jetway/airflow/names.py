@@ -60,11 +60,11 @@ def check_dag_id(dag_id: str) -> None:
 
 
 def check_run_id(run_id: str) -> None:
-    """Refuse what can be no id of a triggered run in any Airflow version.
+    """Refuse what can be no id of a run in any Airflow version.
 
     Raises:
         InvalidRequestError: empty, longer than 250 characters, with characters outside
-            `A-Z a-z 0-9 _ . ~ : + -`, with `..` in it, or with a prefix that Airflow keeps for itself.
+            `A-Z a-z 0-9 _ . ~ : + -`, or with `..` in it.
     """
     _check_length("run id", run_id)
     if _RUN_ID.fullmatch(run_id) is None or run_id == ".":
@@ -74,6 +74,15 @@ def check_run_id(run_id: str) -> None:
         )
     if ".." in run_id:  # refused from 3.3 on, so that a path made of ids cannot lead upwards
         raise InvalidRequestError(f"Run id {run_id!r} is not valid: Airflow takes no '..' in it.")
+
+
+def check_new_run_id(run_id: str) -> None:
+    """Refuse what can be no id of a run to be triggered.
+
+    Raises:
+        InvalidRequestError: as `check_run_id`, or with a prefix that Airflow keeps for itself.
+    """
+    check_run_id(run_id)
     for prefix in _RESERVED_PREFIXES:
         if run_id.startswith(prefix):
             raise InvalidRequestError(
@@ -122,7 +131,7 @@ def check_request(request: DagRunRequest) -> str:
         InvalidConfError: as in `encode_conf`.
     """
     check_dag_id(request.dag_id)
-    check_run_id(request.dag_run_id)
+    check_new_run_id(request.dag_run_id)
     if request.logical_date is not None and request.logical_date.utcoffset() is None:
         raise InvalidRequestError(
             f"logical_date {request.logical_date.isoformat()} has no time zone; add one, for example '+00:00'."

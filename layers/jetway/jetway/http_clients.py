@@ -1,0 +1,120 @@
+"""What the HTTP API talks to: its configuration and clients, each made when it is first needed and kept while warm.
+
+botocore instead of boto3, which loads the S3 transfer manager: a third less to import for the call that counts most.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import TYPE_CHECKING, cast
+
+from jetway.config import HttpApiConfig
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_mwaa import MWAAClient
+    from mypy_boto3_s3 import S3Client
+    from mypy_boto3_secretsmanager import SecretsManagerClient
+    from mypy_boto3_sqs import SQSClient
+
+    from jetway.airflow import AirflowLists
+    from jetway.airflow.environment import Environment
+    from jetway.ledger import Ledger
+    from jetway.replays import ReplayCache
+    from jetway.webhook_secrets import WebhookSecrets
+    from jetway.webhooks import Webhooks
+
+
+def _client(service: str) -> object:
+    from botocore.config import Config
+    from botocore.session import get_session
+
+    # All within the 29 s of one call, whatever hangs.
+    config = Config(connect_timeout=3, read_timeout=5, retries={"mode": "standard", "total_max_attempts": 3})
+    return get_session().create_client(service, config=config)
+
+
+@cache
+def config() -> HttpApiConfig:
+    """Return the function's configuration."""
+    return HttpApiConfig.from_env()
+
+
+@cache
+def sqs() -> SQSClient:
+    """Return the client of the dispatch queue."""
+    return cast("SQSClient", _client("sqs"))
+
+
+@cache
+def s3() -> S3Client:
+    """Return the client of the drop bucket."""
+    return cast("S3Client", _client("s3"))
+
+
+@cache
+def ledger() -> Ledger:
+    """Return the ledger."""
+    import boto3  # late: the ledger's module is written for its resources
+    from botocore.config import Config
+
+    from jetway.ledger import Ledger
+
+    resource = boto3.resource("dynamodb", config=Config(connect_timeout=3, read_timeout=5))
+    return Ledger(resource.Table(config().ledger_table))
+
+
+@cache
+def mwaa() -> MWAAClient:
+    """Return the client of MWAA's control plane."""
+    from jetway.airflow.connect import mwaa_client
+
+    return mwaa_client()
+
+
+@cache
+def environment() -> Environment:
+    """Return the environment."""
+    from jetway.airflow.environment import Environment
+
+    return Environment(mwaa(), config().environment_name)
+
+
+@cache
+def airflow() -> AirflowLists:
+    """Return the client of Airflow."""
+    from jetway.airflow.connect import connect  # late: `requests` is slow to import
+
+    return connect(
+        config().environment_name, config().transport, client=mwaa(), environment=environment(), read_timeout=20.0
+    )
+
+
+@cache
+def webhooks() -> Webhooks:
+    """Return the triggers that calls may start."""
+    from jetway.webhooks import Webhooks
+
+    return Webhooks(s3(), config().drop_bucket)
+
+
+@cache
+def webhook_secrets() -> WebhookSecrets:
+    """Return the secrets of webhooks."""
+    from jetway.webhook_secrets import WebhookSecrets
+
+    return WebhookSecrets(cast("SecretsManagerClient", _client("secretsmanager")))
+
+
+@cache
+def replays() -> ReplayCache:
+    """Return the replay cache."""
+    from jetway.replays import ReplayCache
+
+    return ReplayCache(cast("DynamoDBClient", _client("dynamodb")), config().replay_table)
+
+
+def forget() -> None:
+    """Make all clients anew: a deadline may have left them in the middle of anything."""
+    for client in (airflow, environment, ledger, mwaa, replays, s3, sqs, webhook_secrets, webhooks):
+        client.cache_clear()

@@ -1,0 +1,355 @@
+"""The HTTP API's OpenAPI 3.1 document, made from its code: `python -m local.openapi` writes it, a test compares it.
+
+Powertools lists the routes with their summaries and paths; parameters, bodies and answers are added from the very
+declarations that the function obeys. It needs pydantic, which the function does not have: so it is made here and the
+function sends the file.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import is_dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import TypeAdapter
+
+from functions.http_api import app as http_api
+from jetway.airflow import Dag, DagRun
+from jetway.airflow.names import MAX_CONF_BYTES, MAX_ID_LENGTH
+from jetway.json_body import DEEPEST, LONGEST_BODY
+from jetway.ledger import Entry
+from jetway.prefer import LONGEST_WAIT
+from jetway.run_requests import FIELDS, LONGEST_IDEMPOTENCY_KEY, LONGEST_NOTE
+from local.venvs import ROOT
+
+if TYPE_CHECKING:
+    from jetway.query import Parameter
+
+# The function ships with its copy; docs/ has the one that people and tools read.
+FILES = (ROOT / "docs" / "openapi.json", ROOT / "functions" / "http_api" / "pages" / "openapi.json")
+
+Schema = dict[str, Any]
+
+_REFERENCE = "#/components/schemas/{model}"
+_DESCRIPTION = f"""\
+Starts and shows DAG runs of one Amazon MWAA environment, in the words of Airflow's own REST API.
+
+Bodies have at most {LONGEST_BODY} bytes and {DEEPEST} levels; unknown fields and query parameters are refused by name.
+Errors are problem documents (RFC 9457) that say what to do."""
+
+
+def document() -> Schema:
+    """Return the document."""
+    made: Schema = json.loads(
+        http_api.app.get_openapi_json_schema(
+            title="Jetway", version="1", openapi_version="3.1.0", description=_DESCRIPTION
+        )
+    )
+    paths = made["paths"]
+    for operations in paths.values():
+        for operation in operations.values():
+            _complete(operation)
+    return {
+        "openapi": made["openapi"],
+        "info": {**made["info"], "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"}},
+        # Relative: the same document serves every stack, whatever its address.
+        "servers": [{"url": "./", "description": "where this document comes from"}],
+        "paths": paths,
+        "components": {"schemas": _schemas(), "securitySchemes": _SECURITY_SCHEMES},
+        "security": [{"sigv4": []}, {"jwt": []}],
+    }
+
+
+def text() -> str:
+    """Return the document as it is committed."""
+    return json.dumps(document(), indent=2) + "\n"
+
+
+def _complete(operation: Schema) -> None:
+    id_ = operation["operationId"]
+    in_path = [
+        {
+            "name": parameter["name"],
+            "in": "path",
+            "required": True,
+            "description": _PATH_PARAMETERS[parameter["name"]],
+            "schema": {"type": "string", "minLength": 1, **_PATH_SCHEMAS[parameter["name"]]},
+        }
+        for parameter in operation.get("parameters", ())
+    ]
+    operation["parameters"] = [*in_path, *map(_query_parameter, _QUERIES.get(id_, ())), *_HEADERS.get(id_, ())]
+    if id_ in _BODIES:
+        operation["requestBody"] = {"required": False, "content": {"application/json": {"schema": _ref(_BODIES[id_])}}}
+    operation["responses"] = {**_ANSWERS[id_], **{status: _PROBLEMS[status] for status in _COMMON}}
+    if id_ == "trigger_by_name":
+        operation["security"] = [{"sigv4": []}, {"jwt": []}, {"github": []}, {"standard": []}, {"stripe": []}]
+    if not operation["parameters"]:
+        del operation["parameters"]
+
+
+def _query_parameter(parameter: Parameter) -> Schema:
+    return {
+        "name": parameter.name,
+        "in": "query",
+        "required": False,
+        "description": parameter.description,
+        "schema": dict(parameter.schema),
+    }
+
+
+def _ref(name: str) -> Schema:
+    return {"$ref": _REFERENCE.format(model=name)}
+
+
+def _answer(description: str, schema: Schema, headers: Schema | None = None) -> Schema:
+    answer = {"description": description, "content": {"application/json": {"schema": schema}}}
+    return answer | {"headers": headers} if headers else answer
+
+
+def _header(description: str, type_: str = "string") -> Schema:
+    return {"description": description, "schema": {"type": type_}}
+
+
+def _problem(description: str) -> Schema:
+    return {"description": description, "content": {"application/problem+json": {"schema": _ref("Problem")}}}
+
+
+def _list(member: str, of: str, *, total: bool = True) -> Schema:
+    properties: Schema = {member: {"type": "array", "items": _ref(of)}}
+    if total:
+        properties["total_entries"] = {"type": "integer", "minimum": 0}
+    return {"type": "object", "properties": properties, "required": list(properties)}
+
+
+def _model(type_: type) -> Schema:
+    """Return the JSON Schema of a dataclass, as it looks when it has been sent."""
+    if not is_dataclass(type_):
+        raise TypeError(f"{type_} is no dataclass")
+    schema: Schema = TypeAdapter(type_).json_schema(mode="serialization", ref_template=_REFERENCE)
+    schema.pop("description", None)
+    for member in schema["properties"].values():
+        member.pop("title", None)
+        member.pop("default", None)
+    # Every member is sent, even where it has a default.
+    return schema | {"title": type_.__name__, "required": list(schema["properties"])}
+
+
+def _schemas() -> Schema:
+    return {
+        "Artifact": {"type": "object", "title": "Artifact", "description": "A validation report."},
+        "Dag": _model(Dag),
+        "DagRun": _model(DagRun),
+        "DagRunAccepted": _ACCEPTED,
+        "DagRunDry": _DRY,
+        "DagRunRequest": _REQUEST,
+        "Delivery": {"title": "Delivery", "type": "object", "description": "The event, as its sender writes it."},
+        "Event": _model(Entry),
+        "Health": _HEALTH,
+        "Problem": _PROBLEM,
+    }
+
+
+_NULL_TEXT: Schema = {"type": ["string", "null"]}
+_ID: Schema = {"type": "string", "minLength": 1, "maxLength": MAX_ID_LENGTH}
+_CONF: Schema = {
+    "type": "object",
+    "description": f"At most {MAX_CONF_BYTES} bytes as JSON.",
+    "additionalProperties": True,
+}
+
+_FIELDS: dict[str, Schema] = {
+    "conf": {**_CONF, "type": ["object", "null"]},
+    "dag_run_id": {
+        "type": ["string", "null"],
+        "maxLength": MAX_ID_LENGTH,
+        # The prefixes that Airflow keeps for runs of its own (jetway.airflow.names).
+        "pattern": r"^(?!\.$)(?!.*\.\.)(?!(asset_materialization|asset_triggered|backfill|dataset_triggered"
+        "|operator_triggered|scheduled)__)[A-Za-z0-9_.~:+-]+$",
+        "description": "The run's id. Without it, it is derived from Idempotency-Key, else from the call.",
+    },
+    "logical_date": {**_NULL_TEXT, "format": "date-time"},
+    "note": {**_NULL_TEXT, "maxLength": LONGEST_NOTE},
+}
+_REQUEST: Schema = {
+    "title": "DagRunRequest",
+    "type": "object",
+    "additionalProperties": False,
+    "properties": {name: _FIELDS[name] for name in FIELDS},
+}
+_ACCEPTED: Schema = {
+    "title": "DagRunAccepted",
+    "type": "object",
+    "properties": {
+        "dag_id": _ID,
+        "dag_run_id": _ID,
+        "state": {"type": "string", "description": "accepted, or the state that Airflow showed within the wait."},
+        "warnings": {"type": "array", "items": {"type": "string"}},
+    },
+    "required": ["dag_id", "dag_run_id", "state"],
+}
+_DRY: Schema = {
+    "title": "DagRunDry",
+    "type": "object",
+    "properties": {
+        "dag_id": _ID,
+        "dag_run_id": _ID,
+        "conf": _CONF,
+        "logical_date": _NULL_TEXT,
+        "note": _NULL_TEXT,
+        "state": {"type": "null"},
+        "dry_run": {"const": True},
+    },
+    "required": ["dag_id", "dag_run_id", "conf", "logical_date", "note", "state", "dry_run"],
+}
+_HEALTH: Schema = {
+    "title": "Health",
+    "type": "object",
+    "properties": {
+        "status": {"enum": ["healthy", "unhealthy"]},
+        "environment": {
+            "type": "object",
+            "properties": {name: {"type": "string"} for name in ("name", "status", "airflow_version")},
+            "required": ["name", "status", "airflow_version"],
+        },
+        "dispatch": {
+            "type": "object",
+            "properties": {name: {"type": "integer", "minimum": 0} for name in ("waiting", "in_flight")},
+            "required": ["waiting", "in_flight"],
+        },
+    },
+    "required": ["status", "environment", "dispatch"],
+}
+_PROBLEM: Schema = {
+    "title": "Problem",
+    "description": "RFC 9457.",
+    "type": "object",
+    "properties": {
+        "type": {"type": "string", "description": "urn:jetway:problem:<reason>"},
+        "title": {"type": "string"},
+        "status": {"type": "integer"},
+        "detail": {"type": "string", "description": "What was wrong, where, and what to do."},
+        "instance": {"type": "string"},
+    },
+    "required": ["type", "title", "status", "detail", "instance"],
+}
+
+_PATH_PARAMETERS = {
+    "dag_id": "Airflow's id of the DAG.",
+    "dag_run_id": "Airflow's id of the run.",
+    "name": "Name of the trigger: of its file triggers/<name>.yaml.",
+}
+# What `jetway.airflow.names` and `jetway.dispatch` take. `\\w` is Unicode there, as in Airflow.
+_PATH_SCHEMAS: dict[str, Schema] = {
+    "dag_id": {"maxLength": MAX_ID_LENGTH, "pattern": r"^(?!\.\.?$)[\w.-]+$"},
+    "dag_run_id": {"maxLength": MAX_ID_LENGTH, "pattern": r"^(?!\.$)(?!.*\.\.)[A-Za-z0-9_.~:+-]+$"},
+    "name": {"maxLength": 63, "pattern": r"^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$"},
+}
+_QUERIES = {
+    "trigger_dag_run": http_api.TRIGGER_DAG_RUN,
+    "get_dag_runs": http_api.LIST_DAG_RUNS,
+    "get_dags": http_api.LIST_DAGS,
+    "get_events": http_api.LIST_EVENTS,
+    "get_artifacts": http_api.LIST_ARTIFACTS,
+}
+_HEADERS: dict[str, list[Schema]] = {
+    "trigger_dag_run": [
+        {
+            "name": "Idempotency-Key",
+            "in": "header",
+            "required": False,
+            "description": "Calls with the same key, by the same caller, for the same DAG are one run.",
+            "schema": {"type": "string", "minLength": 1, "maxLength": LONGEST_IDEMPOTENCY_KEY},
+        },
+        {
+            "name": "Prefer",
+            "in": "header",
+            "required": False,
+            "description": "RFC 7240: `wait=25` waits until Airflow has the run, `wait=25, state=final` until it has "
+            f"ended; 202 when that takes longer. {LONGEST_WAIT:.0f} s at the most.",
+            "schema": {"type": "string"},
+        },
+    ],
+}
+_BODIES = {"trigger_dag_run": "DagRunRequest", "trigger_by_name": "Delivery"}
+_LOCATION = _header("Path of the run.")
+_ANSWERS: dict[str, Schema] = {
+    "trigger_dag_run": {
+        "200": _answer(
+            "Airflow has the run, as was preferred; or what a dry run would start.",
+            {"anyOf": [_ref("DagRun"), _ref("DagRunDry")]},
+            {"Location": _LOCATION, "Preference-Applied": _header("The preference that was met.")},
+        ),
+        "202": _answer(
+            "The run is durably queued.",
+            _ref("DagRunAccepted"),
+            {"Location": _LOCATION, "Retry-After": _header("Seconds until it is worth a look.")},
+        ),
+        "400": _problem("The body is no JSON."),
+        "404": _problem("A dry run, and Airflow has no such DAG."),
+        "409": _problem("A dry run, and the run is there already."),
+        "413": _problem("The body is too large."),
+    },
+    "trigger_by_name": {
+        "200": _answer(
+            "A handshake (GitHub's ping, a challenge) was answered; nothing was started.", {"type": "object"}
+        ),
+        "202": _answer("The run is durably queued.", _ref("DagRunAccepted"), {"Location": _LOCATION}),
+        "400": _problem("The body is no JSON."),
+        "404": _problem("No such trigger."),
+        "409": _problem("This signature was accepted before."),
+        "413": _problem("The body is too large."),
+    },
+    "get_dag_run": {"200": _answer("The run.", _ref("DagRun")), "404": _problem("No such run, or no such DAG.")},
+    "get_dag_runs": {
+        "200": _answer("The newest runs, newest first.", _list("dag_runs", "DagRun")),
+        "404": _problem("No such DAG."),
+    },
+    "get_dags": {"200": _answer("The DAGs by dag_id.", _list("dags", "Dag"))},
+    "get_events": {"200": _answer("The newest events, newest first.", _list("events", "Event", total=False))},
+    "get_artifacts": {"200": _answer("The newest reports, newest first.", _list("artifacts", "Artifact"))},
+    "get_health": {"200": _answer("Runs can be started now.", _ref("Health"))},
+}
+_COMMON = ("401", "403", "422", "502", "503")
+_PROBLEMS: dict[str, Schema] = {
+    "401": {"description": "Nobody: no signature, no token, or an expired one."},
+    "403": {"description": "The signature is wrong, or the caller may not do this."},
+    "422": _problem("A parameter, a field or an id that could never work."),
+    "502": _problem("Airflow refused for a reason of its own."),
+    "503": {
+        "description": "Not now: the environment is busy, updating or does not answer. Try again.",
+        "headers": {"Retry-After": _header("Seconds until it is worth another try.")},
+        "content": {
+            "application/problem+json": {"schema": _ref("Problem")},
+            "application/json": {"schema": _ref("Health")},
+        },
+    },
+}
+_SECURITY_SCHEMES: Schema = {
+    "sigv4": {
+        "type": "apiKey",
+        "name": "Authorization",
+        "in": "header",
+        "description": "AWS Signature Version 4, service execute-api. Browsers: `jetway ui` signs for them.",
+        "x-amazon-apigateway-authtype": "awsSigv4",
+    },
+    "jwt": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"},
+    "github": {"type": "apiKey", "name": "X-Hub-Signature-256", "in": "header", "description": "As GitHub signs."},
+    "standard": {"type": "apiKey", "name": "webhook-signature", "in": "header", "description": "Standard Webhooks."},
+    "stripe": {
+        "type": "apiKey",
+        "name": "Jetway-Signature",
+        "in": "header",
+        "description": "t=…,v1=… as Stripe signs.",
+    },
+}
+
+
+def main() -> None:
+    """Write the document where it is read."""
+    for file in FILES:
+        Path(file).write_text(text())
+
+
+if __name__ == "__main__":
+    main()

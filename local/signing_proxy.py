@@ -1,0 +1,201 @@
+"""A loopback proxy that signs: it opens the status page and Swagger UI of an API with IAM authorization in a browser.
+
+A browser cannot sign with SigV4. The proxy can, with the AWS credentials of whoever started it; so whoever reaches
+it acts as them. Therefore it listens on loopback only, and serves only a browser that has opened the secret address
+it was started with: other users of the machine and other pages of the browser do not know it.
+
+`serve` is all that a command needs:
+
+    with serve(url, credentials, region) as proxy:
+        webbrowser.open(proxy.address)
+        proxy.wait()
+"""
+
+from __future__ import annotations
+
+import hmac
+import secrets
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from http.cookies import CookieError, SimpleCookie
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TYPE_CHECKING
+from urllib.parse import parse_qsl, urlencode, urlsplit
+
+import requests
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
+
+if TYPE_CHECKING:
+    from botocore.credentials import Credentials
+
+COOKIE = "jetway_ui"
+KEY = "key"  # query parameter of the secret address
+LONGEST_BODY = 1024 * 1024  # bytes
+TIMEOUT = (5.0, 35.0)  # seconds to connect and to answer; API Gateway answers within 30
+
+_PASSED_ON = ("accept", "content-type", "idempotency-key", "prefer")
+# What belongs to one connection, or was changed by reading the answer, is not passed back.
+_KEPT_BACK = {
+    "connection",
+    "content-encoding",
+    "content-length",
+    "keep-alive",
+    "transfer-encoding",
+    "set-cookie",
+    "date",
+    "server",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Proxy:
+    """A proxy that runs.
+
+    Attributes:
+        address: to open in a browser; it holds the secret.
+        origin: the same without the secret.
+    """
+
+    address: str
+    origin: str
+    thread: threading.Thread
+
+    def wait(self) -> None:
+        """Wait until it ends."""
+        self.thread.join()
+
+
+@contextmanager
+def serve(url: str, credentials: Callable[[], Credentials], region: str, *, port: int = 0) -> Iterator[Proxy]:
+    """Run the proxy for as long as the block runs.
+
+    Args:
+        url: base address of the API, as the stack's output HttpApiUrl has it.
+        credentials: returns the caller's, asked anew for each request since temporary ones expire.
+        region: of the API.
+        port: on loopback; 0 is any free one.
+
+    Raises:
+        OSError: the port is taken.
+    """
+    server = _Server(("127.0.0.1", port), _Handler)
+    server.api, server.credentials, server.region = url.rstrip("/"), credentials, region
+    server.key = secrets.token_urlsafe(32)
+    server.host = f"127.0.0.1:{server.server_address[1]}"
+    thread = threading.Thread(target=server.serve_forever, args=(0.1,), daemon=True)
+    thread.start()
+    try:
+        yield Proxy(f"http://{server.host}/?{urlencode({KEY: server.key})}", f"http://{server.host}", thread)
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Say nothing of connections that the browser has cut; everything else is a fault of ours."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)  # type: ignore[arg-type]
+
+    api: str
+    credentials: Callable[[], Credentials]
+    region: str
+    key: str
+    host: str
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+    server: _Server
+
+    def do_GET(self) -> None:
+        if self._opens():
+            return
+        self._forward()
+
+    def do_POST(self) -> None:
+        self._forward()
+
+    def _opens(self) -> bool:
+        """Take the secret out of the address and into a cookie."""
+        address = urlsplit(self.path)
+        key = dict(parse_qsl(address.query)).get(KEY, "")
+        if address.path != "/" or not self._is_key(key) or self.headers.get("Host") != self.server.host:
+            return False
+        self.send_response(303)
+        self.send_header("Location", "/")
+        self.send_header("Set-Cookie", f"{COOKIE}={self.server.key}; Path=/; HttpOnly; SameSite=Strict")
+        self.send_header("Referrer-Policy", "no-referrer")
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+        return True
+
+    def _forward(self) -> None:
+        length = self.headers.get("Content-Length", "0")
+        if not length.isdecimal() or int(length) > LONGEST_BODY:
+            self._refuse(413, "The body is too large.")
+            return
+        body = self.rfile.read(int(length))
+        refusal = self._refusal()
+        if refusal is not None:
+            self._refuse(403, refusal)
+            return
+        headers = {name: self.headers[name] for name in _PASSED_ON if name in self.headers}
+        request = AWSRequest(self.command, self.server.api + self.path, data=body, headers=headers)
+        SigV4Auth(self.server.credentials(), "execute-api", self.server.region).add_auth(request)
+        try:
+            answer = requests.request(
+                self.command,
+                self.server.api + self.path,
+                data=body,
+                headers=dict(request.headers),
+                timeout=TIMEOUT,
+                allow_redirects=False,
+            )
+        except requests.RequestException as exc:
+            self._refuse(502, f"The API does not answer: {type(exc).__name__}.")
+            return
+        self._send(answer.status_code, answer.content, dict(answer.headers))
+
+    def _refusal(self) -> str | None:
+        """Say why this request is none of ours, None when it is."""
+        # A name that somebody lets point to loopback is still not our name.
+        if self.headers.get("Host") != self.server.host:
+            return "This is not the address to open: use the one that was printed."
+        if self.headers.get("Origin", f"http://{self.server.host}") != f"http://{self.server.host}":
+            return "Another page may not call this one."
+        try:
+            cookies = SimpleCookie(self.headers.get("Cookie", ""))
+        except CookieError:
+            cookies = SimpleCookie()
+        if COOKIE not in cookies or not self._is_key(cookies[COOKIE].value):
+            return "Open the address that was printed when this was started."
+        return None
+
+    def _is_key(self, text: str) -> bool:
+        return hmac.compare_digest(text.encode(errors="replace"), self.server.key.encode())
+
+    def _refuse(self, status: int, why: str) -> None:
+        self.close_connection = True
+        self._send(status, why.encode(), {"Content-Type": "text/plain; charset=utf-8"})
+
+    def _send(self, status: int, body: bytes, headers: dict[str, str]) -> None:
+        self.send_response(status)
+        for name, value in headers.items():
+            if name.lower() not in _KEPT_BACK:
+                self.send_header(name, value)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        with suppress(BrokenPipeError, ConnectionResetError):  # the browser has left the page
+            self.wfile.write(body)
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the parent's name for it
+        """Say nothing: the secret address would be in it."""

@@ -1,0 +1,53 @@
+"""The HTTP API on the local stack with real Airflow: waits, dry runs, lists, and the snippet of the docs."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+
+import pytest
+
+from local.calls import call_api
+from local.ministack import CREDENTIALS, REGION
+from local.stack import Stack
+from local.venvs import ROOT
+
+
+def test_a_caller_follows_a_run_to_its_end_with_plain_calls(stack: Stack, dag: str) -> None:
+    path = f"/dags/{dag}/dagRuns"
+    dry = call_api(stack, "POST", f"{path}?dry_run=true", body={"dag_run_id": "followed", "conf": {"a": 1}})
+    assert (dry.status_code, dry.json()["dry_run"]) == (200, True)
+    body = {"dag_run_id": "followed", "conf": {"a": 1}}
+    answer = call_api(stack, "POST", path, body=body, headers={"Prefer": "wait=25, state=final"})
+    while answer.status_code == 202 or answer.json()["state"] not in {"success", "failed"}:
+        answer = call_api(stack, "GET", answer.headers.get("Location", f"{path}/followed"))
+        assert answer.status_code in {200, 404}
+    assert answer.json()["state"] == "success"
+    runs = call_api(stack, "GET", f"{path}?state=success&limit=100").json()
+    assert "followed" in {run["dag_run_id"] for run in runs["dag_runs"]}
+    assert runs["total_entries"] >= 1
+    again = call_api(stack, "POST", f"{path}?dry_run=true", body=body)
+    assert (again.status_code, again.json()["type"]) == (409, "urn:jetway:problem:run-already-exists")
+
+
+def test_dags_and_health_are_shown(stack: Stack, dag: str) -> None:
+    dags = call_api(stack, "GET", "/dags").json()
+    assert dag in {found["dag_id"] for found in dags["dags"]}
+    health = call_api(stack, "GET", "/health")
+    assert (health.status_code, health.json()["status"]) == (200, "healthy")
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="the snippet needs curl")
+def test_the_snippet_of_the_docs_starts_a_run(stack: Stack, dag: str) -> None:
+    (snippet,) = re.findall(
+        r"^```bash\n(.*?)^```", (ROOT / "docs" / "http-api.md").read_text(), re.DOTALL | re.MULTILINE
+    )
+    version = subprocess.run(["curl", "--version"], capture_output=True, text=True, check=True).stdout
+    if tuple(map(int, version.split()[1].split(".")[:2])) < (7, 75):
+        pytest.skip("curl signs from 7.75 on")
+    env = {**os.environ, **CREDENTIALS, "AWS_REGION": REGION, "HTTP_API_URL": stack.http_api_url}
+    result = subprocess.run(["bash", "-c", snippet], capture_output=True, text=True, check=True, env=env)
+    assert json.loads(result.stdout)["state"] == "accepted"

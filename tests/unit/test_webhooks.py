@@ -1,0 +1,256 @@
+"""POST /triggers/{name} from API Gateway's event to the message on the queue: who may, once, and with which conf."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import json
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import boto3
+import pytest
+from moto import mock_aws
+
+from functions.http_api import app
+from jetway import http_clients as clients
+from jetway.dispatch import parse_dispatch
+from jetway.events import parse_time
+from jetway.signatures import WINDOW
+from jetway.webhook_secrets import WebhookSecrets
+from jetway.webhooks import ACCEPTED_TRIGGERS
+from tests.unit.sample_events import sample_event
+from tests.unit.test_http_api import Context
+
+if TYPE_CHECKING:
+    from mypy_boto3_sqs import SQSClient
+
+DROP = "acme-drop"
+SECRET = "whsec_" + base64.b64encode(b"a secret of 24 bytes or so").decode()
+
+
+def trigger(name: str, auth: str, **more: Any) -> dict[str, Any]:
+    document = {"on": {"http": {"auth": auth}}, "dag": "build", **more}
+    return {"name": name, "kind": "http", "document": document}
+
+
+@dataclass
+class Stage:
+    """What the function talks to."""
+
+    sqs: SQSClient
+    queue: str
+    secrets: Any
+
+    def queued(self) -> list[dict[str, Any]]:
+        answer = self.sqs.receive_message(QueueUrl=self.queue, MaxNumberOfMessages=10, AttributeNames=["All"])
+        return [dict(message) for message in answer.get("Messages", [])]
+
+
+@pytest.fixture
+def stage(monkeypatch: pytest.MonkeyPatch) -> Iterator[Stage]:
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-central-1")
+    with mock_aws():
+        sqs = boto3.client("sqs")
+        queue = sqs.create_queue(QueueName="dispatch.fifo", Attributes={"FifoQueue": "true"})["QueueUrl"]
+        for name, value in {
+            "ENVIRONMENT_NAME": "acme",
+            "TRANSPORT": "cli",
+            "DISPATCH_QUEUE_URL": queue,
+            "DROP_BUCKET": DROP,
+            "LEDGER_TABLE": "ledger",
+            "REPLAY_TABLE": "replays",
+            "WEBHOOK_SECRET_PREFIX": "acme/webhooks/",
+        }.items():
+            monkeypatch.setenv(name, value)
+        boto3.client("dynamodb").create_table(
+            TableName="replays",
+            BillingMode="PAY_PER_REQUEST",
+            AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "S"}],
+            KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
+        )
+        s3 = boto3.client("s3")
+        s3.create_bucket(Bucket=DROP, CreateBucketConfiguration={"LocationConstraint": "eu-central-1"})
+        triggers = [
+            trigger("push", "hmac", conf={"branch": "{{ ref }}", "repository": "{{ repository.name }}"}),
+            trigger("plain", "hmac"),
+            trigger("no_secret", "hmac"),
+            trigger("off", "hmac", enabled=False),
+            trigger("by_role", "iam"),
+            {"name": "files", "kind": "s3", "document": {"on": {"s3": {"bucket": "b"}}, "dag": "build"}},
+            {"name": "never_good", "kind": "http", "document": None},
+        ]
+        content = {"format": "jetway-triggers/1", "triggers": {f"triggers/{t['name']}.yaml": t for t in triggers}}
+        s3.put_object(Bucket=DROP, Key=ACCEPTED_TRIGGERS, Body=json.dumps(content).encode())
+        secrets = boto3.client("secretsmanager")
+        secrets.create_secret(Name="acme/webhooks/push", SecretString=SECRET)
+        secrets.create_secret(Name="acme/webhooks/plain", SecretString=json.dumps({"secret": SECRET}))
+        clients.config.cache_clear()
+        clients.forget()
+        yield Stage(sqs, queue, secrets)
+        clients.forget()
+
+
+def send(name: str, body: bytes, headers: dict[str, str], *, iam: bool = False) -> dict[str, Any]:
+    path = f"/triggers/{name}"
+    event = sample_event("http_trigger_dag_run")
+    event["requestContext"]["http"] |= {"method": "POST", "path": path}
+    event |= {"rawPath": path, "queryStringParameters": {}, "headers": headers}
+    event |= {"body": base64.b64encode(body).decode(), "isBase64Encoded": True}
+    if not iam:
+        del event["requestContext"]["authorizer"]
+    context: Any = Context()
+    return app.handler(event, context)
+
+
+def mac(message: bytes, secret: str = SECRET) -> bytes:
+    return hmac.new(secret.encode(), message, hashlib.sha256).digest()
+
+
+def github(body: bytes, secret: str = SECRET, event: str = "push") -> dict[str, str]:
+    return {"x-hub-signature-256": f"sha256={mac(body, secret).hex()}", "x-github-event": event}
+
+
+def stripe(body: bytes, *, at: float | None = None, header: str = "stripe-signature") -> dict[str, str]:
+    seconds = int(at or time.time())
+    return {header: f"t={seconds},v1={mac(f'{seconds}.'.encode() + body).hex()}"}
+
+
+def standard(body: bytes, id_: str = "msg_1", *, at: float | None = None) -> dict[str, str]:
+    seconds = int(at or time.time())
+    key = base64.b64decode(SECRET.removeprefix("whsec_"))
+    digest = hmac.new(key, f"{id_}.{seconds}.".encode() + body, hashlib.sha256).digest()
+    signature = "v1," + base64.b64encode(digest).decode()
+    return {"webhook-id": id_, "webhook-timestamp": str(seconds), "webhook-signature": signature}
+
+
+PUSH = json.dumps({"ref": "refs/heads/main", "repository": {"name": "dags"}, "forced": False}).encode()
+
+
+def test_a_signed_event_is_a_run_with_the_conf_of_the_template(stage: Stage) -> None:
+    answer = send("push", PUSH, github(PUSH))
+    body = json.loads(answer["body"])
+    assert (answer["statusCode"], body["dag_id"], body["state"]) == (202, "build", "accepted")
+    assert answer["headers"]["Location"] == f"/dags/build/dagRuns/{body['dag_run_id']}"
+    (message,) = stage.queued()
+    request = parse_dispatch(message["Body"], sent_at=parse_time("2026-11-22T06:00:00Z")).request
+    assert request is not None
+    assert (request.dag_id, request.dag_run_id) == ("build", body["dag_run_id"])
+    assert dict(request.conf) == {"branch": "refs/heads/main", "repository": "dags"}
+    assert body["dag_run_id"].startswith("jetway__push__")
+
+
+@pytest.mark.parametrize("sign", [github, stripe, standard])
+def test_every_scheme_is_taken_and_a_replay_of_it_is_not(stage: Stage, sign: Any) -> None:
+    headers = sign(PUSH)
+    assert send("plain", PUSH, headers)["statusCode"] == 202
+    again = send("plain", PUSH, headers)
+    assert (again["statusCode"], json.loads(again["body"])["type"]) == (409, "urn:jetway:problem:webhook-replayed")
+    assert len(stage.queued()) == 1
+
+
+@pytest.mark.parametrize("sign", [stripe, standard])
+def test_the_senders_next_try_is_the_same_run(stage: Stage, sign: Any) -> None:
+    now = time.time()
+    runs = {json.loads(send("plain", PUSH, sign(PUSH, at=now + late))["body"])["dag_run_id"] for late in (0, 10)}
+    assert len(runs) == 1
+
+
+def test_a_signature_of_one_trigger_is_worth_nothing_for_another(stage: Stage) -> None:
+    stage.secrets.put_secret_value(SecretId="acme/webhooks/plain", SecretString="another")
+    stage.secrets.put_secret_value(SecretId="acme/webhooks/plain", SecretString="a third")
+    assert send("plain", PUSH, github(PUSH))["statusCode"] == 401
+
+
+@pytest.mark.parametrize(
+    ("name", "headers", "said"),
+    [
+        ("push", {}, "No signature"),
+        ("push", github(PUSH + b" "), "does not match the body"),
+        ("push", github(PUSH, "another secret"), "does not match the body"),
+        ("push", {"x-hub-signature-256": "sha256=00"}, "64 hexadecimal"),
+        ("push", stripe(PUSH, at=time.time() - WINDOW - 3600), "300 s off"),
+        ("push", standard(PUSH, at=time.time() + WINDOW + 3600), "300 s off"),
+        ("no_secret", github(PUSH), "No secret"),
+        ("by_role", github(PUSH), "SigV4"),
+        ("off", github(PUSH), "SigV4"),
+        ("files", github(PUSH), "SigV4"),
+        ("nothing", github(PUSH), "SigV4"),
+        ("never_good", {}, "SigV4"),
+    ],
+)
+def test_nobody_without_the_secret_gets_in_or_learns_which_triggers_there_are(
+    stage: Stage, name: str, headers: dict[str, str], said: str
+) -> None:
+    answer = send(name, PUSH, headers)
+    assert (answer["statusCode"], stage.queued()) == (401, [])
+    assert said in json.loads(answer["body"])["detail"]
+    assert SECRET not in answer["body"]
+
+
+def test_while_a_secret_is_rotated_both_are_valid(stage: Stage) -> None:
+    assert send("push", PUSH, github(PUSH))["statusCode"] == 202
+    stage.secrets.put_secret_value(SecretId="acme/webhooks/push", SecretString="the new one")
+    clients.webhook_secrets.cache_clear()
+    for number, secret in enumerate((SECRET, "the new one")):
+        body = json.dumps({"ref": f"{number}", "repository": {"name": "x"}}).encode()
+        assert send("push", body, github(body, secret))["statusCode"] == 202
+    stage.secrets.put_secret_value(SecretId="acme/webhooks/push", SecretString="the newest")
+    clients.webhook_secrets.cache_clear()
+    body = json.dumps({"ref": "last", "repository": {"name": "x"}}).encode()
+    assert send("push", body, github(body))["statusCode"] == 401
+
+
+def test_a_new_secret_counts_before_the_old_one_is_forgotten(stage: Stage) -> None:
+    now = [1000.0]
+    secrets = WebhookSecrets(stage.secrets, clock=lambda: now[0])
+    assert secrets.get("acme/webhooks/push") == (SECRET,)
+    stage.secrets.put_secret_value(SecretId="acme/webhooks/push", SecretString="new")
+    assert secrets.get("acme/webhooks/push", fresh=True) == (SECRET,)  # read just now
+    now[0] += 10
+    assert secrets.get("acme/webhooks/push") == (SECRET,)
+    assert secrets.get("acme/webhooks/push", fresh=True) == ("new", SECRET)
+    assert secrets.get("acme/webhooks/none") == ()
+
+
+def test_handshakes_are_answered_and_start_nothing(stage: Stage) -> None:
+    ping = send("push", PUSH, github(PUSH, event="ping"))
+    assert (ping["statusCode"], json.loads(ping["body"])) == (200, {"message": "pong"})
+    body = json.dumps({"type": "url_verification", "challenge": "3eZbrw1a"}).encode()
+    challenge = send("plain", body, stripe(body, header="jetway-signature"))
+    assert (challenge["statusCode"], json.loads(challenge["body"])) == (200, {"challenge": "3eZbrw1a"})
+    assert send("push", PUSH, {"x-github-event": "ping"})["statusCode"] == 401
+    assert stage.queued() == []
+
+
+def test_a_trigger_with_iam_is_started_by_whom_the_gateway_knows(stage: Stage) -> None:
+    first, second = (send("by_role", b'{"a": 1}', {"idempotency-key": "k"}, iam=True) for _ in range(2))
+    assert (first["statusCode"], first["body"]) == (202, second["body"])
+    assert send("by_role", b"{}", {})["statusCode"] == 401
+    assert send("nothing", b"{}", {}, iam=True)["statusCode"] == 404
+    assert send("off", b"{}", {}, iam=True)["statusCode"] == 404
+    assert send("push", PUSH, {}, iam=True)["statusCode"] == 401  # hmac asks for its signature, whoever comes
+
+
+@pytest.mark.parametrize(
+    ("body", "status"), [(b"[1]", 422), (b"{", 400), (b"\xff", 400), (b'{"other": 1}', 422), (b" " * 300_000, 413)]
+)
+def test_a_body_that_makes_no_conf_is_refused_and_may_be_sent_again(stage: Stage, body: bytes, status: int) -> None:
+    for _ in range(2):  # not a replay: it was never accepted
+        assert send("push", body, github(body))["statusCode"] == status
+    assert stage.queued() == []
+
+
+def test_a_delivery_that_could_not_be_queued_may_come_again(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    queue = stage.queue
+    monkeypatch.setenv("DISPATCH_QUEUE_URL", queue.replace("dispatch", "gone"))
+    clients.config.cache_clear()
+    headers = stripe(PUSH)
+    assert send("plain", PUSH, headers)["statusCode"] == 503
+    monkeypatch.setenv("DISPATCH_QUEUE_URL", queue)
+    clients.config.cache_clear()
+    assert send("plain", PUSH, headers)["statusCode"] == 202
+    assert len(stage.queued()) == 1
