@@ -84,14 +84,20 @@ def plot(results: dict[str, dict[str, Result]], folder: Path) -> None:
     import matplotlib.pyplot as plt
 
     mpl.rcParams.update(
-        {"svg.hashsalt": "jetway", "font.size": 9, "axes.spines.top": False, "axes.spines.right": False}
+        {
+            "svg.hashsalt": "jetway",
+            "svg.fonttype": "none",
+            "font.size": 9,
+            "axes.spines.top": False,
+            "axes.spines.right": False,
+        }
     )
     folder.mkdir(parents=True, exist_ok=True)
     figure, axes = plt.subplots(len(results), 2, figsize=(11, 2.1 * len(results)), sharex=True, squeeze=False)
     for (left, right), (load, by_strategy) in zip(axes, results.items(), strict=True):
         for name, result in by_strategy.items():
-            shown = result.minutes[::15]
-            hours = [number / 4 for number in range(len(shown))]
+            shown = result.minutes[::20]
+            hours = [number / 3 for number in range(len(shown))]
             left.plot(hours, [minute[1] for minute in shown], linewidth=0.9, label=name)
             right.plot(hours, [minute[4] for minute in shown], linewidth=0.9, label=name)
         left.set_ylabel(load)
