@@ -20,6 +20,12 @@ from jetway.worker_scaling import Policy
 
 PRICE = 0.055  # dollars an hour for an additional mw1.small worker: the default of the parameter WorkerPrices
 HIGHEST = 25  # MWAA's default quota of workers
+COLOURS = {
+    "default bounds 1-10": "tab:blue",
+    "scale_workers 1-25": "tab:orange",
+    "scale_workers + floors": "tab:red",
+    "bounds 1-25 by hand": "tab:green",
+}
 POLICY = replace(Policy(), highest=HIGHEST)
 
 
@@ -96,10 +102,12 @@ def plot(results: dict[str, dict[str, Result]], folder: Path) -> None:
     figure, axes = plt.subplots(len(results), 2, figsize=(11, 2.1 * len(results)), sharex=True, squeeze=False)
     for (left, right), (load, by_strategy) in zip(axes, results.items(), strict=True):
         for name, result in by_strategy.items():
-            shown = result.minutes[::20]
-            hours = [number / 3 for number in range(len(shown))]
-            left.plot(hours, [minute[1] for minute in shown], linewidth=0.9, label=name)
-            right.plot(hours, [minute[4] for minute in shown], linewidth=0.9, label=name)
+            # The most of every 20 minutes: a sample now and then would miss the peaks.
+            parts = [result.minutes[first : first + 20] for first in range(0, len(result.minutes), 20)]
+            hours = [number / 3 for number in range(len(parts))]
+            style = {"linewidth": 0.9, "label": name, "color": COLOURS[name]}
+            left.plot(hours, [max(minute[1] for minute in part) for part in parts], **style)
+            right.plot(hours, [max(minute[4] for minute in part) for part in parts], **style)
         left.set_ylabel(load)
         left.set_title("workers that run" if load == next(iter(results)) else "", loc="left")
         right.set_title("tasks in the queue" if load == next(iter(results)) else "", loc="left")
