@@ -70,7 +70,7 @@ def test_follow_tells_each_decision_once_and_a_new_one_anew(cloud: Cloud) -> Non
     def sleep(_seconds: float) -> None:
         ledger.record(later.pop(0))
 
-    told = islice(news(ledger, None, NOW - timedelta(hours=1), sleep=sleep), 3)
+    told = islice(news(ledger, None, NOW - timedelta(hours=1), clock=lambda: NOW, sleep=sleep), 3)
     assert [(one.id, one.decision) for one in told] == [
         ("data#a", "waiting"),
         ("data#b", "started"),
