@@ -125,6 +125,11 @@ def test_every_kind_becomes_what_it_needs_and_a_second_run_changes_nothing(world
     assert world.schedules() == ["jetway.nightly"]
     alarm = world.alarms()["jetway.orders"]
     assert (alarm["Period"], alarm["EvaluationPeriods"], alarm["TreatMissingData"]) == (3600, 25, "breaching")
+    assert {item["Name"]: item["Value"] for item in alarm["Dimensions"]} == {
+        "Environment": "prod",
+        "Trigger": "orders",
+        "service": "start_dag_run",
+    }
     assert world.report("orders")["verdict"] == "accepted"
     stored = accepted.load(world.aws.s3, DROP).triggers["triggers/hook.yaml"]
     assert from_document(stored["document"], "hook").trigger is not None
