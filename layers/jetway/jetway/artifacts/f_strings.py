@@ -11,7 +11,8 @@ import tokenize
 from collections.abc import Iterable, Iterator
 from io import StringIO
 
-# Some versions' tokenize trips over what the parser reads, such as f"{x=\\n}": then the load is the judge.
+# Some versions' tokenize fails on what the parser reads, such as a `=` after a string of several lines: then the
+# load is the judge.
 UNREADABLE = (SyntaxError, SystemError, ValueError, tokenize.TokenError)
 
 

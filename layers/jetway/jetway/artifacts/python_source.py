@@ -232,8 +232,10 @@ def _encoding_finding(content: bytes, line: int | None) -> Finding | None:
 
 def _only_comments_undecodable(content: bytes) -> bool:
     """Whether the file is UTF-8 but for bytes in its comments, and names no other encoding."""
+    if declared_encoding(content) is not None:
+        return False
     text = _decoded(content)
-    if declared_encoding(content) is not None or _REPLACED not in text:
+    if _REPLACED not in text:
         return False
     try:
         return not any(_REPLACED in found.string for found in tokens(text) if found.type != COMMENT)
