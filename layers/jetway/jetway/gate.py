@@ -93,7 +93,7 @@ class Gate:
         version = newest
         if newest is not None and version_id not in {None, newest.version_id}:
             version = head(self._s3, self.drop_bucket, key, version_id)
-        if newest is None or version is None:
+        if version is None:
             return [Settled(key, "vanished", version_id)]
         done: list[Settled] = []
         for _ in range(_MOST_ROUNDS):

@@ -89,6 +89,7 @@ def test_a_dag_that_depends(text: str) -> None:
         "from airflow import DAG\nimport dagfactory\ndagfactory.load_yaml_dags(globals_dict=globals())",
         "from airflow import DAG\nx = f'{x}'\nd = DAG(x)",
         "from airflow import DAG\nx = 0x" + "f" * 5000 + "\nd = DAG(f'{x}')",
+        "from airflow import DAG\nx = 'a'\nd = DAG(f'" + "{x}" * 101 + "')",
         "from airflow.sdk import dag\n@dag(**args)\ndef a(): pass\na()",
     ],
 )

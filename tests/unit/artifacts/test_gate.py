@@ -296,6 +296,15 @@ def test_trouble_of_s3_is_left_to_a_retry(world: Buckets) -> None:
     assert world.report(KEY)["outcome"] == "promoted"
 
 
+@pytest.mark.parametrize("name", ["a+b", "a b", "a%20b", "a'b\"c", "café 日本 ✈", "a\nb", "a&b=c?d#e", " a ", "a\tb"])
+def test_awkward_keys_are_keys_like_any_other(world: Buckets, name: str) -> None:
+    good, bad = f"dags/{name}.py", f"dags/{name}/bad.py"
+    assert world.outcomes(good, world.drop(good, GOOD)) == ["promoted"]
+    assert world.outcomes(bad, world.drop(bad, BAD)) == ["quarantined"]
+    assert world.live(good) == GOOD
+    assert world.report(bad)["path"] == bad
+
+
 AWKWARD = st.text(
     # What XML 1.0 and moto's listing can carry; S3 takes more, and asks for its encoding-type=url then.
     st.characters(codec="utf-8", exclude_categories=("Cs", "Cc", "Co", "Cn")) | st.sampled_from(" +%&?#'\"\n\t=:;,@$~"),

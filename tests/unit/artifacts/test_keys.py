@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from jetway.artifacts.keys import LARGEST_COPY, placing_findings, quarantine_key, report_key
@@ -14,6 +14,8 @@ VERSION = "v" * 32
 
 @settings(deadline=None)
 @given(KEYS)
+@example("a" * 1024)
+@example("é" * 512)
 def test_every_key_of_s3_has_report_and_quarantine_keys_that_s3_takes(key: str) -> None:
     for made, prefix in ((report_key(key, VERSION), "reports/"), (quarantine_key(key, VERSION), "quarantine/")):
         assert made.startswith(prefix)

@@ -40,6 +40,7 @@ def is_accepted_with_its_dag(content: bytes) -> bool:
         pytest.param(DAG.replace(b"\n", b"\r"), id="CR"),
         pytest.param(b"x = '\\d \\ud800'\n" + DAG, id="invalid escape and lone surrogate"),
         pytest.param(b"match 1:\n    case 1:\n        pass\n" + DAG, id="match"),
+        pytest.param(b"def f():\n    x: (yield) = 1\n" + DAG, id="what our own future imports forbid"),
         pytest.param(b"if True:\n\tx = 1\n" + DAG, id="tabs throughout a block"),
         pytest.param(b"x = " + b"+".join([b"1"] * 900) + b"\n" + DAG, id="long expression"),
     ],
