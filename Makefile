@@ -5,7 +5,7 @@ STAMP := .venv/installed
 UV := .jetway/venvs/uv/bin/uv
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up down logs ui env test unit integration load test-browser bench-cold-start lint format types \
+.PHONY: help setup demo up down logs ui env test test-all unit integration load test-browser bench-cold-start lint format types \
   check openapi build deploy deploy-environment bench-workers lock clean
 
 help: ## List the targets
@@ -36,13 +36,17 @@ env: $(STAMP) ## Print the exports for `jetway`, aws and boto3: eval "$$(make -s
 	@$(BIN)/python -m local env
 
 # ---------------------------------------------------------------------------------------------- tests
-test: check unit integration ## Run everything that CI runs
+test: check unit integration ## Run what CI runs: static checks, unit tests, the main paths on the local stack
+
+test-all: check ## Run every test, the slow ones included (about half an hour on two cores)
+	$(BIN)/pytest -q -n auto tests/unit
+	$(BIN)/pytest -q tests/integration
 
 unit: $(STAMP) ## Run the unit tests (no network, no Airflow)
-	$(BIN)/pytest -q tests/unit
+	$(BIN)/pytest -q -n auto -m "not slow" tests/unit
 
 integration: $(STAMP) ## Deploy to a local stack of its own and test on real Airflow
-	$(BIN)/pytest -q tests/integration
+	$(BIN)/pytest -q -m "not slow" tests/integration
 
 load: $(STAMP) ## 1,000 events delivered three times in bad weather: what is lost or doubled (half an hour)
 	$(BIN)/python -m bench.load --sample-events 200

@@ -19,6 +19,8 @@ from tests.unit.cli.test_patterns import TABLE
 LATE_DAG = """\
 from airflow.sdk import dag, task
 
+pytestmark = pytest.mark.slow
+
 
 @dag(schedule=None)
 def uploaded_late():

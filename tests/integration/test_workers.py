@@ -19,6 +19,8 @@ TASKS = 24
 DAG_FILE = f"""
 import time
 
+pytestmark = pytest.mark.slow
+
 try:
     from airflow.sdk import DAG, task
 except ImportError:

@@ -313,6 +313,7 @@ AWKWARD = st.text(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(name=AWKWARD.filter(lambda text: "/" not in text and text not in {".", ".."}), good=st.booleans())
 def test_any_key_makes_the_round_trip(name: str, good: bool) -> None:
@@ -330,6 +331,7 @@ def test_any_key_makes_the_round_trip(name: str, good: bool) -> None:
         assert report == world.report(key)
 
 
+@pytest.mark.slow
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(data=st.data())
 def test_whatever_order_events_come_in_the_newest_good_version_ends_live(data: st.DataObject) -> None:

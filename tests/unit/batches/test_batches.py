@@ -123,6 +123,7 @@ def test_triggers_do_not_share_batches_and_a_changed_trigger_opens_its_own(world
     assert found == {("orders", "load"): 1, ("archive", "load"): 1, ("orders", "load_v2"): 1}
 
 
+@pytest.mark.slow
 def test_a_large_batch_has_many_pages_and_only_a_manifest(world: World) -> None:
     bodies = [event(number, max_events=250) for number in range(250)]
     done, failed = world.take(bodies)
@@ -132,6 +133,7 @@ def test_a_large_batch_has_many_pages_and_only_a_manifest(world: World) -> None:
     world.judge(range(250), largest=250)
 
 
+@pytest.mark.slow
 def test_large_events_stay_within_what_an_item_and_a_finisher_take(world: World) -> None:
     assert 2 * LARGEST_MEMBER > LARGEST_PAGE  # two of the largest have no page in common
     count = LARGEST_BATCH // 250_000 + 3

@@ -9,6 +9,8 @@ import pytest
 
 from tests.unit.batches.world import Kill, KilledError, World, event
 
+pytestmark = pytest.mark.slow
+
 FILLING = [event(number, max_events=2) for number in range(3)]  # one batch of 2 filled and sent out, one opened
 DUPLICATED = [*FILLING, FILLING[0]]
 

@@ -6,12 +6,15 @@ import random
 from datetime import timedelta
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 from moto import mock_aws
 
 from tests.unit.batches.world import Kill, KilledError, World, event
+
+pytestmark = pytest.mark.slow
 
 EVENTS = st.lists(st.integers(min_value=0, max_value=30), min_size=1, max_size=6)
 DEATH = st.none() | st.integers(min_value=1, max_value=20)

@@ -10,6 +10,8 @@ import pytest
 
 from tests.unit.batches.world import Kill, Meddling, World, event
 
+pytestmark = pytest.mark.slow
+
 
 def fill_it(world: World) -> None:
     """Another invocation, with events of its own and with some of the same."""

@@ -154,7 +154,8 @@ JSON = st.recursive(
 )
 
 
-@given(event=st.dictionaries(st.text(min_size=1, max_size=3), JSON, max_size=4))
+# In a pattern $or is no field but an operator.
+@given(event=st.dictionaries(st.text(min_size=1, max_size=3).filter(lambda name: name != "$or"), JSON, max_size=4))
 def test_a_field_exists_or_does_not(event: dict[str, Any]) -> None:
     name = next(iter(event), "a")
     there, missing = (explain({name: [{"exists": exists}]}, event) for exists in (True, False))

@@ -128,7 +128,6 @@ def test_every_kind_becomes_what_it_needs_and_a_second_run_changes_nothing(world
     assert {item["Name"]: item["Value"] for item in alarm["Dimensions"]} == {
         "Environment": "prod",
         "Trigger": "orders",
-        "service": "start_dag_run",
     }
     assert world.report("orders")["verdict"] == "accepted"
     stored = accepted.load(world.aws.s3, DROP).triggers["triggers/hook.yaml"]

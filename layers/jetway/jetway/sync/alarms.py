@@ -1,8 +1,8 @@
 """Absence alarms: a CloudWatch alarm on a trigger's own metric, in which missing data is breaching.
 
-start_dag_run counts the runs that a trigger started in metric DagRunsStarted (dimensions Environment, Trigger and
-service). So the alarm is raised when no event came, and also when events came and none could be started. The clock
-starts when the alarm is made: one data point is put then, or a new alarm would be raised at once.
+start_dag_run counts the runs that a trigger started in metric DagRunsStarted (dimensions Environment and Trigger). So
+the alarm is raised when no event came, and also when events came and none could be started. The clock starts when the
+alarm is made: one data point is put then, or a new alarm would be raised at once.
 """
 
 from __future__ import annotations
@@ -93,8 +93,6 @@ class Alarms:
             "Dimensions": [
                 {"Name": "Environment", "Value": self.environment},
                 {"Name": "Trigger", "Value": spec.trigger},
-                # Powertools adds it to every metric; an alarm must name all dimensions.
-                {"Name": "service", "Value": "start_dag_run"},
             ],
             "Statistic": "Sum",
             "Period": spec.period,
