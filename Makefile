@@ -5,7 +5,7 @@ STAMP := .venv/installed
 UV := .jetway/venvs/uv/bin/uv
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up down logs ui env test test-all unit integration load test-browser bench-cold-start lint format types \
+.PHONY: help setup demo up down logs ui env test test-all unit thorough integration load test-browser bench-cold-start lint format types \
   check openapi build deploy deploy-environment bench-workers lock clean
 
 help: ## List the targets
@@ -36,14 +36,17 @@ env: $(STAMP) ## Print the exports for `jetway`, aws and boto3: eval "$$(make -s
 	@$(BIN)/python -m local env
 
 # ---------------------------------------------------------------------------------------------- tests
-test: check unit integration ## Run what CI runs: static checks, unit tests, the main paths on the local stack
+test: check unit thorough integration ## Run what CI runs: static checks, unit tests, the main paths on the local stack
 
 test-all: check ## Run every test, the slow ones included (about half an hour on two cores)
 	$(BIN)/pytest -q -n auto tests/unit
 	$(BIN)/pytest -q tests/integration
 
 unit: $(STAMP) ## Run the unit tests (no network, no Airflow)
-	$(BIN)/pytest -q -n auto -m "not slow" tests/unit
+	$(BIN)/pytest -q -n auto -m "not slow and not thorough" tests/unit
+
+thorough: $(STAMP) ## Run the unit tests that drive AWS in process through many steps
+	$(BIN)/pytest -q -n auto -m "thorough and not slow" tests/unit
 
 integration: $(STAMP) ## Deploy to a local stack of its own and test on real Airflow
 	$(BIN)/pytest -q -m "not slow" tests/integration

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -23,6 +24,30 @@ def _load_once(path: str, open_method: Any) -> Any:
 _FILES._load_file = lambda self, path, open_method: (
     _load(self, path, open_method) if "/sqs/" in path else _load_once(path, open_method)
 )
+
+
+# These drive AWS in process, or programs, through many steps: half of the time of all unit tests.
+THOROUGH = {
+    "artifacts/test_gate.py",
+    "batches/test_batches.py",
+    "cli/test_redrive.py",
+    "cli/test_run.py",
+    "cli/test_triggers.py",
+    "local/test_fork_server.py",
+    "local/test_gateway_service.py",
+    "test_crashes.py",
+    "test_http_pages.py",
+    "test_waiting.py",
+    "test_webhooks.py",
+    "triggers/test_sync.py",
+}
+HERE = Path(__file__).parent
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if HERE in item.path.parents and item.path.relative_to(HERE).as_posix() in THOROUGH:
+            item.add_marker(pytest.mark.thorough)
 
 
 @pytest.fixture(autouse=True)
