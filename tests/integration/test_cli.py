@@ -16,10 +16,10 @@ from tests.integration.conftest import drop
 from tests.integration.test_spine import LONGEST, read_dead_letter
 from tests.unit.cli.test_patterns import TABLE
 
+pytestmark = pytest.mark.slow
+
 LATE_DAG = """\
 from airflow.sdk import dag, task
-
-pytestmark = pytest.mark.slow
 
 
 @dag(schedule=None)

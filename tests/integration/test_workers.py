@@ -13,13 +13,13 @@ from local.calls import airflow_api, call_api, wait_for
 from local.stack import ENVIRONMENT_NAME, Stack
 from tests.integration.conftest import drop
 
+pytestmark = pytest.mark.slow
+
 DAG_ID = "saturating"
 TASKS = 24
 # Airflow 2 has no airflow.sdk. The tasks outlast the test; it ends them.
 DAG_FILE = f"""
 import time
-
-pytestmark = pytest.mark.slow
 
 try:
     from airflow.sdk import DAG, task
