@@ -182,6 +182,7 @@ def test_a_rate_holds_its_own_trigger_only(stack: Stack, sleepy: str, ledger: Le
     assert len({row.dag_run_id for row in started}) == 5
 
 
+@pytest.mark.slow
 def test_a_call_does_not_wait_behind_a_backlog_of_files(stack: Stack, sleepy: str, ledger: Ledger) -> None:
     for number in range(30):
         send(stack, f"backlog-{number}.csv")
