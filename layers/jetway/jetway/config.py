@@ -151,6 +151,7 @@ class ValidateArtifactConfig:
 
     environment_name: str
     drop_bucket: str
+    artifact_table: str
     max_dag_file_bytes: int
 
     @classmethod
@@ -163,6 +164,7 @@ class ValidateArtifactConfig:
         return cls(
             environment_name=_text(env, "ENVIRONMENT_NAME"),
             drop_bucket=_text(env, "DROP_BUCKET"),
+            artifact_table=_text(env, "ARTIFACT_TABLE"),
             max_dag_file_bytes=_number(env, "MAX_DAG_FILE_KILOBYTES") * 1024,
         )
 
