@@ -186,7 +186,7 @@ def test_what_there_is_no_time_for_comes_back_and_the_rest_is_done(s3: S3Client)
     ],
 )
 def test_a_wrong_setting_is_named(change: dict[str, str], message: str) -> None:
-    env = {"ENVIRONMENT_NAME": "acme", "DROP_BUCKET": DROP, "ARTIFACT_TABLE": "artifacts", "MAX_DAG_FILE_KILOBYTES": "16"}
+    env = {"ENVIRONMENT_NAME": "acme", "DROP_BUCKET": DROP, "ARTIFACT_TABLE": "a", "MAX_DAG_FILE_KILOBYTES": "16"}
     assert ValidateArtifactConfig.from_env(env).max_dag_file_bytes == 16_384
     with pytest.raises(ConfigError, match=message):
         ValidateArtifactConfig.from_env(env | change)
