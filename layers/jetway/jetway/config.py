@@ -1,12 +1,15 @@
-"""What each function is told by its environment, read once at the edge into typed facts."""
+"""What each function is told by its environment, read once at the edge into typed facts.
+
+A field says which variable it is and how that is read; `from_env` reads them all.
+"""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
 from datetime import timedelta
-from typing import TYPE_CHECKING, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 if TYPE_CHECKING:
     from jetway.worker_scaling import Policy
@@ -19,188 +22,181 @@ class ConfigError(ValueError):
     """An environment variable is missing or wrong; template.yaml sets them all."""
 
 
+Env = Mapping[str, str]
+_READ = "read"
+
+
+def _text(env: Env, name: str) -> str:
+    value = env.get(name, "")
+    if not value:
+        raise ConfigError(f"environment variable {name} is not set.")
+    return value
+
+
+def _names(env: Env, name: str) -> tuple[str, ...]:
+    """Names separated by commas; of a queue its URL will do as well."""
+    return tuple(part.strip().rpartition("/")[2] for part in env.get(name, "").split(",") if part.strip())
+
+
+def _prices(env: Env, name: str) -> Mapping[str, float]:
+    """Read "mw1.small=0.055,mw1.medium=0.11"."""
+    prices = {}
+    for part in env.get(name, "").split(","):
+        key, _, value = part.strip().partition("=")
+        try:
+            prices[key] = float(value) if key else 0.0
+        except ValueError:
+            raise ConfigError(f"environment variable {name} has {part.strip()!r}; write class=price.") from None
+    return prices
+
+
+def _number(env: Env, name: str) -> int:
+    value = _text(env, name)
+    if not value.isdecimal():
+        raise ConfigError(f"environment variable {name} is {value!r}, not a whole number.")
+    return int(value)
+
+
+def _transport(env: Env, name: str) -> Transport:
+    value = _text(env, name)
+    if value == "cli":
+        return "cli"
+    if value == "rest":
+        return "rest"
+    raise ConfigError(f"environment variable {name} is {value!r}; it must be cli or rest.")
+
+
+def _optional(env: Env, name: str) -> str | None:
+    return env.get(name) or None
+
+
+def _flag(env: Env, name: str) -> bool:
+    return _text(env, name) == "true"
+
+
+def _kilobytes(env: Env, name: str) -> int:
+    return _number(env, name) * 1024
+
+
+def _days(env: Env, name: str) -> timedelta:
+    return timedelta(days=_number(env, name))
+
+
+def _hours(env: Env, name: str) -> timedelta:
+    return timedelta(hours=_number(env, name))
+
+
+def _minutes(env: Env, name: str) -> timedelta:
+    return timedelta(minutes=_number(env, name))
+
+
+def _measured(env: Env, name: str) -> tuple[str, ...]:
+    # A function cannot name itself in its own template: that would be a circle.
+    return (*_names(env, name), _text(env, "AWS_LAMBDA_FUNCTION_NAME"))
+
+
+def _env(name: str, read: Callable[[Env, str], object] = _text) -> Any:
+    """Declare a field: which variable it is, and how that is read."""
+    return field(metadata={_READ: lambda env: read(env, name)})
+
+
+def _part(read: Callable[[Env], object]) -> Any:
+    """Declare a field that is a configuration of its own."""
+    return field(metadata={_READ: read})
+
+
 @dataclass(frozen=True, slots=True)
-class LedgerConfig:
+class _FromEnv:
+    @classmethod
+    def from_env(cls, env: Env = os.environ) -> Self:
+        """Read the function's environment variables.
+
+        Raises:
+            ConfigError: one is missing or wrong.
+        """
+        return cls(**{each.name: each.metadata[_READ](env) for each in fields(cls)})
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerConfig(_FromEnv):
     """Where the ledger is, and how long it remembers."""
 
-    table: str
-    retention: timedelta
-
-    @classmethod
-    def from_env(cls, env: Mapping[str, str] = os.environ) -> Self:
-        """Read the function's environment variables.
-
-        Raises:
-            ConfigError: one is missing or wrong.
-        """
-        return cls(table=_text(env, "LEDGER_TABLE"), retention=timedelta(days=_number(env, "LEDGER_RETENTION_DAYS")))
+    table: str = _env("LEDGER_TABLE")
+    retention: timedelta = _env("LEDGER_RETENTION_DAYS", _days)
 
 
 @dataclass(frozen=True, slots=True)
-class StartDagRunConfig:
+class StartDagRunConfig(_FromEnv):
     """Configuration of start_dag_run."""
 
-    environment_name: str
-    transport: Transport
-    dispatch_queue_url: str
-    dead_letters_url: str
-    waiting_queue_url: str
-    max_event_age: timedelta
-    grace: timedelta
-    ledger: LedgerConfig
-    event_bus: str
-    metrics_by_trigger: bool
-
-    @classmethod
-    def from_env(cls, env: Mapping[str, str] = os.environ) -> Self:
-        """Read the function's environment variables.
-
-        Raises:
-            ConfigError: one is missing or wrong.
-        """
-        return cls(
-            environment_name=_text(env, "ENVIRONMENT_NAME"),
-            transport=_transport(env),
-            dispatch_queue_url=_text(env, "DISPATCH_QUEUE_URL"),
-            dead_letters_url=_text(env, "DEAD_LETTERS_URL"),
-            waiting_queue_url=_text(env, "WAITING_QUEUE_URL"),
-            max_event_age=timedelta(hours=_number(env, "MAX_EVENT_AGE_HOURS")),
-            grace=timedelta(minutes=_number(env, "GRACE_MINUTES")),
-            ledger=LedgerConfig.from_env(env),
-            event_bus=_text(env, "EVENT_BUS_NAME"),
-            metrics_by_trigger=_text(env, "METRICS_BY_TRIGGER") == "true",
-        )
+    environment_name: str = _env("ENVIRONMENT_NAME")
+    transport: Transport = _env("TRANSPORT", _transport)
+    dispatch_queue_url: str = _env("DISPATCH_QUEUE_URL")
+    dead_letters_url: str = _env("DEAD_LETTERS_URL")
+    waiting_queue_url: str = _env("WAITING_QUEUE_URL")
+    max_event_age: timedelta = _env("MAX_EVENT_AGE_HOURS", _hours)
+    grace: timedelta = _env("GRACE_MINUTES", _minutes)
+    ledger: LedgerConfig = _part(LedgerConfig.from_env)
+    event_bus: str = _env("EVENT_BUS_NAME")
+    metrics_by_trigger: bool = _env("METRICS_BY_TRIGGER", _flag)
 
 
 @dataclass(frozen=True, slots=True)
-class ResumeWaitingConfig:
+class ResumeWaitingConfig(_FromEnv):
     """Configuration of resume_waiting."""
 
-    waiting_queue_url: str
-    dispatch_queue_url: str
-
-    @classmethod
-    def from_env(cls, env: Mapping[str, str] = os.environ) -> Self:
-        """Read the function's environment variables.
-
-        Raises:
-            ConfigError: one is missing or wrong.
-        """
-        return cls(
-            waiting_queue_url=_text(env, "WAITING_QUEUE_URL"), dispatch_queue_url=_text(env, "DISPATCH_QUEUE_URL")
-        )
+    waiting_queue_url: str = _env("WAITING_QUEUE_URL")
+    dispatch_queue_url: str = _env("DISPATCH_QUEUE_URL")
 
 
 @dataclass(frozen=True, slots=True)
-class FollowRunsConfig:
+class FollowRunsConfig(_FromEnv):
     """Configuration of follow_runs."""
 
-    environment_name: str
-    transport: Transport
-    ledger: LedgerConfig
-    event_bus: str
-
-    @classmethod
-    def from_env(cls, env: Mapping[str, str] = os.environ) -> Self:
-        """Read the function's environment variables.
-
-        Raises:
-            ConfigError: one is missing or wrong.
-        """
-        return cls(
-            environment_name=_text(env, "ENVIRONMENT_NAME"),
-            transport=_transport(env),
-            ledger=LedgerConfig.from_env(env),
-            event_bus=_text(env, "EVENT_BUS_NAME"),
-        )
+    environment_name: str = _env("ENVIRONMENT_NAME")
+    transport: Transport = _env("TRANSPORT", _transport)
+    ledger: LedgerConfig = _part(LedgerConfig.from_env)
+    event_bus: str = _env("EVENT_BUS_NAME")
 
 
 @dataclass(frozen=True, slots=True)
-class HttpApiConfig:
+class HttpApiConfig(_FromEnv):
     """Configuration of http_api."""
 
-    environment_name: str
-    transport: Transport
-    dispatch_queue_url: str
-    drop_bucket: str
-    ledger_table: str
-    replay_table: str
-    webhook_secret_prefix: str
-
-    @classmethod
-    def from_env(cls, env: Mapping[str, str] = os.environ) -> Self:
-        """Read the function's environment variables.
-
-        Raises:
-            ConfigError: one is missing or wrong.
-        """
-        return cls(
-            environment_name=_text(env, "ENVIRONMENT_NAME"),
-            transport=_transport(env),
-            dispatch_queue_url=_text(env, "DISPATCH_QUEUE_URL"),
-            drop_bucket=_text(env, "DROP_BUCKET"),
-            ledger_table=_text(env, "LEDGER_TABLE"),
-            replay_table=_text(env, "REPLAY_TABLE"),
-            webhook_secret_prefix=_text(env, "WEBHOOK_SECRET_PREFIX"),
-        )
+    environment_name: str = _env("ENVIRONMENT_NAME")
+    transport: Transport = _env("TRANSPORT", _transport)
+    dispatch_queue_url: str = _env("DISPATCH_QUEUE_URL")
+    drop_bucket: str = _env("DROP_BUCKET")
+    ledger_table: str = _env("LEDGER_TABLE")
+    replay_table: str = _env("REPLAY_TABLE")
+    webhook_secret_prefix: str = _env("WEBHOOK_SECRET_PREFIX")
 
 
 @dataclass(frozen=True, slots=True)
-class ValidateArtifactConfig:
+class ValidateArtifactConfig(_FromEnv):
     """Configuration of validate_artifact."""
 
-    environment_name: str
-    drop_bucket: str
-    artifact_table: str
-    max_dag_file_bytes: int
-
-    @classmethod
-    def from_env(cls, env: Mapping[str, str] = os.environ) -> Self:
-        """Read the function's environment variables.
-
-        Raises:
-            ConfigError: one is missing or wrong.
-        """
-        return cls(
-            environment_name=_text(env, "ENVIRONMENT_NAME"),
-            drop_bucket=_text(env, "DROP_BUCKET"),
-            artifact_table=_text(env, "ARTIFACT_TABLE"),
-            max_dag_file_bytes=_number(env, "MAX_DAG_FILE_KILOBYTES") * 1024,
-        )
+    environment_name: str = _env("ENVIRONMENT_NAME")
+    drop_bucket: str = _env("DROP_BUCKET")
+    artifact_table: str = _env("ARTIFACT_TABLE")
+    max_dag_file_bytes: int = _env("MAX_DAG_FILE_KILOBYTES", _kilobytes)
 
 
 @dataclass(frozen=True, slots=True)
-class CollectBatchConfig:
+class CollectBatchConfig(_FromEnv):
     """Configuration of collect_batch."""
 
-    environment_name: str
-    batch_table: str
-    drop_bucket: str
-    collect_queue_url: str
-    dispatch_queue_url: str
-    dead_letters_url: str
-    ledger: LedgerConfig
-
-    @classmethod
-    def from_env(cls, env: Mapping[str, str] = os.environ) -> Self:
-        """Read the function's environment variables.
-
-        Raises:
-            ConfigError: one is missing or wrong.
-        """
-        return cls(
-            environment_name=_text(env, "ENVIRONMENT_NAME"),
-            batch_table=_text(env, "BATCH_TABLE"),
-            drop_bucket=_text(env, "DROP_BUCKET"),
-            collect_queue_url=_text(env, "COLLECT_QUEUE_URL"),
-            dispatch_queue_url=_text(env, "DISPATCH_QUEUE_URL"),
-            dead_letters_url=_text(env, "DEAD_LETTERS_URL"),
-            ledger=LedgerConfig.from_env(env),
-        )
+    environment_name: str = _env("ENVIRONMENT_NAME")
+    batch_table: str = _env("BATCH_TABLE")
+    drop_bucket: str = _env("DROP_BUCKET")
+    collect_queue_url: str = _env("COLLECT_QUEUE_URL")
+    dispatch_queue_url: str = _env("DISPATCH_QUEUE_URL")
+    dead_letters_url: str = _env("DEAD_LETTERS_URL")
+    ledger: LedgerConfig = _part(LedgerConfig.from_env)
 
 
 @dataclass(frozen=True, slots=True)
-class SyncTriggersConfig:
+class SyncTriggersConfig(_FromEnv):
     """Configuration of sync_triggers.
 
     Attributes:
@@ -209,67 +205,29 @@ class SyncTriggersConfig:
         max_rules_per_bus: the account's quota.
     """
 
-    environment_name: str
-    drop_bucket: str
-    stack_name: str
-    schedule_group: str
-    scheduler_role_arn: str
-    dispatch_queue_arn: str
-    collect_queue_arn: str | None
-    undelivered_events_arn: str
-    alarm_topic_arn: str | None
-    max_rules_per_bus: int
-    metrics_by_trigger: bool
-    metrics_namespace: str
-
-    @classmethod
-    def from_env(cls, env: Mapping[str, str] = os.environ) -> Self:
-        """Read the function's environment variables.
-
-        Raises:
-            ConfigError: one is missing or wrong.
-        """
-        return cls(
-            environment_name=_text(env, "ENVIRONMENT_NAME"),
-            drop_bucket=_text(env, "DROP_BUCKET"),
-            stack_name=_text(env, "STACK_NAME"),
-            schedule_group=_text(env, "SCHEDULE_GROUP"),
-            scheduler_role_arn=_text(env, "SCHEDULER_ROLE_ARN"),
-            dispatch_queue_arn=_text(env, "DISPATCH_QUEUE_ARN"),
-            collect_queue_arn=env.get("COLLECT_QUEUE_ARN") or None,
-            undelivered_events_arn=_text(env, "UNDELIVERED_EVENTS_ARN"),
-            alarm_topic_arn=env.get("ALARM_TOPIC_ARN") or None,
-            max_rules_per_bus=_number(env, "MAX_RULES_PER_BUS"),
-            metrics_by_trigger=_text(env, "METRICS_BY_TRIGGER") == "true",
-            metrics_namespace=_text(env, "POWERTOOLS_METRICS_NAMESPACE"),
-        )
+    environment_name: str = _env("ENVIRONMENT_NAME")
+    drop_bucket: str = _env("DROP_BUCKET")
+    stack_name: str = _env("STACK_NAME")
+    schedule_group: str = _env("SCHEDULE_GROUP")
+    scheduler_role_arn: str = _env("SCHEDULER_ROLE_ARN")
+    dispatch_queue_arn: str = _env("DISPATCH_QUEUE_ARN")
+    collect_queue_arn: str | None = _env("COLLECT_QUEUE_ARN", _optional)
+    undelivered_events_arn: str = _env("UNDELIVERED_EVENTS_ARN")
+    alarm_topic_arn: str | None = _env("ALARM_TOPIC_ARN", _optional)
+    max_rules_per_bus: int = _env("MAX_RULES_PER_BUS", _number)
+    metrics_by_trigger: bool = _env("METRICS_BY_TRIGGER", _flag)
+    metrics_namespace: str = _env("POWERTOOLS_METRICS_NAMESPACE")
 
 
 @dataclass(frozen=True, slots=True)
-class MeasureWorkersConfig:
+class MeasureWorkersConfig(_FromEnv):
     """Configuration of measure_workers: whose metrics it looks at (`worker_metrics.Watched`)."""
 
-    environment_name: str
-    pools: tuple[str, ...]
-    queues: tuple[str, ...]
-    dead_letters: tuple[str, ...]
-    functions: tuple[str, ...]
-
-    @classmethod
-    def from_env(cls, env: Mapping[str, str] = os.environ) -> Self:
-        """Read the function's environment variables.
-
-        Raises:
-            ConfigError: one is missing or wrong.
-        """
-        return cls(
-            environment_name=_text(env, "ENVIRONMENT_NAME"),
-            pools=_names(env, "POOLS"),
-            queues=_names(env, "QUEUES"),
-            dead_letters=_names(env, "DEAD_LETTER_QUEUES"),
-            # A function cannot name itself in its own template: that would be a circle.
-            functions=(*_names(env, "FUNCTIONS"), _text(env, "AWS_LAMBDA_FUNCTION_NAME")),
-        )
+    environment_name: str = _env("ENVIRONMENT_NAME")
+    pools: tuple[str, ...] = _env("POOLS", _names)
+    queues: tuple[str, ...] = _env("QUEUES", _names)
+    dead_letters: tuple[str, ...] = _env("DEAD_LETTER_QUEUES", _names)
+    functions: tuple[str, ...] = _env("FUNCTIONS", _measured)
 
 
 @dataclass(frozen=True, slots=True)
@@ -286,7 +244,7 @@ class ScaleWorkersConfig:
     prices: Mapping[str, float]
 
     @classmethod
-    def from_env(cls, env: Mapping[str, str] = os.environ) -> Self:
+    def from_env(cls, env: Env = os.environ) -> Self:
         """Read the function's environment variables.
 
         Raises:
@@ -319,43 +277,3 @@ class ScaleWorkersConfig:
             tasks_per_event=float(_number(env, "TASKS_PER_EVENT")),
             prices=_prices(env, "WORKER_PRICES"),
         )
-
-
-def _text(env: Mapping[str, str], name: str) -> str:
-    value = env.get(name, "")
-    if not value:
-        raise ConfigError(f"environment variable {name} is not set.")
-    return value
-
-
-def _names(env: Mapping[str, str], name: str) -> tuple[str, ...]:
-    """Names separated by commas; of a queue its URL will do as well."""
-    return tuple(part.strip().rpartition("/")[2] for part in env.get(name, "").split(",") if part.strip())
-
-
-def _prices(env: Mapping[str, str], name: str) -> Mapping[str, float]:
-    """Read "mw1.small=0.055,mw1.medium=0.11"."""
-    prices = {}
-    for part in env.get(name, "").split(","):
-        key, _, value = part.strip().partition("=")
-        try:
-            prices[key] = float(value) if key else 0.0
-        except ValueError:
-            raise ConfigError(f"environment variable {name} has {part.strip()!r}; write class=price.") from None
-    return prices
-
-
-def _number(env: Mapping[str, str], name: str) -> int:
-    value = _text(env, name)
-    if not value.isdecimal():
-        raise ConfigError(f"environment variable {name} is {value!r}, not a whole number.")
-    return int(value)
-
-
-def _transport(env: Mapping[str, str]) -> Transport:
-    value = _text(env, "TRANSPORT")
-    if value == "cli":
-        return "cli"
-    if value == "rest":
-        return "rest"
-    raise ConfigError(f"environment variable TRANSPORT is {value!r}; it must be cli or rest.")
