@@ -12,8 +12,7 @@ import pytest
 from local.calls import airflow_api, call_api, wait_for
 from local.stack import ENVIRONMENT_NAME, Stack
 from tests.integration.conftest import drop
-
-pytestmark = pytest.mark.slow
+from tests.integration.test_cli import jetway
 
 DAG_ID = "saturating"
 TASKS = 24
@@ -153,6 +152,13 @@ def test_saturation_is_measured_alarmed_and_acted_on(
     # The schedule measures every minute; more often makes the test shorter.
     alarm = told(alarm_says("ALARM"), meanwhile=lambda: invoke(stack, "MeasureWorkers"))
     assert "raise MaxWorkers" in alarm["AlarmDescription"]
+
+    seen = json.loads(jetway(stack, "workers", "--json"))
+    values = {row["metric"]: row["value"] for row in seen["rows"]}
+    assert (seen["environment"], seen["verdict"], seen["bounds"]) == (ENVIRONMENT_NAME, measured["verdict"], [1, 1])
+    assert (values["RequiredWorkers"], values["RunningWorkers"], values["WorkerShortfall"]) == (5, 1, 4)
+    assert (values["QueuedTasks"], values["RunningTasks"]) == (TASKS - values["RunningTasks"], values["RunningTasks"])
+    assert "bounded-by-max-workers" in jetway(stack, "workers")
 
     set_mode(stack, "advise")
     advice = invoke(stack, "ScaleWorkers")
