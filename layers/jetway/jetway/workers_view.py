@@ -58,6 +58,7 @@ LINES: Sequence[Line] = (
     Line("backlog", "BacklogPerWorker", "queued tasks per worker"),
     Line("tasks_running", "RunningTasks", "tasks running", namespace=MWAA),
     Line("tasks_queued", "QueuedTasks", "tasks queued", namespace=MWAA),
+    Line("tasks_to_come", "TasksToCome", "tasks of events without a run"),
     Line("base_cpu", "CPUUtilization", "CPU, base workers", "%", "Average", namespace=MWAA, cluster=BASE),
     Line("base_memory", "MemoryUtilization", "memory, base workers", "%", "Average", namespace=MWAA, cluster=BASE),
     Line("more_cpu", "CPUUtilization", "CPU, additional workers", "%", "Average", namespace=MWAA, cluster=MORE),
