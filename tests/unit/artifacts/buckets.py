@@ -23,6 +23,7 @@ from jetway.gate import Gate, Settled
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
+REPORTED = ("dags/", "plugins.zip/", "requirements.txt/", "startup.sh/")
 DROP, LIVE = "acme-drop", "acme-airflow"
 GOOD = b"from airflow.sdk import DAG\nwith DAG('orders'):\n    pass\n"
 BAD = b"from airflow.sdk import DAG\nwith DAG('orders':\n    pass\n"
@@ -91,7 +92,7 @@ class Buckets:
 
     def check_reports(self) -> None:
         """Every report there is conforms to the published schema."""
-        for key in self.keys(DROP, "reports/dags/"):
+        for key in (key for prefix in REPORTED for key in self.keys(DROP, f"reports/{prefix}")):
             REPORT_SCHEMA.validate(json.loads(self.content(DROP, key)))
 
 

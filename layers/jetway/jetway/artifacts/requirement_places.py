@@ -76,7 +76,7 @@ def place_findings(
     findings += _credentials(asked)
     if asked.no_index is not None:
         findings += _offline(asked, active, python, packages, shelf)
-    unsure = {"environment-variable", "url-requirement", "local-requirement", "wheels-not-seen"}
+    unsure = {"environment-variable", "url-requirement", "local-requirement", "wheels-not-seen", "wheel-missing"}
     uncertain = any(finding.rule in unsure and finding.severity == "warning" for finding in findings)
     return findings, uncertain
 

@@ -145,6 +145,10 @@ def _read_line(line: Line, asked: Requested) -> None:
 
 def _read_requirement(line: Line, hashed: bool, asked: Requested) -> None:
     text = line.requirement
+    # What looks like an archive is one to pip, though 'a-1.0-py3-none-any.whl' could be a name.
+    if text.lower().endswith(_ARCHIVES) and "@" not in text and _is_place(text):
+        asked.wanted.append(Wanted(line.number, None, _source_of(text), text, hashed))
+        return
     try:
         requirement = Requirement(text)
     except (InvalidRequirement, RecursionError) as exc:
