@@ -33,6 +33,7 @@ THOROUGH = {
     "cli/test_redrive.py",
     "cli/test_run.py",
     "cli/test_triggers.py",
+    "live/test_crashes.py",
     "local/test_fork_server.py",
     "local/test_gateway_service.py",
     "test_crashes.py",

@@ -15,7 +15,7 @@ from functions.validate_artifact import app
 from jetway.config import ConfigError, ValidateArtifactConfig
 from jetway.errors import UnknownEventError
 from jetway.observability import metrics
-from tests.unit.artifacts.buckets import BAD, DROP, GOOD, LIVE
+from tests.unit.artifacts.buckets import BAD, DROP, GOOD, LIVE, make_artifact_table
 from tests.unit.mwaa_server import MwaaServer
 from tests.unit.sample_events import sample_event
 
@@ -44,6 +44,8 @@ def s3(mwaa: MwaaServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[S3Client]:
         "ENVIRONMENT_NAME": "acme",
         "DROP_BUCKET": DROP,
         "ARTIFACT_TABLE": "artifacts",
+        "EVENT_BUS_NAME": "default",
+        "VERIFY_AFTER_SECONDS": "120",
         "MAX_DAG_FILE_KILOBYTES": "1024",
         "AWS_DEFAULT_REGION": "us-east-1",
         "AWS_ENDPOINT_URL_MWAA": mwaa.url,
@@ -56,6 +58,8 @@ def s3(mwaa: MwaaServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[S3Client]:
     app._gate.cache_clear()
     with mock_aws():
         client = boto3.client("s3")
+        make_artifact_table(boto3.client("dynamodb"))
+        monkeypatch.setenv("ARTIFACT_TOPIC_ARN", boto3.client("sns").create_topic(Name="artifacts")["TopicArn"])
         for bucket in (DROP, LIVE):
             client.create_bucket(Bucket=bucket)
             client.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
@@ -103,7 +107,7 @@ def test_a_batch_of_good_bad_vanished_and_garbage(s3: S3Client, caplog: pytest.L
     bad_version = drop(s3, bad, BAD)
     drop(s3, vanished, GOOD)
     s3.delete_object(Bucket=DROP, Key="dags/deleted.py")
-    drop(s3, requirements, b"celery==1.0\n")
+    drop(s3, requirements, b"pandas\n")
 
     assert app.handler(event, CONTEXT) == {"batchItemFailures": [{"itemIdentifier": garbage["messageId"]}]}
 
@@ -130,7 +134,7 @@ def test_promotions_and_rejections_are_counted_in_all_and_by_kind(
 ) -> None:
     event = sample_event("artifact_batch")
     good, bad, vanished, _, requirements = event["Records"]
-    for record, body in ((good, GOOD), (bad, BAD), (vanished, GOOD), (requirements, b"celery==1.0\n")):
+    for record, body in ((good, GOOD), (bad, BAD), (vanished, GOOD), (requirements, b"")):
         drop(s3, record, body)
     app.handler(event, CONTEXT)
     app.handler(event, CONTEXT)  # a redelivery counts nothing
@@ -187,6 +191,7 @@ def test_what_there_is_no_time_for_comes_back_and_the_rest_is_done(s3: S3Client)
 )
 def test_a_wrong_setting_is_named(change: dict[str, str], message: str) -> None:
     env = {"ENVIRONMENT_NAME": "acme", "DROP_BUCKET": DROP, "ARTIFACT_TABLE": "a", "MAX_DAG_FILE_KILOBYTES": "16"}
+    env |= {"EVENT_BUS_NAME": "default", "ARTIFACT_TOPIC_ARN": "arn", "VERIFY_AFTER_SECONDS": "120"}
     assert ValidateArtifactConfig.from_env(env).max_dag_file_bytes == 16_384
     with pytest.raises(ConfigError, match=message):
         ValidateArtifactConfig.from_env(env | change)

@@ -1,4 +1,4 @@
-"""What arrives at the gate: a message about an object put in the drop bucket."""
+"""What arrives at the gate: a message about an object put in the drop bucket, or deleted from it."""
 
 from __future__ import annotations
 
@@ -10,26 +10,30 @@ from jetway.errors import UnknownEventError
 from jetway.events import parse_event
 
 _SHOWN = 200
+_TYPES = ("Object Created", "Object Deleted")
 
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """An object that was put in a bucket.
+    """An object that was put in a bucket, or deleted from it.
 
     Attributes:
         key: as it stands in the bucket, not URL-encoded.
-        version_id: None when the event names none.
+        version_id: None when the event names none; of a deletion, the delete marker's.
+        expired: a lifecycle rule of the bucket deleted it, and nobody asked for that.
     """
 
     bucket: str
     key: str
     version_id: str | None
+    deleted: bool = False
+    expired: bool = False
 
 
 def parse_arrival(body: str) -> Arrival:
-    """Read the body of a message: S3's "Object Created" as EventBridge sends it.
+    """Read the body of a message: S3's "Object Created" or "Object Deleted" as EventBridge sends it.
 
-    Deletions have no place here yet; they would come as "Object Deleted".
+    https://docs.aws.amazon.com/AmazonS3/latest/userguide/ev-events.html
 
     Raises:
         UnknownEventError: the message is something else.
@@ -38,7 +42,17 @@ def parse_arrival(body: str) -> Arrival:
         event = json.loads(body)
     except (ValueError, RecursionError) as exc:
         raise UnknownEventError(f"the message is not JSON: {body[:_SHOWN]!r}") from exc
-    if not isinstance(event, dict) or (event.get("source"), event.get("detail-type")) != ("aws.s3", "Object Created"):
-        raise UnknownEventError(f"the message is no 'Object Created' event of S3: {body[:_SHOWN]!r}")
-    facts = parse_event("s3", event, sent_at=datetime.now(UTC)).facts
-    return Arrival(facts["bucket"], facts["key"], facts["version_id"])
+    if not isinstance(event, dict) or event.get("source") != "aws.s3" or event.get("detail-type") not in _TYPES:
+        raise UnknownEventError(f"the message is no {' or '.join(_TYPES)} event of S3: {body[:_SHOWN]!r}")
+    if event["detail-type"] == _TYPES[0]:
+        facts = parse_event("s3", event, sent_at=datetime.now(UTC)).facts
+        return Arrival(facts["bucket"], facts["key"], facts["version_id"])
+    try:
+        detail = event["detail"]
+        bucket, key, reason = detail["bucket"]["name"], detail["object"]["key"], detail.get("reason", "")
+        version_id = detail["object"].get("version-id")
+    except (KeyError, TypeError, AttributeError) as exc:
+        raise UnknownEventError(f"the deletion has not the shape it should have: {body[:_SHOWN]!r}") from exc
+    if not all(isinstance(text, str) and text for text in (bucket, key)):
+        raise UnknownEventError(f"the deletion names no object: {body[:_SHOWN]!r}")
+    return Arrival(bucket, key, version_id, deleted=True, expired=str(reason).startswith("Lifecycle"))

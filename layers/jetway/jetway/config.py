@@ -78,6 +78,10 @@ def _kilobytes(env: Env, name: str) -> int:
     return _number(env, name) * 1024
 
 
+def _seconds(env: Env, name: str) -> timedelta:
+    return timedelta(seconds=_number(env, name))
+
+
 def _days(env: Env, name: str) -> timedelta:
     return timedelta(days=_number(env, name))
 
@@ -179,7 +183,23 @@ class ValidateArtifactConfig(_FromEnv):
     environment_name: str = _env("ENVIRONMENT_NAME")
     drop_bucket: str = _env("DROP_BUCKET")
     artifact_table: str = _env("ARTIFACT_TABLE")
+    event_bus: str = _env("EVENT_BUS_NAME")
+    topic_arn: str = _env("ARTIFACT_TOPIC_ARN")
+    verify_after: timedelta = _env("VERIFY_AFTER_SECONDS", _seconds)
     max_dag_file_bytes: int = _env("MAX_DAG_FILE_KILOBYTES", _kilobytes)
+
+
+@dataclass(frozen=True, slots=True)
+class VerifyPromotionConfig(_FromEnv):
+    """Configuration of verify_promotion."""
+
+    environment_name: str = _env("ENVIRONMENT_NAME")
+    transport: Transport = _env("TRANSPORT", _transport)
+    drop_bucket: str = _env("DROP_BUCKET")
+    artifact_table: str = _env("ARTIFACT_TABLE")
+    event_bus: str = _env("EVENT_BUS_NAME")
+    topic_arn: str = _env("ARTIFACT_TOPIC_ARN")
+    verify_after: timedelta = _env("VERIFY_AFTER_SECONDS", _seconds)
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,8 +258,7 @@ class ScaleWorkersConfig:
     mode: ScalingMode
     policy: Policy
     drop_bucket: str
-    event_queue_urls: tuple[str, ...]
-    batch_table: str
+    dispatch_queue_url: str
     event_bus: str
     tasks_per_event: float
     prices: Mapping[str, float]
@@ -273,8 +292,7 @@ class ScaleWorkersConfig:
                 raise_cool_down=min(cool_down, RAISE_COOL_DOWN),
             ),
             drop_bucket=_text(env, "DROP_BUCKET"),
-            event_queue_urls=tuple(_text(env, "EVENT_QUEUE_URLS").split(",")),
-            batch_table=_text(env, "BATCH_TABLE"),
+            dispatch_queue_url=_text(env, "DISPATCH_QUEUE_URL"),
             event_bus=_text(env, "EVENT_BUS"),
             tasks_per_event=float(_number(env, "TASKS_PER_EVENT")),
             prices=_prices(env, "WORKER_PRICES"),

@@ -16,7 +16,6 @@ from jetway.artifacts.findings import Candidate, Judgement, Verdict, judgement
 from jetway.artifacts.keys import placing_findings, quarantine_key, report_key
 from jetway.artifacts.kinds import is_artifact, kind_of
 from jetway.errors import TransientError, UnknownEventError
-from jetway.object_stream import VersionGoneError, open_version
 from jetway.objects import ObjectVersion, head, read
 from jetway.promotion import Placement, carries, promote, quarantine
 from jetway.reports import report_on, write_report
@@ -27,6 +26,7 @@ if TYPE_CHECKING:
     from jetway.airflow.environment import Environment, EnvironmentFacts
     from jetway.arrivals import Arrival
     from jetway.config import ValidateArtifactConfig
+    from jetway.live.book import LiveBook
 
 _MOST_ROUNDS = 5
 
@@ -42,7 +42,7 @@ class Settled:
     """
 
     key: str
-    outcome: Literal["promoted", "quarantined", "superseded", "vanished", "ignored"]
+    outcome: Literal["promoted", "quarantined", "superseded", "vanished", "rolled-back", "removed", "ignored"]
     version: str | None = None
     kind: str | None = None
     verdict: Verdict | None = None
@@ -61,6 +61,7 @@ class Gate:
         s3: S3Client,
         environment: Environment,
         drop_bucket: str,
+        book: LiveBook,
         *,
         max_dag_file_bytes: int,
         clock: Callable[[], float] = time.perf_counter,
@@ -69,12 +70,13 @@ class Gate:
         self.drop_bucket = drop_bucket
         self._s3 = s3
         self._environment = environment
+        self._book = book
         self._max_dag_file_bytes = max_dag_file_bytes
         self._clock = clock
         self._now = now
 
     def settle(self, arrival: Arrival) -> list[Settled]:
-        """Deal with an object that was put in the drop bucket.
+        """Deal with an object that was put in the drop bucket, or deleted from it.
 
         Returns:
             What was done: one entry, or more when newer versions came meanwhile.
@@ -87,12 +89,14 @@ class Gate:
         if arrival.bucket != self.drop_bucket:
             raise UnknownEventError(f"the object is in bucket {arrival.bucket!r}, not in {self.drop_bucket!r}.")
         key, version_id = arrival.key, arrival.version_id
-        if not is_artifact(key):
+        if not is_artifact(key) or arrival.expired:
             return [Settled(key, "ignored", version_id)]
         facts = self._environment.facts()
         newest = head(self._s3, self.drop_bucket, key)
-        version = newest
-        if newest is not None and version_id not in {None, newest.version_id}:
+        if newest is None:
+            return [self._remove(key, facts)]
+        version: ObjectVersion | None = newest
+        if not arrival.deleted and version_id not in {None, newest.version_id}:
             version = head(self._s3, self.drop_bucket, key, version_id)
         if version is None:
             return [Settled(key, "vanished", version_id)]
@@ -108,6 +112,8 @@ class Gate:
 
     def _settle(self, version: ObjectVersion, facts: EnvironmentFacts) -> tuple[Settled, ObjectVersion | None]:
         """Judge one version, act and report; also return the newest version as seen after that."""
+        if self._book.was_rolled_back(version.key, version.label):
+            return Settled(version.key, "rolled-back", version.label), None
         judged_at, started = self._now(), self._clock()
         judged = self._judge(version, facts)
         if judged is None:
@@ -115,6 +121,8 @@ class Gate:
         seconds = self._clock() - started
         report = report_key(version.key, version.label)
         placement = self._place(version, judged, facts, report)
+        if placement.outcome == "promoted":
+            self._book.note(version, judged, placement, report=report, at=judged_at, waits=False)
         written = report_on(
             version.key,
             judged,
@@ -125,6 +133,7 @@ class Gate:
             placement=placement,
         )
         newest = write_report(self._s3, written, version)
+        self._book.announce(written, report)
         settled = Settled(
             key=version.key,
             outcome=placement.outcome,
@@ -142,29 +151,35 @@ class Gate:
     def _judge(self, version: ObjectVersion, facts: EnvironmentFacts) -> Judgement | None:
         """Judge by key and content; None when the version is gone."""
         kind = kind_of(version.key)
-        refused = placing_findings(version.key, version.size, kind.destination(version.key, facts))
+        refused = placing_findings(version.key, version.size, kind.destination(version.key, facts.dags_path))
         if refused:
             return judgement(kind.name, refused)
-        limit, content = kind.max_bytes or self._max_dag_file_bytes, b""
-        if kind.reads == "whole" and version.size <= limit:
+        limit, content = self._max_dag_file_bytes, b""
+        if kind.reads_content and version.size <= limit:
             found = read(self._s3, version, limit)
             if found is None:
                 return None
             content = found
-        candidate = Candidate(version.key, version.size, content, lambda: open_version(self._s3, version))
-        try:
-            return kind.check(candidate, facts, self._max_dag_file_bytes)
-        except VersionGoneError:
-            return None
+        return kind.check(Candidate(version.key, version.size, content), facts, limit)
 
     def _place(self, version: ObjectVersion, judged: Judgement, facts: EnvironmentFacts, report: str) -> Placement:
-        destination = kind_of(version.key).destination(version.key, facts)
+        destination = kind_of(version.key).destination(version.key, facts.dags_path)
         if judged.verdict == "rejected" or destination is None:
             return quarantine(self._s3, version, quarantine_key(version.key, version.label), report=report)
         return promote(self._s3, version, facts.source_bucket, destination, report=report)
 
+    def _remove(self, key: str, facts: EnvironmentFacts) -> Settled:
+        """Take out what a deleted object had promoted."""
+        destination = kind_of(key).destination(key, facts.dags_path)
+        if destination is None:
+            return Settled(key, "vanished")
+        gone = self._book.remove(self.drop_bucket, key, facts.source_bucket, destination, self._now())
+        if gone is None:
+            return Settled(key, "vanished")
+        return Settled(key, "removed", gone.source, kind_of(key).name, dag_ids=gone.dags, fresh=True)
+
     def _is_live(self, version: ObjectVersion, facts: EnvironmentFacts) -> bool:
-        destination = kind_of(version.key).destination(version.key, facts)
+        destination = kind_of(version.key).destination(version.key, facts.dags_path)
         live = head(self._s3, facts.source_bucket, destination) if destination else None
         return live is not None and carries(live, version)
 
@@ -175,8 +190,21 @@ def connect(config: ValidateArtifactConfig) -> Gate:
     from botocore.config import Config
 
     from jetway.airflow.environment import Environment
+    from jetway.live.book import LiveBook
+    from jetway.live.news import Teller
+    from jetway.live.table import StandingTable
 
     bounded = Config(connect_timeout=5, read_timeout=15, retries={"mode": "standard", "total_max_attempts": 3})
     environment = Environment(boto3.client("mwaa", config=bounded), config.environment_name)
     s3 = boto3.client("s3", config=bounded)
-    return Gate(s3, environment, config.drop_bucket, max_dag_file_bytes=config.max_dag_file_bytes)
+    teller = Teller(
+        boto3.client("events", config=bounded), config.event_bus, boto3.client("sns", config=bounded), config.topic_arn
+    )
+    book = LiveBook(
+        s3,
+        StandingTable(boto3.client("dynamodb", config=bounded), config.artifact_table),
+        teller.tell,
+        config.environment_name,
+        config.verify_after,
+    )
+    return Gate(s3, environment, config.drop_bucket, book, max_dag_file_bytes=config.max_dag_file_bytes)

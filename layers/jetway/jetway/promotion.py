@@ -21,7 +21,7 @@ from jetway.objects import ObjectVersion, head, is_changed, is_gone, unchanged
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-Outcome = Literal["promoted", "quarantined", "superseded", "vanished"]
+Outcome = Literal["promoted", "quarantined", "superseded", "vanished", "rolled-back"]
 
 _MOST_TRIES = 5
 
@@ -31,7 +31,7 @@ _LONGEST_METADATA = 1024
 
 SOURCE_VERSION = "jetway-source-version"
 _SOURCE_ETAG = "jetway-source-etag"
-_REPORT = "jetway-report"
+REPORT = "jetway-report"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +42,7 @@ class Placement:
         outcome: "superseded" - a newer version came, which is dealt with on its own; "vanished" - deleted.
         bucket, key, version_id: of the copy, where there is one.
         fresh: the copy was made just now, and not by an earlier delivery of the same event.
+        first: a fresh copy, and nothing was there before.
     """
 
     outcome: Outcome
@@ -49,6 +50,7 @@ class Placement:
     key: str | None = None
     version_id: str | None = None
     fresh: bool = False
+    first: bool = False
 
 
 def promote(s3: S3Client, source: ObjectVersion, bucket: str, key: str, *, report: str) -> Placement:
@@ -130,11 +132,11 @@ def _copy(
         if is_gone(exc):
             return Placement("vanished")
         raise
-    return Placement(outcome, bucket, key, answer.get("VersionId"), fresh=True)
+    return Placement(outcome, bucket, key, answer.get("VersionId"), fresh=True, first=onto is None)
 
 
 def _metadata(source: ObjectVersion, report: str) -> Mapping[str, str]:
     metadata = {SOURCE_VERSION: source.label, _SOURCE_ETAG: source.etag.strip('"')}
     # Metadata travels in HTTP headers: ASCII only. A longer one is left out; the report is found by key and version.
     location = quote(report)
-    return metadata | {_REPORT: location} if len(location) <= _LONGEST_METADATA else metadata
+    return metadata | {REPORT: location} if len(location) <= _LONGEST_METADATA else metadata

@@ -1,23 +1,28 @@
-"""The report of one judgement: one JSON document, of the schema in docs/schemas/report.schema.json."""
+"""The report of one judgement: one JSON document, of the schema in docs/schemas/report.schema.json.
+
+`reports/<key>/<version>.json` is that of one version, `latest.json` that of the newest, `report.md` that for people.
+"""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from jetway.artifacts.keys import report_key
+from jetway.artifacts.keys import report_key, report_text_key
 from jetway.errors import TransientError
-from jetway.objects import ObjectVersion, head, is_changed, unchanged
+from jetway.objects import ObjectVersion, head, is_changed, is_gone, unchanged
+from jetway.report_text import as_markdown
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
     from jetway.airflow.environment import EnvironmentFacts
-    from jetway.artifacts.findings import Finding, FoundDag, FoundPlugin, Judgement, Verdict
+    from jetway.artifacts.findings import Finding, FoundDag, Judgement, Verdict
     from jetway.promotion import Placement
 
 _MOST_TRIES = 5
@@ -42,7 +47,6 @@ class Report:
     findings: tuple[Finding, ...]
     dags: tuple[FoundDag, ...]
     seconds: float
-    plugins: tuple[FoundPlugin, ...] = ()
     source: ObjectVersion | None = None
     environment: EnvironmentFacts | None = None
     judged_at: datetime | None = None
@@ -58,8 +62,6 @@ class Report:
             "dags": [asdict(dag) for dag in self.dags],
             "seconds": round(self.seconds, 6),
         }
-        if self.kind == "plugins":
-            document["plugins"] = [asdict(plugin) for plugin in self.plugins]
         if self.source is not None:
             document["source"] = {
                 "bucket": self.source.bucket,
@@ -89,14 +91,12 @@ class Report:
 
     def as_json(self) -> bytes:
         """The JSON document, indented for people; plain ASCII, so that any key survives."""
-        return json.dumps(self.as_dict(), indent=2).encode()
+        return _json(self.as_dict())
 
 
 def report_on(path: str, judged: Judgement, seconds: float, **circumstances: Any) -> Report:
     """Make a report of a judgement; `circumstances` are the members that only the bucket's gate knows."""
-    return Report(
-        path, judged.kind, judged.verdict, judged.findings, judged.dags, seconds, judged.plugins, **circumstances
-    )
+    return Report(path, judged.kind, judged.verdict, judged.findings, judged.dags, seconds, **circumstances)
 
 
 def write_report(s3: S3Client, report: Report, source: ObjectVersion) -> ObjectVersion | None:
@@ -114,14 +114,15 @@ def write_report(s3: S3Client, report: Report, source: ObjectVersion) -> ObjectV
     """
     body = report.as_json()
     _put(s3, source.bucket, report_key(source.key, source.label), body)
-    latest = report_key(source.key, "latest")
+    latest, text = report_key(source.key, "latest"), report_text_key(source.key)
     for _ in range(_MOST_TRIES):
-        before = head(s3, source.bucket, latest)
+        before, text_before = head(s3, source.bucket, latest), head(s3, source.bucket, text)
         newest = head(s3, source.bucket, source.key)
         if newest is None or newest.label != source.label:
             return newest
         try:
             _put(s3, source.bucket, latest, body, **unchanged(before))
+            _put_text(s3, source.bucket, text, report.as_dict(), **unchanged(text_before))
         except ClientError as exc:
             if not is_changed(exc):
                 raise
@@ -130,5 +131,54 @@ def write_report(s3: S3Client, report: Report, source: ObjectVersion) -> ObjectV
     raise TransientError(f"s3://{source.bucket}/{latest} is written by others again and again.")
 
 
+def amend_report(s3: S3Client, bucket: str, key: str, version: str, changes: Mapping[str, Any]) -> None:
+    """Write into a version's report, and into the latest one if that is of the same version, what came later.
+
+    Args:
+        version: `ObjectVersion.label`.
+        changes: members of the document.
+
+    Raises:
+        ClientError, BotoCoreError: S3 is in trouble.
+    """
+    document = _read(s3, bucket, report_key(key, version))
+    if document is None:
+        return  # it has expired
+    document |= changes
+    _put(s3, bucket, report_key(key, version), _json(document))
+    latest = report_key(key, "latest")
+    before = head(s3, bucket, latest)
+    newest = _read(s3, bucket, latest)
+    if before is None or newest is None or newest.get("source") != document["source"]:
+        return
+    try:
+        _put(s3, bucket, latest, _json(document), **unchanged(before))
+    except ClientError as exc:
+        if not is_changed(exc):
+            raise
+        return  # the report of a newer version has just come
+    _put_text(s3, bucket, report_text_key(key), document)
+
+
+def _read(s3: S3Client, bucket: str, key: str) -> dict[str, Any] | None:
+    try:
+        with s3.get_object(Bucket=bucket, Key=key)["Body"] as body:
+            document: dict[str, Any] = json.loads(body.read())
+    except ClientError as exc:
+        if is_gone(exc):
+            return None
+        raise
+    return document
+
+
+def _json(document: Mapping[str, Any]) -> bytes:
+    return json.dumps(document, indent=2).encode()
+
+
 def _put(s3: S3Client, bucket: str, key: str, body: bytes, **condition: Any) -> None:
     s3.put_object(Bucket=bucket, Key=key, Body=body, ContentType="application/json", **condition)
+
+
+def _put_text(s3: S3Client, bucket: str, key: str, document: Mapping[str, Any], **condition: Any) -> None:
+    content = as_markdown(document).encode(errors="replace")
+    s3.put_object(Bucket=bucket, Key=key, Body=content, ContentType="text/markdown; charset=utf-8", **condition)

@@ -14,7 +14,7 @@ import pytest
 from botocore.config import Config
 from botocore.stub import Stubber
 
-from jetway.airflow import Dag, DagRun, DagRunRequest
+from jetway.airflow import Dag, DagRun, DagRunRequest, ImportProblem
 from jetway.airflow.connect import connect
 from jetway.airflow.environment import Environment
 from jetway.airflow.rest import RestClient
@@ -57,6 +57,9 @@ class OtherClient:
     def get_dag_run(self, dag_id: str, dag_run_id: str) -> DagRun | None:
         self.asked.append((dag_id, dag_run_id))
         return DagRun(dag_id, dag_run_id, "running")
+
+    def list_import_errors(self) -> list[ImportProblem]:
+        raise NotImplementedError
 
     def list_dags(self, *, limit: int, offset: int = 0) -> tuple[list[Dag], int]:
         raise NotImplementedError("every path of it is short enough")

@@ -9,7 +9,7 @@ import boto3
 import pytest
 from botocore.stub import Stubber
 
-from jetway.airflow import Dag, DagRun, DagRunRequest
+from jetway.airflow import Dag, DagRun, DagRunRequest, ImportProblem
 from jetway.airflow.environment import Environment
 from jetway.airflow.rest import RestClient
 from jetway.airflow.watch import CliWatch, Pauses, RestWatch, Sighting
@@ -26,6 +26,9 @@ class Cli:
         self.paused: dict[str, bool] = {}
         self.commands: list[str] = []
         self.error: Exception | None = None
+
+    def list_import_errors(self) -> list[ImportProblem]:
+        raise NotImplementedError
 
     def trigger_dag_run(self, request: DagRunRequest) -> DagRun:
         raise NotImplementedError

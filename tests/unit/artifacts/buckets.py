@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,12 +20,16 @@ from moto import mock_aws
 from jetway.airflow.environment import Environment
 from jetway.arrivals import Arrival
 from jetway.gate import Gate, Settled
+from jetway.live.book import LiveBook
+from jetway.live.news import News
+from jetway.live.table import StandingTable
 
 if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_s3 import S3Client
 
-REPORTED = ("dags/", "plugins.zip/", "requirements.txt/", "startup.sh/")
-DROP, LIVE = "acme-drop", "acme-airflow"
+DROP, LIVE, TABLE = "acme-drop", "acme-airflow", "artifacts"
+VERIFY_AFTER = timedelta(seconds=120)
 GOOD = b"from airflow.sdk import DAG\nwith DAG('orders'):\n    pass\n"
 BAD = b"from airflow.sdk import DAG\nwith DAG('orders':\n    pass\n"
 
@@ -44,12 +49,37 @@ SCHEMA: dict[str, Any] = json.loads(
 REPORT_SCHEMA = Draft202012Validator(SCHEMA, format_checker=FormatChecker())
 
 
+def make_artifact_table(dynamodb: DynamoDBClient) -> None:
+    """Make the table as template.yaml does."""
+    dynamodb.create_table(
+        TableName=TABLE,
+        BillingMode="PAY_PER_REQUEST",
+        AttributeDefinitions=[{"AttributeName": name, "AttributeType": "S"} for name in ("pk", "open", "due_at")],
+        KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}],
+        GlobalSecondaryIndexes=[
+            {
+                "IndexName": "by_due",
+                "KeySchema": [
+                    {"AttributeName": "open", "KeyType": "HASH"},
+                    {"AttributeName": "due_at", "KeyType": "RANGE"},
+                ],
+                "Projection": {"ProjectionType": "ALL"},
+            }
+        ],
+    )
+
+
 class Buckets:
     """Both buckets, and the gate."""
 
     def __init__(self, s3: S3Client, environment: Environment, *, versioned: bool) -> None:
         self.s3 = s3
-        self.gate = Gate(s3, environment, DROP, max_dag_file_bytes=1024 * 1024)
+        self.dynamodb = SESSION.client("dynamodb")
+        make_artifact_table(self.dynamodb)
+        self.news: list[News] = []
+        self.table = StandingTable(self.dynamodb, TABLE)
+        book = LiveBook(s3, self.table, self.news.append, "acme", VERIFY_AFTER)
+        self.gate = Gate(s3, environment, DROP, book, max_dag_file_bytes=1024 * 1024)
         for bucket in (DROP, LIVE):
             s3.create_bucket(Bucket=bucket)
             if versioned:
@@ -92,7 +122,7 @@ class Buckets:
 
     def check_reports(self) -> None:
         """Every report there is conforms to the published schema."""
-        for key in (key for prefix in REPORTED for key in self.keys(DROP, f"reports/{prefix}")):
+        for key in (key for key in self.keys(DROP, "reports/dags/") if key.endswith(".json")):
             REPORT_SCHEMA.validate(json.loads(self.content(DROP, key)))
 
 

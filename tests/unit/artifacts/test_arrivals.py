@@ -42,6 +42,19 @@ def test_an_event_without_a_version_id() -> None:
     assert parse_arrival(json.dumps(event(**{"version-id": None}))).version_id is None
 
 
+@pytest.mark.parametrize("more", [{}, {"sequencer": None, "version-id": None, "etag": None}])
+def test_a_deletion(more: dict[str, Any]) -> None:
+    deletion = event(**more) | {"detail-type": "Object Deleted"}
+    version = None if more else "v1"
+    assert parse_arrival(json.dumps(deletion)) == Arrival("acme-drop", "dags/a.py", version, deleted=True)
+
+
+def test_a_lifecycle_rule_is_nobodys_wish_to_take_a_dag_out() -> None:
+    deletion = event() | {"detail-type": "Object Deleted"}
+    deletion["detail"]["reason"] = "Lifecycle Expiration"
+    assert parse_arrival(json.dumps(deletion)).expired
+
+
 @pytest.mark.parametrize(
     "body",
     [
@@ -54,7 +67,10 @@ def test_an_event_without_a_version_id() -> None:
         "[" * 100_000,
         json.dumps(event() | {"source": "aws.ec2"}),
         json.dumps(event() | {"source": ["aws.s3"]}),
-        json.dumps(event() | {"detail-type": "Object Deleted"}),
+        json.dumps(event() | {"detail-type": "Object Restore Completed"}),
+        json.dumps(event(key="") | {"detail-type": "Object Deleted"}),
+        json.dumps(event(key=1) | {"detail-type": "Object Deleted"}),
+        json.dumps({"source": "aws.s3", "detail-type": "Object Deleted", "detail": None}),
         json.dumps(event() | {"detail": None}),
         json.dumps(event() | {"detail": {"bucket": "x"}}),
         json.dumps(event(key="")),

@@ -86,7 +86,7 @@ def test_the_first_copy_is_made_only_if_nothing_is_there_and_from_exactly_what_w
         ContentType="text/x-python",
         Metadata={"jetway-source-version": "v2", "jetway-source-etag": "e2", "jetway-report": "reports/r.json"},
     )
-    assert promoted(script) == Placement("promoted", LIVE, KEY, "l1", fresh=True)
+    assert promoted(script) == Placement("promoted", LIVE, KEY, "l1", fresh=True, first=True)
 
 
 def test_a_later_copy_is_made_only_onto_what_was_seen(script: Script) -> None:
@@ -162,10 +162,13 @@ def test_the_latest_report_is_written_only_onto_what_was_seen_before(script: Scr
     report = report_on(KEY, Judgement("dag-file", "accepted"), 0.1)
     latest = f"reports/{KEY}/latest.json"
     script.answer("put_object", {}, Key=f"reports/{KEY}/v2.json")
+    text = f"reports/{KEY}/report.md"
     script.head(DROP, "r1", key=latest, etag='"r1"')
+    script.head(DROP, "m1", key=text, etag='"m1"')
     script.head(DROP, "v2")
     script.answer("put_object", "PreconditionFailed", Key=latest, IfMatch='"r1"')
     script.head(DROP, "r2", key=latest, etag='"r2"')
+    script.head(DROP, "m2", key=text, etag='"m2"')
     script.head(DROP, "v3")
     newest = write_report(script.s3, report, SOURCE)
     assert newest is not None
@@ -178,6 +181,7 @@ def test_a_latest_report_that_others_keep_writing_comes_back(script: Script) -> 
     script.answer("put_object", {}, Key=f"reports/{KEY}/v2.json")
     for _ in range(5):
         script.head(DROP, None, key=latest)
+        script.head(DROP, None, key=f"reports/{KEY}/report.md")
         script.head(DROP, "v2")
         script.answer("put_object", "ConditionalRequestConflict", Key=latest, IfNoneMatch="*")
     with pytest.raises(TransientError):

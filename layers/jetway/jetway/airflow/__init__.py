@@ -65,6 +65,19 @@ class Dag:
     fileloc: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class ImportProblem:
+    """An import error that Airflow shows.
+
+    Attributes:
+        path: the file: absolute up to Airflow 3.0, relative to the dags folder from 3.1.
+        error: the traceback.
+    """
+
+    path: str
+    error: str
+
+
 class AirflowClient(Protocol):
     """What Jetway asks of Airflow."""
 
@@ -111,6 +124,14 @@ class AirflowLists(AirflowClient, Protocol):
 
         Raises:
             DagNotFoundError: Airflow has no such DAG.
+            TransientError: as in `trigger_dag_run`.
+        """
+        ...
+
+    def list_import_errors(self) -> list[ImportProblem]:
+        """Return the files that Airflow could not load.
+
+        Raises:
             TransientError: as in `trigger_dag_run`.
         """
         ...

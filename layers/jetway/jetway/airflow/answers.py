@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from jetway.airflow import Dag, DagRun
+from jetway.airflow import Dag, DagRun, ImportProblem
 from jetway.errors import (
     AnswerLostError,
     CommandRejectedError,
@@ -154,6 +154,19 @@ def listed_dags(output: CliOutput) -> list[Dag]:
     """
     rows = [row for row in _list_or_raise(output) if isinstance(row.get("dag_id"), str)]
     return sorted((_dag(row) for row in rows), key=lambda dag: dag.dag_id)
+
+
+def listed_import_errors(output: CliOutput) -> list[ImportProblem]:
+    """Return what `dags list-import-errors` shows. It fails when there are errors, and shows them all the same.
+
+    Raises:
+        AnswerLostError: the answer is no list.
+        JetwayError: what the answer's failure means.
+    """
+    rows = _last_list(output.stdout)
+    if rows is None or (output.failed and not rows):
+        raise failure(output)
+    return [ImportProblem(str(row.get("filepath", "")), str(row.get("error", ""))) for row in rows]
 
 
 def printed_state(output: CliOutput, dag_id: str, run_id: str) -> DagRun | None:

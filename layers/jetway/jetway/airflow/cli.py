@@ -14,7 +14,7 @@ from . import answers, commands, duplicates, names
 from .refusals import DuplicateError, RunNotFoundError
 
 if TYPE_CHECKING:
-    from jetway.airflow import Dag, DagRun, DagRunRequest
+    from jetway.airflow import Dag, DagRun, DagRunRequest, ImportProblem
 
     from .endpoint import CliEndpoint
     from .environment import Environment
@@ -100,6 +100,10 @@ class CliClient:
         version = self._environment.facts().version
         runs = answers.listed_runs(self._endpoint.run(commands.list_runs(version, dag_id, state=state)), dag_id)
         return runs[:limit], len(runs)
+
+    def list_import_errors(self) -> list[ImportProblem]:
+        """List import errors; see `jetway.airflow.AirflowLists`."""
+        return answers.listed_import_errors(self._endpoint.run(commands.list_import_errors()))
 
     def _trigger_once(self, request: DagRunRequest, argv: list[str]) -> DagRun:
         try:

@@ -60,6 +60,11 @@ def list_dags() -> list[str]:
     return ["dags", "list", *_JSON]
 
 
+def list_import_errors() -> list[str]:
+    """Return the command that lists import errors. Airflow 2 parses the whole DAGs folder for it, 3 does not."""
+    return ["dags", "list-import-errors", *_JSON]
+
+
 def list_runs(version: Version, dag_id: str, *, date: str | None = None, state: str | None = None) -> list[str]:
     """Return the command that lists the runs of a DAG.
 

@@ -18,7 +18,7 @@ from .refusals import DuplicateError
 if TYPE_CHECKING:
     from mypy_boto3_mwaa import MWAAClient
 
-    from jetway.airflow import AirflowLists, Dag, DagRun, DagRunRequest
+    from jetway.airflow import AirflowLists, Dag, DagRun, DagRunRequest, ImportProblem
 
     from .environment import Environment
 
@@ -85,6 +85,16 @@ class RestClient:
         """List DAGs; see `jetway.airflow.AirflowLists`."""
         query = {"limit": limit, "offset": offset, "order_by": "dag_id"}
         return rest_answers.dags(self._call("GET", "/dags", "", QueryParameters=query))
+
+    def list_import_errors(self) -> list[ImportProblem]:
+        """List import errors, a page at a time; see `jetway.airflow.AirflowLists`."""
+        found: list[ImportProblem] = []
+        while True:
+            query = {"limit": _PAGE, "offset": len(found)}
+            page, total = rest_answers.import_errors(self._call("GET", "/importErrors", "", QueryParameters=query))
+            found += page
+            if not page or len(found) >= total:
+                return found
 
     def list_dag_runs(self, dag_id: str, *, limit: int, state: str | None = None) -> tuple[list[DagRun], int]:
         """List runs; see `jetway.airflow.AirflowLists`."""

@@ -23,7 +23,7 @@ from botocore.exceptions import (
 )
 from botocore.parsers import ResponseParserError
 
-from jetway.airflow import Dag, DagRun
+from jetway.airflow import Dag, DagRun, ImportProblem
 from jetway.errors import (
     AnswerLostError,
     CommandRejectedError,
@@ -86,6 +86,16 @@ def dags(response: object) -> tuple[list[Dag], int]:
     """
     items, total = _page(response, "dags")
     return [_dag(item) for item in items], total
+
+
+def import_errors(response: object) -> tuple[list[ImportProblem], int]:
+    """Return a page of the import errors, and how many Airflow has.
+
+    Raises:
+        AnswerLostError: the response is no list of import errors.
+    """
+    items, total = _page(response, "import_errors")
+    return [ImportProblem(str(item.get("filename", "")), str(item.get("stack_trace", ""))) for item in items], total
 
 
 def run_in_list(response: object, dag_id: str, run_id: str) -> tuple[DagRun | None, bool]:

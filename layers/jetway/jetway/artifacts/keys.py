@@ -69,6 +69,11 @@ def report_key(key: str, version: str) -> str:
     return _beside(REPORTS, key, f"/{version}.json")
 
 
+def report_text_key(key: str) -> str:
+    """Where the newest report of an artifact is, for people."""
+    return _beside(REPORTS, key, "/report.md")
+
+
 def quarantine_key(key: str, version: str) -> str:
     """Where a rejected version of an artifact is kept."""
     return _beside(QUARANTINE, key, f"/{version}")

@@ -1,0 +1,119 @@
+"""What the gate writes down and tells of what it made live, and how an artifact is taken out again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from botocore.exceptions import ClientError
+
+from jetway.live import news
+from jetway.live.standing import Live, promoted, removed
+from jetway.objects import head, is_changed
+from jetway.promotion import REPORT, SOURCE_VERSION
+from jetway.reports import amend_report
+from jetway.verdict_tag import tag_verdict
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+    from jetway.artifacts.findings import Judgement
+    from jetway.live.news import News
+    from jetway.live.table import StandingTable
+    from jetway.objects import ObjectVersion
+    from jetway.promotion import Placement
+    from jetway.reports import Report
+
+# An unknown verdict is looked at before all others: so much sooner.
+_UNKNOWN_SOONER = 3
+
+
+@dataclass(frozen=True, slots=True)
+class LiveBook:
+    """Everything that is kept of live artifacts, for the gate.
+
+    Attributes:
+        tell: sends news.
+        verify_after: from a promotion to the first look at the environment.
+    """
+
+    s3: S3Client
+    table: StandingTable
+    tell: Callable[[News], None]
+    environment: str
+    verify_after: timedelta
+
+    def was_rolled_back(self, key: str, version: str) -> bool:
+        """Whether a version was live once and did not work; it never goes live again."""
+        standing = self.table.get(key)
+        return standing is not None and version in standing.rolled_back
+
+    def note(
+        self, version: ObjectVersion, judged: Judgement, placement: Placement, *, report: str, at: datetime, waits: bool
+    ) -> None:
+        """Write down that a version is live, and when it is to be looked at; also when it is known already.
+
+        Args:
+            placement: of outcome "promoted".
+            waits: it comes into force by an update of the environment only.
+        """
+        if placement.bucket is None or placement.key is None:
+            raise ValueError("a copy is needed")
+        exact = tuple(dag.dag_id for dag in judged.dags if dag.dag_id is not None and dag.certainty == "exact")
+        live = Live(
+            source=version.label,
+            bucket=placement.bucket,
+            key=placement.key,
+            version_id=placement.version_id,
+            kind=judged.kind,
+            verdict=judged.verdict,
+            at=at,
+            report=report,
+            dags=exact,
+            guessed=len(exact) < len(judged.dags),
+            clean=placement.first,
+        )
+        after = self.verify_after / _UNKNOWN_SOONER if judged.verdict == "unknown" else self.verify_after
+        due_at = at if waits else at + after
+        self.table.change(version.key, lambda before: promoted(before, version.key, live, due_at=due_at, waits=waits))
+
+    def announce(self, report: Report, report_key: str, note: str | None = None) -> None:
+        """Tell of a version that was promoted or quarantined, and tag it."""
+        if report.source is None or report.placement is None:
+            return
+        if report.placement.outcome in {"promoted", "quarantined"}:
+            tag_verdict(self.s3, report.source.bucket, report.path, report.source.version_id, report.verdict)
+            self.tell(news.judged(self.environment, report, report_key, note=note))
+
+    def remove(self, drop_bucket: str, key: str, bucket: str, destination: str, at: datetime) -> Live | None:
+        """Take out what a key had promoted: a delete marker on top of it.
+
+        What was put there by hand stays, and so does what comes while we look.
+
+        Returns:
+            What was taken out, now or by an earlier delivery that was not finished; None for nothing.
+        """
+        standing = self.table.get(key)
+        there = head(self.s3, bucket, destination)
+        gone = None if standing is None else standing.live
+        if there is not None:
+            if SOURCE_VERSION not in there.metadata:
+                return None
+            try:
+                self.s3.delete_object(Bucket=bucket, Key=destination, IfMatch=there.etag)
+            except ClientError as exc:
+                if is_changed(exc):
+                    return None  # a newer version came, whose own event deals with it
+                raise
+            source = there.metadata[SOURCE_VERSION]
+            if gone is None or gone.source != source:
+                report = there.metadata.get(REPORT, "")
+                gone = Live(source, bucket, destination, there.version_id, "unknown", "unknown", at, report)
+        if gone is None:
+            return None
+        amend_report(self.s3, drop_bucket, key, gone.source, {"outcome": "removed", "placed": None})
+        self.tell(news.removed(self.environment, drop_bucket, key, replace(gone, key=destination), at))
+        self.table.change(key, lambda before: removed(before, key))
+        return gone

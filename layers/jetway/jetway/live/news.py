@@ -1,0 +1,164 @@
+"""What is told about artifacts: events, and messages that a person can act upon. Pure, but for `Teller`.
+
+docs/events.md and docs/schemas/ describe the events. Delivery is at-least-once; `detail.id` is the same for every copy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from jetway import events_out
+from jetway.events_out import OutEvent
+
+if TYPE_CHECKING:
+    from mypy_boto3_events import EventBridgeClient
+    from mypy_boto3_sns import SNSClient
+
+    from jetway.live.restore import Restored
+    from jetway.live.standing import Live, Problem, Standing
+    from jetway.reports import Report
+
+# https://docs.aws.amazon.com/sns/latest/api/API_Publish.html: ASCII, and no longer than this
+_LONGEST_SUBJECT = 100
+_MOST_SHOWN = 10
+_LONGEST_SHOWN = 1000
+_ID = 64
+
+
+@dataclass(frozen=True, slots=True)
+class News:
+    """One event, and the message that goes with it if somebody has to know.
+
+    Attributes:
+        subject, message: None when nobody has to do anything.
+    """
+
+    event: OutEvent
+    subject: str | None = None
+    message: str | None = None
+
+
+class Teller:
+    """Sends news to the event bus and to the topic of people."""
+
+    def __init__(self, events: EventBridgeClient, bus: str, sns: SNSClient, topic_arn: str) -> None:
+        self._events, self._bus = events, bus
+        self._sns, self._topic_arn = sns, topic_arn
+
+    def tell(self, news: News) -> None:
+        """Send the event, then the message.
+
+        Raises:
+            EventsOutError: the bus did not take the event.
+            ClientError, BotoCoreError: SNS is in trouble.
+        """
+        events_out.put(self._events, self._bus, [news.event])
+        if news.subject is not None and news.message is not None:
+            subject = news.subject.encode("ascii", "replace").decode()
+            subject = "".join(char if char.isprintable() else "?" for char in subject)
+            self._sns.publish(TopicArn=self._topic_arn, Subject=subject[:_LONGEST_SUBJECT], Message=news.message)
+
+
+def judged(environment: str, report: Report, report_key: str, *, note: str | None = None) -> News:
+    """The news on a version that was promoted or quarantined.
+
+    Args:
+        report: of the version; with source, time and placement.
+        note: what somebody has to do to bring it into force, when it takes something.
+    """
+    if report.source is None or report.placement is None or report.judged_at is None:
+        raise ValueError("a report of the bucket's gate is needed")
+    promoted = report.placement.outcome == "promoted"
+    document = report.as_dict()
+    detail: dict[str, Any] = {
+        "environment": environment,
+        "bucket": report.source.bucket,
+        "key": report.path,
+        "version": report.source.label,
+        "kind": report.kind,
+        "report": report_key,
+        "verdict": report.verdict,
+        "findings": [
+            {**finding, "message": finding["message"][:_LONGEST_SHOWN]}
+            for finding in document["findings"][:_MOST_SHOWN]
+        ],
+        "placed": document["placed"],
+    }
+    if promoted:
+        detail["dags"] = document["dags"][:_ID]
+    name = "ArtifactPromoted" if promoted else "ArtifactRejected"
+    event = OutEvent(name, f"{report.path}#{report.source.label}#{name}", report.judged_at, detail)
+    if promoted and note is None:
+        return News(event)
+    if promoted:
+        return News(event, f"Jetway {environment}: {report.path} is ready to be applied", note)
+    lines = [f"{report.path} was rejected and is not live in environment {environment}. What was live stays live.", ""]
+    for finding in report.findings[:_MOST_SHOWN]:
+        where = f"{report.path}:{finding.line}" if finding.line else report.path
+        lines += [f"{where} {finding.rule}: {finding.message}", f"  To do: {finding.remedy}", ""]
+    lines += [
+        f"Report: s3://{report.source.bucket}/{report_key}",
+        f"Who uploaded what: s3://{report.source.bucket}/{report.path}, version {report.source.label}",
+    ]
+    return News(event, f"Jetway {environment}: {report.path} was rejected", "\n".join(lines))
+
+
+def rolled_back(environment: str, drop_bucket: str, standing: Standing, restored: Restored, at: datetime) -> News:
+    """The news on a version that was live and is not any more.
+
+    Args:
+        standing: in stage "rolling-back".
+        restored: what came back, or nothing.
+    """
+    bad, back, key = standing.live, restored.live, standing.key
+    if bad is None:
+        raise ValueError("a live version is needed")
+    problems = standing.problems[:_MOST_SHOWN]
+    detail = {
+        **_common(environment, drop_bucket, key, bad),
+        "problems": [_shown(problem) for problem in problems],
+        "restored": None if back is None else {"version": back.source, "placed": _placed(back)},
+    }
+    event = OutEvent("ArtifactRolledBack", f"{key}#{bad.source}#ArtifactRolledBack", at, detail)
+    now = f"Version {back.source} is live again." if back else "Nothing was live before: it was taken out again."
+    lines = [
+        f"{key} (version {bad.source}) went live at {bad.at:%Y-%m-%d %H:%M} UTC.",
+        f"It does not work in environment {environment}. {now}",
+        "",
+    ]
+    for problem in problems:
+        lines += [f"{problem.where}:", problem.message[-_LONGEST_SHOWN:], ""]
+    lines += [
+        "To do: correct the file, or what it needs in the environment (a Variable, a connection, a package).",
+        "Then upload it again: the version that was rolled back is not tried again.",
+        f"Report: s3://{drop_bucket}/{bad.report}",
+    ]
+    return News(event, f"Jetway {environment}: {key} was rolled back", "\n".join(lines))
+
+
+def removed(environment: str, drop_bucket: str, key: str, gone: Live, at: datetime) -> News:
+    """The news on an artifact that was taken out because its object was deleted from the drop bucket."""
+    detail = {**_common(environment, drop_bucket, key, gone), "placed": _placed(gone)}
+    return News(OutEvent("ArtifactRemoved", f"{key}#{gone.source}#ArtifactRemoved", at, detail))
+
+
+def _common(environment: str, bucket: str, key: str, live: Live) -> Mapping[str, Any]:
+    return {
+        "environment": environment,
+        "bucket": bucket,
+        "key": key,
+        "version": live.source,
+        "kind": live.kind,
+        "report": live.report or None,
+    }
+
+
+def _placed(live: Live) -> Mapping[str, Any]:
+    return {"bucket": live.bucket, "key": live.key, "version": live.version_id}
+
+
+def _shown(problem: Problem) -> Mapping[str, str]:
+    return asdict(problem) | {"message": problem.message[-_LONGEST_SHOWN:]}

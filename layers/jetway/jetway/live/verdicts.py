@@ -1,0 +1,173 @@
+"""What the environment's import errors and DAGs mean for a version that was promoted. Pure functions.
+
+An error is a version's when it is in its file, or when it is new, in a file that nobody has just changed, and its
+traceback goes through the version's file: a helper module breaks those who import it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from jetway.live.standing import Live, Problem, Standing
+
+if TYPE_CHECKING:
+    from jetway.airflow import ImportProblem
+    from jetway.airflow.environment import EnvironmentFacts
+
+# MWAA copies the bucket to its containers every 30 s: https://docs.aws.amazon.com/mwaa/latest/userguide/mwaa-faqs.html
+SYNC = timedelta(seconds=60)
+# Airflow looks for DAGs that their file does not make any more each minute, 50 s after the file was parsed
+# (dag_processor.stale_dag_threshold, scheduler.parsing_cleanup_interval).
+STALE = timedelta(seconds=120)
+PAUSE = timedelta(seconds=55)  # between two looks: a little less than the schedule's minute
+
+_MWAA_DAGS = "/usr/local/airflow/dags/"
+
+# A module or file that the traceback misses may be on its way: files of one upload come one after the other.
+_HEALS = re.compile(r"^(ModuleNotFoundError|ImportError|FileNotFoundError|jinja2\S*TemplateNotFound)\b", re.MULTILINE)
+_LONGEST_MESSAGE = 2000
+
+
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """What one look at the environment has shown.
+
+    Attributes:
+        errors: its import errors.
+        known: those of an earlier look: digest by file.
+        dags: its DAGs: file, relative to the dags folder, by dag id; None when it was not asked.
+        fresh_files: files, relative to the dags folder, that were made live lately.
+    """
+
+    errors: Sequence[ImportProblem]
+    known: Mapping[str, str]
+    dags: Mapping[str, str] | None
+    fresh_files: Collection[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What to do about a version.
+
+    Attributes:
+        action: "wait" - look again at `due_at`; "keep" - it works; "roll-back" - for these problems.
+        problems: what is, or may be, this version's fault.
+    """
+
+    action: str
+    due_at: datetime | None = None
+    problems: tuple[Problem, ...] = ()
+
+
+def parse_time(facts: EnvironmentFacts) -> timedelta:
+    """How long after its promotion the environment has parsed a DAG file, by its settings.
+
+    https://docs.aws.amazon.com/mwaa/latest/userguide/mwaa-faqs.html: new files after dag_dir_list_interval (300 s),
+    changed ones after min_file_process_interval (30 s); on Airflow 3 both are options of dag_processor.
+    """
+    section = "dag_processor" if facts.major >= 3 else "scheduler"
+    listing = "dag_processor.refresh_interval" if facts.major >= 3 else "scheduler.dag_dir_list_interval"
+    seconds = _number(facts.options.get(listing), 300) + _number(
+        facts.options.get(f"{section}.min_file_process_interval"), 30
+    )
+    return SYNC + timedelta(seconds=seconds)
+
+
+def decide(standing: Standing, look: Outlook, facts: EnvironmentFacts, now: datetime) -> Decision:
+    """Decide on the live version of a file of the dags folder.
+
+    Args:
+        standing: in stage "verifying".
+    """
+    live = standing.live
+    if live is None:
+        return Decision("keep")
+    over = live.at + parse_time(facts)
+    errors = _errors_of(live, look, facts)
+    if errors:
+        problems = tuple(_problem(error) for error in errors)
+        heals = all(_HEALS.search(error.error) for error in errors)
+        if now < over and (heals or not live.clean):
+            # Not yet certain: its modules may follow, or the error may be that of the version before.
+            return Decision("wait", min(now + PAUSE, over), problems)
+        return Decision("roll-back", problems=problems)
+    expected = expected_dags(standing)
+    if expected:
+        over += STALE
+    if now < over:
+        return Decision("wait", min(now + PAUSE, over))
+    if expected and look.dags is not None:
+        vanished = sorted(expected - look.dags.keys())
+        if vanished:
+            return Decision("roll-back", problems=tuple(_vanished(live, dag_id) for dag_id in vanished))
+    return Decision("keep")
+
+
+def expected_dags(standing: Standing) -> frozenset[str]:
+    """DAGs that the environment had of the version before, and that this one does not evidently leave out."""
+    live, good = standing.live, standing.good
+    if live is None or good is None:
+        return frozenset()
+    return frozenset(good.dags) if live.guessed else frozenset(good.dags) & frozenset(live.dags)
+
+
+def relative_path(path: str) -> str:
+    """A file of Airflow's import errors relative to the dags folder: absolute up to Airflow 3.0, relative from 3.1."""
+    if not path.startswith("/"):
+        return path
+    if path.startswith(_MWAA_DAGS):
+        return path.removeprefix(_MWAA_DAGS)
+    return path.partition("/dags/")[2] or path
+
+
+def file_of(live: Live, facts: EnvironmentFacts) -> str:
+    """The live version's file relative to the dags folder."""
+    return live.key.removeprefix(f"{facts.dags_path}/") if facts.dags_path else live.key
+
+
+def digests(errors: Sequence[ImportProblem]) -> dict[str, str]:
+    """The errors for remembering: digest by file."""
+    return {relative_path(error.path): _digest(error) for error in errors}
+
+
+def new_errors(errors: Sequence[ImportProblem], known: Mapping[str, str]) -> list[ImportProblem]:
+    """Errors in files that had none, or another one, before."""
+    return [error for error in errors if known.get(relative_path(error.path)) != _digest(error)]
+
+
+def _errors_of(live: Live, look: Outlook, facts: EnvironmentFacts) -> list[ImportProblem]:
+    file = file_of(live, facts)
+    # Of a zip Airflow names the file within.
+    own = [error for error in look.errors if f"{relative_path(error.path)}/".startswith(f"{file}/")]
+    through = re.compile(rf"/dags/{re.escape(file)}[\"')]")
+    others = [
+        error
+        for error in new_errors(look.errors, look.known)
+        if error not in own and relative_path(error.path) not in look.fresh_files and through.search(error.error)
+    ]
+    return own + others
+
+
+def _digest(error: ImportProblem) -> str:
+    return hashlib.sha256(error.error.encode()).hexdigest()[:16]
+
+
+def _problem(error: ImportProblem) -> Problem:
+    # The end of a traceback says what is wrong.
+    return Problem(relative_path(error.path), error.error.strip()[-_LONGEST_MESSAGE:])
+
+
+def _vanished(live: Live, dag_id: str) -> Problem:
+    return Problem(live.key, f"DAG {dag_id!r} has vanished from the environment since this version is live.")
+
+
+def _number(text: str | None, default: float) -> float:
+    try:
+        return float(text) if text else default
+    except ValueError:
+        return default

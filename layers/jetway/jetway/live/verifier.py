@@ -1,0 +1,204 @@
+"""Looks at the environment for what was promoted, and rolls back what does not work there.
+
+Each step can be done again: a roll-back is written down before S3 is touched, every write to S3 is conditional on what
+is rolled back being live, and the standing is closed last. Killed anywhere, the next look goes on from there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from jetway.artifacts.kinds import DAGS
+from jetway.live import news
+from jetway.live.restore import restore
+from jetway.live.standing import Live, Problem, Standing, rolled_back, to_roll_back, verified
+from jetway.live.table import StandingChangedError
+from jetway.live.verdicts import Decision, Outlook, decide, digests, file_of, relative_path
+from jetway.reports import amend_report
+from jetway.verdict_tag import tag_verdict
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+    from jetway.airflow import AirflowLists
+    from jetway.airflow.environment import Environment, EnvironmentFacts
+    from jetway.config import VerifyPromotionConfig
+    from jetway.live.news import News
+    from jetway.live.table import StandingTable
+
+MOST_AT_ONCE = 1000
+_ALL_DAGS = 100_000
+_SECONDS_FOR_ONE = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """What was found of one version; the fields of its log line."""
+
+    key: str
+    version: str
+    outcome: str  # good, rolled-back, superseded
+    problems: tuple[Problem, ...] = ()
+    restored: str | None = None
+
+
+class Verifier:
+    """Looks after the files of one environment's dags folder."""
+
+    def __init__(
+        self,
+        table: StandingTable,
+        s3: S3Client,
+        airflow: AirflowLists,
+        environment: Environment,
+        drop_bucket: str,
+        *,
+        tell: Callable[[News], None],
+        verify_after: timedelta,
+        clock: Callable[[], datetime],
+        seconds_left: Callable[[], float],
+    ) -> None:
+        self._table = table
+        self._s3 = s3
+        self._airflow = airflow
+        self._environment = environment
+        self._drop_bucket = drop_bucket
+        self._tell = tell
+        self._verify_after = verify_after
+        self._clock = clock
+        self._seconds_left = seconds_left
+
+    def look(self) -> Iterator[Verified]:
+        """Deal with what is due, unknown verdicts first; one question to Airflow serves all of it.
+
+        Raises:
+            TransientError: Airflow cannot be asked now; everything stays due.
+            ClientError, BotoCoreError: S3, DynamoDB or SNS is in trouble.
+        """
+        now = self._clock()
+        standings = [found for found in self._table.list_open(MOST_AT_ONCE) if found.key.startswith(DAGS)]
+        due = sorted((found for found in standings if found.due_at and found.due_at <= now), key=_order)
+        if not due:
+            return
+        # What is written down as rolled back is finished whatever the environment says.
+        for standing in due:
+            if standing.stage == "rolling-back" and self._in_time():
+                yield from self._finish(standing.key, now)
+        verifying = [found for found in due if found.stage == "verifying"]
+        if not verifying:
+            return
+        facts = self._environment.usable_facts()
+        files = {file_of(found.live, facts) for found in standings if found.live is not None}
+        errors = self._airflow.list_import_errors()
+        look = Outlook(errors, self._table.known_errors(), None, files)
+        suspected: set[str] = set()
+        for standing in verifying:
+            if not self._in_time():
+                return
+            decision = decide(standing, look, facts, now)
+            suspected |= {problem.where for problem in decision.problems if decision.action == "wait"}
+            if decision.action == "keep" and look.dags is None:
+                look = Outlook(errors, look.known, self._list_dags(), files)
+            yield from self._deal_with(standing.key, look, facts, now)
+        # What may be a waiting version's fault must still be new at the next look.
+        known = {file: digest for file, digest in digests(errors).items() if file not in suspected}
+        self._table.remember_errors({file: look.known[file] for file in suspected & look.known.keys()} | known)
+
+    def _deal_with(self, key: str, look: Outlook, facts: EnvironmentFacts, now: datetime) -> Iterator[Verified]:
+        standing = self._table.get(key)
+        if standing is None or standing.stage != "verifying" or standing.live is None:
+            return  # another invocation was faster
+        decision = decide(standing, look, facts, now)
+        try:
+            if decision.action == "keep" and look.dags is not None:
+                file = file_of(standing.live, facts)
+                seen = [dag_id for dag_id, path in look.dags.items() if path == file]
+                self._table.put(verified(standing, seen))
+                yield Verified(key, standing.live.source, "good")
+            elif decision.action == "roll-back":
+                self._table.put(to_roll_back(standing, decision.problems, now))
+                yield from self._finish(key, now)
+            else:
+                self._wait(standing, decision, now)
+        except StandingChangedError:
+            return  # a newer version came while we looked
+
+    def _wait(self, standing: Standing, decision: Decision, now: datetime) -> None:
+        due_at = decision.due_at or now
+        if due_at > now:
+            self._table.put(replace(standing, due_at=due_at))
+
+    def _finish(self, key: str, now: datetime) -> Iterator[Verified]:
+        """Carry out a roll-back that is written down, from wherever it stopped."""
+        standing = self._table.get(key)
+        if standing is None or standing.stage != "rolling-back" or standing.live is None:
+            return
+        bad = standing.live
+        restored = restore(self._s3, bad, standing.good, standing.rolled_back, now)
+        if restored.outcome != "superseded":
+            self._report(standing, bad, restored.live, now)
+            self._tell(news.rolled_back(self._environment.name, self._drop_bucket, standing, restored, now))
+        after = rolled_back(standing, restored.live, due_at=now + self._verify_after)
+        with suppress(StandingChangedError):  # a newer version came meanwhile; this one is rolled back all the same
+            self._table.put(after)
+        outcome = "superseded" if restored.outcome == "superseded" else "rolled-back"
+        back = restored.live.source if restored.live else None
+        yield Verified(key, bad.source, outcome, standing.problems, back)
+
+    def _report(self, standing: Standing, bad: Live, back: Live | None, now: datetime) -> None:
+        placed = None if back is None else {"bucket": back.bucket, "key": back.key, "version": back.version_id}
+        verification = {
+            "at": now.isoformat(),
+            "problems": [asdict(problem) for problem in standing.problems],
+            "restored": None if back is None else {"version": back.source, "placed": placed},
+        }
+        changes = {"outcome": "rolled-back", "placed": None, "verification": verification}
+        amend_report(self._s3, self._drop_bucket, standing.key, bad.source, changes)
+        version_id = None if bad.source.startswith("etag-") else bad.source
+        tag_verdict(self._s3, self._drop_bucket, standing.key, version_id, "rolled-back")
+
+    def _list_dags(self) -> Mapping[str, str]:
+        dags, _total = self._airflow.list_dags(limit=_ALL_DAGS)
+        return {dag.dag_id: relative_path(dag.fileloc or "") for dag in dags}
+
+    def _in_time(self) -> bool:
+        return self._seconds_left() > _SECONDS_FOR_ONE
+
+
+def _order(standing: Standing) -> tuple[bool, datetime | None]:
+    """What the gate could not tell comes first."""
+    return standing.live is None or standing.live.verdict != "unknown", standing.due_at
+
+
+def connect(config: VerifyPromotionConfig, seconds_left: Callable[[], float]) -> Verifier:
+    """Return the verifier of one environment. Nothing is sent before its first look."""
+    import boto3
+    from botocore.config import Config
+
+    from jetway.airflow.connect import connect as connect_airflow
+    from jetway.airflow.connect import mwaa_client
+    from jetway.airflow.environment import Environment
+    from jetway.live.news import Teller
+    from jetway.live.table import StandingTable
+
+    bounded = Config(connect_timeout=5, read_timeout=15, retries={"mode": "standard", "total_max_attempts": 3})
+    mwaa = mwaa_client()
+    environment = Environment(mwaa, config.environment_name, max_age=10.0)
+    teller = Teller(
+        boto3.client("events", config=bounded), config.event_bus, boto3.client("sns", config=bounded), config.topic_arn
+    )
+    return Verifier(
+        StandingTable(boto3.client("dynamodb", config=bounded), config.artifact_table),
+        boto3.client("s3", config=bounded),
+        connect_airflow(config.environment_name, config.transport, client=mwaa, environment=environment),
+        environment,
+        config.drop_bucket,
+        tell=teller.tell,
+        verify_after=config.verify_after,
+        clock=lambda: datetime.now(UTC),
+        seconds_left=seconds_left,
+    )

@@ -1,0 +1,78 @@
+"""Deleting an object in the drop bucket takes out what it had promoted, and putting it back brings it back."""
+
+from __future__ import annotations
+
+from tests.unit.artifacts.buckets import DROP, LIVE
+
+from .world import GOOD, World
+
+KEY = "dags/team/orders.py"
+
+
+def test_a_deleted_dag_file_is_taken_out_reversibly(world: World) -> None:
+    version = world.drop(KEY)
+    (settled,) = world.delete(KEY)
+    assert (settled.outcome, settled.version, settled.fresh) == ("removed", version, True)
+    assert world.live(KEY) is None
+    assert world.versions(KEY) == (1, 1), "a delete marker: the version is still there"
+    assert world.told() == ["ArtifactPromoted", "ArtifactRemoved"]
+    assert world.report(KEY)["outcome"] == "removed"
+    assert world.minutes(20) == [], "nothing is verified that is not there"
+
+
+def test_it_comes_back_when_the_delete_marker_is_deleted(world: World) -> None:
+    version = world.drop(KEY)
+    world.delete(KEY)
+    (marker,) = world.s3.list_object_versions(Bucket=DROP, Prefix=KEY)["DeleteMarkers"]
+    world.s3.delete_object(Bucket=DROP, Key=KEY, VersionId=marker["VersionId"])
+    (settled,) = world.settle(KEY, marker["VersionId"], deleted=True)
+    assert (settled.outcome, settled.version) == ("promoted", version)
+    assert world.live(KEY) == GOOD
+    assert world.standing(KEY).stage == "verifying"
+
+
+def test_it_comes_back_when_it_is_uploaded_again(world: World) -> None:
+    world.drop(KEY)
+    world.delete(KEY)
+    world.drop(KEY)
+    assert world.live(KEY) == GOOD
+
+
+def test_a_deletion_that_is_told_twice_or_late(world: World) -> None:
+    world.drop(KEY)
+    world.delete(KEY)
+    assert [settled.outcome for settled in world.settle(KEY, deleted=True)] == ["vanished"]
+    world.drop(KEY, GOOD + b"# new\n")
+    assert [settled.outcome for settled in world.settle(KEY, "marker", deleted=True)] == ["promoted"]
+    assert world.live(KEY) == GOOD + b"# new\n"
+    assert world.told().count("ArtifactRemoved") == 1
+
+
+def test_an_upload_that_is_told_after_its_deletion(world: World) -> None:
+    version = world.s3.put_object(Bucket=DROP, Key=KEY, Body=GOOD)["VersionId"]
+    world.s3.delete_object(Bucket=DROP, Key=KEY)
+    assert [settled.outcome for settled in world.settle(KEY, version)] == ["vanished"]
+    assert world.live(KEY) is None
+
+
+def test_what_was_put_there_by_hand_stays(world: World) -> None:
+    world.s3.put_object(Bucket=LIVE, Key=KEY, Body=b"by hand")
+    world.s3.put_object(Bucket=DROP, Key=KEY, Body=b"with DAG(:")
+    assert [settled.outcome for settled in world.settle(KEY)] == ["quarantined"]
+    assert [settled.outcome for settled in world.delete(KEY)] == ["vanished"]
+    assert world.live(KEY) == b"by hand"
+
+
+def test_deleting_a_rejected_version_by_its_id_leaves_the_live_one(world: World) -> None:
+    world.drop(KEY)
+    bad = world.drop(KEY, b"with DAG(:")
+    world.s3.delete_object(Bucket=DROP, Key=KEY, VersionId=bad)
+    assert [settled.outcome for settled in world.settle(KEY, bad, deleted=True)] == ["promoted"]
+    assert world.live(KEY) == GOOD
+
+
+def test_expiry_by_a_lifecycle_rule_takes_nothing_out(world: World) -> None:
+    world.drop(KEY)
+    world.s3.delete_object(Bucket=DROP, Key=KEY)
+    assert [settled.outcome for settled in world.settle(KEY, deleted=True, expired=True)] == ["ignored"]
+    assert world.live(KEY) == GOOD

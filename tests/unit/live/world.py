@@ -1,0 +1,179 @@
+"""Both buckets, the table, the gate and the verifier on moto; an Airflow that is set by hand, and a clock."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import moto.backends
+
+from jetway.airflow import Dag, DagRun, DagRunRequest, ImportProblem
+from jetway.airflow.environment import EnvironmentFacts
+from jetway.arrivals import Arrival
+from jetway.errors import EnvironmentUnavailableError
+from jetway.gate import Gate, Settled
+from jetway.live.book import LiveBook
+from jetway.live.news import News
+from jetway.live.standing import Standing
+from jetway.live.table import StandingTable
+from jetway.live.verifier import Verified, Verifier
+from tests.unit.artifacts.buckets import DROP, LIVE, SESSION, TABLE, VERIFY_AFTER, make_artifact_table
+from tests.unit.batches.world import Kill
+
+START = datetime(2026, 11, 22, 6, 0, tzinfo=UTC)
+GOOD = b"from airflow.sdk import DAG\nwith DAG('orders'):\n    pass\n"
+PARSED = timedelta(minutes=12)  # after this everything is parsed and stale DAGs are gone
+
+FACTS = EnvironmentFacts("acme", "AVAILABLE", "3.3.1", LIVE, "dags")
+
+
+@dataclass
+class Airflow:
+    """What the environment would say."""
+
+    errors: dict[str, str] = field(default_factory=dict)
+    dags: dict[str, str] = field(default_factory=dict)
+    asked: list[str] = field(default_factory=list)
+
+    def list_import_errors(self) -> list[ImportProblem]:
+        self.asked.append("errors")
+        return [ImportProblem(path, error) for path, error in self.errors.items()]
+
+    def list_dags(self, *, limit: int, offset: int = 0) -> tuple[list[Dag], int]:
+        self.asked.append("dags")
+        return [Dag(dag_id, fileloc=path) for dag_id, path in self.dags.items()], len(self.dags)
+
+    def list_dag_runs(self, dag_id: str, *, limit: int, state: str | None = None) -> tuple[list[DagRun], int]:
+        raise NotImplementedError
+
+    def trigger_dag_run(self, request: DagRunRequest) -> DagRun:
+        raise NotImplementedError
+
+    def get_dag_run(self, dag_id: str, dag_run_id: str) -> DagRun | None:
+        raise NotImplementedError
+
+
+class Environment:
+    """GetEnvironment, set by hand."""
+
+    name = "acme"
+    current = FACTS
+
+    def facts(self) -> EnvironmentFacts:
+        return self.current
+
+    def usable_facts(self) -> EnvironmentFacts:
+        if not self.current.usable:
+            raise EnvironmentUnavailableError("the environment is not AVAILABLE.")
+        return self.current
+
+
+class World:
+    """Call within `moto.mock_aws`. `fresh` gives another one."""
+
+    def __init__(self) -> None:
+        self.now = START
+        self.s3: Any = SESSION.client("s3")
+        self.dynamodb: Any = SESSION.client("dynamodb")
+        make_artifact_table(self.dynamodb)
+        for bucket in (DROP, LIVE):
+            self.s3.create_bucket(Bucket=bucket)
+            self.s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+        self.table = StandingTable(self.dynamodb, TABLE)
+        self.airflow, self.environment = Airflow(), Environment()
+        self.news: list[News] = []
+        self.seconds_left = 100.0
+
+    def fresh(self) -> World:
+        for backend in ("dynamodb", "s3"):
+            moto.backends.get_backend(backend).reset()
+        return World()
+
+    def gate(self, kill: Kill | None = None) -> Gate:
+        kill = kill or Kill()
+        s3, table = kill.wrap(self.s3), StandingTable(kill.wrap(self.dynamodb), TABLE)
+        book = LiveBook(s3, table, self._teller(kill), "acme", VERIFY_AFTER)
+        return Gate(s3, self.environment, DROP, book, max_dag_file_bytes=1024 * 1024, now=lambda: self.now)  # type: ignore[arg-type]
+
+    def verifier(self, kill: Kill | None = None) -> Verifier:
+        kill = kill or Kill()
+        return Verifier(
+            StandingTable(kill.wrap(self.dynamodb), TABLE),
+            kill.wrap(self.s3),
+            self.airflow,
+            self.environment,  # type: ignore[arg-type]
+            DROP,
+            tell=self._teller(kill),
+            verify_after=VERIFY_AFTER,
+            clock=lambda: self.now,
+            seconds_left=lambda: self.seconds_left,
+        )
+
+    def _teller(self, kill: Kill) -> Any:
+        def tell(news: News) -> None:
+            self.news.append(news)
+            kill.count("tell")
+
+        return tell
+
+    def drop(self, key: str, body: bytes = GOOD, **more: Any) -> str:
+        """Upload, let the gate deal with it, and return the version."""
+        version: str = self.s3.put_object(Bucket=DROP, Key=key, Body=body, **more)["VersionId"]
+        self.settle(key, version)
+        return version
+
+    def settle(self, key: str, version: str | None = None, kill: Kill | None = None, **more: Any) -> list[Settled]:
+        return self.gate(kill).settle(Arrival(DROP, key, version, **more))
+
+    def delete(self, key: str) -> list[Settled]:
+        self.s3.delete_object(Bucket=DROP, Key=key)
+        return self.settle(key, deleted=True)
+
+    def look(self, kill: Kill | None = None, *, after: timedelta = timedelta()) -> list[Verified]:
+        self.now += after
+        return list(self.verifier(kill).look())
+
+    def minutes(self, minutes: int) -> list[Verified]:
+        """Let the schedule fire so many times."""
+        found = []
+        for _ in range(minutes):
+            found += self.look(after=timedelta(minutes=1))
+        return found
+
+    def verified(self, key: str, body: bytes = GOOD) -> str:
+        """Upload a file that works."""
+        version = self.drop(key, body)
+        assert [found.outcome for found in self.minutes(14)] == ["good"]
+        return version
+
+    def live(self, key: str) -> bytes | None:
+        listed = self.s3.list_objects_v2(Bucket=LIVE, Prefix=key).get("Contents", [])
+        if key not in [found["Key"] for found in listed]:
+            return None
+        body: bytes = self.s3.get_object(Bucket=LIVE, Key=key)["Body"].read()
+        return body
+
+    def versions(self, key: str) -> tuple[int, int]:
+        """How many versions and delete markers the live key has."""
+        answer = self.s3.list_object_versions(Bucket=LIVE, Prefix=key)
+        return len(answer.get("Versions", [])), len(answer.get("DeleteMarkers", []))
+
+    def standing(self, key: str) -> Standing:
+        found = self.table.get(key)
+        assert found is not None
+        return found
+
+    def report(self, key: str, version: str = "latest") -> dict[str, Any]:
+        body = self.s3.get_object(Bucket=DROP, Key=f"reports/{key}/{version}.json")["Body"].read()
+        document: dict[str, Any] = json.loads(body)
+        return document
+
+    def tag(self, key: str, version: str) -> str | None:
+        tags = self.s3.get_object_tagging(Bucket=DROP, Key=key, VersionId=version)["TagSet"]
+        return next((tag["Value"] for tag in tags if tag["Key"] == "jetway:verdict"), None)
+
+    def told(self) -> list[str]:
+        """The types of the events, each event once however many copies of it there are."""
+        return [name for name, _ in dict.fromkeys((news.event.detail_type, news.event.id) for news in self.news)]
