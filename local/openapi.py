@@ -82,8 +82,8 @@ def _complete(operation: Schema) -> None:
     if id_ in _BODIES:
         operation["requestBody"] = {"required": False, "content": {"application/json": {"schema": _ref(_BODIES[id_])}}}
     operation["responses"] = {**_ANSWERS[id_], **{status: _PROBLEMS[status] for status in _COMMON}}
-    if id_ == "trigger_by_name":
-        operation["security"] = [{"sigv4": []}, {"jwt": []}, {"github": []}, {"standard": []}, {"stripe": []}]
+    if id_ == "receive_webhook":
+        operation["security"] = [{"github": []}, {"standard": []}, {"stripe": []}]
     if not operation["parameters"]:
         del operation["parameters"]
 
@@ -246,59 +246,60 @@ _PATH_SCHEMAS: dict[str, Schema] = {
     "name": {"maxLength": 63, "pattern": r"^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$"},
 }
 _QUERIES = {
-    "trigger_dag_run": http_api.TRIGGER_DAG_RUN,
+    "trigger_dag_run": http_api.START,
+    "trigger_by_name": http_api.START,
     "get_dag_runs": http_api.LIST_DAG_RUNS,
     "get_dags": http_api.LIST_DAGS,
     "get_events": http_api.LIST_EVENTS,
     "get_artifacts": http_api.LIST_ARTIFACTS,
 }
-_HEADERS: dict[str, list[Schema]] = {
-    "trigger_dag_run": [
-        {
-            "name": "Idempotency-Key",
-            "in": "header",
-            "required": False,
-            "description": "Calls with the same key, by the same caller, for the same DAG are one run.",
-            "schema": {"type": "string", "minLength": 1, "maxLength": LONGEST_IDEMPOTENCY_KEY},
-        },
-        {
-            "name": "Prefer",
-            "in": "header",
-            "required": False,
-            "description": "RFC 7240: `wait=25` waits until Airflow has the run, `wait=25, state=final` until it has "
-            f"ended; 202 when that takes longer. {LONGEST_WAIT:.0f} s at the most.",
-            "schema": {"type": "string"},
-        },
-    ],
-}
-_BODIES = {"trigger_dag_run": "DagRunRequest", "trigger_by_name": "Delivery"}
-_LOCATION = _header("Path of the run.")
-_ANSWERS: dict[str, Schema] = {
-    "trigger_dag_run": {
-        "200": _answer(
-            "Airflow has the run, as was preferred; or what a dry run would start.",
-            {"anyOf": [_ref("DagRun"), _ref("DagRunDry")]},
-            {"Location": _LOCATION, "Preference-Applied": _header("The preference that was met.")},
-        ),
-        "202": _answer(
-            "The run is durably queued.",
-            _ref("DagRunAccepted"),
-            {"Location": _LOCATION, "Retry-After": _header("Seconds until it is worth a look.")},
-        ),
-        "400": _problem("The body is no JSON."),
-        "404": _problem("A dry run, and Airflow has no such DAG."),
-        "409": _problem("A dry run, and the run is there already."),
-        "413": _problem("The body is too large."),
+_START_HEADERS: list[Schema] = [
+    {
+        "name": "Idempotency-Key",
+        "in": "header",
+        "required": False,
+        "description": "Calls with the same key, by the same caller, for the same DAG or trigger are one run.",
+        "schema": {"type": "string", "minLength": 1, "maxLength": LONGEST_IDEMPOTENCY_KEY},
     },
-    "trigger_by_name": {
+    {
+        "name": "Prefer",
+        "in": "header",
+        "required": False,
+        "description": "RFC 7240: `wait=25` waits until Airflow has the run, `wait=25, state=final` until it has "
+        f"ended; 202 when that takes longer. {LONGEST_WAIT:.0f} s at the most.",
+        "schema": {"type": "string"},
+    },
+]
+_HEADERS = {"trigger_dag_run": _START_HEADERS, "trigger_by_name": _START_HEADERS}
+_BODIES = {"trigger_dag_run": "DagRunRequest", "trigger_by_name": "Delivery", "receive_webhook": "Delivery"}
+_LOCATION = _header("Path of the run.")
+_STARTED: Schema = {
+    "200": _answer(
+        "Airflow has the run, as was preferred; or what a dry run would start.",
+        {"anyOf": [_ref("DagRun"), _ref("DagRunDry")]},
+        {"Location": _LOCATION, "Preference-Applied": _header("The preference that was met.")},
+    ),
+    "202": _answer(
+        "The run is durably queued.",
+        _ref("DagRunAccepted"),
+        {"Location": _LOCATION, "Retry-After": _header("Seconds until it is worth a look.")},
+    ),
+    "400": _problem("The body is no JSON."),
+    "404": _problem("No such DAG or trigger: of a dry run, or of a run that was waited for."),
+    "409": _problem("A dry run, and the run is there already."),
+    "413": _problem("The body is too large."),
+}
+_ANSWERS: dict[str, Schema] = {
+    "trigger_dag_run": _STARTED,
+    "trigger_by_name": _STARTED,
+    "receive_webhook": {
         "200": _answer(
             "A handshake (GitHub's ping, a challenge) was answered; nothing was started.", {"type": "object"}
         ),
-        "202": _answer("The run is durably queued.", _ref("DagRunAccepted"), {"Location": _LOCATION}),
-        "400": _problem("The body is no JSON."),
-        "404": _problem("No such trigger."),
+        "202": _STARTED["202"],
+        "400": _STARTED["400"],
         "409": _problem("This signature was accepted before."),
-        "413": _problem("The body is too large."),
+        "413": _STARTED["413"],
     },
     "get_dag_run": {"200": _answer("The run.", _ref("DagRun")), "404": _problem("No such run, or no such DAG.")},
     "get_dag_runs": {
@@ -313,7 +314,10 @@ _ANSWERS: dict[str, Schema] = {
 _COMMON = ("401", "403", "422", "502", "503")
 _PROBLEMS: dict[str, Schema] = {
     "401": {"description": "Nobody: no signature, no token, or an expired one."},
-    "403": {"description": "The signature is wrong, or the caller may not do this."},
+    "403": {
+        "description": "The signature is wrong, or the caller may not do this: IAM's policy or access.yaml says so.",
+        "content": {"application/problem+json": {"schema": _ref("Problem")}, "application/json": {"schema": {}}},
+    },
     "422": _problem("A parameter, a field or an id that could never work."),
     "502": _problem("Airflow refused for a reason of its own."),
     "503": {

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import base64
-import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
+from functools import partial
 from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
-from urllib.parse import quote, unquote
+from urllib.parse import unquote
 
 from aws_lambda_powertools.event_handler import APIGatewayHttpResolver, Response
 from botocore.exceptions import BotoCoreError, ClientError
 
+from jetway import http_answers as answers
 from jetway import http_clients as clients
 from jetway import query
 from jetway.callers import caller_of
@@ -24,22 +25,22 @@ from jetway.deadline import DeadlineError, deadline
 from jetway.errors import JetwayError
 from jetway.observability import logger
 from jetway.prefer import Preference, read_preference, wait_for_run
-from jetway.problems import CONTENT_TYPE, Problem, ProblemError, problem_of
-from jetway.run_requests import Call, accept, read_request
+from jetway.problems import Problem, ProblemError, problem_of
+from jetway.run_requests import TRIGGER, Call, accept, event_id, read_request
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
+    from jetway.access import Reach
     from jetway.airflow import AirflowLists, DagRun, DagRunRequest
-    from jetway.ledger import Entry
-    from jetway.pages import Page
+    from jetway.callers import Caller
 
 T = TypeVar("T")
 
 app = APIGatewayHttpResolver()
 
 # Query parameters of each operation; docs/openapi.json is made from them.
-TRIGGER_DAG_RUN = (query.DRY_RUN,)
+START = (query.DRY_RUN,)
 LIST_DAG_RUNS = (query.STATE, query.limit(50))
 LIST_DAGS = (query.limit(100), query.OFFSET)
 LIST_EVENTS = (query.TRIGGER, query.SINCE, query.limit(50))
@@ -50,8 +51,7 @@ PAGES = Path(__file__).parent / "pages"
 if "AWS_LAMBDA_RUNTIME_API" in os.environ:
     # While Lambda starts the function it has a whole CPU; in the first call it would have a third of one.
     clients.sqs()
-
-RETRY_AFTER = {"Retry-After": "5"}  # seconds until it is worth another look
+    clients.access_lists()
 
 
 @logger.inject_lambda_context
@@ -69,60 +69,53 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
 )
 def trigger_dag_run(dag_id: str) -> Response[str]:
     """Accept a run: 202 as soon as it is on the dispatch queue, 200 when Airflow has it within the preferred wait."""
-    options, config, call = _query(TRIGGER_DAG_RUN), clients.config(), _call()
+    caller = _caller()
+    options, call = _query(START), _call(caller.name)
     request = read_request(unquote(dag_id), call)
-    if options["dry_run"]:
-        return _dry_run(request)
-    preference = read_preference(app.current_event.headers.get("prefer"))
-    accept(clients.sqs(), config.dispatch_queue_url, request, call)
-    logger.info("accepted", extra={"dag_id": request.dag_id, "dag_run_id": request.dag_run_id, "caller": call.caller})
-    location = f"/dags/{quote(request.dag_id, safe='')}/dagRuns/{quote(request.dag_run_id, safe='')}"
-    run = _wait(request, preference)
-    if run is not None and preference.is_met_by(run):
-        return _json(asdict(run), {"Location": location, "Preference-Applied": preference.applied})
-    answer: dict[str, Any] = {"dag_id": request.dag_id, "dag_run_id": request.dag_run_id}
-    answer["state"] = run.state if run else "accepted"
-    if request.note is not None and config.transport == "cli":
-        answer["warnings"] = ["note is not kept: only the rest transport can set it (parameter Transport)."]
-    return _json(answer, {"Location": location, **RETRY_AFTER}, HTTPStatus.ACCEPTED)
+    return _start(request, call, _reach(caller), dry_run=options["dry_run"])
 
 
 @app.post(
     "/triggers/<name>",
     summary="Trigger By Name",
-    description="Starts the run of a trigger file with `on: http`. The body is the event; the file makes conf of it.",
+    description="Starts the run of a trigger file with `on: {http: {auth: iam}}`. The file makes conf of the body.",
     tags=["Trigger"],
     operation_id="trigger_by_name",
 )
 def trigger_by_name(name: str) -> Response[str]:
-    """Accept a webhook or a call for a trigger: 202 as soon as its run is on the dispatch queue."""
+    """Accept a call for a trigger, as `trigger_dag_run` does for a DAG."""
+    from jetway import webhooks
+
+    caller = _caller()
+    options, call = _query(START), _call(caller.name)
+    webhook = webhooks.for_callers(_in_time(lambda: clients.webhooks().get(unquote(name))), unquote(name))
+    identity = ("call", call.idempotency_key or call.request_id, caller.name)
+    request = webhooks.read_delivery(webhook, identity, call.body)
+    return _start(request, call, _reach(caller), dry_run=options["dry_run"], trigger=webhook.name)
+
+
+@app.post(
+    "/webhooks/<name>",
+    summary="Receive Webhook",
+    description="Starts the run of a trigger file with `on: {http: {auth: hmac}}`. The signature of the body says who "
+    "sends it. The route is there when the stack's parameter Webhooks is enabled.",
+    tags=["Trigger"],
+    operation_id="receive_webhook",
+)
+def receive_webhook(name: str) -> Response[str]:
+    """Accept a signed webhook: 202 as soon as its run is on the dispatch queue."""
     from jetway import webhooks
 
     _query()
-    event = app.current_event
-    content = base64.b64decode(event.body or "") if event.is_base64_encoded else (event.body or "").encode()
-    headers = {key.lower(): value for key, value in event.headers.items()}
-    webhook = clients.webhooks().get(unquote(name))
-    if webhook is None or webhook.auth != "hmac":
-        caller = _caller()  # before anything is said of triggers
-        webhook = webhooks.found(webhook, unquote(name))
-        delivery = webhooks.Delivery(
-            ("call", headers.get("idempotency-key") or event.request_context.request_id, caller)
-        )
-    else:
-        delivery = webhooks.authenticate(
-            webhook, headers, content, clients.webhook_secrets(), prefix=clients.config().webhook_secret_prefix
-        )
-    reply = webhooks.handshake(headers, content)
-    if reply is not None:
-        return _json(reply)
-    with webhooks.once(clients.replays, webhook, delivery):
-        queue, request_id = clients.config().dispatch_queue_url, event.request_context.request_id
-        request = webhooks.accept(clients.sqs(), queue, webhook, delivery, content, request_id=request_id)
-    logger.info("accepted", extra={"trigger": webhook.name, "dag_id": request.dag_id, "dag_run_id": request.dag_run_id})
-    answer = {"dag_id": request.dag_id, "dag_run_id": request.dag_run_id, "state": "accepted"}
-    location = f"/dags/{quote(request.dag_id, safe='')}/dagRuns/{quote(request.dag_run_id, safe='')}"
-    return _json(answer, {"Location": location, **RETRY_AFTER}, HTTPStatus.ACCEPTED)
+    call = _call("webhook")
+    headers = {key.lower(): value for key, value in app.current_event.headers.items()}
+    webhook = _in_time(lambda: clients.webhooks().get(unquote(name)))
+    webhook, signed = webhooks.authenticate(webhook, headers, call.body, clients.secrets_of_webhook)
+    if (reply := webhooks.handshake(headers, call.body)) is not None:
+        return answers.json_answer(reply)
+    request = webhooks.read_delivery(webhook, ("webhook", signed.identity), call.body)
+    with webhooks.once(clients.replays(), webhook, signed):
+        return _start(request, call, trigger=webhook.name)
 
 
 @app.get(
@@ -134,13 +127,13 @@ def trigger_by_name(name: str) -> Response[str]:
 )
 def get_dag_run(dag_id: str, dag_run_id: str) -> Response[str]:
     """Show a run as Airflow has it now."""
-    _query()
-    _caller()
+    _, reach = _asked()
+    reach.require("read", unquote(dag_id))
     run = _ask(lambda airflow: airflow.get_dag_run(unquote(dag_id), unquote(dag_run_id)))
     if run is None:
         detail = f"Airflow has no run {unquote(dag_run_id)!r} (yet): one that was accepted is there when dispatched."
-        raise ProblemError(HTTPStatus.NOT_FOUND, "run-not-found", detail, RETRY_AFTER)
-    return _json(asdict(run))
+        raise ProblemError(HTTPStatus.NOT_FOUND, "run-not-found", detail, answers.RETRY_AFTER)
+    return answers.json_answer(asdict(run))
 
 
 @app.get(
@@ -152,9 +145,10 @@ def get_dag_run(dag_id: str, dag_run_id: str) -> Response[str]:
 )
 def get_dag_runs(dag_id: str) -> Response[str]:
     """List the newest runs of a DAG."""
-    options, _ = _query(LIST_DAG_RUNS), _caller()
+    options, reach = _asked(LIST_DAG_RUNS)
+    reach.require("read", unquote(dag_id))
     runs, total = _ask(lambda airflow: airflow.list_dag_runs(unquote(dag_id), **options))
-    return _json({"dag_runs": [asdict(run) for run in runs], "total_entries": total})
+    return answers.json_answer({"dag_runs": [asdict(run) for run in runs], "total_entries": total})
 
 
 @app.get(
@@ -165,10 +159,12 @@ def get_dag_runs(dag_id: str) -> Response[str]:
     operation_id="get_dags",
 )
 def get_dags() -> Response[str]:
-    """List the DAGs that Airflow knows."""
-    options, _ = _query(LIST_DAGS), _caller()
-    dags, total = _ask(lambda airflow: airflow.list_dags(**options))
-    return _json({"dags": [asdict(dag) for dag in dags], "total_entries": total})
+    """List the DAGs that Airflow knows and the caller may see."""
+    from jetway.access_lists import visible_dags
+
+    options, reach = _asked(LIST_DAGS)
+    dags, total = _ask(lambda airflow: visible_dags(airflow, reach, **options))
+    return answers.json_answer({"dags": [asdict(dag) for dag in dags], "total_entries": total})
 
 
 @app.get(
@@ -180,10 +176,10 @@ def get_dags() -> Response[str]:
 )
 def get_events() -> Response[str]:
     """List what became of the newest events, from the ledger."""
-    options, _ = _query(LIST_EVENTS), _caller()
-    with _in_time():
-        entries = clients.ledger().newest(**options)
-    return _json({"events": [_event(entry) for entry in entries]})
+    options, reach = _asked(LIST_EVENTS)
+    keep = (lambda entry: reach.allows("read", entry.dag_id)) if reach.is_limited else None
+    entries = _in_time(lambda: clients.ledger().newest(**options, keep=keep))
+    return answers.json_answer({"events": [answers.event_shown(entry) for entry in entries]})
 
 
 @app.get(
@@ -194,13 +190,14 @@ def get_events() -> Response[str]:
     operation_id="get_artifacts",
 )
 def get_artifacts() -> Response[str]:
-    """List the newest validation reports."""
+    """List the newest validation reports; of files without a DAG that the caller may see, none."""
     from jetway.recent_reports import recent_reports
 
-    options, _ = _query(LIST_ARTIFACTS), _caller()
-    with _in_time():
-        reports, total = recent_reports(clients.s3(), clients.config().drop_bucket, options["limit"])
-    return _json({"artifacts": reports, "total_entries": total})
+    options, reach = _asked(LIST_ARTIFACTS)
+    dags = partial(reach.allows, "read") if reach.is_limited else None
+    bucket = clients.config().drop_bucket
+    reports, total = _in_time(lambda: recent_reports(clients.s3(), bucket, options["limit"], dags=dags))
+    return answers.json_answer({"artifacts": reports, "total_entries": total})
 
 
 @app.get(
@@ -212,25 +209,13 @@ def get_artifacts() -> Response[str]:
 )
 def get_health() -> Response[str]:
     """Say whether runs can be started now."""
-    _query()
     _caller()
-    with _in_time():
-        facts = clients.environment().facts()
-        queue = clients.sqs().get_queue_attributes(
-            QueueUrl=clients.config().dispatch_queue_url,
-            AttributeNames=["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"],
-        )["Attributes"]
-    health = {
-        "status": "healthy" if facts.usable else "unhealthy",
-        "environment": {"name": facts.name, "status": facts.status, "airflow_version": facts.airflow_version},
-        "dispatch": {
-            "waiting": int(queue["ApproximateNumberOfMessages"]),
-            "in_flight": int(queue["ApproximateNumberOfMessagesNotVisible"]),
-        },
-    }
-    if facts.usable:
-        return _json(health)
-    return _json(health, {"Retry-After": "60"}, HTTPStatus.SERVICE_UNAVAILABLE)
+    _query()
+    counts: Sequence[Any] = ("ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible")
+    url = clients.config().dispatch_queue_url
+    with _deadline():
+        queue = clients.sqs().get_queue_attributes(QueueUrl=url, AttributeNames=counts)["Attributes"]
+        return answers.health_answer(clients.environment().facts(), queue)
 
 
 @app.get("/", include_in_schema=False)
@@ -238,7 +223,7 @@ def get_status_page() -> Response[str]:
     """Show people what goes on."""
     from jetway.pages import read_page
 
-    return _page(read_page(PAGES / "status.html"))
+    return answers.page_answer(read_page(PAGES / "status.html"))
 
 
 @app.get("/docs", include_in_schema=False, compress=True)
@@ -246,7 +231,7 @@ def get_docs_page() -> Response[str]:
     """Show people the API."""
     from jetway.pages import read_page
 
-    return _page(read_page(PAGES / "docs.html", swagger=True))
+    return answers.page_answer(read_page(PAGES / "docs.html", swagger=True))
 
 
 @app.get("/docs/<file>", include_in_schema=False, compress=True)
@@ -255,7 +240,7 @@ def get_docs_asset(file: str) -> Response[str]:
     from jetway.pages import read_asset
 
     asset = read_asset(file)
-    return _not_found() if asset is None else _page(asset)
+    return _not_found() if asset is None else answers.page_answer(asset)
 
 
 @app.get("/openapi.json", include_in_schema=False, compress=True)
@@ -265,14 +250,29 @@ def get_openapi() -> Response[str]:
     return Response(HTTPStatus.OK.value, "application/json", content, {"Cache-Control": "no-cache"})
 
 
-def _page(page: Page) -> Response[str]:
-    return Response(HTTPStatus.OK.value, page.content_type, page.body, dict(page.headers))
+def _start(
+    request: DagRunRequest, call: Call, reach: Reach | None = None, *, dry_run: bool = False, trigger: str = TRIGGER
+) -> Response[str]:
+    """Put a run on the dispatch queue and wait for it as preferred.
 
-
-def _event(entry: Entry) -> dict[str, Any]:
-    """Return a row of the ledger as the API shows it."""
-    times = {name: time and time.isoformat() for name, time in asdict(entry).items() if isinstance(time, datetime)}
-    return asdict(entry) | {"identity": list(entry.identity)} | times
+    Args:
+        reach: of the caller; None for a webhook, whose trigger file and secret say what it may start.
+    """
+    if reach is not None:
+        reach.require("start", request.dag_id)
+    if dry_run:
+        return _dry_run(request)
+    preference = read_preference(app.current_event.headers.get("prefer"))
+    config = clients.config()
+    accept(clients.sqs(), config.dispatch_queue_url, request, call, trigger=trigger)
+    ids = {"dag_id": request.dag_id, "dag_run_id": request.dag_run_id}
+    logger.info("accepted", extra={**ids, "trigger": trigger, "caller": call.caller})
+    run = _wait(request, preference, call, trigger) if reach is not None else None
+    if run is not None and preference.is_met_by(run):
+        return answers.run_answer(run, preference.applied)
+    loses_note = request.note is not None and config.transport == "cli"
+    warnings = ["note is not kept: only the rest transport can set it (parameter Transport)."] if loses_note else []
+    return answers.accepted_answer(request, run.state if run else "accepted", warnings)
 
 
 def _dry_run(request: DagRunRequest) -> Response[str]:
@@ -284,17 +284,24 @@ def _dry_run(request: DagRunRequest) -> Response[str]:
         raise RunAlreadyExistsError(
             f"DAG {request.dag_id!r} has a run {request.dag_run_id!r} already ({found.state}).", run=found
         )
-    would = asdict(request) | {"logical_date": request.logical_date and request.logical_date.isoformat()}
-    return _json({**would, "state": None, "dry_run": True})
+    return answers.dry_run_answer(request)
 
 
-def _wait(request: DagRunRequest, preference: Preference) -> DagRun | None:
+def _wait(request: DagRunRequest, preference: Preference, call: Call, trigger: str) -> DagRun | None:
     """Wait as preferred; None when Airflow has nothing to show in time."""
     if not preference.seconds:
         return None
+
+    def dead_letter() -> str | None:
+        entry = clients.ledger().get(event_id(request.dag_id, request.dag_run_id, trigger=trigger))
+        # An earlier call for the same run may have become one; this call is a new try.
+        is_dead = entry is not None and entry.decision == "dead-lettered" and entry.decided_at >= call.received_at
+        return (entry.because or "unforeseen") if entry is not None and is_dead else None
+
     try:
         with deadline(_seconds_left()):
-            return wait_for_run(clients.airflow(), request.dag_id, request.dag_run_id, preference)
+            airflow = clients.airflow()
+            return wait_for_run(airflow, request.dag_id, request.dag_run_id, preference, dead_letter=dead_letter)
     except DeadlineError:
         clients.forget()
         return None
@@ -302,20 +309,23 @@ def _wait(request: DagRunRequest, preference: Preference) -> DagRun | None:
 
 def _ask(question: Callable[[AirflowLists], T]) -> T:
     """Ask Airflow, and answer in time whatever hangs."""
-    with _in_time():
-        return question(clients.airflow())
+    return _in_time(lambda: question(clients.airflow()))
+
+
+def _in_time(work: Callable[[], T]) -> T:
+    with _deadline():
+        return work()
 
 
 @contextmanager
-def _in_time() -> Iterator[None]:
+def _deadline() -> Iterator[None]:
     try:
         with deadline(_seconds_left()):
             yield
     except DeadlineError:
         clients.forget()
-        raise ProblemError(
-            HTTPStatus.SERVICE_UNAVAILABLE, "timeout", "Airflow did not answer in time; ask again.", RETRY_AFTER
-        ) from None
+        detail = "Airflow or an AWS service behind this API did not answer in time; ask again."
+        raise ProblemError(HTTPStatus.SERVICE_UNAVAILABLE, "timeout", detail, answers.RETRY_AFTER) from None
 
 
 def _seconds_left() -> float:
@@ -332,7 +342,7 @@ def _problem(error: JetwayError | ProblemError) -> Response[str]:
 def _aws_problem(_error: BotoCoreError | ClientError) -> Response[str]:
     logger.exception("an AWS service refused")
     detail = "An AWS service behind this API refused or did not answer. Try again, with the same Idempotency-Key."
-    return _answer(Problem(HTTPStatus.SERVICE_UNAVAILABLE, "aws-unavailable", detail, RETRY_AFTER))
+    return _answer(Problem(HTTPStatus.SERVICE_UNAVAILABLE, "aws-unavailable", detail, answers.RETRY_AFTER))
 
 
 @app.not_found
@@ -341,28 +351,35 @@ def _not_found(_error: Exception | None = None) -> Response[str]:
 
 
 def _answer(problem: Problem) -> Response[str]:
-    return Response(problem.status.value, CONTENT_TYPE, problem.body(app.current_event.path), dict(problem.headers))
+    return answers.problem_answer(problem, app.current_event.path)
 
 
-def _json(content: object, headers: dict[str, str] | None = None, status: HTTPStatus = HTTPStatus.OK) -> Response[str]:
-    all_headers = {"Cache-Control": "no-store", **(headers or {})}
-    return Response(status.value, "application/json", json.dumps(content), all_headers)
+def _asked(parameters: tuple[query.Parameter, ...] = ()) -> tuple[dict[str, Any], Reach]:
+    """Return the query parameters, and what the caller may see."""
+    caller = _caller()
+    return _query(parameters), _reach(caller)
 
 
 def _query(parameters: tuple[query.Parameter, ...] = ()) -> dict[str, Any]:
     return query.read_query(app.current_event.query_string_parameters, parameters)
 
 
-def _caller() -> str:
+def _caller() -> Caller:
     return caller_of(app.current_event.raw_event)
 
 
-def _call() -> Call:
+def _reach(caller: Caller) -> Reach:
+    return _in_time(lambda: clients.access_lists().current()).reach_of(caller)
+
+
+def _call(caller: str) -> Call:
     event = app.current_event
+    body = event.body or ""
     return Call(
         request_id=event.request_context.request_id,
-        caller=_caller(),
-        body=event.decoded_body or "",
+        caller=caller,
+        # API Gateway may pass on halves of surrogate pairs; those are no UTF-8, as the reader will say.
+        body=base64.b64decode(body) if event.is_base64_encoded else body.encode("utf-8", "surrogatepass"),
         idempotency_key=event.headers.get("idempotency-key"),
         received_at=datetime.now(UTC),
     )

@@ -5,16 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import boto3
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from moto import mock_aws
 
-from functions.http_api import app
 from jetway import http_clients as clients
 from jetway.dispatch import parse_dispatch
 from jetway.errors import JetwayError
@@ -23,25 +19,8 @@ from jetway.json_body import DEEPEST, LONGEST_BODY
 from jetway.prefer import Preference, read_preference
 from jetway.problems import ProblemError
 from jetway.run_requests import Call, read_request
+from tests.unit.http_function import ask, in_process, queued, set_queue
 from tests.unit.mwaa_server import MwaaServer
-from tests.unit.sample_events import sample_event
-
-if TYPE_CHECKING:
-    from mypy_boto3_sqs import SQSClient
-
-
-@dataclass
-class Context:
-    """What Lambda tells of an invocation."""
-
-    seconds_left: float = 29.0
-    function_name: str = "http_api"
-    memory_limit_in_mb: int = 512
-    invoked_function_arn: str = "arn:aws:lambda:eu-central-1:111122223333:function:http_api"
-    aws_request_id: str = "b9b5c2b6"
-
-    def get_remaining_time_in_millis(self) -> int:
-        return int(self.seconds_left * 1000)
 
 
 @pytest.fixture
@@ -51,62 +30,21 @@ def mwaa() -> Iterator[MwaaServer]:
 
 
 @pytest.fixture
-def sqs(monkeypatch: pytest.MonkeyPatch, mwaa: MwaaServer) -> Iterator[SQSClient]:
-    for name, value in {
-        "AWS_DEFAULT_REGION": "eu-central-1",
-        "AWS_ENDPOINT_URL_MWAA": mwaa.url,
-        "AWS_DISABLE_HOST_PREFIX_INJECTION": "true",
-        "ENVIRONMENT_NAME": "acme",
-        "TRANSPORT": "rest",
-        "DROP_BUCKET": "acme-drop",
-        "LEDGER_TABLE": "acme-ledger",
-        "REPLAY_TABLE": "acme-replays",
-        "WEBHOOK_SECRET_PREFIX": "acme/webhooks/",
-    }.items():
-        monkeypatch.setenv(name, value)
-    with mock_aws():
-        client = boto3.client("sqs")
-        url = client.create_queue(QueueName="dispatch.fifo", Attributes={"FifoQueue": "true"})["QueueUrl"]
-        monkeypatch.setenv("DISPATCH_QUEUE_URL", url)
-        clients.config.cache_clear()
-        clients.forget()
-        yield client
-        clients.forget()
-
-
-def ask(
-    method: str,
-    path: str,
-    *,
-    query: dict[str, str] | None = None,
-    body: object = "",
-    seconds: float = 29,
-    **headers: str,
-) -> dict[str, Any]:
-    event = sample_event("http_trigger_dag_run")
-    event["requestContext"]["http"] |= {"method": method, "path": path}
-    event |= {"rawPath": path, "routeKey": f"{method} {path}", "queryStringParameters": query or {}}
-    event["body"] = body if isinstance(body, str) else json.dumps(body)
-    event["headers"] = {"content-type": "application/json", **headers}
-    context: Any = Context(seconds)
-    return app.handler(event, context)
+def queue(monkeypatch: pytest.MonkeyPatch, mwaa: MwaaServer) -> Iterator[str]:
+    with in_process(monkeypatch, AWS_ENDPOINT_URL_MWAA=mwaa.url) as queue:
+        yield queue
 
 
 def post(body: object, **headers: str) -> dict[str, Any]:
-    return ask("POST", "/dags/ingest_orders/dagRuns", body=body, query={}, seconds=29, **headers)
+    return ask("POST", "/dags/ingest_orders/dagRuns", body=body, headers=headers)
 
 
-def queued(sqs: SQSClient) -> list[Any]:
-    url = sqs.get_queue_url(QueueName="dispatch.fifo")["QueueUrl"]
-    return sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10, AttributeNames=["All"]).get("Messages", [])
-
-
-def test_an_accepted_run_is_one_message_that_the_dispatcher_understands(sqs: SQSClient) -> None:
+def test_an_accepted_run_is_one_message_that_the_dispatcher_understands(queue: str) -> None:
     answer = post({"conf": {"a": 1}, "logical_date": "2026-01-02T03:04:05Z"})
     body = json.loads(answer["body"])
     assert (answer["statusCode"], body["state"]) == (202, "accepted")
     assert answer["headers"]["Location"] == f"/dags/ingest_orders/dagRuns/{body['dag_run_id']}"
-    (message,) = queued(sqs)
+    (message,) = queued(queue)
     request = parse_dispatch(message["Body"], sent_at=parse_time("2026-11-22T06:00:00Z")).request
     assert request is not None
     assert (request.dag_id, request.dag_run_id) == ("ingest_orders", body["dag_run_id"])
@@ -115,19 +53,17 @@ def test_an_accepted_run_is_one_message_that_the_dispatcher_understands(sqs: SQS
     assert message["Attributes"]["MessageGroupId"] == "interactive"
 
 
-def test_a_body_in_base64_is_read(sqs: SQSClient) -> None:
-    event = sample_event("http_trigger_dag_run") | {"body": "eyJjb25mIjogeyJhIjogMn19", "isBase64Encoded": True}
-    context: Any = Context()
-    assert app.handler(event, context)["statusCode"] == 202
-    assert '"conf": {"a": 2}' in queued(sqs)[0]["Body"]
+def test_a_body_in_base64_is_read(queue: str) -> None:
+    assert ask("POST", "/dags/ingest_orders/dagRuns", body=b'{"conf": {"a": 2}}')["statusCode"] == 202
+    assert '"conf": {"a": 2}' in queued(queue)[0]["Body"]
 
 
-def test_no_body_is_a_run_without_conf(sqs: SQSClient) -> None:
+def test_no_body_is_a_run_without_conf(queue: str) -> None:
     assert post("")["statusCode"] == 202
 
 
 def test_a_note_is_refused_by_nobody_but_the_cli_says_that_it_is_not_kept(
-    sqs: SQSClient, monkeypatch: pytest.MonkeyPatch
+    queue: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert "warnings" not in json.loads(post({"note": "by hand"})["body"])
     monkeypatch.setenv("TRANSPORT", "cli")
@@ -135,20 +71,20 @@ def test_a_note_is_refused_by_nobody_but_the_cli_says_that_it_is_not_kept(
     assert "note" in json.loads(post({"note": "by hand"})["body"])["warnings"][0]
 
 
-def test_an_unknown_resource_is_a_problem_document(sqs: SQSClient) -> None:
+def test_an_unknown_resource_is_a_problem_document(queue: str) -> None:
     answer = ask("GET", "/nothing")
     assert (answer["statusCode"], json.loads(answer["body"])["instance"]) == (404, "/nothing")
 
 
-def test_a_refused_call_puts_nothing_on_the_queue(sqs: SQSClient) -> None:
+def test_a_refused_call_puts_nothing_on_the_queue(queue: str) -> None:
     answer = post({"dag_run_id": "not valid"})
     problem = json.loads(answer["body"])
     assert (answer["statusCode"], problem["type"]) == (422, "urn:jetway:problem:invalid-request")
-    assert queued(sqs) == []
+    assert queued(queue) == []
 
 
 def call(body: str, key: str | None = None, caller: str = "arn:aws:iam::1:user/a", request_id: str = "r1") -> Call:
-    return Call(request_id, caller, body, key, parse_time("2026-11-22T06:00:00Z"))
+    return Call(request_id, caller, body.encode("utf-8", "surrogatepass"), key, parse_time("2026-11-22T06:00:00Z"))
 
 
 def test_a_key_names_one_run_of_one_dag_for_one_caller() -> None:
@@ -208,14 +144,14 @@ def test_a_number_that_json_has_not_is_refused(constant: str) -> None:
 RUN = {"dag_id": "ingest_orders", "dag_run_id": "r1", "state": "running", "logical_date": None}
 
 
-def test_a_run_is_shown_as_airflow_has_it(sqs: SQSClient, mwaa: MwaaServer) -> None:
+def test_a_run_is_shown_as_airflow_has_it(queue: str, mwaa: MwaaServer) -> None:
     mwaa.answer = lambda _: (200, RUN)
     answer = ask("GET", "/dags/ingest_orders/dagRuns/r1")
     assert (answer["statusCode"], json.loads(answer["body"])["state"]) == (200, "running")
     assert mwaa.asked == [("GET", "/dags/ingest_orders/dagRuns/r1")]
 
 
-def test_runs_are_listed_as_airflow_lists_them(sqs: SQSClient, mwaa: MwaaServer) -> None:
+def test_runs_are_listed_as_airflow_lists_them(queue: str, mwaa: MwaaServer) -> None:
     def answer(asked: dict[str, Any]) -> tuple[int, object]:
         assert asked["QueryParameters"] == {"limit": 3, "order_by": "-id", "state": "running"}
         return 200, {"dag_runs": [RUN], "total_entries": 12}
@@ -225,7 +161,7 @@ def test_runs_are_listed_as_airflow_lists_them(sqs: SQSClient, mwaa: MwaaServer)
     assert (got["total_entries"], [run["dag_run_id"] for run in got["dag_runs"]]) == (12, ["r1"])
 
 
-def test_dags_are_listed_as_airflow_lists_them(sqs: SQSClient, mwaa: MwaaServer) -> None:
+def test_dags_are_listed_as_airflow_lists_them(queue: str, mwaa: MwaaServer) -> None:
     mwaa.answer = lambda _: (200, {"dags": [{"dag_id": "a", "is_paused": False, "owners": ["x"]}], "total_entries": 1})
     got = json.loads(ask("GET", "/dags")["body"])
     assert got == {
@@ -248,14 +184,14 @@ def test_dags_are_listed_as_airflow_lists_them(sqs: SQSClient, mwaa: MwaaServer)
     ],
 )
 def test_query_parameters_are_refused_by_name(
-    sqs: SQSClient, mwaa: MwaaServer, path: str, query: dict[str, str], said: str
+    queue: str, mwaa: MwaaServer, path: str, query: dict[str, str], said: str
 ) -> None:
     answer = ask("GET", path, query=query)
     assert (answer["statusCode"], mwaa.asked) == (422, [])
     assert said in json.loads(answer["body"])["detail"]
 
 
-def test_health_follows_the_environment(sqs: SQSClient, mwaa: MwaaServer) -> None:
+def test_health_follows_the_environment(queue: str, mwaa: MwaaServer) -> None:
     post({})
     answer = ask("GET", "/health")
     health = json.loads(answer["body"])
@@ -269,7 +205,7 @@ def test_health_follows_the_environment(sqs: SQSClient, mwaa: MwaaServer) -> Non
     assert answer["headers"]["Retry-After"]
 
 
-def test_a_dry_run_checks_with_airflow_and_starts_nothing(sqs: SQSClient, mwaa: MwaaServer) -> None:
+def test_a_dry_run_checks_with_airflow_and_starts_nothing(queue: str, mwaa: MwaaServer) -> None:
     def answer(asked: dict[str, Any]) -> tuple[int, object]:
         return (200, {"dag_id": "ingest_orders"}) if asked["Path"] == "/dags/ingest_orders" else (404, {})
 
@@ -282,25 +218,25 @@ def test_a_dry_run_checks_with_airflow_and_starts_nothing(sqs: SQSClient, mwaa: 
     mwaa.answer = lambda _: (200, RUN)
     assert ask("POST", path, query={"dry_run": "true"}, body={"dag_run_id": "r1"})["statusCode"] == 409
     assert ask("POST", path, query={"dry_run": "yes"})["statusCode"] == 422
-    assert queued(sqs) == []
+    assert queued(queue) == []
 
 
-def test_a_caller_may_wait_until_airflow_has_the_run(sqs: SQSClient, mwaa: MwaaServer) -> None:
+def test_a_caller_may_wait_until_airflow_has_the_run(queue: str, mwaa: MwaaServer) -> None:
     mwaa.answer = lambda _: (200, RUN)
     answer = post({"dag_run_id": "r1"}, prefer="wait=25")
     assert (answer["statusCode"], json.loads(answer["body"])["state"]) == (200, "running")
     assert answer["headers"]["Preference-Applied"] == "wait=25"
-    assert len(queued(sqs)) == 1
+    assert len(queued(queue)) == 1
 
 
-def test_a_caller_may_wait_for_the_end(sqs: SQSClient, mwaa: MwaaServer) -> None:
+def test_a_caller_may_wait_for_the_end(queue: str, mwaa: MwaaServer) -> None:
     states = iter(["queued", "success"])
     mwaa.answer = lambda _: (200, {**RUN, "state": next(states)})
     answer = post({"dag_run_id": "r1"}, prefer="wait=25, state=final")
     assert (answer["statusCode"], json.loads(answer["body"])["state"]) == (200, "success")
 
 
-def test_a_wait_in_vain_is_accepted_and_says_how_far_it_came(sqs: SQSClient, mwaa: MwaaServer) -> None:
+def test_a_wait_in_vain_is_accepted_and_says_how_far_it_came(queue: str, mwaa: MwaaServer) -> None:
     mwaa.answer = lambda _: (200, RUN)
     answer = post({"dag_run_id": "r1"}, prefer="wait=1, state=final")
     assert (answer["statusCode"], json.loads(answer["body"])["state"]) == (202, "running")
@@ -308,24 +244,23 @@ def test_a_wait_in_vain_is_accepted_and_says_how_far_it_came(sqs: SQSClient, mwa
     assert "Preference-Applied" not in answer["headers"]
 
 
-def test_a_wait_for_an_airflow_that_hangs_ends_in_time(sqs: SQSClient, mwaa: MwaaServer) -> None:
+def test_a_wait_for_an_airflow_that_hangs_ends_in_time(queue: str, mwaa: MwaaServer) -> None:
     mwaa.answer = lambda _: (404 if mwaa.release.wait(30) else 500, {})
-    answer = ask("POST", "/dags/a/dagRuns", seconds=2.0, prefer="wait=25")
+    answer = ask("POST", "/dags/a/dagRuns", seconds=2.0, headers={"prefer": "wait=25"})
     assert (answer["statusCode"], json.loads(answer["body"])["state"]) == (202, "accepted")
-    assert len(queued(sqs)) == 1
+    assert len(queued(queue)) == 1
 
 
-def test_a_question_to_an_airflow_that_hangs_is_answered_in_time(sqs: SQSClient, mwaa: MwaaServer) -> None:
+def test_a_question_to_an_airflow_that_hangs_is_answered_in_time(queue: str, mwaa: MwaaServer) -> None:
     mwaa.answer = lambda _: (404 if mwaa.release.wait(30) else 500, {})
     answer = ask("GET", "/dags", seconds=1.5)
     assert (answer["statusCode"], json.loads(answer["body"])["type"]) == (503, "urn:jetway:problem:timeout")
 
 
 def test_a_queue_that_cannot_be_reached_is_a_problem_and_not_a_crash(
-    sqs: SQSClient, monkeypatch: pytest.MonkeyPatch
+    queue: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("DISPATCH_QUEUE_URL", "https://sqs.eu-central-1.amazonaws.com/123456789012/none.fifo")
-    clients.config.cache_clear()
+    set_queue(monkeypatch, "https://sqs.eu-central-1.amazonaws.com/123456789012/none.fifo")
     answer = post({})
     assert (answer["statusCode"], json.loads(answer["body"])["type"]) == (503, "urn:jetway:problem:aws-unavailable")
 
@@ -349,12 +284,7 @@ def test_preferences_are_read_as_rfc_7240_has_them(header: str | None, preferenc
 
 
 @pytest.mark.parametrize("path", ["/dags", "/dags/a/dagRuns", "/dags/a/dagRuns/b", "/health"])
-def test_nobody_is_refused_even_where_the_gateway_lets_them_in(sqs: SQSClient, mwaa: MwaaServer, path: str) -> None:
-    event = sample_event("http_trigger_dag_run")
-    event["requestContext"]["http"] |= {"method": "GET", "path": path}
-    event |= {"rawPath": path, "queryStringParameters": {}}
-    del event["requestContext"]["authorizer"]
-    context: Any = Context()
-    answer = app.handler(event, context)
+def test_nobody_is_refused_even_where_the_gateway_lets_them_in(queue: str, mwaa: MwaaServer, path: str) -> None:
+    answer = ask("GET", path, nobody=True)
     assert (answer["statusCode"], mwaa.asked) == (401, [])
     assert answer["headers"]["WWW-Authenticate"]

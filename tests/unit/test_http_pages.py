@@ -13,18 +13,14 @@ from typing import Any
 import boto3
 import pytest
 import yaml
-from moto import mock_aws
 
-from functions.http_api import app
-from jetway import http_clients as clients
 from jetway.ledger import Entry, Ledger
 from jetway.pages import ASSETS
 from local import openapi
-from tests.unit.sample_events import ROOT, sample_event
-from tests.unit.test_http_api import Context
+from tests.unit.http_function import DROP, ask, in_process
+from tests.unit.sample_events import ROOT
 
 NOW = datetime.now(UTC)
-DROP = "acme-drop"
 
 
 class _Loader(yaml.SafeLoader):
@@ -36,35 +32,12 @@ _Loader.add_multi_constructor("!", lambda loader, _suffix, node: getattr(node, "
 
 @pytest.fixture
 def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    for name, value in {
-        "AWS_DEFAULT_REGION": "eu-central-1",
-        "ENVIRONMENT_NAME": "acme",
-        "TRANSPORT": "rest",
-        "DISPATCH_QUEUE_URL": "https://sqs.eu-central-1.amazonaws.com/123456789012/dispatch.fifo",
-        "DROP_BUCKET": DROP,
-        "LEDGER_TABLE": "ledger",
-        "REPLAY_TABLE": "replays",
-        "WEBHOOK_SECRET_PREFIX": "acme/webhooks/",
-    }.items():
-        monkeypatch.setenv(name, value)
-    with mock_aws():
-        clients.config.cache_clear()
-        clients.forget()
+    with in_process(monkeypatch):
         yield
-        clients.forget()
 
 
 def get(path: str, query: dict[str, str] | None = None, *, encoding: str = "") -> dict[str, Any]:
-    event = sample_event("http_trigger_dag_run")
-    event["requestContext"]["http"] |= {"method": "GET", "path": path}
-    event |= {
-        "rawPath": path,
-        "queryStringParameters": query or {},
-        "body": None,
-        "headers": {"accept-encoding": encoding},
-    }
-    context: Any = Context()
-    return app.handler(event, context)
+    return ask("GET", path, query=query, headers={"accept-encoding": encoding})
 
 
 @pytest.fixture
@@ -126,7 +99,6 @@ def test_events_refuse_what_they_cannot_take(ledger: Ledger, query: dict[str, st
 
 def test_artifacts_are_the_latest_report_of_each_file_newest_first(aws: None) -> None:
     s3 = boto3.client("s3")
-    s3.create_bucket(Bucket=DROP, CreateBucketConfiguration={"LocationConstraint": "eu-central-1"})
     for key in ("reports/dags/a.py/latest.json", "reports/dags/a.py/v1.json", "reports/dags/b.py/latest.json"):
         s3.put_object(Bucket=DROP, Key=key, Body=json.dumps({"path": key}).encode())
     content = json.loads(get("/artifacts")["body"])

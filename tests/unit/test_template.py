@@ -99,11 +99,46 @@ def test_every_bucket_is_private_versioned_and_encrypted() -> None:
         assert all(bucket["PublicAccessBlockConfiguration"].values())
 
 
-def test_every_route_asks_who_calls() -> None:
-    routes = of_type("AWS::ApiGatewayV2::Route")
-    assert routes
-    for name, route in routes.items():
-        assert route.get("AuthorizationType", "NONE") != "NONE", name
+def authorization_of_routes(*conditions: str) -> dict[str, str]:
+    """How each route asks who calls, in a stack where these conditions hold and no others."""
+
+    def resolved(value: Any) -> str:
+        while isinstance(value, dict):
+            condition, yes, no = value["If"]
+            value = yes if condition in conditions else no
+        return str(value)
+
+    return {
+        route["Properties"]["RouteKey"]: resolved(route["Properties"]["AuthorizationType"])
+        for route in RESOURCES.values()
+        if route["Type"] == "AWS::ApiGatewayV2::Route" and route.get("Condition") in {*conditions, None}
+    }
+
+
+@pytest.mark.parametrize(
+    ("conditions", "kinds", "opened"),
+    [
+        ((), {"AWS_IAM"}, set()),
+        (("UseWebhooks",), {"AWS_IAM", "NONE"}, {"POST /webhooks/{name}"}),
+        (("UseJwt", "UseJwtToStart"), {"AWS_IAM", "JWT"}, set()),
+        # A browser sends no token with the address of a page; pages hold no data.
+        (
+            ("UseJwt", "UseJwtToRead"),
+            {"AWS_IAM", "JWT", "NONE"},
+            {"GET /", "GET /docs", "GET /docs/{file}", "GET /openapi.json"},
+        ),
+    ],
+)
+def test_no_route_is_open_by_default(conditions: tuple[str, ...], kinds: set[str], opened: set[str]) -> None:
+    found = authorization_of_routes(*conditions)
+    assert set(found.values()) == kinds
+    assert {route for route, kind in found.items() if kind == "NONE"} == opened
+
+
+def test_every_condition_that_opens_a_route_is_off_by_default() -> None:
+    defaults = {name: parameter.get("Default") for name, parameter in TEMPLATE["Parameters"].items()}
+    assert (defaults["Webhooks"], defaults["JwtIssuer"]) == ("disabled", "")
+    assert defaults["ReadAuthorization"] == defaults["StartAuthorization"] == "AWS_IAM"
 
 
 def test_every_log_group_is_encrypted_and_ends() -> None:

@@ -1,4 +1,4 @@
-"""POST /triggers/{name} from API Gateway's event to the message on the queue: who may, once, and with which conf."""
+"""Webhooks and calls of triggers, from API Gateway's event to the message on the queue: who may, and with which conf."""
 
 from __future__ import annotations
 
@@ -9,26 +9,19 @@ import json
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import boto3
 import pytest
-from moto import mock_aws
 
-from functions.http_api import app
 from jetway import http_clients as clients
 from jetway.dispatch import parse_dispatch
 from jetway.events import parse_time
 from jetway.signatures import WINDOW
 from jetway.webhook_secrets import WebhookSecrets
 from jetway.webhooks import ACCEPTED_TRIGGERS
-from tests.unit.sample_events import sample_event
-from tests.unit.test_http_api import Context
+from tests.unit.http_function import DROP, ask, in_process, queued, set_queue
 
-if TYPE_CHECKING:
-    from mypy_boto3_sqs import SQSClient
-
-DROP = "acme-drop"
 SECRET = "whsec_" + base64.b64encode(b"a secret of 24 bytes or so").decode()
 
 
@@ -41,31 +34,16 @@ def trigger(name: str, auth: str, **more: Any) -> dict[str, Any]:
 class Stage:
     """What the function talks to."""
 
-    sqs: SQSClient
     queue: str
     secrets: Any
 
     def queued(self) -> list[dict[str, Any]]:
-        answer = self.sqs.receive_message(QueueUrl=self.queue, MaxNumberOfMessages=10, AttributeNames=["All"])
-        return [dict(message) for message in answer.get("Messages", [])]
+        return queued(self.queue)
 
 
 @pytest.fixture
 def stage(monkeypatch: pytest.MonkeyPatch) -> Iterator[Stage]:
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-central-1")
-    with mock_aws():
-        sqs = boto3.client("sqs")
-        queue = sqs.create_queue(QueueName="dispatch.fifo", Attributes={"FifoQueue": "true"})["QueueUrl"]
-        for name, value in {
-            "ENVIRONMENT_NAME": "acme",
-            "TRANSPORT": "cli",
-            "DISPATCH_QUEUE_URL": queue,
-            "DROP_BUCKET": DROP,
-            "LEDGER_TABLE": "ledger",
-            "REPLAY_TABLE": "replays",
-            "WEBHOOK_SECRET_PREFIX": "acme/webhooks/",
-        }.items():
-            monkeypatch.setenv(name, value)
+    with in_process(monkeypatch, TRANSPORT="cli") as queue:
         boto3.client("dynamodb").create_table(
             TableName="replays",
             BillingMode="PAY_PER_REQUEST",
@@ -73,7 +51,6 @@ def stage(monkeypatch: pytest.MonkeyPatch) -> Iterator[Stage]:
             KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
         )
         s3 = boto3.client("s3")
-        s3.create_bucket(Bucket=DROP, CreateBucketConfiguration={"LocationConstraint": "eu-central-1"})
         triggers = [
             trigger("push", "hmac", conf={"branch": "{{ ref }}", "repository": "{{ repository.name }}"}),
             trigger("plain", "hmac"),
@@ -88,22 +65,11 @@ def stage(monkeypatch: pytest.MonkeyPatch) -> Iterator[Stage]:
         secrets = boto3.client("secretsmanager")
         secrets.create_secret(Name="acme/webhooks/push", SecretString=SECRET)
         secrets.create_secret(Name="acme/webhooks/plain", SecretString=json.dumps({"secret": SECRET}))
-        clients.config.cache_clear()
-        clients.forget()
-        yield Stage(sqs, queue, secrets)
-        clients.forget()
+        yield Stage(queue, secrets)
 
 
-def send(name: str, body: bytes, headers: dict[str, str], *, iam: bool = False) -> dict[str, Any]:
-    path = f"/triggers/{name}"
-    event = sample_event("http_trigger_dag_run")
-    event["requestContext"]["http"] |= {"method": "POST", "path": path}
-    event |= {"rawPath": path, "queryStringParameters": {}, "headers": headers}
-    event |= {"body": base64.b64encode(body).decode(), "isBase64Encoded": True}
-    if not iam:
-        del event["requestContext"]["authorizer"]
-    context: Any = Context()
-    return app.handler(event, context)
+def send(name: str, body: bytes, headers: dict[str, str]) -> dict[str, Any]:
+    return ask("POST", f"/webhooks/{name}", body=body, headers=headers, nobody=True)
 
 
 def mac(message: bytes, secret: str = SECRET) -> bytes:
@@ -174,12 +140,12 @@ def test_a_signature_of_one_trigger_is_worth_nothing_for_another(stage: Stage) -
         ("push", {"x-hub-signature-256": "sha256=00"}, "64 hexadecimal"),
         ("push", stripe(PUSH, at=time.time() - WINDOW - 3600), "300 s off"),
         ("push", standard(PUSH, at=time.time() + WINDOW + 3600), "300 s off"),
-        ("no_secret", github(PUSH), "No secret"),
-        ("by_role", github(PUSH), "SigV4"),
-        ("off", github(PUSH), "SigV4"),
-        ("files", github(PUSH), "SigV4"),
-        ("nothing", github(PUSH), "SigV4"),
-        ("never_good", {}, "SigV4"),
+        ("no_secret", github(PUSH), "does not match the body"),
+        ("by_role", github(PUSH), "does not match the body"),
+        ("off", github(PUSH), "does not match the body"),
+        ("files", github(PUSH), "does not match the body"),
+        ("nothing", github(PUSH), "does not match the body"),
+        ("never_good", {}, "No signature"),
     ],
 )
 def test_nobody_without_the_secret_gets_in_or_learns_which_triggers_there_are(
@@ -226,13 +192,24 @@ def test_handshakes_are_answered_and_start_nothing(stage: Stage) -> None:
     assert stage.queued() == []
 
 
+def call(name: str, body: bytes, **more: Any) -> dict[str, Any]:
+    return ask("POST", f"/triggers/{name}", body=body, **more)
+
+
 def test_a_trigger_with_iam_is_started_by_whom_the_gateway_knows(stage: Stage) -> None:
-    first, second = (send("by_role", b'{"a": 1}', {"idempotency-key": "k"}, iam=True) for _ in range(2))
+    headers = {"idempotency-key": "k"}
+    first, second = (call("by_role", b'{"a": 1}', headers=headers) for _ in range(2))
     assert (first["statusCode"], first["body"]) == (202, second["body"])
-    assert send("by_role", b"{}", {})["statusCode"] == 401
-    assert send("nothing", b"{}", {}, iam=True)["statusCode"] == 404
-    assert send("off", b"{}", {}, iam=True)["statusCode"] == 404
-    assert send("push", PUSH, {}, iam=True)["statusCode"] == 401  # hmac asks for its signature, whoever comes
+    assert call("by_role", b"{}", nobody=True)["statusCode"] == 401
+    assert call("by_role", b"{}", nobody=True, headers=github(b"{}"))["statusCode"] == 401
+    for name in ("nothing", "off", "files", "never_good"):
+        assert call(name, b"{}")["statusCode"] == 404
+
+
+def test_a_call_for_a_trigger_of_webhooks_is_told_the_way(stage: Stage) -> None:
+    answer = call("push", PUSH, headers=github(PUSH))
+    assert answer["statusCode"] == 404
+    assert "POST /webhooks/push" in json.loads(answer["body"])["detail"]
 
 
 @pytest.mark.parametrize(
@@ -246,11 +223,9 @@ def test_a_body_that_makes_no_conf_is_refused_and_may_be_sent_again(stage: Stage
 
 def test_a_delivery_that_could_not_be_queued_may_come_again(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     queue = stage.queue
-    monkeypatch.setenv("DISPATCH_QUEUE_URL", queue.replace("dispatch", "gone"))
-    clients.config.cache_clear()
+    set_queue(monkeypatch, queue.replace("dispatch", "gone"))
     headers = stripe(PUSH)
     assert send("plain", PUSH, headers)["statusCode"] == 503
-    monkeypatch.setenv("DISPATCH_QUEUE_URL", queue)
-    clients.config.cache_clear()
+    set_queue(monkeypatch, queue)
     assert send("plain", PUSH, headers)["statusCode"] == 202
     assert len(stage.queued()) == 1

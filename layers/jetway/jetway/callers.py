@@ -1,12 +1,28 @@
-"""Who made a request: the principal that API Gateway has authenticated, as one text."""
+"""Who made a request: the principal that API Gateway has authenticated."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any
 
 from jetway.problems import ProblemError
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who made a request.
+
+    Attributes:
+        name: the same from call to call: an ARN, of an assumed role without the session, or `jwt:<issuer>:<subject>`.
+        arn: as API Gateway has it, with the session; None for a token.
+        claims: of the token, as API Gateway writes them: all texts, a list as "[a b]".
+    """
+
+    name: str
+    arn: str | None = None
+    claims: Mapping[str, str] = field(default_factory=dict)
 
 
 def principal(user_arn: str) -> str:
@@ -19,8 +35,8 @@ def principal(user_arn: str) -> str:
     return head + separator + rest.partition("/")[0] if separator else user_arn
 
 
-def caller_of(event: Mapping[str, Any]) -> str:
-    """Return who made a request: an ARN, or `jwt:<issuer>:<subject>`.
+def caller_of(event: Mapping[str, Any]) -> Caller:
+    """Return who made a request.
 
     API Gateway has refused all others already. It is checked again, so that a route that somebody opens by
     mistake stays closed.
@@ -35,11 +51,11 @@ def caller_of(event: Mapping[str, Any]) -> str:
     authorizer = event["requestContext"].get("authorizer") or {}
     iam, claims = authorizer.get("iam") or {}, (authorizer.get("jwt") or {}).get("claims") or {}
     if iam.get("userArn"):
-        return principal(iam["userArn"])
+        return Caller(principal(iam["userArn"]), arn=iam["userArn"])
     # Tokens of machines have no sub with some issuers, but a client_id (Cognito) or azp.
     subject = claims.get("sub") or claims.get("client_id") or claims.get("azp")
     if claims.get("iss") and subject:
-        return f"jwt:{claims['iss']}:{subject}"
+        return Caller(f"jwt:{claims['iss']}:{subject}", claims={name: str(value) for name, value in claims.items()})
     raise ProblemError(
         HTTPStatus.UNAUTHORIZED,
         "unauthenticated",

@@ -9,6 +9,7 @@ from functools import cache
 from typing import TYPE_CHECKING, cast
 
 from jetway.config import HttpApiConfig
+from jetway.observability import logger
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from mypy_boto3_secretsmanager import SecretsManagerClient
     from mypy_boto3_sqs import SQSClient
 
+    from jetway.access_lists import AccessLists
     from jetway.airflow import AirflowLists
     from jetway.airflow.environment import Environment
     from jetway.ledger import Ledger
@@ -106,6 +108,23 @@ def webhook_secrets() -> WebhookSecrets:
     return WebhookSecrets(cast("SecretsManagerClient", _client("secretsmanager")))
 
 
+def secrets_of_webhook(trigger: str, *, fresh: bool = False) -> tuple[str, ...]:
+    """Return the valid secrets of a trigger's webhook, current one first; with `fresh` as they are now."""
+    name = config().webhook_secret_prefix + trigger
+    found = webhook_secrets().get(name, fresh=fresh)
+    if not found:
+        logger.warning("this webhook has no secret, so that nobody can sign", extra={"secret": name})
+    return found
+
+
+@cache
+def access_lists() -> AccessLists:
+    """Return the access list in force."""
+    from jetway.access_lists import AccessLists
+
+    return AccessLists(s3(), config().drop_bucket)
+
+
 @cache
 def replays() -> ReplayCache:
     """Return the replay cache."""
@@ -116,5 +135,5 @@ def replays() -> ReplayCache:
 
 def forget() -> None:
     """Make all clients anew: a deadline may have left them in the middle of anything."""
-    for client in (airflow, environment, ledger, mwaa, replays, s3, sqs, webhook_secrets, webhooks):
+    for client in (access_lists, airflow, environment, ledger, mwaa, replays, s3, sqs, webhook_secrets, webhooks):
         client.cache_clear()

@@ -12,22 +12,33 @@ LONGEST_BODY = 256 * 1024  # bytes
 DEEPEST = 32  # levels of lists and objects; Airflow renders conf recursively, and so do those who read it
 
 
-def read_json_object(body: str) -> dict[str, Any]:
-    """Read a body; none at all is an empty object.
+def check_size(body: bytes) -> None:
+    """Let pass a body within bounds.
 
     Raises:
-        ProblemError: too large, too deep, no JSON, or no object.
+        ProblemError: 413.
     """
-    if len(body) > LONGEST_BODY or len(body.encode("utf-8", "surrogatepass")) > LONGEST_BODY:
+    if len(body) > LONGEST_BODY:
         raise ProblemError(
             HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "body-too-large", f"The body must have at most {LONGEST_BODY} bytes."
         )
+
+
+def read_json_object(body: bytes) -> dict[str, Any]:
+    """Read a body; none at all is an empty object.
+
+    Raises:
+        ProblemError: too large, too deep, not UTF-8, no JSON, or no object.
+    """
+    check_size(body)
     if not body.strip():
         return {}
     try:
-        value = json.loads(body, parse_constant=_refuse_constant)
+        value = json.loads(body.decode(), parse_constant=_refuse_constant)
     except RecursionError:
         raise _too_deep() from None
+    except UnicodeDecodeError:
+        raise ProblemError(HTTPStatus.BAD_REQUEST, "invalid-json", "The body is not UTF-8.") from None
     except ValueError as exc:
         raise ProblemError(HTTPStatus.BAD_REQUEST, "invalid-json", f"The body is no JSON: {exc}.") from exc
     if not isinstance(value, dict):

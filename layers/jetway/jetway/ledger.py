@@ -31,6 +31,8 @@ BY_DAY = "by_day"
 BY_TRIGGER = "by_trigger"
 OPEN_RUNS = "open_runs"  # sparse: only rows of runs that have not ended are in it
 
+MOST_LOOKED_AT = 5000  # rows, for a reader who may see some only
+
 # Decisions that an event does not leave the queues with: trying again is no second delivery.
 _NOT_AN_END = frozenset({"held", "waiting"})
 
@@ -197,27 +199,39 @@ class Ledger:
             yield from self._query(BY_DAY, Key("day").eq(f"{day}") & Key("decided_at").gte(_text(since) or ""))
             day += timedelta(days=1)
 
-    def newest(self, trigger: str | None = None, since: datetime | None = None, *, limit: int) -> list[Entry]:
+    def newest(
+        self,
+        trigger: str | None = None,
+        since: datetime | None = None,
+        *,
+        limit: int,
+        keep: Callable[[Entry], bool] | None = None,
+    ) -> list[Entry]:
         """Return the newest decisions since then, newest first.
 
         Args:
             trigger: only this trigger's.
             since: timezone-aware; the last 24 hours when not given, 31 days ago at the most.
             limit: so many at most.
+            keep: tells which; of all by default. The newest MOST_LOOKED_AT a day are asked.
         """
         now = self._clock()
         since = max(since or now - timedelta(days=1), now - timedelta(days=31))
         if trigger is not None:
             condition = Key("trigger").eq(trigger) & Key("decided_at").gte(_text(since) or "")
-            return list(islice(map(_entry, self._items(BY_TRIGGER, condition, limit=limit, newest=True)), limit))
+            return self._newest(BY_TRIGGER, condition, limit, keep)
         found: list[Entry] = []
         day = now.astimezone(UTC).date()
         while day >= since.astimezone(UTC).date() and len(found) < limit:
             condition = Key("day").eq(f"{day}") & Key("decided_at").gte(_text(since) or "")
-            wanted = limit - len(found)
-            found += islice(map(_entry, self._items(BY_DAY, condition, limit=wanted, newest=True)), wanted)
+            found += self._newest(BY_DAY, condition, limit - len(found), keep)
             day -= timedelta(days=1)
         return found
+
+    def _newest(self, index: str, condition: Any, limit: int, keep: Callable[[Entry], bool] | None) -> list[Entry]:
+        page = limit if keep is None else None
+        rows = map(_entry, self._items(index, condition, limit=page, newest=True))
+        return list(islice(filter(keep, islice(rows, MOST_LOOKED_AT)), limit))
 
     def open_entries(self, *, limit: int) -> list[OpenEntry]:
         """Return the open rows that are due for a look, longest due first."""

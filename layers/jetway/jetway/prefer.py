@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from jetway.errors import DagNotFoundError, TransientError
+from jetway.problems import not_started
 
 if TYPE_CHECKING:
     from jetway.airflow import AirflowClient, DagRun
@@ -63,13 +64,24 @@ def wait_for_run(
     dag_run_id: str,
     preference: Preference,
     *,
+    dead_letter: Callable[[], str | None],
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
 ) -> DagRun | None:
     """Look for an accepted run until it is as preferred or the time is over; return it as last seen.
 
     A DAG that Airflow does not know is looked for again: its file may be on its way. So is an environment that is
-    not available: whoever waits for a run waits for that as well.
+    not available: whoever waits for a run waits for that as well. A dead letter is not waited for: no run will come.
+
+    Args:
+        airflow: is asked for the run.
+        dag_id, dag_run_id: of the run.
+        preference: how long, and for what.
+        dead_letter: tells why the call has become a dead letter, None when it has not.
+        clock, sleep: of the machine.
+
+    Raises:
+        ProblemError: the call has become a dead letter; the problem says why.
     """
     deadline = clock() + preference.seconds
     seen: DagRun | None = None
@@ -80,5 +92,13 @@ def wait_for_run(
             seen = airflow.get_dag_run(dag_id, dag_run_id) or seen
         if seen is not None and preference.is_met_by(seen):
             return seen
+        if seen is None and (because := _why_dead(dead_letter)) is not None:
+            raise not_started(because)
         pause = min(pause * 1.5, LONGEST_PAUSE)
     return seen
+
+
+def _why_dead(dead_letter: Callable[[], str | None]) -> str | None:
+    with suppress(TransientError):  # a ledger that does not answer says nothing of the run
+        return dead_letter()
+    return None

@@ -68,6 +68,12 @@ _STATUS: tuple[tuple[type[JetwayError], HTTPStatus], ...] = (
     (TransientError, HTTPStatus.SERVICE_UNAVAILABLE),
 )
 
+_OF_DEAD_LETTERS = {
+    DagNotFoundError.reason: HTTPStatus.NOT_FOUND,
+    InvalidConfError.reason: HTTPStatus.UNPROCESSABLE_ENTITY,
+    InvalidRequestError.reason: HTTPStatus.UNPROCESSABLE_ENTITY,
+}
+
 
 def problem_of(error: JetwayError) -> Problem:
     """Return the problem that says what an error of Jetway says."""
@@ -76,3 +82,14 @@ def problem_of(error: JetwayError) -> Problem:
             headers = {"Retry-After": "30"} if status is HTTPStatus.SERVICE_UNAVAILABLE else {}
             return Problem(status, error.reason, str(error), headers)
     return Problem(HTTPStatus.INTERNAL_SERVER_ERROR, error.reason, str(error))
+
+
+def not_started(because: str) -> ProblemError:
+    """Return the problem of a run whose event has become a dead letter.
+
+    Args:
+        because: as the ledger has it, `<reason>: <text>`.
+    """
+    reason = because.partition(":")[0]
+    detail = f"No run was started: {because} The call is in the dispatch dead letters: mend it, then `jetway redrive`."
+    return ProblemError(_OF_DEAD_LETTERS.get(reason, HTTPStatus.BAD_GATEWAY), reason, detail)

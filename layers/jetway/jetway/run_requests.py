@@ -9,13 +9,13 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from jetway.airflow import DagRunRequest
 from jetway.airflow.names import check_request
-from jetway.dispatch import INTERACTIVE, derive_run_id
+from jetway.dispatch import INTERACTIVE, derive_run_id, parse_message
 from jetway.events import parse_time
 from jetway.json_body import read_json_object
 from jetway.problems import ProblemError
@@ -36,14 +36,14 @@ class Call:
     Attributes:
         request_id: the API's id of this very call.
         caller: who signed it; part of an idempotency key's meaning.
-        body: the raw body, decoded.
+        body: the raw body.
         idempotency_key: the header of that name, or None.
         received_at: timezone-aware.
     """
 
     request_id: str
     caller: str
-    body: str
+    body: bytes
     idempotency_key: str | None
     received_at: datetime
 
@@ -76,33 +76,42 @@ def read_request(dag_id: str, call: Call) -> DagRunRequest:
     return request
 
 
-def accept(sqs: SQSClient, queue_url: str, request: DagRunRequest, call: Call) -> None:
+def accept(sqs: SQSClient, queue_url: str, request: DagRunRequest, call: Call, *, trigger: str = TRIGGER) -> None:
     """Put the run on the dispatch queue. When this returns, the run is not lost any more.
 
     The deduplication id is the call's own: a second call for the same run must reach Airflow, which knows whether the
     run exists; SQS, which would silently drop it, does not.
     """
-    message = {
-        "trigger": {"name": TRIGGER, "kind": "http", "dag": request.dag_id},
-        "event": {
-            "dag_run_id": request.dag_run_id,
-            "conf": request.conf,
-            "logical_date": request.logical_date.isoformat() if request.logical_date else None,
-            "note": request.note,
-            "time": call.received_at.isoformat(),
-            "request_id": call.request_id,
-            "caller": call.caller,
-        },
+    event = {
+        "dag_run_id": request.dag_run_id,
+        "conf": request.conf,
+        "logical_date": request.logical_date.isoformat() if request.logical_date else None,
+        "note": request.note,
+        "time": call.received_at.isoformat(),
+        "request_id": call.request_id,
+        "caller": call.caller,
     }
     sqs.send_message(
         QueueUrl=queue_url,
-        MessageBody=json.dumps(message),
+        MessageBody=_message(trigger, request.dag_id, event),
         MessageGroupId=INTERACTIVE,
         MessageDeduplicationId=call.request_id,
     )
 
 
-def _read_fields(body: str) -> Mapping[str, Any]:
+def event_id(dag_id: str, dag_run_id: str, *, trigger: str = TRIGGER) -> str:
+    """Return the ledger's id of a call's event."""
+    from jetway.ledger import entry_id
+
+    body = _message(trigger, dag_id, {"dag_run_id": dag_run_id})
+    return entry_id(trigger, parse_message(body, sent_at=datetime.now(UTC)).digest)
+
+
+def _message(trigger: str, dag_id: str, event: Mapping[str, Any]) -> str:
+    return json.dumps({"trigger": {"name": trigger, "kind": "http", "dag": dag_id}, "event": event})
+
+
+def _read_fields(body: bytes) -> Mapping[str, Any]:
     fields = read_json_object(body)
     for name in fields:
         if name not in FIELDS:

@@ -1,8 +1,8 @@
-"""Runs of trigger files with `on: http`: who may start them, and the message that does.
+"""Runs of trigger files with `on: http`: who may start them, and with which conf.
 
     on:
-      http: {auth: hmac}     # signed with the shared secret <stack>/webhooks/<trigger> of Secrets Manager
-      http: {auth: iam}      # signed with SigV4
+      http: {auth: hmac}     # POST /webhooks/<name>, signed with the secret <stack>/webhooks/<name> of Secrets Manager
+      http: {auth: iam}      # POST /triggers/<name>, signed with SigV4, or with a token where the API takes tokens
 
 The trigger is read from the accepted triggers, which sync_triggers writes: a file with an error changes nothing.
 """
@@ -11,11 +11,11 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from http import HTTPStatus
+from secrets import token_hex
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
@@ -23,17 +23,15 @@ from botocore.exceptions import ClientError
 from jetway.airflow import DagRunRequest
 from jetway.airflow.names import check_request
 from jetway.conf_template import render
-from jetway.dispatch import INTERACTIVE, derive_run_id
-from jetway.json_body import LONGEST_BODY, read_json_object
+from jetway.dispatch import derive_run_id
+from jetway.json_body import check_size, read_json_object
 from jetway.problems import ProblemError
 from jetway.signatures import Scheme, SignatureError, Signed, verify
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
-    from mypy_boto3_sqs import SQSClient
 
     from jetway.replays import ReplayCache
-    from jetway.webhook_secrets import WebhookSecrets
 
 ACCEPTED_TRIGGERS = "accepted/triggers.json"  # in the drop bucket; its only writer is sync_triggers
 MAX_AGE = 30.0  # seconds that a changed trigger file may take to count here
@@ -62,19 +60,6 @@ class Webhook:
     auth: str
     conf: Mapping[str, Any] | None
     document: Mapping[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Delivery:
-    """One authenticated request.
-
-    Attributes:
-        identity: what makes it that one delivery, also when its sender tries again.
-        signed: what a replay would repeat; None when it came over IAM, whose signatures AWS itself checks.
-    """
-
-    identity: tuple[str, ...]
-    signed: Signed | None = None
 
 
 class Webhooks:
@@ -120,60 +105,64 @@ class Webhooks:
         }
 
 
-def found(webhook: Webhook | None, name: str) -> Webhook:
-    """Return a trigger that is there.
+def for_callers(webhook: Webhook | None, name: str) -> Webhook:
+    """Return a trigger that is there for authenticated callers.
 
     Raises:
         ProblemError: 404.
     """
-    if webhook is None:
-        raise ProblemError(
-            HTTPStatus.NOT_FOUND,
-            "trigger-not-found",
-            f"No accepted and enabled trigger file triggers/{name[:100]}.yaml with `on: http` is in force.",
-        )
-    return webhook
+    if webhook is not None and webhook.auth == "iam":
+        return webhook
+    shown = "`on: {http: {auth: iam}}`"
+    detail = f"No accepted and enabled trigger file triggers/{name[:100]}.yaml with {shown} is in force."
+    if webhook is not None:
+        detail = f"Trigger {name!r} has `auth: hmac`: it takes signed webhooks at POST /webhooks/{name}."
+    raise ProblemError(HTTPStatus.NOT_FOUND, "trigger-not-found", detail)
 
 
 def authenticate(
-    webhook: Webhook,
+    webhook: Webhook | None,
     headers: Mapping[str, str],
     body: bytes,
-    secrets: WebhookSecrets,
+    secrets: Callable[..., Sequence[str]],
     *,
-    prefix: str,
     now: Callable[[], float] = time.time,
-) -> Delivery:
-    """Check the signature of a webhook.
+) -> tuple[Webhook, Signed]:
+    """Check the signature of a webhook, and return whose it is.
+
+    Whoever has no secret does not learn which triggers there are.
 
     Args:
-        webhook: whose secret.
+        webhook: whose secret; None when there is no such trigger.
         headers: of the request, names in lower case.
         body: raw, as received.
-        secrets: reads them.
-        prefix: of the secrets' names.
+        secrets: returns the valid secrets of the trigger of that name; with `fresh=True` it reads them anew.
         now: seconds since 1970.
 
     Raises:
         ProblemError: 401, with why; 413.
     """
-    if len(body) > LONGEST_BODY:
-        raise ProblemError(
-            HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "body-too-large", f"The body must have at most {LONGEST_BODY} bytes."
-        )
+    check_size(body)
     header = next((name for name in _SCHEMES if name in headers), None)
     if header is None:
-        raise _unauthenticated(f"No signature: this trigger takes one of the headers {', '.join(_SCHEMES)}.")
-    name = prefix + webhook.name
+        raise _unauthenticated(f"No signature: a webhook has one of the headers {', '.join(_SCHEMES)}.")
+
+    def check(**how: bool) -> Signed:
+        known = secrets(webhook.name, **how) if webhook is not None and webhook.auth == "hmac" else ()
+        # With a secret that nobody knows, a trigger that is not there refuses in the same words as one that is.
+        valid = known or (token_hex(),)
+        return verify(_SCHEMES[header], headers, body, valid, now=now(), header=header)
+
     try:
         try:
-            signed = verify(_SCHEMES[header], headers, body, secrets.get(name), now=now(), header=header)
+            signed = check()
         except SignatureError:
-            # The sender may know a newer secret than we remember.
-            signed = verify(_SCHEMES[header], headers, body, secrets.get(name, fresh=True), now=now(), header=header)
+            signed = check(fresh=True)  # the sender may know a newer secret than we remember
     except SignatureError as exc:
         raise _unauthenticated(f"{str(exc)[:1].upper()}{str(exc)[1:]}.") from exc
-    return Delivery(("webhook", signed.identity), signed)
+    if webhook is None:
+        raise _unauthenticated("The signature does not match the body.")
+    return webhook, signed
 
 
 def handshake(headers: Mapping[str, str], body: bytes) -> dict[str, Any] | None:
@@ -186,23 +175,20 @@ def handshake(headers: Mapping[str, str], body: bytes) -> dict[str, Any] | None:
         return {"message": "pong"}
     if b"challenge" not in body[:10_000]:
         return None
-    content = read_json_object(body.decode("utf-8", "replace"))
+    content = read_json_object(body)
     if content.get("type") == "url_verification" and isinstance(content.get("challenge"), str):
         return {"challenge": content["challenge"]}
     return None
 
 
 @contextmanager
-def once(replays: Callable[[], ReplayCache], webhook: Webhook, delivery: Delivery) -> Iterator[None]:
+def once(replays: ReplayCache, webhook: Webhook, signed: Signed) -> Iterator[None]:
     """Serve a signature once; when serving fails, it may come again.
 
     Raises:
         ProblemError: 409, it was served before.
     """
-    if delivery.signed is None:
-        yield
-        return
-    if not replays().claim(webhook.name, delivery.signed):
+    if not replays.claim(webhook.name, signed):
         raise ProblemError(
             HTTPStatus.CONFLICT,
             "webhook-replayed",
@@ -211,54 +197,29 @@ def once(replays: Callable[[], ReplayCache], webhook: Webhook, delivery: Deliver
     try:
         yield
     except BaseException:
-        replays().release(webhook.name, delivery.signed)
+        replays.release(webhook.name, signed)
         raise
 
 
-def accept(
-    sqs: SQSClient,
-    queue_url: str,
-    webhook: Webhook,
-    delivery: Delivery,
-    body: bytes,
-    *,
-    request_id: str,
-    now: Callable[[], datetime] = lambda: datetime.now(UTC),
-) -> DagRunRequest:
-    """Put the trigger's run on the dispatch queue and return it.
+def read_delivery(webhook: Webhook, identity: Sequence[str], body: bytes) -> DagRunRequest:
+    """Return the run that a delivery to a trigger asks for.
 
-    The deduplication id is the call's own, as in `jetway.run_requests.accept`.
+    Args:
+        webhook: the trigger.
+        identity: what makes it that one delivery, also when its sender tries again.
+        body: raw, a JSON object.
 
     Raises:
-        ProblemError: the body is no JSON object, or too deep.
+        ProblemError: the body is no JSON object, too large, or too deep.
         InvalidConfError: the template asks for what the body does not have, or conf is too large.
     """
-    try:
-        event = read_json_object(body.decode())
-    except UnicodeDecodeError:
-        raise ProblemError(HTTPStatus.BAD_REQUEST, "invalid-json", "The body is not UTF-8.") from None
+    event = read_json_object(body)
     request = DagRunRequest(
         dag_id=webhook.dag,
-        dag_run_id=derive_run_id(webhook.name, delivery.identity),
+        dag_run_id=derive_run_id(webhook.name, identity),
         conf=event if webhook.conf is None else render(webhook.conf, event),
     )
     check_request(request)
-    message = {
-        "trigger": {"name": webhook.name, "kind": "http", "dag": webhook.dag},
-        "event": {
-            "dag_run_id": request.dag_run_id,
-            "conf": request.conf,
-            "logical_date": None,
-            "note": None,
-            "time": now().isoformat(),
-        },
-    }
-    sqs.send_message(
-        QueueUrl=queue_url,
-        MessageBody=json.dumps(message),
-        MessageGroupId=INTERACTIVE,
-        MessageDeduplicationId=request_id,
-    )
     return request
 
 

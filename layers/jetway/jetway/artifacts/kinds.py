@@ -56,9 +56,9 @@ def kind_of(key: str) -> Kind:
 def is_artifact(key: str) -> bool:
     """Whether a key of the drop bucket is an artifact at all: a folder's marker, for example, is not.
 
-    Neither is floors.yaml: scale_workers reads it where it is.
+    Neither is floors.yaml, which scale_workers reads where it is, nor access.yaml, which sync_triggers takes.
     """
-    return not key.startswith(NOT_ARTIFACTS) and not key.endswith("/") and key != "floors.yaml"
+    return not key.startswith(NOT_ARTIFACTS) and not key.endswith("/") and key not in {"floors.yaml", "access.yaml"}
 
 
 def _check_dag_file(candidate: Candidate, environment: EnvironmentFacts, max_bytes: int) -> Judgement:
@@ -71,6 +71,12 @@ def _check_trigger(candidate: Candidate, _environment: EnvironmentFacts, _max_by
     from jetway.triggers import parse
 
     return parse(candidate.content, candidate.path).judgement
+
+
+def _check_access(candidate: Candidate, _environment: EnvironmentFacts, _max_bytes: int) -> Judgement:
+    from jetway.access_file import parse_access
+
+    return parse_access(candidate.content).judgement
 
 
 def _pass_through(_candidate: Candidate, _environment: EnvironmentFacts, _max_bytes: int) -> Judgement:
@@ -146,6 +152,7 @@ KINDS = (
         _check_trigger,
         reads_content=True,
     ),
+    _kind("access", r"access\.yaml", "access.yaml", _check_access, reads_content=True),
 )
 
 UNKNOWN = _kind("unknown", r".*", "", _unknown)

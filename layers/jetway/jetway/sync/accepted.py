@@ -50,20 +50,8 @@ def load(s3: S3Client, bucket: str) -> Accepted:
         ValueError: the object is not what this program writes.
         ClientError, BotoCoreError: S3 is in trouble.
     """
-    there = head(s3, bucket, KEY)
-    if there is None:
-        return Accepted({}, None)
-    try:
-        answer = s3.get_object(Bucket=bucket, Key=KEY, IfMatch=there.etag)
-    except ClientError as exc:
-        if is_gone(exc) or is_changed(exc):
-            raise TransientError(f"s3://{bucket}/{KEY} was written just now.") from exc
-        raise
-    with answer["Body"] as body:
-        content = json.loads(body.read())
-    if content.get("format") != FORMAT:
-        raise ValueError(f"s3://{bucket}/{KEY} has the format {content.get('format')!r}, not {FORMAT!r}.")
-    return Accepted(content["triggers"], there)
+    content, there = load_json(s3, bucket, KEY, FORMAT)
+    return Accepted(content.get("triggers", {}), there)
 
 
 def save(s3: S3Client, bucket: str, before: Accepted, triggers: Mapping[str, Mapping[str, Any]]) -> None:
@@ -73,12 +61,43 @@ def save(s3: S3Client, bucket: str, before: Accepted, triggers: Mapping[str, Map
         TransientError: somebody else wrote them since they were read.
         ClientError, BotoCoreError: S3 is in trouble.
     """
-    if json_text(triggers) == json_text(before.triggers):
-        return
-    body = json.dumps({"format": FORMAT, "triggers": triggers}, indent=1, sort_keys=True).encode()
+    if json_text(triggers) != json_text(before.triggers):
+        save_json(s3, bucket, KEY, {"format": FORMAT, "triggers": triggers}, before.there)
+
+
+def load_json(s3: S3Client, bucket: str, key: str, format_: str) -> tuple[Mapping[str, Any], ObjectVersion | None]:
+    """Read a JSON object that sync_triggers keeps; an empty one when there is none.
+
+    Args:
+        format_: what its member `format` must be.
+
+    Raises: as `load`.
+    """
+    there = head(s3, bucket, key)
+    if there is None:
+        return {}, None
     try:
-        s3.put_object(Bucket=bucket, Key=KEY, Body=body, ContentType="application/json", **unchanged(before.there))
+        answer = s3.get_object(Bucket=bucket, Key=key, IfMatch=there.etag)
+    except ClientError as exc:
+        if is_gone(exc) or is_changed(exc):
+            raise TransientError(f"s3://{bucket}/{key} was written just now.") from exc
+        raise
+    with answer["Body"] as body:
+        content: Mapping[str, Any] = json.loads(body.read())
+    if content.get("format") != format_:
+        raise ValueError(f"s3://{bucket}/{key} has the format {content.get('format')!r}, not {format_!r}.")
+    return content, there
+
+
+def save_json(s3: S3Client, bucket: str, key: str, content: Mapping[str, Any], there: ObjectVersion | None) -> None:
+    """Write a JSON object over the one that was read.
+
+    Raises: as `save`.
+    """
+    body = json.dumps(content, indent=1, sort_keys=True).encode()
+    try:
+        s3.put_object(Bucket=bucket, Key=key, Body=body, ContentType="application/json", **unchanged(there))
     except ClientError as exc:
         if is_changed(exc):
-            raise TransientError(f"s3://{bucket}/{KEY} was written by somebody else.") from exc
+            raise TransientError(f"s3://{bucket}/{key} was written by somebody else.") from exc
         raise

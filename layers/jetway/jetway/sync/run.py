@@ -18,6 +18,7 @@ from jetway.artifacts.findings import Finding, Judgement, judgement
 from jetway.errors import TransientError
 from jetway.reports import report_on, write_report
 from jetway.sync import accepted
+from jetway.sync.access import sync_access
 from jetway.sync.alarms import Alarms
 from jetway.sync.buckets import bucket_finding
 from jetway.sync.files import File, read_files
@@ -94,9 +95,14 @@ def sync(clients: Clients, settings: Settings, *, now: Callable[[], datetime] = 
     Raises:
         TransientError, ClientError, BotoCoreError: nothing can be done now.
     """
+    done = Synced()
+    try:
+        done.changes += sync_access(clients.s3, settings.bucket, now())
+    except (TransientError, ClientError, BotoCoreError) as exc:
+        done.troubles.append(exc)
     before = accepted.load(clients.s3, settings.bucket)
     files = read_files(clients.s3, settings.bucket)
-    run = _Run.start(clients, settings, before, now())
+    run = _Run.start(clients, settings, before, now(), done)
     run.delete_what_has_no_file({file.key for file in files})
     for file in files:
         run.settle(file)
@@ -121,7 +127,9 @@ class _Run:
     done: Synced = field(default_factory=Synced)
 
     @classmethod
-    def start(cls, clients: Clients, settings: Settings, before: accepted.Accepted, now: datetime) -> _Run:
+    def start(
+        cls, clients: Clients, settings: Settings, before: accepted.Accepted, now: datetime, done: Synced
+    ) -> _Run:
         places = settings.places
         return cls(
             clients,
@@ -137,6 +145,7 @@ class _Run:
                 namespace=settings.namespace,
                 topic=settings.topic,
             ),
+            done=done,
         )
 
     def settle(self, file: File) -> None:

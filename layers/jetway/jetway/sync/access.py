@@ -1,0 +1,80 @@
+"""access.yaml of the drop bucket becomes the access list in force, which the HTTP API reads.
+
+    accepted/access.json = {"format": "jetway-access/1", "document": {"allow": […]}, "version": "…",
+                            "accepted_at": "…", "seen": {"version": "…", "verdict": "accepted"}}
+
+`document` is null while no list is in force: no version of the file was ever good, or it was deleted. Written by
+sync_triggers only. A broken file leaves the last good list in force.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from jetway.access_file import KEY, LARGEST_FILE, parse_access
+from jetway.artifacts.findings import Finding, Judgement
+from jetway.objects import head, read
+from jetway.reports import report_on, write_report
+from jetway.sync.accepted import load_json, save_json
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+ACCEPTED = "accepted/access.json"
+FORMAT = "jetway-access/1"
+_NONE: Mapping[str, Any] = {"document": None, "version": None, "accepted_at": None, "seen": None}
+
+
+def sync_access(
+    s3: S3Client, bucket: str, now: datetime, *, clock: Callable[[], float] = time.perf_counter
+) -> list[str]:
+    """Make the newest version of access.yaml the list in force; if it cannot be, leave the last good one.
+
+    Returns:
+        What has changed, in words; nothing when all is as it was.
+
+    Raises:
+        TransientError, ClientError, BotoCoreError: not now; nothing has changed.
+    """
+    content, there = load_json(s3, bucket, ACCEPTED, FORMAT)
+    before = {**_NONE, **content}
+    source = head(s3, bucket, KEY)
+    if source is None:
+        if before["document"] is None and before["seen"] is None:
+            return []
+        save_json(s3, bucket, ACCEPTED, {**_NONE, "format": FORMAT}, there)
+        return ["deleted access"]
+    if before["seen"] and before["seen"]["version"] == source.label:
+        return []
+    body = read(s3, source, LARGEST_FILE)
+    if body is None:
+        return []  # changed or deleted since: another event is on its way
+    started = clock()
+    parsed = parse_access(body)
+    judged, after = parsed.judgement, before
+    if parsed.document is None:
+        judged = _with(judged, _what_counts(before))
+    else:
+        accepted_at = now.isoformat(timespec="seconds")
+        after = {"document": parsed.document, "version": source.label, "accepted_at": accepted_at}
+    # The report comes first: a crash in between repeats both.
+    write_report(s3, report_on(KEY, judged, clock() - started, source=source, judged_at=now), source)
+    seen = {"version": source.label, "verdict": judged.verdict}
+    save_json(s3, bucket, ACCEPTED, {**after, "format": FORMAT, "seen": seen}, there)
+    return ["put access" if parsed.document is not None else "rejected access"]
+
+
+def _what_counts(before: Mapping[str, Any]) -> Finding:
+    if before["document"] is None:
+        message = "No access list is in force: whoever IAM or the token lets in may start and see every DAG."
+        return Finding("no-list-in-force", "warning", message, None, "Correct the file and drop it again, soon.")
+    message = f"The list of {before['accepted_at']} (version {before['version']}) stays in force."
+    return Finding("last-good-in-force", "warning", message, None, "Correct the file and drop it again.")
+
+
+def _with(judged: Judgement, finding: Finding) -> Judgement:
+    return replace(judged, findings=(*judged.findings, finding))
