@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -12,14 +14,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jetway import http_clients as clients
-from jetway.dispatch import parse_dispatch
+from jetway.dispatch import parse_dispatch, parse_message
 from jetway.errors import JetwayError
 from jetway.events import parse_time
 from jetway.json_body import DEEPEST, LONGEST_BODY
+from jetway.ledger import Entry, Ledger, entry_id
 from jetway.prefer import Preference, read_preference
 from jetway.problems import ProblemError
-from jetway.run_requests import Call, read_request
+from jetway.run_requests import Call, event_id, read_request
 from tests.unit.http_function import ask, in_process, queued, set_queue
+from tests.unit.ledger_table import make_ledger_table
 from tests.unit.mwaa_server import MwaaServer
 
 
@@ -242,6 +246,44 @@ def test_a_wait_in_vain_is_accepted_and_says_how_far_it_came(queue: str, mwaa: M
     assert (answer["statusCode"], json.loads(answer["body"])["state"]) == (202, "running")
     assert answer["headers"]["Retry-After"]
     assert "Preference-Applied" not in answer["headers"]
+
+
+@pytest.mark.parametrize(
+    ("because", "status"),
+    [
+        ("dag-not-found: Airflow has no DAG 'ingest_orders'.", 404),
+        ("invalid-conf: 'day' is required.", 422),
+        ("command-rejected: Airflow says no.", 502),
+    ],
+)
+def test_a_wait_ends_with_the_dead_letter_and_says_why(queue: str, mwaa: MwaaServer, because: str, status: int) -> None:
+    mwaa.answer = lambda asked: (200, {"dag_id": "ingest_orders"}) if "dagRuns" not in asked["Path"] else (404, {})
+    ledger = Ledger(make_ledger_table())
+    entry = Entry(
+        id=event_id("ingest_orders", "r1"),
+        trigger="http",
+        kind="http",
+        identity=(),
+        decision="dead-lettered",
+        because=because,
+        decided_at=datetime.now(UTC) + timedelta(minutes=1),
+    )
+    ledger.record(entry)
+    answer = post({"dag_run_id": "r1"}, prefer="wait=25")
+    problem = json.loads(answer["body"])
+    assert (answer["statusCode"], problem["type"]) == (status, f"urn:jetway:problem:{because.partition(':')[0]}")
+    assert because in problem["detail"]
+    assert "jetway redrive" in problem["detail"]
+    # What became of an earlier call for the same run says nothing of this one.
+    ledger.record(replace(entry, decided_at=datetime.now(UTC) - timedelta(minutes=1)))
+    assert post({"dag_run_id": "r1"}, prefer="wait=1")["statusCode"] == 202
+
+
+def test_the_ledgers_id_of_a_call_is_the_dispatchers(queue: str) -> None:
+    post({"dag_run_id": "r1"})
+    (message,) = queued(queue)
+    parsed = parse_message(message["Body"], sent_at=parse_time("2026-11-22T06:00:00Z"))
+    assert event_id("ingest_orders", "r1") == entry_id(parsed.trigger.name, parsed.digest)
 
 
 def test_a_wait_for_an_airflow_that_hangs_ends_in_time(queue: str, mwaa: MwaaServer) -> None:

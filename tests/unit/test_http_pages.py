@@ -12,22 +12,14 @@ from typing import Any
 
 import boto3
 import pytest
-import yaml
 
 from jetway.ledger import Entry, Ledger
 from jetway.pages import ASSETS
 from local import openapi
 from tests.unit.http_function import DROP, ask, in_process
-from tests.unit.sample_events import ROOT
+from tests.unit.ledger_table import make_ledger_table, read_template
 
 NOW = datetime.now(UTC)
-
-
-class _Loader(yaml.SafeLoader):
-    """Reads CloudFormation's short forms as their plain values."""
-
-
-_Loader.add_multi_constructor("!", lambda loader, _suffix, node: getattr(node, "value", None))
 
 
 @pytest.fixture
@@ -42,13 +34,7 @@ def get(path: str, query: dict[str, str] | None = None, *, encoding: str = "") -
 
 @pytest.fixture
 def ledger(aws: None) -> Ledger:
-    template = yaml.load((ROOT / "template.yaml").read_text(), _Loader)
-    properties = template["Resources"]["LedgerTable"]["Properties"]
-    wanted = ("AttributeDefinitions", "KeySchema", "GlobalSecondaryIndexes", "BillingMode")
-    table: Any = boto3.resource("dynamodb").create_table(
-        TableName="ledger", **{name: properties[name] for name in wanted}
-    )
-    return Ledger(table)
+    return Ledger(make_ledger_table())
 
 
 def entry(number: int, trigger: str = "orders", **more: Any) -> Entry:
@@ -141,7 +127,7 @@ def test_the_committed_description_is_what_the_code_says() -> None:
 
 
 def test_the_description_has_the_routes_of_the_template_and_no_others() -> None:
-    template = yaml.load((ROOT / "template.yaml").read_text(), _Loader)
+    template = read_template()
     routes = {
         resource["Properties"]["RouteKey"]
         for resource in template["Resources"].values()

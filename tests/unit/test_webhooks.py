@@ -1,4 +1,4 @@
-"""Webhooks and calls of triggers, from API Gateway's event to the message on the queue: who may, and with which conf."""
+"""Webhooks and calls of triggers, from API Gateway's event to the queue: who may, once, and with which conf."""
 
 from __future__ import annotations
 
