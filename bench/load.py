@@ -14,7 +14,7 @@ import ssl
 import sys
 import time
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.table import Table
@@ -61,7 +61,7 @@ def batch(stack: Stack, count: int, updating: float, patience: float) -> scene.R
         keys = scene.put_files(stack, bucket, count)
         ended = scene.wait_until_drained(stack, stack.outputs["CollectQueueUrl"], *_queues(stack), seconds=patience)
         faults = weather.struck()
-    runs = [_members(stack, run["conf"]["manifest"]) for run in scene.all_runs(stack, dag_id)]
+    runs = [scene.members(stack, run["conf"]["manifest"]) for run in scene.all_runs(stack, dag_id)]
     return scene.judge("Jetway, batch", keys, runs, ended - began, faults)
 
 
@@ -120,12 +120,6 @@ def main() -> int:
 def _queues(stack: Stack) -> list[str]:
     names = ("DispatchQueueUrl", "WaitingQueueUrl")
     return [stack.outputs[name] for name in names if name in stack.outputs]
-
-
-def _members(stack: Stack, manifest: str) -> list[str]:
-    bucket, _, key = manifest.removeprefix("s3://").partition("/")
-    document: dict[str, Any] = json.loads(stack.client("s3").get_object(Bucket=bucket, Key=key)["Body"].read())
-    return [event["key"] for event in document["events"]]
 
 
 def _table(results: list[scene.Result]) -> Table:

@@ -117,6 +117,13 @@ class Weather:
         return found
 
 
+def members(stack: Stack, manifest: str) -> list[str]:
+    """Return the keys of the events that a batch's manifest lists."""
+    bucket, _, key = manifest.removeprefix("s3://").partition("/")
+    document: dict[str, Any] = json.loads(stack.client("s3").get_object(Bucket=bucket, Key=key)["Body"].read())
+    return [event["key"] for event in document["events"]]
+
+
 def all_runs(stack: Stack, dag_id: str) -> list[dict[str, Any]]:
     """Return every run of the DAG. Call it when the weather is fine, or be patient."""
     found: list[dict[str, Any]] = []
@@ -145,15 +152,18 @@ def queued(stack: Stack, *urls: str) -> int:
     return total
 
 
-def wait_until_drained(stack: Stack, *urls: str, seconds: float) -> float:
+def wait_until_drained(stack: Stack, *urls: str, seconds: float, still: float = STILL) -> float:
     """Wait until the queues are empty and stay so, and return the moment when they were.
+
+    Args:
+        still: seconds that they must be empty for.
 
     Raises:
         TooLateError: they were not within so many seconds.
     """
     deadline = time.monotonic() + seconds
     empty_since: float | None = None
-    while empty_since is None or time.monotonic() - empty_since < STILL:
+    while empty_since is None or time.monotonic() - empty_since < still:
         if left := queued(stack, *urls):
             empty_since = None
         elif empty_since is None:

@@ -1,6 +1,6 @@
-"""Dead letters of the dispatch queue: what one says, and the message that it goes back as. Pure functions.
+"""Dead letters of the dispatch and collect queues: what one says, and the message that it goes back as. Pure functions.
 
-`jetway.dispatcher` writes them: {"reason", "error", "trigger", "dag_id", "dag_run_id", "first_try", "last_try",
+`jetway.dead_letters` writes them: {"reason", "error", "trigger", "dag_id", "dag_run_id", "first_try", "last_try",
 "tries", "message"}. What SQS itself moved there, after far too many receives, is the bare dispatch message.
 """
 
@@ -29,6 +29,7 @@ class Letter:
         receipt: handle of this receive.
         message: the dispatch message, or None when it was cut or never was one.
         last_try: when it was given up, timezone-aware.
+        hopeless: why it cannot be sent back, or None when it can.
     """
 
     id: str
@@ -40,23 +41,17 @@ class Letter:
     dag_run_id: str | None
     last_try: datetime
     message: Mapping[str, Any] | None
+    hopeless: str | None = None
 
     @property
     def redriven_at(self) -> str | None:
         """When it was sent back before, as it stands in the message."""
         return (self.message or {}).get("redriven_at")
 
-    @property
-    def hopeless_because(self) -> str | None:
-        """Why it cannot be sent back, or None when it can."""
-        if self.message is None:
-            return "its message was too large to be kept whole, or never was a dispatch message"
-        return None
-
 
 def read_letter(record: Mapping[str, Any]) -> Letter:
     """Read a message of the dead-letter queue as boto3's receive_message returns it."""
-    body = _object(record["Body"])
+    body = json_object(record["Body"])
     sent = datetime.fromtimestamp(int(record["Attributes"]["SentTimestamp"]) / 1000, tz=UTC)
     if "reason" not in body:
         body = {"reason": MOVED_BY_SQS, "message": body}
@@ -74,6 +69,7 @@ def read_letter(record: Mapping[str, Any]) -> Letter:
         dag_run_id=_text(body.get("dag_run_id")),
         last_try=_time(body.get("last_try")) or sent,
         message=message,
+        hopeless=None if message else "its message was too large to be kept whole, or never was a dispatch message",
     )
 
 
@@ -84,6 +80,11 @@ def matches(letter: Letter, *, trigger: str | None, reasons: Collection[str], si
         and (not reasons or letter.reason in reasons)
         and (since is None or letter.last_try >= since)
     )
+
+
+def is_for_a_batch(message: Mapping[str, Any]) -> bool:
+    """Whether a message belongs on the collect queue, since its trigger has `batch`."""
+    return "batch" in message["trigger"]
 
 
 def lane_of(message: Mapping[str, Any]) -> str:
@@ -107,7 +108,8 @@ def deduplication_id(letter: Letter) -> str:
     return f"redrive-{letter.id}"
 
 
-def _object(text: str) -> dict[str, Any]:
+def json_object(text: str) -> dict[str, Any]:
+    """Read a JSON object; an empty one when the text is none."""
     try:
         value = json.loads(text)
     except (ValueError, RecursionError):

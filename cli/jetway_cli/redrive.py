@@ -1,4 +1,7 @@
-"""`jetway redrive`: sends dead letters back to the dispatch queue.
+"""`jetway redrive`: sends dead letters back to the queue that they came from or never reached.
+
+Letters are in three queues: the dispatcher's, the collector's, and that of what EventBridge and Scheduler could not
+deliver. An event of a trigger with `batch` goes back to the collect queue, every other one to its lane.
 
 Each letter is sent first and deleted afterwards. Killed between the two, the command leaves it in both queues: no event
 is lost, and the second copy starts nothing, because its run id is that of the first. The other order could lose it.
@@ -6,7 +9,7 @@ is lost, and the second copy starts nothing, because its run id is that of the f
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -14,10 +17,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from jetway_cli.errors import NegativeError
-from jetway_cli.letters import Letter, body_again, deduplication_id, lane_of, matches, read_letter
+from jetway_cli.letters import Letter, body_again, deduplication_id, is_for_a_batch, lane_of, matches, read_letter
 from jetway_cli.output import print_json, print_table, say
 from jetway_cli.stack import Target, stack_options
 from jetway_cli.times import Moment, show_time
+from jetway_cli.undelivered import ATTRIBUTES, Undelivered
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
@@ -36,6 +40,22 @@ class Redrive:
     others: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A queue of letters, and how one of its messages is read."""
+
+    url: str
+    read: Callable[[Mapping[str, Any]], Letter] = read_letter
+
+
+@dataclass(frozen=True, slots=True)
+class Goals:
+    """URLs of the queues that letters go back to."""
+
+    dispatch: str
+    collect: str
+
+
 @click.command(epilog="Exit code 1: some of the letters cannot be sent back.")
 @click.option("--trigger", help="Only those of this trigger.")
 @click.option("--reason", "reasons", multiple=True, help="Only those with this reason, such as dag-not-found.")
@@ -46,30 +66,34 @@ class Redrive:
 def redrive(
     *, trigger: str | None, reasons: tuple[str, ...], since: datetime | None, dry_run: bool, as_json: bool, **where: Any
 ) -> None:
-    """Send dead letters back to be dispatched.
+    """Send dead letters back to be dispatched, and events that EventBridge or Scheduler could not deliver.
 
     A letter whose event has had its run starts nothing. The age of an event counts from its redrive on.
     """
     target = Target(**where)
     done = redrive_letters(
         target.client("sqs"),
-        dead_letters_url=target.output("DispatchDeadLettersUrl"),
-        dispatch_queue_url=target.output("DispatchQueueUrl"),
+        sources=(
+            Source(target.output("DispatchDeadLettersUrl")),
+            Source(target.output("CollectDeadLettersUrl")),
+            Source(target.output("UndeliveredEventsUrl"), Undelivered(target.client("events")).read),
+        ),
+        goals=Goals(dispatch=target.output("DispatchQueueUrl"), collect=target.output("CollectQueueUrl")),
         wanted=lambda letter: matches(letter, trigger=trigger, reasons=reasons, since=since),
         dry_run=dry_run,
     )
     _show(done, dry_run=dry_run, as_json=as_json)
     if done.hopeless:
         raise NegativeError(
-            f"{_count(done.hopeless)} cannot be sent back: {done.hopeless[0].hopeless_because}. Send the event anew."
+            f"{_count(done.hopeless)} cannot be sent back: {done.hopeless[0].hopeless}. Send the event anew."
         )
 
 
 def redrive_letters(
     sqs: SQSClient,
     *,
-    dead_letters_url: str,
-    dispatch_queue_url: str,
+    sources: Iterable[Source],
+    goals: Goals,
     wanted: Callable[[Letter], bool],
     dry_run: bool,
     clock: Callable[[], datetime] = lambda: datetime.now(UTC),
@@ -81,53 +105,59 @@ def redrive_letters(
     """
     now = clock().isoformat()
     done = Redrive()
-    looked_at: list[str] = []  # receipts of what stays
-    try:
-        for letter in _receive(sqs, dead_letters_url):
-            if letter.redriven_at == now or not wanted(letter):  # of now: sent by this very command, and back already
-                done.others += 1
-            elif letter.hopeless_because:
-                done.hopeless.append(letter)
-            else:
-                done.sent.append(letter)
-                if not dry_run:
-                    _send_back(sqs, dead_letters_url, dispatch_queue_url, letter, now)
-                    continue
-            looked_at.append(letter.receipt)
-    finally:
-        for receipt in looked_at:
-            sqs.change_message_visibility(QueueUrl=dead_letters_url, ReceiptHandle=receipt, VisibilityTimeout=0)
+    for source in sources:
+        looked_at: list[str] = []  # receipts of what stays
+        try:
+            for letter in _receive(sqs, source):
+                if letter.redriven_at == now or not wanted(letter):  # of now: sent by this command, and back already
+                    done.others += 1
+                elif letter.hopeless:
+                    done.hopeless.append(letter)
+                else:
+                    done.sent.append(letter)
+                    if not dry_run:
+                        _send_back(sqs, letter, goals, now)
+                        sqs.delete_message(QueueUrl=source.url, ReceiptHandle=letter.receipt)
+                        continue
+                looked_at.append(letter.receipt)
+        finally:
+            for receipt in looked_at:
+                sqs.change_message_visibility(QueueUrl=source.url, ReceiptHandle=receipt, VisibilityTimeout=0)
     return done
 
 
-def _receive(sqs: SQSClient, url: str) -> Iterator[Letter]:
+def _receive(sqs: SQSClient, source: Source) -> Iterator[Letter]:
     """Yield every letter once, each invisible to others while it is looked at."""
     seen: set[str] = set()
     while True:
         answer = sqs.receive_message(
-            QueueUrl=url,
+            QueueUrl=source.url,
             MaxNumberOfMessages=10,
             VisibilityTimeout=LOOKING,
             WaitTimeSeconds=1,  # a long poll asks all of the queue's servers; a short one may miss letters
             MessageSystemAttributeNames=["SentTimestamp"],
+            MessageAttributeNames=list(ATTRIBUTES),
         )
         fresh = [record for record in answer.get("Messages", []) if record["MessageId"] not in seen]
         if not fresh:
             return
         for record in fresh:
             seen.add(record["MessageId"])
-            yield read_letter(record)
+            yield source.read(record)
 
 
-def _send_back(sqs: SQSClient, dead_letters_url: str, dispatch_queue_url: str, letter: Letter, now: str) -> None:
+def _send_back(sqs: SQSClient, letter: Letter, goals: Goals, now: str) -> None:
     message = letter.message or {}
+    body = body_again(message, now=now)
+    if is_for_a_batch(message):
+        sqs.send_message(QueueUrl=goals.collect, MessageBody=body)
+        return
     sqs.send_message(
-        QueueUrl=dispatch_queue_url,
-        MessageBody=body_again(message, now=now),
+        QueueUrl=goals.dispatch,
+        MessageBody=body,
         MessageGroupId=lane_of(message),
         MessageDeduplicationId=deduplication_id(letter),
     )
-    sqs.delete_message(QueueUrl=dead_letters_url, ReceiptHandle=letter.receipt)
 
 
 def _show(done: Redrive, *, dry_run: bool, as_json: bool) -> None:

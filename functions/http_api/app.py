@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from jetway.access import Reach
     from jetway.airflow import AirflowLists, DagRun, DagRunRequest
     from jetway.callers import Caller
+    from jetway.webhooks import Webhook
 
 T = TypeVar("T")
 
@@ -91,7 +92,7 @@ def trigger_by_name(name: str) -> Response[str]:
     webhook = webhooks.for_callers(_in_time(lambda: clients.webhooks().get(unquote(name))), unquote(name))
     identity = ("call", call.idempotency_key or call.request_id, caller.name)
     request = webhooks.read_delivery(webhook, identity, call.body)
-    return _start(request, call, _reach(caller), dry_run=options["dry_run"], trigger=webhook.name)
+    return _start(request, call, _reach(caller), dry_run=options["dry_run"], webhook=webhook)
 
 
 @app.post(
@@ -115,7 +116,7 @@ def receive_webhook(name: str) -> Response[str]:
         return answers.json_answer(reply)
     request = webhooks.read_delivery(webhook, ("webhook", signed.identity), call.body)
     with webhooks.once(clients.replays(), webhook, signed):
-        return _start(request, call, trigger=webhook.name)
+        return _start(request, call, webhook=webhook)
 
 
 @app.get(
@@ -251,7 +252,12 @@ def get_openapi() -> Response[str]:
 
 
 def _start(
-    request: DagRunRequest, call: Call, reach: Reach | None = None, *, dry_run: bool = False, trigger: str = TRIGGER
+    request: DagRunRequest,
+    call: Call,
+    reach: Reach | None = None,
+    *,
+    dry_run: bool = False,
+    webhook: Webhook | None = None,
 ) -> Response[str]:
     """Put a run on the dispatch queue and wait for it as preferred.
 
@@ -264,7 +270,8 @@ def _start(
         return _dry_run(request)
     preference = read_preference(app.current_event.headers.get("prefer"))
     config = clients.config()
-    accept(clients.sqs(), config.dispatch_queue_url, request, call, trigger=trigger)
+    trigger, limits = (webhook.name, webhook.limits) if webhook else (TRIGGER, None)
+    accept(clients.sqs(), config.dispatch_queue_url, request, call, trigger=trigger, limits=limits)
     ids = {"dag_id": request.dag_id, "dag_run_id": request.dag_run_id}
     logger.info("accepted", extra={**ids, "trigger": trigger, "caller": call.caller})
     run = _wait(request, preference, call, trigger) if reach is not None else None

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
+import boto3
 import pytest
 from rich.console import Console
 
+from jetway.ledger import Ledger
 from local import stack as local_stack
 from local import venvs
 from local.calls import airflow_api, read_report, wait_for
+from local.ministack import CREDENTIALS, REGION
 from local.progress import Progress
 from local.stack import Stack
 
@@ -24,6 +30,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if HERE in item.path.parents:
             item.add_marker(pytest.mark.integration)
+
+
+LONGEST = 120.0  # seconds for an event out
 
 
 # From the beginning of the deployment to the firing of the schedule: the DAG must be there, on a slow machine too.
@@ -84,3 +93,50 @@ def drop(stack: Stack, key: str, body: bytes) -> str:
         "VersionId"
     ]
     return version
+
+
+@dataclass
+class Listener:
+    """Hears what Jetway tells the world."""
+
+    sqs: Any
+    url: str
+    heard: list[dict[str, Any]] = field(default_factory=list)
+
+    def wait_for(self, detail_type: str, **detail: object) -> dict[str, Any]:
+        """Wait for an event of that type whose detail has these members."""
+
+        def look() -> dict[str, Any] | None:
+            for message in self.sqs.receive_message(QueueUrl=self.url, MaxNumberOfMessages=10).get("Messages", []):
+                self.heard.append(json.loads(message["Body"]))
+                self.sqs.delete_message(QueueUrl=self.url, ReceiptHandle=message["ReceiptHandle"])
+            return next(
+                (e for e in self.heard if e["detail-type"] == detail_type and detail.items() <= e["detail"].items()),
+                None,
+            )
+
+        return wait_for(f"{detail_type} with {detail}", look, seconds=LONGEST)
+
+
+@pytest.fixture(scope="session")
+def listener(stack: Stack) -> Listener:
+    """A queue that all of Jetway's events go to."""
+    sqs, events = stack.client("sqs"), stack.client("events")
+    url = sqs.create_queue(QueueName="listener")["QueueUrl"]
+    arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    events.put_rule(Name="listener", EventPattern=json.dumps({"source": ["jetway"]}))
+    events.put_targets(Rule="listener", Targets=[{"Id": "queue", "Arn": arn}])
+    return Listener(sqs, url)
+
+
+@pytest.fixture(scope="session")
+def ledger(stack: Stack) -> Ledger:
+    """The stack's ledger, to be read."""
+    resource = boto3.resource(
+        "dynamodb",
+        endpoint_url=stack.endpoint,
+        region_name=REGION,
+        aws_access_key_id=CREDENTIALS["AWS_ACCESS_KEY_ID"],
+        aws_secret_access_key=CREDENTIALS["AWS_SECRET_ACCESS_KEY"],
+    )
+    return Ledger(resource.Table(stack.outputs["LedgerTableName"]))

@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from rich.console import Console
 
+from bench import scene
+from jetway.ledger import Ledger
 from local import stack as local_stack
-from local.calls import call_api
+from local import venvs
+from local.calls import airflow_api, call_api, wait_for
 from local.progress import Progress
 from local.stack import Stack
-from tests.integration.conftest import Deployment, drop
+from tests.integration.conftest import Deployment, Listener, drop
 from tests.integration.test_spine import read_dead_letter, wait_for_run, wait_for_run_with
+from tests.integration.test_workers import invoke
+
+EVENTS = 100  # each delivered three times; `make load` does it with 1,000
+MOST_BATCHES = 20
+BATCH_DAG = "batch_manifest"
 
 
 @pytest.fixture(scope="module")
@@ -42,3 +52,56 @@ def test_a_call_starts_a_run_with_its_note_and_once_only(rest: Stack, dag: str) 
 def test_an_unknown_dag_is_a_dead_letter(rest: Stack, dag: str) -> None:
     drop(rest, "data/no_such_dag_over_rest/x.csv", b"x")
     read_dead_letter(rest, reason="dag-not-found", dag_id="no_such_dag_over_rest")
+
+
+def test_events_delivered_three_times_in_bad_weather_start_one_run_each_and_are_in_one_batch_each(
+    rest: Stack, dag: str
+) -> None:
+    each: dict[str, Any] = {"name": "weather-each", "kind": "s3", "dag": "weather_each"}
+    bounds = {"max_events": EVENTS // 5, "within": 5}
+    batch: dict[str, Any] = {"name": "weather-batch", "kind": "s3", "dag": "weather_batch", "batch": bounds}
+    buckets = {"weather-each": each, "weather-batch": batch}
+    queues = [rest.outputs[name] for name in ("DispatchQueueUrl", "CollectQueueUrl", "WaitingQueueUrl")]
+    for bucket, trigger in buckets.items():
+        scene.put_dag(rest, trigger["dag"])
+        scene.make_rules(rest, bucket, queues["batch" in trigger], trigger)
+    with scene.Weather(rest, "rest", updating=5) as weather:
+        began = time.monotonic()
+        keys = scene.put_files(rest, "weather-each", EVENTS)
+        assert scene.put_files(rest, "weather-batch", EVENTS) == keys
+        ended = scene.wait_until_drained(rest, *queues, seconds=240, still=6)
+        faults = weather.struck()
+    assert all(faults.values()), faults
+    started = [[run["conf"]["key"]] for run in scene.all_runs(rest, "weather_each")]
+    batched = [scene.members(rest, run["conf"]["manifest"]) for run in scene.all_runs(rest, "weather_batch")]
+    for way, per_run in (("each", started), ("batch", batched)):
+        result = scene.judge(way, keys, per_run, ended - began, faults)
+        assert (result.lost, result.doubled, result.surplus) == (0, 0, 0), result
+    assert len(started) == EVENTS
+    assert len(batched) <= MOST_BATCHES
+
+
+def test_the_end_of_a_run_is_told_over_rest_also_that_of_a_batch(
+    rest: Stack, dag: str, listener: Listener, ledger: Ledger
+) -> None:
+    drop(rest, f"dags/{BATCH_DAG}.py", (venvs.ROOT / "dags" / f"{BATCH_DAG}.py").read_bytes())
+    wait_for("the DAG in Airflow", lambda: airflow_api(rest, "GET", f"/dags/{BATCH_DAG}"), seconds=90)
+    trigger = {"name": "followed", "kind": "s3", "dag": BATCH_DAG, "batch": {"max_events": 2, "within": 30}}
+    scene.make_rules(rest, "followed", rest.outputs["CollectQueueUrl"], trigger)
+    drop(rest, f"data/{dag}/followed over rest.csv", b"x")
+    scene.put_files(rest, "followed", 2)
+    single = wait_for_run_with(rest, dag, "key", f"data/{dag}/followed over rest.csv")
+    started = listener.wait_for("DagRunStarted", trigger="followed")["detail"]
+    wait_for_run(rest, BATCH_DAG, started["dag_run_id"])
+    invoke(rest, "FollowRuns")  # as its schedule does every minute
+    told = listener.wait_for("DagRunSucceeded", dag_run_id=single["dag_run_id"])["detail"]
+    assert told["duration_seconds"] > 0
+    ended = listener.wait_for("DagRunSucceeded", trigger="followed")["detail"]
+    assert (ended["dag_run_id"], ended["kind"]) == (started["dag_run_id"], "batch")
+    assert ended["batch_id"] == ended["identity"][1]
+    row = wait_for(
+        "the row's end",
+        lambda: next((r for r in ledger.newest(trigger="followed", limit=50) if r.ended_at), None),
+        seconds=30,
+    )
+    assert row.state == "success"

@@ -6,68 +6,22 @@ import json
 import os
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import boto3
 import pytest
 import requests
 
 from jetway.ledger import Entry, Ledger
 from local.calls import airflow_api, call_api, list_runs, read_report, wait_for
-from local.ministack import CREDENTIALS, REGION
 from local.stack import Stack
 from local.venvs import ROOT
-from tests.integration.conftest import drop
+from tests.integration.conftest import LONGEST, Listener, drop
 
-LONGEST = 120.0
 SLEEPY = "sleepy_jetway"
+FILES = 60  # a backlog that takes far longer than a call
 # The issue's two minutes take three with the back-off after it: on demand only.
 UPDATING_SECONDS = float(os.environ.get("JETWAY_UPDATING_SECONDS", "15"))
-
-
-@dataclass
-class Listener:
-    """Hears what Jetway tells the world."""
-
-    sqs: Any
-    url: str
-    heard: list[dict[str, Any]] = field(default_factory=list)
-
-    def wait_for(self, detail_type: str, **detail: object) -> dict[str, Any]:
-        def look() -> dict[str, Any] | None:
-            for message in self.sqs.receive_message(QueueUrl=self.url, MaxNumberOfMessages=10).get("Messages", []):
-                self.heard.append(json.loads(message["Body"]))
-                self.sqs.delete_message(QueueUrl=self.url, ReceiptHandle=message["ReceiptHandle"])
-            return next(
-                (e for e in self.heard if e["detail-type"] == detail_type and detail.items() <= e["detail"].items()),
-                None,
-            )
-
-        return wait_for(f"{detail_type} with {detail}", look, seconds=LONGEST)
-
-
-@pytest.fixture(scope="module")
-def listener(stack: Stack) -> Listener:
-    sqs, events = stack.client("sqs"), stack.client("events")
-    url = sqs.create_queue(QueueName="listener")["QueueUrl"]
-    arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
-    events.put_rule(Name="listener", EventPattern=json.dumps({"source": ["jetway"]}))
-    events.put_targets(Rule="listener", Targets=[{"Id": "queue", "Arn": arn}])
-    return Listener(sqs, url)
-
-
-@pytest.fixture(scope="module")
-def ledger(stack: Stack) -> Ledger:
-    resource = boto3.resource(
-        "dynamodb",
-        endpoint_url=stack.endpoint,
-        region_name=REGION,
-        aws_access_key_id=CREDENTIALS["AWS_ACCESS_KEY_ID"],
-        aws_secret_access_key=CREDENTIALS["AWS_SECRET_ACCESS_KEY"],
-    )
-    return Ledger(resource.Table(stack.outputs["LedgerTableName"]))
 
 
 @pytest.fixture(scope="module")
@@ -182,21 +136,25 @@ def test_a_rate_holds_its_own_trigger_only(stack: Stack, sleepy: str, ledger: Le
     assert len({row.dag_run_id for row in started}) == 5
 
 
-@pytest.mark.slow
 def test_a_call_does_not_wait_behind_a_backlog_of_files(stack: Stack, sleepy: str, ledger: Ledger) -> None:
-    for number in range(30):
-        send(stack, f"backlog-{number}.csv")
-    answer = call_api(stack, "POST", f"/dags/{sleepy}/dagRuns", body={"conf": {}})
-    assert answer.status_code == 202
-    called_at = datetime.now(UTC)  # the function's own cold start is no waiting behind files
-    (call,) = wait_for_started(ledger, answer.json()["dag_run_id"], 1)
-    files = wait_for_started(ledger, "backlog-", 30)
-    waiting = [row for row in files if row.decided_at > called_at]
-    ahead = [row for row in waiting if row.decided_at <= call.decided_at]
-    # Files that came before the call and waited: at most what one batch or two had in hand goes ahead of it.
-    assert len(ahead) <= 20
+    def call_behind(name: str, count: int) -> tuple[Entry, list[Entry]]:
+        for number in range(count):
+            send(stack, f"{name}-{number:02}.csv")
+        answer = call_api(stack, "POST", f"/dags/{sleepy}/dagRuns", body={"conf": {}})
+        assert answer.status_code == 202
+        (call,) = wait_for_started(ledger, answer.json()["dag_run_id"], 1)
+        return call, wait_for_started(ledger, f"{name}-", count)
+
+    # The first call while files are under way makes Lambda start a second environment: that is no waiting behind files.
+    call_behind("first", 20)
+    call, files = call_behind("backlog", FILES)
+    assert call.occurred_at is not None
+    before = [row for row in files if row.decided_at < call.occurred_at]
+    ahead = [row for row in files if call.occurred_at <= row.decided_at <= call.decided_at]
+    # What one batch or two had in hand goes ahead of it, on a busy machine some more; never the backlog.
+    assert len(ahead) <= (FILES - len(before)) / 2, (len(before), len(ahead))
     bulk_in_order = [row.identity[2] for row in sorted(files, key=lambda row: row.decided_at)]
-    assert bulk_in_order == [f"backlog-{number}.csv" for number in range(30)]
+    assert bulk_in_order == [f"backlog-{number:02}.csv" for number in range(FILES)]
 
 
 def test_events_wait_while_the_environment_is_updating_and_none_is_lost_or_doubled(

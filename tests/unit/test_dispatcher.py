@@ -10,6 +10,7 @@ import pytest
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from moto import mock_aws
 
+from jetway.dispatch import parse_message, plan
 from jetway.dispatcher import UNFORESEEN_TRIES
 from jetway.errors import (
     AnswerLostError,
@@ -58,6 +59,25 @@ def test_a_call_for_a_run_id_that_somebody_else_has_used_started_nothing(world: 
     world.ledger.table.delete_item(Key={"id": first.id})
     assert world.dispatch(call).decision == "duplicate"
     assert [event.detail_type for event in world.told] == ["DagRunStarted"]
+
+
+def batch_message(conf: dict[str, object] | None = None) -> Message:
+    trigger = {"name": "orders", "kind": "batch", "of": "s3", "dag": "load"} | ({"conf": conf} if conf else {})
+    event = {"batch_id": "b1", "manifest": "s3://drop/batches/orders/b1.json", "count": 900, "time": NOW.isoformat()}
+    return message(body=json.dumps({"trigger": trigger, "event": event}))
+
+
+def test_the_run_of_a_batch_says_which_batch_it_is_of(world: World) -> None:
+    entry = world.dispatch(batch_message())
+    assert (entry.decision, entry.kind, entry.batch_id) == ("started", "batch", "b1")
+    assert world.told[0].detail["batch_id"] == "b1"
+
+
+def test_a_list_of_events_too_long_for_conf_is_null_in_a_template(world: World) -> None:
+    template: dict[str, object] = {"from": "{{ manifest }}", "events": "{{ events }}"}
+    request = plan(parse_message(batch_message(template).body, sent_at=NOW)).request
+    assert request is not None
+    assert request.conf == {"from": "s3://drop/batches/orders/b1.json", "events": None}
 
 
 def test_calls_for_one_run_id_of_two_dags_are_two_runs(world: World) -> None:

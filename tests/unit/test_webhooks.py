@@ -9,6 +9,7 @@ import json
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 import boto3
@@ -17,6 +18,7 @@ import pytest
 from jetway import http_clients as clients
 from jetway.dispatch import parse_dispatch
 from jetway.events import parse_time
+from jetway.limits import Rate
 from jetway.signatures import WINDOW
 from jetway.webhook_secrets import WebhookSecrets
 from jetway.webhooks import ACCEPTED_TRIGGERS
@@ -56,6 +58,7 @@ def stage(monkeypatch: pytest.MonkeyPatch) -> Iterator[Stage]:
             trigger("plain", "hmac"),
             trigger("no_secret", "hmac"),
             trigger("off", "hmac", enabled=False),
+            trigger("bounded", "iam", limits={"max_event_age": "2h", "rate": "10/min"}),
             trigger("by_role", "iam"),
             {"name": "files", "kind": "s3", "document": {"on": {"s3": {"bucket": "b"}}, "dag": "build"}},
             {"name": "never_good", "kind": "http", "document": None},
@@ -194,6 +197,13 @@ def test_handshakes_are_answered_and_start_nothing(stage: Stage) -> None:
 
 def call(name: str, body: bytes, **more: Any) -> dict[str, Any]:
     return ask("POST", f"/triggers/{name}", body=body, **more)
+
+
+def test_the_limits_of_the_file_go_along_with_the_message(stage: Stage) -> None:
+    assert call("bounded", b"{}")["statusCode"] == 202
+    (message,) = stage.queued()
+    trigger = parse_dispatch(message["Body"], sent_at=parse_time("2026-11-22T06:00:00Z")).trigger
+    assert (trigger.max_event_age, trigger.rate) == (timedelta(hours=2), Rate(10, 60))
 
 
 def test_a_trigger_with_iam_is_started_by_whom_the_gateway_knows(stage: Stage) -> None:

@@ -158,7 +158,7 @@ def plan(message: DispatchMessage) -> Dispatch:
     if trigger.kind == "s3" and _is_folder_marker(trigger, event.facts):
         return Dispatch(trigger, event, None, skipped_because="the object is a folder marker (its key ends in /)")
     dag_id = trigger.dag or dag_id_of_key(str(event.facts.get("key", "")), trigger.dag_from_key or "")
-    conf = event.facts if trigger.conf is None else render(trigger.conf, event.facts)
+    conf = event.facts if trigger.conf is None else render(trigger.conf, _nameable(trigger, event.facts))
     return Dispatch(trigger, event, DagRunRequest(dag_id=dag_id, dag_run_id=run_id, conf=conf))
 
 
@@ -224,6 +224,11 @@ def _parse_trigger(value: Mapping[str, Any]) -> Trigger:
 def _is_folder_marker(trigger: Trigger, facts: Mapping[str, Any]) -> bool:
     """Whether the object is what the S3 console makes of a "folder": no file that anybody waits for."""
     return str(facts["key"]).endswith("/") and (trigger.dag_from_key is not None or facts["size"] == 0)
+
+
+def _nameable(trigger: Trigger, facts: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What a template may name: a batch whose list of events is too long for conf still has the name `events`."""
+    return {"events": None, **facts} if trigger.kind == "batch" else facts
 
 
 def _parse_force(value: object) -> str | None:

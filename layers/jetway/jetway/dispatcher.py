@@ -297,6 +297,7 @@ class Dispatcher:
             because=because,
             dag_id=request.dag_id if request else read.trigger.dag,
             dag_run_id=request.dag_run_id if request else case.run_id,
+            batch_id=read.event.facts.get("batch_id") if read.trigger.kind == "batch" else None,
             occurred_at=read.event.occurred_at,
             message_id=message.message_id,
         )

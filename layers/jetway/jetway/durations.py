@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import timedelta
+from typing import Any
 
-from jetway.limits import Rate
+from jetway.limits import Rate, limits_in_message
 
 _SECONDS = {"s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400}
 _WORDS = {"m": "minute", "h": "hour", "d": "day"}
@@ -37,3 +39,16 @@ def rate_expression(text: str) -> str:
     """
     count, word = int(text[:-1]), _WORDS[text[-1]]
     return f"rate({count} {word}{'' if count == 1 else 's'})"
+
+
+def limits_of_document(document: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the limits of a trigger file's document as they stand in a dispatch message.
+
+    >>> limits_of_document({"limits": {"rate": "10/min"}})
+    {'rate': {'count': 10, 'per': 60}}
+    """
+    limits = document.get("limits", {})
+    return limits_in_message(
+        parse_duration(limits["max_event_age"]) if "max_event_age" in limits else None,
+        parse_rate(limits["rate"]) if "rate" in limits else None,
+    )

@@ -83,6 +83,16 @@ def parse_age(value: object) -> timedelta | None:
     return None if value is None else timedelta(seconds=_positive(value, "max_event_age"))
 
 
+def limits_in_message(max_event_age: timedelta | None, rate: Rate | None) -> dict[str, Any]:
+    """Return a trigger's limits as they stand in a dispatch message's `trigger`; nothing for those it has not."""
+    found: dict[str, Any] = {}
+    if max_event_age is not None:
+        found["max_event_age"] = int(max_event_age.total_seconds())
+    if rate is not None:
+        found["rate"] = {"count": rate.count, "per": rate.per}
+    return found
+
+
 def _positive(value: object, name: str) -> int:
     if not isinstance(value, int) or isinstance(value, bool):
         raise TypeError(f"{name} is {value!r}, not a whole number")

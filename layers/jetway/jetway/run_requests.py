@@ -76,11 +76,22 @@ def read_request(dag_id: str, call: Call) -> DagRunRequest:
     return request
 
 
-def accept(sqs: SQSClient, queue_url: str, request: DagRunRequest, call: Call, *, trigger: str = TRIGGER) -> None:
+def accept(
+    sqs: SQSClient,
+    queue_url: str,
+    request: DagRunRequest,
+    call: Call,
+    *,
+    trigger: str = TRIGGER,
+    limits: Mapping[str, Any] | None = None,
+) -> None:
     """Put the run on the dispatch queue. When this returns, the run is not lost any more.
 
     The deduplication id is the call's own: a second call for the same run must reach Airflow, which knows whether the
     run exists; SQS, which would silently drop it, does not.
+
+    Args:
+        limits: of the trigger, as they stand in a dispatch message.
     """
     event = {
         "dag_run_id": request.dag_run_id,
@@ -93,7 +104,7 @@ def accept(sqs: SQSClient, queue_url: str, request: DagRunRequest, call: Call, *
     }
     sqs.send_message(
         QueueUrl=queue_url,
-        MessageBody=_message(trigger, request.dag_id, event),
+        MessageBody=_message(trigger, request.dag_id, event, limits),
         MessageGroupId=INTERACTIVE,
         MessageDeduplicationId=call.request_id,
     )
@@ -107,8 +118,8 @@ def event_id(dag_id: str, dag_run_id: str, *, trigger: str = TRIGGER) -> str:
     return entry_id(trigger, parse_message(body, sent_at=datetime.now(UTC)).digest)
 
 
-def _message(trigger: str, dag_id: str, event: Mapping[str, Any]) -> str:
-    return json.dumps({"trigger": {"name": trigger, "kind": "http", "dag": dag_id}, "event": event})
+def _message(trigger: str, dag_id: str, event: Mapping[str, Any], limits: Mapping[str, Any] | None = None) -> str:
+    return json.dumps({"trigger": {"name": trigger, "kind": "http", "dag": dag_id, **(limits or {})}, "event": event})
 
 
 def _read_fields(body: bytes) -> Mapping[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import ipaddress
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from jetway.airflow.names import check_dag_id
@@ -150,8 +150,23 @@ def _check_conf(value: Any, path: Path, facts: frozenset[str] | None) -> Iterato
         except TemplateError as exc:
             yield ("conf", path, str(exc), "A placeholder is {{ path }}; the text it stands in needs quotes.")
             return
+        if facts == FACTS["batch"]:
+            yield from _check_batch_paths(wanted, path)
+            return
         for first in [names[0] for names in wanted if facts is not None and names[0] not in facts]:
             near = difflib.get_close_matches(first, sorted(facts or ()), n=1)
             meant = f"Did you mean {near[0]!r}? " if near else ""
             remedy = f"{meant}There are {', '.join(sorted(facts or ()))}."
             yield ("conf", path, f"these events have no {first!r}.", remedy)
+
+
+def _check_batch_paths(wanted: Iterable[Sequence[str]], path: Path) -> Iterator[Fault]:
+    """A batch's run is that of many events: nothing of a single one can stand in its conf."""
+    known = ", ".join(sorted(FACTS["batch"]))
+    remedy = f"A batch's conf may name {known}; the facts of its events are in the manifest that manifest names."
+    for names in wanted:
+        if names[0] not in FACTS["batch"]:
+            yield ("conf", path, f"the run of a batch has no {names[0]!r}: it is started for many events.", remedy)
+        elif names[0] == "events" and len(names) > 1:
+            message = f"{'.'.join(names)!r} leads into events, which is null when the list is too long for conf."
+            yield ("conf", path, message, f"Name events as a whole. {remedy}")

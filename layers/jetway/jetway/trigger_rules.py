@@ -15,6 +15,7 @@ from typing import Any
 
 from jetway.artifacts.findings import Finding
 from jetway.dispatch import BULK, INTERACTIVE
+from jetway.limits import limits_in_message
 from jetway.triggers import S3, BusEvent, Schedule, TriggerFile
 
 # https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-quota.html
@@ -139,10 +140,7 @@ def message_template(trigger: TriggerFile, event: str) -> str:
     described: dict[str, Any] = {"name": trigger.name, "kind": trigger.kind, "dag": trigger.dag}
     if trigger.conf is not None:
         described["conf"] = trigger.conf
-    if trigger.max_event_age is not None:
-        described["max_event_age"] = _seconds(trigger.max_event_age)
-    if trigger.rate is not None:
-        described["rate"] = {"count": trigger.rate.count, "per": trigger.rate.per}
+    described |= limits_in_message(trigger.max_event_age, trigger.rate)
     if trigger.batch is not None:
         described["batch"] = {"max_events": trigger.batch.max_events, "within": _seconds(trigger.batch.within)}
     safe = json.dumps(described).replace("<", "\\u003c").replace(">", "\\u003e")

@@ -24,6 +24,7 @@ from jetway.airflow import DagRunRequest
 from jetway.airflow.names import check_request
 from jetway.conf_template import render
 from jetway.dispatch import derive_run_id
+from jetway.durations import limits_of_document
 from jetway.json_body import check_size, read_json_object
 from jetway.problems import ProblemError
 from jetway.signatures import Scheme, SignatureError, Signed, verify
@@ -60,6 +61,11 @@ class Webhook:
     auth: str
     conf: Mapping[str, Any] | None
     document: Mapping[str, Any]
+
+    @property
+    def limits(self) -> Mapping[str, Any]:
+        """What bounds its runs, as it stands in a dispatch message."""
+        return limits_of_document(self.document)
 
 
 class Webhooks:

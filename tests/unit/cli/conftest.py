@@ -49,6 +49,9 @@ class Cloud:
     sqs: SQSClient
     dispatch_url: str
     dead_url: str
+    collect_url: str
+    uncollected_url: str
+    undelivered_url: str
     url: str = ""
     outputs: dict[str, str] = field(default_factory=dict)
     answers: deque[tuple[int, dict[str, Any]]] = field(default_factory=deque)
@@ -160,7 +163,9 @@ def cloud(monkeypatch: pytest.MonkeyPatch) -> Iterator[Cloud]:
             ]
             for name in ("dispatch.fifo", "dead.fifo")
         ]
-        cloud = Cloud(sqs, dispatch_url=urls[0], dead_url=urls[1])
+        names = ("collect", "uncollected", "undelivered")
+        standard: dict[str, Any] = {f"{name}_url": sqs.create_queue(QueueName=name)["QueueUrl"] for name in names}
+        cloud = Cloud(sqs, dispatch_url=urls[0], dead_url=urls[1], **standard)
         server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(cloud))
         threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
         cloud.url = f"http://127.0.0.1:{server.server_port}"
@@ -168,6 +173,9 @@ def cloud(monkeypatch: pytest.MonkeyPatch) -> Iterator[Cloud]:
             "HttpApiUrl": f"{cloud.url}/api",
             "DispatchQueueUrl": cloud.dispatch_url,
             "DispatchDeadLettersUrl": cloud.dead_url,
+            "CollectQueueUrl": cloud.collect_url,
+            "CollectDeadLettersUrl": cloud.uncollected_url,
+            "UndeliveredEventsUrl": cloud.undelivered_url,
             "LedgerTableName": LEDGER,
         }
         monkeypatch.setenv("AWS_ENDPOINT_URL_CLOUDFORMATION", cloud.url)

@@ -13,7 +13,7 @@ from moto.backends import get_backend
 
 from jetway.dispatch import parse_dispatch
 from jetway_cli.letters import Letter, matches, read_letter
-from jetway_cli.redrive import redrive_letters
+from jetway_cli.redrive import Goals, Source, redrive_letters
 from tests.unit.cli.conftest import Cloud
 from tests.unit.sample_events import sample_event
 
@@ -169,8 +169,8 @@ def test_killed_between_two_steps_no_letter_is_lost_and_none_is_doubled(cloud: C
     def go(sqs: Any) -> None:
         redrive_letters(
             sqs,
-            dead_letters_url=cloud.dead_url,
-            dispatch_queue_url=cloud.dispatch_url,
+            sources=[Source(cloud.dead_url)],
+            goals=Goals(dispatch=cloud.dispatch_url, collect=cloud.collect_url),
             wanted=lambda _: True,
             dry_run=False,
         )

@@ -68,7 +68,9 @@ def test_the_conf_of_a_batched_trigger_is_made_of_the_batch() -> None:
     trigger = parse((text % "manifest").encode(), KEY).trigger
     assert trigger is not None
     assert trigger.batch == Batch(500, timedelta(minutes=5))
-    assert [item[1] for item in found(text % "key")] == ["conf"]
+    for wrong in ("key", "events.0.key"):
+        ((_line, rule, _message, remedy),) = found(text % wrong)
+        assert (rule, "may name batch_id, count, events, manifest, time" in remedy) == ("conf", True)
 
 
 def test_a_moment_is_on_the_clock_of_its_time_zone() -> None:
