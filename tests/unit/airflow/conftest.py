@@ -20,6 +20,8 @@ from hypothesis import settings
 from jetway.airflow.cli import CliClient
 from jetway.airflow.endpoint import CliEndpoint, new_session
 from jetway.airflow.environment import Environment
+from jetway.airflow.rest import RestClient
+from tests.unit.airflow.rest_stage import OtherClient, Rest
 from tests.unit.airflow.webserver import WebServer
 
 if TYPE_CHECKING:
@@ -147,3 +149,11 @@ def stage(certificate: Path, mwaa: MWAAClient) -> Iterator[Stage]:
         yield Stage(web, mwaa, stub, Clock(), session)
         stub.assert_no_pending_responses()
         assert not web.script, "the client asked less often than expected"
+
+
+@pytest.fixture
+def rest(mwaa: MWAAClient) -> Iterator[Rest]:
+    other = OtherClient()
+    with Stubber(mwaa) as stub:
+        yield Rest(mwaa, stub, other, RestClient(mwaa, Environment(mwaa, "acme"), fallback=lambda: other))
+        stub.assert_no_pending_responses()

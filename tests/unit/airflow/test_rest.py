@@ -2,22 +2,12 @@
 
 from __future__ import annotations
 
-import json
-import logging
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import boto3
 import pytest
-from botocore.config import Config
-from botocore.stub import Stubber
 
-from jetway.airflow import Dag, DagRun, DagRunRequest, ImportProblem
-from jetway.airflow.connect import connect
-from jetway.airflow.environment import Environment
-from jetway.airflow.rest import RestClient
+from jetway.airflow import Dag, DagRun, DagRunRequest
 from jetway.errors import (
     AnswerLostError,
     CommandRejectedError,
@@ -29,96 +19,7 @@ from jetway.errors import (
     RunAlreadyExistsError,
     TransientError,
 )
-from tests.unit.airflow.conftest import environment_answer
-from tests.unit.airflow.webserver import Reaction, WebServer, answer, half_an_answer, reset, silence
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from mypy_boto3_mwaa import MWAAClient
-
-RUN = DagRunRequest("hello", "evt_1", {"a": {"b": [1, None]}})
-LONG_RUN_ID = "evt_" + "0" * 60
-LONG_DAG_ID = "d" * 51
-FOUND: dict[str, Any] = {"dag_id": "hello", "dag_run_id": "evt_1", "state": "queued", "logical_date": None, "conf": {}}
-
-
-@dataclass
-class OtherClient:
-    """Stands for the client of the command line."""
-
-    triggered: list[DagRunRequest] = field(default_factory=list)
-    asked: list[tuple[str, str]] = field(default_factory=list)
-
-    def trigger_dag_run(self, request: DagRunRequest) -> DagRun:
-        self.triggered.append(request)
-        return DagRun(request.dag_id, request.dag_run_id, "queued")
-
-    def get_dag_run(self, dag_id: str, dag_run_id: str) -> DagRun | None:
-        self.asked.append((dag_id, dag_run_id))
-        return DagRun(dag_id, dag_run_id, "running")
-
-    def list_import_errors(self) -> list[ImportProblem]:
-        raise NotImplementedError
-
-    def list_dags(self, *, limit: int, offset: int = 0) -> tuple[list[Dag], int]:
-        raise NotImplementedError("every path of it is short enough")
-
-    def list_dag_runs(self, dag_id: str, *, limit: int, state: str | None = None) -> tuple[list[DagRun], int]:
-        return [DagRun(dag_id, "of the command line", state or "queued")], limit
-
-
-@dataclass
-class Rest:
-    """The stubbed control plane and the client under test."""
-
-    mwaa: MWAAClient
-    stub: Stubber
-    other: OtherClient
-    client: RestClient
-
-    def environment(self, version: str, status: str = "AVAILABLE") -> None:
-        self.stub.add_response(
-            "get_environment",
-            {
-                "Environment": {
-                    "Name": "acme",
-                    "Status": status,
-                    "AirflowVersion": version,
-                    "SourceBucketArn": "arn:aws:s3:::acme-airflow",
-                    "DagS3Path": "dags",
-                }
-            },
-        )
-
-    def answers(self, method: str, path: str, response: object, **expected: Any) -> None:
-        self.stub.add_response(
-            "invoke_rest_api",
-            {"RestApiStatusCode": 200, "RestApiResponse": response},
-            {"Name": "acme", "Method": method, "Path": path, **expected},
-        )
-
-    def refuses(self, status: int | None, response: object = None, *, code: str = "RestApiClientException") -> None:
-        fields = {} if status is None else {"RestApiStatusCode": status, "RestApiResponse": response or {}}
-        self.stub.add_client_error("invoke_rest_api", code, modeled_fields=fields)
-
-    def posts(self, version: str) -> None:
-        """Expect the environment and the POST of RUN, answered with the run."""
-        self.environment(version)
-        self.answers("POST", "/dags/hello/dagRuns", FOUND, Body=body(version))
-
-
-def body(version: str, **more: Any) -> dict[str, Any]:
-    date = {"logical_date": None} if version.startswith("3") else {}
-    return {"dag_run_id": "evt_1", "conf": {"a": {"b": [1, None]}}, **date, **more}
-
-
-@pytest.fixture
-def rest(mwaa: MWAAClient) -> Iterator[Rest]:
-    other = OtherClient()
-    with Stubber(mwaa) as stub:
-        yield Rest(mwaa, stub, other, RestClient(mwaa, Environment(mwaa, "acme"), fallback=lambda: other))
-        stub.assert_no_pending_responses()
+from tests.unit.airflow.rest_stage import FOUND, LONG_DAG_ID, LONG_RUN_ID, PARAM, RUN, Rest, body
 
 
 @pytest.mark.parametrize("version", ["2.11.2", "3.0.6", "3.3.1"])
@@ -280,12 +181,6 @@ class TestLists:
             rest.client.list_dags(limit=1)
 
 
-PARAM = (
-    "Invalid input for param n: 'secret' is not of type 'integer'\n\nFailed validating 'type' in schema:\n"
-    "    {'type': 'integer'}\n\nOn instance:\n    'secret'"
-)
-
-
 class TestRefusal:
     @pytest.mark.parametrize(
         ("status", "response", "error", "text"),
@@ -420,151 +315,3 @@ class TestDuplicate:
 
         with pytest.raises(TransientError, match="was not created"):
             rest.client.trigger_dag_run(RUN)
-
-
-def api(response: object, status: int = 200) -> Reaction:
-    """Answer as InvokeRestApi does."""
-    body = json.dumps({"RestApiStatusCode": status, "RestApiResponse": response}).encode()
-    if status < 300:
-        return answer(200, body)
-    return answer(400, body, x_amzn_errortype="RestApiClientException")
-
-
-class TestOnTheWire:
-    """boto3 unstubbed, against a control plane on loopback."""
-
-    @pytest.fixture
-    def control_plane(self, certificate: Path) -> Iterator[WebServer]:
-        with WebServer(certificate) as server:
-            server.will(answer(200, json.dumps(environment_answer("3.3.1")).encode()))
-            yield server
-            assert not server.script
-
-    @pytest.fixture
-    def live(self, control_plane: WebServer, certificate: Path) -> RestClient:
-        mwaa = boto3.client(
-            "mwaa",
-            region_name="eu-central-1",
-            endpoint_url=f"https://{control_plane.host}",
-            verify=str(certificate),
-            aws_access_key_id="AKIATEST",
-            aws_secret_access_key="test",
-            config=Config(inject_host_prefix=False, read_timeout=0.3, retries={"total_max_attempts": 1}),
-        )
-        return RestClient(mwaa, Environment(mwaa, "acme"), fallback=OtherClient)
-
-    def test_run_is_created(self, control_plane: WebServer, live: RestClient) -> None:
-        control_plane.will(api(FOUND))
-
-        assert live.trigger_dag_run(RUN) == DagRun("hello", "evt_1", "queued")
-
-        assert json.loads(control_plane.requests[-1].body) == {
-            "Path": "/dags/hello/dagRuns",
-            "Method": "POST",
-            "Body": body("3.3.1"),
-        }
-
-    def test_refusal_is_read(self, control_plane: WebServer, live: RestClient) -> None:
-        control_plane.will(api({"detail": PARAM}, 400))
-
-        with pytest.raises(InvalidConfError, match="'n' fails 'type'"):
-            live.trigger_dag_run(RUN)
-
-    @pytest.mark.parametrize("loss", [reset, half_an_answer, silence], ids=lambda loss: loss.__name__)
-    def test_lost_answer_of_a_run_that_was_created(
-        self, control_plane: WebServer, live: RestClient, loss: Reaction
-    ) -> None:
-        control_plane.will(loss, api(FOUND))
-
-        assert live.trigger_dag_run(RUN).dag_run_id == "evt_1"
-
-    @pytest.mark.parametrize("loss", [reset, half_an_answer, silence], ids=lambda loss: loss.__name__)
-    def test_lost_answer_of_a_run_that_is_not_to_be_seen(
-        self, control_plane: WebServer, live: RestClient, loss: Reaction
-    ) -> None:
-        control_plane.will(loss, api({}, 404), api({"dag_id": "hello"}))
-
-        with pytest.raises(AnswerLostError, match="not to be seen"):
-            live.trigger_dag_run(RUN)
-
-    def test_lost_answer_whose_look_up_fails(self, control_plane: WebServer, live: RestClient) -> None:
-        control_plane.will(reset, answer(500))
-
-        with pytest.raises(AnswerLostError, match="not to be seen"):
-            live.trigger_dag_run(RUN)
-
-    @pytest.mark.parametrize("garbage", [b"no json", b"{}", b""])
-    def test_garbage(self, control_plane: WebServer, live: RestClient, garbage: bytes) -> None:
-        control_plane.will(answer(200, garbage), api(FOUND))
-
-        assert live.trigger_dag_run(RUN).dag_run_id == "evt_1"
-
-    def test_control_plane_that_is_not_there(self, certificate: Path) -> None:
-        with WebServer(certificate) as gone:
-            url = f"https://{gone.host}"
-        mwaa = boto3.client(
-            "mwaa",
-            region_name="eu-central-1",
-            endpoint_url=url,
-            aws_access_key_id="AKIATEST",
-            aws_secret_access_key="test",
-            config=Config(retries={"total_max_attempts": 1}),
-        )
-
-        with pytest.raises(EnvironmentUnavailableError, match="EndpointConnectionError"):
-            RestClient(mwaa, Environment(mwaa, "acme"), fallback=OtherClient).get_dag_run("hello", "evt_1")
-
-
-class TestLostAnswer:
-    def test_of_a_gateway_that_gave_up(self, rest: Rest) -> None:
-        rest.environment("3.3.1")
-        rest.refuses(504, code="RestApiServerException")
-        rest.answers("GET", "/dags/hello/dagRuns/evt_1", FOUND)
-
-        assert rest.client.trigger_dag_run(RUN).dag_run_id == "evt_1"
-
-    @pytest.mark.parametrize("response", [{}, [], "text", {**FOUND, "dag_run_id": "evt_2"}])
-    def test_in_garbage(self, rest: Rest, response: object) -> None:
-        rest.environment("3.3.1")
-        rest.answers("POST", "/dags/hello/dagRuns", response, Body=body("3.3.1"))
-        rest.answers("GET", "/dags/hello/dagRuns/evt_1", FOUND)
-
-        assert rest.client.trigger_dag_run(RUN).dag_run_id == "evt_1"
-
-
-class TestConnect:
-    def test_gives_the_transport_that_was_asked_for(self, mwaa: MWAAClient) -> None:
-        assert type(connect("acme", client=mwaa)).__name__ == "CliClient"
-        assert type(connect("acme", "rest", client=mwaa)).__name__ == "RestClient"
-
-    def test_knows_two_transports(self, mwaa: MWAAClient) -> None:
-        with pytest.raises(ValueError, match="'ftp'"):
-            connect("acme", "ftp", client=mwaa)  # type: ignore[arg-type]
-
-    def test_bounds_the_times_of_boto3(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-central-1")
-
-        client: Any = connect("acme", "rest")
-
-        config: Config = client._client.meta.config
-        times: Mapping[str, Any] = vars(config)
-        assert (times["connect_timeout"], times["read_timeout"]) == (5, 15)
-        assert times["retries"]["total_max_attempts"] == 2
-
-    def test_falls_back_to_a_real_command_line(self, rest: Rest) -> None:
-        rest.environment("3.3.1")
-        rest.stub.add_response("create_cli_token", {"CliToken": "t", "WebServerHostname": "acme.invalid"})
-
-        with pytest.raises(EnvironmentUnavailableError, match=r"acme\.invalid cannot be reached"):
-            connect("acme", "rest", client=rest.mwaa).trigger_dag_run(DagRunRequest(LONG_DAG_ID, "evt_1"))
-
-
-def test_nothing_of_conf_is_logged(rest: Rest, caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.INFO)
-    rest.environment("3.3.1")
-    rest.refuses(400, {"detail": PARAM})
-
-    with pytest.raises(InvalidConfError):
-        rest.client.trigger_dag_run(DagRunRequest("hello", "evt_1", {"n": "secret"}))
-
-    assert "secret" not in caplog.text
