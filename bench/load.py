@@ -118,8 +118,7 @@ def main() -> int:
 
 
 def _queues(stack: Stack) -> list[str]:
-    names = ("DispatchQueueUrl", "WaitingQueueUrl")
-    return [stack.outputs[name] for name in names if name in stack.outputs]
+    return [stack.outputs["DispatchQueueUrl"], scene.waiting_queue(stack)]
 
 
 def _table(results: list[scene.Result]) -> Table:

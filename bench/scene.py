@@ -14,6 +14,7 @@ import requests
 
 from local import venvs
 from local.calls import TooLateError, airflow_api, wait_for
+from local.deploy import STACK_NAME
 
 if TYPE_CHECKING:
     from local.stack import Stack
@@ -135,6 +136,15 @@ def all_runs(stack: Stack, dag_id: str) -> list[dict[str, Any]]:
         found += answer["dag_runs"]
         if len(answer["dag_runs"]) < PAGE:
             return found
+
+
+def waiting_queue(stack: Stack) -> str:
+    """Return the URL of the queue of what waits aside, which is nobody's but the stack's."""
+    found = stack.client("cloudformation").describe_stack_resource(
+        StackName=STACK_NAME, LogicalResourceId="WaitingQueue"
+    )
+    url: str = found["StackResourceDetail"]["PhysicalResourceId"]
+    return url
 
 
 def queued(stack: Stack, *urls: str) -> int:

@@ -61,7 +61,8 @@ def test_events_delivered_three_times_in_bad_weather_start_one_run_each_and_are_
     bounds = {"max_events": EVENTS // 5, "within": 5}
     batch: dict[str, Any] = {"name": "weather-batch", "kind": "s3", "dag": "weather_batch", "batch": bounds}
     buckets = {"weather-each": each, "weather-batch": batch}
-    queues = [rest.outputs[name] for name in ("DispatchQueueUrl", "CollectQueueUrl", "WaitingQueueUrl")]
+    queues = [rest.outputs[name] for name in ("DispatchQueueUrl", "CollectQueueUrl")]
+    queues.append(scene.waiting_queue(rest))
     for bucket, trigger in buckets.items():
         scene.put_dag(rest, trigger["dag"])
         scene.make_rules(rest, bucket, queues["batch" in trigger], trigger)

@@ -146,7 +146,10 @@ def test_a_call_does_not_wait_behind_a_backlog_of_files(stack: Stack, sleepy: st
         return call, wait_for_started(ledger, f"{name}-", count)
 
     # The first call while files are under way makes Lambda start a second environment: that is no waiting behind files.
-    call_behind("first", 20)
+    for number in range(5):
+        call, files = call_behind(f"before-{number}", 20)
+        if call.decided_at < max(row.decided_at for row in files):
+            break
     call, files = call_behind("backlog", FILES)
     assert call.occurred_at is not None
     before = [row for row in files if row.decided_at < call.occurred_at]

@@ -216,14 +216,17 @@ class Dispatcher:
         return read.trigger.kind == "http" and case.message.tries == 1 and read.waits is None
 
     def _started(self, case: Case, read: DispatchMessage, run: DagRun, *, since: datetime) -> Entry:
-        paused = run.state == "queued" and self._is_paused(run.dag_id)
+        # Stamped before the question about the pause, which can take longer than all the rest.
+        entry = self._entry(case, "started")
         entry = replace(
-            self._entry(case, "started", because=PAUSED if paused else None),
+            entry,
             dag_id=run.dag_id,
             dag_run_id=run.dag_run_id,
             state=run.state,
-            latency=(self._clock() - read.event.occurred_at).total_seconds(),
+            latency=(entry.decided_at - read.event.occurred_at).total_seconds(),
         )
+        if run.state == "queued" and self._is_paused(run.dag_id):
+            entry = replace(entry, because=PAUSED)
         untold = not self._told(entry)
         decision = self._ledger.record(entry, run_since=min(since, entry.decided_at), untold=untold)
         return replace(entry, decision=decision)
