@@ -137,7 +137,7 @@ def test_trouble_with_one_trigger_brings_the_messages_back_when_the_others_are_d
     assert counted(capsys)["TriggerSyncFailures"] == 1
 
 
-def _throttled(**_: object) -> tuple[Any, dict[str, Any]]:
+def _throttled(**_: object) -> Any:
     class Answer:
         status_code = 429
 
