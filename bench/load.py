@@ -37,7 +37,7 @@ LAMBDAS = 10  # of the sample at once; an account allows 1,000, which would only
 def each(stack: Stack, count: int, updating: float, patience: float) -> scene.Result:
     """One run per event, over the REST transport."""
     dag_id, bucket = "load_each", "jetway-load-each"
-    scene.put_dag(stack, dag_id)
+    scene.put_dags(stack, dag_id)
     queue = stack.outputs["DispatchQueueUrl"]
     scene.make_rules(stack, bucket, queue, {"name": "load-each", "kind": "s3", "dag": dag_id})
     with scene.Weather(stack, "rest", updating=updating) as weather:
@@ -52,7 +52,7 @@ def each(stack: Stack, count: int, updating: float, patience: float) -> scene.Re
 def batch(stack: Stack, count: int, updating: float, patience: float) -> scene.Result:
     """Batches, over the REST transport; 20 runs or fewer."""
     dag_id, bucket = "load_batch", "jetway-load-batch"
-    scene.put_dag(stack, dag_id)
+    scene.put_dags(stack, dag_id)
     bounds = {"max_events": max(1, count // 10), "within": WITHIN}
     trigger = {"name": "load-batch", "kind": "s3", "dag": dag_id, "batch": bounds}
     scene.make_rules(stack, bucket, stack.outputs["CollectQueueUrl"], trigger)
@@ -68,7 +68,7 @@ def batch(stack: Stack, count: int, updating: float, patience: float) -> scene.R
 def sample(stack: Stack, count: int, updating: float, _patience: float) -> scene.Result:
     """The sample Lambda, over the CLI endpoint, which is all it knows."""
     dag_id = "load_sample"
-    scene.put_dag(stack, dag_id)
+    scene.put_dags(stack, dag_id)
     mwaa = stack.client("mwaa", retries={"total_max_attempts": 1})
     context = ssl.create_default_context(cafile=stack.ca_bundle)
     keys = [f"incoming/{number:05}.csv" for number in range(count)]

@@ -46,12 +46,15 @@ class Result:
     faults: dict[str, int] = field(default_factory=dict)
 
 
-def put_dag(stack: Stack, dag_id: str) -> None:
-    """Drop a DAG that is the example under another id, and pause it: a run is counted when it exists, not run."""
-    source = (venvs.ROOT / "dags" / "hello_jetway.py").read_text().replace("hello_jetway", dag_id)
-    stack.client("s3").put_object(Bucket=stack.outputs["DropBucketName"], Key=f"dags/{dag_id}.py", Body=source.encode())
-    wait_for("the DAG in Airflow", lambda: airflow_api(stack, "GET", f"/dags/{dag_id}"), seconds=120)
-    airflow_api(stack, "PATCH", f"/dags/{dag_id}", Body={"is_paused": True})
+def put_dags(stack: Stack, *dag_ids: str) -> None:
+    """Drop DAGs that are the example under other ids, and pause them: a run is counted when it exists, not run."""
+    for dag_id in dag_ids:
+        source = (venvs.ROOT / "dags" / "hello_jetway.py").read_text().replace("hello_jetway", dag_id)
+        key = f"dags/{dag_id}.py"
+        stack.client("s3").put_object(Bucket=stack.outputs["DropBucketName"], Key=key, Body=source.encode())
+    for dag_id in dag_ids:
+        wait_for("the DAG in Airflow", partial(airflow_api, stack, "GET", f"/dags/{dag_id}"), seconds=120)
+        airflow_api(stack, "PATCH", f"/dags/{dag_id}", Body={"is_paused": True})
 
 
 def make_rules(stack: Stack, bucket: str, queue_url: str, trigger: dict[str, Any]) -> None:

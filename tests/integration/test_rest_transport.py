@@ -63,14 +63,14 @@ def test_events_delivered_three_times_in_bad_weather_start_one_run_each_and_are_
     buckets = {"weather-each": each, "weather-batch": batch}
     queues = [rest.outputs[name] for name in ("DispatchQueueUrl", "CollectQueueUrl")]
     queues.append(scene.waiting_queue(rest))
+    scene.put_dags(rest, "weather_each", "weather_batch")
     for bucket, trigger in buckets.items():
-        scene.put_dag(rest, trigger["dag"])
         scene.make_rules(rest, bucket, queues["batch" in trigger], trigger)
     with scene.Weather(rest, "rest", updating=5) as weather:
         began = time.monotonic()
         keys = scene.put_files(rest, "weather-each", EVENTS)
         assert scene.put_files(rest, "weather-batch", EVENTS) == keys
-        ended = scene.wait_until_drained(rest, *queues, seconds=240, still=6)
+        ended = scene.wait_until_drained(rest, *queues, seconds=240, still=5)
         faults = weather.struck()
     assert all(faults.values()), faults
     started = [[run["conf"]["key"]] for run in scene.all_runs(rest, "weather_each")]

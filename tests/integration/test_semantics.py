@@ -160,6 +160,19 @@ def test_a_call_does_not_wait_behind_a_backlog_of_files(stack: Stack, sleepy: st
     assert bulk_in_order == [f"backlog-{number:02}.csv" for number in range(FILES)]
 
 
+def test_a_file_and_a_call_of_the_same_moment_are_two_runs(stack: Stack, sleepy: str, ledger: Ledger) -> None:
+    """Airflow 2 has one run of a DAG for one logical date; both lanes ask at once."""
+    run_ids = [f"moment-{number}" for number in range(6)]
+    for run_id in run_ids:
+        send(stack, f"{run_id}.csv")
+        body = {"dag_run_id": run_id, "conf": {}}
+        assert call_api(stack, "POST", f"/dags/{sleepy}/dagRuns", body=body).status_code == 202
+    started = wait_for_started(ledger, "moment-", 2 * len(run_ids))
+    runs = list_runs(stack, sleepy)
+    assert {row.dag_run_id for row in started} <= runs.keys()
+    assert len({row.dag_run_id for row in started}) == len(started) == 2 * len(run_ids)
+
+
 def test_events_wait_while_the_environment_is_updating_and_none_is_lost_or_doubled(
     stack: Stack, sleepy: str, ledger: Ledger, faults: str
 ) -> None:

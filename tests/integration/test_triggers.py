@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 
 from local import venvs
-from local.calls import airflow_api, list_runs, read_report, wait_for
+from local.calls import airflow_api, call_api, list_runs, read_report, wait_for
 from local.stack import Stack
 from tests.integration.conftest import drop
+from tests.integration.test_workers import invoke
 
 SAMPLES = venvs.ROOT / "triggers"
 LANDING, BUS = "acme-landing", "acme"
@@ -32,12 +33,20 @@ def world(stack: Stack, dag: str) -> Iterator[Stack]:
     events.create_event_bus(Name=BUS)
     for name in ("jetway-orders", "jetwayx.orders"):
         events.put_rule(Name=name, EventPattern='{"source": ["nobody"]}')
-    before = rules(stack)
+    schedule = {"FlexibleTimeWindow": {"Mode": "OFF"}, "ScheduleExpression": "rate(30 days)"}
+    target = {"Arn": "arn:aws:sqs:eu-central-1:000000000000:nobody", "RoleArn": "arn:aws:iam::000000000000:role/nobody"}
+    group = stack.outputs["ScheduleGroupName"]
+    stack.client("scheduler").create_schedule(Name="other.orders", GroupName=group, Target=target, **schedule)
+    alarm = {"Namespace": "x", "MetricName": "x", "Period": 60, "EvaluationPeriods": 1, "Threshold": 1.0}
+    stack.client("cloudwatch").put_metric_alarm(
+        AlarmName="jetwayx.orders", ComparisonOperator="LessThanThreshold", Statistic="Sum", **alarm
+    )
+    before = foreign(stack)
     yield stack
     for file in SAMPLES.glob("*.yaml"):
         delete(stack, file.stem)
     wait_for("the end of our rules", lambda: None if ours(stack) else True, seconds=LONGEST)
-    assert rules(stack) == before
+    assert foreign(stack) == before
 
 
 def put(stack: Stack, name: str, text: str | None = None) -> dict[str, Any]:
@@ -59,6 +68,21 @@ def delete(stack: Stack, name: str) -> None:
 def rules(stack: Stack, bus: str = "default") -> dict[str, Any]:
     events = stack.client("events")
     return {rule["Name"]: rule for rule in events.list_rules(EventBusName=bus)["Rules"]}
+
+
+def foreign(stack: Stack) -> list[Any]:
+    """What is not Jetway's: rules on both buses, the schedules of its group, alarms, and what the bucket notifies."""
+    group = stack.outputs["ScheduleGroupName"]
+    schedules = stack.client("scheduler").list_schedules(GroupName=group)["Schedules"]
+    alarms = stack.client("cloudwatch").describe_alarms(MaxRecords=100)["MetricAlarms"]
+    notified = stack.client("s3").get_bucket_notification_configuration(Bucket=LANDING)
+    return [
+        rules(stack),
+        rules(stack, BUS),
+        {item["Name"]: item["Target"] for item in schedules if not item["Name"].startswith("jetway.")},
+        {item["AlarmName"] for item in alarms if not item["AlarmName"].startswith("jetway.")},
+        {name: value for name, value in notified.items() if name != "ResponseMetadata"},
+    ]
 
 
 def ours(stack: Stack) -> list[str]:
@@ -156,6 +180,75 @@ def test_many_files_become_one_run_with_a_manifest(world: Stack) -> None:
         *(("acme-archive", "1"), ("acme-archive", "3")),
         *((LANDING, "0"), (LANDING, "2")),
     ]
+
+
+def test_two_triggers_on_one_event_start_two_runs(world: Stack, dag: str) -> None:
+    keys = "[{prefix: two/, suffix: .csv}, {wildcard: 'three/*/*.txt'}, exactly.this]"
+    texts = {
+        "several": f"dag: {dag}\non: {{s3: {{bucket: [{LANDING}, acme-archive], key: {keys}}}}}\n",
+        "others": f"dag: {dag}\non: {{s3: {{bucket: {LANDING}, key: {{anything-but: {{suffix: [.txt, .tmp]}}}}}}}}\n",
+    }
+    for name, text in texts.items():
+        assert put(world, name, f"{text}conf: {{by: {name}, at: '{{{{ bucket }}}}/{{{{ key }}}}'}}\n")["findings"] == []
+    for key in ("two/a.csv", "two/a.tmp", "three/x/a.txt", "exactly.this", "two/a.txt"):
+        upload(world, key)
+    upload(world, "two/a.csv", "acme-archive")
+    wanted = {
+        *(("several", f"{LANDING}/{key}") for key in ("two/a.csv", "three/x/a.txt", "exactly.this")),
+        ("several", "acme-archive/two/a.csv"),
+        *(("others", f"{LANDING}/{key}") for key in ("two/a.csv", "exactly.this")),
+    }
+
+    def look() -> list[tuple[str, str]] | None:
+        confs = [run["conf"] for run in list_runs(world, dag).values()]
+        found = [(conf["by"], conf["at"]) for conf in confs if conf.get("by") in texts]
+        return found if len(found) >= len(wanted) else None
+
+    assert sorted(wait_for("all runs", look, seconds=LONGEST)) == sorted(wanted)
+    for name in texts:
+        delete(world, name)
+
+
+def test_a_call_of_a_trigger_starts_its_dag_with_the_conf_of_the_template(world: Stack, dag: str) -> None:
+    text = (
+        f"dag: {dag}\non: {{http: {{auth: iam}}}}\nconf: {{called: '{{{{ order.id }}}}'}}\nlimits: {{rate: 600/min}}\n"
+    )
+    assert put(world, "called", text)["findings"] == []
+
+    def call() -> dict[str, Any] | None:
+        """The API remembers for half a minute which triggers there are."""
+        answer = call_api(
+            world, "POST", "/triggers/called", body={"order": {"id": 7}}, headers={"Idempotency-Key": "7"}
+        )
+        return None if answer.status_code == 404 else {"status": answer.status_code, **answer.json()}
+
+    first, second = (wait_for("the trigger", call, seconds=LONGEST, pause=1) for _ in range(2))
+    assert (first["status"], first) == (202, second)
+    assert wait_for_conf(world, dag, called=7) == {"called": 7}
+    assert [run["conf"].get("called") for run in list_runs(world, dag).values()].count(7) == 1
+    delete(world, "called")
+
+
+def test_the_end_of_one_run_starts_the_next(world: Stack, dag: str) -> None:
+    source = (SAMPLES.parent / "dags" / f"{dag}.py").read_text().replace(dag, "chained")
+    drop(world, "dags/chained.py", source.encode())
+    text = (
+        "dag: chained\non: {event: {source: [jetway], detail-type: [DagRunSucceeded], "
+        f"detail: {{dag_id: [{dag}], trigger: [data]}}}}}}\nconf: {{after: '{{{{ detail.dag_run_id }}}}'}}\n"
+    )
+    assert put(world, "chained", text)["findings"] == []
+    wait_for("the DAG in Airflow", lambda: airflow_api(world, "GET", "/dags/chained"), seconds=LONGEST)
+    drop(world, f"data/{dag}/chained.csv", b"x")
+
+    def ended() -> str | None:
+        runs = list_runs(world, dag).values()
+        found = [run for run in runs if run["conf"].get("key") == f"data/{dag}/chained.csv"]
+        return found[0]["dag_run_id"] if found and found[0]["state"] == "success" else None
+
+    run_id = wait_for("the end of the first run", ended, seconds=LONGEST)
+    invoke(world, "FollowRuns")  # as its schedule does every minute
+    wait_for_conf(world, "chained", after=run_id)
+    delete(world, "chained")
 
 
 def test_a_trigger_is_changed_disabled_and_deleted(world: Stack, dag: str) -> None:
