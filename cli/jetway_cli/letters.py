@@ -92,9 +92,11 @@ def lane_of(message: Mapping[str, Any]) -> str:
     return INTERACTIVE if message["trigger"].get("kind") in INTERACTIVE_KINDS else BULK
 
 
-def body_again(message: Mapping[str, Any], *, now: str) -> str:
+def body_again(message: Mapping[str, Any], *, now: str, force: str | None = None) -> str:
     """Return the body to send: the same event, its age counted from now, its waits forgotten."""
     again = {name: value for name, value in message.items() if name != "waits"} | {"redriven_at": now}
+    if force:
+        again["force"] = force
     return json.dumps(again)  # in ASCII: SQS refuses some characters that JSON can hold
 
 

@@ -60,11 +60,21 @@ class Goals:
 @click.option("--trigger", help="Only those of this trigger.")
 @click.option("--reason", "reasons", multiple=True, help="Only those with this reason, such as dag-not-found.")
 @click.option("--since", type=Moment(), help="Only those given up since then: 1h, 2d, or an ISO 8601 time.")
+@click.option(
+    "--force", metavar="TEXT", help="Start a new run also for events that had theirs; another text, another run."
+)
 @click.option("--dry-run", is_flag=True, help="Only show what would be sent back.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @stack_options
 def redrive(
-    *, trigger: str | None, reasons: tuple[str, ...], since: datetime | None, dry_run: bool, as_json: bool, **where: Any
+    *,
+    trigger: str | None,
+    reasons: tuple[str, ...],
+    since: datetime | None,
+    force: str | None,
+    dry_run: bool,
+    as_json: bool,
+    **where: Any,
 ) -> None:
     """Send dead letters back to be dispatched, and events that EventBridge or Scheduler could not deliver.
 
@@ -81,6 +91,7 @@ def redrive(
         goals=Goals(dispatch=target.output("DispatchQueueUrl"), collect=target.output("CollectQueueUrl")),
         wanted=lambda letter: matches(letter, trigger=trigger, reasons=reasons, since=since),
         dry_run=dry_run,
+        force=force,
     )
     _show(done, dry_run=dry_run, as_json=as_json)
     if done.hopeless:
@@ -96,12 +107,14 @@ def redrive_letters(
     goals: Goals,
     wanted: Callable[[Letter], bool],
     dry_run: bool,
+    force: str | None = None,
     clock: Callable[[], datetime] = lambda: datetime.now(UTC),
 ) -> Redrive:
     """Send back the letters that are wanted; show the others again.
 
     Args:
         dry_run: send and delete nothing.
+        force: makes the run another one than the event had, if it had one.
     """
     now = clock().isoformat()
     done = Redrive()
@@ -116,7 +129,7 @@ def redrive_letters(
                 else:
                     done.sent.append(letter)
                     if not dry_run:
-                        _send_back(sqs, letter, goals, now)
+                        _send_back(sqs, letter, goals, body_again(letter.message or {}, now=now, force=force))
                         sqs.delete_message(QueueUrl=source.url, ReceiptHandle=letter.receipt)
                         continue
                 looked_at.append(letter.receipt)
@@ -146,9 +159,8 @@ def _receive(sqs: SQSClient, source: Source) -> Iterator[Letter]:
             yield source.read(record)
 
 
-def _send_back(sqs: SQSClient, letter: Letter, goals: Goals, now: str) -> None:
+def _send_back(sqs: SQSClient, letter: Letter, goals: Goals, body: str) -> None:
     message = letter.message or {}
-    body = body_again(message, now=now)
     if is_for_a_batch(message):
         sqs.send_message(QueueUrl=goals.collect, MessageBody=body)
         return

@@ -49,6 +49,17 @@ def test_a_letter_goes_back_as_its_own_event_with_a_new_age(cloud: Cloud, jetway
     assert cloud.drain(cloud.dead_url) == []
 
 
+def test_force_makes_it_another_run(cloud: Cloud, jetway: Jetway) -> None:
+    cloud.dead_letter(S3)
+    assert jetway("redrive", "--force", "the first run read the wrong table").exit_code == 0
+    (sent,) = cloud.drain(cloud.dispatch_url)
+    now = datetime.now(UTC)
+    again, before = (parse_dispatch(text, sent_at=now).request for text in (sent["Body"], json.dumps(S3)))
+    assert again is not None
+    assert before is not None
+    assert again.dag_run_id != before.dag_run_id
+
+
 def test_calls_and_schedules_go_back_to_the_interactive_lane(cloud: Cloud, jetway: Jetway) -> None:
     cloud.dead_letter(HTTP, trigger="http")
     jetway("redrive")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
@@ -27,6 +28,19 @@ def test_a_sample_is_valid_and_fits(path: Path) -> None:
     assert parsed.judgement.findings == ()
     assert parsed.trigger is not None
     assert resources_of(parsed.trigger, Places("jetway", "d", "c", "u", "r", "g")).findings == ()
+
+
+@pytest.mark.parametrize("path", SAMPLES, ids=lambda path: path.stem)
+def test_an_editor_finds_the_schema_by_a_samples_first_line(path: Path) -> None:
+    """As yaml-language-server reads it: relative to the file.
+
+    https://github.com/redhat-developer/yaml-language-server#using-inlined-schema
+    """
+    found = re.fullmatch(r"# yaml-language-server: \$schema=(\S+)", path.read_text(encoding="utf-8").splitlines()[0])
+    assert found is not None
+    schema = json.loads((path.parent / found[1]).read_text(encoding="utf-8"))
+    assert schema["$schema"] == "https://json-schema.org/draft/2020-12/schema"
+    assert schema["title"] == "Jetway trigger file"
 
 
 @pytest.mark.parametrize("kind", FACTS)
