@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import click
 import pytest
 from botocore.exceptions import ClientError, NoCredentialsError
@@ -10,6 +12,7 @@ from click.testing import CliRunner
 from jetway.errors import InvalidConfError
 from jetway.ledger import LedgerUnavailableError
 from jetway_cli.app import Translating, cli
+from tests.unit.sample_events import ROOT
 
 
 def denied(code: str, message: str) -> ClientError:
@@ -52,3 +55,11 @@ def test_help_lists_the_commands_and_the_exit_codes() -> None:
 
 def test_an_unknown_option_is_wrong_use() -> None:
     assert CliRunner().invoke(cli, ["run", "d", "--cnof", "{}"]).exit_code == 2
+
+
+def test_no_lambda_package_holds_it() -> None:
+    shipped = (ROOT / "layers" / "jetway" / "requirements.txt").read_text()
+    assert not re.search(r"^(click|rich|boto3)==", shipped, re.MULTILINE)
+    code = [*(ROOT / "layers").rglob("*.py"), *(ROOT / "functions").rglob("*.py")]
+    assert code
+    assert not [path for path in code if "jetway_cli" in path.read_text(encoding="utf-8")]
