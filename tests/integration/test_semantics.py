@@ -19,7 +19,7 @@ from local.venvs import ROOT
 from tests.integration.conftest import LONGEST, Listener, drop
 
 SLEEPY = "sleepy_jetway"
-FILES = 60  # a backlog that takes far longer than a call
+FILES = 40  # a backlog that takes far longer than a call
 # The two minutes take three with the back-off after it: on demand only.
 UPDATING_SECONDS = float(os.environ.get("JETWAY_UPDATING_SECONDS", "15"))
 
