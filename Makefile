@@ -6,7 +6,7 @@ UV := .jetway/venvs/uv/bin/uv
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo up down logs ui env test test-all unit thorough integration load test-browser bench-cold-start lint format types \
-  check openapi build deploy deploy-environment bench-workers lock clean
+  check mwaa-packages openapi build deploy deploy-environment bench-workers lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  %-14s %s\n", $$1, $$2}'
@@ -77,6 +77,9 @@ lint: $(STAMP) ## ruff and cfn-lint
 
 types: $(STAMP) ## mypy, strict
 	$(BIN)/mypy
+
+mwaa-packages: $(STAMP) ## Write what each Airflow version on MWAA ships, from AWS's published images (IMAGES=their checkout)
+	$(BIN)/python -m local.mwaa_packages $(IMAGES)
 
 openapi: $(STAMP) ## Write docs/openapi.json from the code of the HTTP API
 	PYTHONPATH=layers/jetway $(BIN)/python -m local.openapi

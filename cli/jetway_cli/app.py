@@ -12,6 +12,7 @@ from jetway_cli.events import events
 from jetway_cli.redrive import redrive
 from jetway_cli.run import run
 from jetway_cli.triggers import triggers
+from jetway_cli.workers import workers
 
 INTERRUPTED = 130  # as shells have it: 128 + SIGINT
 
@@ -35,7 +36,7 @@ class Translating(click.Group):
 )
 @click.version_option(package_name="jetway")
 def cli() -> None:
-    """Events into Airflow runs: start runs, see what became of events, send dead letters back."""
+    """Events into Airflow runs: start runs, see what became of events and how workers do, send dead letters back."""
 
 
 cli.add_command(run)
@@ -43,3 +44,4 @@ cli.add_command(redrive)
 cli.add_command(events)
 cli.add_command(triggers)
 cli.add_command(dry_run)
+cli.add_command(workers)

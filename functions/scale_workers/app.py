@@ -14,9 +14,11 @@ import boto3
 from aws_lambda_powertools.metrics import MetricUnit
 from botocore.config import Config
 
+from jetway.batches.table import BatchTable
 from jetway.config import ScaleWorkersConfig
 from jetway.events_out import OutEvent, put
 from jetway.observability import logger, metrics
+from jetway.worker_bursts import Backlog
 from jetway.worker_scaler import Outcome, WorkerScaler
 
 if TYPE_CHECKING:
@@ -53,6 +55,7 @@ def _count(outcome: Outcome) -> None:
     metrics.add_metric("WantedMinWorkers", MetricUnit.Count, outcome.decision.min_workers)
     metrics.add_metric("WantedMaxWorkers", MetricUnit.Count, outcome.decision.max_workers)
     metrics.add_metric("WorkersScaled", MetricUnit.Count, int(outcome.applied))
+    metrics.add_metric("TasksToCome", MetricUnit.Count, outcome.tasks_to_come)
     metrics.add_metric("FloorsInvalid", MetricUnit.Count, int(outcome.floors_error is not None))
     if outcome.cost_per_hour is not None:
         metrics.add_metric("WorkerCostPerHour", MetricUnit.NoUnit, outcome.cost_per_hour)
@@ -65,17 +68,18 @@ def _wired() -> tuple[ScaleWorkersConfig, WorkerScaler, EventBridgeClient]:
     config = ScaleWorkersConfig.from_env()
     metrics.set_default_dimensions(Environment=config.environment_name)
     bounded = Config(connect_timeout=5, read_timeout=15, retries={"mode": "standard", "total_max_attempts": 2})
+    batches = BatchTable(boto3.client("dynamodb", config=bounded), config.batch_table)
+    backlog = Backlog(boto3.client("sqs", config=bounded), config.event_queue_urls, batches)
     scaler = WorkerScaler(
         config.environment_name,
         config.policy,
         mode=config.mode,
         drop_bucket=config.drop_bucket,
-        queue_url=config.dispatch_queue_url,
+        events_waiting=backlog.count,
         tasks_per_event=config.tasks_per_event,
         prices=config.prices,
         mwaa=boto3.client("mwaa", config=bounded),
         cloudwatch=boto3.client("cloudwatch", config=bounded),
         s3=boto3.client("s3", config=bounded),
-        sqs=boto3.client("sqs", config=bounded),
     )
     return config, scaler, boto3.client("events", config=bounded)

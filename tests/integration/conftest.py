@@ -55,6 +55,8 @@ class Deployment:
             "GraceMinutes": "1",
             "LogLevel": "DEBUG",
             "WorkerShortfallMinutes": "1",
+            "ScalingRaiseAfterMinutes": "1",
+            "ScalingCoolDownMinutes": "0",
             **changes,
         }
 

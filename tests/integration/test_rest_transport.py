@@ -49,6 +49,7 @@ def test_a_call_starts_a_run_with_its_note_and_once_only(rest: Stack, dag: str) 
     assert call_api(rest, "GET", answers[0].headers["Location"]).json()["state"] == "success"
 
 
+@pytest.mark.slow  # its grace time is a minute; that the reason is the same is a unit test of recorded answers
 def test_an_unknown_dag_is_a_dead_letter(rest: Stack, dag: str) -> None:
     drop(rest, "data/no_such_dag_over_rest/x.csv", b"x")
     read_dead_letter(rest, reason="dag-not-found", dag_id="no_such_dag_over_rest")

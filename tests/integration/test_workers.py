@@ -12,8 +12,7 @@ import pytest
 from local.calls import airflow_api, call_api, wait_for
 from local.stack import ENVIRONMENT_NAME, Stack
 from tests.integration.conftest import drop
-
-pytestmark = pytest.mark.slow
+from tests.integration.test_cli import jetway
 
 DAG_ID = "saturating"
 TASKS = 24
@@ -74,14 +73,8 @@ def set_mode(stack: Stack, mode: str) -> None:
     """Deploy another ScalingMode, the quick way."""
     functions, name = stack.client("lambda"), physical_name(stack, "ScaleWorkers")
     variables = functions.get_function_configuration(FunctionName=name)["Environment"]["Variables"]
-    changes = {
-        "SCALING_MODE": mode,
-        "SCALING_RAISE_AFTER_MINUTES": "1",
-        "SCALING_COOL_DOWN_MINUTES": "0",
-        # The count of this environment's workers begins anew with every stack.
-        "SCALING_LOWER_AFTER_MINUTES": "90",
-    }
-    functions.update_function_configuration(FunctionName=name, Environment={"Variables": variables | changes})
+    variables["SCALING_MODE"] = mode
+    functions.update_function_configuration(FunctionName=name, Environment={"Variables": variables})
 
 
 @pytest.fixture
@@ -154,7 +147,12 @@ def test_saturation_is_measured_alarmed_and_acted_on(
     alarm = told(alarm_says("ALARM"), meanwhile=lambda: invoke(stack, "MeasureWorkers"))
     assert "raise MaxWorkers" in alarm["AlarmDescription"]
 
-    set_mode(stack, "advise")
+    seen = json.loads(jetway(stack, "workers", "--json"))
+    values = {row["metric"]: row["value"] for row in seen["rows"]}
+    assert (seen["environment"], seen["verdict"], seen["bounds"]) == (ENVIRONMENT_NAME, measured["verdict"], [1, 1])
+    assert (values["RequiredWorkers"], values["RunningWorkers"], values["WorkerShortfall"]) == (5, 1, 4)
+    assert (values["QueuedTasks"], values["RunningTasks"]) == (TASKS - values["RunningTasks"], values["RunningTasks"])
+
     advice = invoke(stack, "ScaleWorkers")
     assert (advice["decision"]["action"], advice["applied"]) == ("raise", False)
     assert advice["decision"]["max_workers"] == 7  # five, and the margin

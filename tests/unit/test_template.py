@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from jetway.config import CollectBatchConfig, HttpApiConfig, StartDagRunConfig
+from jetway import config
 from tests.unit.sample_events import ROOT
 
 
@@ -146,15 +146,20 @@ def test_every_log_group_is_encrypted_and_ends() -> None:
         assert {"KmsKeyId", "RetentionInDays"} <= group.keys(), name
 
 
-@pytest.mark.parametrize(
-    ("function", "config"),
-    [("StartDagRun", StartDagRunConfig), ("HttpApiFunction", HttpApiConfig), ("CollectBatch", CollectBatchConfig)],
-)
-def test_every_variable_that_a_function_reads_is_set(function: str, config: Any) -> None:
+CONFIGS = {name: f"{name.removesuffix('Function')}Config" for name in FUNCTIONS}
+
+
+@pytest.mark.parametrize("function", [name for name in FUNCTIONS if hasattr(config, CONFIGS[name])])
+def test_every_variable_that_a_function_reads_is_set(function: str) -> None:
     names = {**TEMPLATE["Globals"]["Function"]["Environment"]["Variables"]}
     names |= FUNCTIONS[function]["Properties"]["Environment"]["Variables"]
-    env = dict.fromkeys(names, "1") | {"TRANSPORT": "cli"}
-    assert config.from_env(env)
+    words = {"TRANSPORT": "cli", "SCALING_MODE": "advise", "WORKER_PRICES": "mw1.small=1"}
+    given = {name: words.get(name, "1") for name in names} | {"AWS_LAMBDA_FUNCTION_NAME": "x"}
+    assert getattr(config, CONFIGS[function]).from_env(given)
+
+
+def test_most_functions_are_checked_above() -> None:
+    assert sum(hasattr(config, name) for name in CONFIGS.values()) >= 9
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "functions").glob("*/app.py")), ids=lambda path: path.parent.name)

@@ -107,7 +107,7 @@ def test_a_batch_of_good_bad_vanished_and_garbage(s3: S3Client, caplog: pytest.L
     bad_version = drop(s3, bad, BAD)
     drop(s3, vanished, GOOD)
     s3.delete_object(Bucket=DROP, Key="dags/deleted.py")
-    drop(s3, requirements, b"pandas\n")
+    drop(s3, requirements, b"celery==1.0\n")
 
     assert app.handler(event, CONTEXT) == {"batchItemFailures": [{"itemIdentifier": garbage["messageId"]}]}
 
@@ -134,7 +134,7 @@ def test_promotions_and_rejections_are_counted_in_all_and_by_kind(
 ) -> None:
     event = sample_event("artifact_batch")
     good, bad, vanished, _, requirements = event["Records"]
-    for record, body in ((good, GOOD), (bad, BAD), (vanished, GOOD), (requirements, b"")):
+    for record, body in ((good, GOOD), (bad, BAD), (vanished, GOOD), (requirements, b"celery==1.0\n")):
         drop(s3, record, body)
     app.handler(event, CONTEXT)
     app.handler(event, CONTEXT)  # a redelivery counts nothing

@@ -183,16 +183,14 @@ def test_whatever_comes_the_bounds_hold(
 def aws() -> Iterator[dict[str, Any]]:
     with mock_aws():
         s3 = boto3.client("s3", region_name="eu-central-1")
-        sqs = boto3.client("sqs", region_name="eu-central-1")
         s3.create_bucket(Bucket="drop", CreateBucketConfiguration={"LocationConstraint": "eu-central-1"})
-        url = sqs.create_queue(QueueName="dispatch")["QueueUrl"]
-        yield {"s3": s3, "sqs": sqs, "queue_url": url}
+        yield {"s3": s3}
 
 
 class Scaled:
     """A scaler with a stubbed environment and CloudWatch."""
 
-    def __init__(self, aws: dict[str, Any], mode: str, **environment: Any) -> None:
+    def __init__(self, aws: dict[str, Any], mode: str, events: int = 0, **environment: Any) -> None:
         keys: Any = {"aws_access_key_id": "x", "aws_secret_access_key": "x", "region_name": "eu-central-1"}
         mwaa: MWAAClient = boto3.client("mwaa", **keys)
         cloudwatch: CloudWatchClient = boto3.client("cloudwatch", **keys)
@@ -213,13 +211,12 @@ class Scaled:
             POLICY,
             mode=mode,  # type: ignore[arg-type]
             drop_bucket="drop",
-            queue_url=aws["queue_url"],
+            events_waiting=lambda: events,
             tasks_per_event=2,
             prices={"mw1.small": 0.055},
             mwaa=mwaa,
             cloudwatch=cloudwatch,
             s3=aws["s3"],
-            sqs=aws["sqs"],
         )
 
     def demand(self, running: float, queued: float, workers: int) -> None:
@@ -262,14 +259,13 @@ def test_floors_and_bursts_are_read(aws: dict[str, Any]) -> None:
     aws["s3"].put_object(
         Bucket="drop", Key="floors.yaml", Body=b'floors: [{days: mon, from: "07:00", to: "8:00", min: 4}]'
     )
-    for number in range(40):
-        aws["sqs"].send_message(QueueUrl=aws["queue_url"], MessageBody=str(number))
-    with Scaled(aws, "advise") as scaled:
+    with Scaled(aws, "advise", events=40) as scaled:
         scaled.demand(running=1, queued=0, workers=1)
         outcome = scaled.scaler.scale(NOW)  # 06:30:20, so the floor is half an hour ahead
     assert bounds(outcome.decision) == ("raise", 17, 17)
     assert "07:00-08:00 UTC: at least 4" in outcome.decision.because
     assert "80 tasks are about to come" in outcome.decision.because
+    assert outcome.tasks_to_come == 80
     assert outcome.cost_per_month == pytest.approx(16 * 0.055 * 730, abs=0.01)
     json.dumps(outcome.cost_per_month)
 
@@ -315,7 +311,8 @@ ENV = {
     "TASKS_PER_EVENT": "1",
     "WORKER_PRICES": "mw1.small=0.055, mw1.medium=0.11,",
     "DROP_BUCKET": "drop",
-    "DISPATCH_QUEUE_URL": "url",
+    "EVENT_QUEUE_URLS": "url1,url2",
+    "BATCH_TABLE": "batches",
     "EVENT_BUS": "default",
 }
 

@@ -258,7 +258,8 @@ class ScaleWorkersConfig:
     mode: ScalingMode
     policy: Policy
     drop_bucket: str
-    dispatch_queue_url: str
+    event_queue_urls: tuple[str, ...]
+    batch_table: str
     event_bus: str
     tasks_per_event: float
     prices: Mapping[str, float]
@@ -292,7 +293,8 @@ class ScaleWorkersConfig:
                 raise_cool_down=min(cool_down, RAISE_COOL_DOWN),
             ),
             drop_bucket=_text(env, "DROP_BUCKET"),
-            dispatch_queue_url=_text(env, "DISPATCH_QUEUE_URL"),
+            event_queue_urls=tuple(_text(env, "EVENT_QUEUE_URLS").split(",")),
+            batch_table=_text(env, "BATCH_TABLE"),
             event_bus=_text(env, "EVENT_BUS"),
             tasks_per_event=float(_number(env, "TASKS_PER_EVENT")),
             prices=_prices(env, "WORKER_PRICES"),

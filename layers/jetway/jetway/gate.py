@@ -16,6 +16,7 @@ from jetway.artifacts.findings import Candidate, Judgement, Verdict, judgement
 from jetway.artifacts.keys import placing_findings, quarantine_key, report_key
 from jetway.artifacts.kinds import is_artifact, kind_of
 from jetway.errors import TransientError, UnknownEventError
+from jetway.object_stream import VersionGoneError, open_version
 from jetway.objects import ObjectVersion, head, read
 from jetway.promotion import Placement, carries, promote, quarantine
 from jetway.reports import report_on, write_report
@@ -151,26 +152,30 @@ class Gate:
     def _judge(self, version: ObjectVersion, facts: EnvironmentFacts) -> Judgement | None:
         """Judge by key and content; None when the version is gone."""
         kind = kind_of(version.key)
-        refused = placing_findings(version.key, version.size, kind.destination(version.key, facts.dags_path))
+        refused = placing_findings(version.key, version.size, kind.destination(version.key, facts))
         if refused:
             return judgement(kind.name, refused)
-        limit, content = self._max_dag_file_bytes, b""
-        if kind.reads_content and version.size <= limit:
+        limit, content = kind.max_bytes or self._max_dag_file_bytes, b""
+        if kind.reads == "whole" and version.size <= limit:
             found = read(self._s3, version, limit)
             if found is None:
                 return None
             content = found
-        return kind.check(Candidate(version.key, version.size, content), facts, limit)
+        candidate = Candidate(version.key, version.size, content, lambda: open_version(self._s3, version))
+        try:
+            return kind.check(candidate, facts, self._max_dag_file_bytes)
+        except VersionGoneError:
+            return None
 
     def _place(self, version: ObjectVersion, judged: Judgement, facts: EnvironmentFacts, report: str) -> Placement:
-        destination = kind_of(version.key).destination(version.key, facts.dags_path)
+        destination = kind_of(version.key).destination(version.key, facts)
         if judged.verdict == "rejected" or destination is None:
             return quarantine(self._s3, version, quarantine_key(version.key, version.label), report=report)
         return promote(self._s3, version, facts.source_bucket, destination, report=report)
 
     def _remove(self, key: str, facts: EnvironmentFacts) -> Settled:
         """Take out what a deleted object had promoted."""
-        destination = kind_of(key).destination(key, facts.dags_path)
+        destination = kind_of(key).destination(key, facts)
         if destination is None:
             return Settled(key, "vanished")
         gone = self._book.remove(self.drop_bucket, key, facts.source_bucket, destination, self._now())
@@ -179,7 +184,7 @@ class Gate:
         return Settled(key, "removed", gone.source, kind_of(key).name, dag_ids=gone.dags, fresh=True)
 
     def _is_live(self, version: ObjectVersion, facts: EnvironmentFacts) -> bool:
-        destination = kind_of(version.key).destination(version.key, facts.dags_path)
+        destination = kind_of(version.key).destination(version.key, facts)
         live = head(self._s3, facts.source_bucket, destination) if destination else None
         return live is not None and carries(live, version)
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
     from jetway.airflow.environment import EnvironmentFacts
-    from jetway.artifacts.findings import Finding, FoundDag, Judgement, Verdict
+    from jetway.artifacts.findings import Finding, FoundDag, FoundPlugin, Judgement, Verdict
     from jetway.promotion import Placement
 
 _MOST_TRIES = 5
@@ -47,6 +47,7 @@ class Report:
     findings: tuple[Finding, ...]
     dags: tuple[FoundDag, ...]
     seconds: float
+    plugins: tuple[FoundPlugin, ...] = ()
     source: ObjectVersion | None = None
     environment: EnvironmentFacts | None = None
     judged_at: datetime | None = None
@@ -62,6 +63,8 @@ class Report:
             "dags": [asdict(dag) for dag in self.dags],
             "seconds": round(self.seconds, 6),
         }
+        if self.kind == "plugins":
+            document["plugins"] = [asdict(plugin) for plugin in self.plugins]
         if self.source is not None:
             document["source"] = {
                 "bucket": self.source.bucket,
@@ -96,7 +99,9 @@ class Report:
 
 def report_on(path: str, judged: Judgement, seconds: float, **circumstances: Any) -> Report:
     """Make a report of a judgement; `circumstances` are the members that only the bucket's gate knows."""
-    return Report(path, judged.kind, judged.verdict, judged.findings, judged.dags, seconds, **circumstances)
+    return Report(
+        path, judged.kind, judged.verdict, judged.findings, judged.dags, seconds, judged.plugins, **circumstances
+    )
 
 
 def write_report(s3: S3Client, report: Report, source: ObjectVersion) -> ObjectVersion | None:

@@ -6,7 +6,7 @@ that of artifacts and people, so that one cool-down holds for all of them.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Literal
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from mypy_boto3_cloudwatch import CloudWatchClient
     from mypy_boto3_mwaa import MWAAClient
     from mypy_boto3_s3 import S3Client
-    from mypy_boto3_sqs import SQSClient
 
     from jetway.airflow.environment import EnvironmentFacts
     from jetway.worker_metrics import Series
@@ -38,6 +37,7 @@ class Outcome:
 
     Attributes:
         applied: the environment is being updated.
+        tasks_to_come: of events that are queued or collected and have no run yet.
         cost_per_month: what the change costs, or saves when negative, in the currency of the price table.
         cost_per_hour: what the additional workers that run now cost.
         floors_error: what is wrong with floors.yaml, when something is.
@@ -50,6 +50,7 @@ class Outcome:
     max_workers: int
     cost_per_month: float | None
     cost_per_hour: float | None
+    tasks_to_come: float = 0
     floors_error: str | None = None
 
 
@@ -57,7 +58,7 @@ class WorkerScaler:
     """Scales the workers of one environment.
 
     Args:
-        queue_url: the dispatch queue; its messages are tasks to come.
+        events_waiting: counts the events that will be runs soon.
         tasks_per_event: tasks that an event becomes, on average.
         prices: of one additional worker by the hour, by environment class.
     """
@@ -69,22 +70,21 @@ class WorkerScaler:
         *,
         mode: Mode,
         drop_bucket: str,
-        queue_url: str,
+        events_waiting: Callable[[], int],
         tasks_per_event: float,
         prices: Mapping[str, float],
         mwaa: MWAAClient,
         cloudwatch: CloudWatchClient,
         s3: S3Client,
-        sqs: SQSClient,
     ) -> None:
         self._environment = Environment(mwaa, environment_name, max_age=0, max_age_unusable=0)
         self._policy = policy
         self._mode = mode
         self._drop_bucket = drop_bucket
-        self._queue_url = queue_url
+        self._events_waiting = events_waiting
         self._tasks_per_event = tasks_per_event
         self._prices = prices
-        self._mwaa, self._cloudwatch, self._s3, self._sqs = mwaa, cloudwatch, s3, sqs
+        self._mwaa, self._cloudwatch, self._s3 = mwaa, cloudwatch, s3
 
     def scale(self, now: datetime) -> Outcome:
         """Decide once and, in mode `act`, begin the update.
@@ -118,6 +118,7 @@ class WorkerScaler:
             cost_per_month=None if price is None else round(monthly_cost(settings, decision, price), 2),
             # The environment's own price has its first worker in it.
             cost_per_hour=None if price is None or running is None else round(max(0, running - 1) * price, 4),
+            tasks_to_come=demand.burst_tasks,
             floors_error=floors_error,
         )
 
@@ -135,7 +136,7 @@ class WorkerScaler:
             ],
             running_workers=measured.workers,
             running_tasks=measured.running,
-            burst_tasks=self._events_waiting() * self._tasks_per_event,
+            burst_tasks=self._events_waiting() * self._tasks_per_event if self._tasks_per_event else 0,
         )
         try:
             floors = self._floors()
@@ -150,12 +151,6 @@ class WorkerScaler:
             floor_because=str(due) if due else "",
             coming_floor=coming.workers if coming else 0,
         ), None
-
-    def _events_waiting(self) -> int:
-        answer = self._sqs.get_queue_attributes(
-            QueueUrl=self._queue_url, AttributeNames=["ApproximateNumberOfMessages"]
-        )
-        return int(answer["Attributes"]["ApproximateNumberOfMessages"])
 
     def _floors(self) -> tuple[Floor, ...]:
         try:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_s3 import S3Client
 
+REPORTED = ("dags/", "plugins.zip/", "requirements.txt/", "startup.sh/")
 DROP, LIVE, TABLE = "acme-drop", "acme-airflow", "artifacts"
 VERIFY_AFTER = timedelta(seconds=120)
 GOOD = b"from airflow.sdk import DAG\nwith DAG('orders'):\n    pass\n"
@@ -122,7 +123,8 @@ class Buckets:
 
     def check_reports(self) -> None:
         """Every report there is conforms to the published schema."""
-        for key in (key for key in self.keys(DROP, "reports/dags/") if key.endswith(".json")):
+        reports = (key for prefix in REPORTED for key in self.keys(DROP, f"reports/{prefix}"))
+        for key in (key for key in reports if key.endswith(".json")):
             REPORT_SCHEMA.validate(json.loads(self.content(DROP, key)))
 
 

@@ -14,6 +14,7 @@ from jetway.arrivals import Arrival
 from jetway.errors import EnvironmentUnavailableError, TransientError, UnknownEventError
 
 from .buckets import BAD, DROP, GOOD, LIVE, Buckets, buckets
+from .zips import PLUGIN, zip_of
 
 KEY = "dags/team/orders.py"
 
@@ -94,9 +95,37 @@ def test_what_dag_files_need_beside_them_goes_live_too(
     assert world.live(key) == body
 
 
-def test_a_zip_of_dag_files_goes_live_unjudged_and_says_so(world: Buckets) -> None:
-    (settled,) = world.settle("dags/packed.zip", world.drop("dags/packed.zip", b"PK"))
-    assert (settled.outcome, settled.verdict, settled.rules) == ("promoted", "unknown", ("not-judged",))
+def test_a_zip_of_dag_files_is_read_from_the_bucket(world: Buckets) -> None:
+    (settled,) = world.settle("dags/packed.zip", world.drop("dags/packed.zip", zip_of({"orders.py": GOOD})))
+    assert (settled.outcome, settled.verdict, settled.dag_ids) == ("promoted", "accepted", ("orders",))
+    (settled,) = world.settle("dags/packed.zip", world.drop("dags/packed.zip", zip_of({"orders.py": BAD})))
+    assert (settled.outcome, settled.rules) == ("quarantined", ("syntax",))
+
+
+def test_what_needs_an_update_of_the_environment_is_judged_and_copied(world: Buckets) -> None:
+    for key, good, bad in (
+        ("requirements.txt", b"pandas==3.0.5\n", b"celery==1.0\n"),
+        ("plugins.zip", zip_of({"p.py": PLUGIN}), zip_of({"../p.py": PLUGIN})),
+        ("startup.sh", b"export A=1\n", b"if true\n"),
+    ):
+        (settled,) = world.settle(key, world.drop(key, good))
+        assert (settled.outcome, settled.verdict) == ("promoted", "accepted"), key
+        (settled,) = world.settle(key, world.drop(key, bad))
+        assert (settled.outcome, settled.verdict) == ("quarantined", "rejected"), key
+        assert world.live(key) == good
+
+
+def test_the_plugins_found_are_in_the_report(world: Buckets) -> None:
+    world.settle("plugins.zip", world.drop("plugins.zip", zip_of({"views/p.py": PLUGIN})))
+    assert world.report("plugins.zip")["plugins"] == [
+        {"class_name": "Acme", "name": "acme", "path": "views/p.py", "line": 2}
+    ]
+
+
+def test_a_plugins_zip_deleted_while_it_is_read_has_vanished(world: Buckets) -> None:
+    version = str(world.drop("plugins.zip", zip_of({"p.py": PLUGIN})))
+    before(world, "GetObject", lambda _: world.s3.delete_object(Bucket=DROP, Key="plugins.zip", VersionId=version))
+    assert world.outcomes("plugins.zip", version) == ["vanished"]
 
 
 def test_the_suffix_is_taken_as_airflow_3_takes_it(world: Buckets) -> None:
@@ -111,9 +140,7 @@ def test_the_suffix_is_taken_as_airflow_3_takes_it(world: Buckets) -> None:
         ("DAGS/orders.py", "unknown-kind"),
         ("notes.txt", "unknown-kind"),
         ("plugins/plugins.zip", "unknown-kind"),
-        ("plugins.zip", "kind-not-supported-yet"),
-        ("requirements.txt", "kind-not-supported-yet"),
-        ("startup.sh", "kind-not-supported-yet"),
+        ("plugins.zip", "not-a-zip"),
         ("dags/../plugins.zip", "unsafe-key"),
         ("dags//orders.py", "unsafe-key"),
         ("dags/./orders.py", "unsafe-key"),

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from jetway.artifacts.keys import LARGEST_COPY, placing_findings, quarantine_key, report_key
 from jetway.artifacts.kinds import kind_of
+
+from .judging import AIRFLOW_3
 
 KEYS = st.text(st.characters(codec="utf-8"), min_size=1, max_size=1024).filter(lambda key: len(key.encode()) <= 1024)
 VERSION = "v" * 32
@@ -48,11 +52,24 @@ def test_a_key_that_is_longer_in_the_environments_bucket_is_refused() -> None:
 
 def test_the_dags_folder_of_the_environment_may_be_deeper_or_the_bucket_itself() -> None:
     kind = kind_of("dags/team/a.py")
-    assert kind.destination("dags/team/a.py", "airflow/dags") == "airflow/dags/team/a.py"
-    assert kind.destination("dags/team/a.py", "") == "team/a.py"
+    assert kind.destination("dags/team/a.py", replace(AIRFLOW_3, dags_path="airflow/dags")) == "airflow/dags/team/a.py"
+    assert kind.destination("dags/team/a.py", replace(AIRFLOW_3, dags_path="")) == "team/a.py"
 
 
 def test_what_s3_cannot_copy_at_once_is_refused() -> None:
     assert placing_findings("dags/a.csv", LARGEST_COPY, "dags/a.csv") == []
     (finding,) = placing_findings("dags/a.csv", LARGEST_COPY + 1, "dags/a.csv")
     assert finding.rule == "too-large"
+
+
+def test_what_needs_an_update_goes_where_the_environment_looks_for_it() -> None:
+    configured = replace(
+        AIRFLOW_3, requirements_path="conf/requirements.txt", plugins_path="p.zip", startup_script_path="s/startup.sh"
+    )
+    for key, path in {
+        "requirements.txt": "conf/requirements.txt",
+        "plugins.zip": "p.zip",
+        "startup.sh": "s/startup.sh",
+    }.items():
+        assert kind_of(key).destination(key, configured) == path
+        assert kind_of(key).destination(key, AIRFLOW_3) == key

@@ -7,12 +7,14 @@ import shlex
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
+import boto3
 import pytest
 from click.testing import Result
 
 from jetway.ledger import Entry, Ledger
-from tests.unit.cli.conftest import Cloud
+from tests.unit.cli.conftest import REGION, Cloud
 from tests.unit.cli.test_triggers import BUCKET, ORDERS, accept, put_rule
+from tests.unit.cli.test_workers import saturate
 from tests.unit.sample_events import ROOT, sample_event
 
 TEXT = (ROOT / "docs" / "cli.md").read_text(encoding="utf-8")
@@ -52,6 +54,11 @@ def _trigger(cloud: Cloud) -> None:
     Ledger(cloud.ledger).record(Entry("orders#1", "orders", "event", ("1",), "started", at))
 
 
+def _workers(cloud: Cloud) -> None:
+    cloud.outputs["EnvironmentName"] = "prod"
+    saturate(boto3.client("cloudwatch", region_name=REGION), datetime(2026, 11, 22, 6, 30, tzinfo=UTC))
+
+
 def _nothing(_cloud: Cloud) -> None:
     """The command is offline."""
 
@@ -62,6 +69,7 @@ SCENES: dict[str, Callable[[Cloud], None]] = {
     "redrive-dry-run": _letter,
     "events": _events,
     "triggers": _trigger,
+    "workers": _workers,
     "dry-run": _nothing,
 }
 

@@ -7,6 +7,7 @@ from datetime import timedelta
 
 import pytest
 
+from jetway.artifacts.python_source import MOST_WORDS
 from jetway.errors import EnvironmentUnavailableError
 from tests.unit.artifacts.buckets import DROP, LIVE, REPORT_SCHEMA
 
@@ -146,12 +147,13 @@ def test_a_module_that_never_arrives_is_one(world: World) -> None:
 
 def test_an_unknown_verdict_is_looked_at_first(world: World) -> None:
     world.drop(KEY)
-    world.drop("dags/packed.zip", b"PK")  # the gate does not look into it
-    world.airflow.errors = {"packed.zip/inner.py": KEY_ERROR}
+    heavy = b"x = 1\n" * MOST_WORDS  # the gate does not read it through
+    world.drop("dags/heavy.py", heavy)
+    world.airflow.errors = {"heavy.py": KEY_ERROR}
     (found,) = world.look(after=timedelta(seconds=41))
-    assert (found.key, found.outcome) == ("dags/packed.zip", "rolled-back")
-    world.airflow.errors = {"packed.zip/inner.py": KEY_ERROR, FILE: KEY_ERROR}
-    world.drop("dags/packed.zip", b"PK again")
+    assert (found.key, found.outcome) == ("dags/heavy.py", "rolled-back")
+    world.airflow.errors = {"heavy.py": KEY_ERROR, FILE: KEY_ERROR}
+    world.drop("dags/heavy.py", heavy + b"y = 1\n")
     found_keys = [found.key for found in world.minutes(15)]
     assert found_keys[0] == KEY, "what was live before had an error: it may be that one"
 

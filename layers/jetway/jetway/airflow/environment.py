@@ -33,6 +33,8 @@ class EnvironmentFacts:
         source_bucket: name of the bucket that MWAA reads from.
         dags_path: key prefix of the DAGs folder, without slashes at its ends.
         options: AirflowConfigurationOptions.
+        requirements_path, plugins_path, startup_script_path: keys in the source bucket; None where none is set.
+        requirements_version, plugins_version, startup_script_version: the object versions in use.
         last_update: Status of LastUpdate: SUCCESS, PENDING or FAILED.
         last_update_at: when that update began.
     """
@@ -47,6 +49,12 @@ class EnvironmentFacts:
     min_workers: int = 1
     max_workers: int = 10
     options: Mapping[str, str] = field(default_factory=dict)
+    requirements_path: str | None = None
+    requirements_version: str | None = None
+    plugins_path: str | None = None
+    plugins_version: str | None = None
+    startup_script_path: str | None = None
+    startup_script_version: str | None = None
     last_update: str | None = None
     last_update_at: datetime | None = None
 
@@ -90,9 +98,20 @@ def parse_environment(answer: Mapping[str, Any]) -> EnvironmentFacts:
         min_workers=answer.get("MinWorkers", 1),
         max_workers=answer.get("MaxWorkers", 10),
         options=answer.get("AirflowConfigurationOptions") or {},
+        requirements_path=_key(answer.get("RequirementsS3Path")),
+        requirements_version=answer.get("RequirementsS3ObjectVersion"),
+        plugins_path=_key(answer.get("PluginsS3Path")),
+        plugins_version=answer.get("PluginsS3ObjectVersion"),
+        startup_script_path=_key(answer.get("StartupScriptS3Path")),
+        startup_script_version=answer.get("StartupScriptS3ObjectVersion"),
         last_update=update.get("Status"),
         last_update_at=update.get("CreatedAt"),
     )
+
+
+def _key(path: str | None) -> str | None:
+    """The key that a path stands for; some answers give it with a slash before it."""
+    return path.lstrip("/") or None if path else None
 
 
 class Environment:

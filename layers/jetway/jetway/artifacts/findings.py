@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import io
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Literal
+from typing import BinaryIO, Literal
 
 Severity = Literal["error", "warning"]
 Verdict = Literal["accepted", "rejected", "unknown"]
@@ -47,18 +48,41 @@ class FoundDag:
 
 
 @dataclass(frozen=True, slots=True)
+class FoundPlugin:
+    """A class that derives from AirflowPlugin.
+
+    Attributes:
+        class_name: as in its module.
+        name: the plugin's name; None when only running the module would tell.
+        path: of its module, within plugins.zip.
+        line: 1-based.
+    """
+
+    class_name: str
+    name: str | None
+    path: str
+    line: int
+
+
+@dataclass(frozen=True, slots=True)
 class Candidate:
     """An artifact about to be judged.
 
     Attributes:
         path: its key in the drop bucket, for example "dags/team/orders.py".
         size: bytes.
-        content: its bytes; of a larger file than its kind allows, or of a kind that is not read, b"".
+        content: its bytes; of a larger file than its kind allows, or of a kind that is not read whole, b"".
+        opener: opens it as a seekable stream, for kinds that are too large to be held.
     """
 
     path: str
     size: int
     content: bytes = b""
+    opener: Callable[[], BinaryIO] | None = None
+
+    def stream(self) -> BinaryIO:
+        """Open it as a seekable stream; the caller closes it."""
+        return self.opener() if self.opener else io.BytesIO(self.content)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +93,7 @@ class Judgement:
     verdict: Verdict
     findings: tuple[Finding, ...] = ()
     dags: tuple[FoundDag, ...] = ()
+    plugins: tuple[FoundPlugin, ...] = ()
 
 
 def judgement(

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Literal
 
 from jetway.artifacts.findings import Candidate, Finding, Judgement, judgement
 
@@ -21,6 +21,7 @@ DAGS = "dags/"
 NOT_ARTIFACTS = ("data/", "triggers/", "accepted/", "batches/", "reports/", "quarantine/")
 
 Check = Callable[[Candidate, "EnvironmentFacts", int], Judgement]
+Place = Callable[[str, "EnvironmentFacts"], str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,20 +33,23 @@ class Kind:
         keys: full pattern of its keys in the drop bucket.
         shown: the same for people.
         check: judges a candidate; the last argument is the size limit of DAG files in bytes.
-        reads_content: whether the check looks into the file.
+        reads: "whole" - the check gets the content, up to the limit; "stream" - it reads what it needs of a file of
+            any size; "nothing".
+        max_bytes: what of it is read whole at most; None: the size limit of DAG files.
+        place: where in the environment's bucket it goes live; None: nowhere.
     """
 
     name: str
     keys: re.Pattern[str]
     shown: str
     check: Check
-    reads_content: bool = False
+    reads: Literal["whole", "stream", "nothing"] = "nothing"
+    max_bytes: int | None = None
+    place: Place | None = None
 
-    def destination(self, key: str, dags_path: str) -> str | None:
-        """Where it goes live: a key in the environment's bucket, or None when it has no place there yet."""
-        if not key.startswith(DAGS):
-            return None
-        return f"{dags_path}/{key.removeprefix(DAGS)}" if dags_path else key.removeprefix(DAGS)
+    def destination(self, key: str, environment: EnvironmentFacts) -> str | None:
+        """Where it goes live: a key in the environment's bucket, or None when it has no place there."""
+        return self.place(key, environment) if self.place else None
 
 
 def kind_of(key: str) -> Kind:
@@ -84,32 +88,33 @@ def _pass_through(_candidate: Candidate, _environment: EnvironmentFacts, _max_by
     return judgement("dags-folder-file")
 
 
-def _packed_dags(_candidate: Candidate, _environment: EnvironmentFacts, _max_bytes: int) -> Judgement:
-    """A zip in the dags folder, which Airflow looks into for DAG files: not judged here yet."""
-    finding = Finding(
-        rule="not-judged",
-        severity="warning",
-        message="Airflow loads DAG files out of this zip; this version of Jetway does not look into it.",
-        line=None,
-        remedy="Upload the DAG files themselves to have them judged.",
-    )
-    return judgement("packed-dags", [finding], uncertain=True)
+def _packed_dags(candidate: Candidate, environment: EnvironmentFacts, max_bytes: int) -> Judgement:
+    from jetway.artifacts.packed_dags import check_packed_dags
+
+    return check_packed_dags(candidate, environment, max_bytes=max_bytes)
 
 
-def _not_yet(name: str, where: str) -> Check:
-    """A kind that this version knows and does not judge: nothing goes live unjudged."""
+def _check_requirements(candidate: Candidate, environment: EnvironmentFacts, _max_bytes: int) -> Judgement:
+    from jetway.artifacts.requirements_file import check_requirements
 
-    def check(_candidate: Candidate, _environment: EnvironmentFacts, _max_bytes: int) -> Judgement:
-        finding = Finding(
-            rule="kind-not-supported-yet",
-            severity="error",
-            message=f"This version of Jetway does not handle {name} yet.",
-            line=None,
-            remedy=where,
-        )
-        return judgement(name, [finding])
+    return check_requirements(candidate, environment)
 
-    return check
+
+def _check_plugins(candidate: Candidate, environment: EnvironmentFacts, _max_bytes: int) -> Judgement:
+    from jetway.artifacts.plugins_zip import check_plugins
+
+    return check_plugins(candidate, environment)
+
+
+def _check_startup_script(candidate: Candidate, environment: EnvironmentFacts, _max_bytes: int) -> Judgement:
+    from jetway.artifacts.startup_script import check_startup_script
+
+    return check_startup_script(candidate, environment)
+
+
+def _in_dags_folder(key: str, environment: EnvironmentFacts) -> str:
+    folder, name = environment.dags_path, key.removeprefix(DAGS)
+    return f"{folder}/{name}" if folder else name
 
 
 def _unknown(candidate: Candidate, _environment: EnvironmentFacts, _max_bytes: int) -> Judgement:
@@ -127,32 +132,61 @@ def _unknown(candidate: Candidate, _environment: EnvironmentFacts, _max_bytes: i
     return judgement("unknown", [finding])
 
 
-def _kind(name: str, pattern: str, shown: str, check: Check, *, reads_content: bool = False) -> Kind:
+def _kind(name: str, pattern: str, shown: str, check: Check, **more: Any) -> Kind:
     # DOTALL: a key may hold a newline.
-    return Kind(name, re.compile(pattern, re.DOTALL), shown, check, reads_content)
+    return Kind(name, re.compile(pattern, re.DOTALL), shown, check, **more)
 
 
-_IN_THE_ENVIRONMENT = (
-    "Put it in the environment's own bucket and give its version to UpdateEnvironment, as without Jetway."
-)
+# Where an environment that has no such path yet gets one.
+_REQUIREMENTS, _PLUGINS, _STARTUP = "requirements.txt", "plugins.zip", "startup.sh"
+_MEBIBYTE = 1024 * 1024
 
 KINDS = (
     _kind(
-        "dag-file", r"dags/.+\.(?i:py)", "DAG files and their modules: dags/…/*.py", _check_dag_file, reads_content=True
+        "dag-file",
+        r"dags/.+\.(?i:py)",
+        "DAG files and their modules: dags/…/*.py",
+        _check_dag_file,
+        reads="whole",
+        place=_in_dags_folder,
     ),
-    _kind("packed-dags", r"dags/.+\.(?i:zip)", "packed DAG files: dags/…/*.zip", _packed_dags),
-    _kind("dags-folder-file", r"dags/.+", "what DAG files read: dags/…", _pass_through),
-    _kind("requirements", r"requirements\.txt", "requirements.txt", _not_yet("requirements", _IN_THE_ENVIRONMENT)),
-    _kind("plugins", r"plugins\.zip", "plugins.zip", _not_yet("plugins", _IN_THE_ENVIRONMENT)),
-    _kind("startup-script", r"startup\.sh", "startup.sh", _not_yet("startup-script", _IN_THE_ENVIRONMENT)),
     _kind(
-        "trigger",
-        r"triggers/[^/]+\.ya?ml",
-        "triggers/*.yaml",
-        _check_trigger,
-        reads_content=True,
+        "packed-dags",
+        r"dags/.+\.(?i:zip)",
+        "packed DAG files: dags/…/*.zip",
+        _packed_dags,
+        reads="stream",
+        place=_in_dags_folder,
     ),
-    _kind("access", r"access\.yaml", "access.yaml", _check_access, reads_content=True),
+    _kind("dags-folder-file", r"dags/.+", "what DAG files read: dags/…", _pass_through, place=_in_dags_folder),
+    _kind(
+        "requirements",
+        r"requirements\.txt",
+        _REQUIREMENTS,
+        _check_requirements,
+        reads="whole",
+        place=lambda _, environment: environment.requirements_path or _REQUIREMENTS,
+        max_bytes=_MEBIBYTE,
+    ),
+    _kind(
+        "plugins",
+        r"plugins\.zip",
+        _PLUGINS,
+        _check_plugins,
+        reads="stream",
+        place=lambda _, environment: environment.plugins_path or _PLUGINS,
+    ),
+    _kind(
+        "startup-script",
+        r"startup\.sh",
+        _STARTUP,
+        _check_startup_script,
+        reads="whole",
+        place=lambda _, environment: environment.startup_script_path or _STARTUP,
+        max_bytes=_MEBIBYTE,
+    ),
+    _kind("trigger", r"triggers/[^/]+\.ya?ml", "triggers/*.yaml", _check_trigger, reads="whole"),
+    _kind("access", r"access\.yaml", "access.yaml", _check_access, reads="whole"),
 )
 
 UNKNOWN = _kind("unknown", r".*", "", _unknown)

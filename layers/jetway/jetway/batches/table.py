@@ -108,6 +108,10 @@ class BatchTable:
         """Return the ids of the batches that are closed and not yet dispatched, with the time they were closed."""
         return [(item["sk"]["S"], datetime.fromisoformat(item["closed_at"]["S"])) for item in self._query("closed")]
 
+    def count_waiting(self) -> int:
+        """Return how many events are in batches that are not dispatched yet."""
+        return sum(int(item["members"]["N"]) for state in ("open", "closed") for item in self._query(state))
+
     def claim(self, stream: Stream, batch: Open | None, members: Sequence[Member], *, now: datetime) -> Claim:
         """Put members into the stream's open batch: all of them, or none.
 
@@ -160,7 +164,7 @@ class BatchTable:
                     "ExpressionAttributeValues": {":now": closed_at, ":count": _number(batch.count)},
                 }
             },
-            self._put({**_key("closed", batch.batch_id), "closed_at": closed_at}),
+            self._put({**_key("closed", batch.batch_id), "closed_at": closed_at, "members": _number(batch.count)}),
         ]
         try:
             self._dynamodb.transact_write_items(TransactItems=steps)

@@ -1,0 +1,89 @@
+"""Zips in the dags folder: Airflow imports the modules at their root, and takes DAGs from them.
+
+https://airflow.apache.org/docs/apache-airflow/stable/core-concepts/dags.html#packaging-dags
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from jetway.artifacts.dag_file import check_dag_file
+from jetway.artifacts.findings import Candidate, Finding, FoundDag, Judgement, judgement
+from jetway.artifacts.plugins_zip import MOST_MODULES, bounded, module_findings
+from jetway.artifacts.zip_reader import BrokenZipError, LargeDirectoryError, Member, ZipReader
+from jetway.artifacts.zip_structure import broken, damaged, directory_findings, is_clutter, shown, too_many, verify
+
+if TYPE_CHECKING:
+    from jetway.airflow.environment import EnvironmentFacts
+
+KIND = "packed-dags"
+
+
+def check_packed_dags(candidate: Candidate, environment: EnvironmentFacts, *, max_bytes: int) -> Judgement:
+    """Judge a zip of the dags folder, in bounded memory.
+
+    Args:
+        candidate: with a stream.
+        environment: tells the Python that will import it.
+        max_bytes: what a DAG file in it may have.
+    """
+    with candidate.stream() as stream:
+        try:
+            reader = ZipReader(stream, candidate.size)
+        except BrokenZipError as exc:
+            found = broken(exc)
+            # Airflow passes over a file that is no zip, whatever its name.
+            return judgement(KIND, [found if exc.truncated else replace(found, severity="warning")])
+        except LargeDirectoryError:
+            return judgement(KIND, [too_many()])
+        findings = list(directory_findings(reader))
+        if any(found.severity == "error" for found in findings):
+            return judgement(KIND, bounded(findings))
+        dags: list[FoundDag] = []
+        uncertain = False
+        for number, member in enumerate(_files(reader)):
+            judged = _judge(reader, member, environment, max_bytes) if number < MOST_MODULES else None
+            if judged is None:
+                wrong = verify(reader, member)
+                findings += [wrong] if wrong else []
+                continue
+            findings += judged.findings
+            dags += judged.dags
+            uncertain = uncertain or judged.verdict == "unknown"
+        if not dags and not findings:
+            findings.append(_NO_DAG)
+        return judgement(KIND, bounded(findings), dags, uncertain=uncertain)
+
+
+def _files(reader: ZipReader) -> list[Member]:
+    return [member for member in reader.members if not member.is_folder]
+
+
+def _judge(reader: ZipReader, member: Member, environment: EnvironmentFacts, max_bytes: int) -> Judgement | None:
+    """Judge one module; None of what is none."""
+    if not member.name.lower().endswith(".py") or is_clutter(member.name):
+        return None
+    try:
+        content = reader.content(member, max_bytes)
+    except BrokenZipError as exc:
+        return judgement(KIND, [damaged(member, exc)])
+    if "/" in member.name:  # only imported by those at the root
+        findings, uncertain = module_findings(content, member.name, environment.python_version)
+        return judgement(KIND, findings, uncertain=uncertain)
+    judged = check_dag_file(Candidate(member.name, len(content), content), environment, max_bytes=max_bytes)
+    findings = [
+        replace(found, message=f"{shown(member.name)}: {found.message}")
+        for found in judged.findings
+        if found.rule != "helper-module"
+    ]
+    return replace(judged, findings=tuple(findings))
+
+
+_NO_DAG = Finding(
+    rule="no-dag",
+    severity="warning",
+    message="No module at the root of the zip makes a DAG; Airflow looks nowhere else in it.",
+    line=None,
+    remedy="Make the zip from inside the folder, so that DAG files are at its root: cd FOLDER && zip -r ../dags.zip .",
+)

@@ -1,0 +1,180 @@
+"""plugins.zip: whether MWAA can unpack it, whether its modules compile, and which plugins and wheels are in it.
+
+MWAA unpacks it to /usr/local/airflow/plugins; Airflow imports every .py file below that folder when it starts.
+https://docs.aws.amazon.com/mwaa/latest/userguide/configuring-dag-import-plugins.html
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from jetway.artifacts.findings import Candidate, Finding, FoundPlugin, Judgement, judgement
+from jetway.artifacts.plugin_classes import find_plugins, mentions_plugins
+from jetway.artifacts.python_source import read_source
+from jetway.artifacts.requirement_places import wheel_finding, wheel_fit
+from jetway.artifacts.zip_reader import BrokenZipError, LargeDirectoryError, Member, ZipReader
+from jetway.artifacts.zip_structure import broken, damaged, directory_findings, is_clutter, shown, too_many, verify
+
+if TYPE_CHECKING:
+    from jetway.airflow.environment import EnvironmentFacts
+
+KIND = "plugins"
+
+LARGEST_MODULE = 1024 * 1024
+# Compiling takes milliseconds each; a zip with more is a library that should be a wheel.
+MOST_MODULES = 10_000
+MOST_FINDINGS = 100
+
+
+@dataclass(slots=True)
+class _Seen:
+    """What was met on the way through the zip."""
+
+    findings: list[Finding]
+    plugins: list[FoundPlugin]
+    modules: int = 0
+    wheels: int = 0
+    uncertain: bool = False
+
+
+def check_plugins(candidate: Candidate, environment: EnvironmentFacts) -> Judgement:
+    """Judge a plugins.zip, in bounded memory.
+
+    Args:
+        candidate: with a stream.
+        environment: tells the Python that will import it.
+    """
+    with candidate.stream() as stream:
+        try:
+            reader = ZipReader(stream, candidate.size)
+        except BrokenZipError as exc:
+            return judgement(KIND, [broken(exc)])
+        except LargeDirectoryError:
+            return judgement(KIND, [too_many()])
+        findings = list(directory_findings(reader))
+        if not any(finding.severity == "error" for finding in findings):
+            findings += layout_findings(reader.members)
+            seen = _walk(reader, environment.python_version)
+            findings += seen.findings
+            if (seen.modules or seen.wheels) and not any(found.severity == "error" for found in findings):
+                findings += _without_plugin(seen)
+            return replace(judgement(KIND, bounded(findings), uncertain=seen.uncertain), plugins=tuple(seen.plugins))
+        return judgement(KIND, bounded(findings))
+
+
+def bounded(findings: list[Finding]) -> list[Finding]:
+    """Keep errors before warnings when there are more than MOST_FINDINGS."""
+    if len(findings) <= MOST_FINDINGS:
+        return findings
+    ordered = sorted(findings, key=lambda finding: finding.severity != "error")
+    left = Finding(
+        rule="more-findings",
+        severity="warning",
+        message=f"There are {len(findings) - MOST_FINDINGS:,} more findings.",
+        line=None,
+        remedy="Repair these first, and upload the file again.",
+    )
+    return [*ordered[:MOST_FINDINGS], left]
+
+
+def layout_findings(members: Iterable[Member]) -> Iterator[Finding]:
+    """Explain the classic mistakes: a folder around all, and what a Mac adds."""
+    names = [member.name for member in members]
+    clutter = [name for name in names if is_clutter(name)]
+    if clutter:
+        yield Finding(
+            rule="macosx",
+            severity="warning",
+            message=f"{shown(clutter[0])} and {len(clutter) - 1} more are what a Mac's Finder adds; Airflow tries to "
+            "import those that end in .py, and logs an error for each.",
+            line=None,
+            remedy="Make the zip on the command line: zip -r plugins.zip . -x '__MACOSX/*' -x '.DS_Store'",
+        )
+    names = [name for name in names if not is_clutter(name)]
+    tops = {name.partition("/")[0] for name in names}
+    if len(tops) != 1 or any("/" not in name for name in names):
+        return
+    (top,) = tops
+    if f"{top}/__init__.py" in names and top != "plugins":
+        return  # one package: it is meant so
+    if any(name.lower().endswith((".py", ".whl")) for name in names):
+        yield Finding(
+            rule="wrapping-folder",
+            severity="warning",
+            message=f"Everything is inside the folder {shown(top)}/, so that it lands in "
+            f"/usr/local/airflow/plugins/{shown(top)}/: `import` and --find-links do not find it there.",
+            line=None,
+            remedy=f"Make the zip from inside the folder: cd {shown(top)} && zip -r ../plugins.zip .",
+        )
+
+
+def module_findings(content: bytes, name: str, python: tuple[int, int]) -> tuple[list[Finding], bool]:
+    """Return what is wrong with a module of a zip, its name before each message, and whether that is uncertain."""
+    source = read_source(content, python)
+    return [replace(found, message=f"{shown(name)}: {found.message}") for found in source.findings], source.uncertain
+
+
+def _walk(reader: ZipReader, python: tuple[int, int]) -> _Seen:
+    seen = _Seen([], [])
+    for member in reader.members:
+        if member.is_folder:
+            continue
+        name = member.name.lower()
+        if name.endswith(".whl"):
+            seen.wheels += 1
+            fit, why = wheel_fit(member.file_name, python)
+            if fit != "fits":
+                seen.findings.append(wheel_finding(fit, why, None, f"{shown(member.name)}: "))
+        if name.endswith(".py") and not is_clutter(member.name):
+            _module(reader, member, python, seen)
+        else:
+            found = verify(reader, member)
+            seen.findings += [found] if found else []
+    return seen
+
+
+def _module(reader: ZipReader, member: Member, python: tuple[int, int], seen: _Seen) -> None:
+    seen.modules += 1
+    if member.size > LARGEST_MODULE or seen.modules > MOST_MODULES:
+        found = verify(reader, member)
+        seen.findings.append(found or _not_judged(member))
+        seen.uncertain = True
+        return
+    try:
+        content = reader.content(member, LARGEST_MODULE)
+    except BrokenZipError as exc:
+        seen.findings.append(damaged(member, exc))
+        return
+    findings, uncertain = module_findings(content, member.name, python)
+    seen.findings += findings
+    seen.uncertain = seen.uncertain or uncertain
+    if mentions_plugins(content):
+        plugins, without_name = find_plugins(content, member.name)
+        seen.plugins += plugins
+        seen.findings += without_name
+
+
+def _not_judged(member: Member) -> Finding:
+    return Finding(
+        rule="not-judged",
+        severity="warning",
+        message=f"{shown(member.name)} is not compiled here: it is larger than {LARGEST_MODULE:,} bytes, or there are "
+        f"more than {MOST_MODULES:,} modules.",
+        line=None,
+        remedy="Pack libraries as wheels and list them in requirements.txt.",
+    )
+
+
+def _without_plugin(seen: _Seen) -> Iterator[Finding]:
+    if seen.plugins or not seen.modules:
+        return
+    yield Finding(
+        rule="no-plugin",
+        severity="warning",
+        message="No class in the zip derives from AirflowPlugin: Airflow registers nothing of it.",
+        line=None,
+        remedy="Nothing to do for modules that DAG files import; they may stand in dags/ as well, where an upload is "
+        "enough and the environment needs no update.",
+    )

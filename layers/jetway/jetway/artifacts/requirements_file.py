@@ -1,0 +1,134 @@
+"""requirements.txt: what pip in the environment would make of it, as far as reading tells.
+
+MWAA runs `pip install --constraint <its essential pins> -r requirements.txt`, and adds Airflow's own constraints when
+it sees none in the file. When pip fails, MWAA only logs it and starts without the packages: hence the errors here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from jetway.artifacts.findings import Candidate, Finding, Judgement, judgement
+from jetway.artifacts.mwaa import Packages, marker_environment, packages_of
+from jetway.artifacts.requirement_constraints import constraint_findings, in_force
+from jetway.artifacts.requirement_lines import UnreadableError, decode
+from jetway.artifacts.requirement_pins import pin_findings
+from jetway.artifacts.requirement_places import place_findings
+from jetway.artifacts.requirements_model import Requested, Wanted, read_requirements
+
+if TYPE_CHECKING:
+    from jetway.airflow.environment import EnvironmentFacts
+
+KIND = "requirements"
+MAX_BYTES = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Shelf:
+    """The files of plugins.zip, which --find-links and paths may name.
+
+    Attributes:
+        names: paths within the zip.
+        final: whether no other plugins.zip may be on its way; what is missing is then missing for certain.
+    """
+
+    names: Sequence[str]
+    final: bool = True
+
+
+def check_requirements(candidate: Candidate, environment: EnvironmentFacts, shelf: Shelf | None = None) -> Judgement:
+    """Judge a requirements.txt without an index.
+
+    Args:
+        candidate: the file; one larger than MAX_BYTES need not bring its content.
+        environment: tells the Airflow version, whose packages and pins are known.
+        shelf: the files of plugins.zip, if they are known.
+    """
+    if candidate.size > MAX_BYTES:
+        return judgement(KIND, [_too_large(candidate.size)])
+    try:
+        text = decode(candidate.content)
+    except UnreadableError as exc:
+        return judgement(KIND, [_undecodable(exc)])
+    asked = read_requirements(text)
+    packages = packages_of(environment.airflow_version)
+    python = packages.python if packages else ".".join(map(str, (*environment.python_version, 0)))
+    findings = list(asked.findings)
+    active = active_ones(asked, python)
+    findings += constraint_findings(asked, environment.airflow_version, python)
+    pins = in_force(asked, packages, environment.airflow_version, python) if packages else {}
+    findings += pin_findings(asked, active, packages, pins)
+    if packages is None:
+        findings.append(_unknown_version(environment.airflow_version))
+    places, uncertain = place_findings(asked, active, environment.python_version, packages, shelf)
+    findings += places
+    findings.sort(key=lambda finding: finding.line or 0)
+    return judgement(KIND, findings, uncertain=uncertain or packages is None)
+
+
+def active_ones(asked: Requested, python: str) -> list[Wanted]:
+    """Return what pip would install in the environment: markers leave out the rest.
+
+    Args:
+        asked: the file.
+        python: full version of the environment's Python.
+    """
+    values = marker_environment(python)
+    return [
+        wanted
+        for wanted in asked.wanted
+        if not wanted.requirement or not wanted.requirement.marker or wanted.requirement.marker.evaluate(values)
+    ]
+
+
+def parse_for(content: bytes, environment: EnvironmentFacts) -> tuple[Requested, list[Wanted], Packages | None]:
+    """Read a file that has passed the check once more: for resolving it, and for the modules that it brings.
+
+    Raises:
+        UnreadableError: it has not passed.
+    """
+    asked = read_requirements(decode(content))
+    packages = packages_of(environment.airflow_version)
+    python = packages.python if packages else ".".join(map(str, (*environment.python_version, 0)))
+    return asked, active_ones(asked, python), packages
+
+
+def _too_large(size: int) -> Finding:
+    return Finding(
+        rule="too-large",
+        severity="error",
+        message=f"The file has {size:,} bytes; a requirements.txt may have {MAX_BYTES:,}.",
+        line=None,
+        remedy="List what your DAGs import, one requirement a line.",
+    )
+
+
+def _undecodable(exc: UnreadableError) -> Finding:
+    return Finding(
+        rule="encoding",
+        severity="error",
+        message=f"pip cannot read the file: {exc}.",
+        line=None,
+        remedy="Save it as UTF-8.",
+    )
+
+
+def _unknown_version(version: str) -> Finding:
+    return Finding(
+        rule="unknown-airflow-version",
+        severity="warning",
+        message=f"What Airflow {version} on MWAA installs and pins is not known to this version of Jetway.",
+        line=None,
+        remedy="Update Jetway, or write the data with `make mwaa-packages` and deploy it.",
+    )
+
+
+def first_of_each(wanted: Sequence[Wanted]) -> Iterator[Wanted]:
+    """Yield every distribution once, by its first line."""
+    seen: set[str] = set()
+    for one in wanted:
+        if one.name is not None and one.name not in seen:
+            seen.add(one.name)
+            yield one

@@ -1,0 +1,20 @@
+"""Loads DAG files with the real Airflow, as the environment would, and says what came of each.
+
+    python -m jetway_loader FOLDER [FILES...] --json
+
+Needs the standard library and an installed Airflow (2.9 or newer) only, so it runs in any virtual environment that
+has one, and in the function import_dag with Airflow in a layer.
+
+    settings.py    what must be set before Airflow is imported
+    airflow_api.py the few names of Airflow that differ from version to version
+    children.py    one forked child for each file, killed from outside at its time limit
+    parsing.py     what a child does: the file goes through Airflow's own DAG processor
+    unseen.py      Variables, Connections and environment variables that are not here
+    standins.py    packages that the environment has and this machine has not
+    sightings.py   where in the file DAGs, tasks and dependencies are made
+    faults.py      what an error means: its rule, line and remedy, and whether it is certain
+    verdicts.py    from what a child has told to a verdict
+    loading.py     all of it together
+
+Nothing here runs user code in the process that judges it.
+"""

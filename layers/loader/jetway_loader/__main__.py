@@ -1,0 +1,88 @@
+"""python -m jetway_loader FOLDER [FILES...] --json: load DAG files with the Airflow of this interpreter."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import sys
+import tempfile
+from pathlib import Path
+
+from jetway_loader import settings
+from jetway_loader.model import Loaded, Options
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Exit status: 0 nothing rejected, 1 something rejected, 2 wrong use, 3 no Airflow that works."""
+    parser = argparse.ArgumentParser(prog="python -m jetway_loader", description=__doc__)
+    parser.add_argument("folder", type=Path, help="the dags folder")
+    parser.add_argument("files", nargs="*", help="files to judge, relative to FOLDER; all Python files by default")
+    parser.add_argument("--json", action="store_true", help="print a list of JSON objects, one for each file")
+    parser.add_argument("--timeout", type=float, default=30.0, metavar="SECONDS", help="for one file")
+    parser.add_argument("--jobs", type=int, default=1, metavar="N", help="files at once")
+    parser.add_argument("--memory", type=int, metavar="MEBIBYTES", help="that loading one file may take")
+    parser.add_argument(
+        "--provided", type=Path, metavar="FILE", help='JSON: {"modules": [...], "unlisted": [...]} of the environment'
+    )
+    parser.add_argument(
+        "--option", action="append", default=[], metavar="SECTION.KEY=VALUE", help="configuration of the environment"
+    )
+    parser.add_argument("--nearest", action="store_true", help="this is not the environment's version of Airflow")
+    given = parser.parse_args(arguments)
+    if not given.folder.is_dir():
+        parser.error(f"{given.folder} is not a folder")
+    folder = given.folder.resolve()
+    files = given.files or sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*.py"))
+    for name in files:
+        if not (folder / name).is_file():
+            parser.error(f"{name} is not a file in {folder}")
+    provided = json.loads(given.provided.read_text()) if given.provided else {}
+    options = Options(
+        import_timeout=given.timeout,
+        memory=given.memory * 1024**2 if given.memory else None,
+        jobs=given.jobs,
+        provided=frozenset(provided.get("modules", ())),
+        unlisted=frozenset(provided.get("unlisted", ())),
+        airflow_options=dict(option.split("=", 1) for option in given.option if "=" in option),
+        nearest=given.nearest,
+    )
+    with tempfile.TemporaryDirectory(prefix="jetway-loader-") as home:
+        found = _load(Path(home), folder, files, options)
+    if found is None:
+        return 3
+    if given.json:
+        json.dump([loaded.as_dict() for loaded in found], sys.stdout, indent=2)
+        sys.stdout.write("\n")
+    else:
+        for loaded in found:
+            _show(loaded)
+    return 1 if any(loaded.verdict == "rejected" for loaded in found) else 0
+
+
+def _load(home: Path, folder: Path, files: list[str], options: Options) -> list[Loaded] | None:
+    """Import Airflow and load; None without an Airflow."""
+    settings.set_up(home, folder)
+    logging.disable(logging.CRITICAL)  # answers go to standard output, where Airflow logs as well
+    from jetway_loader import airflow_api
+    from jetway_loader.loading import load
+
+    try:
+        airflow = airflow_api.load_airflow()
+    except ImportError as exc:
+        sys.stderr.write(f"this Python has no Airflow that can be imported: {exc}\n")
+        return None
+    settings.migrate(airflow.version)
+    order = {name: number for number, name in enumerate(files)}
+    return sorted(load(airflow, folder, files, options), key=lambda loaded: order[loaded.path])
+
+
+def _show(loaded: Loaded) -> None:
+    sys.stdout.write(f"{loaded.verdict:9} {loaded.path} ({len(loaded.dags)} DAGs, {loaded.seconds:.2f} s)\n")
+    for finding in loaded.findings:
+        line = f":{finding.line}" if finding.line else ""
+        sys.stdout.write(f"    {loaded.path}{line} {finding.rule}: {finding.message} {finding.remedy}\n")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

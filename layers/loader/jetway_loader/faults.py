@@ -1,0 +1,210 @@
+"""What an import error means: read from the words that Airflow keeps of it, a traceback or one line.
+
+A fault is certain unless it comes from what the gate cannot see: data files, credentials, the network; or, when the
+file was given a stand-in, from a kind of error that the stand-in may have caused.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+_FRAME = re.compile(r'^ *File "(?P<file>[^"]+)", line (?P<line>\d+)', re.MULTILINE)
+_LAST_LINE = re.compile(r"^(?P<type>[A-Za-z_][\w.]*)(?:: (?P<message>.*))?$", re.DOTALL)
+_NO_MODULE = re.compile(r"No module named '([^']+)'")
+_NO_NAME = re.compile(r"cannot import name '[^']+' from (?:partially initialized module )?'([^']+)'")
+_LONGEST = 500
+
+# Errors that nothing a Variable holds could make or prevent.
+_CERTAIN = frozenset({"missing-module", "missing-name", "syntax", "undefined-name", "cycle", "timeout", "swallowed"})
+
+# Names of exceptions: their classes belong to packages that may not be there.
+_NEEDS_WORLD = frozenset(
+    {
+        *("ConnectionError", "ConnectionRefusedError", "ConnectionResetError", "NewConnectionError", "ProxyError"),
+        *("ConnectTimeout", "ConnectTimeoutError", "ReadTimeout", "ReadTimeoutError", "MaxRetryError", "SSLError"),
+        *("EndpointConnectionError", "NameResolutionError", "HTTPError", "URLError", "UnseenNetworkError"),
+        *("gaierror", "herror", "NoCredentialsError", "PartialCredentialsError", "NoRegionError", "ProfileNotFound"),
+        *("TokenRetrievalError", "ClientError", "InvalidAccessKeyId", "DefaultCredentialsError"),
+        *("FileNotFoundError", "NotADirectoryError", "IsADirectoryError", "PermissionError"),
+    }
+)
+
+_RULES: Mapping[str, tuple[str, str]] = {
+    "AirflowDagCycleException": (
+        "cycle",
+        "Remove one of the dependencies that form the circle; this line closes it.",
+    ),
+    "DuplicateTaskIdFound": ("duplicate-task-id", "Give each task of the DAG a task_id of its own."),
+    "AirflowDagDuplicatedIdException": ("duplicate-dag-id", "Give each DAG a dag_id of its own."),
+    "AirflowTimetableInvalid": ("schedule", "Correct the schedule; crontab.guru explains cron expressions."),
+    "CroniterBadCronError": ("schedule", "Correct the schedule; crontab.guru explains cron expressions."),
+    "AirflowTaskTimeout": (
+        "timeout",
+        "Move slow work from the module's top level into tasks: Airflow loads the file again and again.",
+    ),
+    "SerializationError": (
+        "serialization",
+        "The scheduler gets DAGs as JSON: use arguments that Airflow can serialize, or register the class in a plugin.",
+    ),
+    "_TimetableNotRegistered": (
+        "serialization",
+        (
+            "Register the timetable's class in a plugin: "
+            "https://airflow.apache.org/docs/apache-airflow/stable/howto/timetable.html"
+        ),
+    ),
+    "TimetableNotRegistered": (
+        "serialization",
+        (
+            "Register the timetable's class in a plugin: "
+            "https://airflow.apache.org/docs/apache-airflow/stable/howto/timetable.html"
+        ),
+    ),
+    "SystemExit": (
+        "exits",
+        "Airflow loads the file by importing it: do not call sys.exit(), or only under `if __name__ == '__main__':`.",
+    ),
+    "SyntaxError": ("syntax", "Correct the line; `python -m py_compile FILE` shows the same error."),
+    "IndentationError": ("syntax", "Correct the line; `python -m py_compile FILE` shows the same error."),
+    "TabError": ("syntax", "Indent with spaces only."),
+    "NameError": ("undefined-name", "Import or define the name before this line."),
+    "MemoryError": ("memory", "Read large data in a task, not when the file is loaded."),
+    "ParamValidationError": ("params", "Give the param a default that its schema takes."),
+}
+
+_ARGUMENTS = re.compile(
+    r"Invalid arguments were passed|unexpected keyword argument|missing keyword argument|missing \d+ required "
+    r"|missing required argument|multiple values for|takes \d+ positional"
+)
+_SCHEDULE = re.compile(
+    r"[Ii]nvalid schedule|Invalid Cron|is not acceptable|Exactly \d+[\w, ]+ columns|schedule_interval"
+)
+
+
+@dataclass(frozen=True)
+class Fault:
+    """An import error, understood.
+
+    Attributes:
+        rule: its stable name.
+        line: of the judged file; None when nothing tells.
+        missing: the module that was not found, or that lacks a name.
+        certain: nothing that the gate cannot see has to do with it.
+        remedy: what to do.
+    """
+
+    rule: str
+    message: str
+    line: int | None
+    remedy: str
+    missing: str | None = None
+    certain: bool = True
+
+
+def read_error(entry: Mapping[str, Any], file: str, folder: str, *, relied: bool) -> Fault:
+    """Understand an error that a child has told of.
+
+    Args:
+        entry: its "error" (words), and the lines that those may be about ("dag_line", "lines").
+        file: the judged file's absolute path.
+        folder: the dags folder's.
+        relied: the file was given stand-ins before.
+    """
+    text = str(entry["error"]).rstrip()
+    if "trace" in entry:
+        text = str(entry["trace"]).rstrip()
+    kind, message = _last_line(text)
+    rule, remedy = _rule(kind, message, serialization="serialization" in entry)
+    line, elsewhere = _where(text, file, folder)
+    if rule == "cycle":
+        line = (entry.get("lines") or {}).get("cycle") or line
+    line = line or entry.get("dag_line")
+    missing = _missing(kind, message)
+    if missing is not None:
+        rule, remedy = _about_module(kind, missing)
+    certain = kind not in _NEEDS_WORLD and not (relied and rule not in _CERTAIN)
+    shown = message if len(message) <= _LONGEST else message[:_LONGEST] + "…"
+    words = f"{kind}: {shown}" if shown else kind
+    if rule == "exits":
+        words = f"The file ends the process that loads it ({words})."
+    elif elsewhere:
+        words += f" (in {elsewhere})"
+    return Fault(rule, words.replace(folder + "/", ""), line, remedy, missing, certain)
+
+
+def _last_line(text: str) -> tuple[str, str]:
+    """Type and message: of the last exception in a traceback, or of Airflow's one line."""
+    # The message may have many lines; it begins with the last line at the left that looks like a type.
+    blocks = text.rsplit("Traceback (most recent call last):", 1)
+    lines = blocks[-1].split("\n")
+    start = 0
+    if len(blocks) > 1:
+        frames = [number for number, line in enumerate(lines) if line.startswith("  ")]
+        start = (frames[-1] + 1) if frames else 0
+        for number, line in enumerate(lines):
+            if line and not line.startswith(" ") and _LAST_LINE.match(line):
+                start = number
+                break
+    match = _LAST_LINE.match("\n".join(lines[start:]).strip())
+    if match is None:
+        return "Error", text.strip().rpartition("\n")[2]
+    return match["type"].rpartition(".")[2], (match["message"] or "").strip()
+
+
+def _rule(kind: str, message: str, *, serialization: bool) -> tuple[str, str]:
+    if serialization and kind not in _RULES:
+        kind = "SerializationError"
+    if kind in _RULES:
+        return _RULES[kind]
+    if kind in {"TypeError", "AirflowException", "ValueError"} and _ARGUMENTS.search(message):
+        return "arguments", "Correct the arguments; the operator's page in Airflow's documentation lists them."
+    if kind in {"ValueError", "TypeError", "AirflowException"} and _SCHEDULE.search(message):
+        return _RULES["AirflowTimetableInvalid"]
+    if kind in _NEEDS_WORLD:
+        return (
+            "needs-environment",
+            "The gate has no data files, credentials or network. Read them in a task, not when the file is loaded.",
+        )
+    return "import-error", "Run the file with the environment's Airflow to see the same error: `python FILE`."
+
+
+def _missing(kind: str, message: str) -> str | None:
+    if kind == "ModuleNotFoundError" and (found := _NO_MODULE.search(message)):
+        return found[1]
+    if kind == "ImportError" and (found := _NO_NAME.search(message)):
+        return found[1]
+    return None
+
+
+def _about_module(kind: str, module: str) -> tuple[str, str]:
+    if kind == "ImportError":
+        return "missing-name", f"Look for the name in the version of {module} that the environment has."
+    if module.startswith("airflow."):
+        return (
+            "missing-module",
+            (
+                "The environment's Airflow has no such module: it moved to a provider or was removed. "
+                "Add the provider to requirements.txt, or import it from its new place."
+            ),
+        )
+    return (
+        "missing-module",
+        "Upload the module to the dags folder, or add its package to requirements.txt.",
+    )
+
+
+def _where(text: str, file: str, folder: str) -> tuple[int | None, str | None]:
+    """The last line of the judged file in a traceback, and "path:line" of another file that the error is in."""
+    last = text.rsplit("Traceback (most recent call last):", 1)[-1]
+    frames = [(found["file"], int(found["line"])) for found in _FRAME.finditer(last)]
+    if not any(name == file for name, _ in frames):
+        frames = [(found["file"], int(found["line"])) for found in _FRAME.finditer(text)] or frames
+    line = next((line for name, line in reversed(frames) if name == file), None)
+    inside = [(name, line) for name, line in frames if name.startswith(folder + "/")]
+    elsewhere = None
+    if inside and inside[-1][0] != file:
+        elsewhere = f"{inside[-1][0].removeprefix(folder + '/')}:{inside[-1][1]}"
+    return line, elsewhere

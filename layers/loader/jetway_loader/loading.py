@@ -1,0 +1,52 @@
+"""All of it together: from a dags folder and the files to judge to one answer for each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from jetway_loader import airflow_api, children, parsing, settings, verdicts
+from jetway_loader.model import Loaded, Options
+
+if TYPE_CHECKING:
+    from jetway_loader.airflow_api import Airflow
+    from jetway_loader.children import Tell
+
+
+def load(airflow: Airflow, folder: Path, files: Sequence[str], options: Options) -> Iterator[Loaded]:
+    """Load files of a dags folder, each in a child of its own, and yield what came of them as they end.
+
+    Args:
+        airflow: as `airflow_api.load_airflow` has imported it in this process.
+        folder: the dags folder, with all that the files import and read.
+        files: paths relative to it, with slashes.
+        options: how to load.
+
+    Raises:
+        FileNotFoundError: one of them is not in the folder.
+    """
+    folder = folder.resolve()
+    wanted = {}
+    for name in dict.fromkeys(files):
+        path = folder / name
+        if not path.is_file():
+            raise FileNotFoundError(f"{name} is not a file in {folder}.")
+        wanted[str(path)] = name
+    with settings.applied(options.airflow_options):
+        found = airflow_api.found_files(folder)
+        to_load = []
+        for path_text, name in wanted.items():
+            if str(Path(path_text).resolve()) in found:
+                to_load.append(path_text)
+            else:
+                might = airflow_api.might_contain_dag(Path(path_text))
+                yield Loaded(name, "accepted", skipped="ignored" if might else "no-dag")
+    airflow_api.warm_for(Path(path) for path in to_load)
+
+    def work(path: str, tell: Tell) -> None:
+        parsing.parse(airflow, folder, Path(path), options, tell)
+
+    limit = options.import_timeout + options.grace
+    for ended in children.each(to_load, work, seconds=limit, memory=options.memory, jobs=options.jobs):
+        yield verdicts.judge(ended, wanted[ended.item], ended.item, str(folder), options)

@@ -1,0 +1,87 @@
+"""What is asked of the loader, and what it answers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+Verdict = Literal["accepted", "rejected", "unknown"]
+Severity = Literal["error", "warning"]
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to load.
+
+    Attributes:
+        import_timeout: seconds that the environment gives one file (core.dagbag_import_timeout).
+        grace: seconds beyond `import_timeout` after which a child is killed: Airflow's own timeout goes first.
+        memory: bytes of address space that loading may add; None for no bound.
+        jobs: children at once.
+        provided: top-level modules that the environment has, whether or not this machine has them.
+        unlisted: distributions of the environment whose modules are not known: a module that is missing may be theirs.
+        airflow_options: configuration of the environment, such as {"core.default_timezone": "utc"}.
+        nearest: this Airflow is not the environment's version: no failure is certain.
+    """
+
+    import_timeout: float = 30.0
+    grace: float = 2.0
+    memory: int | None = None
+    jobs: int = 1
+    provided: frozenset[str] = frozenset()
+    unlisted: frozenset[str] = frozenset()
+    airflow_options: Mapping[str, str] = field(default_factory=dict)
+    nearest: bool = False
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing found: as in Jetway's reports."""
+
+    rule: str
+    severity: Severity
+    message: str
+    line: int | None
+    remedy: str
+
+
+@dataclass(frozen=True)
+class LoadedDag:
+    """A DAG that the file made.
+
+    Attributes:
+        line: where it is made; None when not in this file.
+        schedule: as Airflow writes it, for example "0 5 * * *", or None.
+        tasks: how many it has.
+    """
+
+    dag_id: str
+    line: int | None
+    schedule: str | None
+    tags: tuple[str, ...]
+    tasks: int
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """What came of one file.
+
+    Attributes:
+        path: relative to the dags folder, with slashes.
+        skipped: why Airflow does not load it at all: "ignored" by .airflowignore, or "no-dag" in its safe mode.
+        missing: modules that were not found; a sibling may be on its way.
+        seconds: that loading took in the child, once Airflow was imported.
+    """
+
+    path: str
+    verdict: Verdict
+    findings: tuple[Finding, ...] = ()
+    dags: tuple[LoadedDag, ...] = ()
+    skipped: Literal["ignored", "no-dag"] | None = None
+    missing: tuple[str, ...] = ()
+    seconds: float = 0.0
+
+    def as_dict(self) -> dict[str, Any]:
+        """The answer as JSON takes it."""
+        return asdict(self)

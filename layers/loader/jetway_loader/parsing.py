@@ -1,0 +1,146 @@
+"""What a child does: the file goes through Airflow's own parsing, and what came of it is told.
+
+On Airflow 3 that is the DAG processor's own function, with the metadata database closed as it is there: it finds more
+than a plain DagBag. On Airflow 2 it is DagBag, then serialization.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+import time
+import traceback
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from jetway_loader import settings
+from jetway_loader.sightings import Sightings
+from jetway_loader.standins import Finder
+from jetway_loader.unseen import Unseen
+
+if TYPE_CHECKING:
+    from jetway_loader.airflow_api import Airflow
+    from jetway_loader.children import Tell
+    from jetway_loader.model import Options
+
+
+def parse(airflow: Airflow, folder: Path, file: Path, options: Options, tell: Tell) -> None:
+    """Load one file in this process, which is good for nothing else afterwards.
+
+    Tells, as things happen: {"unseen": [what, name, line]}, {"error": text, …}, {"dag": …}, {"done": …}.
+    """
+    sightings = Sightings(str(file))
+
+    def note(what: str, name: str, line: int | None) -> None:
+        tell({"unseen": [what, name, line]})
+
+    os.environ.update(settings.as_variables(options.airflow_options))
+    os.environ["AIRFLOW__CORE__DAGBAG_IMPORT_TIMEOUT"] = str(options.import_timeout)
+    if str(folder) not in sys.path:
+        sys.path.append(str(folder))
+    sys.dont_write_bytecode = True
+    sightings.install(airflow)
+    Unseen(folder, note, sightings.line).install()
+    Finder(options.provided, note, sightings.line).install()
+    _watch_swallowed(note, sightings.importing_line)
+    warnings.simplefilter("ignore")
+    started = time.perf_counter()
+    try:
+        tell({"begun": True})
+        (_parse_3 if airflow.major >= 3 else _parse_2)(airflow, folder, file, sightings, tell)
+    except SystemExit as exc:
+        tell({"error": f"SystemExit: {exc.code}", "trace": traceback.format_exc()})
+    tell({"done": True, "seconds": time.perf_counter() - started})
+
+
+def _parse_2(airflow: Airflow, _folder: Path, file: Path, sightings: Sightings, tell: Tell) -> None:
+    importlib.import_module("airflow.settings").engine.dispose(close=False)
+    bag = airflow.dag_bag(str(file), include_examples=False)
+    _tell_bag(bag, sightings, tell)
+    for dag in bag.dags.values():
+        _tell_dag(dag, sightings, tell)
+        if not getattr(dag, "is_subdag", False):
+            _check(dag, airflow, sightings, tell)
+
+
+def _parse_3(airflow: Airflow, folder: Path, file: Path, sightings: Sightings, tell: Tell) -> None:
+    os.environ["_AIRFLOW_PROCESS_CONTEXT"] = "client"
+    importlib.import_module("airflow.sdk.execution_time.supervisor").block_orm_access()
+    processor = importlib.import_module("airflow.dag_processing.processor")
+    bags: list[Any] = []
+    make_bag = processor.BundleDagBag if hasattr(processor, "BundleDagBag") else processor.DagBag
+
+    def bag_kept(*args: Any, **kwargs: Any) -> Any:
+        bags.append(make_bag(*args, **kwargs))
+        return bags[-1]
+
+    setattr(processor, make_bag.__name__, bag_kept)
+    request = processor.DagFileParseRequest
+    known = {"file": str(file), "bundle_path": folder, "bundle_name": "dags-folder", "requests_fd": 0}
+    message = request(**{name: value for name, value in known.items() if name in request.model_fields})
+    result = processor._parse_file(message, importlib.import_module("structlog").get_logger())
+    for bag in bags:
+        _tell_bag(bag, sightings, tell, errors=False)
+    failed = result.import_errors or {}
+    for text in failed.values():
+        _tell_error(text, sightings, tell)
+    for bag in bags:
+        for dag in bag.dags.values():
+            _tell_dag(dag, sightings, tell)
+            if not failed:  # else the processor has said so
+                _check(dag, airflow, sightings, tell)
+
+
+def _tell_bag(bag: Any, sightings: Sightings, tell: Tell, *, errors: bool = True) -> None:
+    for text in bag.import_errors.values() if errors else ():
+        _tell_error(text, sightings, tell)
+    tell({"parsed": len(bag.dagbag_stats)})
+
+
+def _tell_error(text: str, sightings: Sightings, tell: Tell) -> None:
+    """Tell of an error in Airflow's words, and of the lines that those words may be about."""
+    lines = {"cycle": sightings.cycle_line()} if "Cycl" in text or "cycl" in text else {}
+    dags = {dag_id: line for dag_id, line in sightings._dags.items() if dag_id in text}
+    only = next(iter(sightings._dags.values()), None) if len(sightings._dags) == 1 else None
+    tell({"error": text, "lines": lines, "dag_line": next(iter(dags.values()), only)})
+
+
+def _tell_dag(dag: Any, sightings: Sightings, tell: Tell) -> None:
+    timetable = getattr(dag, "timetable", None)
+    schedule = getattr(timetable, "summary", None) or getattr(dag, "schedule", None)
+    tell(
+        {
+            "dag": {
+                "dag_id": str(dag.dag_id),
+                "line": sightings.dag_line(dag.dag_id),
+                "schedule": None if schedule is None or str(schedule) == "None" else str(schedule),
+                "tags": sorted(str(tag) for tag in dag.tags or ()),
+                "tasks": len(dag.tasks),
+            }
+        }
+    )
+
+
+def _check(dag: Any, airflow: Airflow, sightings: Sightings, tell: Tell) -> None:
+    """Write a DAG as the scheduler gets it, and read it as the scheduler does."""
+    try:
+        airflow.deserialize(airflow.serialize(dag))
+    except Exception as exc:  # Airflow catches all as well, and makes import errors of them
+        said = {"error": traceback.format_exc(), "serialization": f"{type(exc).__name__}: {exc}"}
+        tell({**said, "dag_line": sightings.dag_line(dag.dag_id)})
+
+
+def _watch_swallowed(note: Callable[[str, str, int | None], None], line: Callable[[], int | None]) -> None:
+    """Note modules that are not found, also those that the file does without."""
+
+    class Watch:
+        @staticmethod
+        def find_spec(fullname: str, _path: Any = None, _target: Any = None) -> None:
+            found = line()
+            if found is not None:
+                note("missing module", fullname, found)
+
+    sys.meta_path.append(Watch)

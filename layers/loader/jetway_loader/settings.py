@@ -1,0 +1,137 @@
+"""What must be set before Airflow is imported: a home of its own, no examples, no telemetry, and tracebacks in full."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+# Options of an environment that change what loading a file gives. Others (secrets backends, executors, policies'
+# modules) would make the loader depend on what it must not or cannot reach.
+HONOURED = frozenset(
+    {
+        "core.dag_discovery_safe_mode",
+        "core.dag_ignore_file_syntax",
+        "core.dagbag_import_timeout",
+        "core.default_task_execution_timeout",
+        "core.default_task_retries",
+        "core.default_task_retry_delay",
+        "core.default_task_weight_rule",
+        "core.default_timezone",
+        "core.max_active_runs_per_dag",
+        "core.max_active_tasks_per_dag",
+        "core.max_consecutive_failed_dag_runs_per_dag",
+        "core.strict_dataset_uri_validation",
+        "core.strict_asset_uri_validation",
+        "dag_processor.dag_version_inflation_check_level",
+        "operators.allow_illegal_arguments",
+        "operators.default_owner",
+        "operators.default_queue",
+        "scheduler.create_cron_data_intervals",
+        "scheduler.create_delta_data_intervals",
+        "scheduler.catchup_by_default",
+        "scheduler.max_dagruns_per_loop_to_schedule",
+    }
+)
+
+# What MWAA sets for every program, so that reading it is no surprise.
+# https://docs.aws.amazon.com/mwaa/latest/userguide/configuring-env-variables.html
+_AS_ON_MWAA = {
+    "AIRFLOW_ENV_NAME": "jetway",
+    "AWS_DEFAULT_REGION": "us-east-1",
+    "AWS_REGION": "us-east-1",
+}
+
+_FIXED = {
+    "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+    "AIRFLOW__CORE__UNIT_TEST_MODE": "False",
+    "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
+    # The line of the user's file is in frames that Airflow cuts off by default.
+    "AIRFLOW__CORE__DAGBAG_IMPORT_ERROR_TRACEBACKS": "True",
+    "AIRFLOW__CORE__DAGBAG_IMPORT_ERROR_TRACEBACK_DEPTH": "10000",
+    "AIRFLOW__CORE__LAZY_LOAD_PLUGINS": "True",
+    "AIRFLOW__LOGGING__LOGGING_LEVEL": "CRITICAL",
+    "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
+    # Airflow 2 refuses LocalExecutor on SQLite; nothing is executed here.
+    "_AIRFLOW__SKIP_DATABASE_EXECUTOR_COMPATIBILITY_CHECK": "1",
+}
+
+
+def set_up(home: Path, folder: Path, *, template: Path | None = None, environ: dict[str, str] | None = None) -> None:
+    """Set the process's environment for Airflow, which must not have been imported yet.
+
+    Args:
+        home: an empty folder that can be written: AIRFLOW_HOME.
+        folder: the dags folder.
+        template: a migrated database to copy; Airflow 2 asks it when a file uses a dataset alias, for example.
+        environ: the environment variables, for tests.
+    """
+    target = os.environ if environ is None else environ
+    for name in [name for name in target if name.startswith("AIRFLOW__")]:
+        del target[name]
+    database = home / "airflow.db"
+    if template is not None and not database.exists():
+        shutil.copyfile(template, database)
+    # Without a file Airflow writes one of 3,000 lines.
+    (home / "airflow.cfg").touch()
+    for name, value in _AS_ON_MWAA.items():
+        target.setdefault(name, value)
+    target.update(_FIXED)
+    target.update(
+        {
+            "AIRFLOW_HOME": str(home),
+            "AIRFLOW_CONFIG": str(home / "airflow.cfg"),
+            "AIRFLOW__CORE__DAGS_FOLDER": str(folder),
+            "AIRFLOW__CORE__PLUGINS_FOLDER": str(home / "plugins"),
+            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{database}",
+            "AIRFLOW__LOGGING__BASE_LOG_FOLDER": str(home / "logs"),
+        }
+    )
+
+
+def as_variables(options: Mapping[str, str]) -> dict[str, str]:
+    """Configuration options as the environment variables that Airflow reads at any time; only those honoured."""
+    return {
+        "AIRFLOW__{}__{}".format(*(part.upper() for part in name.split(".", 1))): value
+        for name, value in options.items()
+        if name.lower() in HONOURED
+    }
+
+
+@contextmanager
+def applied(options: Mapping[str, str]) -> Iterator[None]:
+    """Set configuration options for a while."""
+    variables = as_variables(options)
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+def migrate(version: str) -> None:
+    """Make the tables of Airflow 2's metadata database, unless a template brought them.
+
+    Raises:
+        Exception: of SQLAlchemy, when the database cannot be written.
+    """
+    if not version.startswith("2."):
+        return  # the DAG processor of Airflow 3 has no access to it
+    import importlib
+
+    sqlalchemy = importlib.import_module("sqlalchemy")
+    engine = importlib.import_module("airflow.settings").engine
+    importlib.import_module("airflow.models").import_all_models()
+    tables = sqlalchemy.MetaData()
+    for table in importlib.import_module("airflow.models.base").Base.metadata.tables.values():
+        table.to_metadata(tables)
+    if "ab_user" not in tables.tables:  # of the auth manager, which is not needed; others refer to it
+        sqlalchemy.Table("ab_user", tables, sqlalchemy.Column("id", sqlalchemy.Integer, primary_key=True))
+    tables.create_all(engine)

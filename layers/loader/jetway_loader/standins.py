@@ -1,0 +1,143 @@
+"""Stand-ins for packages that the environment has and this machine has not, so that the verdict is about the file.
+
+A stand-in module has every name; what it gives can be called, subclassed, used as a decorator or a context manager.
+A name that ends in Operator or Sensor is an operator that takes any argument, so that it can stand in a DAG.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.abc
+import importlib.machinery
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from types import ModuleType
+from typing import Any
+
+Note = Callable[[str, str, int | None], None]
+
+_OPERATORS = ("Operator", "Sensor")
+
+
+class _Anything(type):
+    """A class that has every attribute."""
+
+    def __getattr__(cls, name: str) -> Any:
+        if name.startswith("__") and name.endswith("__"):
+            raise AttributeError(name)
+        return anything(name, cls.__module__)
+
+    def __iter__(cls) -> Iterator[Any]:
+        return iter(())
+
+    def __or__(cls, other: Any) -> Any:
+        return Any
+
+    __ror__ = __or__
+
+    def __getitem__(cls, _key: Any) -> Any:
+        return cls
+
+
+class Anything(metaclass=_Anything):
+    """Something of a package that is not here. It takes every argument and does nothing."""
+
+    def __init__(self, *_args: Any, **_kwargs: Any) -> None:
+        pass
+
+    def __call__(self, *args: Any, **_kwargs: Any) -> Any:
+        # As a decorator it leaves the function alone.
+        return args[0] if len(args) == 1 and callable(args[0]) and not isinstance(args[0], Anything) else self
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__") and name.endswith("__"):
+            raise AttributeError(name)
+        return anything(name, type(self).__module__)()
+
+    def __enter__(self) -> Any:
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        return None
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(())
+
+    def __getitem__(self, _key: Any) -> Any:
+        return self
+
+    def __len__(self) -> int:
+        return 0
+
+    def __bool__(self) -> bool:
+        return True
+
+
+def anything(name: str, module: str) -> Any:
+    """A class of that name that stands for anything."""
+    return _Anything(name, (Anything,), {"__module__": module})
+
+
+class _Module(ModuleType):
+    __path__: list[str]
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__") and name.endswith("__"):
+            raise AttributeError(name)
+        found = _operator(name, self.__name__) if name.endswith(_OPERATORS) else anything(name, self.__name__)
+        setattr(self, name, found)
+        return found
+
+
+def _operator(name: str, module: str) -> Any:
+    """An operator that takes any argument beside those of every operator."""
+    try:
+        base = importlib.import_module("airflow.sdk").BaseOperator
+    except ImportError:
+        base = importlib.import_module("airflow.models.baseoperator").BaseOperator
+
+    def init(self: Any, **kwargs: Any) -> None:
+        base.__init__(self, **{key: value for key, value in kwargs.items() if key in known})
+
+    known = set(_parameters(base))
+    return type(base)(name, (base,), {"__module__": module, "__init__": init, "template_fields": ()})
+
+
+def _parameters(base: Any) -> Sequence[str]:
+    import inspect
+
+    return list(inspect.signature(base.__init__).parameters)
+
+
+class Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
+    """Finds what nobody else has found, if the environment has it.
+
+    Args:
+        provided: modules of the environment, by their dotted names; what is below them is theirs too.
+        note: gets ("package", module, line).
+        line: tells the line of the judged file that is being run.
+    """
+
+    def __init__(self, provided: frozenset[str], note: Note, line: Callable[[], int | None]) -> None:
+        self._provided, self._note, self._line = provided, note, line
+
+    def install(self) -> None:
+        """Be asked last."""
+        sys.meta_path.append(self)
+
+    def find_spec(self, fullname: str, _path: Any = None, _target: Any = None) -> importlib.machinery.ModuleSpec | None:
+        """Stand in for a module of the environment."""
+        parts = fullname.split(".")
+        prefixes = {".".join(parts[: count + 1]) for count in range(len(parts))}
+        if not prefixes & self._provided:
+            return None
+        self._note("package", fullname, self._line())
+        return importlib.machinery.ModuleSpec(fullname, self, is_package=True)
+
+    def create_module(self, spec: importlib.machinery.ModuleSpec) -> ModuleType:
+        """Make a module that has every name."""
+        return _Module(spec.name)
+
+    def exec_module(self, module: ModuleType) -> None:
+        """There is nothing to run."""
+        module.__path__ = []

@@ -1,0 +1,156 @@
+"""From what a child has told, and how it ended, to a verdict: pure."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from jetway_loader.faults import Fault, read_error
+from jetway_loader.model import Finding, Loaded, LoadedDag, Options, Severity, Verdict
+
+if TYPE_CHECKING:
+    from jetway_loader.children import Ended
+
+_SLOW = 1 / 3  # of the environment's time limit: its machines may be slower and busier than this one
+
+
+def judge(ended: Ended[Any], path: str, file: str, folder: str, options: Options) -> Loaded:
+    """Judge one file.
+
+    Args:
+        ended: the child that loaded it.
+        path: of the file, relative to the dags folder.
+        file: its absolute path.
+        folder: the dags folder's absolute path.
+        options: as it was loaded with.
+    """
+    told = _Told(ended.told)
+    faults, relied = [], False
+    for entry in ended.told:
+        relied = relied or ("unseen" in entry and entry["unseen"][0] != "missing module")
+        if "error" in entry:
+            faults.append(read_error(entry, file, folder, relied=relied))
+    if not told.done:
+        faults.append(_death(ended, options, relied=relied))
+    elif told.begun and not faults and not told.parsed:
+        faults.append(
+            Fault(
+                "swallowed",
+                "Airflow failed on this file without an import error: it was not parsed, and makes no DAG.",
+                None,
+                "Run `airflow dags report` with the environment's Airflow; its log names the error.",
+            )
+        )
+    faults = [_doubted(fault, options) for fault in _distinct(faults)]
+    certain = [fault for fault in faults if fault.certain]
+    verdict: Verdict = "rejected" if certain else "unknown" if faults else "accepted"
+    severity: Severity = "error" if certain else "warning"
+    findings = [Finding(fault.rule, severity, fault.message, fault.line, fault.remedy) for fault in faults]
+    if faults and not certain:
+        findings.append(_why_unknown(faults, told, options))
+    if not faults:
+        findings += _remarks(told, options)
+    return Loaded(
+        path=path,
+        verdict=verdict,
+        findings=tuple(findings),
+        dags=tuple(sorted(told.dags, key=lambda dag: (dag.line or 0, dag.dag_id))),
+        missing=tuple(sorted({fault.missing for fault in faults if fault.missing})),
+        seconds=round(told.seconds or ended.seconds, 6),
+    )
+
+
+class _Told:
+    """What a child told, sorted."""
+
+    def __init__(self, told: list[dict[str, Any]]) -> None:
+        self.begun = any("begun" in entry for entry in told)
+        self.done = any("done" in entry for entry in told)
+        self.parsed = sum(entry.get("parsed", 0) for entry in told)
+        self.seconds: float | None = next((entry["seconds"] for entry in told if "done" in entry), None)
+        unseen = [tuple(entry["unseen"]) for entry in told if "unseen" in entry]
+        self.unseen = list(dict.fromkeys(item for item in unseen if item[0] != "missing module"))
+        self.lacking = list(dict.fromkeys(item for item in unseen if item[0] == "missing module"))
+        self.dags = [
+            LoadedDag(**{**entry["dag"], "tags": tuple(entry["dag"]["tags"])}) for entry in told if "dag" in entry
+        ]
+
+
+def _death(ended: Ended[Any], options: Options, *, relied: bool) -> Fault:
+    """Why a child did not come to its end."""
+    words = ended.last_words.strip().rpartition("\n")[2][:300]
+    said = f" Its last words: {words}" if words else ""
+    if ended.timed_out:
+        return Fault(
+            "timeout",
+            f"Loading took more than {options.import_timeout:g} s and did not react to Airflow's timeout.{said}",
+            None,
+            "Move slow work from the module's top level into tasks: Airflow loads the file again and again.",
+        )
+    how = f"by signal {ended.signal}" if ended.signal else f"with exit status {ended.exit_code}"
+    return Fault(
+        "exits",
+        f"The file ends the process that loads it without a word, {how}: Airflow would see no DAG and no error.{said}",
+        None,
+        "Do not call os._exit() or sys.exit() when the file is loaded; a crash may come from a compiled package.",
+        certain=not relied,
+    )
+
+
+def _doubted(fault: Fault, options: Options) -> Fault:
+    """Take certainty from a fault that may be this machine's."""
+    if options.nearest:
+        return replace(fault, certain=False)
+    if fault.rule == "missing-module" and fault.missing and options.unlisted and "." not in fault.missing:
+        return replace(fault, certain=False)
+    return fault
+
+
+def _why_unknown(faults: list[Fault], told: _Told, options: Options) -> Finding:
+    if options.nearest:
+        why = "it was loaded with another version of Airflow than the environment's"
+    elif any(fault.rule == "missing-module" for fault in faults) and options.unlisted:
+        why = f"the module may come with {', '.join(sorted(options.unlisted)[:5])}, whose content is not known here"
+    elif told.unseen:
+        seen = ", ".join(f"{what} {name!r}" for what, name, _ in told.unseen[:5])
+        why = f"the file relies on what is only in the environment ({seen})"
+    else:
+        why = "the file relies on what is only in the environment"
+    return Finding(
+        "not-certain",
+        "warning",
+        f"This failure is not certain: {why}. The file goes live and is looked at there.",
+        next((line for _, _, line in told.unseen if line), None),
+        "Read Variables, Connections, files and services in tasks, not when the file is loaded.",
+    )
+
+
+def _remarks(told: _Told, options: Options) -> list[Finding]:
+    found = []
+    if not told.dags:
+        for _, module, line in told.lacking[:5]:
+            found.append(
+                Finding(
+                    "swallowed-import",
+                    "warning",
+                    f"The file makes no DAG, and does without the module {module}, which is not there.",
+                    line,
+                    "If a DAG was meant: upload the module to the dags folder, or add its package to requirements.txt.",
+                )
+            )
+    seconds = told.seconds or 0.0
+    if seconds > options.import_timeout * _SLOW:
+        found.append(
+            Finding(
+                "slow-parse",
+                "warning",
+                f"Loading took {seconds:.1f} s; the environment gives a file {options.import_timeout:g} s, every time.",
+                None,
+                "Move slow work from the module's top level into tasks.",
+            )
+        )
+    return found
+
+
+def _distinct(faults: list[Fault]) -> list[Fault]:
+    return list({(fault.rule, fault.message, fault.line): fault for fault in faults}.values())
