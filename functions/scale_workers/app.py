@@ -19,6 +19,7 @@ from jetway.config import ScaleWorkersConfig
 from jetway.events_out import OutEvent, put
 from jetway.observability import logger, metrics
 from jetway.worker_bursts import Backlog
+from jetway.worker_floors_file import FloorsFile
 from jetway.worker_scaler import Outcome, WorkerScaler
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ def handler(_event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
     detail = {**asdict(outcome), "environment": config.environment_name}
     _count(outcome)
     if outcome.floors_error:
-        logger.error("floors.yaml is not in force", extra={"error": outcome.floors_error})
+        logger.error("floors.yaml is not in force, the last good one is", extra={"error": outcome.floors_error})
     logger.info(f"workers {outcome.decision.action}", extra=detail)
     if outcome.decision.action != "none":
         name = "WorkersScaled" if outcome.applied else "WorkerScalingAdvised"
@@ -74,12 +75,11 @@ def _wired() -> tuple[ScaleWorkersConfig, WorkerScaler, EventBridgeClient]:
         config.environment_name,
         config.policy,
         mode=config.mode,
-        drop_bucket=config.drop_bucket,
+        floors=FloorsFile(boto3.client("s3", config=bounded), config.drop_bucket).read,
         events_waiting=backlog.count,
         tasks_per_event=config.tasks_per_event,
         prices=config.prices,
         mwaa=boto3.client("mwaa", config=bounded),
         cloudwatch=boto3.client("cloudwatch", config=bounded),
-        s3=boto3.client("s3", config=bounded),
     )
     return config, scaler, boto3.client("events", config=bounded)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from local.calls import airflow_api, call_api, wait_for
+from local.calls import airflow_api, call_api, read_report, wait_for
 from local.stack import ENVIRONMENT_NAME, Stack
 from tests.integration.conftest import drop
 from tests.integration.test_cli import jetway
@@ -171,6 +171,26 @@ def test_saturation_is_measured_alarmed_and_acted_on(
 
     end(stack, saturated)
     told(alarm_says("OK", before="ALARM"), meanwhile=lambda: invoke(stack, "MeasureWorkers"))
+
+
+def test_who_drops_floors_learns_at_once_whether_they_are_good(stack: Stack) -> None:
+    for body, verdict in (
+        (b'floors:\n- {from: "05:00", to: "06:00", min: 1}', "accepted"),
+        (b"floors:\n- {from: 5, to: 6, min: 1}", "rejected"),
+    ):
+        version = drop(stack, "floors.yaml", body)
+
+        def look(version: str = version) -> dict[str, Any] | None:
+            report = read_report(stack, "floors.yaml")
+            return report if report and report["source"]["version"] == version else None
+
+        report = wait_for("the report", look, seconds=60)
+        assert report["verdict"] == verdict
+    (finding,) = report["findings"]
+    assert (finding["line"], finding["message"]) == (2, "from is 5.")
+    assert "floors.yaml:2" in invoke(stack, "ScaleWorkers")["floors_error"]
+    stack.client("s3").delete_object(Bucket=stack.outputs["DropBucketName"], Key="floors.yaml")
+    assert invoke(stack, "ScaleWorkers")["floors_error"] is None
 
 
 def test_what_is_measured_reaches_cloudwatch_with_the_environment_as_its_only_dimension(stack: Stack) -> None:

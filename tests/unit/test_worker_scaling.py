@@ -17,6 +17,7 @@ from moto import mock_aws
 
 from jetway.config import ConfigError, ScaleWorkersConfig
 from jetway.errors import EnvironmentUnavailableError
+from jetway.worker_floors_file import FloorsFile
 from jetway.worker_scaler import WorkerScaler
 from jetway.worker_scaling import Decision, Demand, Policy, decide, monthly_cost
 from jetway.workers import WorkerSettings
@@ -210,13 +211,12 @@ class Scaled:
             "prod",
             POLICY,
             mode=mode,  # type: ignore[arg-type]
-            drop_bucket="drop",
+            floors=FloorsFile(aws["s3"], "drop").read,
             events_waiting=lambda: events,
             tasks_per_event=2,
             prices={"mw1.small": 0.055},
             mwaa=mwaa,
             cloudwatch=cloudwatch,
-            s3=aws["s3"],
         )
 
     def demand(self, running: float, queued: float, workers: int) -> None:

@@ -7,19 +7,25 @@
         to: "08:00"                    # "24:00" is midnight; earlier than `from` means on the next day
         min: 6
 
-Dropped as `floors.yaml` in the drop bucket and read by scale_workers.
+Dropped as `floors.yaml` in the drop bucket and read by scale_workers (`worker_floors_file`).
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from jetway.artifacts.findings import Finding, Judgement, judgement
 from jetway.errors import InvalidRequestError
+from jetway.yaml_text import YamlError, load
+
+if TYPE_CHECKING:
+    from jetway.shape import Path
+    from jetway.yaml_text import Document
 
 KEY = "floors.yaml"
 MOST_BYTES = 64 * 1024
@@ -65,7 +71,40 @@ class Floor:
 
 
 class FloorsError(InvalidRequestError):
-    """floors.yaml is not as it should be; the text says where and what to do."""
+    """floors.yaml is not as it should be.
+
+    Attributes:
+        finding: the same for the report.
+    """
+
+    def __init__(self, message: str, line: int, remedy: str) -> None:
+        super().__init__(f"{KEY}:{line}: {message} {remedy}")
+        self.finding = Finding("floors", "error", message, line, remedy)
+
+
+def read_floors(content: bytes) -> tuple[Floor, ...]:
+    """Read the file's bytes, of which no more than `MOST_BYTES` + 1 are needed.
+
+    Raises:
+        FloorsError: it is no YAML in UTF-8, too large, or holds what no floor can be.
+    """
+    if len(content) > MOST_BYTES:
+        raise FloorsError(f"The file is larger than {MOST_BYTES // 1024} KiB.", 1, "Write fewer floors.")
+    try:
+        text = content.decode()
+    except UnicodeDecodeError as exc:
+        line = content[: exc.start].count(b"\n") + 1
+        raise FloorsError("The file is not UTF-8.", line, "Save it as UTF-8.") from exc
+    return parse_floors(text)
+
+
+def check_floors(content: bytes) -> Judgement:
+    """Judge the file as an artifact."""
+    try:
+        read_floors(content)
+    except FloorsError as exc:
+        return judgement("floors", [exc.finding])
+    return judgement("floors")
 
 
 def parse_floors(text: str) -> tuple[Floor, ...]:
@@ -74,25 +113,23 @@ def parse_floors(text: str) -> tuple[Floor, ...]:
     Raises:
         FloorsError: it is no YAML, or holds what no floor can be.
     """
-    from ruamel.yaml import YAML
-    from ruamel.yaml.error import YAMLError
-
-    try:
-        content = YAML(typ="safe", pure=True).load(text)
-    except (YAMLError, ValueError, RecursionError) as exc:
-        raise FloorsError(f"{KEY} is no YAML: {str(exc)[:500]}") from exc
-    if content is None:
+    if not any(line.partition("#")[0].strip() for line in text.splitlines()):
         return ()
-    top = _mapping(content, KEY, required={"floors"}, allowed={"floors", "timezone"})
-    name = top.get("timezone", "UTC")
+    try:
+        document = load(text)
+    except YamlError as exc:
+        raise FloorsError(str(exc), exc.line, exc.remedy) from exc
+    _check_keys(document, (), required={"floors"}, allowed={"floors", "timezone"})
+    name = document.value.get("timezone", "UTC")
     try:
         zone = ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, TypeError, OSError) as exc:
-        raise FloorsError(f"{KEY}: timezone {name!r} is no IANA time zone, as Europe/Vienna is.") from exc
-    floors = top["floors"] or []
+        line = document.line(("timezone",))
+        raise FloorsError(f"{name!r} is no time zone.", line, "Use an IANA name such as Europe/Vienna.") from exc
+    floors = document.value["floors"] or []
     if not isinstance(floors, list):
-        raise FloorsError(f"{KEY}: floors must be a list; begin each with a dash.")
-    return tuple(_floor(item, f"{KEY}: floor {number}", zone) for number, item in enumerate(floors, 1))
+        raise FloorsError("floors must be a list.", document.line(("floors",)), "Begin each floor with a dash.")
+    return tuple(_floor(document, number, zone) for number in range(len(floors)))
 
 
 def highest_floor(floors: Sequence[Floor], begin: datetime, end: datetime) -> Floor | None:
@@ -101,50 +138,62 @@ def highest_floor(floors: Sequence[Floor], begin: datetime, end: datetime) -> Fl
     return max(holding, key=lambda floor: floor.workers, default=None)
 
 
-def _floor(item: Any, where: str, zone: ZoneInfo) -> Floor:
-    names = {"days", "from", "to", "min"}
-    given = _mapping(item, where, required={"from", "to", "min"}, allowed=names)
+def _floor(document: Document, number: int, zone: ZoneInfo) -> Floor:
+    path: Path = ("floors", number)
+    _check_keys(document, path, required={"from", "to", "min"}, allowed={"days", "from", "to", "min"})
+    given = document.value["floors"][number]
     workers = given["min"]
     if not isinstance(workers, int) or isinstance(workers, bool) or not 1 <= workers <= _MOST_WORKERS:
-        raise FloorsError(f"{where}: min is {workers!r}; it must be a whole number from 1 to {_MOST_WORKERS}.")
-    begin, end = _minutes(given["from"], f"{where}: from"), _minutes(given["to"], f"{where}: to")
+        remedy = f"Write a whole number from 1 to {_MOST_WORKERS}."
+        raise FloorsError(f"min is {workers!r}.", document.line((*path, "min")), remedy)
+    begin, end = (_minutes(document, (*path, name), given[name]) for name in ("from", "to"))
     if begin in {end, 24 * 60}:
-        raise FloorsError(f"{where}: from {given['from']!r} to {given['to']!r} is no time at all.")
-    return Floor(_days(given.get("days", "daily"), where), begin, end if end > begin else end + 1440, workers, zone)
+        line = document.line((*path, "to"))
+        raise FloorsError(f"From {given['from']} to {given['to']} is no time at all.", line, "Write another end.")
+    days = _days(document, (*path, "days"), given.get("days", "daily"))
+    return Floor(days, begin, end if end > begin else end + 1440, workers, zone)
 
 
-def _days(value: Any, where: str) -> frozenset[int]:
+def _days(document: Document, path: Path, value: Any) -> frozenset[int]:
+    remedy = f"It takes {', '.join((*_NAMED, *_DAYS))}, one or a list."
     names = value if isinstance(value, list) else [value]
     days: set[int] = set()
     for name in names:
         word = str(name).lower()
         found = _NAMED.get(word) or ((word,) if word in _DAYS else None)
         if found is None:
-            allowed = ", ".join((*_NAMED, *_DAYS))
-            raise FloorsError(f"{where}: days has {name!r}; it takes {allowed}, one or a list.")
+            raise FloorsError(f"days has {name!r}.", document.line(path), remedy)
         days |= {_DAYS.index(day) for day in found}
     if not days:
-        raise FloorsError(f"{where}: days is an empty list.")
+        raise FloorsError("days is an empty list.", document.line(path), remedy)
     return frozenset(days)
 
 
-def _minutes(value: Any, where: str) -> int:
+def _minutes(document: Document, path: Path, value: Any) -> int:
     if not isinstance(value, str) or not _TIME.fullmatch(value):
-        raise FloorsError(f'{where} is {value!r}; write a time of day in quotes, as "05:30".')
+        remedy = 'Write a time of day in quotes, as "05:30".'
+        raise FloorsError(f"{path[-1]} is {value!r}.", document.line(path), remedy)
     hours, minutes = value.split(":")
     return int(hours) * 60 + int(minutes)
 
 
-def _mapping(value: Any, where: str, *, required: set[str], allowed: set[str]) -> Mapping[str, Any]:
+def _check_keys(document: Document, path: Path, *, required: set[str], allowed: set[str]) -> None:
+    value = document.value
+    for part in path:
+        value = value[part]
+    where = f"floor {int(path[-1]) + 1}" if path else "the file"
     if not isinstance(value, dict):
-        raise FloorsError(f"{where}: it must have the keys {', '.join(sorted(required))}.")
+        remedy = f"Write the keys {', '.join(sorted(required))}, each with a colon."
+        raise FloorsError(f"{where} is {type(value).__name__}, no mapping.", document.line(path), remedy)
     unknown = sorted(str(key) for key in value if key not in allowed)
     if unknown:
-        raise FloorsError(f"{where}: unknown key {unknown[0]!r}; it takes {', '.join(sorted(allowed))}.")
+        line = document.line((*path, unknown[0]))
+        raise FloorsError(
+            f"{where} has an unknown key {unknown[0]!r}.", line, f"It takes {', '.join(sorted(allowed))}."
+        )
     missing = sorted(required - value.keys())
     if missing:
-        raise FloorsError(f"{where}: {missing[0]} is missing.")
-    return value
+        raise FloorsError(f"{where} has no {missing[0]!r}.", document.line(path), "Add it.")
 
 
 def _clock(minutes: int) -> str:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Literal
 from botocore.exceptions import BotoCoreError, ClientError
 
 from jetway.airflow.environment import Environment, unavailable
-from jetway.worker_floors import KEY, MOST_BYTES, Floor, FloorsError, highest_floor, parse_floors
+from jetway.worker_floors import highest_floor
 from jetway.worker_metrics import Watched, ask, readings
 from jetway.worker_scaling import Decision, Demand, Policy, decide, monthly_cost
 from jetway.workers import required_workers
@@ -22,9 +22,9 @@ from jetway.workers import required_workers
 if TYPE_CHECKING:
     from mypy_boto3_cloudwatch import CloudWatchClient
     from mypy_boto3_mwaa import MWAAClient
-    from mypy_boto3_s3 import S3Client
 
     from jetway.airflow.environment import EnvironmentFacts
+    from jetway.worker_floors_file import FloorsFound
     from jetway.worker_metrics import Series
     from jetway.workers import WorkerSettings
 
@@ -58,6 +58,7 @@ class WorkerScaler:
     """Scales the workers of one environment.
 
     Args:
+        floors: tells the floors in force.
         events_waiting: counts the events that will be runs soon.
         tasks_per_event: tasks that an event becomes, on average.
         prices: of one additional worker by the hour, by environment class.
@@ -69,28 +70,27 @@ class WorkerScaler:
         policy: Policy,
         *,
         mode: Mode,
-        drop_bucket: str,
+        floors: Callable[[datetime], FloorsFound],
         events_waiting: Callable[[], int],
         tasks_per_event: float,
         prices: Mapping[str, float],
         mwaa: MWAAClient,
         cloudwatch: CloudWatchClient,
-        s3: S3Client,
     ) -> None:
         self._environment = Environment(mwaa, environment_name, max_age=0, max_age_unusable=0)
         self._policy = policy
         self._mode = mode
-        self._drop_bucket = drop_bucket
+        self._floors = floors
         self._events_waiting = events_waiting
         self._tasks_per_event = tasks_per_event
         self._prices = prices
-        self._mwaa, self._cloudwatch, self._s3 = mwaa, cloudwatch, s3
+        self._mwaa, self._cloudwatch = mwaa, cloudwatch
 
     def scale(self, now: datetime) -> Outcome:
         """Decide once and, in mode `act`, begin the update.
 
         Raises:
-            EnvironmentUnavailableError, ClientError, BotoCoreError: facts are missing, or the update was refused.
+            TransientError, ClientError, BotoCoreError: facts are missing, or the update was refused.
         """
         facts = self._environment.facts()
         settings = facts.workers
@@ -125,8 +125,8 @@ class WorkerScaler:
     def _demand(self, settings: WorkerSettings, now: datetime) -> tuple[Demand, str | None]:
         length = timedelta(minutes=self._policy.lower_after)
         watched = Watched(self._environment.name)
-        found: dict[str, Series] = ask(self._cloudwatch, watched, now, length)
-        measured = readings(found, watched, now, length)
+        series: dict[str, Series] = ask(self._cloudwatch, watched, now, length)
+        measured = readings(series, watched, now, length)
         demand = Demand(
             required=[
                 None
@@ -138,35 +138,17 @@ class WorkerScaler:
             running_tasks=measured.running,
             burst_tasks=self._events_waiting() * self._tasks_per_event if self._tasks_per_event else 0,
         )
-        try:
-            floors = self._floors()
-        except FloorsError as exc:
-            # Nothing is lowered on the word of a file that cannot be read.
-            return replace(demand, coming_floor=settings.min_workers), str(exc)
-        due = highest_floor(floors, now, now + self._policy.lead)
-        coming = highest_floor(floors, now, now + self._policy.lookahead)
+        found = self._floors(now)
+        due = highest_floor(found.floors, now, now + self._policy.lead)
+        coming = highest_floor(found.floors, now, now + self._policy.lookahead)
+        # Nothing is lowered on the word of a file that cannot be read.
+        kept = settings.min_workers if found.error else 0
         return replace(
             demand,
             floor=due.workers if due else 0,
             floor_because=str(due) if due else "",
-            coming_floor=coming.workers if coming else 0,
-        ), None
-
-    def _floors(self) -> tuple[Floor, ...]:
-        try:
-            answer = self._s3.get_object(Bucket=self._drop_bucket, Key=KEY)
-        except ClientError as exc:
-            if exc.response["Error"]["Code"] in {"NoSuchKey", "404"}:
-                return ()
-            raise
-        with answer["Body"] as body:
-            content = body.read(MOST_BYTES + 1)
-        if len(content) > MOST_BYTES:
-            raise FloorsError(f"{KEY} is larger than {MOST_BYTES // 1024} KiB.")
-        try:
-            return parse_floors(content.decode())
-        except UnicodeDecodeError as exc:
-            raise FloorsError(f"{KEY} is not UTF-8: {exc}") from exc
+            coming_floor=max(kept, coming.workers if coming else 0),
+        ), found.error
 
     def _update(self, facts: EnvironmentFacts, decision: Decision) -> tuple[Decision, bool]:
         """Begin the update; GRACEFUL, so that no running task is lost."""

@@ -83,6 +83,12 @@ def _check_access(candidate: Candidate, _environment: EnvironmentFacts, _max_byt
     return parse_access(candidate.content).judgement
 
 
+def _check_floors(candidate: Candidate, _environment: EnvironmentFacts, _max_bytes: int) -> Judgement:
+    from jetway.worker_floors import check_floors
+
+    return check_floors(candidate.content)
+
+
 def _pass_through(_candidate: Candidate, _environment: EnvironmentFacts, _max_bytes: int) -> Judgement:
     """SQL, YAML, text, .airflowignore and the like: DAG files read them, and Airflow has no opinion."""
     return judgement("dags-folder-file")
@@ -187,6 +193,7 @@ KINDS = (
     ),
     _kind("trigger", r"triggers/[^/]+\.ya?ml", "triggers/*.yaml", _check_trigger, reads="whole"),
     _kind("access", r"access\.yaml", "access.yaml", _check_access, reads="whole"),
+    _kind("floors", r"floors\.yaml", "floors.yaml", _check_floors, reads="whole", max_bytes=64 * 1024),
 )
 
 UNKNOWN = _kind("unknown", r".*", "", _unknown)
