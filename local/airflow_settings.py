@@ -52,6 +52,9 @@ _AIRFLOW_2 = {
     "_AIRFLOW__SKIP_DATABASE_EXECUTOR_COMPATIBILITY_CHECK": "1",
 }
 
+_LOOKS_2 = ("min_file_process_interval", "dag_dir_list_interval")
+_LOOKS_3 = ("min_file_process_interval", "refresh_interval")
+
 _AIRFLOW_3 = {
     "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "30",
     "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "2",
@@ -60,6 +63,15 @@ _AIRFLOW_3 = {
     "AIRFLOW__API__WORKERS": "1",
     "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True",
 }
+
+
+def options(airflow_major: int) -> dict[str, str]:
+    """What GetEnvironment would show as AirflowConfigurationOptions: how often this Airflow looks at DAG files."""
+    if airflow_major >= 3:
+        names = {name: f"AIRFLOW__DAG_PROCESSOR__{name.upper()}" for name in _LOOKS_3}
+        return {f"dag_processor.{name}": _AIRFLOW_3[variable] for name, variable in names.items()}
+    names = {name: f"AIRFLOW__SCHEDULER__{name.upper()}" for name in _LOOKS_2}
+    return {f"scheduler.{name}": _AIRFLOW_2[variable] for name, variable in names.items()}
 
 
 def programs(airflow: Airflow) -> dict[str, tuple[str, list[str]]]:

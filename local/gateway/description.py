@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from local.airflow_settings import options
+
 if TYPE_CHECKING:
     from local.gateway.config import GatewayConfig
 
@@ -36,7 +38,7 @@ def describe_new(config: GatewayConfig, *, airflow_version: str, now: float) -> 
         "AirflowVersion": airflow_version,
         "SourceBucketArn": f"arn:aws:s3:::{config.bucket}",
         "DagS3Path": config.dags_path,
-        "AirflowConfigurationOptions": {},
+        "AirflowConfigurationOptions": options(int(airflow_version.partition(".")[0])),
         "EnvironmentClass": config.environment_class,
         "MinWorkers": config.min_workers,
         "MaxWorkers": config.max_workers,

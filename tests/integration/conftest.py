@@ -57,6 +57,7 @@ class Deployment:
             "WorkerShortfallMinutes": "1",
             "ScalingRaiseAfterMinutes": "1",
             "ScalingCoolDownMinutes": "0",
+            "VerifyAfterSeconds": "5",
             **changes,
         }
 

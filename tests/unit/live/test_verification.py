@@ -25,10 +25,11 @@ NO_MODULE = "Traceback (most recent call last):\n  …\nModuleNotFoundError: No 
 
 def test_a_file_that_works_is_good_once_the_environment_has_parsed_it(world: World) -> None:
     version = world.drop(KEY)
-    world.airflow.dags = {"orders": f"/usr/local/airflow/dags/{FILE}", "other": "/usr/local/airflow/dags/other.py"}
     assert world.look(after=timedelta(seconds=119)) == []
     assert world.airflow.asked == [], "nothing is asked before it is due"
-    (found,) = world.minutes(12)
+    assert world.minutes(3) == []
+    world.airflow.dags = {"orders": f"/usr/local/airflow/dags/{FILE}", "other": "/usr/local/airflow/dags/other.py"}
+    (found,) = world.look(after=timedelta(minutes=1))  # its DAG proves that it was parsed
     assert (found.key, found.version, found.outcome) == (KEY, version, "good")
     standing = world.standing(KEY)
     assert (standing.stage, standing.due_at) == ("good", None)
@@ -230,6 +231,17 @@ def test_a_newer_version_that_comes_in_between_is_not_touched(world: World) -> N
     assert found.outcome == "superseded"
     assert world.live(KEY) == b"# newest\n"
     assert world.standing(KEY).stage == "verifying"
+
+
+def test_the_dags_of_the_version_before_prove_nothing(world: World) -> None:
+    world.airflow.dags = {"orders": f"/usr/local/airflow/dags/{FILE}"}
+    world.drop(KEY)
+    (found,) = world.minutes(2)
+    assert found.outcome == "good"
+    world.drop(KEY, WORSE)
+    assert world.minutes(4) == []
+    world.airflow.errors = {FILE: KEY_ERROR}
+    assert [found.outcome for found in world.minutes(1)] == ["rolled-back"]
 
 
 def test_the_window_follows_the_environments_settings(world: World) -> None:

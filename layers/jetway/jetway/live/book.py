@@ -74,6 +74,7 @@ class LiveBook:
             dags=exact,
             guessed=len(exact) < len(judged.dags),
             clean=placement.first,
+            first=placement.first,
         )
         after = self.verify_after / _UNKNOWN_SOONER if judged.verdict == "unknown" else self.verify_after
         due_at = at if waits else at + after

@@ -129,7 +129,7 @@ def _as_live(found: ObjectVersion, bad: Live, good: Live | None, now: datetime) 
     source = found.metadata.get(SOURCE_VERSION)
     if good is not None and source == good.source:
         return replace(good, version_id=found.version_id, at=now)
-    details: dict[str, Any] = {"dags": (), "guessed": True, "clean": False}
+    details: dict[str, Any] = {"dags": (), "guessed": True, "clean": False, "first": False}
     return replace(
         bad,
         # What was put there by hand has no source; its version id names it as well.

@@ -39,6 +39,7 @@ class Live:
         dags: dag ids that reading the file shows for certain; once verified, those that Airflow showed of it.
         guessed: it may make other DAGs than those.
         clean: what was live before had no error, or there was nothing: an error seen now is this version's.
+        first: there was never anything before: what Airflow shows of the file now is this version's.
     """
 
     source: str
@@ -52,6 +53,7 @@ class Live:
     dags: tuple[str, ...] = ()
     guessed: bool = False
     clean: bool = False
+    first: bool = False
 
     @property
     def ours(self) -> bool:
@@ -141,7 +143,7 @@ def promoted(before: Standing | None, key: str, live: Live, *, due_at: datetime,
         return replace(before, stage="rolling-back", live=live, due_at=live.at)
     if before.live is not None and before.live.source == live.source:
         return before
-    live = replace(live, clean=clean, dags=live.dags[:_MOST_DAGS])
+    live = replace(live, clean=clean, first=live.first and not before.revision, dags=live.dags[:_MOST_DAGS])
     return replace(before, stage="waiting" if waits else "verifying", live=live, problems=(), due_at=due_at)
 
 

@@ -90,22 +90,35 @@ def decide(standing: Standing, look: Outlook, facts: EnvironmentFacts, now: date
     over = live.at + parse_time(facts)
     errors = _errors_of(live, look, facts)
     if errors:
-        problems = tuple(_problem(error) for error in errors)
-        heals = all(_HEALS.search(error.error) for error in errors)
-        if now < over and (heals or not live.clean):
-            # Not yet certain: its modules may follow, or the error may be that of the version before.
-            return Decision("wait", min(now + PAUSE, over), problems)
-        return Decision("roll-back", problems=problems)
+        return _blame(live, errors, over, now)
+    if shows_itself(live) and look.dags is not None:
+        file = file_of(live, facts)
+        if all(look.dags.get(dag_id) == file for dag_id in live.dags):
+            return Decision("keep")  # parsed, and well
     expected = expected_dags(standing)
     if expected:
         over += STALE
     if now < over:
         return Decision("wait", min(now + PAUSE, over))
-    if expected and look.dags is not None:
-        vanished = sorted(expected - look.dags.keys())
-        if vanished:
-            return Decision("roll-back", problems=tuple(_vanished(live, dag_id) for dag_id in vanished))
+    vanished = sorted(expected - look.dags.keys()) if look.dags is not None else []
+    if vanished:
+        return Decision("roll-back", problems=tuple(_vanished(live, dag_id) for dag_id in vanished))
     return Decision("keep")
+
+
+def _blame(live: Live, errors: Sequence[ImportProblem], over: datetime, now: datetime) -> Decision:
+    """Decide on a version that has errors; before `over` they may be those of the version before."""
+    problems = tuple(_problem(error) for error in errors)
+    heals = all(_HEALS.search(error.error) for error in errors)
+    if now < over and (heals or not live.clean):
+        # Not yet certain: its modules may follow, or the error may be that of the version before.
+        return Decision("wait", min(now + PAUSE, over), problems)
+    return Decision("roll-back", problems=problems)
+
+
+def shows_itself(live: Live) -> bool:
+    """Whether the DAGs that Airflow shows prove that it has parsed this version: no other one has ever made them."""
+    return live.first and bool(live.dags) and not live.guessed
 
 
 def expected_dags(standing: Standing) -> frozenset[str]:

@@ -17,7 +17,7 @@ from jetway.live import news
 from jetway.live.restore import restore
 from jetway.live.standing import Live, Problem, Standing, rolled_back, to_roll_back, verified
 from jetway.live.table import StandingChangedError
-from jetway.live.verdicts import Decision, Outlook, decide, digests, file_of, relative_path
+from jetway.live.verdicts import Decision, Outlook, decide, digests, file_of, relative_path, shows_itself
 from jetway.reports import amend_report
 from jetway.verdict_tag import tag_verdict
 
@@ -88,7 +88,7 @@ class Verifier:
         for standing in due:
             if standing.stage == "rolling-back" and self._in_time():
                 yield from self._finish(standing.key, now)
-        verifying = [found for found in due if found.stage == "verifying"]
+        verifying = [(found, found.live) for found in due if found.stage == "verifying" and found.live]
         if not verifying:
             return
         facts = self._environment.usable_facts()
@@ -96,12 +96,13 @@ class Verifier:
         errors = self._airflow.list_import_errors()
         look = Outlook(errors, self._table.known_errors(), None, files)
         suspected: set[str] = set()
-        for standing in verifying:
+        for standing, live in verifying:
             if not self._in_time():
                 return
             decision = decide(standing, look, facts, now)
             suspected |= {problem.where for problem in decision.problems if decision.action == "wait"}
-            if decision.action == "keep" and look.dags is None:
+            asks = decision.action == "keep" or (not decision.problems and shows_itself(live))
+            if asks and look.dags is None:
                 look = Outlook(errors, look.known, self._list_dags(), files)
             yield from self._deal_with(standing.key, look, facts, now)
         # What may be a waiting version's fault must still be new at the next look.

@@ -1,0 +1,155 @@
+"""What breaks only in the environment is rolled back, and what is deleted goes: real Airflow, real functions."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from local.calls import airflow_api, read_report, wait_for
+from local.stack import ENVIRONMENT_BUCKET, Stack
+from tests.integration.conftest import drop
+
+LONGEST = 90.0
+VERIFY = "VerifyPromotion"
+
+
+def dag_file(dag_id: str, body: str = "") -> bytes:
+    """A DAG file for Airflow 2 and 3."""
+    return f"""
+try:
+    from airflow.sdk import DAG, Variable
+except ImportError:
+    from airflow.models import Variable
+    from airflow.models.dag import DAG
+
+{body}
+with DAG("{dag_id}", schedule=None):
+    pass
+""".encode()
+
+
+def physical_name(stack: Stack, logical: str) -> str:
+    resources = stack.client("cloudformation").describe_stack_resources(StackName="jetway")["StackResources"]
+    (name,) = [found["PhysicalResourceId"] for found in resources if found["LogicalResourceId"] == logical]
+    return str(name)
+
+
+def invoke(stack: Stack, logical: str) -> Any:
+    """Invoke a function as its schedule does, rather than wait for the minute."""
+    answer = stack.client("lambda", read_timeout=120).invoke(FunctionName=physical_name(stack, logical), Payload=b"{}")
+    found = json.loads(answer["Payload"].read())
+    assert "FunctionError" not in answer, found
+    return found
+
+
+def standing(stack: Stack, key: str) -> dict[str, Any] | None:
+    table = physical_name(stack, "ArtifactTable")
+    item = stack.client("dynamodb").get_item(TableName=table, Key={"pk": {"S": f"artifact#{key}"}}).get("Item")
+    return json.loads(item["standing"]["S"]) if item else None
+
+
+def in_stage(stack: Stack, key: str, stage: str, *, function: str = VERIFY, seconds: float = LONGEST) -> dict[str, Any]:
+    """Let the function look until the artifact is in that stage."""
+
+    def look() -> dict[str, Any] | None:
+        invoke(stack, function)
+        found = standing(stack, key)
+        return found if found is not None and found["stage"] == stage else None
+
+    return wait_for(f"{key} to be {stage}", look, seconds=seconds, pause=1.0)
+
+
+def live(stack: Stack, key: str) -> str | None:
+    """The version in the drop bucket that is live, or None."""
+    s3 = stack.client("s3")
+    listed = s3.list_objects_v2(Bucket=ENVIRONMENT_BUCKET, Prefix=key).get("Contents", [])
+    if key not in [found["Key"] for found in listed]:
+        return None
+    version: str = s3.head_object(Bucket=ENVIRONMENT_BUCKET, Key=key)["Metadata"]["jetway-source-version"]
+    return version
+
+
+def wait_until_live(stack: Stack, key: str, version: str | None) -> None:
+    wait_for(f"version {version} of {key}", lambda: True if live(stack, key) == version else None, seconds=LONGEST)
+
+
+def wait_for_dag(stack: Stack, dag_id: str) -> None:
+    wait_for(f"DAG {dag_id}", lambda: airflow_api(stack, "GET", f"/dags/{dag_id}"), seconds=LONGEST)
+
+
+def messages(stack: Stack) -> str:
+    """A queue that gets what the artifact topic sends from now on."""
+    sqs, sns = stack.client("sqs"), stack.client("sns")
+    url: str = sqs.create_queue(QueueName="artifact-messages")["QueueUrl"]
+    arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    sns.subscribe(TopicArn=physical_name(stack, "ArtifactTopic"), Protocol="sqs", Endpoint=arn)
+    return url
+
+
+def test_a_dag_that_breaks_only_in_the_environment_is_rolled_back(stack: Stack) -> None:
+    url = messages(stack)
+    key, dag_id = "dags/regions.py", "regions"
+    good = drop(stack, key, dag_file(dag_id))
+    wait_for_dag(stack, dag_id)
+    in_stage(stack, key, "good")
+
+    bad = drop(stack, key, dag_file(dag_id, 'REGION = Variable.get("a_variable_that_nobody_has_made")'))
+    wait_until_live(stack, key, bad)
+    found = in_stage(stack, key, "rolled-back")
+    assert found["rolled_back"] == [bad]
+    assert live(stack, key) == good
+    report = read_report(stack, key)
+    assert report is not None
+    assert report["outcome"] == "rolled-back"
+    assert "a_variable_that_nobody_has_made" in report["verification"]["problems"][0]["message"]
+    assert report["verification"]["restored"]["version"] == good
+    tags = stack.client("s3").get_object_tagging(Bucket=stack.outputs["DropBucketName"], Key=key, VersionId=bad)
+    assert tags["TagSet"] == [{"Key": "jetway:verdict", "Value": "rolled-back"}]
+
+    def message() -> str | None:
+        for got in stack.client("sqs").receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages", []):
+            body = json.loads(got["Body"])
+            if body["Subject"].endswith(f"{key} was rolled back"):
+                return str(body["Message"])
+        return None
+
+    assert f"Version {good} is live again" in wait_for("the message", message, seconds=30)
+    wait_for_dag(stack, dag_id)
+
+
+def test_a_deleted_dag_file_goes_and_comes_back(stack: Stack) -> None:
+    key, dag_id = "dags/team/deleted.py", "deleted"
+    s3, bucket = stack.client("s3"), stack.outputs["DropBucketName"]
+    version = drop(stack, key, dag_file(dag_id))
+    wait_for_dag(stack, dag_id)
+    marker = s3.delete_object(Bucket=bucket, Key=key)["VersionId"]
+    wait_until_live(stack, key, None)
+    s3.delete_object(Bucket=bucket, Key=key, VersionId=marker)
+    wait_until_live(stack, key, version)
+    wait_for_dag(stack, dag_id)
+
+
+@pytest.mark.slow
+def test_a_dag_that_vanishes_is_rolled_back(stack: Stack) -> None:
+    key, dag_id = "dags/vanishing.py", "vanishing"
+    good = drop(stack, key, dag_file(dag_id))
+    wait_for_dag(stack, dag_id)
+    in_stage(stack, key, "good")
+    # Reading shows that DAG; in the environment it is not made, and there is no import error either.
+    hidden = f"""
+import os
+try:
+    from airflow.sdk import DAG
+except ImportError:
+    from airflow.models.dag import DAG
+if "AIRFLOW_HOME" not in os.environ:
+    with DAG("{dag_id}", schedule=None):
+        pass
+"""
+    drop(stack, key, hidden.encode())
+    found = in_stage(stack, key, "rolled-back", seconds=400)
+    assert "has vanished" in found["problems"][0]["message"]
+    assert live(stack, key) == good
+    wait_for_dag(stack, dag_id)
