@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from jetway_cli.check import check
 from jetway_cli.dry_run import dry_run
 from jetway_cli.errors import translated
 from jetway_cli.events import events
@@ -39,6 +40,7 @@ def cli() -> None:
     """Events into Airflow runs: start runs, see what became of events and how workers do, send dead letters back."""
 
 
+cli.add_command(check)
 cli.add_command(run)
 cli.add_command(redrive)
 cli.add_command(events)

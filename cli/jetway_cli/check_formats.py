@@ -1,0 +1,111 @@
+"""What `jetway check` prints: for people, for programs, for GitHub's annotations, for code scanning."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from jetway.artifacts.findings import Finding
+    from jetway.reports import Report
+
+COLOURS = {"error": "red", "warning": "yellow", "accepted": "green", "rejected": "red", "unknown": "yellow"}
+
+
+def text(reports: Sequence[Report]) -> str:
+    """Findings as path:line, and how many files have which verdict."""
+    lines = [line for report in reports for line in _findings(report)]
+    counts = Counter(report.verdict for report in reports)
+    verdicts = ", ".join(
+        click.style(f"{counts[verdict]} {verdict}", fg=COLOURS[verdict])
+        for verdict in ("accepted", "unknown", "rejected")
+        if counts[verdict]
+    )
+    files = "1 file" if len(reports) == 1 else f"{len(reports)} files"
+    dags = sum(dag.dag_id is not None for report in reports for dag in report.dags)
+    return "\n".join([*lines, f"{files}, {dags} DAG{'' if dags == 1 else 's'}: {verdicts or 'nothing to judge'}"])
+
+
+def as_json(reports: Sequence[Report]) -> str:
+    """A list of reports, one for each file."""
+    return json.dumps([report.as_dict() for report in reports], indent=2)
+
+
+def github(reports: Sequence[Report]) -> str:
+    """Workflow commands, which GitHub shows at the lines of a pull request.
+
+    https://docs.github.com/en/actions/reference/workflows-and-actions/workflow-commands
+    """
+    return "\n".join(_command(report.path, finding) for report in reports for finding in report.findings)
+
+
+def sarif(reports: Sequence[Report]) -> str:
+    """SARIF 2.1.0, which code scanning takes: https://docs.oasis-open.org/sarif/sarif/v2.1.0/sarif-v2.1.0.html"""
+    rules = sorted({finding.rule for report in reports for finding in report.findings})
+    run = {
+        "tool": {
+            "driver": {
+                "name": "jetway",
+                "version": version("jetway"),
+                "rules": [{"id": rule} for rule in rules],
+            }
+        },
+        "columnKind": "unicodeCodePoints",
+        "results": [
+            _result(report.path, finding, rules.index(finding.rule))
+            for report in reports
+            for finding in report.findings
+        ],
+    }
+    document = {"$schema": "https://json.schemastore.org/sarif-2.1.0.json", "version": "2.1.0", "runs": [run]}
+    return json.dumps(document, indent=2)
+
+
+FORMATS: dict[str, Callable[[Sequence[Report]], str]] = {
+    "text": text,
+    "json": as_json,
+    "github": github,
+    "sarif": sarif,
+}
+
+
+def _findings(report: Report) -> Iterator[str]:
+    for finding in report.findings:
+        line = f":{finding.line}" if finding.line else ""
+        severity = click.style(finding.severity, fg=COLOURS[finding.severity])
+        yield f"{report.path}{line}: {severity} {finding.rule}: {finding.message}"
+        yield f"    {finding.remedy}"
+
+
+def _command(path: str, finding: Finding) -> str:
+    properties = {"file": path, "title": f"jetway: {finding.rule}"}
+    if finding.line:
+        properties["line"] = str(finding.line)
+    shown = ",".join(f"{name}={_escaped(value, ':,')}" for name, value in properties.items())
+    return f"::{finding.severity} {shown}::{_escaped(f'{finding.message} {finding.remedy}')}"
+
+
+def _escaped(value: str, more: str = "") -> str:
+    for character in "%\r\n" + more:
+        value = value.replace(character, f"%{ord(character):02X}")
+    return value
+
+
+def _result(path: str, finding: Finding, rule: int) -> dict[str, Any]:
+    from urllib.parse import quote
+
+    location: dict[str, Any] = {"artifactLocation": {"uri": quote(path)}}
+    if finding.line:
+        location["region"] = {"startLine": finding.line}
+    return {
+        "ruleId": finding.rule,
+        "ruleIndex": rule,
+        "level": finding.severity,
+        "message": {"text": f"{finding.message} {finding.remedy}"},
+        "locations": [{"physicalLocation": location}],
+    }

@@ -1,0 +1,178 @@
+"""`jetway check` as people, hooks and CI run it."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from jetway_cli.app import cli
+from tests.unit.artifacts.buckets import REPORT_SCHEMA
+from tests.unit.artifacts.zips import PLUGIN, zip_of
+from tests.unit.sample_events import ROOT
+
+GOOD = 'from airflow.sdk import DAG\nwith DAG("orders"):\n    pass\n'
+BAD = "from airflow.sdk import DAG\nwith DAG('orders':\n    pass\n"
+
+
+def check(*arguments: str | Path) -> Result:
+    return CliRunner().invoke(cli, ["check", *map(str, arguments)])
+
+
+def reports(*arguments: str | Path) -> dict[str, dict[str, Any]]:
+    """The reports by path; each is of the published schema."""
+    found = json.loads(check(*arguments, "--format", "json").stdout)
+    for report in found:
+        REPORT_SCHEMA.validate(report)
+    return {report["path"]: report for report in found}
+
+
+@pytest.fixture
+def dags(tmp_path: Path) -> Path:
+    """A dags folder with one good file."""
+    folder = tmp_path / "dags"
+    (folder / "team").mkdir(parents=True)
+    (folder / "team/orders.py").write_text(GOOD)
+    return folder
+
+
+def test_a_good_folder_is_accepted(dags: Path) -> None:
+    result = check(dags)
+    assert (result.exit_code, result.stdout) == (0, "1 file, 1 DAG: 1 accepted\n")
+
+
+def test_a_broken_file_is_rejected_with_line_and_remedy(dags: Path) -> None:
+    (dags / "broken.py").write_text(BAD)
+    result = check(dags)
+    assert result.exit_code == 1
+    lines = result.stdout.splitlines()
+    assert lines[0].startswith(f"{dags}/broken.py:2: error syntax: ")
+    assert lines[1].startswith("    Correct the line")
+    assert lines[-1] == "2 files, 1 DAG: 1 accepted, 1 rejected"
+
+
+def test_json_is_one_report_for_each_file(dags: Path) -> None:
+    (dags / "broken.py").write_text(BAD)
+    found = reports(dags)
+    assert {path: report["verdict"] for path, report in found.items()} == {
+        f"{dags}/broken.py": "rejected",
+        f"{dags}/team/orders.py": "accepted",
+    }
+    report = found[f"{dags}/broken.py"]
+    assert report.keys() == {"path", "kind", "verdict", "findings", "dags", "seconds"}
+    assert [finding["line"] for finding in report["findings"]] == [2]
+
+
+def test_every_kind_is_known_by_its_name(tmp_path: Path, dags: Path) -> None:
+    (tmp_path / "triggers").mkdir()
+    files = {
+        "requirements.txt": b"pandas==3.0.5\n",
+        "requirements-prod.txt": b"pandas==3.0.5\n",
+        "plugins.zip": zip_of({"p.py": PLUGIN}),
+        "startup.sh": b"export A=1\n",
+        "packed.zip": zip_of({"p.py": GOOD.replace("orders", "packed").encode()}),
+        "single.py": GOOD.replace("orders", "single").encode(),
+        "triggers/t.yaml": next((ROOT / "triggers").glob("*.yaml")).read_bytes(),
+        "dags/query.sql": b"select 1",
+    }
+    for name, content in files.items():
+        (tmp_path / name).write_bytes(content)
+    found = reports(*(tmp_path / name for name in files))
+    assert {Path(path).name: (report["kind"], report["verdict"]) for path, report in found.items()} == {
+        "requirements.txt": ("requirements", "accepted"),
+        "requirements-prod.txt": ("requirements", "accepted"),
+        "plugins.zip": ("plugins", "accepted"),
+        "startup.sh": ("startup-script", "accepted"),
+        "packed.zip": ("packed-dags", "accepted"),
+        "single.py": ("dag-file", "accepted"),
+        "t.yaml": ("trigger", "accepted"),
+        "query.sql": ("dags-folder-file", "accepted"),
+    }
+
+
+def test_requirements_of_the_environment_are_judged_too(tmp_path: Path, dags: Path) -> None:
+    (tmp_path / "r.txt").write_text("celery==1.0\n")
+    (tmp_path / "r.txt").rename(tmp_path / "requirements.txt")
+    result = check(dags, "--requirements", tmp_path / "requirements.txt")
+    assert result.exit_code == 1
+    assert "error essential-pin" in result.stdout
+
+
+def test_the_airflow_version_decides(tmp_path: Path) -> None:
+    file = tmp_path / "requirements.txt"
+    file.write_text("celery==5.4.0\n")
+    assert check(file, "--airflow-version", "2.10.3").exit_code == 0
+    assert check(file, "--airflow-version", "3.3.1").exit_code == 1
+
+
+def test_wheels_of_a_plugins_zip_beside_it_serve_requirements(tmp_path: Path) -> None:
+    (tmp_path / "requirements.txt").write_text(
+        "--no-index\n--find-links /usr/local/airflow/plugins\n-c /usr/local/airflow/plugins/c.txt\nmy-own==1\n"
+    )
+    assert reports(tmp_path / "requirements.txt").popitem()[1]["verdict"] == "unknown"
+    (tmp_path / "plugins.zip").write_bytes(zip_of({"my_own-1-py3-none-any.whl": b"x"}))
+    both = (tmp_path / "requirements.txt", tmp_path / "plugins.zip")
+    assert {report["verdict"] for report in reports(*both).values()} == {"accepted"}
+    (tmp_path / "plugins.zip").write_bytes(zip_of({"my_own-2-py3-none-any.whl": b"x"}))
+    assert check(*both).exit_code == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ([], "Missing argument"),
+        (["nowhere"], "nowhere is not there"),
+        (["notes.md"], "is no artifact"),
+        (["orders.py", "--airflow-version", "3"], "is no Airflow version"),
+        (["orders.py", "--format", "xml"], "'xml' is not one of"),
+        (["orders.py", "--requirements", "nowhere"], "does not exist"),
+    ],
+)
+def test_wrong_use_is_2(arguments: list[str], says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("notes.md").write_text("x")
+    Path("orders.py").write_text(GOOD)
+    result = check(*arguments)
+    assert result.exit_code == 2
+    assert says in result.stderr
+
+
+def test_a_folder_is_walked_once_whatever_links_there_are(dags: Path) -> None:
+    (dags / "again").symlink_to(dags)
+    (dags / "__pycache__").mkdir()
+    (dags / "__pycache__/x.py").write_text(BAD)
+    assert len(reports(dags)) == 1
+
+
+def test_github_shows_findings_at_their_lines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("a,b:c.py").write_text(BAD)
+    result = check("a,b:c.py", "--format", "github")
+    assert result.exit_code == 1
+    assert re.fullmatch(
+        r"::error file=a%2Cb%3Ac.py,title=jetway%3A syntax,line=2::Python 3.12 cannot .+\n", result.stdout
+    )
+
+
+def test_github_says_nothing_of_what_is_good(dags: Path) -> None:
+    assert check(dags, "--format", "github").stdout == ""
+
+
+def test_sarif_is_what_code_scanning_takes(dags: Path) -> None:
+    (dags / "it is broken.py").write_text(BAD)
+    (dags / "empty.py").write_text("")
+    result = check(dags, "--format", "sarif")
+    assert result.exit_code == 1
+    document = json.loads(result.stdout)
+    assert document["version"] == "2.1.0"
+    (run,) = document["runs"]
+    assert [rule["id"] for rule in run["tool"]["driver"]["rules"]] == ["helper-module", "syntax"]
+    levels = {found["ruleId"]: (found["level"], found["ruleIndex"]) for found in run["results"]}
+    assert levels == {"helper-module": ("warning", 0), "syntax": ("error", 1)}
+    location = next(found for found in run["results"] if found["level"] == "error")["locations"][0]["physicalLocation"]
+    assert location["artifactLocation"]["uri"].endswith("it%20is%20broken.py")
+    assert location["region"] == {"startLine": 2}
