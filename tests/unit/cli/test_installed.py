@@ -1,4 +1,4 @@
-"""`jetway` as users get it: installed from the sources into a fresh virtual environment, as a hook, as a GitHub Action."""
+"""`jetway` as users get it: installed into a fresh virtual environment, as a pre-commit hook, as a GitHub Action."""
 
 from __future__ import annotations
 
