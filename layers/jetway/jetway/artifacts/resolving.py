@@ -1,0 +1,187 @@
+"""Resolve requirements with uv: which versions would be installed, or in uv's words why none can be.
+
+Nothing is built (`--no-build`): building a source distribution runs its code. uv gets nothing of the caller's
+environment, and only lines that were parsed before: a requirements file may name any file of the machine, and uv
+quotes what it cannot read.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from jetway.artifacts.mwaa import ARCHITECTURE, GLIBC
+from jetway.artifacts.requirement_lines import redacted
+
+Status = Literal["resolved", "conflict", "not-found", "not-resolved"]
+
+# One try more after a failure; each waits so long at the most.
+_RETRIES = "1"
+_HTTP_SECONDS = "10"
+
+LONGEST_WORDS = 2000
+
+# uv's words for what another index, or a build, might change.
+_NEEDS_A_BUILD = ("has no usable wheels", "building from source is disabled", "Wheels are required for")
+_NOT_FOUND = ("was not found in the package registry", "there is no version of", "was not found in the provided")
+_NO_SOLUTION = "No solution found when resolving dependencies"
+_NETWORK = re.compile(
+    r"Failed to fetch|error sending request|dns error|[Cc]onnection (?:refused|reset)|timed? ?out|network|certificate",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What is to be resolved.
+
+    Attributes:
+        requirements: lines of PEP 508, without URLs and paths.
+        constraints: the same, `name==version`.
+        constraint_urls: https URLs of constraint files that are not known here.
+        python: the environment's full Python version.
+        index_url: https URL that replaces PyPI, or None.
+        extra_index_urls: https URLs beside it.
+        prerelease: whether --pre is given.
+    """
+
+    requirements: tuple[str, ...]
+    constraints: tuple[str, ...]
+    python: str
+    constraint_urls: tuple[str, ...] = ()
+    index_url: str | None = None
+    extra_index_urls: tuple[str, ...] = ()
+    prerelease: bool = False
+
+    @classmethod
+    def parse(cls, value: Mapping[str, Any]) -> Self:
+        """Read the question as it comes to the function.
+
+        Raises:
+            KeyError, TypeError: not of its shape.
+        """
+        given = dict(value)
+        for name in ("requirements", "constraints", "constraint_urls", "extra_index_urls"):
+            given[name] = tuple(given.get(name, ()))
+        return cls(**given)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What uv said.
+
+    Attributes:
+        status: "conflict" - no set of versions fits; "not-found" - an index does not know a package or a version;
+            "not-resolved" - uv could not tell: no index, no time, or a package that would have to be built.
+        said: uv's own words; "" when it is resolved.
+        versions: name → version of all that would be there.
+        wheels: name → URL of its wheel.
+    """
+
+    status: Status
+    said: str = ""
+    versions: Mapping[str, str] = field(default_factory=dict)
+    wheels: Mapping[str, str] = field(default_factory=dict)
+
+
+def resolve(question: Question, uv: str, *, seconds: float, home: Path | None = None) -> Answer:
+    """Ask uv.
+
+    Args:
+        question: what.
+        uv: the program.
+        seconds: after which it is killed.
+        home: writable folder that keeps uv's cache; one of its own, removed at the end, when none is given.
+    """
+    with tempfile.TemporaryDirectory(prefix="resolve-") as folder:
+        place = Path(folder)
+        (place / "requirements.in").write_text("\n".join(question.requirements) + "\n")
+        (place / "constraints.txt").write_text("\n".join(question.constraints) + "\n")
+        try:
+            result = subprocess.run(
+                _command(uv, question),
+                cwd=place,
+                env=_environment(home or place),
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                errors="replace",
+                timeout=seconds,
+                check=False,
+            )
+        except subprocess.TimeoutExpired:
+            return Answer("not-resolved", f"uv did not end within {seconds:.0f} s")
+        except OSError as exc:
+            return Answer("not-resolved", f"uv cannot be run: {exc.strerror}")
+    if result.returncode == 0:
+        return _resolved(result.stdout)
+    return _refused(result.stderr)
+
+
+def _command(uv: str, question: Question) -> list[str]:
+    platform = f"{ARCHITECTURE}-manylinux_{GLIBC[0]}_{GLIBC[1]}"
+    command = [uv, "pip", "compile", "--quiet", "--no-progress", "--color", "never", "--no-config", "--no-build"]
+    command += ["--no-python-downloads", "--python", sys.executable, "--python-version", question.python]
+    # pip looks at all indexes for the best version; uv, left alone, at the first that knows the name.
+    command += ["--python-platform", platform, "--index-strategy", "unsafe-best-match", "--no-header", "--no-annotate"]
+    command += ["--format", "pylock.toml", "--constraint", "constraints.txt"]
+    for url in question.constraint_urls:
+        command += ["--constraint", url]
+    if question.index_url:
+        command += ["--index-url", question.index_url]
+    for url in question.extra_index_urls:
+        command += ["--extra-index-url", url]
+    if question.prerelease:
+        command += ["--prerelease", "allow"]
+    return [*command, "requirements.in"]
+
+
+def _environment(home: Path) -> dict[str, str]:
+    """What uv sees: no credentials, and no settings of the caller's but for certificates and proxies."""
+    kept = ("SSL_CERT_FILE", "SSL_CERT_DIR", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "ALL_PROXY")
+    names = {name for name in os.environ if name.upper() in kept}
+    own = {
+        "HOME": str(home),
+        "PATH": str(Path(sys.executable).parent),
+        "UV_CACHE_DIR": str(home / "uv-cache"),
+        "UV_HTTP_TIMEOUT": _HTTP_SECONDS,
+        "UV_HTTP_RETRIES": _RETRIES,
+        "UV_KEYRING_PROVIDER": "disabled",
+    }
+    return {name: os.environ[name] for name in names} | own
+
+
+def _resolved(output: str) -> Answer:
+    packages = tomllib.loads(output).get("packages", [])
+    versions = {package["name"]: str(package.get("version", "")) for package in packages}
+    wheels = {
+        package["name"]: package["wheels"][0]["url"]
+        for package in packages
+        if package.get("wheels") and "url" in package["wheels"][0]
+    }
+    return Answer("resolved", "", versions, wheels)
+
+
+def _refused(words: str) -> Answer:
+    said = _plain(words)
+    if any(phrase in words for phrase in _NEEDS_A_BUILD):
+        return Answer("not-resolved", said)
+    if _NO_SOLUTION in words:
+        return Answer("not-found" if any(phrase in words for phrase in _NOT_FOUND) else "conflict", said)
+    if _NETWORK.search(words):
+        return Answer("not-resolved", f"no index: {said}")
+    return Answer("not-resolved", said)
+
+
+def _plain(words: str) -> str:
+    """uv's words on one line, without credentials and with a bound."""
+    lines = (line.strip().removeprefix("cause: ").removeprefix("error: ") for line in words.splitlines())
+    said = " ".join(redacted(part) for line in lines if line for part in line.split())
+    return said if len(said) <= LONGEST_WORDS else said[:LONGEST_WORDS] + "…"

@@ -1,0 +1,220 @@
+"""Resolving with the real uv, from an index of our own on loopback: wheels made here, conflicts in uv's words."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from collections.abc import Iterator, Mapping
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from jetway.artifacts.findings import Candidate, Judgement
+from jetway.artifacts.requirement_resolution import resolved
+from jetway.artifacts.requirements_file import check_requirements
+from jetway.artifacts.resolving import Answer, Question, resolve
+from local import venvs
+
+from .judging import AIRFLOW_3, rules
+from .zips import zip_of
+
+OWN = "https://raw.githubusercontent.com/apache/airflow/constraints-3.3.1/constraints-3.12.txt"
+
+
+@pytest.fixture(scope="module")
+def uv() -> str:
+    return str(venvs.python_with_pip().with_name("uv"))
+
+
+class Quiet(SimpleHTTPRequestHandler):
+    """A folder as a package index, without a log."""
+
+    def log_message(self, *args: Any) -> None:
+        pass
+
+
+def wheel(name: str, version: str, *requires: str, tag: str = "py3-none-any") -> tuple[str, bytes]:
+    """A wheel's file name and content."""
+    info = f"{name}-{version}.dist-info"
+    metadata = f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
+    metadata += "".join(f"Requires-Dist: {line}\n" for line in requires)
+    content = zip_of(
+        {
+            f"{name}/__init__.py": b"",
+            f"{info}/METADATA": metadata.encode(),
+            f"{info}/WHEEL": f"Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: {tag}\n".encode(),
+            f"{info}/RECORD": b"",
+        }
+    )
+    return f"{name}-{version}-{tag}.whl", content
+
+
+FILES = dict(
+    [
+        wheel("alpha", "1.0", "celery>=5"),
+        wheel("alpha", "2.0", "celery>=6"),
+        wheel("beta", "1.0", "alpha<2"),
+        wheel("gamma", "1.0", tag="cp39-cp39-win_amd64"),
+        wheel("celery", "5.6.3"),
+        wheel("celery", "6.0"),
+        ("delta-1.0.tar.gz", b"no archive"),
+    ]
+)
+
+
+@pytest.fixture(scope="module")
+def index(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A simple index: https://peps.python.org/pep-0503/"""
+    folder = tmp_path_factory.mktemp("index")
+    for name, content in FILES.items():
+        project = folder / name.partition("-")[0]
+        project.mkdir(exist_ok=True)
+        (project / name).write_bytes(content)
+        (project / "index.html").write_text(
+            "".join(f'<a href="{file.name}">{file.name}</a>' for file in project.iterdir() if file.suffix != ".html")
+        )
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(folder)))
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}/"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@pytest.fixture(autouse=True)
+def no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+
+
+def ask(uv: str, index: str, *requirements: str, **more: Any) -> Answer:
+    question = Question(requirements, ("celery==5.6.3",), "3.12.13", index_url=index, **more)
+    return resolve(question, uv, seconds=60)
+
+
+def test_versions_and_wheels_are_told(uv: str, index: str) -> None:
+    answer = ask(uv, index, "beta", "celery")
+    assert (answer.status, dict(answer.versions)) == ("resolved", {"alpha": "1.0", "beta": "1.0", "celery": "5.6.3"})
+    assert answer.wheels["alpha"] == f"{index}alpha/alpha-1.0-py3-none-any.whl"
+
+
+@pytest.mark.parametrize(
+    ("requirements", "status", "words"),
+    [
+        (["alpha==2.0"], "conflict", "depends on celery>=6"),
+        (["alpha>1", "beta"], "conflict", "alpha<2"),
+        (["omega==1"], "not-found", "omega was not found"),
+        (["alpha==9"], "not-found", "there is no version of alpha==9"),
+        (["gamma"], "conflict", "only found wheels for `gamma`"),
+        (["delta"], "not-resolved", "delta"),
+    ],
+)
+def test_what_cannot_be_is_told_in_uvs_words(
+    uv: str, index: str, requirements: list[str], status: str, words: str
+) -> None:
+    answer = ask(uv, index, *requirements)
+    assert answer.status == status, answer.said
+    assert words in answer.said
+    assert "\n" not in answer.said
+
+
+def test_without_an_index_nothing_is_told(uv: str) -> None:
+    answer = ask(uv, "http://127.0.0.1:9/", "alpha")
+    assert answer.status == "not-resolved"
+    assert answer.said.startswith("no index: ")
+
+
+def test_a_bound_on_time(uv: str, tmp_path: Path) -> None:
+    sleeper = tmp_path / "uv"
+    sleeper.write_text(f"#!{sys.executable}\nimport time\ntime.sleep(60)\n")
+    sleeper.chmod(0o755)
+    answer = resolve(Question(("alpha",), (), "3.12.13"), str(sleeper), seconds=0.3)
+    assert (answer.status, "did not end" in answer.said) == ("not-resolved", True)
+    assert resolve(Question((), (), "3.12.13"), str(tmp_path / "none"), seconds=1).status == "not-resolved"
+
+
+def test_uv_sees_nothing_of_the_callers_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+    monkeypatch.setenv("UV_INDEX_URL", "https://elsewhere.example")
+    teller = tmp_path / "uv"
+    teller.write_text(f"#!{sys.executable}\nimport os, sys\nsys.exit(' '.join(os.environ))\n")
+    teller.chmod(0o755)
+    said = resolve(Question(("alpha",), (), "3.12.13"), str(teller), seconds=30).said
+    assert "UV_CACHE_DIR" in said
+    assert not {"AWS_SECRET_ACCESS_KEY", "UV_INDEX_URL"} & set(said.split())
+    assert "AWS_SECRET_ACCESS_KEY" in os.environ
+
+
+def judge(text: str, answers: Mapping[str, Answer] | Answer, **more: Any) -> tuple[Judgement, list[Question]]:
+    """Judge a file; uv's answer is given."""
+    asked: list[Question] = []
+
+    def answer(question: Question) -> Answer:
+        asked.append(question)
+        return answers  # type: ignore[return-value]
+
+    content = text.encode()
+    static = check_requirements(Candidate("requirements.txt", len(content), content), AIRFLOW_3)
+    return resolved(content, AIRFLOW_3, static, answer, **more)[0], asked
+
+
+def test_uv_is_asked_for_the_environments_python_under_its_constraints() -> None:
+    judged, (question,) = judge(
+        f"-c {OWN}\npandas==3.0.5\nx ; python_version < '3'\n", Answer("resolved"), index_url="https://index.example/"
+    )
+    assert (judged.verdict, judged.findings) == ("accepted", ())
+    assert (question.requirements, question.python) == (("pandas==3.0.5",), "3.12.13")
+    assert {"celery==5.6.3", "pandas==3.0.5", "apache-airflow==3.3.1"} <= set(question.constraints)
+    assert question.index_url == "https://index.example/"
+
+
+def test_without_constraints_in_force_only_the_essential_pins_hold() -> None:
+    _, (question,) = judge("# -c none\nx==1\n", Answer("resolved"))
+    assert "celery==5.6.3" in question.constraints
+    assert not any(line.startswith("pandas==") for line in question.constraints)
+
+
+def test_indexes_of_the_file_go_first_and_only_by_https() -> None:
+    _, (question,) = judge(
+        "-i https://a.example\n--extra-index-url https://b.example\n--extra-index-url file:///etc\nx==1\n",
+        Answer("resolved"),
+        index_url="https://c.example",
+    )
+    assert (question.index_url, question.extra_index_urls) == ("https://a.example", ("https://b.example",))
+
+
+def test_a_conflict_rejects_with_the_line_that_uv_names() -> None:
+    said = "Because beta==2 depends on celery>=6 and you require beta==2, …"
+    judged, _ = judge(f"-c {OWN}\nalpha==1\nbeta==2\n", Answer("conflict", said))
+    assert (judged.verdict, rules(judged)) == ("rejected", [("unresolvable", 3)])
+    assert said in judged.findings[0].message
+
+
+def test_not_resolved_leaves_it_open() -> None:
+    judged, _ = judge(f"-c {OWN}\nalpha==1\n", Answer("not-resolved", "no index: it is offline"))
+    assert (judged.verdict, rules(judged)) == ("unknown", [("not-resolved", None)])
+    assert judged.findings[0].message == "Not resolved: no index: it is offline."
+
+
+def test_constraints_that_are_not_read_leave_it_open() -> None:
+    judged, _ = judge("-c /usr/local/airflow/dags/constraints.txt\nalpha==1\n", Answer("resolved"))
+    assert (judged.verdict, rules(judged)) == ("unknown", [("constraints-not-read", 1)])
+    judged, (question,) = judge("-c https://example.org/c.txt\nalpha==1\n", Answer("resolved"))
+    assert (judged.verdict, question.constraint_urls) == ("accepted", ("https://example.org/c.txt",))
+
+
+def test_a_package_that_only_another_index_may_know_is_open() -> None:
+    text = f"-c {OWN}\n--extra-index-url https://${{TOKEN}}@index.example/\nmine==1\n"
+    judged, _ = judge(text, Answer("not-found", "mine was not found in the package registry"))
+    assert judged.verdict == "unknown"
+
+
+@pytest.mark.parametrize(
+    "text", ["celery==1\n", "--no-index\nceleryx==1\n", "# nothing\n", "git+https://example.org/x\n"]
+)
+def test_what_there_is_nothing_to_resolve_of_is_not_asked(text: str) -> None:
+    assert judge(text, Answer("conflict", "x"))[1] == []
