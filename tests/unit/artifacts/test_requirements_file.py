@@ -86,6 +86,8 @@ def test_what_works_but_may_surprise_is_a_warning(text: str, rule: str, line: in
         ("pandas 3.0.5", "requirement-syntax", 2),
         ("pandas==3.0.5 numpy==2.0", "requirement-syntax", 2),
         ("--colour always", "requirement-syntax", 2),
+        ("https://[", "requirement-syntax", 2),
+        ("x @ https://[", "requirement-syntax", 2),
         ("-r", "requirement-syntax", 2),
         ("-r more.txt", "local-file", 2),
         ("a==1\na==2", "duplicate", 3),

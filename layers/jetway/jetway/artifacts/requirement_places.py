@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Literal
@@ -16,6 +17,8 @@ from jetway.artifacts.requirement_lines import redacted
 if TYPE_CHECKING:
     from jetway.artifacts.requirements_file import Shelf
     from jetway.artifacts.requirements_model import Requested, Wanted
+
+_WITH_PASSWORD = re.compile(r"\w+://[^/@:]*:[^/@]+@")
 
 Fit = Literal["fits", "other-platform", "no-wheel"]
 
@@ -83,7 +86,11 @@ def place_findings(
 
 def _elsewhere(wanted: Wanted, python: tuple[int, int], shelf: Shelf | None) -> Iterator[Finding]:
     """A URL, a repository or a path."""
-    path = unquote(urlsplit(wanted.place).path) if wanted.source == "url" else wanted.place.partition("#")[0]
+    try:
+        path = unquote(urlsplit(wanted.place).path) if wanted.source == "url" else wanted.place.partition("#")[0]
+    except ValueError as exc:
+        yield _no_url(wanted, exc)
+        return
     file_name = PurePosixPath(path).name
     if file_name.endswith(".whl"):
         fit, why = wheel_fit(file_name, python)
@@ -101,6 +108,16 @@ def _elsewhere(wanted: Wanted, python: tuple[int, int], shelf: Shelf | None) -> 
         "and nothing tells here whether it can be built there.",
         line=wanted.line,
         remedy="Build a wheel, put it into plugins.zip, and name it by its path: /usr/local/airflow/plugins/NAME.whl",
+    )
+
+
+def _no_url(wanted: Wanted, exc: ValueError) -> Finding:
+    return Finding(
+        rule="requirement-syntax",
+        severity="error",
+        message=f"`{redacted(wanted.place)}` is no URL: {exc}. pip would install nothing of the file.",
+        line=wanted.line,
+        remedy="Correct the URL, or name the package: name==version",
     )
 
 
@@ -220,7 +237,7 @@ def _variable(line: int) -> Finding:
 
 def _credentials(asked: Requested) -> Iterator[Finding]:
     for line, url in asked.indexes:
-        if urlsplit(url).password:
+        if _WITH_PASSWORD.match(url):
             yield Finding(
                 rule="credentials",
                 severity="warning",
