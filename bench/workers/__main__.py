@@ -1,4 +1,5 @@
-"""`python -m bench.workers`: the table; `--tune`: the scaler's parameters compared; `--plot FOLDER`: pictures.
+"""`python -m bench.workers`: the table; `--tune`: the scaler's parameters compared; `--plot FOLDER`: pictures;
+`--trace FILE`: a recorded load instead of the made-up ones.
 
 Pictures need matplotlib: `uv pip install -r requirements/bench.txt`.
 """
@@ -8,15 +9,18 @@ from __future__ import annotations
 import argparse
 import itertools
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
 from bench.workers.loads import FLOORS, LOADS
-from bench.workers.simulation import Physics, Result, Strategy, simulate
+from bench.workers.simulation import Physics, Result, Strategy, Task, simulate
+from bench.workers.traces import TraceError, read_trace
 from jetway.worker_floors import parse_floors
 from jetway.worker_scaling import Policy
+
+Loads = Mapping[str, Callable[[], list[Task]]]
 
 PRICE = 0.055  # dollars an hour for an additional mw1.small worker: the default of the parameter WorkerPrices
 HIGHEST = 25  # MWAA's default quota of workers
@@ -47,12 +51,12 @@ def line(load: str, strategy: str, result: Result) -> str:
     return "| " + " | ".join(cells) + " |"
 
 
-def table(physics: Physics) -> dict[str, dict[str, Result]]:
+def table(physics: Physics, loads: Loads = LOADS) -> dict[str, dict[str, Result]]:
     """Print the comparison and return it."""
     print("| load | strategy | wait p50, min | p95 | p99 | worker hours | cost, $ | updates |")
     print("|---|---|---|---|---|---|---|---|")
     results: dict[str, dict[str, Result]] = {}
-    for load, make in LOADS.items():
+    for load, make in loads.items():
         tasks = make()
         for strategy in strategies(load):
             result = simulate(tasks, strategy, physics)
@@ -83,7 +87,7 @@ def tune(physics: Physics) -> None:
 
 
 def plot(results: dict[str, dict[str, Result]], folder: Path) -> None:
-    """Draw workers and queue over time, and the p95 wait against worker hours."""
+    """Draw workers and queue over time (workers.svg), and what each strategy waits and costs (workers-compared.svg)."""
     import matplotlib as mpl
 
     mpl.use("svg")
@@ -111,12 +115,33 @@ def plot(results: dict[str, dict[str, Result]], folder: Path) -> None:
         left.set_ylabel(load)
         left.set_title("workers that run" if load == next(iter(results)) else "", loc="left")
         right.set_title("tasks in the queue" if load == next(iter(results)) else "", loc="left")
-    axes[1][0].legend(loc="upper left", fontsize=7, frameon=False)
-    axes[2][0].legend(loc="upper left", fontsize=7, frameon=False)
+    for first in axes[min(1, len(results) - 1) : 3]:
+        first[0].legend(loc="upper left", fontsize=7, frameon=False)
     for axis in axes[-1]:
         axis.set_xlabel("hours since Monday, 00:00")
     figure.tight_layout()
     figure.savefig(folder / "workers.svg", metadata={"Date": None})
+    plt.close(figure)
+
+    figure, (left, right) = plt.subplots(1, 2, figsize=(11, 3), sharey=True)
+    height = 0.8 / len(COLOURS)
+    for number, (strategy, colour) in enumerate(COLOURS.items()):
+        for row, by_strategy in enumerate(results.values()):
+            if strategy in by_strategy:
+                result, at = by_strategy[strategy], row + (number - (len(COLOURS) - 1) / 2) * height
+                left.barh(at, max(0.1, result.wait(95) / 60), height, color=colour)
+                right.barh(at, result.worker_hours, height, color=colour)
+        right.barh(0, 0, color=colour, label=strategy)
+    left.set_yticks(range(len(results)), list(results))
+    left.invert_yaxis()
+    left.set_xscale("log")
+    left.set_xlabel("minutes")
+    left.set_title("p95 wait of a task (the shorter, the better)", loc="left")
+    right.set_xlabel("hours in four days")
+    right.set_title("worker hours (the fewer, the cheaper)", loc="left")
+    right.legend(fontsize=7, frameon=False)
+    figure.tight_layout()
+    figure.savefig(folder / "workers-compared.svg", metadata={"Date": None})
     plt.close(figure)
 
 
@@ -126,12 +151,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--tune", action="store_true", help="compare the scaler's parameters")
     parser.add_argument("--held", action="store_true", help="no events come in while the environment is UPDATING")
     parser.add_argument("--plot", type=Path, metavar="FOLDER", help="draw pictures there")
+    parser.add_argument("--trace", type=Path, metavar="FILE", help="CSV: at,seconds or end_timestamp,duration")
+    parser.add_argument("--every", type=int, default=1, metavar="N", help="take one task of the trace's N")
+    parser.add_argument("--stretch", type=float, default=1.0, help="the trace's tasks take so many times as long")
     given = parser.parse_args(arguments)
+    if given.every < 1 or given.stretch <= 0:
+        parser.error("--every is 1 or more, --stretch more than 0.")
     physics = Physics(events_held=given.held)
     if given.tune:
         tune(physics)
         return 0
-    results = table(physics)
+    loads = LOADS
+    if given.trace:
+        try:
+            tasks = read_trace(given.trace, every=given.every, stretch=given.stretch)
+        except (TraceError, OSError) as exc:
+            parser.error(str(exc))
+        loads = {given.trace.stem: lambda: tasks}
+    results = table(physics, loads)
     if given.plot:
         plot(results, given.plot)
     return 0

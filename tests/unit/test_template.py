@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from jetway import config
+from jetway.worker_metrics import Watched, metric_queries
 from tests.unit.sample_events import ROOT
 
 
@@ -211,3 +212,27 @@ def test_every_alarm_says_what_to_do_and_tells_somebody_when_it_is_over() -> Non
         assert {"Name": "Environment", "Value": {"Ref": "EnvironmentName"}} in alarm["Dimensions"], name
         assert alarm["TreatMissingData"] in {"missing", "breaching", "notBreaching"}, name
         assert "Metrics" not in alarm, name  # metric math is not everywhere
+
+
+def test_the_manual_tells_what_measuring_costs() -> None:
+    """The table in docs/workers.md, counted anew; what grows with every function is told within a sixth."""
+    variables = FUNCTIONS["MeasureWorkers"]["Properties"]["Environment"]["Variables"]
+    letters, functions = (variables[name]["Join"][1] for name in ("DEAD_LETTER_QUEUES", "FUNCTIONS"))
+    pool = TEMPLATE["Parameters"]["WatchedPools"]["Default"]
+    asked = len(metric_queries(Watched("e", [pool], ["q"], ["d"] * len(letters), ["f"] * (len(functions) + 1))))
+    handler = (ROOT / "functions/scale_workers/app.py").read_text()
+    reports = (ROOT / "layers/jetway/jetway/worker_reports.py").read_text()
+    published = len(re.findall(r'add_metric\("', handler)) + len(
+        re.findall(r'^        \("\w+", ', reports, re.MULTILINE)
+    )
+    alarms = len(of_type("AWS::CloudWatch::Alarm"))
+    manual = (ROOT / "docs/workers.md").read_text()
+    rows = re.findall(r"^\| ([a-z ]+?)(?: by .*)? \| (?:about )?(\d+) \| (\d+) \|$", manual, re.MULTILINE)
+    told = [(int(count), int(dollars)) for _, count, dollars in rows]
+    minutes = 365 / 12 * 1440
+    prices = [minutes * 1e-5, minutes / 5 * 1e-5, 0.3, 0.1, 3]
+    counts = [asked, len(metric_queries(Watched("e"))), published, alarms, 1]
+    assert len(told) == len(counts)
+    for (count, dollars), price, counted in zip(told, prices, counts, strict=True):
+        assert abs(count - counted) <= (counted / 6 if counted > 14 else 0), (count, counted)
+        assert dollars == round(count * price), (count, dollars)
