@@ -12,6 +12,7 @@ import yaml
 
 from jetway import config
 from jetway.worker_metrics import Watched, metric_queries
+from jetway.workers import VERDICT_CODES
 from tests.unit.sample_events import ROOT
 
 
@@ -192,6 +193,31 @@ def test_the_dashboard_draws_only_what_is_published() -> None:
     assert all(x + width <= 24 for x, _, width, _ in boxes)
     cells = [(x + i, y + j) for x, y, width, height in boxes for i in range(width) for j in range(height)]
     assert len(cells) == len(set(cells))
+
+
+def test_the_dashboard_shows_workers_verdict_latency_runs_artifacts_and_costs() -> None:
+    widgets = json.loads(yaml.safe_load((ROOT / "dashboard.yaml").read_text())["Fn::Sub"])["widgets"]
+    drawn: set[tuple[str, str]] = set()
+    by_trigger: set[str] = set()
+    for properties in (widget["properties"] for widget in widgets):
+        for namespace, *rest in properties.get("metrics", []):
+            if isinstance(namespace, dict):
+                by_trigger |= set(re.findall(r'Environment,Trigger}.*MetricName="(\w+)"', namespace["expression"]))
+            elif namespace == "Jetway":
+                options = rest[-1] if isinstance(rest[-1], dict) else {}
+                drawn.add((rest[0], options.get("stat", properties["stat"])))
+    most = {"RequiredWorkers", "RunningWorkers", "WorkerUtilization", "EstimatedDrainTime", "Verdict"}
+    assert {(name, "Maximum") for name in most} <= drawn
+    assert {("DispatchLatency", stat) for stat in ("p50", "p95", "p99")} <= drawn
+    assert by_trigger == {"DagRunsStarted", "DagRunsDuplicate", "EventsDeadLettered"}
+    verdicts = {"ArtifactsPromoted", "ArtifactsRejected", "ArtifactsVerified", "ArtifactsRolledBack"}
+    assert {(name, "Sum") for name in verdicts} <= drawn
+    assert {("WorkerCostPerHour", "Maximum"), ("AdvisedCostPerMonth", "Maximum")} <= drawn
+    (timeline,) = [
+        widget["properties"] for widget in widgets if widget["properties"].get("title", "").startswith("Verdict:")
+    ]
+    words = {line["label"]: line["value"] for line in timeline["annotations"]["horizontal"]}
+    assert words == VERDICT_CODES
 
 
 def test_every_function_and_every_dead_letter_queue_is_watched() -> None:

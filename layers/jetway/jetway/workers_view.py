@@ -80,6 +80,8 @@ LINES: Sequence[Line] = (
     Line("throttles", "FunctionThrottles", "throttles of functions", group="events"),
     Line("promoted", "ArtifactsPromoted", "artifacts promoted", "", "Sum", "sum", "artifacts"),
     Line("rejected", "ArtifactsRejected", "artifacts rejected", "", "Sum", "sum", "artifacts"),
+    Line("verified", "ArtifactsVerified", "artifacts that work", "", "Sum", "sum", "artifacts"),
+    Line("rolled_back", "ArtifactsRolledBack", "artifacts rolled back", "", "Sum", "sum", "artifacts"),
     Line("cost_per_hour", "WorkerCostPerHour", "additional workers, by the hour", "$", group="costs"),
     Line("advised_cost", "AdvisedCostPerMonth", "what is advised, by the month", "$", group="costs"),
 )
