@@ -11,7 +11,7 @@ from typing import NoReturn
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from local import demo, stack
+from local import demo, stack, ui
 from local.airflow import AirflowError
 from local.calls import TooLateError
 from local.deploy import DeployError
@@ -56,6 +56,9 @@ def _up(progress: Progress) -> int:
     except BaseException:
         stack.down()
         raise
+    with progress.step("Status page and Swagger UI"):
+        page = ui.start(running)
+    progress.say(f"Status page  {page}\nSwagger UI   {page}&page=docs")
     progress.say(f"Airflow UI   {running.airflow_url}\nHTTP API     {running.http_api_url}")
     progress.say(f"Drop bucket  s3://{running.outputs['DropBucketName']}   (endpoint {running.endpoint})")
     progress.say('Command line eval "$(make -s env)", then for example: jetway run hello_jetway --wait')

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 ENVIRONMENT_NAME = "jetway-local"
 ENVIRONMENT_BUCKET = "jetway-local-environment"
+UI = "ui"  # name of the process that local/ui.py starts
 METRICS_SECONDS = 5.0  # MWAA gives its metrics once a minute; whoever looks at a local stack does not like to wait
 
 
@@ -140,6 +141,8 @@ def up(
                 "AWS_DISABLE_HOST_PREFIX_INJECTION": "true",
                 "AWS_CA_BUNDLE": str(certificate.bundle),
                 "REQUESTS_CA_BUNDLE": str(certificate.bundle),
+                # MiniStack itself asks issuers of JWTs for their keys.
+                "SSL_CERT_FILE": str(certificate.bundle),
             },
         )
         _make_environment_bucket(endpoint)
@@ -221,8 +224,8 @@ def down(*, forget: bool = False) -> None:
     """
     state = state_folder()
     run = state / "run"
-    processes.stop_named(run, emf_bridge.NAME)
-    processes.stop_named(run, "gateway")
+    for name in (UI, emf_bridge.NAME, "gateway"):
+        processes.stop_named(run, name)
     for file in state.glob("airflow-*/jetway.json"):
         airflow.stop(airflow.Airflow.read(file))
     processes.stop_named(run, ministack.NAME)
@@ -266,7 +269,7 @@ def _ports(state: Path, version: str) -> dict[str, int]:
         )
     # MiniStack's functions know the gateway by its port, so both keep theirs while MiniStack runs.
     if not runs[ministack.NAME]:
-        for name in ("gateway", emf_bridge.NAME):  # they know MiniStack by the port it had
+        for name in ("gateway", emf_bridge.NAME, UI):  # they know MiniStack by the port it had
             processes.stop_named(state / "run", name)
         ports = {"version": version, "ministack": processes.free_port(), "gateway": processes.free_port()}
         state.mkdir(parents=True, exist_ok=True)

@@ -1,32 +1,52 @@
-"""`make ui`: the status page and Swagger UI of the local stack in a browser, as `jetway ui` opens those of AWS."""
+"""`jetway ui` beside the local stack: `make up` starts it and prints its address, `make ui` opens that in a browser."""
 
 from __future__ import annotations
 
+import os
+import re
 import sys
 import webbrowser
+from typing import TYPE_CHECKING
 
-from botocore.credentials import Credentials
+from local import processes, stack
+from local.venvs import DEV
 
-from local import stack
-from local.ministack import CREDENTIALS, REGION
-from local.signing_proxy import serve
+if TYPE_CHECKING:
+    from local.stack import Stack
+
+NAME = stack.UI
+
+
+def start(running: Stack) -> str:
+    """Start `jetway ui` unless it runs, and return the address to open.
+
+    Raises:
+        ProcessError: it ended or said nothing; the text has the end of its log.
+    """
+    folder = running.run_folder
+    log = folder / f"{NAME}.log"
+    if processes.find(folder, NAME) is None:
+        log.unlink(missing_ok=True)  # it has the address of a former one
+    env = {"PATH": os.environ.get("PATH", os.defpath), "HOME": str(folder), "PYTHONUNBUFFERED": "1", **running.env}
+    process = processes.start(NAME, [str(DEV / "bin" / "jetway"), "ui", "--no-browser"], folder=folder, env=env)
+
+    def address() -> str | None:
+        found = re.search(r"^Status page +(\S+)$", log.read_text(), re.MULTILINE)
+        return found[1] if found else None
+
+    processes.wait_until(lambda: address() is not None, seconds=60, what="jetway ui", processes=[process])
+    return address() or ""
 
 
 def main() -> int:
-    """Open the page and serve it until Ctrl-C."""
+    """Open the status page of the local stack."""
     try:
-        running = stack.running()
-    except stack.StackError as exc:
+        address = start(stack.running())
+    except (stack.StackError, processes.ProcessError) as exc:
         print(exc, file=sys.stderr)
         return 1
-    credentials = Credentials(CREDENTIALS["AWS_ACCESS_KEY_ID"], CREDENTIALS["AWS_SECRET_ACCESS_KEY"])
-    with serve(running.http_api_url, lambda: credentials, REGION) as proxy:
-        print(f"Status page  {proxy.address}\nSwagger UI   {proxy.origin}/docs   (Ctrl-C ends it)")
-        webbrowser.open(proxy.address)
-        try:
-            proxy.wait()
-        except KeyboardInterrupt:
-            return 0
+    print(f"Status page  {address}\nSwagger UI   {address}&page=docs\nBoth until `make down`.")
+    webbrowser.open(address)
     return 0
 
 

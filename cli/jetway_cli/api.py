@@ -44,7 +44,7 @@ class Api:
     def __init__(self, target: Target, *, sleep: Callable[[float], None] = time.sleep) -> None:
         self._target = target
         self._sleep = sleep
-        self._base = (target.api_url or target.output("HttpApiUrl")).rstrip("/")
+        self.base = (target.api_url or target.output("HttpApiUrl")).rstrip("/")
 
     def call(self, method: str, path: str, *, body: object = None, headers: Mapping[str, str] | None = None) -> Answer:
         """Call the API until it answers with something else than trouble, four times at most.
@@ -59,7 +59,7 @@ class Api:
         """
         import requests
 
-        url = path if path.startswith(self._base) else self._base + path
+        url = path if path.startswith(self.base) else self.base + path
         trouble = ""
         for pause in (*PAUSES, None):
             try:
@@ -72,7 +72,7 @@ class Api:
                 trouble = f"answered {answer.status}: {answer.problem}"
             if pause is not None:
                 self._sleep(pause)
-        raise StackTroubleError(f"The API at {self._base} {trouble}; try again later.")
+        raise StackTroubleError(f"The API at {self.base} {trouble}; try again later.")
 
     def _send(self, method: str, url: str, body: object, headers: Mapping[str, str]) -> Answer:
         import requests

@@ -13,6 +13,7 @@ from jetway_cli.events import events
 from jetway_cli.redrive import redrive
 from jetway_cli.run import run
 from jetway_cli.triggers import triggers
+from jetway_cli.ui import ui
 from jetway_cli.workers import workers
 
 INTERRUPTED = 130  # as shells have it: 128 + SIGINT
@@ -47,3 +48,4 @@ cli.add_command(events)
 cli.add_command(triggers)
 cli.add_command(dry_run)
 cli.add_command(workers)
+cli.add_command(ui)

@@ -11,8 +11,8 @@ import pytest
 from botocore.credentials import Credentials
 from playwright.sync_api import Browser, BrowserContext, sync_playwright
 
+from jetway_cli.signing_proxy import Proxy, serve
 from local.ministack import CREDENTIALS, REGION
-from local.signing_proxy import Proxy, serve
 from local.stack import Stack
 from tests.integration.conftest import dag, deployment, stack  # noqa: F401 - fixtures
 

@@ -13,9 +13,9 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import BrowserContext, Page, expect
 
 from jetway.ledger import Entry, Ledger
+from jetway_cli.signing_proxy import Proxy
 from local.calls import call_api
 from local.ministack import CREDENTIALS, REGION
-from local.signing_proxy import Proxy
 from local.stack import Stack
 from tests.integration.conftest import drop
 

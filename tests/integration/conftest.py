@@ -58,6 +58,7 @@ class Deployment:
             "ScalingRaiseAfterMinutes": "1",
             "ScalingCoolDownMinutes": "0",
             "VerifyAfterSeconds": "5",
+            "Webhooks": "enabled",
             **changes,
         }
 

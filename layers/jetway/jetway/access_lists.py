@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from jetway.airflow import AirflowLists, Dag
 
 ACCEPTED_ACCESS = "accepted/access.json"  # in the drop bucket; its only writer is sync_triggers
-MAX_AGE = 30.0  # seconds that a changed list may take to count here
+MAX_AGE = 10.0  # seconds that a changed list may take to count here
 LONGEST_PAGE = 100  # DAGs
 MOST_DAGS = 5000  # that are looked at for a caller who may see some only
 LONGEST_AGE = 300.0  # seconds that a list counts while S3 does not answer; after that nobody may do anything

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from jetway.replays import ReplayCache
 
 ACCEPTED_TRIGGERS = "accepted/triggers.json"  # in the drop bucket; its only writer is sync_triggers
-MAX_AGE = 30.0  # seconds that a changed trigger file may take to count here
+MAX_AGE = 10.0  # seconds that a changed trigger file may take to count here
 
 # Whose header a request carries tells whose rules it follows.
 _SCHEMES: Mapping[str, Scheme] = {

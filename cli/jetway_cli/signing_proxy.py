@@ -4,8 +4,6 @@ A browser cannot sign with SigV4. The proxy can, with the AWS credentials of who
 it acts as them. Therefore it listens on loopback only, and serves only a browser that has opened the secret address
 it was started with: other users of the machine and other pages of the browser do not know it.
 
-`serve` is all that a command needs:
-
     with serve(url, credentials, region) as proxy:
         webbrowser.open(proxy.address)
         proxy.wait()
@@ -30,10 +28,14 @@ from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 
 if TYPE_CHECKING:
-    from botocore.credentials import Credentials
+    from botocore.credentials import Credentials, ReadOnlyCredentials
+
+    AnyCredentials = Credentials | ReadOnlyCredentials
 
 COOKIE = "jetway_ui"
 KEY = "key"  # query parameter of the secret address
+PAGE = "page"  # and of the page to open, when it is not the status page
+PAGES = frozenset({"", "docs"})
 LONGEST_BODY = 1024 * 1024  # bytes
 TIMEOUT = (5.0, 35.0)  # seconds to connect and to answer; API Gateway answers within 30
 
@@ -70,7 +72,7 @@ class Proxy:
 
 
 @contextmanager
-def serve(url: str, credentials: Callable[[], Credentials], region: str, *, port: int = 0) -> Iterator[Proxy]:
+def serve(url: str, credentials: Callable[[], AnyCredentials], region: str, *, port: int = 0) -> Iterator[Proxy]:
     """Run the proxy for as long as the block runs.
 
     Args:
@@ -105,7 +107,7 @@ class _Server(ThreadingHTTPServer):
             super().handle_error(request, client_address)  # type: ignore[arg-type]
 
     api: str
-    credentials: Callable[[], Credentials]
+    credentials: Callable[[], AnyCredentials]
     region: str
     key: str
     host: str
@@ -127,11 +129,12 @@ class _Handler(BaseHTTPRequestHandler):
     def _opens(self) -> bool:
         """Take the secret out of the address and into a cookie."""
         address = urlsplit(self.path)
-        key = dict(parse_qsl(address.query)).get(KEY, "")
+        asked = dict(parse_qsl(address.query))
+        key, page = asked.get(KEY, ""), asked.get(PAGE, "")
         if address.path != "/" or not self._is_key(key) or self.headers.get("Host") != self.server.host:
             return False
         self.send_response(303)
-        self.send_header("Location", "/")
+        self.send_header("Location", f"/{page if page in PAGES else ''}")
         self.send_header("Set-Cookie", f"{COOKIE}={self.server.key}; Path=/; HttpOnly; SameSite=Strict")
         self.send_header("Referrer-Policy", "no-referrer")
         self.send_header("Content-Length", "0")

@@ -11,7 +11,7 @@ import pytest
 import requests
 from botocore.credentials import Credentials
 
-from local.signing_proxy import Proxy, serve
+from jetway_cli.signing_proxy import Proxy, serve
 
 
 @dataclass

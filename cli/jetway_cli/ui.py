@@ -1,0 +1,47 @@
+"""`jetway ui`: the status page and Swagger UI of a stack in the browser, signed with the caller's AWS credentials."""
+
+from __future__ import annotations
+
+import webbrowser
+from typing import Any
+
+import click
+
+from jetway_cli.errors import StackTroubleError
+from jetway_cli.stack import Target, stack_options
+
+
+@click.command(epilog="It serves until Ctrl-C, on 127.0.0.1 only, and only the browser that has opened the address.")
+@click.option("--port", type=click.IntRange(1024, 65535), help="Port on loopback; any free one by default.")
+@click.option("--no-browser", is_flag=True, help="Print the address and open nothing.")
+@click.option("--api-url", envvar="JETWAY_API_URL", help="Address of the HTTP API, if not the one in the outputs.")
+@stack_options
+def ui(*, port: int | None, no_browser: bool, **where: Any) -> None:
+    """Open status page and Swagger UI.
+
+    A browser cannot sign requests as AWS_IAM asks; this does it with your AWS credentials, and opens nothing to the
+    world.
+    """
+    from botocore.exceptions import NoCredentialsError, NoRegionError
+
+    from jetway_cli.api import Api, check
+    from jetway_cli.signing_proxy import serve
+
+    target = Target(**where)
+    api = Api(target)
+    check(api.call("GET", "/openapi.json"))  # whoever may not call it is told now, and not by an empty page
+    session = target.session
+    found = session.get_credentials()
+    if found is None:
+        raise NoCredentialsError
+    if session.region_name is None:
+        raise NoRegionError
+    try:
+        with serve(api.base, found.get_frozen_credentials, session.region_name, port=port or 0) as proxy:
+            click.echo(f"Status page  {proxy.address}")
+            click.echo(f"Swagger UI   {proxy.address}&page=docs")
+            if not no_browser and not webbrowser.open(proxy.address):
+                click.echo("No browser was found: open an address above.", err=True)
+            proxy.wait()
+    except OSError as exc:
+        raise StackTroubleError(f"Port {port} of 127.0.0.1 is not free ({exc.strerror}); leave out --port.") from exc

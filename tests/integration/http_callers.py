@@ -1,0 +1,56 @@
+"""People and systems that call the HTTP API: with keys of their own, or with a webhook's secret."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+from typing import Any
+
+import requests
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
+
+from local.ministack import REGION
+from local.stack import Stack
+
+
+def call_as(credentials: Credentials, url: str, method: str = "GET", body: object = None) -> requests.Response:
+    """Call an address, signed with these credentials by botocore alone."""
+    data = b"" if body is None else json.dumps(body).encode()
+    request = AWSRequest(method, url, data=data, headers={"Content-Type": "application/json"})
+    SigV4Auth(credentials, "execute-api", REGION).add_auth(request)
+    return requests.request(method, url, data=data, headers=dict(request.headers), timeout=40)
+
+
+def make_user(stack: Stack, name: str) -> Credentials:
+    """Make an IAM user and return a key of it."""
+    iam = stack.client("iam")
+    iam.create_user(UserName=name)
+    key = iam.create_access_key(UserName=name)["AccessKey"]
+    return Credentials(key["AccessKeyId"], key["SecretAccessKey"])
+
+
+def assume_role(stack: Stack, name: str, session: str) -> Credentials:
+    """Make an IAM role and return keys of one session of it."""
+    trust = {
+        "Version": "2012-10-17",
+        "Statement": [{"Effect": "Allow", "Principal": {"AWS": "*"}, "Action": "sts:AssumeRole"}],
+    }
+    role: Any = stack.client("iam").create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps(trust))
+    sts = stack.client("sts")
+    key = sts.assume_role(RoleArn=role["Role"]["Arn"], RoleSessionName=session)["Credentials"]
+    return Credentials(key["AccessKeyId"], key["SecretAccessKey"], key["SessionToken"])
+
+
+def send_webhook(stack: Stack, name: str, body: object, secret: str, event: str = "push") -> requests.Response:
+    """Send a webhook as GitHub does."""
+    content = json.dumps(body).encode()
+    signature = hmac.new(secret.encode(), content, hashlib.sha256).hexdigest()
+    headers = {
+        "Content-Type": "application/json",
+        "X-GitHub-Event": event,
+        "X-Hub-Signature-256": f"sha256={signature}",
+    }
+    return requests.post(f"{stack.http_api_url}/webhooks/{name}", data=content, headers=headers, timeout=40)
