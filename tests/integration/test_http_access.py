@@ -45,7 +45,7 @@ def test_every_route_that_is_deployed_refuses_whoever_does_not_sign(stack: Stack
             assert answer.status_code in {401, 403}, (route, headers)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def webhook(stack: Stack, dag: str) -> Iterator[str]:
     """A trigger for webhooks with a secret, in force, and one for calls."""
     stack.client("secretsmanager").create_secret(Name="jetway/webhooks/pushed", SecretString="the first secret")
@@ -123,12 +123,12 @@ allow:
   - {{iam: "arn:aws:iam::{ACCOUNT}:user/ann", dags: ["invoice_*"]}}
 """
     assert access(stack, text)["verdict"] == "accepted"
-    refused = wait_for(
-        "the list in force",
-        lambda: ((answer := call_as(ann, runs)).status_code == 403 and answer) or None,
-        seconds=LONGEST,
-    )
-    problem = refused.json()
+
+    def refused() -> dict[str, Any] | None:
+        answer = call_as(ann, runs)
+        return answer.json() if answer.status_code == 403 else None
+
+    problem = wait_for("the list in force", refused, seconds=LONGEST)
     assert problem["type"] == "urn:jetway:problem:dag-not-allowed"
     assert f"{{iam: arn:aws:iam::{ACCOUNT}:user/ann, dags: [{dag}]}}" in problem["detail"]
     assert call_as(ann, runs, "POST", {"dag_run_id": "by-ann-2"}).status_code == 403
@@ -170,5 +170,5 @@ except ImportError:  # Airflow 2
     from airflow import DAG
     from airflow.models.param import Param
 
-DAG("strict", schedule=None, start_date=datetime(2026, 1, 1), params={"day": Param(1, type="integer")})
+dag = DAG("strict", schedule=None, start_date=datetime(2026, 1, 1), params={"day": Param(1, type="integer")})
 """

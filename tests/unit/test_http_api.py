@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jetway import http_clients as clients
+from jetway.airflow.names import MAX_CONF_BYTES
 from jetway.dispatch import parse_dispatch, parse_message
 from jetway.errors import JetwayError
 from jetway.events import parse_time
@@ -109,10 +110,37 @@ def test_without_a_key_every_call_is_a_run_of_its_own() -> None:
     assert read_request("a", call("", request_id="1")) != read_request("a", call("", request_id="2"))
 
 
-def test_a_body_over_the_bound_is_refused() -> None:
-    with pytest.raises(ProblemError) as caught:
-        read_request("a", call('{"conf": "' + "x" * LONGEST_BODY + '"}'))
-    assert caught.value.problem.status == 413
+def test_a_body_at_the_bound_is_taken_and_one_byte_more_is_not(queue: str) -> None:
+    body = b'{"conf": {"a": 1}}'
+    assert post(body + b" " * (LONGEST_BODY - len(body)))["statusCode"] == 202
+    answer = post(body + b" " * (LONGEST_BODY - len(body) + 1))
+    assert (answer["statusCode"], json.loads(answer["body"])["type"]) == (413, "urn:jetway:problem:body-too-large")
+    # Bytes count, not characters.
+    assert post('{"conf": {"a": "' + "\u00e4" * (LONGEST_BODY // 2) + '"}}')["statusCode"] == 413
+
+
+def test_conf_at_the_bound_is_taken_and_one_byte_more_is_not(queue: str) -> None:
+    room = MAX_CONF_BYTES - len('{"a":""}')
+    assert post({"conf": {"a": "x" * room}})["statusCode"] == 202
+    answer = post({"conf": {"a": "x" * (room + 1)}})
+    assert (answer["statusCode"], json.loads(answer["body"])["type"]) == (422, "urn:jetway:problem:invalid-conf")
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ({"config": {}}, "Unknown field 'config'; did you mean 'conf'? Known are conf, dag_run_id"),
+        ({"data_interval_start": None}, "Unknown field 'data_interval_start'"),
+        ({"conf": {}, "x" * 500: 1}, "x" * 90),
+        ({"note": 1}, "note must be a text or null, not a int"),
+        ({"note": "x" * 1001}, "1001 characters"),
+        ({"logical_date": "monday"}, "'monday'"),
+    ],
+)
+def test_fields_are_refused_by_name(queue: str, body: dict[str, Any], said: str) -> None:
+    answer = post(body)
+    assert (answer["statusCode"], queued(queue)) == (422, [])
+    assert said in json.loads(answer["body"])["detail"]
 
 
 @given(
