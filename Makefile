@@ -5,8 +5,8 @@ STAMP := .venv/installed
 UV := .jetway/venvs/uv/bin/uv
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up down logs ui env test test-all unit thorough integration load test-browser bench-cold-start lint format types \
-  check mwaa-packages openapi build deploy deploy-environment bench-workers lock clean
+.PHONY: help setup demo up down logs ui env test test-all unit thorough integration load test-examples test-browser bench-cold-start \
+  lint format types check mwaa-packages openapi plugins build deploy deploy-environment bench-workers lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  %-14s %s\n", $$1, $$2}'
@@ -17,8 +17,8 @@ $(STAMP): requirements/dev.txt requirements/uv.txt
 	@$(PYTHON) local/venvs.py
 
 # ---------------------------------------------------------------------------------------------- local stack
-demo: $(STAMP) ## Show the main job on the local stack: files checked, runs started in three ways
-	@$(BIN)/python -m local demo
+demo: $(STAMP) ## Show the main job on the local stack; EXAMPLE=ml_pipeline shows that example (docs/examples.md)
+	@$(BIN)/python -m $(if $(EXAMPLE),local.examples $(EXAMPLE),local demo)
 
 up: $(STAMP) ## Start the local stack (MiniStack, Airflow, MWAA gateway) and deploy Jetway to it
 	@$(BIN)/python -m local up
@@ -53,6 +53,9 @@ integration: $(STAMP) ## Deploy to a local stack of its own and test on real Air
 
 load: $(STAMP) ## 1,000 events delivered three times in bad weather: what is lost or doubled (half an hour)
 	$(BIN)/python -m bench.load --sample-events 200
+
+test-examples: $(STAMP) ## Run every example of dags/ to success on a local stack of its own
+	$(BIN)/pytest -q tests/integration/test_examples.py tests/integration/test_run_from_everywhere.py
 
 test-browser: $(STAMP) ## Test pages and API in a real browser and by schemathesis, on a local stack of its own (needs Chromium)
 	@$(BIN)/python -c "from local import venvs; venvs.ensure('browser')"
@@ -89,21 +92,27 @@ format: $(STAMP) ## Format the code
 	$(BIN)/ruff check --fix .
 
 # ---------------------------------------------------------------------------------------------- AWS
-build: ## sam build (needs aws-sam-cli)
-	sam build
+plugins: $(STAMP) ## Build build/plugins.zip from plugins/, to be dropped as it is
+	@$(BIN)/python -m local.plugins_zip
 
-deploy: build ## sam deploy to your AWS account (needs aws-sam-cli and AWS credentials)
-	sam deploy
+PROFILE ?= default
 
-deploy-environment: ## Create an MWAA environment in your AWS account; about half an hour
-	sam deploy --template-file environment.yaml --stack-name jetway-environment --no-fail-on-empty-changeset
+build: $(STAMP) ## sam build
+	@PYTHON=$$($(BIN)/python -c "from local import venvs; print(venvs.python_with_pip())") \
+	  $$($(BIN)/python -c "from local import venvs; print(venvs.ensure('sam').with_name('sam'))") build
+
+deploy: $(STAMP) ## Deploy Jetway to AWS; PROFILE=prod takes that profile (docs/environments.md)
+	@$(BIN)/python -m local.aws_deploy jetway $(PROFILE)
+
+deploy-environment: $(STAMP) ## Create an MWAA environment in AWS; about half an hour; PROFILE as above
+	@$(BIN)/python -m local.aws_deploy environment $(PROFILE)
 
 # ---------------------------------------------------------------------------------------------- upkeep
 COMPILE = $(UV) pip compile --quiet --generate-hashes --no-emit-index-url --no-header --universal --python-version 3.11
 
 lock: $(STAMP) ## Compile requirements/*.in to hash-pinned lists
 	$(COMPILE) requirements/runtime.in -o layers/jetway/requirements.txt
-	for list in uv dev sam ministack bench browser lambda; do $(COMPILE) requirements/$$list.in -o requirements/$$list.txt || exit 1; done
+	for list in uv dev sam ministack bench browser lambda awscli; do $(COMPILE) requirements/$$list.in -o requirements/$$list.txt || exit 1; done
 
 clean: down ## Stop everything and remove all that is not in git
 	rm -rf .jetway .venv .aws-sam .pytest_cache .mypy_cache .ruff_cache .hypothesis

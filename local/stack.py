@@ -31,6 +31,22 @@ if TYPE_CHECKING:
 ENVIRONMENT_NAME = "jetway-local"
 ENVIRONMENT_BUCKET = "jetway-local-environment"
 UI = "ui"  # name of the process that local/ui.py starts
+# What environment.yaml sets as AirflowConfigurationOptions. Secrets Manager is asked for these names only: a question
+# costs time and, on AWS, money.
+# https://docs.aws.amazon.com/mwaa/latest/userguide/connections-secrets-manager.html
+AIRFLOW_OPTIONS = {
+    "AIRFLOW__JETWAY__ENVIRONMENT": ENVIRONMENT_NAME,
+    "AIRFLOW__DAG_FACTORY__ENABLE_TELEMETRY": "False",
+    "AIRFLOW__SECRETS__BACKEND": "airflow.providers.amazon.aws.secrets.secrets_manager.SecretsManagerBackend",
+    "AIRFLOW__SECRETS__BACKEND_KWARGS": json.dumps(
+        {
+            "connections_prefix": "airflow/connections",
+            "connections_lookup_pattern": "^(onprem|jetway)_",
+            "variables_prefix": None,
+            "config_prefix": None,
+        }
+    ),
+}
 METRICS_SECONDS = 5.0  # MWAA gives its metrics once a minute; whoever looks at a local stack does not like to wait
 
 
@@ -146,7 +162,7 @@ def up(
             },
         )
         _make_environment_bucket(endpoint)
-    aws = {**ministack.CREDENTIALS, "AWS_ENDPOINT_URL": endpoint}
+    aws = {**ministack.CREDENTIALS, "AWS_ENDPOINT_URL": endpoint, **AIRFLOW_OPTIONS}
     with progress.step("Airflow's database"):
         prepared = airflow.prepare(state, airflow_python, version, extra_env=aws)
     gateway = GatewayConfig(

@@ -50,6 +50,22 @@ def ensure(name: str) -> Path:
     return python
 
 
+def extend(name: str, extension: str) -> None:
+    """Add requirements/<extension>.txt to the virtual environment of requirements/<name>.txt, unless it has them.
+
+    Raises:
+        SetupError: as `ensure`.
+    """
+    python, requirements = ensure(name), ROOT / "requirements" / f"{extension}.txt"
+    stamp = python.parent.parent / f"installed-{extension}"  # gone when the environment is made anew
+    wanted = hashlib.sha256(requirements.read_bytes()).hexdigest()
+    if stamp.exists() and stamp.read_text() == wanted:
+        return
+    install: list[str | Path] = [_uv(), "pip", "install", "--quiet", "--require-hashes", "--no-deps"]
+    _run([*install, "--python", python, "--requirement", requirements], f"install {requirements.relative_to(ROOT)}")
+    stamp.write_text(wanted)
+
+
 def python_with_pip() -> Path:
     """Return a Python that has pip; uv makes its virtual environments without."""
     return _uv().with_name("python")

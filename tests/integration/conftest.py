@@ -18,6 +18,7 @@ from jetway.ledger import Ledger
 from local import stack as local_stack
 from local import venvs
 from local.calls import airflow_api, read_report, wait_for
+from local.examples import PARAMETERS
 from local.ministack import CREDENTIALS, REGION
 from local.progress import Progress
 from local.stack import Stack
@@ -48,6 +49,7 @@ class Deployment:
         if self.schedule_at is None:
             self.schedule_at = (datetime.now(UTC) + SCHEDULE_AHEAD).replace(microsecond=0)
         return {
+            **PARAMETERS,
             "ScheduleDagId": DAG_ID,
             "ScheduleExpression": f"at({self.schedule_at:%Y-%m-%dT%H:%M:%S})",
             "ScheduleTimezone": "UTC",

@@ -1,0 +1,1 @@
+"""Jetway for DAG files: start runs in any environment that has Jetway, wait for their end, report run states."""

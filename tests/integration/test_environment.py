@@ -1,0 +1,169 @@
+"""environment.yaml on the local stack, as far as that knows the types; docs/environments.md names the others."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+import yaml
+from botocore.exceptions import ClientError
+
+from local import venvs
+from local.aws_deploy import handed_on
+from local.calls import wait_for
+from local.examples.scene import unique
+from local.stack import Stack
+
+SOURCE = (venvs.ROOT / "environment.yaml").read_text(encoding="utf-8")
+PAGE = (venvs.ROOT / "docs" / "environments.md").read_text(encoding="utf-8")
+
+
+class Loader(yaml.SafeLoader):
+    """YAML with CloudFormation's short functions, as the long ones."""
+
+
+def _long(loader: yaml.SafeLoader, suffix: str, node: yaml.Node) -> dict[str, Any]:
+    name = suffix if suffix in {"Ref", "Condition"} else f"Fn::{suffix}"
+    if isinstance(node, yaml.ScalarNode):
+        value: Any = loader.construct_scalar(node)
+        return {name: value.split(".", 1) if suffix == "GetAtt" else value}
+    assert isinstance(node, yaml.SequenceNode)
+    return {name: loader.construct_sequence(node, deep=True)}
+
+
+Loader.add_multi_constructor("!", _long)
+
+
+def refused_types(stack: Stack) -> set[str]:
+    """What this CloudFormation does not know, in its own words."""
+    try:
+        stack.client("cloudformation").create_stack(
+            StackName=f"refused-{unique()}", TemplateBody=SOURCE, Capabilities=["CAPABILITY_IAM"]
+        )
+    except ClientError as exc:
+        (listed,) = re.findall(r"Unrecognized resource types: \[(.*)\]", str(exc))
+        return set(listed.split(", "))
+    raise AssertionError("every type is known: deploy the template itself")
+
+
+def without(types: set[str]) -> dict[str, Any]:
+    """The template without resources of these types, and without what needs them."""
+    template: dict[str, Any] = yaml.load(SOURCE, Loader)
+    resources = template["Resources"]
+    template["Outputs"]["EnvironmentName"]["Value"] = {"Ref": "EnvironmentName"}  # what a Ref of the environment gives
+    gone: set[str] = set()
+    while True:
+        more = {
+            name
+            for name, found in resources.items()
+            if name not in gone
+            and not name.startswith("Fn::ForEach")
+            and (found["Type"] in types or names_any(found["Properties"], gone))
+        }
+        if not more:
+            break
+        gone |= more
+    for name in gone:
+        del resources[name]
+    for name in [name for name, found in template["Outputs"].items() if names_any(found, gone)]:
+        del template["Outputs"][name]
+    return template
+
+
+def names_any(part: Any, names: set[str]) -> bool:
+    """Whether a part of the template refers to one of these resources."""
+    if isinstance(part, list):
+        return any(names_any(item, names) for item in part)
+    if not isinstance(part, dict):
+        return False
+    target = part.get("Ref") or (part.get("Fn::GetAtt") or [None])[0]
+    text = part.get("Fn::Sub")
+    return (
+        target in names
+        or (isinstance(text, str) and any(name.split(".")[0] in names for name in re.findall(r"\$\{([^}]+)\}", text)))
+        or any(names_any(item, names) for item in part.values())
+    )
+
+
+@pytest.fixture(scope="module")
+def known(stack: Stack) -> str:
+    return json.dumps(without(refused_types(stack)))
+
+
+def deploy(stack: Stack, template: str, parameters: Mapping[str, str]) -> tuple[str, dict[str, str]]:
+    """Create a stack; return its name and its resources, logical id → physical id."""
+    client, name = stack.client("cloudformation"), f"environment-{unique()}"
+    client.create_stack(
+        StackName=name,
+        TemplateBody=template,
+        Capabilities=["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"],
+        Parameters=[{"ParameterKey": key, "ParameterValue": value} for key, value in parameters.items()],
+    )
+
+    def look() -> str | None:
+        status = client.describe_stacks(StackName=name)["Stacks"][0]["StackStatus"]
+        return None if status.endswith("IN_PROGRESS") else status
+
+    assert wait_for("the stack", look, seconds=60) == "CREATE_COMPLETE"
+    listed = client.list_stack_resources(StackName=name)["StackResourceSummaries"]
+    return name, {found["LogicalResourceId"]: found["PhysicalResourceId"] for found in listed}
+
+
+def test_the_page_names_what_could_not_be_tried(stack: Stack) -> None:
+    (listed,) = re.findall(r"<!-- not tried -->\n(.*?)\n\n", PAGE, re.DOTALL)
+    assert refused_types(stack) == set(re.findall(r"`(AWS::\w+::\w+)`", listed))
+
+
+def test_a_new_environments_parts_are_closed_versioned_encrypted_and_in_two_zones(stack: Stack, known: str) -> None:
+    name, found = deploy(stack, known, {"EnvironmentName": "acme"})
+    subnets = stack.client("ec2").describe_subnets(SubnetIds=[found["PrivateSubnet1"], found["PrivateSubnet2"]])
+    assert len({subnet["AvailabilityZone"] for subnet in subnets["Subnets"]}) == 2
+    s3, bucket = stack.client("s3"), found["Bucket"]
+    assert s3.get_bucket_versioning(Bucket=bucket)["Status"] == "Enabled"
+    assert all(s3.get_public_access_block(Bucket=bucket)["PublicAccessBlockConfiguration"].values())
+    policy = json.loads(stack.client("kms").get_key_policy(KeyId=found["Key"], PolicyName="default")["Policy"])
+    assert {statement["Sid"] for statement in policy["Statement"]} == {
+        "AccountAdministersAndDelegatesByIam",
+        "CloudWatchLogsEncryptsTheLogGroups",
+    }
+    assert "InternetGateway" in found
+    assert not [logical for logical in found if logical.startswith(("Endpoint", "JetwayEndpoint"))]
+    told = handed_on(stack.client("cloudformation"), name)
+    assert (told["EnvironmentName"], told["EnvironmentBucketName"]) == ("acme", bucket)
+    assert told["EnvironmentKmsKeyArn"].endswith(found["Key"])
+    assert "SubnetIds" not in told  # a public web server is reached from outside
+
+
+def test_without_a_nat_there_are_endpoints_and_a_private_web_server_takes_jetway_into_the_vpc(
+    stack: Stack, known: str
+) -> None:
+    parameters = {"EnvironmentName": "inside", "Egress": "endpoints", "WebserverAccessMode": "PRIVATE_ONLY"}
+    name, found = deploy(stack, known, parameters)
+    endpoints = stack.client("ec2").describe_vpc_endpoints(
+        VpcEndpointIds=[physical for logical, physical in found.items() if "Endpoint" in logical]
+    )["VpcEndpoints"]
+    assert {endpoint["ServiceName"].split(".", 3)[3] for endpoint in endpoints} == {
+        *("airflow.api", "airflow.env", "airflow.ops", "ecr.api", "ecr.dkr", "kms", "logs", "monitoring", "sqs"),
+        *("s3", "dynamodb", "events", "secretsmanager", "sns"),
+    }
+    assert "InternetGateway" not in found
+    told = handed_on(stack.client("cloudformation"), name)
+    assert told["SubnetIds"] == f"{found['PrivateSubnet1']},{found['PrivateSubnet2']}"
+    assert told["SecurityGroupIds"] == found["SecurityGroup"]
+
+
+def test_an_existing_vpc_is_used_and_nothing_of_a_network_is_made(stack: Stack, known: str) -> None:
+    ec2 = stack.client("ec2")
+    vpc = ec2.create_vpc(CidrBlock="10.9.0.0/16")["Vpc"]["VpcId"]
+    subnets = [
+        ec2.create_subnet(VpcId=vpc, CidrBlock=f"10.9.{n}.0/24")["Subnet"]["SubnetId"] for n in (1, 2)
+    ]  # fmt: skip
+    existing = {"VpcId": vpc, "PrivateSubnetId1": subnets[0], "PrivateSubnetId2": subnets[1]}
+    name, found = deploy(stack, known, {**existing, "WebserverAccessMode": "PRIVATE_ONLY", "EnvironmentName": "there"})
+    assert set(found) == {"Bucket", "BucketPolicy", "ExecutionRole", "Key", "SecurityGroup"}
+    (group,) = ec2.describe_security_groups(GroupIds=[found["SecurityGroup"]])["SecurityGroups"]
+    assert group["VpcId"] == vpc
+    assert handed_on(stack.client("cloudformation"), name)["SubnetIds"] == ",".join(subnets)

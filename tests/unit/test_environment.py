@@ -1,0 +1,192 @@
+"""environment.yaml against what MWAA demands, and against template.yaml, which takes its outputs.
+
+Key policy: https://docs.aws.amazon.com/mwaa/latest/userguide/custom-keys-certs.html
+Execution role: https://docs.aws.amazon.com/mwaa/latest/userguide/mwaa-create-role.html
+Network: https://docs.aws.amazon.com/mwaa/latest/userguide/vpc-vpe-create-access.html
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import yaml
+
+from local.aws_deploy import HANDED_ON
+from tests.unit.sample_events import ROOT
+from tests.unit.test_template import FUNCTIONS, Loader, statements
+from tests.unit.test_template import TEMPLATE as JETWAY
+
+TEMPLATE: dict[str, Any] = yaml.load((ROOT / "environment.yaml").read_text(), Loader)
+PARAMETERS, RESOURCES = TEMPLATE["Parameters"], TEMPLATE["Resources"]
+ENVIRONMENT = RESOURCES["Environment"]["Properties"]
+PLAIN = [found for name, found in RESOURCES.items() if not name.startswith("Fn::ForEach")]
+ENVIRONMENT_ARN = "arn:${AWS::Partition}:airflow:${AWS::Region}:${AWS::AccountId}:environment/${EnvironmentName}"
+
+
+def role_statements() -> dict[str, dict[str, Any]]:
+    found = RESOURCES["ExecutionRole"]["Properties"]["Policies"][0]["PolicyDocument"]["Statement"]
+    flat = [statement["If"][1] if "If" in statement else statement for statement in found]
+    return {statement["Sid"]: statement for statement in flat}
+
+
+@pytest.mark.parametrize("name", PARAMETERS)
+def test_every_parameter_is_described_and_bounded(name: str) -> None:
+    parameter = PARAMETERS[name]
+    assert len(parameter["Description"]) > 20
+    assert {"AllowedValues", "AllowedPattern", "MaxLength", "MaxValue"} & parameter.keys()
+
+
+def test_every_version_that_mwaa_offers_can_be_chosen() -> None:
+    offered = ["3.3.1", "3.2.1", "3.0.6", "2.11.2", "2.11.0", "2.10.3", "2.10.1", "2.9.2", "2.8.1", "2.7.2"]
+    assert PARAMETERS["AirflowVersion"]["AllowedValues"] == offered
+    assert PARAMETERS["EnvironmentClass"]["AllowedValues"] == [
+        f"mw1.{size}" for size in ("micro", "small", "medium", "large", "xlarge", "2xlarge")
+    ]
+
+
+def test_the_key_policy_lets_the_account_delegate_and_cloudwatch_logs_encrypt_and_nobody_else() -> None:
+    account, logs = RESOURCES["Key"]["Properties"]["KeyPolicy"]["Statement"]
+    assert account["Principal"] == {"AWS": {"Sub": "arn:${AWS::Partition}:iam::${AWS::AccountId}:root"}}
+    assert account["Action"] == "kms:*"  # so that whoever creates the environment may let MWAA make its grants
+    assert logs["Principal"] == {"Service": {"Sub": "logs.${AWS::Region}.amazonaws.com"}}
+    assert set(logs["Action"]) == {
+        "kms:Encrypt*",
+        "kms:Decrypt*",
+        "kms:ReEncrypt*",
+        "kms:GenerateDataKey*",
+        "kms:Describe*",
+    }
+    (condition,) = logs["Condition"]["ArnLike"].items()
+    arn = "arn:${AWS::Partition}:logs:${AWS::Region}:${AWS::AccountId}:*"
+    assert condition == ("kms:EncryptionContext:aws:logs:arn", {"Sub": arn})
+    assert RESOURCES["Key"]["Properties"]["EnableKeyRotation"] is True
+
+
+def test_the_bucket_is_versioned_closed_and_encrypted_with_the_environments_key() -> None:
+    bucket = RESOURCES["Bucket"]["Properties"]
+    assert bucket["VersioningConfiguration"] == {"Status": "Enabled"}
+    closed = ("BlockPublicAcls", "BlockPublicPolicy", "IgnorePublicAcls", "RestrictPublicBuckets")
+    assert bucket["PublicAccessBlockConfiguration"] == dict.fromkeys(closed, True)
+    (rule,) = bucket["BucketEncryption"]["ServerSideEncryptionConfiguration"]
+    key = rule["ServerSideEncryptionByDefault"]["KMSMasterKeyID"]
+    assert key == ENVIRONMENT["KmsKey"] == {"GetAtt": "Key.Arn"}
+    assert ENVIRONMENT["SourceBucketArn"] == {"GetAtt": "Bucket.Arn"}
+
+
+def test_mwaa_alone_may_take_the_execution_role() -> None:
+    (trust,) = RESOURCES["ExecutionRole"]["Properties"]["AssumeRolePolicyDocument"]["Statement"]
+    assert trust["Principal"] == {"Service": ["airflow.amazonaws.com", "airflow-env.amazonaws.com"]}
+    assert trust["Condition"]["StringEquals"] == {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}
+    assert trust["Condition"]["ArnLike"] == {"aws:SourceArn": {"Sub": ENVIRONMENT_ARN}}
+
+
+def test_the_execution_role_may_do_what_mwaa_lists_and_no_more() -> None:
+    allowed = {
+        sid: {*statement["Action"]} if isinstance(statement["Action"], list) else {statement["Action"]}
+        for sid, statement in role_statements().items()
+    }
+    assert allowed == {
+        "OwnMetrics": {"airflow:PublishMetrics"},
+        "ReadTheBucket": {"s3:GetObject*", "s3:GetBucket*", "s3:List*"},
+        "CheckThatNothingIsPublic": {"s3:GetAccountPublicAccessBlock"},
+        "WriteLogs": {
+            "logs:CreateLogStream",
+            "logs:CreateLogGroup",
+            "logs:PutLogEvents",
+            "logs:GetLogEvents",
+            "logs:GetLogRecord",
+            "logs:GetLogGroupFields",
+            "logs:GetQueryResults",
+        },
+        "FindLogGroups": {"logs:DescribeLogGroups"},
+        "PutMetrics": {"cloudwatch:PutMetricData"},
+        "TaskQueue": {
+            "sqs:ChangeMessageVisibility",
+            "sqs:DeleteMessage",
+            "sqs:GetQueueAttributes",
+            "sqs:GetQueueUrl",
+            "sqs:ReceiveMessage",
+            "sqs:SendMessage",
+        },
+        "OurKey": {"kms:Decrypt", "kms:DescribeKey", "kms:GenerateDataKey*", "kms:Encrypt"},
+        "ReadConnections": {"secretsmanager:GetSecretValue"},
+    }
+    everywhere = {sid for sid, statement in role_statements().items() if statement["Resource"] == "*"}
+    assert everywhere == {"CheckThatNothingIsPublic", "FindLogGroups", "PutMetrics"}  # they know no resource
+    found = role_statements()
+    logs = "arn:${AWS::Partition}:logs:${AWS::Region}:${AWS::AccountId}:log-group:airflow-${EnvironmentName}-*"
+    assert found["WriteLogs"]["Resource"] == {"Sub": logs}
+    queue = "arn:${AWS::Partition}:sqs:${AWS::Region}:*:airflow-celery-*"
+    assert found["TaskQueue"]["Resource"] == {"Sub": queue}
+    via = [{"Sub": f"{service}.${{AWS::Region}}.amazonaws.com"} for service in ("sqs", "s3")]
+    assert found["OurKey"]["Condition"] == {"StringEquals": {"kms:ViaService": via}}
+
+
+def test_the_environment_has_two_private_subnets_all_logs_and_waits_for_what_it_checks() -> None:
+    network = ENVIRONMENT["NetworkConfiguration"]
+    assert [subnet["If"][1]["Ref"] for subnet in network["SubnetIds"]] == ["PrivateSubnet1", "PrivateSubnet2"]
+    zones = [RESOURCES[f"PrivateSubnet{n}"]["Properties"]["AvailabilityZone"]["Select"][0] for n in (1, 2)]
+    assert zones == [0, 1]
+    assert set(ENVIRONMENT["LoggingConfiguration"]) == {
+        f"{kind}Logs" for kind in ("DagProcessing", "Scheduler", "Task", "Webserver", "Worker")
+    }
+    assert all(logs["Enabled"] is True for logs in ENVIRONMENT["LoggingConfiguration"].values())
+    assert set(RESOURCES["Environment"]["DependsOn"]) == {"BucketPolicy", "SecurityGroupItself"}
+
+
+def test_the_security_group_lets_in_itself_alone() -> None:
+    ingress = [found["Properties"] for found in PLAIN if found["Type"].endswith("Ingress")]
+    assert [rule["SourceSecurityGroupId"] for rule in ingress] == [{"GetAtt": "SecurityGroup.GroupId"}]
+    assert "SecurityGroupIngress" not in RESOURCES["SecurityGroup"]["Properties"]
+
+
+def test_without_a_nat_the_vpc_has_every_endpoint_that_mwaa_and_jetway_need() -> None:
+    loops = {name: body[1] for name, body in RESOURCES.items() if name.startswith("Fn::ForEach")}
+    mwaa = {"airflow.api", "airflow.env", "airflow.ops", "ecr.api", "ecr.dkr", "kms", "logs", "monitoring", "sqs"}
+    assert set(loops["Fn::ForEach::Endpoints"]) == mwaa
+    assert set(loops["Fn::ForEach::JetwayEndpoints"]) == {"events", "secretsmanager", "sns"}
+    gateways = [
+        found["Properties"]["ServiceName"]["Sub"].rpartition(".")[2]
+        for found in PLAIN
+        if found.get("Properties", {}).get("VpcEndpointType") == "Gateway"
+    ]
+    assert sorted(gateways) == ["dynamodb", "s3"]
+
+
+def test_outputs_that_are_handed_on_are_parameters_of_template_yaml() -> None:
+    assert set(HANDED_ON) <= TEMPLATE["Outputs"].keys()
+    assert set(HANDED_ON) <= JETWAY["Parameters"].keys()
+    for name in ("SubnetIds", "SecurityGroupIds"):  # functions join the VPC only when they must
+        assert TEMPLATE["Outputs"][name]["Condition"] == "UsePrivateWebserver"
+
+
+def actions(statement: dict[str, Any]) -> list[str]:
+    found = statement["Action"]
+    return found if isinstance(found, list) else [found]
+
+
+def test_functions_that_call_the_web_server_join_the_vpc_and_their_code_makes_no_interfaces() -> None:
+    """A PRIVATE_ONLY web server is reached from its VPC only; whatever asks AWS's APIs alone stays outside."""
+    for name, function in FUNCTIONS.items():
+        allowed = {action for found in statements(function) for action in actions(found) if found["Effect"] == "Allow"}
+        denied = {action for found in statements(function) for action in actions(found) if found["Effect"] == "Deny"}
+        calls = bool(allowed & {"airflow:CreateCliToken", "airflow:InvokeRestApi"})
+        assert ("VpcConfig" in function["Properties"]) == calls, name
+        assert ("ec2:CreateNetworkInterface" in denied) == calls, name
+        if calls:
+            condition, inside, outside = function["Properties"]["VpcConfig"]["If"]
+            assert (condition, outside) == ("UseVpc", {"Ref": "AWS::NoValue"})
+            assert inside == {"SubnetIds": {"Ref": "SubnetIds"}, "SecurityGroupIds": {"Ref": "SecurityGroupIds"}}
+
+
+def test_functions_in_the_vpc_reach_every_service_that_they_may_call() -> None:
+    reachable = {*TEMPLATE["Resources"]["Fn::ForEach::Endpoints"][1], "s3", "dynamodb"}
+    reachable |= {*TEMPLATE["Resources"]["Fn::ForEach::JetwayEndpoints"][1]}
+    reachable |= {"airflow"} if {"airflow.api", "airflow.env"} <= reachable else set()
+    for name, function in FUNCTIONS.items():
+        if "VpcConfig" not in function["Properties"]:
+            continue
+        allowed = [statement for statement in statements(function) if statement["Effect"] == "Allow"]
+        called = {action.partition(":")[0] for statement in allowed for action in actions(statement)}
+        assert called <= reachable, f"{name}: name the endpoint in environment.yaml and docs/environments.md"
