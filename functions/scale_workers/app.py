@@ -1,6 +1,6 @@
 """scale_workers: every five minutes, whether MinWorkers and MaxWorkers should move; in mode `act` they do.
 
-Every decision is a log line, and an event when there is something to do.
+Every decision is a log line and an event, each with its reason.
 """
 
 from __future__ import annotations
@@ -39,10 +39,15 @@ def handler(_event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
     if outcome.floors_error:
         logger.error("floors.yaml is not in force, the last good one is", extra={"error": outcome.floors_error})
     logger.info(f"workers {outcome.decision.action}", extra=detail)
-    if outcome.decision.action != "none":
-        name = "WorkersScaled" if outcome.applied else "WorkerScalingAdvised"
-        put(events, config.event_bus, [OutEvent(name, _identity(config.environment_name, outcome, now), now, detail)])
+    identity = _identity(config.environment_name, outcome, now)
+    put(events, config.event_bus, [OutEvent(_event_name(outcome), identity, now, detail)])
     return detail
+
+
+def _event_name(outcome: Outcome) -> str:
+    if outcome.applied:
+        return "WorkersScaled"
+    return "WorkersKept" if outcome.decision.action == "none" else "WorkerScalingAdvised"
 
 
 def _identity(environment: str, outcome: Outcome, now: datetime) -> str:

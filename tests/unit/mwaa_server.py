@@ -17,12 +17,16 @@ class MwaaServer:
     """The server; `answer` gets the input of InvokeRestApi and returns status and document.
 
     Attributes:
+        described: how often GetEnvironment was called.
+        updates: what UpdateEnvironment was called with.
         asked: method and path of every InvokeRestApi.
         release: set at the end, so that an answer that hangs does not outlive its test.
     """
 
     answer: RestAnswer = field(default=lambda _asked: (404, {"detail": "not found"}))
     status: str = "AVAILABLE"
+    described: int = 0
+    updates: list[dict[str, Any]] = field(default_factory=list)
     asked: list[tuple[str, str]] = field(default_factory=list)
     release: threading.Event = field(default_factory=threading.Event)
 
@@ -30,7 +34,12 @@ class MwaaServer:
         server = self
 
         class Handler(BaseHTTPRequestHandler):
+            def do_PATCH(self) -> None:
+                server.updates.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+                self._send(200, {"Arn": "arn:aws:airflow:eu-central-1:111122223333:environment/acme"})
+
             def do_GET(self) -> None:
+                server.described += 1
                 self._send(
                     200,
                     {
