@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING, Any
 
 import boto3
@@ -29,8 +30,9 @@ def _any(loader: yaml.Loader, _suffix: str, node: yaml.Node) -> Any:
 _Loader.add_multi_constructor("!", _any)
 
 
+@functools.cache  # a third of a second, which many tests would spend each
 def read_template() -> dict[str, Any]:
-    """Return template.yaml with intrinsic functions as their arguments."""
+    """Return template.yaml with intrinsic functions as their arguments; it is shared, and not to be changed."""
     template: dict[str, Any] = yaml.load((ROOT / "template.yaml").read_text(), _Loader)
     return template
 
