@@ -292,6 +292,26 @@ def test_what_is_changed_by_hand_is_put_right(world: Stack, dag: str) -> None:
     delete(world, "drifting")
 
 
+@pytest.mark.slow  # a minute
+def test_the_daily_rule_puts_right_what_nobody_tells_of(world: Stack, dag: str) -> None:
+    put(world, "daily", f"dag: {dag}\non: {{event: {{source: [acme.daily]}}}}\n")
+    events = world.client("events")
+    (daily,) = [name for name in rules(world) if "TriggerDriftRule" in name]
+    assert rules(world)[daily]["ScheduleExpression"] == "rate(1 day)"
+    events.put_rule(Name="jetway.daily", EventPattern='{"source": ["somebody"]}', State="DISABLED")
+    events.put_rule(Name=daily, ScheduleExpression="rate(1 minute)")
+    try:
+        wait_for(
+            "the rule as it was",
+            lambda: True if "acme.daily" in rules(world)["jetway.daily"]["EventPattern"] else None,
+            seconds=LONGEST + 60,
+        )
+    finally:
+        events.put_rule(Name=daily, ScheduleExpression="rate(1 day)")
+    assert rules(world)["jetway.daily"]["State"] == "ENABLED"
+    delete(world, "daily")
+
+
 def test_a_bucket_that_sends_no_events_is_a_warning_and_stays_as_it_is(world: Stack, dag: str) -> None:
     s3 = world.client("s3")
     s3.create_bucket(Bucket="acme-silent", CreateBucketConfiguration={"LocationConstraint": "eu-central-1"})

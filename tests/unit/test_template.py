@@ -262,3 +262,11 @@ def test_the_manual_tells_what_measuring_costs() -> None:
     for (count, dollars), price, counted in zip(told, prices, counts, strict=True):
         assert abs(count - counted) <= (counted / 6 if counted > 14 else 0), (count, counted)
         assert dollars == round(count * price), (count, dollars)
+
+
+def test_drift_of_triggers_is_looked_for_every_day() -> None:
+    rule = RESOURCES["TriggerDriftRule"]["Properties"]
+    assert rule["ScheduleExpression"] == "rate(1 day)"
+    (target,) = rule["Targets"]
+    assert target["Arn"] == {"GetAtt": "TriggerSyncQueue.Arn"}
+    assert target["DeadLetterConfig"] == {"Arn": {"GetAtt": "UndeliveredEvents.Arn"}}
