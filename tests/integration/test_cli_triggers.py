@@ -19,8 +19,6 @@ from local.stack import Stack
 from tests.integration.conftest import LONGEST, drop
 from tests.integration.test_cli import jetway, wait_until_dispatched
 
-pytestmark = pytest.mark.slow
-
 BUCKET, NAME = "acme-told", "told"
 RULE = f"jetway.{NAME}"
 
