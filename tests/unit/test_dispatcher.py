@@ -202,6 +202,15 @@ def test_a_message_that_cannot_be_read_has_a_row_and_a_dead_letter(world: World)
     assert world.ledger.get("unknown#m1") is not None
 
 
+def test_an_event_that_cannot_be_read_is_its_triggers_all_the_same(world: World) -> None:
+    body = {"trigger": {"name": "orders", "kind": "s3", "dag": "load"}, "event": {"detail": 1}}
+    outcome = world.dispatch(message(body=json.dumps(body), message_id="m1"))
+    assert (outcome.trigger, outcome.kind, outcome.dag_id, outcome.identity) == ("orders", "s3", "load", ())
+    (letter,) = world.letters()
+    assert (letter["reason"], letter["trigger"], letter["dag_id"]) == ("unknown-event", "orders", "load")
+    assert world.told[0].detail["trigger"] == "orders"
+
+
 def test_the_largest_message_that_sqs_takes_still_becomes_a_dead_letter(world: World) -> None:
     assert world.dispatch(message(body='"' * (1024 * 1024))).decision == "dead-lettered"
     (letter,) = world.letters()

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from jetway.errors import JetwayError
+from jetway.unread import UNKNOWN
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
@@ -26,26 +27,23 @@ def reason_of(exc: Exception) -> str:
     return exc.reason if isinstance(exc, JetwayError) else "unforeseen"
 
 
-def send_dead_letter(
-    sqs: SQSClient, url: str, message: Message, exc: Exception, *, entry: Entry | None, now: datetime
-) -> None:
+def send_dead_letter(sqs: SQSClient, url: str, message: Message, exc: Exception, *, entry: Entry) -> None:
     """Keep the message with its reason; only then may it leave the dispatch queue.
 
     SQS drops a second copy of one dead letter within five minutes: the id is the message's own.
 
     Args:
-        entry: what is known of the event, or None when it could not be read.
-        now: timezone-aware; the last try.
+        entry: what became of the event, and when: its row in the ledger.
     """
     reason = reason_of(exc)
     letter: dict[str, Any] = {
         "reason": reason,
         "error": f"{type(exc).__name__}: {exc}"[:LONGEST_ERROR],
-        "trigger": entry.trigger if entry else None,
-        "dag_id": entry.dag_id if entry else None,
-        "dag_run_id": entry.dag_run_id if entry else None,
+        "trigger": None if entry.trigger == UNKNOWN else entry.trigger,
+        "dag_id": entry.dag_id,
+        "dag_run_id": entry.dag_run_id,
         "first_try": _first_try(message).isoformat(),
-        "last_try": now.isoformat(),
+        "last_try": entry.decided_at.isoformat(),
         "tries": message.tries,
         "message": _parsed(message.body),
     }

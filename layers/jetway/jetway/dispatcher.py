@@ -32,6 +32,7 @@ from jetway.events_out import EventsOutError
 from jetway.ledger import Decision, Entry, entry_id
 from jetway.observability import logger
 from jetway.rates import has_place
+from jetway.unread import unread_entry
 from jetway.waiting import next_waits
 
 if TYPE_CHECKING:
@@ -261,8 +262,7 @@ class Dispatcher:
 
     def _dead_letter(self, case: Case, exc: Exception) -> Entry:
         entry = self._entry(case, "dead-lettered", because=f"{reason_of(exc)}: {exc}")
-        known = entry if case.read else None
-        send_dead_letter(self._sqs, self._dead_letters_url, case.message, exc, entry=known, now=entry.decided_at)
+        send_dead_letter(self._sqs, self._dead_letters_url, case.message, exc, entry=entry)
         return self._record(entry, untold=not self._told(entry))
 
     def _told(self, entry: Entry) -> bool:
@@ -280,16 +280,7 @@ class Dispatcher:
     def _entry(self, case: Case, decision: Decision, *, because: str | None = None) -> Entry:
         read, request, message = case.read, case.request, case.message
         if read is None:
-            return Entry(
-                id=entry_id("unknown", message.message_id),
-                trigger="unknown",
-                kind="unknown",
-                identity=(),
-                decision=decision,
-                decided_at=self._clock(),
-                because=because,
-                message_id=message.message_id,
-            )
+            return unread_entry(message, decision, because=because, now=self._clock())
         return Entry(
             id=entry_id(read.trigger.name, read.digest),
             trigger=read.trigger.name,

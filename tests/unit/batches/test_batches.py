@@ -180,7 +180,8 @@ def test_what_can_be_in_no_batch_is_a_dead_letter_and_keeps_nothing_else_back(
     done, failed = world.take([body, event(7)])
     assert ([one.decision for one in done], failed) == (["dead-lettered", "batched"], [])
     (letter,) = world.letters()
-    assert letter["reason"] == reason
+    whose = "orders" if '"orders"' in body else "t" if '"t"' in body else "unknown"
+    assert (letter["reason"], letter["trigger"] or "unknown", done[0].trigger) == (reason, whose, whose)
     assert letter["message"] == (json.loads(body) if body != "no json" else body)
 
 

@@ -15,6 +15,7 @@ from jetway.errors import PermanentError, TransientError
 from jetway.lanes import read_message
 from jetway.ledger import Entry, LedgerUnavailableError, entry_id
 from jetway.observability import logger
+from jetway.unread import unread_entry
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
@@ -149,16 +150,8 @@ class Intake:
 
     def _dead_letter(self, message: Message, exc: PermanentError) -> Entry:
         """Keep a message that is no event of a batch, with the reason, beside the dispatcher's dead letters."""
-        entry = Entry(
-            id=entry_id("unknown", message.message_id),
-            trigger="unknown",
-            kind="unknown",
-            identity=(),
-            decision="dead-lettered",
-            decided_at=self._clock(),
-            because=f"{exc.reason}: {exc}",
-            message_id=message.message_id,
-        )
-        send_dead_letter(self._sqs, self._dead_letters_url, message, exc, entry=None, now=entry.decided_at)
+        because = f"{exc.reason}: {exc}"
+        entry = unread_entry(message, "dead-lettered", because=because, now=self._clock())
+        send_dead_letter(self._sqs, self._dead_letters_url, message, exc, entry=entry)
         self._ledger.record(entry, untold=True)  # `follow_runs` tells the bus
         return entry
