@@ -292,7 +292,6 @@ def test_what_is_changed_by_hand_is_put_right(world: Stack, dag: str) -> None:
     delete(world, "drifting")
 
 
-@pytest.mark.slow  # a minute
 def test_the_daily_rule_puts_right_what_nobody_tells_of(world: Stack, dag: str) -> None:
     put(world, "daily", f"dag: {dag}\non: {{event: {{source: [acme.daily]}}}}\n")
     events = world.client("events")
