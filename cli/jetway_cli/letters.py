@@ -56,9 +56,9 @@ def read_letter(record: Mapping[str, Any]) -> Letter:
     if "reason" not in body:
         body = {"reason": MOVED_BY_SQS, "message": body}
     message = body.get("message")
-    if not isinstance(message, dict) or not isinstance(message.get("trigger"), dict) or "message_cut_at" in body:
+    if not isinstance(message, dict) or "message_cut_at" in body or not _is_ours(message):
         message = None
-    trigger = message["trigger"] if message else {}
+    trigger = message.get("trigger", {}) if message else {}
     return Letter(
         id=record["MessageId"],
         receipt=record["ReceiptHandle"],
@@ -83,8 +83,8 @@ def matches(letter: Letter, *, trigger: str | None, reasons: Collection[str], si
 
 
 def is_for_a_batch(message: Mapping[str, Any]) -> bool:
-    """Whether a message belongs on the collect queue, since its trigger has `batch`."""
-    return "batch" in message["trigger"]
+    """Whether a message belongs on the collect queue: its trigger has `batch`, or it is a hint of the collector's."""
+    return "look_at" in message or "batch" in message["trigger"]
 
 
 def lane_of(message: Mapping[str, Any]) -> str:
@@ -108,6 +108,10 @@ def deduplication_id(letter: Letter) -> str:
     is run again soon. Later than that, the run id sees to it.
     """
     return f"redrive-{letter.id}"
+
+
+def _is_ours(message: Mapping[str, Any]) -> bool:
+    return isinstance(message.get("trigger"), dict) or isinstance(message.get("look_at"), dict)
 
 
 def json_object(text: str) -> dict[str, Any]:

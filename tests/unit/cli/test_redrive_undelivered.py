@@ -90,6 +90,15 @@ def test_events_of_a_batch_go_back_to_the_collect_queue_wherever_their_letter_is
     assert cloud.drain(cloud.dispatch_url) == []
 
 
+def test_a_hint_of_the_collector_goes_back_to_it(cloud: Cloud, jetway: Jetway) -> None:
+    hint = {"look_at": {"stream": "orders#x", "batch": "b"}}
+    cloud.sqs.send_message(QueueUrl=cloud.uncollected_url, MessageBody=json.dumps(hint))
+    assert jetway("redrive").exit_code == 0
+    (sent,) = cloud.drain(cloud.collect_url)
+    assert json.loads(sent["Body"])["look_at"] == hint["look_at"]
+    assert cloud.drain(cloud.dispatch_url) == []
+
+
 def test_a_firing_that_scheduler_could_not_deliver_goes_to_the_interactive_lane(cloud: Cloud, jetway: Jetway) -> None:
     event = {"schedule-arn": "arn:aws:scheduler:eu-central-1:1:schedule/jetway/jetway.nightly"}
     event["scheduled-time"] = "2026-11-22T06:00:00Z"
