@@ -19,7 +19,7 @@ from local.venvs import ROOT
 from tests.integration.conftest import LONGEST, Listener, drop
 
 SLEEPY = "sleepy_jetway"
-FILES = 40  # a backlog that takes far longer than a call
+FILES = 30  # a backlog that takes far longer than a call
 # The two minutes take three with the back-off after it: on demand only.
 UPDATING_SECONDS = float(os.environ.get("JETWAY_UPDATING_SECONDS", "15"))
 
@@ -147,7 +147,7 @@ def test_a_call_does_not_wait_behind_a_backlog_of_files(stack: Stack, sleepy: st
 
     # The first call while files are under way makes Lambda start a second environment: that is no waiting behind files.
     for number in range(5):
-        call, files = call_behind(f"before-{number}", 20)
+        call, files = call_behind(f"before-{number}", 12)
         if call.decided_at < max(row.decided_at for row in files):
             break
     call, files = call_behind("backlog", FILES)
