@@ -14,10 +14,14 @@ import boto3
 from aws_lambda_powertools.metrics import MetricUnit
 from botocore.config import Config
 
+from jetway.airflow.environment import Environment
 from jetway.batches.table import BatchTable
 from jetway.config import ScaleWorkersConfig
 from jetway.events_out import OutEvent, put
+from jetway.live.table import StandingTable
+from jetway.live.update_record import UpdateTable
 from jetway.observability import logger, metrics
+from jetway.updates import Updates
 from jetway.worker_bursts import Backlog
 from jetway.worker_floors_file import FloorsFile
 from jetway.worker_scaler import Outcome, WorkerScaler
@@ -76,6 +80,15 @@ def _wired() -> tuple[ScaleWorkersConfig, WorkerScaler, EventBridgeClient]:
     bounded = Config(connect_timeout=5, read_timeout=15, retries={"mode": "standard", "total_max_attempts": 2})
     batches = BatchTable(boto3.client("dynamodb", config=bounded), config.batch_table)
     backlog = Backlog(boto3.client("sqs", config=bounded), config.event_queue_urls, batches)
+    mwaa, dynamodb = boto3.client("mwaa", config=bounded), boto3.client("dynamodb", config=bounded)
+    updates = Updates(
+        mwaa,
+        Environment(mwaa, config.environment_name, max_age=0, max_age_unusable=0),
+        UpdateTable(dynamodb, config.artifact_table),
+        StandingTable(dynamodb, config.artifact_table),
+        automatic=config.automatic,
+        clock=lambda: datetime.now(UTC),
+    )
     scaler = WorkerScaler(
         config.environment_name,
         config.policy,
@@ -84,7 +97,8 @@ def _wired() -> tuple[ScaleWorkersConfig, WorkerScaler, EventBridgeClient]:
         events_waiting=backlog.count,
         tasks_per_event=config.tasks_per_event,
         prices=config.prices,
-        mwaa=boto3.client("mwaa", config=bounded),
+        mwaa=mwaa,
         cloudwatch=boto3.client("cloudwatch", config=bounded),
+        update=updates.scale,
     )
     return config, scaler, boto3.client("events", config=bounded)

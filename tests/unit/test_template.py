@@ -155,7 +155,7 @@ CONFIGS = {name: f"{name.removesuffix('Function')}Config" for name in FUNCTIONS}
 def test_every_variable_that_a_function_reads_is_set(function: str) -> None:
     names = {**TEMPLATE["Globals"]["Function"]["Environment"]["Variables"]}
     names |= FUNCTIONS[function]["Properties"]["Environment"]["Variables"]
-    words = {"TRANSPORT": "cli", "SCALING_MODE": "advise", "WORKER_PRICES": "mw1.small=1"}
+    words = {"TRANSPORT": "cli", "SCALING_MODE": "advise", "APPLY_UPDATES": "manual", "WORKER_PRICES": "mw1.small=1"}
     given = {name: words.get(name, "1") for name in names} | {"AWS_LAMBDA_FUNCTION_NAME": "x"}
     assert getattr(config, CONFIGS[function]).from_env(given)
 

@@ -46,6 +46,7 @@ def s3(mwaa: MwaaServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[S3Client]:
         "ARTIFACT_TABLE": "artifacts",
         "EVENT_BUS_NAME": "default",
         "VERIFY_AFTER_SECONDS": "120",
+        "APPLY_UPDATES": "automatic",
         "MAX_DAG_FILE_KILOBYTES": "1024",
         "AWS_DEFAULT_REGION": "us-east-1",
         "AWS_ENDPOINT_URL_MWAA": mwaa.url,
@@ -191,7 +192,12 @@ def test_what_there_is_no_time_for_comes_back_and_the_rest_is_done(s3: S3Client)
 )
 def test_a_wrong_setting_is_named(change: dict[str, str], message: str) -> None:
     env = {"ENVIRONMENT_NAME": "acme", "DROP_BUCKET": DROP, "ARTIFACT_TABLE": "a", "MAX_DAG_FILE_KILOBYTES": "16"}
-    env |= {"EVENT_BUS_NAME": "default", "ARTIFACT_TOPIC_ARN": "arn", "VERIFY_AFTER_SECONDS": "120"}
+    env |= {
+        "EVENT_BUS_NAME": "default",
+        "ARTIFACT_TOPIC_ARN": "arn",
+        "VERIFY_AFTER_SECONDS": "120",
+        "APPLY_UPDATES": "manual",
+    }
     assert ValidateArtifactConfig.from_env(env).max_dag_file_bytes == 16_384
     with pytest.raises(ConfigError, match=message):
         ValidateArtifactConfig.from_env(env | change)

@@ -15,12 +15,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from moto import mock_aws
 
+from jetway.airflow.environment import Environment
 from jetway.config import ConfigError, ScaleWorkersConfig
 from jetway.errors import EnvironmentUnavailableError
+from jetway.live.table import StandingTable
+from jetway.live.update_record import UpdateTable
+from jetway.updates import Updates
 from jetway.worker_floors_file import FloorsFile
 from jetway.worker_scaler import WorkerScaler
 from jetway.worker_scaling import Decision, Demand, Policy, decide, monthly_cost
 from jetway.workers import WorkerSettings
+from tests.unit.artifacts.buckets import TABLE, make_artifact_table
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudwatch import CloudWatchClient
@@ -185,7 +190,9 @@ def aws() -> Iterator[dict[str, Any]]:
     with mock_aws():
         s3 = boto3.client("s3", region_name="eu-central-1")
         s3.create_bucket(Bucket="drop", CreateBucketConfiguration={"LocationConstraint": "eu-central-1"})
-        yield {"s3": s3}
+        dynamodb = boto3.client("dynamodb", region_name="eu-central-1")
+        make_artifact_table(dynamodb)
+        yield {"s3": s3, "dynamodb": dynamodb}
 
 
 class Scaled:
@@ -207,6 +214,14 @@ class Scaled:
             "MaxWorkers": 10,
         }
         self.mwaa.add_response("get_environment", {"Environment": described | environment}, {"Name": "prod"})
+        self.updates = Updates(
+            mwaa,
+            Environment(mwaa, "prod", max_age=0),
+            UpdateTable(aws["dynamodb"], TABLE),
+            StandingTable(aws["dynamodb"], TABLE),
+            automatic=True,
+            clock=lambda: NOW,
+        )
         self.scaler = WorkerScaler(
             "prod",
             POLICY,
@@ -217,6 +232,7 @@ class Scaled:
             prices={"mw1.small": 0.055},
             mwaa=mwaa,
             cloudwatch=cloudwatch,
+            update=self.updates.scale,
         )
 
     def demand(self, running: float, queued: float, workers: int) -> None:
@@ -314,6 +330,8 @@ ENV = {
     "EVENT_QUEUE_URLS": "url1,url2",
     "BATCH_TABLE": "batches",
     "EVENT_BUS": "default",
+    "ARTIFACT_TABLE": "artifacts",
+    "APPLY_UPDATES": "automatic",
 }
 
 
@@ -330,6 +348,7 @@ def test_the_usual_maximum_stays_within_the_bounds() -> None:
         ("SCALING_MODE", "maybe", "off, advise or act"),
         ("SCALING_MIN_WORKERS", "9", "greater than"),
         ("WORKER_PRICES", "mw1.small=cheap", "class=price"),
+        ("APPLY_UPDATES", "perhaps", "automatic or manual"),
     ],
 )
 def test_a_wrong_configuration_is_named(name: str, value: str, said: str) -> None:

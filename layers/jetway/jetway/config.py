@@ -74,6 +74,13 @@ def _flag(env: Env, name: str) -> bool:
     return _text(env, name) == "true"
 
 
+def _automatic(env: Env, name: str) -> bool:
+    value = _text(env, name)
+    if value not in {"automatic", "manual"}:
+        raise ConfigError(f"environment variable {name} is {value!r}; it must be automatic or manual.")
+    return value == "automatic"
+
+
 def _kilobytes(env: Env, name: str) -> int:
     return _number(env, name) * 1024
 
@@ -186,6 +193,7 @@ class ValidateArtifactConfig(_FromEnv):
     event_bus: str = _env("EVENT_BUS_NAME")
     topic_arn: str = _env("ARTIFACT_TOPIC_ARN")
     verify_after: timedelta = _env("VERIFY_AFTER_SECONDS", _seconds)
+    automatic: bool = _env("APPLY_UPDATES", _automatic)
     max_dag_file_bytes: int = _env("MAX_DAG_FILE_KILOBYTES", _kilobytes)
 
 
@@ -200,6 +208,20 @@ class VerifyPromotionConfig(_FromEnv):
     event_bus: str = _env("EVENT_BUS_NAME")
     topic_arn: str = _env("ARTIFACT_TOPIC_ARN")
     verify_after: timedelta = _env("VERIFY_AFTER_SECONDS", _seconds)
+
+
+@dataclass(frozen=True, slots=True)
+class ApplyUpdatesConfig(_FromEnv):
+    """Configuration of apply_updates."""
+
+    environment_name: str = _env("ENVIRONMENT_NAME")
+    transport: Transport = _env("TRANSPORT", _transport)
+    drop_bucket: str = _env("DROP_BUCKET")
+    artifact_table: str = _env("ARTIFACT_TABLE")
+    event_bus: str = _env("EVENT_BUS_NAME")
+    topic_arn: str = _env("ARTIFACT_TOPIC_ARN")
+    verify_after: timedelta = _env("VERIFY_AFTER_SECONDS", _seconds)
+    automatic: bool = _env("APPLY_UPDATES", _automatic)
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,6 +285,8 @@ class ScaleWorkersConfig:
     event_bus: str
     tasks_per_event: float
     prices: Mapping[str, float]
+    artifact_table: str
+    automatic: bool
 
     @classmethod
     def from_env(cls, env: Env = os.environ) -> Self:
@@ -298,4 +322,6 @@ class ScaleWorkersConfig:
             event_bus=_text(env, "EVENT_BUS"),
             tasks_per_event=float(_number(env, "TASKS_PER_EVENT")),
             prices=_prices(env, "WORKER_PRICES"),
+            artifact_table=_text(env, "ARTIFACT_TABLE"),
+            automatic=_automatic(env, "APPLY_UPDATES"),
         )

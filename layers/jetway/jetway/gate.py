@@ -123,7 +123,7 @@ class Gate:
         report = report_key(version.key, version.label)
         placement = self._place(version, judged, facts, report)
         if placement.outcome == "promoted":
-            self._book.note(version, judged, placement, report=report, at=judged_at, waits=False)
+            self._book.note(version, judged, placement, report=report, at=judged_at)
         written = report_on(
             version.key,
             judged,
@@ -211,5 +211,6 @@ def connect(config: ValidateArtifactConfig) -> Gate:
         teller.tell,
         config.environment_name,
         config.verify_after,
+        config.automatic,
     )
     return Gate(s3, environment, config.drop_bucket, book, max_dag_file_bytes=config.max_dag_file_bytes)

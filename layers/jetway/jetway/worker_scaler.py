@@ -11,9 +11,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Literal
 
-from botocore.exceptions import BotoCoreError, ClientError
-
-from jetway.airflow.environment import Environment, unavailable
+from jetway.airflow.environment import Environment
+from jetway.updates import RefusedError, Scaled
 from jetway.worker_floors import highest_floor
 from jetway.worker_metrics import Watched, ask, readings
 from jetway.worker_scaling import Decision, Demand, Policy, decide, monthly_cost
@@ -62,6 +61,7 @@ class WorkerScaler:
         events_waiting: counts the events that will be runs soon.
         tasks_per_event: tasks that an event becomes, on average.
         prices: of one additional worker by the hour, by environment class.
+        update: sets MinWorkers and MaxWorkers (`jetway.updates.Updates.scale`).
     """
 
     def __init__(
@@ -76,6 +76,7 @@ class WorkerScaler:
         prices: Mapping[str, float],
         mwaa: MWAAClient,
         cloudwatch: CloudWatchClient,
+        update: Callable[[EnvironmentFacts, int, int], Scaled],
     ) -> None:
         self._environment = Environment(mwaa, environment_name, max_age=0, max_age_unusable=0)
         self._policy = policy
@@ -84,7 +85,7 @@ class WorkerScaler:
         self._events_waiting = events_waiting
         self._tasks_per_event = tasks_per_event
         self._prices = prices
-        self._mwaa, self._cloudwatch = mwaa, cloudwatch
+        self._cloudwatch, self._update_environment = cloudwatch, update
 
     def scale(self, now: datetime) -> Outcome:
         """Decide once and, in mode `act`, begin the update.
@@ -151,18 +152,16 @@ class WorkerScaler:
         ), found.error
 
     def _update(self, facts: EnvironmentFacts, decision: Decision) -> tuple[Decision, bool]:
-        """Begin the update; GRACEFUL, so that no running task is lost."""
+        """Begin the update, unless artifacts are about to begin one, or another one is on its way."""
         try:
-            self._mwaa.update_environment(
-                Name=facts.name,
-                MinWorkers=decision.min_workers,
-                MaxWorkers=decision.max_workers,
-                WorkerReplacementStrategy="GRACEFUL",
-            )
-        except (ClientError, BotoCoreError) as exc:
-            if isinstance(exc, ClientError) and exc.response["Error"]["Code"] == "ValidationException":
-                # An update of somebody else began since we looked; or MWAA does not want these numbers.
-                because = f"MWAA refused the update: {exc.response['Error'].get('Message', '')} {decision.because}"
-                return replace(decision, action="wait", because=because), False
-            raise unavailable(facts.name, "UpdateEnvironment", exc) from exc
-        return decision, True
+            begun = self._update_environment(facts, decision.min_workers, decision.max_workers)
+        except RefusedError as exc:
+            # An update of somebody else began since we looked; or MWAA does not want these numbers.
+            return replace(decision, action="wait", because=f"MWAA refused the update: {exc} {decision.because}"), False
+        if begun == "begun":
+            return decision, True
+        why = {
+            "goes-along": "Artifacts are about to update the environment; the bounds go along.",
+            "held": "An update of artifacts is on its way or being verified.",
+        }[begun]
+        return replace(decision, action="wait", because=f"{why} {decision.because}"), False

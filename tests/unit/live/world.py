@@ -8,8 +8,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import moto.backends
+from botocore.exceptions import ClientError
 
 from jetway.airflow import Dag, DagRun, DagRunRequest, ImportProblem
+from jetway.airflow.environment import Environment as MwaaEnvironment
 from jetway.airflow.environment import EnvironmentFacts
 from jetway.arrivals import Arrival
 from jetway.errors import EnvironmentUnavailableError
@@ -18,7 +20,11 @@ from jetway.live.book import LiveBook
 from jetway.live.news import News
 from jetway.live.standing import Standing
 from jetway.live.table import StandingTable
+from jetway.live.undo import Undo
+from jetway.live.update_record import UpdateTable
+from jetway.live.update_verifier import UpdateVerifier
 from jetway.live.verifier import Verified, Verifier
+from jetway.updates import Updates
 from tests.unit.artifacts.buckets import DROP, LIVE, SESSION, TABLE, VERIFY_AFTER, make_artifact_table
 from tests.unit.batches.world import Kill
 
@@ -55,6 +61,50 @@ class Airflow:
         raise NotImplementedError
 
 
+class Mwaa:
+    """MWAA's control plane: an update begins when it is asked for, and ends when it is told to."""
+
+    def __init__(self) -> None:
+        self.described: dict[str, Any] = {
+            "Name": "acme",
+            "Status": "AVAILABLE",
+            "AirflowVersion": "3.3.1",
+            "SourceBucketArn": f"arn:aws:s3:::{LIVE}",
+            "DagS3Path": "dags",
+            "MinWorkers": 1,
+            "MaxWorkers": 10,
+            "LastUpdate": {"Status": "SUCCESS", "CreatedAt": START},
+        }
+        self.asked: list[dict[str, Any]] = []
+        self.refuses = ""
+
+    def get_environment(self, **_: Any) -> dict[str, Any]:
+        return {"Environment": dict(self.described)}
+
+    def update_environment(self, **changes: Any) -> dict[str, Any]:
+        refusal = self.refuses
+        if self.described["Status"] not in {"AVAILABLE", "UPDATE_FAILED"}:
+            refusal = f"Environment is in {self.described['Status']} state"
+        if refusal:
+            error: Any = {"Error": {"Code": "ValidationException", "Message": refusal}}
+            raise ClientError(error, "UpdateEnvironment")
+        self.asked.append({name: value for name, value in changes.items() if name != "Name"})
+        at = START + timedelta(seconds=len(self.asked))
+        self.described |= {"Status": "UPDATING", "LastUpdate": {"Status": "PENDING", "CreatedAt": at}}
+        return {"Arn": "arn"}
+
+    def end(self, error: str | None = None) -> None:
+        """End the update: as asked, or as it was before."""
+        assert self.described["Status"] == "UPDATING"
+        at = self.described["LastUpdate"]["CreatedAt"]
+        if error is None:
+            changes = {name: value for name, value in self.asked[-1].items() if name != "WorkerReplacementStrategy"}
+            self.described |= changes | {"Status": "AVAILABLE", "LastUpdate": {"Status": "SUCCESS", "CreatedAt": at}}
+        else:
+            failed = {"Status": "FAILED", "CreatedAt": at, "Error": {"ErrorCode": "X", "ErrorMessage": error}}
+            self.described |= {"Status": "UPDATE_FAILED", "LastUpdate": failed}
+
+
 class Environment:
     """GetEnvironment, set by hand."""
 
@@ -83,6 +133,9 @@ class World:
             self.s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
         self.table = StandingTable(self.dynamodb, TABLE)
         self.airflow, self.environment = Airflow(), Environment()
+        self.mwaa = Mwaa()
+        self.records = UpdateTable(self.dynamodb, TABLE)
+        self.automatic = True
         self.news: list[News] = []
         self.seconds_left = 100.0
 
@@ -94,22 +147,61 @@ class World:
     def gate(self, kill: Kill | None = None) -> Gate:
         kill = kill or Kill()
         s3, table = kill.wrap(self.s3), StandingTable(kill.wrap(self.dynamodb), TABLE)
-        book = LiveBook(s3, table, self._teller(kill), "acme", VERIFY_AFTER)
+        book = LiveBook(s3, table, self._teller(kill), "acme", VERIFY_AFTER, self.automatic)
         return Gate(s3, self.environment, DROP, book, max_dag_file_bytes=1024 * 1024, now=lambda: self.now)  # type: ignore[arg-type]
 
     def verifier(self, kill: Kill | None = None) -> Verifier:
         kill = kill or Kill()
+        standings = StandingTable(kill.wrap(self.dynamodb), TABLE)
         return Verifier(
-            StandingTable(kill.wrap(self.dynamodb), TABLE),
+            standings,
+            UpdateVerifier(UpdateTable(kill.wrap(self.dynamodb), TABLE), standings),
             kill.wrap(self.s3),
             self.airflow,
             self.environment,  # type: ignore[arg-type]
-            DROP,
+            drop_bucket=DROP,
             tell=self._teller(kill),
             verify_after=VERIFY_AFTER,
             clock=lambda: self.now,
             seconds_left=lambda: self.seconds_left,
         )
+
+    def updates(self, kill: Kill | None = None) -> Updates:
+        kill = kill or Kill()
+        mwaa = kill.wrap(self.mwaa)
+        return Updates(
+            mwaa,
+            MwaaEnvironment(mwaa, "acme", max_age=0, max_age_unusable=0),
+            UpdateTable(kill.wrap(self.dynamodb), TABLE),
+            StandingTable(kill.wrap(self.dynamodb), TABLE),
+            automatic=self.automatic,
+            clock=lambda: self.now,
+        )
+
+    def apply(self, kill: Kill | None = None, *, after: timedelta = timedelta()) -> list[str]:
+        """Invoke apply_updates once, and return what it did."""
+        self.now += after
+        kill = kill or Kill()
+        undo = Undo(
+            s3=kill.wrap(self.s3),
+            standings=StandingTable(kill.wrap(self.dynamodb), TABLE),
+            tell=self._teller(kill),
+            environment="acme",
+            drop_bucket=DROP,
+            automatic=self.automatic,
+            clock=lambda: self.now,
+        )
+        steps = self.updates(kill).advance(self.airflow.list_import_errors, undo, VERIFY_AFTER)
+        return [step.step for step in steps]
+
+    def settle_update(self, minutes: int = 20) -> list[str]:
+        """Let both schedules fire so many times; return what was done and found."""
+        found: list[str] = []
+        for _ in range(minutes):
+            found += self.apply(after=timedelta(minutes=1))
+            if self.mwaa.described["Status"] != "UPDATING":
+                found += [verified.outcome for verified in self.look()]
+        return found
 
     def _teller(self, kill: Kill) -> Any:
         def tell(news: News) -> None:

@@ -37,6 +37,7 @@ class EnvironmentFacts:
         requirements_version, plugins_version, startup_script_version: the object versions in use.
         last_update: Status of LastUpdate: SUCCESS, PENDING or FAILED.
         last_update_at: when that update began.
+        last_update_error: why it failed, in MWAA's words.
     """
 
     name: str
@@ -57,6 +58,7 @@ class EnvironmentFacts:
     startup_script_version: str | None = None
     last_update: str | None = None
     last_update_at: datetime | None = None
+    last_update_error: str | None = None
 
     @property
     def workers(self) -> WorkerSettings:
@@ -106,6 +108,7 @@ def parse_environment(answer: Mapping[str, Any]) -> EnvironmentFacts:
         startup_script_version=answer.get("StartupScriptS3ObjectVersion"),
         last_update=update.get("Status"),
         last_update_at=update.get("CreatedAt"),
+        last_update_error=(update.get("Error") or {}).get("ErrorMessage"),
     )
 
 

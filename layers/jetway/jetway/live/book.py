@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING
 from botocore.exceptions import ClientError
 
 from jetway.live import news
-from jetway.live.standing import Live, promoted, removed
-from jetway.objects import head, is_changed
+from jetway.live.standing import DELETED, NOTHING, Live, promoted, removed
+from jetway.live.undo import put_nothing
+from jetway.live.update_record import MEMBERS, command, members
+from jetway.objects import head, is_changed, unchanged
 from jetway.promotion import REPORT, SOURCE_VERSION
 from jetway.reports import amend_report
 from jetway.verdict_tag import tag_verdict
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 
     from jetway.artifacts.findings import Judgement
     from jetway.live.news import News
+    from jetway.live.standing import Standing
     from jetway.live.table import StandingTable
     from jetway.objects import ObjectVersion
     from jetway.promotion import Placement
@@ -37,6 +40,7 @@ class LiveBook:
     Attributes:
         tell: sends news.
         verify_after: from a promotion to the first look at the environment.
+        automatic: whether updates of the environment are applied without asking.
     """
 
     s3: S3Client
@@ -44,6 +48,7 @@ class LiveBook:
     tell: Callable[[News], None]
     environment: str
     verify_after: timedelta
+    automatic: bool = True
 
     def was_rolled_back(self, key: str, version: str) -> bool:
         """Whether a version was live once and did not work; it never goes live again."""
@@ -51,13 +56,12 @@ class LiveBook:
         return standing is not None and version in standing.rolled_back
 
     def note(
-        self, version: ObjectVersion, judged: Judgement, placement: Placement, *, report: str, at: datetime, waits: bool
+        self, version: ObjectVersion, judged: Judgement, placement: Placement, *, report: str, at: datetime
     ) -> None:
         """Write down that a version is live, and when it is to be looked at; also when it is known already.
 
         Args:
             placement: of outcome "promoted".
-            waits: it comes into force by an update of the environment only.
         """
         if placement.bucket is None or placement.key is None:
             raise ValueError("a copy is needed")
@@ -77,14 +81,24 @@ class LiveBook:
             first=placement.first,
         )
         after = self.verify_after / _UNKNOWN_SOONER if judged.verdict == "unknown" else self.verify_after
+        waits = version.key in MEMBERS
         due_at = at if waits else at + after
         self.table.change(version.key, lambda before: promoted(before, version.key, live, due_at=due_at, waits=waits))
 
-    def announce(self, report: Report, report_key: str, note: str | None = None) -> None:
+    def announce(self, report: Report, report_key: str) -> None:
         """Tell of a version that was promoted or quarantined, and tag it."""
-        if report.source is None or report.placement is None:
+        placed = report.placement
+        if report.source is None or placed is None:
             return
-        if report.placement.outcome in {"promoted", "quarantined"}:
+        note = None
+        if report.path in MEMBERS and not self.automatic and placed.key and placed.version_id:
+            changes = members(report.path, placed.key, placed.version_id)
+            note = (
+                f"{report.path} was checked and copied to s3://{placed.bucket}/{placed.key}. ApplyUpdates is manual: "
+                f"it comes into force when somebody runs\n\n{command(self.environment, changes)}\n\n"
+                "and is verified after that, 10 to 30 minutes later."
+            )
+        if placed.outcome in {"promoted", "quarantined"}:
             tag_verdict(self.s3, report.source.bucket, report.path, report.source.version_id, report.verdict)
             self.tell(news.judged(self.environment, report, report_key, note=note))
 
@@ -98,6 +112,8 @@ class LiveBook:
         """
         standing = self.table.get(key)
         there = head(self.s3, bucket, destination)
+        if key in MEMBERS:
+            return self._replace_by_nothing(drop_bucket, key, standing, there, at)
         gone = None if standing is None else standing.live
         if there is not None:
             if SOURCE_VERSION not in there.metadata:
@@ -118,3 +134,25 @@ class LiveBook:
         self.tell(news.removed(self.environment, drop_bucket, key, replace(gone, key=destination), at))
         self.table.change(key, lambda before: removed(before, key))
         return gone
+
+    def _replace_by_nothing(
+        self, drop_bucket: str, key: str, standing: Standing | None, there: ObjectVersion | None, at: datetime
+    ) -> Live | None:
+        """MWAA cannot clear a path: an empty file is put live, and the environment updated to it, like any version."""
+        live = None if standing is None else standing.live
+        if there is None or standing is None or live is None or not live.ours or live.source == NOTHING:
+            return None
+        source = there.metadata.get(SOURCE_VERSION, "")
+        deleted = source if source.startswith(DELETED) else f"{DELETED}{source}"
+        if live.source == deleted or deleted in standing.rolled_back:
+            return None  # known already; or it broke the environment, and what was before came back
+        version_id = there.version_id or ""
+        if source != deleted:
+            if source != live.source:
+                return None  # put there by hand
+            version_id = put_nothing(self.s3, there.bucket, there.key, key, deleted, **unchanged(there))
+        nothing = Live(deleted, there.bucket, there.key, version_id, live.kind, "accepted", at, "")
+        amend_report(self.s3, drop_bucket, key, live.source, {"outcome": "removed", "placed": None})
+        self.tell(news.removed(self.environment, drop_bucket, key, live, at))
+        self.table.change(key, lambda before: promoted(before, key, nothing, due_at=at, waits=True))
+        return live

@@ -106,12 +106,21 @@ def judged(environment: str, report: Report, report_key: str, *, note: str | Non
     return News(event, f"Jetway {environment}: {report.path} was rejected", "\n".join(lines))
 
 
-def rolled_back(environment: str, drop_bucket: str, standing: Standing, restored: Restored, at: datetime) -> News:
+def rolled_back(
+    environment: str,
+    drop_bucket: str,
+    standing: Standing,
+    restored: Restored,
+    at: datetime,
+    *,
+    note: str | None = None,
+) -> News:
     """The news on a version that was live and is not any more.
 
     Args:
         standing: in stage "rolling-back".
         restored: what came back, or nothing.
+        note: the command that a person has to run to go back.
     """
     bad, back, key = standing.live, restored.live, standing.key
     if bad is None:
@@ -132,6 +141,7 @@ def rolled_back(environment: str, drop_bucket: str, standing: Standing, restored
     for problem in problems:
         lines += [f"{problem.where}:", problem.message[-_LONGEST_SHOWN:], ""]
     lines += [
+        *((f"It is still in force. To go back: {note}", "") if note else ()),
         "To do: correct the file, or what it needs in the environment (a Variable, a connection, a package).",
         "Then upload it again: the version that was rolled back is not tried again.",
         f"Report: s3://{drop_bucket}/{bad.report}",

@@ -24,7 +24,10 @@ OPEN: frozenset[Stage] = frozenset({"waiting", "updating", "verifying", "rolling
 # The newest are kept; an item holds 400 KB.
 _MOST_ROLLED_BACK = 200
 _MOST_DAGS = 500
+# Sources that are no versions of the drop bucket.
 BY_HAND = "by-hand-"
+NOTHING = "nothing"
+DELETED = "deleted-"
 MOST_PROBLEMS = 10
 
 
@@ -59,6 +62,16 @@ class Live:
     def ours(self) -> bool:
         """Whether it came through the gate, and was not put there by hand."""
         return not self.source.startswith(BY_HAND)
+
+    @property
+    def dropped(self) -> bool:
+        """Whether its source is a version in the drop bucket."""
+        return self.source != NOTHING and not self.source.startswith((BY_HAND, DELETED))
+
+    @property
+    def drop_version_id(self) -> str | None:
+        """The version id in the drop bucket; None where that has no versions."""
+        return None if self.source.startswith("etag-") else self.source
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Self:
@@ -138,6 +151,8 @@ def promoted(before: Standing | None, key: str, live: Live, *, due_at: datetime,
     # Errors of what was there before, and did not work or was taken out, may show for a while yet.
     clean = live.clean if before is None else before.stage == "good"
     before = before or Standing(key, "removed")
+    if live.source in before.rolled_back and waits:
+        return before  # it is not in force, and nothing asks for it
     if live.source in before.rolled_back:
         # Another delivery of its event was half-way through when it was rolled back.
         return replace(before, stage="rolling-back", live=live, due_at=live.at)

@@ -42,12 +42,14 @@ class Outlook:
         known: those of an earlier look: digest by file.
         dags: its DAGs: file, relative to the dags folder, by dag id; None when it was not asked.
         fresh_files: files, relative to the dags folder, that were made live lately.
+        restarted_at: when the last update of the environment ended.
     """
 
     errors: Sequence[ImportProblem]
     known: Mapping[str, str]
     dags: Mapping[str, str] | None
     fresh_files: Collection[str]
+    restarted_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +89,8 @@ def decide(standing: Standing, look: Outlook, facts: EnvironmentFacts, now: date
     live = standing.live
     if live is None:
         return Decision("keep")
-    over = live.at + parse_time(facts)
+    # An update may have brought what the file needs: all files are parsed anew after it.
+    over = max(live.at, look.restarted_at or live.at) + parse_time(facts)
     errors = _errors_of(live, look, facts)
     if errors:
         return _blame(live, errors, over, now)
@@ -108,7 +111,7 @@ def decide(standing: Standing, look: Outlook, facts: EnvironmentFacts, now: date
 
 def _blame(live: Live, errors: Sequence[ImportProblem], over: datetime, now: datetime) -> Decision:
     """Decide on a version that has errors; before `over` they may be those of the version before."""
-    problems = tuple(_problem(error) for error in errors)
+    problems = tuple(problem(error) for error in errors)
     heals = all(_HEALS.search(error.error) for error in errors)
     if now < over and (heals or not live.clean):
         # Not yet certain: its modules may follow, or the error may be that of the version before.
@@ -170,7 +173,8 @@ def _digest(error: ImportProblem) -> str:
     return hashlib.sha256(error.error.encode()).hexdigest()[:16]
 
 
-def _problem(error: ImportProblem) -> Problem:
+def problem(error: ImportProblem) -> Problem:
+    """An import error as a problem."""
     # The end of a traceback says what is wrong.
     return Problem(relative_path(error.path), error.error.strip()[-_LONGEST_MESSAGE:])
 

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from jetway.config import VerifyPromotionConfig
     from jetway.live.news import News
     from jetway.live.table import StandingTable
+    from jetway.live.update_verifier import UpdateVerifier
 
 MOST_AT_ONCE = 1000
 _ALL_DAGS = 100_000
@@ -47,22 +48,24 @@ class Verified:
 
 
 class Verifier:
-    """Looks after the files of one environment's dags folder."""
+    """Looks after the files of one environment's dags folder, and what its updates have brought."""
 
     def __init__(
         self,
         table: StandingTable,
+        updates: UpdateVerifier,
         s3: S3Client,
         airflow: AirflowLists,
         environment: Environment,
-        drop_bucket: str,
         *,
+        drop_bucket: str,
         tell: Callable[[News], None],
         verify_after: timedelta,
         clock: Callable[[], datetime],
         seconds_left: Callable[[], float],
     ) -> None:
         self._table = table
+        self._updates = updates
         self._s3 = s3
         self._airflow = airflow
         self._environment = environment
@@ -82,19 +85,25 @@ class Verifier:
         now = self._clock()
         standings = [found for found in self._table.list_open(MOST_AT_ONCE) if found.key.startswith(DAGS)]
         due = sorted((found for found in standings if found.due_at and found.due_at <= now), key=_order)
-        if not due:
-            return
         # What is written down as rolled back is finished whatever the environment says.
         for standing in due:
             if standing.stage == "rolling-back" and self._in_time():
                 yield from self._finish(standing.key, now)
         verifying = [(found, found.live) for found in due if found.stage == "verifying" and found.live]
-        if not verifying:
-            return
+        record = self._updates.records.get()
+        update_is_due = self._updates.is_due(record, now)
+        if not update_is_due and (record.phase != "idle" or not verifying):
+            return  # what a file needs may come with the update: it is judged after that
         facts = self._environment.usable_facts()
         files = {file_of(found.live, facts) for found in standings if found.live is not None}
         errors = self._airflow.list_import_errors()
-        look = Outlook(errors, self._table.known_errors(), None, files)
+        if update_is_due:
+            outcome, problems = self._updates.look(record, errors, files, facts, now)
+            for key, live in record.artifacts.items() if outcome != "wait" else ():
+                yield Verified(key, live.source, outcome, problems)
+            if outcome == "rolled-back":
+                return  # the files are judged when what was before is back
+        look = Outlook(errors, self._table.known_errors(), None, files, record.ended_at)
         suspected: set[str] = set()
         for standing, live in verifying:
             if not self._in_time():
@@ -103,7 +112,7 @@ class Verifier:
             suspected |= {problem.where for problem in decision.problems if decision.action == "wait"}
             asks = decision.action == "keep" or (not decision.problems and shows_itself(live))
             if asks and look.dags is None:
-                look = Outlook(errors, look.known, self._list_dags(), files)
+                look = replace(look, dags=self._list_dags())
             yield from self._deal_with(standing.key, look, facts, now)
         # What may be a waiting version's fault must still be new at the next look.
         known = {file: digest for file, digest in digests(errors).items() if file not in suspected}
@@ -159,8 +168,7 @@ class Verifier:
         }
         changes = {"outcome": "rolled-back", "placed": None, "verification": verification}
         amend_report(self._s3, self._drop_bucket, standing.key, bad.source, changes)
-        version_id = None if bad.source.startswith("etag-") else bad.source
-        tag_verdict(self._s3, self._drop_bucket, standing.key, version_id, "rolled-back")
+        tag_verdict(self._s3, self._drop_bucket, standing.key, bad.drop_version_id, "rolled-back")
 
     def _list_dags(self) -> Mapping[str, str]:
         dags, _total = self._airflow.list_dags(limit=_ALL_DAGS)
@@ -185,6 +193,8 @@ def connect(config: VerifyPromotionConfig, seconds_left: Callable[[], float]) ->
     from jetway.airflow.environment import Environment
     from jetway.live.news import Teller
     from jetway.live.table import StandingTable
+    from jetway.live.update_record import UpdateTable
+    from jetway.live.update_verifier import UpdateVerifier
 
     bounded = Config(connect_timeout=5, read_timeout=15, retries={"mode": "standard", "total_max_attempts": 3})
     mwaa = mwaa_client()
@@ -192,12 +202,15 @@ def connect(config: VerifyPromotionConfig, seconds_left: Callable[[], float]) ->
     teller = Teller(
         boto3.client("events", config=bounded), config.event_bus, boto3.client("sns", config=bounded), config.topic_arn
     )
+    dynamodb = boto3.client("dynamodb", config=bounded)
+    standings = StandingTable(dynamodb, config.artifact_table)
     return Verifier(
-        StandingTable(boto3.client("dynamodb", config=bounded), config.artifact_table),
+        standings,
+        UpdateVerifier(UpdateTable(dynamodb, config.artifact_table), standings),
         boto3.client("s3", config=bounded),
         connect_airflow(config.environment_name, config.transport, client=mwaa, environment=environment),
         environment,
-        config.drop_bucket,
+        drop_bucket=config.drop_bucket,
         tell=teller.tell,
         verify_after=config.verify_after,
         clock=lambda: datetime.now(UTC),

@@ -1,0 +1,139 @@
+"""Versions of requirements.txt, plugins.zip and startup.sh that did not work are given up, and told of."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from jetway.live import news
+from jetway.live.restore import Restored
+from jetway.live.standing import BY_HAND, MOST_PROBLEMS, NOTHING, Live, Problem, Standing, to_roll_back
+from jetway.live.update_record import command, members
+from jetway.promotion import SOURCE_VERSION
+from jetway.reports import amend_report
+from jetway.verdict_tag import tag_verdict
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+    from jetway.live.news import News
+    from jetway.live.table import StandingTable
+    from jetway.live.update_record import UpdateRecord
+
+
+@dataclass(frozen=True, slots=True)
+class Undo:
+    """Gives up the versions of one update.
+
+    Attributes:
+        automatic: whether Jetway goes back by itself; otherwise the message names the command.
+    """
+
+    s3: S3Client
+    standings: StandingTable
+    tell: Callable[[News], None]
+    environment: str
+    drop_bucket: str
+    automatic: bool
+    clock: Callable[[], datetime]
+
+    def give_up(
+        self, record: UpdateRecord, problems: Sequence[Problem], *, gone_back: bool = False
+    ) -> dict[str, tuple[str, str]]:
+        """Write down, report and tell that the versions of an update do not work; done again, it changes nothing.
+
+        Args:
+            gone_back: MWAA has gone back by itself, or has never taken them.
+
+        Returns:
+            Path and object version to go back to, by key of the drop bucket.
+        """
+        now, before = self.clock(), {}
+        for key, bad in record.artifacts.items():
+            back = self._previous(key, bad, record, gone_back=gone_back)
+            standing = self.standings.change(key, _given_up(key, bad, back, problems, now))
+            told = replace(standing, stage="rolling-back", live=bad, problems=tuple(problems)[:MOST_PROBLEMS])
+            none = back is None or back.source == NOTHING
+            restored = Restored("removed") if none else Restored("restored", back)
+            if bad.dropped:
+                self._report(told, bad, restored, now)
+            note = None
+            if back is not None:
+                before[key] = (back.key, back.version_id or "")
+                if not self.automatic and not gone_back:
+                    note = command(self.environment, members(key, *before[key]))
+            self.tell(news.rolled_back(self.environment, self.drop_bucket, told, restored, now, note=note))
+        return before
+
+    def _previous(self, key: str, bad: Live, record: UpdateRecord, *, gone_back: bool) -> Live | None:
+        standing = self.standings.get(key)
+        found = record.before.get(key)
+        good = standing.good if standing is not None else None
+        if found is None:
+            # MWAA cannot clear a path: https://docs.aws.amazon.com/mwaa/latest/userguide/mwaa-faqs.html
+            return None if gone_back else self._nothing(key, bad, standing)
+        path, version = found
+        if good is not None and (good.key, good.version_id) == found:
+            return good
+        before = replace(bad, source=f"{BY_HAND}{version}", key=path, version_id=version)
+        return replace(before, verdict="unknown", at=self.clock(), report="", dags=())
+
+    def _nothing(self, key: str, bad: Live, standing: Standing | None) -> Live:
+        """Put an empty file where the path must name something; once."""
+        if standing is not None and standing.live is not None and standing.live.source == NOTHING:
+            return standing.live
+        version = put_nothing(self.s3, bad.bucket, bad.key, key, NOTHING)
+        nothing = replace(bad, source=NOTHING, version_id=version, verdict="accepted")
+        return replace(nothing, at=self.clock(), report="", dags=())
+
+    def _report(self, standing: Standing, bad: Live, restored: Restored, now: datetime) -> None:
+        back = restored.live
+        placed = None if back is None else {"bucket": back.bucket, "key": back.key, "version": back.version_id}
+        verification = {
+            "at": now.isoformat(),
+            "problems": [asdict(problem) for problem in standing.problems],
+            "restored": None if back is None else {"version": back.source, "placed": placed},
+        }
+        changes = {"outcome": "rolled-back", "placed": None, "verification": verification}
+        amend_report(self.s3, self.drop_bucket, standing.key, bad.source, changes)
+        tag_verdict(self.s3, self.drop_bucket, standing.key, bad.drop_version_id, "rolled-back")
+
+
+def _given_up(
+    key: str, bad: Live, back: Live | None, problems: Sequence[Problem], now: datetime
+) -> Callable[[Standing | None], Standing]:
+    def change(standing: Standing | None) -> Standing:
+        standing = standing or Standing(key, "removed")
+        given_up = to_roll_back(replace(standing, live=bad), problems, now)
+        kept = {bad.source} if back is None else {bad.source, back.source}
+        if standing.live is not None and standing.live.source not in kept:
+            return replace(standing, rolled_back=given_up.rolled_back)  # a newer version waits already
+        good = standing.good if back is not None and standing.good and standing.good.source == back.source else None
+        return replace(given_up, stage="rolled-back", live=back, good=good, due_at=None)
+
+    return change
+
+
+def put_nothing(s3: S3Client, bucket: str, path: str, key: str, source: str, **condition: Any) -> str:
+    """Put the file that stands for none of its kind, and return its object version.
+
+    Args:
+        key: requirements.txt, plugins.zip or startup.sh.
+        source: what its metadata says it came from.
+    """
+    answer = s3.put_object(Bucket=bucket, Key=path, Body=_empty(key), Metadata={SOURCE_VERSION: source}, **condition)
+    return answer.get("VersionId", "")
+
+
+def _empty(key: str) -> bytes:
+    if key == "plugins.zip":
+        content = io.BytesIO()
+        with zipfile.ZipFile(content, "w") as made:
+            # `unzip` fails on a zip without members.
+            made.writestr(zipfile.ZipInfo("README.txt"), "There are no plugins.\n")
+        return content.getvalue()
+    return b"#!/bin/sh\n# There is no startup script.\n" if key == "startup.sh" else b"# There are no requirements.\n"

@@ -1,0 +1,357 @@
+"""Updates of the environment: artifacts and the bounds of scaling go as one, and one at a time.
+
+UpdateEnvironment takes 10 to 30 minutes and refuses a second one meanwhile. So whatever wants one is held until the
+environment is AVAILABLE (or UPDATE_FAILED, which is as usable: MWAA has gone back), and what has come by then goes
+together. An update is written down before it is asked for; the environment's LastUpdate tells whether it began. So a
+crash between the two neither loses nor repeats it, and a version that failed is never tried again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, Literal
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from jetway.airflow.environment import unavailable
+from jetway.live.standing import Live, Problem, Standing
+from jetway.live.update_record import MEMBERS, UpdateRecord, in_force, members
+from jetway.live.verdicts import digests
+
+if TYPE_CHECKING:
+    from mypy_boto3_mwaa import MWAAClient
+
+    from jetway.airflow import ImportProblem
+    from jetway.airflow.environment import Environment, EnvironmentFacts
+    from jetway.config import ApplyUpdatesConfig
+    from jetway.live.table import StandingTable
+    from jetway.live.undo import Undo
+    from jetway.live.update_record import UpdateTable
+
+# A call that was written down and has not shown for so long was not made: its function has died.
+CALL_AGAIN_AFTER = timedelta(seconds=90)
+# Bounds that could not go along by then are decided anew.
+_WORKERS_WAIT = timedelta(minutes=15)
+
+Scaled = Literal["begun", "goes-along", "held"]
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One thing that was done; the fields of its log line."""
+
+    step: Literal["held", "begun", "in-progress", "applied", "failed", "undone", "undo-failed", "adopted"]
+    artifacts: Mapping[str, str]
+    because: str = ""
+    changes: Mapping[str, Any] | None = None
+
+
+class RefusedError(Exception):
+    """MWAA does not take the update; the text has its words."""
+
+
+class Updates:
+    """Begins and follows the updates of one environment."""
+
+    def __init__(
+        self,
+        mwaa: MWAAClient,
+        environment: Environment,
+        records: UpdateTable,
+        standings: StandingTable,
+        *,
+        automatic: bool,
+        clock: Callable[[], datetime],
+    ) -> None:
+        """Take the parts.
+
+        Args:
+            environment: that remembers nothing, or for a moment only.
+            automatic: whether artifacts may be brought into force; the bounds of scaling always may.
+        """
+        self._mwaa = mwaa
+        self._environment = environment
+        self._records = records
+        self._standings = standings
+        self._automatic = automatic
+        self._clock = clock
+
+    def scale(self, facts: EnvironmentFacts, low: int, high: int) -> Scaled:
+        """Set MinWorkers and MaxWorkers: now, or together with artifacts that wait, within a minute or so.
+
+        Args:
+            facts: of the environment now.
+
+        Returns:
+            "held": an update is on its way, or the artifacts of the last one are being verified.
+
+        Raises:
+            RefusedError: MWAA does not want these numbers, or an update of somebody else has begun.
+            StandingChangedError: another update has just begun.
+            EnvironmentUnavailableError: MWAA is in trouble.
+        """
+        record, now = self._records.get(), self._clock()
+        if record.phase != "idle" or not facts.usable:
+            return "held"
+        workers = {"MinWorkers": low, "MaxWorkers": high}
+        if self._automatic and self._waiting():
+            self._records.put(replace(record, workers=workers, workers_at=now))
+            return "goes-along"
+        claimed = self._claim(record, facts, {}, workers)
+        try:
+            self._call(claimed, facts)
+        except RefusedError:
+            self._records.put(claimed.idle())
+            raise
+        return "begun"
+
+    def advance(
+        self, errors: Callable[[], Sequence[ImportProblem]], undo: Undo, verify_after: timedelta
+    ) -> Iterator[Step]:
+        """Do the next thing that there is to do.
+
+        Args:
+            errors: asks for the environment's import errors.
+            undo: gives up versions that did not work.
+            verify_after: from the end of an update to the first look at the environment.
+
+        Raises:
+            StandingChangedError: another invocation was faster.
+            TransientError: MWAA or Airflow cannot be asked now.
+            ClientError, BotoCoreError: DynamoDB, S3 or SNS is in trouble.
+        """
+        record, facts = self._records.get(), self._environment.facts()
+        if record.phase == "idle":
+            yield from self._begin(record, facts, errors, undo, verify_after)
+        elif record.phase in {"updating", "undoing"}:
+            yield from self._follow(record, facts, undo, verify_after)
+        elif record.phase == "undo":
+            yield from self._undo(record, facts, undo)
+
+    def _waiting(self) -> dict[str, Live]:
+        """Artifacts that are promoted and not in force."""
+        found = {key: self._standings.get(key) for key in MEMBERS}
+        return {
+            key: standing.live
+            for key, standing in found.items()
+            if standing is not None and standing.stage == "waiting" and standing.live and standing.live.version_id
+        }
+
+    def _begin(
+        self,
+        record: UpdateRecord,
+        facts: EnvironmentFacts,
+        errors: Callable[[], Sequence[ImportProblem]],
+        undo: Undo,
+        verify_after: timedelta,
+    ) -> Iterator[Step]:
+        now, waiting = self._clock(), self._waiting()
+        workers = record.workers if record.workers_at and now - record.workers_at < _WORKERS_WAIT else None
+        there = {key: live for key, live in waiting.items() if in_force(facts, key) == (live.key, live.version_id)}
+        wanted = {key: live for key, live in waiting.items() if key not in there} if self._automatic else {}
+        if not (there or wanted or workers):
+            return
+        sources = {key: live.source for key, live in (wanted or there).items()}
+        if not facts.usable:
+            yield Step("held", sources, f"the environment is {facts.status}")
+            return
+        if there:
+            # Somebody has applied them: they are verified all the same.
+            before = {key: _good(self._standings.get(key)) for key in there}
+            known = self._standings.known_errors()
+            self._records.put(
+                replace(
+                    record.idle(ended_at=now),
+                    phase="verifying",
+                    artifacts=there,
+                    before=before,
+                    baseline=known,
+                    due_at=now + verify_after,
+                )
+            )
+            self._stage(there, "verifying")
+            yield Step("adopted", sources)
+            return
+        baseline = digests(errors()) if wanted else {}
+        claimed = self._claim(record, facts, wanted, workers or {}, baseline)
+        yield from self._send(claimed, facts, undo)
+
+    def _claim(
+        self,
+        record: UpdateRecord,
+        facts: EnvironmentFacts,
+        artifacts: Mapping[str, Live],
+        workers: Mapping[str, int],
+        baseline: Mapping[str, str] | None = None,
+    ) -> UpdateRecord:
+        """Write down what is about to begin; whoever comes second fails here."""
+        changes: dict[str, Any] = dict(workers)
+        for key, live in artifacts.items():
+            changes |= members(key, live.key, live.version_id or "")
+        claimed = self._records.put(
+            UpdateRecord(
+                phase="updating",
+                artifacts=artifacts,
+                changes=changes,
+                before={key: in_force(facts, key) for key in artifacts},
+                baseline=baseline or {},
+                began_at=self._clock(),
+                last_update_at=facts.last_update_at,
+                revision=record.revision,
+            )
+        )
+        self._stage(artifacts, "updating")
+        return claimed
+
+    def _send(self, record: UpdateRecord, facts: EnvironmentFacts, undo: Undo) -> Iterator[Step]:
+        sources = {key: live.source for key, live in record.artifacts.items()}
+        try:
+            self._call(record, facts)
+        except RefusedError as exc:
+            if self._environment.facts().usable:
+                yield from self._refused(record, str(exc), undo)
+            else:  # an update of somebody else has begun: ours begins after it
+                self._records.put(record.idle())
+                self._stage(record.artifacts, "waiting")
+                yield Step("held", sources, str(exc))
+            return
+        yield Step("begun", sources, changes=record.changes)
+
+    def _refused(self, record: UpdateRecord, because: str, undo: Undo) -> Iterator[Step]:
+        sources = {key: live.source for key, live in record.artifacts.items()}
+        if record.artifacts and "MinWorkers" in record.changes:
+            # The numbers may be what MWAA does not want: the artifacts go alone next time.
+            self._records.put(record.idle())
+            self._stage(record.artifacts, "waiting")
+            yield Step("held", sources, because)
+            return
+        undo.give_up(record, [Problem("environment", f"MWAA refused the update: {because}")], gone_back=True)
+        self._records.put(record.idle())
+        yield Step("failed", sources, because)
+
+    def _follow(
+        self, record: UpdateRecord, facts: EnvironmentFacts, undo: Undo, verify_after: timedelta
+    ) -> Iterator[Step]:
+        """See what became of an update that was asked for."""
+        now, sources = self._clock(), {key: live.source for key, live in record.artifacts.items()}
+        if not facts.usable:
+            yield Step("in-progress", sources, f"the environment is {facts.status}")
+            return
+        if facts.last_update_at == record.last_update_at:
+            if record.began_at is None or now - record.began_at >= CALL_AGAIN_AFTER:
+                yield from self._send(self._records.put(replace(record, began_at=now)), facts, undo)
+            return
+        applied = all(facts_show(facts, name, value) for name, value in record.changes.items())
+        if record.phase == "undoing":
+            self._records.put(record.idle(ended_at=now))
+            because = "" if applied else f"the way back failed too: {facts.last_update_error or facts.status}"
+            yield Step("undone" if applied else "undo-failed", sources, because)
+        elif not applied:
+            words = facts.last_update_error or "the environment went back to its previous settings."
+            undo.give_up(record, [Problem("environment", f"The update failed: {words}")], gone_back=True)
+            self._records.put(record.idle(ended_at=now))
+            yield Step("failed", sources, words)
+        elif not record.artifacts:
+            self._records.put(record.idle(ended_at=now))
+            yield Step("applied", sources)
+        else:
+            self._records.put(replace(record, phase="verifying", ended_at=now, due_at=now + verify_after))
+            self._stage(record.artifacts, "verifying")
+            yield Step("applied", sources)
+
+    def _undo(self, record: UpdateRecord, facts: EnvironmentFacts, undo: Undo) -> Iterator[Step]:
+        """Go back to what was in force before."""
+        sources = {key: live.source for key, live in record.artifacts.items()}
+        if not facts.usable:
+            yield Step("held", sources, f"the environment is {facts.status}")
+            return
+        before = undo.give_up(record, record.problems)
+        changes: dict[str, Any] = {}
+        for key, (path, version) in before.items():
+            changes |= members(key, path, version)
+        if not self._automatic or not changes:
+            self._records.put(record.idle())
+            yield Step("undone", sources, "ApplyUpdates is manual: the message says which command goes back.")
+            return
+        claimed = self._records.put(
+            replace(
+                record, phase="undoing", changes=changes, began_at=self._clock(), last_update_at=facts.last_update_at
+            )
+        )
+        yield from self._send(claimed, facts, undo)
+
+    def _stage(self, artifacts: Mapping[str, Live], stage: Literal["waiting", "updating", "verifying"]) -> None:
+        def changed(key: str, live: Live) -> Callable[[Standing | None], Standing]:
+            def change(standing: Standing | None) -> Standing:
+                if standing is None or standing.live is None or standing.live.source != live.source:
+                    return standing or Standing(key, "removed")  # a newer version waits already
+                return replace(standing, stage=stage, due_at=None)
+
+            return change
+
+        for key, live in artifacts.items():
+            self._standings.change(key, changed(key, live))
+
+    def _call(self, record: UpdateRecord, facts: EnvironmentFacts) -> None:
+        """Ask for the update; GRACEFUL, so that no running task is lost."""
+        try:
+            self._mwaa.update_environment(Name=facts.name, WorkerReplacementStrategy="GRACEFUL", **record.changes)
+        except (ClientError, BotoCoreError) as exc:
+            if isinstance(exc, ClientError) and exc.response["Error"]["Code"] == "ValidationException":
+                raise RefusedError(exc.response["Error"].get("Message", "ValidationException")) from exc
+            raise unavailable(facts.name, "UpdateEnvironment", exc) from exc
+
+
+def facts_show(facts: EnvironmentFacts, name: str, value: object) -> bool:
+    """Whether a member of UpdateEnvironment is in force."""
+    if name in {"MinWorkers", "MaxWorkers"}:
+        return value == (facts.min_workers if name == "MinWorkers" else facts.max_workers)
+    key = next(key for key, member in MEMBERS.items() if name.startswith(member))
+    found = in_force(facts, key)
+    return found is not None and value == found[name.endswith("Version")]
+
+
+def _good(standing: Standing | None) -> tuple[str, str] | None:
+    good = standing.good if standing is not None else None
+    return (good.key, good.version_id) if good is not None and good.version_id else None
+
+
+def connect(config: ApplyUpdatesConfig) -> tuple[Updates, Undo, Callable[[], Sequence[ImportProblem]]]:
+    """Return what `Updates.advance` needs, of one environment. Nothing is sent before that."""
+    import boto3
+    from botocore.config import Config
+
+    from jetway.airflow.connect import connect as connect_airflow
+    from jetway.airflow.connect import mwaa_client
+    from jetway.airflow.environment import Environment
+    from jetway.live.news import Teller
+    from jetway.live.table import StandingTable
+    from jetway.live.undo import Undo
+    from jetway.live.update_record import UpdateTable
+
+    bounded = Config(connect_timeout=5, read_timeout=15, retries={"mode": "standard", "total_max_attempts": 3})
+    mwaa, dynamodb = mwaa_client(), boto3.client("dynamodb", config=bounded)
+    environment = Environment(mwaa, config.environment_name, max_age=0, max_age_unusable=0)
+    standings = StandingTable(dynamodb, config.artifact_table)
+    airflow = connect_airflow(config.environment_name, config.transport, client=mwaa)
+    teller = Teller(
+        boto3.client("events", config=bounded), config.event_bus, boto3.client("sns", config=bounded), config.topic_arn
+    )
+
+    def clock() -> datetime:
+        return datetime.now(UTC)
+
+    records = UpdateTable(dynamodb, config.artifact_table)
+    undo = Undo(
+        s3=boto3.client("s3", config=bounded),
+        standings=standings,
+        tell=teller.tell,
+        environment=config.environment_name,
+        drop_bucket=config.drop_bucket,
+        automatic=config.automatic,
+        clock=clock,
+    )
+    updates = Updates(mwaa, environment, records, standings, automatic=config.automatic, clock=clock)
+    return updates, undo, airflow.list_import_errors
