@@ -21,6 +21,7 @@ from jetway.json_body import DEEPEST, LONGEST_BODY
 from jetway.ledger import Entry
 from jetway.prefer import LONGEST_WAIT
 from jetway.run_requests import FIELDS, LONGEST_IDEMPOTENCY_KEY, LONGEST_NOTE
+from jetway.workers_view import WorkersView
 from local.venvs import ROOT
 
 if TYPE_CHECKING:
@@ -147,7 +148,18 @@ def _schemas() -> Schema:
         "Event": _model(Entry),
         "Health": _HEALTH,
         "Problem": _PROBLEM,
+        **_workers(),
     }
+
+
+def _workers() -> Schema:
+    """Return the schema of the view of workers, and those of its parts."""
+    schema: Schema = TypeAdapter(WorkersView).json_schema(mode="serialization", ref_template=_REFERENCE)
+    parts: Schema = schema.pop("$defs")
+    view = schema | {"title": "Workers", "description": "The last hour."}
+    view["properties"] = {"environment": {"type": "string"}, **view["properties"]}
+    view["required"] = ["environment", *view["required"]]
+    return {name: {**part, "title": name} for name, part in parts.items()} | {"Workers": view}
 
 
 _NULL_TEXT: Schema = {"type": ["string", "null"]}
@@ -309,6 +321,7 @@ _ANSWERS: dict[str, Schema] = {
     "get_dags": {"200": _answer("The DAGs by dag_id.", _list("dags", "Dag"))},
     "get_events": {"200": _answer("The newest events, newest first.", _list("events", "Event", total=False))},
     "get_artifacts": {"200": _answer("The newest reports, newest first.", _list("artifacts", "Artifact"))},
+    "get_workers": {"200": _answer("The last hour, and what it asks for.", _ref("Workers"))},
     "get_health": {"200": _answer("Runs can be started now.", _ref("Health"))},
 }
 _COMMON = ("401", "403", "422", "502", "503")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -98,10 +97,10 @@ def show(environment: str, view: WorkersView) -> None:
 
 
 def to_json(environment: str, view: WorkersView) -> dict[str, Any]:
-    """Return the view as JSON, its times in ISO 8601."""
-    found = asdict(view)
-    found["measured_at"] = view.measured_at.isoformat() if view.measured_at else None
-    return {"environment": environment, **found}
+    """Return the view as the HTTP API's GET /workers has it."""
+    from jetway.workers_view import workers_json
+
+    return {"environment": environment, **workers_json(view)}
 
 
 def _cells(row: Row) -> tuple[str, str, str, str]:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import base64
 import os
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import asdict
 from datetime import UTC, datetime
 from functools import partial
@@ -21,7 +20,7 @@ from jetway import http_answers as answers
 from jetway import http_clients as clients
 from jetway import query
 from jetway.callers import caller_of
-from jetway.deadline import DeadlineError, deadline
+from jetway.deadline import DeadlineError, deadline, in_time
 from jetway.errors import JetwayError
 from jetway.observability import logger
 from jetway.prefer import Preference, read_preference, wait_for_run
@@ -212,11 +211,28 @@ def get_health() -> Response[str]:
     """Say whether runs can be started now."""
     _caller()
     _query()
-    counts: Sequence[Any] = ("ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible")
-    url = clients.config().dispatch_queue_url
-    with _deadline():
-        queue = clients.sqs().get_queue_attributes(QueueUrl=url, AttributeNames=counts)["Attributes"]
-        return answers.health_answer(clients.environment().facts(), queue)
+    url, counts = clients.config().dispatch_queue_url, answers.QUEUE_COUNTS
+    queue = _in_time(lambda: clients.sqs().get_queue_attributes(QueueUrl=url, AttributeNames=counts)["Attributes"])
+    return answers.health_answer(_in_time(lambda: clients.environment().facts()), queue)
+
+
+@app.get(
+    "/workers",
+    summary="Get Workers",
+    description="Shows the last hour: workers required and running, the verdict and its remedy, events, files, costs.",
+    tags=["Monitor"],
+    operation_id="get_workers",
+)
+def get_workers() -> Response[str]:
+    """Show what `jetway workers` shows."""
+    from jetway.workers_view import ask_view, workers_json, workers_view
+
+    _, reach = _asked()
+    now, environment = datetime.now(UTC), clients.config().environment_name
+    found = _in_time(lambda: ask_view(clients.cloudwatch(), environment, now))
+    shown = {"environment": environment, **workers_json(workers_view(found, now=now))}
+    # Which DAG a trigger starts is not known here.
+    return answers.json_answer(shown | {"triggers": []} if reach.is_limited else shown)
 
 
 @app.get("/", include_in_schema=False)
@@ -299,11 +315,11 @@ def _wait(request: DagRunRequest, preference: Preference, call: Call, trigger: s
     if not preference.seconds:
         return None
 
+    id_ = event_id(request.dag_id, request.dag_run_id, trigger=trigger)
+
     def dead_letter() -> str | None:
-        entry = clients.ledger().get(event_id(request.dag_id, request.dag_run_id, trigger=trigger))
         # An earlier call for the same run may have become one; this call is a new try.
-        is_dead = entry is not None and entry.decision == "dead-lettered" and entry.decided_at >= call.received_at
-        return (entry.because or "unforeseen") if entry is not None and is_dead else None
+        return clients.ledger().why_dead(id_, since=call.received_at)
 
     try:
         with deadline(_seconds_left()):
@@ -320,19 +336,7 @@ def _ask(question: Callable[[AirflowLists], T]) -> T:
 
 
 def _in_time(work: Callable[[], T]) -> T:
-    with _deadline():
-        return work()
-
-
-@contextmanager
-def _deadline() -> Iterator[None]:
-    try:
-        with deadline(_seconds_left()):
-            yield
-    except DeadlineError:
-        clients.forget()
-        detail = "Airflow or an AWS service behind this API did not answer in time; ask again."
-        raise ProblemError(HTTPStatus.SERVICE_UNAVAILABLE, "timeout", detail, answers.RETRY_AFTER) from None
+    return in_time(_seconds_left(), work, forget=clients.forget)
 
 
 def _seconds_left() -> float:

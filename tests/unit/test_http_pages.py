@@ -11,10 +11,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import boto3
+import jsonschema
 import pytest
 
 from jetway.ledger import Entry, Ledger
 from jetway.pages import ASSETS
+from jetway.workers import VERDICT_CODES
 from local import openapi
 from tests.unit.http_function import DROP, ask, in_process
 from tests.unit.ledger_table import make_ledger_table, read_template
@@ -94,6 +96,32 @@ def test_artifacts_are_the_latest_report_of_each_file_newest_first(aws: None) ->
         "reports/dags/b.py/latest.json",
     }
     assert len(json.loads(get("/artifacts", {"limit": "1"})["body"])["artifacts"]) == 1
+
+
+def test_workers_are_the_last_hour_as_the_command_line_shows_it(aws: None) -> None:
+    now = datetime.now(UTC)
+    codes = {"RequiredWorkers": 4, "RunningWorkers": 3, "Verdict": 4, "MinWorkers": 1, "MaxWorkers": 3}
+    boto3.client("cloudwatch").put_metric_data(
+        Namespace="Jetway",
+        MetricData=[
+            {
+                "MetricName": name,
+                "Timestamp": now - timedelta(minutes=1),
+                "Value": value,
+                "Dimensions": [{"Name": "Environment", "Value": "acme"}],
+            }
+            for name, value in codes.items()
+        ],
+    )
+    view = json.loads(get("/workers")["body"])
+    rows = {row["metric"]: row for row in view["rows"]}
+    assert (view["environment"], view["bounds"]) == ("acme", [1, 3])
+    assert (rows["RequiredWorkers"]["value"], rows["RunningWorkers"]["text"]) == (4, "3")
+    assert view["verdict"] in VERDICT_CODES
+    assert view["remedy"]
+    schemas = openapi.document()["components"]["schemas"]
+    described = {"$ref": "#/components/schemas/Workers", "components": {"schemas": schemas}}
+    jsonschema.Draft202012Validator(described).validate(view)
 
 
 @pytest.mark.parametrize("path", ["/", "/docs"])

@@ -4,9 +4,15 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from http import HTTPStatus
 from types import FrameType
+from typing import TypeVar
+
+from jetway.problems import ProblemError
+
+T = TypeVar("T")
 
 
 class DeadlineError(BaseException):
@@ -35,6 +41,26 @@ def deadline(seconds: float) -> Iterator[None]:
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
+
+
+def in_time(seconds: float, work: Callable[[], T], *, forget: Callable[[], None]) -> T:
+    """Return what the work returns, or end it with a problem.
+
+    Args:
+        seconds: how long it may take.
+        work: what to do.
+        forget: makes the clients anew that the work may have left in the middle of anything.
+
+    Raises:
+        ProblemError: 503, the time was over.
+    """
+    try:
+        with deadline(seconds):
+            return work()
+    except DeadlineError:
+        forget()
+        detail = "Airflow or an AWS service behind this API did not answer in time; ask again."
+        raise ProblemError(HTTPStatus.SERVICE_UNAVAILABLE, "timeout", detail, {"Retry-After": "5"}) from None
 
 
 def _raise(_signal: int, _frame: FrameType | None) -> None:

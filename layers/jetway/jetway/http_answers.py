@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from jetway.ledger import Entry
     from jetway.pages import Page
 
+# Attributes of the dispatch queue that health is told from; any, since the client's stubs know them as literals only.
+QUEUE_COUNTS: Any = ("ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible")
 RETRY_AFTER = {"Retry-After": "5"}  # seconds until it is worth another look
 
 

@@ -12,6 +12,7 @@ from jetway.config import HttpApiConfig
 from jetway.observability import logger
 
 if TYPE_CHECKING:
+    from mypy_boto3_cloudwatch import CloudWatchClient
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_mwaa import MWAAClient
     from mypy_boto3_s3 import S3Client
@@ -52,6 +53,12 @@ def sqs() -> SQSClient:
 def s3() -> S3Client:
     """Return the client of the drop bucket."""
     return cast("S3Client", _client("s3"))
+
+
+@cache
+def cloudwatch() -> CloudWatchClient:
+    """Return the client of the metrics."""
+    return cast("CloudWatchClient", _client("cloudwatch"))
 
 
 @cache
@@ -135,5 +142,8 @@ def replays() -> ReplayCache:
 
 def forget() -> None:
     """Make all clients anew: a deadline may have left them in the middle of anything."""
-    for client in (access_lists, airflow, environment, ledger, mwaa, replays, s3, sqs, webhook_secrets, webhooks):
+    for client in (
+        *(access_lists, airflow, cloudwatch, environment, ledger, mwaa),
+        *(replays, s3, sqs, webhook_secrets, webhooks),
+    ):
         client.cache_clear()

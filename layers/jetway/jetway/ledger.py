@@ -132,6 +132,13 @@ class Ledger:
             item = self.table.get_item(Key={"id": id_}, ConsistentRead=True).get("Item")
         return _entry(item) if item else None
 
+    def why_dead(self, id_: str, *, since: datetime) -> str | None:
+        """Return why an event has become a dead letter since then; None when it has not."""
+        entry = self.get(id_)
+        if entry is None or entry.decision != "dead-lettered" or entry.decided_at < since:
+            return None
+        return entry.because or "unforeseen"
+
     def record(self, entry: Entry, *, run_since: datetime | None = None, untold: bool = False) -> Decision:
         """Write a decision, unless the event's run was started before; return what counts.
 

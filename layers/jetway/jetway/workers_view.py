@@ -10,7 +10,7 @@ view.verdict, view.rows[0].label, view.rows[0].value, view.rows[0].sparkline
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -250,6 +250,11 @@ def workers_view(found: Found, *, now: datetime) -> WorkersView:
         rows=tuple(_row(line, found.values.get(line.id, {}), minutes, now) for line in LINES),
         triggers=tuple(_trigger_rows(found, minutes)),
     )
+
+
+def workers_json(view: WorkersView) -> dict[str, Any]:
+    """Return the view as JSON has it, its time in ISO 8601."""
+    return asdict(view) | {"measured_at": view.measured_at.isoformat() if view.measured_at else None}
 
 
 def sparkline(values: Sequence[float | None]) -> str:
