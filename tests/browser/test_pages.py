@@ -14,6 +14,7 @@ from playwright.sync_api import BrowserContext, Page, expect
 
 from jetway.ledger import Entry, Ledger
 from jetway_cli.signing_proxy import Proxy
+from local import venvs
 from local.calls import call_api
 from local.ministack import CREDENTIALS, REGION
 from local.stack import Stack
@@ -53,10 +54,10 @@ def busy(stack: Stack, dag: str) -> str:
 
 
 def shoot(page: Page, name: str) -> None:
-    """Keep a picture where SCREENSHOTS says, for the README."""
-    folder = os.environ.get("SCREENSHOTS")
-    if folder:
-        page.screenshot(path=Path(folder) / f"{name}.png", full_page=True)
+    """Take a picture; those that are committed (README) are only replaced with PICTURES=docs/pictures."""
+    folder = Path(os.environ.get("PICTURES") or venvs.HOME / "pictures")
+    folder.mkdir(parents=True, exist_ok=True)
+    page.screenshot(path=folder / f"{name}.png")
 
 
 def assert_accessible(page: Page) -> None:
@@ -77,6 +78,8 @@ def test_the_status_page_shows_what_goes_on_to_everybody(
     expect(page.locator("#artifacts")).to_contain_text("dags/broken.py")
     expect(page.locator("#artifacts")).to_contain_text(re.compile("line 1: "))
     expect(page.locator("#events")).to_contain_text("no_such_dag")
+    expect(page.locator("#workers")).to_contain_text("Workers required", timeout=150_000)  # measured every minute
+    expect(page.locator("#verdict")).not_to_contain_text("Loading")
     page.locator("#dag").select_option(busy)
     expect(page.locator("#runs")).to_contain_text("success")
     assert_accessible(page)

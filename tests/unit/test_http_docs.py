@@ -10,6 +10,7 @@ import sys
 import pytest
 import yaml
 
+from jetway.access_file import parse_access
 from local import openapi
 from tests.unit.sample_events import ROOT
 
@@ -33,9 +34,11 @@ def test_problems_are_shown_with_the_members_that_they_have() -> None:
     assert set(problem) == set(openapi.document()["components"]["schemas"]["Problem"]["required"])
 
 
-def test_trigger_snippets_are_webhooks() -> None:
-    (trigger,) = [yaml.safe_load(snippet.replace("on:", '"on":', 1)) for snippet in snippets("yaml")]
-    assert trigger["on"] == {"http": {"auth": "hmac"}}
+def test_the_trigger_is_a_webhook_and_the_access_list_is_valid() -> None:
+    access, trigger = snippets("yaml")
+    assert yaml.safe_load(trigger.replace("on:", '"on":', 1))["on"] == {"http": {"auth": "hmac"}}
+    parsed = parse_access(access.encode())
+    assert (parsed.judgement.findings, len((parsed.document or {})["allow"])) == ((), 2)
 
 
 def test_every_route_and_parameter_that_is_named_exists() -> None:
