@@ -1,9 +1,9 @@
 """Cold and warm starts of the HTTP API's function: `make bench-cold-start`.
 
 The function as `sam build` makes it runs under the real runtime client (awslambdaric) in an environment that has
-nothing but its layer and boto3. SQS is a server on loopback. What is left out is AWS's own part of a cold start:
+nothing but its layer and boto3. SQS and S3 are a server on loopback. Left out is AWS's own part of a cold start:
 fetching the code and starting the sandbox. Figures are of this machine, whose CPU is not Lambda's: compare them with
-each other.
+each other, and with a handler that does nothing, which is started in turn with ours.
 """
 
 from __future__ import annotations
@@ -30,19 +30,28 @@ WARM = 50
 SHOWN = 12  # slowest imports
 
 
+BARE = 'def handler(event, context):\n    return {"statusCode": 202}\n'
+
+
 @contextmanager
-def sqs() -> Iterator[str]:
-    """Run a queue that takes everything; yield its endpoint."""
+def aws() -> Iterator[str]:
+    """Run a queue that takes everything and a bucket that has nothing; yield their endpoint."""
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
         disable_nagle_algorithm = True
 
+        def do_GET(self) -> None:
+            self.answer(404, "application/xml", b"<Error><Code>NoSuchKey</Code><Message>none</Message></Error>")
+
         def do_POST(self) -> None:
             self.rfile.read(int(self.headers.get("Content-Length", "0")))
             body = json.dumps({"MessageId": "m", "SequenceNumber": "1"}).encode()
-            self.send_response(200)
-            self.send_header("Content-Type", "application/x-amz-json-1.0")
+            self.answer(200, "application/x-amz-json-1.0", body)
+
+        def answer(self, status: int, kind: str, body: bytes) -> None:
+            self.send_response(status)
+            self.send_header("Content-Type", kind)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)
@@ -70,7 +79,7 @@ def environment(layer: Path, endpoint: str, **more: str) -> dict[str, str]:
         "AWS_LAMBDA_FUNCTION_NAME": "bench",
         "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "512",
         "AWS_LAMBDA_FUNCTION_VERSION": "1",
-        "AWS_ENDPOINT_URL_SQS": endpoint,
+        "AWS_ENDPOINT_URL": endpoint,
         "POWERTOOLS_LOG_LEVEL": "CRITICAL",
         "POWERTOOLS_SERVICE_NAME": "http_api",
         "ENVIRONMENT_NAME": "acme",
@@ -129,11 +138,18 @@ def main() -> int:
     function, layer = template.parent / "HttpApiFunction", template.parent / "JetwayLayer"
     subprocess.run([str(python), "-m", "compileall", "-q", str(layer)], check=True)
     event = json.loads((venvs.ROOT / "events" / "http_trigger_dag_run.json").read_text())
-    with sqs() as endpoint:
-        rounds = [round_(python, function, layer, endpoint, event) for _ in range(ROUNDS)]
+    bare = template.parent / "bare"
+    bare.mkdir(exist_ok=True)
+    (bare / "app.py").write_text(BARE)
+    rounds, bare_inits = [], []
+    with aws() as endpoint:
+        for _ in range(ROUNDS):
+            bare_inits.append(round_(python, bare, layer, endpoint, event)[0])
+            rounds.append(round_(python, function, layer, endpoint, event))
     init, first = [round_[0] for round_ in rounds], [round_[1] for round_ in rounds]
     warm = sorted(seconds for round_ in rounds for seconds in round_[2])
     print(f"POST /dags/{{dag_id}}/dagRuns, {ROUNDS} starts, {WARM} warm calls each, Python {sys.version.split()[0]}")
+    print(f"bare init   median {statistics.median(bare_inits) * 1000:6.1f} ms   a handler that does nothing")
     print(f"init        median {statistics.median(init) * 1000:6.1f} ms   worst {max(init) * 1000:6.1f} ms")
     print(f"first call  median {statistics.median(first) * 1000:6.1f} ms   worst {max(first) * 1000:6.1f} ms")
     p99 = warm[int(len(warm) * 0.99)]

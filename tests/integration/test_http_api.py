@@ -10,6 +10,7 @@ import subprocess
 
 import pytest
 
+from local import venvs
 from local.calls import call_api
 from local.ministack import CREDENTIALS, REGION
 from local.stack import Stack
@@ -51,3 +52,13 @@ def test_the_snippet_of_the_docs_starts_a_run(stack: Stack, dag: str) -> None:
     env = {**os.environ, **CREDENTIALS, "AWS_REGION": REGION, "HTTP_API_URL": stack.http_api_url}
     result = subprocess.run(["bash", "-c", snippet], capture_output=True, text=True, check=True, env=env)
     assert json.loads(result.stdout)["state"] == "accepted"
+
+
+@pytest.mark.slow
+def test_the_official_client_starts_and_follows_a_run(stack: Stack, dag: str) -> None:
+    """The snippet of the docs, in a virtual environment that has the client and no Jetway."""
+    (snippet,) = re.findall(r"^```py\n(.*?)^```", (ROOT / "docs" / "http-api.md").read_text(), re.DOTALL | re.MULTILINE)
+    env = {**os.environ, **CREDENTIALS, "AWS_REGION": REGION, "HTTP_API_URL": stack.http_api_url}
+    python = str(venvs.ensure("airflow-client"))
+    result = subprocess.run([python, "-c", snippet], capture_output=True, text=True, check=True, env=env, timeout=180)
+    assert result.stdout == "success\n"
