@@ -41,6 +41,7 @@ test: check unit thorough integration ## Run what CI runs: static checks, unit t
 test-all: check ## Run every test, the slow ones included (about half an hour on two cores)
 	$(BIN)/pytest -q -n auto tests/unit
 	$(BIN)/pytest -q tests/integration
+	@$(MAKE) test-browser
 
 unit: $(STAMP) ## Run the unit tests (no network, no Airflow)
 	$(BIN)/pytest -q -n auto -m "not slow and not thorough" tests/unit
@@ -58,7 +59,7 @@ test-examples: $(STAMP) ## Run every example of dags/ to success on a local stac
 	$(BIN)/pytest -q tests/integration/test_examples.py tests/integration/test_run_from_everywhere.py
 
 test-browser: $(STAMP) ## Test pages and API in a real browser and by schemathesis, on a local stack of its own (needs Chromium)
-	@$(BIN)/python -c "from local import venvs; venvs.ensure('browser')"
+	@$(BIN)/python local/venvs.py browser
 	.jetway/venvs/browser/bin/pytest -q -p no:schemathesis tests/browser
 	.jetway/venvs/browser/bin/pytest -q tests/schema
 

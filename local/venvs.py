@@ -107,13 +107,14 @@ def _run(command: Sequence[str | Path], what: str) -> None:
 
 
 def main() -> int:
-    """Make .venv."""
+    """Make .venv, or the virtual environments that are named."""
     if sys.version_info < OLDEST_PYTHON:
         have = ".".join(map(str, sys.version_info[:3]))
         print(f"Jetway needs Python 3.11 or newer; this is {have}. Try: make PYTHON=python3.12 …", file=sys.stderr)
         return 1
     try:
-        ensure("dev")
+        for name in sys.argv[1:] or ["dev"]:
+            ensure(name)
     except SetupError as exc:
         print(exc, file=sys.stderr)
         return 1

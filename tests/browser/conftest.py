@@ -37,17 +37,25 @@ def proxy(stack: Stack, credentials: Credentials) -> Iterator[Proxy]:  # noqa: F
         yield proxy
 
 
+def find_browser() -> str | None:
+    return os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, NAMES)), None)
+
+
+def pytest_sessionstart() -> None:
+    if find_browser() is None:  # said before a stack is deployed for nothing
+        pytest.exit(
+            f"No browser: install one of {', '.join(NAMES)} (Debian: apt-get install chromium), or set CHROMIUM to "
+            "its path. Nothing is downloaded.",
+            returncode=1,
+        )
+
+
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
-    found = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, NAMES)), None)
-    if found is None:
-        pytest.fail(
-            f"no browser: install one of {', '.join(NAMES)} (Debian: apt-get install chromium), or set CHROMIUM"
-        )
     with sync_playwright() as playwright:
         # Containers run as root, where Chromium's sandbox refuses to start; only our own pages are opened.
         arguments = ["--no-sandbox"] if os.geteuid() == 0 else []
-        browser = playwright.chromium.launch(executable_path=found, args=arguments)
+        browser = playwright.chromium.launch(executable_path=find_browser(), args=arguments)
         yield browser
         browser.close()
 

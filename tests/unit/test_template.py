@@ -137,6 +137,26 @@ def test_no_route_is_open_by_default(conditions: tuple[str, ...], kinds: set[str
     assert {route for route, kind in found.items() if kind == "NONE"} == opened
 
 
+def test_every_route_that_starts_runs_has_a_throttle_of_its_own_by_parameters() -> None:
+    (stage,) = of_type("AWS::ApiGatewayV2::Stage").values()
+    settings = {route: found.get("If", [None, found])[1] for route, found in stage["RouteSettings"].items()}
+    assert set(settings) == {route for route in authorization_of_routes("UseWebhooks") if route.startswith("POST ")}
+    for found in (*settings.values(), stage["DefaultRouteSettings"]):
+        for name in ("ThrottlingRateLimit", "ThrottlingBurstLimit"):
+            parameter = TEMPLATE["Parameters"][found[name]["Ref"]]
+            assert parameter["MinValue"] >= 1
+            assert parameter["Default"] <= parameter["MaxValue"]
+
+
+def test_pages_of_others_may_not_call_unless_they_are_named() -> None:
+    (api,) = of_type("AWS::ApiGatewayV2::Api").values()
+    condition, named, nothing = api["CorsConfiguration"]["If"]
+    assert (condition, nothing) == ("UseCors", {"Ref": "AWS::NoValue"})
+    assert named["AllowOrigins"] == {"Ref": "HttpCorsOrigins"}
+    assert "AllowCredentials" not in named
+    assert TEMPLATE["Parameters"]["HttpCorsOrigins"]["Default"] == ""
+
+
 def test_every_condition_that_opens_a_route_is_off_by_default() -> None:
     defaults = {name: parameter.get("Default") for name, parameter in TEMPLATE["Parameters"].items()}
     assert (defaults["Webhooks"], defaults["JwtIssuer"]) == ("disabled", "")
