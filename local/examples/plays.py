@@ -35,10 +35,11 @@ def with_key(key: str) -> Callable[[dict[str, Any]], bool]:
 
 def complex_workflow(scene: Scene) -> list[Ended]:
     """A small and a large text: each takes its own branch."""
-    runs = []
-    for name in ("small", "large"):
-        key = f"texts/{name}-{unique()}.txt"
+    keys = {name: f"texts/{name}-{unique()}.txt" for name in ("small", "large")}
+    for name, key in keys.items():
         scene.land(key, SAMPLES / "complex_workflow" / f"{name}.txt")
+    runs = []
+    for name, key in keys.items():
         ended = scene.ended("complex_workflow", f"{name} file", where=with_key(key))
         report = scene.read(f"word-counts/{key.rpartition('/')[2]}.json").decode()
         runs.append(_left(ended, report))

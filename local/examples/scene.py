@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import time
 import zipfile
@@ -18,6 +19,7 @@ from local import airflow, plugins_zip, venvs
 from local.airflow import Airflow
 from local.calls import airflow_api, list_runs, read_report, wait_for
 from local.ministack import REGION
+from local.stack import ENVIRONMENT_BUCKET
 
 if TYPE_CHECKING:
     from local.examples.sources import Sources
@@ -72,10 +74,11 @@ class Scene:
         venvs.extend(f"airflow-{version}", f"examples-{version}")
 
     def install_plugins(self) -> None:
-        """Give the local Airflow plugins.zip as MWAA does: unpacked in its plugins folder, and Airflow started anew."""
-        plugins = plugins_zip.build()
+        """Drop plugins.zip and see it promoted; unpack it in Airflow's plugins folder and start Airflow anew."""
+        self._drop({"plugins.zip": plugins_zip.build().read_bytes()})
+        promoted = self.s3.get_object(Bucket=ENVIRONMENT_BUCKET, Key="plugins.zip")["Body"].read()
         home = Airflow.read(Path(self.stack.state) / f"airflow-{self.stack.airflow_version}" / "jetway.json")
-        with zipfile.ZipFile(plugins) as archive:
+        with zipfile.ZipFile(io.BytesIO(promoted)) as archive:
             archive.extractall(home.home / "plugins")
         airflow.stop(home)
         airflow.start(home)

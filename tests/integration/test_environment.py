@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import subprocess
 from collections.abc import Mapping
 from typing import Any
 
+import boto3
 import pytest
 import yaml
 from botocore.exceptions import ClientError
 
 from local import venvs
-from local.aws_deploy import handed_on
+from local.aws_deploy import ENVIRONMENTS, SAMCONFIG, handed_on, read_profile
 from local.calls import wait_for
 from local.examples.scene import unique
+from local.ministack import CREDENTIALS, REGION
 from local.stack import Stack
 
 SOURCE = (venvs.ROOT / "environment.yaml").read_text(encoding="utf-8")
@@ -93,9 +97,23 @@ def known(stack: Stack) -> str:
     return json.dumps(without(refused_types(stack)))
 
 
-def deploy(stack: Stack, template: str, parameters: Mapping[str, str]) -> tuple[str, dict[str, str]]:
+def in_region(stack: Stack, service: str, region: str) -> Any:
+    """Return a client of that Region of the local stack."""
+    make: Any = boto3.client  # its stubs know service names as literals only
+    return make(
+        service,
+        endpoint_url=stack.endpoint,
+        region_name=region,
+        aws_access_key_id=CREDENTIALS["AWS_ACCESS_KEY_ID"],
+        aws_secret_access_key=CREDENTIALS["AWS_SECRET_ACCESS_KEY"],
+    )
+
+
+def deploy(
+    stack: Stack, template: str, parameters: Mapping[str, str], *, name: str = "", region: str = REGION
+) -> tuple[str, dict[str, str]]:
     """Create a stack; return its name and its resources, logical id → physical id."""
-    client, name = stack.client("cloudformation"), f"environment-{unique()}"
+    client, name = in_region(stack, "cloudformation", region), name or f"environment-{unique()}"
     client.create_stack(
         StackName=name,
         TemplateBody=template,
@@ -167,3 +185,37 @@ def test_an_existing_vpc_is_used_and_nothing_of_a_network_is_made(stack: Stack, 
     (group,) = ec2.describe_security_groups(GroupIds=[found["SecurityGroup"]])["SecurityGroups"]
     assert group["VpcId"] == vpc
     assert handed_on(stack.client("cloudformation"), name)["SubnetIds"] == ",".join(subnets)
+
+
+@pytest.mark.slow
+def test_make_deploy_puts_jetway_beside_the_environment_of_a_profile_in_its_region(stack: Stack, known: str) -> None:
+    """The profile `staging`: its own Region, its own stacks, parameters from the outputs of the environment's stack."""
+    environment, jetway = read_profile(ENVIRONMENTS, "staging"), read_profile(SAMCONFIG, "staging")
+    assert environment.region == jetway.region == "eu-west-1"
+    client = in_region(stack, "cloudformation", "eu-west-1")
+    parameters = {**environment.overrides, "WebserverAccessMode": "PRIVATE_ONLY"}
+    _, found = deploy(stack, known, parameters, name=environment.stack_name, region="eu-west-1")
+    env = {**os.environ, **stack.env}
+    done = subprocess.run(
+        ["make", "-s", "deploy", "PROFILE=staging"],
+        cwd=venvs.ROOT,
+        env=env,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    try:
+        (deployed,) = client.describe_stacks(StackName=jetway.stack_name)["Stacks"]
+        told = {parameter["ParameterKey"]: parameter["ParameterValue"] for parameter in deployed["Parameters"]}
+        assert told["EnvironmentName"] == "staging"
+        assert told["EnvironmentBucketName"] == found["Bucket"]
+        assert told["SubnetIds"] == f"{found['PrivateSubnet1']},{found['PrivateSubnet2']}"
+        outputs = {output["OutputKey"]: output["OutputValue"] for output in deployed["Outputs"]}
+        assert "eu-west-1" in outputs["DispatchQueueUrl"] + outputs["AlarmTopicArn"]
+        function = client.describe_stack_resource(StackName=jetway.stack_name, LogicalResourceId="StartDagRun")
+        physical = function["StackResourceDetail"]["PhysicalResourceId"]
+        settings = in_region(stack, "lambda", "eu-west-1").get_function_configuration(FunctionName=physical)
+        assert settings["VpcConfig"]["SubnetIds"] == [found["PrivateSubnet1"], found["PrivateSubnet2"]]
+    finally:
+        client.delete_stack(StackName=jetway.stack_name)
