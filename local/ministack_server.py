@@ -1,6 +1,6 @@
 """MiniStack as Jetway's local stack runs it. Executed by the Python of MiniStack's own virtual environment.
 
-Three gaps are closed here, so that product code needs no branch for them and tests of alarms and lanes prove something:
+Four gaps are closed here, so that product code needs no branch for them and tests of alarms and lanes prove something:
 
 EventBridge Scheduler replaces context attributes in a target's input (<aws.scheduler.scheduled-time> and its like);
 MiniStack 1.5.33 leaves them as text.
@@ -13,6 +13,9 @@ https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/alarm-evaluation.
 A function reads a FIFO queue with one batch in flight for each message group; MiniStack 1.5.33 has one for the whole
 queue, though its queues keep a group whose messages are in flight to themselves, as SQS does.
 https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-scaling.html
+
+GetObject gives the asked range of the asked version; MiniStack 1.5.33 gives the whole of a version.
+https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html
 """
 
 from __future__ import annotations
@@ -25,7 +28,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from ministack import app  # type: ignore[import-not-found]
-from ministack.services import cloudwatch, eventbridge, lambda_svc, scheduler  # type: ignore[import-not-found]
+from ministack.services import cloudwatch, eventbridge, lambda_svc, s3, scheduler  # type: ignore[import-not-found]
 
 _invoke_target = eventbridge._invoke_target
 
@@ -113,6 +116,29 @@ def _concurrency_of_groups(esm: Any, func_rec: Any, config: Any, _queue: Any = N
 
 
 lambda_svc._sqs_esm_concurrency = _concurrency_of_groups
+
+
+_get_object = s3._get_object
+
+
+def _get_range(bucket: str, key: str, headers: dict[str, str], query: Any = None) -> tuple[int, dict[str, str], bytes]:
+    status, told, body = _get_object(bucket, key, headers, query)
+    if status != 200 or not headers.get("range"):
+        return status, told, body
+    part = s3._parse_range(headers["range"], len(body))
+    if part is None:
+        refused: tuple[int, dict[str, str], bytes] = s3._error(
+            "InvalidRange", "The requested range is not satisfiable", 416, f"/{bucket}/{key}"
+        )
+        return refused
+    start, end = part
+    # A checksum of the whole would contradict the part.
+    told = {name: value for name, value in told.items() if not name.lower().startswith("x-amz-checksum")}
+    told |= {"Content-Length": str(end - start + 1), "Content-Range": f"bytes {start}-{end}/{len(body)}"}
+    return 206, told, body[start : end + 1]
+
+
+s3._get_object = _get_range
 
 if __name__ == "__main__":
     app.main()

@@ -65,7 +65,7 @@ def without(types: set[str]) -> dict[str, Any]:
             for name, found in resources.items()
             if name not in gone
             and not name.startswith("Fn::ForEach")
-            and (found["Type"] in types or names_any(found["Properties"], gone))
+            and (found["Type"] in types or names_any(found.get("Properties", {}), gone))
         }
         if not more:
             break
