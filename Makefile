@@ -6,7 +6,7 @@ UV := .jetway/venvs/uv/bin/uv
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo up down logs ui env test test-all unit thorough integration load test-examples test-browser bench-cold-start \
-  lint format types check mwaa-packages openapi plugins build deploy deploy-environment bench-workers lock clean
+  lint format types check mwaa-packages module-table openapi plugins build deploy deploy-environment bench-workers lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  %-14s %s\n", $$1, $$2}'
@@ -84,6 +84,9 @@ types: $(STAMP) ## mypy, strict
 
 mwaa-packages: $(STAMP) ## Write what each Airflow version on MWAA ships, from AWS's published images (IMAGES=their checkout)
 	$(BIN)/python -m local.mwaa_packages $(IMAGES)
+
+module-table: $(STAMP) ## Write which modules the distributions of MWAA's images bring, from the Airflows of the local stack
+	$(BIN)/python -m local.module_table
 
 openapi: $(STAMP) ## Write docs/openapi.json from the code of the HTTP API
 	PYTHONPATH=layers/jetway $(BIN)/python -m local.openapi

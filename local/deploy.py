@@ -40,7 +40,7 @@ def build(sam: Path, python: Path, *, folder: Path) -> Path:
     template = folder / "build" / "template.yaml"
     _run(
         [sam, "build", "--build-dir", folder / "build", "--cache-dir", folder / "cache"],
-        {"PYTHON": str(python)},
+        {"PYTHON": str(python), "UV_PLATFORM": "local"},
         "sam build",
     )
     return template

@@ -195,6 +195,8 @@ class ValidateArtifactConfig(_FromEnv):
     verify_after: timedelta = _env("VERIFY_AFTER_SECONDS", _seconds)
     automatic: bool = _env("APPLY_UPDATES", _automatic)
     max_dag_file_bytes: int = _env("MAX_DAG_FILE_KILOBYTES", _kilobytes)
+    resolve_requirements: str | None = _env("RESOLVE_REQUIREMENTS", _optional)
+    package_index_url: str | None = _env("PACKAGE_INDEX_URL", _optional)
 
 
 @dataclass(frozen=True, slots=True)

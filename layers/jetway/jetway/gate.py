@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 
 _MOST_ROUNDS = 5
 
+# Judges a requirements.txt by resolving it: its content, the environment, and what reading it says.
+Resolve = Callable[[bytes, "EnvironmentFacts", Judgement], Judgement]
+
 
 @dataclass(frozen=True, slots=True)
 class Settled:
@@ -65,6 +68,7 @@ class Gate:
         book: LiveBook,
         *,
         max_dag_file_bytes: int,
+        resolve: Resolve = lambda _content, _facts, static: static,
         clock: Callable[[], float] = time.perf_counter,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
@@ -73,6 +77,7 @@ class Gate:
         self._environment = environment
         self._book = book
         self._max_dag_file_bytes = max_dag_file_bytes
+        self._resolve = resolve
         self._clock = clock
         self._now = now
 
@@ -163,9 +168,10 @@ class Gate:
             content = found
         candidate = Candidate(version.key, version.size, content, lambda: open_version(self._s3, version))
         try:
-            return kind.check(candidate, facts, self._max_dag_file_bytes)
+            judged = kind.check(candidate, facts, self._max_dag_file_bytes)
         except VersionGoneError:
             return None
+        return self._resolve(content, facts, judged) if judged.kind == "requirements" else judged
 
     def _place(self, version: ObjectVersion, judged: Judgement, facts: EnvironmentFacts, report: str) -> Placement:
         destination = kind_of(version.key).destination(version.key, facts)
@@ -195,6 +201,7 @@ def connect(config: ValidateArtifactConfig) -> Gate:
     from botocore.config import Config
 
     from jetway.airflow.environment import Environment
+    from jetway.artifacts.resolver import connect_resolver
     from jetway.live.book import LiveBook
     from jetway.live.news import Teller
     from jetway.live.table import StandingTable
@@ -213,4 +220,12 @@ def connect(config: ValidateArtifactConfig) -> Gate:
         config.verify_after,
         config.automatic,
     )
-    return Gate(s3, environment, config.drop_bucket, book, max_dag_file_bytes=config.max_dag_file_bytes)
+    resolver = connect_resolver(s3, config.drop_bucket, config.resolve_requirements, config.package_index_url)
+    return Gate(
+        s3,
+        environment,
+        config.drop_bucket,
+        book,
+        max_dag_file_bytes=config.max_dag_file_bytes,
+        resolve=resolver.judge,
+    )

@@ -1,0 +1,155 @@
+"""The gate's second look at requirements.txt: it is resolved, and which modules it brings is kept for import_dag."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from packaging.utils import canonicalize_name
+
+from jetway.artifacts.asking import Told, ask_function
+from jetway.artifacts.mwaa import packages_of
+from jetway.artifacts.provided import provided
+from jetway.artifacts.requirement_lines import UnreadableError
+from jetway.artifacts.requirement_resolution import names_of, resolved
+from jetway.artifacts.requirements_file import MAX_BYTES, parse_for
+from jetway.artifacts.resolving import Answer, Question
+from jetway.objects import head, read
+
+if TYPE_CHECKING:
+    from mypy_boto3_lambda import LambdaClient
+    from mypy_boto3_s3 import S3Client
+
+    from jetway.airflow.environment import EnvironmentFacts
+    from jetway.artifacts.findings import Judgement
+
+# What the newest requirements.txt that was not refused brings: {"etag", "required": […], "modules": {…}}.
+KEPT = "accepted/requirements.json"
+_MOST_KEPT = 4 * 1024 * 1024
+
+
+class Resolver:
+    """Resolves by a function, and remembers what it learned in the drop bucket."""
+
+    def __init__(
+        self,
+        s3: S3Client,
+        drop_bucket: str,
+        ask: Callable[[Question, frozenset[str]], Told] | None,
+        *,
+        index_url: str | None = None,
+        clock: Callable[[], float] = time.time,
+        max_age: float = 60.0,
+    ) -> None:
+        """Make it.
+
+        Args:
+            s3: the client.
+            drop_bucket: its name.
+            ask: asks the function; None where there is none.
+            index_url: the index, for files that name none.
+            clock: wall-clock seconds.
+            max_age: seconds that what the environment provides is remembered.
+        """
+        self._s3, self._bucket, self._ask, self._index_url = s3, drop_bucket, ask, index_url
+        self._clock, self._max_age = clock, max_age
+        self._remembered: tuple[float, str, dict[str, list[str]]] | None = None
+
+    def judge(self, content: bytes, environment: EnvironmentFacts, static: Judgement) -> Judgement:
+        """Judge requirements.txt once more, by resolving it, and keep which modules it brings.
+
+        Raises:
+            ClientError, BotoCoreError: Lambda or S3 is in trouble.
+        """
+        told = Told(Answer("not-resolved", "no function to resolve with is deployed"))
+
+        def ask(question: Question) -> Answer:
+            nonlocal told
+            packages = packages_of(environment.airflow_version)
+            if self._ask is not None:
+                told = self._ask(question, frozenset(packages.installed if packages else ()))
+            return told.answer
+
+        judged, _ = resolved(content, environment, static, ask, index_url=self._index_url)
+        if judged.verdict != "rejected":
+            self._keep(content, environment, told)
+        return judged
+
+    def provided(self, environment: EnvironmentFacts) -> Mapping[str, list[str]]:
+        """Return which modules the environment has: "modules", and "unlisted" distributions.
+
+        Raises:
+            ClientError, BotoCoreError: S3 is in trouble.
+        """
+        version = f"{environment.airflow_version} {environment.requirements_version}"
+        if self._remembered is not None:
+            at, of, found = self._remembered
+            if of == version and 0 <= self._clock() - at < self._max_age:
+                return found
+        kept = self._kept()
+        required = kept["required"] if kept else self._live(environment)
+        found = provided(environment, required, kept["modules"] if kept else None)
+        self._remembered = (self._clock(), version, found)
+        return found
+
+    def _keep(self, content: bytes, environment: EnvironmentFacts, told: Told) -> None:
+        required = _required(content, environment) | set(names_of(told.answer))
+        body = {"required": sorted(required), "modules": {name: list(found) for name, found in told.modules.items()}}
+        self._s3.put_object(
+            Bucket=self._bucket, Key=KEPT, Body=json.dumps(body).encode(), ContentType="application/json"
+        )
+        self._remembered = None
+
+    def _kept(self) -> dict[str, Any] | None:
+        version = head(self._s3, self._bucket, KEPT)
+        content = read(self._s3, version, _MOST_KEPT) if version else None
+        if content is None:
+            return None
+        kept: dict[str, Any] = json.loads(content)
+        return kept
+
+    def _live(self, environment: EnvironmentFacts) -> set[str]:
+        """What a requirements.txt brings that never went through the gate."""
+        if not environment.requirements_path:
+            return set()
+        version = head(
+            self._s3, environment.source_bucket, environment.requirements_path, environment.requirements_version
+        )
+        content = read(self._s3, version, MAX_BYTES) if version else None
+        return _required(content, environment) if content is not None else set()
+
+
+def _required(content: bytes, environment: EnvironmentFacts) -> set[str]:
+    """The names that a file asks for; of a bare URL or path, the URL: its modules are not known."""
+    try:
+        _, active, _ = parse_for(content, environment)
+    except UnreadableError:
+        return set()
+    return {wanted.name or canonicalize_name(wanted.place) for wanted in active}
+
+
+def connect_resolver(s3: S3Client, drop_bucket: str, function: str | None, index_url: str | None) -> Resolver:
+    """Return the resolver of a stack; nothing is sent before the first requirements.txt.
+
+    Args:
+        s3: the client.
+        drop_bucket: its name.
+        function: ARN of resolve_requirements; None where it is not deployed.
+        index_url: of the package index; None for PyPI.
+    """
+    client: LambdaClient | None = None
+
+    def ask(question: Question, known: frozenset[str]) -> Told:
+        nonlocal client
+        if client is None:
+            import boto3
+            from botocore.config import Config
+
+            # Above the function's own timeout; asked once, because a second time would resolve the same again.
+            patient = Config(connect_timeout=5, read_timeout=70, retries={"mode": "standard", "total_max_attempts": 1})
+            client = boto3.client("lambda", config=patient)
+        return ask_function(client, str(function), question, known)
+
+    return Resolver(s3, drop_bucket, ask if function else None, index_url=index_url)

@@ -1,0 +1,169 @@
+"""The gate resolves requirements.txt by a function of its own, and keeps which modules it brings."""
+
+from __future__ import annotations
+
+import io
+import json
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import boto3
+import pytest
+from botocore.exceptions import ClientError
+from botocore.response import StreamingBody
+from botocore.stub import Stubber
+
+from functions.resolve_requirements import app
+from jetway.artifacts.asking import Told, ask_function
+from jetway.artifacts.findings import Candidate, Judgement
+from jetway.artifacts.requirements_file import check_requirements
+from jetway.artifacts.resolver import KEPT, Resolver
+from jetway.artifacts.resolving import Answer, Question
+
+from .buckets import DROP, LIVE, Buckets
+from .judging import AIRFLOW_3, rules
+
+if TYPE_CHECKING:
+    from mypy_boto3_lambda import LambdaClient
+
+CONTENT = (
+    b'--constraint "https://raw.githubusercontent.com/apache/airflow/constraints-3.3.1/constraints-3.12.txt"\nmine==1\n'
+)
+QUESTION = Question(("mine==1",), ("celery==5.6.3",), "3.12.13")
+TOLD = Told(
+    Answer("resolved", "", {"mine": "1", "below": "2"}, {"mine": "https://x/mine.whl"}), {"mine": ("my_module",)}
+)
+
+
+def static(content: bytes) -> Judgement:
+    return check_requirements(Candidate("requirements.txt", len(content), content), AIRFLOW_3)
+
+
+def resolver(world: Buckets, told: Told | None, asked: list[Any] | None = None) -> Resolver:
+    def ask(question: Question, known: frozenset[str]) -> Told:
+        if asked is not None:
+            asked.append((question, known))
+        assert told is not None
+        return told
+
+    return Resolver(world.s3, DROP, ask if told else None, index_url="https://index.example")
+
+
+def test_what_it_brings_is_provided_from_then_on(world: Buckets) -> None:
+    asked: list[Any] = []
+    found = resolver(world, TOLD, asked)
+    before = found.provided(AIRFLOW_3)
+    assert ("my_module" in before["modules"], "below" in before["unlisted"]) == (False, False)
+    assert found.judge(CONTENT, AIRFLOW_3, static(CONTENT)).verdict == "accepted"
+    ((question, known),) = asked
+    assert (question.requirements, question.index_url) == (("mine==1",), "https://index.example")
+    assert "boto3" in known
+    after = found.provided(AIRFLOW_3)
+    assert ("my_module" in after["modules"], "below" in after["unlisted"]) == (True, True)
+
+
+def test_a_conflict_rejects_and_is_not_kept(world: Buckets) -> None:
+    told = Told(Answer("conflict", "Because you require mine==1 and mine==2, …"))
+    judged = resolver(world, told).judge(CONTENT, AIRFLOW_3, static(CONTENT))
+    assert (judged.verdict, rules(judged)) == ("rejected", [("unresolvable", 2)])
+    assert KEPT not in world.keys(DROP)
+
+
+def test_without_a_function_the_names_are_kept_and_the_verdict_is_open(world: Buckets) -> None:
+    found = resolver(world, None)
+    judged = found.judge(CONTENT, AIRFLOW_3, static(CONTENT))
+    assert (judged.verdict, rules(judged)) == ("unknown", [("not-resolved", None)])
+    assert "mine" in found.provided(AIRFLOW_3)["unlisted"]
+
+
+def test_a_requirements_file_that_never_came_by_the_gate_counts_too(world: Buckets) -> None:
+    version = world.s3.put_object(Bucket=LIVE, Key="r.txt", Body=b"scikit-learn==1\nmine==2\n")["VersionId"]
+    facts = replace(AIRFLOW_3, requirements_path="r.txt", requirements_version=version, source_bucket=LIVE)
+    found = resolver(world, None).provided(facts)
+    assert ("sklearn" in found["modules"], "mine" in found["unlisted"]) == (True, True)
+
+
+def test_it_is_remembered_for_a_minute(world: Buckets) -> None:
+    now = [0.0]
+    found = Resolver(world.s3, DROP, None, clock=lambda: now[0])
+    found.provided(AIRFLOW_3)
+    world.s3.put_object(Bucket=DROP, Key=KEPT, Body=json.dumps({"required": ["mine"], "modules": {}}).encode())
+    assert "mine" not in found.provided(AIRFLOW_3)["unlisted"]
+    now[0] = 61.0
+    assert "mine" in found.provided(AIRFLOW_3)["unlisted"]
+
+
+@pytest.fixture
+def client() -> LambdaClient:
+    return boto3.client("lambda", region_name="us-east-1", aws_access_key_id="x", aws_secret_access_key="x")
+
+
+def reply(body: object) -> dict[str, Any]:
+    content = body if isinstance(body, bytes) else json.dumps(body).encode()
+    return {"StatusCode": 200, "Payload": StreamingBody(io.BytesIO(content), len(content))}
+
+
+def ask(client: LambdaClient, response: dict[str, Any]) -> Told:
+    with Stubber(client) as stubber:
+        expected = {
+            "FunctionName": "resolve",
+            "Payload": json.dumps(
+                {
+                    "requirements": ["mine==1"],
+                    "constraints": ["celery==5.6.3"],
+                    "python": "3.12.13",
+                    "constraint_urls": [],
+                    "index_url": None,
+                    "extra_index_urls": [],
+                    "prerelease": False,
+                    "known": ["boto3"],
+                }
+            ).encode(),
+        }
+        stubber.add_response("invoke", response, expected)
+        told = ask_function(client, "resolve", QUESTION, frozenset({"boto3"}))
+        stubber.assert_no_pending_responses()
+        return told
+
+
+def test_the_function_is_asked_and_its_answer_read(client: LambdaClient) -> None:
+    answer = {"status": "resolved", "said": "", "versions": {"mine": "1"}, "wheels": {}, "modules": {"mine": ["m"]}}
+    assert ask(client, reply(answer)) == Told(Answer("resolved", "", {"mine": "1"}), {"mine": ("m",)})
+
+
+@pytest.mark.parametrize(
+    ("response", "words"),
+    [
+        (reply({"errorMessage": "Task timed out after 60.00 seconds"}) | {"FunctionError": "Unhandled"}, "timed out"),
+        (reply(b"<html>") | {"FunctionError": "Unhandled"}, "without a reason"),
+        (reply(b"no json"), "cannot be read"),
+        (reply({"status": "maybe"}), "cannot be read"),
+        (reply([]), "cannot be read"),
+    ],
+)
+def test_a_function_that_fails_is_no_fault_of_the_file(
+    client: LambdaClient, response: dict[str, Any], words: str
+) -> None:
+    told = ask(client, response)
+    assert told.answer.status == "not-resolved"
+    assert words in told.answer.said
+
+
+def test_lambda_in_trouble_is_worth_another_try(client: LambdaClient) -> None:
+    with Stubber(client) as stubber:
+        stubber.add_client_error("invoke", "TooManyRequestsException", http_status_code=429)
+        with pytest.raises(ClientError):
+            ask_function(client, "resolve", QUESTION, frozenset())
+        stubber.add_client_error("invoke", "ResourceNotFoundException", http_status_code=404)
+        assert ask_function(client, "resolve", QUESTION, frozenset()).answer.status == "not-resolved"
+
+
+def test_the_handler_answers_in_json_with_what_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody listens at that index: what uv cannot tell is an answer as well."""
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    event = json.loads(json.dumps({"requirements": ["mine==1"], "constraints": [], "python": "3.12.13", "known": []}))
+    context: Any = SimpleNamespace()
+    answer = app.handler(event | {"index_url": "http://127.0.0.1:9/"}, context)
+    assert (answer["status"], answer["modules"]) == ("not-resolved", {})
+    assert json.loads(json.dumps(answer)) == answer

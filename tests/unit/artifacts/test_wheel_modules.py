@@ -1,0 +1,113 @@
+"""Which modules a distribution brings: from its wheel's directory, or from the table."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import ClassVar
+
+import pytest
+
+from jetway.airflow.environment import EnvironmentFacts
+from jetway.artifacts.mwaa import known_versions
+from jetway.artifacts.provided import modules_of_distribution, provided
+from jetway.artifacts.wheel_modules import modules_in, modules_of
+
+from .judging import AIRFLOW_3
+from .zips import zip_of
+
+WHEEL = zip_of({"acme/__init__.py": b"", "acme/x.py": b"", "acme-1.dist-info/METADATA": b"x" * 200_000, "one.py": b""})
+
+
+@pytest.mark.parametrize(
+    ("names", "modules"),
+    [
+        (["a/__init__.py", "a/b.py", "a/c/__init__.py"], {"a"}),
+        (["six.py", "six-1.dist-info/RECORD"], {"six"}),
+        (["google/cloud/x/__init__.py", "google/cloud/x/y.py"], {"google.cloud.x"}),
+        (["ns/one.py", "ns/two.py"], {"ns.one", "ns.two"}),
+        (["_fast.cpython-312-x86_64-linux-gnu.so", "__pycache__/six.cpython-312.pyc"], {"_fast"}),
+        (["a-1.data/scripts/run.py", "../../bin/x", "data/table.csv", "not-a-module.py"], set()),
+        ([], set()),
+    ],
+)
+def test_modules_are_told_by_the_names_of_files(names: list[str], modules: set[str]) -> None:
+    assert modules_in(names) == modules
+
+
+class Wheels(BaseHTTPRequestHandler):
+    """A web server with one wheel; under /whole it knows no ranges."""
+
+    asked: ClassVar[list[int]] = []
+
+    def do_GET(self) -> None:
+        start, _, end = self.headers["Range"].removeprefix("bytes=").partition("-")
+        if self.path == "/gone.whl":
+            self.send_error(404)
+            return
+        first = int(start) if start else len(WHEEL) - int(end)
+        last = int(end) if start else len(WHEEL) - 1
+        body = WHEEL[first : last + 1] if self.path == "/acme.whl" else WHEEL
+        self.asked.append(len(body))
+        self.send_response(206 if self.path == "/acme.whl" else 200)
+        self.send_header("Content-Range", f"bytes {first}-{last}/{len(WHEEL)}")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *args: object) -> None:
+        pass
+
+
+@pytest.fixture
+def server() -> Iterator[str]:
+    Wheels.asked.clear()
+    with ThreadingHTTPServer(("127.0.0.1", 0), Wheels) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+def test_only_what_could_be_had_is_told(server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    (tmp_path / "local.whl").write_bytes(WHEEL)
+    wheels = {
+        "acme": f"{server}/acme.whl",
+        "gone": f"{server}/gone.whl",
+        "whole": f"{server}/whole.whl",
+        "local": (tmp_path / "local.whl").as_uri(),
+        "refused": "http://127.0.0.1:9/x.whl",
+    }
+    assert modules_of(wheels, seconds=30) == {"acme": ["acme", "one"]}
+
+
+def test_the_table_knows_what_is_called_otherwise() -> None:
+    for name, module in {
+        "pyyaml": "yaml",
+        "scikit-learn": "sklearn",
+        "psycopg2-binary": "psycopg2",
+        "beautifulsoup4": "bs4",
+        "protobuf": "google.protobuf",
+        "apache-airflow-providers-amazon": "airflow.providers.amazon",
+        "apache-airflow-providers-microsoft-mssql": "airflow.providers.microsoft.mssql",
+    }.items():
+        assert module in (modules_of_distribution(name) or ()), name
+    assert modules_of_distribution("my-own-package") is None
+
+
+@pytest.mark.parametrize("version", known_versions())
+def test_nearly_all_that_mwaa_installs_is_in_the_table(version: str) -> None:
+    found = provided(EnvironmentFacts("acme", "AVAILABLE", version, "acme-airflow", "dags"))
+    assert {"airflow", "boto3", "requests", "yaml"} <= set(found["modules"])
+    assert len(found["unlisted"]) <= 3, found["unlisted"]
+
+
+def test_what_wheels_told_goes_before_the_table() -> None:
+    found = provided(AIRFLOW_3, ["my-own", "scikit-learn", "other"], {"my-own": ["mine"], "scikit-learn": ["x"]})
+    assert {"mine", "x"} <= set(found["modules"])
+    assert "sklearn" not in found["modules"]
+    assert found["unlisted"] == ["other"]
