@@ -10,6 +10,7 @@ from botocore.exceptions import ClientError, IncompleteReadError, ReadTimeoutErr
 from jetway.objects import ObjectVersion, is_changed, is_gone
 
 if TYPE_CHECKING:
+    from botocore.response import StreamingBody
     from mypy_boto3_s3 import S3Client
 
     Buffer = bytearray | memoryview
@@ -75,7 +76,10 @@ class _ObjectStream(io.RawIOBase):
                     **self._version.address, IfMatch=self._version.etag, Range=f"bytes={start}-{start + length - 1}"
                 )
                 with answer["Body"] as body:
-                    return body.read()
+                    if "ContentRange" not in answer:
+                        # A server may ignore a range (RFC 9110, 14.2), and some that speak S3 do for versions.
+                        _skip(body, start)
+                    return body.read(length)
             except (IncompleteReadError, ReadTimeoutError, ResponseStreamingError):
                 if not left:
                     raise
@@ -84,3 +88,8 @@ class _ObjectStream(io.RawIOBase):
                     raise VersionGoneError from exc
                 raise
         raise AssertionError("unreachable")
+
+
+def _skip(body: StreamingBody, length: int) -> None:
+    while length > 0 and (skipped := body.read(min(length, BLOCK))):
+        length -= len(skipped)

@@ -97,6 +97,16 @@ def test_a_connection_that_breaks_is_tried_again(world: Buckets, breaks: int, wo
                 stream.read()
 
 
+def test_a_server_that_ignores_ranges_is_understood(world: Buckets) -> None:
+    body = random.Random(3).randbytes(5_000)
+    version = version_of(world, body)
+    world.s3.meta.events.register("before-call.s3.GetObject", lambda params, **_: params["headers"].pop("Range"))
+    with open_version(world.s3, version, block=1_000) as stream:
+        assert stream.read() == body
+        stream.seek(4_321)
+        assert stream.read(50) == body[4_321:4_371]
+
+
 class Breaking(io.BytesIO):
     """A body that never comes."""
 
