@@ -183,6 +183,7 @@ def test_functions_that_call_the_web_server_join_the_vpc_and_their_code_makes_no
 def test_functions_in_the_vpc_reach_every_service_that_they_may_call() -> None:
     reachable = {*TEMPLATE["Resources"]["Fn::ForEach::Endpoints"][1], "s3", "dynamodb"}
     reachable |= {*TEMPLATE["Resources"]["Fn::ForEach::JetwayEndpoints"][1]}
+    reachable |= {"cloudwatch"} if "monitoring" in reachable else set()
     reachable |= {"airflow"} if {"airflow.api", "airflow.env"} <= reachable else set()
     for name, function in FUNCTIONS.items():
         if "VpcConfig" not in function["Properties"]:
