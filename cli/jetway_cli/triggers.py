@@ -78,7 +78,7 @@ def _drift(target: Target, trigger: TriggerFile) -> str | None:
     """Say how the trigger's rule or schedule differs from its file, or None when it does not."""
     from botocore.exceptions import ClientError
 
-    from jetway.trigger_rules import event_pattern
+    from jetway.trigger_rules import EVENT_OF_RULE, EVENT_OF_SCHEDULE, event_pattern, message_template
     from jetway.triggers import S3, BusEvent, Schedule
 
     source, name = trigger.on, f"{target.stack}.{trigger.name}"
@@ -87,10 +87,15 @@ def _drift(target: Target, trigger: TriggerFile) -> str | None:
             group = target.output("ScheduleGroupName")
             schedule = target.client("scheduler").get_schedule(GroupName=group, Name=name)
             wanted, actual = source.expression, schedule["ScheduleExpression"]
-            state = schedule["State"]
+            state, messages = schedule["State"], [schedule["Target"].get("Input")]
+            message = message_template(trigger, EVENT_OF_SCHEDULE)
         elif isinstance(source, S3 | BusEvent):
             bus = source.bus if isinstance(source, BusEvent) else "default"
-            rule = target.client("events").describe_rule(Name=name, EventBusName=bus)
+            events = target.client("events")
+            rule = events.describe_rule(Name=name, EventBusName=bus)
+            targets = events.list_targets_by_rule(Rule=name, EventBusName=bus)["Targets"]
+            messages = [found.get("InputTransformer", {}).get("InputTemplate") for found in targets]
+            message = message_template(trigger, EVENT_OF_RULE)
             wanted, actual = json.loads(json.dumps(event_pattern(source))), json.loads(rule["EventPattern"])
             state = rule["State"]
         else:
@@ -104,6 +109,8 @@ def _drift(target: Target, trigger: TriggerFile) -> str | None:
         return f"it is {json.dumps(actual)} there"
     if (state == "ENABLED") is not trigger.enabled:
         return f"it is {state.lower()} there"
+    if messages != [message]:
+        return "what it sends there is not what the file says" if messages else "it sends nothing there"
     return None
 
 

@@ -19,8 +19,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from botocore.exceptions import ClientError
-
 from jetway_cli.errors import error_code
 from jetway_cli.letters import MOVED_BY_SQS, Letter, json_object, read_letter
 
@@ -28,7 +26,6 @@ if TYPE_CHECKING:
     from mypy_boto3_events import EventBridgeClient
 
 UNDELIVERED = "undelivered"
-EVENT = "<aws.events.event.json>"  # where a rule's template takes the event in
 ATTRIBUTES = ("RULE_ARN", "SCHEDULE_ARN", "ERROR_CODE", "ERROR_MESSAGE")
 
 
@@ -65,16 +62,22 @@ class Undelivered:
 
     def _as_the_rule_would(self, rule: str, event: str) -> tuple[dict[str, Any] | None, str | None]:
         """Return the message that a rule makes of an event, or why there is none."""
+        from jetway.trigger_rules import EVENT_OF_RULE
+
         if rule not in self.templates:
             self.templates[rule] = self._template(rule)
         template = self.templates[rule]
         if template is None:
             return None, f"rule {rule.rpartition('/')[2]}, which it came by, is gone or makes no dispatch message of it"
-        message = json_object(template.replace(EVENT, event))
+        message = json_object(template.replace(EVENT_OF_RULE, event))
         return message, None if message else "it is no event"
 
     def _template(self, rule: str) -> str | None:
         """Return the template by which a rule makes dispatch messages."""
+        from botocore.exceptions import ClientError
+
+        from jetway.trigger_rules import EVENT_OF_RULE
+
         # arn:aws:events:<Region>:<account>:rule/[<bus>/]<name>
         bus, _, name = rule.partition(":rule/")[2].rpartition("/")
         try:
@@ -84,4 +87,4 @@ class Undelivered:
                 raise
             return None
         templates = [target.get("InputTransformer", {}).get("InputTemplate", "") for target in targets]
-        return next((template for template in templates if EVENT in template), None)
+        return next((template for template in templates if EVENT_OF_RULE in template), None)

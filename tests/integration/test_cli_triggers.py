@@ -42,17 +42,19 @@ def heard(stack: Stack, dag: str, folder: Path) -> Iterator[str]:
     text = f"dag: {dag}\non: {{s3: {{bucket: {BUCKET}, key: {{suffix: .csv}}}}}}\nconf: {{told: '{{{{ key }}}}'}}\n"
     (folder / f"{NAME}.yaml").write_text(text)
     drop(stack, f"triggers/{NAME}.yaml", text.encode())
+    drop(stack, "triggers/daily_told.yaml", f"dag: {dag}\non: {{schedule: {{rate: 1d}}}}\n".encode())
     wait_for("the rule", lambda: state_of(stack) == "on" or None, seconds=LONGEST)
     yield url
     events.remove_targets(Rule=BUCKET, Ids=["queue"])
     events.delete_rule(Name=BUCKET)
-    s3.delete_object(Bucket=stack.outputs["DropBucketName"], Key=f"triggers/{NAME}.yaml")
+    for name in (NAME, "daily_told"):
+        s3.delete_object(Bucket=stack.outputs["DropBucketName"], Key=f"triggers/{name}.yaml")
     wait_for("the end of the trigger", lambda: state_of(stack) is None or None, seconds=LONGEST)
 
 
-def state_of(stack: Stack) -> str | None:
+def state_of(stack: Stack, name: str = NAME) -> str | None:
     shown = json.loads(jetway(stack, "triggers", "--json"))
-    return next((one["state"] for one in shown if one["trigger"] == NAME), None)
+    return next((one["state"] for one in shown if one["trigger"] == name), None)
 
 
 def put(stack: Stack, heard: str, key: str) -> dict[str, Any]:
@@ -103,6 +105,7 @@ def test_triggers_are_shown_with_state_and_last_event(stack: Stack, heard: str, 
     assert state_of(stack) == "drifted"
     events.enable_rule(Name=RULE)
     assert state_of(stack) == "on"
+    assert state_of(stack, "daily_told") == "on"
 
 
 def test_events_are_followed_as_they_are_decided_until_interrupted(stack: Stack, heard: str) -> None:

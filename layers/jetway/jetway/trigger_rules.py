@@ -24,6 +24,14 @@ LONGEST_PATTERN = 2048
 LONGEST_TEMPLATE = 8192
 MOST_TARGETS = 5
 
+# Where AWS puts the event in: a rule's InputTransformer, and the context of Scheduler.
+# https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-transform-target-input.html
+# https://docs.aws.amazon.com/scheduler/latest/UserGuide/managing-schedule-context-attributes.html
+EVENT_OF_RULE = "<aws.events.event.json>"
+EVENT_OF_SCHEDULE = (
+    '{"schedule-arn": "<aws.scheduler.schedule-arn>", "scheduled-time": "<aws.scheduler.scheduled-time>"}'
+)
+
 RETRIES = {"MaximumRetryAttempts": 185, "MaximumEventAgeInSeconds": 86400}  # the most there is
 
 # https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/cloudwatch_limits.html
@@ -151,7 +159,7 @@ def _rule(trigger: TriggerFile, source: S3 | BusEvent, name: str, places: Places
     target: dict[str, Any] = {
         "Id": "jetway",
         "Arn": places.dispatch_queue,
-        "InputTransformer": {"InputTemplate": message_template(trigger, "<aws.events.event.json>")},
+        "InputTransformer": {"InputTemplate": message_template(trigger, EVENT_OF_RULE)},
         "RetryPolicy": RETRIES,
         "DeadLetterConfig": {"Arn": places.undelivered},
     }
@@ -170,7 +178,6 @@ def _rule(trigger: TriggerFile, source: S3 | BusEvent, name: str, places: Places
 
 
 def _schedule(trigger: TriggerFile, source: Schedule, name: str, places: Places) -> ScheduleSpec:
-    event = '{"schedule-arn": "<aws.scheduler.schedule-arn>", "scheduled-time": "<aws.scheduler.scheduled-time>"}'
     request: dict[str, Any] = {
         "GroupName": places.group,
         "Description": _description(trigger),
@@ -183,7 +190,7 @@ def _schedule(trigger: TriggerFile, source: Schedule, name: str, places: Places)
             "Arn": places.dispatch_queue,
             "RoleArn": places.scheduler_role,
             "SqsParameters": {"MessageGroupId": INTERACTIVE},
-            "Input": message_template(trigger, event),
+            "Input": message_template(trigger, EVENT_OF_SCHEDULE),
             "RetryPolicy": RETRIES,
             "DeadLetterConfig": {"Arn": places.undelivered},
         },

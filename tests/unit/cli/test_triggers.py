@@ -13,6 +13,8 @@ from click.testing import Result
 
 from jetway.ledger import Entry, Ledger
 from jetway.sync.accepted import FORMAT, KEY
+from jetway.trigger_rules import EVENT_OF_RULE, EVENT_OF_SCHEDULE, message_template
+from jetway.triggers import from_document
 from tests.unit.cli.conftest import REGION, Cloud
 
 Jetway = Callable[..., Result]
@@ -48,6 +50,11 @@ def outputs(cloud: Cloud) -> None:
 def put_rule(pattern: dict[str, Any], state: str = "ENABLED") -> None:
     client: Any = boto3.client("events", region_name=REGION)  # its stubs know states as literals only
     client.put_rule(Name="jetway.orders", EventPattern=json.dumps(pattern), State=state)
+    trigger = from_document(ORDERS, "orders").trigger
+    assert trigger is not None
+    transformer = {"InputTemplate": message_template(trigger, EVENT_OF_RULE)}
+    arn = f"arn:aws:sqs:{REGION}:123456789012:dispatch"
+    client.put_targets(Rule="jetway.orders", Targets=[{"Id": "jetway", "Arn": arn, "InputTransformer": transformer}])
 
 
 def states(jetway: Jetway) -> dict[str, dict[str, Any]]:
@@ -89,20 +96,39 @@ def test_a_rule_that_is_not_as_its_file_says_is_told(
     assert states(jetway)["orders"]["state"] == wanted
 
 
-def test_a_schedule_is_compared_too(cloud: Cloud, jetway: Jetway) -> None:
+def test_a_rule_that_sends_something_else_or_nothing_is_told(cloud: Cloud, jetway: Jetway) -> None:
+    accept(cloud, {"orders": ORDERS})
+    put_rule({"source": ["acme"]})
+    events = boto3.client("events", region_name=REGION)
+    other: Any = {"Id": "jetway", "Arn": f"arn:aws:sqs:{REGION}:123456789012:q", "Input": "{}"}
+    events.put_targets(Rule="jetway.orders", Targets=[other])
+    found = states(jetway)["orders"]
+    assert (found["state"], found["note"]) == ("drifted", "what it sends there is not what the file says")
+    events.remove_targets(Rule="jetway.orders", Ids=["jetway"])
+    assert states(jetway)["orders"]["note"] == "it sends nothing there"
+
+
+@pytest.mark.parametrize(("hour", "state", "note"), [("7", "drifted", "0 7"), ("6", "on", "")])
+def test_a_schedule_is_compared_too(cloud: Cloud, jetway: Jetway, hour: str, state: str, note: str) -> None:
     accept(cloud, {"nightly": NIGHTLY})
     assert states(jetway)["nightly"]["state"] == "missing"
+    trigger = from_document(NIGHTLY, "nightly").trigger
+    assert trigger is not None
     scheduler = boto3.client("scheduler", region_name=REGION)
     scheduler.create_schedule_group(Name="jetway")
     scheduler.create_schedule(
         GroupName="jetway",
         Name="jetway.nightly",
-        ScheduleExpression="cron(0 7 ? * MON-FRI *)",
+        ScheduleExpression=f"cron(0 {hour} ? * MON-FRI *)",
         FlexibleTimeWindow={"Mode": "OFF"},
-        Target={"Arn": "arn:aws:sqs:eu-central-1:123456789012:q", "RoleArn": "arn:aws:iam::123456789012:role/r"},
+        Target={
+            "Arn": "arn:aws:sqs:eu-central-1:123456789012:q",
+            "RoleArn": "arn:aws:iam::123456789012:role/r",
+            "Input": message_template(trigger, EVENT_OF_SCHEDULE),
+        },
     )
     found = states(jetway)["nightly"]
-    assert (found["state"], "0 7" in found["note"]) == ("drifted", True)
+    assert (found["state"], note in found["note"]) == (state, True)
 
 
 def test_a_file_that_was_never_good_and_one_that_was_good_before(cloud: Cloud, jetway: Jetway) -> None:
