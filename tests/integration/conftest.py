@@ -109,19 +109,24 @@ class Listener:
     url: str
     heard: list[dict[str, Any]] = field(default_factory=list)
 
-    def wait_for(self, detail_type: str, **detail: object) -> dict[str, Any]:
-        """Wait for an event of that type whose detail has these members."""
+    def wait_for(self, detail_type: str, *, about: str = "", **detail: object) -> dict[str, Any]:
+        """Wait for an event of that type whose detail has these members, and that text in its identity."""
+
+        def is_it(event: dict[str, Any]) -> bool:
+            found = event["detail"]
+            return (
+                event["detail-type"] == detail_type
+                and detail.items() <= found.items()
+                and (not about or any(about in part for part in found["identity"]))
+            )
 
         def look() -> dict[str, Any] | None:
             for message in self.sqs.receive_message(QueueUrl=self.url, MaxNumberOfMessages=10).get("Messages", []):
                 self.heard.append(json.loads(message["Body"]))
                 self.sqs.delete_message(QueueUrl=self.url, ReceiptHandle=message["ReceiptHandle"])
-            return next(
-                (e for e in self.heard if e["detail-type"] == detail_type and detail.items() <= e["detail"].items()),
-                None,
-            )
+            return next(filter(is_it, self.heard), None)
 
-        return wait_for(f"{detail_type} with {detail}", look, seconds=LONGEST)
+        return wait_for(f"{detail_type} {about} with {detail}", look, seconds=LONGEST)
 
 
 @pytest.fixture(scope="session")

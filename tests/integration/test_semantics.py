@@ -28,7 +28,7 @@ UPDATING_SECONDS = float(os.environ.get("JETWAY_UPDATING_SECONDS", "15"))
 def flow(stack: Stack, dag: str, listener: Listener) -> dict[str, Any]:
     """DagRunStarted of a file that is dropped before all other tests; its end is told while they run."""
     drop(stack, f"data/{dag}/told.csv", b"x")
-    return listener.wait_for("DagRunStarted", dag_id=dag)
+    return listener.wait_for("DagRunStarted", about="told.csv", dag_id=dag)
 
 
 @pytest.fixture(scope="module")
