@@ -67,6 +67,8 @@ class Airflow:
         paused_at_creation: whether a new DAG waits to be unpaused, as on MWAA.
         parallelism: how many tasks run at once.
         extra_env: more environment variables of all of Airflow's programs, and so of the tasks.
+        overlay: folder with packages and plugins that an update of the environment has brought; None for none.
+        startup_env: what the environment's startup script exports.
     """
 
     home: Path
@@ -80,6 +82,8 @@ class Airflow:
     paused_at_creation: bool = False
     parallelism: int = 4
     extra_env: Mapping[str, str] = field(default_factory=dict)
+    overlay: Path | None = None
+    startup_env: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def major(self) -> int:
@@ -111,7 +115,8 @@ class Airflow:
         return airflow_settings.environment(self, log_level=log_level)
 
     def write(self) -> None:
-        values = asdict(self) | {"home": str(self.home), "python": str(self.python)}
+        overlay = str(self.overlay) if self.overlay else None
+        values = asdict(self) | {"home": str(self.home), "python": str(self.python), "overlay": overlay}
         draft = self.file.with_suffix(".new")
         draft.touch(mode=0o600)
         draft.write_text(json.dumps(values, indent=2))
@@ -121,7 +126,9 @@ class Airflow:
     def read(cls, file: Path) -> Airflow:
         """Read what `write` wrote; FileNotFoundError when there is nothing."""
         values: dict[str, Any] = json.loads(file.read_text())
+        overlay = values.get("overlay")
         values |= {"home": Path(values["home"]), "python": Path(values["python"])}
+        values |= {"overlay": Path(overlay) if overlay else None}
         return cls(**values)
 
 

@@ -106,7 +106,7 @@ def environment(airflow: Airflow, *, log_level: str) -> dict[str, str]:
         "no_proxy": "localhost,127.0.0.1",
         "AIRFLOW_HOME": str(home),
         "AIRFLOW__CORE__DAGS_FOLDER": str(airflow.dags),
-        "AIRFLOW__CORE__PLUGINS_FOLDER": str(home / "plugins"),
+        "AIRFLOW__CORE__PLUGINS_FOLDER": str((airflow.overlay or home) / "plugins"),
         "AIRFLOW__CORE__FERNET_KEY": airflow.fernet_key,
         "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": str(airflow.paused_at_creation),
         "AIRFLOW__CORE__PARALLELISM": str(airflow.parallelism),
@@ -129,4 +129,6 @@ def environment(airflow: Airflow, *, log_level: str) -> dict[str, str]:
             "AIRFLOW__WEBSERVER__BASE_URL": airflow.url,
             "AIRFLOW__WEBSERVER__SECRET_KEY": airflow.secret,
         }
-    return {**env, **airflow.extra_env}
+    if airflow.overlay is not None:
+        env["PYTHONPATH"] = str(airflow.overlay / "packages")
+    return {**env, **airflow.startup_env, **airflow.extra_env}

@@ -71,6 +71,11 @@ def python_with_pip() -> Path:
     return _uv().with_name("python")
 
 
+def uv() -> Path:
+    """Return the pinned uv."""
+    return _uv()
+
+
 def _uv() -> Path:
     """Return the pinned uv, installed with pip into a virtual environment of its own."""
     folder = HOME / "venvs" / "uv"

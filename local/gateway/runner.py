@@ -107,9 +107,15 @@ class ForkServerRunner:
             self._end(signal.SIGKILL)
             raise RunnerError("The fork server hangs and is started anew.") from exc
 
-    def restart(self) -> None:
-        """Start the fork server anew, so that it sees other packages, plugins or settings."""
+    def restart(self, env: Mapping[str, str] | None = None) -> None:
+        """Start the fork server anew, so that it sees other packages, plugins or settings.
+
+        Args:
+            env: the whole environment of the commands from now on.
+        """
         self._ready.clear()
+        if env is not None:
+            self._env = dict(env)
         self._end(signal.SIGTERM)
 
     def close(self) -> None:

@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING
 import boto3
 from botocore.config import Config
 
-from local import processes
+from local import processes, venvs
 from local.airflow import Airflow
+from local.gateway.applying import AirflowUpdater
 from local.gateway.compose import compose
-from local.gateway.environment import Applier, keep
 from local.gateway.loads import LoadMeter
 from local.gateway.metrics import MetricsPublisher
 from local.gateway.runner import ForkServerRunner
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+_PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy", "SSL_CERT_FILE")
 _REPOSITORY = Path(__file__).resolve().parents[2]
 
 
@@ -49,6 +50,8 @@ def start(config: GatewayConfig, config_file: Path, *, folder: Path, seconds: fl
     config.write(config_file)
     names = ("HOME", "LANG", "LC_ALL", "PATH", "TMPDIR", "TZ", "USER")
     env = {name: os.environ[name] for name in names if name in os.environ}
+    # An update installs packages: from where the caller's uv does.
+    env |= {name: value for name, value in os.environ.items() if name.startswith(("UV_", "PIP_")) or name in _PROXIES}
     env |= {"PYTHONPATH": str(_REPOSITORY), "AWS_EC2_METADATA_DISABLED": "true", "PYTHONUNBUFFERED": "1"}
     process = processes.start(
         "gateway",
@@ -76,11 +79,8 @@ def ready(config: GatewayConfig) -> bool:
         connection.close()
 
 
-def run(config: GatewayConfig, *, applier: Applier = keep) -> None:
+def run(config: GatewayConfig) -> None:
     """Run the gateway until SIGTERM or SIGINT.
-
-    Args:
-        applier: what an update of the environment really does (`environment.Applier`).
 
     Raises:
         SystemExit: the port is taken.
@@ -90,7 +90,14 @@ def run(config: GatewayConfig, *, applier: Applier = keep) -> None:
     airflow = Airflow.read(config.airflow)
     config.state.mkdir(parents=True, exist_ok=True)
     runner = ForkServerRunner(airflow.python, airflow.environment(log_level="INFO"), cwd=airflow.home)
-    parts = compose(config, airflow, runner=runner, ready=runner.is_ready, applier=applier)
+    updater = AirflowUpdater(
+        _client(config, "s3"),
+        config.bucket,
+        airflow,
+        lambda updated: runner.restart(updated.environment(log_level="INFO")),
+        venvs.uv,
+    )
+    parts = compose(config, airflow, runner=runner, ready=runner.is_ready, applier=updater)
     sync = DagSync(
         _client(config, "s3"),
         config.bucket,

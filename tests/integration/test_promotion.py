@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import io
 import json
+import zipfile
 from typing import Any
 
 import pytest
 
 from local.calls import airflow_api, read_report, wait_for
-from local.stack import ENVIRONMENT_BUCKET, Stack
+from local.stack import ENVIRONMENT_BUCKET, ENVIRONMENT_NAME, Stack
 from tests.integration.conftest import drop
+from tests.unit.local.wheels import wheel
 
 LONGEST = 90.0
 VERIFY = "VerifyPromotion"
@@ -153,3 +156,87 @@ if "AIRFLOW_HOME" not in os.environ:
     assert "has vanished" in found["problems"][0]["message"]
     assert live(stack, key) == good
     wait_for_dag(stack, dag_id)
+
+
+# ------------------------------------------------------------------------------------------------ updates
+
+OFFLINE = "--no-index\n--find-links /usr/local/airflow/plugins\n--constraint /usr/local/airflow/plugins/c.txt\n"
+UPDATED = 240.0  # Airflow is restarted
+
+
+def plugins(*versions: str) -> bytes:
+    """A plugins.zip with wheels of jetway_sample, and constraints."""
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as made:
+        made.writestr("c.txt", "")
+        for version in versions:
+            name = f"jetway_sample-{version}-py3-none-any.whl"
+            made.writestr(name, wheel("jetway_sample", version, f"VERSION = {version!r}\n"))
+    return out.getvalue()
+
+
+def environment(stack: Stack) -> dict[str, Any]:
+    found: dict[str, Any] = stack.client("mwaa").get_environment(Name=ENVIRONMENT_NAME)["Environment"]
+    return found
+
+
+def applied(stack: Stack, key: str, stage: str) -> dict[str, Any]:
+    """Let both functions work until the artifact is in that stage and no update is on its way."""
+
+    def look() -> dict[str, Any] | None:
+        for function in ("ApplyUpdatesFunction", VERIFY):
+            invoke(stack, function)
+        found = standing(stack, key)
+        done = environment(stack)["Status"] in {"AVAILABLE", "UPDATE_FAILED"}
+        return found if done and found is not None and found["stage"] == stage else None
+
+    return wait_for(f"{key} to be {stage}", look, seconds=UPDATED, pause=1.0)
+
+
+def in_force(stack: Stack, thing: str) -> str | None:
+    """The version in the drop bucket that the environment uses."""
+    found = environment(stack)
+    path, version = found.get(f"{thing}S3Path"), found.get(f"{thing}S3ObjectVersion")
+    if not path:
+        return None
+    head = stack.client("s3").head_object(Bucket=ENVIRONMENT_BUCKET, Key=path, VersionId=version)
+    source: str = head["Metadata"]["jetway-source-version"]
+    return source
+
+
+@pytest.mark.slow
+def test_requirements_and_plugins_come_as_one_update_and_break_or_work(stack: Stack) -> None:
+    began = environment(stack)["LastUpdate"]["CreatedAt"]
+    needs = dag_file("needs_a_package", "import jetway_sample\nassert jetway_sample.VERSION")
+    zipped = drop(stack, "plugins.zip", plugins("1.0", "2.0"))
+    asked = drop(stack, "requirements.txt", f"{OFFLINE}jetway-sample==1.0\n".encode())
+    drop(stack, "dags/needs_a_package.py", needs)
+    for key, version in (("plugins.zip", zipped), ("requirements.txt", asked)):
+        wait_until_live(stack, key, version)
+    applied(stack, "requirements.txt", "good")
+    assert standing(stack, "plugins.zip")["stage"] == "good"  # type: ignore[index]
+    assert (in_force(stack, "Plugins"), in_force(stack, "Requirements")) == (zipped, asked)
+    assert environment(stack)["LastUpdate"]["CreatedAt"] > began
+    wait_for_dag(stack, "needs_a_package")
+    in_stage(stack, "dags/needs_a_package.py", "good", seconds=UPDATED)
+
+    # A package that nobody has: pip fails, MWAA only logs that and succeeds, and the DAG breaks.
+    bad = drop(stack, "requirements.txt", f"{OFFLINE}jetway-sampel==1.0\n".encode())
+    wait_until_live(stack, "requirements.txt", bad)
+    found = applied(stack, "requirements.txt", "rolled-back")
+    assert found["rolled_back"] == [bad]
+    wait_for("the way back", lambda: in_force(stack, "Requirements") == asked or None, seconds=UPDATED)
+    report = read_report(stack, "requirements.txt")
+    assert report is not None
+    (problem,) = report["verification"]["problems"]
+    assert problem["where"] == "needs_a_package.py"
+    assert "No module named 'jetway_sample'" in problem["message"]
+    wait_for_dag(stack, "needs_a_package")
+
+    # An update that fails: MWAA goes back by itself.
+    broken = drop(stack, "startup.sh", b"exit 1\n")
+    wait_until_live(stack, "startup.sh", broken)
+    found = applied(stack, "startup.sh", "rolled-back")
+    assert found["rolled_back"] == [broken]
+    assert "exit code 1" in found["problems"][0]["message"]
+    assert in_force(stack, "StartupScript") is None
