@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
-METRICS = {"promoted": "ArtifactsPromoted", "quarantined": "ArtifactsRejected"}
+METRICS = {"promoted": "ArtifactsPromoted", "quarantined": "ArtifactsRejected", "removed": "ArtifactsRemoved"}
 LEAST_MILLISECONDS = 20_000  # what the heaviest file that is judged at all may take
 
 

@@ -150,6 +150,7 @@ def test_promotions_and_rejections_are_counted_in_all_and_by_kind(
     assert counted == {
         ("ArtifactsPromoted", None): 2,
         ("ArtifactsRejected", None): 2,
+        ("ArtifactsRemoved", None): 0,
         ("ArtifactsPromoted", "dag-file"): 2,
         ("ArtifactsRejected", "dag-file"): 1,
         ("ArtifactsRejected", "requirements"): 1,

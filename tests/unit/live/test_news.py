@@ -1,0 +1,86 @@
+"""Events conform to their published schemas, and messages tell a person what to do."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import boto3
+import pytest
+from botocore.stub import ANY, Stubber
+from jsonschema import Draft202012Validator
+
+from jetway.live.news import News, Teller
+from tests.unit.artifacts.buckets import DROP
+
+from .world import GOOD, World
+
+SCHEMAS = Path(__file__).resolve().parents[3] / "docs" / "schemas"
+KEY = "dags/team/orders.py"
+KEYS = {"aws_access_key_id": "x", "aws_secret_access_key": "x", "region_name": "eu-central-1"}
+
+
+def check(news: News) -> None:
+    schema = json.loads((SCHEMAS / f"{news.event.detail_type}.json").read_text())
+    assert schema["title"] == news.event.detail_type
+    Draft202012Validator(schema).validate({"id": news.event.id, **news.event.detail})
+
+
+def test_every_event_conforms_to_its_schema(world: World) -> None:
+    world.verified(KEY)
+    world.drop(KEY, b"with DAG(:")
+    world.drop(KEY, GOOD + b"# worse\n")
+    world.airflow.errors = {"team/orders.py": "KeyError: 'x'"}
+    world.minutes(3)
+    world.delete(KEY)
+    world.drop("notes.txt", b"x")
+    world.drop("requirements.txt", b"# nothing\n")
+    world.apply()
+    world.mwaa.end(error="no")
+    world.apply()
+    for news in world.news:
+        check(news)
+    assert set(world.told()) == {"ArtifactPromoted", "ArtifactRejected", "ArtifactRolledBack", "ArtifactRemoved"}
+
+
+def test_nobody_is_disturbed_by_what_works(world: World) -> None:
+    world.verified(KEY)
+    assert [news.message for news in world.news] == [None]
+
+
+def test_a_rejection_says_what_is_wrong_where_and_what_to_do(world: World) -> None:
+    version = world.drop(KEY, b"from airflow.sdk import DAG\nwith DAG('orders':\n    pass\n")
+    (news,) = world.news
+    assert news.subject == f"Jetway acme: {KEY} was rejected"
+    message = news.message or ""
+    assert f"{KEY}:2 syntax: " in message
+    assert "To do: " in message
+    assert "What was live stays live" in message
+    assert f"Report: s3://{DROP}/reports/{KEY}/{version}.json" in message
+
+
+def test_the_event_goes_first_then_the_message_in_ascii(world: World) -> None:
+    key = "dags/café\n" + "x" * 200 + ".py"
+    world.drop(key, b"with DAG(:")
+    (news,) = world.news
+    events, sns = boto3.client("events", **KEYS), boto3.client("sns", **KEYS)  # type: ignore[call-overload]
+    with Stubber(events) as event_stub, Stubber(sns) as sns_stub:
+        event_stub.add_response("put_events", {"FailedEntryCount": 0, "Entries": []}, {"Entries": ANY})
+        subject = ("Jetway acme: dags/caf??" + "x" * 200)[:100]
+        expected = {"TopicArn": "arn:aws:sns:eu-central-1:111122223333:t", "Subject": subject, "Message": news.message}
+        sns_stub.add_response("publish", {"MessageId": "1"}, expected)
+        Teller(events, "default", sns, "arn:aws:sns:eu-central-1:111122223333:t").tell(news)
+        event_stub.assert_no_pending_responses()
+        sns_stub.assert_no_pending_responses()
+
+
+@pytest.mark.parametrize("text", ["`", "``x`", "# no heading", "a\nb", "*x*", "<b>"])
+def test_the_report_for_people_survives_what_users_write(world: World, text: str) -> None:
+    key = f"dags/{text}.py"
+    world.drop(key, b"with DAG(:")
+    body = world.s3.get_object(Bucket=DROP, Key=f"reports/{key}/report.md")["Body"].read().decode()
+    assert body.startswith("# dags/")
+    assert sum(line.startswith("# ") for line in body.splitlines()) == 1
+    assert "<b>" not in re.sub(r"`+[^`]*`+", "", body), "no markup but in code"
+    assert "It is not live; what was live stays live." in body
