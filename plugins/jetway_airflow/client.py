@@ -21,10 +21,20 @@ class JetwayClient:
     """One API.
 
     Args:
-        conn_id: the Airflow connection that names it.
+        base: its address, the stack's output HttpApiUrl.
+        region: its Region; None for the worker's own.
     """
 
-    def __init__(self, conn_id: str = DEFAULT_CONNECTION) -> None:
+    def __init__(self, base: str, region: str | None = None) -> None:
+        self._base, self._region = base.rstrip("/"), region
+
+    @classmethod
+    def of_connection(cls, conn_id: str = DEFAULT_CONNECTION) -> JetwayClient:
+        """Return a client of the API that an Airflow connection names.
+
+        Raises:
+            JetwayApiError: its host is no address of an API.
+        """
         try:
             from airflow.sdk.bases.hook import BaseHook
         except ImportError:  # Airflow 2
@@ -33,8 +43,7 @@ class JetwayClient:
         connection = BaseHook.get_connection(conn_id)
         if not (connection.host or "").startswith(("https://", "http://127.0.0.1:")):
             raise JetwayApiError(f"The host of connection {conn_id} must be Jetway's HttpApiUrl, https://…")
-        self._base = str(connection.host).rstrip("/")
-        self._region = connection.extra_dejson.get("region")
+        return cls(str(connection.host), connection.extra_dejson.get("region"))
 
     def start(self, dag_id: str, run: dict[str, Any], idempotency_key: str) -> str:
         """Start a run and return its id; the same key starts it once, however often this is called.
@@ -68,17 +77,10 @@ class JetwayClient:
         credentials = session.get_credentials()
         if credentials is None:
             raise JetwayApiError("There are no AWS credentials to sign with.")
-        request = AWSRequest(
-            method,
-            self._base + quote(path, safe="/~:+"),
-            data=b"" if body is None else json.dumps(body).encode(),
-            headers={"Content-Type": "application/json", **(headers or {})},
-        )
+        url, data = self._base + quote(path, safe="/~:+"), b"" if body is None else json.dumps(body).encode()
+        request = AWSRequest(method, url, data=data, headers={"Content-Type": "application/json", **(headers or {})})
         SigV4Auth(credentials, "execute-api", self._region or session.region_name).add_auth(request)
-        prepared = request.prepare()
-        answer = requests.request(
-            method, prepared.url, data=prepared.body, headers=dict(prepared.headers), timeout=TIMEOUT
-        )
+        answer = requests.request(method, url, data=data, headers=dict(request.headers), timeout=TIMEOUT)
         if answer.status_code == 404:
             raise NotFoundError(_problem(answer))
         if 400 <= answer.status_code < 500 and answer.status_code not in {408, 429}:

@@ -46,6 +46,8 @@ class StartDagRunOperator(BaseOperator):
         """Start it."""
         ti = context["ti"]
         key = f"{ti.dag_id}/{ti.run_id}/{ti.task_id}/{ti.map_index}"
-        run_id = JetwayClient(self.jetway_conn_id).start(self.dag_id_to_start, {"conf": self.conf or {}}, key)
+        run_id = JetwayClient.of_connection(self.jetway_conn_id).start(
+            self.dag_id_to_start, {"conf": self.conf or {}}, key
+        )
         self.log.info("%s of %s is queued.", run_id, self.dag_id_to_start)
         return run_id

@@ -41,7 +41,7 @@ class DagRunEndSensor(BaseSensorOperator):
 
     def poke(self, context: Any) -> bool:  # noqa: ARG002 (Airflow passes it by name)
         """Look once."""
-        state = JetwayClient(self.jetway_conn_id).state(self.awaited_dag_id, self.awaited_run_id)
+        state = JetwayClient.of_connection(self.jetway_conn_id).state(self.awaited_dag_id, self.awaited_run_id)
         self.log.info("%s of %s: %s", self.awaited_run_id, self.awaited_dag_id, state or "not in Airflow yet")
         if state == "failed":
             raise JetwayApiError(f"{self.awaited_run_id} of {self.awaited_dag_id} has failed.")
