@@ -12,6 +12,7 @@ from jetway.config import HttpApiConfig
 from jetway.observability import logger
 
 if TYPE_CHECKING:
+    from botocore.session import Session
     from mypy_boto3_cloudwatch import CloudWatchClient
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_mwaa import MWAAClient
@@ -28,13 +29,19 @@ if TYPE_CHECKING:
     from jetway.webhooks import Webhooks
 
 
+@cache
+def _session() -> Session:
+    from botocore.session import get_session
+
+    return get_session()  # one for all: it keeps what each client would else load anew, most of a client's making
+
+
 def _client(service: str) -> object:
     from botocore.config import Config
-    from botocore.session import get_session
 
     # All within the 29 s of one call, whatever hangs.
     config = Config(connect_timeout=3, read_timeout=5, retries={"mode": "standard", "total_max_attempts": 3})
-    return get_session().create_client(service, config=config)
+    return _session().create_client(service, config=config)
 
 
 @cache
