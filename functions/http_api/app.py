@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import base64
 import os
+import time
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from functools import partial
 from http import HTTPStatus
@@ -20,7 +21,7 @@ from jetway import http_answers as answers
 from jetway import http_clients as clients
 from jetway import query
 from jetway.callers import caller_of
-from jetway.deadline import DeadlineError, deadline, in_time
+from jetway.deadline import DeadlineError, deadline, in_time, seconds_left
 from jetway.errors import JetwayError
 from jetway.observability import logger
 from jetway.prefer import Preference, read_preference, wait_for_run
@@ -316,15 +317,17 @@ def _wait(request: DagRunRequest, preference: Preference, call: Call, trigger: s
         return None
 
     id_ = event_id(request.dag_id, request.dag_run_id, trigger=trigger)
+    left = _seconds_left()
+    bounded = replace(preference, seconds=min(preference.seconds, left))
 
     def dead_letter() -> str | None:
         # An earlier call for the same run may have become one; this call is a new try.
         return clients.ledger().why_dead(id_, since=call.received_at)
 
     try:
-        with deadline(_seconds_left()):
+        with deadline(left):
             airflow = clients.airflow()
-            return wait_for_run(airflow, request.dag_id, request.dag_run_id, preference, dead_letter=dead_letter)
+            return wait_for_run(airflow, request.dag_id, request.dag_run_id, bounded, dead_letter=dead_letter)
     except DeadlineError:
         clients.forget()
         return None
@@ -340,8 +343,8 @@ def _in_time(work: Callable[[], T]) -> T:
 
 
 def _seconds_left() -> float:
-    # One second for the answer itself.
-    return float(app.lambda_context.get_remaining_time_in_millis()) / 1000 - 1
+    remaining = app.lambda_context.get_remaining_time_in_millis() / 1000
+    return seconds_left(remaining, app.current_event.request_context.time_epoch / 1000, time.time())
 
 
 @app.exception_handler([JetwayError, ProblemError])  # type: ignore[untyped-decorator]

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from jetway import http_clients as clients
 from jetway.airflow.names import MAX_CONF_BYTES
+from jetway.deadline import seconds_left
 from jetway.dispatch import parse_dispatch, parse_message
 from jetway.errors import JetwayError
 from jetway.events import parse_time
@@ -325,6 +326,21 @@ def test_a_question_to_an_airflow_that_hangs_is_answered_in_time(queue: str, mwa
     mwaa.answer = lambda _: (404 if mwaa.release.wait(30) else 500, {})
     answer = ask("GET", "/dags", seconds=1.5)
     assert (answer["statusCode"], json.loads(answer["body"])["type"]) == (503, "urn:jetway:problem:timeout")
+
+
+@pytest.mark.parametrize(
+    ("remaining", "waited", "left"),
+    [
+        (29.0, 0.1, 28.0),
+        (29.0, 5.0, 24.0),  # a cold start of five seconds
+        (4.0, 0.1, 3.0),
+        (29.0, 29.5, 0.1),
+        (29.0, -3.0, 28.0),  # clocks that differ
+        (29.0, 90_000.0, 28.0),
+    ],
+)
+def test_an_answer_is_given_before_api_gateway_gives_up(remaining: float, waited: float, left: float) -> None:
+    assert seconds_left(remaining, 1000.0, 1000.0 + waited) == pytest.approx(left)
 
 
 def test_a_queue_that_cannot_be_reached_is_a_problem_and_not_a_crash(

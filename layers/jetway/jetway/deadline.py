@@ -14,6 +14,10 @@ from jetway.problems import ProblemError
 
 T = TypeVar("T")
 
+# https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-quotas.html
+LONGEST_ANSWER = 30.0  # seconds until API Gateway answers by itself
+RESERVE = 1.0  # seconds for the answer itself
+
 
 class DeadlineError(BaseException):
     """The time was over.
@@ -41,6 +45,22 @@ def deadline(seconds: float) -> Iterator[None]:
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
+
+
+def seconds_left(remaining: float, asked_at: float, now: float) -> float:
+    """Return how long an answer may still take.
+
+    A cold start is part of API Gateway's time and no part of the function's, so both are looked at.
+
+    Args:
+        remaining: seconds until Lambda ends the function.
+        asked_at: when API Gateway took the request, in seconds since 1970.
+        now: seconds since 1970.
+    """
+    waited = now - asked_at
+    if not 0 <= waited < LONGEST_ANSWER:  # clocks that differ
+        waited = 0.0
+    return max(min(remaining, LONGEST_ANSWER - waited) - RESERVE, 0.1)
 
 
 def in_time(seconds: float, work: Callable[[], T], *, forget: Callable[[], None]) -> T:
