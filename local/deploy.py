@@ -26,13 +26,15 @@ def fingerprint(parameters: Mapping[str, str]) -> str:
     return digest.hexdigest()
 
 
-def build(sam: Path, python: Path, *, folder: Path) -> Path:
+def build(sam: Path, python: Path, *, folder: Path, airflow_version: str | None = None) -> Path:
     """Run `sam build` and return the built template.
 
     Args:
         sam: the sam command.
         python: interpreter that has pip; the layer is built with it.
         folder: where the build goes.
+        airflow_version: that import_dag loads DAG files with; none by default. MiniStack runs functions on this
+            machine's Python.
 
     Raises:
         DeployError: sam build failed.
@@ -40,7 +42,12 @@ def build(sam: Path, python: Path, *, folder: Path) -> Path:
     template = folder / "build" / "template.yaml"
     _run(
         [sam, "build", "--build-dir", folder / "build", "--cache-dir", folder / "cache"],
-        {"PYTHON": str(python), "UV_PLATFORM": "local"},
+        {
+            "PYTHON": str(python),
+            "UV_PLATFORM": "local",
+            "AIRFLOW_LAYERS": airflow_version or "none",
+            "AIRFLOW_LAYER_PYTHON": "local",
+        },
         "sam build",
     )
     return template
@@ -71,6 +78,7 @@ def _sources() -> Iterable[Path]:
     yield ROOT / "template.yaml"
     yield ROOT / "dashboard.yaml"
     yield ROOT / "samconfig.toml"
+    yield from (ROOT / "requirements").glob("airflow-*.txt")
     for folder in ("functions", "layers"):
         for path in (ROOT / folder).rglob("*"):
             if path.is_file() and "__pycache__" not in path.parts:

@@ -192,7 +192,7 @@ def up(
     pool = ThreadPoolExecutor(2)
     try:
         starting = [pool.submit(start_airflow), pool.submit(start_gateway)]
-        fingerprint = _deploy(progress, state, sam_python.with_name("sam"), endpoint, parameters)
+        fingerprint = _deploy(progress, state, sam_python.with_name("sam"), endpoint, parameters, version=version)
         for program in starting:
             program.result()
     finally:
@@ -214,14 +214,21 @@ def up(
 
 
 def _deploy(
-    progress: Progress, state: Path, sam: Path, endpoint: str, parameters: Callable[[], Mapping[str, str]]
+    progress: Progress,
+    state: Path,
+    sam: Path,
+    endpoint: str,
+    parameters: Callable[[], Mapping[str, str]],
+    *,
+    version: str,
 ) -> str:
     """Build and deploy unless the same is deployed already, and return its fingerprint."""
     with progress.step("sam build"):
-        template = deploy.build(sam, venvs.python_with_pip(), folder=state)
+        template = deploy.build(sam, venvs.python_with_pip(), folder=state, airflow_version=version)
     all_parameters = {
         "EnvironmentName": ENVIRONMENT_NAME,
         "EnvironmentBucketName": ENVIRONMENT_BUCKET,
+        "AirflowLayers": f"airflow{version.partition('.')[0]}",
         **parameters(),
     }
     fingerprint = deploy.fingerprint(all_parameters)

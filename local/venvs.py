@@ -23,31 +23,40 @@ class SetupError(RuntimeError):
     """A virtual environment could not be made; the text says what to do."""
 
 
-def ensure(name: str) -> Path:
+def ensure(name: str, *, python: str | None = None) -> Path:
     """Make the virtual environment of requirements/<name>.txt unless it is there, and return its Python.
+
+    Args:
+        name: of the list.
+        python: version such as "3.12", found on this machine or fetched by uv; this interpreter by default.
 
     Raises:
         SetupError: no network, no venv module, or a package that does not fit this Python.
     """
-    folder = DEV if name == "dev" else HOME / "venvs" / name
+    other = python is not None and python != f"{sys.version_info[0]}.{sys.version_info[1]}"
+    folder = DEV if name == "dev" else HOME / "venvs" / (f"{name}-python{python}" if other else name)
     requirements = ROOT / "requirements" / f"{name}.txt"
-    python = folder / "bin" / "python"
+    made = folder / "bin" / "python"
     stamp = folder / "installed"
-    wanted = hashlib.sha256(requirements.read_bytes() + sys.version.encode()).hexdigest()
-    if python.exists() and stamp.exists() and stamp.read_text() == wanted:
+    version = python if other and python else sys.version
+    wanted = hashlib.sha256(requirements.read_bytes() + version.encode()).hexdigest()
+    if made.exists() and stamp.exists() and stamp.read_text() == wanted:
         stamp.touch()  # for make, which goes by times
-        return python
-    uv = _uv()
-    _run([uv, "venv", "--quiet", "--clear", "--python", sys.executable, folder], f"make {folder.name}")
+        return made
+    tool = uv()
     _run(
-        [uv, "pip", "sync", "--quiet", "--require-hashes", "--compile-bytecode", "--python", python, requirements],
+        [tool, "venv", "--quiet", "--clear", "--python", python if other and python else sys.executable, folder],
+        f"make {folder.name}",
+    )
+    _run(
+        [tool, "pip", "sync", "--quiet", "--require-hashes", "--compile-bytecode", "--python", made, requirements],
         f"install {requirements.relative_to(ROOT)}",
     )
     if name == "dev":  # the console script `jetway`, running from the sources
         editable: list[str | Path] = ["--no-deps", "--no-build-isolation", "--editable", ROOT]
-        _run([uv, "pip", "install", "--quiet", "--python", python, *editable], "install jetway itself")
+        _run([tool, "pip", "install", "--quiet", "--python", made, *editable], "install jetway itself")
     stamp.write_text(wanted)
-    return python
+    return made
 
 
 def extend(name: str, extension: str) -> None:
@@ -61,27 +70,22 @@ def extend(name: str, extension: str) -> None:
     wanted = hashlib.sha256(requirements.read_bytes()).hexdigest()
     if stamp.exists() and stamp.read_text() == wanted:
         return
-    install: list[str | Path] = [_uv(), "pip", "install", "--quiet", "--require-hashes", "--no-deps"]
+    install: list[str | Path] = [uv(), "pip", "install", "--quiet", "--require-hashes", "--no-deps"]
     _run([*install, "--python", python, "--requirement", requirements], f"install {requirements.relative_to(ROOT)}")
     stamp.write_text(wanted)
 
 
 def python_with_pip() -> Path:
     """Return a Python that has pip; uv makes its virtual environments without."""
-    return _uv().with_name("python")
+    return uv().with_name("python")
 
 
 def uv() -> Path:
-    """Return the pinned uv."""
-    return _uv()
-
-
-def _uv() -> Path:
     """Return the pinned uv, installed with pip into a virtual environment of its own."""
     folder = HOME / "venvs" / "uv"
-    uv = folder / "bin" / "uv"
+    tool = folder / "bin" / "uv"
     requirements = ROOT / "requirements" / "uv.txt"
-    if not uv.exists():
+    if not tool.exists():
         _run(
             [sys.executable, "-m", "venv", "--clear", folder],
             "make a virtual environment (on Debian and Ubuntu it needs the package python3-venv)",
@@ -95,7 +99,7 @@ def _uv() -> Path:
             "--disable-pip-version-check",
         ]
         _run([*pip, "--require-hashes", "--requirement", requirements], "install uv")
-    return uv
+    return tool
 
 
 def _run(command: Sequence[str | Path], what: str) -> None:

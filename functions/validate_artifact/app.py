@@ -11,7 +11,7 @@ from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, pro
 
 from jetway.arrivals import parse_arrival
 from jetway.config import ValidateArtifactConfig
-from jetway.errors import TransientError
+from jetway.errors import OutOfTimeError, SiblingsExpectedError
 from jetway.gate import Gate, connect
 from jetway.observability import logger, metrics
 
@@ -19,9 +19,11 @@ if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.batch.types import PartialItemFailureResponse
     from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
     from aws_lambda_powertools.utilities.typing import LambdaContext
+    from mypy_boto3_sqs import SQSClient
 
 METRICS = {"promoted": "ArtifactsPromoted", "quarantined": "ArtifactsRejected", "removed": "ArtifactsRemoved"}
-LEAST_MILLISECONDS = 20_000  # what the heaviest file that is judged at all may take
+LEAST_MILLISECONDS = 150_000  # what the heaviest file that is judged at all may take: import_dag has 120 s
+SOON = (OutOfTimeError, SiblingsExpectedError)
 
 
 @logger.inject_lambda_context
@@ -34,15 +36,28 @@ def handler(event: dict[str, Any], context: LambdaContext) -> PartialItemFailure
     processor = BatchProcessor(EventType.SQS, raise_on_entire_batch_failure=False)
     response = process_partial_response(event, _settle, processor, context)
     for record, (_, error, _) in zip(processor.fail_messages, processor.exceptions, strict=True):
+        if isinstance(error, SOON):
+            logger.info("artifact waits", extra={"reason": str(error)})
+            continue
         body = getattr(record, "body", None)
         logger.error("artifact not settled, its message comes back", exc_info=error, extra={"body": body})
     return response
 
 
 def _settle(record: SQSRecord, lambda_context: LambdaContext) -> None:
-    if lambda_context.get_remaining_time_in_millis() < LEAST_MILLISECONDS:
-        raise TransientError("too little time is left in this invocation.")
-    for settled in _gate().settle(parse_arrival(record.body)):
+    try:
+        if lambda_context.get_remaining_time_in_millis() < LEAST_MILLISECONDS:
+            raise OutOfTimeError("too little time is left in this invocation.")
+        done = _gate().settle(parse_arrival(record.body))
+    except SOON as exc:
+        # In seconds, not after the queue's visibility timeout.
+        _sqs().change_message_visibility(
+            QueueUrl=_config().artifact_queue_url,
+            ReceiptHandle=record.receipt_handle,
+            VisibilityTimeout=int(exc.longest_wait),
+        )
+        raise
+    for settled in done:
         logger.info(f"artifact {settled.outcome}", extra=asdict(settled))
         if settled.fresh:
             name, kind = METRICS[settled.outcome], metrics.default_dimensions | {"Kind": str(settled.kind)}
@@ -52,7 +67,18 @@ def _settle(record: SQSRecord, lambda_context: LambdaContext) -> None:
 
 
 @cache
+def _config() -> ValidateArtifactConfig:
+    return ValidateArtifactConfig.from_env()
+
+
+@cache
 def _gate() -> Gate:
-    config = ValidateArtifactConfig.from_env()
-    metrics.set_default_dimensions(Environment=config.environment_name)
-    return connect(config)
+    metrics.set_default_dimensions(Environment=_config().environment_name)
+    return connect(_config())
+
+
+@cache
+def _sqs() -> SQSClient:
+    import boto3
+
+    return boto3.client("sqs")

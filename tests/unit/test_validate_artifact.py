@@ -27,8 +27,17 @@ CONTEXT: Any = SimpleNamespace(
     memory_limit_in_mb=512,
     invoked_function_arn="arn:aws:lambda:eu-central-1:111122223333:function:validate_artifact",
     aws_request_id="52fdfc07-2182-154f-163f-5f0f9a621d72",
-    get_remaining_time_in_millis=lambda: 60_000,
+    get_remaining_time_in_millis=lambda: 300_000,
 )
+
+
+QUEUE_URL = "https://sqs.us-east-1.amazonaws.com/123456789012/artifacts"
+
+
+def clear() -> None:
+    """Forget clients and configuration of another test."""
+    for cached in (app._config, app._gate, app._sqs):
+        cached.cache_clear()
 
 
 @pytest.fixture
@@ -48,6 +57,9 @@ def s3(mwaa: MwaaServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[S3Client]:
         "VERIFY_AFTER_SECONDS": "120",
         "APPLY_UPDATES": "automatic",
         "MAX_DAG_FILE_KILOBYTES": "1024",
+        "ARTIFACT_QUEUE_URL": QUEUE_URL,
+        "IMPORT_DAG": "",  # what loading says is tested where an Airflow is: tests/integration
+        "SIBLING_GRACE_SECONDS": "30",
         "AWS_DEFAULT_REGION": "us-east-1",
         "AWS_ENDPOINT_URL_MWAA": mwaa.url,
         "AWS_DISABLE_HOST_PREFIX_INJECTION": "true",
@@ -56,16 +68,17 @@ def s3(mwaa: MwaaServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[S3Client]:
     }.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(metrics, "namespace", "Jetway")  # read at import, before this
-    app._gate.cache_clear()
+    clear()
     with mock_aws():
         client = boto3.client("s3")
         make_artifact_table(boto3.client("dynamodb"))
         monkeypatch.setenv("ARTIFACT_TOPIC_ARN", boto3.client("sns").create_topic(Name="artifacts")["TopicArn"])
+        boto3.client("sqs").create_queue(QueueName="artifacts")
         for bucket in (DROP, LIVE):
             client.create_bucket(Bucket=bucket)
             client.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
         yield client
-    app._gate.cache_clear()
+    clear()
 
 
 def drop(s3: S3Client, record: dict[str, Any], body: bytes) -> str:
@@ -177,7 +190,7 @@ def test_what_there_is_no_time_for_comes_back_and_the_rest_is_done(s3: S3Client)
     event = sample_event("artifact_batch")
     for record in event["Records"][:2]:
         drop(s3, record, GOOD)
-    clock = iter([30_000, 19_000, 18_000, 17_000, 16_000])
+    clock = iter([160_000, 149_000, 148_000, 147_000, 146_000])
     context = SimpleNamespace(**vars(CONTEXT) | {"get_remaining_time_in_millis": lambda: next(clock)})
     failed = app.handler(event, context)
     assert failed["batchItemFailures"] == [{"itemIdentifier": r["messageId"]} for r in event["Records"][1:]]
@@ -188,6 +201,7 @@ def test_what_there_is_no_time_for_comes_back_and_the_rest_is_done(s3: S3Client)
     ("change", "message"),
     [
         ({"DROP_BUCKET": ""}, "DROP_BUCKET is not set"),
+        ({"IMPORT_DAG": "3"}, "IMPORT_DAG has '3'; write major=function"),
         ({"MAX_DAG_FILE_KILOBYTES": "many"}, "MAX_DAG_FILE_KILOBYTES is 'many', not a whole number"),
     ],
 )
@@ -199,6 +213,7 @@ def test_a_wrong_setting_is_named(change: dict[str, str], message: str) -> None:
         "VERIFY_AFTER_SECONDS": "120",
         "APPLY_UPDATES": "manual",
     }
+    env |= {"ARTIFACT_QUEUE_URL": QUEUE_URL, "SIBLING_GRACE_SECONDS": "30"}
     assert ValidateArtifactConfig.from_env(env).max_dag_file_bytes == 16_384
     with pytest.raises(ConfigError, match=message):
         ValidateArtifactConfig.from_env(env | change)

@@ -89,6 +89,18 @@ def _seconds(env: Env, name: str) -> timedelta:
     return timedelta(seconds=_number(env, name))
 
 
+def _functions(env: Env, name: str) -> Mapping[int, str]:
+    """Read "2=arn:…,3=arn:…": Airflow's major version and the function that has it."""
+    functions = {}
+    for part in env.get(name, "").split(","):
+        major, _, function = part.strip().partition("=")
+        if part.strip() and not (major.isdecimal() and function):
+            raise ConfigError(f"environment variable {name} has {part.strip()!r}; write major=function.")
+        if function:
+            functions[int(major)] = function
+    return functions
+
+
 def _days(env: Env, name: str) -> timedelta:
     return timedelta(days=_number(env, name))
 
@@ -185,7 +197,12 @@ class HttpApiConfig(_FromEnv):
 
 @dataclass(frozen=True, slots=True)
 class ValidateArtifactConfig(_FromEnv):
-    """Configuration of validate_artifact."""
+    """Configuration of validate_artifact.
+
+    Attributes:
+        import_dag: major version of Airflow → ARN of the function that loads DAG files with it.
+        sibling_grace: how long a DAG file that fails to load waits for files that may be on their way.
+    """
 
     environment_name: str = _env("ENVIRONMENT_NAME")
     drop_bucket: str = _env("DROP_BUCKET")
@@ -197,6 +214,9 @@ class ValidateArtifactConfig(_FromEnv):
     max_dag_file_bytes: int = _env("MAX_DAG_FILE_KILOBYTES", _kilobytes)
     resolve_requirements: str | None = _env("RESOLVE_REQUIREMENTS", _optional)
     package_index_url: str | None = _env("PACKAGE_INDEX_URL", _optional)
+    artifact_queue_url: str = _env("ARTIFACT_QUEUE_URL")
+    import_dag: Mapping[int, str] = _env("IMPORT_DAG", _functions)
+    sibling_grace: timedelta = _env("SIBLING_GRACE_SECONDS", _seconds)
 
 
 @dataclass(frozen=True, slots=True)

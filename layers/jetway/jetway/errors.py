@@ -14,7 +14,10 @@
         ├── EnvironmentUnavailableError not AVAILABLE, unknown, unreachable, 5xx or throttled
         ├── TokenRefusedError           401/403 with a token just minted
         ├── AnswerLostError             sent, but no answer: the run may or may not exist
-        └── RunCollisionError           another run of the DAG began at the same moment (Airflow 2)
+        ├── RunCollisionError           another run of the DAG began at the same moment (Airflow 2)
+        ├── OutOfTimeError              the invocation ends before the work could
+        ├── SiblingsExpectedError       a dropped file lacks another that may be on its way
+        └── LoadUnavailableError        no DAG file can be loaded now: import_dag is throttled or does not work
 
 An error's text is for people: what was wrong, where, and what to do. `reason` is the stable word that
 goes into dead letters, metrics and logs.
@@ -122,3 +125,23 @@ class RunCollisionError(TransientError):
     """Another run of the same DAG began at the same moment, and Airflow 2 takes one run per date."""
 
     reason = "run-collision"
+
+
+class OutOfTimeError(TransientError):
+    """The invocation ends before the work could."""
+
+    reason = "out-of-time"
+    longest_wait = 1.0
+
+
+class SiblingsExpectedError(TransientError):
+    """A dropped file fails to load, and what it lacks may be on its way."""
+
+    reason = "siblings-expected"
+    longest_wait = 5.0
+
+
+class LoadUnavailableError(TransientError):
+    """No DAG file can be loaded now: import_dag is throttled, missing or does not work."""
+
+    reason = "load-unavailable"

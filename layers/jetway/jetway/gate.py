@@ -33,6 +33,8 @@ _MOST_ROUNDS = 5
 
 # Judges a requirements.txt by resolving it: its content, the environment, and what reading it says.
 Resolve = Callable[[bytes, "EnvironmentFacts", Judgement], Judgement]
+# Judges a DAG file by loading it: its version, its content, the environment, and what reading it says.
+Load = Callable[["ObjectVersion", bytes, "EnvironmentFacts", Judgement], Judgement]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +71,7 @@ class Gate:
         *,
         max_dag_file_bytes: int,
         resolve: Resolve = lambda _content, _facts, static: static,
+        load: Load = lambda _version, _content, _facts, static: static,
         clock: Callable[[], float] = time.perf_counter,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
@@ -78,6 +81,7 @@ class Gate:
         self._book = book
         self._max_dag_file_bytes = max_dag_file_bytes
         self._resolve = resolve
+        self._load = load
         self._clock = clock
         self._now = now
 
@@ -171,6 +175,8 @@ class Gate:
             judged = kind.check(candidate, facts, self._max_dag_file_bytes)
         except VersionGoneError:
             return None
+        if judged.kind == "dag-file":
+            return self._load(version, content, facts, judged)
         return self._resolve(content, facts, judged) if judged.kind == "requirements" else judged
 
     def _place(self, version: ObjectVersion, judged: Judgement, facts: EnvironmentFacts, report: str) -> Placement:
@@ -205,10 +211,12 @@ def connect(config: ValidateArtifactConfig) -> Gate:
     from jetway.live.book import LiveBook
     from jetway.live.news import Teller
     from jetway.live.table import StandingTable
+    from jetway.loading.loader import connect_loader
 
     bounded = Config(connect_timeout=5, read_timeout=15, retries={"mode": "standard", "total_max_attempts": 3})
     environment = Environment(boto3.client("mwaa", config=bounded), config.environment_name)
-    s3 = boto3.client("s3", config=bounded)
+    # KMS-encrypted objects are signed for with version 4 only, which is not every Region's default.
+    s3 = boto3.client("s3", config=bounded.merge(Config(signature_version="s3v4")))
     teller = Teller(
         boto3.client("events", config=bounded), config.event_bus, boto3.client("sns", config=bounded), config.topic_arn
     )
@@ -228,4 +236,5 @@ def connect(config: ValidateArtifactConfig) -> Gate:
         book,
         max_dag_file_bytes=config.max_dag_file_bytes,
         resolve=resolver.judge,
+        load=connect_loader(config, s3) if config.import_dag else lambda _version, _content, _facts, static: static,
     )

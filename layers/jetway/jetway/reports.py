@@ -37,6 +37,7 @@ class Report:
     Attributes:
         path: the artifact's key, or its path when it is judged on a disk.
         seconds: time that judging took.
+        parse_seconds: time that Airflow took to load a DAG file, where it was loaded.
         judged_at: timezone-aware.
         placement: what was done with it.
     """
@@ -48,6 +49,7 @@ class Report:
     dags: tuple[FoundDag, ...]
     seconds: float
     plugins: tuple[FoundPlugin, ...] = ()
+    parse_seconds: float | None = None
     source: ObjectVersion | None = None
     environment: EnvironmentFacts | None = None
     judged_at: datetime | None = None
@@ -60,11 +62,13 @@ class Report:
             "kind": self.kind,
             "verdict": self.verdict,
             "findings": [asdict(finding) for finding in self.findings],
-            "dags": [asdict(dag) for dag in self.dags],
+            "dags": [_dag(dag) for dag in self.dags],
             "seconds": round(self.seconds, 6),
         }
         if self.kind == "plugins":
             document["plugins"] = [asdict(plugin) for plugin in self.plugins]
+        if self.parse_seconds is not None:
+            document["parse_seconds"] = round(self.parse_seconds, 6)
         if self.source is not None:
             document["source"] = {
                 "bucket": self.source.bucket,
@@ -97,10 +101,24 @@ class Report:
         return _json(self.as_dict())
 
 
+def _dag(dag: FoundDag) -> dict[str, Any]:
+    """A DAG as in the report: what it does is known only of one that was loaded."""
+    known = asdict(dag)
+    return known if dag.certainty == "loaded" else {name: known[name] for name in ("dag_id", "line", "certainty")}
+
+
 def report_on(path: str, judged: Judgement, seconds: float, **circumstances: Any) -> Report:
     """Make a report of a judgement; `circumstances` are the members that only the bucket's gate knows."""
     return Report(
-        path, judged.kind, judged.verdict, judged.findings, judged.dags, seconds, judged.plugins, **circumstances
+        path,
+        judged.kind,
+        judged.verdict,
+        judged.findings,
+        judged.dags,
+        seconds,
+        judged.plugins,
+        judged.parse_seconds,
+        **circumstances,
     )
 
 

@@ -183,7 +183,7 @@ def _fork(item: Item, work: Callable[[Item, Tell], None], memory: int | None) ->
 
 def _live(item: Item, work: Callable[[Item, Tell], None], write: int, words: BinaryIO, memory: int | None) -> None:
     """Be the child. Never returns: what the parent has registered to do at its exit is not the child's to do."""
-    code = 70
+    code, leave = 70, os._exit
     try:
         os.setpgid(0, 0)
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGALRM, signal.SIGCHLD, signal.SIGSEGV):
@@ -209,7 +209,7 @@ def _live(item: Item, work: Callable[[Item, Tell], None], write: int, words: Bin
 
         os.write(2, traceback.format_exc().encode(errors="replace")[-_LAST_WORDS:])
     finally:
-        os._exit(code)
+        leave(code)
 
 
 def _bound(what: int, limit: int) -> None:

@@ -47,6 +47,5 @@ def load(airflow: Airflow, folder: Path, files: Sequence[str], options: Options)
     def work(path: str, tell: Tell) -> None:
         parsing.parse(airflow, folder, Path(path), options, tell)
 
-    limit = options.import_timeout + options.grace
-    for ended in children.each(to_load, work, seconds=limit, memory=options.memory, jobs=options.jobs):
+    for ended in children.each(to_load, work, seconds=options.limit, memory=options.memory, jobs=options.jobs):
         yield verdicts.judge(ended, wanted[ended.item], ended.item, str(folder), options)

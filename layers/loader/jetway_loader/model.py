@@ -16,6 +16,7 @@ class Options:
 
     Attributes:
         import_timeout: seconds that the environment gives one file (core.dagbag_import_timeout).
+        patience: seconds that there are for one file here; with fewer than `import_timeout`, a timeout is not certain.
         grace: seconds beyond `import_timeout` after which a child is killed: Airflow's own timeout goes first.
         memory: bytes of address space that loading may add; None for no bound.
         jobs: children at once.
@@ -26,6 +27,7 @@ class Options:
     """
 
     import_timeout: float = 30.0
+    patience: float | None = None
     grace: float = 2.0
     memory: int | None = None
     jobs: int = 1
@@ -33,6 +35,12 @@ class Options:
     unlisted: frozenset[str] = frozenset()
     airflow_options: Mapping[str, str] = field(default_factory=dict)
     nearest: bool = False
+
+    @property
+    def limit(self) -> float:
+        """Seconds after which a child is killed."""
+        limit = self.import_timeout + self.grace
+        return limit if self.patience is None else min(limit, self.patience)
 
 
 @dataclass(frozen=True)
@@ -70,6 +78,7 @@ class Loaded:
     Attributes:
         path: relative to the dags folder, with slashes.
         skipped: why Airflow does not load it at all: "ignored" by .airflowignore, or "no-dag" in its safe mode.
+        siblings: modules of the dags folder that it uses.
         missing: modules that were not found; a sibling may be on its way.
         seconds: that loading took in the child, once Airflow was imported.
     """
@@ -79,6 +88,7 @@ class Loaded:
     findings: tuple[Finding, ...] = ()
     dags: tuple[LoadedDag, ...] = ()
     skipped: Literal["ignored", "no-dag"] | None = None
+    siblings: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
     seconds: float = 0.0
 

@@ -45,6 +45,7 @@ def parse(airflow: Airflow, folder: Path, file: Path, options: Options, tell: Te
     sightings.install(airflow)
     Unseen(folder, note, sightings.line).install()
     Finder(options.provided, note, sightings.line).install()
+    _watch_exits(tell, sightings.line)
     _watch_swallowed(note, sightings.importing_line)
     warnings.simplefilter("ignore")
     started = time.perf_counter()
@@ -53,7 +54,16 @@ def parse(airflow: Airflow, folder: Path, file: Path, options: Options, tell: Te
         (_parse_3 if airflow.major >= 3 else _parse_2)(airflow, folder, file, sightings, tell)
     except SystemExit as exc:
         tell({"error": f"SystemExit: {exc.code}", "trace": traceback.format_exc()})
+    tell({"siblings": _siblings(folder, file)})
     tell({"done": True, "seconds": time.perf_counter() - started})
+
+
+def _siblings(folder: Path, file: Path) -> list[str]:
+    """The files of the dags folder that were imported, but for the judged one."""
+    inside = str(folder) + os.sep
+    files = (getattr(module, "__file__", None) or "" for module in list(sys.modules.values()))
+    found = {name.removeprefix(inside) for name in files if name.startswith(inside)}
+    return sorted(found - {str(file).removeprefix(inside)})
 
 
 def _parse_2(airflow: Airflow, _folder: Path, file: Path, sightings: Sightings, tell: Tell) -> None:
@@ -131,6 +141,17 @@ def _check(dag: Any, airflow: Airflow, sightings: Sightings, tell: Tell) -> None
     except Exception as exc:  # Airflow catches all as well, and makes import errors of them
         said = {"error": traceback.format_exc(), "serialization": f"{type(exc).__name__}: {exc}"}
         tell({**said, "dag_line": sightings.dag_line(dag.dag_id)})
+
+
+def _watch_exits(tell: Tell, line: Callable[[], int | None]) -> None:
+    """Note where the file ends the process: nothing can be told afterwards."""
+    leave = os._exit
+
+    def noted(status: int) -> None:
+        tell({"exit_line": line()})
+        leave(status)
+
+    os._exit = noted  # type: ignore[assignment]
 
 
 def _watch_swallowed(note: Callable[[str, str, int | None], None], line: Callable[[], int | None]) -> None:

@@ -31,7 +31,7 @@ def judge(ended: Ended[Any], path: str, file: str, folder: str, options: Options
         if "error" in entry:
             faults.append(read_error(entry, file, folder, relied=relied))
     if not told.done:
-        faults.append(_death(ended, options, relied=relied))
+        faults.append(_death(ended, options, told.exit_line, relied=relied))
     elif told.begun and not faults and not told.parsed:
         faults.append(
             Fault(
@@ -55,6 +55,7 @@ def judge(ended: Ended[Any], path: str, file: str, folder: str, options: Options
         verdict=verdict,
         findings=tuple(findings),
         dags=tuple(sorted(told.dags, key=lambda dag: (dag.line or 0, dag.dag_id))),
+        siblings=tuple(sorted(told.siblings)),
         missing=tuple(sorted({fault.missing for fault in faults if fault.missing})),
         seconds=round(told.seconds or ended.seconds, 6),
     )
@@ -68,6 +69,8 @@ class _Told:
         self.done = any("done" in entry for entry in told)
         self.parsed = sum(entry.get("parsed", 0) for entry in told)
         self.seconds: float | None = next((entry["seconds"] for entry in told if "done" in entry), None)
+        self.exit_line: int | None = next((entry["exit_line"] for entry in told if "exit_line" in entry), None)
+        self.siblings = [str(name) for entry in told for name in entry.get("siblings", ())]
         unseen = [tuple(entry["unseen"]) for entry in told if "unseen" in entry]
         self.unseen = list(dict.fromkeys(item for item in unseen if item[0] != "missing module"))
         self.lacking = list(dict.fromkeys(item for item in unseen if item[0] == "missing module"))
@@ -76,22 +79,23 @@ class _Told:
         ]
 
 
-def _death(ended: Ended[Any], options: Options, *, relied: bool) -> Fault:
+def _death(ended: Ended[Any], options: Options, line: int | None, *, relied: bool) -> Fault:
     """Why a child did not come to its end."""
     words = ended.last_words.strip().rpartition("\n")[2][:300]
     said = f" Its last words: {words}" if words else ""
     if ended.timed_out:
         return Fault(
             "timeout",
-            f"Loading took more than {options.import_timeout:g} s and did not react to Airflow's timeout.{said}",
+            f"Loading took more than {min(options.limit, options.import_timeout):g} s and was ended.{said}",
             None,
             "Move slow work from the module's top level into tasks: Airflow loads the file again and again.",
+            certain=options.limit >= options.import_timeout,
         )
     how = f"by signal {ended.signal}" if ended.signal else f"with exit status {ended.exit_code}"
     return Fault(
         "exits",
         f"The file ends the process that loads it without a word, {how}: Airflow would see no DAG and no error.{said}",
-        None,
+        line,
         "Do not call os._exit() or sys.exit() when the file is loaded; a crash may come from a compiled package.",
         certain=not relied,
     )

@@ -63,7 +63,7 @@ def find_dags(tree: ast.Module, file_stem: str = "") -> FoundDags:
     found = list(islice(reader.read(tree), MOST_DAGS + 1))
     if len(found) > MOST_DAGS:
         found[MOST_DAGS:] = [FoundDag(None, found[MOST_DAGS].line, "dynamic")]
-    dags = sorted(_distinct(found), key=lambda dag: (dag.line, dag.dag_id or ""))
+    dags = sorted(_distinct(found), key=lambda dag: (dag.line or 0, dag.dag_id or ""))
     return FoundDags(tuple(dags), tuple(sorted(reader.uncalled, key=lambda item: item[1])))
 
 

@@ -9,7 +9,7 @@ from typing import BinaryIO, Literal
 
 Severity = Literal["error", "warning"]
 Verdict = Literal["accepted", "rejected", "unknown"]
-Certainty = Literal["exact", "conditional", "dynamic"]
+Certainty = Literal["exact", "conditional", "dynamic", "loaded"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,18 +33,25 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class FoundDag:
-    """A DAG seen by reading a file, without running it.
+    """A DAG of a file, seen by reading it or by loading it.
 
     Attributes:
         dag_id: None when only running the file would tell.
-        line: 1-based line where the DAG is made.
+        line: 1-based line where the DAG is made; None when a module that the file imports makes it.
         certainty: "exact" - loading the file makes this DAG; "conditional" - it depends on an `if`, a `try`
-            or on a function being called; "dynamic" - the id cannot be told by reading.
+            or on a function being called; "dynamic" - the id cannot be told by reading; "loaded" - the file was
+            loaded by Airflow and made it.
+        schedule: as Airflow writes it; None without one, or when the file was not loaded.
+        tags: its tags; none when the file was not loaded.
+        tasks: how many it has; None when the file was not loaded.
     """
 
     dag_id: str | None
-    line: int
+    line: int | None
     certainty: Certainty
+    schedule: str | None = None
+    tags: tuple[str, ...] = ()
+    tasks: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,13 +94,18 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """What a check makes of one artifact."""
+    """What a check makes of one artifact.
+
+    Attributes:
+        parse_seconds: that loading a DAG file took, once Airflow was imported; None when it was not loaded.
+    """
 
     kind: str
     verdict: Verdict
     findings: tuple[Finding, ...] = ()
     dags: tuple[FoundDag, ...] = ()
     plugins: tuple[FoundPlugin, ...] = ()
+    parse_seconds: float | None = None
 
 
 def judgement(

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 DAGS = "dags/"
 
 # Not artifacts of the gate: what starts runs, what sync_triggers takes, and what Jetway itself writes.
-NOT_ARTIFACTS = ("data/", "triggers/", "accepted/", "batches/", "reports/", "quarantine/")
+NOT_ARTIFACTS = ("data/", "triggers/", "accepted/", "batches/", "bundles/", "reports/", "quarantine/")
 
 Check = Callable[[Candidate, "EnvironmentFacts", int], Judgement]
 Place = Callable[[str, "EnvironmentFacts"], str]

@@ -1,0 +1,9 @@
+"""Loading DAG files with the real Airflow, seen from the gate.
+
+    folder.py    a copy of the dags folder as it will be: what is live, and above it what has just been dropped
+    function.py  the functions import_dag, one for each major version of Airflow
+    verdict.py   what the static check and the load say together
+    loader.py    all of it: the step that the gate is given
+
+The other side is `jetway_loader` (layers/loader), which runs where the files' code runs.
+"""

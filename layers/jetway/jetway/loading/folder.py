@@ -1,0 +1,158 @@
+"""A copy of the dags folder as it will be: what is live, and above it what has just been dropped and not judged yet.
+
+So the files of one `aws s3 sync` see each other, in whatever order they are judged.
+"""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from botocore.exceptions import ClientError
+
+from jetway.artifacts.kinds import DAGS
+from jetway.objects import is_changed, is_gone
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+    from jetway.airflow.environment import EnvironmentFacts
+
+# What was dropped longer ago than that is settled: live, quarantined, or in the dead letters.
+_PENDING = timedelta(minutes=15)
+
+# Bounds of a copy. Beyond them data files are left out first, so a missing one proves nothing.
+_MOST_FILES = 5000
+_MOST_BYTES = 48 * 1024**2
+_LARGEST_DATA_FILE = 1024**2
+_MOST_REMEMBERED = 96 * 1024**2
+_THREADS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """An object of one of the two buckets, as a listing shows it."""
+
+    bucket: str
+    key: str
+    etag: str
+    size: int
+    last_modified: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class FolderCopy:
+    """A copy of the dags folder.
+
+    Attributes:
+        files: path relative to the folder → content.
+        pending: paths that were dropped a moment ago and are not live yet, with when they came.
+        partial: the folder is too large to be copied whole.
+    """
+
+    files: Mapping[str, bytes]
+    pending: Mapping[str, datetime] = field(default_factory=dict)
+    partial: bool = False
+
+    def zipped(self) -> bytes:
+        """The copy as a zip file."""
+        packed = io.BytesIO()
+        with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as bundle:
+            for path, content in self.files.items():
+                bundle.writestr(path, content)
+        return packed.getvalue()
+
+
+class DagsFolder:
+    """The dags folder of one environment, read from the two buckets; contents are remembered by etag."""
+
+    def __init__(self, s3: S3Client, drop_bucket: str, *, now: Callable[[], datetime]) -> None:
+        self._s3 = s3
+        self._drop_bucket = drop_bucket
+        self._now = now
+        self._remembered: dict[tuple[str, str, str], bytes] = {}
+
+    def copy(self, facts: EnvironmentFacts, path: str, content: bytes) -> FolderCopy:
+        """Return a copy with one file as given.
+
+        Args:
+            facts: of the environment; tells its bucket and folder.
+            path: of the judged file, relative to the folder.
+            content: what it is judged with.
+
+        Raises:
+            ClientError, BotoCoreError: S3 is in trouble.
+        """
+        prefix = f"{facts.dags_path}/" if facts.dags_path else ""
+        files = dict(self._list(facts.source_bucket, prefix))
+        pending = {}
+        for name, dropped in self._list(self._drop_bucket, DAGS):
+            live = files.get(name)
+            recent = self._now() - dropped.last_modified < _PENDING
+            if name != path and recent and (live is None or live.last_modified < dropped.last_modified):
+                files[name], pending[name] = dropped, dropped.last_modified
+        files.pop(path, None)
+        chosen, partial = _within_bounds(files)
+        contents = self._contents(chosen)
+        contents[path] = content
+        return FolderCopy(contents, pending, partial)
+
+    def _list(self, bucket: str, prefix: str) -> Iterable[tuple[str, Listed]]:
+        pages = self._s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
+        for page in pages:
+            for found in page.get("Contents", []):
+                key = found["Key"]
+                if not key.endswith("/") and _is_plain(key.removeprefix(prefix)):
+                    listed = Listed(bucket, key, found["ETag"], found["Size"], found["LastModified"])
+                    yield key.removeprefix(prefix), listed
+
+    def _contents(self, files: Mapping[str, Listed]) -> dict[str, bytes]:
+        def content(listed: Listed) -> bytes | None:
+            known = self._remembered.get((listed.bucket, listed.key, listed.etag))
+            return known if known is not None else self._read(listed)
+
+        with ThreadPoolExecutor(_THREADS) as pool:
+            found = dict(zip(files, pool.map(content, files.values()), strict=True))
+        contents = {path: content for path, content in found.items() if content is not None}
+        # What is in the folder now is remembered, and nothing else.
+        self._remembered, room = {}, _MOST_REMEMBERED
+        for path, content_ in contents.items():
+            room -= len(content_)
+            if room >= 0:
+                listed = files[path]
+                self._remembered[listed.bucket, listed.key, listed.etag] = content_
+        return contents
+
+    def _read(self, listed: Listed) -> bytes | None:
+        """The object's content; None when it is not there any more as it was listed."""
+        try:
+            answer = self._s3.get_object(Bucket=listed.bucket, Key=listed.key, IfMatch=listed.etag)
+        except ClientError as exc:
+            if is_gone(exc) or is_changed(exc):
+                return None
+            raise
+        with answer["Body"] as body:
+            return body.read()
+
+
+def _is_plain(path: str) -> bool:
+    """Whether a key becomes one file inside the folder."""
+    return bool(path) and "\0" not in path and not any(part in {"", ".", ".."} for part in path.split("/"))
+
+
+def _within_bounds(files: Mapping[str, Listed]) -> tuple[dict[str, Listed], bool]:
+    """Python files first, then the smallest others, as far as the bounds go; and whether some were left out."""
+    chosen: dict[str, Listed] = {}
+    room = _MOST_BYTES
+    order = sorted(files.items(), key=lambda item: (not item[0].endswith(".py"), item[1].size))
+    for path, listed in order:
+        is_code = path.endswith((".py", ".airflowignore", ".zip"))
+        if len(chosen) < _MOST_FILES and listed.size <= room and (is_code or listed.size <= _LARGEST_DATA_FILE):
+            chosen[path] = listed
+            room -= listed.size
+    return chosen, len(chosen) < len(files)

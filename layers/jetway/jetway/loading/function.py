@@ -1,0 +1,105 @@
+"""The functions import_dag, one for each major version of Airflow: asked to load, and their answer read."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from jetway.errors import LoadUnavailableError
+
+if TYPE_CHECKING:
+    from mypy_boto3_lambda import LambdaClient
+    from mypy_boto3_s3 import S3Client
+
+# A synchronous request may have 6 MB: https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
+_MOST_INLINE = 4 * 1024**2
+_URL_SECONDS = 300
+BUNDLES = "bundles/"
+
+
+@dataclass(frozen=True, slots=True)
+class LoadAnswer:
+    """What import_dag says of one file.
+
+    Attributes:
+        loaded: `jetway_loader.model.Loaded` as JSON; None when the function died of the file.
+        airflow_version: that loaded it.
+        died: how the function ended, when it did.
+    """
+
+    loaded: Mapping[str, Any] | None
+    airflow_version: str | None = None
+    died: str | None = None
+
+
+class LoadFunctions:
+    """Asks import_dag.
+
+    Args:
+        client: the Lambda client; its read timeout must be longer than the functions' timeout.
+        s3: puts bundles that are too large for a request, and signs their addresses.
+        bucket: where those go.
+        functions: major version of Airflow → name or ARN of the function that has it; at least one.
+    """
+
+    def __init__(self, client: LambdaClient, s3: S3Client, bucket: str, functions: Mapping[int, str]) -> None:
+        self._client, self._s3, self._bucket = client, s3, bucket
+        self._functions = functions
+
+    def nearest(self, major: int) -> str:
+        """The function for that major version of Airflow, or the nearest there is."""
+        return self._functions[min(self._functions, key=lambda there: abs(there - major))]
+
+    def load(self, function: str, bundle: bytes, files: Sequence[str], options: Mapping[str, Any]) -> LoadAnswer:
+        """Load one file of a bundle.
+
+        Args:
+            function: that loads.
+            bundle: the dags folder, zipped.
+            files: the file's path in it, as the only item.
+            options: of `jetway_loader.model.Options`.
+
+        Raises:
+            LoadUnavailableError: throttled, or the function does not work whatever the file is.
+        """
+        answer, died = self._invoke(function, {"bundle": self._bundle(bundle), "files": files, "options": options})
+        if died is not None:
+            # Its own fault, or the file's? Without a file it must work.
+            empty = {"bundle": {"zip": base64.b64encode(_EMPTY).decode()}, "files": [], "options": options}
+            _, broken = self._invoke(function, empty)
+            if broken is not None:
+                raise LoadUnavailableError(f"{function} does not work: {broken}")
+            return LoadAnswer(None, died=died)
+        if "unavailable" in answer:
+            raise LoadUnavailableError(f"{function}: {answer['unavailable']}")
+        return LoadAnswer(answer["loaded"][0], airflow_version=answer["airflow"])
+
+    def _bundle(self, content: bytes) -> dict[str, str]:
+        if len(content) <= _MOST_INLINE:
+            return {"zip": base64.b64encode(content).decode()}
+        key = f"{BUNDLES}{hashlib.sha256(content).hexdigest()}.zip"
+        self._s3.put_object(Bucket=self._bucket, Key=key, Body=content, ContentType="application/zip")
+        address = {"Bucket": self._bucket, "Key": key}
+        return {"url": self._s3.generate_presigned_url("get_object", Params=address, ExpiresIn=_URL_SECONDS)}
+
+    def _invoke(self, function: str, request: Mapping[str, Any]) -> tuple[dict[str, Any], str | None]:
+        """The answer, and how the function died if it did."""
+        try:
+            answer = self._client.invoke(FunctionName=function, Payload=json.dumps(request).encode())
+            payload = json.loads(answer["Payload"].read())
+        except (ClientError, BotoCoreError) as exc:
+            raise LoadUnavailableError(f"{function} cannot be invoked: {exc}") from exc
+        if "FunctionError" not in answer:
+            return payload, None
+        said = payload if isinstance(payload, dict) else {}
+        return {}, f"{said.get('errorType', answer['FunctionError'])}: {said.get('errorMessage', 'no reason given')}"
+
+
+# An empty zip file is its end-of-directory record only.
+_EMPTY = b"PK\x05\x06" + bytes(18)

@@ -1,0 +1,119 @@
+"""What the static check and the load say together, and when it is too early to say: pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from jetway.artifacts.findings import Finding, FoundDag, Judgement
+
+if TYPE_CHECKING:
+    from jetway.loading.function import LoadAnswer
+
+# What reading alone makes of a file that loading knows better.
+_KNOWN_BETTER = frozenset({"syntax-not-judged"})
+_ABOUT_NO_DAG = frozenset({"helper-module"})
+
+
+def together(static: Judgement, answer: LoadAnswer) -> Judgement:
+    """The judgement of a DAG file that was read and loaded: the load is the judge."""
+    if answer.loaded is None:
+        finding = Finding(
+            rule="exits",
+            severity="error",
+            message=f"The file ended the function that loads it ({answer.died}).",
+            line=None,
+            remedy="Do not end or exhaust the process when the file is loaded: move that work into tasks.",
+        )
+        return replace(static, verdict="rejected", findings=(*static.findings, finding))
+    loaded = answer.loaded
+    if loaded["skipped"] == "no-dag":
+        return static
+    if loaded["skipped"] == "ignored":
+        return replace(static, verdict="accepted", findings=(*_without_loaded(static, known=True), _IGNORED), dags=())
+    dags = _dags(static, loaded["dags"])
+    found = tuple(Finding(**finding) for finding in loaded["findings"])
+    return replace(
+        static,
+        verdict=loaded["verdict"],
+        findings=(*_without_loaded(static, known=bool(dags) or loaded["verdict"] != "accepted"), *found),
+        dags=dags,
+        parse_seconds=loaded["seconds"],
+    )
+
+
+def not_loaded(static: Judgement, why: str) -> Judgement:
+    """The judgement of a file that no Airflow could load here."""
+    finding = Finding(
+        rule="not-loaded",
+        severity="warning",
+        message=f"The file was read but not loaded: {why}.",
+        line=None,
+        remedy="It goes live and is looked at in the environment.",
+    )
+    return replace(static, verdict="unknown", findings=(*static.findings, finding))
+
+
+def too_early(
+    answer: LoadAnswer,
+    pending: Mapping[str, datetime],
+    *,
+    dropped: datetime,
+    now: datetime,
+    grace: timedelta,
+    quiet: timedelta,
+) -> str | None:
+    """Why a failure may be due to files that are on their way; None when it is not.
+
+    Args:
+        answer: what came of the load.
+        pending: other files of the folder that were dropped and are not live yet, with when they came.
+        dropped: when the judged file was.
+        now: timezone-aware.
+        grace: the longest that a file waits.
+        quiet: with no other file for so long, nothing is on its way.
+    """
+    loaded = answer.loaded
+    if loaded is None or loaded["verdict"] != "rejected" or now - dropped >= grace:
+        return None
+    missing = [name for name in loaded["missing"] if not name.startswith("airflow.")]
+    if missing:
+        return f"the module {missing[0]} is not there yet"
+    last = max(pending.values(), default=None)
+    if loaded["siblings"] and last is not None and now - last < quiet:
+        return f"it uses {loaded['siblings'][0]}, and files are still being dropped"
+    return None
+
+
+def _dags(static: Judgement, loaded: list[Mapping[str, Any]]) -> tuple[FoundDag, ...]:
+    """The DAGs that loading made; reading knows better where a decorated function begins."""
+    lines = {dag.dag_id: dag.line for dag in static.dags if dag.certainty != "dynamic"}
+    return tuple(
+        FoundDag(
+            dag_id=dag["dag_id"],
+            line=lines.get(dag["dag_id"]) or dag["line"],
+            certainty="loaded",
+            schedule=dag["schedule"],
+            tags=tuple(dag["tags"]),
+            tasks=dag["tasks"],
+        )
+        for dag in loaded
+    )
+
+
+def _without_loaded(static: Judgement, *, known: bool) -> tuple[Finding, ...]:
+    """The static findings that loading does not contradict; `known`: why there is no DAG, or that there are some."""
+    obsolete = _KNOWN_BETTER | (_ABOUT_NO_DAG if known else frozenset())
+    return tuple(finding for finding in static.findings if finding.rule not in obsolete)
+
+
+_IGNORED = Finding(
+    rule="ignored",
+    severity="warning",
+    message="A pattern in .airflowignore matches this file: Airflow passes over it and makes no DAG of it.",
+    line=None,
+    remedy="Nothing to do for a module that DAG files import; else change the pattern "
+    "(regular expressions on Airflow 2, globs on Airflow 3, unless core.dag_ignore_file_syntax says otherwise).",
+)
