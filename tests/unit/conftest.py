@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from aws_lambda_powertools import Metrics
-from botocore import loaders
+from botocore import hooks, loaders
 
 _FILES: Any = loaders.JSONFileLoader  # its stubs leave this method out
 _load = _FILES._load_file
@@ -24,6 +24,39 @@ def _load_once(path: str, open_method: Any) -> Any:
 _FILES._load_file = lambda self, path, open_method: (
     _load(self, path, open_method) if "/sqs/" in path else _load_once(path, open_method)
 )
+
+
+_LOADER: Any = loaders.Loader
+_list_services = _LOADER.list_available_services
+
+
+_services: dict[tuple[tuple[str, ...], str], list[str]] = {}
+
+
+def _list_once(self: Any, type_name: str) -> list[str]:
+    """Look once for the folders of all services, and not again with every session."""
+    key = (tuple(self.search_paths), type_name)
+    if key not in _services:
+        _services[key] = _list_services(self, type_name)
+    return _services[key]
+
+
+_LOADER.list_available_services = _list_once
+
+
+_ALIASER: Any = hooks.EventAliaser
+_make_aliaser = _ALIASER.__init__
+_event_names: dict[str, str] = {}
+
+
+def _share_names(self: Any, emitter: Any, event_aliases: Any = None) -> None:
+    """Let every session know what the others have found out about the names of botocore's events."""
+    _make_aliaser(self, emitter, event_aliases)
+    if self._event_aliases == hooks.EVENT_ALIASES:
+        self._alias_name_cache = _event_names
+
+
+_ALIASER.__init__ = _share_names
 
 
 # These drive AWS in process, or programs, through many steps: half of the time of all unit tests.
