@@ -1,4 +1,4 @@
-"""`make demo`: the main job on real Airflow. Files dropped, one refused, runs started in three ways."""
+"""`make demo`: the main job on real Airflow. Files dropped, refused and rolled back, runs started in three ways."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from rich.markup import escape
 from rich.table import Table
 
 from local import stack as local_stack
@@ -34,6 +35,17 @@ def broken_orders():
 
 broken_orders()
 """
+# It loads wherever that Variable is, and there is no way to know but to try. Airflow 2 has no airflow.sdk.
+BREAKS_IN_THE_ENVIRONMENT = """\
+try:
+    from airflow.sdk import DAG, Variable
+except ImportError:
+    from airflow.models import Variable
+    from airflow.models.dag import DAG
+
+with DAG("regions", schedule=None, tags=[Variable.get("home_region")]):
+    pass
+"""
 # The schedule is one moment; it must lie behind the deployment and the parsing of the DAG file.
 SCHEDULE_AHEAD = timedelta(seconds=50)
 
@@ -52,7 +64,12 @@ class Moment:
         """Return the template's parameters for a schedule a little ahead of now."""
         self.at = (datetime.now(UTC) + SCHEDULE_AHEAD).replace(microsecond=0)
         expression = f"at({self.at:%Y-%m-%dT%H:%M:%S})"
-        return {"ScheduleDagId": DAG_ID, "ScheduleExpression": expression, "ScheduleTimezone": "UTC"}
+        return {
+            "ScheduleDagId": DAG_ID,
+            "ScheduleExpression": expression,
+            "ScheduleTimezone": "UTC",
+            "VerifyAfterSeconds": "5",  # this Airflow parses files at once
+        }
 
 
 @dataclass(slots=True)
@@ -76,14 +93,10 @@ def run(progress: Progress) -> None:
     stack = local_stack.up(progress, parameters=schedule.parameters)
     s3, drop = stack.client("s3"), stack.outputs["DropBucketName"]
 
-    with progress.step("A broken DAG file is dropped, and quarantined"):
-        s3.put_object(Bucket=drop, Key="dags/broken_orders.py", Body=BROKEN.encode())
-        broken = _verdict(stack, "dags/broken_orders.py", "rejected")
-    for finding in broken["findings"]:
-        progress.say(
-            f"    [bold]dags/broken_orders.py:{finding['line']}[/] {finding['rule']}: {finding['message']}\n"
-            f"    [dim]{finding['remedy']}[/]"
-        )
+    # Each time another file: one that was rolled back before would be waited for until everything is parsed.
+    doubtful = f"dags/regions_{datetime.now(UTC):%H%M%S}.py"
+    s3.put_object(Bucket=drop, Key=doubtful, Body=BREAKS_IN_THE_ENVIRONMENT.encode())
+    _refuse(stack, progress, "A broken DAG file is dropped, and quarantined", "dags/broken_orders.py", BROKEN)
     with progress.step("A good DAG file is dropped, promoted, and parsed by Airflow"):
         s3.put_object(Bucket=drop, Key=f"dags/{GOOD.name}", Body=GOOD.read_bytes())
         _verdict(stack, f"dags/{GOOD.name}", "accepted")
@@ -91,11 +104,43 @@ def run(progress: Progress) -> None:
 
     runs = _start(stack, progress, drop, schedule.at)
     _wait_for_success(stack, progress, runs)
+    _wait_for_rollback(stack, progress, doubtful)
     progress.console.print(_table(runs))
     progress.say(f"Airflow UI   {stack.airflow_url}\nHTTP API     {stack.http_api_url}")
     failed = [run for run in runs if run.state != "success"]
     if failed:
         raise DemoError(f"{failed[0].way} ended as {failed[0].state}.")
+
+
+def _refuse(stack: Stack, progress: Progress, what: str, key: str, body: str) -> None:
+    """Drop a file that the gate rejects, and show why."""
+    with progress.step(what):
+        stack.client("s3").put_object(Bucket=stack.outputs["DropBucketName"], Key=key, Body=body.encode())
+        report = _verdict(stack, key, "rejected")
+    for finding in report["findings"]:
+        if finding["severity"] == "error":
+            place = f"{key}:{finding['line']}" if finding["line"] else key
+            progress.say(
+                f"    [bold]{place}[/] {finding['rule']}: {escape(finding['message'])}\n"
+                f"    [dim]{escape(finding['remedy'])}[/]"
+            )
+
+
+def _wait_for_rollback(stack: Stack, progress: Progress, key: str) -> None:
+    """The file is live since the beginning; verify_promotion looks every minute."""
+
+    def look() -> dict[str, Any] | None:
+        report = read_report(stack, key)
+        if report is None or report["outcome"] == "promoted":
+            return None
+        return report
+
+    with progress.step("A DAG file that breaks only in the environment went live, and is rolled back"):
+        report = wait_for("the rollback", look, seconds=150)
+        if report["outcome"] != "rolled-back":
+            raise DemoError(f"{key} was {report['outcome']}, not rolled back: {report['findings']}")
+    for problem in report["verification"]["problems"]:
+        progress.say(f"    [bold]{key}[/] in the environment: {escape(problem['message'].splitlines()[-1])}")
 
 
 def _verdict(stack: Stack, key: str, expected: str) -> dict[str, Any]:
