@@ -330,8 +330,7 @@ def test_flag_of_the_other_version_is_a_rejection(stage: Stage, version: str, la
 
 @pytest.mark.parametrize("version", VERSIONS)
 def test_dags_are_listed_by_id_a_page_at_a_time(stage: Stage, version: str) -> None:
-    stage.token()
-    stage.environment(version)
+    stage.ready(version)
     stage.web.will(replay(version, "list_json"), replay(version, "list_json"))
     client = stage.client()
     dags, total = client.list_dags(limit=100)
@@ -346,8 +345,7 @@ def test_dags_are_listed_by_id_a_page_at_a_time(stage: Stage, version: str) -> N
 
 @pytest.mark.parametrize("version", AIRFLOW_2)
 def test_dags_that_are_parsed_but_not_in_the_database_are_neither_paused_nor_not(stage: Stage, version: str) -> None:
-    stage.token()
-    stage.environment(version)
+    stage.ready(version)
     stage.web.will(replay(version, "list_before_serialized_json"))
     assert {(dag.is_paused, dag.owners) for dag in stage.client().list_dags(limit=100)[0]} == {
         (None, ("airflow",)),
@@ -357,10 +355,44 @@ def test_dags_that_are_parsed_but_not_in_the_database_are_neither_paused_nor_not
 
 @pytest.mark.parametrize("version", VERSIONS)
 def test_no_dags_are_an_empty_list(stage: Stage, version: str) -> None:
-    stage.token()
-    stage.environment(version)
+    stage.ready(version)
     stage.web.will(replay(version, "clean.empty_list_json"))
     assert stage.client().list_dags(limit=100) == ([], 0)
+
+
+def test_dags_that_no_file_makes_any_more_are_left_out(stage: Stage) -> None:
+    stage.ready("3.3.2")
+    rows = [{"dag_id": "gone", "is_stale": "True"}, {"dag_id": "there", "is_stale": "False"}]
+    stage.web.will(output(json.dumps(rows)))
+    assert [dag.dag_id for dag in stage.client().list_dags(limit=100)[0]] == ["there"]
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_import_errors_are_listed_though_the_command_fails(stage: Stage, version: str) -> None:
+    stage.token()
+    stage.environment(version)
+    stage.web.will(replay(version, "list_import_errors_json"))
+    errors = {error.path.rpartition("/")[2]: error for error in stage.client().list_import_errors()}
+    assert errors.keys() >= {"broken_syntax.py", "broken_import.py"}
+    assert "ModuleNotFoundError: No module named 'nope_not_there'" in errors["broken_import.py"].error
+    absolute = errors["broken_import.py"].path.startswith("/")
+    assert absolute == (version in {"2.10.3", "2.11.0", "3.0.6"})
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_no_import_errors_are_an_empty_list(stage: Stage, version: str) -> None:
+    stage.token()
+    stage.environment(version)
+    stage.web.will(replay(version, "clean.list_import_errors_json"))
+    assert stage.client().list_import_errors() == []
+
+
+def test_a_command_that_died_is_not_taken_for_no_errors(stage: Stage) -> None:
+    stage.token()
+    stage.environment("3.3.2")
+    stage.web.will(traceback("sqlalchemy.exc.OperationalError: no"))
+    with pytest.raises(JetwayError):
+        stage.client().list_import_errors()
 
 
 @pytest.mark.parametrize("version", VERSIONS)

@@ -146,13 +146,14 @@ def listed_runs(output: CliOutput, dag_id: str) -> list[DagRun]:
 
 
 def listed_dags(output: CliOutput) -> list[Dag]:
-    """Return the DAGs that `dags list` shows, by dag_id.
+    """Return the DAGs that `dags list` shows, by dag_id; those that no file makes any more are left out.
 
     Raises:
         AnswerLostError: the answer is no list of DAGs.
         JetwayError: what the answer's failure means.
     """
     rows = [row for row in _list_or_raise(output) if isinstance(row.get("dag_id"), str)]
+    rows = [row for row in rows if str(row.get("is_stale")) != "True"]
     return sorted((_dag(row) for row in rows), key=lambda dag: dag.dag_id)
 
 

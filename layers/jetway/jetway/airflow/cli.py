@@ -91,7 +91,7 @@ class CliClient:
 
     def list_dags(self, *, limit: int, offset: int = 0) -> tuple[list[Dag], int]:
         """List DAGs; see `jetway.airflow.AirflowLists`."""
-        dags = answers.listed_dags(self._endpoint.run(commands.list_dags()))
+        dags = answers.listed_dags(self._endpoint.run(commands.list_dags(self._environment.facts().version)))
         return dags[offset : offset + limit], len(dags)
 
     def list_dag_runs(self, dag_id: str, *, limit: int, state: str | None = None) -> tuple[list[DagRun], int]:

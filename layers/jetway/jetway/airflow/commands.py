@@ -55,9 +55,13 @@ def task_states(dag_id: str, run_id: str) -> list[str]:
     return ["tasks", "states-for-dag-run", *_JSON, *_positional(dag_id, run_id)]
 
 
-def list_dags() -> list[str]:
-    """Return the command that lists all DAGs. Airflow 2 parses the whole DAGs folder for it, Airflow 3 does not."""
-    return ["dags", "list", *_JSON]
+def list_dags(version: Version) -> list[str]:
+    """Return the command that lists all DAGs. Airflow 2 parses the whole DAGs folder for it.
+
+    Airflow 3 reads its database, where DAGs that no file makes any more are still listed: is_stale tells them.
+    """
+    argv = ["dags", "list", *_JSON]
+    return [*argv, "--columns=dag_id,fileloc,owners,is_paused,is_stale"] if version >= (3,) else argv
 
 
 def list_import_errors() -> list[str]:
