@@ -16,6 +16,7 @@ from moto import mock_aws
 from functions.measure_workers import app as measuring
 from functions.scale_workers import app as scaling
 from jetway.observability import metrics
+from tests.unit.artifacts.buckets import TABLE, make_artifact_table
 from tests.unit.mwaa_server import MwaaServer
 from tests.unit.sample_events import ROOT
 
@@ -44,7 +45,9 @@ def told(mwaa: MwaaServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable
         events.put_rule(Name="told", EventPattern=json.dumps({"source": ["jetway"]}))
         events.put_targets(Rule="told", Targets=[{"Id": "queue", "Arn": arn}])
         boto3.client("s3", region_name="us-east-1").create_bucket(Bucket="drop")
-        boto3.client("dynamodb", region_name="us-east-1").create_table(
+        dynamodb = boto3.client("dynamodb", region_name="us-east-1")
+        make_artifact_table(dynamodb)
+        dynamodb.create_table(
             TableName="batches",
             BillingMode="PAY_PER_REQUEST",
             AttributeDefinitions=[{"AttributeName": name, "AttributeType": "S"} for name in ("pk", "sk")],
@@ -69,6 +72,8 @@ def told(mwaa: MwaaServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable
             "DROP_BUCKET": "drop",
             "EVENT_QUEUE_URLS": queue,
             "BATCH_TABLE": "batches",
+            "ARTIFACT_TABLE": TABLE,
+            "APPLY_UPDATES": "automatic",
             "EVENT_BUS": "default",
             "AWS_DEFAULT_REGION": "us-east-1",
             "AWS_ENDPOINT_URL_MWAA": mwaa.url,

@@ -100,7 +100,11 @@ def test_a_connection_that_breaks_is_tried_again(world: Buckets, breaks: int, wo
 def test_a_server_that_ignores_ranges_is_understood(world: Buckets) -> None:
     body = random.Random(3).randbytes(5_000)
     version = version_of(world, body)
-    world.s3.meta.events.register("before-call.s3.GetObject", lambda params, **_: params["headers"].pop("Range"))
+
+    def without_range(params: dict[str, Any], **_: Any) -> None:
+        del params["headers"]["Range"]
+
+    world.s3.meta.events.register("before-call.s3.GetObject", without_range)
     with open_version(world.s3, version, block=1_000) as stream:
         assert stream.read() == body
         stream.seek(4_321)
