@@ -6,7 +6,7 @@ UV := .jetway/venvs/uv/bin/uv
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo up down logs ui env test test-all unit thorough integration load test-examples test-browser bench-cold-start \
-  lint format types check mwaa-packages module-table openapi plugins build deploy deploy-environment bench-workers lock clean
+  lint format types check mwaa-packages module-table openapi plugins build deploy deploy-environment bench-workers bench-plugins fuzz lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  %-14s %s\n", $$1, $$2}'
@@ -52,6 +52,9 @@ thorough: $(STAMP) ## Run the unit tests that drive AWS in process through many 
 integration: $(STAMP) ## Deploy to a local stack of its own and test on real Airflow
 	$(BIN)/pytest -q -m "not slow" tests/integration
 
+fuzz: $(STAMP) ## 500 zips, requirement files and DAG files each from hypothesis and atheris: nothing may crash
+	@$(BIN)/python -m local.fuzz
+
 load: $(STAMP) ## 1,000 events delivered three times in bad weather: what is lost or doubled (half an hour)
 	$(BIN)/python -m bench.load --sample-events 200
 
@@ -70,6 +73,9 @@ bench-workers: $(STAMP) ## Replay loads through MWAA's autoscaling, with and wit
 
 bench-cold-start: $(STAMP) ## Measure cold and warm starts of the HTTP API's function
 	@$(BIN)/python -m bench.cold_start
+
+bench-plugins: $(STAMP) ## Judge a plugins.zip of 10 MiB and one of a gigabyte: how much memory each takes
+	@$(BIN)/python -m bench.plugins
 
 # ---------------------------------------------------------------------------------------------- checks
 check: lint types ## Run all static checks
@@ -116,7 +122,7 @@ COMPILE = $(UV) pip compile --quiet --generate-hashes --no-emit-index-url --no-h
 
 lock: $(STAMP) ## Compile requirements/*.in to hash-pinned lists
 	$(COMPILE) requirements/runtime.in -o layers/jetway/requirements.txt
-	for list in uv dev sam ministack bench browser lambda awscli airflow-client; do $(COMPILE) requirements/$$list.in -o requirements/$$list.txt || exit 1; done
+	for list in uv dev sam ministack bench browser lambda fuzz awscli airflow-client; do $(COMPILE) requirements/$$list.in -o requirements/$$list.txt || exit 1; done
 
 clean: down ## Stop everything and remove all that is not in git
 	rm -rf .jetway .venv .aws-sam .pytest_cache .mypy_cache .ruff_cache .hypothesis

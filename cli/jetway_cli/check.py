@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from jetway_cli.check_files import Found, find
+from jetway_cli.check_files import find
 
 if TYPE_CHECKING:
     from jetway.airflow.environment import EnvironmentFacts
-    from jetway.reports import Report
 
 NEWEST = "3.3.1"
 _VERSION = re.compile(r"[23]\.\d{1,3}\.\d{1,3}")
@@ -43,6 +40,25 @@ def _version(_context: click.Context, _parameter: click.Parameter, value: str) -
     help="The environment's requirements.txt, when it is none of PATH: it is judged too.",
 )
 @click.option(
+    "--load",
+    "loads",
+    is_flag=True,
+    help="Load DAG files with the real Airflow, which is set up once. It runs their code.",
+)
+@click.option(
+    "--resolve/--no-resolve",
+    "resolves",
+    default=True,
+    show_default=True,
+    help="Resolve requirements.txt with uv; it asks a package index.",
+)
+@click.option(
+    "--index-url",
+    envvar="JETWAY_INDEX_URL",
+    metavar="URL",
+    help="Package index for a requirements.txt that names none; PyPI by default.",
+)
+@click.option(
     "--format",
     "form",
     type=click.Choice(["text", "json", "github", "sarif"]),
@@ -52,16 +68,26 @@ def _version(_context: click.Context, _parameter: click.Parameter, value: str) -
 )
 @click.pass_context
 def check(
-    context: click.Context, *, paths: Sequence[Path], airflow_version: str, requirements: Path | None, form: str
+    context: click.Context,
+    *,
+    paths: Sequence[Path],
+    airflow_version: str,
+    requirements: Path | None,
+    loads: bool,
+    resolves: bool,
+    index_url: str | None,
+    form: str,
 ) -> None:
     """Judge DAG files, requirements.txt, plugins.zip, startup.sh and trigger files as the drop bucket's gate does.
 
-    A folder is judged as a dags folder. Nothing is asked of AWS, and no code of the files is run.
+    A folder is judged as a dags folder. Nothing is asked of AWS; without --load, no code of the files is run.
     """
     from jetway_cli.check_formats import FORMATS
+    from jetway_cli.check_judging import Judge
 
     found = find([*paths, *([requirements] if requirements else [])])
-    reports = judge(found, environment_of(airflow_version))
+    judge = Judge(environment_of(airflow_version), loads=loads, resolves=resolves, index_url=index_url)
+    reports = judge.all(found)
     shown = FORMATS[form](reports)
     if shown:
         click.echo(shown)
@@ -74,42 +100,3 @@ def environment_of(airflow_version: str) -> EnvironmentFacts:
     from jetway.airflow.environment import EnvironmentFacts
 
     return EnvironmentFacts("local", "AVAILABLE", airflow_version, "", "dags")
-
-
-def judge(found: Sequence[Found], environment: EnvironmentFacts) -> list[Report]:
-    """Judge every file."""
-    from jetway.artifacts.dag_file import DEFAULT_MAX_BYTES
-    from jetway.artifacts.keys import placing_findings
-    from jetway.artifacts.kinds import kind_of
-    from jetway.artifacts.requirements_file import Shelf, check_requirements
-    from jetway.reports import report_on
-
-    shelf = _shelf(found)
-    reports = []
-    for one in found:
-        started = time.perf_counter()
-        kind = kind_of(one.key)
-        candidate = one.candidate(kind, DEFAULT_MAX_BYTES)
-        if kind.name == "requirements":
-            judged = check_requirements(candidate, environment, Shelf(shelf) if shelf is not None else None)
-        else:
-            judged = kind.check(candidate, environment, DEFAULT_MAX_BYTES)
-        refused = placing_findings(one.key, candidate.size, kind.destination(one.key, environment))
-        if refused:
-            judged = replace(judged, verdict="rejected", findings=(*refused, *judged.findings))
-        reports.append(report_on(one.path, judged, time.perf_counter() - started))
-    return reports
-
-
-def _shelf(found: Sequence[Found]) -> list[str] | None:
-    """The names in the plugins.zip that is judged too, which requirements.txt may speak of."""
-    from jetway.artifacts.zip_reader import BrokenZipError, LargeDirectoryError, ZipReader
-
-    file = next((one.file for one in found if one.key == "plugins.zip"), None)
-    if file is None:
-        return None
-    try:
-        with file.open("rb") as stream:
-            return [member.name for member in ZipReader(stream, file.stat().st_size).members]
-    except (BrokenZipError, LargeDirectoryError):
-        return None

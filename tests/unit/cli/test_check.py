@@ -20,7 +20,7 @@ BAD = "from airflow.sdk import DAG\nwith DAG('orders':\n    pass\n"
 
 
 def check(*arguments: str | Path) -> Result:
-    return CliRunner().invoke(cli, ["check", *map(str, arguments)])
+    return CliRunner().invoke(cli, ["check", "--no-resolve", *map(str, arguments)])
 
 
 def reports(*arguments: str | Path) -> dict[str, dict[str, Any]]:

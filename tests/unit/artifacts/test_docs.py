@@ -1,0 +1,51 @@
+"""docs/artifacts.md has every rule that a finding can have, and none that none can."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from jetway.artifacts.kinds import KINDS
+from tests.unit.sample_events import ROOT
+
+TEXT = (ROOT / "docs/artifacts.md").read_text(encoding="utf-8")
+RULE = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+LIBRARY = ROOT / "layers/jetway/jetway"
+FOLDERS = (LIBRARY / "artifacts", LIBRARY / "loading", ROOT / "layers/loader/jetway_loader")
+TRIGGERS = [LIBRARY / f"{name}.py" for name in ("triggers", "trigger_checks", "trigger_rules", "shape")]
+# Functions and classes whose first argument is a rule.
+FIRST = {"Finding", "Fault", "Problem", "_error", "_warning", "_fault", "_finding", "_found"}
+
+
+def rules_of(file: Path) -> Iterator[str]:
+    """The rules that a module gives to findings, as they stand in its source: arguments, and (rule, remedy) pairs."""
+    for node in ast.walk(ast.parse(file.read_bytes())):
+        given: list[ast.expr] = []
+        if isinstance(node, ast.Call):
+            name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+            given += [word.value for word in node.keywords if word.arg == "rule"]
+            given += node.args[:1] if name in FIRST else []
+        elif isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == "rule":
+            given.append(node.value)
+        elif isinstance(node, ast.Tuple) and len(node.elts) == 2 and file.name == "faults.py":
+            given.append(node.elts[0])
+        for value in given:
+            for part in [value.body, value.orelse] if isinstance(value, ast.IfExp) else [value]:
+                if isinstance(part, ast.Constant) and isinstance(part.value, str) and RULE.fullmatch(part.value):
+                    yield part.value
+
+
+def test_every_rule_is_in_the_table_and_no_other() -> None:
+    files = [*TRIGGERS, *(file for folder in FOLDERS for file in folder.rglob("*.py"))]
+    in_code = {rule for file in files for rule in rules_of(file)}
+    in_table = re.findall(r"^\| `([a-z0-9-]+)`", TEXT.partition("## Rules")[2], re.MULTILINE)
+    assert len(in_table) == len(set(in_table)), "a rule stands twice"
+    assert in_code - set(in_table) == set(), "not in the table"
+    assert set(in_table) - in_code == set(), "in the table only"
+
+
+def test_every_kind_is_named() -> None:
+    for kind in KINDS:
+        assert f"`{kind.name}`" in TEXT
