@@ -90,11 +90,10 @@ class Judge:
 
     def _load(self, judged: Sequence[_Judged]) -> None:
         """Let the real Airflow load the DAG files that may load; its word goes before that of reading."""
-        from jetway.loading.function import LoadAnswer
-        from jetway.loading.verdict import together
-
         from jetway.artifacts.mwaa import known_versions, packages_of
         from jetway.artifacts.provided import provided
+        from jetway.loading.function import LoadAnswer
+        from jetway.loading.verdict import together
         from jetway_cli.check_airflow import airflow_python, load
 
         by_folder: dict[Path, dict[str, _Judged]] = {}

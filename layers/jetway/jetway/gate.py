@@ -236,5 +236,7 @@ def connect(config: ValidateArtifactConfig) -> Gate:
         book,
         max_dag_file_bytes=config.max_dag_file_bytes,
         resolve=resolver.judge,
-        load=connect_loader(config, s3) if config.import_dag else lambda _version, _content, _facts, static: static,
+        load=connect_loader(config, s3, resolver.provided)
+        if config.import_dag
+        else lambda _version, _content, _facts, static: static,
     )

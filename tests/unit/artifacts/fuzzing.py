@@ -79,7 +79,7 @@ def zip_of(members: Sequence[tuple[str, bytes]]) -> bytes:
     with warnings.catch_warnings(), zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as made:
         warnings.simplefilter("ignore")
         for name, content in members:
-            made.writestr(name.encode("utf-8", "replace").decode() or "x", content)
+            made.writestr(name.encode("utf-8", "replace").decode().lstrip("\0") or "x", content)
     return out.getvalue()
 
 

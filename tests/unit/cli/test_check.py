@@ -176,3 +176,24 @@ def test_sarif_is_what_code_scanning_takes(dags: Path) -> None:
     location = next(found for found in run["results"] if found["level"] == "error")["locations"][0]["physicalLocation"]
     assert location["artifactLocation"]["uri"].endswith("it%20is%20broken.py")
     assert location["region"] == {"startLine": 2}
+
+
+def test_the_example_in_the_documentation_is_what_it_prints(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = (ROOT / "docs/check.md").read_text(encoding="utf-8")
+    example = re.search(r"<!-- check -->\n```console\n\$ jetway check (.+)\n((?:.*\n)+?)```", text)
+    assert example is not None
+    monkeypatch.chdir(tmp_path)
+    Path("dags").mkdir()
+    Path("dags/orders.py").write_text(GOOD)
+    Path("dags/broken.py").write_text("from airflow.sdk import DAG\nwith DAG('orders':\n")
+    Path("requirements.txt").write_text("# -c none\ncelery==5.3.0\n")
+    said = check(*example[1].split()).stdout.splitlines()
+    for line in example[2].splitlines():
+        # Python words a syntax error otherwise in each version.
+        assert any(other.startswith(line.partition("cannot compile")[0]) for other in said), line
+
+
+def test_every_option_is_in_the_documentation() -> None:
+    text = (ROOT / "docs/check.md").read_text(encoding="utf-8")
+    options = set(re.findall(r"--[a-z-]+", check("--help").stdout)) - {"--help", "--resolve"}
+    assert {option for option in options if option not in text} == set()

@@ -98,7 +98,7 @@ class DagLoader:
         }
 
 
-def connect_loader(config: ValidateArtifactConfig, s3: S3Client) -> DagLoader:
+def connect_loader(config: ValidateArtifactConfig, s3: S3Client, provided: Provided) -> DagLoader:
     """Return the loader of one environment. Nothing is sent before its first file."""
     import boto3
     from botocore.config import Config
@@ -107,7 +107,7 @@ def connect_loader(config: ValidateArtifactConfig, s3: S3Client) -> DagLoader:
     patient = Config(connect_timeout=5, read_timeout=_LONGEST_LOAD, retries={"total_max_attempts": 1})
     functions = LoadFunctions(boto3.client("lambda", config=patient), s3, config.drop_bucket, config.import_dag)
     folder = DagsFolder(s3, config.drop_bucket, now=lambda: datetime.now(UTC))
-    return DagLoader(folder, functions, grace=config.sibling_grace)
+    return DagLoader(folder, functions, grace=config.sibling_grace, provided=provided)
 
 
 def _seconds(text: str | None) -> float:

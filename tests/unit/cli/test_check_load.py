@@ -1,0 +1,92 @@
+"""`jetway check --load`: which Airflow is set up, what the loader is given, and how its word counts."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from jetway.artifacts.mwaa import known_versions, packages_of
+from jetway_cli.app import cli
+from jetway_cli.check_airflow import load, requirements
+from jetway_cli.errors import StackTroubleError
+
+GOOD = 'from airflow.sdk import DAG\nwith DAG("orders", schedule="@daily"):\n    pass\n'
+
+# Stands for the Python of a virtual environment with Airflow: says how it was called, and answers.
+TELLER = """#!{python}
+import json, os, sys
+place = os.environ["PYTHONPATH"]
+provided = json.load(open(sys.argv[sys.argv.index("--provided") + 1]))
+seen = {{"arguments": sys.argv[1:], "environment": sorted(os.environ), "beside": sorted(os.listdir(place)), **provided}}
+print(json.dumps([{{"path": "orders.py", "seen": seen}}]))
+sys.exit({status})
+"""
+
+
+def teller(folder: Path, status: int) -> Path:
+    program = folder / "python"
+    program.write_text(TELLER.format(python=sys.executable, status=status))
+    program.chmod(0o755)
+    return program
+
+
+def test_the_loader_sees_itself_and_nothing_else_of_this_machine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+    answer = load(teller(tmp_path, 1), tmp_path, ["orders.py"], {"modules": ["m"], "unlisted": []}, nearest=True)
+    seen: dict[str, Any] = answer["orders.py"]["seen"]
+    assert seen["arguments"][:4] == ["-m", "jetway_loader", str(tmp_path), "orders.py"]
+    assert {"--json", "--nearest"} <= set(seen["arguments"])
+    assert seen["beside"] == ["jetway_loader", "provided.json"]
+    assert seen["modules"] == ["m"]
+    assert not any(name.startswith(("AWS", "JETWAY")) for name in seen["environment"])
+
+
+def test_an_airflow_that_does_not_work_is_the_machines_fault(tmp_path: Path) -> None:
+    with pytest.raises(StackTroubleError, match="Could not load DAG files"):
+        load(teller(tmp_path, 3), tmp_path, ["orders.py"], {}, nearest=False)
+    with pytest.raises(StackTroubleError, match="No such file"):
+        load(tmp_path / "none", tmp_path, ["orders.py"], {}, nearest=False)
+
+
+@pytest.mark.parametrize("version", known_versions())
+def test_what_is_set_up_is_mwaas_version_with_its_providers(version: str) -> None:
+    packages = packages_of(version)
+    assert packages is not None
+    lines = requirements(packages)
+    assert lines[0] == f"apache-airflow=={version}"
+    assert any(line.startswith("apache-airflow-providers-amazon==") for line in lines)
+    assert len(lines) > 8
+
+
+def check(*arguments: str | Path) -> Result:
+    return CliRunner().invoke(cli, ["check", "--load", "--format", "json", *map(str, arguments)])
+
+
+@pytest.mark.slow  # sets Airflow up from the package index
+def test_the_real_airflow_is_set_up_and_has_the_last_word(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    dags = tmp_path / "dags"
+    dags.mkdir()
+    (dags / "orders.py").write_text(GOOD)
+    (dags / "broken.py").write_text(GOOD + "1 / 0\n")
+    (dags / "table.py").write_text("import sklearn\n" + GOOD.replace("orders", "table"))
+    required = tmp_path / "requirements.txt"
+    required.write_text("# -c none\nscikit-learn==1.7.0\n")
+    result = check(dags, "--requirements", required, "--no-resolve")
+    assert result.exit_code == 1, result.stderr
+    found = {Path(report["path"]).name: report for report in json.loads(result.stdout)}
+    assert {name: report["verdict"] for name, report in found.items()} == {
+        "broken.py": "rejected",
+        "orders.py": "accepted",
+        "requirements.txt": "accepted",
+        "table.py": "accepted",
+    }
+    assert [finding["line"] for finding in found["broken.py"]["findings"]] == [4]
+    assert found["orders.py"]["dags"][0]["schedule"] == "@daily"
