@@ -310,6 +310,7 @@ _ANSWERS: dict[str, Schema] = {
         ),
         "202": _STARTED["202"],
         "400": _STARTED["400"],
+        "404": _problem("The address has characters that no trigger's name has."),
         "409": _problem("This signature was accepted before."),
         "413": _STARTED["413"],
     },
