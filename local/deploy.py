@@ -8,6 +8,8 @@ import subprocess
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+import yaml
+
 from local.ministack import CREDENTIALS, REGION
 from local.venvs import ROOT
 
@@ -56,10 +58,12 @@ def build(sam: Path, python: Path, *, folder: Path, airflow_version: str | None 
 def deploy(sam: Path, template: Path, *, endpoint: str, parameters: Mapping[str, str]) -> None:
     """Run `sam deploy` of a built template against an AWS endpoint.
 
+    A parameter that is not given has its default: sam deploy by itself would keep the value of the deployment before.
+
     Raises:
         DeployError: sam deploy failed.
     """
-    overrides = [f'{name}="{value}"' for name, value in sorted(parameters.items())]
+    overrides = [f'{name}="{value}"' for name, value in sorted({**defaults(), **parameters}.items())]
     command: list[str | Path] = [sam, "deploy", "--template-file", template, "--stack-name", STACK_NAME]
     # sam would look for its configuration beside the built template.
     command += [
@@ -72,6 +76,20 @@ def deploy(sam: Path, template: Path, *, endpoint: str, parameters: Mapping[str,
         *overrides,
     ]
     _run(command, {**CREDENTIALS, "AWS_ENDPOINT_URL": endpoint}, "sam deploy")
+
+
+def defaults() -> dict[str, str]:
+    """Return the defaults of template.yaml's parameters."""
+    template = yaml.load((ROOT / "template.yaml").read_text(), _Loader)  # noqa: S506 - our own file, by a safe loader
+    parameters: dict[str, dict[str, object]] = template["Parameters"]
+    return {name: str(found["Default"]) for name, found in parameters.items() if "Default" in found}
+
+
+class _Loader(yaml.SafeLoader):
+    """Reads CloudFormation's short functions as nothing: parameters have none."""
+
+
+_Loader.add_multi_constructor("!", lambda *_: None)
 
 
 def _sources() -> Iterable[Path]:

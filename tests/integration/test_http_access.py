@@ -45,6 +45,15 @@ def test_every_route_that_is_deployed_refuses_whoever_does_not_sign(stack: Stack
             assert answer.status_code in {401, 403}, (route, headers)
 
 
+def test_pages_of_others_may_not_call(stack: Stack) -> None:
+    """Not unless HttpCorsOrigins names them, which MiniStack does not hand on from CloudFormation to the gateway."""
+    headers = {"Origin": "https://portal.example.com", "Access-Control-Request-Method": "GET"}
+    for method in ("OPTIONS", "GET"):
+        answer = requests.request(method, f"{stack.http_api_url}/dags", headers=headers, timeout=40)
+        assert answer.status_code in {401, 403}
+        assert "Access-Control-Allow-Origin" not in answer.headers
+
+
 @pytest.fixture(scope="module")
 def webhook(stack: Stack, dag: str) -> Iterator[str]:
     """A trigger for webhooks with a secret, in force, and one for calls."""

@@ -21,7 +21,6 @@ from tests.integration.issuer import Issuer, new_key, serve
 
 pytestmark = pytest.mark.slow
 
-ORIGIN = "https://portal.example.com"
 LONGEST = 90.0
 
 
@@ -40,7 +39,6 @@ def tokens(stack: Stack, dag: str, deployment: Deployment, issuer: Issuer) -> It
         "JwtAudience": "jetway",
         "ReadAuthorization": "JWT",
         "StartAuthorization": "JWT",
-        "HttpCorsOrigins": ORIGIN,
     }
     yield local_stack.up(progress, parameters=lambda: deployment.parameters(**changes), faults=True)
     local_stack.up(progress, parameters=deployment.parameters, faults=True)
@@ -92,13 +90,6 @@ def test_pages_are_open_and_hold_no_data(tokens: Stack) -> None:
         answer = call(tokens, None, path)
         assert answer.status_code == 200
         assert "jetway-local" not in answer.text
-
-
-def test_pages_of_others_may_call_where_they_are_named(tokens: Stack) -> None:
-    asked = {"Access-Control-Request-Method": "GET", "Access-Control-Request-Headers": "authorization"}
-    for origin, allowed in ((ORIGIN, ORIGIN), ("https://evil.example.com", None)):
-        answer = requests.options(f"{tokens.http_api_url}/dags", headers={"Origin": origin, **asked}, timeout=40)
-        assert answer.headers.get("Access-Control-Allow-Origin") == allowed
 
 
 def test_access_yaml_knows_the_claims_of_a_token(tokens: Stack, issuer: Issuer, dag: str) -> None:
