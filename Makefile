@@ -6,7 +6,7 @@ UV := .jetway/venvs/uv/bin/uv
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo up down logs ui env test test-all unit thorough integration load test-examples test-browser bench-cold-start \
-  lint format types check mwaa-packages module-table openapi plugins build deploy deploy-environment bench-workers bench-plugins fuzz lock clean
+  lint format types check mwaa-packages module-table openapi plugins build deploy deploy-environment bench-workers bench-gate bench-plugins fuzz lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  %-14s %s\n", $$1, $$2}'
@@ -76,6 +76,9 @@ bench-cold-start: $(STAMP) ## Measure cold and warm starts of the HTTP API's fun
 
 bench-plugins: $(STAMP) ## Judge a plugins.zip of 10 MiB and one of a gigabyte: how much memory each takes
 	@$(BIN)/python -m bench.plugins
+
+bench-gate: $(STAMP) ## Compare the gate with the real DagBag, on Airflow's own examples and on mutants
+	@$(BIN)/python -m bench.gate --output docs/gate-agreement.md
 
 # ---------------------------------------------------------------------------------------------- checks
 check: lint types ## Run all static checks

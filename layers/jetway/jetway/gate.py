@@ -59,6 +59,15 @@ class Settled:
     seconds: float = 0.0
 
 
+def _as_read(_version: ObjectVersion, _content: bytes, _facts: EnvironmentFacts, static: Judgement) -> Judgement:
+    """Where no Airflow is deployed, what reading says stands."""
+    return static
+
+
+def _hold_nothing(_key: str) -> None:
+    """Where no Airflow is deployed, dag_ids are not claimed."""
+
+
 class Gate:
     """Between the drop bucket and one environment's bucket."""
 
@@ -71,7 +80,8 @@ class Gate:
         *,
         max_dag_file_bytes: int,
         resolve: Resolve = lambda _content, _facts, static: static,
-        load: Load = lambda _version, _content, _facts, static: static,
+        load: Load = _as_read,
+        release: Callable[[str], None] = _hold_nothing,
         clock: Callable[[], float] = time.perf_counter,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
@@ -82,6 +92,7 @@ class Gate:
         self._max_dag_file_bytes = max_dag_file_bytes
         self._resolve = resolve
         self._load = load
+        self._release = release
         self._clock = clock
         self._now = now
 
@@ -190,6 +201,7 @@ class Gate:
         destination = kind_of(key).destination(key, facts)
         if destination is None:
             return Settled(key, "vanished")
+        self._release(key)
         gone = self._book.remove(self.drop_bucket, key, facts.source_bucket, destination, self._now())
         if gone is None:
             return Settled(key, "vanished")
@@ -229,6 +241,7 @@ def connect(config: ValidateArtifactConfig) -> Gate:
         config.automatic,
     )
     resolver = connect_resolver(s3, config.drop_bucket, config.resolve_requirements, config.package_index_url)
+    loader = connect_loader(config, s3, resolver.provided) if config.import_dag else None
     return Gate(
         s3,
         environment,
@@ -236,7 +249,6 @@ def connect(config: ValidateArtifactConfig) -> Gate:
         book,
         max_dag_file_bytes=config.max_dag_file_bytes,
         resolve=resolver.judge,
-        load=connect_loader(config, s3, resolver.provided)
-        if config.import_dag
-        else lambda _version, _content, _facts, static: static,
+        load=loader or _as_read,
+        release=loader.release if loader else _hold_nothing,
     )

@@ -80,7 +80,7 @@ _ARGUMENTS = re.compile(
     r"|missing required argument|multiple values for|takes \d+ positional"
 )
 _SCHEDULE = re.compile(
-    r"[Ii]nvalid schedule|Invalid Cron|is not acceptable|Exactly \d+[\w, ]+ columns|schedule_interval"
+    r"[Ii]nvalid schedule|Invalid Cron|is not acceptable|Exactly \d+[\w, ]+ columns|not a valid schedule"
 )
 
 

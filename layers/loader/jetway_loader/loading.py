@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from jetway_loader import airflow_api, children, parsing, settings, verdicts
+from jetway_loader import airflow_api, children, parsing, settings, standins, verdicts
 from jetway_loader.model import Loaded, Options
 
 if TYPE_CHECKING:
@@ -43,6 +44,8 @@ def load(airflow: Airflow, folder: Path, files: Sequence[str], options: Options)
                 might = airflow_api.might_contain_dag(Path(path_text))
                 yield Loaded(name, "accepted", skipped="ignored" if might else "no-dag")
     airflow_api.warm_for(Path(path) for path in to_load)
+
+    options = replace(options, provided=standins.lacking(options.provided))
 
     def work(path: str, tell: Tell) -> None:
         parsing.parse(airflow, folder, Path(path), options, tell)

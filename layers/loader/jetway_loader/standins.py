@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 import importlib.abc
 import importlib.machinery
+import importlib.util
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from types import ModuleType
@@ -109,11 +110,23 @@ def _parameters(base: Any) -> Sequence[str]:
     return list(inspect.signature(base.__init__).parameters)
 
 
+def lacking(provided: frozenset[str]) -> frozenset[str]:
+    """Those modules that are not here: what is here is asked itself, and has what it has."""
+    return frozenset(name for name in provided if not _is_here(name))
+
+
+def _is_here(name: str) -> bool:
+    try:
+        return importlib.util.find_spec(name) is not None
+    except (ImportError, AttributeError, ValueError):
+        return False  # a parent is not here, or is no package
+
+
 class Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
     """Finds what nobody else has found, if the environment has it.
 
     Args:
-        provided: modules of the environment, by their dotted names; what is below them is theirs too.
+        provided: modules of the environment that are not here, by their dotted names, and what is below them.
         note: gets ("package", module, line).
         line: tells the line of the judged file that is being run.
     """

@@ -94,7 +94,7 @@ class DagsFolder:
         for name, dropped in self._list(self._drop_bucket, DAGS):
             live = files.get(name)
             recent = self._now() - dropped.last_modified < _PENDING
-            if name != path and recent and (live is None or live.last_modified < dropped.last_modified):
+            if name != path and recent and (live is None or live.last_modified <= dropped.last_modified):
                 files[name], pending[name] = dropped, dropped.last_modified
         files.pop(path, None)
         chosen, partial = _within_bounds(files)

@@ -6,11 +6,15 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from jetway.artifacts.kinds import DAGS
+from jetway.artifacts.kinds import DAGS, kind_of
 from jetway.errors import SiblingsExpectedError
+from jetway.loading.claims import DagClaims
 from jetway.loading.folder import DagsFolder
 from jetway.loading.function import LoadFunctions
-from jetway.loading.verdict import not_loaded, together, too_early
+from jetway.loading.plugins import NAME as PLUGINS
+from jetway.loading.plugins import Plugins
+from jetway.loading.verdict import not_loaded, refused, together, too_early
+from jetway.objects import head
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -35,7 +39,9 @@ class DagLoader:
     Args:
         folder: makes copies of the dags folder.
         functions: that load.
+        claims: which file a dag_id belongs to.
         grace: how long a file that fails waits for siblings that may be on their way.
+        plugins: the environment's plugins.zip.
         provided: tells which modules the environment has: "modules", and "unlisted" distributions.
         now: the clock.
     """
@@ -44,12 +50,15 @@ class DagLoader:
         self,
         folder: DagsFolder,
         functions: LoadFunctions,
+        claims: DagClaims,
+        plugins: Plugins,
         *,
         grace: timedelta,
         provided: Provided = lambda _facts: {},
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        self._folder, self._functions = folder, functions
+        self._folder, self._functions, self._claims = folder, functions, claims
+        self._plugins = plugins
         self._grace, self._provided, self._now = grace, provided, now
 
     def __call__(self, version: ObjectVersion, content: bytes, facts: EnvironmentFacts, static: Judgement) -> Judgement:
@@ -85,21 +94,47 @@ class DagLoader:
         judged = together(static, answer)
         if judged.verdict == "rejected" and copy.partial and answer.loaded and answer.loaded["missing"]:
             return not_loaded(static, "the dags folder is too large to be copied whole, and a module is missing")
-        return judged
+        return self._claimed(version, judged)
+
+    def release(self, key: str) -> None:
+        """Let go of the dag_ids of a file that was removed from the drop bucket.
+
+        Raises:
+            ClientError, BotoCoreError: DynamoDB is in trouble.
+        """
+        if kind_of(key).name == "dag-file":
+            self._claims.release(key)
+
+    def _claimed(self, version: ObjectVersion, judged: Judgement) -> Judgement:
+        """Refuse a file with a dag_id of another one, unless that other one may be going: a rename is two events."""
+        if judged.verdict == "rejected":
+            return judged
+        dag_ids = {dag.dag_id for dag in judged.dags if dag.dag_id is not None and dag.certainty in {"loaded", "exact"}}
+        taken = self._claims.claim(version.key, dag_ids)
+        if taken and self._now() - version.last_modified < self._grace:
+            raise SiblingsExpectedError(f"{version.key} waits: {next(iter(taken.values()))} has one of its dag_ids.")
+        return refused(judged, taken)
 
     def _options(self, facts: EnvironmentFacts) -> dict[str, Any]:
         provided = self._provided(facts)
+        plugins = self._plugins.modules(facts)
         return {
             "airflow_version": facts.airflow_version,
             "import_timeout": _seconds(facts.options.get("core.dagbag_import_timeout")),
             "airflow_options": dict(facts.options),
-            "provided": sorted(provided.get("modules", ())),
-            "unlisted": sorted(provided.get("unlisted", ())),
+            "provided": sorted({*provided.get("modules", ()), *(plugins or ())}),
+            "unlisted": sorted({*provided.get("unlisted", ()), *(() if plugins is not None else (PLUGINS,))}),
         }
 
 
 def connect_loader(config: ValidateArtifactConfig, s3: S3Client, provided: Provided) -> DagLoader:
-    """Return the loader of one environment. Nothing is sent before its first file."""
+    """Return the loader of one environment. Nothing is sent before its first file.
+
+    Args:
+        config: of validate_artifact.
+        s3: the client.
+        provided: as of `DagLoader`.
+    """
     import boto3
     from botocore.config import Config
 
@@ -107,7 +142,12 @@ def connect_loader(config: ValidateArtifactConfig, s3: S3Client, provided: Provi
     patient = Config(connect_timeout=5, read_timeout=_LONGEST_LOAD, retries={"total_max_attempts": 1})
     functions = LoadFunctions(boto3.client("lambda", config=patient), s3, config.drop_bucket, config.import_dag)
     folder = DagsFolder(s3, config.drop_bucket, now=lambda: datetime.now(UTC))
-    return DagLoader(folder, functions, grace=config.sibling_grace, provided=provided)
+    claims = DagClaims(
+        boto3.client("dynamodb", config=patient),
+        config.artifact_table,
+        lambda key: head(s3, config.drop_bucket, key) is not None,
+    )
+    return DagLoader(folder, functions, claims, Plugins(s3), grace=config.sibling_grace, provided=provided)
 
 
 def _seconds(text: str | None) -> float:

@@ -56,6 +56,24 @@ def not_loaded(static: Judgement, why: str) -> Judgement:
     return replace(static, verdict="unknown", findings=(*static.findings, finding))
 
 
+def refused(judged: Judgement, taken: Mapping[str, str]) -> Judgement:
+    """The judgement of a file with dag_ids that other files have: dag_id → that file's key."""
+    if not taken:
+        return judged
+    lines = {dag.dag_id: dag.line for dag in judged.dags}
+    findings = tuple(
+        Finding(
+            rule="duplicate-dag-id",
+            severity="error",
+            message=f"{holder} makes a DAG {dag_id!r} too. Airflow would show the one that it parsed last, in turns.",
+            line=lines.get(dag_id),
+            remedy="Give one of them another dag_id, or delete the other file first.",
+        )
+        for dag_id, holder in sorted(taken.items())
+    )
+    return replace(judged, verdict="rejected", findings=(*judged.findings, *findings))
+
+
 def too_early(
     answer: LoadAnswer,
     pending: Mapping[str, datetime],

@@ -1,0 +1,120 @@
+"""Which file of the drop bucket a dag_id belongs to: Airflow looks at one file at a time and never says.
+
+Two items of the artifact table for each: `dag#<dag_id>` names the file, and is written only when there is none or it is
+that file's already; `dags#<key>` lists what a file holds, so that what it no longer makes is released.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import ClientError
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+_MOST_TRIES = 3
+
+
+class DagClaims:
+    """Claims dag_ids for files.
+
+    Args:
+        client: of DynamoDB.
+        table: the artifact table.
+        is_there: whether a key of the drop bucket still has an object: a file that is gone holds nothing.
+    """
+
+    def __init__(self, client: DynamoDBClient, table: str, is_there: Callable[[str], bool]) -> None:
+        self._client, self._table, self._is_there = client, table, is_there
+
+    def claim(self, key: str, dag_ids: Iterable[str]) -> dict[str, str]:
+        """Claim the dag_ids that a file makes, and release those it made before.
+
+        Args:
+            key: the file's key in the drop bucket.
+            dag_ids: all that it makes.
+
+        Returns:
+            dag_id → key of the file that has it, for each that is taken. When there is one, nothing is released.
+
+        Raises:
+            ClientError, BotoCoreError: DynamoDB or S3 is in trouble.
+        """
+        wanted = set(dag_ids)
+        taken = {dag_id: holder for dag_id in sorted(wanted) if (holder := self._take(dag_id, key)) is not None}
+        before = self._held(key)
+        mine = wanted - set(taken)
+        if not taken:
+            for dag_id in before - wanted:
+                self._free(dag_id, key)
+            self._hold(key, mine)
+        elif mine - before:
+            self._hold(key, mine | before)
+        return taken
+
+    def release(self, key: str) -> None:
+        """Release all that a file holds: it was removed.
+
+        Raises:
+            ClientError, BotoCoreError: DynamoDB is in trouble.
+        """
+        for dag_id in self._held(key):
+            self._free(dag_id, key)
+        self._hold(key, set())
+
+    def _take(self, dag_id: str, key: str) -> str | None:
+        """Claim one dag_id; the file that has it when it is taken."""
+        known: str | None = None
+        for _ in range(_MOST_TRIES):
+            values: dict[str, Any] = {":me": {"S": key}}
+            condition = "attribute_not_exists(pk) OR holder = :me"
+            if known is not None:  # it is gone, so its claim is void
+                condition, values = f"{condition} OR holder = :gone", values | {":gone": {"S": known}}
+            try:
+                self._client.put_item(
+                    TableName=self._table,
+                    Item={"pk": {"S": f"dag#{dag_id}"}, "holder": {"S": key}},
+                    ConditionExpression=condition,
+                    ExpressionAttributeValues=values,
+                )
+            except ClientError as exc:
+                if not _refused(exc):
+                    raise
+            else:
+                return None
+            answer = self._client.get_item(
+                TableName=self._table, Key={"pk": {"S": f"dag#{dag_id}"}}, ConsistentRead=True
+            )
+            known = answer["Item"]["holder"]["S"] if "Item" in answer else None
+            if known is not None and self._is_there(known):
+                return known
+        return known
+
+    def _free(self, dag_id: str, key: str) -> None:
+        try:
+            self._client.delete_item(
+                TableName=self._table,
+                Key={"pk": {"S": f"dag#{dag_id}"}},
+                ConditionExpression="holder = :me",
+                ExpressionAttributeValues={":me": {"S": key}},
+            )
+        except ClientError as exc:
+            if not _refused(exc):  # another file has it by now
+                raise
+
+    def _held(self, key: str) -> set[str]:
+        answer = self._client.get_item(TableName=self._table, Key={"pk": {"S": f"dags#{key}"}}, ConsistentRead=True)
+        return set(answer.get("Item", {}).get("dag_ids", {}).get("SS", ()))
+
+    def _hold(self, key: str, dag_ids: set[str]) -> None:
+        pk = {"pk": {"S": f"dags#{key}"}}
+        if dag_ids:
+            self._client.put_item(TableName=self._table, Item={**pk, "dag_ids": {"SS": sorted(dag_ids)}})
+        else:
+            self._client.delete_item(TableName=self._table, Key=pk)
+
+
+def _refused(exc: ClientError) -> bool:
+    return exc.response["Error"]["Code"] == "ConditionalCheckFailedException"
