@@ -93,6 +93,8 @@ class Updates:
             EnvironmentUnavailableError: MWAA is in trouble.
         """
         record, now = self._records.get(), self._clock()
+        if record.phase == "updating" and not record.artifacts and facts.last_update_at != record.last_update_at:
+            record = record.idle()  # bounds alone: there is nothing to be done after them
         if record.phase != "idle" or not facts.usable:
             return "held"
         workers = {"MinWorkers": low, "MaxWorkers": high}

@@ -263,6 +263,13 @@ def test_bounds_alone_begin_at_once_and_are_not_verified(world: World) -> None:
     assert world.settle_update(2) == ["applied", "begun"], "artifacts that came meanwhile go next"
 
 
+def test_bounds_follow_bounds_as_soon_as_the_environment_is_available(world: World) -> None:
+    assert scaled(world, 2, 12) == "begun"
+    assert scaled(world, 3, 12) == "held"
+    world.mwaa.end()
+    assert scaled(world, 3, 12) == "begun"
+
+
 def test_bounds_that_mwaa_does_not_want_do_not_hold_artifacts_up(world: World) -> None:
     world.mwaa.refuses = "too many workers"
     with pytest.raises(RefusedError, match="too many"):
