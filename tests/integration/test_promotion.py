@@ -164,14 +164,14 @@ OFFLINE = "--no-index\n--find-links /usr/local/airflow/plugins\n--constraint /us
 UPDATED = 240.0  # Airflow is restarted
 
 
-def plugins(*versions: str) -> bytes:
-    """A plugins.zip with wheels of jetway_sample, and constraints."""
+def plugins() -> bytes:
+    """A plugins.zip with a wheel that can be installed, one that cannot, and constraints."""
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w") as made:
         made.writestr("c.txt", "")
-        for version in versions:
+        for version, requires in (("1.0", ""), ("2.0", "a-package-that-nobody-has")):
             name = f"jetway_sample-{version}-py3-none-any.whl"
-            made.writestr(name, wheel("jetway_sample", version, f"VERSION = {version!r}\n"))
+            made.writestr(name, wheel("jetway_sample", version, f"VERSION = {version!r}\n", requires))
     return out.getvalue()
 
 
@@ -208,7 +208,7 @@ def in_force(stack: Stack, thing: str) -> str | None:
 def test_requirements_and_plugins_come_as_one_update_and_break_or_work(stack: Stack) -> None:
     began = environment(stack)["LastUpdate"]["CreatedAt"]
     needs = dag_file("needs_a_package", "import jetway_sample\nassert jetway_sample.VERSION")
-    zipped = drop(stack, "plugins.zip", plugins("1.0", "2.0"))
+    zipped = drop(stack, "plugins.zip", plugins())
     asked = drop(stack, "requirements.txt", f"{OFFLINE}jetway-sample==1.0\n".encode())
     drop(stack, "dags/needs_a_package.py", needs)
     for key, version in (("plugins.zip", zipped), ("requirements.txt", asked)):
@@ -220,8 +220,8 @@ def test_requirements_and_plugins_come_as_one_update_and_break_or_work(stack: St
     wait_for_dag(stack, "needs_a_package")
     in_stage(stack, "dags/needs_a_package.py", "good", seconds=UPDATED)
 
-    # A package that nobody has: pip fails, MWAA only logs that and succeeds, and the DAG breaks.
-    bad = drop(stack, "requirements.txt", f"{OFFLINE}jetway-sampel==1.0\n".encode())
+    # What that version needs is nowhere: pip fails, MWAA only logs that and succeeds, and the DAG breaks.
+    bad = drop(stack, "requirements.txt", f"{OFFLINE}jetway-sample==2.0\n".encode())
     wait_until_live(stack, "requirements.txt", bad)
     found = applied(stack, "requirements.txt", "rolled-back")
     assert found["rolled_back"] == [bad]

@@ -8,12 +8,17 @@ import io
 import zipfile
 
 
-def wheel(name: str, version: str, code: str) -> bytes:
-    """A pure wheel with one module of the distribution's name."""
+def wheel(name: str, version: str, code: str, requires: str = "") -> bytes:
+    """A pure wheel with one module of the distribution's name.
+
+    Args:
+        requires: another distribution that it needs.
+    """
     info = f"{name}-{version}.dist-info"
     files = {
         f"{name}.py": code,
-        f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n",
+        f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
+        + (f"Requires-Dist: {requires}\n" if requires else ""),
         f"{info}/WHEEL": "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
     }
     record = "".join(f"{path},sha256={_digest(text)},{len(text.encode())}\n" for path, text in files.items())
