@@ -132,7 +132,23 @@ def test_the_environment_has_two_private_subnets_all_logs_and_waits_for_what_it_
         f"{kind}Logs" for kind in ("DagProcessing", "Scheduler", "Task", "Webserver", "Worker")
     }
     assert all(logs["Enabled"] is True for logs in ENVIRONMENT["LoggingConfiguration"].values())
-    assert set(RESOURCES["Environment"]["DependsOn"]) == {"BucketPolicy", "SecurityGroupItself"}
+    kinds = RESOURCES["Fn::ForEach::Logs"][1]
+    assert set(RESOURCES["Environment"]["DependsOn"]) == {
+        *("BucketPolicy", "SecurityGroupItself"),
+        *(f"Logs{kind}" for kind in kinds),
+    }
+    (group,) = RESOURCES["Fn::ForEach::Logs"][2].values()
+    assert group["Properties"]["KmsKeyId"] == {"GetAtt": "Key.Arn"}
+    assert sorted(kind.lower() for kind in kinds) == sorted(
+        name.removesuffix("Logs").lower() for name in ENVIRONMENT["LoggingConfiguration"]
+    )
+    ways = RESOURCES["Environment"]["Metadata"].values()
+    waits = {reference["Ref"] for way in ways for reference in way["If"][1]}
+    ways_out = ("AWS::EC2::Route", "AWS::EC2::SubnetRouteTableAssociation")
+    assert waits >= {"S3Endpoint"} | {
+        name for name, found in RESOURCES.items() if found in PLAIN and found["Type"] in ways_out
+    }
+    assert waits >= {"Endpoint" + name.replace(".", "") for name in RESOURCES["Fn::ForEach::Endpoints"][1]}
 
 
 def test_the_security_group_lets_in_itself_alone() -> None:
