@@ -74,8 +74,9 @@ class Scene:
         venvs.extend(f"airflow-{version}", f"examples-{version}")
 
     def install_plugins(self) -> None:
-        """Drop plugins.zip and see it promoted; unpack it in Airflow's plugins folder and start Airflow anew."""
-        self._drop({"plugins.zip": plugins_zip.build().read_bytes()})
+        """Drop plugins.zip and requirements.txt and see them promoted; unpack the plugins and start Airflow anew."""
+        packages = venvs.ROOT / "requirements" / f"examples-{self.stack.airflow_version}.txt"
+        self._drop({"plugins.zip": plugins_zip.build().read_bytes(), "requirements.txt": packages.read_bytes()})
         promoted = self.s3.get_object(Bucket=ENVIRONMENT_BUCKET, Key="plugins.zip")["Body"].read()
         home = Airflow.read(Path(self.stack.state) / f"airflow-{self.stack.airflow_version}" / "jetway.json")
         with zipfile.ZipFile(io.BytesIO(promoted)) as archive:
