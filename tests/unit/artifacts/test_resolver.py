@@ -23,6 +23,7 @@ from jetway.artifacts.resolving import Answer, Question
 
 from .buckets import DROP, LIVE, Buckets
 from .judging import AIRFLOW_3, rules
+from .zips import zip_of
 
 if TYPE_CHECKING:
     from mypy_boto3_lambda import LambdaClient
@@ -92,6 +93,24 @@ def test_it_is_remembered_for_a_minute(world: Buckets) -> None:
     assert "mine" not in found.provided(AIRFLOW_3)["unlisted"]
     now[0] = 61.0
     assert "mine" in found.provided(AIRFLOW_3)["unlisted"]
+
+
+OFFLINE = b"--no-index\n--find-links /usr/local/airflow/plugins\n-c /usr/local/airflow/plugins/c.txt\nmine==1\n"
+
+
+@pytest.mark.parametrize("bucket", [DROP, LIVE])
+def test_wheels_are_looked_for_in_the_plugins_zip_of_the_buckets(world: Buckets, bucket: str) -> None:
+    facts = replace(AIRFLOW_3, source_bucket=LIVE)
+    before = resolver(world, None).judge(OFFLINE, facts, static(OFFLINE))
+    assert (before.verdict, rules(before)) == ("unknown", [("wheels-not-seen", 4)])
+    world.s3.put_object(Bucket=bucket, Key="plugins.zip", Body=zip_of({"mine-2-py3-none-any.whl": b"x"}))
+    missing = resolver(world, None).judge(OFFLINE, facts, static(OFFLINE))
+    assert (missing.verdict, rules(missing)) == ("unknown", [("wheel-missing", 4)])
+    world.s3.put_object(Bucket=bucket, Key="plugins.zip", Body=zip_of({"mine-1-py3-none-any.whl": b"x"}))
+    there = resolver(world, None).judge(OFFLINE, facts, static(OFFLINE))
+    assert (there.verdict, rules(there)) == ("accepted", [])
+    world.s3.put_object(Bucket=bucket, Key="plugins.zip", Body=b"broken")
+    assert resolver(world, None).judge(OFFLINE, facts, static(OFFLINE)).verdict == "unknown"
 
 
 @pytest.fixture

@@ -10,13 +10,16 @@ from typing import TYPE_CHECKING, Any
 from packaging.utils import canonicalize_name
 
 from jetway.artifacts.asking import Told, ask_function
+from jetway.artifacts.findings import Candidate
 from jetway.artifacts.mwaa import packages_of
 from jetway.artifacts.plugin_modules import plugin_modules
 from jetway.artifacts.provided import provided
 from jetway.artifacts.requirement_lines import UnreadableError
 from jetway.artifacts.requirement_resolution import names_of, resolved
-from jetway.artifacts.requirements_file import MAX_BYTES, parse_for
+from jetway.artifacts.requirements_file import MAX_BYTES, Shelf, check_requirements, parse_for
 from jetway.artifacts.resolving import Answer, Question
+from jetway.artifacts.zip_reader import BrokenZipError, LargeDirectoryError, ZipReader
+from jetway.object_stream import VersionGoneError, open_version
 from jetway.objects import head, read
 
 if TYPE_CHECKING:
@@ -28,6 +31,8 @@ if TYPE_CHECKING:
 
 # What the newest requirements.txt that was not refused brings: {"etag", "required": […], "modules": {…}}.
 KEPT = "accepted/requirements.json"
+_ABOUT_PLUGINS = frozenset({"wheels-not-seen", "local-requirement"})
+_BLOCK = 256 * 1024  # only the zip's directory is read
 _MOST_KEPT = 4 * 1024 * 1024
 
 
@@ -65,6 +70,8 @@ class Resolver:
             ClientError, BotoCoreError: Lambda or S3 is in trouble.
         """
         told = Told(Answer("not-resolved", "no function to resolve with is deployed"))
+        if any(finding.rule in _ABOUT_PLUGINS for finding in static.findings):
+            static = self._with_plugins(content, environment, static)
 
         def ask(question: Question) -> Answer:
             nonlocal told
@@ -103,6 +110,21 @@ class Resolver:
             Bucket=self._bucket, Key=KEPT, Body=json.dumps(body).encode(), ContentType="application/json"
         )
         self._remembered = None
+
+    def _with_plugins(self, content: bytes, environment: EnvironmentFacts, static: Judgement) -> Judgement:
+        """Judge a file again that speaks of files in plugins.zip: the newest that was dropped, else the live one."""
+        places = [(self._bucket, "plugins.zip"), (environment.source_bucket, environment.plugins_path or "plugins.zip")]
+        version = next(filter(None, (head(self._s3, bucket, key) for bucket, key in places)), None)
+        if version is None:
+            return static
+        try:
+            with open_version(self._s3, version, block=_BLOCK) as stream:
+                names = [member.name for member in ZipReader(stream, version.size).members]
+        except (BrokenZipError, LargeDirectoryError, VersionGoneError):
+            return static
+        # Not final: the plugins.zip that has what is missing may be on its way, and is larger than this file.
+        shelf = Shelf(names, final=False)
+        return check_requirements(Candidate("requirements.txt", len(content), content), environment, shelf)
 
     def _kept(self) -> dict[str, Any] | None:
         version = head(self._s3, self._bucket, KEPT)
