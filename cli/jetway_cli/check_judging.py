@@ -56,6 +56,9 @@ class Judge:
         judged = [self._one(one, shelf) for one in found]
         if self._loads:
             self._load(judged)
+        else:
+            self._pass_over(judged)
+        refuse_duplicates(judged)
         return [report_on(one.found.path, one.judgement, one.seconds) for one in judged]
 
     def _one(self, one: Found, shelf: Shelf | None) -> _Judged:
@@ -88,6 +91,22 @@ class Judge:
 
         return resolved(content, self._environment, static, ask, index_url=self._index_url)[0]
 
+    def _pass_over(self, judged: Sequence[_Judged]) -> None:
+        """Take out what .airflowignore takes out; where files are loaded, Airflow does it itself."""
+        from jetway.loading.function import LoadAnswer
+        from jetway.loading.verdict import together
+        from jetway_cli.check_ignored import ignored
+
+        folders: dict[Path, frozenset[str]] = {}
+        for one in judged:
+            if one.judgement.kind != "dag-file" or one.judgement.verdict == "rejected" or one.found.folder is None:
+                continue
+            folder, name = _place(one.found)
+            if folder not in folders:
+                folders[folder] = ignored(folder, self._environment.major)
+            if name in folders[folder]:
+                one.judgement = together(one.judgement, LoadAnswer({"skipped": "ignored"}))
+
     def _load(self, judged: Sequence[_Judged]) -> None:
         """Let the real Airflow load the DAG files that may load; its word goes before that of reading."""
         from jetway.artifacts.mwaa import known_versions, packages_of
@@ -116,6 +135,22 @@ class Judge:
                 answer: Mapping[str, Any] = answers[name]
                 one.judgement = together(one.judgement, LoadAnswer(answer))
                 one.seconds += float(answer["seconds"])
+
+
+def refuse_duplicates(judged: Sequence[_Judged]) -> None:
+    """Refuse a file with a dag_id of a file before it: Airflow's own parser, file by file, never says so."""
+    from jetway.loading.verdict import refused
+
+    holders: dict[str, str] = {}
+    for one in judged:
+        if one.judgement.verdict == "rejected":
+            continue
+        certain = {dag.dag_id for dag in one.judgement.dags if dag.certainty in {"exact", "loaded"}}
+        ids = {dag_id for dag_id in certain if dag_id is not None}
+        taken = {dag_id: holders[dag_id] for dag_id in ids if holders.get(dag_id, one.found.path) != one.found.path}
+        one.judgement = refused(one.judgement, taken)
+        if not taken:
+            holders.update(dict.fromkeys(ids, one.found.path))
 
 
 def _place(one: Found) -> tuple[Path, str]:

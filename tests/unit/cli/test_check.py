@@ -197,3 +197,44 @@ def test_every_option_is_in_the_documentation() -> None:
     text = (ROOT / "docs/check.md").read_text(encoding="utf-8")
     options = set(re.findall(r"--[a-z-]+", check("--help").stdout)) - {"--help", "--resolve"}
     assert {option for option in options if option not in text} == set()
+
+
+def test_a_dag_id_belongs_to_one_file(dags: Path) -> None:
+    (dags / "zz.py").write_text("# the same again\n" + GOOD)
+    found = reports(dags)
+    assert {path: report["verdict"] for path, report in found.items()} == {
+        f"{dags}/team/orders.py": "rejected",
+        f"{dags}/zz.py": "accepted",
+    }
+    (finding,) = found[f"{dags}/team/orders.py"]["findings"]
+    assert (finding["rule"], finding["line"]) == ("duplicate-dag-id", 2)
+    assert f"{dags}/zz.py" in finding["message"]
+
+
+@pytest.mark.parametrize(
+    ("version", "patterns", "passed_over"),
+    [
+        ("3.3.1", "team/\n", {"team/orders.py"}),
+        ("3.3.1", "*.py\n!zz.py\n", {"team/orders.py", "yy.py"}),
+        ("3.3.1", "/zz.py  # why\n", {"zz.py"}),
+        ("3.3.1", "[\n/\n**/orders.py\n", {"team/orders.py"}),
+        ("3.3.1", ".*orders.*\n", set()),
+        ("2.10.3", ".*orders.*\n", {"team/orders.py"}),
+        ("2.10.3", "^zz\\.py$\n(\n", {"zz.py"}),
+        ("2.10.3", "team\n", {"team/orders.py"}),
+    ],
+)
+def test_airflowignore_is_honoured_as_the_version_reads_it(
+    dags: Path, version: str, patterns: str, passed_over: set[str]
+) -> None:
+    (dags / ".airflowignore").write_text(patterns)
+    (dags / "yy.py").write_text(GOOD.replace("orders", "yy"))
+    (dags / "zz.py").write_text(GOOD.replace("orders", "zz"))
+    found = reports(dags, "--airflow-version", version)
+    said = {
+        path.removeprefix(f"{dags}/")
+        for path, report in found.items()
+        if "ignored" in {finding["rule"] for finding in report["findings"]}
+    }
+    assert said == passed_over
+    assert sum(len(report["dags"]) for report in found.values()) == 3 - len(passed_over)
