@@ -35,6 +35,16 @@ def broken_orders():
 
 broken_orders()
 """
+# Python has no objection; Airflow has.
+UNLOADABLE = """\
+try:
+    from airflow.sdk import DAG
+except ImportError:
+    from airflow.models.dag import DAG
+
+with DAG("unloadable_orders", schedule="every tuesday"):
+    pass
+"""
 # It loads wherever that Variable is, and there is no way to know but to try. Airflow 2 has no airflow.sdk.
 BREAKS_IN_THE_ENVIRONMENT = """\
 try:
@@ -97,6 +107,9 @@ def run(progress: Progress) -> None:
     doubtful = f"dags/regions_{datetime.now(UTC):%H%M%S}.py"
     s3.put_object(Bucket=drop, Key=doubtful, Body=BREAKS_IN_THE_ENVIRONMENT.encode())
     _refuse(stack, progress, "A broken DAG file is dropped, and quarantined", "dags/broken_orders.py", BROKEN)
+    _refuse(
+        stack, progress, "A DAG file that breaks at import is dropped, and refused", "dags/unloadable.py", UNLOADABLE
+    )
     with progress.step("A good DAG file is dropped, promoted, and parsed by Airflow"):
         s3.put_object(Bucket=drop, Key=f"dags/{GOOD.name}", Body=GOOD.read_bytes())
         _verdict(stack, f"dags/{GOOD.name}", "accepted")

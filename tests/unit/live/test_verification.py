@@ -7,8 +7,12 @@ from datetime import timedelta
 
 import pytest
 
+from jetway.artifacts.findings import Certainty, FoundDag, Judgement
 from jetway.artifacts.python_source import MOST_WORDS
 from jetway.errors import EnvironmentUnavailableError
+from jetway.live.book import LiveBook
+from jetway.objects import head
+from jetway.promotion import Placement
 from tests.unit.artifacts.buckets import DROP, LIVE, REPORT_SCHEMA
 
 from .world import FACTS, GOOD, PARSED, World
@@ -38,6 +42,19 @@ def test_a_file_that_works_is_good_once_the_environment_has_parsed_it(world: Wor
     asked = len(world.airflow.asked)
     assert world.minutes(3) == []
     assert len(world.airflow.asked) == asked, "nothing is due any more"
+
+
+@pytest.mark.parametrize(("certainty", "certain"), [("loaded", True), ("exact", True), ("conditional", False)])
+def test_what_the_gate_knows_for_certain(world: World, certainty: Certainty, *, certain: bool) -> None:
+    world.s3.put_object(Bucket=DROP, Key=KEY, Body=GOOD)
+    version = head(world.s3, DROP, KEY)
+    assert version is not None
+    judged = Judgement("dag-file", "accepted", (), (FoundDag("orders", 1, certainty),))
+    book = LiveBook(world.s3, world.table, world.news.append, "acme", timedelta(seconds=120))
+    book.note(version, judged, Placement("promoted", LIVE, KEY, "l1", first=True), report="r", at=world.now)
+    live = world.standing(KEY).live
+    assert live is not None
+    assert (live.dags, live.guessed) == ((("orders",), False) if certain else ((), True))
 
 
 @pytest.mark.parametrize("path", [FILE, f"/usr/local/airflow/dags/{FILE}", f"/home/someone/airflow/dags/{FILE}"])

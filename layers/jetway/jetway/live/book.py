@@ -65,7 +65,8 @@ class LiveBook:
         """
         if placement.bucket is None or placement.key is None:
             raise ValueError("a copy is needed")
-        exact = tuple(dag.dag_id for dag in judged.dags if dag.dag_id is not None and dag.certainty == "exact")
+        certain = [dag for dag in judged.dags if dag.dag_id is not None and dag.certainty in {"exact", "loaded"}]
+        exact = tuple(dag.dag_id for dag in certain if dag.dag_id is not None)
         live = Live(
             source=version.label,
             bucket=placement.bucket,

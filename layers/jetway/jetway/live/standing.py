@@ -39,7 +39,7 @@ class Live:
         source: names the version in the drop bucket (`ObjectVersion.label`).
         bucket, key, version_id: of its copy in the environment's bucket.
         at: when it was made live, timezone-aware.
-        dags: dag ids that reading the file shows for certain; once verified, those that Airflow showed of it.
+        dags: dag ids that reading or loading shows for certain; once verified, those that Airflow showed of the file.
         guessed: it may make other DAGs than those.
         clean: what was live before had no error, or there was nothing: an error seen now is this version's.
         first: there was never anything before: what Airflow shows of the file now is this version's.
