@@ -73,7 +73,7 @@ def test_the_status_page_shows_what_goes_on_to_everybody(
     page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
     page.set_viewport_size({"width": width, "height": 900})
     page.goto(proxy.origin)
-    expect(page.locator("#environment")).to_contain_text("jetway-local, Airflow 3")
+    expect(page.locator("#environment")).to_contain_text("jetway-local, Airflow ")
     expect(page.locator("#gauges")).to_contain_text("AVAILABLE")
     expect(page.locator("#artifacts")).to_contain_text("dags/broken.py")
     expect(page.locator("#artifacts")).to_contain_text(re.compile("line 1: "))

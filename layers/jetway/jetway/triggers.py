@@ -64,7 +64,7 @@ class Schedule:
 
 @dataclass(frozen=True, slots=True)
 class Http:
-    """Calls of POST /triggers/<name>; the HTTP API reads them from the accepted triggers."""
+    """Calls of POST /triggers/<name> or POST /webhooks/<name>; the HTTP API reads them from the accepted triggers."""
 
     auth: str
 
