@@ -7,7 +7,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partialmethod
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,7 @@ import boto3
 import pytest
 from click.testing import CliRunner, Result
 from moto import mock_aws
+from moto.sqs.models import Message, SQSBackend
 
 from jetway_cli.app import cli
 from tests.unit.ledger_table import make_ledger_table
@@ -148,6 +149,12 @@ def _stacks(outputs: dict[str, str]) -> str:
     )
 
 
+def _at_once(queues: SQSBackend, receive: Any, name: str, count: int, _wait: int, *more: Any) -> list[Message]:
+    """A long poll that finds nothing ends at once: in moto nothing comes by itself."""
+    found: list[Message] = receive(queues, name, count, 0, *more)
+    return found
+
+
 @pytest.fixture
 def cloud(monkeypatch: pytest.MonkeyPatch) -> Iterator[Cloud]:
     """A deployed stack."""
@@ -155,6 +162,7 @@ def cloud(monkeypatch: pytest.MonkeyPatch) -> Iterator[Cloud]:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("AWS_REGION", REGION)
     monkeypatch.setenv("COLUMNS", "160")
+    monkeypatch.setattr(SQSBackend, "receive_message", partialmethod(_at_once, SQSBackend.receive_message))
     with mock_aws():
         sqs = boto3.client("sqs", region_name=REGION)
         urls = [
