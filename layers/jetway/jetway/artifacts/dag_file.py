@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from jetway.artifacts.dag_ids import find_dags
 from jetway.artifacts.findings import Candidate, Finding, FoundDag, Judgement, judgement
 from jetway.artifacts.python_source import read_source
+from jetway.artifacts.top_level_work import top_level_work
 
 if TYPE_CHECKING:
     from jetway.airflow.environment import EnvironmentFacts
@@ -48,6 +49,7 @@ def check_dag_file(
             found = find_dags(source.tree, PurePosixPath(candidate.path).stem)
             dags = found.dags
             findings += (_uncalled(name, line) for name, line in found.uncalled)
+            findings += top_level_work(source.tree)
     if source.may_load and not dags and not findings:
         findings += _helper_module(candidate)
     return judgement(KIND, findings, dags, uncertain=source.uncertain)

@@ -1,0 +1,165 @@
+"""jetway_loader with a real Airflow, without the stack: every way to fail, each with its verdict, rule and line."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench.gate.corpus import MUTANTS, good, write_mutants
+from local import airflow, venvs
+
+VERSION = os.environ.get("AIRFLOW_VERSION") or airflow.DEFAULT_VERSION
+SECONDS = "3"
+
+UNSEEN = """
+import json
+import os
+
+from airflow.models import Variable
+
+try:
+    from airflow.sdk import BaseHook
+except ImportError:
+    from airflow.hooks.base import BaseHook
+
+bucket = Variable.get("bucket")
+settings = Variable.get("settings", deserialize_json=True)
+names = json.loads(Variable.get("names"))
+retries = int(Variable.get("retries")) + int(os.environ["RETRIES"])
+host = BaseHook.get_connection("warehouse").host
+schema = settings["schema"].upper()
+"""
+
+FILES = {
+    "good.py": good("good"),
+    "unseen.py": UNSEEN + good("unseen"),
+    "depends.py": 'from airflow.models import Variable\nTABLES = {"a": 1}\nx = TABLES[Variable.get("table")]\n# dag\n',
+    "no_file.py": 'from airflow import DAG\nx = open("/usr/local/airflow/dags/no_such_file.yaml").read()\n',
+    "network.py": "from airflow import DAG\nimport urllib.request\nurllib.request.urlopen('https://example.com')\n",
+    "uses_sibling.py": "from team.names import NAME\n" + good("sibling").replace('"sibling"', "NAME"),
+    "team/names.py": 'NAME = "named_by_a_sibling"\n',
+    "broken_sibling.py": "from airflow import DAG\nimport team.broken\n",
+    "team/broken.py": "value = 1\nratio = value / 0\n",
+    "stood_in.py": (
+        "from acme_tools import Client, clean\nfrom airflow.providers.acme.operators.x import AcmeOperator\n"
+        + good("stood_in")
+        + '    AcmeOperator(task_id="fourth", where=Client(), retries=2) >> first\n\n@clean\ndef f():\n    return 1\n'
+    ),
+    "unlisted.py": "from airflow import DAG\nimport something_of_an_unlisted_package\n",
+    "swallowed.py": "from airflow import DAG\ntry:\n    import nobody_has_this\nexcept ImportError:\n    DAG = None\n",
+    "ignored_by_pattern.py": "from airflow import DAG\nraise RuntimeError('never loaded')\n",
+    "helper.py": "def f():\n    return 1\n",
+    ".airflowignore": "ignored_by_pattern.py\n",
+}
+
+
+def load(folder: Path, *arguments: str) -> dict[str, Any]:
+    """Run the loader and return its answers by path."""
+    done = subprocess.run(
+        [str(venvs.ensure(f"airflow-{VERSION}")), "-m", "jetway_loader", str(folder), *arguments, "--json"],
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(venvs.ROOT / "layers" / "loader")},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=240,
+    )
+    assert done.returncode in {0, 1}, done.stderr[-2000:]
+    return {answer["path"]: answer for answer in json.loads(done.stdout)}
+
+
+@pytest.fixture(scope="module")
+def answers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    folder = tmp_path_factory.mktemp("dags")
+    for name, text in FILES.items():
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_text(text)
+    provided = folder.parent / "provided.json"
+    modules = ["airflow", "acme_tools", "airflow.providers.acme"]
+    provided.write_text(json.dumps({"modules": modules, "unlisted": []}))
+    return load(folder, "--timeout", SECONDS, "--jobs", "2", "--provided", str(provided))
+
+
+@pytest.fixture(scope="module")
+def mutants(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    folder = tmp_path_factory.mktemp("mutants")
+    written = list(write_mutants(folder))
+    found = load(folder, "--timeout", SECONDS, "--jobs", "2")
+    return {mutant.name: (found[path], line) for path, mutant, line in written}
+
+
+# Those are refused by reading already; an import would say the same in other words.
+LOADED = [mutant for mutant in MUTANTS if not mutant.rules & {"encoding", "nul-byte"}]
+
+
+@pytest.mark.parametrize("mutant", LOADED, ids=lambda mutant: mutant.name)
+def test_a_file_that_fails_is_rejected_with_rule_and_line(mutants: dict[str, Any], mutant: Any) -> None:
+    answer, line = mutants[mutant.name]
+    (finding,) = answer["findings"]
+    assert answer["verdict"] == "rejected"
+    assert finding["rule"] in mutant.rules
+    assert finding["line"] == line
+    assert finding["message"]
+    assert finding["remedy"]
+
+
+@pytest.mark.parametrize("name", ["good.py", "unseen.py", "uses_sibling.py", "stood_in.py"])
+def test_a_file_that_loads_is_accepted_without_a_word(answers: dict[str, Any], name: str) -> None:
+    answer = answers[name]
+    assert (answer["verdict"], answer["findings"], answer["skipped"]) == ("accepted", [], None)
+    (dag,) = answer["dags"]
+    assert (dag["schedule"], dag["tasks"]) == ("0 5 * * *", 4 if name == "stood_in.py" else 3)
+    assert dag["line"] > 1
+
+
+@pytest.mark.parametrize(
+    ("name", "rule", "line"),
+    [("depends.py", "import-error", 3), ("no_file.py", "needs-environment", 2), ("network.py", "needs-environment", 3)],
+)
+def test_a_failure_for_want_of_what_is_only_there_is_unknown(
+    answers: dict[str, Any], name: str, rule: str, line: int
+) -> None:
+    answer = answers[name]
+    assert answer["verdict"] == "unknown"
+    first, last = answer["findings"]
+    assert (first["rule"], first["severity"], first["line"], last["rule"]) == (rule, "warning", line, "not-certain")
+
+
+def test_an_error_in_a_sibling_is_named_there_and_at_the_import(answers: dict[str, Any]) -> None:
+    answer = answers["broken_sibling.py"]
+    (finding,) = answer["findings"]
+    assert (answer["verdict"], finding["line"]) == ("rejected", 2)
+    assert "team/broken.py:2" in finding["message"]
+
+
+def test_a_module_that_nobody_provides_is_rejected(answers: dict[str, Any]) -> None:
+    answer = answers["unlisted.py"]
+    assert (answer["verdict"], answer["missing"]) == ("rejected", ["something_of_an_unlisted_package"])
+
+
+def test_a_module_that_an_unlisted_distribution_may_bring_is_unknown(tmp_path: Path) -> None:
+    (tmp_path / "dags").mkdir()
+    (tmp_path / "dags" / "unlisted.py").write_text(FILES["unlisted.py"])
+    (tmp_path / "provided.json").write_text(json.dumps({"modules": [], "unlisted": ["acme-secret"]}))
+    answer = load(tmp_path / "dags", "--provided", str(tmp_path / "provided.json"))["unlisted.py"]
+    assert answer["verdict"] == "unknown"
+    assert "acme-secret" in answer["findings"][-1]["message"]
+
+
+def test_an_import_error_that_the_file_swallows_is_a_warning_when_no_dag_comes_of_it(answers: dict[str, Any]) -> None:
+    answer = answers["swallowed.py"]
+    (finding,) = answer["findings"]
+    assert (answer["verdict"], finding["rule"], finding["line"]) == ("accepted", "swallowed-import", 3)
+    assert "nobody_has_this" in finding["message"]
+
+
+def test_what_airflow_passes_over_is_not_loaded(answers: dict[str, Any]) -> None:
+    assert (answers["ignored_by_pattern.py"]["verdict"], answers["ignored_by_pattern.py"]["skipped"]) == (
+        "accepted",
+        "ignored",
+    )
+    assert answers["helper.py"]["skipped"] == "no-dag"
