@@ -48,9 +48,11 @@ def _import_airflow() -> Airflow | str:
     from jetway_loader import airflow_api
 
     try:
-        return airflow_api.load_airflow()
+        airflow = airflow_api.load_airflow()
     except ImportError as exc:
         return f"Airflow cannot be imported from the layer: {exc}"
+    airflow_api.warm_up(airflow)
+    return airflow
 
 
 _airflow = _import_airflow()

@@ -73,6 +73,7 @@ def _load(home: Path, folder: Path, files: list[str], options: Options) -> list[
         sys.stderr.write(f"this Python has no Airflow that can be imported: {exc}\n")
         return None
     settings.migrate(airflow.version)
+    airflow_api.warm_up(airflow)
     order = {name: number for number, name in enumerate(files)}
     return sorted(load(airflow, folder, files, options), key=lambda loaded: order[loaded.path])
 

@@ -7,6 +7,7 @@ import os
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -89,6 +90,16 @@ def load_airflow() -> Airflow:
         serialize=serialization.to_dict,
         deserialize=serialization.from_dict,
     )
+
+
+def warm_up(airflow: Airflow) -> None:
+    """Serialize a DAG of our own, so that what Airflow does once in a process is not done by each child."""
+    operator = _try_import("airflow.providers.standard.operators.empty") or _try_import("airflow.operators.empty")
+    if operator is None:
+        return
+    with airflow.dag("jetway_loader", start_date=datetime(2024, 1, 1, tzinfo=UTC), schedule="@daily") as dag:
+        operator.EmptyOperator(task_id="nothing")
+    airflow.deserialize(airflow.serialize(dag))
 
 
 def warm_for(files: Iterable[Path]) -> None:

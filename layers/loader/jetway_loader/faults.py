@@ -15,6 +15,7 @@ _FRAME = re.compile(r'^ *File "(?P<file>[^"]+)", line (?P<line>\d+)', re.MULTILI
 _LAST_LINE = re.compile(r"^(?P<type>[A-Za-z_][\w.]*)(?:: (?P<message>.*))?$", re.DOTALL)
 _NO_MODULE = re.compile(r"No module named '([^']+)'")
 _NO_NAME = re.compile(r"cannot import name '[^']+' from (?:partially initialized module )?'([^']+)'")
+_NOT_MOVED = re.compile(r"Could not import `([^`]+)`")
 _LONGEST = 500
 
 # Errors that nothing a Variable holds could make or prevent.
@@ -176,6 +177,8 @@ def _missing(kind: str, message: str) -> str | None:
         return found[1]
     if kind == "ImportError" and (found := _NO_NAME.search(message)):
         return found[1]
+    if kind == "ImportError" and (found := _NOT_MOVED.search(message)):  # of Airflow 2, for a name that has moved
+        return found[1].rpartition(".")[0]
     return None
 
 
