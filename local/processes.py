@@ -146,6 +146,9 @@ def stop(*processes: Process, grace: float = 10.0) -> None:
             raise ProcessError(f"{process.name} (pid {process.pid}) could not be killed: {_members(process)}")
         alive(process)
         process.pid_file.unlink(missing_ok=True)
+    for pid, child in list(_children.items()):
+        if child.poll() is not None:  # stopped by another program: the gateway restarts Airflow
+            del _children[pid]
 
 
 def stop_named(folder: Path, name: str, *, grace: float = 10.0) -> bool:
