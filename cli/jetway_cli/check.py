@@ -78,7 +78,7 @@ def check(
     index_url: str | None,
     form: str,
 ) -> None:
-    """Judge DAG files, requirements.txt, plugins.zip, startup.sh and trigger files as the drop bucket's gate does.
+    """Judge DAG files, requirements.txt, plugins.zip, startup.sh, trigger files, access.yaml as the gate does.
 
     A folder is judged as a dags folder. Nothing is asked of AWS; without --load, no code of the files is run.
     """

@@ -76,8 +76,8 @@ def key_of(path: Path) -> str:
         return f"triggers/{path.name}"
     if name.endswith(".txt") and (name.startswith("requirements") or parts[-2:-1] == ("requirements",)):
         return "requirements.txt"
-    if name.endswith(".sh") and "dags" not in parts[:-1]:
-        return "startup.sh"
+    if name.endswith((".sh", "access.yaml")) and "dags" not in parts[:-1]:
+        return "startup.sh" if name.endswith(".sh") else "access.yaml"
     if name.endswith(".zip") and "plugins" in name:
         return "plugins.zip"
     if name.endswith((".py", ".zip")):
@@ -87,7 +87,7 @@ def key_of(path: Path) -> str:
         return "dags/" + "/".join(parts[place + 1 :])
     raise WrongUseError(
         f"{path} is no artifact. Give a dags folder, DAG files (.py, .zip), requirements.txt, plugins.zip, startup.sh, "
-        "or triggers/*.yaml."
+        "triggers/*.yaml, or access.yaml."
     )
 
 

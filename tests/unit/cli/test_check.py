@@ -77,6 +77,7 @@ def test_every_kind_is_known_by_its_name(tmp_path: Path, dags: Path) -> None:
         "packed.zip": zip_of({"p.py": GOOD.replace("orders", "packed").encode()}),
         "single.py": GOOD.replace("orders", "single").encode(),
         "triggers/t.yaml": next((ROOT / "triggers").glob("*.yaml")).read_bytes(),
+        "access.yaml": b"allow:\n- iam: billing\n  dags: [orders]\n",
         "dags/query.sql": b"select 1",
     }
     for name, content in files.items():
@@ -90,6 +91,7 @@ def test_every_kind_is_known_by_its_name(tmp_path: Path, dags: Path) -> None:
         "packed.zip": ("packed-dags", "accepted"),
         "single.py": ("dag-file", "accepted"),
         "t.yaml": ("trigger", "accepted"),
+        "access.yaml": ("access", "rejected"),
         "query.sql": ("dags-folder-file", "accepted"),
     }
 
