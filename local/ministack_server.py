@@ -1,6 +1,6 @@
 """MiniStack as Jetway's local stack runs it. Executed by the Python of MiniStack's own virtual environment.
 
-Four gaps are closed here, so that product code needs no branch for them and tests of alarms and lanes prove something:
+Five gaps are closed here, so that product code needs no branch for them and tests of alarms and lanes prove something:
 
 EventBridge Scheduler replaces context attributes in a target's input (<aws.scheduler.scheduled-time> and its like);
 MiniStack 1.5.33 leaves them as text.
@@ -16,6 +16,10 @@ https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-scaling.html
 
 GetObject gives the asked range of the asked version; MiniStack 1.5.33 gives the whole of a version.
 https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html
+
+Files of functions and layers keep their modes, so that a layer may hold a program; MiniStack 1.5.33 drops them when it
+unpacks them for its warm workers.
+https://docs.aws.amazon.com/lambda/latest/dg/packaging-layers.html
 """
 
 from __future__ import annotations
@@ -23,11 +27,15 @@ from __future__ import annotations
 import operator
 import time
 import uuid
+import zipfile
 from collections.abc import Callable
 from datetime import UTC, datetime
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 from ministack import app  # type: ignore[import-not-found]
+from ministack.core import lambda_runtime  # type: ignore[import-not-found]
 from ministack.services import cloudwatch, eventbridge, lambda_svc, s3, scheduler  # type: ignore[import-not-found]
 
 _invoke_target = eventbridge._invoke_target
@@ -139,6 +147,21 @@ def _get_range(bucket: str, key: str, headers: dict[str, str], query: Any = None
 
 
 s3._get_object = _get_range
+
+
+class _KeepsModes(zipfile.ZipFile):
+    def extractall(self, path: Any = None, members: Any = None, pwd: bytes | None = None) -> None:
+        for info in members or self.infolist():
+            target = Path(self.extract(info, path, pwd))
+            mode = info.external_attr >> 16 & 0o777
+            if mode and target.is_file():
+                target.chmod(mode)
+
+
+lambda_runtime.zipfile = SimpleNamespace(
+    ZipFile=_KeepsModes, BadZipFile=zipfile.BadZipFile, LargeZipFile=zipfile.LargeZipFile
+)
+
 
 if __name__ == "__main__":
     app.main()

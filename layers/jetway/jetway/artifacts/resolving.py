@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import re
+import ssl
 import subprocess
 import sys
 import tempfile
@@ -155,7 +156,10 @@ def _environment(home: Path) -> dict[str, str]:
         "UV_HTTP_RETRIES": _RETRIES,
         "UV_KEYRING_PROVIDER": "disabled",
     }
-    return {name: os.environ[name] for name in names} | own
+    # The machine's own certificates: uv brings some, which know nothing of a company's proxy.
+    store = ssl.get_default_verify_paths().cafile
+    trusted = {"SSL_CERT_FILE": store} if store else {}
+    return trusted | {name: os.environ[name] for name in names} | own
 
 
 def _resolved(output: str) -> Answer:
