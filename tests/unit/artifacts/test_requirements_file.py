@@ -41,6 +41,7 @@ def errors(judged: Judgement) -> list[tuple[str, int | None]]:
         CONSTRAINED + "My.Own_Package===1.0+local\n",
         CONSTRAINED + "celery==4.0 ; python_version < '3.9'\n",
         f"-c {OWN}\npandas==3.0.5\n",
+        CONSTRAINED + "--pre words (that pip passes over\n",
         "\ufeff" + CONSTRAINED + "pandas==3.0.5\r\n",
     ],
 )

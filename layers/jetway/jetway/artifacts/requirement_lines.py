@@ -111,11 +111,10 @@ def _parsed(number: int, text: str) -> Line:
     requirement = " ".join(words[:until]).strip()
     try:
         arguments = shlex.split(" ".join(words[until:]))
-        values, left = _PARSER.parse_args(arguments, optparse.Values(_PARSER.defaults.copy()))
+        # Words after the options are passed over, as pip does.
+        values, _ = _PARSER.parse_args(arguments, optparse.Values(_PARSER.defaults.copy()))
     except ValueError as exc:
         return Line(number, text, requirement, None, str(exc))
-    if left:  # pip passes over them
-        requirement = requirement or " ".join(left)
     given = {name: value for name, value in vars(values).items() if value not in (None, [])}
     return Line(number, text, requirement, given)
 
