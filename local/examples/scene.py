@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import io
 import json
 import time
-import zipfile
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -15,11 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from local import airflow, plugins_zip, venvs
-from local.airflow import Airflow
+from local import plugins_zip, venvs
 from local.calls import airflow_api, list_runs, read_report, wait_for
 from local.ministack import REGION
-from local.stack import ENVIRONMENT_BUCKET
+from local.stack import ENVIRONMENT_BUCKET, ENVIRONMENT_NAME
 
 if TYPE_CHECKING:
     from local.examples.sources import Sources
@@ -28,6 +25,7 @@ if TYPE_CHECKING:
 BUCKET = "acme-examples"  # the one that triggers/examples/*.yaml name
 SAMPLES = venvs.ROOT / "samples"
 LONGEST = 120.0  # seconds for one thing to happen on a slow machine
+UPDATE_SECONDS = 300.0  # an update installs packages and starts Airflow anew
 ENDED = frozenset({"success", "failed"})
 
 
@@ -74,15 +72,14 @@ class Scene:
         venvs.extend(f"airflow-{version}", f"examples-{version}")
 
     def install_plugins(self) -> None:
-        """Drop plugins.zip and requirements.txt and see them promoted; unpack the plugins and start Airflow anew."""
+        """Drop plugins.zip and requirements.txt, and wait for the environment's update that brings them into force.
+
+        Raises:
+            ExampleError: the update failed.
+        """
         packages = venvs.ROOT / "requirements" / f"examples-{self.stack.airflow_version}.txt"
         self._drop({"plugins.zip": plugins_zip.build().read_bytes(), "requirements.txt": packages.read_bytes()})
-        promoted = self.s3.get_object(Bucket=ENVIRONMENT_BUCKET, Key="plugins.zip")["Body"].read()
-        home = Airflow.read(Path(self.stack.state) / f"airflow-{self.stack.airflow_version}" / "jetway.json")
-        with zipfile.ZipFile(io.BytesIO(promoted)) as archive:
-            archive.extractall(home.home / "plugins")
-        airflow.stop(home)
-        airflow.start(home)
+        wait_for("the update of the environment", self._updated, seconds=UPDATE_SECONDS, pause=1.0)
 
     def install_dags(self, files: Iterable[Path], dag_ids: Iterable[str]) -> None:
         """Drop DAG files, see them promoted, and wait until Airflow knows their DAGs."""
@@ -195,6 +192,17 @@ class Scene:
     @property
     def _stack_name(self) -> str:
         return self.stack.env["JETWAY_STACK"]
+
+    def _updated(self) -> bool | None:
+        found = self.stack.client("mwaa").get_environment(Name=ENVIRONMENT_NAME)["Environment"]
+        if found["Status"] == "UPDATE_FAILED":
+            raise ExampleError(f"the update failed: {found['LastUpdate']}")
+        in_force = [found.get(f"{thing}S3ObjectVersion") for thing in ("Plugins", "Requirements")]
+        promoted = [
+            self.s3.head_object(Bucket=ENVIRONMENT_BUCKET, Key=key)["VersionId"]
+            for key in ("plugins.zip", "requirements.txt")
+        ]
+        return True if in_force == promoted and found["Status"] == "AVAILABLE" else None
 
     def _known(self, dag_id: str) -> dict[str, Any] | None:
         found = airflow_api(self.stack, "GET", f"/dags/{dag_id}")
