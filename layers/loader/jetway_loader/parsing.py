@@ -13,6 +13,7 @@ import time
 import traceback
 import warnings
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -73,7 +74,7 @@ def _parse_2(airflow: Airflow, _folder: Path, file: Path, sightings: Sightings, 
     for dag in bag.dags.values():
         _tell_dag(dag, sightings, tell)
         if not getattr(dag, "is_subdag", False):
-            _check(dag, airflow, sightings, tell)
+            _check(dag.dag_id, partial(_written_and_read, airflow, dag), sightings, tell)
 
 
 def _parse_3(airflow: Airflow, folder: Path, file: Path, sightings: Sightings, tell: Tell) -> None:
@@ -100,8 +101,8 @@ def _parse_3(airflow: Airflow, folder: Path, file: Path, sightings: Sightings, t
     for bag in bags:
         for dag in bag.dags.values():
             _tell_dag(dag, sightings, tell)
-            if not failed:  # else the processor has said so
-                _check(dag, airflow, sightings, tell)
+    for written in result.serialized_dags:  # what the processor could write, the scheduler must be able to read
+        _check(written.dag_id, partial(airflow.deserialize, written.data), sightings, tell)
 
 
 def _tell_bag(bag: Any, sightings: Sightings, tell: Tell, *, errors: bool = True) -> None:
@@ -134,13 +135,17 @@ def _tell_dag(dag: Any, sightings: Sightings, tell: Tell) -> None:
     )
 
 
-def _check(dag: Any, airflow: Airflow, sightings: Sightings, tell: Tell) -> None:
-    """Write a DAG as the scheduler gets it, and read it as the scheduler does."""
+def _written_and_read(airflow: Airflow, dag: Any) -> None:
+    airflow.deserialize(airflow.serialize(dag))
+
+
+def _check(dag_id: str, check: Callable[[], Any], sightings: Sightings, tell: Tell) -> None:
+    """Write a DAG as the scheduler gets it, or read it as the scheduler does."""
     try:
-        airflow.deserialize(airflow.serialize(dag))
+        check()
     except Exception as exc:  # Airflow catches all as well, and makes import errors of them
         said = {"error": traceback.format_exc(), "serialization": f"{type(exc).__name__}: {exc}"}
-        tell({**said, "dag_line": sightings.dag_line(dag.dag_id)})
+        tell({**said, "dag_line": sightings.dag_line(dag_id)})
 
 
 def _watch_exits(tell: Tell, line: Callable[[], int | None]) -> None:

@@ -11,7 +11,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from jetway.artifacts.airflow_names import AirflowNames, Role, dotted_name
 from jetway.artifacts.findings import Finding
 
-RULE = "top-level-work"
 _MOST_FINDINGS = 20
 _MANY_ROUNDS = 100_000
 
@@ -112,7 +111,7 @@ def _from_call(name: str | None, line: int) -> Finding | None:
 
 def _finding(what: str, line: int, remedy: str) -> Finding:
     message = f"{what} at the top level: Airflow does it each time that it loads the file."
-    return Finding(rule=RULE, severity="warning", message=message, line=line, remedy=remedy)
+    return Finding(rule="top-level-work", severity="warning", message=message, line=line, remedy=remedy)
 
 
 def _rounds(iterated: ast.expr) -> int:
