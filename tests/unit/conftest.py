@@ -67,6 +67,8 @@ THOROUGH = {
     "cli/test_run.py",
     "cli/test_triggers.py",
     "live/test_crashes.py",
+    "live/test_updates.py",
+    "live/test_verification.py",
     "local/test_fork_server.py",
     "local/test_gateway_service.py",
     "test_crashes.py",
