@@ -157,7 +157,8 @@ def _wait_for_rollback(stack: Stack, progress: Progress, key: str) -> None:
 
 
 def _verdict(stack: Stack, key: str, expected: str) -> dict[str, Any]:
-    report = wait_for(f"the report on {key}", lambda: read_report(stack, key), seconds=60)
+    # The first file waits until the gate has imported Airflow, which takes a slow machine a while.
+    report = wait_for(f"the report on {key}", lambda: read_report(stack, key), seconds=150)
     if report["verdict"] != expected:
         raise DemoError(f"{key} was {report['verdict']}, not {expected}: {report['findings']}")
     return report
