@@ -197,12 +197,17 @@ class Scene:
         found = self.stack.client("mwaa").get_environment(Name=ENVIRONMENT_NAME)["Environment"]
         if found["Status"] == "UPDATE_FAILED":
             raise ExampleError(f"the update failed: {found['LastUpdate']}")
-        in_force = [found.get(f"{thing}S3ObjectVersion") for thing in ("Plugins", "Requirements")]
-        promoted = [
-            self.s3.head_object(Bucket=ENVIRONMENT_BUCKET, Key=key)["VersionId"]
-            for key in ("plugins.zip", "requirements.txt")
-        ]
-        return True if in_force == promoted and found["Status"] == "AVAILABLE" else None
+        if found["Status"] != "AVAILABLE":
+            return None
+        for thing, key in (("Plugins", "plugins.zip"), ("Requirements", "requirements.txt")):
+            version = found.get(f"{thing}S3ObjectVersion")
+            # By content: the same bytes dropped again are a new version, and no reason to update.
+            if not version or self._etag(key, VersionId=version) != self._etag(key):
+                return None
+        return True
+
+    def _etag(self, key: str, **version: str) -> str:
+        return str(self.s3.head_object(Bucket=ENVIRONMENT_BUCKET, Key=key, **version)["ETag"])
 
     def _known(self, dag_id: str) -> dict[str, Any] | None:
         found = airflow_api(self.stack, "GET", f"/dags/{dag_id}")
