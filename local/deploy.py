@@ -42,8 +42,10 @@ def build(sam: Path, python: Path, *, folder: Path, airflow_version: str | None 
         DeployError: sam build failed.
     """
     template = folder / "build" / "template.yaml"
+    # sam's cache goes by the sources alone: which Airflow was asked for must not be forgotten.
+    cache = folder / f"cache-{airflow_version or 'none'}"
     _run(
-        [sam, "build", "--build-dir", folder / "build", "--cache-dir", folder / "cache"],
+        [sam, "build", "--build-dir", folder / "build", "--cache-dir", cache],
         {
             "PYTHON": str(python),
             "UV_PLATFORM": "local",

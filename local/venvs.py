@@ -6,11 +6,13 @@ MiniStack, SAM and Airflow each get their own, because their pins contradict eac
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -40,12 +42,20 @@ def ensure(name: str, *, python: str | None = None) -> Path:
     stamp = folder / "installed"
     version = python if other and python else sys.version
     wanted = hashlib.sha256(requirements.read_bytes() + version.encode()).hexdigest()
-    if made.exists() and stamp.exists() and stamp.read_text() == wanted:
-        stamp.touch()  # for make, which goes by times
-        return made
     tool = uv()
+    with alone(folder.name):
+        if made.exists() and stamp.exists() and stamp.read_text() == wanted:
+            stamp.touch()  # for make, which goes by times
+        else:
+            _make(name, folder, tool, python if other and python else sys.executable)
+            stamp.write_text(wanted)
+    return made
+
+
+def _make(name: str, folder: Path, tool: Path, python: str) -> None:
+    made, requirements = folder / "bin" / "python", ROOT / "requirements" / f"{name}.txt"
     _run(
-        [tool, "venv", "--quiet", "--clear", "--python", python if other and python else sys.executable, folder],
+        [tool, "venv", "--quiet", "--clear", "--python", python, folder],
         f"make {folder.name}",
     )
     _run(
@@ -55,8 +65,6 @@ def ensure(name: str, *, python: str | None = None) -> Path:
     if name == "dev":  # the console script `jetway`, running from the sources
         editable: list[str | Path] = ["--no-deps", "--no-build-isolation", "--editable", ROOT]
         _run([tool, "pip", "install", "--quiet", "--python", made, *editable], "install jetway itself")
-    stamp.write_text(wanted)
-    return made
 
 
 def extend(name: str, extension: str) -> None:
@@ -83,23 +91,31 @@ def python_with_pip() -> Path:
 def uv() -> Path:
     """Return the pinned uv, installed with pip into a virtual environment of its own."""
     folder = HOME / "venvs" / "uv"
-    tool = folder / "bin" / "uv"
+    tool, stamp = folder / "bin" / "uv", folder / "installed"
     requirements = ROOT / "requirements" / "uv.txt"
-    if not tool.exists():
+    wanted = hashlib.sha256(requirements.read_bytes() + sys.version.encode()).hexdigest()
+    with alone("uv"):
+        if tool.exists() and stamp.exists() and stamp.read_text() == wanted:
+            return tool
         _run(
             [sys.executable, "-m", "venv", "--clear", folder],
             "make a virtual environment (on Debian and Ubuntu it needs the package python3-venv)",
         )
-        pip: list[str | Path] = [
-            folder / "bin" / "python",
-            "-m",
-            "pip",
-            "install",
-            "--quiet",
-            "--disable-pip-version-check",
-        ]
+        pip: list[str | Path] = [folder / "bin" / "python", "-m", "pip", "install", "--quiet"]
+        pip.append("--disable-pip-version-check")
         _run([*pip, "--require-hashes", "--requirement", requirements], "install uv")
+        stamp.write_text(wanted)
     return tool
+
+
+@contextmanager
+def alone(name: str) -> Iterator[None]:
+    """Wait until no other process makes that virtual environment: `sam build` makes layers in parallel."""
+    lock = HOME / "venvs" / f"{name}.lock"
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    with lock.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)  # released when it is closed
+        yield
 
 
 def _run(command: Sequence[str | Path], what: str) -> None:
