@@ -15,7 +15,6 @@ from pathlib import Path
 from local import venvs
 venvs.HOME = Path(sys.argv[1])
 with venvs.alone("uv"):
-with venvs.alone("uv"):
     with Path(sys.argv[2]).open("a") as notes:
         print("begin", file=notes, flush=True)
         time.sleep(0.05)
