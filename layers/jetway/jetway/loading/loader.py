@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from jetway.artifacts.kinds import DAGS, kind_of
 from jetway.errors import SiblingsExpectedError
+from jetway.loading.advice import advice, ruff_command
 from jetway.loading.claims import DagClaims
 from jetway.loading.folder import DagsFolder
 from jetway.loading.function import LoadFunctions
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
     from jetway.airflow.environment import EnvironmentFacts
-    from jetway.artifacts.findings import Judgement
+    from jetway.artifacts.findings import Finding, Judgement
     from jetway.config import ValidateArtifactConfig
     from jetway.objects import ObjectVersion
 
@@ -30,6 +32,7 @@ _IMPORT_TIMEOUT = 30.0
 _QUIET = timedelta(seconds=10)
 _LONGEST_LOAD = 130  # seconds; import_dag's own timeout is 120
 
+Advise = Callable[[bytes, int], tuple["Finding", ...]]
 Provided = Callable[["EnvironmentFacts"], Mapping[str, Any]]
 
 
@@ -43,6 +46,7 @@ class DagLoader:
         grace: how long a file that fails waits for siblings that may be on their way.
         plugins: the environment's plugins.zip.
         provided: tells which modules the environment has: "modules", and "unlisted" distributions.
+        advise: what a linter says of a file, for a major version of Airflow.
         now: the clock.
     """
 
@@ -55,10 +59,11 @@ class DagLoader:
         *,
         grace: timedelta,
         provided: Provided = lambda _facts: {},
+        advise: Advise = lambda _content, _major: (),
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._folder, self._functions, self._claims = folder, functions, claims
-        self._plugins = plugins
+        self._plugins, self._advise = plugins, advise
         self._grace, self._provided, self._now = grace, provided, now
 
     def __call__(self, version: ObjectVersion, content: bytes, facts: EnvironmentFacts, static: Judgement) -> Judgement:
@@ -92,6 +97,7 @@ class DagLoader:
         if early is not None:
             raise SiblingsExpectedError(f"{version.key} waits: {early}.")
         judged = together(static, answer)
+        judged = replace(judged, findings=(*judged.findings, *self._advise(content, facts.major)))
         if judged.verdict == "rejected" and copy.partial and answer.loaded and answer.loaded["missing"]:
             return not_loaded(static, "the dags folder is too large to be copied whole, and a module is missing")
         return self._claimed(version, judged)
@@ -142,12 +148,19 @@ def connect_loader(config: ValidateArtifactConfig, s3: S3Client, provided: Provi
     patient = Config(connect_timeout=5, read_timeout=_LONGEST_LOAD, retries={"total_max_attempts": 1})
     functions = LoadFunctions(boto3.client("lambda", config=patient), s3, config.drop_bucket, config.import_dag)
     folder = DagsFolder(s3, config.drop_bucket, now=lambda: datetime.now(UTC))
+    command = ruff_command()
+
+    def advise(content: bytes, major: int) -> tuple[Finding, ...]:
+        return advice(content, major, command)
+
     claims = DagClaims(
         boto3.client("dynamodb", config=patient),
         config.artifact_table,
         lambda key: head(s3, config.drop_bucket, key) is not None,
     )
-    return DagLoader(folder, functions, claims, Plugins(s3), grace=config.sibling_grace, provided=provided)
+    return DagLoader(
+        folder, functions, claims, Plugins(s3), grace=config.sibling_grace, provided=provided, advise=advise
+    )
 
 
 def _seconds(text: str | None) -> float:
