@@ -1,4 +1,4 @@
-"""ruff's rules for Airflow are advice for the environment's major version."""
+"""ruff's rules for Airflow are advice for an environment of Airflow 3, where it has no longer what a file uses."""
 
 from __future__ import annotations
 
@@ -8,22 +8,66 @@ import pytest
 
 from jetway.loading.advice import advice, ruff_command
 
-CONTENT = b"""from airflow import DAG
+GONE = b"""from airflow import DAG
+from airflow.datasets import Dataset
+from airflow.operators.dummy import DummyOperator
+from airflow.utils.dates import days_ago
+
+with DAG("x", schedule_interval=None, start_date=days_ago(1)):
+    DummyOperator(
+        task_id="a",
+        outlets=[Dataset("s3://bucket/key")],
+    )
+"""
+# On 3.3.1 all of it imports, with a deprecation warning at most.
+STILL_THERE = b"""from airflow.decorators import dag, task
+from airflow.models import DAG
+from airflow.models.baseoperator import chain
+from airflow.notifications.basenotifier import BaseNotifier
 from airflow.operators.bash import BashOperator
-with DAG("x", schedule_interval=None):
-    BashOperator(task_id="a", bash_command="date")
+from airflow.operators.email import EmailOperator
+from airflow.operators.empty import EmptyOperator
+from airflow.operators.python import PythonOperator
+
+with DAG("x", schedule=None):
+    chain(
+        BashOperator(task_id="a", bash_command="date"),
+        EmptyOperator(task_id="b"),
+        PythonOperator(task_id="c", python_callable=BaseNotifier),
+        EmailOperator(task_id="d"),
+    )
 """
 
 
-def test_removed_arguments_and_moved_modules_are_told_for_airflow_3() -> None:
-    found = advice(CONTENT, 3, ruff_command())
-    assert {(finding.message.partition(":")[0], finding.line) for finding in found} >= {("AIR301", 3), ("AIR312", 4)}
+def test_what_airflow_3_no_longer_has_is_told_with_its_line_and_remedy() -> None:
+    found = advice(GONE, 3, ruff_command())
+    assert [(finding.message, finding.line) for finding in found] == [
+        ("AIR301: `schedule_interval` is removed in Airflow 3.0.", 6),
+        ("AIR301: `airflow.utils.dates.days_ago` is removed in Airflow 3.0.", 6),
+        ("AIR302: `airflow.operators.dummy.DummyOperator` is moved into `standard` provider in Airflow 3.0.", 7),
+        ("AIR311: `airflow.datasets.Dataset` is removed in Airflow 3.0.", 9),
+    ]
     assert {(finding.rule, finding.severity) for finding in found} == {("airflow-advice", "warning")}
     assert all("https://docs.astral.sh" in finding.remedy for finding in found)
+    assert found[0].remedy.startswith("Use `schedule` instead. ")
+
+
+def test_what_airflow_3_still_imports_is_not_told() -> None:
+    assert advice(STILL_THERE, 3, ruff_command()) == ()
 
 
 def test_an_environment_of_airflow_2_gets_no_advice_for_an_upgrade() -> None:
-    assert advice(CONTENT, 2, ruff_command()) == ()
+    assert advice(GONE, 2, ruff_command()) == ()
+
+
+def test_a_file_that_could_be_told_much_of_is_told_the_first() -> None:
+    content = b"from airflow.utils.dates import days_ago\n" + b"days_ago(1)\n" * 1000
+    assert [finding.line for finding in advice(content, 3, ruff_command())] == list(range(2, 22))
+
+
+def test_what_its_author_passes_over_is_not_told() -> None:
+    content = b"from airflow.utils.dates import days_ago\ndays_ago(1)  # noqa: AIR301\n"
+    assert advice(content, 3, ruff_command()) == ()
 
 
 @pytest.mark.parametrize("content", [b"def broken(:", b"\xff\xfe", b"\0", b""])
@@ -32,5 +76,6 @@ def test_what_ruff_cannot_read_is_no_advice(content: bytes) -> None:
 
 
 def test_without_ruff_there_is_no_advice(tmp_path: Path) -> None:
-    assert advice(CONTENT, 3, None) == ()
-    assert advice(CONTENT, 3, str(tmp_path / "no-ruff")) == ()
+    assert ruff_command() is not None, "the tests above would see nothing"
+    assert advice(GONE, 3, None) == ()
+    assert advice(GONE, 3, str(tmp_path / "no-ruff")) == ()
