@@ -35,6 +35,24 @@ host = BaseHook.get_connection("warehouse").host
 schema = settings["schema"].upper()
 """
 
+# Airflow looks for DAGs in a module outside of its guard against the module's errors: what fails there it only logs.
+LOST = """
+import sys
+
+late = "airflow.sdk.definitions._internal.contextmanager"
+sys.modules[late if late in sys.modules else "airflow.models.dag"] = None
+"""
+PROXY = """
+
+class Proxy:
+    @property
+    def __class__(self):
+        raise RuntimeError("not bound yet")
+
+
+later = Proxy()
+"""
+
 FILES = {
     "good.py": good("good"),
     "unseen.py": UNSEEN + good("unseen"),
@@ -52,6 +70,8 @@ FILES = {
     ),
     "unlisted.py": "from airflow import DAG\nimport something_of_an_unlisted_package\n",
     "swallowed.py": "from airflow import DAG\ntry:\n    import nobody_has_this\nexcept ImportError:\n    DAG = None\n",
+    "airflow_lost.py": good("airflow_lost") + LOST,
+    "proxy.py": good("proxy") + PROXY,
     "ignored_by_pattern.py": "from airflow import DAG\nraise RuntimeError('never loaded')\n",
     "helper.py": "def f():\n    return 1\n",
     ".airflowignore": "ignored_by_pattern.py\n",
@@ -156,6 +176,13 @@ def test_an_import_error_that_the_file_swallows_is_a_warning_when_no_dag_comes_o
     (finding,) = answer["findings"]
     assert (answer["verdict"], finding["rule"], finding["line"]) == ("accepted", "swallowed-import", 3)
     assert "nobody_has_this" in finding["message"]
+
+
+@pytest.mark.parametrize("name", ["airflow_lost.py", "proxy.py"])
+def test_an_error_that_airflow_only_logs_is_caught_by_counting_parsed_files(answers: dict[str, Any], name: str) -> None:
+    answer = answers[name]
+    (finding,) = answer["findings"]
+    assert (answer["verdict"], answer["dags"], finding["rule"]) == ("rejected", [], "swallowed")
 
 
 def test_what_airflow_passes_over_is_not_loaded(answers: dict[str, Any]) -> None:
