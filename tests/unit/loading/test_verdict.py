@@ -71,7 +71,9 @@ def test_what_airflow_does_not_load_is_accepted(skipped: str, rules: set[str]) -
         ({"siblings": ["helpers.py"]}, 1, {"other.py": 11}, False),
         ({"siblings": ["helpers.py"]}, 31, {"other.py": 2}, False),
         ({}, 1, {"other.py": 2}, False),
-        ({"verdict": "unknown", "missing": ["helpers"]}, 1, {}, False),
+        ({"verdict": "unknown", "missing": ["helpers"]}, 1, {}, True),
+        ({"verdict": "unknown", "missing": ["helpers"]}, 31, {}, False),
+        ({"verdict": "unknown", "siblings": ["helpers.py"]}, 1, {"other.py": 2}, False),
     ],
 )
 def test_a_failure_waits_for_siblings_that_may_be_on_their_way(

@@ -94,11 +94,14 @@ def too_early(
         quiet: with no other file for so long, nothing is on its way.
     """
     loaded = answer.loaded
-    if loaded is None or loaded["verdict"] != "rejected" or now - dropped >= grace:
+    if loaded is None or now - dropped >= grace:
         return None
+    # Also of a failure that is not certain, because a requirement may bring the module: more often it is a sibling.
     missing = [name for name in loaded["missing"] if not name.startswith("airflow.")]
-    if missing:
+    if missing and loaded["verdict"] != "accepted":
         return f"the module {missing[0]} is not there yet"
+    if loaded["verdict"] != "rejected":
+        return None
     last = max(pending.values(), default=None)
     if loaded["siblings"] and last is not None and now - last < quiet:
         return f"it uses {loaded['siblings'][0]}, and files are still being dropped"
