@@ -57,6 +57,8 @@ class Deployment:
             "GraceMinutes": "1",
             "LogLevel": "DEBUG",
             "WorkerShortfallMinutes": "1",
+            # An update restarts Airflow, whichever test is running then; see `applying`.
+            "ApplyUpdates": "manual",
             "ScalingRaiseAfterMinutes": "1",
             "ScalingCoolDownMinutes": "0",
             "VerifyAfterSeconds": "5",
@@ -79,6 +81,15 @@ def stack(deployment: Deployment) -> Iterator[Stack]:
         yield local_stack.up(Progress(Console(stderr=True)), parameters=deployment.parameters, faults=True)
     finally:
         local_stack.down()
+
+
+@pytest.fixture
+def applying(stack: Stack, deployment: Deployment) -> Iterator[None]:
+    """Requirements, plugins and startup script come into force by themselves meanwhile."""
+    progress = Progress(Console(stderr=True))
+    local_stack.up(progress, parameters=lambda: deployment.parameters(ApplyUpdates="automatic"), faults=True)
+    yield
+    local_stack.up(progress, parameters=deployment.parameters, faults=True)
 
 
 @pytest.fixture(scope="session")

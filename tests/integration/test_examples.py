@@ -196,6 +196,7 @@ def test_an_unknown_example_is_told_with_the_nearest_and_all_names() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("applying")
 def test_plugins_are_loaded_operator_and_sensor_work_and_the_listener_tells_of_every_run(scene: Scene) -> None:
     heard = listen(scene, "airflow")
     first, second = play(scene, "other_environment")
@@ -216,6 +217,7 @@ def test_plugins_are_loaded_operator_and_sensor_work_and_the_listener_tells_of_e
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("applying")
 def test_a_third_party_plugin_is_loaded_and_makes_a_dag_of_data(scene: Scene) -> None:
     (run,) = play(scene, "yaml_workflow")
     assert [line.rpartition("/")[2] for line in run.left.splitlines()] == ["a.csv", "b.csv", "done"]

@@ -205,6 +205,7 @@ def in_force(stack: Stack, thing: str) -> str | None:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("applying")
 def test_requirements_and_plugins_come_as_one_update_and_break_or_work(stack: Stack) -> None:
     began = environment(stack)["LastUpdate"]["CreatedAt"]
     needs = dag_file("needs_a_package", "import jetway_sample\nassert jetway_sample.VERSION")
