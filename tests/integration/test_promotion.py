@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from jetway.objects import head
 from local.calls import airflow_api, read_report, wait_for
 from local.stack import ENVIRONMENT_BUCKET, ENVIRONMENT_NAME, Stack
 from tests.integration.conftest import drop
@@ -66,12 +67,8 @@ def in_stage(stack: Stack, key: str, stage: str, *, function: str = VERIFY, seco
 
 def live(stack: Stack, key: str) -> str | None:
     """The version in the drop bucket that is live, or None."""
-    s3 = stack.client("s3")
-    listed = s3.list_objects_v2(Bucket=ENVIRONMENT_BUCKET, Prefix=key).get("Contents", [])
-    if key not in [found["Key"] for found in listed]:
-        return None
-    version: str = s3.head_object(Bucket=ENVIRONMENT_BUCKET, Key=key)["Metadata"]["jetway-source-version"]
-    return version
+    found = head(stack.client("s3"), ENVIRONMENT_BUCKET, key)
+    return found.metadata["jetway-source-version"] if found else None
 
 
 def wait_until_live(stack: Stack, key: str, version: str | None) -> None:
