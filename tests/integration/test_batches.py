@@ -53,6 +53,7 @@ def landing(stack: Stack, batch_dag: str) -> Iterator[str]:
         events.delete_rule(Name=name)
 
 
+@pytest.mark.slow  # test_rest_transport.py has one in bad weather
 def test_events_delivered_three_times_are_in_exactly_one_batch_each(stack: Stack, landing: str) -> None:
     s3 = stack.client("s3")
     keys = {f"incoming/{number} + ü.csv" for number in range(EVENTS)}

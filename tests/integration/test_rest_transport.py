@@ -111,5 +111,6 @@ def test_the_end_of_a_run_is_told_over_rest_also_that_of_a_batch(
     assert row.state == "success"
 
 
+@pytest.mark.slow  # waits out a minute of grace
 def test_an_unknown_dag_is_a_dead_letter(rest: Stack) -> None:
     read_dead_letter(rest, reason="dag-not-found", dag_id=UNKNOWN_DAG)

@@ -120,6 +120,7 @@ def test_a_second_delivery_and_a_redrive_start_nothing_and_are_counted(
     assert {first.dag_run_id, second.dag_run_id} <= set(list_runs(stack, sleepy))
 
 
+@pytest.mark.slow  # several windows of a rate
 def test_a_rate_holds_its_own_trigger_only(stack: Stack, sleepy: str, ledger: Ledger) -> None:
     per = 15
     limits = {"name": "slow", "rate": {"count": 2, "per": per}}
@@ -173,6 +174,7 @@ def test_a_file_and_a_call_of_the_same_moment_are_two_runs(stack: Stack, sleepy:
     assert len({row.dag_run_id for row in started}) == len(started) == 2 * len(run_ids)
 
 
+@pytest.mark.slow  # test_outage.py has a short one
 def test_events_wait_while_the_environment_is_updating_and_none_is_lost_or_doubled(
     stack: Stack, sleepy: str, ledger: Ledger, faults: str
 ) -> None:

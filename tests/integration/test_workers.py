@@ -137,6 +137,7 @@ def end(stack: Stack, run_id: str) -> None:
     airflow_api(stack, "PATCH", f"/dags/{DAG_ID}/dagRuns/{run_id}", Body={"state": "failed"})
 
 
+@pytest.mark.slow  # two boundaries of whole minutes
 def test_saturation_is_measured_alarmed_and_acted_on(
     stack: Stack, told: Callable[..., dict[str, Any]], saturated: str
 ) -> None:
