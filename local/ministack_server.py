@@ -1,6 +1,6 @@
 """MiniStack as Jetway's local stack runs it. Executed by the Python of MiniStack's own virtual environment.
 
-Five gaps are closed here, so that product code needs no branch for them and tests of alarms and lanes prove something:
+Gaps are closed here, so that product code needs no branch for them and tests of alarms and lanes prove something:
 
 EventBridge Scheduler replaces context attributes in a target's input (<aws.scheduler.scheduled-time> and its like);
 MiniStack 1.5.33 leaves them as text.
@@ -17,14 +17,17 @@ https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-scaling.html
 GetObject gives the asked range of the asked version; MiniStack 1.5.33 gives the whole of a version.
 https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html
 
-Files of functions and layers keep their modes, so that a layer may hold a program; MiniStack 1.5.33 drops them when it
-unpacks them for its warm workers.
+Files of functions and layers keep their modes, so that a layer may hold a program, and a layer is unpacked once;
+MiniStack 1.5.33 drops the modes, and unpacks a layer for each of its workers, which takes a minute for an Airflow.
 https://docs.aws.amazon.com/lambda/latest/dg/packaging-layers.html
 """
 
 from __future__ import annotations
 
+import hashlib
 import operator
+import tempfile
+import threading
 import time
 import uuid
 import zipfile
@@ -149,17 +152,36 @@ def _get_range(bucket: str, key: str, headers: dict[str, str], query: Any = None
 s3._get_object = _get_range
 
 
-class _KeepsModes(zipfile.ZipFile):
+_unpacking = threading.Lock()
+
+
+class _Package(zipfile.ZipFile):
     def extractall(self, path: Any = None, members: Any = None, pwd: bytes | None = None) -> None:
+        folder = Path(path or ".")
+        if not folder.name.startswith("layer_") or self.filename is None:
+            self._unpack(folder, members, pwd)
+            return
+        with Path(self.filename).open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        shared = Path(tempfile.gettempdir()) / f"unpacked-{digest}"
+        with _unpacking:
+            if not shared.exists():
+                draft = Path(tempfile.mkdtemp(prefix="unpacking-"))
+                self._unpack(draft, members, pwd)
+                draft.rename(shared)
+        folder.rmdir()
+        folder.symlink_to(shared, target_is_directory=True)
+
+    def _unpack(self, folder: Path, members: Any, pwd: bytes | None) -> None:
         for info in members or self.infolist():
-            target = Path(self.extract(info, path, pwd))
+            target = Path(self.extract(info, folder, pwd))
             mode = info.external_attr >> 16 & 0o777
             if mode and target.is_file():
                 target.chmod(mode)
 
 
 lambda_runtime.zipfile = SimpleNamespace(
-    ZipFile=_KeepsModes, BadZipFile=zipfile.BadZipFile, LargeZipFile=zipfile.LargeZipFile
+    ZipFile=_Package, BadZipFile=zipfile.BadZipFile, LargeZipFile=zipfile.LargeZipFile
 )
 
 
