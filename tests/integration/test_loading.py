@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from local.calls import airflow_api, read_report, wait_for
 from local.stack import ENVIRONMENT_BUCKET, Stack
 from tests.integration.conftest import drop
@@ -61,6 +63,7 @@ def test_what_reads_well_and_breaks_at_import_is_refused_with_line_and_remedy(st
     assert s3.list_objects_v2(Bucket=stack.outputs["DropBucketName"], Prefix=f"quarantine/{key}")["KeyCount"] == 1
 
 
+@pytest.mark.slow  # waits for half a minute
 def test_a_file_whose_sibling_comes_later_waits_for_it_and_goes_live(stack: Stack) -> None:
     key = "dags/load_uses_sibling.py"
     version = drop(stack, key, GOOD)

@@ -88,6 +88,7 @@ def messages(stack: Stack) -> str:
     return url
 
 
+@pytest.mark.slow  # a minute of patience; make demo shows one, too
 def test_a_dag_that_breaks_only_in_the_environment_is_rolled_back(stack: Stack) -> None:
     url = messages(stack)
     key, dag_id = "dags/regions.py", "regions"
