@@ -17,15 +17,15 @@ from pydantic import TypeAdapter
 from functions.http_api import app as http_api
 from jetway.airflow import Dag, DagRun
 from jetway.airflow.names import MAX_CONF_BYTES, MAX_ID_LENGTH
-from jetway.json_body import DEEPEST, LONGEST_BODY
+from jetway.http.json_body import DEEPEST, LONGEST_BODY
+from jetway.http.prefer import LONGEST_WAIT
+from jetway.http.run_requests import FIELDS, LONGEST_IDEMPOTENCY_KEY, LONGEST_NOTE
 from jetway.ledger import Entry
-from jetway.prefer import LONGEST_WAIT
-from jetway.run_requests import FIELDS, LONGEST_IDEMPOTENCY_KEY, LONGEST_NOTE
-from jetway.workers_view import WorkersView
+from jetway.workers.view import WorkersView
 from local.venvs import ROOT
 
 if TYPE_CHECKING:
-    from jetway.query import Parameter
+    from jetway.http.query import Parameter
 
 # The function ships with its copy; docs/ has the one that people and tools read.
 FILES = (ROOT / "docs" / "openapi.json", ROOT / "functions" / "http_api" / "pages" / "openapi.json")
@@ -251,7 +251,7 @@ _PATH_PARAMETERS = {
     "dag_run_id": "Airflow's id of the run.",
     "name": "Name of the trigger: of its file triggers/<name>.yaml.",
 }
-# What `jetway.airflow.names` and `jetway.dispatch` take. `\\w` is Unicode there, as in Airflow.
+# What `jetway.airflow.names` and `jetway.dispatch.run` take. `\\w` is Unicode there, as in Airflow.
 _PATH_SCHEMAS: dict[str, Schema] = {
     "dag_id": {"maxLength": MAX_ID_LENGTH, "pattern": r"^(?!\.\.?$)[\w.-]+$"},
     "dag_run_id": {"maxLength": MAX_ID_LENGTH, "pattern": r"^(?!\.$)(?!.*\.\.)[A-Za-z0-9_.~:+-]+$"},

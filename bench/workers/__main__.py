@@ -17,8 +17,8 @@ from pathlib import Path
 from bench.workers.loads import FLOORS, LOADS
 from bench.workers.simulation import Physics, Result, Strategy, Task, simulate
 from bench.workers.traces import TraceError, read_trace
-from jetway.worker_floors import parse_floors
-from jetway.worker_scaling import Policy
+from jetway.workers.floors import parse_floors
+from jetway.workers.scaling import Policy
 
 Loads = Mapping[str, Callable[[], list[Task]]]
 

@@ -17,9 +17,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
-from jetway.worker_floors import Floor, highest_floor
-from jetway.worker_scaling import Demand, Policy, decide
-from jetway.workers import WorkerSettings, required_workers
+from jetway.workers.assessment import WorkerSettings, required_workers
+from jetway.workers.floors import Floor, highest_floor
+from jetway.workers.scaling import Demand, Policy, decide
 
 MONDAY = datetime(2026, 11, 23, tzinfo=UTC)  # every simulation begins here
 STEP = 15.0  # seconds

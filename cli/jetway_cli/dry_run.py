@@ -16,7 +16,7 @@ from jetway_cli.errors import NegativeError, WrongUseError
 from jetway_cli.output import print_json, print_table
 
 if TYPE_CHECKING:
-    from jetway.triggers import TriggerFile
+    from jetway.triggers.file import TriggerFile
 
 SUFFIXES = (".yaml", ".yml")
 
@@ -91,8 +91,8 @@ def read_event(file: Path) -> dict[str, Any]:
 
 def judge(content: bytes, name: str, event: Mapping[str, Any]) -> Verdict:
     """Say what a trigger file makes of an event."""
-    from jetway.trigger_rules import event_pattern
-    from jetway.triggers import PREFIX, S3, BusEvent, name_of, parse
+    from jetway.triggers.file import PREFIX, S3, BusEvent, name_of, parse
+    from jetway.triggers.rules import event_pattern
     from jetway_cli.patterns import PatternError, explain
 
     key = PREFIX + name
@@ -119,9 +119,9 @@ def judge(content: bytes, name: str, event: Mapping[str, Any]) -> Verdict:
 
 
 def _started(trigger: TriggerFile, event: Mapping[str, Any]) -> Verdict:
-    from jetway.dispatch import BULK, parse_message, plan
+    from jetway.dispatch.run import BULK, parse_message, plan
     from jetway.errors import PermanentError
-    from jetway.trigger_rules import message_template
+    from jetway.triggers.rules import message_template
 
     if trigger.batch is not None:
         goes_to = (

@@ -1,7 +1,7 @@
 """Dead letters of the dispatch and collect queues: what one says, and the message that it goes back as. Pure functions.
 
-`jetway.dead_letters` writes them: {"reason", "error", "trigger", "dag_id", "dag_run_id", "first_try", "last_try",
-"tries", "message"}. What SQS itself moved there, after far too many receives, is the bare dispatch message.
+`jetway.dispatch.dead_letters` writes them: {"reason", "error", "trigger", "dag_id", "dag_run_id", "first_try",
+"last_try", "tries", "message"}. What SQS itself moved there, after far too many receives, is the bare dispatch message.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from jetway.dispatch import BULK, INTERACTIVE
+from jetway.dispatch.run import BULK, INTERACTIVE
 from jetway.events import parse_time
 
 # Kinds whose sender waits for the run: they go back to the lane that they came from.

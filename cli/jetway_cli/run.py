@@ -179,7 +179,7 @@ def find_in_ledger(target: Target, run: Mapping[str, Any]) -> Entry | None:
     """
     from botocore.exceptions import ClientError
 
-    from jetway.dispatch import parse_message
+    from jetway.dispatch.run import parse_message
     from jetway.ledger import Ledger, LedgerUnavailableError, entry_id
     from jetway_cli.errors import StackTroubleError
 

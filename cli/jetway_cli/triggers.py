@@ -14,7 +14,7 @@ from jetway_cli.output import print_json, print_table, say
 from jetway_cli.stack import Target, stack_options
 
 if TYPE_CHECKING:
-    from jetway.triggers import TriggerFile
+    from jetway.triggers.file import TriggerFile
 
 GONE = frozenset({"ResourceNotFoundException"})
 
@@ -58,7 +58,7 @@ def triggers(*, as_json: bool, **where: Any) -> None:
 
 
 def _state(target: Target, entry: Mapping[str, Any]) -> State:
-    from jetway.triggers import from_document
+    from jetway.triggers.file import from_document
 
     name, kind = entry["name"], str(entry.get("kind") or "")
     document = entry.get("document")
@@ -78,8 +78,8 @@ def _drift(target: Target, trigger: TriggerFile) -> str | None:
     """Say how the trigger's rule or schedule differs from its file, or None when it does not."""
     from botocore.exceptions import ClientError
 
-    from jetway.trigger_rules import EVENT_OF_RULE, EVENT_OF_SCHEDULE, event_pattern, message_template
-    from jetway.triggers import S3, BusEvent, Schedule
+    from jetway.triggers.file import S3, BusEvent, Schedule
+    from jetway.triggers.rules import EVENT_OF_RULE, EVENT_OF_SCHEDULE, event_pattern, message_template
 
     source, name = trigger.on, f"{target.stack}.{trigger.name}"
     try:

@@ -18,7 +18,7 @@ from jetway_cli.times import Moment, show_time
 if TYPE_CHECKING:
     from mypy_boto3_cloudwatch import CloudWatchClient
 
-    from jetway.workers_view import Row, WorkersView
+    from jetway.workers.view import Row, WorkersView
 
 PAUSE = 30.0  # seconds between looks of --watch; a measurement comes every minute
 LEAST_MINUTES = 10  # of a sparkline, however narrow the terminal is
@@ -63,7 +63,7 @@ def views(
     sleep: Callable[[float], None] = time.sleep,
 ) -> Iterator[WorkersView]:
     """Yield what CloudWatch says of the hour before `until`, or before now, again and again."""
-    from jetway.workers_view import ask_view, workers_view
+    from jetway.workers.view import ask_view, workers_view
 
     while True:
         now = until or clock()
@@ -98,7 +98,7 @@ def show(environment: str, view: WorkersView) -> None:
 
 def to_json(environment: str, view: WorkersView) -> dict[str, Any]:
     """Return the view as the HTTP API's GET /workers has it."""
-    from jetway.workers_view import workers_json
+    from jetway.workers.view import workers_json
 
     return {"environment": environment, **workers_json(view)}
 

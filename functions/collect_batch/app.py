@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any
 import boto3
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 
-from jetway.assembly import make_ledger
 from jetway.batches.closing import Finisher
 from jetway.batches.collector import Collector
 from jetway.batches.intake import Intake
 from jetway.batches.table import BatchTable
 from jetway.config import CollectBatchConfig
+from jetway.dispatch.assembly import make_ledger
 from jetway.observability import logger, metrics
 
 if TYPE_CHECKING:

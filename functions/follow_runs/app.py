@@ -6,15 +6,15 @@ from dataclasses import asdict
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from jetway.assembly import make_follower
 from jetway.config import FollowRunsConfig
+from jetway.dispatch.assembly import make_follower
 from jetway.errors import EnvironmentBusyError, EnvironmentUnavailableError
 from jetway.observability import logger, metrics
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
-    from jetway.following import Follower
+    from jetway.dispatch.following import Follower
 
 # Of the function's time, so much is left for the ledger when the last look is over.
 SECONDS_TO_WRITE = 10.0

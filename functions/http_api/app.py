@@ -17,24 +17,22 @@ from urllib.parse import unquote
 from aws_lambda_powertools.event_handler import APIGatewayHttpResolver, Response
 from botocore.exceptions import BotoCoreError, ClientError
 
-from jetway import http_answers as answers
-from jetway import http_clients as clients
-from jetway import query
-from jetway.callers import caller_of
 from jetway.deadline import DeadlineError, deadline, in_time, seconds_left
 from jetway.errors import JetwayError
+from jetway.http import answers, clients, query
+from jetway.http.callers import caller_of
+from jetway.http.prefer import Preference, read_preference, wait_for_run
+from jetway.http.problems import Problem, ProblemError, problem_of
+from jetway.http.run_requests import TRIGGER, Call, accept, event_id, read_request
 from jetway.observability import logger
-from jetway.prefer import Preference, read_preference, wait_for_run
-from jetway.problems import Problem, ProblemError, problem_of
-from jetway.run_requests import TRIGGER, Call, accept, event_id, read_request
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
-    from jetway.access import Reach
     from jetway.airflow import AirflowLists, DagRun, DagRunRequest
-    from jetway.callers import Caller
-    from jetway.webhooks import Webhook
+    from jetway.http.access import Reach
+    from jetway.http.callers import Caller
+    from jetway.http.webhooks import Webhook
 
 T = TypeVar("T")
 
@@ -85,7 +83,7 @@ def trigger_dag_run(dag_id: str) -> Response[str]:
 )
 def trigger_by_name(name: str) -> Response[str]:
     """Accept a call for a trigger, as `trigger_dag_run` does for a DAG."""
-    from jetway import webhooks
+    from jetway.http import webhooks
 
     caller = _caller()
     options, call = _query(START), _call(caller.name)
@@ -105,7 +103,7 @@ def trigger_by_name(name: str) -> Response[str]:
 )
 def receive_webhook(name: str) -> Response[str]:
     """Accept a signed webhook: 202 as soon as its run is on the dispatch queue."""
-    from jetway import webhooks
+    from jetway.http import webhooks
 
     _query()
     call = _call("webhook")
@@ -161,7 +159,7 @@ def get_dag_runs(dag_id: str) -> Response[str]:
 )
 def get_dags() -> Response[str]:
     """List the DAGs that Airflow knows and the caller may see."""
-    from jetway.access_lists import visible_dags
+    from jetway.http.access_lists import visible_dags
 
     options, reach = _asked(LIST_DAGS)
     dags, total = _ask(lambda airflow: visible_dags(airflow, reach, **options))
@@ -192,7 +190,7 @@ def get_events() -> Response[str]:
 )
 def get_artifacts() -> Response[str]:
     """List the newest validation reports; of files without a DAG that the caller may see, none."""
-    from jetway.recent_reports import recent_reports
+    from jetway.http.recent_reports import recent_reports
 
     options, reach = _asked(LIST_ARTIFACTS)
     dags = partial(reach.allows, "read") if reach.is_limited else None
@@ -226,7 +224,7 @@ def get_health() -> Response[str]:
 )
 def get_workers() -> Response[str]:
     """Show what `jetway workers` shows."""
-    from jetway.workers_view import ask_view, workers_json, workers_view
+    from jetway.workers.view import ask_view, workers_json, workers_view
 
     _, reach = _asked()
     now, environment = datetime.now(UTC), clients.config().environment_name
@@ -239,7 +237,7 @@ def get_workers() -> Response[str]:
 @app.get("/", include_in_schema=False)
 def get_status_page() -> Response[str]:
     """Show people what goes on."""
-    from jetway.pages import read_page
+    from jetway.http.pages import read_page
 
     return answers.page_answer(read_page(PAGES / "status.html"))
 
@@ -247,7 +245,7 @@ def get_status_page() -> Response[str]:
 @app.get("/docs", include_in_schema=False, compress=True)
 def get_docs_page() -> Response[str]:
     """Show people the API."""
-    from jetway.pages import read_page
+    from jetway.http.pages import read_page
 
     return answers.page_answer(read_page(PAGES / "docs.html", swagger=True))
 
@@ -255,7 +253,7 @@ def get_docs_page() -> Response[str]:
 @app.get("/docs/<file>", include_in_schema=False, compress=True)
 def get_docs_asset(file: str) -> Response[str]:
     """Send what the page of the API is made of."""
-    from jetway.pages import read_asset
+    from jetway.http.pages import read_asset
 
     asset = read_asset(file)
     return _not_found() if asset is None else answers.page_answer(asset)

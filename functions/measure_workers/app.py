@@ -16,9 +16,9 @@ from botocore.config import Config
 from jetway.airflow.environment import Environment
 from jetway.config import MeasureWorkersConfig
 from jetway.observability import logger, metrics
-from jetway.worker_metrics import Watched, ask, operations, readings
-from jetway.worker_reports import published
-from jetway.workers import measure
+from jetway.workers.assessment import measure
+from jetway.workers.metrics import Watched, ask, operations, readings
+from jetway.workers.reports import published
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext

@@ -9,8 +9,8 @@ import boto3
 from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, process_partial_response
 
 from jetway.config import ResumeWaitingConfig
+from jetway.dispatch.waiting import Waiting
 from jetway.observability import logger
-from jetway.waiting import Waiting
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.batch.types import PartialItemFailureResponse

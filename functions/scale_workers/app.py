@@ -22,9 +22,9 @@ from jetway.live.table import StandingTable
 from jetway.live.update_record import UpdateTable
 from jetway.observability import logger, metrics
 from jetway.updates import Updates
-from jetway.worker_bursts import Backlog
-from jetway.worker_floors_file import FloorsFile
-from jetway.worker_scaler import Outcome, WorkerScaler
+from jetway.workers.bursts import Backlog
+from jetway.workers.floors_file import FloorsFile
+from jetway.workers.scaler import Outcome, WorkerScaler
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext

@@ -10,17 +10,17 @@ import boto3
 from aws_lambda_powertools.utilities.batch import SqsFifoPartialProcessor
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 
-from jetway.assembly import make_dispatcher
 from jetway.config import StartDagRunConfig
-from jetway.lanes import Lanes, by_lane, free_lane, hold_lanes
-from jetway.metering import count
+from jetway.dispatch.assembly import make_dispatcher
+from jetway.dispatch.lanes import Lanes, by_lane, free_lane, hold_lanes
+from jetway.dispatch.metering import count
 from jetway.observability import logger, metrics
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
     from mypy_boto3_sqs import SQSClient
 
-    from jetway.dispatcher import Dispatcher
+    from jetway.dispatch.dispatcher import Dispatcher
     from jetway.ledger import Entry
 
 

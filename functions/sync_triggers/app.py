@@ -18,7 +18,7 @@ from jetway.config import SyncTriggersConfig
 from jetway.errors import TransientError
 from jetway.observability import logger, metrics
 from jetway.sync.run import Clients, Settings, sync
-from jetway.trigger_rules import Places
+from jetway.triggers.rules import Places
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext

@@ -11,13 +11,13 @@ import boto3
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 
 from jetway.airflow import DagRun, DagRunRequest
-from jetway.dispatcher import Dispatcher, Limits
+from jetway.dispatch.dispatcher import Dispatcher, Limits
+from jetway.dispatch.lanes import read_message
+from jetway.dispatch.messages import Message
+from jetway.dispatch.rates import Rates
+from jetway.dispatch.waiting import Waiting
 from jetway.errors import RunAlreadyExistsError
-from jetway.lanes import read_message
 from jetway.ledger import Entry, Ledger
-from jetway.messages import Message
-from jetway.rates import Rates
-from jetway.waiting import Waiting
 from tests.unit.ledger_table import make_ledger_table
 from tests.unit.sample_events import sample_event
 

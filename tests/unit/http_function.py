@@ -14,7 +14,7 @@ import pytest
 from moto import mock_aws
 
 from functions.http_api import app
-from jetway import http_clients as clients
+from jetway.http import clients
 from tests.unit.sample_events import sample_event
 
 DROP = "acme-drop"

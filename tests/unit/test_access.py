@@ -14,14 +14,13 @@ from botocore.stub import Stubber
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jetway import access_file
-from jetway import http_clients as clients
-from jetway.access import AccessList, Grant
-from jetway.access_file import parse_access
-from jetway.access_lists import ACCEPTED_ACCESS, LONGEST_AGE, MAX_AGE, AccessLists
-from jetway.callers import Caller, caller_of
+from jetway.http import access_file, clients
+from jetway.http.access import AccessList, Grant
+from jetway.http.access_file import parse_access
+from jetway.http.access_lists import ACCEPTED_ACCESS, LONGEST_AGE, MAX_AGE, AccessLists
+from jetway.http.callers import Caller, caller_of
+from jetway.http.webhooks import ACCEPTED_TRIGGERS
 from jetway.shape import problems
-from jetway.webhooks import ACCEPTED_TRIGGERS
 from tests.unit.http_function import DROP, ask, in_process, queued
 from tests.unit.mwaa_server import MwaaServer
 from tests.unit.sample_events import ROOT

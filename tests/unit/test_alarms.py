@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from jetway.workers import VERDICT_CODES
+from jetway.workers.assessment import VERDICT_CODES
 from tests.unit.sample_events import ROOT
 from tests.unit.test_template import RESOURCES, TEMPLATE, of_type
 

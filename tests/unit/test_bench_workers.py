@@ -11,8 +11,8 @@ import pytest
 from bench.workers.__main__ import main
 from bench.workers.simulation import Physics, Strategy, Task, simulate
 from bench.workers.traces import TraceError, read_trace
-from jetway.worker_floors import parse_floors
-from jetway.worker_scaling import Policy
+from jetway.workers.floors import parse_floors
+from jetway.workers.scaling import Policy
 from tests.unit.sample_events import ROOT
 
 BURST = [Task(0.0, 300.0)] * 200 + [Task(7_200.0, 60.0)] * 10

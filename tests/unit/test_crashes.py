@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 from moto import mock_aws
 
+from jetway.dispatch.messages import Message
 from jetway.errors import CommandRejectedError, DagNotFoundError
-from jetway.messages import Message
 from tests.unit.dispatching import World, file_message
 
 

@@ -10,8 +10,10 @@ import pytest
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from moto import mock_aws
 
-from jetway.dispatch import parse_message, plan
-from jetway.dispatcher import UNFORESEEN_TRIES
+from jetway.dispatch.dispatcher import UNFORESEEN_TRIES
+from jetway.dispatch.lanes import Lanes, OutOfTimeError, by_lane, free_lane, hold_lanes, interactive_first
+from jetway.dispatch.messages import Message
+from jetway.dispatch.run import parse_message, plan
 from jetway.errors import (
     AnswerLostError,
     CommandRejectedError,
@@ -19,9 +21,7 @@ from jetway.errors import (
     EnvironmentUnavailableError,
     TransientError,
 )
-from jetway.lanes import Lanes, OutOfTimeError, by_lane, free_lane, hold_lanes, interactive_first
 from jetway.ledger import Entry
-from jetway.messages import Message
 from tests.unit.dispatching import NOW, World, file_message, message
 from tests.unit.sample_events import sample_event
 

@@ -15,9 +15,9 @@ from moto import mock_aws
 
 from jetway.airflow import DagRun
 from jetway.airflow.watch import Sighting
-from jetway.announcements import PAUSED, announcement, completion
+from jetway.dispatch.announcements import PAUSED, announcement, completion
+from jetway.dispatch.following import LATEST, Follower, next_look
 from jetway.events_out import EventsOutError, OutEvent
-from jetway.following import LATEST, Follower, next_look
 from jetway.ledger import Entry, Ledger
 from tests.unit.ledger_table import make_ledger_table
 from tests.unit.sample_events import ROOT

@@ -13,17 +13,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jetway import http_clients as clients
 from jetway.airflow.names import MAX_CONF_BYTES
 from jetway.deadline import seconds_left
-from jetway.dispatch import parse_dispatch, parse_message
+from jetway.dispatch.run import parse_dispatch, parse_message
 from jetway.errors import JetwayError
 from jetway.events import parse_time
-from jetway.json_body import DEEPEST, LONGEST_BODY
+from jetway.http import clients
+from jetway.http.json_body import DEEPEST, LONGEST_BODY
+from jetway.http.prefer import Preference, read_preference
+from jetway.http.problems import ProblemError
+from jetway.http.run_requests import Call, event_id, read_request
 from jetway.ledger import Entry, Ledger, entry_id
-from jetway.prefer import Preference, read_preference
-from jetway.problems import ProblemError
-from jetway.run_requests import Call, event_id, read_request
 from tests.unit.http_function import ask, in_process, queued, set_queue
 from tests.unit.ledger_table import make_ledger_table
 from tests.unit.mwaa_server import MwaaServer

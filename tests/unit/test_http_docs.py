@@ -10,7 +10,7 @@ import sys
 import pytest
 import yaml
 
-from jetway.access_file import parse_access
+from jetway.http.access_file import parse_access
 from local import openapi
 from tests.unit.sample_events import ROOT
 

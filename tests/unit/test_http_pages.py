@@ -14,9 +14,9 @@ import boto3
 import jsonschema
 import pytest
 
+from jetway.http.pages import ASSETS
 from jetway.ledger import Entry, Ledger
-from jetway.pages import ASSETS
-from jetway.workers import VERDICT_CODES
+from jetway.workers.assessment import VERDICT_CODES
 from local import openapi
 from tests.unit.http_function import DROP, ask, in_process
 from tests.unit.ledger_table import make_ledger_table, read_template

@@ -8,9 +8,9 @@ from datetime import UTC, datetime
 
 import pytest
 
-from jetway.announcements import PAUSED
+from jetway.dispatch.announcements import PAUSED
+from jetway.dispatch.metering import count
 from jetway.ledger import Decision, Entry
-from jetway.metering import count
 from jetway.observability import metrics
 
 NOW = datetime(2026, 11, 22, 6, tzinfo=UTC)

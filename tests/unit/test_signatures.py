@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jetway.signatures import MOST_SIGNATURES, WINDOW, Scheme, SignatureError, Signed, verify
+from jetway.http.signatures import MOST_SIGNATURES, WINDOW, Scheme, SignatureError, Signed, verify
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,8 @@ import pytest
 import yaml
 
 from jetway import config
-from jetway.worker_metrics import Watched, metric_queries
-from jetway.workers import VERDICT_CODES
+from jetway.workers.assessment import VERDICT_CODES
+from jetway.workers.metrics import Watched, metric_queries
 from tests.unit.sample_events import ROOT
 
 
@@ -268,7 +268,7 @@ def test_the_manual_tells_what_measuring_costs() -> None:
     pool = TEMPLATE["Parameters"]["WatchedPools"]["Default"]
     asked = len(metric_queries(Watched("e", [pool], ["q"], ["d"] * len(letters), ["f"] * (len(functions) + 1))))
     handler = (ROOT / "functions/scale_workers/app.py").read_text()
-    reports = (ROOT / "layers/jetway/jetway/worker_reports.py").read_text()
+    reports = (ROOT / "layers/jetway/jetway/workers/reports.py").read_text()
     published = len(re.findall(r'add_metric\("', handler)) + len(
         re.findall(r'^        \("\w+", ', reports, re.MULTILINE)
     )

@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from moto import mock_aws
 
+from jetway.dispatch.limits import Rate, Waits
+from jetway.dispatch.rates import Rates, Window, has_place, next_place
+from jetway.dispatch.waiting import delay_until, next_waits
 from jetway.errors import AnswerLostError, DagNotFoundError, RunCollisionError, UnknownEventError
-from jetway.limits import Rate, Waits
-from jetway.rates import Rates, Window, has_place, next_place
-from jetway.waiting import delay_until, next_waits
 from tests.unit.dispatching import NOW, World, file_message, message
 
 RATE = {"rate": {"count": 2, "per": 60}}

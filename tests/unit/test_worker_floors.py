@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jetway.worker_floors import Floor, FloorsError, highest_floor, parse_floors
+from jetway.workers.floors import Floor, FloorsError, highest_floor, parse_floors
 
 NIGHTLY = """
 timezone: Europe/Vienna

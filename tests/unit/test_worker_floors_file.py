@@ -11,7 +11,7 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from jetway.worker_floors_file import ACCEPTED, FloorsFile
+from jetway.workers.floors_file import ACCEPTED, FloorsFile
 from tests.unit.artifacts.buckets import REPORT_SCHEMA
 
 if TYPE_CHECKING:

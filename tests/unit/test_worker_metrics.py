@@ -14,9 +14,9 @@ from botocore.stub import Stubber
 from jetway import observability
 from jetway.airflow.environment import parse_environment
 from jetway.config import MeasureWorkersConfig
-from jetway.worker_metrics import Operations, Watched, ask, metric_queries, operations, readings
-from jetway.worker_reports import published
-from jetway.workers import Minute, Pool, measure
+from jetway.workers.assessment import Minute, Pool, measure
+from jetway.workers.metrics import Operations, Watched, ask, metric_queries, operations, readings
+from jetway.workers.reports import published
 
 NOW = datetime(2026, 11, 22, 6, 30, 20, tzinfo=UTC)
 THIS_MINUTE = NOW.replace(second=0)

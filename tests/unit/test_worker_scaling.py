@@ -21,10 +21,10 @@ from jetway.errors import EnvironmentUnavailableError
 from jetway.live.table import StandingTable
 from jetway.live.update_record import UpdateTable
 from jetway.updates import Updates
-from jetway.worker_floors_file import FloorsFile
-from jetway.worker_scaler import WorkerScaler
-from jetway.worker_scaling import Decision, Demand, Policy, decide, monthly_cost
-from jetway.workers import WorkerSettings
+from jetway.workers.assessment import WorkerSettings
+from jetway.workers.floors_file import FloorsFile
+from jetway.workers.scaler import WorkerScaler
+from jetway.workers.scaling import Decision, Demand, Policy, decide, monthly_cost
 from tests.unit.artifacts.buckets import TABLE, make_artifact_table
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jetway.workers import (
+from jetway.workers.assessment import (
     TASKS_PER_WORKER,
     VERDICT_CODES,
     Minute,

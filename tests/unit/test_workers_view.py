@@ -14,8 +14,8 @@ from botocore.stub import Stubber
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jetway.workers import Verdict
-from jetway.workers_view import REMEDIES, Found, TriggerRow, ask_view, sparkline, view_queries, workers_view
+from jetway.workers.assessment import Verdict
+from jetway.workers.view import REMEDIES, Found, TriggerRow, ask_view, sparkline, view_queries, workers_view
 from tests.unit.sample_events import ROOT
 
 NOW = datetime(2026, 11, 22, 6, 30, 20, tzinfo=UTC)

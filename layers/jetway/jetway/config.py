@@ -12,7 +12,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 if TYPE_CHECKING:
-    from jetway.worker_scaling import Policy
+    from jetway.workers.scaling import Policy
 
 Transport = Literal["cli", "rest"]
 ScalingMode = Literal["off", "advise", "act"]
@@ -285,7 +285,7 @@ class SyncTriggersConfig(_FromEnv):
 
 @dataclass(frozen=True, slots=True)
 class MeasureWorkersConfig(_FromEnv):
-    """Configuration of measure_workers: whose metrics it looks at (`worker_metrics.Watched`)."""
+    """Configuration of measure_workers: whose metrics it looks at (`workers.metrics.Watched`)."""
 
     environment_name: str = _env("ENVIRONMENT_NAME")
     pools: tuple[str, ...] = _env("POOLS", _names)
@@ -317,7 +317,7 @@ class ScaleWorkersConfig:
         Raises:
             ConfigError: one is missing or wrong.
         """
-        from jetway.worker_scaling import RAISE_COOL_DOWN, Policy
+        from jetway.workers.scaling import RAISE_COOL_DOWN, Policy
 
         mode = _text(env, "SCALING_MODE")
         if mode not in {"off", "advise", "act"}:

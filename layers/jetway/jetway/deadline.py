@@ -10,7 +10,7 @@ from http import HTTPStatus
 from types import FrameType
 from typing import TypeVar
 
-from jetway.problems import ProblemError
+from jetway.http.problems import ProblemError
 
 T = TypeVar("T")
 

@@ -1,7 +1,7 @@
 """AWS events as facts: what happened, when, and what makes it that one event.
 
 An event's identity is what stays the same however often it is delivered. The run id is derived from it
-(`jetway.dispatch`), so a second delivery meets its own run. Facts are what a trigger's conf is made of.
+(`jetway.dispatch.run`), so a second delivery meets its own run. Facts are what a trigger's conf is made of.
 """
 
 from __future__ import annotations

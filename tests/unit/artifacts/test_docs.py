@@ -14,7 +14,7 @@ TEXT = (ROOT / "docs/artifacts.md").read_text(encoding="utf-8")
 RULE = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 LIBRARY = ROOT / "layers/jetway/jetway"
 FOLDERS = (LIBRARY / "artifacts", LIBRARY / "loading", ROOT / "layers/loader/jetway_loader")
-TRIGGERS = [LIBRARY / f"{name}.py" for name in ("triggers", "trigger_checks", "trigger_rules", "shape")]
+TRIGGERS = [LIBRARY / f"{name}.py" for name in ("triggers/file", "triggers/checks", "triggers/rules", "shape")]
 # Functions and classes whose first argument is a rule.
 FIRST = {"Finding", "Fault", "Problem", "_error", "_warning", "_fault", "_finding", "_found"}
 

@@ -64,7 +64,7 @@ class Cloud:
         return make_ledger_table()
 
     def dead_letter(self, message: object, *, id_: str = "1", **members: Any) -> str:
-        """Put a dead letter as `jetway.dispatcher` writes it, and return SQS's id of it."""
+        """Put a dead letter as `jetway.dispatch.dispatcher` writes it, and return SQS's id of it."""
         letter = {
             "reason": "dag-not-found",
             "error": "DagNotFoundError: Airflow has no DAG 'orders'.",

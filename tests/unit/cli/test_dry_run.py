@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from jetway.dispatch import parse_dispatch
-from jetway.trigger_rules import message_template
-from jetway.triggers import parse
+from jetway.dispatch.run import parse_dispatch
+from jetway.triggers.file import parse
+from jetway.triggers.rules import message_template
 from jetway_cli.app import cli
 
 Jetway = Callable[..., Result]

@@ -11,7 +11,7 @@ import pytest
 from click.testing import Result
 from moto.backends import get_backend
 
-from jetway.dispatch import parse_dispatch
+from jetway.dispatch.run import parse_dispatch
 from jetway_cli.letters import Letter, matches, read_letter
 from jetway_cli.redrive import Goals, Source, redrive_letters
 from tests.unit.cli.conftest import Cloud

@@ -11,9 +11,9 @@ import boto3
 from click.testing import Result
 
 from jetway.batches.model import parse_member
-from jetway.dispatch import parse_dispatch
-from jetway.trigger_rules import Places, resources_of
-from jetway.triggers import parse
+from jetway.dispatch.run import parse_dispatch
+from jetway.triggers.file import parse
+from jetway.triggers.rules import Places, resources_of
 from tests.unit.cli.conftest import REGION, Cloud
 from tests.unit.sample_events import sample_event
 

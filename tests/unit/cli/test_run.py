@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from click.testing import Result
 
-from jetway.dispatch import parse_message
+from jetway.dispatch.run import parse_message
 from jetway.ledger import Entry, Ledger, entry_id
 from tests.unit.cli.conftest import Cloud
 

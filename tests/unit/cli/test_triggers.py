@@ -13,8 +13,8 @@ from click.testing import Result
 
 from jetway.ledger import Entry, Ledger
 from jetway.sync.accepted import FORMAT, KEY
-from jetway.trigger_rules import EVENT_OF_RULE, EVENT_OF_SCHEDULE, message_template
-from jetway.triggers import from_document
+from jetway.triggers.file import from_document
+from jetway.triggers.rules import EVENT_OF_RULE, EVENT_OF_SCHEDULE, message_template
 from tests.unit.cli.conftest import REGION, Cloud
 
 Jetway = Callable[..., Result]

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from jetway.trigger_checks import FACTS
-from jetway.trigger_rules import Places, resources_of
-from jetway.triggers import parse
+from jetway.triggers.checks import FACTS
+from jetway.triggers.file import parse
+from jetway.triggers.rules import Places, resources_of
 
 ROOT = Path(__file__).resolve().parents[3]
 SAMPLES = sorted((ROOT / "triggers").glob("*.yaml"))

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jetway import triggers
 from jetway.shape import problems
+from jetway.triggers import file as triggers
 from tests.unit.triggers.samples import DOCUMENTS
 
 ROOT = Path(__file__).resolve().parents[3]

@@ -19,8 +19,8 @@ from jetway.errors import TransientError
 from jetway.sync import accepted
 from jetway.sync.buckets import bucket_finding
 from jetway.sync.run import Clients, Settings, Synced, sync
-from jetway.trigger_rules import Places
-from jetway.triggers import from_document
+from jetway.triggers.file import from_document
+from jetway.triggers.rules import Places
 
 REGION, DROP = "eu-central-1", "acme-drop"
 NOW = datetime(2026, 11, 22, 9, tzinfo=UTC)

@@ -12,7 +12,7 @@ import jsonschema
 import pytest
 from moto import mock_aws
 
-from jetway.access_lists import ACCEPTED_ACCESS, AccessLists
+from jetway.http.access_lists import ACCEPTED_ACCESS, AccessLists
 from jetway.sync.access import sync_access
 from tests.unit.sample_events import ROOT
 

@@ -12,14 +12,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
-from jetway import durations, shape
+from jetway import shape
 from jetway.artifacts.findings import Candidate
 from jetway.artifacts.kinds import kind_of
+from jetway.dispatch.limits import Rate
 from jetway.events import parse_event
-from jetway.limits import Rate
 from jetway.sync import refusals
-from jetway.trigger_checks import FACTS
-from jetway.triggers import S3, Batch, Schedule, parse
+from jetway.triggers import durations
+from jetway.triggers.checks import FACTS
+from jetway.triggers.file import S3, Batch, Schedule, parse
 from jetway.yaml_text import YamlError, load
 from tests.unit.sample_events import sample_event
 

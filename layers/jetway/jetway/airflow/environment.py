@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from jetway.errors import EnvironmentUnavailableError
-from jetway.workers import WorkerSettings, worker_settings
+from jetway.workers.assessment import WorkerSettings, worker_settings
 
 if TYPE_CHECKING:
     from mypy_boto3_mwaa import MWAAClient

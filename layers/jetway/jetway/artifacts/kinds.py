@@ -72,19 +72,19 @@ def _check_dag_file(candidate: Candidate, environment: EnvironmentFacts, max_byt
 
 
 def _check_trigger(candidate: Candidate, _environment: EnvironmentFacts, _max_bytes: int) -> Judgement:
-    from jetway.triggers import parse
+    from jetway.triggers.file import parse
 
     return parse(candidate.content, candidate.path).judgement
 
 
 def _check_access(candidate: Candidate, _environment: EnvironmentFacts, _max_bytes: int) -> Judgement:
-    from jetway.access_file import parse_access
+    from jetway.http.access_file import parse_access
 
     return parse_access(candidate.content).judgement
 
 
 def _check_floors(candidate: Candidate, _environment: EnvironmentFacts, _max_bytes: int) -> Judgement:
-    from jetway.worker_floors import check_floors
+    from jetway.workers.floors import check_floors
 
     return check_floors(candidate.content)
 

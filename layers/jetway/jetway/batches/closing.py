@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from botocore.exceptions import ClientError
 
 from jetway.batches.model import Closed, dispatch_message, manifest
-from jetway.dispatch import BULK
+from jetway.dispatch.run import BULK
 from jetway.objects import is_changed
 
 if TYPE_CHECKING:

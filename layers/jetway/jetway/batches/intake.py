@@ -10,20 +10,20 @@ from typing import TYPE_CHECKING
 
 from jetway.batches.collector import NOT_NOW
 from jetway.batches.model import Member, Stream, parse_member, run_id_of_batch
-from jetway.dead_letters import send_dead_letter
+from jetway.dispatch.dead_letters import send_dead_letter
+from jetway.dispatch.lanes import read_message
+from jetway.dispatch.unread import unread_entry
 from jetway.errors import PermanentError, TransientError
-from jetway.lanes import read_message
 from jetway.ledger import Entry, LedgerUnavailableError, entry_id
 from jetway.observability import logger
-from jetway.unread import unread_entry
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
     from mypy_boto3_sqs import SQSClient
 
     from jetway.batches.collector import Collector, Settled
+    from jetway.dispatch.messages import Message
     from jetway.ledger import Ledger
-    from jetway.messages import Message
 
 # Some claims, a closing and a manifest: with less time left than this, the rest is better left to another invocation.
 SECONDS_FOR_MORE = 20.0

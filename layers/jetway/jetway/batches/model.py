@@ -16,7 +16,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from jetway.airflow.names import encode_conf
-from jetway.dispatch import TRIGGER_NAME, derive_digest, derive_run_id
+from jetway.dispatch.run import TRIGGER_NAME, derive_digest, derive_run_id
 from jetway.errors import InvalidConfError, InvalidRequestError, UnknownEventError
 from jetway.events import parse_event
 
@@ -40,7 +40,7 @@ class Member:
     Attributes:
         digest: names the event among those of its trigger, as in the ledger's key.
         facts: as JSON in ASCII.
-        identity: as in `jetway.dispatch.DispatchMessage`, for the ledger; a batch's pages do not keep it.
+        identity: as in `jetway.dispatch.run.DispatchMessage`, for the ledger; a batch's pages do not keep it.
     """
 
     digest: str

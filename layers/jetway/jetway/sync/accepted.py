@@ -20,7 +20,7 @@ from botocore.exceptions import ClientError
 
 from jetway.errors import TransientError
 from jetway.objects import ObjectVersion, head, is_changed, is_gone, unchanged
-from jetway.trigger_rules import json_text
+from jetway.triggers.rules import json_text
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client

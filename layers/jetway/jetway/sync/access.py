@@ -15,8 +15,8 @@ from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from jetway.access_file import KEY, LARGEST_FILE, parse_access
 from jetway.artifacts.findings import Finding, Judgement
+from jetway.http.access_file import KEY, LARGEST_FILE, parse_access
 from jetway.objects import head, read
 from jetway.reports import report_on, write_report
 from jetway.sync.accepted import load_json, save_json

@@ -17,7 +17,7 @@ from jetway.sync.refusals import covers, refusal
 if TYPE_CHECKING:
     from mypy_boto3_cloudwatch import CloudWatchClient
 
-    from jetway.trigger_rules import AlarmSpec
+    from jetway.triggers.rules import AlarmSpec
 
 METRIC = "DagRunsStarted"
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from jetway.objects import ObjectVersion, head, read
-from jetway.triggers import LARGEST_FILE, PREFIX, Parsed, parse
+from jetway.triggers.file import LARGEST_FILE, PREFIX, Parsed, parse
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client

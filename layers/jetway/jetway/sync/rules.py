@@ -12,7 +12,7 @@ from botocore.exceptions import ClientError
 
 from jetway.errors import TransientError
 from jetway.sync.refusals import refusal
-from jetway.trigger_rules import RuleSpec, json_text
+from jetway.triggers.rules import RuleSpec, json_text
 
 if TYPE_CHECKING:
     from mypy_boto3_events import EventBridgeClient

@@ -25,8 +25,8 @@ from jetway.sync.files import File, read_files
 from jetway.sync.refusals import RefusedError
 from jetway.sync.rules import Rules
 from jetway.sync.schedules import Schedules
-from jetway.trigger_rules import Places, Resources, resources_of
-from jetway.triggers import S3, TriggerFile, from_document, name_of
+from jetway.triggers.file import S3, TriggerFile, from_document, name_of
+from jetway.triggers.rules import Places, Resources, resources_of
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudwatch import CloudWatchClient

@@ -13,7 +13,7 @@ from jetway.sync.refusals import covers, refusal
 if TYPE_CHECKING:
     from mypy_boto3_scheduler import EventBridgeSchedulerClient
 
-    from jetway.trigger_rules import ScheduleSpec
+    from jetway.triggers.rules import ScheduleSpec
 
 
 @dataclass(slots=True)

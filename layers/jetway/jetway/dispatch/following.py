@@ -1,0 +1,133 @@
+"""Following the runs that were started until they end, and sending out what the bus did not take at once.
+
+Called every minute. A run is looked at every minute while it is young, later after a tenth of its age, at most every
+15 minutes: its end is told within a tenth of its duration, and a run of a day costs no 1,440 looks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from jetway.dispatch.announcements import announcement, completion
+
+if TYPE_CHECKING:
+    from jetway.airflow import DagRun
+    from jetway.airflow.watch import Sighting, Watch
+    from jetway.events_out import OutEvent
+    from jetway.ledger import Ledger, OpenEntry
+
+ROWS = 500  # at most in one invocation, longest due first
+SOONEST = timedelta(seconds=50)  # a little less than the schedule, so that every one of its firings counts
+LATEST = timedelta(minutes=15)
+SHARE = 0.1  # of a run's age
+
+
+@dataclass(slots=True)
+class Summary:
+    """What one invocation saw and did."""
+
+    due: int = 0
+    told_late: int = 0
+    succeeded: int = 0
+    failed: int = 0
+    gone: int = 0
+    still_open: int = 0
+
+
+class Follower:
+    """Looks at the open rows of the ledger."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        watch: Watch,
+        *,
+        environment: str,
+        tell: Callable[[Sequence[OutEvent]], None],
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        """Take the parts; nothing is called.
+
+        Args:
+            environment: name of the MWAA environment.
+            tell: sends events out; raises EventsOutError when one is not taken.
+        """
+        self._ledger = ledger
+        self._watch = watch
+        self._environment = environment
+        self._tell = tell
+        self._clock = clock
+
+    def follow(self) -> Summary:
+        """Look at what is due, once.
+
+        An event is sent before its row says so: to die in between sends it twice, with the same id.
+
+        Raises:
+            TransientError: the bus, the ledger or Airflow did not do its part; what is left is due again.
+        """
+        rows = self._ledger.open_entries(limit=ROWS)
+        summary = Summary(due=len(rows))
+        rows = self._tell_late(rows, summary)
+        by_run = {(row.entry.dag_id or "", row.entry.dag_run_id or ""): row for row in rows}
+        wanted: dict[str, list[str]] = {}
+        for dag_id, run_id in by_run:
+            wanted.setdefault(dag_id, []).append(run_id)
+        if not rows:
+            return summary
+        looked_from = self._clock()
+        for sighting in self._watch.look(wanted, since=min(row.since for row in rows)):
+            self._note(sighting, by_run, looked_from, summary)
+        return summary
+
+    def _tell_late(self, rows: Iterable[OpenEntry], summary: Summary) -> list[OpenEntry]:
+        """Send what was not taken before; return the rows of runs."""
+        rows = list(rows)
+        late = [row for row in rows if row.untold]
+        self._tell([announcement(self._environment, row.entry) for row in late])
+        summary.told_late = len(late)
+        for row in late:
+            if row.entry.decision != "started":
+                self._ledger.close(row)
+        return [row for row in rows if row.entry.decision == "started"]
+
+    def _note(
+        self,
+        sighting: Sighting,
+        by_run: dict[tuple[str, str], OpenEntry],
+        looked_from: datetime,
+        summary: Summary,
+    ) -> None:
+        now = self._clock()
+        ended = [(by_run[run.dag_id, run.dag_run_id], run) for run in sighting.ended]
+        self._tell([self._completion(row, run, now) for row, run in ended])
+        for row, run in ended:
+            self._ledger.close(row, state=run.state, ended_at=_time(run.end_date) or now)
+            summary.succeeded += run.state == "success"
+            summary.failed += run.state == "failed"
+        for key in sighting.gone:
+            self._ledger.close(by_run[key], state="deleted", ended_at=now)
+            summary.gone += 1
+        states = {(run.dag_id, run.dag_run_id): run.state for run in sighting.open}
+        done = {(run.dag_id, run.dag_run_id) for run in sighting.ended} | sighting.gone
+        for key in sighting.looked_at - done:
+            row = by_run[key]
+            since = max(row.since, sighting.until or looked_from)
+            self._ledger.look_again(row, state=states.get(key), since=since, at=next_look(row.entry.decided_at, now))
+            summary.still_open += 1
+
+    def _completion(self, row: OpenEntry, run: DagRun, now: datetime) -> OutEvent:
+        start, end = _time(run.start_date), _time(run.end_date)
+        return completion(self._environment, row.entry, state=run.state, start=start, end=end, now=now)
+
+
+def next_look(started: datetime, now: datetime) -> datetime:
+    """Return when to look at a run again that had not ended. Pure."""
+    return now + max(SOONEST, min(LATEST, (now - started) * SHARE))
+
+
+def _time(text: str | None) -> datetime | None:
+    return datetime.fromisoformat(text) if text else None

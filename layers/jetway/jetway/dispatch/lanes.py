@@ -1,0 +1,187 @@
+"""Lanes: the message groups of dispatch.fifo, each with one batch in flight and its order kept.
+
+When a message cannot be dispatched now, its whole lane waits: SQS hands out nothing of a group while a message of
+it is invisible, so holding the messages that came back in this batch holds the lane.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from jetway.dispatch.backoff import wait_before_retry
+from jetway.dispatch.messages import Message
+from jetway.dispatch.run import INTERACTIVE
+from jetway.errors import EnvironmentBusyError, EnvironmentUnavailableError, TransientError
+from jetway.observability import logger
+
+if TYPE_CHECKING:
+    from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
+    from mypy_boto3_sqs import SQSClient
+    from mypy_boto3_sqs.type_defs import (
+        ChangeMessageVisibilityBatchRequestEntryTypeDef,
+        DeleteMessageBatchRequestEntryTypeDef,
+    )
+
+    from jetway.ledger import Entry
+
+# A command whose answer is lost and the look-ups after it, each to its timeout (COMMAND_TIMEOUT): with less time left
+# than this a message is better left to the next batch.
+COMMAND_TIMEOUT = 30.0
+SECONDS_FOR_ONE_MESSAGE = 3 * COMMAND_TIMEOUT + 20.0
+
+LONGEST_WAIT_UNFORESEEN = 60.0  # seconds
+
+# A web server that is busy for a moment answers 503. Holding the lane for it costs seconds for all that is behind, and
+# counts as a try of messages that were never tried; so a refusal that came at once is tried again in place first.
+PAUSES = (0.5, 1.5)  # seconds, the longest each
+BRIEF = (EnvironmentBusyError, EnvironmentUnavailableError)
+
+
+class OutOfTimeError(TransientError):
+    """The function's time is nearly over."""
+
+    reason = "out-of-time"
+
+
+class Lanes:
+    """The lanes of one invocation: dispatches records and remembers which lanes must wait, and how long."""
+
+    def __init__(
+        self,
+        dispatch: Callable[[Message], Entry],
+        *,
+        seconds_left: Callable[[], float],
+        on_held: Callable[[Message, TransientError, int], None] = lambda _message, _exc, _wait: None,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        """Take the parts.
+
+        Args:
+            dispatch: starts a message's run; raises TransientError when its lane must wait.
+            seconds_left: until the function is ended.
+            on_held: told of each message whose lane must wait, why, and how many seconds.
+            sleep: waits so many seconds.
+        """
+        self._dispatch = dispatch
+        self._seconds_left = seconds_left
+        self._on_held = on_held
+        self._sleep = sleep
+        self.waits: dict[str, int] = {}
+
+    def handle(self, record: SQSRecord) -> Entry:
+        """Dispatch one record.
+
+        Raises:
+            TransientError, Exception: the record stays on the queue and its lane waits.
+        """
+        message = read_message(record)
+        if self._seconds_left() < SECONDS_FOR_ONE_MESSAGE:
+            self.waits[message.group] = 0
+            raise OutOfTimeError("the function's time is nearly over; the rest of the batch goes back at once")
+        try:
+            return self._dispatch_patiently(message)
+        except TransientError as exc:
+            self._on_held(message, exc, self._hold(message, longest=exc.longest_wait))
+            raise
+        except Exception:
+            wait = self._hold(message, longest=LONGEST_WAIT_UNFORESEEN)
+            logger.exception("unforeseen", extra={"lane": message.group, "tries": message.tries, "next_try_in": wait})
+            raise
+
+    def _dispatch_patiently(self, message: Message) -> Entry:
+        for pause in PAUSES:
+            try:
+                return self._dispatch(message)
+            except BRIEF:
+                if self._seconds_left() < SECONDS_FOR_ONE_MESSAGE + pause:
+                    raise
+                self._sleep(random.uniform(pause / 2, pause))  # noqa: S311 - no secret
+        return self._dispatch(message)
+
+    def _hold(self, message: Message, *, longest: float) -> int:
+        wait = wait_before_retry(message.tries, longest=longest)
+        self.waits[message.group] = wait
+        return wait
+
+
+def read_message(record: SQSRecord) -> Message:
+    """Read an SQS record of the dispatch queue."""
+    attributes = record.attributes
+    return Message(
+        body=record.body,
+        message_id=record.message_id,
+        group=attributes.message_group_id or "",
+        sent_at=_from_milliseconds(attributes.sent_timestamp),
+        first_tried_at=_from_milliseconds(attributes.approximate_first_receive_timestamp),
+        tries=int(attributes.approximate_receive_count),
+    )
+
+
+def interactive_first(records: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Put the records of the interactive lane first; within a lane the order stays."""
+    return sorted(records, key=lambda record: record["attributes"].get("MessageGroupId") != INTERACTIVE)
+
+
+def by_lane(records: Iterable[dict[str, Any]]) -> list[list[dict[str, Any]]]:
+    """Part a batch into its lanes, the interactive one first; within a lane the order stays."""
+    lanes: dict[str, list[dict[str, Any]]] = {}
+    for record in interactive_first(records):
+        lanes.setdefault(record["attributes"].get("MessageGroupId", ""), []).append(record)
+    return list(lanes.values())
+
+
+def free_lane(sqs: SQSClient, queue_url: str, records: Sequence[SQSRecord]) -> None:
+    """Delete what a lane has done while other lanes of the batch still have work.
+
+    SQS hands out nothing of a group while one of its messages is in flight, and Lambda would delete them at the end of
+    the whole batch only: a call would wait for the files that happened to come in one batch with another call. A
+    failure to delete costs only that time; Lambda deletes them once more, which does no harm.
+
+    Args:
+        records: what succeeded, 10 at most, as one call takes.
+    """
+    entries: list[DeleteMessageBatchRequestEntryTypeDef] = [
+        {"Id": str(number), "ReceiptHandle": record.receipt_handle} for number, record in enumerate(records)
+    ]
+    if not entries:
+        return
+    try:
+        sqs.delete_message_batch(QueueUrl=queue_url, Entries=entries)
+    except (BotoCoreError, ClientError) as exc:
+        logger.warning("could not free the lane early", extra={"error": str(exc)})
+
+
+def hold_lanes(sqs: SQSClient, queue_url: str, records: Sequence[SQSRecord], waits: Mapping[str, int]) -> None:
+    """Make the records that failed invisible for as long as their lane must wait.
+
+    A failure to do so costs only time: the records then come back after the queue's visibility timeout.
+
+    Args:
+        records: what failed in this batch, 10 at most, as one call takes.
+        waits: seconds by lane.
+    """
+    entries: list[ChangeMessageVisibilityBatchRequestEntryTypeDef] = [
+        {
+            "Id": str(number),
+            "ReceiptHandle": record.receipt_handle,
+            "VisibilityTimeout": waits[record.attributes.message_group_id or ""],
+        }
+        for number, record in enumerate(records)
+    ]
+    try:
+        failures = sqs.change_message_visibility_batch(QueueUrl=queue_url, Entries=entries).get("Failed", [])
+    except (BotoCoreError, ClientError) as exc:
+        logger.warning("could not hold the lane", extra={"error": str(exc)})
+        return
+    for failure in failures:
+        logger.warning("could not hold a message", extra={"error": failure["Code"]})
+
+
+def _from_milliseconds(text: str) -> datetime:
+    return datetime.fromtimestamp(int(text) / 1000, tz=UTC)

@@ -1,0 +1,258 @@
+"""From a dispatch message to the run that it asks for: identity, run id, conf. Pure functions.
+
+A message on `dispatch.fifo` is self-contained, so that dispatching reads no configuration:
+
+    {"trigger": {"name": "orders", "kind": "s3", "dag": "ingest_orders"}, "event": {…as its source wrote it…}}
+
+docs/delivery.md lists its other members: conf (a template) and limits in the trigger; `waits`,
+`redriven_at` and `force` beside it.
+
+Exactly-once rests on one rule: the run id is a function of the trigger and the event's identity, never random and
+never from the clock. Delivery is at-least-once; Airflow's unique (dag_id, run_id) makes it one run.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from jetway.airflow import DagRunRequest
+from jetway.dispatch.limits import Rate, Waits, parse_age
+from jetway.errors import InvalidRequestError, UnknownEventError
+from jetway.events import Event, parse_event, parse_time
+from jetway.triggers.conf_template import render
+
+TRIGGER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}", re.ASCII)
+
+# Lanes: message groups of dispatch.fifo. SQS hands out one batch of a group at a time.
+INTERACTIVE = "interactive"  # somebody waits: HTTP calls, schedules
+BULK = "bulk"  # files and events, by the thousand
+
+
+@dataclass(frozen=True, slots=True)
+class Trigger:
+    """What a message says of the trigger that sent it.
+
+    Attributes:
+        name: the trigger's name; part of the run id.
+        kind: s3, event, schedule or http.
+        dag: the DAG to run, or None when `dag_from_key` tells it.
+        dag_from_key: key prefix; the next part of an S3 event's key is the dag_id.
+        conf: template of the run's conf; None for the event's facts as they are.
+        max_event_age: how old an event may be when its run starts; None for the stack's own limit.
+        rate: how many runs may start in which time; None for no limit.
+    """
+
+    name: str
+    kind: str
+    dag: str | None = None
+    dag_from_key: str | None = None
+    conf: Mapping[str, Any] | None = None
+    max_event_age: timedelta | None = None
+    rate: Rate | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DispatchMessage:
+    """One message, read; what run it asks for is another question (`plan`).
+
+    Attributes:
+        identity: the event's, and what else makes its run that one run: the DAG of a call, `force`.
+        digest: of trigger and identity; part of the run id and of the ledger's key.
+        age_from: the event's age counts from here: when it happened, or when it was redriven.
+        waits: how it has waited aside of its lane since then.
+        force: makes a new run of an event that had one.
+    """
+
+    trigger: Trigger
+    event: Event
+    identity: tuple[str, ...]
+    digest: str
+    age_from: datetime
+    waits: Waits | None = None
+    force: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Dispatch:
+    """One message, understood.
+
+    Attributes:
+        request: the run to create, or None when the event starts none.
+        skipped_because: why it starts none.
+    """
+
+    trigger: Trigger
+    event: Event
+    request: DagRunRequest | None
+    skipped_because: str | None = None
+
+
+def parse_dispatch(body: str, *, sent_at: datetime) -> Dispatch:
+    """Read one message of the dispatch queue.
+
+    Args:
+        body: the message's body.
+        sent_at: when SQS took it.
+
+    Raises:
+        UnknownEventError: not a dispatch message, or an event of unknown shape.
+        InvalidRequestError: it asks for a run that Airflow could never have.
+    """
+    return plan(parse_message(body, sent_at=sent_at))
+
+
+def parse_message(body: str, *, sent_at: datetime) -> DispatchMessage:
+    """Read one message of the dispatch queue, without asking what run it means.
+
+    Args:
+        body: the message's body.
+        sent_at: when SQS took it.
+
+    Raises:
+        UnknownEventError: not a dispatch message, or an event of unknown shape.
+    """
+    try:
+        message = json.loads(body)
+        trigger = _parse_trigger(message["trigger"])
+        event_body = message["event"]
+        force = _parse_force(message.get("force"))
+        redriven_at = parse_time(message["redriven_at"]) if message.get("redriven_at") else None
+        waits = Waits.parse(message["waits"]) if message.get("waits") else None
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as exc:
+        raise UnknownEventError(
+            f'not a dispatch message ({exc!r}): it must be {{"trigger": {{…}}, "event": {{…}}}}.'
+        ) from exc
+    event = parse_event(trigger.kind, event_body, sent_at=sent_at)
+    identity = _identity(trigger, event, force)
+    if redriven_at is not None and waits is not None and waits.since < redriven_at:
+        waits = None  # it waited in its former life; now it has all its time again
+    return DispatchMessage(
+        trigger=trigger,
+        event=event,
+        identity=identity,
+        digest=derive_digest(trigger.name, identity),
+        age_from=max(event.occurred_at, redriven_at) if redriven_at else event.occurred_at,
+        waits=waits,
+        force=force,
+    )
+
+
+def plan(message: DispatchMessage) -> Dispatch:
+    """Say what run a message asks for.
+
+    Raises:
+        InvalidRequestError: it asks for a run that Airflow could never have.
+        InvalidConfError: the trigger's conf asks for what the event does not have.
+    """
+    trigger, event = message.trigger, message.event
+    run_id = derive_run_id(trigger.name, message.identity)
+    if trigger.kind == "http":
+        return Dispatch(trigger, event, _request_of_call(trigger, event.facts, run_id if message.force else None))
+    if trigger.kind == "s3" and _is_folder_marker(trigger, event.facts):
+        return Dispatch(trigger, event, None, skipped_because="the object is a folder marker (its key ends in /)")
+    dag_id = trigger.dag or dag_id_of_key(str(event.facts.get("key", "")), trigger.dag_from_key or "")
+    conf = event.facts if trigger.conf is None else render(trigger.conf, _nameable(trigger, event.facts))
+    return Dispatch(trigger, event, DagRunRequest(dag_id=dag_id, dag_run_id=run_id, conf=conf))
+
+
+def derive_digest(trigger: str, identity: Iterable[str]) -> str:
+    """Derive 100 bits from the trigger's name and an event's identity, as 20 characters.
+
+    >>> derive_digest("orders", ["s3", "acme", "a.csv", "version-id", "1"])
+    'neao5nwq7jut2lxa4mqj'
+    """
+    # JSON keeps the parts apart: ("a/b", "c") and ("a", "b/c") differ.
+    digest = hashlib.sha256(json.dumps([trigger, *identity]).encode()).digest()
+    return base64.b32encode(digest).decode().lower()[:20]
+
+
+def derive_run_id(trigger: str, identity: Iterable[str]) -> str:
+    """Derive the run id of an event: readable trigger name, then 100 bits of a digest over name and identity.
+
+    >>> derive_run_id("orders", ["s3", "acme", "a.csv", "version-id", "1"])
+    'jetway__orders__neao5nwq7jut2lxa4mqj'
+    """
+    return f"jetway__{trigger}__{derive_digest(trigger, identity)}"
+
+
+def dag_id_of_key(key: str, prefix: str) -> str:
+    """Return the dag_id that a key under `prefix` names: data/<dag_id>/anything.
+
+    Raises:
+        InvalidRequestError: the key names no DAG.
+    """
+    dag_id, slash, _name = key.removeprefix(prefix).partition("/")
+    if not key.startswith(prefix) or not slash or not dag_id:
+        raise InvalidRequestError(
+            f"key {key!r} names no DAG; put the file under {prefix}<dag_id>/, for example {prefix}my_dag/file.csv."
+        )
+    return dag_id
+
+
+def _parse_trigger(value: Mapping[str, Any]) -> Trigger:
+    rate = value.get("rate")
+    trigger = Trigger(
+        value["name"],
+        value["kind"],
+        value.get("dag"),
+        value.get("dag_from_key"),
+        conf=value.get("conf"),
+        max_event_age=parse_age(value.get("max_event_age")),
+        rate=None if rate is None else Rate.parse(rate),
+    )
+    if not isinstance(trigger.kind, str):
+        raise TypeError("a trigger's kind is a text")
+    if trigger.conf is not None and not isinstance(trigger.conf, dict):
+        raise TypeError("a trigger's conf is a JSON object")
+    for text in (trigger.dag, trigger.dag_from_key):
+        if text is not None and not isinstance(text, str):
+            raise TypeError("a trigger's dag and dag_from_key are texts")
+    if not TRIGGER_NAME.fullmatch(trigger.name):
+        raise ValueError(f"trigger name {trigger.name!r} does not match {TRIGGER_NAME.pattern}")
+    if trigger.dag is None and (trigger.dag_from_key is None or trigger.kind != "s3"):
+        raise ValueError("the trigger names no DAG")
+    return trigger
+
+
+def _is_folder_marker(trigger: Trigger, facts: Mapping[str, Any]) -> bool:
+    """Whether the object is what the S3 console makes of a "folder": no file that anybody waits for."""
+    return str(facts["key"]).endswith("/") and (trigger.dag_from_key is not None or facts["size"] == 0)
+
+
+def _nameable(trigger: Trigger, facts: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What a template may name: a batch whose list of events is too long for conf still has the name `events`."""
+    return {"events": None, **facts} if trigger.kind == "batch" else facts
+
+
+def _parse_force(value: object) -> str | None:
+    if value is not None and (not isinstance(value, str) or not value):
+        raise TypeError("force is a text")
+    return value
+
+
+def _identity(trigger: Trigger, event: Event, force: str | None) -> tuple[str, ...]:
+    identity = event.identity
+    if trigger.kind == "http":
+        identity = (*identity, trigger.dag or "")  # callers choose run ids, which are unique in one DAG only
+    return identity if force is None else (*identity, "force", force)
+
+
+def _request_of_call(trigger: Trigger, facts: Mapping[str, Any], forced_run_id: str | None) -> DagRunRequest:
+    logical_date = facts["logical_date"]
+    try:
+        return DagRunRequest(
+            dag_id=trigger.dag or "",
+            dag_run_id=forced_run_id or facts["dag_run_id"],
+            conf=facts["conf"] or {},
+            logical_date=parse_time(logical_date) if logical_date else None,
+            note=facts["note"],
+        )
+    except (ValueError, TypeError) as exc:
+        raise InvalidRequestError(f"logical_date {logical_date!r} is no ISO 8601 time with an offset: {exc}.") from exc

@@ -1,0 +1,94 @@
+"""Waiting aside: what concerns one trigger or one DAG leaves its lane and comes back later.
+
+Messages of a FIFO queue cannot be delayed one by one, so they wait in a standard queue; `resume_waiting` puts them back
+into their lane. A message that has waited has lost its place: order within a lane is kept among those that did not.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from jetway.dispatch.limits import Waits
+
+if TYPE_CHECKING:
+    from mypy_boto3_sqs import SQSClient
+
+    from jetway.dispatch.messages import Message
+
+LONGEST_DELAY = 900  # seconds; SQS delays no longer
+SOON = 1.0  # seconds: nearer than that is now
+
+
+def next_waits(
+    waits: Waits | None, *, because: str, first: datetime, now: datetime, not_before: datetime | None = None
+) -> Waits:
+    """Return how a message has waited once it is sent aside again. A new reason counts its time from now. Pure.
+
+    Args:
+        first: when the message in hand was tried first.
+    """
+    if waits is None:
+        return Waits(now, 1, because, not_before, first)
+    since = waits.since if waits.because == because else now
+    return replace(waits, since=since, count=waits.count + 1, because=because, not_before=not_before)
+
+
+def delay_until(moment: datetime, now: datetime) -> int:
+    """Return whole seconds to wait for a moment, as many as SQS can; 0 when it is here. Pure."""
+    seconds = (moment - now).total_seconds()
+    return 0 if seconds < SOON else min(LONGEST_DELAY, -int(-seconds // 1))
+
+
+class Waiting:
+    """The queue of what waits aside."""
+
+    def __init__(
+        self, sqs: SQSClient, queue_url: str, *, clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+    ) -> None:
+        self._sqs = sqs
+        self._url = queue_url
+        self._clock = clock
+
+    def send(self, message: Message, waits: Waits, *, delay: int) -> None:
+        """Send a message aside.
+
+        Args:
+            waits: what is written into it.
+            delay: seconds, when `waits` names no moment.
+        """
+        body = {**json.loads(message.body), "waits": waits.to_json()}
+        if waits.not_before is not None:
+            delay = delay_until(waits.not_before, self._clock())
+        # The same try of the same message, sent aside twice, is one message when it comes back within five minutes.
+        self._send(json.dumps(body), lane=message.group, resume_id=f"{message.message_id}-{waits.count}", delay=delay)
+
+    def resume(self, body: str, *, lane: str, resume_id: str, dispatch_url: str) -> bool:
+        """Put a message that has waited back into its lane, or let it wait on; return whether it went back.
+
+        A delay is at most 15 minutes, so the message may have to wait more than once for its moment.
+        """
+        waits = Waits.parse(json.loads(body)["waits"])
+        delay = 0 if waits.not_before is None else delay_until(waits.not_before, self._clock())
+        if delay:
+            self._send(body, lane=lane, resume_id=resume_id, delay=delay)
+            return False
+        self._sqs.send_message(
+            QueueUrl=dispatch_url, MessageBody=body, MessageGroupId=lane, MessageDeduplicationId=resume_id
+        )
+        return True
+
+    def _send(self, body: str, *, lane: str, resume_id: str, delay: int) -> None:
+        self._sqs.send_message(
+            QueueUrl=self._url,
+            MessageBody=body,
+            DelaySeconds=min(LONGEST_DELAY, delay),
+            MessageAttributes=_attributes({"lane": lane, "resume_id": resume_id}),
+        )
+
+
+def _attributes(values: Mapping[str, str]) -> dict[str, Any]:
+    return {name: {"DataType": "String", "StringValue": value} for name, value in values.items()}

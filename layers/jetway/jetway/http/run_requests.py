@@ -1,0 +1,155 @@
+"""POST /dags/{dag_id}/dagRuns: from an HTTP request to a dispatch message.
+
+The body is that of Airflow's REST API. A run is accepted as soon as its message is on the dispatch queue; its id is
+known by then, because it never depends on Airflow.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+
+from jetway.airflow import DagRunRequest
+from jetway.airflow.names import check_request
+from jetway.dispatch.run import INTERACTIVE, derive_run_id, parse_message
+from jetway.events import parse_time
+from jetway.http.json_body import read_json_object
+from jetway.http.problems import ProblemError
+
+if TYPE_CHECKING:
+    from mypy_boto3_sqs import SQSClient
+
+TRIGGER = "http"
+LONGEST_NOTE = 1000  # characters; Airflow's own bound
+LONGEST_IDEMPOTENCY_KEY = 255  # characters
+FIELDS = ("conf", "dag_run_id", "logical_date", "note")
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """What an HTTP call brings, beside its path.
+
+    Attributes:
+        request_id: the API's id of this very call.
+        caller: who signed it; part of an idempotency key's meaning.
+        body: the raw body.
+        idempotency_key: the header of that name, or None.
+        received_at: timezone-aware.
+    """
+
+    request_id: str
+    caller: str
+    body: bytes
+    idempotency_key: str | None
+    received_at: datetime
+
+
+def read_request(dag_id: str, call: Call) -> DagRunRequest:
+    """Read and check the run that a call asks for.
+
+    Its id is the caller's `dag_run_id`; else it is derived from the Idempotency-Key, so that a repeated call names the
+    same run; else from the call itself, so that every call is a run of its own.
+
+    Raises:
+        ProblemError: too large, no JSON object, or a field that is unknown or of the wrong type.
+        InvalidRequestError, InvalidConfError: a value that Airflow could never take.
+    """
+    fields = _read_fields(call.body)
+    key = call.idempotency_key
+    if key is not None and not 0 < len(key) <= LONGEST_IDEMPOTENCY_KEY:
+        raise _invalid(f"Idempotency-Key must have 1 to {LONGEST_IDEMPOTENCY_KEY} characters.")
+    derived = derive_run_id(TRIGGER, ["key", call.caller, dag_id, key] if key else ["call", call.request_id])
+    request = DagRunRequest(
+        dag_id=dag_id,
+        dag_run_id=_text(fields, "dag_run_id") or derived,
+        conf={} if fields.get("conf") is None else fields["conf"],
+        logical_date=_time(fields, "logical_date"),
+        note=_text(fields, "note"),
+    )
+    if request.note is not None and len(request.note) > LONGEST_NOTE:
+        raise _invalid(f"note has {len(request.note)} characters; Airflow takes {LONGEST_NOTE} at most.")
+    check_request(request)
+    return request
+
+
+def accept(
+    sqs: SQSClient,
+    queue_url: str,
+    request: DagRunRequest,
+    call: Call,
+    *,
+    trigger: str = TRIGGER,
+    limits: Mapping[str, Any] | None = None,
+) -> None:
+    """Put the run on the dispatch queue. When this returns, the run is not lost any more.
+
+    The deduplication id is the call's own: a second call for the same run must reach Airflow, which knows whether the
+    run exists; SQS, which would silently drop it, does not.
+
+    Args:
+        limits: of the trigger, as they stand in a dispatch message.
+    """
+    event = {
+        "dag_run_id": request.dag_run_id,
+        "conf": request.conf,
+        "logical_date": request.logical_date.isoformat() if request.logical_date else None,
+        "note": request.note,
+        "time": call.received_at.isoformat(),
+        "request_id": call.request_id,
+        "caller": call.caller,
+    }
+    sqs.send_message(
+        QueueUrl=queue_url,
+        MessageBody=_message(trigger, request.dag_id, event, limits),
+        MessageGroupId=INTERACTIVE,
+        MessageDeduplicationId=call.request_id,
+    )
+
+
+def event_id(dag_id: str, dag_run_id: str, *, trigger: str = TRIGGER) -> str:
+    """Return the ledger's id of a call's event."""
+    from jetway.ledger import entry_id
+
+    body = _message(trigger, dag_id, {"dag_run_id": dag_run_id})
+    return entry_id(trigger, parse_message(body, sent_at=datetime.now(UTC)).digest)
+
+
+def _message(trigger: str, dag_id: str, event: Mapping[str, Any], limits: Mapping[str, Any] | None = None) -> str:
+    return json.dumps({"trigger": {"name": trigger, "kind": "http", "dag": dag_id, **(limits or {})}, "event": event})
+
+
+def _read_fields(body: bytes) -> Mapping[str, Any]:
+    fields = read_json_object(body)
+    for name in fields:
+        if name not in FIELDS:
+            import difflib
+
+            near = difflib.get_close_matches(name, FIELDS, n=1)
+            meant = f"; did you mean {near[0]!r}?" if near else "."
+            raise _invalid(f"Unknown field {name[:100]!r}{meant} Known are {', '.join(FIELDS)}.")
+    return fields
+
+
+def _text(fields: Mapping[str, Any], name: str) -> str | None:
+    value = fields.get(name)
+    if value is not None and not isinstance(value, str):
+        raise _invalid(f"{name} must be a text or null, not a {type(value).__name__}.")
+    return value
+
+
+def _time(fields: Mapping[str, Any], name: str) -> datetime | None:
+    text = _text(fields, name)
+    if text is None:
+        return None
+    try:
+        return parse_time(text)
+    except ValueError as exc:
+        raise _invalid(f"{name} {text!r} is no ISO 8601 time such as 2026-11-22T06:00:00+00:00.") from exc
+
+
+def _invalid(detail: str) -> ProblemError:
+    return ProblemError(HTTPStatus.UNPROCESSABLE_ENTITY, "invalid-request", detail)

@@ -1,0 +1,233 @@
+"""Runs of trigger files with `on: http`: who may start them, and with which conf.
+
+    on:
+      http: {auth: hmac}     # POST /webhooks/<name>, signed with the secret <stack>/webhooks/<name> of Secrets Manager
+      http: {auth: iam}      # POST /triggers/<name>, signed with SigV4, or with a token where the API takes tokens
+
+The trigger is read from the accepted triggers, which sync_triggers writes: a file with an error changes nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from http import HTTPStatus
+from secrets import token_hex
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import ClientError
+
+from jetway.airflow import DagRunRequest
+from jetway.airflow.names import check_request
+from jetway.dispatch.run import derive_run_id
+from jetway.http.json_body import check_size, read_json_object
+from jetway.http.problems import ProblemError
+from jetway.http.signatures import Scheme, SignatureError, Signed, verify
+from jetway.triggers.conf_template import render
+from jetway.triggers.durations import limits_of_document
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+    from jetway.http.replays import ReplayCache
+
+ACCEPTED_TRIGGERS = "accepted/triggers.json"  # in the drop bucket; its only writer is sync_triggers
+MAX_AGE = 10.0  # seconds that a changed trigger file may take to count here
+
+# Whose header a request carries tells whose rules it follows.
+_SCHEMES: Mapping[str, Scheme] = {
+    "x-hub-signature-256": "github",
+    "webhook-signature": "standard",
+    "stripe-signature": "stripe",
+    "jetway-signature": "stripe",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Webhook:
+    """A trigger that calls may start.
+
+    Attributes:
+        auth: hmac or iam.
+        conf: template of the run's conf over the body; None for the body itself.
+        document: the trigger file, as it was accepted.
+    """
+
+    name: str
+    dag: str
+    auth: str
+    conf: Mapping[str, Any] | None
+    document: Mapping[str, Any]
+
+    @property
+    def limits(self) -> Mapping[str, Any]:
+        """What bounds its runs, as it stands in a dispatch message."""
+        return limits_of_document(self.document)
+
+
+class Webhooks:
+    """The triggers with `on: http`, remembered for a while."""
+
+    def __init__(self, s3: S3Client, bucket: str, *, clock: Callable[[], float] = time.time) -> None:
+        self._s3 = s3
+        self._bucket = bucket
+        self._clock = clock
+        self._found: dict[str, Webhook] = {}
+        self._read_at: float | None = None
+
+    def get(self, name: str) -> Webhook | None:
+        """Return an enabled trigger by its name.
+
+        Raises:
+            ClientError, BotoCoreError: S3 refuses or does not answer.
+        """
+        now = self._clock()
+        if self._read_at is None or not 0 <= now - self._read_at < MAX_AGE:
+            self._found = self._read()
+            self._read_at = now
+        return self._found.get(name)
+
+    def _read(self) -> dict[str, Webhook]:
+        try:
+            content = self._s3.get_object(Bucket=self._bucket, Key=ACCEPTED_TRIGGERS)["Body"].read()
+        except ClientError as exc:
+            if exc.response["Error"]["Code"] == "NoSuchKey":
+                return {}  # no trigger file has been dropped yet
+            raise
+        triggers: Mapping[str, Mapping[str, Any]] = json.loads(content)["triggers"]
+        return {
+            trigger["name"]: Webhook(
+                name=trigger["name"],
+                dag=document["dag"],
+                auth=document["on"]["http"]["auth"],
+                conf=document.get("conf"),
+                document=document,
+            )
+            for trigger in triggers.values()
+            if (document := trigger["document"]) and "http" in document["on"] and document.get("enabled", True)
+        }
+
+
+def for_callers(webhook: Webhook | None, name: str) -> Webhook:
+    """Return a trigger that is there for authenticated callers.
+
+    Raises:
+        ProblemError: 404.
+    """
+    if webhook is not None and webhook.auth == "iam":
+        return webhook
+    shown = "`on: {http: {auth: iam}}`"
+    detail = f"No accepted and enabled trigger file triggers/{name[:100]}.yaml with {shown} is in force."
+    if webhook is not None:
+        detail = f"Trigger {name!r} has `auth: hmac`: it takes signed webhooks at POST /webhooks/{name}."
+    raise ProblemError(HTTPStatus.NOT_FOUND, "trigger-not-found", detail)
+
+
+def authenticate(
+    webhook: Webhook | None,
+    headers: Mapping[str, str],
+    body: bytes,
+    secrets: Callable[..., Sequence[str]],
+    *,
+    now: Callable[[], float] = time.time,
+) -> tuple[Webhook, Signed]:
+    """Check the signature of a webhook, and return whose it is.
+
+    Whoever has no secret does not learn which triggers there are.
+
+    Args:
+        webhook: whose secret; None when there is no such trigger.
+        headers: of the request, names in lower case.
+        body: raw, as received.
+        secrets: returns the valid secrets of the trigger of that name; with `fresh=True` it reads them anew.
+        now: seconds since 1970.
+
+    Raises:
+        ProblemError: 401, with why; 413.
+    """
+    check_size(body)
+    header = next((name for name in _SCHEMES if name in headers), None)
+    if header is None:
+        raise _unauthenticated(f"No signature: a webhook has one of the headers {', '.join(_SCHEMES)}.")
+
+    def check(**how: bool) -> Signed:
+        known = secrets(webhook.name, **how) if webhook is not None and webhook.auth == "hmac" else ()
+        # With a secret that nobody knows, a trigger that is not there refuses in the same words as one that is.
+        valid = known or (token_hex(),)
+        return verify(_SCHEMES[header], headers, body, valid, now=now(), header=header)
+
+    try:
+        try:
+            signed = check()
+        except SignatureError:
+            signed = check(fresh=True)  # the sender may know a newer secret than we remember
+    except SignatureError as exc:
+        raise _unauthenticated(f"{str(exc)[:1].upper()}{str(exc)[1:]}.") from exc
+    if webhook is None:
+        raise _unauthenticated("The signature does not match the body.")
+    return webhook, signed
+
+
+def handshake(headers: Mapping[str, str], body: bytes) -> dict[str, Any] | None:
+    """Return the answer to a sender that only wants to know whether somebody is there, None for an event.
+
+    The request is authenticated already: GitHub's ping, and a challenge in the form that Slack made common.
+    https://docs.github.com/en/webhooks/webhook-events-and-payloads#ping
+    """
+    if headers.get("x-github-event") == "ping":
+        return {"message": "pong"}
+    if b"challenge" not in body[:10_000]:
+        return None
+    content = read_json_object(body)
+    if content.get("type") == "url_verification" and isinstance(content.get("challenge"), str):
+        return {"challenge": content["challenge"]}
+    return None
+
+
+@contextmanager
+def once(replays: ReplayCache, webhook: Webhook, signed: Signed) -> Iterator[None]:
+    """Serve a signature once; when serving fails, it may come again.
+
+    Raises:
+        ProblemError: 409, it was served before.
+    """
+    if not replays.claim(webhook.name, signed):
+        raise ProblemError(
+            HTTPStatus.CONFLICT,
+            "webhook-replayed",
+            "This very signature was accepted before; its run was started then. A sender's next try is signed anew.",
+        )
+    try:
+        yield
+    except BaseException:
+        replays.release(webhook.name, signed)
+        raise
+
+
+def read_delivery(webhook: Webhook, identity: Sequence[str], body: bytes) -> DagRunRequest:
+    """Return the run that a delivery to a trigger asks for.
+
+    Args:
+        webhook: the trigger.
+        identity: what makes it that one delivery, also when its sender tries again.
+        body: raw, a JSON object.
+
+    Raises:
+        ProblemError: the body is no JSON object, too large, or too deep.
+        InvalidConfError: the template asks for what the body does not have, or conf is too large.
+    """
+    event = read_json_object(body)
+    request = DagRunRequest(
+        dag_id=webhook.dag,
+        dag_run_id=derive_run_id(webhook.name, identity),
+        conf=event if webhook.conf is None else render(webhook.conf, event),
+    )
+    check_request(request)
+    return request
+
+
+def _unauthenticated(detail: str) -> ProblemError:
+    return ProblemError(HTTPStatus.UNAUTHORIZED, "unauthenticated", detail, {"WWW-Authenticate": "Signature"})

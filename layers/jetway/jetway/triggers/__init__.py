@@ -1,0 +1,1 @@
+"""Trigger files: read, checked, and turned into AWS resources."""

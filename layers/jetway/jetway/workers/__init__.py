@@ -1,0 +1,1 @@
+"""How many workers the environment needs, measured, shown and, where it is wanted, set."""
