@@ -114,8 +114,8 @@ build: $(STAMP) ## sam build
 	@PYTHON=$$($(BIN)/python -c "from local import venvs; print(venvs.python_with_pip())") \
 	  $$($(BIN)/python -c "from local import venvs; print(venvs.ensure('sam').with_name('sam'))") build
 
-deploy: $(STAMP) ## Deploy Jetway to AWS; PROFILE=prod takes that profile (docs/environments.md)
-	@$(BIN)/python -m local.aws_deploy jetway $(PROFILE)
+deploy: $(STAMP) ## Deploy Jetway to AWS; ENVIRONMENT=NAME to that MWAA environment, PROFILE=prod by that profile (docs/environments.md)
+	@$(BIN)/python -m local.aws_deploy jetway $(PROFILE) $(ENVIRONMENT)
 
 deploy-environment: $(STAMP) ## Create an MWAA environment in AWS; about half an hour; PROFILE as above
 	@$(BIN)/python -m local.aws_deploy environment $(PROFILE)

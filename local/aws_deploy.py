@@ -2,9 +2,11 @@
 
     python -m local.aws_deploy environment prod    # environment.yaml, profile `prod` of environments.toml
     python -m local.aws_deploy jetway prod         # template.yaml, profile `prod` of samconfig.toml
+    python -m local.aws_deploy jetway default mine # the same, to the environment `mine`, whoever made it
 
-The outputs of the environment's stack become parameters of Jetway's: they have the same names. What the profile in
-samconfig.toml says of a parameter wins. sam is the pinned one of requirements/sam.txt.
+What names the environment is read from the outputs of its stack, which have the names of Jetway's parameters, or, for
+an environment of another making, from MWAA. What the profile in samconfig.toml says of a parameter wins, and a later
+deployment keeps what it is not told. sam is the pinned one of requirements/sam.txt.
 """
 
 from __future__ import annotations
@@ -27,6 +29,7 @@ from local.venvs import ROOT
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudformation import CloudFormationClient
+    from mypy_boto3_mwaa import MWAAClient
 
 SAMCONFIG, ENVIRONMENTS = ROOT / "samconfig.toml", ROOT / "environments.toml"
 # Outputs of environment.yaml that are parameters of template.yaml.
@@ -95,32 +98,72 @@ def handed_on(client: CloudFormationClient, stack_name: str) -> dict[str, str]:
     return {name: outputs[name] for name in HANDED_ON if outputs.get(name)}
 
 
-def jetway_overrides(profile: Profile, from_environment: Mapping[str, str], environment_stack: str) -> dict[str, str]:
-    """All parameters that Jetway is deployed with.
+def read_environment(client: MWAAClient, name: str) -> dict[str, str]:
+    """What MWAA tells of an environment, as parameters of Jetway.
 
     Raises:
-        AwsDeployError: neither says which environment.
+        AwsDeployError: there is no such environment; the text names those that there are.
+        ClientError: MWAA refused.
+    """
+    try:
+        facts = client.get_environment(Name=name)["Environment"]
+    except client.exceptions.ResourceNotFoundException as exc:
+        region = client.meta.region_name
+        raise AwsDeployError(f"{region} has no environment {name!r}; it has {_known(client) or 'none'}.") from exc
+    found = {
+        "EnvironmentName": name,
+        "EnvironmentBucketName": facts["SourceBucketArn"].rpartition(":")[2],
+        "EnvironmentKmsKeyArn": facts.get("KmsKey", ""),
+    }
+    if facts.get("WebserverAccessMode") == "PRIVATE_ONLY":  # a public web server is reached without joining the VPC
+        network = facts["NetworkConfiguration"]
+        found["SubnetIds"] = ",".join(network["SubnetIds"])
+        found["SecurityGroupIds"] = ",".join(network["SecurityGroupIds"])
+    return {key: value for key, value in found.items() if value}
+
+
+def _known(client: MWAAClient) -> str:
+    pages = client.get_paginator("list_environments").paginate()
+    return ", ".join(name for page in pages for name in page["Environments"])
+
+
+def jetway_overrides(
+    profile: Profile, from_environment: Mapping[str, str], environment_stack: str, mwaa: MWAAClient
+) -> dict[str, str]:
+    """All parameters that Jetway is deployed with for the first time.
+
+    Raises:
+        AwsDeployError: neither says which environment; the text names those that MWAA has.
+        ClientError: MWAA refused.
     """
     overrides = {**from_environment, **profile.overrides}
     missing = [name for name in ("EnvironmentName", "EnvironmentBucketName") if name not in overrides]
     if missing:
         raise AwsDeployError(
             f"{' and '.join(missing)}: unknown. There is no stack {environment_stack} to read it from: "
-            f"`make deploy-environment PROFILE={profile.name}` makes one. For an environment that exists already, put "
-            f'parameter_overrides = ["EnvironmentName=…", "EnvironmentBucketName=…"] in profile {profile.name!r} of '
-            f"samconfig.toml, or run `sam build && sam deploy --guided`."
+            f"`make deploy-environment PROFILE={profile.name}` makes one. For an environment that exists already, "
+            f"`make deploy PROFILE={profile.name} ENVIRONMENT=…`; {mwaa.meta.region_name} has {_known(mwaa) or 'none'}."
         )
     return overrides
 
 
 def main() -> int:
     """Deploy one of the two; return the exit code."""
-    what, name = [*sys.argv[1:], "default", "default"][:2]
+    what, name, environment = [*sys.argv[1:], "", "", ""][:3]
     try:
-        return _environment(name) if what == "environment" else _jetway(name)
+        return _environment(name or "default") if what == "environment" else _jetway(name or "default", environment)
     except (AwsDeployError, BotoCoreError, ClientError, venvs.SetupError) as exc:
         print(exc, file=sys.stderr)
         return 1
+
+
+def _is_deployed(client: CloudFormationClient, stack_name: str) -> bool:
+    try:
+        return client.describe_stacks(StackName=stack_name)["Stacks"][0]["StackStatus"] in WHOLE
+    except ClientError as exc:
+        if exc.response["Error"]["Code"] == "ValidationError":
+            return False
+        raise
 
 
 def _environment(name: str) -> int:
@@ -129,17 +172,20 @@ def _environment(name: str) -> int:
     return _sam("deploy", "--config-file", ENVIRONMENTS, "--config-env", name)
 
 
-def _jetway(name: str) -> int:
-    profile, environment = read_profile(SAMCONFIG, name), read_profile(ENVIRONMENTS, name)
-    client = boto3.Session(region_name=environment.region or profile.region).client("cloudformation")
-    overrides = jetway_overrides(profile, handed_on(client, environment.stack_name), environment.stack_name)
+def _jetway(name: str, environment: str) -> int:
+    profile, made = read_profile(SAMCONFIG, name), read_profile(ENVIRONMENTS, name)
+    session = boto3.Session(region_name=made.region or profile.region)
+    mwaa = session.client("mwaa")
+    cloudformation = session.client("cloudformation")
+    told = read_environment(mwaa, environment) if environment else handed_on(cloudformation, made.stack_name)
+    overrides = dict(profile.overrides)
+    if told or not _is_deployed(cloudformation, profile.stack_name):  # else sam keeps the values of last time
+        overrides = jetway_overrides(profile, told, made.stack_name, mwaa)
     built = _sam("build")
     if built:
         return built
-    return _sam(
-        *("deploy", "--config-env", name, "--parameter-overrides"),
-        *(f'{key}="{value}"' for key, value in sorted(overrides.items())),
-    )
+    told_to_sam = [f'{key}="{value}"' for key, value in sorted(overrides.items())]
+    return _sam("deploy", "--config-env", name, *(["--parameter-overrides", *told_to_sam] if told_to_sam else []))
 
 
 def _sam(*arguments: str | Path) -> int:

@@ -15,7 +15,7 @@ import yaml
 from botocore.exceptions import ClientError
 
 from local import venvs
-from local.aws_deploy import ENVIRONMENTS, SAMCONFIG, handed_on, read_profile
+from local.aws_deploy import ENVIRONMENTS, SAMCONFIG, AwsDeployError, handed_on, read_environment, read_profile
 from local.calls import wait_for
 from local.examples.scene import unique
 from local.ministack import CREDENTIALS, REGION
@@ -187,6 +187,16 @@ def test_an_existing_vpc_is_used_and_nothing_of_a_network_is_made(stack: Stack, 
     (group,) = ec2.describe_security_groups(GroupIds=[found["SecurityGroup"]])["SecurityGroups"]
     assert group["VpcId"] == vpc
     assert handed_on(stack.client("cloudformation"), name)["SubnetIds"] == ",".join(subnets)
+
+
+def test_an_environment_of_another_making_is_read_from_mwaa_and_a_wrong_name_is_told(stack: Stack) -> None:
+    mwaa, config = stack.client("mwaa"), stack.gateway_config
+    assert read_environment(mwaa, config.environment) == {
+        "EnvironmentName": config.environment,
+        "EnvironmentBucketName": config.bucket,
+    }
+    with pytest.raises(AwsDeployError, match=f"has no environment 'nowhere'; it has {config.environment}"):
+        read_environment(mwaa, "nowhere")
 
 
 @pytest.mark.slow

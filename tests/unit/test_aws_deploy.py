@@ -16,9 +16,13 @@ from local.aws_deploy import (
     Profile,
     handed_on,
     jetway_overrides,
+    read_environment,
     read_profile,
 )
 from tests.unit.test_environment import PARAMETERS
+from tests.unit.test_template import TEMPLATE
+
+JETWAY_PARAMETERS = TEMPLATE["Parameters"]
 
 
 def stub(**answer: Any) -> Any:
@@ -31,6 +35,20 @@ def stub(**answer: Any) -> Any:
     else:
         stack = {"StackName": "env", "CreationTime": "2026-01-01T00:00:00Z", **answer}
         stubber.add_response("describe_stacks", {"Stacks": [stack]}, {"StackName": "env"})
+    stubber.activate()
+    return client
+
+
+def mwaa(*names: str, facts: dict[str, Any] | None = None, lists: bool = True) -> Any:
+    """MWAA that is asked for an environment, and then, unless it has `facts` to tell, for all names."""
+    client = boto3.client("mwaa", region_name="eu-central-1", aws_access_key_id="x", aws_secret_access_key="x")
+    stubber = Stubber(client)
+    if facts:
+        stubber.add_response("get_environment", {"Environment": facts}, {"Name": facts["Name"]})
+    elif not lists:
+        stubber.add_client_error("get_environment", "ResourceNotFoundException")
+    if not facts:
+        stubber.add_response("list_environments", {"Environments": list(names)})
     stubber.activate()
     return client
 
@@ -66,7 +84,7 @@ def test_outputs_become_parameters_and_the_profiles_word_wins() -> None:
     found = handed_on(stub(StackStatus="CREATE_COMPLETE", Outputs=listed), "env")
     assert found == {"EnvironmentName": "prod", "EnvironmentBucketName": "b", "SubnetIds": "s-1,s-2"}
     profile = Profile("p", "jetway", None, {"SubnetIds": "s-9", "Transport": "rest"})
-    assert jetway_overrides(profile, found, "env") == {
+    assert jetway_overrides(profile, found, "env", mwaa()) == {
         "EnvironmentName": "prod",
         "EnvironmentBucketName": "b",
         "SubnetIds": "s-9",
@@ -78,8 +96,39 @@ def test_without_an_environment_one_is_told_how_to_get_or_name_one() -> None:
     found = handed_on(stub(code="ValidationError"), "env")
     assert found == {}
     with pytest.raises(AwsDeployError, match="make deploy-environment PROFILE=prod") as refused:
-        jetway_overrides(Profile("prod", "jetway", None), found, "env")
+        jetway_overrides(Profile("prod", "jetway", None), found, "env", mwaa("analytics", "billing"))
     assert "EnvironmentName and EnvironmentBucketName" in str(refused.value)
+    assert "`make deploy PROFILE=prod ENVIRONMENT=…`; eu-central-1 has analytics, billing." in str(refused.value)
+
+
+def test_an_environment_of_another_making_is_read_from_mwaa() -> None:
+    facts = {
+        "Name": "analytics",
+        "SourceBucketArn": "arn:aws:s3:::acme-airflow",
+        "KmsKey": "arn:aws:kms:eu-central-1:123456789012:key/1",
+        "NetworkConfiguration": {"SubnetIds": ["subnet-1", "subnet-2"], "SecurityGroupIds": ["sg-1"]},
+        "WebserverAccessMode": "PRIVATE_ONLY",
+    }
+    private = {
+        "EnvironmentName": "analytics",
+        "EnvironmentBucketName": "acme-airflow",
+        "EnvironmentKmsKeyArn": "arn:aws:kms:eu-central-1:123456789012:key/1",
+        "SubnetIds": "subnet-1,subnet-2",
+        "SecurityGroupIds": "sg-1",
+    }
+    assert read_environment(mwaa(facts=facts), "analytics") == private
+    public = {key: value for key, value in facts.items() if key != "KmsKey"} | {"WebserverAccessMode": "PUBLIC_ONLY"}
+    assert read_environment(mwaa(facts=public), "analytics") == {
+        "EnvironmentName": "analytics",
+        "EnvironmentBucketName": "acme-airflow",
+    }
+    assert private.keys() <= JETWAY_PARAMETERS.keys()
+
+
+@pytest.mark.parametrize(("names", "told"), [(("a", "b"), "it has a, b."), ((), "it has none.")])
+def test_a_name_that_mwaa_does_not_know_is_told_with_those_it_knows(names: tuple[str, ...], told: str) -> None:
+    with pytest.raises(AwsDeployError, match=f"eu-central-1 has no environment 'x'; {told}"):
+        read_environment(mwaa(*names, lists=False), "x")
 
 
 @pytest.mark.parametrize("status", ["CREATE_IN_PROGRESS", "ROLLBACK_COMPLETE", "DELETE_FAILED"])

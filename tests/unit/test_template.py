@@ -35,6 +35,13 @@ RESOURCES: dict[str, dict[str, Any]] = TEMPLATE["Resources"]
 FUNCTIONS = {name: found for name, found in RESOURCES.items() if found["Type"] == "AWS::Serverless::Function"}
 
 
+def test_the_console_shows_every_parameter_in_one_group() -> None:
+    groups = TEMPLATE["Metadata"]["AWS::CloudFormation::Interface"]["ParameterGroups"]
+    shown = [name for group in groups for name in group["Parameters"]]
+    assert sorted(shown) == sorted(TEMPLATE["Parameters"])
+    assert {name for name, found in TEMPLATE["Parameters"].items() if "Default" not in found} == set(shown[:2])
+
+
 def of_type(kind: str) -> dict[str, dict[str, Any]]:
     return {name: found["Properties"] for name, found in RESOURCES.items() if found["Type"] == kind}
 
