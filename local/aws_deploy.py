@@ -59,24 +59,59 @@ class Profile:
     overrides: Mapping[str, str] = field(default_factory=dict)
 
 
+def profiles(file: Path) -> dict[str, Any]:
+    """All profiles of a samconfig file, by their names."""
+    document = tomllib.loads(file.read_text(encoding="utf-8"))
+    return {key: value for key, value in document.items() if isinstance(value, dict)}
+
+
 def read_profile(file: Path, name: str) -> Profile:
     """Read a profile.
 
     Raises:
         AwsDeployError: the file has no such profile, or it names no stack.
     """
-    document = tomllib.loads(file.read_text(encoding="utf-8"))
-    profiles = [key for key, value in document.items() if isinstance(value, dict)]
-    if name not in profiles:
-        raise AwsDeployError(f"{file.name} has no profile {name!r}; it has {', '.join(profiles)}.")
+    known = profiles(file)
+    if name not in known:
+        raise AwsDeployError(f"{file.name} has no profile {name!r}; it has {', '.join(known)}.")
     said: dict[str, Any] = {}
     for section in ("global", "deploy"):
-        said |= document[name].get(section, {}).get("parameters", {})
+        said |= known[name].get(section, {}).get("parameters", {})
     if "stack_name" not in said:
         raise AwsDeployError(f"profile {name!r} of {file.name} names no stack_name.")
     overrides = said.get("parameter_overrides", [])
     pairs = shlex.split(overrides) if isinstance(overrides, str) else overrides
     return Profile(name, said["stack_name"], said.get("region"), dict(pair.split("=", 1) for pair in pairs))
+
+
+def region_of(jetway: Profile, environment: Profile | None, session: boto3.Session) -> str:
+    """The Region that both stacks are in, once it is known that somebody may be asked there.
+
+    Args:
+        environment: None when environments.toml has no such profile: then the environment was there before.
+
+    Raises:
+        AwsDeployError: the profiles contradict each other, or no Region or no credentials are known.
+    """
+    said = {profile.region for profile in (jetway, environment) if profile is not None and profile.region}
+    if len(said) > 1:
+        raise AwsDeployError(
+            f"profile {jetway.name!r} is {jetway.region} in samconfig.toml and {environment and environment.region} in "
+            "environments.toml: Jetway and its environment must be in one Region."
+        )
+    # boto3 does not read AWS_REGION, which the AWS CLI and many shells set.
+    region = next(iter(said), os.environ.get("AWS_REGION") or session.region_name)
+    if region is None:
+        raise AwsDeployError(
+            "no AWS Region is known: set AWS_REGION, run `aws configure`, or write region in profile "
+            f"{jetway.name!r} of samconfig.toml and environments.toml."
+        )
+    if session.get_credentials() is None:
+        raise AwsDeployError(
+            "no AWS credentials were found: run `aws configure` or `aws sso login`, or set AWS_PROFILE to a profile "
+            "that has some. https://docs.aws.amazon.com/cli/latest/userguide/cli-chap-authentication.html"
+        )
+    return region
 
 
 def handed_on(client: CloudFormationClient, stack_name: str) -> dict[str, str]:
@@ -128,9 +163,12 @@ def _known(client: MWAAClient) -> str:
 
 
 def jetway_overrides(
-    profile: Profile, from_environment: Mapping[str, str], environment_stack: str, mwaa: MWAAClient
+    profile: Profile, from_environment: Mapping[str, str], looked_for: str, mwaa: MWAAClient
 ) -> dict[str, str]:
     """All parameters that Jetway is deployed with for the first time.
+
+    Args:
+        looked_for: where the environment's outputs would have been, in words.
 
     Raises:
         AwsDeployError: neither says which environment; the text names those that MWAA has.
@@ -140,7 +178,7 @@ def jetway_overrides(
     missing = [name for name in ("EnvironmentName", "EnvironmentBucketName") if name not in overrides]
     if missing:
         raise AwsDeployError(
-            f"{' and '.join(missing)}: unknown. There is no stack {environment_stack} to read it from: "
+            f"{' and '.join(missing)}: unknown. There is no {looked_for} to read it from: "
             f"`make deploy-environment PROFILE={profile.name}` makes one. For an environment that exists already, "
             f"`make deploy PROFILE={profile.name} ENVIRONMENT=…`; {mwaa.meta.region_name} has {_known(mwaa) or 'none'}."
         )
@@ -168,24 +206,33 @@ def _is_deployed(client: CloudFormationClient, stack_name: str) -> bool:
 
 def _environment(name: str) -> int:
     profile = read_profile(ENVIRONMENTS, name)
-    print(f"Stack {profile.stack_name}: an MWAA environment takes 20 to 40 minutes.")
-    return _sam("deploy", "--config-file", ENVIRONMENTS, "--config-env", name)
+    region = region_of(profile, None, boto3.Session())
+    print(f"Stack {profile.stack_name} in {region}: an MWAA environment takes 20 to 40 minutes.")
+    return _sam("deploy", "--config-file", ENVIRONMENTS, "--config-env", name, "--region", region)
 
 
 def _jetway(name: str, environment: str) -> int:
-    profile, made = read_profile(SAMCONFIG, name), read_profile(ENVIRONMENTS, name)
-    session = boto3.Session(region_name=made.region or profile.region)
+    profile = read_profile(SAMCONFIG, name)
+    # An environment that was there before needs no profile in environments.toml.
+    made = read_profile(ENVIRONMENTS, name) if name in profiles(ENVIRONMENTS) else None
+    region = region_of(profile, made, boto3.Session())
+    session = boto3.Session(region_name=region)
     mwaa = session.client("mwaa")
     cloudformation = session.client("cloudformation")
-    told = read_environment(mwaa, environment) if environment else handed_on(cloudformation, made.stack_name)
+    if environment:
+        told = read_environment(mwaa, environment)
+    else:
+        told = handed_on(cloudformation, made.stack_name) if made else {}
     overrides = dict(profile.overrides)
     if told or not _is_deployed(cloudformation, profile.stack_name):  # else sam keeps the values of last time
-        overrides = jetway_overrides(profile, told, made.stack_name, mwaa)
+        looked_for = f"stack {made.stack_name} in {region}" if made else f"profile {name!r} in environments.toml"
+        overrides = jetway_overrides(profile, told, looked_for, mwaa)
     built = _sam("build")
     if built:
         return built
     told_to_sam = [f'{key}="{value}"' for key, value in sorted(overrides.items())]
-    return _sam("deploy", "--config-env", name, *(["--parameter-overrides", *told_to_sam] if told_to_sam else []))
+    options = ["--parameter-overrides", *told_to_sam] if told_to_sam else []
+    return _sam("deploy", "--config-env", name, "--region", region, *options)
 
 
 def _sam(*arguments: str | Path) -> int:

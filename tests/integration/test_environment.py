@@ -130,6 +130,21 @@ def deploy(
     return name, {found["LogicalResourceId"]: found["PhysicalResourceId"] for found in listed}
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("template", ["template.yaml", "environment.yaml"])
+def test_sam_validate_finds_nothing(template: str) -> None:
+    done = subprocess.run(
+        [venvs.ensure("sam").with_name("sam"), "validate", "--lint", "--template", template, "--region", REGION],
+        cwd=venvs.ROOT,
+        env={**os.environ, **CREDENTIALS, "SAM_CLI_TELEMETRY": "0"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr.strip()) == (0, ""), done.stdout + done.stderr
+    assert "is a valid SAM Template" in done.stdout
+
+
 def test_the_page_names_what_could_not_be_tried(stack: Stack) -> None:
     (listed,) = re.findall(r"<!-- not tried -->\n(.*?)\n\n", PAGE, re.DOTALL)
     assert refused_types(stack) == set(re.findall(r"`(AWS::\w+::\w+)`", listed))
@@ -148,7 +163,7 @@ def test_a_new_environments_parts_are_closed_versioned_encrypted_and_in_two_zone
         "CloudWatchLogsEncryptsTheLogGroups",
     }
     assert "InternetGateway" in found
-    assert not [logical for logical in found if logical.startswith(("Endpoint", "JetwayEndpoint"))]
+    assert [logical for logical in found if "Endpoint" in logical] == ["S3Endpoint"]
     told = handed_on(stack.client("cloudformation"), name)
     assert (told["EnvironmentName"], told["EnvironmentBucketName"]) == ("acme", bucket)
     assert told["EnvironmentKmsKeyArn"].endswith(found["Key"])
@@ -171,6 +186,20 @@ def test_without_a_nat_there_are_endpoints_and_a_private_web_server_takes_jetway
     told = handed_on(stack.client("cloudformation"), name)
     assert told["SubnetIds"] == f"{found['PrivateSubnet1']},{found['PrivateSubnet2']}"
     assert told["SecurityGroupIds"] == found["SecurityGroup"]
+
+
+def test_tasks_without_a_way_to_the_internet_reach_secrets_and_the_bus_also_of_a_public_environment(
+    stack: Stack, known: str
+) -> None:
+    parameters = {"Egress": "endpoints", "WebserverAccessMode": "PUBLIC_AND_PRIVATE"}
+    for backend, wanted in (
+        ("none", {"EventsEndpoint"}),
+        ("secretsmanager", {"EventsEndpoint", "SecretsManagerEndpoint"}),
+    ):
+        named = {**parameters, "EnvironmentName": f"tasks-{backend}", "SecretsBackend": backend}
+        _, found = deploy(stack, known, named)
+        own = {logical for logical in found if logical.endswith("Endpoint")}
+        assert own == {"S3Endpoint", *wanted}
 
 
 def test_an_existing_vpc_is_used_and_nothing_of_a_network_is_made(stack: Stack, known: str) -> None:

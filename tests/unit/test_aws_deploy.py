@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +22,9 @@ from local.aws_deploy import (
     jetway_overrides,
     read_environment,
     read_profile,
+    region_of,
 )
+from tests.unit.sample_events import ROOT
 from tests.unit.test_environment import PARAMETERS
 from tests.unit.test_template import TEMPLATE
 
@@ -135,3 +141,44 @@ def test_a_name_that_mwaa_does_not_know_is_told_with_those_it_knows(names: tuple
 def test_a_stack_that_is_not_whole_is_not_built_upon(status: str) -> None:
     with pytest.raises(AwsDeployError, match=f"stack env is {status}"):
         handed_on(stub(StackStatus=status), "env")
+
+
+def test_both_stacks_are_in_the_region_of_their_profile_or_of_the_caller(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("AWS_REGION", raising=False)
+    session = boto3.Session("x", "y", region_name="eu-north-1")
+    nowhere, ireland, ohio = (Profile("p", "s", region) for region in (None, "eu-west-1", "us-east-2"))
+    assert region_of(ireland, None, session) == region_of(ireland, nowhere, session) == "eu-west-1"
+    assert region_of(nowhere, ohio, session) == "us-east-2"
+    assert region_of(nowhere, nowhere, session) == "eu-north-1"
+    with pytest.raises(AwsDeployError, match=r"eu-west-1 in samconfig\.toml and us-east-2 in environments\.toml"):
+        region_of(ireland, ohio, session)
+    monkeypatch.setenv("AWS_REGION", "ap-south-1")
+    assert region_of(nowhere, None, session) == "ap-south-1"
+
+
+@pytest.mark.parametrize(
+    ("what", "profile", "env", "told"),
+    [
+        ("environment", "default", {"AWS_REGION": "eu-west-1"}, "no AWS credentials were found"),
+        ("jetway", "staging", {}, "no AWS credentials were found"),
+        ("jetway", "default", {}, "no AWS Region is known"),
+        ("environment", "stagin", {}, "environments.toml has no profile 'stagin'; it has default, staging, prod."),
+        ("jetway", "stagin", {}, "samconfig.toml has no profile 'stagin'; it has default, staging, prod."),
+        ("jetway", "default", {"AWS_PROFILE": "nobody"}, "The config profile (nobody) could not be found"),
+    ],
+)
+def test_what_is_missing_is_said_before_anything_is_built(
+    tmp_path: Path, what: str, profile: str, env: Mapping[str, str], told: str
+) -> None:
+    plain = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+    done = subprocess.run(
+        [sys.executable, "-m", "local.aws_deploy", what, profile],
+        cwd=ROOT,
+        env={**plain, "HOME": str(tmp_path), "AWS_EC2_METADATA_DISABLED": "true", **env},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (1, "")
+    assert told in done.stderr
+    assert "Traceback" not in done.stderr

@@ -7,12 +7,14 @@ Network: https://docs.aws.amazon.com/mwaa/latest/userguide/vpc-vpe-create-access
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 import yaml
 
-from local.aws_deploy import HANDED_ON
+from local.aws_deploy import ENVIRONMENTS, HANDED_ON, read_profile
 from tests.unit.sample_events import ROOT
 from tests.unit.test_template import FUNCTIONS, Loader, statements
 from tests.unit.test_template import TEMPLATE as JETWAY
@@ -35,6 +37,84 @@ def test_every_parameter_is_described_and_bounded(name: str) -> None:
     parameter = PARAMETERS[name]
     assert len(parameter["Description"]) > 20
     assert {"AllowedValues", "AllowedPattern", "MaxLength", "MaxValue"} & parameter.keys()
+
+
+CLASS_OF_ONE = ("MinWorkers", "MaxWorkers", "MinWebservers", "MaxWebservers", "Schedulers")
+
+
+def refusals(**changes: object) -> list[str]:
+    """What CloudFormation would say of these parameters, by the template's rules."""
+    values = {name: str(found["Default"]) for name, found in PARAMETERS.items()}
+    values |= {name: str(value) for name, value in changes.items()}
+
+    def holds(condition: Any) -> bool:
+        ((name, operands),) = condition.items()
+        if name == "Equals":
+            left, right = (values[side["Ref"]] if isinstance(side, dict) else str(side) for side in operands)
+            return left == right
+        if name == "Fn::Contains":
+            return values[operands[1]["Ref"]] in map(str, operands[0])
+        return {
+            "Not": lambda: not holds(operands[0]),
+            "And": lambda: all(map(holds, operands)),
+            "Or": lambda: any(map(holds, operands)),
+        }[name]()
+
+    return [
+        assertion["AssertDescription"]
+        for rule in TEMPLATE["Rules"].values()
+        if holds(rule["RuleCondition"])
+        for assertion in rule["Assertions"]
+        if not holds(assertion["Assert"])
+    ]
+
+
+MICRO = {"EnvironmentClass": "mw1.micro", **dict.fromkeys(CLASS_OF_ONE, 1)}
+OWN = {"VpcId": "vpc-1", "PrivateSubnetId1": "subnet-1", "PrivateSubnetId2": "subnet-2"}
+INSIDE = {"Egress": "endpoints", "WebserverAccessMode": "PRIVATE_ONLY"}
+
+
+@pytest.mark.parametrize(
+    "accepted",
+    [
+        {},
+        MICRO,
+        OWN,
+        INSIDE,
+        {"WebserverAccessMode": "PUBLIC_AND_PRIVATE"},
+        {"Egress": "endpoints", "WebserverAccessMode": "PUBLIC_AND_PRIVATE"},
+        {"Egress": "endpoints", "AirflowVersion": "2.11.2"},
+        {"Schedulers": 5, "MaxWebservers": 5},
+        *(read_profile(ENVIRONMENTS, name).overrides for name in ("staging", "prod")),
+    ],
+)
+def test_what_mwaa_takes_is_deployed(accepted: dict[str, object]) -> None:
+    assert refusals(**accepted) == []
+
+
+@pytest.mark.parametrize(
+    ("refused", "told"),
+    [
+        *(({**MICRO, name: 2}, "mw1.micro has one") for name in CLASS_OF_ONE),
+        *(({name: 1}, "two web servers and two schedulers") for name in CLASS_OF_ONE[2:]),
+        ({"VpcId": "vpc-1", "PrivateSubnetId1": "subnet-1"}, "name two of its private subnets"),
+        ({**OWN, "PrivateSubnetId2": "subnet-1"}, "must be two subnets"),
+        ({**OWN, "VpcId": ""}, "name it in VpcId"),
+        ({"WebserverAccessMode": "PUBLIC_AND_PRIVATE", "AirflowVersion": "3.0.6"}, "needs Airflow 3.2.1"),
+        ({"Egress": "endpoints"}, "call the web server, which is on the internet"),
+    ],
+)
+def test_what_mwaa_refuses_after_minutes_is_refused_at_once(refused: dict[str, object], told: str) -> None:
+    (said,) = refusals(**refused)
+    assert told in said
+
+
+def test_maintenance_and_updates_are_parameters() -> None:
+    assert re.fullmatch(PARAMETERS["WeeklyMaintenanceWindowStart"]["AllowedPattern"], "SUN:03:30")
+    assert not re.fullmatch(PARAMETERS["WeeklyMaintenanceWindowStart"]["AllowedPattern"], "SUN:03:15")
+    assert ENVIRONMENT["WeeklyMaintenanceWindowStart"]["If"][0] == "UseMaintenanceWindow"
+    assert ENVIRONMENT["WorkerReplacementStrategy"] == {"Ref": "WorkerReplacementStrategy"}
+    assert PARAMETERS["WorkerReplacementStrategy"]["Default"] == "GRACEFUL"  # what apply_updates asks for, too
 
 
 def test_every_version_that_mwaa_offers_can_be_chosen() -> None:
@@ -157,17 +237,32 @@ def test_the_security_group_lets_in_itself_alone() -> None:
     assert "SecurityGroupIngress" not in RESOURCES["SecurityGroup"]["Properties"]
 
 
+def own_endpoints() -> Iterator[tuple[str, dict[str, Any]]]:
+    """The endpoints beside MWAA's list: service, resource."""
+    for found in PLAIN:
+        if found["Type"] == "AWS::EC2::VPCEndpoint":
+            yield found["Properties"]["ServiceName"]["Sub"].rpartition(".")[2], found
+
+
 def test_without_a_nat_the_vpc_has_every_endpoint_that_mwaa_and_jetway_need() -> None:
-    loops = {name: body[1] for name, body in RESOURCES.items() if name.startswith("Fn::ForEach")}
     mwaa = {"airflow.api", "airflow.env", "airflow.ops", "ecr.api", "ecr.dkr", "kms", "logs", "monitoring", "sqs"}
-    assert set(loops["Fn::ForEach::Endpoints"]) == mwaa
-    assert set(loops["Fn::ForEach::JetwayEndpoints"]) == {"events", "secretsmanager", "sns"}
-    gateways = [
-        found["Properties"]["ServiceName"]["Sub"].rpartition(".")[2]
-        for found in PLAIN
-        if found.get("Properties", {}).get("VpcEndpointType") == "Gateway"
-    ]
-    assert sorted(gateways) == ["dynamodb", "s3"]
+    assert set(RESOURCES["Fn::ForEach::Endpoints"][1]) == mwaa
+    assert {
+        service: (found["Properties"]["VpcEndpointType"], found["Condition"]) for service, found in own_endpoints()
+    } == {
+        "s3": ("Gateway", "NewVpc"),
+        "dynamodb": ("Gateway", "UseJetwayEndpoints"),
+        "sns": ("Interface", "UseJetwayEndpoints"),
+        # Tasks call these two as well: the plugin's listener, and Airflow's secrets backend.
+        "events": ("Interface", "UseEndpoints"),
+        "secretsmanager": ("Interface", "UseSecretsManagerEndpoint"),
+    }
+    assert TEMPLATE["Conditions"]["UseSecretsManagerEndpoint"] == {
+        "And": [
+            {"Condition": "UseEndpoints"},
+            {"Or": [{"Condition": "UsePrivateWebserver"}, {"Condition": "UseSecretsManager"}]},
+        ]
+    }
 
 
 def test_outputs_that_are_handed_on_are_parameters_of_template_yaml() -> None:
@@ -197,8 +292,7 @@ def test_functions_that_call_the_web_server_join_the_vpc_and_their_code_makes_no
 
 
 def test_functions_in_the_vpc_reach_every_service_that_they_may_call() -> None:
-    reachable = {*TEMPLATE["Resources"]["Fn::ForEach::Endpoints"][1], "s3", "dynamodb"}
-    reachable |= {*TEMPLATE["Resources"]["Fn::ForEach::JetwayEndpoints"][1]}
+    reachable = {*RESOURCES["Fn::ForEach::Endpoints"][1]} | {service for service, _ in own_endpoints()}
     reachable |= {"cloudwatch"} if "monitoring" in reachable else set()
     reachable |= {"airflow"} if {"airflow.api", "airflow.env"} <= reachable else set()
     for name, function in FUNCTIONS.items():
