@@ -16,7 +16,7 @@ import yaml
 
 from local.aws_deploy import ENVIRONMENTS, HANDED_ON, read_profile
 from tests.unit.sample_events import ROOT
-from tests.unit.test_template import FUNCTIONS, Loader, statements
+from tests.unit.test_template import FUNCTIONS, Loader, assert_plain_http_is_denied, statements
 from tests.unit.test_template import TEMPLATE as JETWAY
 
 TEMPLATE: dict[str, Any] = yaml.load((ROOT / "environment.yaml").read_text(), Loader)
@@ -152,6 +152,7 @@ def test_the_bucket_is_versioned_closed_and_encrypted_with_the_environments_key(
     key = rule["ServerSideEncryptionByDefault"]["KMSMasterKeyID"]
     assert key == ENVIRONMENT["KmsKey"] == {"GetAtt": "Key.Arn"}
     assert ENVIRONMENT["SourceBucketArn"] == {"GetAtt": "Bucket.Arn"}
+    assert_plain_http_is_denied(RESOURCES["BucketPolicy"]["Properties"], "s3:*", "Bucket")
 
 
 def test_mwaa_alone_may_take_the_execution_role() -> None:

@@ -108,6 +108,31 @@ def test_every_bucket_is_private_versioned_and_encrypted() -> None:
         assert all(bucket["PublicAccessBlockConfiguration"].values())
 
 
+def test_every_table_and_topic_is_encrypted_with_the_stacks_key() -> None:
+    key = {"GetAtt": "Key.Arn"}
+    for name, table in of_type("AWS::DynamoDB::Table").items():
+        assert table["SSESpecification"] == {"SSEEnabled": True, "SSEType": "KMS", "KMSMasterKeyId": key}, name
+    for name, topic in of_type("AWS::SNS::Topic").items():
+        assert topic["KmsMasterKeyId"] == key, name
+
+
+def test_buckets_are_reached_by_tls_only() -> None:
+    buckets = {policy["Bucket"]["Ref"]: policy for policy in of_type("AWS::S3::BucketPolicy").values()}
+    assert buckets.keys() == of_type("AWS::S3::Bucket").keys()
+    for name, policy in buckets.items():
+        assert_plain_http_is_denied(policy, "s3:*", name)
+
+
+def assert_plain_http_is_denied(policy: dict[str, Any], action: str, name: str) -> None:
+    """Assert that whoever comes without TLS may do nothing."""
+    assert [
+        found
+        for found in policy["PolicyDocument"]["Statement"]
+        if (found["Effect"], found["Principal"], found["Action"]) == ("Deny", "*", action)
+        and found["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
+    ], name
+
+
 def authorization_of_routes(*conditions: str) -> dict[str, str]:
     """How each route asks who calls, in a stack where these conditions hold and no others."""
 
