@@ -17,14 +17,18 @@ if TYPE_CHECKING:
     from jetway_cli.check_files import Found
 
 SECONDS_FOR_UV = 60.0
+SECONDS_FOR_WHEELS = 20.0
 
 
 @dataclass(slots=True)
 class _Judged:
+    """A file and what is said of it so far; `stands`: reading it has not refused it, so a second look may be had."""
+
     found: Found
     content: bytes
     judgement: Judgement
     seconds: float
+    stands: bool
 
 
 class Judge:
@@ -42,6 +46,8 @@ class Judge:
             index_url: of the package index.
         """
         self._environment, self._loads, self._resolves, self._index_url = environment, loads, resolves, index_url
+        # name of a distribution that requirements.txt brings → its modules, as its wheel says; None when it is not read
+        self._learned: dict[str, Sequence[str] | None] = {}
 
     def all(self, found: Sequence[Found]) -> list[Report]:
         """Judge every file.
@@ -58,8 +64,29 @@ class Judge:
             self._load(judged)
         else:
             self._pass_over(judged)
+        self._advise(judged)
         refuse_duplicates(judged)
         return [report_on(one.found.path, one.judgement, one.seconds) for one in judged]
+
+    def _advise(self, judged: Sequence[_Judged]) -> None:
+        """Add what ruff says of DAG files that may load; without ruff nothing is lost but advice."""
+        from jetway.loading.advice import MAJOR, NoAdviceError, advice, ruff_command
+        from jetway_cli.output import say
+
+        files = [one for one in judged if one.judgement.kind == "dag-file" and one.stands]
+        if self._environment.major != MAJOR or not files:
+            return
+        command = ruff_command()
+        if command is None:
+            say("ruff is not installed, so there is no advice on what Airflow 3 no longer has: pip install ruff")
+            return
+        try:
+            found = advice([one.content for one in files], command)
+        except NoAdviceError as exc:
+            say(f"There is no advice on what Airflow 3 no longer has: {exc}")
+            return
+        for one, findings in zip(files, found, strict=True):
+            one.judgement = replace(one.judgement, findings=(*one.judgement.findings, *findings))
 
     def _one(self, one: Found, shelf: Shelf | None) -> _Judged:
         from jetway.artifacts.dag_file import DEFAULT_MAX_BYTES
@@ -79,7 +106,7 @@ class Judge:
         refused = placing_findings(one.key, candidate.size, kind.destination(one.key, self._environment))
         if refused:
             judged = replace(judged, verdict="rejected", findings=(*refused, *judged.findings))
-        return _Judged(one, candidate.content, judged, time.perf_counter() - started)
+        return _Judged(one, candidate.content, judged, time.perf_counter() - started, judged.verdict != "rejected")
 
     def _resolved(self, content: bytes, static: Judgement) -> Judgement:
         from jetway.artifacts.requirement_resolution import resolved
@@ -89,7 +116,22 @@ class Judge:
         def ask(question: Question) -> Answer:
             return resolve(question, uv(), seconds=SECONDS_FOR_UV)
 
-        return resolved(content, self._environment, static, ask, index_url=self._index_url)[0]
+        judged, answer = resolved(content, self._environment, static, ask, index_url=self._index_url)
+        if self._loads and answer is not None:
+            self._learn(answer)
+        return judged
+
+    def _learn(self, answer: Answer) -> None:
+        """Keep which modules the wheels bring that uv has chosen."""
+        from jetway.artifacts.mwaa import packages_of
+        from jetway.artifacts.requirement_resolution import names_of
+        from jetway.artifacts.wheel_modules import modules_of
+
+        packages = packages_of(self._environment.airflow_version)
+        installed = packages.installed if packages else {}
+        wheels = {name: url for name, url in answer.wheels.items() if name not in installed}
+        modules = modules_of(wheels, seconds=SECONDS_FOR_WHEELS)
+        self._learned.update({name: modules.get(name) for name in names_of(answer)})
 
     def _pass_over(self, judged: Sequence[_Judged]) -> None:
         """Take out what .airflowignore takes out; where files are loaded, Airflow does it itself."""
@@ -110,7 +152,6 @@ class Judge:
     def _load(self, judged: Sequence[_Judged]) -> None:
         """Let the real Airflow load the DAG files that may load; its word goes before that of reading."""
         from jetway.artifacts.mwaa import known_versions, packages_of
-        from jetway.artifacts.provided import provided
         from jetway.loading.function import LoadAnswer
         from jetway.loading.verdict import together
         from jetway_cli.check_airflow import airflow_python, load
@@ -128,13 +169,24 @@ class Judge:
         if packages is None:  # of a version that is listed: never
             raise LookupError(version)
         python = airflow_python(packages)
-        has = provided(self._environment, _required(judged, self._environment))
+        has = self._provided(judged)
         for folder, files in by_folder.items():
             answers = load(python, folder, list(files), has, nearest=version != wanted)
             for name, one in files.items():
                 answer: Mapping[str, Any] = answers[name]
                 one.judgement = together(one.judgement, LoadAnswer(answer))
                 one.seconds += float(answer["seconds"])
+
+    def _provided(self, judged: Sequence[_Judged]) -> dict[str, list[str]]:
+        """Which modules the environment has: of its image, and of the requirements.txt and plugins.zip judged too."""
+        from jetway.artifacts.plugin_modules import root_modules
+        from jetway.artifacts.provided import provided
+
+        required = _required(judged, self._environment) | self._learned.keys()
+        learned = {name: modules for name, modules in self._learned.items() if modules is not None}
+        found = provided(self._environment, required, learned)
+        shelf = _shelf([one.found for one in judged])
+        return found | {"modules": sorted({*found["modules"], *root_modules(shelf.names if shelf else ())})}
 
 
 def refuse_duplicates(judged: Sequence[_Judged]) -> None:

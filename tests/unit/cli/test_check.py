@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -240,3 +241,46 @@ def test_airflowignore_is_honoured_as_the_version_reads_it(
     }
     assert said == passed_over
     assert sum(len(report["dags"]) for report in found.values()) == 3 - len(passed_over)
+
+
+GONE = """from airflow import DAG
+from airflow.utils.dates import days_ago
+with DAG({!r}, schedule=None, start_date=days_ago(1)):
+    pass
+"""
+
+
+@pytest.fixture
+def outdated(dags: Path) -> Path:
+    """A dags folder with two files that use what Airflow 3 has no longer, one that is broken, and a good one."""
+    for name in ("one", "two"):
+        (dags / f"{name}.py").write_text(GONE.format(name))
+    (dags / "broken.py").write_text(BAD + "from airflow.utils.dates import days_ago\ndays_ago(1)\n")
+    return dags
+
+
+def test_ruffs_advice_is_a_warning_of_the_files_that_may_load(outdated: Path) -> None:
+    found = reports(outdated)
+    advised = {
+        Path(path).name: [(finding["line"], finding["severity"]) for finding in report["findings"]]
+        for path, report in found.items()
+        if "airflow-advice" in {finding["rule"] for finding in report["findings"]}
+    }
+    assert advised == {"one.py": [(3, "warning")], "two.py": [(3, "warning")]}
+    assert found[f"{outdated}/one.py"]["verdict"] == "accepted"
+    assert not any(
+        "airflow-advice" in json.dumps(report) for report in reports(outdated, "--airflow-version", "2.11.2")
+    )
+
+
+def test_without_ruff_it_says_so_and_goes_on(outdated: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "ruff", None)
+    result = check(outdated, "--format", "json")
+    assert result.exit_code == 1
+    assert "airflow-advice" not in result.stdout
+    assert "ruff is not installed, so there is no advice" in result.stderr
+
+
+def test_the_ruff_of_the_command_line_is_that_of_the_function() -> None:
+    of_the_function = (ROOT / "requirements/ruff.in").read_text().splitlines()[-1]
+    assert of_the_function in (ROOT / "requirements/cli.in").read_text().splitlines()

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from jetway.loading.advice import advice, ruff_command
+from jetway.artifacts.findings import Finding
+from jetway.loading.advice import NoAdviceError, advice, ruff_command
 
 GONE = b"""from airflow import DAG
 from airflow.datasets import Dataset
@@ -39,8 +40,16 @@ with DAG("x", schedule=None):
 """
 
 
+def advised(content: bytes) -> tuple[Finding, ...]:
+    """What is said of one file. ruff is of the development environment, so that it is there."""
+    command = ruff_command()
+    assert command is not None
+    (found,) = advice([content], command)
+    return found
+
+
 def test_what_airflow_3_no_longer_has_is_told_with_its_line_and_remedy() -> None:
-    found = advice(GONE, 3, ruff_command())
+    found = advised(GONE)
     assert [(finding.message, finding.line) for finding in found] == [
         ("AIR301: `schedule_interval` is removed in Airflow 3.0.", 6),
         ("AIR301: `airflow.utils.dates.days_ago` is removed in Airflow 3.0.", 6),
@@ -53,29 +62,39 @@ def test_what_airflow_3_no_longer_has_is_told_with_its_line_and_remedy() -> None
 
 
 def test_what_airflow_3_still_imports_is_not_told() -> None:
-    assert advice(STILL_THERE, 3, ruff_command()) == ()
+    assert advised(STILL_THERE) == ()
 
 
-def test_an_environment_of_airflow_2_gets_no_advice_for_an_upgrade() -> None:
-    assert advice(GONE, 2, ruff_command()) == ()
+def test_many_files_are_asked_of_at_once_and_each_gets_its_own() -> None:
+    command = ruff_command()
+    assert command is not None
+    contents = [GONE, b"\xff\xfe", STILL_THERE, b"def broken(:", GONE.replace(b"\n", b"\r\n")] * 3
+    found = advice(contents, command)
+    assert found[0]
+    assert found == [found[0], (), (), (), found[0]] * 3
+    assert advice([], command) == []
 
 
 def test_a_file_that_could_be_told_much_of_is_told_the_first() -> None:
     content = b"from airflow.utils.dates import days_ago\n" + b"days_ago(1)\n" * 1000
-    assert [finding.line for finding in advice(content, 3, ruff_command())] == list(range(2, 22))
+    assert [finding.line for finding in advised(content)] == list(range(2, 22))
 
 
 def test_what_its_author_passes_over_is_not_told() -> None:
     content = b"from airflow.utils.dates import days_ago\ndays_ago(1)  # noqa: AIR301\n"
-    assert advice(content, 3, ruff_command()) == ()
+    assert advised(content) == ()
 
 
 @pytest.mark.parametrize("content", [b"def broken(:", b"\xff\xfe", b"\0", b""])
 def test_what_ruff_cannot_read_is_no_advice(content: bytes) -> None:
-    assert advice(content, 3, ruff_command()) == ()
+    assert advised(content) == ()
 
 
-def test_without_ruff_there_is_no_advice(tmp_path: Path) -> None:
-    assert ruff_command() is not None, "the tests above would see nothing"
-    assert advice(GONE, 3, None) == ()
-    assert advice(GONE, 3, str(tmp_path / "no-ruff")) == ()
+def test_a_ruff_that_cannot_be_run_or_fails_is_told(tmp_path: Path) -> None:
+    with pytest.raises(NoAdviceError, match="No such file"):
+        advice([GONE], str(tmp_path / "no-ruff"))
+    failing = tmp_path / "ruff"
+    failing.write_text("#!/bin/sh\necho it failed >&2\nexit 2\n")
+    failing.chmod(0o755)
+    with pytest.raises(NoAdviceError, match="ruff ended with 2: it failed"):
+        advice([GONE], str(failing))

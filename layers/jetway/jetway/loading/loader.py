@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from jetway.artifacts.kinds import DAGS, kind_of
 from jetway.errors import SiblingsExpectedError
-from jetway.loading.advice import advice, ruff_command
+from jetway.loading.advice import MAJOR, NoAdviceError, advice, ruff_command
 from jetway.loading.claims import DagClaims
 from jetway.loading.folder import DagsFolder
 from jetway.loading.function import LoadFunctions
@@ -17,6 +17,7 @@ from jetway.loading.plugins import NAME as PLUGINS
 from jetway.loading.plugins import Plugins
 from jetway.loading.verdict import not_loaded, refused, together, too_early
 from jetway.objects import head
+from jetway.observability import logger
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -151,7 +152,13 @@ def connect_loader(config: ValidateArtifactConfig, s3: S3Client, provided: Provi
     command = ruff_command()
 
     def advise(content: bytes, major: int) -> tuple[Finding, ...]:
-        return advice(content, major, command)
+        if command is None or major != MAJOR:
+            return ()
+        try:
+            return advice([content], command)[0]
+        except NoAdviceError as exc:  # advice holds up nothing
+            logger.warning("ruff gives no advice", extra={"reason": str(exc)})
+            return ()
 
     claims = DagClaims(
         boto3.client("dynamodb", config=patient),
