@@ -46,6 +46,12 @@ def _version(_context: click.Context, _parameter: click.Parameter, value: str) -
     help="Load DAG files with the real Airflow, which is set up once. It runs their code.",
 )
 @click.option(
+    "--airflow-python",
+    metavar="FILE",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="With --load: the Python of a virtual environment that has Airflow, instead of one that is set up.",
+)
+@click.option(
     "--resolve/--no-resolve",
     "resolves",
     default=True,
@@ -74,6 +80,7 @@ def check(
     airflow_version: str,
     requirements: Path | None,
     loads: bool,
+    airflow_python: Path | None,
     resolves: bool,
     index_url: str | None,
     form: str,
@@ -85,8 +92,11 @@ def check(
     from jetway_cli.check_formats import FORMATS
     from jetway_cli.check_judging import Judge
 
+    if airflow_python and not loads:
+        raise click.UsageError("--airflow-python is for --load.")
     found = find([*paths, *([requirements] if requirements else [])])
-    judge = Judge(environment_of(airflow_version), loads=loads, resolves=resolves, index_url=index_url)
+    environment = environment_of(airflow_version)
+    judge = Judge(environment, loads=loads, resolves=resolves, index_url=index_url, airflow_python=airflow_python)
     reports = judge.all(found)
     shown = FORMATS[form](reports)
     if shown:

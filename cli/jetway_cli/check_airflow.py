@@ -76,6 +76,16 @@ def airflow_python(packages: Packages) -> Path:
     return python
 
 
+def version_of(python: Path) -> str:
+    """Return the version of the Airflow that a Python has.
+
+    Raises:
+        StackTroubleError: it has none, or is no Python.
+    """
+    command = [str(python), "-c", "from importlib.metadata import version; print(version('apache-airflow'))"]
+    return _run(command, f"find Airflow in {python}", seconds=SECONDS_TO_START).stdout.strip()
+
+
 def _make(folder: Path, wanted: str) -> None:
     """Make the virtual environment on the environment's Python; on this one where that cannot be had."""
     command = [uv(), "venv", "--quiet", "--no-config", "--clear"]

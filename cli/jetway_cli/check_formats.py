@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from jetway.artifacts.findings import Finding
     from jetway.reports import Report
 
+# Of --format json, whatever the kind of file: what the bucket's reports have beside them is not promised here.
+MEMBERS = ("path", "kind", "verdict", "findings", "dags", "seconds")
+
 COLOURS = {"error": "red", "warning": "yellow", "accepted": "green", "rejected": "red", "unknown": "yellow"}
 
 
@@ -32,8 +35,8 @@ def text(reports: Sequence[Report]) -> str:
 
 
 def as_json(reports: Sequence[Report]) -> str:
-    """A list of reports, one for each file."""
-    return json.dumps([report.as_dict() for report in reports], indent=2)
+    """A list of reports, one for each file, with the members that every report has."""
+    return json.dumps([{name: report.as_dict()[name] for name in MEMBERS} for report in reports], indent=2)
 
 
 def github(reports: Sequence[Report]) -> str:

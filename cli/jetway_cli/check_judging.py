@@ -35,7 +35,13 @@ class Judge:
     """Judges files for one environment."""
 
     def __init__(
-        self, environment: EnvironmentFacts, *, loads: bool, resolves: bool, index_url: str | None = None
+        self,
+        environment: EnvironmentFacts,
+        *,
+        loads: bool,
+        resolves: bool,
+        index_url: str | None = None,
+        airflow_python: Path | None = None,
     ) -> None:
         """Make it.
 
@@ -44,7 +50,9 @@ class Judge:
             loads: whether DAG files are loaded with a real Airflow.
             resolves: whether requirements.txt is resolved.
             index_url: of the package index.
+            airflow_python: the Python of a virtual environment that has Airflow; None to have one set up.
         """
+        self._airflow_python = airflow_python
         self._environment, self._loads, self._resolves, self._index_url = environment, loads, resolves, index_url
         # name of a distribution that requirements.txt brings → its modules, as its wheel says; None when it is not read
         self._learned: dict[str, Sequence[str] | None] = {}
@@ -151,31 +159,39 @@ class Judge:
 
     def _load(self, judged: Sequence[_Judged]) -> None:
         """Let the real Airflow load the DAG files that may load; its word goes before that of reading."""
-        from jetway.artifacts.mwaa import known_versions, packages_of
         from jetway.loading.function import LoadAnswer
         from jetway.loading.verdict import together
-        from jetway_cli.check_airflow import airflow_python, load
+        from jetway_cli.check_airflow import load
 
         by_folder: dict[Path, dict[str, _Judged]] = {}
         for one in judged:
-            if one.judgement.kind == "dag-file" and one.judgement.verdict != "rejected":
+            if one.judgement.kind == "dag-file" and one.stands:
                 folder, name = _place(one.found)
                 by_folder.setdefault(folder, {})[name] = one
         if not by_folder:
             return
+        python, version = self._airflow()
+        has, nearest = self._provided(judged), version != self._environment.airflow_version
+        for folder, files in by_folder.items():
+            answers = load(python, folder, list(files), has, nearest=nearest)
+            for name, one in files.items():
+                answer: Mapping[str, Any] = answers[name]
+                one.judgement = together(one.judgement, LoadAnswer(answer))
+                one.seconds += float(answer["seconds"])
+
+    def _airflow(self) -> tuple[Path, str]:
+        """The Python to load with, and the version of its Airflow: the environment's, or the nearest that is known."""
+        from jetway.artifacts.mwaa import known_versions, packages_of
+        from jetway_cli.check_airflow import airflow_python, version_of
+
+        if self._airflow_python is not None:
+            return self._airflow_python, version_of(self._airflow_python)
         wanted = self._environment.airflow_version
         version = wanted if wanted in known_versions() else _nearest(self._environment, known_versions())
         packages = packages_of(version)
         if packages is None:  # of a version that is listed: never
             raise LookupError(version)
-        python = airflow_python(packages)
-        has = self._provided(judged)
-        for folder, files in by_folder.items():
-            answers = load(python, folder, list(files), has, nearest=version != wanted)
-            for name, one in files.items():
-                answer: Mapping[str, Any] = answers[name]
-                one.judgement = together(one.judgement, LoadAnswer(answer))
-                one.seconds += float(answer["seconds"])
+        return airflow_python(packages), version
 
     def _provided(self, judged: Sequence[_Judged]) -> dict[str, list[str]]:
         """Which modules the environment has: of its image, and of the requirements.txt and plugins.zip judged too."""

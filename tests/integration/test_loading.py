@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from local import venvs
 from local.calls import airflow_api, read_report, wait_for
 from local.stack import ENVIRONMENT_BUCKET, Stack
 from tests.integration.conftest import drop
@@ -80,3 +85,44 @@ def test_a_file_whose_sibling_comes_later_waits_for_it_and_goes_live(stack: Stac
     )
     assert report["parse_seconds"] > 0
     wait_for("the DAG in Airflow", lambda: airflow_api(stack, "GET", "/dags/load_uses_sibling"), seconds=90)
+
+
+ADVISED = b"""
+from datetime import datetime
+
+from airflow import DAG
+
+
+def late():
+    from airflow.utils.dates import days_ago
+
+    return days_ago(1)
+
+
+with DAG("load_advised", start_date=datetime(2024, 1, 1), schedule=None):
+    pass
+"""
+
+
+def test_jetway_check_says_of_the_examples_what_the_drop_bucket_says(stack: Stack, tmp_path: Path) -> None:
+    files = {file.name: file.read_bytes() for file in sorted((venvs.ROOT / "dags").glob("*.py"))}
+    files |= {"load_breaks.py": BREAKS_AT_IMPORT, "load_advised.py": ADVISED}
+    versions = {name: drop(stack, f"dags/{name}", content) for name, content in files.items()}
+    (tmp_path / "dags").mkdir()
+    for name, content in files.items():
+        (tmp_path / "dags" / name).write_bytes(content)
+    command = [sys.executable, "-m", "jetway_cli", "check", "--load", "--format", "json"]
+    command += ["--airflow-version", stack.airflow_version]
+    command += ["--airflow-python", str(venvs.ensure(f"airflow-{stack.airflow_version}"))]
+    done = subprocess.run([*command, "dags"], cwd=tmp_path, capture_output=True, text=True, check=False, timeout=240)
+    assert done.returncode == 1, done.stderr
+    for said in json.loads(done.stdout):
+        report = report_of(stack, said["path"], versions[Path(said["path"]).name])
+        timeless = [finding for finding in report["findings"] if finding["rule"] != "slow-parse"]  # a busy machine's
+        assert (report["verdict"], timeless, report["dags"]) == (
+            said["verdict"],
+            [finding for finding in said["findings"] if finding["rule"] != "slow-parse"],
+            said["dags"],
+        )
+    advised = {finding["rule"] for finding in read_report(stack, "dags/load_advised.py")["findings"]}  # type: ignore[index]
+    assert advised == ({"airflow-advice"} if stack.airflow_version.startswith("3") else set())

@@ -18,6 +18,7 @@ from tests.unit.sample_events import ROOT
 
 GOOD = 'from airflow.sdk import DAG\nwith DAG("orders"):\n    pass\n'
 BAD = "from airflow.sdk import DAG\nwith DAG('orders':\n    pass\n"
+MEMBERS_OF_A_FINDING = {"rule", "severity", "line", "message", "remedy"}
 
 
 def check(*arguments: str | Path) -> Result:
@@ -29,6 +30,10 @@ def reports(*arguments: str | Path) -> dict[str, dict[str, Any]]:
     found = json.loads(check(*arguments, "--format", "json").stdout)
     for report in found:
         REPORT_SCHEMA.validate(report)
+        assert list(report) == ["path", "kind", "verdict", "findings", "dags", "seconds"]
+        assert all(
+            finding.keys() == {"rule", "severity", "line", "message", "remedy"} for finding in report["findings"]
+        )
     return {report["path"]: report for report in found}
 
 
@@ -64,7 +69,6 @@ def test_json_is_one_report_for_each_file(dags: Path) -> None:
         f"{dags}/team/orders.py": "accepted",
     }
     report = found[f"{dags}/broken.py"]
-    assert report.keys() == {"path", "kind", "verdict", "findings", "dags", "seconds"}
     assert [finding["line"] for finding in report["findings"]] == [2]
 
 
@@ -131,6 +135,7 @@ def test_wheels_of_a_plugins_zip_beside_it_serve_requirements(tmp_path: Path) ->
         (["nowhere"], "nowhere is not there"),
         (["notes.md"], "is no artifact"),
         (["orders.py", "--airflow-version", "3"], "is no Airflow version"),
+        (["orders.py", "--airflow-python", sys.executable], "--airflow-python is for --load"),
         (["orders.py", "--format", "xml"], "'xml' is not one of"),
         (["orders.py", "--requirements", "nowhere"], "does not exist"),
     ],

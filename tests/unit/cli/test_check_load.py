@@ -69,6 +69,14 @@ def check(*arguments: str | Path) -> Result:
     return CliRunner().invoke(cli, ["check", "--load", "--format", "json", *map(str, arguments)])
 
 
+def test_a_python_without_airflow_is_the_machines_fault(tmp_path: Path) -> None:
+    file = tmp_path / "orders.py"
+    file.write_text(GOOD)
+    result = check(file, "--airflow-python", sys.executable)
+    assert result.exit_code == 3
+    assert "Could not find Airflow in" in result.stderr
+
+
 @pytest.mark.slow  # sets Airflow up from the package index
 def test_the_real_airflow_is_set_up_and_has_the_last_word(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
