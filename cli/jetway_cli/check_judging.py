@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from jetway.airflow.environment import EnvironmentFacts
     from jetway.artifacts.findings import Judgement
-    from jetway.artifacts.requirements_file import Shelf
     from jetway.artifacts.resolving import Answer, Question
+    from jetway.artifacts.shelf import Shelf
     from jetway.reports import Report
     from jetway_cli.check_files import Found
 
@@ -55,6 +55,7 @@ class Judge:
         self._airflow_python = airflow_python
         self._environment, self._loads, self._resolves, self._index_url = environment, loads, resolves, index_url
         # name of a distribution that requirements.txt brings → its modules, as its wheel says; None when it is not read
+        self._shelf: Shelf | None = None
         self._learned: dict[str, Sequence[str] | None] = {}
 
     def all(self, found: Sequence[Found]) -> list[Report]:
@@ -66,8 +67,8 @@ class Judge:
         """
         from jetway.reports import report_on
 
-        shelf = _shelf(found)
-        judged = [self._one(one, shelf) for one in found]
+        self._shelf = _shelf(found, self._environment)
+        judged = [self._one(one) for one in found]
         if self._loads:
             self._load(judged)
         else:
@@ -96,7 +97,7 @@ class Judge:
         for one, findings in zip(files, found, strict=True):
             one.judgement = replace(one.judgement, findings=(*one.judgement.findings, *findings))
 
-    def _one(self, one: Found, shelf: Shelf | None) -> _Judged:
+    def _one(self, one: Found) -> _Judged:
         from jetway.artifacts.dag_file import DEFAULT_MAX_BYTES
         from jetway.artifacts.keys import placing_findings
         from jetway.artifacts.kinds import kind_of
@@ -106,7 +107,7 @@ class Judge:
         kind = kind_of(one.key)
         candidate = one.candidate(kind, DEFAULT_MAX_BYTES)
         if kind.name == "requirements":
-            judged = check_requirements(candidate, self._environment, shelf)
+            judged = check_requirements(candidate, self._environment, self._shelf)
             if self._resolves:
                 judged = self._resolved(candidate.content, judged)
         else:
@@ -124,7 +125,7 @@ class Judge:
         def ask(question: Question) -> Answer:
             return resolve(question, uv(), seconds=SECONDS_FOR_UV)
 
-        judged, answer = resolved(content, self._environment, static, ask, index_url=self._index_url)
+        judged, answer = resolved(content, self._environment, static, ask, index_url=self._index_url, shelf=self._shelf)
         if self._loads and answer is not None:
             self._learn(answer)
         return judged
@@ -201,8 +202,8 @@ class Judge:
         required = _required(judged, self._environment) | self._learned.keys()
         learned = {name: modules for name, modules in self._learned.items() if modules is not None}
         found = provided(self._environment, required, learned)
-        shelf = _shelf([one.found for one in judged])
-        return found | {"modules": sorted({*found["modules"], *root_modules(shelf.names if shelf else ())})}
+        plugins = root_modules(self._shelf.names) if self._shelf else set()
+        return found | {"modules": sorted({*found["modules"], *plugins})}
 
 
 def refuse_duplicates(judged: Sequence[_Judged]) -> None:
@@ -252,16 +253,16 @@ def _required(judged: Sequence[_Judged], environment: EnvironmentFacts) -> set[s
     return names
 
 
-def _shelf(found: Sequence[Found]) -> Shelf | None:
-    """The names in the plugins.zip that is judged too, which requirements.txt may speak of."""
-    from jetway.artifacts.requirements_file import Shelf
-    from jetway.artifacts.zip_reader import BrokenZipError, LargeDirectoryError, ZipReader
+def _shelf(found: Sequence[Found], environment: EnvironmentFacts) -> Shelf | None:
+    """The plugins.zip that is judged too, which requirements.txt may speak of."""
+    from jetway.artifacts.shelf import read_shelf
+    from jetway.artifacts.zip_reader import BrokenZipError, LargeDirectoryError
 
     file = next((one.file for one in found if one.key == "plugins.zip"), None)
     if file is None:
         return None
     try:
         with file.open("rb") as stream:
-            return Shelf([member.name for member in ZipReader(stream, file.stat().st_size).members])
+            return read_shelf(stream, file.stat().st_size, environment.python_version, final=True)
     except (BrokenZipError, LargeDirectoryError):
         return None

@@ -12,7 +12,8 @@ from jetway.artifacts.dag_file import check_dag_file
 from jetway.artifacts.findings import Candidate, Judgement
 from jetway.artifacts.packed_dags import check_packed_dags
 from jetway.artifacts.plugins_zip import check_plugins
-from jetway.artifacts.requirements_file import Shelf, check_requirements
+from jetway.artifacts.requirements_file import check_requirements
+from jetway.artifacts.shelf import Shelf
 
 AIRFLOW_3 = EnvironmentFacts("acme", "AVAILABLE", "3.3.1", "acme-airflow", "dags")
 

@@ -17,8 +17,9 @@ from jetway.artifacts.plugins_zip import check_plugins
 from jetway.artifacts.zip_reader import ZipReader
 
 from .judging import AIRFLOW_2_ON_PYTHON_3_11, AIRFLOW_3, rules
-from .zips import PLUGIN, encrypted, patched, symlink, zip_of
+from .zips import PLUGIN, encrypted, patched, symlink, wheel, zip_of
 
+SIX = wheel("six", "1.17.0", tag="py2.py3-none-any")
 GOOD_DAG = b"from airflow.sdk import DAG\nwith DAG('orders'):\n    pass\n"
 
 
@@ -139,7 +140,7 @@ def test_findings_are_bounded_and_errors_go_first() -> None:
     [
         ({"plugins/p.py": PLUGIN, "plugins/hooks/__init__.py": b""}, "wrapping-folder"),
         ({"plugins/__init__.py": b"", "plugins/p.py": PLUGIN}, "wrapping-folder"),
-        ({"wheels/six-1.17.0-py2.py3-none-any.whl": b"x"}, "wrapping-folder"),
+        ({"wheels/" + SIX[0]: SIX[1]}, "wrapping-folder"),
         ({"p.py": PLUGIN, "__MACOSX/._p.py": b"\0\5\x16\7"}, "macosx"),
         ({"p.py": PLUGIN, "x/.DS_Store": b"\0"}, "macosx"),
         ({"hooks.py": b"x = 1\n"}, "no-plugin"),
@@ -155,8 +156,8 @@ def test_classic_mistakes_are_explained_and_keep_nothing_out(files: dict[str, by
     "files",
     [
         {"acme/__init__.py": b"", "acme/p.py": PLUGIN},
-        {"six-1.17.0-py2.py3-none-any.whl": b"x"},
-        {"numpy-2.4.6-cp312-cp312-manylinux_2_27_x86_64.manylinux_2_28_x86_64.whl": b"x"},
+        dict([SIX]),
+        dict([wheel("numpy", "2.4.6", tag="cp312-cp312-manylinux_2_27_x86_64.manylinux_2_28_x86_64")]),
         {"p.py": b"import airflow.plugins_manager as m\nclass A(m.AirflowPlugin):\n    name = 'a'\nclass B(A): ...\n"},
         {"p.py": b"from airflow.plugins_manager import AirflowPlugin as P\nclass A(P):\n    name: str = 'a'\n"},
         {"p.py": PLUGIN, "templates/x.html": b"<html>", "data/": b""},
@@ -168,7 +169,7 @@ def test_what_works_gets_no_finding(files: dict[str, bytes]) -> None:
 
 
 def test_wheels_of_another_python_do_not_fit() -> None:
-    content = zip_of({"a-1.0-cp312-cp312-manylinux2014_x86_64.whl": b"x"})
+    content = zip_of(dict([wheel("a", "1.0", tag="cp312-cp312-manylinux2014_x86_64")]))
     assert judge(content).verdict == "accepted"
     assert errors(judge(content, AIRFLOW_2_ON_PYTHON_3_11)) == {"wheel-platform"}
 

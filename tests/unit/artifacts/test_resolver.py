@@ -23,7 +23,7 @@ from jetway.artifacts.resolving import Answer, Question
 
 from .buckets import DROP, LIVE, Buckets
 from .judging import AIRFLOW_3, rules
-from .zips import zip_of
+from .zips import wheel, zip_of
 
 if TYPE_CHECKING:
     from mypy_boto3_lambda import LambdaClient
@@ -103,14 +103,55 @@ def test_wheels_are_looked_for_in_the_plugins_zip_of_the_buckets(world: Buckets,
     facts = replace(AIRFLOW_3, source_bucket=LIVE)
     before = resolver(world, None).judge(OFFLINE, facts, static(OFFLINE))
     assert (before.verdict, rules(before)) == ("unknown", [("wheels-not-seen", 4)])
-    world.s3.put_object(Bucket=bucket, Key="plugins.zip", Body=zip_of({"mine-2-py3-none-any.whl": b"x"}))
+    put_plugins(world, bucket, wheel("mine", "2"), ("c.txt", b"# none"))
     missing = resolver(world, None).judge(OFFLINE, facts, static(OFFLINE))
-    assert (missing.verdict, rules(missing)) == ("unknown", [("wheel-missing", 4)])
-    world.s3.put_object(Bucket=bucket, Key="plugins.zip", Body=zip_of({"mine-1-py3-none-any.whl": b"x"}))
-    there = resolver(world, None).judge(OFFLINE, facts, static(OFFLINE))
-    assert (there.verdict, rules(there)) == ("accepted", [])
+    assert (missing.verdict, rules(missing)) == ("unknown", [("wheel-missing", 4), ("not-resolved", None)])
+    put_plugins(world, bucket, wheel("mine", "1"))
+    missing = resolver(world, None).judge(OFFLINE, facts, static(OFFLINE))
+    assert ("constraint-missing", 3) in rules(missing)
     world.s3.put_object(Bucket=bucket, Key="plugins.zip", Body=b"broken")
     assert resolver(world, None).judge(OFFLINE, facts, static(OFFLINE)).verdict == "unknown"
+
+
+def put_plugins(world: Buckets, bucket: str, *files: tuple[str, bytes]) -> None:
+    world.s3.put_object(Bucket=bucket, Key="plugins.zip", Body=zip_of(list(files)))
+
+
+def test_uv_is_asked_with_the_wheels_of_plugins_zip_and_what_is_installed(world: Buckets) -> None:
+    put_plugins(world, DROP, wheel("mine", "1", "base", "other @ https://example.org/o.whl"), ("c.txt", b"base<2 # x"))
+    asked: list[Question] = []
+
+    def ask(question: Question, _known: frozenset[str]) -> Told:
+        asked.append(question)
+        return Told(Answer("not-found", "mine==1 depends on base, and there is none"))
+
+    judged = Resolver(world.s3, DROP, ask).judge(OFFLINE, AIRFLOW_3, static(OFFLINE))
+    (question,) = asked
+    assert (question.requirements, question.no_index, question.constraint_urls) == (("mine==1",), True, ())
+    assert "base<2" in question.constraints
+    assert question.wheels["mine-1-py3-none-any.whl"] == (
+        "Metadata-Version: 2.1\nName: mine\nVersion: 1\nRequires-Dist: base\n"
+    )
+    assert "celery-5.6.3-py3-none-any.whl" in question.wheels
+    # The plugins.zip that has it may be on its way.
+    assert (judged.verdict, rules(judged)) == ("unknown", [("unresolvable", 4)])
+    assert [finding.severity for finding in judged.findings] == ["warning"]
+
+
+def test_a_wheel_by_its_path_is_resolved_with_what_it_depends_on(world: Buckets) -> None:
+    put_plugins(world, DROP, wheel("mine", "1", "base"))
+    content = b"# -c none\n/usr/local/airflow/plugins/mine-1-py3-none-any.whl\n"
+    asked: list[Question] = []
+
+    def ask(question: Question, _known: frozenset[str]) -> Told:
+        asked.append(question)
+        return Told(Answer("resolved"))
+
+    judged = Resolver(world.s3, DROP, ask).judge(content, AIRFLOW_3, static(content))
+    assert judged.verdict == "accepted"
+    assert [(question.requirements, list(question.wheels), question.no_index) for question in asked] == [
+        (("mine==1",), ["mine-1-py3-none-any.whl"], False)
+    ]
 
 
 @pytest.fixture
@@ -136,6 +177,8 @@ def ask(client: LambdaClient, response: dict[str, Any]) -> Told:
                     "index_url": None,
                     "extra_index_urls": [],
                     "prerelease": False,
+                    "wheels": {},
+                    "no_index": False,
                     "known": ["boto3"],
                 }
             ).encode(),

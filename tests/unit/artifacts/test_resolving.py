@@ -17,10 +17,11 @@ from jetway.artifacts.findings import Candidate, Judgement
 from jetway.artifacts.requirement_resolution import resolved
 from jetway.artifacts.requirements_file import check_requirements
 from jetway.artifacts.resolving import Answer, Question, resolve
+from jetway.artifacts.shelf import Shelf
 from local import venvs
 
 from .judging import AIRFLOW_3, rules
-from .zips import zip_of
+from .zips import wheel
 
 OWN = "https://raw.githubusercontent.com/apache/airflow/constraints-3.3.1/constraints-3.12.txt"
 
@@ -35,22 +36,6 @@ class Quiet(SimpleHTTPRequestHandler):
 
     def log_message(self, *args: Any) -> None:
         pass
-
-
-def wheel(name: str, version: str, *requires: str, tag: str = "py3-none-any") -> tuple[str, bytes]:
-    """A wheel's file name and content."""
-    info = f"{name}-{version}.dist-info"
-    metadata = f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
-    metadata += "".join(f"Requires-Dist: {line}\n" for line in requires)
-    content = zip_of(
-        {
-            f"{name}/__init__.py": b"",
-            f"{info}/METADATA": metadata.encode(),
-            f"{info}/WHEEL": f"Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: {tag}\n".encode(),
-            f"{info}/RECORD": b"",
-        }
-    )
-    return f"{name}-{version}-{tag}.whl", content
 
 
 FILES = dict(
@@ -120,6 +105,33 @@ def test_what_cannot_be_is_told_in_uvs_words(
     assert answer.status == status, answer.said
     assert words in answer.said
     assert "\n" not in answer.said
+
+
+def metadata(name: str, version: str, *requires: str) -> str:
+    return f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n" + "".join(
+        f"Requires-Dist: {line}\n" for line in requires
+    )
+
+
+def test_wheels_at_hand_serve_beside_the_index_and_without_one(uv: str, index: str) -> None:
+    mine = {"mine-1.0-py3-none-any.whl": metadata("mine", "1.0", "alpha<2", "nowhere ; extra == 'more'")}
+    beside = ask(uv, index, "mine", wheels=mine)
+    assert dict(beside.versions) == {"alpha": "1.0", "celery": "5.6.3", "mine": "1.0"}
+    assert "mine" not in beside.wheels
+    alone = ask(uv, index, "mine", wheels=mine, no_index=True)
+    assert alone.status == "not-found"
+    assert "alpha was not found in the provided package locations" in alone.said
+    both = mine | {"alpha-1-py3-none-any.whl": metadata("alpha", "1")}
+    assert ask(uv, index, "mine", wheels=both, no_index=True).status == "resolved"
+    assert ask(uv, index, "mine[more]", wheels=both, no_index=True).status == "not-found"
+    conflicting = mine | {"alpha-2-py3-none-any.whl": metadata("alpha", "2")}
+    refused = ask(uv, index, "mine", wheels=conflicting, no_index=True)
+    assert (refused.status, "only alpha==2 is available" in refused.said) == ("conflict", True)
+
+
+def test_names_of_wheels_that_lead_elsewhere_are_passed_over(uv: str, index: str) -> None:
+    wheels = {"../../x-1-py3-none-any.whl": metadata("x", "1"), "a/b-1-py3-none-any.whl": metadata("b", "1")}
+    assert ask(uv, index, "celery", wheels=wheels, no_index=True).status == "not-found"
 
 
 def test_without_an_index_nothing_is_told(uv: str) -> None:
@@ -211,6 +223,27 @@ def test_a_package_that_only_another_index_may_know_is_open() -> None:
     text = f"-c {OWN}\n--extra-index-url https://${{TOKEN}}@index.example/\nmine==1\n"
     judged, _ = judge(text, Answer("not-found", "mine was not found in the package registry"))
     assert judged.verdict == "unknown"
+
+
+FIND_LINKS = f"-c {OWN}\n--find-links /usr/local/airflow/plugins\nmine==1\n"
+NOT_FOUND = Answer("not-found", "mine was not found in the package registry")
+
+
+def test_what_an_index_does_not_know_may_be_a_wheel_in_a_plugins_zip_that_is_not_seen() -> None:
+    judged, _ = judge(FIND_LINKS, NOT_FOUND)
+    assert (judged.verdict, rules(judged)) == ("unknown", [("unresolvable", 3)])
+    judged, (question,) = judge(FIND_LINKS, NOT_FOUND, shelf=Shelf([]))
+    assert (judged.verdict, dict(question.wheels)) == ("rejected", {})
+    assert judge(FIND_LINKS, NOT_FOUND, shelf=Shelf([], final=False))[0].verdict == "unknown"
+    elsewhere = FIND_LINKS.replace("plugins", "dags/wheels")
+    assert judge(elsewhere, NOT_FOUND, shelf=Shelf([]))[0].verdict == "unknown"
+
+
+def test_wheels_that_could_not_be_read_leave_it_open() -> None:
+    shelf = Shelf(["mine-1-py3-none-any.whl"], unread=frozenset({"mine-1-py3-none-any.whl"}))
+    assert judge(FIND_LINKS, NOT_FOUND, shelf=shelf)[0].verdict == "unknown"
+    judged, asked = judge(FIND_LINKS.replace("--find", "--no-index\n--find"), NOT_FOUND, shelf=shelf)
+    assert (judged.findings[-1].rule, asked) == ("wheels-not-seen", [])
 
 
 @pytest.mark.parametrize(

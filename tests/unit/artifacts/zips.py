@@ -41,3 +41,22 @@ def patched(content: bytes, signature: bytes, offset: int, value: bytes) -> byte
 def encrypted(content: bytes) -> bytes:
     """Mark every member as encrypted, in its own header and in the directory."""
     return patched(patched(content, b"PK\x03\x04", 6, b"\x01\x00"), b"PK\x01\x02", 8, b"\x01\x00")
+
+
+def wheel(
+    name: str, version: str, *requires: str, tag: str = "py3-none-any", python: str | None = None
+) -> tuple[str, bytes]:
+    """A wheel's file name and content."""
+    info = f"{name}-{version}.dist-info"
+    lines = ["Metadata-Version: 2.1", f"Name: {name}", f"Version: {version}"]
+    lines += [f"Requires-Python: {python}"] if python else []
+    lines += [f"Requires-Dist: {line}" for line in requires]
+    content = zip_of(
+        {
+            f"{name}/__init__.py": b"",
+            f"{info}/METADATA": "\n".join([*lines, "", "A description: of it."]).encode(),
+            f"{info}/WHEEL": f"Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: {tag}\n".encode(),
+            f"{info}/RECORD": b"",
+        }
+    )
+    return f"{name}-{version}-{tag}.whl", content

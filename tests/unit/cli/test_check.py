@@ -13,7 +13,7 @@ from click.testing import CliRunner, Result
 
 from jetway_cli.app import cli
 from tests.unit.artifacts.buckets import REPORT_SCHEMA
-from tests.unit.artifacts.zips import PLUGIN, zip_of
+from tests.unit.artifacts.zips import PLUGIN, wheel, zip_of
 from tests.unit.sample_events import ROOT
 
 GOOD = 'from airflow.sdk import DAG\nwith DAG("orders"):\n    pass\n'
@@ -118,14 +118,29 @@ def test_the_airflow_version_decides(tmp_path: Path) -> None:
 
 def test_wheels_of_a_plugins_zip_beside_it_serve_requirements(tmp_path: Path) -> None:
     (tmp_path / "requirements.txt").write_text(
-        "--no-index\n--find-links /usr/local/airflow/plugins\n-c /usr/local/airflow/plugins/c.txt\nmy-own==1\n"
+        "--no-index\n--find-links /usr/local/airflow/plugins\n-c /usr/local/airflow/plugins/c.txt\nacme==1\n"
     )
-    assert reports(tmp_path / "requirements.txt").popitem()[1]["verdict"] == "unknown"
-    (tmp_path / "plugins.zip").write_bytes(zip_of({"my_own-1-py3-none-any.whl": b"x"}))
     both = (tmp_path / "requirements.txt", tmp_path / "plugins.zip")
-    assert {report["verdict"] for report in reports(*both).values()} == {"accepted"}
-    (tmp_path / "plugins.zip").write_bytes(zip_of({"my_own-2-py3-none-any.whl": b"x"}))
-    assert check(*both).exit_code == 1
+
+    def said(*wheels: tuple[str, bytes]) -> tuple[set[str], list[str]]:
+        (tmp_path / "plugins.zip").write_bytes(zip_of([*wheels, ("c.txt", b"base<2\n")]))
+        result = CliRunner().invoke(cli, ["check", "--format", "json", *map(str, both)])
+        found = json.loads(result.stdout)
+        messages = [finding["message"] for report in found for finding in report["findings"]]
+        return {report["verdict"] for report in found}, messages
+
+    assert reports(tmp_path / "requirements.txt").popitem()[1]["verdict"] == "unknown"
+    assert said(wheel("acme", "1", "requests"), wheel("base", "1")) == ({"accepted"}, [])
+    verdicts, (message,) = said(wheel("acme", "2"))
+    assert verdicts == {"accepted", "rejected"}
+    assert "plugins.zip has no wheel for `acme==1`; there is acme-2-py3-none-any.whl" in message
+    verdicts, (message,) = said(wheel("acme", "1", "base"))
+    assert verdicts == {"accepted", "rejected"}
+    assert "uv says: " in message
+    assert "base was not found in the provided package locations and all versions of acme depend on base" in message
+    verdicts, (message,) = said(wheel("acme", "1", "base>=2"), wheel("base", "2"))
+    assert verdicts == {"accepted", "rejected"}
+    assert "base<2" in message
 
 
 @pytest.mark.parametrize(

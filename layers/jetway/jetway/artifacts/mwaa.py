@@ -11,9 +11,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from packaging.tags import Tag, compatible_tags, cpython_tags
+
+if TYPE_CHECKING:
+    from jetway.airflow.environment import EnvironmentFacts
 
 # Amazon Linux 2023 on x86-64, from the image's Dockerfile; AL2023 has glibc 2.34.
 # https://docs.aws.amazon.com/linux/al2023/ug/compare-with-al2.html
@@ -56,6 +59,12 @@ def packages_of(airflow_version: str) -> Packages | None:
     text = resources.files(__package__).joinpath("mwaa_packages", f"{airflow_version}.json").read_text("utf-8")
     document: dict[str, Any] = json.loads(text)
     return Packages(**document)
+
+
+def full_python(environment: EnvironmentFacts) -> str:
+    """Return the full version of an environment's Python, as far as it is known."""
+    packages = packages_of(environment.airflow_version)
+    return packages.python if packages else ".".join(map(str, (*environment.python_version, 0)))
 
 
 @cache

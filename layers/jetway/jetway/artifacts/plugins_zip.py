@@ -11,9 +11,11 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from jetway.artifacts.findings import Candidate, Finding, FoundPlugin, Judgement, judgement
+from jetway.artifacts.mwaa import full_python, packages_of
 from jetway.artifacts.plugin_classes import find_plugins, mentions_plugins
 from jetway.artifacts.python_source import read_source
-from jetway.artifacts.requirement_places import wheel_finding, wheel_fit
+from jetway.artifacts.wheel_files import BrokenWheelError, broken_wheel, read_wheel, wheel_findings
+from jetway.artifacts.wheel_names import wheel_finding, wheel_fit
 from jetway.artifacts.zip_reader import BrokenZipError, LargeDirectoryError, Member, ZipReader
 from jetway.artifacts.zip_structure import broken, damaged, directory_findings, is_clutter, shown, too_many, verify
 
@@ -56,7 +58,7 @@ def check_plugins(candidate: Candidate, environment: EnvironmentFacts) -> Judgem
         findings = list(directory_findings(reader))
         if not any(finding.severity == "error" for finding in findings):
             findings += layout_findings(reader.members)
-            seen = _walk(reader, environment.python_version)
+            seen = _walk(reader, environment)
             findings += seen.findings
             if (seen.modules or seen.wheels) and not any(found.severity == "error" for found in findings):
                 findings += _without_plugin(seen)
@@ -116,23 +118,41 @@ def module_findings(content: bytes, name: str, python: tuple[int, int]) -> tuple
     return [replace(found, message=f"{shown(name)}: {found.message}") for found in source.findings], source.uncertain
 
 
-def _walk(reader: ZipReader, python: tuple[int, int]) -> _Seen:
+def _walk(reader: ZipReader, environment: EnvironmentFacts) -> _Seen:
     seen = _Seen([], [])
     for member in reader.members:
         if member.is_folder:
             continue
         name = member.name.lower()
-        if name.endswith(".whl"):
+        if name.endswith(".whl") and not is_clutter(member.name):
             seen.wheels += 1
-            fit, why = wheel_fit(member.file_name, python)
-            if fit != "fits":
-                seen.findings.append(wheel_finding(fit, why, None, f"{shown(member.name)}: "))
-        if name.endswith(".py") and not is_clutter(member.name):
-            _module(reader, member, python, seen)
+            seen.findings += _wheel(reader, member, environment)
+        elif name.endswith(".py") and not is_clutter(member.name):
+            _module(reader, member, environment.python_version, seen)
         else:
             found = verify(reader, member)
             seen.findings += [found] if found else []
     return seen
+
+
+def _wheel(reader: ZipReader, member: Member, environment: EnvironmentFacts) -> Iterator[Finding]:
+    fit, why = wheel_fit(member.file_name, environment.python_version)
+    if fit != "fits":
+        yield wheel_finding(fit, why, None, f"{shown(member.name)}: ")
+        found = verify(reader, member)
+        if found:
+            yield found
+        return
+    packages = packages_of(environment.airflow_version)
+    try:
+        wheel = read_wheel(reader, member)
+    except BrokenZipError as exc:
+        yield damaged(member, exc)
+    except BrokenWheelError as exc:
+        yield broken_wheel(member.name, exc)
+    else:
+        if wheel is not None:
+            yield from wheel_findings(wheel, member.name, full_python(environment), packages)
 
 
 def _module(reader: ZipReader, member: Member, python: tuple[int, int], seen: _Seen) -> None:

@@ -5,57 +5,28 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
 
 from jetway.artifacts.findings import Finding
-from jetway.artifacts.mwaa import ARCHITECTURE, DAGS_FOLDER, GLIBC, PLUGINS_FOLDER, Packages, wheel_tags
+from jetway.artifacts.mwaa import DAGS_FOLDER, Packages, wheel_tags
 from jetway.artifacts.requirement_lines import redacted
+from jetway.artifacts.shelf import find_links_folders, inside
+from jetway.artifacts.wheel_names import wheel_finding, wheel_fit
 
 if TYPE_CHECKING:
-    from jetway.artifacts.requirements_file import Shelf
     from jetway.artifacts.requirements_model import Requested, Wanted
+    from jetway.artifacts.shelf import Shelf
 
+_UNSURE = frozenset(
+    {
+        *("environment-variable", "url-requirement", "local-requirement"),
+        *("wheels-not-seen", "wheel-missing", "constraint-missing"),
+    }
+)
 _WITH_PASSWORD = re.compile(r"\w+://[^/@:]*:[^/@]+@")
-
-Fit = Literal["fits", "other-platform", "no-wheel"]
-
-
-def wheel_fit(file_name: str, python: tuple[int, int]) -> tuple[Fit, str]:
-    """Say whether pip can install a wheel in the environment, and if not, why.
-
-    Args:
-        file_name: the wheel's name, which says all: https://peps.python.org/pep-0427/#file-name-convention
-        python: version of the environment's Python.
-    """
-    try:
-        _, _, _, tags = parse_wheel_filename(file_name)
-    except (InvalidWheelFilename, ValueError) as exc:
-        return "no-wheel", f"{file_name} is no wheel's name: {exc}"
-    if tags & wheel_tags(python):
-        return "fits", ""
-    made_for = ", ".join(sorted(map(str, tags)))
-    return (
-        "other-platform",
-        (
-            f"{file_name} is made for {made_for}; the environment has CPython {python[0]}.{python[1]} on Linux "
-            f"{ARCHITECTURE} with glibc {GLIBC[0]}.{GLIBC[1]}"
-        ),
-    )
-
-
-def wheel_finding(fit: Fit, why: str, line: int | None, where: str = "") -> Finding:
-    """Return the finding on a wheel that does not fit."""
-    if fit == "no-wheel":
-        remedy = "Keep the name that the wheel was built with: name-version-python-abi-platform.whl"
-    else:
-        remedy = (
-            "Download the right one: pip download --only-binary :all: --platform manylinux2014_x86_64 "
-            "--python-version 3.12 NAME==VERSION (with the environment's Python)."
-        )
-    return Finding(rule="wheel-platform", severity="error", message=f"{where}{why}.", line=line, remedy=remedy)
 
 
 def place_findings(
@@ -76,11 +47,11 @@ def place_findings(
         if wanted.source != "index":
             findings += _elsewhere(wanted, python, shelf)
     findings += (_nested(line, place) for line, place in asked.nested)
+    findings += _constraints_missing(asked, shelf)
     findings += _credentials(asked)
     if asked.no_index is not None:
         findings += _offline(asked, active, python, packages, shelf)
-    unsure = {"environment-variable", "url-requirement", "local-requirement", "wheels-not-seen", "wheel-missing"}
-    uncertain = any(finding.rule in unsure and finding.severity == "warning" for finding in findings)
+    uncertain = any(finding.rule in _UNSURE and finding.severity == "warning" for finding in findings)
     return findings, uncertain
 
 
@@ -123,19 +94,19 @@ def _no_url(wanted: Wanted, exc: ValueError) -> Finding:
 
 def _local(wanted: Wanted, shelf: Shelf | None) -> Iterator[Finding]:
     path = wanted.place.removeprefix("file://").partition("#")[0]
-    inside = _inside(path)
-    if inside is not None and shelf is not None:
-        if inside in shelf.names:
+    within = inside(path)
+    if within is not None and shelf is not None:
+        if within in shelf.names:
             return
         yield Finding(
             rule="wheel-missing",
             severity="error" if shelf.final else "warning",
-            message=f"plugins.zip has no {redacted(inside)}.",
+            message=f"plugins.zip has no {redacted(within)}.",
             line=wanted.line,
             remedy="Put the file into plugins.zip, at its root, and upload plugins.zip first.",
         )
         return
-    if inside is not None or path.startswith(DAGS_FOLDER + "/"):
+    if within is not None or path.startswith(DAGS_FOLDER + "/"):
         message = f"Whether `{redacted(path)}` is there is not told by this file."
         remedy = "Upload plugins.zip, or the dags folder, that holds it as well."
     else:
@@ -161,16 +132,14 @@ def _offline(
         if name in installed and requirement.specifier.contains(installed[name], prereleases=True):
             continue
         if wheels is None:
-            yield Finding(
-                rule="wheels-not-seen",
-                severity="warning",
-                message=f"{name} has to come from wheels that are not seen here.",
-                line=wanted.line,
-                remedy="Upload plugins.zip with the wheels; `jetway check` takes both files together.",
-            )
+            yield _not_seen(wanted, name)
             continue
-        named = [wheel for wheel in wheels if wheel.lower().replace("-", "_").startswith(name.replace("-", "_") + "_")]
+        found, all_seen = wheels
+        named = [wheel for wheel in found if wheel.lower().replace("-", "_").startswith(name.replace("-", "_") + "_")]
         if any(_serves(wheel, wanted, python) for wheel in named):
+            continue
+        if not all_seen:
+            yield _not_seen(wanted, name)
             continue
         there = f"; there is {', '.join(sorted(named)[:3])}" if named else ""
         yield Finding(
@@ -183,15 +152,24 @@ def _offline(
         )
 
 
-def _wheels(asked: Requested, shelf: Shelf | None) -> list[str] | None:
-    """The wheels that --find-links finds in plugins.zip; None when not known. pip looks into the folder only."""
+def _not_seen(wanted: Wanted, name: str) -> Finding:
+    return Finding(
+        rule="wheels-not-seen",
+        severity="warning",
+        message=f"{name} has to come from wheels that are not seen here.",
+        line=wanted.line,
+        remedy="Upload plugins.zip with the wheels; `jetway check` takes both files together.",
+    )
+
+
+def _wheels(asked: Requested, shelf: Shelf | None) -> tuple[list[str], bool] | None:
+    """The wheels that --find-links finds in plugins.zip, and whether it looks nowhere else; None when not known."""
     if shelf is None:
         return None
-    folders = {_inside(place.removeprefix("file://").rstrip("/") + "/") for place in asked.find_links}
-    if folders == {None}:
-        return None
+    folders = find_links_folders(asked)
     found = (PurePosixPath(name) for name in shelf.names if name.lower().endswith(".whl"))
-    return [path.name for path in found if ("" if str(path.parent) == "." else f"{path.parent}/") in folders]
+    names = [path.name for path in found if ("" if str(path.parent) == "." else f"{path.parent}/") in folders]
+    return names, None not in folders
 
 
 def _serves(wheel: str, wanted: Wanted, python: tuple[int, int]) -> bool:
@@ -205,11 +183,6 @@ def _serves(wheel: str, wanted: Wanted, python: tuple[int, int]) -> bool:
         and wanted.requirement.specifier.contains(version, prereleases=True)
         and bool(tags & wheel_tags(python))
     )
-
-
-def _inside(path: str) -> str | None:
-    """The path within plugins.zip, or None when it is elsewhere."""
-    return path.removeprefix(PLUGINS_FOLDER + "/") if path.startswith(PLUGINS_FOLDER + "/") else None
 
 
 def _nested(line: int, place: str) -> Finding:
@@ -233,6 +206,19 @@ def _variable(line: int) -> Finding:
         line=line,
         remedy="Set them in startup.sh; nothing else is to be done.",
     )
+
+
+def _constraints_missing(asked: Requested, shelf: Shelf | None) -> Iterator[Finding]:
+    for line, place in asked.constraints:
+        within = inside(place.removeprefix("file://"))
+        if within is not None and shelf is not None and within not in shelf.names:
+            yield Finding(
+                rule="constraint-missing",
+                severity="error" if shelf.final else "warning",
+                message=f"plugins.zip has no {redacted(within)}: pip would install nothing of the file.",
+                line=line,
+                remedy="Put the constraints into plugins.zip, at that path, and upload plugins.zip first.",
+            )
 
 
 def _credentials(asked: Requested) -> Iterator[Finding]:

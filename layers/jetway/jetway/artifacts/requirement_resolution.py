@@ -14,11 +14,14 @@ from jetway.artifacts.requirement_constraints import in_force, unknown_constrain
 from jetway.artifacts.requirement_lines import redacted
 from jetway.artifacts.requirements_file import parse_for
 from jetway.artifacts.resolving import Answer, Question
+from jetway.artifacts.shelf import inside
 
 if TYPE_CHECKING:
     from jetway.airflow.environment import EnvironmentFacts
     from jetway.artifacts.mwaa import Packages
     from jetway.artifacts.requirements_model import Requested, Wanted
+    from jetway.artifacts.shelf import Shelf
+    from jetway.artifacts.wheel_files import WheelMetadata
 
 Ask = Callable[[Question], Answer]
 
@@ -27,7 +30,13 @@ MOST_REQUIREMENTS = 1000
 
 
 def resolved(
-    content: bytes, environment: EnvironmentFacts, static: Judgement, ask: Ask, *, index_url: str | None = None
+    content: bytes,
+    environment: EnvironmentFacts,
+    static: Judgement,
+    ask: Ask,
+    *,
+    index_url: str | None = None,
+    shelf: Shelf | None = None,
 ) -> tuple[Judgement, Answer | None]:
     """Judge once more, by really resolving.
 
@@ -37,6 +46,7 @@ def resolved(
         static: what reading the file says; a file that is rejected already is not resolved.
         ask: asks uv.
         index_url: the index, when the file names none.
+        shelf: plugins.zip, when it is known.
 
     Returns:
         The judgement, and uv's answer when it was asked.
@@ -44,17 +54,26 @@ def resolved(
     if static.verdict == "rejected":
         return static, None
     asked, active, packages = parse_for(content, environment)
-    if packages is None or asked.no_index is not None:
-        return static, None  # nothing to compare with; or the wheels in plugins.zip, which the static check has seen
-    question = question_of(asked, active, packages, environment, index_url)
+    if packages is None:
+        return static, None  # nothing to compare with
+    unseen = bool(asked.find_links) or asked.no_index is not None
+    wheels = shelf.found_by(asked) if shelf else None if unseen else {}
+    if asked.no_index is not None and wheels is None:
+        return static, None  # all comes from places that are not seen; the static check has said so
+    question = question_of(asked, active, packages, index_url=index_url, shelf=shelf)
     if not question.requirements:
         return static, None
     answer = ask(question)
-    findings, uncertain = answer_findings(answer, asked, active, environment)
-    findings += _unread_constraints(asked, environment, packages)
-    uncertain = (
-        uncertain or static.verdict == "unknown" or any(found.rule == "constraints-not-read" for found in findings)
+    # An index of its own, set in startup.sh or in a line with a variable, may know what PyPI does not; so may wheels
+    # in a place, or in a plugins.zip, that is not here.
+    elsewhere = environment.startup_script_path is not None or bool(asked.variables)
+    more_wheels = wheels is None or (bool(asked.find_links) and shelf is not None and not shelf.final)
+    findings, uncertain = answer_findings(
+        answer, active, open_index=elsewhere and asked.no_index is None, open_wheels=more_wheels
     )
+    findings += _unread_constraints(asked, packages, shelf)
+    unread = any(found.rule == "constraints-not-read" for found in findings)
+    uncertain = uncertain or static.verdict == "unknown" or unread
     judged = judgement(static.kind, [*static.findings, *findings], uncertain=uncertain)
     return replace(judged, dags=static.dags), answer
 
@@ -63,33 +82,54 @@ def question_of(
     asked: Requested,
     active: Sequence[Wanted],
     packages: Packages,
-    environment: EnvironmentFacts,
+    *,
     index_url: str | None,
+    shelf: Shelf | None,
 ) -> Question:
-    """Return what uv is asked: what comes from an index, under all constraints that are known or can be fetched."""
-    pins = dict(in_force(asked, packages, environment.airflow_version, packages.python)) | dict(packages.essential)
+    """Return what uv is asked: all that is named, under all constraints that are known or can be fetched."""
+    pins = dict(in_force(asked, packages, packages.airflow, packages.python)) | dict(packages.essential)
+    constraints = [f"{name}=={version}" for name, version in sorted(pins.items())]
     own = next((url for _, url in asked.indexes), None) if asked.own_index else None
     extra = [url for _, url in asked.indexes[1 if asked.own_index else 0 :]]
-    unknown = unknown_constraints(asked, environment.airflow_version, packages.python)
+    unknown = unknown_constraints(asked, packages.airflow, packages.python)
+    offline = asked.no_index is not None
+    wheels = dict(shelf.found_by(asked) or {}) if shelf else {}
+    requirements = []
+    for wanted in active[:MOST_REQUIREMENTS]:
+        named = _wheel_at(wanted, shelf)
+        if named is not None:
+            wheels[named.file_name] = named
+            requirements.append(f"{named.name}=={named.version}")
+        elif wanted.requirement is not None and wanted.source == "index":
+            requirements.append(str(wanted.requirement))
+    for _, place in unknown:
+        constraints += (shelf.constraints(place) if shelf else None) or ()
+    texts = {name: wheel.as_text() for name, wheel in wheels.items()}
     return Question(
-        requirements=tuple(
-            str(wanted.requirement)
-            for wanted in active[:MOST_REQUIREMENTS]
-            if wanted.requirement is not None and wanted.source == "index"
-        ),
-        constraints=tuple(f"{name}=={version}" for name, version in sorted(pins.items())),
+        requirements=tuple(requirements),
+        constraints=tuple(constraints),
         python=packages.python,
-        constraint_urls=tuple(place for _, place in unknown if place.startswith("https://")),
+        constraint_urls=() if offline else tuple(place for _, place in unknown if place.startswith("https://")),
         index_url=_https(own) or index_url,
         extra_index_urls=tuple(filter(None, map(_https, extra))),
         prerelease=asked.pre,
+        # Without an index what is installed is there as well.
+        wheels=(_installed(packages) if offline else {}) | texts,
+        no_index=offline,
     )
 
 
 def answer_findings(
-    answer: Answer, asked: Requested, active: Sequence[Wanted], environment: EnvironmentFacts
+    answer: Answer, active: Sequence[Wanted], *, open_index: bool, open_wheels: bool
 ) -> tuple[list[Finding], bool]:
-    """Return what uv's answer means, and whether the verdict stays open."""
+    """Return what uv's answer means, and whether the verdict stays open.
+
+    Args:
+        answer: uv's.
+        active: the requirements, of which one may be named.
+        open_index: another index may have what this one does not know.
+        open_wheels: other wheels may take the place of those that were seen.
+    """
     if answer.status == "resolved":
         return [], False
     line = line_of(answer.said, active)
@@ -103,10 +143,12 @@ def answer_findings(
             "An index is set by the parameter PackageIndexUrl, or by --index-url.",
         )
         return [finding], True
-    # An index of its own, set in startup.sh or in a line with a variable, may know what PyPI does not.
-    elsewhere = answer.status == "not-found" and (environment.startup_script_path is not None or bool(asked.variables))
+    elsewhere = open_wheels or (open_index and answer.status == "not-found")
     if answer.status == "not-found":
-        remedy = "Correct name and version; if it is in an index of your own, name it: --extra-index-url https://…"
+        remedy = (
+            "Correct name and version; if it is in an index of your own, name it: --extra-index-url https://… "
+            "Without an index, put what it names into plugins.zip as wheels."
+        )
     else:
         remedy = "Change one of the versions that uv names; the environment's own are fixed by Airflow's constraints."
     finding = Finding(
@@ -117,6 +159,23 @@ def answer_findings(
         remedy=remedy,
     )
     return [finding], elsewhere
+
+
+def _wheel_at(wanted: Wanted, shelf: Shelf | None) -> WheelMetadata | None:
+    """The wheel in plugins.zip that a path names, as far as it is known."""
+    if shelf is None or wanted.source != "local" or wanted.editable:
+        return None
+    return shelf.wheels.get(inside(wanted.place.removeprefix("file://").partition("#")[0]) or "")
+
+
+def _installed(packages: Packages) -> dict[str, str]:
+    """What the environment has, as wheels that want nothing: its own wants are met."""
+    return {
+        f"{name.replace('-', '_')}-{version}-py3-none-any.whl": (
+            f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
+        )
+        for name, version in packages.installed.items()
+    }
 
 
 def line_of(said: str, active: Sequence[Wanted]) -> int | None:
@@ -136,7 +195,8 @@ def names_of(answer: Answer) -> dict[str, str]:
     return {canonicalize_name(name): version for name, version in answer.versions.items()}
 
 
-def _unread_constraints(asked: Requested, environment: EnvironmentFacts, packages: Packages) -> list[Finding]:
+def _unread_constraints(asked: Requested, packages: Packages, shelf: Shelf | None) -> list[Finding]:
+    offline = asked.no_index is not None
     return [
         Finding(
             rule="constraints-not-read",
@@ -145,8 +205,8 @@ def _unread_constraints(asked: Requested, environment: EnvironmentFacts, package
             line=line,
             remedy="Nothing to do; the environment's update shows it.",
         )
-        for line, place in unknown_constraints(asked, environment.airflow_version, packages.python)
-        if not place.startswith("https://")
+        for line, place in unknown_constraints(asked, packages.airflow, packages.python)
+        if (offline or not place.startswith("https://")) and (shelf is None or shelf.constraints(place) is None)
     ]
 
 

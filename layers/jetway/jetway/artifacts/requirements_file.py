@@ -6,12 +6,10 @@ it sees none in the file. When pip fails, MWAA only logs it and starts without t
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from jetway.artifacts.findings import Candidate, Finding, Judgement, judgement
-from jetway.artifacts.mwaa import Packages, marker_environment, packages_of
+from jetway.artifacts.mwaa import Packages, full_python, marker_environment, packages_of
 from jetway.artifacts.requirement_constraints import constraint_findings, in_force
 from jetway.artifacts.requirement_lines import UnreadableError, decode
 from jetway.artifacts.requirement_pins import pin_findings
@@ -20,22 +18,10 @@ from jetway.artifacts.requirements_model import Requested, Wanted, read_requirem
 
 if TYPE_CHECKING:
     from jetway.airflow.environment import EnvironmentFacts
+    from jetway.artifacts.shelf import Shelf
 
 KIND = "requirements"
 MAX_BYTES = 1024 * 1024
-
-
-@dataclass(frozen=True, slots=True)
-class Shelf:
-    """The files of plugins.zip, which --find-links and paths may name.
-
-    Attributes:
-        names: paths within the zip.
-        final: whether no other plugins.zip may be on its way; what is missing is then missing for certain.
-    """
-
-    names: Sequence[str]
-    final: bool = True
 
 
 def check_requirements(candidate: Candidate, environment: EnvironmentFacts, shelf: Shelf | None = None) -> Judgement:
@@ -54,7 +40,7 @@ def check_requirements(candidate: Candidate, environment: EnvironmentFacts, shel
         return judgement(KIND, [_undecodable(exc)])
     asked = read_requirements(text)
     packages = packages_of(environment.airflow_version)
-    python = packages.python if packages else ".".join(map(str, (*environment.python_version, 0)))
+    python = full_python(environment)
     findings = list(asked.findings)
     active = active_ones(asked, python)
     findings += constraint_findings(asked, environment.airflow_version, python)
@@ -90,9 +76,7 @@ def parse_for(content: bytes, environment: EnvironmentFacts) -> tuple[Requested,
         UnreadableError: it has not passed.
     """
     asked = read_requirements(decode(content))
-    packages = packages_of(environment.airflow_version)
-    python = packages.python if packages else ".".join(map(str, (*environment.python_version, 0)))
-    return asked, active_ones(asked, python), packages
+    return asked, active_ones(asked, full_python(environment)), packages_of(environment.airflow_version)
 
 
 def _too_large(size: int) -> Finding:
@@ -123,12 +107,3 @@ def _unknown_version(version: str) -> Finding:
         line=None,
         remedy="Update Jetway, or write the data with `make mwaa-packages` and deploy it.",
     )
-
-
-def first_of_each(wanted: Sequence[Wanted]) -> Iterator[Wanted]:
-    """Yield every distribution once, by its first line."""
-    seen: set[str] = set()
-    for one in wanted:
-        if one.name is not None and one.name not in seen:
-            seen.add(one.name)
-            yield one

@@ -11,14 +11,15 @@ from packaging.utils import canonicalize_name
 
 from jetway.artifacts.asking import Told, ask_function
 from jetway.artifacts.findings import Candidate
-from jetway.artifacts.mwaa import packages_of
+from jetway.artifacts.mwaa import PLUGINS_FOLDER, packages_of
 from jetway.artifacts.plugin_modules import plugin_modules
 from jetway.artifacts.provided import provided
-from jetway.artifacts.requirement_lines import UnreadableError
+from jetway.artifacts.requirement_lines import UnreadableError, decode
 from jetway.artifacts.requirement_resolution import names_of, resolved
-from jetway.artifacts.requirements_file import MAX_BYTES, Shelf, check_requirements, parse_for
+from jetway.artifacts.requirements_file import MAX_BYTES, check_requirements, parse_for
 from jetway.artifacts.resolving import Answer, Question
-from jetway.artifacts.zip_reader import BrokenZipError, LargeDirectoryError, ZipReader
+from jetway.artifacts.shelf import Shelf, read_shelf
+from jetway.artifacts.zip_reader import BrokenZipError, LargeDirectoryError
 from jetway.object_stream import VersionGoneError, open_version
 from jetway.objects import head, read
 
@@ -31,8 +32,6 @@ if TYPE_CHECKING:
 
 # What the newest requirements.txt that was not refused brings: {"etag", "required": […], "modules": {…}}.
 KEPT = "accepted/requirements.json"
-_ABOUT_PLUGINS = frozenset({"wheels-not-seen", "local-requirement"})
-_BLOCK = 256 * 1024  # only the zip's directory is read
 _MOST_KEPT = 4 * 1024 * 1024
 
 
@@ -70,8 +69,9 @@ class Resolver:
             ClientError, BotoCoreError: Lambda or S3 is in trouble.
         """
         told = Told(Answer("not-resolved", "no function to resolve with is deployed"))
-        if any(finding.rule in _ABOUT_PLUGINS for finding in static.findings):
-            static = self._with_plugins(content, environment, static)
+        shelf = self._shelf(environment) if static.verdict != "rejected" and _speaks_of_plugins(content) else None
+        if shelf is not None:
+            static = check_requirements(Candidate("requirements.txt", len(content), content), environment, shelf)
 
         def ask(question: Question) -> Answer:
             nonlocal told
@@ -80,7 +80,7 @@ class Resolver:
                 told = self._ask(question, frozenset(packages.installed if packages else ()))
             return told.answer
 
-        judged, _ = resolved(content, environment, static, ask, index_url=self._index_url)
+        judged, _ = resolved(content, environment, static, ask, index_url=self._index_url, shelf=shelf)
         if judged.verdict != "rejected":
             self._keep(content, environment, told)
         return judged
@@ -111,20 +111,18 @@ class Resolver:
         )
         self._remembered = None
 
-    def _with_plugins(self, content: bytes, environment: EnvironmentFacts, static: Judgement) -> Judgement:
-        """Judge a file again that speaks of files in plugins.zip: the newest that was dropped, else the live one."""
+    def _shelf(self, environment: EnvironmentFacts) -> Shelf | None:
+        """The plugins.zip that a file may speak of: the newest that was dropped, else the live one."""
         places = [(self._bucket, "plugins.zip"), (environment.source_bucket, environment.plugins_path or "plugins.zip")]
         version = next(filter(None, (head(self._s3, bucket, key) for bucket, key in places)), None)
         if version is None:
-            return static
+            return None
         try:
-            with open_version(self._s3, version, block=_BLOCK) as stream:
-                names = [member.name for member in ZipReader(stream, version.size).members]
+            with open_version(self._s3, version) as stream:
+                # Not final: the plugins.zip that has what is missing may be on its way, and is larger than this file.
+                return read_shelf(stream, version.size, environment.python_version, final=False)
         except (BrokenZipError, LargeDirectoryError, VersionGoneError):
-            return static
-        # Not final: the plugins.zip that has what is missing may be on its way, and is larger than this file.
-        shelf = Shelf(names, final=False)
-        return check_requirements(Candidate("requirements.txt", len(content), content), environment, shelf)
+            return None
 
     def _kept(self) -> dict[str, Any] | None:
         version = head(self._s3, self._bucket, KEPT)
@@ -143,6 +141,13 @@ class Resolver:
         )
         content = read(self._s3, version, MAX_BYTES) if version else None
         return _required(content, environment) if content is not None else set()
+
+
+def _speaks_of_plugins(content: bytes) -> bool:
+    try:
+        return PLUGINS_FOLDER in decode(content)
+    except UnreadableError:
+        return False
 
 
 def _required(content: bytes, environment: EnvironmentFacts) -> set[str]:

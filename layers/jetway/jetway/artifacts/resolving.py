@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 import tomllib
+import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,6 +30,8 @@ _RETRIES = "1"
 _HTTP_SECONDS = "10"
 
 LONGEST_WORDS = 2000
+WHEELS = "wheels"  # the folder's name, as uv's words have it
+_WHEEL_NAME = re.compile(r"[A-Za-z0-9._+!-]+\.whl")
 
 # uv's words for what another index, or a build, might change.
 _NEEDS_A_BUILD = ("has no usable wheels", "building from source is disabled", "Wheels are required for")
@@ -51,6 +54,8 @@ class Question:
         index_url: https URL that replaces PyPI, or None.
         extra_index_urls: https URLs beside it.
         prerelease: whether --pre is given.
+        wheels: file name → METADATA of wheels that are at hand beside the index; the wheels themselves are not needed.
+        no_index: nothing is asked for elsewhere.
     """
 
     requirements: tuple[str, ...]
@@ -60,6 +65,8 @@ class Question:
     index_url: str | None = None
     extra_index_urls: tuple[str, ...] = ()
     prerelease: bool = False
+    wheels: Mapping[str, str] = field(default_factory=dict)
+    no_index: bool = False
 
     @classmethod
     def parse(cls, value: Mapping[str, Any]) -> Self:
@@ -105,6 +112,7 @@ def resolve(question: Question, uv: str, *, seconds: float, home: Path | None = 
         place = Path(folder)
         (place / "requirements.in").write_text("\n".join(question.requirements) + "\n")
         (place / "constraints.txt").write_text("\n".join(question.constraints) + "\n")
+        _put_wheels(place / WHEELS, question.wheels)
         try:
             result = subprocess.run(
                 _command(uv, question),
@@ -135,6 +143,10 @@ def _command(uv: str, question: Question) -> list[str]:
     command += ["--format", "pylock.toml", "--constraint", "constraints.txt"]
     for url in question.constraint_urls:
         command += ["--constraint", url]
+    if question.wheels:
+        command += ["--find-links", WHEELS]
+    if question.no_index:
+        return [*command, "--no-index", *(["--prerelease", "allow"] if question.prerelease else []), "requirements.in"]
     if question.index_url:
         command += ["--index-url", question.index_url]
     for url in question.extra_index_urls:
@@ -142,6 +154,18 @@ def _command(uv: str, question: Question) -> list[str]:
     if question.prerelease:
         command += ["--prerelease", "allow"]
     return [*command, "requirements.in"]
+
+
+def _put_wheels(folder: Path, wheels: Mapping[str, str]) -> None:
+    """Write wheels that have nothing but their metadata, which is what resolving reads; uv wants RECORD to be there."""
+    folder.mkdir()
+    for file_name, metadata in wheels.items():
+        if not _WHEEL_NAME.fullmatch(file_name):
+            continue  # no name that pip would look at
+        name, version = file_name.split("-")[:2]
+        with zipfile.ZipFile(folder / file_name, "w") as made:
+            for name_in_it, content in (("METADATA", metadata), ("WHEEL", "Wheel-Version: 1.0\n"), ("RECORD", "")):
+                made.writestr(f"{name}-{version}.dist-info/{name_in_it}", content)
 
 
 def _environment(home: Path) -> dict[str, str]:
@@ -165,11 +189,8 @@ def _environment(home: Path) -> dict[str, str]:
 def _resolved(output: str) -> Answer:
     packages = tomllib.loads(output).get("packages", [])
     versions = {package["name"]: str(package.get("version", "")) for package in packages}
-    wheels = {
-        package["name"]: package["wheels"][0]["url"]
-        for package in packages
-        if package.get("wheels") and "url" in package["wheels"][0]
-    }
+    first = {package["name"]: package["wheels"][0].get("url", "") for package in packages if package.get("wheels")}
+    wheels = {name: url for name, url in first.items() if url.startswith("http")}  # of an index, not those at hand
     return Answer("resolved", "", versions, wheels)
 
 

@@ -130,6 +130,20 @@ class ZipReader:
         for _ in self._chunks(member, member.size + 1):
             pass
 
+    def ends(self, member: Member, kept: int) -> tuple[bytes, bytes]:
+        """Unpack a member to nowhere, as `verify`; return its first four bytes, and its last `kept`.
+
+        Raises:
+            BrokenZipError: it cannot be unpacked, or is not what the directory says.
+        """
+        head, tail = b"", bytearray()
+        for chunk in self._chunks(member, member.size + 1):
+            head = head or chunk[:4]
+            tail += chunk
+            if len(tail) > 2 * kept:
+                del tail[:-kept]
+        return head, bytes(tail[-kept:])
+
     def overlapping(self) -> Member | None:
         """Return a member that begins within the one before it, as in bombs; None when there is none."""
         end = 0
