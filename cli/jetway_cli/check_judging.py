@@ -146,7 +146,7 @@ class Judge:
         """Take out what .airflowignore takes out; where files are loaded, Airflow does it itself."""
         from jetway.loading.function import LoadAnswer
         from jetway.loading.verdict import together
-        from jetway_cli.check_ignored import ignored
+        from jetway_cli.check_ignored import ignored_below
 
         folders: dict[Path, frozenset[str]] = {}
         for one in judged:
@@ -154,7 +154,7 @@ class Judge:
                 continue
             folder, name = _place(one.found)
             if folder not in folders:
-                folders[folder] = ignored(folder, self._environment.major)
+                folders[folder] = ignored_below(folder, self._environment)
             if name in folders[folder]:
                 one.judgement = together(one.judgement, LoadAnswer({"skipped": "ignored"}))
 

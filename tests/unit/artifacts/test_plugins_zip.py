@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import sys
 import zipfile
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -172,6 +173,40 @@ def test_wheels_of_another_python_do_not_fit() -> None:
     content = zip_of(dict([wheel("a", "1.0", tag="cp312-cp312-manylinux2014_x86_64")]))
     assert judge(content).verdict == "accepted"
     assert errors(judge(content, AIRFLOW_2_ON_PYTHON_3_11)) == {"wheel-platform"}
+
+
+IGNORING = {"acme/__init__.py": b"", "acme/menu.py": PLUGIN, "acme/old.py": b"print 1\n", "p.py": PLUGIN}
+
+
+@pytest.mark.parametrize(
+    ("environment", "ignore", "found", "syntax"),
+    [
+        (AIRFLOW_3, {}, ["acme/menu.py", "p.py"], "error"),
+        (AIRFLOW_3, {".airflowignore": b"acme/\n"}, ["p.py"], "warning"),
+        (AIRFLOW_3, {"acme/.airflowignore": b"*  # all\n!menu.py\n"}, ["acme/menu.py", "p.py"], "warning"),
+        (AIRFLOW_3, {".airflowignore": b"^acme/.*$\n"}, ["acme/menu.py", "p.py"], "error"),
+        (AIRFLOW_2_ON_PYTHON_3_11, {".airflowignore": b"^acme/.*$\n"}, ["p.py"], "warning"),
+        (AIRFLOW_2_ON_PYTHON_3_11, {".airflowignore": b"(\n"}, ["acme/menu.py", "p.py"], "error"),
+        (
+            replace(AIRFLOW_2_ON_PYTHON_3_11, options={"core.dag_ignore_file_syntax": "glob"}),
+            {".airflowignore": b"acme/\n"},
+            ["p.py"],
+            "warning",
+        ),
+    ],
+)
+def test_modules_that_airflowignore_names_are_no_plugins_and_may_be_broken(
+    environment: Any, ignore: dict[str, bytes], found: list[str], syntax: str
+) -> None:
+    judged = judge(zip_of(IGNORING | ignore), environment)
+    assert [plugin.path for plugin in judged.plugins] == found
+    assert [(finding.rule, finding.severity) for finding in judged.findings] == [("syntax", syntax)]
+
+
+def test_a_pattern_that_takes_forever_is_passed_over() -> None:
+    patterns = b"(a+)+$\n(x*)*y\n.*.*.*.*.*z\n"
+    judged = judge(zip_of({".airflowignore": patterns, "a" * 200 + "!.py": PLUGIN}), AIRFLOW_2_ON_PYTHON_3_11)
+    assert judged.verdict == "accepted"
 
 
 def packed(files: dict[str, bytes]) -> Judgement:

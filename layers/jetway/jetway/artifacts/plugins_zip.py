@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from jetway.artifacts.airflow_ignore import NAME, ignored, syntax_of
 from jetway.artifacts.findings import Candidate, Finding, FoundPlugin, Judgement, judgement
 from jetway.artifacts.mwaa import full_python, packages_of
 from jetway.artifacts.plugin_classes import find_plugins, mentions_plugins
@@ -120,6 +121,7 @@ def module_findings(content: bytes, name: str, python: tuple[int, int]) -> tuple
 
 def _walk(reader: ZipReader, environment: EnvironmentFacts) -> _Seen:
     seen = _Seen([], [])
+    passed_over = _passed_over(reader, environment)
     for member in reader.members:
         if member.is_folder:
             continue
@@ -128,11 +130,26 @@ def _walk(reader: ZipReader, environment: EnvironmentFacts) -> _Seen:
             seen.wheels += 1
             seen.findings += _wheel(reader, member, environment)
         elif name.endswith(".py") and not is_clutter(member.name):
-            _module(reader, member, environment.python_version, seen)
+            _module(reader, member, environment.python_version, seen, passed_over=member.name in passed_over)
         else:
             found = verify(reader, member)
             seen.findings += [found] if found else []
     return seen
+
+
+def _passed_over(reader: ZipReader, environment: EnvironmentFacts) -> frozenset[str]:
+    """The modules that a .airflowignore in the zip keeps Airflow from importing as plugins."""
+    patterns = {}
+    for member in reader.members:
+        if member.file_name == NAME and member.size <= LARGEST_MODULE:
+            try:
+                text = reader.content(member, LARGEST_MODULE).decode(errors="replace")
+            except BrokenZipError:
+                continue  # it is told when the member's turn comes
+            patterns[member.name.rpartition("/")[0]] = text
+    if not patterns:
+        return frozenset()
+    return ignored((member.name for member in reader.members), patterns, syntax_of(environment))
 
 
 def _wheel(reader: ZipReader, member: Member, environment: EnvironmentFacts) -> Iterator[Finding]:
@@ -155,7 +172,7 @@ def _wheel(reader: ZipReader, member: Member, environment: EnvironmentFacts) -> 
             yield from wheel_findings(wheel, member.name, full_python(environment), packages)
 
 
-def _module(reader: ZipReader, member: Member, python: tuple[int, int], seen: _Seen) -> None:
+def _module(reader: ZipReader, member: Member, python: tuple[int, int], seen: _Seen, *, passed_over: bool) -> None:
     seen.modules += 1
     if member.size > LARGEST_MODULE or seen.modules > MOST_MODULES:
         found = verify(reader, member)
@@ -168,6 +185,9 @@ def _module(reader: ZipReader, member: Member, python: tuple[int, int], seen: _S
         seen.findings.append(damaged(member, exc))
         return
     findings, uncertain = module_findings(content, member.name, python)
+    if passed_over:  # nobody imports it unless another module does
+        seen.findings += (replace(finding, severity="warning") for finding in findings)
+        return
     seen.findings += findings
     seen.uncertain = seen.uncertain or uncertain
     if mentions_plugins(content):
