@@ -20,8 +20,13 @@ if TYPE_CHECKING:
     from jetway.artifacts.mwaa import Packages
 
 SECONDS_TO_INSTALL = 900
+MEBIBYTES_FOR_ONE_FILE = 1024  # as in the gate
 SECONDS_FOR_ONE_FILE = 32  # MWAA's 30, and what ending a process takes
 SECONDS_TO_START = 120  # importing Airflow without bytecode, and making its database
+
+_VERSIONS = (
+    "import sys; from importlib.metadata import version; print(version('apache-airflow'), *sys.version_info[:2])"
+)
 
 # They come with MWAA's image for its own database, queue and executor, and take compilers or libraries to install.
 _NOT_TAKEN = frozenset(
@@ -76,14 +81,15 @@ def airflow_python(packages: Packages) -> Path:
     return python
 
 
-def version_of(python: Path) -> str:
-    """Return the version of the Airflow that a Python has.
+def versions_of(python: Path) -> tuple[str, tuple[int, int]]:
+    """Return the version of the Airflow that a Python has, and its own.
 
     Raises:
         StackTroubleError: it has none, or is no Python.
     """
-    command = [str(python), "-c", "from importlib.metadata import version; print(version('apache-airflow'))"]
-    return _run(command, f"find Airflow in {python}", seconds=SECONDS_TO_START).stdout.strip()
+    command = [str(python), "-c", _VERSIONS]
+    airflow, major, minor = _run(command, f"find Airflow in {python}", seconds=SECONDS_TO_START).stdout.split()
+    return airflow, (int(major), int(minor))
 
 
 def _make(folder: Path, wanted: str) -> None:
@@ -106,7 +112,13 @@ def requirements(packages: Packages) -> list[str]:
 
 
 def load(
-    python: Path, folder: Path, files: Sequence[str], provided: Mapping[str, Any], *, nearest: bool
+    python: Path,
+    folder: Path,
+    files: Sequence[str],
+    provided: Mapping[str, Any],
+    *,
+    nearest: bool,
+    other_python: bool = False,
 ) -> dict[str, dict[str, Any]]:
     """Load DAG files with the Airflow of that Python.
 
@@ -116,6 +128,7 @@ def load(
         files: relative to it.
         provided: "modules" and "unlisted" distributions that the environment has.
         nearest: this Airflow is not the environment's version.
+        other_python: nor is this Python.
 
     Returns:
         What came of each file, by its path, as jetway_loader says it.
@@ -132,6 +145,7 @@ def load(
         Path(place, "provided.json").write_text(json.dumps(provided))
         command = [str(python), "-m", "jetway_loader", str(folder), *files, "--json", "--jobs", str(jobs)]
         command += ["--provided", str(Path(place, "provided.json")), *(["--nearest"] if nearest else [])]
+        command += ["--memory", str(MEBIBYTES_FOR_ONE_FILE), *(["--other-python"] if other_python else [])]
         env = {name: value for name, value in os.environ.items() if name in {"PATH", "HOME", "LANG", "TMPDIR"}}
         done = _run(
             command,
@@ -140,7 +154,10 @@ def load(
             seconds=SECONDS_TO_START + SECONDS_FOR_ONE_FILE * len(files) / jobs,
             good=(0, 1),
         )
-    return {loaded["path"]: loaded for loaded in json.loads(done.stdout)}
+    try:
+        return {loaded["path"]: loaded for loaded in json.loads(done.stdout)}
+    except ValueError:
+        raise StackTroubleError(f"Could not load DAG files: {(done.stderr or done.stdout).strip()[-1000:]}") from None
 
 
 def _cache() -> Path:

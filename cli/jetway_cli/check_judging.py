@@ -162,7 +162,7 @@ class Judge:
         """Let the real Airflow load the DAG files that may load; its word goes before that of reading."""
         from jetway.loading.function import LoadAnswer
         from jetway.loading.verdict import together
-        from jetway_cli.check_airflow import load
+        from jetway_cli.check_airflow import load, versions_of
 
         by_folder: dict[Path, dict[str, _Judged]] = {}
         for one in judged:
@@ -171,28 +171,29 @@ class Judge:
                 by_folder.setdefault(folder, {})[name] = one
         if not by_folder:
             return
-        python, version = self._airflow()
-        has, nearest = self._provided(judged), version != self._environment.airflow_version
+        python = self._airflow()
+        airflow_version, python_version = versions_of(python)
+        has, nearest = self._provided(judged), airflow_version != self._environment.airflow_version
+        other_python = python_version != self._environment.python_version
         for folder, files in by_folder.items():
-            answers = load(python, folder, list(files), has, nearest=nearest)
+            answers = load(python, folder, list(files), has, nearest=nearest, other_python=other_python)
             for name, one in files.items():
                 answer: Mapping[str, Any] = answers[name]
                 one.judgement = together(one.judgement, LoadAnswer(answer))
                 one.seconds += float(answer["seconds"])
 
-    def _airflow(self) -> tuple[Path, str]:
-        """The Python to load with, and the version of its Airflow: the environment's, or the nearest that is known."""
+    def _airflow(self) -> Path:
+        """The Python to load with: its Airflow is the environment's version, or the nearest that is known."""
         from jetway.artifacts.mwaa import known_versions, packages_of
-        from jetway_cli.check_airflow import airflow_python, version_of
+        from jetway_cli.check_airflow import airflow_python
 
         if self._airflow_python is not None:
-            return self._airflow_python, version_of(self._airflow_python)
+            return self._airflow_python
         wanted = self._environment.airflow_version
-        version = wanted if wanted in known_versions() else _nearest(self._environment, known_versions())
-        packages = packages_of(version)
+        packages = packages_of(wanted if wanted in known_versions() else _nearest(self._environment, known_versions()))
         if packages is None:  # of a version that is listed: never
-            raise LookupError(version)
-        return airflow_python(packages), version
+            raise LookupError(wanted)
+        return airflow_python(packages)
 
     def _provided(self, judged: Sequence[_Judged]) -> dict[str, list[str]]:
         """Which modules the environment has: of its image, and of the requirements.txt and plugins.zip judged too."""

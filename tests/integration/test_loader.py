@@ -53,8 +53,20 @@ class Proxy:
 later = Proxy()
 """
 
+# The descriptor that the child tells its parent by is among them.
+WRITES = """
+import os
+
+for number in range(3, 30):
+    try:
+        os.write(number, b'{"done": true}\\n{"error": 1}\\n')
+    except OSError:
+        pass
+"""
+
 FILES = {
     "good.py": good("good"),
+    "writes.py": WRITES + good("writes"),
     "unseen.py": UNSEEN + good("unseen"),
     "depends.py": 'from airflow.models import Variable\nTABLES = {"a": 1}\nx = TABLES[Variable.get("table")]\n# dag\n',
     "no_file.py": 'from airflow import DAG\nx = open("/usr/local/airflow/dags/no_such_file.yaml").read()\n',
@@ -127,7 +139,7 @@ def test_a_file_that_fails_is_rejected_with_rule_and_line(mutants: dict[str, Any
     assert finding["remedy"]
 
 
-@pytest.mark.parametrize("name", ["good.py", "unseen.py", "uses_sibling.py", "stood_in.py"])
+@pytest.mark.parametrize("name", ["good.py", "writes.py", "unseen.py", "uses_sibling.py", "stood_in.py"])
 def test_a_file_that_loads_is_accepted_without_a_word(answers: dict[str, Any], name: str) -> None:
     answer = answers[name]
     findings = [finding for finding in answer["findings"] if finding["rule"] != "slow-parse"]  # of a busy machine

@@ -29,6 +29,7 @@ def main(arguments: list[str] | None = None) -> int:
         "--option", action="append", default=[], metavar="SECTION.KEY=VALUE", help="configuration of the environment"
     )
     parser.add_argument("--nearest", action="store_true", help="this is not the environment's version of Airflow")
+    parser.add_argument("--other-python", action="store_true", help="this is not the environment's version of Python")
     given = parser.parse_args(arguments)
     if not given.folder.is_dir():
         parser.error(f"{given.folder} is not a folder")
@@ -46,6 +47,7 @@ def main(arguments: list[str] | None = None) -> int:
         unlisted=frozenset(provided.get("unlisted", ())),
         airflow_options=dict(option.split("=", 1) for option in given.option if "=" in option),
         nearest=given.nearest,
+        other_python=given.other_python,
     )
     with tempfile.TemporaryDirectory(prefix="jetway-loader-") as home:
         found = _load(Path(home), folder, files, options)

@@ -10,6 +10,7 @@ import gc
 import json
 import os
 import resource
+import secrets
 import selectors
 import signal
 import sys
@@ -18,6 +19,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, Generic, TypeVar
 
@@ -53,8 +55,8 @@ class Ended(Generic[Item]):
 
 
 class _Child(Generic[Item]):
-    def __init__(self, item: Item, pid: int, pipe: int, words: BinaryIO) -> None:
-        self.item, self.pid, self.pipe, self.words = item, pid, pipe, words
+    def __init__(self, item: Item, pid: int, pipe: int, words: BinaryIO, mark: bytes) -> None:
+        self.item, self.pid, self.pipe, self.words, self.mark = item, pid, pipe, words, mark
         self.started = time.monotonic()
         self.heard = bytearray()
         os.set_blocking(pipe, False)
@@ -77,10 +79,11 @@ class _Child(Generic[Item]):
             last_words = words.read().decode(errors="replace")
         told = []
         for line in self.heard.split(b"\n")[:-1]:  # what has no end of line was cut off
-            try:
-                told.append(json.loads(line))
-            except ValueError:
+            _, mark, entry = line.rpartition(self.mark)
+            if not mark:
                 continue  # the file wrote to a descriptor that was not its own
+            with suppress(ValueError):  # it did so in the middle of a line
+                told.append(json.loads(entry))
         return Ended(
             item=self.item,
             told=[entry for entry in told if isinstance(entry, dict)],
@@ -116,7 +119,7 @@ def each(
     try:
         while waiting or children:
             while waiting and len(children) < jobs:
-                child = _fork(waiting.pop(), work, memory)
+                child = _fork(waiting.pop(), work, memory, children)
                 children.append(child)
                 selector.register(child.pipe, selectors.EVENT_READ)
             selector.select(_LOOK)
@@ -167,21 +170,30 @@ def _kill(pid: int) -> None:
         return  # nothing of it is left; macOS denies it for a group of zombies
 
 
-def _fork(item: Item, work: Callable[[Item, Tell], None], memory: int | None) -> _Child[Item]:
+def _fork(
+    item: Item, work: Callable[[Item, Tell], None], memory: int | None, others: Sequence[_Child[Item]]
+) -> _Child[Item]:
     read, write = os.pipe()
+    mark = secrets.token_hex(8).encode()  # begins what is told: the file may write to any descriptor
     words: BinaryIO = tempfile.TemporaryFile()  # noqa: SIM115 - closed when the child has ended
     sys.stdout.flush()
     sys.stderr.flush()
     pid = os.fork()
     if pid == 0:
-        _live(item, work, write, words, memory)
+        for descriptor in (read, *(number for other in others for number in (other.pipe, other.words.fileno()))):
+            os.close(descriptor)  # what a file writes to it would be taken for another's words
+
+        def tell(entry: dict[str, Any]) -> None:
+            os.write(write, mark + json.dumps(entry).encode() + b"\n")
+
+        _live(partial(work, item, tell), words, memory)
     os.close(write)
     with suppress(ProcessLookupError, PermissionError):  # the child does so itself: whoever is first
         os.setpgid(pid, pid)
-    return _Child(item, pid, read, words)
+    return _Child(item, pid, read, words, mark)
 
 
-def _live(item: Item, work: Callable[[Item, Tell], None], write: int, words: BinaryIO, memory: int | None) -> None:
+def _live(work: Callable[[], None], words: BinaryIO, memory: int | None) -> None:
     """Be the child. Never returns: what the parent has registered to do at its exit is not the child's to do."""
     code, leave = 70, os._exit
     try:
@@ -196,11 +208,7 @@ def _live(item: Item, work: Callable[[Item, Tell], None], write: int, words: Bin
         _bound(resource.RLIMIT_FSIZE, _LARGEST_FILE)
         if memory is not None:
             _bound(resource.RLIMIT_AS, _address_space() + memory)
-
-        def tell(entry: dict[str, Any]) -> None:
-            os.write(write, json.dumps(entry).encode() + b"\n")
-
-        work(item, tell)
+        work()
         sys.stdout.flush()
         sys.stderr.flush()
         code = 0

@@ -16,6 +16,8 @@ _LAST_LINE = re.compile(r"^(?P<type>[A-Za-z_][\w.]*)(?:: (?P<message>.*))?$", re
 _NO_MODULE = re.compile(r"No module named '([^']+)'")
 _NO_NAME = re.compile(r"cannot import name '[^']+' from (?:partially initialized module )?'([^']+)'")
 _NOT_MOVED = re.compile(r"Could not import `([^`]+)`")
+# What Airflow adds to a time-out: links to its documentation and the number of a process that is gone.
+_ADVICE = re.compile(r"\s*Please take a look at these docs.*", re.DOTALL)
 _LONGEST = 500
 
 # Errors that nothing a Variable holds could make or prevent.
@@ -127,7 +129,8 @@ def read_error(entry: Mapping[str, Any], file: str, folder: str, *, relied: bool
     if missing is not None:
         rule, remedy = _about_module(kind, missing)
     certain = kind not in _NEEDS_WORLD and not (relied and rule not in _CERTAIN)
-    shown = message if len(message) <= _LONGEST else message[:_LONGEST] + "…"
+    shown = " ".join(_ADVICE.sub("", message).split())
+    shown = shown if len(shown) <= _LONGEST else shown[:_LONGEST] + "…"
     words = f"{kind}: {shown}" if shown else kind
     if rule == "exits":
         words = f"The file ends the process that loads it ({words})."
@@ -169,7 +172,10 @@ def _rule(kind: str, message: str, *, serialization: bool) -> tuple[str, str]:
             "needs-environment",
             "The gate has no data files, credentials or network. Read them in a task, not when the file is loaded.",
         )
-    return "import-error", "Run the file with the environment's Airflow to see the same error: `python FILE`."
+    return (
+        "import-error",
+        "Correct what this line does; `python FILE` with the environment's Airflow shows the same error.",
+    )
 
 
 def _missing(kind: str, message: str) -> str | None:

@@ -24,6 +24,7 @@ class Options:
         unlisted: distributions of the environment whose modules are not known: a module that is missing may be theirs.
         airflow_options: configuration of the environment, such as {"core.default_timezone": "utc"}.
         nearest: this Airflow is not the environment's version: no failure is certain.
+        other_python: this Python is not the environment's: no syntax error is certain.
     """
 
     import_timeout: float = 30.0
@@ -35,6 +36,7 @@ class Options:
     unlisted: frozenset[str] = frozenset()
     airflow_options: Mapping[str, str] = field(default_factory=dict)
     nearest: bool = False
+    other_python: bool = False
 
     @property
     def limit(self) -> float:

@@ -103,7 +103,7 @@ def _death(ended: Ended[Any], options: Options, line: int | None, *, relied: boo
 
 def _doubted(fault: Fault, options: Options) -> Fault:
     """Take certainty from a fault that may be this machine's."""
-    if options.nearest:
+    if options.nearest or (options.other_python and fault.rule == "syntax"):
         return replace(fault, certain=False)
     if fault.rule == "missing-module" and fault.missing and options.unlisted and "." not in fault.missing:
         return replace(fault, certain=False)
@@ -111,21 +111,25 @@ def _doubted(fault: Fault, options: Options) -> Fault:
 
 
 def _why_unknown(faults: list[Fault], told: _Told, options: Options) -> Finding:
+    remedy = "Nothing, if it is right for the environment; what the gate cannot tell is looked at there."
+    line = None
     if options.nearest:
         why = "it was loaded with another version of Airflow than the environment's"
+    elif options.other_python and any(fault.rule == "syntax" for fault in faults):
+        why = "it was loaded with another version of Python than the environment's"
     elif any(fault.rule == "missing-module" for fault in faults) and options.unlisted:
         why = f"the module may come with {', '.join(sorted(options.unlisted)[:5])}, whose content is not known here"
-    elif told.unseen:
-        seen = ", ".join(f"{what} {name!r}" for what, name, _ in told.unseen[:5])
-        why = f"the file relies on what is only in the environment ({seen})"
     else:
-        why = "the file relies on what is only in the environment"
+        seen = ", ".join(f"{what} {name!r}" for what, name, _ in told.unseen[:5])
+        why = "the file relies on what is only in the environment" + (f" ({seen})" if seen else "")
+        line = next((line for _, _, line in told.unseen if line), None)
+        remedy = "Read Variables, Connections, files and services in tasks, not when the file is loaded."
     return Finding(
         "not-certain",
         "warning",
         f"This failure is not certain: {why}. The file goes live and is looked at there.",
-        next((line for _, _, line in told.unseen if line), None),
-        "Read Variables, Connections, files and services in tasks, not when the file is loaded.",
+        line,
+        remedy,
     )
 
 

@@ -51,6 +51,8 @@ def test_the_loader_sees_itself_and_nothing_else_of_this_machine(
 def test_an_airflow_that_does_not_work_is_the_machines_fault(tmp_path: Path) -> None:
     with pytest.raises(StackTroubleError, match="Could not load DAG files"):
         load(teller(tmp_path, 3), tmp_path, ["orders.py"], {}, nearest=False)
+    with pytest.raises(StackTroubleError, match="Could not load DAG files"):
+        load(Path("/bin/false"), tmp_path, ["orders.py"], {}, nearest=False)  # ends as if a file were rejected
     with pytest.raises(StackTroubleError, match="No such file"):
         load(tmp_path / "none", tmp_path, ["orders.py"], {}, nearest=False)
 
