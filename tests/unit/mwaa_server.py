@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import threading
 from collections.abc import Callable
@@ -17,6 +18,7 @@ class MwaaServer:
     """The server; `answer` gets the input of InvokeRestApi and returns status and document.
 
     Attributes:
+        status, max_workers: what GetEnvironment tells.
         described: how often GetEnvironment was called.
         updates: what UpdateEnvironment was called with.
         asked: method and path of every InvokeRestApi.
@@ -25,6 +27,7 @@ class MwaaServer:
 
     answer: RestAnswer = field(default=lambda _asked: (404, {"detail": "not found"}))
     status: str = "AVAILABLE"
+    max_workers: int = 10
     described: int = 0
     updates: list[dict[str, Any]] = field(default_factory=list)
     asked: list[tuple[str, str]] = field(default_factory=list)
@@ -49,6 +52,7 @@ class MwaaServer:
                             "AirflowVersion": "3.3.1",
                             "SourceBucketArn": "arn:aws:s3:::acme-airflow",
                             "DagS3Path": "dags",
+                            "MaxWorkers": server.max_workers,
                         }
                     },
                 )
@@ -68,7 +72,8 @@ class MwaaServer:
                 self.send_header("Content-Type", "application/json")
                 self.send_header("Content-Length", str(len(body)))
                 self.end_headers()
-                self.wfile.write(body)
+                with contextlib.suppress(BrokenPipeError):  # a caller whose time is over has hung up
+                    self.wfile.write(body)
 
             def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the parent's name for it
                 """Say nothing: pytest shows what matters."""

@@ -116,8 +116,8 @@ def saturate(tasks: int) -> None:
 
 
 @pytest.mark.usefixtures("told")
-def test_a_measurement_is_metrics_and_a_log_line_and_the_settings_are_remembered(
-    mwaa: MwaaServer, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
+def test_a_measurement_is_metrics_and_a_log_line(
+    caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
 ) -> None:
     saturate(24)
     measured = measuring.handler({}, CONTEXT)
@@ -134,8 +134,14 @@ def test_a_measurement_is_metrics_and_a_log_line_and_the_settings_are_remembered
     (directive,) = published["_aws"]["CloudWatchMetrics"]
     assert (directive["Namespace"], directive["Dimensions"]) == ("Jetway", [["Environment"]])
     assert (published["Environment"], published["WorkerShortfall"], published["Verdict"]) == ("acme", [4.0], [2.0])
-    measuring.handler({}, CONTEXT)
-    assert mwaa.described == 1, "GetEnvironment is remembered for five minutes"
+
+
+@pytest.mark.usefixtures("told")
+def test_a_measurement_is_of_the_bounds_of_its_minute(mwaa: MwaaServer) -> None:
+    saturate(24)
+    assert measuring.handler({}, CONTEXT)["verdict"] == "scaling"
+    mwaa.max_workers = 1
+    assert measuring.handler({}, CONTEXT)["verdict"] == "bounded-by-max-workers"
 
 
 def test_every_decision_is_a_log_line_and_an_event_that_say_why(
