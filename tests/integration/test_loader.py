@@ -203,3 +203,42 @@ def test_what_airflow_passes_over_is_not_loaded(answers: dict[str, Any]) -> None
         "ignored",
     )
     assert answers["helper.py"]["skipped"] == "no-dag"
+
+
+# The function is started before there is a dags folder, and loads more than once.
+ASKED_TWICE = """
+import base64, io, json, sys, zipfile
+
+import app
+
+class Context:
+    get_remaining_time_in_millis = staticmethod(lambda: 60_000)
+
+packed = io.BytesIO()
+with zipfile.ZipFile(packed, "w") as bundle:
+    for name, text in json.load(sys.stdin).items():
+        bundle.writestr(name, text)
+event = {
+    "bundle": {"zip": base64.b64encode(packed.getvalue()).decode()},
+    "files": ["uses_sibling.py"],
+    "options": {"import_timeout": 30, "airflow_version": app._airflow.version},
+}
+print(json.dumps([app.handler(event, Context())["loaded"][0] for _ in range(2)]))
+"""
+
+
+def test_the_function_finds_the_modules_of_the_dags_folder() -> None:
+    paths = [str(venvs.ROOT / folder) for folder in ("layers/loader", "functions/import_dag")]
+    done = subprocess.run(
+        [str(venvs.ensure(f"airflow-{VERSION}")), "-c", ASKED_TWICE],
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": os.pathsep.join(paths)},
+        input=json.dumps({name: FILES[name] for name in ("uses_sibling.py", "team/names.py")}),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=240,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    for answer in json.loads(done.stdout.splitlines()[-1]):
+        assert (answer["verdict"], answer["missing"]) == ("accepted", [])
+        assert [dag["dag_id"] for dag in answer["dags"]] == ["named_by_a_sibling"]

@@ -42,6 +42,8 @@ def parse(airflow: Airflow, folder: Path, file: Path, options: Options, tell: Te
     os.environ["AIRFLOW__CORE__DAGBAG_IMPORT_TIMEOUT"] = str(options.import_timeout)
     if str(folder) not in sys.path:
         sys.path.append(str(folder))
+    # Python remembers for good that a folder on its path was not there when Airflow was imported.
+    importlib.invalidate_caches()
     sys.dont_write_bytecode = True
     sightings.install(airflow)
     Unseen(folder, note, sightings.line).install()
