@@ -11,6 +11,7 @@ which the process started: a pid that the system has given to somebody else is n
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import signal
@@ -71,10 +72,14 @@ def start(name: str, argv: Sequence[str], *, folder: Path, env: Mapping[str, str
     Raises:
         ProcessError: the program could not be started at all.
     """
-    running = find(folder, name)
-    if running is not None:
-        return running
     folder.mkdir(parents=True, exist_ok=True)
+    # `make up` and the gateway may both be about to start Airflow.
+    with (folder / f"{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        return find(folder, name) or _start(name, argv, folder=folder, env=env, cwd=cwd)
+
+
+def _start(name: str, argv: Sequence[str], *, folder: Path, env: Mapping[str, str], cwd: Path | None) -> Process:
     log = folder / f"{name}.log"
     with log.open("ab") as output:
         try:
@@ -159,6 +164,50 @@ def stop_named(folder: Path, name: str, *, grace: float = 10.0) -> bool:
     was_alive = alive(process)
     stop(process, grace=grace)  # also when it is dead: what it started may not be
     return was_alive
+
+
+def stop_strays(*folders: Path) -> list[int]:
+    """Kill programs of these folders that no pid file remembers; return their pids. Does nothing without /proc.
+
+    Whoever started one may have been killed before it could write the pid file. What is known of a program all the
+    same is where its output goes: to a log of the folder.
+
+    Raises:
+        ProcessError: one is left even after SIGKILL.
+    """
+    killed: set[int] = set()
+
+    def nothing_left() -> bool:
+        strays = _strays(folders)
+        killed.update(strays)
+        for pid in strays:
+            _signal(pid, signal.SIGKILL)
+        return not strays
+
+    if not _wait(nothing_left, 5.0):
+        raise ProcessError(f"these processes could not be killed: {_strays(folders)}")
+    return sorted(killed)
+
+
+def _strays(folders: Sequence[Path]) -> list[int]:
+    """Processes that write to a log of these folders, and all of the sessions that such a process leads or led."""
+    if not _PROC.is_dir():
+        return []
+    wanted = {str(folder.resolve()) for folder in folders}
+    sessions: dict[int, int] = {}
+    writers: set[int] = set()
+    for entry in _PROC.iterdir():
+        fields = _stat(int(entry.name)) if entry.name.isdigit() else None
+        if fields is None or fields[0] in {"Z", "X"}:
+            continue
+        sessions[int(entry.name)] = int(fields[3])
+        with suppress(OSError):  # it has just ended, or is not ours to look at
+            output = Path(str((entry / "fd" / "1").readlink()).removesuffix(" (deleted)"))
+            if output.suffix == ".log" and str(output.parent) in wanted:
+                writers.add(int(entry.name))
+    # A session that somebody else leads, such as a terminal's, is not ours even if one of its programs writes there.
+    ours = {sessions[pid] for pid in writers if sessions[pid] in writers or sessions[pid] not in sessions}
+    return sorted((writers | {pid for pid, session in sessions.items() if session in ours}) - {os.getpid()})
 
 
 def usage(process: Process) -> tuple[Usage, Usage]:

@@ -252,6 +252,8 @@ def down(*, forget: bool = False) -> None:
     for file in state.glob("airflow-*/jetway.json"):
         airflow.stop(airflow.Airflow.read(file))
     processes.stop_named(run, ministack.NAME)
+    # What was started by somebody who was killed at once, before anything was written down.
+    processes.stop_strays(run, *(home / "run" for home in state.glob("airflow-*")))
     (state / "stack.json").unlink(missing_ok=True)
     shutil.rmtree(state / "tmp", ignore_errors=True)
     if forget:

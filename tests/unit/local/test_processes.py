@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 
@@ -187,3 +188,30 @@ def test_the_tail_of_a_long_log(tmp_path: Path) -> None:
     log.write_text("".join(f"line {number}\n" for number in range(100_000)))
     assert processes.tail(log, 2) == "line 99998\nline 99999"
     assert processes.tail(tmp_path / "none.log") == ""
+
+
+def test_two_who_start_a_program_at_once_start_it_once(folder: Path) -> None:
+    with ThreadPoolExecutor(4) as pool:
+        started = list(pool.map(lambda _: start(folder), range(4)))
+    assert len({process.pid for process in started}) == 1
+    assert (folder / "program.log").exists()
+
+
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="a stray is found by /proc")
+def test_what_no_pid_file_remembers_is_found_by_its_log(folder: Path, tmp_path: Path) -> None:
+    process = start(folder, FAMILY)
+    wait_for(lambda: processes.tail(process.log))
+    child = int(processes.tail(process.log).split()[1])
+    process.pid_file.unlink()  # whoever started it was killed before writing it
+    other = start(tmp_path / "other")
+    # Somebody's shell, which has a program of its own write there.
+    with (folder / "by-hand.log").open("w") as log:
+        by_hand = subprocess.Popen([sys.executable, "-c", SLEEP], stdout=log)
+    try:
+        assert processes.stop_strays(folder) == sorted([process.pid, child, by_hand.pid])
+        assert not exists(child)
+        assert exists(other.pid)
+        assert processes.stop_strays(folder) == []
+    finally:
+        by_hand.wait()
+        processes.stop(other)
