@@ -11,14 +11,15 @@ from aws_lambda_powertools.metrics import MetricUnit
 
 from jetway.config import ApplyUpdatesConfig
 from jetway.errors import TransientError
+from jetway.live.assembly import connect_updates
 from jetway.observability import logger, metrics
-from jetway.updates import Updates, connect
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
     from jetway.airflow import ImportProblem
     from jetway.live.undo import Undo
+    from jetway.updates import Updates
 
 METRICS = {"begun": "UpdatesBegun", "failed": "UpdatesFailed", "undo-failed": "UpdatesFailed"}
 
@@ -31,7 +32,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> None:  # noqa: ARG
     for name in {*METRICS.values(), "ArtifactsRolledBack"}:
         metrics.add_metric(name, MetricUnit.Count, 0)  # an alarm needs data to see that it is over
     try:
-        for step in updates.advance(errors, undo, config.verify_after):
+        for step in updates.advance(errors, undo, config.verify_after, config.quiet):
             log = logger.error if step.step == "undo-failed" else logger.info
             log(f"update {step.step}", extra=asdict(step))
             if step.step in METRICS:
@@ -46,4 +47,4 @@ def handler(event: dict[str, Any], context: LambdaContext) -> None:  # noqa: ARG
 def _wired() -> tuple[ApplyUpdatesConfig, Updates, Undo, Callable[[], Sequence[ImportProblem]]]:
     config = ApplyUpdatesConfig.from_env()
     metrics.set_default_dimensions(Environment=config.environment_name)
-    return config, *connect(config)
+    return config, *connect_updates(config)

@@ -10,11 +10,13 @@ from aws_lambda_powertools.metrics import MetricUnit
 
 from jetway.config import VerifyPromotionConfig
 from jetway.errors import TransientError
-from jetway.live.verifier import Verifier, connect
+from jetway.live.assembly import connect_verifier
 from jetway.observability import logger, metrics
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
+
+    from jetway.live.verifier import Verifier
 
 METRICS = {"good": "ArtifactsVerified", "rolled-back": "ArtifactsRolledBack"}
 
@@ -52,4 +54,4 @@ def handler(event: dict[str, Any], context: LambdaContext) -> None:  # noqa: ARG
 def _verifier() -> Verifier:
     config = VerifyPromotionConfig.from_env()
     metrics.set_default_dimensions(Environment=config.environment_name)
-    return connect(config, _time_left)
+    return connect_verifier(config, _time_left)

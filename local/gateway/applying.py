@@ -16,10 +16,12 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from local import airflow as local_airflow
 from local.gateway.environment import UpdateFailedError
+from local.gateway.install_log import tell_of_failure
 from local.gateway.overlay import Overlay, OverlayError
 from local.processes import ProcessError
 
 if TYPE_CHECKING:
+    from mypy_boto3_logs import CloudWatchLogsClient
     from mypy_boto3_s3 import S3Client
 
     from local.airflow import Airflow
@@ -36,18 +38,22 @@ class AirflowUpdater:
 
     Args:
         restart_commands: makes the CLI see what Airflow sees; called with the new Airflow.
+        logs: where MWAA's containers log.
         uv: the installer.
     """
 
     def __init__(
         self,
         s3: S3Client,
+        logs: CloudWatchLogsClient,
         bucket: str,
         airflow: Airflow,
+        *,
         restart_commands: Callable[[Airflow], None],
         uv: Callable[[], Path],
     ) -> None:
         self._s3 = s3
+        self._logs = logs
         self._bucket = bucket
         self._airflow = airflow
         self._restart_commands = restart_commands
@@ -91,17 +97,27 @@ class AirflowUpdater:
             exported = overlay.start_up(found["StartupScript"], env, home=airflow.home, log=run / "startup_script.log")
             airflow = replace(airflow, startup_env=exported)
         if "Requirements" in found:
+            log_file = run / "requirements_install.log"
+            before = log_file.stat().st_size if log_file.exists() else 0
             well = overlay.install(
                 found["Requirements"],
                 uv=self._uv(),
                 python=airflow.python,
                 version=airflow.version,
                 home=airflow.home,
-                log=run / "requirements_install.log",
+                log=log_file,
             )
             if not well:
-                log.error("requirements.txt could not be installed; see %s", run / "requirements_install.log")
+                log.error("requirements.txt could not be installed; see %s", log_file)
+                self._tell(after, log_file.read_bytes()[before:].decode(errors="replace"))
         return airflow
+
+    def _tell(self, environment: Description, output: str) -> None:
+        group = environment["LoggingConfiguration"]["SchedulerLogs"]["CloudWatchLogGroupArn"].rpartition(":")[2]
+        try:
+            tell_of_failure(self._logs, group, output)
+        except (ClientError, BotoCoreError) as exc:
+            log.warning("nothing could be logged to %s: %s", group, exc)
 
     def _download(self, folder: Path, thing: str, path: str, version: str) -> Path:
         target = folder / _FILES[thing]

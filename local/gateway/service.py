@@ -92,10 +92,11 @@ def run(config: GatewayConfig) -> None:
     runner = ForkServerRunner(airflow.python, airflow.environment(log_level="INFO"), cwd=airflow.home)
     updater = AirflowUpdater(
         _client(config, "s3"),
+        _client(config, "logs"),
         config.bucket,
         airflow,
-        lambda updated: runner.restart(updated.environment(log_level="INFO")),
-        venvs.uv,
+        restart_commands=lambda updated: runner.restart(updated.environment(log_level="INFO")),
+        uv=venvs.uv,
     )
     parts = compose(config, airflow, runner=runner, ready=runner.is_ready, applier=updater)
     sync = DagSync(

@@ -64,6 +64,7 @@ class Deployment:
             "ScalingRaiseAfterMinutes": "1",
             "ScalingCoolDownMinutes": "0",
             "VerifyAfterSeconds": "5",
+            "UpdateQuietSeconds": "10",
             "Webhooks": "enabled",
             **changes,
         }

@@ -244,6 +244,7 @@ class ApplyUpdatesConfig(_FromEnv):
     topic_arn: str = _env("ARTIFACT_TOPIC_ARN")
     verify_after: timedelta = _env("VERIFY_AFTER_SECONDS", _seconds)
     automatic: bool = _env("APPLY_UPDATES", _automatic)
+    quiet: timedelta = _env("UPDATE_QUIET_SECONDS", _seconds)
 
 
 @dataclass(frozen=True, slots=True)

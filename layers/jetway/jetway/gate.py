@@ -143,7 +143,7 @@ class Gate:
         report = report_key(version.key, version.label)
         placement = self._place(version, judged, facts, report)
         if placement.outcome == "promoted":
-            self._book.note(version, judged, placement, report=report, at=judged_at)
+            self._book.note(version, judged, placement, report=report, at=self._now())
         written = report_on(
             version.key,
             judged,

@@ -10,22 +10,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
 from botocore.exceptions import BotoCoreError, ClientError
 
 from jetway.airflow.environment import unavailable
-from jetway.live.standing import Live, Problem, Standing
-from jetway.live.update_record import MEMBERS, UpdateRecord, in_force, members
+from jetway.live.sameness import same_content
+from jetway.live.standing import Live, Problem, Standing, verified
+from jetway.live.update_record import MEMBERS, UpdateRecord, facts_show, in_force, members
 from jetway.live.verdicts import digests
 
 if TYPE_CHECKING:
     from mypy_boto3_mwaa import MWAAClient
+    from mypy_boto3_s3 import S3Client
 
     from jetway.airflow import ImportProblem
     from jetway.airflow.environment import Environment, EnvironmentFacts
-    from jetway.config import ApplyUpdatesConfig
     from jetway.live.table import StandingTable
     from jetway.live.undo import Undo
     from jetway.live.update_record import UpdateTable
@@ -35,6 +36,9 @@ CALL_AGAIN_AFTER = timedelta(seconds=90)
 # Bounds that could not go along by then are decided anew.
 _WORKERS_WAIT = timedelta(minutes=15)
 
+# So many times the quiet period the first of several artifacts waits at most.
+_LONGEST_QUIET = 10
+
 Scaled = Literal["begun", "goes-along", "held"]
 
 
@@ -42,7 +46,7 @@ Scaled = Literal["begun", "goes-along", "held"]
 class Step:
     """One thing that was done; the fields of its log line."""
 
-    step: Literal["held", "begun", "in-progress", "applied", "failed", "undone", "undo-failed", "adopted"]
+    step: Literal["held", "begun", "in-progress", "applied", "failed", "undone", "undo-failed", "adopted", "unchanged"]
     artifacts: Mapping[str, str]
     because: str = ""
     changes: Mapping[str, Any] | None = None
@@ -110,7 +114,11 @@ class Updates:
         return "begun"
 
     def advance(
-        self, errors: Callable[[], Sequence[ImportProblem]], undo: Undo, verify_after: timedelta
+        self,
+        errors: Callable[[], Sequence[ImportProblem]],
+        undo: Undo,
+        verify_after: timedelta,
+        quiet: timedelta = timedelta(),
     ) -> Iterator[Step]:
         """Do the next thing that there is to do.
 
@@ -118,6 +126,7 @@ class Updates:
             errors: asks for the environment's import errors.
             undo: gives up versions that did not work.
             verify_after: from the end of an update to the first look at the environment.
+            quiet: no artifact may have come for so long: what is uploaded together goes together.
 
         Raises:
             StandingChangedError: another invocation was faster.
@@ -126,7 +135,7 @@ class Updates:
         """
         record, facts = self._records.get(), self._environment.facts()
         if record.phase == "idle":
-            yield from self._begin(record, facts, errors, undo, verify_after)
+            yield from self._begin(record, facts, errors, undo, verify_after, quiet=quiet)
         elif record.phase in {"updating", "undoing"}:
             yield from self._follow(record, facts, undo, verify_after)
         elif record.phase == "undo":
@@ -148,6 +157,8 @@ class Updates:
         errors: Callable[[], Sequence[ImportProblem]],
         undo: Undo,
         verify_after: timedelta,
+        *,
+        quiet: timedelta,
     ) -> Iterator[Step]:
         now, waiting = self._clock(), self._waiting()
         workers = record.workers if record.workers_at and now - record.workers_at < _WORKERS_WAIT else None
@@ -155,13 +166,14 @@ class Updates:
         wanted = {key: live for key, live in waiting.items() if key not in there} if self._automatic else {}
         if not (there or wanted or workers):
             return
-        sources = {key: live.source for key, live in (wanted or there).items()}
+        sources = {key: live.source for key, live in (there or wanted).items()}
         if not facts.usable:
             yield Step("held", sources, f"the environment is {facts.status}")
             return
         if there:
-            # Somebody has applied them: they are verified all the same.
-            before = {key: _good(self._standings.get(key)) for key in there}
+            # Somebody has applied them: they are verified all the same. What was in force before nobody knows for
+            # certain: the good version, else the one below ours.
+            before = {key: _good(self._standings.get(key)) or (live.key, "") for key, live in there.items()}
             known = self._standings.known_errors()
             self._records.put(
                 replace(
@@ -170,15 +182,38 @@ class Updates:
                     artifacts=there,
                     before=before,
                     baseline=known,
+                    began_at=facts.last_update_at,
                     due_at=now + verify_after,
                 )
             )
             self._stage(there, "verifying")
             yield Step("adopted", sources)
             return
+        if wanted and _more_may_come([live.at for live in wanted.values()], quiet, now):
+            yield Step("held", sources, "what is uploaded together goes together")
+            return
+        unchanged = self._unchanged(wanted, facts, undo.s3)
+        if unchanged:
+            yield Step("unchanged", {key: live.source for key, live in unchanged.items()})
+        wanted = {key: live for key, live in wanted.items() if key not in unchanged}
+        if not (wanted or workers):
+            return
         baseline = digests(errors()) if wanted else {}
         claimed = self._claim(record, facts, wanted, workers or {}, baseline)
         yield from self._send(claimed, facts, undo)
+
+    def _unchanged(self, wanted: Mapping[str, Live], facts: EnvironmentFacts, s3: S3Client) -> dict[str, Live]:
+        """Settle what has the content of the verified version that is in force: an update would change nothing."""
+        unchanged = {}
+        for key, live in wanted.items():
+            there = _good(self._standings.get(key))
+            if there is None or there != in_force(facts, key) or live.version_id is None:
+                continue
+            place = (live.key, live.version_id)
+            if same_content(s3, facts.source_bucket, place, there, zipped=key == "plugins.zip"):
+                self._standings.change(key, _is_in_force(live, there))
+                unchanged[key] = live
+        return unchanged
 
     def _claim(
         self,
@@ -272,10 +307,15 @@ class Updates:
         before = undo.give_up(record, record.problems)
         changes: dict[str, Any] = {}
         for key, (path, version) in before.items():
-            changes |= members(key, path, version)
+            live = record.artifacts[key]
+            if in_force(facts, key) == (live.key, live.version_id):  # else somebody has changed it by hand meanwhile
+                changes |= members(key, path, version)
         if not self._automatic or not changes:
             self._records.put(record.idle())
-            yield Step("undone", sources, "ApplyUpdates is manual: the message says which command goes back.")
+            because = "somebody has changed the environment meanwhile."
+            if not self._automatic:
+                because = "ApplyUpdates is manual: the message says which command goes back."
+            yield Step("undone", sources, because)
             return
         claimed = self._records.put(
             replace(
@@ -306,54 +346,20 @@ class Updates:
             raise unavailable(facts.name, "UpdateEnvironment", exc) from exc
 
 
-def facts_show(facts: EnvironmentFacts, name: str, value: object) -> bool:
-    """Whether a member of UpdateEnvironment is in force."""
-    if name in {"MinWorkers", "MaxWorkers"}:
-        return value == (facts.min_workers if name == "MinWorkers" else facts.max_workers)
-    key = next(key for key, member in MEMBERS.items() if name.startswith(member))
-    found = in_force(facts, key)
-    return found is not None and value == found[name.endswith("Version")]
+def _more_may_come(came_at: Sequence[datetime], quiet: timedelta, now: datetime) -> bool:
+    """Whether the last one has come just now; but the first one does not wait for ever."""
+    return now - max(came_at) < quiet and now - min(came_at) < _LONGEST_QUIET * quiet
+
+
+def _is_in_force(live: Live, there: tuple[str, str]) -> Callable[[Standing | None], Standing]:
+    def change(standing: Standing | None) -> Standing:
+        if standing is None or standing.live is None or standing.live.source != live.source:
+            return standing or Standing(live.key, "removed")  # a newer version waits already
+        return verified(replace(standing, live=replace(live, key=there[0], version_id=there[1])), ())
+
+    return change
 
 
 def _good(standing: Standing | None) -> tuple[str, str] | None:
     good = standing.good if standing is not None else None
     return (good.key, good.version_id) if good is not None and good.version_id else None
-
-
-def connect(config: ApplyUpdatesConfig) -> tuple[Updates, Undo, Callable[[], Sequence[ImportProblem]]]:
-    """Return what `Updates.advance` needs, of one environment. Nothing is sent before that."""
-    import boto3
-    from botocore.config import Config
-
-    from jetway.airflow.connect import connect as connect_airflow
-    from jetway.airflow.connect import mwaa_client
-    from jetway.airflow.environment import Environment
-    from jetway.live.news import Teller
-    from jetway.live.table import StandingTable
-    from jetway.live.undo import Undo
-    from jetway.live.update_record import UpdateTable
-
-    bounded = Config(connect_timeout=5, read_timeout=15, retries={"mode": "standard", "total_max_attempts": 3})
-    mwaa, dynamodb = mwaa_client(), boto3.client("dynamodb", config=bounded)
-    environment = Environment(mwaa, config.environment_name, max_age=0, max_age_unusable=0)
-    standings = StandingTable(dynamodb, config.artifact_table)
-    airflow = connect_airflow(config.environment_name, config.transport, client=mwaa)
-    teller = Teller(
-        boto3.client("events", config=bounded), config.event_bus, boto3.client("sns", config=bounded), config.topic_arn
-    )
-
-    def clock() -> datetime:
-        return datetime.now(UTC)
-
-    records = UpdateTable(dynamodb, config.artifact_table)
-    undo = Undo(
-        s3=boto3.client("s3", config=bounded),
-        standings=standings,
-        tell=teller.tell,
-        environment=config.environment_name,
-        drop_bucket=config.drop_bucket,
-        automatic=config.automatic,
-        clock=clock,
-    )
-    updates = Updates(mwaa, environment, records, standings, automatic=config.automatic, clock=clock)
-    return updates, undo, airflow.list_import_errors

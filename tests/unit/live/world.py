@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -12,7 +12,7 @@ from botocore.exceptions import ClientError
 
 from jetway.airflow import Dag, DagRun, DagRunRequest, ImportProblem
 from jetway.airflow.environment import Environment as MwaaEnvironment
-from jetway.airflow.environment import EnvironmentFacts
+from jetway.airflow.environment import EnvironmentFacts, parse_environment
 from jetway.arrivals import Arrival
 from jetway.errors import EnvironmentUnavailableError
 from jetway.gate import Gate, Settled
@@ -32,6 +32,7 @@ START = datetime(2026, 11, 22, 6, 0, tzinfo=UTC)
 GOOD = b"from airflow.sdk import DAG\nwith DAG('orders'):\n    pass\n"
 PARSED = timedelta(minutes=12)  # after this everything is parsed and stale DAGs are gone
 
+PARTS = ("path", "version")
 FACTS = EnvironmentFacts("acme", "AVAILABLE", "3.3.1", LIVE, "dags")
 
 
@@ -106,18 +107,23 @@ class Mwaa:
 
 
 class Environment:
-    """GetEnvironment, set by hand."""
+    """GetEnvironment, set by hand; what updates bring into force is as MWAA describes it."""
 
     name = "acme"
     current = FACTS
 
+    def __init__(self, mwaa: Mwaa) -> None:
+        self._mwaa = mwaa
+
     def facts(self) -> EnvironmentFacts:
-        return self.current
+        described = parse_environment(self._mwaa.described)
+        names = [f"{thing}_{part}" for thing in ("requirements", "plugins", "startup_script") for part in PARTS]
+        return replace(self.current, **{name: getattr(described, name) for name in names})
 
     def usable_facts(self) -> EnvironmentFacts:
         if not self.current.usable:
             raise EnvironmentUnavailableError("the environment is not AVAILABLE.")
-        return self.current
+        return self.facts()
 
 
 class World:
@@ -132,11 +138,12 @@ class World:
             self.s3.create_bucket(Bucket=bucket)
             self.s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
         self.table = StandingTable(self.dynamodb, TABLE)
-        self.airflow, self.environment = Airflow(), Environment()
-        self.mwaa = Mwaa()
+        self.airflow, self.mwaa = Airflow(), Mwaa()
+        self.environment = Environment(self.mwaa)
         self.records = UpdateTable(self.dynamodb, TABLE)
-        self.automatic = True
+        self.automatic, self.quiet = True, timedelta()
         self.news: list[News] = []
+        self.pip: dict[str | None, str] = {}
         self.seconds_left = 100.0
 
     def fresh(self) -> World:
@@ -155,7 +162,9 @@ class World:
         standings = StandingTable(kill.wrap(self.dynamodb), TABLE)
         return Verifier(
             standings,
-            UpdateVerifier(UpdateTable(kill.wrap(self.dynamodb), TABLE), standings),
+            UpdateVerifier(
+                UpdateTable(kill.wrap(self.dynamodb), TABLE), standings, lambda group, _: self.pip.get(group)
+            ),
             kill.wrap(self.s3),
             self.airflow,
             self.environment,  # type: ignore[arg-type]
@@ -191,7 +200,7 @@ class World:
             automatic=self.automatic,
             clock=lambda: self.now,
         )
-        steps = self.updates(kill).advance(self.airflow.list_import_errors, undo, VERIFY_AFTER)
+        steps = self.updates(kill).advance(self.airflow.list_import_errors, undo, VERIFY_AFTER, self.quiet)
         return [step.step for step in steps]
 
     def settle_update(self, minutes: int = 20) -> list[str]:

@@ -38,6 +38,7 @@ class EnvironmentFacts:
         last_update: Status of LastUpdate: SUCCESS, PENDING or FAILED.
         last_update_at: when that update began.
         last_update_error: why it failed, in MWAA's words.
+        scheduler_log_group: name of the log group of the schedulers; None when their logs are not enabled.
     """
 
     name: str
@@ -59,6 +60,7 @@ class EnvironmentFacts:
     last_update: str | None = None
     last_update_at: datetime | None = None
     last_update_error: str | None = None
+    scheduler_log_group: str | None = None
 
     @property
     def workers(self) -> WorkerSettings:
@@ -89,6 +91,7 @@ class EnvironmentFacts:
 def parse_environment(answer: Mapping[str, Any]) -> EnvironmentFacts:
     """Turn the `Environment` member of GetEnvironment's answer into facts."""
     update = answer.get("LastUpdate") or {}
+    logs = (answer.get("LoggingConfiguration") or {}).get("SchedulerLogs") or {}
     return EnvironmentFacts(
         name=answer["Name"],
         status=answer["Status"],
@@ -109,7 +112,13 @@ def parse_environment(answer: Mapping[str, Any]) -> EnvironmentFacts:
         last_update=update.get("Status"),
         last_update_at=update.get("CreatedAt"),
         last_update_error=(update.get("Error") or {}).get("ErrorMessage"),
+        scheduler_log_group=_log_group(logs.get("CloudWatchLogGroupArn")) if logs.get("Enabled") else None,
     )
+
+
+def _log_group(arn: str | None) -> str | None:
+    """The name in arn:aws:logs:<region>:<account>:log-group:<name>, which may end with ":*"."""
+    return arn.split(":")[6] if arn and arn.count(":") >= 6 else None
 
 
 def _key(path: str | None) -> str | None:

@@ -144,12 +144,12 @@ class LiveBook:
         if there is None or standing is None or live is None or not live.ours or live.source == NOTHING:
             return None
         source = there.metadata.get(SOURCE_VERSION, "")
-        deleted = source if source.startswith(DELETED) else f"{DELETED}{source}"
+        deleted = source if source.startswith(DELETED) else f"{DELETED}{live.source}"
         if live.source == deleted or deleted in standing.rolled_back:
             return None  # known already; or it broke the environment, and what was before came back
         version_id = there.version_id or ""
         if source != deleted:
-            if source != live.source:
+            if source != live.source and source not in standing.rolled_back:
                 return None  # put there by hand
             version_id = put_nothing(self.s3, there.bucket, there.key, key, deleted, **unchanged(there))
         nothing = Live(deleted, there.bucket, there.key, version_id, live.kind, "accepted", at, "")

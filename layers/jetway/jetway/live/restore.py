@@ -7,7 +7,7 @@ meanwhile is not touched.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from botocore.exceptions import ClientError
@@ -15,13 +15,15 @@ from botocore.exceptions import ClientError
 from jetway.live.standing import BY_HAND
 from jetway.objects import ObjectVersion, head, is_changed, is_gone, unchanged
 from jetway.promotion import REPORT, SOURCE_VERSION
+from jetway.reports import amend_report
+from jetway.verdict_tag import tag_verdict
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from mypy_boto3_s3 import S3Client
 
-    from jetway.live.standing import Live
+    from jetway.live.standing import Live, Standing
 
 # On the copy that came back: which version it came back for.
 INSTEAD_OF = "jetway-instead-of"
@@ -56,7 +58,7 @@ def restore(s3: S3Client, bad: Live, good: Live | None, rolled_back: Collection[
     live = head(s3, bad.bucket, bad.key)
     if live is not None and live.metadata.get(INSTEAD_OF) == bad.source:
         return Restored("restored", _as_live(live, bad, good, now))
-    previous = _previous(s3, bad, good, rolled_back)
+    previous = previous_version(s3, bad, good, rolled_back)
     if live is None:
         return Restored("removed" if previous is None else "superseded")
     if live.metadata.get(SOURCE_VERSION) != bad.source:
@@ -82,6 +84,29 @@ def restore(s3: S3Client, bad: Live, good: Live | None, rolled_back: Collection[
     return Restored("restored", _as_live(restored, bad, good, now))
 
 
+def report_rollback(
+    s3: S3Client, drop_bucket: str, standing: Standing, bad: Live, back: Live | None, *, at: datetime
+) -> None:
+    """Write into the report and the tag of a version that it was rolled back; called again, it changes nothing.
+
+    Args:
+        standing: with the problems.
+        back: what is live again; None for nothing.
+
+    Raises:
+        ClientError, BotoCoreError: S3 is in trouble.
+    """
+    placed = None if back is None else {"bucket": back.bucket, "key": back.key, "version": back.version_id}
+    verification = {
+        "at": at.isoformat(),
+        "problems": [asdict(problem) for problem in standing.problems],
+        "restored": None if back is None else {"version": back.source, "placed": placed},
+    }
+    changes = {"outcome": "rolled-back", "placed": None, "verification": verification}
+    amend_report(s3, drop_bucket, standing.key, bad.source, changes)
+    tag_verdict(s3, drop_bucket, standing.key, bad.drop_version_id, "rolled-back")
+
+
 def _remove(s3: S3Client, live: ObjectVersion) -> Restored:
     """Delete the object; in the versioned bucket that is a marker on top of it."""
     try:
@@ -93,7 +118,7 @@ def _remove(s3: S3Client, live: ObjectVersion) -> Restored:
     return Restored("removed")
 
 
-def _previous(s3: S3Client, bad: Live, good: Live | None, rolled_back: Collection[str]) -> ObjectVersion | None:
+def previous_version(s3: S3Client, bad: Live, good: Live | None, rolled_back: Collection[str]) -> ObjectVersion | None:
     """The version to come back: the last good one, else the one before; None when there was none."""
     if good is not None and good.source not in rolled_back and good.version_id:
         found = head(s3, good.bucket, good.key, good.version_id)

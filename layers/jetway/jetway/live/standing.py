@@ -185,13 +185,19 @@ def to_roll_back(standing: Standing, problems: Iterable[Problem], now: datetime)
     return replace(standing, stage="rolling-back", rolled_back=rolled_back, problems=problems, due_at=now)
 
 
-def rolled_back(standing: Standing, restored: Live | None, *, due_at: datetime, waits: bool = False) -> Standing:
+def overtaken(standing: Standing) -> Standing:
+    """Somebody has put something else live by hand, which is theirs; our version does not come back over it."""
+    rolled_back = standing.rolled_back
+    if standing.live is not None and standing.live.source not in rolled_back:
+        rolled_back = (*rolled_back, standing.live.source)[-_MOST_ROLLED_BACK:]
+    return replace(standing, stage="rolled-back", live=None, good=None, rolled_back=rolled_back, due_at=None)
+
+
+def rolled_back(standing: Standing, restored: Live | None, *, due_at: datetime) -> Standing:
     """The previous version is back, or nothing is live.
 
     A version that was never verified is verified now: it may be as bad.
     """
-    if waits:
-        return replace(standing, stage="waiting", live=restored, due_at=due_at)
     if restored is None:
         return replace(standing, stage="rolled-back", live=None, good=None, due_at=None)
     if standing.good is not None and restored.source == standing.good.source:

@@ -5,17 +5,15 @@ from __future__ import annotations
 import io
 import zipfile
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from jetway.live import news
-from jetway.live.restore import Restored
+from jetway.live.restore import Restored, previous_version, report_rollback
 from jetway.live.standing import BY_HAND, MOST_PROBLEMS, NOTHING, Live, Problem, Standing, to_roll_back
 from jetway.live.update_record import command, members
 from jetway.promotion import SOURCE_VERSION
-from jetway.reports import amend_report
-from jetway.verdict_tag import tag_verdict
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -60,7 +58,7 @@ class Undo:
             none = back is None or back.source == NOTHING
             restored = Restored("removed") if none else Restored("restored", back)
             if bad.dropped:
-                self._report(told, bad, restored, now)
+                report_rollback(self.s3, self.drop_bucket, told, bad, restored.live, at=now)
             note = None
             if back is not None:
                 before[key] = (back.key, back.version_id or "")
@@ -79,7 +77,13 @@ class Undo:
         path, version = found
         if good is not None and (good.key, good.version_id) == found:
             return good
-        before = replace(bad, source=f"{BY_HAND}{version}", key=path, version_id=version)
+        if not version and not gone_back:
+            # The environment took the newest version of its path: the one below ours.
+            below = previous_version(self.s3, bad, None, () if standing is None else standing.rolled_back)
+            if below is None or not below.version_id:
+                return self._nothing(key, bad, standing)
+            version = below.version_id
+        before = replace(bad, source=f"{BY_HAND}{version or 'newest'}", key=path, version_id=version or None)
         return replace(before, verdict="unknown", at=self.clock(), report="", dags=())
 
     def _nothing(self, key: str, bad: Live, standing: Standing | None) -> Live:
@@ -89,18 +93,6 @@ class Undo:
         version = put_nothing(self.s3, bad.bucket, bad.key, key, NOTHING)
         nothing = replace(bad, source=NOTHING, version_id=version, verdict="accepted")
         return replace(nothing, at=self.clock(), report="", dags=())
-
-    def _report(self, standing: Standing, bad: Live, restored: Restored, now: datetime) -> None:
-        back = restored.live
-        placed = None if back is None else {"bucket": back.bucket, "key": back.key, "version": back.version_id}
-        verification = {
-            "at": now.isoformat(),
-            "problems": [asdict(problem) for problem in standing.problems],
-            "restored": None if back is None else {"version": back.source, "placed": placed},
-        }
-        changes = {"outcome": "rolled-back", "placed": None, "verification": verification}
-        amend_report(self.s3, self.drop_bucket, standing.key, bad.source, changes)
-        tag_verdict(self.s3, self.drop_bucket, standing.key, bad.drop_version_id, "rolled-back")
 
 
 def _given_up(

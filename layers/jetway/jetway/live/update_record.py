@@ -39,7 +39,8 @@ class UpdateRecord:
     Attributes:
         artifacts: what it brings into force, by key of the drop bucket.
         changes: members of UpdateEnvironment.
-        before: path and version that were in force, by key of the drop bucket; None where there was none.
+        before: path and version that were in force, by key of the drop bucket; None where there was none. The version
+            is empty where the environment named none: it took the newest.
         baseline: import errors before it: digest by file.
         began_at: when it was written down that it begins.
         last_update_at: LastUpdate.CreatedAt of the environment then: another one shows that an update has begun.
@@ -133,18 +134,27 @@ class UpdateTable:
 
 
 def in_force(facts: EnvironmentFacts, key: str) -> tuple[str, str] | None:
-    """Path and object version that the environment uses; None for none."""
+    """Path and object version that the environment uses, of which the version may be empty; None for none."""
     path, version = {
         "requirements.txt": (facts.requirements_path, facts.requirements_version),
         "plugins.zip": (facts.plugins_path, facts.plugins_version),
         "startup.sh": (facts.startup_script_path, facts.startup_script_version),
     }[key]
-    return (path, version) if path and version else None
+    return (path, version or "") if path else None
 
 
 def members(key: str, path: str, version: str) -> dict[str, str]:
     """The members of UpdateEnvironment that bring an object version into force."""
     return {f"{MEMBERS[key]}S3Path": path, f"{MEMBERS[key]}S3ObjectVersion": version}
+
+
+def facts_show(facts: EnvironmentFacts, name: str, value: object) -> bool:
+    """Whether a member of UpdateEnvironment is in force."""
+    if name in {"MinWorkers", "MaxWorkers"}:
+        return value == (facts.min_workers if name == "MinWorkers" else facts.max_workers)
+    key = next(key for key, member in MEMBERS.items() if name.startswith(member))
+    found = in_force(facts, key)
+    return found is not None and value == found[name.endswith("Version")]
 
 
 def command(environment: str, changes: Mapping[str, Any]) -> str:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
-from jetway.live.standing import Live, Problem, Standing, verified
+from jetway.artifacts.kinds import DAGS
+from jetway.live.standing import Live, Problem, Standing, overtaken, verified
+from jetway.live.update_record import in_force
 from jetway.live.verdicts import PAUSE, digests, new_errors, parse_time, problem, relative_path
 
 if TYPE_CHECKING:
@@ -18,13 +21,24 @@ if TYPE_CHECKING:
     from jetway.live.table import StandingTable
     from jetway.live.update_record import UpdateRecord, UpdateTable
 
+Outcome = Literal["good", "rolled-back", "superseded", "wait"]
+
+_MISSING = re.compile(r"^ModuleNotFoundError: No module named '([^'.]+)", re.MULTILINE)
+# Artifacts that bring modules.
+_BRING_MODULES = frozenset({"requirements.txt", "plugins.zip"})
+
 
 @dataclass(frozen=True, slots=True)
 class UpdateVerifier:
-    """Decides on the update that has ended last."""
+    """Decides on the update that has ended last.
+
+    Attributes:
+        why_pip_failed: asks the environment's log, by its group and since when.
+    """
 
     records: UpdateTable
     standings: StandingTable
+    why_pip_failed: Callable[[str | None, datetime], str | None]
 
     def is_due(self, record: UpdateRecord, now: datetime) -> bool:
         """Whether the environment is to be looked at."""
@@ -34,24 +48,35 @@ class UpdateVerifier:
         self,
         record: UpdateRecord,
         errors: Sequence[ImportProblem],
-        fresh_files: Collection[str],
+        fresh_files: Mapping[str, Live],
         facts: EnvironmentFacts,
         now: datetime,
-    ) -> tuple[str, tuple[Problem, ...]]:
-        """Write down what follows: "good", "rolled-back" with the problems, or "wait".
+    ) -> tuple[Outcome, tuple[Problem, ...]]:
+        """Write down what follows; with "rolled-back" go the problems.
 
         Args:
             fresh_files: DAG files that were made live lately and answer for their own errors.
 
+        Returns:
+            "superseded": somebody has pointed the environment at other versions meanwhile, which are theirs.
+
         Raises:
             StandingChangedError: another invocation was faster.
         """
+        if not any(in_force(facts, key) == (live.key, live.version_id) for key, live in record.artifacts.items()):
+            for key, live in record.artifacts.items():
+                self.standings.change(key, _overtaken(key, live))
+            self.records.put(record.idle())
+            return "superseded", ()
         new = [error for error in new_errors(errors, record.baseline) if relative_path(error.path) not in fresh_files]
-        if new:
-            problems = tuple(problem(error) for error in new)
+        over = record.ended_at is None or now >= record.ended_at + parse_time(facts)
+        if over and not new:
+            new = self._not_brought(record, errors, fresh_files)
+        problems = (*self._of_pip(record, facts), *(problem(error) for error in new))
+        if problems:
             self.records.put(replace(record, phase="undo", problems=problems))
             return "rolled-back", problems
-        if record.ended_at is not None and now < record.ended_at + parse_time(facts):
+        if not over:
             # Errors of files that are rolled back now may show for a while yet.
             theirs = {file: digest for file, digest in digests(errors).items() if file in fresh_files}
             self.records.put(replace(record, due_at=now + PAUSE, baseline={**record.baseline, **theirs}))
@@ -61,6 +86,33 @@ class UpdateVerifier:
         self.records.put(record.idle())
         return "good", ()
 
+    def _of_pip(self, record: UpdateRecord, facts: EnvironmentFacts) -> tuple[Problem, ...]:
+        if "requirements.txt" not in record.artifacts or record.began_at is None:
+            return ()
+        words = self.why_pip_failed(facts.scheduler_log_group, record.began_at)
+        return (Problem("requirements.txt", words),) if words else ()
+
+    def _not_brought(
+        self, record: UpdateRecord, errors: Sequence[ImportProblem], fresh_files: Mapping[str, Live]
+    ) -> list[ImportProblem]:
+        """Errors of fresh files for want of a module that the update was to bring: pip has failed, as MWAA only logs.
+
+        The gate accepts a file only if every module that it imports is in the dags folder, in the image, or comes
+        with requirements or plugins.
+        """
+        if _BRING_MODULES.isdisjoint(record.artifacts):
+            return []
+        found = []
+        for error in errors:
+            live, missing = fresh_files.get(relative_path(error.path)), _MISSING.search(error.error)
+            if live is not None and live.verdict == "accepted" and missing and not self._in_dags_folder(missing[1]):
+                found.append(error)
+        return found
+
+    def _in_dags_folder(self, module: str) -> bool:
+        names = (f"{DAGS}{module}.py", f"{DAGS}{module}/__init__.py")
+        return any(self.standings.get(name) is not None for name in names)
+
 
 def _good(key: str, live: Live) -> Callable[[Standing | None], Standing]:
     def change(standing: Standing | None) -> Standing:
@@ -68,5 +120,14 @@ def _good(key: str, live: Live) -> Callable[[Standing | None], Standing]:
         if standing.live is None or standing.live.source != live.source:
             return replace(standing, good=live)  # a newer version waits already
         return verified(standing, ())
+
+    return change
+
+
+def _overtaken(key: str, live: Live) -> Callable[[Standing | None], Standing]:
+    def change(standing: Standing | None) -> Standing:
+        standing = standing or Standing(key, "removed")
+        newer = standing.live is not None and standing.live.source != live.source
+        return standing if newer else overtaken(standing)
 
     return change

@@ -31,6 +31,8 @@ _MWAA_DAGS = "/usr/local/airflow/dags/"
 # A module or file that the traceback misses may be on its way: files of one upload come one after the other.
 _HEALS = re.compile(r"^(ModuleNotFoundError|ImportError|FileNotFoundError|jinja2\S*TemplateNotFound)\b", re.MULTILINE)
 _LONGEST_MESSAGE = 2000
+# What differs from one parsing of the same file to the next: addresses of objects, process ids, times.
+_VOLATILE = re.compile(r"0x[0-9a-fA-F]+|\d+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +172,7 @@ def _errors_of(live: Live, look: Outlook, facts: EnvironmentFacts) -> list[Impor
 
 
 def _digest(error: ImportProblem) -> str:
-    return hashlib.sha256(error.error.encode()).hexdigest()[:16]
+    return hashlib.sha256(_VOLATILE.sub("", error.error).encode()).hexdigest()[:16]
 
 
 def problem(error: ImportProblem) -> Problem:

@@ -8,25 +8,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass, replace
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from jetway.artifacts.kinds import DAGS
 from jetway.live import news
-from jetway.live.restore import restore
-from jetway.live.standing import Live, Problem, Standing, rolled_back, to_roll_back, verified
+from jetway.live.restore import report_rollback, restore
+from jetway.live.standing import Problem, Standing, rolled_back, to_roll_back, verified
 from jetway.live.table import StandingChangedError
 from jetway.live.verdicts import Decision, Outlook, decide, digests, file_of, relative_path, shows_itself
-from jetway.reports import amend_report
-from jetway.verdict_tag import tag_verdict
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
     from jetway.airflow import AirflowLists
     from jetway.airflow.environment import Environment, EnvironmentFacts
-    from jetway.config import VerifyPromotionConfig
     from jetway.live.news import News
     from jetway.live.table import StandingTable
     from jetway.live.update_verifier import UpdateVerifier
@@ -95,7 +92,7 @@ class Verifier:
         if not update_is_due and (record.phase != "idle" or not verifying):
             return  # what a file needs may come with the update: it is judged after that
         facts = self._environment.usable_facts()
-        files = {file_of(found.live, facts) for found in standings if found.live is not None}
+        files = {file_of(found.live, facts): found.live for found in standings if found.live is not None}
         errors = self._airflow.list_import_errors()
         if update_is_due:
             outcome, problems = self._updates.look(record, errors, files, facts, now)
@@ -150,7 +147,7 @@ class Verifier:
         bad = standing.live
         restored = restore(self._s3, bad, standing.good, standing.rolled_back, now)
         if restored.outcome != "superseded":
-            self._report(standing, bad, restored.live, now)
+            report_rollback(self._s3, self._drop_bucket, standing, bad, restored.live, at=now)
             self._tell(news.rolled_back(self._environment.name, self._drop_bucket, standing, restored, now))
         after = rolled_back(standing, restored.live, due_at=now + self._verify_after)
         with suppress(StandingChangedError):  # a newer version came meanwhile; this one is rolled back all the same
@@ -158,17 +155,6 @@ class Verifier:
         outcome = "superseded" if restored.outcome == "superseded" else "rolled-back"
         back = restored.live.source if restored.live else None
         yield Verified(key, bad.source, outcome, standing.problems, back)
-
-    def _report(self, standing: Standing, bad: Live, back: Live | None, now: datetime) -> None:
-        placed = None if back is None else {"bucket": back.bucket, "key": back.key, "version": back.version_id}
-        verification = {
-            "at": now.isoformat(),
-            "problems": [asdict(problem) for problem in standing.problems],
-            "restored": None if back is None else {"version": back.source, "placed": placed},
-        }
-        changes = {"outcome": "rolled-back", "placed": None, "verification": verification}
-        amend_report(self._s3, self._drop_bucket, standing.key, bad.source, changes)
-        tag_verdict(self._s3, self._drop_bucket, standing.key, bad.drop_version_id, "rolled-back")
 
     def _list_dags(self) -> Mapping[str, str]:
         dags, _total = self._airflow.list_dags(limit=_ALL_DAGS)
@@ -181,38 +167,3 @@ class Verifier:
 def _order(standing: Standing) -> tuple[bool, datetime | None]:
     """What the gate could not tell comes first."""
     return standing.live is None or standing.live.verdict != "unknown", standing.due_at
-
-
-def connect(config: VerifyPromotionConfig, seconds_left: Callable[[], float]) -> Verifier:
-    """Return the verifier of one environment. Nothing is sent before its first look."""
-    import boto3
-    from botocore.config import Config
-
-    from jetway.airflow.connect import connect as connect_airflow
-    from jetway.airflow.connect import mwaa_client
-    from jetway.airflow.environment import Environment
-    from jetway.live.news import Teller
-    from jetway.live.table import StandingTable
-    from jetway.live.update_record import UpdateTable
-    from jetway.live.update_verifier import UpdateVerifier
-
-    bounded = Config(connect_timeout=5, read_timeout=15, retries={"mode": "standard", "total_max_attempts": 3})
-    mwaa = mwaa_client()
-    environment = Environment(mwaa, config.environment_name, max_age=10.0)
-    teller = Teller(
-        boto3.client("events", config=bounded), config.event_bus, boto3.client("sns", config=bounded), config.topic_arn
-    )
-    dynamodb = boto3.client("dynamodb", config=bounded)
-    standings = StandingTable(dynamodb, config.artifact_table)
-    return Verifier(
-        standings,
-        UpdateVerifier(UpdateTable(dynamodb, config.artifact_table), standings),
-        boto3.client("s3", config=bounded),
-        connect_airflow(config.environment_name, config.transport, client=mwaa, environment=environment),
-        environment,
-        drop_bucket=config.drop_bucket,
-        tell=teller.tell,
-        verify_after=config.verify_after,
-        clock=lambda: datetime.now(UTC),
-        seconds_left=seconds_left,
-    )
