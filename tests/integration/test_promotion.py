@@ -5,9 +5,11 @@ from __future__ import annotations
 import io
 import json
 import zipfile
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+import requests
 
 from jetway.objects import head
 from local.calls import airflow_api, read_report, wait_for
@@ -191,6 +193,21 @@ def applied(stack: Stack, key: str, stage: str) -> dict[str, Any]:
     return wait_for(f"{key} to be {stage}", look, seconds=UPDATED, pause=1.0)
 
 
+def settled(stack: Stack) -> bool:
+    """Let both functions work; whether no artifact waits for an update or is verified after one."""
+    for function in ("ApplyUpdatesFunction", VERIFY):
+        invoke(stack, function)
+    found = [standing(stack, key) for key in ("plugins.zip", "requirements.txt", "startup.sh")]
+    return not any(each["stage"] in {"waiting", "updating", "verifying"} for each in found if each)
+
+
+def updates_asked(stack: Stack) -> int:
+    """How many times UpdateEnvironment was called."""
+    url = f"{stack.gateway_url}/_local/counters"
+    counters: dict[str, int] = requests.get(url, verify=stack.ca_bundle, timeout=10).json()
+    return counters.get("api.UpdateEnvironment", 0)
+
+
 def in_force(stack: Stack, thing: str) -> str | None:
     """The version in the drop bucket that the environment uses."""
     found = environment(stack)
@@ -205,17 +222,20 @@ def in_force(stack: Stack, thing: str) -> str | None:
 @pytest.mark.slow
 @pytest.mark.usefixtures("applying")
 def test_requirements_and_plugins_come_as_one_update_and_break_or_work(stack: Stack) -> None:
-    began = environment(stack)["LastUpdate"]["CreatedAt"]
+    wait_for("what other tests have dropped", lambda: True if settled(stack) else None, seconds=UPDATED, pause=1.0)
+    before = updates_asked(stack)
     needs = dag_file("needs_a_package", "import jetway_sample\nassert jetway_sample.VERSION")
     zipped = drop(stack, "plugins.zip", plugins())
     asked = drop(stack, "requirements.txt", f"{OFFLINE}jetway-sample==1.0\n".encode())
     drop(stack, "dags/needs_a_package.py", needs)
-    for key, version in (("plugins.zip", zipped), ("requirements.txt", asked)):
+    script = drop(stack, "startup.sh", f"export DROPPED={datetime.now(UTC):%H%M%S}\n".encode())
+    dropped = {"plugins.zip": zipped, "requirements.txt": asked, "startup.sh": script}
+    for key, version in dropped.items():
         wait_until_live(stack, key, version)
     applied(stack, "requirements.txt", "good")
-    assert standing(stack, "plugins.zip")["stage"] == "good"  # type: ignore[index]
-    assert (in_force(stack, "Plugins"), in_force(stack, "Requirements")) == (zipped, asked)
-    assert environment(stack)["LastUpdate"]["CreatedAt"] > began
+    assert updates_asked(stack) == before + 1
+    assert {key: (standing(stack, key) or {})["stage"] for key in dropped} == dict.fromkeys(dropped, "good")
+    assert [in_force(stack, thing) for thing in ("Plugins", "Requirements", "StartupScript")] == [zipped, asked, script]
     wait_for_dag(stack, "needs_a_package")
     in_stage(stack, "dags/needs_a_package.py", "good", seconds=UPDATED)
 
@@ -243,4 +263,4 @@ def test_requirements_and_plugins_come_as_one_update_and_break_or_work(stack: St
     found = applied(stack, "startup.sh", "rolled-back")
     assert found["rolled_back"] == [broken]
     assert "exit code 1" in found["problems"][0]["message"]
-    assert in_force(stack, "StartupScript") is None
+    assert in_force(stack, "StartupScript") == script
