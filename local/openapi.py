@@ -19,6 +19,7 @@ from jetway.airflow import Dag, DagRun
 from jetway.airflow.names import MAX_CONF_BYTES, MAX_ID_LENGTH
 from jetway.http.json_body import DEEPEST, LONGEST_BODY
 from jetway.http.prefer import LONGEST_WAIT
+from jetway.http.routes import dags, monitor, triggers
 from jetway.http.run_requests import FIELDS, LONGEST_IDEMPOTENCY_KEY, LONGEST_NOTE
 from jetway.ledger import Entry
 from jetway.workers.view import WorkersView
@@ -258,12 +259,12 @@ _PATH_SCHEMAS: dict[str, Schema] = {
     "name": {"maxLength": 63, "pattern": r"^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$"},
 }
 _QUERIES = {
-    "trigger_dag_run": http_api.START,
-    "trigger_by_name": http_api.START,
-    "get_dag_runs": http_api.LIST_DAG_RUNS,
-    "get_dags": http_api.LIST_DAGS,
-    "get_events": http_api.LIST_EVENTS,
-    "get_artifacts": http_api.LIST_ARTIFACTS,
+    "trigger_dag_run": dags.START,
+    "trigger_by_name": triggers.START,
+    "get_dag_runs": dags.LIST_DAG_RUNS,
+    "get_dags": dags.LIST_DAGS,
+    "get_events": monitor.LIST_EVENTS,
+    "get_artifacts": monitor.LIST_ARTIFACTS,
 }
 _START_HEADERS: list[Schema] = [
     {

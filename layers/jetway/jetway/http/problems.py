@@ -51,6 +51,9 @@ class Problem:
         return json.dumps(self.document(instance))
 
 
+NO_SUCH_RESOURCE = Problem(HTTPStatus.NOT_FOUND, "no-such-resource", "There is no such resource; see the API's docs.")
+
+
 class ProblemError(Exception):
     """Ends a request with a problem."""
 

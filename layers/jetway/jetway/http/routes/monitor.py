@@ -1,0 +1,87 @@
+"""/events, /artifacts, /workers, /health: what goes on."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from functools import partial
+
+from aws_lambda_powertools.event_handler import Response  # noqa: TC002 - Powertools reads routes' annotations
+
+from jetway.http import answers, clients, query
+from jetway.http.routes.request import Request, make_router
+
+LIST_EVENTS = (query.TRIGGER, query.SINCE, query.limit(50))
+LIST_ARTIFACTS = (query.limit(20),)
+
+router = make_router()
+request = Request(router)
+
+
+@router.get(
+    "/events",
+    summary="Get Events",
+    description="Lists what became of the newest events, and why: started, duplicate, held, waiting, dead-lettered.",
+    tags=["Event"],
+    operation_id="get_events",
+)
+def get_events() -> Response[str]:
+    """List what became of the newest events, from the ledger."""
+    options, reach = request.asked(LIST_EVENTS)
+    keep = (lambda entry: reach.allows("read", entry.dag_id)) if reach.is_limited else None
+    entries = request.in_time(lambda: clients.ledger().newest(**options, keep=keep))
+    return answers.json_answer({"events": [answers.event_shown(entry) for entry in entries]})
+
+
+@router.get(
+    "/artifacts",
+    summary="Get Artifacts",
+    description="Lists the newest validation reports of dropped files: one for each file, its latest.",
+    tags=["Artifact"],
+    operation_id="get_artifacts",
+)
+def get_artifacts() -> Response[str]:
+    """List the newest validation reports; of files without a DAG that the caller may see, none."""
+    from jetway.http.recent_reports import recent_reports
+
+    options, reach = request.asked(LIST_ARTIFACTS)
+    dags = partial(reach.allows, "read") if reach.is_limited else None
+    bucket = clients.config().drop_bucket
+    reports, total = request.in_time(lambda: recent_reports(clients.s3(), bucket, options["limit"], dags=dags))
+    return answers.json_answer({"artifacts": reports, "total_entries": total})
+
+
+@router.get(
+    "/health",
+    summary="Get Health",
+    description="Says whether runs can be started now: the environment's status, and how many events wait.",
+    tags=["Monitor"],
+    operation_id="get_health",
+)
+def get_health() -> Response[str]:
+    """Say whether runs can be started now."""
+    request.caller()
+    request.query()
+    url, counts = clients.config().dispatch_queue_url, answers.QUEUE_COUNTS
+    queue = request.in_time(
+        lambda: clients.sqs().get_queue_attributes(QueueUrl=url, AttributeNames=counts)["Attributes"]
+    )
+    return answers.health_answer(request.in_time(lambda: clients.environment().facts()), queue)
+
+
+@router.get(
+    "/workers",
+    summary="Get Workers",
+    description="Shows the last hour: workers required and running, the verdict and its remedy, events, files, costs.",
+    tags=["Monitor"],
+    operation_id="get_workers",
+)
+def get_workers() -> Response[str]:
+    """Show what `jetway workers` shows."""
+    from jetway.workers.view import ask_view, workers_json, workers_view
+
+    _, reach = request.asked()
+    now, environment = datetime.now(UTC), clients.config().environment_name
+    found = request.in_time(lambda: ask_view(clients.cloudwatch(), environment, now))
+    shown = {"environment": environment, **workers_json(workers_view(found, now=now))}
+    # Which DAG a trigger starts is not known here.
+    return answers.json_answer(shown | {"triggers": []} if reach.is_limited else shown)

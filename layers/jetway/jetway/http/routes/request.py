@@ -1,0 +1,97 @@
+"""The request in hand: who asks, for what, and how much time is left for the answer."""
+
+from __future__ import annotations
+
+import base64
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from aws_lambda_powertools.event_handler.router import APIGatewayHttpRouter
+
+from jetway.deadline import in_time, seconds_left
+from jetway.http import clients
+from jetway.http.callers import caller_of
+from jetway.http.query import read_query
+from jetway.http.run_requests import Call
+
+if TYPE_CHECKING:
+    from jetway.airflow import AirflowLists
+    from jetway.http.access import Reach
+    from jetway.http.callers import Caller
+    from jetway.http.query import Parameter
+
+T = TypeVar("T")
+
+
+def make_router() -> APIGatewayHttpRouter:
+    """Return a router without routes."""
+    return APIGatewayHttpRouter()  # type: ignore[no-untyped-call]
+
+
+class Request:
+    """What the routes of one router ask of the request that it serves just now."""
+
+    def __init__(self, router: APIGatewayHttpRouter) -> None:
+        self._router = router
+
+    def header(self, name: str) -> str | None:
+        """Return a header's value; its name in any case."""
+        return self._router.current_event.headers.get(name)
+
+    def headers(self) -> dict[str, str]:
+        """Return all headers, names in lower case."""
+        return {name.lower(): value for name, value in self._router.current_event.headers.items()}
+
+    def caller(self) -> Caller:
+        """Return who asks.
+
+        Raises:
+            ProblemError: 401, nobody.
+        """
+        return caller_of(self._router.current_event.raw_event)
+
+    def query(self, parameters: tuple[Parameter, ...] = ()) -> dict[str, Any]:
+        """Return the query parameters.
+
+        Raises:
+            ProblemError: 422, one that is unknown or wrong.
+        """
+        return read_query(self._router.current_event.query_string_parameters, parameters)
+
+    def reach(self, caller: Caller) -> Reach:
+        """Return what the caller may see and start."""
+        return self.in_time(lambda: clients.access_lists().current()).reach_of(caller)
+
+    def asked(self, parameters: tuple[Parameter, ...] = ()) -> tuple[dict[str, Any], Reach]:
+        """Return the query parameters, and what the caller may see."""
+        caller = self.caller()
+        return self.query(parameters), self.reach(caller)
+
+    def call(self, caller: str) -> Call:
+        """Return what a call brings that would start a run."""
+        event = self._router.current_event
+        body = event.body or ""
+        return Call(
+            request_id=event.request_context.request_id,
+            caller=caller,
+            # API Gateway may pass on halves of surrogate pairs; those are no UTF-8, as the reader will say.
+            body=base64.b64decode(body) if event.is_base64_encoded else body.encode("utf-8", "surrogatepass"),
+            idempotency_key=event.headers.get("idempotency-key"),
+            received_at=datetime.now(UTC),
+        )
+
+    def ask(self, question: Callable[[AirflowLists], T]) -> T:
+        """Ask Airflow, and answer in time whatever hangs."""
+        return self.in_time(lambda: question(clients.airflow()))
+
+    def in_time(self, work: Callable[[], T]) -> T:
+        """Return what the work returns, or end the request with a problem while there is time to say so."""
+        return in_time(self.seconds_left(), work, forget=clients.forget)
+
+    def seconds_left(self) -> float:
+        """Return how long the answer may still take."""
+        remaining = self._router.lambda_context.get_remaining_time_in_millis() / 1000
+        asked_at = self._router.current_event.request_context.time_epoch / 1000
+        return seconds_left(remaining, asked_at, time.time())

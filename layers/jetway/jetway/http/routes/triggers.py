@@ -1,0 +1,58 @@
+"""/triggers and /webhooks: runs of trigger files with `on: http`."""
+
+from __future__ import annotations
+
+from urllib.parse import unquote
+
+from aws_lambda_powertools.event_handler import Response  # noqa: TC002 - Powertools reads routes' annotations
+
+from jetway.http import answers, clients, query
+from jetway.http.routes.request import Request, make_router
+from jetway.http.routes.starting import start
+
+START = (query.DRY_RUN,)
+
+router = make_router()
+request = Request(router)
+
+
+@router.post(
+    "/triggers/<name>",
+    summary="Trigger By Name",
+    description="Starts the run of a trigger file with `on: {http: {auth: iam}}`. The file makes conf of the body.",
+    tags=["Trigger"],
+    operation_id="trigger_by_name",
+)
+def trigger_by_name(name: str) -> Response[str]:
+    """Accept a call for a trigger, as POST /dags/{dag_id}/dagRuns does for a DAG."""
+    from jetway.http import webhooks
+
+    caller = request.caller()
+    options, call = request.query(START), request.call(caller.name)
+    webhook = webhooks.for_callers(request.in_time(lambda: clients.webhooks().get(unquote(name))), unquote(name))
+    identity = ("call", call.idempotency_key or call.request_id, caller.name)
+    run = webhooks.read_delivery(webhook, identity, call.body)
+    return start(request, run, call, request.reach(caller), dry_run=options["dry_run"], webhook=webhook)
+
+
+@router.post(
+    "/webhooks/<name>",
+    summary="Receive Webhook",
+    description="Starts the run of a trigger file with `on: {http: {auth: hmac}}`. The signature of the body says who "
+    "sends it. The route is there when the stack's parameter Webhooks is enabled.",
+    tags=["Trigger"],
+    operation_id="receive_webhook",
+)
+def receive_webhook(name: str) -> Response[str]:
+    """Accept a signed webhook: 202 as soon as its run is on the dispatch queue."""
+    from jetway.http import webhooks
+
+    request.query()
+    call, headers = request.call("webhook"), request.headers()
+    webhook = request.in_time(lambda: clients.webhooks().get(unquote(name)))
+    webhook, signed = webhooks.authenticate(webhook, headers, call.body, clients.secrets_of_webhook)
+    if (reply := webhooks.handshake(headers, call.body)) is not None:
+        return answers.json_answer(reply)
+    run = webhooks.read_delivery(webhook, ("webhook", signed.identity), call.body)
+    with webhooks.once(clients.replays(), webhook, signed):
+        return start(request, run, call, webhook=webhook)
