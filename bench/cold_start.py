@@ -94,6 +94,7 @@ def environment(layer: Path, endpoint: str, **more: str) -> dict[str, str]:
         "DROP_BUCKET": "drop",
         "LEDGER_TABLE": "ledger",
         "REPLAY_TABLE": "replays",
+        "IDEMPOTENCY_TABLE": "idempotency",
         "WEBHOOK_SECRET_PREFIX": "bench/webhooks/",
         **more,
     }

@@ -83,7 +83,7 @@ def _complete(operation: Schema) -> None:
     operation["parameters"] = [*in_path, *map(_query_parameter, _QUERIES.get(id_, ())), *_HEADERS.get(id_, ())]
     if id_ in _BODIES:
         operation["requestBody"] = {"required": False, "content": {"application/json": {"schema": _ref(_BODIES[id_])}}}
-    operation["responses"] = {**_ANSWERS[id_], **{status: _PROBLEMS[status] for status in _COMMON}}
+    operation["responses"] = {**{status: _PROBLEMS[status] for status in _COMMON}, **_ANSWERS[id_]}
     if id_ == "receive_webhook":
         operation["security"] = [{"github": []}, {"standard": []}, {"stripe": []}]
     if not operation["parameters"]:
@@ -271,7 +271,8 @@ _START_HEADERS: list[Schema] = [
         "name": "Idempotency-Key",
         "in": "header",
         "required": False,
-        "description": "Calls with the same key, by the same caller, for the same DAG or trigger are one run.",
+        "description": "Calls with the same key, by the same caller, for the same DAG or trigger are one run. With "
+        "another body than before the key is refused (422, `idempotency-key-reused`).",
         "schema": {"type": "string", "minLength": 1, "maxLength": LONGEST_IDEMPOTENCY_KEY},
     },
     {
@@ -301,6 +302,9 @@ _STARTED: Schema = {
     "404": _problem("No such DAG or trigger: of a dry run, or of a run that was waited for."),
     "409": _problem("A dry run, and the run is there already."),
     "413": _problem("The body is too large."),
+    "422": _problem(
+        "A parameter, a field or an id that could never work; or an Idempotency-Key that came with another body before."
+    ),
 }
 _ANSWERS: dict[str, Schema] = {
     "trigger_dag_run": _STARTED,

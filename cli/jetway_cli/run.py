@@ -35,7 +35,11 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.5, 5.0  # seconds between looks
 @click.option("--run-id", help="The run's id; a second call with the same id starts nothing.")
 @click.option("--note", help="Note on the run; kept by the rest transport only.")
 @click.option("--logical-date", metavar="ISO", help="The run's logical date, with an offset.")
-@click.option("--idempotency-key", metavar="KEY", help="A second call with the same key starts nothing.")
+@click.option(
+    "--idempotency-key",
+    metavar="KEY",
+    help="A second call with the same key starts nothing; with another body it is refused.",
+)
 @click.option(
     "--wait",
     is_flag=False,

@@ -7,14 +7,17 @@ import os
 import re
 import shutil
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+import requests
 
 from local import venvs
-from local.calls import call_api
+from local.calls import call_api, list_runs
 from local.ministack import CREDENTIALS, REGION
 from local.stack import Stack
 from local.venvs import ROOT
+from tests.integration.test_spine import wait_for_run
 
 
 def test_a_caller_follows_a_run_to_its_end_with_plain_calls(stack: Stack, dag: str) -> None:
@@ -62,3 +65,24 @@ def test_the_official_client_starts_and_follows_a_run(stack: Stack, dag: str) ->
     python = str(venvs.ensure("airflow-client"))
     result = subprocess.run([python, "-c", snippet], capture_output=True, text=True, check=True, env=env, timeout=180)
     assert result.stdout == "success\n"
+
+
+def test_of_calls_with_one_key_and_other_bodies_one_is_a_run_and_the_others_are_refused(stack: Stack, dag: str) -> None:
+    """All at once, each body twice: one body wins, and both its calls are the same run."""
+    path, headers = f"/dags/{dag}/dagRuns", {"Idempotency-Key": "all-at-once"}
+
+    def call(number: int) -> tuple[int, requests.Response]:
+        return number, call_api(stack, "POST", path, body={"conf": {"number": number}}, headers=headers)
+
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(call, [0, 1, 2, 3] * 2))
+    accepted = [(number, answer.json()["dag_run_id"]) for number, answer in answers if answer.status_code == 202]
+    assert len(accepted) == 2
+    assert len(set(accepted)) == 1
+    refused = [answer.json()["type"] for _, answer in answers if answer.status_code == 422]
+    assert refused == ["urn:jetway:problem:idempotency-key-reused"] * 6
+    number, run_id = accepted[0]
+    assert wait_for_run(stack, dag, run_id)["conf"] == {"number": number}
+    spaced = call_api(stack, "POST", path, body=f' {{ "conf":{{"number" : {number}.0}} }}', headers=headers)
+    assert (spaced.status_code, spaced.json()["dag_run_id"]) == (202, run_id)
+    assert sum(run["conf"].keys() == {"number"} for run in list_runs(stack, dag).values()) == 1

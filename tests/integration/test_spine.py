@@ -129,7 +129,7 @@ def test_a_call_may_set_the_logical_date(stack: Stack, dag: str) -> None:
 
 
 def test_an_idempotency_key_makes_two_calls_one_run(stack: Stack, dag: str) -> None:
-    headers = {"Idempotency-Key": "invoice-4711"}
+    headers = {"Idempotency-Key": "called-twice"}
     answers = [call_api(stack, "POST", f"/dags/{dag}/dagRuns", headers=headers) for _ in range(2)]
     assert len({answer.json()["dag_run_id"] for answer in answers}) == 1
     assert wait_for_run(stack, dag, answers[0].json()["dag_run_id"])["state"] == "success"

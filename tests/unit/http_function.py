@@ -15,6 +15,7 @@ from moto import mock_aws
 
 from functions.http_api import app
 from jetway.http import clients
+from tests.unit.ledger_table import make_table
 from tests.unit.sample_events import sample_event
 
 DROP = "acme-drop"
@@ -26,6 +27,7 @@ ENVIRONMENT = {
     "DROP_BUCKET": DROP,
     "LEDGER_TABLE": "ledger",
     "REPLAY_TABLE": "replays",
+    "IDEMPOTENCY_TABLE": "idempotency",
     "WEBHOOK_SECRET_PREFIX": "acme/webhooks/",
 }
 
@@ -46,12 +48,14 @@ class Context:
 
 @contextmanager
 def in_process(monkeypatch: pytest.MonkeyPatch, **more: str) -> Iterator[str]:
-    """Run the function's AWS: a dispatch queue, whose URL is yielded, and an empty drop bucket."""
+    """Run the function's AWS: a dispatch queue, whose URL is yielded, an empty drop bucket, two tables."""
     for name, value in {**ENVIRONMENT, **more}.items():
         monkeypatch.setenv(name, value)
     with mock_aws():
         queue = boto3.client("sqs").create_queue(QueueName="dispatch.fifo", Attributes={"FifoQueue": "true"})
         boto3.client("s3").create_bucket(Bucket=DROP, CreateBucketConfiguration={"LocationConstraint": "eu-central-1"})
+        for name, resource in (("replays", "WebhookReplays"), ("idempotency", "IdempotencyKeys")):
+            make_table(resource, name)
         set_queue(monkeypatch, queue["QueueUrl"])
         clients.forget()
         yield queue["QueueUrl"]

@@ -1,4 +1,4 @@
-"""The ledger's table in moto, made from template.yaml itself, so that tests and deployment have the same indexes."""
+"""Tables in moto, made from template.yaml itself, so that tests and deployment have the same keys and indexes."""
 
 from __future__ import annotations
 
@@ -38,9 +38,19 @@ def read_template() -> dict[str, Any]:
 
 
 def make_ledger_table() -> Table:
-    """Make the table; moto must be active."""
-    wanted = read_template()["Resources"]["LedgerTable"]["Properties"]
+    """Make the ledger's table; moto must be active."""
+    return make_table("LedgerTable", "ledger")
+
+
+def make_table(resource: str, name: str) -> Table:
+    """Make a table; moto must be active.
+
+    Args:
+        resource: the table's name in template.yaml.
+        name: of the table that is made.
+    """
+    wanted = read_template()["Resources"][resource]["Properties"]
     names = ("BillingMode", "AttributeDefinitions", "KeySchema", "GlobalSecondaryIndexes")
     return boto3.resource("dynamodb", region_name="eu-central-1").create_table(
-        TableName="ledger", **{name: wanted[name] for name in names}
+        TableName=name, **{name: wanted[name] for name in names if name in wanted}
     )

@@ -46,12 +46,6 @@ class Stage:
 @pytest.fixture
 def stage(monkeypatch: pytest.MonkeyPatch) -> Iterator[Stage]:
     with in_process(monkeypatch, TRANSPORT="cli") as queue:
-        boto3.client("dynamodb").create_table(
-            TableName="replays",
-            BillingMode="PAY_PER_REQUEST",
-            AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "S"}],
-            KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
-        )
         s3 = boto3.client("s3")
         triggers = [
             trigger("push", "hmac", conf={"branch": "{{ ref }}", "repository": "{{ repository.name }}"}),

@@ -192,6 +192,7 @@ class HttpApiConfig(_FromEnv):
     drop_bucket: str = _env("DROP_BUCKET")
     ledger_table: str = _env("LEDGER_TABLE")
     replay_table: str = _env("REPLAY_TABLE")
+    idempotency_table: str = _env("IDEMPOTENCY_TABLE")
     webhook_secret_prefix: str = _env("WEBHOOK_SECRET_PREFIX")
 
 

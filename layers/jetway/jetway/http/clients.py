@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from jetway.airflow import AirflowLists
     from jetway.airflow.environment import Environment
     from jetway.http.access_lists import AccessLists
+    from jetway.http.idempotency_keys import IdempotencyKeys
     from jetway.http.replays import ReplayCache
     from jetway.http.webhook_secrets import WebhookSecrets
     from jetway.http.webhooks import Webhooks
@@ -140,17 +141,31 @@ def access_lists() -> AccessLists:
 
 
 @cache
+def dynamodb() -> DynamoDBClient:
+    """Return the client of the tables that remember calls."""
+    return cast("DynamoDBClient", _client("dynamodb"))
+
+
+@cache
+def idempotency_keys() -> IdempotencyKeys:
+    """Return the idempotency keys."""
+    from jetway.http.idempotency_keys import IdempotencyKeys
+
+    return IdempotencyKeys(dynamodb(), config().idempotency_table)
+
+
+@cache
 def replays() -> ReplayCache:
     """Return the replay cache."""
     from jetway.http.replays import ReplayCache
 
-    return ReplayCache(cast("DynamoDBClient", _client("dynamodb")), config().replay_table)
+    return ReplayCache(dynamodb(), config().replay_table)
 
 
 def forget() -> None:
     """Make all clients anew: a deadline may have left them in the middle of anything."""
     for client in (
-        *(access_lists, airflow, cloudwatch, environment, ledger, mwaa),
+        *(access_lists, airflow, cloudwatch, dynamodb, environment, idempotency_keys, ledger, mwaa),
         *(replays, s3, sqs, webhook_secrets, webhooks),
     ):
         client.cache_clear()

@@ -7,7 +7,7 @@ known by then, because it never depends on Airflow.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from http import HTTPStatus
@@ -15,13 +15,15 @@ from typing import TYPE_CHECKING, Any
 
 from jetway.airflow import DagRunRequest
 from jetway.airflow.names import check_request
-from jetway.dispatch.run import INTERACTIVE, derive_run_id, parse_message
+from jetway.dispatch.run import INTERACTIVE, derive_digest, derive_run_id, parse_message
 from jetway.events import parse_time
 from jetway.http.json_body import read_json_object
 from jetway.http.problems import ProblemError
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
+
+    from jetway.http.idempotency_keys import KeyUse
 
 TRIGGER = "http"
 LONGEST_NOTE = 1000  # characters; Airflow's own bound
@@ -37,7 +39,7 @@ class Call:
         request_id: the API's id of this very call.
         caller: who signed it; part of an idempotency key's meaning.
         body: the raw body.
-        idempotency_key: the header of that name, or None.
+        idempotency_key: the header of that name, checked by `check_key`, or None.
         received_at: timezone-aware.
     """
 
@@ -59,10 +61,7 @@ def read_request(dag_id: str, call: Call) -> DagRunRequest:
         InvalidRequestError, InvalidConfError: a value that Airflow could never take.
     """
     fields = _read_fields(call.body)
-    key = call.idempotency_key
-    if key is not None and not 0 < len(key) <= LONGEST_IDEMPOTENCY_KEY:
-        raise _invalid(f"Idempotency-Key must have 1 to {LONGEST_IDEMPOTENCY_KEY} characters.")
-    derived = derive_run_id(TRIGGER, ["key", call.caller, dag_id, key] if key else ["call", call.request_id])
+    derived = derive_run_id(TRIGGER, identity_of(dag_id, call))
     request = DagRunRequest(
         dag_id=dag_id,
         dag_run_id=_text(fields, "dag_run_id") or derived,
@@ -74,6 +73,39 @@ def read_request(dag_id: str, call: Call) -> DagRunRequest:
         raise _invalid(f"note has {len(request.note)} characters; Airflow takes {LONGEST_NOTE} at most.")
     check_request(request)
     return request
+
+
+def identity_of(dag_id: str, call: Call) -> tuple[str, ...]:
+    """Return what makes a call for a DAG that one call: its key, else the call itself."""
+    key = call.idempotency_key
+    return ("key", call.caller, dag_id, key) if key else ("call", call.request_id)
+
+
+def check_key(key: str | None) -> str | None:
+    """Return an Idempotency-Key as it came.
+
+    Raises:
+        ProblemError: 422, empty or too long.
+    """
+    if key is not None and not 0 < len(key) <= LONGEST_IDEMPOTENCY_KEY:
+        raise _invalid(f"Idempotency-Key must have 1 to {LONGEST_IDEMPOTENCY_KEY} characters.")
+    return key
+
+
+def key_use(call: Call, trigger: str, identity: Sequence[str]) -> KeyUse | None:
+    """Return for what a call uses its Idempotency-Key; None when it has none.
+
+    Args:
+        call: whose body is a JSON object.
+        trigger: name of the trigger that is called.
+        identity: what makes the call that one call.
+    """
+    if call.idempotency_key is None:
+        return None
+    from jetway.http.idempotency_keys import KeyUse, fingerprint
+
+    id_ = f"{trigger}#{derive_digest(trigger, identity)}"
+    return KeyUse(call.idempotency_key, id_, fingerprint(read_json_object(call.body)))
 
 
 def accept(

@@ -12,7 +12,7 @@ from jetway.http import answers, query
 from jetway.http.problems import ProblemError
 from jetway.http.routes.request import Request, make_router
 from jetway.http.routes.starting import start
-from jetway.http.run_requests import read_request
+from jetway.http.run_requests import TRIGGER, identity_of, key_use, read_request
 
 # Query parameters of each operation; docs/openapi.json is made from them.
 START = (query.DRY_RUN,)
@@ -35,7 +35,8 @@ def trigger_dag_run(dag_id: str) -> Response[str]:
     caller = request.caller()
     options, call = request.query(START), request.call(caller.name)
     run = read_request(unquote(dag_id), call)
-    return start(request, run, call, request.reach(caller), dry_run=options["dry_run"])
+    key = key_use(call, TRIGGER, identity_of(unquote(dag_id), call))
+    return start(request, run, call, request.reach(caller), key=key, dry_run=options["dry_run"])
 
 
 @router.get(

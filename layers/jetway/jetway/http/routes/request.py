@@ -14,7 +14,7 @@ from jetway.deadline import in_time, seconds_left
 from jetway.http import clients
 from jetway.http.callers import caller_of
 from jetway.http.query import read_query
-from jetway.http.run_requests import Call
+from jetway.http.run_requests import Call, check_key
 
 if TYPE_CHECKING:
     from jetway.airflow import AirflowLists
@@ -69,8 +69,16 @@ class Request:
         caller = self.caller()
         return self.query(parameters), self.reach(caller)
 
-    def call(self, caller: str) -> Call:
-        """Return what a call brings that would start a run."""
+    def call(self, caller: str, *, with_key: bool = True) -> Call:
+        """Return what a call brings that would start a run.
+
+        Args:
+            caller: name of who calls.
+            with_key: an Idempotency-Key counts.
+
+        Raises:
+            ProblemError: 422, the key is empty or too long.
+        """
         event = self._router.current_event
         body = event.body or ""
         return Call(
@@ -78,7 +86,7 @@ class Request:
             caller=caller,
             # API Gateway may pass on halves of surrogate pairs; those are no UTF-8, as the reader will say.
             body=base64.b64decode(body) if event.is_base64_encoded else body.encode("utf-8", "surrogatepass"),
-            idempotency_key=event.headers.get("idempotency-key"),
+            idempotency_key=check_key(event.headers.get("idempotency-key")) if with_key else None,
             received_at=datetime.now(UTC),
         )
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from jetway.airflow import DagRun, DagRunRequest
     from jetway.http.access import Reach
+    from jetway.http.idempotency_keys import KeyUse
     from jetway.http.routes.request import Request
     from jetway.http.webhooks import Webhook
 
@@ -26,6 +27,7 @@ def start(
     call: Call,
     reach: Reach | None = None,
     *,
+    key: KeyUse | None = None,
     dry_run: bool = False,
     webhook: Webhook | None = None,
 ) -> Response[str]:
@@ -35,17 +37,23 @@ def start(
         asked: the HTTP request.
         request: the run.
         reach: of the caller; None for a webhook, whose trigger file and secret say what it may start.
+        key: for what the call uses its Idempotency-Key, if it has one.
         dry_run: only say what would be started.
         webhook: the trigger file that made the run of the call, if one did.
     """
     if reach is not None:
         reach.require("start", request.dag_id)
+    if key is not None:
+        keys = clients.idempotency_keys()
+        asked.in_time(lambda: keys.check(key) if dry_run else keys.claim(key))
     if dry_run:
         return _dry_run(asked, request)
     preference = read_preference(asked.header("prefer"))
     config = clients.config()
     trigger, limits = (webhook.name, webhook.limits) if webhook else (TRIGGER, None)
-    accept(clients.sqs(), config.dispatch_queue_url, request, call, trigger=trigger, limits=limits)
+    asked.in_time(
+        lambda: accept(clients.sqs(), config.dispatch_queue_url, request, call, trigger=trigger, limits=limits)
+    )
     ids = {"dag_id": request.dag_id, "dag_run_id": request.dag_run_id}
     logger.info("accepted", extra={**ids, "trigger": trigger, "caller": call.caller})
     run = _wait(asked, request, preference, call, trigger) if reach is not None else None

@@ -9,6 +9,7 @@ from aws_lambda_powertools.event_handler import Response  # noqa: TC002 - Powert
 from jetway.http import answers, clients, query
 from jetway.http.routes.request import Request, make_router
 from jetway.http.routes.starting import start
+from jetway.http.run_requests import key_use
 
 START = (query.DRY_RUN,)
 
@@ -32,7 +33,8 @@ def trigger_by_name(name: str) -> Response[str]:
     webhook = webhooks.for_callers(request.in_time(lambda: clients.webhooks().get(unquote(name))), unquote(name))
     identity = ("call", call.idempotency_key or call.request_id, caller.name)
     run = webhooks.read_delivery(webhook, identity, call.body)
-    return start(request, run, call, request.reach(caller), dry_run=options["dry_run"], webhook=webhook)
+    key = key_use(call, webhook.name, identity)
+    return start(request, run, call, request.reach(caller), key=key, dry_run=options["dry_run"], webhook=webhook)
 
 
 @router.post(
@@ -48,7 +50,7 @@ def receive_webhook(name: str) -> Response[str]:
     from jetway.http import webhooks
 
     request.query()
-    call, headers = request.call("webhook"), request.headers()
+    call, headers = request.call("webhook", with_key=False), request.headers()
     webhook = request.in_time(lambda: clients.webhooks().get(unquote(name)))
     webhook, signed = webhooks.authenticate(webhook, headers, call.body, clients.secrets_of_webhook)
     if (reply := webhooks.handshake(headers, call.body)) is not None:
