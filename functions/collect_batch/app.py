@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import boto3
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 
+from jetway.aws_clients import bounded
 from jetway.batches.closing import Finisher
 from jetway.batches.collector import Collector
 from jetway.batches.intake import Intake
@@ -57,10 +58,11 @@ def handler(event: dict[str, Any], context: LambdaContext) -> PartialItemFailure
 @cache
 def _wired() -> tuple[CollectBatchConfig, Collector, Intake]:
     config = CollectBatchConfig.from_env()
-    sqs = boto3.client("sqs")
-    table = BatchTable(boto3.client("dynamodb"), config.batch_table)
+    sqs = boto3.client("sqs", config=bounded())
+    table = BatchTable(boto3.client("dynamodb", config=bounded()), config.batch_table)
     dispatch_url, bucket = config.dispatch_queue_url, config.drop_bucket
-    finisher = Finisher(table, boto3.client("s3"), sqs, bucket=bucket, dispatch_url=dispatch_url)
+    s3 = boto3.client("s3", config=bounded(read_timeout=10))  # a manifest may have megabytes
+    finisher = Finisher(table, s3, sqs, bucket=bucket, dispatch_url=dispatch_url)
     collector = Collector(table, finisher, sqs, collect_url=config.collect_queue_url)
     return (
         config,

@@ -1,7 +1,6 @@
 """measure_workers: once a minute, how many workers are needed, how many run, and what limits the environment.
 
-One GetMetricData, one GetEnvironment, and metrics out. Nothing is remembered: a bound of five minutes ago gives a false
-verdict.
+One GetMetricData, one GetEnvironment (remembered for five minutes), and metrics out.
 """
 
 from __future__ import annotations
@@ -12,9 +11,9 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import boto3
-from botocore.config import Config
 
 from jetway.airflow.environment import Environment
+from jetway.aws_clients import bounded
 from jetway.config import MeasureWorkersConfig
 from jetway.observability import logger, metrics
 from jetway.workers.assessment import measure
@@ -46,7 +45,7 @@ def handler(_event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
 def _wired() -> tuple[Watched, Environment, CloudWatchClient]:
     config = MeasureWorkersConfig.from_env()
     metrics.set_default_dimensions(Environment=config.environment_name)
-    bounded = Config(connect_timeout=5, read_timeout=15, retries={"mode": "standard", "total_max_attempts": 2})
-    environment = Environment(boto3.client("mwaa", config=bounded), config.environment_name, max_age=0)
+    patient = bounded(read_timeout=15, attempts=2)
+    environment = Environment(boto3.client("mwaa", config=patient), config.environment_name, max_age=300)
     watched = Watched(config.environment_name, config.pools, config.queues, config.dead_letters, config.functions)
-    return watched, environment, boto3.client("cloudwatch", config=bounded)
+    return watched, environment, boto3.client("cloudwatch", config=patient)

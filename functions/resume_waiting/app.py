@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import boto3
 from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, process_partial_response
 
+from jetway.aws_clients import bounded
 from jetway.config import ResumeWaitingConfig
 from jetway.dispatch.waiting import Waiting
 from jetway.observability import logger
@@ -40,4 +41,4 @@ def _text(record: SQSRecord, name: str) -> str:
 @cache
 def _wired() -> tuple[ResumeWaitingConfig, Waiting]:
     config = ResumeWaitingConfig.from_env()
-    return config, Waiting(boto3.client("sqs"), config.waiting_queue_url)
+    return config, Waiting(boto3.client("sqs", config=bounded()), config.waiting_queue_url)

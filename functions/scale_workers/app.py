@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import boto3
 from aws_lambda_powertools.metrics import MetricUnit
-from botocore.config import Config
 
 from jetway.airflow.environment import Environment
+from jetway.aws_clients import bounded
 from jetway.batches.table import BatchTable
 from jetway.config import ScaleWorkersConfig
 from jetway.events_out import OutEvent, put
@@ -77,10 +77,10 @@ def _count(outcome: Outcome) -> None:
 def _wired() -> tuple[ScaleWorkersConfig, WorkerScaler, EventBridgeClient]:
     config = ScaleWorkersConfig.from_env()
     metrics.set_default_dimensions(Environment=config.environment_name)
-    bounded = Config(connect_timeout=5, read_timeout=15, retries={"mode": "standard", "total_max_attempts": 2})
-    batches = BatchTable(boto3.client("dynamodb", config=bounded), config.batch_table)
-    backlog = Backlog(boto3.client("sqs", config=bounded), config.event_queue_urls, batches)
-    mwaa, dynamodb = boto3.client("mwaa", config=bounded), boto3.client("dynamodb", config=bounded)
+    patient = bounded(read_timeout=15, attempts=2)
+    batches = BatchTable(boto3.client("dynamodb", config=patient), config.batch_table)
+    backlog = Backlog(boto3.client("sqs", config=patient), config.event_queue_urls, batches)
+    mwaa, dynamodb = boto3.client("mwaa", config=patient), boto3.client("dynamodb", config=patient)
     updates = Updates(
         mwaa,
         Environment(mwaa, config.environment_name, max_age=0, max_age_unusable=0),
@@ -93,12 +93,12 @@ def _wired() -> tuple[ScaleWorkersConfig, WorkerScaler, EventBridgeClient]:
         config.environment_name,
         config.policy,
         mode=config.mode,
-        floors=FloorsFile(boto3.client("s3", config=bounded), config.drop_bucket).read,
+        floors=FloorsFile(boto3.client("s3", config=patient), config.drop_bucket).read,
         events_waiting=backlog.count,
         tasks_per_event=config.tasks_per_event,
         prices=config.prices,
         mwaa=mwaa,
-        cloudwatch=boto3.client("cloudwatch", config=bounded),
+        cloudwatch=boto3.client("cloudwatch", config=patient),
         update=updates.scale,
     )
-    return config, scaler, boto3.client("events", config=bounded)
+    return config, scaler, boto3.client("events", config=patient)

@@ -10,6 +10,7 @@ import boto3
 from aws_lambda_powertools.utilities.batch import SqsFifoPartialProcessor
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 
+from jetway.aws_clients import bounded
 from jetway.config import StartDagRunConfig
 from jetway.dispatch.assembly import make_dispatcher
 from jetway.dispatch.lanes import Lanes, by_lane, free_lane, hold_lanes
@@ -61,5 +62,5 @@ def _report(entry: Entry, **more: object) -> None:
 @cache
 def _wired() -> tuple[StartDagRunConfig, SQSClient, Dispatcher]:
     config = StartDagRunConfig.from_env()
-    sqs = boto3.client("sqs")
+    sqs = boto3.client("sqs", config=bounded())
     return config, sqs, make_dispatcher(config, sqs)

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import boto3
 from aws_lambda_powertools.metrics import MetricUnit
-from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
+from jetway.aws_clients import bounded
 from jetway.config import SyncTriggersConfig
 from jetway.errors import TransientError
 from jetway.observability import logger, metrics
@@ -52,12 +52,12 @@ def _come_back(event: dict[str, Any], troubles: Sequence[Exception]) -> dict[str
 @cache
 def _wired() -> tuple[Clients, Settings]:
     config = SyncTriggersConfig.from_env()
-    bounded = Config(connect_timeout=5, read_timeout=15, retries={"mode": "standard", "total_max_attempts": 5})
+    patient = bounded(read_timeout=15, attempts=5)
     clients = Clients(
-        boto3.client("s3", config=bounded),
-        boto3.client("events", config=bounded),
-        boto3.client("scheduler", config=bounded),
-        boto3.client("cloudwatch", config=bounded),
+        boto3.client("s3", config=patient),
+        boto3.client("events", config=patient),
+        boto3.client("scheduler", config=patient),
+        boto3.client("cloudwatch", config=patient),
     )
     places = Places(
         stack=config.stack_name,

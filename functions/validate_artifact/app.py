@@ -10,6 +10,7 @@ from aws_lambda_powertools.metrics import MetricUnit, single_metric
 from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, process_partial_response
 
 from jetway.arrivals import parse_arrival
+from jetway.aws_clients import bounded
 from jetway.config import ValidateArtifactConfig
 from jetway.errors import OutOfTimeError, SiblingsExpectedError
 from jetway.gate import Gate, connect
@@ -81,4 +82,4 @@ def _gate() -> Gate:
 def _sqs() -> SQSClient:
     import boto3
 
-    return boto3.client("sqs")
+    return boto3.client("sqs", config=bounded())

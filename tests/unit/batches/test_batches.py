@@ -185,6 +185,18 @@ def test_what_can_be_in_no_batch_is_a_dead_letter_and_keeps_nothing_else_back(
     assert letter["message"] == (json.loads(body) if body != "no json" else body)
 
 
+def test_a_dead_letter_that_is_not_taken_comes_back_alone(world: World) -> None:
+    world.sqs.delete_queue(QueueUrl=world.dead)
+    done, failed = world.take(["no json", event(7)])
+    assert ([one.decision for one in done], failed) == (["batched"], ["0"])
+
+
+def test_a_dead_letter_whose_row_is_not_taken_comes_back_for_it(world: World) -> None:
+    world.ledger.table.delete()
+    done, failed = world.take(["no json", event(7)])
+    assert (done, failed) == ([], ["0", "1"])
+
+
 JSON = st.recursive(
     st.none() | st.booleans() | st.text(), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner)
 )

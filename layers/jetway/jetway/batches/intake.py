@@ -67,7 +67,11 @@ class Intake:
                 message = read_message(record)
                 stream, member = parse_member(record.body, sent_at=message.sent_at)
             except PermanentError as exc:
-                done.append(self._dead_letter(message, exc))
+                try:
+                    done.append(self._dead_letter(message, exc))
+                except (TransientError, *NOT_NOW) as trouble:
+                    logger.warning("message comes back", extra={"error": str(trouble)})
+                    failed.append(record.message_id)
                 continue
             except NOT_NOW as exc:
                 logger.warning("message comes back", extra={"error": str(exc)})

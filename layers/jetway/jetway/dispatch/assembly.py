@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import boto3
 
 from jetway import events_out
+from jetway.aws_clients import bounded
 from jetway.dispatch.dispatcher import Dispatcher, Limits
 from jetway.dispatch.lanes import COMMAND_TIMEOUT
 from jetway.dispatch.rates import Rates
@@ -27,7 +28,7 @@ PAUSED_TIMEOUT = 15.0
 
 def make_ledger(config: LedgerConfig) -> Ledger:
     """Return the stack's ledger."""
-    return Ledger(boto3.resource("dynamodb").Table(config.table), retention=config.retention)
+    return Ledger(boto3.resource("dynamodb", config=bounded()).Table(config.table), retention=config.retention)
 
 
 def make_dispatcher(config: StartDagRunConfig, sqs: SQSClient) -> Dispatcher:
@@ -38,7 +39,7 @@ def make_dispatcher(config: StartDagRunConfig, sqs: SQSClient) -> Dispatcher:
 
     ledger, client = make_ledger(config.ledger), mwaa_client()
     environment = Environment(client, config.environment_name)
-    events = boto3.client("events")
+    events = boto3.client("events", config=bounded())
     watch = connect_watch(
         config.environment_name, config.transport, client=client, environment=environment, read_timeout=PAUSED_TIMEOUT
     )
@@ -71,7 +72,7 @@ def make_follower(config: FollowRunsConfig, seconds_left: Callable[[], float]) -
     from jetway.airflow.watch import connect_watch
     from jetway.dispatch.following import Follower
 
-    events = boto3.client("events")
+    events = boto3.client("events", config=bounded())
     return Follower(
         make_ledger(config.ledger),
         connect_watch(config.environment_name, config.transport, seconds_left=seconds_left),

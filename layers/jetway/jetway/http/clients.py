@@ -8,6 +8,7 @@ from __future__ import annotations
 from functools import cache
 from typing import TYPE_CHECKING, cast
 
+from jetway.aws_clients import bounded
 from jetway.config import HttpApiConfig
 from jetway.observability import logger
 
@@ -38,11 +39,7 @@ def _session() -> Session:
 
 
 def _client(service: str) -> object:
-    from botocore.config import Config
-
-    # All within the 29 s of one call, whatever hangs.
-    config = Config(connect_timeout=3, read_timeout=5, retries={"mode": "standard", "total_max_attempts": 3})
-    return _session().create_client(service, config=config)
+    return _session().create_client(service, config=bounded())  # within the 29 s of one call, whatever hangs
 
 
 @cache
@@ -73,11 +70,10 @@ def cloudwatch() -> CloudWatchClient:
 def ledger() -> Ledger:
     """Return the ledger."""
     import boto3  # late: the ledger's module is written for its resources
-    from botocore.config import Config
 
     from jetway.ledger import Ledger
 
-    resource = boto3.resource("dynamodb", config=Config(connect_timeout=3, read_timeout=5))
+    resource = boto3.resource("dynamodb", config=bounded())
     return Ledger(resource.Table(config().ledger_table))
 
 
