@@ -47,5 +47,12 @@ def _wired() -> tuple[Watched, Environment, CloudWatchClient]:
     metrics.set_default_dimensions(Environment=config.environment_name)
     patient = bounded(read_timeout=15, attempts=2)
     environment = Environment(boto3.client("mwaa", config=patient), config.environment_name, max_age=300)
-    watched = Watched(config.environment_name, config.pools, config.queues, config.dead_letters, config.functions)
+    watched = Watched(
+        config.environment_name,
+        config.pools,
+        config.queues,
+        config.dead_letters,
+        config.functions,
+        config.work_queues,
+    )
     return watched, environment, boto3.client("cloudwatch", config=patient)

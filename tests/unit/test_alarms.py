@@ -92,6 +92,7 @@ TABLE = {
     "dispatch-queue-age": Expected(
         (OURS, "DispatchQueueAge"), "Maximum > 900", 180, "notBreaching", "start_dag_run", "DispatchQueueAgeSeconds"
     ),
+    "work-queue-age": Expected((OURS, "WorkQueueAge"), "Maximum > 3600", 180, "notBreaching", "collect_batch"),
     "function-errors": Expected((OURS, "FunctionErrors"), "Maximum > 0", 60, "notBreaching", "log groups"),
     "function-throttles": Expected((OURS, "FunctionThrottles"), "Maximum > 0", 180, "notBreaching", "quota"),
     "update-failed": Expected((OURS, "UpdateFailed"), "Maximum >= 1", 60, "missing", "get-environment"),

@@ -280,6 +280,9 @@ def test_every_function_and_every_dead_letter_queue_is_watched() -> None:
     letters = {entry["GetAtt"].partition(".")[0] for entry in variables["DEAD_LETTER_QUEUES"]["Join"][1]}
     targets = re.findall(r"deadLetterTargetArn: !GetAtt (\w+)\.Arn", (ROOT / "template.yaml").read_text())
     assert set(targets) <= letters, "name it in DEAD_LETTER_QUEUES of MeasureWorkers"
+    work = {entry["GetAtt"].partition(".")[0] for entry in variables["WORK_QUEUES"]["Join"][1]}
+    work |= {variables["QUEUES"]["GetAtt"].partition(".")[0]}
+    assert work == of_type("AWS::SQS::Queue").keys() - letters, "name it in WORK_QUEUES of MeasureWorkers"
 
 
 def test_every_alarm_says_what_to_do_and_tells_somebody_when_it_is_over() -> None:
@@ -296,9 +299,14 @@ def test_every_alarm_says_what_to_do_and_tells_somebody_when_it_is_over() -> Non
 def test_the_manual_tells_what_measuring_costs() -> None:
     """The table in docs/workers.md, counted anew; what grows with every function is told within a sixth."""
     variables = FUNCTIONS["MeasureWorkers"]["Properties"]["Environment"]["Variables"]
-    letters, functions = (variables[name]["Join"][1] for name in ("DEAD_LETTER_QUEUES", "FUNCTIONS"))
+    names = ("DEAD_LETTER_QUEUES", "FUNCTIONS", "WORK_QUEUES")
+    letters, functions, work = (variables[name]["Join"][1] for name in names)
     pool = TEMPLATE["Parameters"]["WatchedPools"]["Default"]
-    asked = len(metric_queries(Watched("e", [pool], ["q"], ["d"] * len(letters), ["f"] * (len(functions) + 1))))
+    asked = len(
+        metric_queries(
+            Watched("e", [pool], ["q"], ["d"] * len(letters), ["f"] * (len(functions) + 1), ["w"] * len(work))
+        )
+    )
     handler = (ROOT / "functions/scale_workers/app.py").read_text()
     reports = (ROOT / "layers/jetway/jetway/workers/reports.py").read_text()
     published = len(re.findall(r'add_metric\("', handler)) + len(

@@ -57,6 +57,7 @@ def told(mwaa: MwaaServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable
             "ENVIRONMENT_NAME": "acme",
             "POOLS": "default_pool",
             "QUEUES": "dispatch",
+            "WORK_QUEUES": "artifact,collect",
             "DEAD_LETTER_QUEUES": "dead",
             "FUNCTIONS": "start_dag_run",
             "AWS_LAMBDA_FUNCTION_NAME": "measure_workers",

@@ -21,7 +21,12 @@ from jetway.workers.reports import published
 NOW = datetime(2026, 11, 22, 6, 30, 20, tzinfo=UTC)
 THIS_MINUTE = NOW.replace(second=0)
 WATCHED = Watched(
-    "prod", pools=["default_pool", "gpu"], queues=["q"], dead_letters=["d1", "d2"], functions=["f1", "f2"]
+    "prod",
+    pools=["default_pool", "gpu"],
+    queues=["q"],
+    dead_letters=["d1", "d2"],
+    functions=["f1", "f2"],
+    work_queues=["w1", "w2"],
 )
 FACTS = parse_environment(
     {
@@ -134,9 +139,17 @@ def test_pools_and_what_the_user_blocks() -> None:
 
 def test_operations_add_up() -> None:
     found = ago(
-        age_0={1: 70.0}, dead_0={1: 2.0}, dead_1={2: 1.0}, errors_0={1: 1.0, 4: 2.0, 5: 9.0}, throttles_1={1: 0.0}
+        age_0={1: 70.0},
+        work_age_0={1: 5.0},
+        work_age_1={3: 4000.0},
+        dead_0={1: 2.0},
+        dead_1={2: 1.0},
+        errors_0={1: 1.0, 4: 2.0, 5: 9.0},
+        throttles_1={1: 0.0},
     )
-    assert operations(found, WATCHED, NOW) == Operations(queue_age=70.0, dead_letters=3.0, errors=3.0, throttles=0.0)
+    assert operations(found, WATCHED, NOW) == Operations(
+        queue_age=70.0, dead_letters=3.0, errors=3.0, throttles=0.0, work_queue_age=4000.0
+    )
     assert operations({}, WATCHED, NOW) == Operations()
 
 
@@ -149,7 +162,7 @@ def test_what_cannot_be_told_is_not_published() -> None:
 def test_what_is_published() -> None:
     found = ago(running={0: 8.0}, queued={0: 24.0}, oldest={0: 65.0}, base_count={1: 2}, succeeded={1: 10.0, 2: 10.0})
     saturation = measure(readings(found, WATCHED, NOW), FACTS.workers)
-    operation = Operations(queue_age=1.0, dead_letters=2.0, errors=3.0, throttles=4.0)
+    operation = Operations(queue_age=1.0, dead_letters=2.0, errors=3.0, throttles=4.0, work_queue_age=5.0)
     assert {metric.name: metric.value for metric in published(saturation, operation, FACTS)} == {
         "RequiredWorkers": 8,  # (8 + 24) / 4: worker_autoscale, not the class's ten
         "RunningWorkers": 2,
@@ -165,6 +178,7 @@ def test_what_is_published() -> None:
         "MaxWorkers": 7,
         "UpdateFailed": 1,
         "DispatchQueueAge": 1.0,
+        "WorkQueueAge": 5.0,
         "DeadLetters": 2.0,
         "FunctionErrors": 3.0,
         "FunctionThrottles": 4.0,
@@ -188,10 +202,12 @@ def test_the_function_watches_itself_and_takes_urls_for_names() -> None:
         "ENVIRONMENT_NAME": "prod",
         "POOLS": "default_pool, gpu",
         "QUEUES": "https://sqs.eu-central-1.amazonaws.com/000000000000/dispatch.fifo",
+        "WORK_QUEUES": "artifact,collect",
         "DEAD_LETTER_QUEUES": "",
         "FUNCTIONS": "a,b",
         "AWS_LAMBDA_FUNCTION_NAME": "self",
     }
     config = MeasureWorkersConfig.from_env(env)
     assert (config.pools, config.queues) == (("default_pool", "gpu"), ("dispatch.fifo",))
+    assert config.work_queues == ("artifact", "collect")
     assert (config.dead_letters, config.functions) == ((), ("a", "b", "self"))

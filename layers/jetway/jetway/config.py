@@ -292,6 +292,7 @@ class MeasureWorkersConfig(_FromEnv):
     environment_name: str = _env("ENVIRONMENT_NAME")
     pools: tuple[str, ...] = _env("POOLS", _names)
     queues: tuple[str, ...] = _env("QUEUES", _names)
+    work_queues: tuple[str, ...] = _env("WORK_QUEUES", _names)
     dead_letters: tuple[str, ...] = _env("DEAD_LETTER_QUEUES", _names)
     functions: tuple[str, ...] = _env("FUNCTIONS", _measured)
 

@@ -38,7 +38,8 @@ class Watched:
     Attributes:
         environment: name of the MWAA environment.
         pools: Airflow pools whose slots are looked at.
-        queues: SQS queues whose oldest message is looked at.
+        queues: SQS queues of events that wait for their run; their oldest message is looked at.
+        work_queues: all other SQS queues that something should be read from; the same.
         dead_letters: SQS queues that should be empty.
         functions: Lambda functions whose errors and throttles are counted.
     """
@@ -48,6 +49,7 @@ class Watched:
     queues: Sequence[str] = ()
     dead_letters: Sequence[str] = ()
     functions: Sequence[str] = ()
+    work_queues: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +58,7 @@ class Operations:
 
     Attributes:
         queue_age: seconds that the oldest event has waited for its run.
+        work_queue_age: seconds that the oldest message of any other queue has waited.
         dead_letters: messages in all dead-letter queues.
         errors, throttles: of all functions in the last minutes.
     """
@@ -64,6 +67,7 @@ class Operations:
     dead_letters: float | None = None
     errors: float | None = None
     throttles: float | None = None
+    work_queue_age: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +156,7 @@ def operations(found: Mapping[str, Series], watched: Watched, now: datetime) -> 
     functions = len(watched.functions)
     return Operations(
         queue_age=_most(_newest(values, now) for values in each("age", len(watched.queues))),
+        work_queue_age=_most(_newest(values, now) for values in each("work_age", len(watched.work_queues))),
         dead_letters=_sum(dead),
         errors=_sum(_recent(values, now) for values in each("errors", functions)),
         throttles=_sum(_recent(values, now) for values in each("throttles", functions)),
@@ -180,8 +185,10 @@ def _metrics(watched: Watched) -> Iterator[_Metric]:
         yield _Metric(f"pool_open_{number}", "AmazonMWAA", "PoolOpenSlots", "Minimum", dimensions)
         yield _Metric(f"pool_queued_{number}", "AmazonMWAA", "PoolQueuedSlots", "Maximum", dimensions)
         yield _Metric(f"pool_starving_{number}", "AmazonMWAA", "PoolStarvingTasks", "Maximum", dimensions)
-    for number, queue in enumerate(watched.queues):
-        yield _Metric(f"age_{number}", "AWS/SQS", "ApproximateAgeOfOldestMessage", "Maximum", {"QueueName": queue})
+    for id_, queues in (("age", watched.queues), ("work_age", watched.work_queues)):
+        for number, queue in enumerate(queues):
+            dimensions = {"QueueName": queue}
+            yield _Metric(f"{id_}_{number}", "AWS/SQS", "ApproximateAgeOfOldestMessage", "Maximum", dimensions)
     for number, queue in enumerate(watched.dead_letters):
         yield _Metric(
             f"dead_{number}", "AWS/SQS", "ApproximateNumberOfMessagesVisible", "Maximum", {"QueueName": queue}

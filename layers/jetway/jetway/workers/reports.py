@@ -47,6 +47,7 @@ def published(saturation: Saturation, operations: Operations, facts: Environment
         ("MaxWorkers", count, facts.max_workers),
         ("UpdateFailed", count, int(facts.last_update == "FAILED")),
         ("DispatchQueueAge", seconds, operations.queue_age),
+        ("WorkQueueAge", seconds, operations.work_queue_age),
         ("DeadLetters", count, operations.dead_letters),
         ("FunctionErrors", count, operations.errors),
         ("FunctionThrottles", count, operations.throttles),
