@@ -197,13 +197,8 @@ class HttpApiConfig(_FromEnv):
 
 
 @dataclass(frozen=True, slots=True)
-class ValidateArtifactConfig(_FromEnv):
-    """Configuration of validate_artifact.
-
-    Attributes:
-        import_dag: major version of Airflow → ARN of the function that loads DAG files with it.
-        sibling_grace: how long a DAG file that fails to load waits for files that may be on their way.
-    """
+class _ArtifactConfig(_FromEnv):
+    """What all functions are told that put artifacts into the environment or take them back."""
 
     environment_name: str = _env("ENVIRONMENT_NAME")
     drop_bucket: str = _env("DROP_BUCKET")
@@ -211,6 +206,17 @@ class ValidateArtifactConfig(_FromEnv):
     event_bus: str = _env("EVENT_BUS_NAME")
     topic_arn: str = _env("ARTIFACT_TOPIC_ARN")
     verify_after: timedelta = _env("VERIFY_AFTER_SECONDS", _seconds)
+
+
+@dataclass(frozen=True, slots=True)
+class ValidateArtifactConfig(_ArtifactConfig):
+    """Configuration of validate_artifact.
+
+    Attributes:
+        import_dag: major version of Airflow → ARN of the function that loads DAG files with it.
+        sibling_grace: how long a DAG file that fails to load waits for files that may be on their way.
+    """
+
     automatic: bool = _env("APPLY_UPDATES", _automatic)
     max_dag_file_bytes: int = _env("MAX_DAG_FILE_KILOBYTES", _kilobytes)
     resolve_requirements: str | None = _env("RESOLVE_REQUIREMENTS", _optional)
@@ -221,29 +227,17 @@ class ValidateArtifactConfig(_FromEnv):
 
 
 @dataclass(frozen=True, slots=True)
-class VerifyPromotionConfig(_FromEnv):
+class VerifyPromotionConfig(_ArtifactConfig):
     """Configuration of verify_promotion."""
 
-    environment_name: str = _env("ENVIRONMENT_NAME")
     transport: Transport = _env("TRANSPORT", _transport)
-    drop_bucket: str = _env("DROP_BUCKET")
-    artifact_table: str = _env("ARTIFACT_TABLE")
-    event_bus: str = _env("EVENT_BUS_NAME")
-    topic_arn: str = _env("ARTIFACT_TOPIC_ARN")
-    verify_after: timedelta = _env("VERIFY_AFTER_SECONDS", _seconds)
 
 
 @dataclass(frozen=True, slots=True)
-class ApplyUpdatesConfig(_FromEnv):
+class ApplyUpdatesConfig(_ArtifactConfig):
     """Configuration of apply_updates."""
 
-    environment_name: str = _env("ENVIRONMENT_NAME")
     transport: Transport = _env("TRANSPORT", _transport)
-    drop_bucket: str = _env("DROP_BUCKET")
-    artifact_table: str = _env("ARTIFACT_TABLE")
-    event_bus: str = _env("EVENT_BUS_NAME")
-    topic_arn: str = _env("ARTIFACT_TOPIC_ARN")
-    verify_after: timedelta = _env("VERIFY_AFTER_SECONDS", _seconds)
     automatic: bool = _env("APPLY_UPDATES", _automatic)
     quiet: timedelta = _env("UPDATE_QUIET_SECONDS", _seconds)
 
