@@ -83,7 +83,8 @@ def _complete(operation: Schema) -> None:
     operation["parameters"] = [*in_path, *map(_query_parameter, _QUERIES.get(id_, ())), *_HEADERS.get(id_, ())]
     if id_ in _BODIES:
         operation["requestBody"] = {"required": False, "content": {"application/json": {"schema": _ref(_BODIES[id_])}}}
-    operation["responses"] = {**{status: _PROBLEMS[status] for status in _COMMON}, **_ANSWERS[id_]}
+    answers = {**{status: _PROBLEMS[status] for status in _COMMON}, **_ANSWERS[id_]}
+    operation["responses"] = dict(sorted(answers.items()))
     if id_ == "receive_webhook":
         operation["security"] = [{"github": []}, {"standard": []}, {"stripe": []}]
     if not operation["parameters"]:

@@ -27,6 +27,7 @@ if "AWS_LAMBDA_RUNTIME_API" in os.environ:
     # While Lambda starts the function it has a whole CPU; in the first call it would have a third of one.
     clients.sqs()
     clients.access_lists()
+    clients.idempotency_keys()
 
 
 @logger.inject_lambda_context

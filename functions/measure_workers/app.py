@@ -1,6 +1,7 @@
 """measure_workers: once a minute, how many workers are needed, how many run, and what limits the environment.
 
-One GetMetricData, one GetEnvironment (remembered for five minutes), and metrics out.
+One GetMetricData, one GetEnvironment, and metrics out. Nothing is remembered: a bound of five minutes ago gives a false
+verdict.
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ def _wired() -> tuple[Watched, Environment, CloudWatchClient]:
     config = MeasureWorkersConfig.from_env()
     metrics.set_default_dimensions(Environment=config.environment_name)
     patient = bounded(read_timeout=15, attempts=2)
-    environment = Environment(boto3.client("mwaa", config=patient), config.environment_name, max_age=300)
+    environment = Environment(boto3.client("mwaa", config=patient), config.environment_name, max_age=0)
     watched = Watched(
         config.environment_name,
         config.pools,

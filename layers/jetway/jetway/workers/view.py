@@ -75,7 +75,7 @@ LINES: Sequence[Line] = (
     Line("held", "EventsHeld", "events held", "", "Sum", "sum", "events"),
     Line("dead_lettered", "EventsDeadLettered", "events dead-lettered", "", "Sum", "sum", "events"),
     Line("event_wait", "DispatchQueueAge", "oldest event waits", "s", group="events"),
-    Line("work_wait", "WorkQueueAge", "oldest file or batch event waits", "s", group="events"),
+    Line("work_wait", "WorkQueueAge", "oldest other message waits", "s", group="events"),
     Line("dead_letters", "DeadLetters", "messages in dead letters", group="events"),
     Line("errors", "FunctionErrors", "errors of functions", group="events"),
     Line("throttles", "FunctionThrottles", "throttles of functions", group="events"),
