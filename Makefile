@@ -9,7 +9,7 @@ UV := .jetway/venvs/uv/bin/uv
   lint format types check mwaa-packages module-table openapi plugins build deploy deploy-environment bench-workers bench-gate bench-plugins fuzz lock clean
 
 help: ## List the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  %-14s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{gsub(/[$$][$$]/, "$$", $$2); printf "  %-18s %s\n", $$1, $$2}'
 
 setup: $(STAMP) ## Make .venv from the hash-pinned lists (everything else does it when needed)
 

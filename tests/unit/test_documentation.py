@@ -99,6 +99,11 @@ def test_every_link_leads_to_a_file_and_a_heading(path: Path) -> None:
     assert broken == []
 
 
+def test_the_readme_names_every_page() -> None:
+    named = {(ROOT / link.partition("#")[0]).resolve() for link in read(ROOT / "README.md").links}
+    assert set((ROOT / "docs").glob("*.md")) <= named
+
+
 @pytest.mark.parametrize("path", PAGES, ids=names(PAGES))
 def test_every_make_target_is_there(path: Path) -> None:
     targets = set(re.findall(r"^([a-z-]+):", MAKEFILE, re.MULTILINE))

@@ -77,6 +77,26 @@ def test_no_function_may_do_everything_or_touch_everything(name: str) -> None:
         assert statement["Resource"] != "*" or "Condition" in statement, statement["Sid"]
 
 
+def test_whoever_reads_or_writes_the_environments_objects_may_use_its_key() -> None:
+    """Only these: the key's own policy delegates to IAM, and the bucket gives everything to be encrypted with it."""
+    users = {}
+    for name, function in FUNCTIONS.items():
+        found = {statement["Sid"]: statement for statement in statements(function)}
+        objects = [
+            statement
+            for statement in found.values()
+            if "${EnvironmentBucketName}/" in str(statement["Resource"]) and "s3:PutObject" in statement["Action"]
+        ]
+        key = found.get("KeyOfTheEnvironmentsBucket")
+        assert bool(objects) == bool(key) == ("${EnvironmentBucketName}/" in str(found)), name
+        if key:
+            users[name] = key
+    assert users.keys() == {"ValidateArtifact", "VerifyPromotion", "ApplyUpdatesFunction"}
+    for key in users.values():
+        assert key["Resource"] == {"Ref": "EnvironmentKmsKeyArn"}
+        assert key["Action"] == ["kms:Decrypt", "kms:GenerateDataKey"]
+
+
 def test_every_queue_is_encrypted_and_dead_letters_are_kept_longest() -> None:
     for name, queue in of_type("AWS::SQS::Queue").items():
         assert "KmsMasterKeyId" in queue, name
