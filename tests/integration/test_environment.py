@@ -20,6 +20,7 @@ from local.calls import wait_for
 from local.examples.scene import unique
 from local.ministack import CREDENTIALS, REGION
 from local.stack import Stack
+from tests.unit.test_environment import REFUSED
 
 SOURCE = (venvs.ROOT / "environment.yaml").read_text(encoding="utf-8")
 PAGE = (venvs.ROOT / "docs" / "environments.md").read_text(encoding="utf-8")
@@ -216,6 +217,14 @@ def test_an_existing_vpc_is_used_and_nothing_of_a_network_is_made(stack: Stack, 
     (group,) = ec2.describe_security_groups(GroupIds=[found["SecurityGroup"]])["SecurityGroups"]
     assert group["VpcId"] == vpc
     assert handed_on(stack.client("cloudformation"), name)["SubnetIds"] == ",".join(subnets)
+
+
+@pytest.mark.parametrize(("refused", "told"), REFUSED)
+def test_what_mwaa_refuses_after_minutes_cloudformation_refuses_at_once(
+    stack: Stack, known: str, refused: Mapping[str, object], told: str
+) -> None:
+    with pytest.raises(ClientError, match=f"rule .* failed: .*{told}"):
+        deploy(stack, known, {"EnvironmentName": "refused"} | {name: str(value) for name, value in refused.items()})
 
 
 def test_an_environment_of_another_making_is_read_from_mwaa_and_a_wrong_name_is_told(stack: Stack) -> None:

@@ -92,18 +92,18 @@ def test_what_mwaa_takes_is_deployed(accepted: dict[str, object]) -> None:
     assert refusals(**accepted) == []
 
 
-@pytest.mark.parametrize(
-    ("refused", "told"),
-    [
-        *(({**MICRO, name: 2}, "mw1.micro has one") for name in CLASS_OF_ONE),
-        *(({name: 1}, "two web servers and two schedulers") for name in CLASS_OF_ONE[2:]),
-        ({"VpcId": "vpc-1", "PrivateSubnetId1": "subnet-1"}, "name two of its private subnets"),
-        ({**OWN, "PrivateSubnetId2": "subnet-1"}, "must be two subnets"),
-        ({**OWN, "VpcId": ""}, "name it in VpcId"),
-        ({"WebserverAccessMode": "PUBLIC_AND_PRIVATE", "AirflowVersion": "3.0.6"}, "needs Airflow 3.2.1"),
-        ({"Egress": "endpoints"}, "call the web server, which is on the internet"),
-    ],
-)
+REFUSED: list[tuple[dict[str, object], str]] = [
+    *(({**MICRO, name: 2}, "mw1.micro has one") for name in CLASS_OF_ONE),
+    *(({name: 1}, "two web servers and two schedulers") for name in CLASS_OF_ONE[2:]),
+    ({"VpcId": "vpc-1", "PrivateSubnetId1": "subnet-1"}, "name two of its private subnets"),
+    ({**OWN, "PrivateSubnetId2": "subnet-1"}, "must be two subnets"),
+    ({**OWN, "VpcId": ""}, "name it in VpcId"),
+    ({"WebserverAccessMode": "PUBLIC_AND_PRIVATE", "AirflowVersion": "3.0.6"}, "needs Airflow 3.2.1"),
+    ({"Egress": "endpoints"}, "call the web server, which is on the internet"),
+]
+
+
+@pytest.mark.parametrize(("refused", "told"), REFUSED)
 def test_what_mwaa_refuses_after_minutes_is_refused_at_once(refused: dict[str, object], told: str) -> None:
     (said,) = refusals(**refused)
     assert told in said
