@@ -8,7 +8,7 @@ Network: https://docs.aws.amazon.com/mwaa/latest/userguide/vpc-vpe-create-access
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pytest
@@ -92,7 +92,7 @@ def test_what_mwaa_takes_is_deployed(accepted: dict[str, object]) -> None:
     assert refusals(**accepted) == []
 
 
-REFUSED: list[tuple[dict[str, object], str]] = [
+REFUSED: list[tuple[Mapping[str, object], str]] = [
     *(({**MICRO, name: 2}, "mw1.micro has one") for name in CLASS_OF_ONE),
     *(({name: 1}, "two web servers and two schedulers") for name in CLASS_OF_ONE[2:]),
     ({"VpcId": "vpc-1", "PrivateSubnetId1": "subnet-1"}, "name two of its private subnets"),
@@ -104,7 +104,7 @@ REFUSED: list[tuple[dict[str, object], str]] = [
 
 
 @pytest.mark.parametrize(("refused", "told"), REFUSED)
-def test_what_mwaa_refuses_after_minutes_is_refused_at_once(refused: dict[str, object], told: str) -> None:
+def test_what_mwaa_refuses_after_minutes_is_refused_at_once(refused: Mapping[str, object], told: str) -> None:
     (said,) = refusals(**refused)
     assert told in said
 
