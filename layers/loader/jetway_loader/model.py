@@ -83,6 +83,7 @@ class Loaded:
         siblings: modules of the dags folder that it uses.
         missing: modules that were not found; a sibling may be on its way.
         seconds: that loading took in the child, once Airflow was imported.
+        cpu_seconds: of which on a processor; None when it did not come to its end.
     """
 
     path: str
@@ -93,6 +94,7 @@ class Loaded:
     siblings: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
     seconds: float = 0.0
+    cpu_seconds: float | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """The answer as JSON takes it."""

@@ -58,6 +58,7 @@ def judge(ended: Ended[Any], path: str, file: str, folder: str, options: Options
         siblings=tuple(sorted(told.siblings)),
         missing=tuple(sorted({fault.missing for fault in faults if fault.missing})),
         seconds=round(told.seconds or ended.seconds, 6),
+        cpu_seconds=None if told.cpu_seconds is None else round(told.cpu_seconds, 6),
     )
 
 
@@ -69,6 +70,7 @@ class _Told:
         self.done = any("done" in entry for entry in told)
         self.parsed = sum(entry.get("parsed", 0) for entry in told)
         self.seconds: float | None = next((entry["seconds"] for entry in told if "done" in entry), None)
+        self.cpu_seconds: float | None = next((entry["cpu_seconds"] for entry in told if "done" in entry), None)
         self.exit_line: int | None = next((entry["exit_line"] for entry in told if "exit_line" in entry), None)
         self.siblings = [str(name) for entry in told for name in entry.get("siblings", ())]
         unseen = [tuple(entry["unseen"]) for entry in told if "unseen" in entry]
