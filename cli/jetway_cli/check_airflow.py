@@ -143,9 +143,12 @@ def load(
         # A copy, so that nothing else that is installed beside jetway is seen.
         shutil.copytree(Path(jetway_loader.__file__).parent, Path(place, "jetway_loader"))
         Path(place, "provided.json").write_text(json.dumps(provided))
-        command = [str(python), "-m", "jetway_loader", str(folder), *files, "--json", "--jobs", str(jobs)]
+        Path(place, "files.json").write_text(json.dumps(list(files)))
+        command = [str(python), "-m", "jetway_loader", "--json", "--jobs", str(jobs)]
+        command += ["--files", str(Path(place, "files.json"))]
         command += ["--provided", str(Path(place, "provided.json")), *(["--nearest"] if nearest else [])]
         command += ["--memory", str(MEBIBYTES_FOR_ONE_FILE), *(["--other-python"] if other_python else [])]
+        command += ["--", str(folder)]
         env = {name: value for name, value in os.environ.items() if name in {"PATH", "HOME", "LANG", "TMPDIR"}}
         done = _run(
             command,

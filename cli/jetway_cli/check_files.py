@@ -94,7 +94,14 @@ def key_of(path: Path) -> str:
 def _single(path: Path) -> Found:
     if not path.exists():
         raise WrongUseError(f"{path} is not there.")
-    return Found(path.as_posix(), key_of(path), path)
+    if not path.is_file():
+        raise WrongUseError(f"{path} is neither a file nor a folder.")
+    return Found(_shown(path), key_of(path), path)
+
+
+def _shown(path: Path) -> str:
+    """A path for people and JSON; a name that is no UTF-8 cannot be printed."""
+    return os.fsencode(path.as_posix()).decode(errors="replace")
 
 
 def _below(folder: Path) -> Iterator[Found]:
@@ -112,4 +119,4 @@ def _below(folder: Path) -> Iterator[Found]:
             file = Path(place, name)
             if file.is_file():
                 below = PurePosixPath(file.relative_to(folder).as_posix())
-                yield Found((folder / below).as_posix(), f"dags/{below}", file, folder)
+                yield Found(_shown(folder / below), f"dags/{below}", file, folder)

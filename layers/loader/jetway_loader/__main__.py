@@ -18,6 +18,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m jetway_loader", description=__doc__)
     parser.add_argument("folder", type=Path, help="the dags folder")
     parser.add_argument("files", nargs="*", help="files to judge, relative to FOLDER; all Python files by default")
+    parser.add_argument("--files", type=Path, metavar="FILE", dest="listed", help="JSON: a list of more files to judge")
     parser.add_argument("--json", action="store_true", help="print a list of JSON objects, one for each file")
     parser.add_argument("--timeout", type=float, default=30.0, metavar="SECONDS", help="for one file")
     parser.add_argument("--jobs", type=int, default=1, metavar="N", help="files at once")
@@ -34,7 +35,8 @@ def main(arguments: list[str] | None = None) -> int:
     if not given.folder.is_dir():
         parser.error(f"{given.folder} is not a folder")
     folder = given.folder.resolve()
-    files = given.files or sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*.py"))
+    listed = json.loads(given.listed.read_text()) if given.listed else []
+    files = [*given.files, *listed] or sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*.py"))
     for name in files:
         if not (folder / name).is_file():
             parser.error(f"{name} is not a file in {folder}")

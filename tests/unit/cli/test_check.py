@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import sys
 from pathlib import Path
@@ -148,6 +149,7 @@ def test_wheels_of_a_plugins_zip_beside_it_serve_requirements(tmp_path: Path) ->
     [
         ([], "Missing argument"),
         (["nowhere"], "nowhere is not there"),
+        (["pipe.py"], "pipe.py is neither a file nor a folder"),
         (["notes.md"], "is no artifact"),
         (["orders.py", "--airflow-version", "3"], "is no Airflow version"),
         (["orders.py", "--airflow-python", sys.executable], "--airflow-python is for --load"),
@@ -157,6 +159,7 @@ def test_wheels_of_a_plugins_zip_beside_it_serve_requirements(tmp_path: Path) ->
 )
 def test_wrong_use_is_2(arguments: list[str], says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
+    os.mkfifo("pipe.py")
     Path("notes.md").write_text("x")
     Path("orders.py").write_text(GOOD)
     result = check(*arguments)
@@ -304,3 +307,24 @@ def test_without_ruff_it_says_so_and_goes_on(outdated: Path, monkeypatch: pytest
 def test_the_ruff_of_the_command_line_is_that_of_the_function() -> None:
     of_the_function = (ROOT / "requirements/ruff.in").read_text().splitlines()[-1]
     assert of_the_function in (ROOT / "requirements/cli.in").read_text().splitlines()
+
+
+@pytest.mark.parametrize("form", ["text", "json", "github", "sarif"])
+def test_names_may_be_anything_and_one_that_is_no_utf_8_is_no_key(dags: Path, form: str) -> None:
+    for number, name in enumerate((b"--json.py", b"my dag.py", "ä\n.py".encode(), b"bad\xff.py")):
+        Path(os.fsdecode(os.fsencode(dags) + b"/" + name)).write_text(GOOD.replace("orders", f"dag_{number}"))
+    result = check(dags, "--format", form)
+    assert result.exit_code == 1
+    assert "unsafe-key" in result.stdout
+
+
+def test_a_thousand_files_are_judged_in_one_go(dags: Path) -> None:
+    for number in range(1000):
+        (dags / f"dag_{number}.py").write_text(GOOD.replace("orders", f"dag_{number}"))
+    assert check(dags).stdout == "1001 files, 1001 DAGs: 1001 accepted\n"
+
+
+def test_an_empty_folder_has_nothing_to_judge(tmp_path: Path) -> None:
+    result = check(tmp_path)
+    assert (result.exit_code, result.stdout) == (0, "0 files, 0 DAGs: nothing to judge\n")
+    assert json.loads(check(tmp_path, "--format", "json").stdout) == []

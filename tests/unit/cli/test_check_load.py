@@ -22,7 +22,9 @@ TELLER = """#!{python}
 import json, os, sys
 place = os.environ["PYTHONPATH"]
 provided = json.load(open(sys.argv[sys.argv.index("--provided") + 1]))
-seen = {{"arguments": sys.argv[1:], "environment": sorted(os.environ), "beside": sorted(os.listdir(place)), **provided}}
+files = json.load(open(sys.argv[sys.argv.index("--files") + 1]))
+seen = {{"files": files, "arguments": sys.argv[1:], "environment": sorted(os.environ)}}
+seen |= {{"beside": sorted(os.listdir(place)), **provided}}
 print(json.dumps([{{"path": "orders.py", "seen": seen}}]))
 sys.exit({status})
 """
@@ -39,11 +41,15 @@ def test_the_loader_sees_itself_and_nothing_else_of_this_machine(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
-    answer = load(teller(tmp_path, 1), tmp_path, ["orders.py"], {"modules": ["m"], "unlisted": []}, nearest=True)
+    answer = load(
+        teller(tmp_path, 1), tmp_path, ["--json.py", "orders.py"], {"modules": ["m"], "unlisted": []}, nearest=True
+    )
     seen: dict[str, Any] = answer["orders.py"]["seen"]
-    assert seen["arguments"][:4] == ["-m", "jetway_loader", str(tmp_path), "orders.py"]
+    # Names may begin with a dash, and be many.
+    assert (seen["arguments"][:2], seen["arguments"][-2:]) == (["-m", "jetway_loader"], ["--", str(tmp_path)])
+    assert seen["files"] == ["--json.py", "orders.py"]
     assert {"--json", "--nearest"} <= set(seen["arguments"])
-    assert seen["beside"] == ["jetway_loader", "provided.json"]
+    assert seen["beside"] == ["files.json", "jetway_loader", "provided.json"]
     assert seen["modules"] == ["m"]
     assert not any(name.startswith(("AWS", "JETWAY")) for name in seen["environment"])
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 
 from jetway.artifacts.findings import Finding
 
@@ -14,6 +15,8 @@ LARGEST_COPY = 5 * 1024**3
 
 REPORTS = "reports/"
 QUARANTINE = "quarantine/"
+
+_NO_KEY = re.compile("[\0\ud800-\udfff]")  # the latter stand for bytes of a file's name that are no text
 
 
 def placing_findings(key: str, size: int, destination: str | None) -> list[Finding]:
@@ -41,12 +44,13 @@ def placing_findings(key: str, size: int, destination: str | None) -> list[Findi
     if destination is None:
         return []
     parts = key.split("/")
-    if any(part in {"", ".", ".."} for part in parts) or "\0" in key:
+    if any(part in {"", ".", ".."} for part in parts) or _NO_KEY.search(key):
         return [
             Finding(
                 rule="unsafe-key",
                 severity="error",
-                message="The key holds '..', '.', '//' or a NUL, and would not be that file in the dags folder.",
+                message="The key holds '..', '.', '//', a NUL or what is no UTF-8: it would not be that file in the "
+                "dags folder.",
                 line=None,
                 remedy="Upload it under a plain path, such as dags/team/orders.py.",
             )
