@@ -18,6 +18,8 @@ _NO_NAME = re.compile(r"cannot import name '[^']+' from (?:partially initialized
 _NOT_MOVED = re.compile(r"Could not import `([^`]+)`")
 # What Airflow adds to a time-out: links to its documentation and the number of a process that is gone.
 _ADVICE = re.compile(r"\s*Please take a look at these docs.*", re.DOTALL)
+# Where a module is, is nothing to the environment.
+_PLACE = re.compile(r" \((?:/[^()]*|unknown location)\)$")
 _LONGEST = 500
 
 # Errors that nothing a Variable holds could make or prevent.
@@ -129,13 +131,14 @@ def read_error(entry: Mapping[str, Any], file: str, folder: str, *, relied: bool
     if missing is not None:
         rule, remedy = _about_module(kind, missing)
     certain = kind not in _NEEDS_WORLD and not (relied and rule not in _CERTAIN)
-    shown = " ".join(_ADVICE.sub("", message).split())
+    shown = _PLACE.sub("", " ".join(_ADVICE.sub("", message).split()))
     shown = shown if len(shown) <= _LONGEST else shown[:_LONGEST] + "…"
     words = f"{kind}: {shown}" if shown else kind
     if rule == "exits":
         words = f"The file ends the process that loads it ({words})."
     elif elsewhere:
         words += f" (in {elsewhere})"
+        remedy = remedy.replace("this line", elsewhere)
     return Fault(rule, words.replace(folder + "/", ""), line, remedy, missing, certain)
 
 
@@ -174,7 +177,7 @@ def _rule(kind: str, message: str, *, serialization: bool) -> tuple[str, str]:
         )
     return (
         "import-error",
-        "Correct what this line does; `python FILE` with the environment's Airflow shows the same error.",
+        "Correct this line; `python FILE` with the environment's Airflow shows the same error.",
     )
 
 

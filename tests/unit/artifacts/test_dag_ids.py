@@ -102,7 +102,6 @@ def test_a_dag_whose_id_only_running_tells(text: str) -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "from airflow import DAG\nDAG('made and not kept')",
         "from airflow import DAG\ndef task(dag: DAG) -> None: ...",
         "from airflow import DAG\nif __name__ == '__main__':\n    d = DAG('a')",
         "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from airflow import DAG\n    d = DAG('a')",
@@ -113,7 +112,12 @@ def test_a_dag_whose_id_only_running_tells(text: str) -> None:
 def test_no_dag(text: str) -> None:
     judged = judge(text)
     assert (judged.verdict, judged.dags) == ("accepted", ())
-    assert rules(judged) == [("helper-module", None)]
+    assert rules(judged) == []
+
+
+def test_a_dag_that_nothing_keeps_is_none_and_looks_as_if_one_was_meant() -> None:
+    judged = judge("from airflow import DAG\nDAG('made and not kept')")
+    assert (judged.verdict, judged.dags, rules(judged)) == ("accepted", (), [("lost-dag", 2)])
 
 
 def test_loops_over_literal_lists_are_followed() -> None:

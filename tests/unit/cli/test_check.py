@@ -196,9 +196,9 @@ def test_sarif_is_what_code_scanning_takes(dags: Path) -> None:
     document = json.loads(result.stdout)
     assert document["version"] == "2.1.0"
     (run,) = document["runs"]
-    assert [rule["id"] for rule in run["tool"]["driver"]["rules"]] == ["helper-module", "syntax"]
+    assert [rule["id"] for rule in run["tool"]["driver"]["rules"]] == ["empty-file", "syntax"]
     levels = {found["ruleId"]: (found["level"], found["ruleIndex"]) for found in run["results"]}
-    assert levels == {"helper-module": ("warning", 0), "syntax": ("error", 1)}
+    assert levels == {"empty-file": ("warning", 0), "syntax": ("error", 1)}
     location = next(found for found in run["results"] if found["level"] == "error")["locations"][0]["physicalLocation"]
     assert location["artifactLocation"]["uri"].endswith("it%20is%20broken.py")
     assert location["region"] == {"startLine": 2}

@@ -12,9 +12,9 @@ from jetway.loading.function import LoadAnswer
 from jetway.loading.verdict import refused, together, too_early
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
-HELPER = Finding("helper-module", "warning", "No DAG is made.", None, "Nothing.")
+LOST = Finding("lost-dag", "warning", "No DAG is made.", None, "Nothing.")
 SLOW = Finding("top-level-work", "warning", "It sleeps.", 3, "Do not.")
-READ = Judgement("dag-file", "accepted", (HELPER, SLOW), (FoundDag("a", 5, "exact"), FoundDag(None, 9, "dynamic")))
+READ = Judgement("dag-file", "accepted", (LOST, SLOW), (FoundDag("a", 5, "exact"), FoundDag(None, 9, "dynamic")))
 
 
 def loaded(**changes: Any) -> LoadAnswer:
@@ -53,7 +53,7 @@ def test_a_file_that_kills_the_function_is_rejected() -> None:
 
 
 @pytest.mark.parametrize(
-    ("skipped", "rules"), [("no-dag", {"helper-module", "top-level-work"}), ("ignored", {"ignored", "top-level-work"})]
+    ("skipped", "rules"), [("no-dag", {"lost-dag", "top-level-work"}), ("ignored", {"ignored", "top-level-work"})]
 )
 def test_what_airflow_does_not_load_is_accepted(skipped: str, rules: set[str]) -> None:
     judged = together(READ, loaded(skipped=skipped, dags=[], seconds=0.0))

@@ -7,7 +7,6 @@ else that seems odd is a warning, because the load is the judge (`import_dag`).
 from __future__ import annotations
 
 import codecs
-from collections.abc import Iterator
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
@@ -49,9 +48,10 @@ def check_dag_file(
             found = find_dags(source.tree, PurePosixPath(candidate.path).stem)
             dags = found.dags
             findings += (_uncalled(name, line) for name, line in found.uncalled)
+            findings += () if dags else map(_lost, found.lost)
             findings += top_level_work(source.tree)
-    if source.may_load and not dags and not findings:
-        findings += _helper_module(candidate)
+    if not candidate.content.strip() and candidate.path.rpartition("/")[2] != "__init__.py":
+        findings.append(_EMPTY)
     return judgement(KIND, findings, dags, uncertain=source.uncertain)
 
 
@@ -73,24 +73,6 @@ def looks_like_utf_16(content: bytes) -> bool:
     return len(start) >= 4 and len(start) % 2 == 0 and max(nuls) * 2 > len(start) * 0.9 and min(nuls) == 0
 
 
-def _helper_module(candidate: Candidate) -> Iterator[Finding]:
-    if candidate.path.rpartition("/")[2] == "__init__.py":
-        return
-    if not candidate.content.strip():
-        message = "The file is empty: Airflow passes over it, and it makes no DAG."
-    elif might_contain_dag(candidate.content):
-        message = "No DAG is made in this file as far as reading tells."
-    else:
-        message = "The words airflow and dag are not both in this file, so Airflow takes no DAG from it."
-    yield Finding(
-        rule="helper-module",
-        severity="warning",
-        message=message,
-        line=None,
-        remedy="Nothing to do for a module that DAG files import. If a DAG was meant, make one at module level.",
-    )
-
-
 def _uncalled(name: str, line: int) -> Finding:
     return Finding(
         rule="uncalled-dag",
@@ -98,6 +80,16 @@ def _uncalled(name: str, line: int) -> Finding:
         message=f"The @dag function {name} is never called, so Airflow makes no DAG of it.",
         line=line,
         remedy=f"Call it at module level, at the end of the file: {name}()",
+    )
+
+
+def _lost(line: int) -> Finding:
+    return Finding(
+        rule="lost-dag",
+        severity="warning",
+        message="A DAG is made here and nothing keeps it: Airflow takes DAGs from `with` and from the module's names.",
+        line=line,
+        remedy="Write `with DAG(…):` or `dag = DAG(…)`.",
     )
 
 
@@ -119,4 +111,12 @@ _UTF_16 = Finding(
     message="The file is UTF-16: Airflow passes over it without a word and makes no DAG, and Python cannot import it.",
     line=None,
     remedy="Save it as UTF-8 (PowerShell: Out-File -Encoding utf8) and upload it again.",
+)
+
+_EMPTY = Finding(
+    rule="empty-file",
+    severity="warning",
+    message="The file is empty: Airflow passes over it, and it makes no DAG.",
+    line=None,
+    remedy="Upload it again, if a DAG was meant.",
 )

@@ -27,10 +27,16 @@ MOST_DAGS = 1000
 
 @dataclass(frozen=True, slots=True)
 class FoundDags:
-    """The DAGs of a file, by line, and the @dag functions that nothing calls: (name, line)."""
+    """The DAGs of a file, by line.
+
+    Attributes:
+        uncalled: the @dag functions that nothing calls: (name, line).
+        lost: lines where a DAG is made that nothing keeps.
+    """
 
     dags: tuple[FoundDag, ...] = ()
     uncalled: tuple[tuple[str, int], ...] = ()
+    lost: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,12 +70,13 @@ def find_dags(tree: ast.Module, file_stem: str = "") -> FoundDags:
     if len(found) > MOST_DAGS:
         found[MOST_DAGS:] = [FoundDag(None, found[MOST_DAGS].line, "dynamic")]
     dags = sorted(_distinct(found), key=lambda dag: (dag.line or 0, dag.dag_id or ""))
-    return FoundDags(tuple(dags), tuple(sorted(reader.uncalled, key=lambda item: item[1])))
+    return FoundDags(tuple(dags), tuple(sorted(reader.uncalled, key=lambda item: item[1])), tuple(reader.lost))
 
 
 class _Reader:
     def __init__(self, tree: ast.Module, nodes: Iterable[ast.AST], names: AirflowNames, constants: Constants) -> None:
         self.uncalled: list[tuple[str, int]] = []
+        self.lost: list[int] = []
         self._names = names
         self._constants = constants
         self._mentioned = {n.id for n in nodes if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load)}
@@ -96,6 +103,7 @@ class _Reader:
             return node.orelse, place
         if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call):
             if self._names.role(node.value.func) is Role.DAG:
+                self.lost.append(node.lineno)
                 return (), place  # made and not kept: Airflow takes DAGs from `with` and from the module's names
         elif isinstance(node, _Function):
             return node.body, replace(place, certain=False, hidden=place.hidden | _parameters(node.args))

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 # What reading alone makes of a file that loading knows better.
 _KNOWN_BETTER = frozenset({"syntax-not-judged"})
-_ABOUT_NO_DAG = frozenset({"helper-module"})
+_ABOUT_NO_DAG = frozenset({"lost-dag"})
 
 
 def together(static: Judgement, answer: LoadAnswer) -> Judgement:
