@@ -107,9 +107,8 @@ def run(progress: Progress) -> None:
     doubtful = f"dags/regions_{datetime.now(UTC):%H%M%S}.py"
     s3.put_object(Bucket=drop, Key=doubtful, Body=BREAKS_IN_THE_ENVIRONMENT.encode())
     _refuse(stack, progress, "A broken DAG file is dropped, and quarantined", "dags/broken_orders.py", BROKEN)
-    _refuse(
-        stack, progress, "A DAG file that breaks at import is dropped, and refused", "dags/unloadable.py", UNLOADABLE
-    )
+    what = "A DAG file that Python compiles and Airflow cannot load is dropped, and refused"
+    _refuse(stack, progress, what, "dags/unloadable.py", UNLOADABLE)
     with progress.step("A good DAG file is dropped, promoted, and parsed by Airflow"):
         s3.put_object(Bucket=drop, Key=f"dags/{GOOD.name}", Body=GOOD.read_bytes())
         _verdict(stack, f"dags/{GOOD.name}", "accepted")
@@ -148,12 +147,15 @@ def _wait_for_rollback(stack: Stack, progress: Progress, key: str) -> None:
             return None
         return report
 
-    with progress.step("A DAG file that breaks only in the environment went live, and is rolled back"):
+    with progress.step("A DAG file that breaks only in the environment passed the gate, and is rolled back"):
         report = wait_for("the rollback", look, seconds=150)
         if report["outcome"] != "rolled-back":
             raise DemoError(f"{key} was {report['outcome']}, not rolled back: {report['findings']}")
     for problem in report["verification"]["problems"]:
-        progress.say(f"    [bold]{key}[/] in the environment: {escape(problem['message'].splitlines()[-1])}")
+        progress.say(
+            f"    [bold]{key}[/] in the environment: {escape(problem['message'].splitlines()[-1])}\n"
+            "    [dim]Only the environment knows its Variables. Nothing was live before: the file was taken out.[/]"
+        )
 
 
 def _verdict(stack: Stack, key: str, expected: str) -> dict[str, Any]:

@@ -134,6 +134,9 @@ def test_new_import_errors_anywhere_undo_the_update(world: World) -> None:
     (problem,) = world.report("requirements.txt")["verification"]["problems"]
     assert problem["where"] == "team/orders.py"
     assert Counter(world.told())["ArtifactRolledBack"] == 1
+    message = world.news[-1].message or ""
+    assert f"Version {good} comes back." in message
+    assert "still in force: the environment is being updated back, which takes 10 to 30 minutes" in message
 
 
 def test_what_mwaa_cannot_clear_is_replaced_by_nothing(world: World) -> None:

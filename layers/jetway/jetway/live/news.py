@@ -121,7 +121,7 @@ def rolled_back(
     Args:
         standing: in stage "rolling-back".
         restored: what came back, or nothing.
-        note: the command that a person has to run to go back.
+        note: what it takes until the environment is back, when it takes something.
     """
     bad, back, key = standing.live, restored.live, standing.key
     if bad is None:
@@ -133,7 +133,9 @@ def rolled_back(
         "restored": None if back is None else {"version": back.source, "placed": _placed(back)},
     }
     event = OutEvent("ArtifactRolledBack", f"{key}#{bad.source}#ArtifactRolledBack", at, detail)
-    now = f"Version {back.source} is live again." if back else "Nothing was live before: it was taken out again."
+    now = "Nothing was live before: it was taken out again."
+    if back is not None:
+        now = f"{_named(back)} {'comes back' if note else 'is live again'}."
     lines = [
         f"{key} (version {bad.source}) went live at {bad.at:%Y-%m-%d %H:%M} UTC.",
         f"It does not work in environment {environment}. {now}",
@@ -142,12 +144,18 @@ def rolled_back(
     for problem in problems:
         lines += [f"{problem.where}:", problem.message[-_LONGEST_SHOWN:], ""]
     lines += [
-        *((f"It is still in force. To go back: {note}", "") if note else ()),
+        *((note, "") if note else ()),
         "To do: correct the file, or what it needs in the environment (a Variable, a connection, a package).",
         "Then upload it again: the version that was rolled back is not tried again.",
         f"Report: s3://{drop_bucket}/{bad.report}",
     ]
     return News(event, f"Jetway {environment}: {key} was rolled back", "\n".join(lines))
+
+
+def _named(live: Live) -> str:
+    if live.ours:
+        return f"Version {live.source}"
+    return f"What was put there by hand (version {live.version_id or 'unknown'})"
 
 
 def removed(environment: str, drop_bucket: str, key: str, gone: Live, at: datetime) -> News:

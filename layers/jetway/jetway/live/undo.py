@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from jetway.live.update_record import UpdateRecord
 
 
+_STILL_IN_FORCE = "It is still in force: the environment is being updated back, which takes 10 to 30 minutes."
+_TO_GO_BACK = "It is still in force, because ApplyUpdates is manual. To go back, run:"
+
+
 @dataclass(frozen=True, slots=True)
 class Undo:
     """Gives up the versions of one update.
@@ -62,8 +66,10 @@ class Undo:
             note = None
             if back is not None:
                 before[key] = (back.key, back.version_id or "")
-                if not self.automatic and not gone_back:
-                    note = command(self.environment, members(key, *before[key]))
+                if not gone_back:
+                    note = _STILL_IN_FORCE
+                    if not self.automatic:
+                        note = f"{_TO_GO_BACK}\n\n{command(self.environment, members(key, *before[key]))}"
             self.tell(news.rolled_back(self.environment, self.drop_bucket, told, restored, now, note=note))
         return before
 
