@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -126,3 +128,30 @@ def test_jetway_check_says_of_the_examples_what_the_drop_bucket_says(stack: Stac
         )
     advised = {finding["rule"] for finding in read_report(stack, "dags/load_advised.py")["findings"]}  # type: ignore[index]
     assert advised == ({"airflow-advice"} if stack.airflow_version.startswith("3") else set())
+
+
+@pytest.mark.slow
+def test_a_hundred_files_whose_modules_come_last_are_judged_as_the_set_they_are(stack: Stack) -> None:
+    files = {
+        f"dags/burst/b{number:02d}.py": GOOD.replace(b"load_uses_sibling", b"burst_%02d" % number).replace(
+            b"load_tests.tasks", b"burst.lib.m%d" % (number % 10)
+        )
+        for number in range(100)
+    }
+    modules = {f"dags/burst/lib/m{number}.py": b"from burst.lib.last import tasks\n" for number in range(10)}
+    modules |= {"dags/burst/lib/last.py": SIBLING, "dags/burst/lib/__init__.py": b"", "dags/burst/__init__.py": b""}
+    with ThreadPoolExecutor(8) as pool:
+        versions = dict(zip(files, pool.map(lambda key: drop(stack, key, files[key]), files), strict=True))
+    time.sleep(5)  # a CI whose upload stutters
+    versions |= {key: drop(stack, key, body) for key, body in modules.items()}
+
+    def look() -> list[dict[str, Any]] | None:
+        reports = [read_report(stack, key) for key in versions]
+        judged = [report for report in reports if report and report["source"]["version"] == versions[report["path"]]]
+        return judged if len(judged) == len(versions) else None
+
+    reports = wait_for("all reports", look, seconds=300, pause=2.0)
+    refused = {report["path"]: report["findings"] for report in reports if report["outcome"] != "promoted"}
+    assert refused == {}
+    for key in versions:
+        stack.client("s3").delete_object(Bucket=stack.outputs["DropBucketName"], Key=key)
