@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from local import processes
+from local import processes, stack
 from local.processes import Process, ProcessError
 from tests.unit.local.conftest import Clock
 from tests.unit.local.waiting import wait_for
@@ -31,6 +31,16 @@ if child == 0:
     print("child", os.getpid(), flush=True)
     {SLEEP}
 {SLEEP}
+"""
+
+# A gateway that never gets to write the pid file.
+GATEWAY = """
+import pathlib, time
+from local import processes
+
+processes._write_atomically = lambda *_: time.sleep(600)
+program = "import os, time; print('pid', os.getpid(), flush=True); time.sleep(600)"
+processes.start("airflow-scheduler", [sys.executable, "-c", program], folder=pathlib.Path({run!r}), env={{}})
 """
 
 
@@ -215,3 +225,21 @@ def test_what_no_pid_file_remembers_is_found_by_its_log(folder: Path, tmp_path: 
     finally:
         by_hand.wait()
         processes.stop(other)
+
+
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="a stray is found by /proc")
+def test_down_finds_an_airflow_that_the_gateway_has_restarted_before_it_was_killed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("JETWAY_STATE", str(tmp_path))
+    run = tmp_path / "airflow-3.3.1" / "run"
+    code = f"import sys; sys.path.insert(0, {str(Path.cwd())!r})\n" + GATEWAY.format(run=str(run))
+    gateway = subprocess.Popen([sys.executable, "-c", code], start_new_session=True)
+    wait_for(lambda: processes.tail(run / "airflow-scheduler.log"))
+    gateway.kill()
+    gateway.wait()
+    airflow = int(processes.tail(run / "airflow-scheduler.log").split()[-1])
+    assert exists(airflow)
+    assert not (run / "airflow-scheduler.pid").exists()
+    stack.down()
+    assert not exists(airflow)
