@@ -147,7 +147,7 @@ def _wait_for_rollback(stack: Stack, progress: Progress, key: str) -> None:
             return None
         return report
 
-    with progress.step("A DAG file that breaks only in the environment passed the gate, and is rolled back"):
+    with progress.step("A DAG file that breaks only in the environment passed the gate, went live, and is rolled back"):
         report = wait_for("the rollback", look, seconds=150)
         if report["outcome"] != "rolled-back":
             raise DemoError(f"{key} was {report['outcome']}, not rolled back: {report['findings']}")
