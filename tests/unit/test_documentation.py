@@ -16,6 +16,7 @@ import yaml
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
+from jetway.errors import PermanentError, RunAlreadyExistsError
 from jetway_cli.app import cli
 from tests.unit.sample_events import ROOT
 from tests.unit.test_template import Loader
@@ -104,6 +105,16 @@ def test_the_readme_names_every_page() -> None:
     assert set((ROOT / "docs").glob("*.md")) <= named
 
 
+def test_the_readme_explains_every_reason_of_a_dead_letter() -> None:
+    def below(error: type[PermanentError]) -> set[type[PermanentError]]:
+        return {found for child in error.__subclasses__() for found in (child, *below(child))}
+
+    reasons = {error.reason for error in below(PermanentError) - {RunAlreadyExistsError}}  # that one is no failure
+    rows = re.findall(r"^\| (`[^|]*) \|", (ROOT / "README.md").read_text(encoding="utf-8"), re.MULTILINE)
+    explained = {name for row in rows for name in re.findall(r"`([a-z]+-[a-z-]+)`", row)}
+    assert reasons <= explained
+
+
 @pytest.mark.parametrize("path", PAGES, ids=names(PAGES))
 def test_every_make_target_is_there(path: Path) -> None:
     targets = set(re.findall(r"^([a-z-]+):", MAKEFILE, re.MULTILINE))
@@ -146,3 +157,12 @@ def test_every_parameter_takes_the_value_that_is_shown(path: Path) -> None:
             if not any(value in map(str, taker.get("AllowedValues", [value])) for taker in takers):
                 wrong.append(f"{name}={value}")
     assert wrong == []
+
+
+@pytest.mark.parametrize("path", PAGES, ids=names(PAGES))
+@pytest.mark.parametrize("kind", ["Output", "Parameter"])
+def test_every_output_and_parameter_that_is_called_so_is_there(path: Path, kind: str) -> None:
+    text = " ".join(path.read_text(encoding="utf-8").split())
+    lists = re.findall(rf"\b{kind}s?:? ((?:`[A-Z]\w*`(?:, | and )?)+)", text, re.IGNORECASE)
+    named = {name for found in lists for name in re.findall(r"`(\w+)`", found)}
+    assert named <= {name for template in TEMPLATES for name in template[f"{kind}s"]}
