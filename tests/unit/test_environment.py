@@ -39,6 +39,12 @@ def test_every_parameter_is_described_and_bounded(name: str) -> None:
     assert {"AllowedValues", "AllowedPattern", "MaxLength", "MaxValue"} & parameter.keys()
 
 
+def test_the_console_shows_every_parameter_in_one_group() -> None:
+    groups = TEMPLATE["Metadata"]["AWS::CloudFormation::Interface"]["ParameterGroups"]
+    assert sorted(name for group in groups for name in group["Parameters"]) == sorted(PARAMETERS)
+    assert all("Default" in found for found in PARAMETERS.values())  # nothing must be filled in
+
+
 CLASS_OF_ONE = ("MinWorkers", "MaxWorkers", "MinWebservers", "MaxWebservers", "Schedulers")
 
 
