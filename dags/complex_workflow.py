@@ -39,12 +39,18 @@ def note_success(context: Any) -> None:
     _note(context, "success")
 
 
+def note_failure(context: Any) -> None:
+    """Called when the run has failed."""
+    _note(context, "failure")
+
+
 @dag(
     schedule=None,  # events start it
     start_date=datetime(2026, 1, 1),
     catchup=False,
     default_args={"retries": 2, "retry_delay": timedelta(seconds=1), "on_retry_callback": note_retry},
     on_success_callback=note_success,
+    on_failure_callback=note_failure,
     tags=["jetway", "example"],
 )
 def complex_workflow() -> None:

@@ -16,8 +16,10 @@ from typing import Any
 
 try:
     from airflow.sdk import dag, task
+    from airflow.sdk.exceptions import AirflowFailException
 except ImportError:  # Airflow 2
     from airflow.decorators import dag, task
+    from airflow.exceptions import AirflowFailException
 
 COMMON: dict[str, Any] = {
     "schedule": None,  # events start them
@@ -105,6 +107,11 @@ def chain_report() -> None:
             db.execute("CREATE TABLE rates (day TEXT, currency TEXT, rate REAL, PRIMARY KEY (day, currency))")
             db.executemany("INSERT INTO orders VALUES (:day, :currency, :amount)", facts["orders"])
             db.executemany("INSERT INTO rates VALUES (?, ?, ?)", rates)
+            missing = db.execute(
+                "SELECT DISTINCT day, currency FROM orders LEFT JOIN rates USING (day, currency) WHERE rate IS NULL"
+            ).fetchall()
+            if missing:  # an inner join would lose these orders without a word
+                raise AirflowFailException(f"The provider has no rates for {missing}.")
             rows = db.execute(
                 "SELECT day, count(*), round(sum(amount / rate), 2) FROM orders JOIN rates USING (day, currency)"
                 " GROUP BY day ORDER BY day"

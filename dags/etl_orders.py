@@ -1,8 +1,9 @@
 """A file of orders becomes Parquet: validate, transform, load. Runs on Airflow 2 and 3; needs duckdb.
 
 Idempotent for each file: what is loaded has a name that follows from the file's, so a file that comes again, or a run
-that is cleared, replaces its own rows and nobody else's. Rows that cannot be right are put aside with the reason. What
-is under staging/ is left to a lifecycle rule, so that any task can be cleared and run again.
+that is cleared, replaces its own rows and nobody else's. A run whose file was replaced meanwhile leaves loading to the
+run of the newer file. Rows that cannot be right are put aside with the reason. What is under staging/ is left to a
+lifecycle rule, so that any task can be cleared and run again.
 
 conf: bucket, key.
 """
@@ -14,10 +15,19 @@ from typing import Any
 
 try:
     from airflow.sdk import dag, task
+    from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 except ImportError:  # Airflow 2
     from airflow.decorators import dag, task
+    from airflow.exceptions import AirflowFailException, AirflowSkipException
 
-COLUMNS = ["order_id", "day", "customer", "country", "amount"]
+SHAPES = {
+    "order_id": r"[0-9]{1,18}",
+    "day": r"[0-9]{4}-[0-9]{2}-[0-9]{2}",
+    "customer": r".+",
+    "country": r"[A-Za-z]{2}",
+    "amount": r"[0-9]{1,10}(\.[0-9]{1,2})?",
+}
+COLUMNS = list(SHAPES)
 
 
 @dag(
@@ -38,86 +48,94 @@ def etl_orders() -> None:
 
         import boto3
 
-        try:
-            from airflow.sdk.exceptions import AirflowFailException
-        except ImportError:
-            from airflow.exceptions import AirflowFailException
-
         conf, s3 = context["dag_run"].conf, boto3.client("s3")
-        name = conf["key"].rpartition("/")[2].removesuffix(".csv")
-        body = s3.get_object(Bucket=conf["bucket"], Key=conf["key"])["Body"].read().decode("utf-8-sig")
-        reader = csv.DictReader(io.StringIO(body))
-        if reader.fieldnames != COLUMNS:
+        name = conf["key"].removeprefix("incoming/").removesuffix(".csv")  # with its folders: they tell files apart
+        source = s3.get_object(Bucket=conf["bucket"], Key=conf["key"])
+        try:
+            reader = csv.DictReader(io.StringIO(source["Body"].read().decode("utf-8-sig")))
+        except UnicodeDecodeError as exc:
             # Trying again would not help: the run fails at once, and Jetway tells DagRunFailed.
+            raise AirflowFailException(f"{conf['key']} is not UTF-8: {exc}") from exc
+        if reader.fieldnames != COLUMNS:
             raise AirflowFailException(f"{conf['key']} has the columns {reader.fieldnames}, not {COLUMNS}.")
-        good, bad = io.StringIO(), io.StringIO()
-        rows = {"good": csv.DictWriter(good, COLUMNS), "bad": csv.DictWriter(bad, [*COLUMNS, "wrong"])}
-        for writer in rows.values():
-            writer.writeheader()
-        counts = {"good": 0, "bad": 0}
+        good, bad, seen = list[Any](), list[Any](), dict[str, Any]()
         for row in reader:
-            wrong = _wrong(row)
-            kind = "bad" if wrong else "good"
-            rows[kind].writerow({column: row[column] for column in COLUMNS} | ({"wrong": wrong} if wrong else {}))
-            counts[kind] += 1
-        staged = f"staging/{context['run_id']}/{name}.csv"
-        s3.put_object(Bucket=conf["bucket"], Key=staged, Body=good.getvalue().encode())
-        if counts["bad"]:
-            s3.put_object(Bucket=conf["bucket"], Key=f"rejected/orders/{name}.csv", Body=bad.getvalue().encode())
-        return {"bucket": conf["bucket"], "staged": staged, "name": name, **counts}
+            wrong = _wrong(row, seen)
+            (bad if wrong else good).append({**row, "wrong": wrong})
+        staged, rejected = f"staging/{context['run_id']}/{name}.csv", f"rejected/{name}.csv"
+        s3.put_object(Bucket=conf["bucket"], Key=staged, Body=_csv(COLUMNS, good))
+        if bad:
+            s3.put_object(Bucket=conf["bucket"], Key=rejected, Body=_csv([*COLUMNS, "wrong"], bad))
+        else:  # the file may have come with bad rows before
+            s3.delete_object(Bucket=conf["bucket"], Key=rejected)
+        return {"staged": staged, "name": name, "etag": source["ETag"], "good": len(good), "bad": len(bad)}
 
     @task
-    def transform(facts: dict[str, Any]) -> dict[str, Any]:
-        """Type the columns, drop repeated orders, and write Parquet beside the staged file."""
+    def transform(facts: dict[str, Any], **context: Any) -> str:
+        """Type the columns, drop repeated rows, and write Parquet beside the staged file."""
         from pathlib import Path
         from tempfile import TemporaryDirectory
 
         import boto3
         import duckdb
 
-        s3, staged = boto3.client("s3"), facts["staged"].replace(".csv", ".parquet")
+        s3, bucket = boto3.client("s3"), context["dag_run"].conf["bucket"]
+        parquet: str = facts["staged"].removesuffix(".csv") + ".parquet"
         with TemporaryDirectory() as folder:
             source, target = Path(folder) / "in.csv", Path(folder) / "out.parquet"
-            s3.download_file(facts["bucket"], facts["staged"], str(source))
+            s3.download_file(bucket, facts["staged"], str(source))
             with duckdb.connect() as db:
                 db.read_csv(str(source), header=True, all_varchar=True).create("orders")
                 db.sql(
-                    "SELECT order_id::BIGINT AS order_id, day::DATE AS day, customer, upper(country) AS country,"
-                    " amount::DECIMAL(12, 2) AS amount FROM orders"
-                    " QUALIFY row_number() OVER (PARTITION BY order_id ORDER BY amount) = 1 ORDER BY order_id"
+                    "SELECT DISTINCT order_id::BIGINT AS order_id, day::DATE AS day, customer,"
+                    " upper(country) AS country, amount::DECIMAL(12, 2) AS amount FROM orders ORDER BY order_id"
                 ).write_parquet(str(target))
-            s3.upload_file(str(target), facts["bucket"], staged)
-        return {**facts, "parquet": staged}
+            s3.upload_file(str(target), bucket, parquet)
+        return parquet
 
     @task
-    def load(facts: dict[str, Any]) -> dict[str, Any]:
+    def load(facts: dict[str, Any], parquet: str, **context: Any) -> dict[str, Any]:
         """Put the Parquet file in its place; one copy, so that readers see the old rows or the new ones."""
         import boto3
 
-        s3, key = boto3.client("s3"), f"curated/orders/file={facts['name']}/part-0.parquet"
-        source = {"Bucket": facts["bucket"], "Key": facts["parquet"]}
-        s3.copy_object(Bucket=facts["bucket"], Key=key, CopySource=source)
-        return {"loaded": f"s3://{facts['bucket']}/{key}", "good": facts["good"], "bad": facts["bad"]}
+        conf, s3 = context["dag_run"].conf, boto3.client("s3")
+        if s3.head_object(Bucket=conf["bucket"], Key=conf["key"])["ETag"] != facts["etag"]:
+            raise AirflowSkipException(f"{conf['key']} was replaced meanwhile; the newer file's run loads it.")
+        key = f"curated/{facts['name']}.parquet"
+        source = {"Bucket": conf["bucket"], "Key": parquet}
+        s3.copy_object(Bucket=conf["bucket"], Key=key, CopySource=source)
+        return {"loaded": f"s3://{conf['bucket']}/{key}", "good": facts["good"], "bad": facts["bad"]}
 
-    load(transform(validate()))
+    facts = validate()
+    load(facts, transform(facts))
 
 
-def _wrong(row: dict[str, str]) -> str:
-    """What is wrong with a row; nothing when it is right."""
+def _csv(columns: list[str], rows: list[Any]) -> bytes:
+    import csv
+    import io
+
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns, extrasaction="ignore")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue().encode()
+
+
+def _wrong(row: dict[Any, Any], seen: dict[str, Any]) -> str:
+    """What is wrong with a row; nothing when it is right. Rows that are right are remembered in `seen`."""
+    import re
     from datetime import date
-    from decimal import Decimal, InvalidOperation
 
-    if not (row["order_id"] or "").isdecimal():
-        return "order_id is not a number"
+    if None in row or None in row.values():
+        return f"not {len(COLUMNS)} columns"
+    for column, shape in SHAPES.items():
+        if not re.fullmatch(shape, row[column]):
+            return f"{column} cannot be {row[column]!r}"
     try:
         date.fromisoformat(row["day"])
-    except (TypeError, ValueError):
-        return "day is not a date"
-    try:
-        amount = Decimal(row["amount"] or "")
-    except InvalidOperation:
-        return "amount is not a number"
-    return "" if amount.is_finite() and amount > 0 else "amount is not positive"
+    except ValueError:
+        return f"day cannot be {row['day']!r}"
+    return "" if seen.setdefault(row["order_id"], row) == row else "order_id has come before, with other values"
 
 
 etl_orders()

@@ -3,7 +3,7 @@
 Needs Jetway's own plugin in plugins.zip (`make plugins`) and the connection `jetway_default`, whose host is the other
 stack's HttpApiUrl. The execution role needs execute-api:Invoke on that API.
 
-conf: anything; it is handed on.
+conf: asked; it is handed on.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def other_environment() -> None:
     started = StartDagRunOperator(
         task_id="start",
         dag_id_to_start="hello_jetway",
-        conf={"key": "{{ dag_run.run_id }}"},
+        conf={"key": "{{ run_id }}", "asked": "{{ dag_run.conf['asked'] }}"},
     )
     DagRunEndSensor(
         task_id="wait",

@@ -213,8 +213,8 @@ def refuse_duplicates(judged: Sequence[_Judged]) -> None:
 
     holders: dict[str, str] = {}
     for one in judged:
-        if one.judgement.verdict == "rejected":
-            continue
+        if one.judgement.verdict == "rejected" or one.judgement.kind == "trigger":
+            continue  # a trigger file starts its DAG and makes none
         certain = {dag.dag_id for dag in one.judgement.dags if dag.certainty in {"exact", "loaded"}}
         ids = {dag_id for dag_id in certain if dag_id is not None}
         taken = {dag_id: holders[dag_id] for dag_id in ids if holders.get(dag_id, one.found.path) != one.found.path}

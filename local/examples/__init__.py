@@ -109,7 +109,6 @@ EXAMPLES = {
             "a third-party plugin: dag-factory makes a DAG of data",
             plays.yaml_workflow,
             triggers=("yaml_workflow",),
-            packages=True,
             plugins=True,
         ),
     )

@@ -7,14 +7,16 @@ import hmac
 import json
 import secrets
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from http import HTTPStatus
 from typing import Any
 
 import requests
 
 from local.calls import call_api
-from local.examples.scene import BUCKET, SAMPLES, Ended, ExampleError, Scene, unique
-from local.examples.sources import LOGIN
+from local.examples.scene import BUCKET, Ended, ExampleError, Scene, unique
+from local.examples.sources import LOGIN, SAMPLES
 from local.ministack import REGION
 
 # Scheduler knows whole seconds; the trigger file must have become a schedule before its moment.
@@ -49,36 +51,43 @@ def complex_workflow(scene: Scene) -> list[Ended]:
 def provider_rates(scene: Scene) -> list[Ended]:
     """One day on demand by a call, today's by a schedule."""
     _know_provider(scene)
-    day = "2026-11-20"
+    day = "2026-11-19"
     before = scene.runs("provider_rates")
     at = (datetime.now(UTC) + SCHEDULE_AHEAD).strftime("%Y-%m-%dT%H:%M:%S")
     text = f"dag: provider_rates\non: {{schedule: {{at: {at}}}}}\n"
     text += f"conf: {{bucket: {BUCKET}, scheduled_time: '{{{{ scheduled_time }}}}'}}\n"
     scene.install_triggers({"provider_rates_soon": text})
-    body = {"conf": {"bucket": BUCKET, "day": day}}
-    answer = call_api(scene.stack, "POST", "/dags/provider_rates/dagRuns", body=body)
-    if answer.status_code != 202:
-        raise ExampleError(f"the API answered {answer.status_code}: {answer.text}")
-    asked = scene.ended("provider_rates", "HTTP call", before=before, where=lambda conf: conf.get("day") == day)
-    planned = scene.ended("provider_rates", f"schedule at {at}", before=before, where=lambda c: "scheduled_time" in c)
-    scene.remove_triggers(("provider_rates_soon",))
-    days = (day, at[:10])
+    try:
+        body = {"conf": {"bucket": BUCKET, "day": day}}
+        _accepted(call_api(scene.stack, "POST", "/dags/provider_rates/dagRuns", body=body))
+        asked = scene.ended("provider_rates", "HTTP call", before=before, where=with_member("day", day))
+        cause = f"schedule at {at}"
+        planned = scene.ended("provider_rates", cause, before=before, where=lambda conf: "scheduled_time" in conf)
+    finally:
+        scene.remove_triggers(("provider_rates_soon",))
+    keys = (f"rates/day={which}/rates.json" for which in (day, at[:10]))
     return [
-        _left(
-            ended, f"s3://{BUCKET}/rates/day={which}/rates.json {scene.read(f'rates/day={which}/rates.json').decode()}"
-        )
-        for ended, which in zip((asked, planned), days, strict=True)
+        _left(ended, f"s3://{BUCKET}/{key} {scene.read(key).decode()}")
+        for ended, key in zip((asked, planned), keys, strict=True)
     ]
 
 
 def etl_orders(scene: Scene) -> list[Ended]:
-    """A file of orders, two of its rows wrong and one of them twice."""
-    name = f"orders-{unique()}"
-    key = f"incoming/orders/{name}.csv"
-    scene.land(key, SAMPLES / "etl_orders" / "orders-2026-11-20.csv")
-    ended = scene.ended("etl_orders", f"s3://{BUCKET}/{key}", where=with_key(key))
-    (loaded,) = scene.keys(f"curated/orders/file={name}/")
-    return [_left(ended, f"{loaded}; put aside: {', '.join(scene.keys(f'rejected/orders/{name}'))}")]
+    """A file of orders with wrong rows; the same file again; the file corrected."""
+    name = f"orders/{unique()}"
+    key = f"incoming/{name}.csv"
+    runs = []
+    for cause, sample in (
+        ("a file", "orders-2026-11-20"),
+        ("the same file again", "orders-2026-11-20"),
+        ("the file corrected", "orders-2026-11-20-corrected"),
+    ):
+        before = scene.runs("etl_orders")
+        scene.land(key, SAMPLES / "etl_orders" / f"{sample}.csv")
+        ended = scene.ended("etl_orders", cause, before=before, where=with_key(key))
+        loaded, rejected = scene.keys(f"curated/{name}"), scene.keys(f"rejected/{name}")
+        runs.append(_left(ended, f"{', '.join(loaded)}; put aside: {', '.join(rejected) or 'nothing'}"))
+    return runs
 
 
 def etl_chain(scene: Scene) -> list[Ended]:
@@ -105,7 +114,7 @@ def ml_pipeline(scene: Scene) -> list[Ended]:
 
 
 def onprem_orders(scene: Scene) -> list[Ended]:
-    """A webhook, signed as Standard Webhooks say, names an order; address and password come from Secrets Manager."""
+    """A webhook, signed with HMAC as GitHub does, names an order; address and password come from Secrets Manager."""
     connection = {"conn_type": "http", "host": "127.0.0.1", "port": scene.sources.port, "schema": "http"}
     connection |= {"login": LOGIN, "password": scene.sources.password}
     scene.secret("airflow/connections/onprem_orders", json.dumps(connection))
@@ -115,14 +124,14 @@ def onprem_orders(scene: Scene) -> list[Ended]:
     payload = json.loads((SAMPLES / "onprem_orders" / "webhook.json").read_bytes()) | {"delivery": unique()}
     body = json.dumps(payload).encode()
     signature = "sha256=" + hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()
-    answer = requests.post(
-        f"{scene.stack.http_api_url}/webhooks/onprem_orders",
-        data=body,
-        headers={"Content-Type": "application/json", "X-Hub-Signature-256": signature},
-        timeout=40,
+    _accepted(
+        requests.post(
+            f"{scene.stack.http_api_url}/webhooks/onprem_orders",
+            data=body,
+            headers={"Content-Type": "application/json", "X-Hub-Signature-256": signature},
+            timeout=40,
+        )
     )
-    if answer.status_code != 202:
-        raise ExampleError(f"the webhook was answered {answer.status_code}: {answer.text}")
     ended = scene.ended("onprem_orders", "a signed webhook", before=before)
     return [_left(ended, scene.read(f"onprem-orders/{payload['order']}.json").decode())]
 
@@ -142,18 +151,18 @@ def other_environment(scene: Scene) -> list[Ended]:
     api = {"conn_type": "generic", "host": scene.stack.http_api_url, "extra": {"region": REGION}}
     scene.secret("airflow/connections/jetway_default", json.dumps(api))
     before = scene.runs("other_environment")
-    answer = call_api(scene.stack, "POST", "/triggers/other_environment", body={"asked": unique()})
-    if answer.status_code != 202:
-        raise ExampleError(f"the API answered {answer.status_code}: {answer.text}")
+    body = json.loads((SAMPLES / "other_environment" / "call.json").read_bytes())
+    headers = {"Idempotency-Key": unique()}
+    _accepted(call_api(scene.stack, "POST", "/triggers/other_environment", body=body, headers=headers))
     first = scene.ended("other_environment", "a call of a trigger", before=before)
     second = scene.ended("hello_jetway", "StartDagRunOperator", where=with_member("key", first.run_id))
     return [first, second]
 
 
 def yaml_workflow(scene: Scene) -> list[Ended]:
-    """The same delivery as of `aws_services`, listed by a DAG that is data."""
+    """A catalogue of two files, listed by a DAG that is data."""
     folder = f"catalogues/{unique()}"
-    for path in sorted((SAMPLES / "aws_services").glob("*.csv")):
+    for path in sorted((SAMPLES / "yaml_workflow").glob("*.csv")):
         scene.land(f"{folder}/{path.name}", path)
     scene.land(f"{folder}/done", b"")
     ended = scene.ended("yaml_workflow", f"{folder}/done", where=with_key(f"{folder}/done"))
@@ -164,5 +173,10 @@ def _know_provider(scene: Scene) -> None:
     scene.connection("rates_provider", conn_type="http", host="127.0.0.1", port=scene.sources.port, schema="http")
 
 
+def _accepted(answer: requests.Response) -> None:
+    if answer.status_code != HTTPStatus.ACCEPTED:
+        raise ExampleError(f"{answer.request.url} answered {answer.status_code}: {answer.text}")
+
+
 def _left(ended: Ended, left: str) -> Ended:
-    return Ended(ended.cause, ended.dag_id, ended.run_id, ended.state, ended.seconds, left)
+    return replace(ended, left=left)

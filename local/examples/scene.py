@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from local.stack import Stack
 
 BUCKET = "acme-examples"  # the one that triggers/examples/*.yaml name
-SAMPLES = venvs.ROOT / "samples"
 LONGEST = 120.0  # seconds for one thing to happen on a slow machine
 UPDATE_SECONDS = 300.0  # an update installs packages and starts Airflow anew
 ENDED = frozenset({"success", "failed"})

@@ -1,4 +1,7 @@
-"""Systems outside AWS that the examples ask: a provider of exchange rates, and orders behind a password."""
+"""Systems outside AWS that the examples ask: a provider of exchange rates, and orders behind a password.
+
+What they know is in samples/: the same rates for every day, and the orders of samples/onprem_orders.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +17,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from urllib.parse import parse_qs, urlsplit
 
+from local.venvs import ROOT
+
+SAMPLES = ROOT / "samples"
 LOGIN = "jetway"
 
 
@@ -51,14 +57,14 @@ class Sources(AbstractContextManager["Sources"]):
         parts = urlsplit(path)
         if parts.path == "/rates":
             day = parse_qs(parts.query).get("day", [""])[0]
-            return HTTPStatus.OK, {"day": day, "rates": {"EUR": 1.0, "USD": 1.16, "GBP": 0.85}}
+            return HTTPStatus.OK, {"day": day, "rates": _sample("provider_rates/rates.json")}
         order = re.fullmatch(r"/orders/(\d+)", parts.path)
-        if order is None:
+        if order is None or not (SAMPLES / f"onprem_orders/order-{order[1]}.json").exists():
             return HTTPStatus.NOT_FOUND, {"error": f"there is no {parts.path}"}
         wanted = "Basic " + base64.b64encode(f"{LOGIN}:{self.password}".encode()).decode()
         if not hmac.compare_digest(wanted, authorization):
             return HTTPStatus.UNAUTHORIZED, {"error": "who are you?"}
-        return HTTPStatus.OK, {"order": int(order[1]), "customer": "Harbour Books", "total": "49.90"}
+        return HTTPStatus.OK, _sample(f"onprem_orders/order-{order[1]}.json")
 
     def _handler(self) -> type[BaseHTTPRequestHandler]:
         sources = self
@@ -79,3 +85,7 @@ class Sources(AbstractContextManager["Sources"]):
                 """Nothing: what was asked is in `asked`."""
 
         return Handler
+
+
+def _sample(name: str) -> object:
+    return json.loads((SAMPLES / name).read_bytes())

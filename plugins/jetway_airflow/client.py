@@ -36,7 +36,7 @@ class JetwayClient:
             JetwayApiError: its host is no address of an API.
         """
         try:
-            from airflow.sdk.bases.hook import BaseHook
+            from airflow.sdk import BaseHook
         except ImportError:  # Airflow 2
             from airflow.hooks.base import BaseHook
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 try:
-    from airflow.sdk.bases.sensor import BaseSensorOperator
+    from airflow.sdk import BaseSensorOperator
 except ImportError:  # Airflow 2
     from airflow.sensors.base import BaseSensorOperator
 

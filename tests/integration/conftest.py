@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -86,13 +87,24 @@ def stack(deployment: Deployment) -> Iterator[Stack]:
         local_stack.down()
 
 
-@pytest.fixture
-def applying(stack: Stack, deployment: Deployment) -> Iterator[None]:
+@contextmanager
+def updates_applied(stack: Stack, deployment: Deployment) -> Iterator[None]:
     """Requirements, plugins and startup script come into force by themselves meanwhile."""
     progress = Progress(Console(stderr=True))
-    local_stack.up(progress, parameters=lambda: deployment.parameters(ApplyUpdates="automatic"), faults=True)
-    yield
-    local_stack.up(progress, parameters=deployment.parameters, faults=True)
+    version = stack.airflow_version
+    wanted = deployment.parameters(ApplyUpdates="automatic")
+    local_stack.up(progress, version=version, parameters=lambda: wanted, faults=True)
+    try:
+        yield
+    finally:
+        local_stack.up(progress, version=version, parameters=deployment.parameters, faults=True)
+
+
+@pytest.fixture
+def applying(stack: Stack, deployment: Deployment) -> Iterator[None]:
+    """`updates_applied` during one test."""
+    with updates_applied(stack, deployment):
+        yield
 
 
 @pytest.fixture(scope="session")

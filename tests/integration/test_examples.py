@@ -8,18 +8,27 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
 from local import examples, venvs
-from local.calls import airflow_api, wait_for
-from local.examples.scene import BUCKET, SAMPLES, Ended, Scene, unique
-from local.examples.sources import Sources
+from local.airflow import Airflow
+from local.calls import airflow_api, call_api, read_report, wait_for
+from local.examples.plays import with_key
+from local.examples.scene import BUCKET, Ended, Scene, unique
+from local.examples.sources import SAMPLES, Sources
 from local.stack import Stack
+from tests.integration.conftest import Deployment, updates_applied
 
-ORDERS = SAMPLES / "etl_orders" / "orders-2026-11-20.csv"
+
+@pytest.fixture(scope="module")
+def applying(stack: Stack, deployment: Deployment) -> Iterator[None]:
+    """As the other `applying`, but deployed once for the tests that use it, which are this module's last."""
+    with updates_applied(stack, deployment):
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -28,10 +37,20 @@ def scene(stack: Stack) -> Iterator[Scene]:
         yield Scene(stack, sources)
 
 
-def play(scene: Scene, name: str) -> list[Ended]:
-    """Play an example as `make demo EXAMPLE=…` does; it raises unless every run ends in success."""
+@contextmanager
+def installed(scene: Scene, name: str) -> Iterator[examples.Example]:
+    """Have an example in force, as `make demo EXAMPLE=…` does; the gate has no fault to find with its DAG files."""
     example = examples.find(name)
     with examples.installed(example, scene):
+        for file in example.files or (name,):
+            report = read_report(scene.stack, f"dags/{file}.py") or {}
+            assert (report["verdict"], report["findings"]) == ("accepted", [])
+        yield example
+
+
+def play(scene: Scene, name: str) -> list[Ended]:
+    """Play an example; it raises unless every run ends in success."""
+    with installed(scene, name) as example:
         runs = example.play(scene)
     assert {run.state for run in runs} == {"success"}
     return runs
@@ -45,10 +64,24 @@ def states(scene: Scene, run: Ended) -> dict[str, list[str]]:
     return found
 
 
-def in_airflow(stack: Stack, code: str, *arguments: str) -> Any:
-    """Run code with Airflow's Python, which has what the examples need, and return the JSON that it prints."""
-    python = venvs.HOME / "venvs" / f"airflow-{stack.airflow_version}" / "bin" / "python"
-    done = subprocess.run([str(python), "-c", code, *arguments], capture_output=True, text=True, check=True)
+def drop(scene: Scene, key: str, body: bytes) -> Ended:
+    """Land a file of orders and wait for the end of its run."""
+    before = scene.runs("etl_orders")
+    scene.land(key, body)
+    return scene.ended("etl_orders", "a file", before=before, where=with_key(key))
+
+
+def rows_of(scene: Scene, key: str) -> Any:
+    """The rows of a Parquet file, read by DuckDB of Airflow's Python: what the examples need is there."""
+    file = scene.stack.run_folder / f"{unique()}.parquet"
+    file.write_bytes(scene.read(key))
+    code = (
+        "import sys, json, duckdb\n"
+        "rows = duckdb.read_parquet(sys.argv[1]).order('order_id').fetchall()\n"
+        "print(json.dumps(rows, default=str))"
+    )
+    python = venvs.HOME / "venvs" / f"airflow-{scene.stack.airflow_version}" / "bin" / "python"
+    done = subprocess.run([str(python), "-c", code, str(file)], capture_output=True, text=True, check=True)
     return json.loads(done.stdout)
 
 
@@ -89,36 +122,60 @@ def test_the_complex_workflow_takes_its_branch_tries_again_and_cleans_up(scene: 
 
 
 @pytest.mark.slow
-def test_a_file_of_orders_is_loaded_once_however_often_it_comes(scene: Scene, stack: Stack) -> None:
-    example = examples.find("etl_orders")
-    name = f"twice-{unique()}"
-    key = f"incoming/orders/{name}.csv"
-    good = ORDERS.read_text()
-    with examples.installed(example, scene):
-        for body in (good, good.replace("49.90", "59.90")):
-            before = scene.runs("etl_orders")
-            scene.land(key, body.encode())
-            scene.ended("etl_orders", "a file", before=before, where=lambda conf: conf["key"] == key)
+def test_a_run_that_fails_cleans_up_too_and_calls_back(scene: Scene) -> None:
+    key = f"texts/no-text-{unique()}.txt"
+    with installed(scene, "complex_workflow"):
+        scene.land(key, b"\xff\xfe no UTF-8")
+        run = scene.ended("complex_workflow", "no text", where=with_key(key), wanted="failed")
+    found = states(scene, run)
+    assert found["in_one_piece.count_all"] == ["failed"]
+    assert found["remove_workspace"] == ["success"]
+    assert scene.keys(f"workspace/{run.run_id}/") == []
+    assert scene.keys(f"word-counts/{key.rpartition('/')[2]}") == []
+    wanted = {f"callbacks/{run.run_id}/{name}.txt" for name in ("retry-in_one_piece.count_all", "failure")}
+    wait_for("both callbacks", lambda: True if set(scene.keys("callbacks/")) >= wanted else None, seconds=60)
+    assert f"callbacks/{run.run_id}/success.txt" not in scene.keys("callbacks/")
+
+
+@pytest.mark.slow
+def test_a_file_of_orders_is_loaded_once_however_often_it_comes(scene: Scene) -> None:
+    samples = [(SAMPLES / "etl_orders" / f"orders-2026-11-20{more}.csv").read_bytes() for more in ("", "-corrected")]
+    name = f"orders/{unique()}"
+    key = f"incoming/{name}.csv"
+    with installed(scene, "etl_orders"):
+        for _ in range(2):  # the same bytes
+            older = drop(scene, key, samples[0])
+            assert rows_of(scene, f"curated/{name}.parquet") == [
+                [1001, "2026-11-20", "Harbour Books", "AT", "49.90"],
+                [1002, "2026-11-20", "Müller & Söhne", "DE", "120.00"],
+                [1003, "2026-11-20", "Comma, Inc.", "US", "18.25"],
+                [1006, "2026-11-20", "Café Central", "AT", "7.80"],
+            ]
+            rejected = scene.read(f"rejected/{name}.csv").decode()
+            assert "amount cannot be '-5.00'" in rejected
+            assert "day cannot be 'yesterday'" in rejected
+        drop(scene, key, samples[1])
+        assert [(row[0], row[4]) for row in rows_of(scene, f"curated/{name}.parquet")] == [
+            (1001, "59.90"), (1002, "120.00"), (1003, "18.25"), (1004, "5.00"), (1005, "3.10"), (1006, "7.80"),
+        ]  # fmt: skip
+        assert scene.keys(f"rejected/{name}") == []
+        assert scene.keys(f"curated/{name}") == [f"curated/{name}.parquet"]
+
+        # Whatever is run again, the newest file wins.
+        again = {"dag_run_id": older.run_id, "task_ids": ["load"], "only_failed": False, "dry_run": False}
+        airflow_api(scene.stack, "POST", "/dags/etl_orders/clearTaskInstances", Body=again)
+        wait_for("a skip", lambda: True if states(scene, older)["load"] == ["skipped"] else None, seconds=60)
+        assert rows_of(scene, f"curated/{name}.parquet")[0][4] == "59.90"
+
+        # A file of that name in another folder is another file.
+        other = f"orders/{unique()}/{name.rpartition('/')[2]}"
+        drop(scene, f"incoming/{other}.csv", samples[0].replace(b"49.90", b"11.11"))
+        assert rows_of(scene, f"curated/{other}.parquet")[0][4] == "11.11"
+        assert rows_of(scene, f"curated/{name}.parquet")[0][4] == "59.90"
+
         wrong = f"incoming/orders/wrong-{unique()}.csv"
         scene.land(wrong, b"a,b\n1,2\n")
-        failed = scene.ended("etl_orders", "a wrong file", where=lambda conf: conf["key"] == wrong, wanted="failed")
-    assert scene.keys(f"curated/orders/file={name}/") == [f"curated/orders/file={name}/part-0.parquet"]
-    code = (
-        "import sys, json, duckdb\n"
-        "rows = duckdb.sql(f\"SELECT order_id, country, amount::VARCHAR FROM '{sys.argv[1]}' ORDER BY 1\").fetchall()\n"
-        "print(json.dumps(rows))"
-    )
-    parquet = stack.run_folder / f"{name}.parquet"
-    parquet.write_bytes(scene.read(f"curated/orders/file={name}/part-0.parquet"))
-    assert in_airflow(stack, code, str(parquet)) == [
-        [1001, "AT", "59.90"],
-        [1002, "DE", "120.00"],
-        [1003, "US", "18.25"],
-        [1006, "AT", "7.80"],
-    ]
-    rejected = scene.read(f"rejected/orders/{name}.csv").decode()
-    assert "amount is not positive" in rejected
-    assert "day is not a date" in rejected
+        failed = scene.ended("etl_orders", "a wrong file", where=with_key(wrong), wanted="failed")
     (validate,) = [t for t in scene.tasks("etl_orders", failed.run_id) if t["task_id"] == "validate"]
     assert (validate["state"], validate["try_number"]) == ("failed", 1)  # trying again would not help
 
@@ -129,6 +186,7 @@ def test_a_webhook_starts_a_run_that_reads_with_a_connection_of_the_secrets_back
     assert scene.sources.asked.count("/orders/4711") == 1
     (found,) = [found for run_id, found in scene.runs("onprem_orders").items() if run_id == run.run_id]
     assert scene.sources.password not in json.dumps(found)
+    assert airflow_api(scene.stack, "GET", "/connections/onprem_orders") is None  # Airflow's database has it not
 
 
 @pytest.mark.slow
@@ -149,10 +207,12 @@ def test_a_providers_data_comes_on_demand_and_on_schedule(scene: Scene) -> None:
     asked, planned = play(scene, "provider_rates")
     assert asked.run_id.startswith("jetway__http__")
     assert planned.run_id.startswith("jetway__provider_rates_soon__")
-    today = datetime.now(UTC).date().isoformat()
-    assert scene.sources.asked[-2:].count("/rates?day=2026-11-20") == 1
-    assert json.loads(scene.read("rates/day=2026-11-20/rates.json")) == {"EUR": 1.0, "GBP": 0.85, "USD": 1.16}
-    assert any(key.startswith(f"rates/day={today[:7]}") for key in scene.keys("rates/"))
+    (found,) = [found for run_id, found in scene.runs("provider_rates").items() if run_id == planned.run_id]
+    today = found["conf"]["scheduled_time"][:10]
+    assert sorted(scene.sources.asked[-2:]) == ["/rates?day=2026-11-19", f"/rates?day={today}"]
+    rates = json.loads((SAMPLES / "provider_rates" / "rates.json").read_bytes())
+    for day in ("2026-11-19", today):
+        assert json.loads(scene.read(f"rates/day={day}/rates.json")) == rates
 
 
 @pytest.mark.slow
@@ -168,6 +228,20 @@ def test_processes_over_four_technologies_run_one_after_the_other(scene: Scene) 
 
 
 @pytest.mark.slow
+def test_an_order_without_a_rate_is_not_lost_in_the_join(scene: Scene) -> None:
+    before, after = scene.runs("chain_report"), f"test-{unique()}"
+    orders = [{"order_id": "1", "day": "2026-11-20", "currency": "XTS", "amount": "1.00"}]
+    facts = {"orders": orders, "rates": {"2026-11-20": {"EUR": 1.0}}}
+    scene.make_bucket()
+    scene.land(f"chain/{after}/orders-and-rates.json", json.dumps(facts).encode())
+    scene.install_dags([examples.DAGS / "etl_chain.py"], ["chain_report"])
+    body = {"conf": {"bucket": BUCKET, "after": after}}
+    assert call_api(scene.stack, "POST", "/dags/chain_report/dagRuns", body=body).status_code == 202
+    run = scene.ended("chain_report", "a call", before=before, wanted="failed")
+    assert scene.keys(f"chain/{run.run_id}/") == []
+
+
+@pytest.mark.slow
 def test_a_batch_of_files_trains_judges_and_publishes_a_model(scene: Scene) -> None:
     (run,) = play(scene, "ml_pipeline")
     card = json.loads(run.left)
@@ -176,8 +250,40 @@ def test_a_batch_of_files_trains_judges_and_publishes_a_model(scene: Scene) -> N
     assert scene.keys(card["model"].removeprefix(f"s3://{BUCKET}/"))
     (found,) = [found for run_id, found in scene.runs("ml_pipeline").items() if run_id == run.run_id]
     assert found["conf"]["count"] == 4
-    metrics = scene.stack.client("cloudwatch").list_metrics(Namespace="Jetway/Examples")["Metrics"]
-    assert {metric["MetricName"] for metric in metrics} >= {"accuracy", "auc"}
+    for name in ("accuracy", "auc", "rows"):
+        assert metric(scene, name) == pytest.approx(card["metrics"][name])
+
+
+@pytest.mark.slow
+def test_a_model_that_is_not_good_enough_is_not_published(scene: Scene) -> None:
+    before, delivery = scene.runs("ml_pipeline"), unique()
+    published = scene.read("models/failures/current.json") if scene.keys("models/failures/current.json") else None
+    with installed(scene, "ml_pipeline"):
+        for path in sorted((SAMPLES / "ml_pipeline").glob("*.csv")):
+            head, *rows = path.read_text().splitlines()
+            # Labels that have nothing to do with the readings.
+            noise = [f"{row.rpartition(',')[0]},{number % 2}" for number, row in enumerate(rows)]
+            scene.land(f"readings/{delivery}/{path.name}", "\n".join([head, *noise]).encode())
+        run = scene.ended("ml_pipeline", "noise", before=before, wanted="failed")
+    found = states(scene, run)
+    assert (found["evaluate"], found["publish"]) == (["failed"], ["upstream_failed"])
+    now = scene.read("models/failures/current.json") if scene.keys("models/failures/current.json") else None
+    assert now == published
+
+
+def metric(scene: Scene, name: str) -> float | None:
+    """The newest value of a metric that the example has put in CloudWatch."""
+    now = datetime.now(UTC)
+    points = scene.stack.client("cloudwatch").get_metric_statistics(
+        Namespace="Jetway/Examples",
+        MetricName=name,
+        Dimensions=[{"Name": "Model", "Value": "failures"}],
+        StartTime=now - timedelta(minutes=10),
+        EndTime=now + timedelta(minutes=1),
+        Period=60,
+        Statistics=["Maximum"],
+    )["Datapoints"]
+    return max(points, key=lambda point: point["Timestamp"])["Maximum"] if points else None
 
 
 def test_an_unknown_example_is_told_with_the_nearest_and_all_names() -> None:
@@ -193,6 +299,11 @@ def test_an_unknown_example_is_told_with_the_nearest_and_all_names() -> None:
     assert "there is no example 'ml_pipelin'. Did you mean ml_pipeline?" in done.stdout
     assert all(name in done.stdout for name in examples.EXAMPLES)
     assert "Traceback" not in done.stdout + done.stderr
+
+
+def plugins_of(scene: Scene) -> set[str]:
+    """The names of the plugins that Airflow has loaded."""
+    return {plugin["name"] for plugin in (airflow_api(scene.stack, "GET", "/plugins") or {})["plugins"]}
 
 
 @pytest.mark.slow
@@ -213,6 +324,7 @@ def test_plugins_are_loaded_operator_and_sensor_work_and_the_listener_tells_of_e
         return True if wanted <= told else None
 
     wait_for("the listener's events", look, seconds=60)
+    assert "jetway" in plugins_of(scene)
     assert len([run for run in scene.runs("hello_jetway").values() if run["conf"].get("key") == first.run_id]) == 1
 
 
@@ -220,6 +332,9 @@ def test_plugins_are_loaded_operator_and_sensor_work_and_the_listener_tells_of_e
 @pytest.mark.usefixtures("applying")
 def test_a_third_party_plugin_is_loaded_and_makes_a_dag_of_data(scene: Scene) -> None:
     (run,) = play(scene, "yaml_workflow")
-    assert [line.rpartition("/")[2] for line in run.left.splitlines()] == ["a.csv", "b.csv", "done"]
-    loaded = airflow_api(scene.stack, "GET", "/plugins") or {}
-    assert {plugin["name"] for plugin in loaded["plugins"]} >= {"Dag Factory Plugin"}
+    assert [line.rpartition("/")[2] for line in run.left.splitlines()] == ["books.csv", "done", "maps.csv"]
+    assert plugins_of(scene) >= {"Dag Factory Plugin", "jetway"}
+    # Installed by the environment's update, whatever other examples have put beside Airflow.
+    overlay = Airflow.read(scene.stack.gateway_config.airflow).overlay
+    assert overlay is not None
+    assert (overlay / "packages" / "dagfactory").is_dir()

@@ -16,7 +16,8 @@ from jetway.triggers.file import parse
 from jetway.triggers.rules import Places, resources_of
 from local import plugins_zip
 from local.examples import DAGS, EXAMPLES, TRIGGERS, find
-from local.examples.scene import BUCKET, SAMPLES, ExampleError
+from local.examples.scene import BUCKET, ExampleError
+from local.examples.sources import SAMPLES
 from tests.unit.sample_events import ROOT
 
 VERSIONS = ("3.3.1", "2.11.2")
@@ -74,8 +75,7 @@ def test_every_example_is_whole() -> None:
     for example in EXAMPLES.values():
         assert all((DAGS / f"{name}.py").exists() for name in example.files or (example.name,))
         assert f"`{example.name}`" in page
-    for folder in SAMPLES.iterdir():
-        assert folder.name in EXAMPLES
+    assert {folder.name for folder in SAMPLES.iterdir()} == set(EXAMPLES)
 
 
 @pytest.mark.parametrize("version", VERSIONS)

@@ -237,6 +237,14 @@ def test_a_dag_id_belongs_to_one_file(dags: Path) -> None:
     assert f"{dags}/zz.py" in finding["message"]
 
 
+def test_a_trigger_file_makes_no_dag(dags: Path) -> None:
+    file = dags.parent / "triggers" / "orders.yaml"
+    file.parent.mkdir()
+    file.write_text("dag: orders\non: {http: {auth: iam}}\n")
+    found = reports(dags, file)
+    assert {report["verdict"] for report in found.values()} == {"accepted"}
+
+
 @pytest.mark.parametrize(
     ("version", "patterns", "passed_over"),
     [
