@@ -104,6 +104,11 @@ def test_airflow_listens_on_loopback_only(tmp_path: Path, version: str) -> None:
     assert prepared.url == "http://127.0.0.1:8080"
 
 
+def test_nobody_but_the_scheduler_schedules_on_sqlite(tmp_path: Path) -> None:
+    env = make(tmp_path, "2.11.2").environment()
+    assert env["AIRFLOW__SCHEDULER__SCHEDULE_AFTER_TASK_EXECUTION"] == "False"
+
+
 def test_settings_are_those_asked_for(prepared: Airflow) -> None:
     env = prepared.environment(log_level="INFO")
     assert env["AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION"] == "False"
