@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import json
 import os
 import subprocess
@@ -221,7 +222,8 @@ def test_processes_over_four_technologies_run_one_after_the_other(scene: Scene) 
     assert [run.dag_id for run in runs] == ["chain_orders", "chain_rates", "chain_report", "chain_archive"]
     report = gzip.decompress(scene.read(f"chain/{runs[-1].run_id}/report.csv.gz")).decode()
     assert report == "day,orders,euros\n2026-11-19,2,30.00\n2026-11-20,2,101.50\n"
-    assert scene.read(f"chain/{runs[-1].run_id}/report.csv.sha256").decode().endswith("report.csv\n")
+    digest = hashlib.sha256(report.encode()).hexdigest()
+    assert scene.read(f"chain/{runs[-1].run_id}/report.csv.sha256").decode() == f"{digest}  report.csv\n"
     for dag_id, run in zip(("chain_rates", "chain_report", "chain_archive"), runs, strict=False):
         after = [found for found in scene.runs(dag_id).values() if found["conf"]["after"] == run.run_id]
         assert len(after) == 1  # one end, one run
