@@ -85,7 +85,7 @@ def etl_orders() -> None:
             source, target = Path(folder) / "in.csv", Path(folder) / "out.parquet"
             s3.download_file(bucket, facts["staged"], str(source))
             with duckdb.connect() as db:
-                db.read_csv(str(source), header=True, all_varchar=True).create("orders")
+                db.read_csv(str(source), sep=",", quotechar='"', header=True, all_varchar=True).create("orders")
                 db.sql(
                     "SELECT DISTINCT order_id::BIGINT AS order_id, day::DATE AS day, customer,"
                     " upper(country) AS country, amount::DECIMAL(12, 2) AS amount FROM orders ORDER BY order_id"
