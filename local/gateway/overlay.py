@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import re
 import subprocess
+import sys
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -22,10 +23,13 @@ INSTALL_SECONDS = 540.0
 # https://docs.aws.amazon.com/mwaa/latest/userguide/using-startup-script.html
 STARTUP_SECONDS = 300.0
 
+_PYTHON = f"{sys.version_info[0]}.{sys.version_info[1]}"  # virtual environments here are made by this interpreter
 _MWAA_HOME = "/usr/local/airflow"
 # The line that MWAA looks for, in comments too.
 _BRINGS_CONSTRAINTS = re.compile(r"-c |--constraint ")
 _AIRFLOWS_CONSTRAINTS = re.compile(r"https://raw\.githubusercontent\.com/apache/airflow/constraints-[^\s\"']+")
+# A pin for one version of Python, as in `numpy==2.4.6 ; python_full_version < '3.12'`.
+_PYTHONS_PIN = re.compile(r"^\s*([A-Za-z0-9][\w.-]*)\s*==[^;#\n]*;[^#\n]*\bpython_(?:full_)?version\b", re.MULTILINE)
 _NAME = re.compile(r"^\s*([A-Za-z0-9][\w.-]*)", re.MULTILINE)
 # https://docs.aws.amazon.com/mwaa/latest/userguide/using-startup-script.html#startup-script-reserved-vars
 _RESERVED = re.compile(r"AIRFLOW__(CORE__FERNET_KEY|CORE__EXECUTOR|DATABASE__|CELERY__|LOGGING__)|AIRFLOW_HOME|MWAA_")
@@ -81,6 +85,10 @@ class Overlay:
         pins = packages_of(version)
         constraints = {} if pins is None else dict(pins.constraints)
         essential = {} if pins is None else dict(pins.essential)
+        if pins is not None and not pins.python.startswith(f"{_PYTHON}."):
+            # Constraints are for MWAA's Python. What the file pins for another one, this one here, it pins itself.
+            for name in _PYTHONS_PIN.findall(text):
+                constraints.pop(_normal(name), None)
         # MWAA enforces all of Airflow's constraints when the file brings none.
         forced = essential if _BRINGS_CONSTRAINTS.search(text) else constraints | essential
         airflows = self._write("airflow-constraints.txt", constraints)

@@ -73,6 +73,15 @@ def test_airflows_constraints_are_found_without_their_host(overlay: Overlay) -> 
     assert install(overlay, f'--constraint "{url}"\n{OFFLINE}jetway-sample\n')
 
 
+@pytest.mark.skipif(sys.version_info[:2] == (3, 12), reason="that is MWAA's Python: its constraints hold")
+def test_a_pin_for_a_python_that_is_not_mwaas_goes_before_airflows_constraint(overlay: Overlay) -> None:
+    (overlay.plugins / "scipy-0.1-py3-none-any.whl").write_bytes(wheel("scipy", "0.1", ""))
+    (overlay.plugins / "numpy-0.1-py3-none-any.whl").write_bytes(wheel("numpy", "0.1", ""))
+    here = f"python_version == '{sys.version_info[0]}.{sys.version_info[1]}'"
+    assert install(overlay, f"{OFFLINE}scipy==0.1 ; {here}\nscipy==1.18.0 ; python_version == '3.12'\n")
+    assert not install(overlay, f"{OFFLINE}scipy==0.1 ; {here}\nnumpy==0.1\n"), "numpy is constrained"
+
+
 def test_a_file_that_is_no_zip_fails_the_update(overlay: Overlay) -> None:
     archive = overlay.folder / "plugins.zip"
     archive.write_bytes(b"no zip")
