@@ -38,9 +38,8 @@ def other_environment() -> None:
         awaited_dag_id="hello_jetway",
         awaited_run_id=started.output,
         mode="reschedule",
-        poke_interval=2,
+        poke_interval=10,
         timeout=600,
-        retries=0,
     )
 
 

@@ -7,16 +7,19 @@ from typing import Any
 
 try:
     from airflow.sdk import BaseSensorOperator
+    from airflow.sdk.exceptions import AirflowFailException
 except ImportError:  # Airflow 2
+    from airflow.exceptions import AirflowFailException
     from airflow.sensors.base import BaseSensorOperator
 
-from jetway_airflow.client import DEFAULT_CONNECTION, JetwayApiError, JetwayClient
+from jetway_airflow.client import DEFAULT_CONNECTION, JetwayClient
 
 
 class DagRunEndSensor(BaseSensorOperator):
-    """Waits until a run that StartDagRunOperator started has ended, and fails when it failed.
+    """Waits until a run that StartDagRunOperator started has ended, and fails at once when it failed.
 
-    Use `mode="reschedule"` for long waits: the worker's slot is free between two looks.
+    Use `mode="reschedule"` for long waits: the worker's slot is free between two looks. Do not look every few seconds
+    then: Airflow takes a task for lost that begins anew before the scheduler has seen its last end.
 
     Args:
         awaited_dag_id, awaited_run_id: the run; the id is what StartDagRunOperator returned.
@@ -44,5 +47,6 @@ class DagRunEndSensor(BaseSensorOperator):
         state = JetwayClient.of_connection(self.jetway_conn_id).state(self.awaited_dag_id, self.awaited_run_id)
         self.log.info("%s of %s: %s", self.awaited_run_id, self.awaited_dag_id, state or "not in Airflow yet")
         if state == "failed":
-            raise JetwayApiError(f"{self.awaited_run_id} of {self.awaited_dag_id} has failed.")
+            # Looking again would not help.
+            raise AirflowFailException(f"{self.awaited_run_id} of {self.awaited_dag_id} has failed.")
         return state == "success"

@@ -45,7 +45,10 @@ def installed(scene: Scene, name: str) -> Iterator[examples.Example]:
     with examples.installed(example, scene):
         for file in example.files or (name,):
             report = read_report(scene.stack, f"dags/{file}.py") or {}
-            assert (report["verdict"], report["findings"]) == ("accepted", [])
+            # Only a package index tells which modules dag-factory brings.
+            expected = {"missing-module", "not-certain"} if file == "yaml_workflow" else set[str]()
+            assert {finding["rule"] for finding in report["findings"]} <= expected
+            assert report["verdict"] in ({"accepted", "unknown"} if expected else {"accepted"})
         yield example
 
 
