@@ -37,12 +37,14 @@ broken_orders()
 """
 # Python has no objection; Airflow has.
 UNLOADABLE = """\
+from datetime import datetime
+
 try:
     from airflow.sdk import DAG
 except ImportError:
     from airflow.models.dag import DAG
 
-with DAG("unloadable_orders", schedule="every tuesday"):
+with DAG("unloadable_orders", start_date=datetime(2024, 1, 1), schedule="every tuesday"):
     pass
 """
 # It loads wherever that Variable is, and there is no way to know but to try. Airflow 2 has no airflow.sdk.
@@ -102,19 +104,20 @@ def run(progress: Progress) -> None:
     schedule = Moment()
     stack = local_stack.up(progress, parameters=schedule.parameters)
     s3, drop = stack.client("s3"), stack.outputs["DropBucketName"]
+    before = set(list_runs(stack, DAG_ID))  # of a demo on the same stack
 
     # Each time another file: one that was rolled back before would be waited for until everything is parsed.
     doubtful = f"dags/regions_{datetime.now(UTC):%H%M%S}.py"
     s3.put_object(Bucket=drop, Key=doubtful, Body=BREAKS_IN_THE_ENVIRONMENT.encode())
-    _refuse(stack, progress, "A broken DAG file is dropped, and quarantined", "dags/broken_orders.py", BROKEN)
-    what = "A DAG file that Python compiles and Airflow cannot load is dropped, and refused"
-    _refuse(stack, progress, what, "dags/unloadable.py", UNLOADABLE)
+    # First of all: the schedule's moment comes, and there should be a DAG by then.
     with progress.step("A good DAG file is dropped, promoted, and parsed by Airflow"):
         s3.put_object(Bucket=drop, Key=f"dags/{GOOD.name}", Body=GOOD.read_bytes())
         _verdict(stack, f"dags/{GOOD.name}", "accepted")
         wait_for("the DAG in Airflow", lambda: airflow_api(stack, "GET", f"/dags/{DAG_ID}"), seconds=90)
-
-    runs = _start(stack, progress, drop, schedule.at)
+    _refuse(stack, progress, "A broken DAG file is dropped, and quarantined", "dags/broken_orders.py", BROKEN)
+    what = "A DAG file that Python compiles and Airflow cannot load is dropped, and refused"
+    _refuse(stack, progress, what, "dags/unloadable.py", UNLOADABLE)
+    runs = _start(stack, progress, before, schedule.at)
     _wait_for_success(stack, progress, runs)
     _wait_for_rollback(stack, progress, doubtful)
     progress.console.print(_table(runs))
@@ -166,13 +169,17 @@ def _verdict(stack: Stack, key: str, expected: str) -> dict[str, Any]:
     return report
 
 
-def _start(stack: Stack, progress: Progress, drop: str, at: datetime) -> list[Started]:
-    """Start the DAG in three ways and return the runs, the scheduled one without its id yet."""
-    before = set(list_runs(stack, DAG_ID))
+def _start(stack: Stack, progress: Progress, before: set[str], at: datetime) -> list[Started]:
+    """Start the DAG in three ways and return the runs.
+
+    Args:
+        before: ids of runs that are none of these.
+        at: the schedule's moment.
+    """
     file, call, schedule = Started("file dropped in S3"), Started("POST /dags/…/dagRuns"), Started("schedule")
     with progress.step("A data file is dropped"):
         key = f"data/{DAG_ID}/orders {datetime.now(UTC):%H:%M:%S} + café.csv"
-        stack.client("s3").put_object(Bucket=drop, Key=key, Body=b"id,total\n1,9.90\n")
+        stack.client("s3").put_object(Bucket=stack.outputs["DropBucketName"], Key=key, Body=b"id,total\n1,9.90\n")
         file.began = time.monotonic()
     with progress.step("The HTTP API is called"):
         answer = call_api(stack, "POST", f"/dags/{DAG_ID}/dagRuns", body={"conf": {"who": "the demo"}})
