@@ -36,6 +36,8 @@ CALL_AGAIN_AFTER = timedelta(seconds=90)
 # Bounds that could not go along by then are decided anew.
 _WORKERS_WAIT = timedelta(minutes=15)
 
+# With ApplyUpdates manual, how old the import errors may be that an update is compared with.
+_LOOK_BEFORE = timedelta(minutes=10)
 # So many times the quiet period the first of several artifacts waits at most.
 _LONGEST_QUIET = 10
 
@@ -164,6 +166,8 @@ class Updates:
         workers = record.workers if record.workers_at and now - record.workers_at < _WORKERS_WAIT else None
         there = {key: live for key, live in waiting.items() if in_force(facts, key) == (live.key, live.version_id)}
         wanted = {key: live for key, live in waiting.items() if key not in there} if self._automatic else {}
+        if waiting and not there and not self._automatic:
+            self._look_before(record, facts, errors)
         if not (there or wanted or workers):
             return
         sources = {key: live.source for key, live in (there or wanted).items()}
@@ -174,7 +178,7 @@ class Updates:
             # Somebody has applied them: they are verified all the same. What was in force before nobody knows for
             # certain: the good version, else the one below ours.
             before = {key: _good(self._standings.get(key)) or (live.key, "") for key, live in there.items()}
-            known = self._standings.known_errors()
+            known = record.baseline if record.due_at else self._standings.known_errors()
             self._records.put(
                 replace(
                     record.idle(ended_at=now),
@@ -201,6 +205,14 @@ class Updates:
         baseline = digests(errors()) if wanted else {}
         claimed = self._claim(record, facts, wanted, workers or {}, baseline)
         yield from self._send(claimed, facts, undo)
+
+    def _look_before(
+        self, record: UpdateRecord, facts: EnvironmentFacts, errors: Callable[[], Sequence[ImportProblem]]
+    ) -> None:
+        """Remember the import errors there are: nobody tells when somebody is about to apply what waits."""
+        now = self._clock()
+        if facts.usable and (record.due_at is None or record.due_at <= now):
+            self._records.put(replace(record, baseline=digests(errors()), due_at=now + _LOOK_BEFORE))
 
     def _unchanged(self, wanted: Mapping[str, Live], facts: EnvironmentFacts, s3: S3Client) -> dict[str, Live]:
         """Settle what has the content of the verified version that is in force: an update would change nothing."""

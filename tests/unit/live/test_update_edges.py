@@ -196,3 +196,23 @@ def test_pip_that_failed_is_found_in_the_log_though_no_dag_breaks(world: World) 
 def test_pip_is_not_the_fault_of_an_update_without_requirements(world: World) -> None:
     world.pip = {None: "ERROR: …"}
     applied(world, "plugins.zip", PLUGINS)
+
+
+def test_what_broke_before_somebody_applied_it_is_not_its_fault(world: World) -> None:
+    world.automatic = False
+    applied_by_hand(world, REQUIREMENTS)
+    assert world.settle_update() == ["adopted", "good"]
+    world.drop("requirements.txt", MORE)
+    assert world.apply() == []
+    world.airflow.errors = {"by_hand.py": NO_MODULE}
+    asked = len(world.airflow.asked)
+    assert world.settle_update(12) == []
+    assert len(world.airflow.asked) == asked + 1, "every ten minutes"
+    world.mwaa.described["RequirementsS3ObjectVersion"] = version(world, "requirements.txt")
+    assert world.settle_update() == ["adopted", "good"]
+
+
+def applied_by_hand(world: World, body: bytes) -> None:
+    world.drop("requirements.txt", body)
+    found = version(world, "requirements.txt")
+    world.mwaa.described |= {"RequirementsS3Path": "requirements.txt", "RequirementsS3ObjectVersion": found}

@@ -41,11 +41,12 @@ class UpdateRecord:
         changes: members of UpdateEnvironment.
         before: path and version that were in force, by key of the drop bucket; None where there was none. The version
             is empty where the environment named none: it took the newest.
-        baseline: import errors before it: digest by file.
+        baseline: import errors before it: digest by file. While idle, those of a moment ago, in case somebody
+            applies what waits.
         began_at: when it was written down that it begins.
         last_update_at: LastUpdate.CreatedAt of the environment then: another one shows that an update has begun.
         ended_at: when it was seen to have ended.
-        due_at: when the environment is to be looked at.
+        due_at: when the environment is to be looked at; while idle, when its import errors are.
         problems: why it is being undone.
         workers: MinWorkers and MaxWorkers that wait to go along; `workers_at` says since when.
     """
