@@ -14,7 +14,6 @@ from jetway.arrivals import Arrival
 from jetway.errors import EnvironmentUnavailableError, TransientError, UnknownEventError
 
 from .buckets import BAD, DROP, GOOD, LIVE, Buckets, buckets
-from .zips import PLUGIN, zip_of
 
 KEY = "dags/team/orders.py"
 
@@ -73,100 +72,6 @@ def test_a_dag_file_that_is_too_large_is_quarantined_without_being_read(world: B
     world.s3.meta.events.register("before-parameter-build.s3.GetObject", lambda params, **_: reads.append(params))
     (settled,) = world.settle(KEY, version)
     assert (settled.outcome, settled.rules, reads) == ("quarantined", ("too-large",), [])
-
-
-@pytest.mark.parametrize(
-    ("key", "body", "rules"),
-    [
-        ("dags/empty.py", b"", ("empty-file",)),
-        ("dags/__init__.py", b"", ()),
-        ("dags/common.py", b"def f(): ...\n", ()),
-        ("dags/sql/orders.sql", b"select 1", ()),
-        ("dags/orders.yaml", b"{", ()),
-        ("dags/.airflowignore", b"*", ()),
-        ("dags/orders.pyc", b"\0", ()),
-    ],
-)
-def test_what_dag_files_need_beside_them_goes_live_too(
-    world: Buckets, key: str, body: bytes, rules: tuple[str, ...]
-) -> None:
-    (settled,) = world.settle(key, world.drop(key, body))
-    assert (settled.outcome, settled.verdict, settled.rules) == ("promoted", "accepted", rules)
-    assert world.live(key) == body
-
-
-def test_a_zip_of_dag_files_is_read_from_the_bucket(world: Buckets) -> None:
-    (settled,) = world.settle("dags/packed.zip", world.drop("dags/packed.zip", zip_of({"orders.py": GOOD})))
-    assert (settled.outcome, settled.verdict, settled.dag_ids) == ("promoted", "accepted", ("orders",))
-    (settled,) = world.settle("dags/packed.zip", world.drop("dags/packed.zip", zip_of({"orders.py": BAD})))
-    assert (settled.outcome, settled.rules) == ("quarantined", ("syntax",))
-
-
-def test_what_needs_an_update_of_the_environment_is_judged_and_copied(world: Buckets) -> None:
-    for key, good, bad in (
-        ("requirements.txt", b"pandas==3.0.5\n", b"celery==1.0\n"),
-        ("plugins.zip", zip_of({"p.py": PLUGIN}), zip_of({"../p.py": PLUGIN})),
-        ("startup.sh", b"export A=1\n", b"if true\n"),
-    ):
-        (settled,) = world.settle(key, world.drop(key, good))
-        assert (settled.outcome, settled.verdict) == ("promoted", "accepted"), key
-        (settled,) = world.settle(key, world.drop(key, bad))
-        assert (settled.outcome, settled.verdict) == ("quarantined", "rejected"), key
-        assert world.live(key) == good
-
-
-def test_the_plugins_found_are_in_the_report(world: Buckets) -> None:
-    world.settle("plugins.zip", world.drop("plugins.zip", zip_of({"views/p.py": PLUGIN})))
-    assert world.report("plugins.zip")["plugins"] == [
-        {"class_name": "Acme", "name": "acme", "path": "views/p.py", "line": 2}
-    ]
-
-
-def test_a_plugins_zip_deleted_while_it_is_read_has_vanished(world: Buckets) -> None:
-    version = str(world.drop("plugins.zip", zip_of({"p.py": PLUGIN})))
-    before(world, "GetObject", lambda _: world.s3.delete_object(Bucket=DROP, Key="plugins.zip", VersionId=version))
-    assert world.outcomes("plugins.zip", version) == ["vanished"]
-
-
-def test_the_suffix_is_taken_as_airflow_3_takes_it(world: Buckets) -> None:
-    assert world.outcomes("dags/ORDERS.PY", world.drop("dags/ORDERS.PY", BAD)) == ["quarantined"]
-
-
-@pytest.mark.parametrize(
-    ("key", "rule"),
-    [
-        ("orders.py", "unknown-kind"),
-        ("dag/orders.py", "unknown-kind"),
-        ("DAGS/orders.py", "unknown-kind"),
-        ("notes.txt", "unknown-kind"),
-        ("plugins/plugins.zip", "unknown-kind"),
-        ("plugins.zip", "not-a-zip"),
-        ("dags/../plugins.zip", "unsafe-key"),
-        ("dags//orders.py", "unsafe-key"),
-        ("dags/./orders.py", "unsafe-key"),
-        ("dags/../../etc/orders.py", "unsafe-key"),
-    ],
-)
-def test_what_has_no_place_in_the_environment_is_quarantined_with_where_it_belongs(
-    world: Buckets, key: str, rule: str
-) -> None:
-    (settled,) = world.settle(key, world.drop(key, b"x"))
-    assert (settled.outcome, settled.rules) == ("quarantined", (rule,))
-    assert world.keys(LIVE) == []
-    (finding,) = world.report(key)["findings"]
-    assert finding["remedy"]
-
-
-def test_a_dag_file_at_the_wrong_place_is_told_the_right_one(world: Buckets) -> None:
-    world.settle("team/orders.py", world.drop("team/orders.py", GOOD))
-    assert "dags/orders.py" in world.report("team/orders.py")["findings"][0]["remedy"]
-
-
-@pytest.mark.parametrize("key", ["reports/x.json", "quarantine/dags/x.py/1", "data/orders/a.csv", "dags/", "a/b/"])
-def test_what_is_no_artifact_is_left_alone(world: Buckets, key: str) -> None:
-    version = world.drop(key, b"")
-    assert world.outcomes(key, version) == ["ignored"]
-    assert world.keys(DROP) == [key]
 
 
 def test_the_same_event_again_changes_nothing(world: Buckets) -> None:
@@ -291,6 +196,12 @@ def test_an_object_deleted_under_our_hands_does_not_go_live(world: Buckets, oper
     before(world, operation, lambda _: world.s3.delete_object(Bucket=DROP, Key=KEY, VersionId=str(version)))
     assert world.outcomes(KEY, version) == ["vanished"]
     assert world.keys(LIVE) == []
+
+
+def test_a_plugins_zip_deleted_while_it_is_read_has_vanished(world: Buckets) -> None:
+    version = str(world.drop("plugins.zip", zip_of({"p.py": PLUGIN})))
+    before(world, "GetObject", lambda _: world.s3.delete_object(Bucket=DROP, Key="plugins.zip", VersionId=version))
+    assert world.outcomes("plugins.zip", version) == ["vanished"]
 
 
 def test_a_bucket_without_versioning_works_by_etag(unversioned: Buckets) -> None:

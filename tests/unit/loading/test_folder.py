@@ -14,12 +14,11 @@ from moto import mock_aws
 
 from jetway.airflow.environment import EnvironmentFacts
 from jetway.loading.folder import DagsFolder
-from jetway.loading.plugins import Plugins
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-FACTS = EnvironmentFacts("acme", "AVAILABLE", "3.3.1", "live", "dags", plugins_path="plugins.zip")
+FACTS = EnvironmentFacts("acme", "AVAILABLE", "3.3.1", "live", "dags")
 
 
 @pytest.fixture
@@ -76,14 +75,3 @@ def test_a_large_data_file_is_left_out_and_said_so(s3: S3Client) -> None:
     s3.put_object(Bucket="live", Key="dags/data.csv", Body=bytes(1024**2 + 1))
     copy = folder(s3).copy(FACTS, "judged.py", b"")
     assert (set(copy.files), copy.partial) == ({"judged.py"}, True)
-
-
-def test_modules_of_the_environments_plugins_are_known(s3: S3Client) -> None:
-    packed = io.BytesIO()
-    with zipfile.ZipFile(packed, "w") as plugins:
-        for name in ("mine.py", "acme/__init__.py", "acme/hooks/s3.py", "readme.txt", "wheel-1.0.whl"):
-            plugins.writestr(name, "")
-    s3.put_object(Bucket="live", Key="plugins.zip", Body=packed.getvalue())
-    assert Plugins(s3).modules(FACTS) == frozenset({"mine", "acme"})
-    s3.put_object(Bucket="live", Key="plugins.zip", Body=b"no zip")
-    assert Plugins(s3).modules(FACTS) is None

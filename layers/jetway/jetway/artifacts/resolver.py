@@ -12,7 +12,6 @@ from packaging.utils import canonicalize_name
 from jetway.artifacts.asking import Told, ask_function
 from jetway.artifacts.findings import Candidate
 from jetway.artifacts.mwaa import PLUGINS_FOLDER, packages_of
-from jetway.artifacts.plugin_modules import plugin_modules
 from jetway.artifacts.provided import provided
 from jetway.artifacts.requirement_lines import UnreadableError, decode
 from jetway.artifacts.requirement_resolution import names_of, resolved
@@ -99,7 +98,6 @@ class Resolver:
         kept = self._kept()
         required = kept["required"] if kept else self._live(environment)
         found = provided(environment, required, kept["modules"] if kept else None)
-        found["modules"] = sorted({*found["modules"], *plugin_modules(self._s3, environment)})
         self._remembered = (self._clock(), version, found)
         return found
 
