@@ -6,6 +6,7 @@ import io
 import warnings
 import zipfile
 from collections.abc import Sequence
+from contextlib import suppress
 
 from jetway.airflow.environment import EnvironmentFacts
 from jetway.artifacts.dag_file import check_dag_file
@@ -13,7 +14,8 @@ from jetway.artifacts.findings import Candidate, Judgement
 from jetway.artifacts.packed_dags import check_packed_dags
 from jetway.artifacts.plugins_zip import check_plugins
 from jetway.artifacts.requirements_file import check_requirements
-from jetway.artifacts.shelf import Shelf
+from jetway.artifacts.shelf import Shelf, read_shelf
+from jetway.artifacts.zip_reader import BrokenZipError, LargeDirectoryError
 
 AIRFLOW_3 = EnvironmentFacts("acme", "AVAILABLE", "3.3.1", "acme-airflow", "dags")
 
@@ -38,7 +40,17 @@ def plain_dag_file(content: bytes) -> Judgement:
 def archive(content: bytes) -> Judgement:
     """Judge bytes as plugins.zip and as packed DAGs."""
     _sound(check_packed_dags(_candidate("dags/a.zip", content), AIRFLOW_3, max_bytes=1024 * 1024))
+    with suppress(BrokenZipError, LargeDirectoryError):
+        read_shelf(io.BytesIO(content), len(content), AIRFLOW_3.python_version, final=True)
     return _sound(check_plugins(_candidate("plugins.zip", content), AIRFLOW_3))
+
+
+def wheel(content: bytes) -> Judgement:
+    """Judge bytes as a wheel in plugins.zip, and as the metadata of one."""
+    name, info = "a-1-py3-none-any.whl", "a-1.dist-info"
+    described = zip_of([(f"{info}/METADATA", content), (f"{info}/WHEEL", b"Wheel-Version: 1.0")])
+    archive(zip_of([(name, described)]))
+    return archive(zip_of([(name, content)]))
 
 
 def damaged_archive(content: bytes) -> Judgement:
@@ -53,6 +65,7 @@ TARGETS = {
     "requirements": requirements,
     "dag_file": dag_file,
     "plain_dag_file": plain_dag_file,
+    "wheel": wheel,
     "archive": archive,
     "damaged_archive": damaged_archive,
 }
@@ -88,6 +101,9 @@ _ZIP = zip_of(
     [
         ("a.py", b"from airflow.plugins_manager import AirflowPlugin\nclass A(AirflowPlugin):\n    name = 'a'\n"),
         ("b/c.py", b"x = 1\n" * 20),
-        ("a-1.0-py3-none-any.whl", b"x"),
+        (
+            "a-1.0-py3-none-any.whl",
+            zip_of([("a-1.0.dist-info/METADATA", b"Name: a\nVersion: 1.0\n"), ("a-1.0.dist-info/WHEEL", b"")]),
+        ),
     ]
 )

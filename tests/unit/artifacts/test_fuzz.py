@@ -25,7 +25,7 @@ NAMES = st.one_of(
 
 @settings(max_examples=500, deadline=None)
 @given(st.one_of(SOURCE, st.binary(max_size=200)))
-@pytest.mark.parametrize("target", ["requirements", "dag_file", "plain_dag_file"])
+@pytest.mark.parametrize("target", ["requirements", "dag_file", "plain_dag_file", "wheel"])
 def test_sources_crash_nothing(target: str, content: bytes) -> None:
     fuzzing.TARGETS[target](content)
 

@@ -14,6 +14,7 @@ from jetway.arrivals import Arrival
 from jetway.errors import EnvironmentUnavailableError, TransientError, UnknownEventError
 
 from .buckets import BAD, DROP, GOOD, LIVE, Buckets, buckets
+from .zips import PLUGIN, zip_of
 
 KEY = "dags/team/orders.py"
 
