@@ -30,7 +30,7 @@ MEBIBYTE = 1024 * 1024
 
 
 def make(path: Path, mebibytes: int) -> None:
-    """Write a zip of about that size: a plugin, 500 modules, a wheel, and data that does not compress."""
+    """Write a zip of about that size: a plugin, 500 modules, and data that does not compress, half of it in a wheel."""
     if path.exists():
         return
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -39,12 +39,25 @@ def make(path: Path, mebibytes: int) -> None:
         made.writestr("plugin.py", PLUGIN)
         for number in range(500):
             made.writestr(f"vendored/module_{number}.py", MODULE)
-        made.writestr("six-1.17.0-py2.py3-none-any.whl", os.urandom(10_000))
-        for number in range(max(1, mebibytes // 32)):
-            with made.open(f"data/{number}.bin", "w") as member:
-                for _ in range(min(32, mebibytes)):
-                    member.write(os.urandom(MEBIBYTE))
+        for _ in range(mebibytes // 64):
+            _write_data(made, 32)
+        _write_data(made, mebibytes // 2 % 32)
+        with (
+            made.open("data-1.0-py3-none-any.whl", "w", force_zip64=True) as member,
+            zipfile.ZipFile(member, "w") as wheel,
+        ):
+            for _ in range(mebibytes // 64):
+                _write_data(wheel, 32)
+            _write_data(wheel, mebibytes // 2 % 32)
+            wheel.writestr("data-1.0.dist-info/METADATA", "Metadata-Version: 2.1\nName: data\nVersion: 1.0\n")
+            wheel.writestr("data-1.0.dist-info/WHEEL", "Wheel-Version: 1.0\n")
     draft.replace(path)
+
+
+def _write_data(made: zipfile.ZipFile, mebibytes: int) -> None:
+    with made.open(f"data/{len(made.filelist)}.bin", "w") as member:
+        for _ in range(mebibytes):
+            member.write(os.urandom(MEBIBYTE))
 
 
 def serve(path: Path) -> ThreadingHTTPServer:
@@ -98,7 +111,7 @@ def judge(endpoint: str, size: int) -> dict[str, object]:
 
 def measure(mebibytes: int) -> dict[str, Any]:
     """Make a zip of that size, and judge it in a process of its own."""
-    path = HOME / "bench" / f"plugins-{mebibytes}.zip"
+    path = HOME / "bench" / f"plugins-and-wheel-{mebibytes}.zip"
     make(path, mebibytes)
     server = serve(path)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
