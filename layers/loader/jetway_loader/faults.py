@@ -204,7 +204,7 @@ def _about_module(kind: str, module: str) -> tuple[str, str]:
         )
     return (
         "missing-module",
-        "Upload the module to the dags folder, or add its package to requirements.txt.",
+        "Upload the module to the dags folder or in plugins.zip, or add its package to requirements.txt.",
     )
 
 

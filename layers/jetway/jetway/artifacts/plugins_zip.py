@@ -155,7 +155,8 @@ def _passed_over(reader: ZipReader, environment: EnvironmentFacts) -> frozenset[
 def _wheel(reader: ZipReader, member: Member, environment: EnvironmentFacts) -> Iterator[Finding]:
     fit, why = wheel_fit(member.file_name, environment.python_version)
     if fit != "fits":
-        yield wheel_finding(fit, why, None, f"{shown(member.name)}: ")
+        folder, slash, _ = member.name.rpartition("/")
+        yield wheel_finding(fit, why, None, shown(folder) + slash)
         found = verify(reader, member)
         if found:
             yield found
