@@ -15,6 +15,7 @@ from jetway.dispatch.dispatcher import Dispatcher, Limits
 from jetway.dispatch.lanes import read_message
 from jetway.dispatch.messages import Message
 from jetway.dispatch.rates import Rates
+from jetway.dispatch.run import Dispatch, parse_message, plan
 from jetway.dispatch.waiting import Waiting
 from jetway.errors import RunAlreadyExistsError
 from jetway.ledger import Entry, Ledger
@@ -146,3 +147,8 @@ def file_message(
         **more,
     }
     return message(body=json.dumps(body), message_id=f"m-{key}")
+
+
+def parse_dispatch(body: str, *, sent_at: datetime) -> Dispatch:
+    """Read one message of the dispatch queue and say what run it asks for, as the dispatcher does."""
+    return plan(parse_message(body, sent_at=sent_at))

@@ -15,10 +15,11 @@ from hypothesis import strategies as st
 from jetway.airflow.names import check_run_id
 from jetway.dispatch import backoff
 from jetway.dispatch import run as dispatch
-from jetway.dispatch.run import derive_run_id, parse_dispatch
+from jetway.dispatch.run import derive_run_id
 from jetway.errors import InvalidConfError, InvalidRequestError, JetwayError, UnknownEventError
 from jetway.events import parse_event
 from jetway.http import run_requests
+from tests.unit.dispatching import parse_dispatch
 from tests.unit.sample_events import sample_event
 
 SENT = datetime(2026, 11, 22, 6, 0, 1, tzinfo=UTC)

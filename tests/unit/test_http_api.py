@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from jetway.airflow.names import MAX_CONF_BYTES
 from jetway.deadline import seconds_left
-from jetway.dispatch.run import parse_dispatch, parse_message
+from jetway.dispatch.run import parse_message
 from jetway.errors import JetwayError
 from jetway.events import parse_time
 from jetway.http import clients
@@ -24,6 +24,7 @@ from jetway.http.prefer import Preference, read_preference
 from jetway.http.problems import ProblemError
 from jetway.http.run_requests import Call, event_id, read_request
 from jetway.ledger import Entry, Ledger, entry_id
+from tests.unit.dispatching import parse_dispatch
 from tests.unit.http_function import ask, in_process, queued, set_queue
 from tests.unit.ledger_table import make_ledger_table
 from tests.unit.mwaa_server import MwaaServer

@@ -16,12 +16,12 @@ import boto3
 import pytest
 
 from jetway.dispatch.limits import Rate
-from jetway.dispatch.run import parse_dispatch
 from jetway.events import parse_time
 from jetway.http import clients
 from jetway.http.signatures import WINDOW
 from jetway.http.webhook_secrets import WebhookSecrets
 from jetway.http.webhooks import ACCEPTED_TRIGGERS
+from tests.unit.dispatching import parse_dispatch
 from tests.unit.http_function import DROP, ask, in_process, queued, set_queue
 
 SECRET = "whsec_" + base64.b64encode(b"a secret of 24 bytes or so").decode()

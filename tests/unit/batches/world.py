@@ -16,8 +16,8 @@ from jetway.batches.closing import Finisher
 from jetway.batches.collector import Collector
 from jetway.batches.intake import Intake
 from jetway.batches.table import BatchTable
-from jetway.dispatch.run import parse_dispatch
 from jetway.ledger import Entry, Ledger
+from tests.unit.dispatching import parse_dispatch
 from tests.unit.ledger_table import make_ledger_table
 
 REGION: Final = "eu-central-1"

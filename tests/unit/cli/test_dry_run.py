@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from jetway.dispatch.run import parse_dispatch
 from jetway.triggers.file import parse
 from jetway.triggers.rules import message_template
 from jetway_cli.app import cli
+from tests.unit.dispatching import parse_dispatch
 
 Jetway = Callable[..., Result]
 

@@ -11,10 +11,10 @@ import pytest
 from click.testing import Result
 from moto.backends import get_backend
 
-from jetway.dispatch.run import parse_dispatch
 from jetway_cli.letters import Letter, matches, read_letter
 from jetway_cli.redrive import Goals, Source, redrive_letters
 from tests.unit.cli.conftest import Cloud
+from tests.unit.dispatching import parse_dispatch
 from tests.unit.sample_events import sample_event
 
 if TYPE_CHECKING:

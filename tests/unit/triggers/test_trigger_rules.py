@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jetway.dispatch.run import parse_dispatch
 from jetway.triggers.file import TriggerFile, from_document
 from jetway.triggers.rules import Places, Resources, resources_of
+from tests.unit.dispatching import parse_dispatch
 from tests.unit.sample_events import sample_event
 from tests.unit.triggers.samples import DOCUMENTS
 

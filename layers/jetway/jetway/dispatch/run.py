@@ -94,20 +94,6 @@ class Dispatch:
     skipped_because: str | None = None
 
 
-def parse_dispatch(body: str, *, sent_at: datetime) -> Dispatch:
-    """Read one message of the dispatch queue.
-
-    Args:
-        body: the message's body.
-        sent_at: when SQS took it.
-
-    Raises:
-        UnknownEventError: not a dispatch message, or an event of unknown shape.
-        InvalidRequestError: it asks for a run that Airflow could never have.
-    """
-    return plan(parse_message(body, sent_at=sent_at))
-
-
 def parse_message(body: str, *, sent_at: datetime) -> DispatchMessage:
     """Read one message of the dispatch queue, without asking what run it means.
 
