@@ -305,6 +305,23 @@ def test_every_function_and_every_dead_letter_queue_is_watched() -> None:
     assert work == of_type("AWS::SQS::Queue").keys() - letters, "name it in WORK_QUEUES of MeasureWorkers"
 
 
+def test_no_queue_can_take_all_the_concurrency_that_the_account_has() -> None:
+    """Ten thousand files at once must not throttle the calls, nor other people's functions."""
+    queues = of_type("AWS::SQS::Queue")
+    sources = {
+        (name, event["Properties"]["Queue"]["GetAtt"].partition(".")[0]): event["Properties"]
+        for name, function in FUNCTIONS.items()
+        for event in (function["Properties"].get("Events") or {}).values()
+        if event["Type"] == "SQS"
+    }
+    assert len(sources) >= 5
+    for (name, queue), source in sources.items():
+        assert source["FunctionResponseTypes"] == ["ReportBatchItemFailures"], name
+        if not queues[queue].get("FifoQueue"):  # of a FIFO queue's groups one batch each is in flight
+            assert 2 <= source["ScalingConfig"]["MaximumConcurrency"] <= 20, name
+        assert queues[queue]["VisibilityTimeout"] >= 2 * FUNCTIONS[name]["Properties"]["Timeout"], name
+
+
 def test_every_alarm_says_what_to_do_and_tells_somebody_when_it_is_over() -> None:
     alarms = of_type("AWS::CloudWatch::Alarm")
     assert len(alarms) >= 16
