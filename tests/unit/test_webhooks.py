@@ -6,6 +6,7 @@ import base64
 import hashlib
 import hmac
 import json
+import socket
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ from jetway.http.webhook_secrets import WebhookSecrets
 from jetway.http.webhooks import ACCEPTED_TRIGGERS
 from tests.unit.dispatching import parse_dispatch
 from tests.unit.http_function import DROP, ask, in_process, queued, set_queue
+from tests.unit.ledger_table import make_table
 
 SECRET = "whsec_" + base64.b64encode(b"a secret of 24 bytes or so").decode()
 
@@ -191,6 +193,40 @@ def test_handshakes_are_answered_and_start_nothing(stage: Stage) -> None:
 
 def call(name: str, body: bytes, **more: Any) -> dict[str, Any]:
     return ask("POST", f"/triggers/{name}", body=body, **more)
+
+
+@pytest.mark.parametrize("service", ["SECRETS_MANAGER", "DYNAMODB", "SQS"])
+def test_a_webhook_is_answered_in_time_whatever_hangs(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, service: str
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        monkeypatch.setenv(f"AWS_ENDPOINT_URL_{service}", f"http://127.0.0.1:{silent.getsockname()[1]}")
+        clients.forget()
+        answer = ask("POST", "/webhooks/push", body=PUSH, headers=github(PUSH), nobody=True, seconds=3)
+    monkeypatch.delenv(f"AWS_ENDPOINT_URL_{service}")
+    assert (answer["statusCode"], json.loads(answer["body"])["type"]) == (503, "urn:jetway:problem:timeout")
+    assert stage.queued() == []
+    clients.forget()
+    # Not a replay: nothing was accepted.
+    assert send("push", PUSH, github(PUSH))["statusCode"] == 202
+
+
+@pytest.mark.parametrize("sign", [github, stripe])
+def test_a_signature_that_was_not_remembered_may_come_again_and_is_the_same_run(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, sign: Any
+) -> None:
+    """The function may die between the queue and the table: the event is not lost, and not doubled."""
+    headers = sign(PUSH)
+    monkeypatch.setenv("REPLAY_TABLE", "replays-of-another-life")
+    make_table("WebhookReplays", "replays-of-another-life")
+    clients.forget()
+    clients.config.cache_clear()
+    first = send("plain", PUSH, headers)
+    monkeypatch.setenv("REPLAY_TABLE", "replays")
+    clients.forget()
+    clients.config.cache_clear()
+    again = send("plain", PUSH, headers)
+    assert (first["statusCode"], again["body"]) == (202, first["body"])
 
 
 def test_the_limits_of_the_file_go_along_with_the_message(stage: Stage) -> None:

@@ -1,13 +1,15 @@
-"""The replay cache: a signature that was accepted is accepted once."""
+"""The replay cache: a signature that was accepted is accepted once.
+
+It is remembered when its run is on the queue, not before: a function that died in between would have lost the event,
+since a sender whose signature carries no time (GitHub) repeats the very same one. Two copies at the same moment are
+both accepted, and are one run: the run's id is made of what the signature covers.
+"""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from typing import TYPE_CHECKING
-
-from botocore.exceptions import BotoCoreError, ClientError
 
 from jetway.http.signatures import WINDOW, Signed
 
@@ -27,33 +29,28 @@ class ReplayCache:
         self._table = table
         self._clock = clock
 
-    def claim(self, trigger: str, signed: Signed) -> bool:
-        """Remember a signature; False when it was remembered already: a replay.
+    def knows(self, trigger: str, signed: Signed) -> bool:
+        """Whether a signature was remembered: then this is a replay.
 
         Raises:
             ClientError, BotoCoreError: DynamoDB refuses or does not answer; then nothing may be accepted.
         """
-        now = self._clock()
-        kept = KEPT_WITHOUT_TIME if signed.timestamp is None else KEPT_WITH_TIME
-        try:
-            self._client.put_item(
-                TableName=self._table,
-                Item={"id": {"S": _key(trigger, signed)}, "ttl": {"N": str(int(now + kept))}},
-                # DynamoDB deletes what is past its time within days, not at once.
-                ConditionExpression="attribute_not_exists(id) OR #ttl < :now",
-                ExpressionAttributeNames={"#ttl": "ttl"},
-                ExpressionAttributeValues={":now": {"N": str(int(now))}},
-            )
-        except ClientError as exc:
-            if exc.response["Error"]["Code"] == "ConditionalCheckFailedException":
-                return False
-            raise
-        return True
+        key = {"id": {"S": _key(trigger, signed)}}
+        item = self._client.get_item(TableName=self._table, Key=key, ConsistentRead=True).get("Item")
+        # DynamoDB deletes what is past its time within days, not at once.
+        return item is not None and int(item["ttl"]["N"]) >= int(self._clock())
 
-    def release(self, trigger: str, signed: Signed) -> None:
-        """Forget a signature whose request could not be served after all, so that the sender's next try counts."""
-        with suppress(ClientError, BotoCoreError):  # then it is refused as a replay; a new signature is not
-            self._client.delete_item(TableName=self._table, Key={"id": {"S": _key(trigger, signed)}})
+    def remember(self, trigger: str, signed: Signed) -> None:
+        """Remember a signature whose run is accepted.
+
+        Raises:
+            ClientError, BotoCoreError: DynamoDB refuses or does not answer.
+        """
+        kept = KEPT_WITHOUT_TIME if signed.timestamp is None else KEPT_WITH_TIME
+        self._client.put_item(
+            TableName=self._table,
+            Item={"id": {"S": _key(trigger, signed)}, "ttl": {"N": str(int(self._clock() + kept))}},
+        )
 
 
 def _key(trigger: str, signed: Signed) -> str:

@@ -18,7 +18,7 @@ from http import HTTPStatus
 from secrets import token_hex
 from typing import TYPE_CHECKING, Any
 
-from botocore.exceptions import ClientError
+from botocore.exceptions import BotoCoreError, ClientError
 
 from jetway.airflow import DagRunRequest
 from jetway.airflow.names import check_request
@@ -26,6 +26,7 @@ from jetway.dispatch.run import derive_run_id
 from jetway.http.json_body import check_size, read_json_object
 from jetway.http.problems import ProblemError
 from jetway.http.signatures import Scheme, SignatureError, Signed, verify
+from jetway.observability import logger
 from jetway.triggers.conf_template import render
 from jetway.triggers.durations import limits_of_document
 
@@ -188,23 +189,32 @@ def handshake(headers: Mapping[str, str], body: bytes) -> dict[str, Any] | None:
 
 
 @contextmanager
-def once(replays: ReplayCache, webhook: Webhook, signed: Signed) -> Iterator[None]:
+def once(
+    replays: ReplayCache, webhook: Webhook, signed: Signed, *, in_time: Callable[[Callable[[], Any]], Any]
+) -> Iterator[None]:
     """Serve a signature once; when serving fails, it may come again.
+
+    Args:
+        replays: remembers it.
+        webhook: whose signature.
+        signed: the signature.
+        in_time: does a piece of work, and ends it with a problem when there is no time left.
 
     Raises:
         ProblemError: 409, it was served before.
     """
-    if not replays.claim(webhook.name, signed):
+    if in_time(lambda: replays.knows(webhook.name, signed)):
         raise ProblemError(
             HTTPStatus.CONFLICT,
             "webhook-replayed",
             "This very signature was accepted before; its run was started then. A sender's next try is signed anew.",
         )
+    yield
     try:
-        yield
-    except BaseException:
-        replays.release(webhook.name, signed)
-        raise
+        in_time(lambda: replays.remember(webhook.name, signed))
+    except (ProblemError, ClientError, BotoCoreError) as exc:
+        # The run is accepted, and that is the answer; a copy would ask for the same run.
+        logger.warning("a signature was not remembered", extra={"trigger": webhook.name, "error": str(exc)})
 
 
 def read_delivery(webhook: Webhook, identity: Sequence[str], body: bytes) -> DagRunRequest:

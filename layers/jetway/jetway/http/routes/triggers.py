@@ -51,10 +51,12 @@ def receive_webhook(name: str) -> Response[str]:
 
     request.query()
     call, headers = request.call("webhook", with_key=False), request.headers()
-    webhook = request.in_time(lambda: clients.webhooks().get(unquote(name)))
-    webhook, signed = webhooks.authenticate(webhook, headers, call.body, clients.secrets_of_webhook)
+    found = request.in_time(lambda: clients.webhooks().get(unquote(name)))
+    webhook, signed = request.in_time(
+        lambda: webhooks.authenticate(found, headers, call.body, clients.secrets_of_webhook)
+    )
     if (reply := webhooks.handshake(headers, call.body)) is not None:
         return answers.json_answer(reply)
     run = webhooks.read_delivery(webhook, ("webhook", signed.identity), call.body)
-    with webhooks.once(clients.replays(), webhook, signed):
+    with webhooks.once(clients.replays(), webhook, signed, in_time=request.in_time):
         return start(request, run, call, webhook=webhook)
