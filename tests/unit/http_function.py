@@ -32,6 +32,10 @@ ENVIRONMENT = {
 }
 
 
+# A deadline that comes in a finalizer is printed by Python, and comes again: tests/unit/test_deadline.py.
+IGNORED_ONCE = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+
+
 @dataclass
 class Context:
     """What Lambda tells of an invocation."""

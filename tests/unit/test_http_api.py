@@ -25,7 +25,7 @@ from jetway.http.problems import ProblemError
 from jetway.http.run_requests import Call, event_id, read_request
 from jetway.ledger import Entry, Ledger, entry_id
 from tests.unit.dispatching import parse_dispatch
-from tests.unit.http_function import ask, in_process, queued, set_queue
+from tests.unit.http_function import IGNORED_ONCE, ask, in_process, queued, set_queue
 from tests.unit.ledger_table import make_ledger_table
 from tests.unit.mwaa_server import MwaaServer
 
@@ -316,6 +316,7 @@ def test_the_ledgers_id_of_a_call_is_the_dispatchers(queue: str) -> None:
     assert event_id("ingest_orders", "r1") == entry_id(parsed.trigger.name, parsed.digest)
 
 
+@IGNORED_ONCE
 def test_a_wait_for_an_airflow_that_hangs_ends_in_time(queue: str, mwaa: MwaaServer) -> None:
     mwaa.answer = lambda _: (404 if mwaa.release.wait(30) else 500, {})
     answer = ask("POST", "/dags/a/dagRuns", seconds=2.0, headers={"prefer": "wait=25"})
@@ -323,6 +324,7 @@ def test_a_wait_for_an_airflow_that_hangs_ends_in_time(queue: str, mwaa: MwaaSer
     assert len(queued(queue)) == 1
 
 
+@IGNORED_ONCE
 def test_a_question_to_an_airflow_that_hangs_is_answered_in_time(queue: str, mwaa: MwaaServer) -> None:
     mwaa.answer = lambda _: (404 if mwaa.release.wait(30) else 500, {})
     answer = ask("GET", "/dags", seconds=1.5)

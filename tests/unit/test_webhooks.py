@@ -23,7 +23,7 @@ from jetway.http.signatures import WINDOW
 from jetway.http.webhook_secrets import WebhookSecrets
 from jetway.http.webhooks import ACCEPTED_TRIGGERS
 from tests.unit.dispatching import parse_dispatch
-from tests.unit.http_function import DROP, ask, in_process, queued, set_queue
+from tests.unit.http_function import DROP, IGNORED_ONCE, ask, in_process, queued, set_queue
 from tests.unit.ledger_table import make_table
 
 SECRET = "whsec_" + base64.b64encode(b"a secret of 24 bytes or so").decode()
@@ -195,6 +195,7 @@ def call(name: str, body: bytes, **more: Any) -> dict[str, Any]:
     return ask("POST", f"/triggers/{name}", body=body, **more)
 
 
+@IGNORED_ONCE
 @pytest.mark.parametrize("service", ["SECRETS_MANAGER", "DYNAMODB", "SQS"])
 def test_a_webhook_is_answered_in_time_whatever_hangs(
     stage: Stage, monkeypatch: pytest.MonkeyPatch, service: str

@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http import HTTPStatus
 from types import FrameType
 from typing import TypeVar
@@ -17,6 +17,9 @@ T = TypeVar("T")
 # https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-quotas.html
 LONGEST_ANSWER = 30.0  # seconds until API Gateway answers by itself
 RESERVE = 1.0  # seconds for the answer itself
+
+# Seconds until it is said again: a finalizer or a callback of a weak reference that just runs ignores what it raises.
+AGAIN = 0.25
 
 
 class DeadlineError(BaseException):
@@ -39,10 +42,12 @@ def deadline(seconds: float) -> Iterator[None]:
         yield
         return
     before = signal.signal(signal.SIGALRM, _raise)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
+    signal.setitimer(signal.ITIMER_REAL, seconds, AGAIN)
     try:
         yield
     finally:
+        with suppress(DeadlineError):  # it may be said again at this very moment
+            signal.setitimer(signal.ITIMER_REAL, 0)
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
 
