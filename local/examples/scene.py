@@ -123,12 +123,12 @@ class Scene:
         """Make or change a connection in Airflow's database, as `airflow connections add` does."""
         body = {"connection_id": conn_id, **members}
         try:
-            airflow_api(self.stack, "POST", "/connections", Body=body)
+            self.call_airflow("POST", "/connections", Body=body)
         except ClientError as exc:
             answer: Mapping[str, Any] = exc.response
             if answer.get("RestApiStatusCode") != 409:
                 raise
-            airflow_api(self.stack, "PATCH", f"/connections/{conn_id}", Body=body)
+            self.call_airflow("PATCH", f"/connections/{conn_id}", Body=body)
 
     def secret(self, name: str, value: str) -> None:
         """Make or change a secret in AWS Secrets Manager."""
@@ -177,16 +177,20 @@ class Scene:
         return Ended(cause, dag_id, run["dag_run_id"], run["state"], time.monotonic() - began)
 
     def tasks(self, dag_id: str, run_id: str) -> list[dict[str, Any]]:
-        """The run's task instances."""
-        client = self.stack.client("mwaa")
-        answer = client.invoke_rest_api(
-            Name=self.stack.gateway_config.environment, Method="POST", Path="/dags/~/dagRuns/~/taskInstances/list",
-            Body={"dag_ids": [dag_id], "dag_run_ids": [run_id]},
-        )  # fmt: skip
-        found: list[dict[str, Any]] = answer["RestApiResponse"]["task_instances"]
+        """The run's task instances.
+
+        Raises:
+            ExampleError: there are none.
+        """
+        answer = self.call_airflow("GET", f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances")
+        found: list[dict[str, Any]] = answer["task_instances"]
         if not found:
             raise ExampleError(f"Airflow tells of no task instances of {run_id}.")
         return found
+
+    def call_airflow(self, method: str, path: str, **more: Any) -> dict[str, Any]:
+        """Call Airflow's REST API, again when it could not answer: on SQLite it may find its database locked."""
+        return wait_for(f"{method} {path}", lambda: airflow_api(self.stack, method, path, **more), seconds=30)
 
     @property
     def _stack_name(self) -> str:

@@ -167,7 +167,7 @@ def test_a_file_of_orders_is_loaded_once_however_often_it_comes(scene: Scene) ->
 
         # Whatever is run again, the newest file wins.
         again = {"dag_run_id": older.run_id, "task_ids": ["load"], "only_failed": False, "dry_run": False}
-        airflow_api(scene.stack, "POST", "/dags/etl_orders/clearTaskInstances", Body=again)
+        scene.call_airflow("POST", "/dags/etl_orders/clearTaskInstances", Body=again)
         wait_for("a skip", lambda: True if states(scene, older)["load"] == ["skipped"] else None, seconds=60)
         assert rows_of(scene, f"curated/{name}.parquet")[0][4] == "59.90"
 
@@ -308,7 +308,7 @@ def test_an_unknown_example_is_told_with_the_nearest_and_all_names() -> None:
 
 def plugins_of(scene: Scene) -> set[str]:
     """The names of the plugins that Airflow has loaded."""
-    return {plugin["name"] for plugin in (airflow_api(scene.stack, "GET", "/plugins") or {})["plugins"]}
+    return {plugin["name"] for plugin in scene.call_airflow("GET", "/plugins")["plugins"]}
 
 
 @pytest.mark.slow
@@ -322,10 +322,10 @@ def test_plugins_are_loaded_operator_and_sensor_work_and_the_listener_tells_of_e
         by_hand: dict[str, Any] = {"dag_run_id": f"by-hand-{unique()}", "conf": {}}
         if not scene.stack.airflow_version.startswith("2."):
             by_hand["logical_date"] = None
-        airflow_api(scene.stack, "POST", "/dags/hello_jetway/dagRuns", Body=by_hand)
+        scene.call_airflow("POST", "/dags/hello_jetway/dagRuns", Body=by_hand)
         # The task that starts the other run is tried again, long after it has succeeded.
         again = {"dag_run_id": first.run_id, "task_ids": ["start"], "only_failed": False, "dry_run": False}
-        airflow_api(scene.stack, "POST", "/dags/other_environment/clearTaskInstances", Body=again)
+        scene.call_airflow("POST", "/dags/other_environment/clearTaskInstances", Body=again)
 
         def tried_again() -> bool | None:
             (start,) = [t for t in scene.tasks("other_environment", first.run_id) if t["task_id"] == "start"]
