@@ -16,14 +16,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from jetway.workers.assessment import TASKS_PER_WORKER
-
 log = logging.getLogger(__name__)
 
 Description = Mapping[str, Any]  # the `Environment` member of GetEnvironment; timestamps as epoch seconds
 Applier = Callable[[Description, Description], None]
 
 USABLE = frozenset({"AVAILABLE", "UPDATE_FAILED"})
+# https://docs.aws.amazon.com/mwaa/latest/userguide/environment-class.html
+TASKS_PER_WORKER = {  # not the product's: the gateway runs where the product is not installed
+    "mw1.micro": 3,
+    "mw1.small": 5,
+    "mw1.medium": 10,
+    "mw1.large": 20,
+    "mw1.xlarge": 40,
+    "mw1.2xlarge": 80,
+}
 # What the local stack decides anew at each start, whatever an older file says.
 _OF_THE_STACK = ("Name", "Arn", "WebserverUrl", "SourceBucketArn", "AirflowVersion", "ExecutionRoleArn")
 
