@@ -23,7 +23,7 @@ Applier = Callable[[Description, Description], None]
 
 USABLE = frozenset({"AVAILABLE", "UPDATE_FAILED"})
 # https://docs.aws.amazon.com/mwaa/latest/userguide/environment-class.html
-TASKS_PER_WORKER = {  # not the product's: the gateway runs where the product is not installed
+TASKS_PER_WORKER = {  # not the product's: what stands in for MWAA must not repeat a mistake of ours
     "mw1.micro": 3,
     "mw1.small": 5,
     "mw1.medium": 10,

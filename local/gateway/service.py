@@ -52,7 +52,9 @@ def start(config: GatewayConfig, config_file: Path, *, folder: Path, seconds: fl
     env = {name: os.environ[name] for name in names if name in os.environ}
     # An update installs packages: from where the caller's uv does.
     env |= {name: value for name, value in os.environ.items() if name.startswith(("UV_", "PIP_")) or name in _PROXIES}
-    env |= {"PYTHONPATH": str(_REPOSITORY), "AWS_EC2_METADATA_DISABLED": "true", "PYTHONUNBUFFERED": "1"}
+    # The browser tests start the stack from a virtual environment that has no Jetway.
+    path = os.pathsep.join((str(_REPOSITORY), str(_REPOSITORY / "layers" / "jetway")))
+    env |= {"PYTHONPATH": path, "AWS_EC2_METADATA_DISABLED": "true", "PYTHONUNBUFFERED": "1"}
     process = processes.start(
         "gateway",
         [sys.executable, "-m", "local.gateway", "--config", str(config_file)],
