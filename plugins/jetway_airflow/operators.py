@@ -17,9 +17,9 @@ class StartDagRunOperator(BaseOperator):
     """Starts one run of a DAG of any environment that has Jetway, and returns the run's id.
 
     Tries of one task, a worker that was lost and a scheduler that asks twice start the run once: the call's
-    Idempotency-Key is made of the task instance. So a task that is cleared finds its run again. Unlike
-    TriggerDagRunOperator it works across environments, accounts and Airflow versions; the run waits in Jetway's queue
-    while that environment is updating.
+    Idempotency-Key is made of the task instance. So a task that is cleared finds its run again; with another conf than
+    before it is refused (422). Unlike TriggerDagRunOperator it works across environments, accounts and Airflow
+    versions; the run waits in Jetway's queue while that environment is updating.
 
     Args:
         dag_id_to_start: DAG of that environment.
