@@ -12,7 +12,7 @@ from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, pro
 from jetway.arrivals import parse_arrival
 from jetway.aws_clients import bounded
 from jetway.config import ValidateArtifactConfig
-from jetway.errors import OutOfTimeError, SiblingsExpectedError
+from jetway.errors import OutOfTimeError, SiblingsExpectedError, TransientError
 from jetway.gate import Gate, connect
 from jetway.observability import logger, metrics
 
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 METRICS = {"promoted": "ArtifactsPromoted", "quarantined": "ArtifactsRejected", "removed": "ArtifactsRemoved"}
 LEAST_MILLISECONDS = 150_000  # what the heaviest file that is judged at all may take: import_dag has 120 s
 SOON = (OutOfTimeError, SiblingsExpectedError)
+LOOKS = 6  # for siblings, in their whole grace: the queue gives a message ten tries
+FIRST_WAIT, LONGEST_WAIT = 30, 600  # seconds, when something is out of order
 
 
 @logger.inject_lambda_context
@@ -50,12 +52,12 @@ def _settle(record: SQSRecord, lambda_context: LambdaContext) -> None:
         if lambda_context.get_remaining_time_in_millis() < LEAST_MILLISECONDS:
             raise OutOfTimeError("too little time is left in this invocation.")
         done = _gate().settle(parse_arrival(record.body))
-    except SOON as exc:
-        # In seconds, not after the queue's visibility timeout.
+    except TransientError as exc:
+        # Sooner than after the queue's visibility timeout, which is for a function that has died.
         _sqs().change_message_visibility(
             QueueUrl=_config().artifact_queue_url,
             ReceiptHandle=record.receipt_handle,
-            VisibilityTimeout=int(exc.longest_wait),
+            VisibilityTimeout=_wait(exc, int(record.attributes.approximate_receive_count or "1")),
         )
         raise
     for settled in done:
@@ -65,6 +67,15 @@ def _settle(record: SQSRecord, lambda_context: LambdaContext) -> None:
             metrics.add_metric(name, MetricUnit.Count, 1)
             with single_metric(name, MetricUnit.Count, 1, default_dimensions=kind) as by_kind:
                 by_kind.service = ""  # would be one more dimension
+
+
+def _wait(error: TransientError, receives: int) -> int:
+    """Seconds until a message is tried again; ten tries, as the queue allows, take nearly an hour of trouble."""
+    if isinstance(error, SiblingsExpectedError):
+        return int(max(error.longest_wait, _config().sibling_grace.total_seconds() / LOOKS))
+    if isinstance(error, OutOfTimeError):
+        return int(error.longest_wait)
+    return int(min(LONGEST_WAIT, FIRST_WAIT * 2 ** (receives - 1)))
 
 
 @cache

@@ -13,7 +13,7 @@ from moto import mock_aws
 
 from functions.validate_artifact import app
 from jetway.config import ConfigError, ValidateArtifactConfig
-from jetway.errors import UnknownEventError
+from jetway.errors import SiblingsExpectedError, UnknownEventError
 from jetway.observability import metrics
 from tests.unit.artifacts.buckets import BAD, DROP, GOOD, LIVE, make_artifact_table
 from tests.unit.mwaa_server import MwaaServer
@@ -183,6 +183,45 @@ def test_when_mwaa_is_down_every_message_comes_back_and_nothing_is_written(
     app._gate.cache_clear()
     assert app.handler(event, CONTEXT) == {"batchItemFailures": []}
     assert live(s3) == ["dags/team/orders.py"]
+
+
+@pytest.mark.parametrize(("receives", "seconds"), [("1", 30), ("2", 60), ("4", 240), ("10", 600)])
+def test_what_cannot_be_judged_now_comes_back_later_each_time(
+    s3: S3Client, monkeypatch: pytest.MonkeyPatch, receives: str, seconds: int
+) -> None:
+    event = sample_event("artifact_dropped")
+    (record,) = event["Records"]
+    record["attributes"]["ApproximateReceiveCount"] = receives
+    drop(s3, record, GOOD)
+    monkeypatch.setenv("AWS_ENDPOINT_URL_MWAA", "http://127.0.0.1:9")
+    asked: list[int] = []
+    name = "provide-client-params.sqs.ChangeMessageVisibility"
+
+    def note(params: dict[str, Any], **_: Any) -> None:
+        asked.append(params["VisibilityTimeout"])
+
+    app._sqs().meta.events.register(name, note)
+    try:
+        assert len(app.handler(event, CONTEXT)["batchItemFailures"]) == 1
+    finally:
+        app._sqs().meta.events.unregister(name, note)
+    assert asked == [seconds]
+
+
+@pytest.mark.parametrize(("grace", "seconds"), [("0", 5), ("30", 5), ("300", 50)])
+def test_all_the_looks_for_siblings_fit_into_the_tries_of_the_queue(
+    s3: S3Client,
+    monkeypatch: pytest.MonkeyPatch,
+    grace: str,
+    seconds: int,
+) -> None:
+    monkeypatch.setenv("SIBLING_GRACE_SECONDS", grace)
+    app._config.cache_clear()
+    try:
+        assert app._wait(SiblingsExpectedError("x"), 1) == seconds
+        assert app.LOOKS < 10, "maxReceiveCount of ArtifactQueue"
+    finally:
+        app._config.cache_clear()
 
 
 def test_what_there_is_no_time_for_comes_back_and_the_rest_is_done(s3: S3Client) -> None:
