@@ -54,8 +54,8 @@ class Judge:
         """
         self._airflow_python = airflow_python
         self._environment, self._loads, self._resolves, self._index_url = environment, loads, resolves, index_url
-        # name of a distribution that requirements.txt brings → its modules, as its wheel says; None when it is not read
         self._shelf: Shelf | None = None
+        # name of a distribution that requirements.txt brings → its modules, as its wheel says; None when it is not read
         self._learned: dict[str, Sequence[str] | None] = {}
 
     def all(self, found: Sequence[Found]) -> list[Report]:
@@ -255,15 +255,17 @@ def _required(judged: Sequence[_Judged], environment: EnvironmentFacts) -> set[s
 
 
 def _shelf(found: Sequence[Found], environment: EnvironmentFacts) -> Shelf | None:
-    """The plugins.zip that is judged too, which requirements.txt may speak of."""
-    from jetway.artifacts.shelf import read_shelf
-    from jetway.artifacts.zip_reader import BrokenZipError, LargeDirectoryError
+    """The plugins.zip that is judged too: its names, and what is in it where a requirements.txt may speak of it."""
+    from jetway.artifacts.shelf import Shelf, read_shelf
+    from jetway.artifacts.zip_reader import BrokenZipError, LargeDirectoryError, ZipReader
 
     file = next((one.file for one in found if one.key == "plugins.zip"), None)
     if file is None:
         return None
     try:
         with file.open("rb") as stream:
+            if not any(one.key == "requirements.txt" for one in found):
+                return Shelf([member.name for member in ZipReader(stream, file.stat().st_size).members])
             return read_shelf(stream, file.stat().st_size, environment.python_version, final=True)
     except (BrokenZipError, LargeDirectoryError):
         return None
