@@ -68,6 +68,13 @@ def states(scene: Scene, run: Ended) -> dict[str, list[str]]:
     return found
 
 
+def clear(scene: Scene, run: Ended, task_id: str) -> None:
+    """Have Airflow run a task of an ended run again."""
+    body = {"dag_run_id": run.run_id, "task_ids": [task_id], "only_failed": False}
+    body |= {"dry_run": False, "reset_dag_runs": True}  # what both versions take by default is not the same
+    scene.call_airflow("POST", f"/dags/{run.dag_id}/clearTaskInstances", Body=body)
+
+
 def drop(scene: Scene, key: str, body: bytes) -> Ended:
     """Land a file of orders and wait for the end of its run."""
     before = scene.runs("etl_orders")
@@ -166,8 +173,7 @@ def test_a_file_of_orders_is_loaded_once_however_often_it_comes(scene: Scene) ->
         assert scene.keys(f"curated/{name}") == [f"curated/{name}.parquet"]
 
         # Whatever is run again, the newest file wins.
-        again = {"dag_run_id": older.run_id, "task_ids": ["load"], "only_failed": False, "dry_run": False}
-        scene.call_airflow("POST", "/dags/etl_orders/clearTaskInstances", Body=again)
+        clear(scene, older, "load")
         wait_for("a skip", lambda: True if states(scene, older)["load"] == ["skipped"] else None, seconds=60)
         assert rows_of(scene, f"curated/{name}.parquet")[0][4] == "59.90"
 
@@ -324,8 +330,7 @@ def test_plugins_are_loaded_operator_and_sensor_work_and_the_listener_tells_of_e
             by_hand["logical_date"] = None
         scene.call_airflow("POST", "/dags/hello_jetway/dagRuns", Body=by_hand)
         # The task that starts the other run is tried again, long after it has succeeded.
-        again = {"dag_run_id": first.run_id, "task_ids": ["start"], "only_failed": False, "dry_run": False}
-        scene.call_airflow("POST", "/dags/other_environment/clearTaskInstances", Body=again)
+        clear(scene, first, "start")
 
         def tried_again() -> bool | None:
             (start,) = [t for t in scene.tasks("other_environment", first.run_id) if t["task_id"] == "start"]
