@@ -106,10 +106,14 @@ with DAG("load_advised", start_date=datetime(2024, 1, 1), schedule=None):
 """
 
 
+@pytest.mark.slow  # a file after the other, one of which waits for its siblings
 def test_jetway_check_says_of_the_examples_what_the_drop_bucket_says(stack: Stack, tmp_path: Path) -> None:
     files = {file.name: file.read_bytes() for file in sorted((venvs.ROOT / "dags").glob("*.py"))}
     files |= {"load_breaks.py": BREAKS_AT_IMPORT, "load_advised.py": ADVISED}
-    versions = {name: drop(stack, f"dags/{name}", content) for name, content in files.items()}
+    reports = {
+        f"dags/{name}": report_of(stack, f"dags/{name}", drop(stack, f"dags/{name}", content))
+        for name, content in files.items()
+    }
     (tmp_path / "dags").mkdir()
     for name, content in files.items():
         (tmp_path / "dags" / name).write_bytes(content)
@@ -119,14 +123,14 @@ def test_jetway_check_says_of_the_examples_what_the_drop_bucket_says(stack: Stac
     done = subprocess.run([*command, "dags"], cwd=tmp_path, capture_output=True, text=True, check=False, timeout=240)
     assert done.returncode == 1, done.stderr
     for said in json.loads(done.stdout):
-        report = report_of(stack, said["path"], versions[Path(said["path"]).name])
+        report = reports[said["path"]]
         timeless = [finding for finding in report["findings"] if finding["rule"] != "slow-parse"]  # a busy machine's
         assert (report["verdict"], timeless, report["dags"]) == (
             said["verdict"],
             [finding for finding in said["findings"] if finding["rule"] != "slow-parse"],
             said["dags"],
         )
-    advised = {finding["rule"] for finding in read_report(stack, "dags/load_advised.py")["findings"]}  # type: ignore[index]
+    advised = {finding["rule"] for finding in reports["dags/load_advised.py"]["findings"]}
     assert advised == ({"airflow-advice"} if stack.airflow_version.startswith("3") else set())
 
 
