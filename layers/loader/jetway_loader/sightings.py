@@ -1,4 +1,4 @@
-"""Where in the judged file DAGs, tasks and dependencies are made: what an error without a traceback is about."""
+"""Where in the judged file DAGs and dependencies are made: what an error without a traceback is about."""
 
 from __future__ import annotations
 
@@ -21,7 +21,6 @@ class Sightings:
     def __init__(self, file: str) -> None:
         self._file = file
         self._dags: dict[str, int] = {}
-        self._tasks: dict[tuple[str, str], int] = {}
         self._edges: list[tuple[list[str], list[str], int]] = []
 
     def line(self) -> int | None:
@@ -44,16 +43,11 @@ class Sightings:
         """Look over Airflow's shoulder, in the child that loads a file."""
         dag, node = airflow.dag, airflow.node
         self._wrap(dag, "__init__", self._saw_dag, before=False)
-        self._wrap(dag, "add_task", self._saw_task, before=True)
         self._wrap(node, "_set_relatives", self._saw_edge, before=True)
 
     def dag_line(self, dag_id: str) -> int | None:
         """Where that DAG is made."""
         return self._dags.get(dag_id)
-
-    def task_line(self, dag_id: str, task_id: str) -> int | None:
-        """Where that task is made."""
-        return self._tasks.get((dag_id, task_id))
 
     def cycle_line(self) -> int | None:
         """The line whose dependency closes a cycle."""
@@ -87,11 +81,6 @@ class Sightings:
         line = self.line()
         if line is not None:
             self._dags.setdefault(str(dag.dag_id), line)
-
-    def _saw_task(self, dag: Any, task: Any, *_args: Any, **_kwargs: Any) -> None:
-        line = self.line()
-        if line is not None:
-            self._tasks.setdefault((str(dag.dag_id), str(task.task_id)), line)
 
     def _saw_edge(self, node: Any, others: Any, *_args: Any, upstream: bool = False, **_kwargs: Any) -> None:
         line = self.line()
