@@ -163,6 +163,27 @@ def test_a_module_that_never_arrives_is_one(world: World) -> None:
     assert [found.outcome for found in world.minutes(10)] == ["rolled-back"]
 
 
+def test_a_module_that_has_just_gone_live_gets_the_time_to_be_parsed(world: World) -> None:
+    """In an upload of many files a module may go live minutes after the files that import it."""
+    world.drop(KEY)
+    world.airflow.errors = {FILE: NO_MODULE}
+    assert world.minutes(6) == []
+    world.drop("dags/common.py", b"REGION = 1\n")
+    assert world.minutes(6) == [], "the file is not parsed again yet"
+    world.airflow.errors = {}
+    assert [found.outcome for found in world.minutes(10)] == ["good", "good"]
+
+
+def test_files_that_keep_coming_put_a_rollback_off_only_once(world: World) -> None:
+    world.drop(KEY)
+    world.airflow.errors = {FILE: NO_MODULE}
+    found = []
+    for number in range(13):
+        world.drop(f"dags/other_{number}.py", b"REGION = 1\n")
+        found += world.minutes(1)
+    assert [(verified.key, verified.outcome) for verified in found if verified.key == KEY] == [(KEY, "rolled-back")]
+
+
 def test_an_unknown_verdict_is_looked_at_first(world: World) -> None:
     world.drop(KEY)
     heavy = b"x = 1\n" * MOST_WORDS  # the gate does not read it through

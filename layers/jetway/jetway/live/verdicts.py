@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
@@ -43,14 +43,14 @@ class Outlook:
         errors: its import errors.
         known: those of an earlier look: digest by file.
         dags: its DAGs: file, relative to the dags folder, by dag id; None when it was not asked.
-        fresh_files: files, relative to the dags folder, that were made live lately.
+        fresh_files: what was made live lately, by file, relative to the dags folder.
         restarted_at: when the last update of the environment ended.
     """
 
     errors: Sequence[ImportProblem]
     known: Mapping[str, str]
     dags: Mapping[str, str] | None
-    fresh_files: Collection[str]
+    fresh_files: Mapping[str, Live]
     restarted_at: datetime | None = None
 
 
@@ -92,10 +92,14 @@ def decide(standing: Standing, look: Outlook, facts: EnvironmentFacts, now: date
     if live is None:
         return Decision("keep")
     # An update may have brought what the file needs: all files are parsed anew after it.
-    over = max(live.at, look.restarted_at or live.at) + parse_time(facts)
+    parsing = parse_time(facts)
+    over = max(live.at, look.restarted_at or live.at) + parsing
     errors = _errors_of(live, look, facts)
     if errors:
-        return _blame(live, errors, over, now)
+        # What they miss may have gone live after this one: an upload of many files takes minutes. Files that
+        # keep coming put it off only once.
+        latest = max((fresh.at for fresh in look.fresh_files.values()), default=live.at)
+        return _blame(live, errors, over, max(over, min(latest, over) + parsing), now)
     if shows_itself(live) and look.dags is not None:
         file = file_of(live, facts)
         if all(look.dags.get(dag_id) == file for dag_id in live.dags):
@@ -111,13 +115,20 @@ def decide(standing: Standing, look: Outlook, facts: EnvironmentFacts, now: date
     return Decision("keep")
 
 
-def _blame(live: Live, errors: Sequence[ImportProblem], over: datetime, now: datetime) -> Decision:
-    """Decide on a version that has errors; before `over` they may be those of the version before."""
+def _blame(
+    live: Live, errors: Sequence[ImportProblem], over: datetime, modules_over: datetime, now: datetime
+) -> Decision:
+    """Decide on a version that has errors.
+
+    Args:
+        over: before this they may be those of the version before.
+        modules_over: before this modules may be there that the environment has not seen yet.
+    """
     problems = tuple(problem(error) for error in errors)
     heals = all(_HEALS.search(error.error) for error in errors)
-    if now < over and (heals or not live.clean):
-        # Not yet certain: its modules may follow, or the error may be that of the version before.
-        return Decision("wait", min(now + PAUSE, over), problems)
+    certain_at = modules_over if heals else live.at if live.clean else over
+    if now < certain_at:
+        return Decision("wait", min(now + PAUSE, certain_at), problems)
     return Decision("roll-back", problems=problems)
 
 
