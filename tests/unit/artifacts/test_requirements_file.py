@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -49,6 +50,21 @@ def errors(judged: Judgement) -> list[tuple[str, int | None]]:
 def test_a_sound_file_gets_no_finding(text: str) -> None:
     judged = judge(text)
     assert (judged.verdict, judged.findings) == ("accepted", ())
+
+
+@pytest.mark.parametrize(
+    ("text", "warned"),
+    [
+        ("celery==5.6.3\nmy-own-package==1\n", [("needs-internet", 3)]),
+        ("celery==5.6.3\n", []),  # is there already
+        ("--index-url https://pypi.corp.example/simple\nmy-own-package==1\n", []),
+        ("my-own-package==1 ; python_version < '3'\n", []),
+    ],
+)
+def test_a_private_web_server_does_not_reach_pypi(text: str, warned: list[tuple[str, int]]) -> None:
+    private = replace(AIRFLOW_3, webserver_access_mode="PRIVATE_ONLY")
+    judged = judge(CONSTRAINED + text, private)
+    assert (judged.verdict, rules(judged)) == ("accepted", warned)
 
 
 @pytest.mark.parametrize(

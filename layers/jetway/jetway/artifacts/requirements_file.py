@@ -17,6 +17,8 @@ from jetway.artifacts.requirement_places import place_findings
 from jetway.artifacts.requirements_model import Requested, Wanted, read_requirements
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from jetway.airflow.environment import EnvironmentFacts
     from jetway.artifacts.shelf import Shelf
 
@@ -50,6 +52,8 @@ def check_requirements(candidate: Candidate, environment: EnvironmentFacts, shel
         findings.append(_unknown_version(environment.airflow_version))
     places, uncertain = place_findings(asked, active, environment.python_version, packages, shelf)
     findings += places
+    if environment.webserver_access_mode == "PRIVATE_ONLY":
+        findings += _needs_internet(asked, active, packages)
     findings.sort(key=lambda finding: finding.line or 0)
     return judgement(KIND, findings, uncertain=uncertain or packages is None)
 
@@ -97,6 +101,24 @@ def _undecodable(exc: UnreadableError) -> Finding:
         line=None,
         remedy="Save it as UTF-8.",
     )
+
+
+def _needs_internet(asked: Requested, active: list[Wanted], packages: Packages | None) -> Iterator[Finding]:
+    """What a private web server cannot fetch, however the VPC gets out.
+
+    https://docs.aws.amazon.com/mwaa/latest/userguide/configuring-networking.html
+    """
+    installed = packages.installed if packages else {}
+    missing = [wanted for wanted in active if wanted.source == "index" and wanted.name not in installed]
+    if missing and asked.no_index is None and not asked.own_index:
+        yield Finding(
+            rule="needs-internet",
+            severity="warning",
+            message=f"{missing[0].name} comes from PyPI, which a private web server does not reach.",
+            line=missing[0].line,
+            remedy="Put wheels into plugins.zip and write --find-links /usr/local/airflow/plugins and --no-index, "
+            "or name an index that the VPC reaches: --index-url",
+        )
 
 
 def _unknown_version(version: str) -> Finding:
