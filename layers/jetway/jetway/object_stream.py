@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING, BinaryIO, cast
 from botocore.exceptions import ClientError, IncompleteReadError, ReadTimeoutError, ResponseStreamingError
 
 from jetway.objects import ObjectVersion, is_changed, is_gone
+from jetway.ranged_stream import RangedStream
 
 if TYPE_CHECKING:
     from botocore.response import StreamingBody
     from mypy_boto3_s3 import S3Client
-
-    Buffer = bytearray | memoryview
 
 # So much in one request: a gigabyte is 128 of them. Two such blocks are held at a time.
 BLOCK = 8 * 1024 * 1024
@@ -37,38 +36,13 @@ def open_version(s3: S3Client, version: ObjectVersion, *, block: int = BLOCK) ->
     return cast("BinaryIO", io.BufferedReader(_ObjectStream(s3, version), block))
 
 
-class _ObjectStream(io.RawIOBase):
+class _ObjectStream(RangedStream):
     def __init__(self, s3: S3Client, version: ObjectVersion) -> None:
+        super().__init__(version.size)
         self._s3 = s3
         self._version = version
-        self._at = 0
 
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        return self._at
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        start = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._version.size}[whence]
-        if start + offset < 0:
-            raise ValueError(f"negative seek position {start + offset}")
-        self._at = start + offset
-        return self._at
-
-    def readinto(self, buffer: Buffer) -> int:  # type: ignore[override]  # the protocol's Buffer is of Python 3.12
-        length = min(len(buffer), self._version.size - self._at)
-        if length <= 0:
-            return 0
-        found = self._get(self._at, length)
-        buffer[: len(found)] = found
-        self._at += len(found)
-        return len(found)
-
-    def _get(self, start: int, length: int) -> bytes:
+    def read_range(self, start: int, length: int) -> bytes:
         """Return a range; a connection that breaks while the body comes is tried again, as botocore does not."""
         for left in reversed(range(_MOST_TRIES)):
             try:

@@ -57,7 +57,7 @@ def test_a_sound_file_gets_no_finding(text: str) -> None:
     [
         ("celery==5.6.3\nmy-own-package==1\n", [("needs-internet", 3)]),
         ("celery==5.6.3\n", []),  # is there already
-        ("--index-url https://pypi.corp.example/simple\nmy-own-package==1\n", []),
+        ("--index-url https://index.example/simple\nmy-own-package==1\n", []),
         ("my-own-package==1 ; python_version < '3'\n", []),
     ],
 )

@@ -6,7 +6,6 @@ https://packaging.python.org/en/latest/specifications/binary-distribution-format
 
 from __future__ import annotations
 
-import io
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from jetway.artifacts.findings import Finding
 from jetway.artifacts.mwaa import Packages, marker_environment
 from jetway.artifacts.zip_reader import BrokenZipError, LargeDirectoryError, Member, ZipReader
 from jetway.artifacts.zip_structure import shown
+from jetway.ranged_stream import RangedStream
 
 # Builders put the metadata at the end of a wheel, before its directory: so much of a wheel is kept to find both.
 _KEPT = 8 * 1024 * 1024
@@ -173,39 +173,20 @@ class _NotKeptError(OSError):
     """A part of the wheel that was passed over."""
 
 
-class _Ends(io.RawIOBase):
+class _Ends(RangedStream):
     """A file of which only the beginning and the end are there.
 
     Raises, when another part is read: _NotKeptError.
     """
 
     def __init__(self, size: int, head: bytes, tail: bytes) -> None:
-        self._size, self._head, self._tail, self._at = size, head, tail, 0
+        super().__init__(size)
+        self._head, self._tail, self._tail_begins = head, tail, size - len(tail)
 
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        self._at = offset + {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._size}[whence]
-        if self._at < 0:
-            raise ValueError(f"negative seek position {self._at}")
-        return self._at
-
-    def tell(self) -> int:
-        return self._at
-
-    def readinto(self, buffer: bytearray | memoryview) -> int:  # type: ignore[override]
-        length = max(0, min(len(buffer), self._size - self._at))
-        begins = self._size - len(self._tail)
-        if self._at >= begins:
-            found = self._tail[self._at - begins : self._at - begins + length]
-        elif self._at + length <= len(self._head):
-            found = self._head[self._at : self._at + length]
-        else:
-            raise _NotKeptError("this part of the wheel is not kept")
-        buffer[: len(found)] = found
-        self._at += len(found)
-        return len(found)
+    def read_range(self, start: int, length: int) -> bytes:
+        if start >= self._tail_begins:
+            start -= self._tail_begins
+            return self._tail[start : start + length]
+        if start + length <= len(self._head):
+            return self._head[start : start + length]
+        raise _NotKeptError("this part of the wheel is not kept")

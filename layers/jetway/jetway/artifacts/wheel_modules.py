@@ -14,6 +14,7 @@ from email.message import Message
 from typing import IO, BinaryIO, cast
 
 from jetway.artifacts.zip_reader import BrokenZipError, LargeDirectoryError, ZipReader
+from jetway.ranged_stream import RangedStream
 
 _SUFFIXES = (".py", ".so", ".pyd")
 _BLOCK = 64 * 1024
@@ -79,40 +80,19 @@ def _top(name: str, packages: set[str]) -> str | None:
     return ".".join([*parts[:-1], module]) if all(part.isidentifier() for part in [*parts[:-1], module]) else None
 
 
-class _Ranged(io.RawIOBase):
-    """A file on a web server, read by ranges.
+class _Ranged(RangedStream):
+    """A file on a web server.
 
-    Raises, when read: OSError (of which urllib's errors are kinds) when the server does not answer with a range.
+    Raises, when made or read: OSError, of which urllib's errors are kinds, when the server answers with no range.
     """
 
     def __init__(self, url: str) -> None:
-        self._url, self._at = url, 0
+        self._url = url
         _, headers = self._ask("bytes=-1")
-        self._size = int(headers["Content-Range"].rpartition("/")[2])
+        super().__init__(int(headers["Content-Range"].rpartition("/")[2]))
 
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        self._at = offset + {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._size}[whence]
-        if self._at < 0:
-            raise ValueError(f"negative seek position {self._at}")
-        return self._at
-
-    def tell(self) -> int:
-        return self._at
-
-    def readinto(self, buffer: bytearray | memoryview) -> int:  # type: ignore[override]
-        length = min(len(buffer), self._size - self._at)
-        if length <= 0:
-            return 0
-        found, _ = self._ask(f"bytes={self._at}-{self._at + length - 1}", length)
-        buffer[: len(found)] = found
-        self._at += len(found)
-        return len(found)
+    def read_range(self, start: int, length: int) -> bytes:
+        return self._ask(f"bytes={start}-{start + length - 1}", length)[0]
 
     def _ask(self, span: str, length: int = 1) -> tuple[bytes, Message]:
         request = urllib.request.Request(self._url, headers={"Range": span})  # noqa: S310 - see _modules_at
