@@ -190,24 +190,35 @@ def stop_strays(*folders: Path) -> list[int]:
 
 
 def _strays(folders: Sequence[Path]) -> list[int]:
-    """Processes that write to a log of these folders, and all of the sessions that such a process leads or led."""
+    """Processes that write to a log of these folders, and all of the sessions that such a process leads or led.
+
+    Never whoever asks: neither this process and those it descends from, nor the rest of its session. The leader of
+    a session that is not to be seen (it has ended, or is outside this PID namespace) need not have been ours.
+    """
     if not _PROC.is_dir():
         return []
     wanted = {str(folder.resolve()) for folder in folders}
     sessions: dict[int, int] = {}
+    parents: dict[int, int] = {}
     writers: set[int] = set()
     for entry in _PROC.iterdir():
         fields = _stat(int(entry.name)) if entry.name.isdigit() else None
         if fields is None or fields[0] in {"Z", "X"}:
             continue
         sessions[int(entry.name)] = int(fields[3])
+        parents[int(entry.name)] = int(fields[1])
         with suppress(OSError):  # it has just ended, or is not ours to look at
             output = Path(str((entry / "fd" / "1").readlink()).removesuffix(" (deleted)"))
             if output.suffix == ".log" and str(output.parent) in wanted:
                 writers.add(int(entry.name))
     # A session that somebody else leads, such as a terminal's, is not ours even if one of its programs writes there.
     ours = {sessions[pid] for pid in writers if sessions[pid] in writers or sessions[pid] not in sessions}
-    return sorted((writers | {pid for pid, session in sessions.items() if session in ours}) - {os.getpid()})
+    ours -= {0, os.getsid(0)}  # 0: its leader is outside this PID namespace, as the leader of all of a container may be
+    lineage, ancestor = set[int](), os.getpid()
+    while ancestor in parents and ancestor not in lineage:
+        lineage.add(ancestor)
+        ancestor = parents[ancestor]
+    return sorted((writers | {pid for pid, session in sessions.items() if session in ours}) - lineage)
 
 
 def usage(process: Process) -> tuple[Usage, Usage]:

@@ -43,6 +43,28 @@ program = "import os, time; print('pid', os.getpid(), flush=True); time.sleep(60
 processes.start("airflow-scheduler", [sys.executable, "-c", program], folder=pathlib.Path({run!r}), env={{}})
 """
 
+# `setsid sh -c 'make down > log &'`: a shell that outlives the leader of its session asks, and waits for the answer.
+ASKER = f"""
+import os, pathlib, subprocess, sys, time
+from local import processes
+
+leader = os.getpid()
+if os.fork():
+    os._exit(0)
+while pathlib.Path(f"/proc/{{{{leader}}}}").exists():
+    time.sleep(0.01)
+if asker := os.fork():
+    os.waitpid(asker, 0)
+    os._exit(0)
+bystander = subprocess.Popen([sys.executable, "-c", {SLEEP!r}], stdout=subprocess.DEVNULL)
+by_hand = subprocess.Popen([sys.executable, "-c", {SLEEP!r}])
+killed = processes.stop_strays(pathlib.Path({{folder!r}}))
+text = str((killed == [by_hand.pid], bystander.poll(), os.getppid() > 1))
+bystander.kill()
+by_hand.wait()
+pathlib.Path({{answer!r}}).write_text(text)
+"""
+
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Iterator[Path]:
@@ -225,6 +247,17 @@ def test_what_no_pid_file_remembers_is_found_by_its_log(folder: Path, tmp_path: 
     finally:
         by_hand.wait()
         processes.stop(other)
+
+
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="a stray is found by /proc")
+def test_whoever_asks_and_its_session_are_left_alone(folder: Path, tmp_path: Path) -> None:
+    folder.mkdir()
+    answer = tmp_path / "answer"
+    with (folder / "shell.log").open("w") as log:
+        code = ASKER.format(folder=str(folder), answer=str(answer))
+        subprocess.run([sys.executable, "-c", code], start_new_session=True, stdout=log, check=True)
+    wait_for(lambda: answer.exists() and answer.read_text() != "")
+    assert answer.read_text() == "(True, None, True)"
 
 
 @pytest.mark.skipif(not Path("/proc").is_dir(), reason="a stray is found by /proc")
