@@ -29,6 +29,7 @@ from local.venvs import ROOT
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudformation import CloudFormationClient
+    from mypy_boto3_cloudformation.type_defs import StackTypeDef
     from mypy_boto3_mwaa import MWAAClient
 
 SAMCONFIG, ENVIRONMENTS = ROOT / "samconfig.toml", ROOT / "environments.toml"
@@ -121,16 +122,23 @@ def handed_on(client: CloudFormationClient, stack_name: str) -> dict[str, str]:
         AwsDeployError: the stack is not whole.
         ClientError: CloudFormation refused.
     """
-    try:
-        (stack,) = client.describe_stacks(StackName=stack_name)["Stacks"]
-    except ClientError as exc:
-        if exc.response["Error"]["Code"] == "ValidationError":  # CloudFormation's word for: there is none
-            return {}
-        raise
+    stack = _describe(client, stack_name)
+    if stack is None:
+        return {}
     if stack["StackStatus"] not in WHOLE:
         raise AwsDeployError(f"stack {stack_name} is {stack['StackStatus']}: wait for its end, or repair it, first.")
     outputs = {output["OutputKey"]: output["OutputValue"] for output in stack.get("Outputs", [])}
     return {name: outputs[name] for name in HANDED_ON if outputs.get(name)}
+
+
+def _describe(client: CloudFormationClient, stack_name: str) -> StackTypeDef | None:
+    try:
+        (stack,) = client.describe_stacks(StackName=stack_name)["Stacks"]
+    except ClientError as exc:
+        if exc.response["Error"]["Code"] == "ValidationError":  # CloudFormation's word for: there is none
+            return None
+        raise
+    return stack
 
 
 def read_environment(client: MWAAClient, name: str) -> dict[str, str]:
@@ -195,15 +203,6 @@ def main() -> int:
         return 1
 
 
-def _is_deployed(client: CloudFormationClient, stack_name: str) -> bool:
-    try:
-        return client.describe_stacks(StackName=stack_name)["Stacks"][0]["StackStatus"] in WHOLE
-    except ClientError as exc:
-        if exc.response["Error"]["Code"] == "ValidationError":
-            return False
-        raise
-
-
 def _environment(name: str) -> int:
     profile = read_profile(ENVIRONMENTS, name)
     region = region_of(profile, None, boto3.Session())
@@ -224,7 +223,8 @@ def _jetway(name: str, environment: str) -> int:
     else:
         told = handed_on(cloudformation, made.stack_name) if made else {}
     overrides = dict(profile.overrides)
-    if told or not _is_deployed(cloudformation, profile.stack_name):  # else sam keeps the values of last time
+    deployed = _describe(cloudformation, profile.stack_name)
+    if told or deployed is None or deployed["StackStatus"] not in WHOLE:  # else sam keeps the values of last time
         looked_for = f"stack {made.stack_name} in {region}" if made else f"profile {name!r} in environments.toml"
         overrides = jetway_overrides(profile, told, looked_for, mwaa)
     built = _sam("build")

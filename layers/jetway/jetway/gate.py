@@ -220,21 +220,22 @@ def connect(config: ValidateArtifactConfig) -> Gate:
 
     from jetway.airflow.environment import Environment
     from jetway.artifacts.resolver import connect_resolver
+    from jetway.aws_clients import bounded
     from jetway.live.book import LiveBook
     from jetway.live.news import Teller
     from jetway.live.table import StandingTable
     from jetway.loading.loader import connect_loader
 
-    bounded = Config(connect_timeout=5, read_timeout=15, retries={"mode": "standard", "total_max_attempts": 3})
-    environment = Environment(boto3.client("mwaa", config=bounded), config.environment_name)
+    patient = bounded(read_timeout=15)
+    environment = Environment(boto3.client("mwaa", config=patient), config.environment_name)
     # KMS-encrypted objects are signed for with version 4 only, which is not every Region's default.
-    s3 = boto3.client("s3", config=bounded.merge(Config(signature_version="s3v4")))
+    s3 = boto3.client("s3", config=patient.merge(Config(signature_version="s3v4")))
     teller = Teller(
-        boto3.client("events", config=bounded), config.event_bus, boto3.client("sns", config=bounded), config.topic_arn
+        boto3.client("events", config=patient), config.event_bus, boto3.client("sns", config=patient), config.topic_arn
     )
     book = LiveBook(
         s3,
-        StandingTable(boto3.client("dynamodb", config=bounded), config.artifact_table),
+        StandingTable(boto3.client("dynamodb", config=patient), config.artifact_table),
         teller.tell,
         config.environment_name,
         config.verify_after,

@@ -156,7 +156,7 @@ class TestConnect:
 
         config: Config = client._client.meta.config
         times: Mapping[str, Any] = vars(config)
-        assert (times["connect_timeout"], times["read_timeout"]) == (5, 15)
+        assert (times["connect_timeout"], times["read_timeout"]) == (3, 15)
         assert times["retries"]["total_max_attempts"] == 2
 
     def test_falls_back_to_a_real_command_line(self, rest: Rest) -> None:

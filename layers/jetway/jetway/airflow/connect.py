@@ -16,15 +16,16 @@ Transport = Literal["cli", "rest"]
 
 
 def mwaa_client() -> MWAAClient:
-    """Return an mwaa client with bounded times: 5 s to connect, 15 s to answer, one retry.
+    """Return an mwaa client with bounded times: 15 s to answer, one retry.
 
     15 s because InvokeRestApi itself ends after 10 s.
     """
     # Not boto3: it loads the S3 transfer manager, which costs a cold start about 60 ms and is not needed here.
-    from botocore.config import Config
     from botocore.session import get_session
 
-    config = Config(connect_timeout=5, read_timeout=15, retries={"mode": "standard", "total_max_attempts": 2})
+    from jetway.aws_clients import bounded
+
+    config = bounded(read_timeout=15, attempts=2)
     return cast("MWAAClient", get_session().create_client("mwaa", config=config))
 
 

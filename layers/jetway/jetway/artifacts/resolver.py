@@ -172,10 +172,11 @@ def connect_resolver(s3: S3Client, drop_bucket: str, function: str | None, index
         nonlocal client
         if client is None:
             import boto3
-            from botocore.config import Config
+
+            from jetway.aws_clients import bounded
 
             # Above the function's own timeout; asked once, because a second time would resolve the same again.
-            patient = Config(connect_timeout=5, read_timeout=70, retries={"mode": "standard", "total_max_attempts": 1})
+            patient = bounded(read_timeout=70, attempts=1)
             client = boto3.client("lambda", config=patient)
         return ask_function(client, str(function), question, known)
 

@@ -7,11 +7,11 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import boto3
-from botocore.config import Config
 
 from jetway.airflow.connect import connect as connect_airflow
 from jetway.airflow.connect import mwaa_client
 from jetway.airflow.environment import Environment
+from jetway.aws_clients import bounded
 from jetway.live.news import Teller
 from jetway.live.table import StandingTable
 from jetway.live.update_record import UpdateTable
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from jetway.live.verifier import Verifier
     from jetway.updates import Updates
 
-_BOUNDED = Config(connect_timeout=5, read_timeout=15, retries={"mode": "standard", "total_max_attempts": 3})
+_PATIENT = bounded(read_timeout=15)
 
 
 def connect_verifier(config: VerifyPromotionConfig, seconds_left: Callable[[], float]) -> Verifier:
@@ -36,18 +36,17 @@ def connect_verifier(config: VerifyPromotionConfig, seconds_left: Callable[[], f
     from jetway.live.update_verifier import UpdateVerifier
     from jetway.live.verifier import Verifier
 
-    mwaa, dynamodb = mwaa_client(), boto3.client("dynamodb", config=_BOUNDED)
+    mwaa, dynamodb = mwaa_client(), boto3.client("dynamodb", config=_PATIENT)
     environment = Environment(mwaa, config.environment_name, max_age=10.0)
     standings, records = StandingTable(dynamodb, config.artifact_table), UpdateTable(dynamodb, config.artifact_table)
 
     def why(group: str | None, since: datetime) -> str | None:
-        bounded = _BOUNDED.merge(Config(connect_timeout=3, retries={"total_max_attempts": 2}))
-        return why_pip_failed(boto3.client("logs", config=bounded), group, since)
+        return why_pip_failed(boto3.client("logs", config=bounded(read_timeout=15, attempts=2)), group, since)
 
     return Verifier(
         standings,
         UpdateVerifier(records, standings, why),
-        boto3.client("s3", config=_BOUNDED),
+        boto3.client("s3", config=_PATIENT),
         connect_airflow(config.environment_name, config.transport, client=mwaa, environment=environment),
         environment,
         drop_bucket=config.drop_bucket,
@@ -63,12 +62,12 @@ def connect_updates(config: ApplyUpdatesConfig) -> tuple[Updates, Undo, Callable
     from jetway.live.undo import Undo
     from jetway.updates import Updates
 
-    mwaa, dynamodb = mwaa_client(), boto3.client("dynamodb", config=_BOUNDED)
+    mwaa, dynamodb = mwaa_client(), boto3.client("dynamodb", config=_PATIENT)
     environment = Environment(mwaa, config.environment_name, max_age=0, max_age_unusable=0)
     standings = StandingTable(dynamodb, config.artifact_table)
     airflow = connect_airflow(config.environment_name, config.transport, client=mwaa)
     undo = Undo(
-        s3=boto3.client("s3", config=_BOUNDED),
+        s3=boto3.client("s3", config=_PATIENT),
         standings=standings,
         tell=_teller(config).tell,
         environment=config.environment_name,
@@ -82,7 +81,7 @@ def connect_updates(config: ApplyUpdatesConfig) -> tuple[Updates, Undo, Callable
 
 
 def _teller(config: ApplyUpdatesConfig | VerifyPromotionConfig) -> Teller:
-    events, sns = boto3.client("events", config=_BOUNDED), boto3.client("sns", config=_BOUNDED)
+    events, sns = boto3.client("events", config=_PATIENT), boto3.client("sns", config=_PATIENT)
     return Teller(events, config.event_bus, sns, config.topic_arn)
 
 

@@ -143,10 +143,11 @@ def connect_loader(config: ValidateArtifactConfig, s3: S3Client, provided: Provi
         provided: as of `DagLoader`.
     """
     import boto3
-    from botocore.config import Config
+
+    from jetway.aws_clients import bounded
 
     # One try: what failed comes back by its message, and a second try could load a slow file twice at once.
-    patient = Config(connect_timeout=5, read_timeout=_LONGEST_LOAD, retries={"total_max_attempts": 1})
+    patient = bounded(read_timeout=_LONGEST_LOAD, attempts=1)
     functions = LoadFunctions(boto3.client("lambda", config=patient), s3, config.drop_bucket, config.import_dag)
     folder = DagsFolder(s3, config.drop_bucket, now=lambda: datetime.now(UTC))
     command = ruff_command()
