@@ -87,6 +87,7 @@ def _wired() -> tuple[ScaleWorkersConfig, WorkerScaler, EventBridgeClient]:
         UpdateTable(dynamodb, config.artifact_table),
         StandingTable(dynamodb, config.artifact_table),
         automatic=config.automatic,
+        worker_replacement=config.worker_replacement,
         clock=lambda: datetime.now(UTC),
     )
     scaler = WorkerScaler(

@@ -56,6 +56,7 @@ def s3(mwaa: MwaaServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[S3Client]:
         "EVENT_BUS_NAME": "default",
         "VERIFY_AFTER_SECONDS": "120",
         "APPLY_UPDATES": "automatic",
+        "WORKER_REPLACEMENT_STRATEGY": "GRACEFUL",
         "MAX_DAG_FILE_KILOBYTES": "1024",
         "ARTIFACT_QUEUE_URL": QUEUE_URL,
         "IMPORT_DAG": "",  # what loading says is tested where an Airflow is: tests/integration
@@ -251,6 +252,7 @@ def test_a_wrong_setting_is_named(change: dict[str, str], message: str) -> None:
         "ARTIFACT_TOPIC_ARN": "arn",
         "VERIFY_AFTER_SECONDS": "120",
         "APPLY_UPDATES": "manual",
+        "WORKER_REPLACEMENT_STRATEGY": "GRACEFUL",
     }
     env |= {"ARTIFACT_QUEUE_URL": QUEUE_URL, "SIBLING_GRACE_SECONDS": "30"}
     assert ValidateArtifactConfig.from_env(env).max_dag_file_bytes == 16_384

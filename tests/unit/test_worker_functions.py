@@ -75,6 +75,7 @@ def told(mwaa: MwaaServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable
             "BATCH_TABLE": "batches",
             "ARTIFACT_TABLE": TABLE,
             "APPLY_UPDATES": "automatic",
+            "WORKER_REPLACEMENT_STRATEGY": "GRACEFUL",
             "EVENT_BUS": "default",
             "AWS_DEFAULT_REGION": "us-east-1",
             "AWS_ENDPOINT_URL_MWAA": mwaa.url,

@@ -220,6 +220,7 @@ class Scaled:
             UpdateTable(aws["dynamodb"], TABLE),
             StandingTable(aws["dynamodb"], TABLE),
             automatic=True,
+            worker_replacement="GRACEFUL",
             clock=lambda: NOW,
         )
         self.scaler = WorkerScaler(
@@ -332,6 +333,7 @@ ENV = {
     "EVENT_BUS": "default",
     "ARTIFACT_TABLE": "artifacts",
     "APPLY_UPDATES": "automatic",
+    "WORKER_REPLACEMENT_STRATEGY": "GRACEFUL",
 }
 
 
@@ -349,6 +351,7 @@ def test_the_usual_maximum_stays_within_the_bounds() -> None:
         ("SCALING_MIN_WORKERS", "9", "greater than"),
         ("WORKER_PRICES", "mw1.small=cheap", "class=price"),
         ("APPLY_UPDATES", "perhaps", "automatic or manual"),
+        ("WORKER_REPLACEMENT_STRATEGY", "graceful", "GRACEFUL or FORCED"),
     ],
 )
 def test_a_wrong_configuration_is_named(name: str, value: str, said: str) -> None:

@@ -12,6 +12,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 if TYPE_CHECKING:
+    from jetway.live.update_record import WorkerReplacement
     from jetway.workers.scaling import Policy
 
 Transport = Literal["cli", "rest"]
@@ -79,6 +80,13 @@ def _automatic(env: Env, name: str) -> bool:
     if value not in {"automatic", "manual"}:
         raise ConfigError(f"environment variable {name} is {value!r}; it must be automatic or manual.")
     return value == "automatic"
+
+
+def _worker_replacement(env: Env, name: str) -> WorkerReplacement:
+    value = _text(env, name)
+    if value not in {"GRACEFUL", "FORCED"}:
+        raise ConfigError(f"environment variable {name} is {value!r}; it must be GRACEFUL or FORCED.")
+    return value  # type: ignore[return-value]  # mypy does not narrow a text by a set
 
 
 def _kilobytes(env: Env, name: str) -> int:
@@ -218,6 +226,7 @@ class ValidateArtifactConfig(_ArtifactConfig):
     """
 
     automatic: bool = _env("APPLY_UPDATES", _automatic)
+    worker_replacement: WorkerReplacement = _env("WORKER_REPLACEMENT_STRATEGY", _worker_replacement)
     max_dag_file_bytes: int = _env("MAX_DAG_FILE_KILOBYTES", _kilobytes)
     resolve_requirements: str | None = _env("RESOLVE_REQUIREMENTS", _optional)
     package_index_url: str | None = _env("PACKAGE_INDEX_URL", _optional)
@@ -239,6 +248,7 @@ class ApplyUpdatesConfig(_ArtifactConfig):
 
     transport: Transport = _env("TRANSPORT", _transport)
     automatic: bool = _env("APPLY_UPDATES", _automatic)
+    worker_replacement: WorkerReplacement = _env("WORKER_REPLACEMENT_STRATEGY", _worker_replacement)
     quiet: timedelta = _env("UPDATE_QUIET_SECONDS", _seconds)
 
 
@@ -306,6 +316,7 @@ class ScaleWorkersConfig:
     prices: Mapping[str, float]
     artifact_table: str
     automatic: bool
+    worker_replacement: WorkerReplacement
 
     @classmethod
     def from_env(cls, env: Env = os.environ) -> Self:
@@ -343,4 +354,5 @@ class ScaleWorkersConfig:
             prices=_prices(env, "WORKER_PRICES"),
             artifact_table=_text(env, "ARTIFACT_TABLE"),
             automatic=_automatic(env, "APPLY_UPDATES"),
+            worker_replacement=_worker_replacement(env, "WORKER_REPLACEMENT_STRATEGY"),
         )

@@ -240,6 +240,7 @@ def connect(config: ValidateArtifactConfig) -> Gate:
         config.environment_name,
         config.verify_after,
         config.automatic,
+        config.worker_replacement,
     )
     resolver = connect_resolver(s3, config.drop_bucket, config.resolve_requirements, config.package_index_url)
     loader = connect_loader(config, s3, resolver.provided) if config.import_dag else None

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from jetway.airflow.environment import Environment, EnvironmentFacts
     from jetway.live.table import StandingTable
     from jetway.live.undo import Undo
-    from jetway.live.update_record import UpdateTable
+    from jetway.live.update_record import UpdateTable, WorkerReplacement
 
 # A call that was written down and has not shown for so long was not made: its function has died.
 CALL_AGAIN_AFTER = timedelta(seconds=90)
@@ -69,6 +69,7 @@ class Updates:
         standings: StandingTable,
         *,
         automatic: bool,
+        worker_replacement: WorkerReplacement,
         clock: Callable[[], datetime],
     ) -> None:
         """Take the parts.
@@ -76,12 +77,15 @@ class Updates:
         Args:
             environment: that remembers nothing, or for a moment only.
             automatic: whether artifacts may be brought into force; the bounds of scaling always may.
+            worker_replacement: GRACEFUL lets running tasks end, for twelve hours at most; FORCED stops them. Not every
+                Region has GRACEFUL: https://docs.aws.amazon.com/mwaa/latest/userguide/update-environment.html
         """
         self._mwaa = mwaa
         self._environment = environment
         self._records = records
         self._standings = standings
         self._automatic = automatic
+        self._worker_replacement = worker_replacement
         self._clock = clock
 
     def scale(self, facts: EnvironmentFacts, low: int, high: int) -> Scaled:
@@ -349,9 +353,9 @@ class Updates:
             self._standings.change(key, changed(key, live))
 
     def _call(self, record: UpdateRecord, facts: EnvironmentFacts) -> None:
-        """Ask for the update; GRACEFUL, so that no running task is lost."""
+        strategy = self._worker_replacement
         try:
-            self._mwaa.update_environment(Name=facts.name, WorkerReplacementStrategy="GRACEFUL", **record.changes)
+            self._mwaa.update_environment(Name=facts.name, WorkerReplacementStrategy=strategy, **record.changes)
         except (ClientError, BotoCoreError) as exc:
             if isinstance(exc, ClientError) and exc.response["Error"]["Code"] == "ValidationException":
                 raise RefusedError(exc.response["Error"].get("Message", "ValidationException")) from exc

@@ -64,6 +64,22 @@ def test_what_was_promoted_by_then_goes_as_one_update(world: World) -> None:
     assert len(world.mwaa.asked) == 1
 
 
+def test_forced_is_asked_for_and_named_where_the_deployment_says_so(world: World) -> None:
+    world.worker_replacement = "FORCED"
+    world.drop("requirements.txt", REQUIREMENTS)
+    assert world.apply() == ["begun"]
+    assert world.mwaa.asked[-1]["WorkerReplacementStrategy"] == "FORCED"
+    world.mwaa.end()
+    world.settle_update()
+    world.automatic = False
+    world.drop("requirements.txt", MORE)
+    assert "--worker-replacement-strategy FORCED" in (world.news[-1].message or "")
+    world.mwaa.described["RequirementsS3ObjectVersion"] = version(world, "requirements.txt")
+    world.airflow.errors = {"team/orders.py": NO_MODULE}
+    assert world.settle_update(5) == ["adopted", "rolled-back", "undone"]
+    assert "--worker-replacement-strategy FORCED" in (world.news[-1].message or "")
+
+
 def test_what_comes_while_the_environment_is_updating_is_held_and_merged(world: World) -> None:
     world.mwaa.described["Status"] = "UPDATING"
     world.drop("requirements.txt", REQUIREMENTS)

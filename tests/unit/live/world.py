@@ -21,7 +21,7 @@ from jetway.live.news import News
 from jetway.live.standing import Standing
 from jetway.live.table import StandingTable
 from jetway.live.undo import Undo
-from jetway.live.update_record import UpdateTable
+from jetway.live.update_record import UpdateTable, WorkerReplacement
 from jetway.live.update_verifier import UpdateVerifier
 from jetway.live.verifier import Verified, Verifier
 from jetway.updates import Updates
@@ -142,6 +142,7 @@ class World:
         self.environment = Environment(self.mwaa)
         self.records = UpdateTable(self.dynamodb, TABLE)
         self.automatic, self.quiet = True, timedelta()
+        self.worker_replacement: WorkerReplacement = "GRACEFUL"
         self.news: list[News] = []
         self.pip: dict[str | None, str] = {}
         self.seconds_left = 100.0
@@ -154,7 +155,7 @@ class World:
     def gate(self, kill: Kill | None = None) -> Gate:
         kill = kill or Kill()
         s3, table = kill.wrap(self.s3), StandingTable(kill.wrap(self.dynamodb), TABLE)
-        book = LiveBook(s3, table, self._teller(kill), "acme", VERIFY_AFTER, self.automatic)
+        book = LiveBook(s3, table, self._teller(kill), "acme", VERIFY_AFTER, self.automatic, self.worker_replacement)
         return Gate(s3, self.environment, DROP, book, max_dag_file_bytes=1024 * 1024, now=lambda: self.now)  # type: ignore[arg-type]
 
     def verifier(self, kill: Kill | None = None) -> Verifier:
@@ -184,6 +185,7 @@ class World:
             UpdateTable(kill.wrap(self.dynamodb), TABLE),
             StandingTable(kill.wrap(self.dynamodb), TABLE),
             automatic=self.automatic,
+            worker_replacement=self.worker_replacement,
             clock=lambda: self.now,
         )
 
@@ -198,6 +200,7 @@ class World:
             environment="acme",
             drop_bucket=DROP,
             automatic=self.automatic,
+            worker_replacement=self.worker_replacement,
             clock=lambda: self.now,
         )
         steps = self.updates(kill).advance(self.airflow.list_import_errors, undo, VERIFY_AFTER, self.quiet)

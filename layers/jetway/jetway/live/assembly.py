@@ -73,10 +73,19 @@ def connect_updates(config: ApplyUpdatesConfig) -> tuple[Updates, Undo, Callable
         environment=config.environment_name,
         drop_bucket=config.drop_bucket,
         automatic=config.automatic,
+        worker_replacement=config.worker_replacement,
         clock=_now,
     )
     records = UpdateTable(dynamodb, config.artifact_table)
-    updates = Updates(mwaa, environment, records, standings, automatic=config.automatic, clock=_now)
+    updates = Updates(
+        mwaa,
+        environment,
+        records,
+        standings,
+        automatic=config.automatic,
+        worker_replacement=config.worker_replacement,
+        clock=_now,
+    )
     return updates, undo, airflow.list_import_errors
 
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from jetway.live.news import News
     from jetway.live.standing import Standing
     from jetway.live.table import StandingTable
+    from jetway.live.update_record import WorkerReplacement
     from jetway.objects import ObjectVersion
     from jetway.promotion import Placement
     from jetway.reports import Report
@@ -41,6 +42,7 @@ class LiveBook:
         tell: sends news.
         verify_after: from a promotion to the first look at the environment.
         automatic: whether updates of the environment are applied without asking.
+        worker_replacement: what the command asks for that a person runs instead.
     """
 
     s3: S3Client
@@ -49,6 +51,7 @@ class LiveBook:
     environment: str
     verify_after: timedelta
     automatic: bool = True
+    worker_replacement: WorkerReplacement = "GRACEFUL"
 
     def was_rolled_back(self, key: str, version: str) -> bool:
         """Whether a version was live once and did not work; it never goes live again."""
@@ -94,9 +97,10 @@ class LiveBook:
         note = None
         if report.path in MEMBERS and not self.automatic and placed.key and placed.version_id:
             changes = members(report.path, placed.key, placed.version_id)
+            to_run = command(self.environment, changes, self.worker_replacement)
             note = (
                 f"{report.path} was checked and copied to s3://{placed.bucket}/{placed.key}. ApplyUpdates is manual: "
-                f"it comes into force when somebody runs\n\n{command(self.environment, changes)}\n\n"
+                f"it comes into force when somebody runs\n\n{to_run}\n\n"
                 "and is verified after that, 10 to 30 minutes later."
             )
         if placed.outcome in {"promoted", "quarantined"}:

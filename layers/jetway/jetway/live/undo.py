@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from jetway.live.news import News
     from jetway.live.table import StandingTable
-    from jetway.live.update_record import UpdateRecord
+    from jetway.live.update_record import UpdateRecord, WorkerReplacement
 
 
 _STILL_IN_FORCE = "It is still in force: the environment is being updated back, which takes 10 to 30 minutes."
@@ -33,6 +33,7 @@ class Undo:
 
     Attributes:
         automatic: whether Jetway goes back by itself; otherwise the message names the command.
+        worker_replacement: what that command asks for.
     """
 
     s3: S3Client
@@ -41,6 +42,7 @@ class Undo:
     environment: str
     drop_bucket: str
     automatic: bool
+    worker_replacement: WorkerReplacement
     clock: Callable[[], datetime]
 
     def give_up(
@@ -69,7 +71,8 @@ class Undo:
                 if not gone_back:
                     note = _STILL_IN_FORCE
                     if not self.automatic:
-                        note = f"{_TO_GO_BACK}\n\n{command(self.environment, members(key, *before[key]))}"
+                        changes = members(key, *before[key])
+                        note = f"{_TO_GO_BACK}\n\n{command(self.environment, changes, self.worker_replacement)}"
             self.tell(news.rolled_back(self.environment, self.drop_bucket, told, restored, now, note=note))
         return before
 

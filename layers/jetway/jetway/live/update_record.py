@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from jetway.airflow.environment import EnvironmentFacts
 
 Phase = Literal["idle", "updating", "verifying", "undo", "undoing"]
+WorkerReplacement = Literal["GRACEFUL", "FORCED"]
 
 # Key in the drop bucket → how UpdateEnvironment's members begin.
 # https://docs.aws.amazon.com/mwaa/latest/API/API_UpdateEnvironment.html
@@ -158,7 +159,7 @@ def facts_show(facts: EnvironmentFacts, name: str, value: object) -> bool:
     return found is not None and value == found[name.endswith("Version")]
 
 
-def command(environment: str, changes: Mapping[str, Any]) -> str:
+def command(environment: str, changes: Mapping[str, Any], worker_replacement: WorkerReplacement) -> str:
     """The command that a person can run for the same."""
     options = {
         "Requirements": "--requirements-s3-",
@@ -170,5 +171,5 @@ def command(environment: str, changes: Mapping[str, Any]) -> str:
         for member, option in options.items():
             if name.startswith(member):
                 words.append(f"{option}{'path' if name.endswith('Path') else 'object-version'} {value}")
-    words.append("--worker-replacement-strategy GRACEFUL")
+    words.append(f"--worker-replacement-strategy {worker_replacement}")
     return " ".join(words)
