@@ -72,7 +72,10 @@ def _settle(record: SQSRecord, lambda_context: LambdaContext) -> None:
 def _wait(error: TransientError, receives: int) -> int:
     """Seconds until a message is tried again; ten tries, as the queue allows, take nearly an hour of trouble."""
     if isinstance(error, SiblingsExpectedError):
-        return int(max(error.longest_wait, _config().sibling_grace.total_seconds() / LOOKS))
+        grace = _config().sibling_grace
+        if error.waited >= grace:  # others keep coming: two more looks, at twice the age and at four times
+            return int(error.waited.total_seconds())
+        return int(max(error.longest_wait, grace.total_seconds() / LOOKS))
     if isinstance(error, OutOfTimeError):
         return int(error.longest_wait)
     return int(min(LONGEST_WAIT, FIRST_WAIT * 2 ** (receives - 1)))

@@ -25,6 +25,7 @@ goes into dead letters, metrics and logs.
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING, ClassVar
 
 if TYPE_CHECKING:
@@ -139,6 +140,11 @@ class SiblingsExpectedError(TransientError):
 
     reason = "siblings-expected"
     longest_wait = 5.0
+
+    def __init__(self, message: str, waited: timedelta = timedelta()) -> None:
+        """Take the message, and how long the file has waited since it was dropped."""
+        super().__init__(message)
+        self.waited = waited
 
 
 class LoadUnavailableError(TransientError):

@@ -44,7 +44,7 @@ class DagLoader:
         folder: makes copies of the dags folder.
         functions: that load.
         claims: which file a dag_id belongs to.
-        grace: how long a file that fails waits for siblings that may be on their way.
+        grace: how long a file that fails waits for siblings that may be on their way; four times that while files come.
         plugins: the environment's plugins.zip.
         provided: tells which modules the environment has: "modules", and "unlisted" distributions.
         advise: what a linter says of a file, for a major version of Airflow.
@@ -85,18 +85,19 @@ class DagLoader:
             return static
         function = self._functions.nearest(facts.major)
         path = version.key.removeprefix(DAGS)
+        seen_at = self._now()  # what is dropped while a slow load goes on is not in the copy
         copy = self._folder.copy(facts, path, content)
         answer = self._functions.load(function, copy.zipped(), [path], self._options(facts))
         early = too_early(
             answer,
             copy.pending,
             dropped=version.last_modified,
-            now=self._now(),
+            seen_at=seen_at,
             grace=self._grace,
             quiet=_QUIET,
         )
         if early is not None:
-            raise SiblingsExpectedError(f"{version.key} waits: {early}.")
+            raise SiblingsExpectedError(f"{version.key} waits: {early}.", seen_at - version.last_modified)
         judged = together(static, answer)
         judged = replace(judged, findings=(*judged.findings, *self._advise(content, facts.major)))
         if judged.verdict == "rejected" and copy.partial and answer.loaded and answer.loaded["missing"]:

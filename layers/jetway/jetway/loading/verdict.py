@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 _KNOWN_BETTER = frozenset({"syntax-not-judged"})
 _ABOUT_NO_DAG = frozenset({"lost-dag"})
 
+# So many times the grace a file of a slow upload waits.
+_LONGEST = 4
+
 
 def together(static: Judgement, answer: LoadAnswer) -> Judgement:
     """The judgement of a DAG file that was read and loaded: the load is the judge."""
@@ -79,7 +82,7 @@ def too_early(
     pending: Mapping[str, datetime],
     *,
     dropped: datetime,
-    now: datetime,
+    seen_at: datetime,
     grace: timedelta,
     quiet: timedelta,
 ) -> str | None:
@@ -89,12 +92,13 @@ def too_early(
         answer: what came of the load.
         pending: other files of the folder that were dropped and are not live yet, with when they came.
         dropped: when the judged file was.
-        now: timezone-aware.
-        grace: the longest that a file waits.
+        seen_at: when the folder was copied, before the load; timezone-aware.
+        grace: the longest that a file waits; while other files keep coming, four times that.
         quiet: with no other file for so long, nothing is on its way.
     """
-    loaded = answer.loaded
-    if loaded is None or now - dropped >= grace:
+    loaded, last = answer.loaded, max(pending.values(), default=None)
+    coming = last is not None and seen_at - last < quiet
+    if loaded is None or seen_at - dropped >= (_LONGEST * grace if coming else grace):
         return None
     # Also of a failure that is not certain, because a requirement may bring the module: more often it is a sibling.
     missing = [name for name in loaded["missing"] if not name.startswith("airflow.")]
@@ -102,8 +106,7 @@ def too_early(
         return f"the module {missing[0]} is not there yet"
     if loaded["verdict"] != "rejected":
         return None
-    last = max(pending.values(), default=None)
-    if loaded["siblings"] and last is not None and now - last < quiet:
+    if loaded["siblings"] and coming:
         return f"it uses {loaded['siblings'][0]}, and files are still being dropped"
     return None
 
