@@ -112,7 +112,7 @@ PROFILE ?= default
 
 build: $(STAMP) ## sam build
 	@PYTHON=$$($(BIN)/python -c "from local import venvs; print(venvs.python_with_pip())") \
-	  $$($(BIN)/python -c "from local import venvs; print(venvs.ensure('sam').with_name('sam'))") build
+	  $$($(BIN)/python -c "from local import venvs; print(venvs.ensure('sam').with_name('sam'))") build $(if $(ARCHITECTURE),--no-cached)
 
 deploy: $(STAMP) ## Deploy Jetway to AWS; ENVIRONMENT=NAME to that MWAA environment, PROFILE=prod by that profile (docs/environments.md)
 	@$(BIN)/python -m local.aws_deploy jetway $(PROFILE) $(ENVIRONMENT)

@@ -227,7 +227,8 @@ def _jetway(name: str, environment: str) -> int:
     if told or deployed is None or deployed["StackStatus"] not in WHOLE:  # else sam keeps the values of last time
         looked_for = f"stack {made.stack_name} in {region}" if made else f"profile {name!r} in environments.toml"
         overrides = jetway_overrides(profile, told, looked_for, mwaa)
-    built = _sam("build")
+    # sam's cache goes by the sources alone, and would give the layers of the architecture before.
+    built = _sam("build", *(["--no-cached"] if "ARCHITECTURE" in os.environ else []))
     if built:
         return built
     told_to_sam = [f'{key}="{value}"' for key, value in sorted(overrides.items())]

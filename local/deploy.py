@@ -41,11 +41,11 @@ def build(sam: Path, python: Path, *, folder: Path, airflow_version: str | None 
     Raises:
         DeployError: sam build failed.
     """
+    # sam remembers beside the build which sources the cache is of, and nothing of which Airflow was asked for.
+    folder = folder / f"sam-{airflow_version or 'none'}"
     template = folder / "build" / "template.yaml"
-    # sam's cache goes by the sources alone: which Airflow was asked for must not be forgotten.
-    cache = folder / f"cache-{airflow_version or 'none'}"
     _run(
-        [sam, "build", "--build-dir", folder / "build", "--cache-dir", cache],
+        [sam, "build", "--build-dir", folder / "build", "--cache-dir", folder / "cache"],
         {
             "PYTHON": str(python),
             "UV_PLATFORM": "local",

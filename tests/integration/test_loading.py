@@ -6,7 +6,9 @@ import json
 import subprocess
 import sys
 import time
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -107,31 +109,49 @@ with DAG("load_advised", start_date=datetime(2024, 1, 1), schedule=None):
 """
 
 
-def requirements_of(stack: Stack, folder: Path) -> Path:
-    """What the gate takes the environment to have beside Airflow: tests before this one may have dropped some."""
-    s3, bucket = stack.client("s3"), stack.outputs["DropBucketName"]
-    kept = s3.list_objects_v2(Bucket=bucket, Prefix=KEPT).get("Contents")
-    found = json.loads(s3.get_object(Bucket=bucket, Key=KEPT)["Body"].read())["required"] if kept else []
-    (folder / "requirements.txt").write_text("".join(f"{name}\n" for name in found))
-    return folder / "requirements.txt"
+def beside(stack: Stack, folder: Path) -> list[str]:
+    """What the gate takes the environment to have beside Airflow, as files: tests before may have dropped some."""
+    s3 = stack.client("s3")
+    contents = {
+        "requirements.txt": (stack.outputs["DropBucketName"], KEPT),
+        "plugins.zip": (ENVIRONMENT_BUCKET, "plugins.zip"),
+    }
+    for name, (bucket, key) in contents.items():
+        if s3.list_objects_v2(Bucket=bucket, Prefix=key).get("Contents"):
+            body = s3.get_object(Bucket=bucket, Key=key)["Body"].read()
+            if key == KEPT:
+                body = "".join(f"{required}\n" for required in json.loads(body)["required"]).encode()
+            (folder / name).write_bytes(body)
+    return [name for name in contents if (folder / name).exists()]
+
+
+@contextmanager
+def cleared(stack: Stack, keys: Iterable[str]) -> Iterator[None]:
+    """Remove them afterwards: what is left in the dags folder may break when another test changes the environment."""
+    try:
+        yield
+    finally:
+        for key in keys:
+            stack.client("s3").delete_object(Bucket=stack.outputs["DropBucketName"], Key=key)
 
 
 @pytest.mark.slow  # a file after the other, one of which waits for its siblings
 def test_jetway_check_says_of_the_examples_what_the_drop_bucket_says(stack: Stack, tmp_path: Path) -> None:
     files = {file.name: file.read_bytes() for file in sorted((venvs.ROOT / "dags").glob("*.py"))}
     files |= {"load_breaks.py": BREAKS_AT_IMPORT, "load_advised.py": ADVISED}
-    reports = {
-        f"dags/{name}": report_of(stack, f"dags/{name}", drop(stack, f"dags/{name}", content))
-        for name, content in files.items()
-    }
+    with cleared(stack, [f"dags/{name}" for name in files]):
+        reports = {
+            f"dags/{name}": report_of(stack, f"dags/{name}", drop(stack, f"dags/{name}", content))
+            for name, content in files.items()
+        }
     (tmp_path / "dags").mkdir()
     for name, content in files.items():
         (tmp_path / "dags" / name).write_bytes(content)
     command = [sys.executable, "-m", "jetway_cli", "check", "--load", "--format", "json"]
     command += ["--airflow-version", stack.airflow_version]
     command += ["--airflow-python", str(venvs.ensure(f"airflow-{stack.airflow_version}"))]
-    command += ["--requirements", str(requirements_of(stack, tmp_path))]
-    done = subprocess.run([*command, "dags"], cwd=tmp_path, capture_output=True, text=True, check=False, timeout=240)
+    command += ["dags", *beside(stack, tmp_path)]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=240)
     assert done.returncode == 1, done.stderr
     said_of = {said["path"]: said for said in json.loads(done.stdout)}
     assert reports.keys() <= said_of.keys()
@@ -157,18 +177,18 @@ def test_a_hundred_files_whose_modules_come_last_are_judged_as_the_set_they_are(
     }
     modules = {f"dags/burst/lib/m{number}.py": b"from burst.lib.last import tasks\n" for number in range(10)}
     modules |= {"dags/burst/lib/last.py": SIBLING, "dags/burst/lib/__init__.py": b"", "dags/burst/__init__.py": b""}
-    with ThreadPoolExecutor(8) as pool:
-        versions = dict(zip(files, pool.map(lambda key: drop(stack, key, files[key]), files), strict=True))
-    time.sleep(5)  # a CI whose upload stutters
-    versions |= {key: drop(stack, key, body) for key, body in modules.items()}
+    versions: dict[str, str] = {}
 
     def look() -> list[dict[str, Any]] | None:
         reports = [read_report(stack, key) for key in versions]
         judged = [report for report in reports if report and report["source"]["version"] == versions[report["path"]]]
         return judged if len(judged) == len(versions) else None
 
-    reports = wait_for("all reports", look, seconds=300, pause=2.0)
+    with cleared(stack, [*files, *modules]):
+        with ThreadPoolExecutor(8) as pool:
+            versions |= zip(files, pool.map(lambda key: drop(stack, key, files[key]), files), strict=True)
+        time.sleep(5)  # a CI whose upload stutters
+        versions |= {key: drop(stack, key, body) for key, body in modules.items()}
+        reports = wait_for("all reports", look, seconds=300, pause=2.0)
     refused = {report["path"]: report["findings"] for report in reports if report["outcome"] != "promoted"}
     assert refused == {}
-    for key in versions:
-        stack.client("s3").delete_object(Bucket=stack.outputs["DropBucketName"], Key=key)
