@@ -38,7 +38,7 @@ env: $(STAMP) ## Print the exports for `jetway`, aws and boto3: eval "$$(make -s
 # ---------------------------------------------------------------------------------------------- tests
 test: check unit thorough integration ## Run what CI runs: static checks, unit tests, the main paths on the local stack
 
-test-all: check ## Run every test, the slow ones included (about half an hour on two cores)
+test-all: check ## Run every test, the slow ones included (about an hour on two cores)
 	$(BIN)/pytest -q -n auto tests/unit
 	$(BIN)/pytest -q tests/integration
 	@$(MAKE) test-browser
