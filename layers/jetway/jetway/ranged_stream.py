@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from abc import abstractmethod
 
 
 class RangedStream(io.RawIOBase):
@@ -12,9 +13,9 @@ class RangedStream(io.RawIOBase):
         """Take the size of the whole, in bytes. Nothing is read."""
         self._size, self._at = size, 0
 
+    @abstractmethod
     def read_range(self, start: int, length: int) -> bytes:
         """Return bytes from `start` on: `length` of them, which are there and more than none, or fewer."""
-        raise NotImplementedError
 
     def readable(self) -> bool:
         return True
