@@ -5,6 +5,8 @@ from __future__ import annotations
 import ast
 import json
 import re
+from collections import Counter
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -65,6 +67,41 @@ def test_every_function_has_its_own_policy_logs_and_build_target(name: str) -> N
     assert {"Policies", "LoggingConfig", "Timeout", "Description"} <= function.keys()
     assert RESOURCES[function["LoggingConfig"]["LogGroup"]["Ref"]]["Type"] == "AWS::Logs::LogGroup"
     assert f"build-{name}:" in (ROOT / "functions" / "Makefile").read_text()
+
+
+@pytest.mark.parametrize("file", ["template.yaml", "environment.yaml"])
+def test_no_sid_stands_twice_in_a_policy(file: str) -> None:
+    """IAM refuses such a policy, and with it the role and the whole deployment.
+
+    https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_sid.html
+    """
+    template = yaml.load((ROOT / file).read_text(), Loader)
+    policies = list(_policies(template["Resources"]))
+    assert policies
+    for statements_of_policy in policies:
+        sids = [found["Sid"] for found in _branches(statements_of_policy) if "Sid" in found]
+        assert not [sid for sid, times in Counter(sids).items() if times > 1]
+
+
+def _policies(node: Any) -> Iterator[list[Any]]:
+    """Every list of statements below a node."""
+    if isinstance(node, dict):
+        if isinstance(node.get("Statement"), list):
+            yield node["Statement"]
+        for value in node.values():
+            yield from _policies(value)
+    elif isinstance(node, list):
+        for value in node:
+            yield from _policies(value)
+
+
+def _branches(statements_of_policy: list[Any]) -> Iterator[dict[str, Any]]:
+    """The statements, of conditional ones those of the branch that exists: all of them can stand at once."""
+    for found in statements_of_policy:
+        if "If" in found:
+            yield from (branch for branch in found["If"][1:] if isinstance(branch, dict) and "Effect" in branch)
+        else:
+            yield found
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
