@@ -57,7 +57,13 @@ def test_a_call_for_a_run_id_that_somebody_else_has_used_started_nothing(world: 
     call = message(2)
     first = world.dispatch(call)
     world.ledger.table.delete_item(Key={"id": first.id})
-    assert world.dispatch(call).decision == "duplicate"
+    again = world.dispatch(call)
+    assert again.decision == "duplicate"
+    # The run has the call's own id: "duplicate of" itself alone would make no sense.
+    assert again.because == (
+        f"duplicate of run {first.dag_run_id}: Airflow had it already, of another caller or of an earlier try of this "
+        "call whose answer was lost"
+    )
     assert [event.detail_type for event in world.told] == ["DagRunStarted"]
 
 
@@ -153,7 +159,7 @@ def test_a_trigger_may_have_an_age_limit_of_its_own(world: World) -> None:
 
 
 def test_a_run_behind_a_paused_dag_is_started_and_says_so(world: World) -> None:
-    world.paused = True
+    world.dags.state = "paused"
     outcome = world.dispatch(file_message())
     assert (outcome.decision, outcome.because) == ("started", "queued behind a paused DAG")
     assert world.told[0].detail["paused"] is True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import math
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -11,13 +12,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from aws_lambda_powertools.event_handler.router import APIGatewayHttpRouter
 
 from jetway.deadline import in_time, seconds_left
+from jetway.errors import AnswerLostError
 from jetway.http import clients
 from jetway.http.callers import caller_of
 from jetway.http.query import read_query
 from jetway.http.run_requests import Call, check_key
 
 if TYPE_CHECKING:
-    from jetway.airflow import AirflowLists
+    from jetway.airflow import AirflowQuestions
     from jetway.http.access import Reach
     from jetway.http.callers import Caller
     from jetway.http.query import Parameter
@@ -90,13 +92,28 @@ class Request:
             received_at=datetime.now(UTC),
         )
 
-    def ask(self, question: Callable[[AirflowLists], T]) -> T:
-        """Ask Airflow, and answer in time whatever hangs."""
-        return self.in_time(lambda: question(clients.airflow()))
+    def ask(self, question: Callable[[AirflowQuestions], T], *, spare: float = 0.0) -> T:
+        """Ask Airflow, and answer in time whatever hangs.
 
-    def in_time(self, work: Callable[[], T]) -> T:
-        """Return what the work returns, or end the request with a problem while there is time to say so."""
-        return in_time(self.seconds_left(), work, forget=clients.forget)
+        Args:
+            spare: seconds that are left for more work after it.
+        """
+        try:
+            return self.in_time(lambda: question(clients.airflow()), spare=spare)
+        except AnswerLostError as exc:
+            lost = exc
+        reason = self.in_time(lambda: clients.environment().reason_of(lost, of_a_question=True))
+        raise reason from (None if reason is lost else lost)
+
+    def in_time(self, work: Callable[[], T], *, spare: float = 0.0, longest: float = math.inf) -> T:
+        """Return what the work returns, or end the request with a problem while there is time to say so.
+
+        Args:
+            spare: seconds that are left for more work after it.
+            longest: seconds that this work may take, however many are left.
+        """
+        seconds = max(0.1, min(longest, self.seconds_left() - spare))
+        return in_time(seconds, work, forget=clients.forget)
 
     def seconds_left(self) -> float:
         """Return how long the answer may still take."""
