@@ -343,7 +343,7 @@ def test_the_example_in_the_documentation_is_what_it_prints(tmp_path: Path, monk
     Path("dags/orders.py").write_text(GOOD)
     Path("dags/broken.py").write_text("from airflow.sdk import DAG\nwith DAG('orders':\n")
     Path("requirements.txt").write_text("# -c none\ncelery==5.3.0\n")
-    said = check(*example[1].split()).stdout.splitlines()
+    said = check(*example[1].split()).output.splitlines()
     for line in example[2].splitlines():
         # Python words a syntax error otherwise in each version.
         assert any(other.startswith(line.partition("cannot compile")[0]) for other in said), line
