@@ -82,6 +82,13 @@ def _automatic(env: Env, name: str) -> bool:
     return value == "automatic"
 
 
+def _enabled(env: Env, name: str) -> bool:
+    value = _text(env, name)
+    if value not in {"enabled", "disabled"}:
+        raise ConfigError(f"environment variable {name} is {value!r}; it must be enabled or disabled.")
+    return value == "enabled"
+
+
 def _worker_replacement(env: Env, name: str) -> WorkerReplacement:
     value = _text(env, name)
     if value not in {"GRACEFUL", "FORCED"}:
@@ -226,8 +233,10 @@ class ValidateArtifactConfig(_ArtifactConfig):
     Attributes:
         import_dag: major version of Airflow → ARN of the function that loads DAG files with it.
         sibling_grace: how long a DAG file that fails to load waits for files that may be on their way.
+        quiet: how long an update of the environment waits for more that may go along.
     """
 
+    quiet: timedelta = _env("UPDATE_QUIET_SECONDS", _seconds)
     automatic: bool = _env("APPLY_UPDATES", _automatic)
     worker_replacement: WorkerReplacement = _env("WORKER_REPLACEMENT_STRATEGY", _worker_replacement)
     max_dag_file_bytes: int = _env("MAX_DAG_FILE_KILOBYTES", _kilobytes)
@@ -276,10 +285,13 @@ class SyncTriggersConfig(_FromEnv):
         collect_queue_arn: of batched events; None when the stack has no such queue.
         alarm_topic_arn: SNS topic that absence alarms tell; None for none.
         max_rules_per_bus: the account's quota.
+        webhooks: whether the stack takes webhooks.
     """
 
     environment_name: str = _env("ENVIRONMENT_NAME")
     drop_bucket: str = _env("DROP_BUCKET")
+    artifact_table: str = _env("ARTIFACT_TABLE")
+    webhooks: bool = _env("WEBHOOKS", _enabled)
     stack_name: str = _env("STACK_NAME")
     schedule_group: str = _env("SCHEDULE_GROUP")
     scheduler_role_arn: str = _env("SCHEDULER_ROLE_ARN")

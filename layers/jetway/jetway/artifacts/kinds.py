@@ -5,6 +5,7 @@ A new kind is one entry in `KINDS` and one module with its check.
 
 from __future__ import annotations
 
+import difflib
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from jetway.airflow.environment import EnvironmentFacts
 
 DAGS = "dags/"
+
+_LARGEST_YAML = 64 * 1024  # bytes, of a file that is all configuration
 
 # Not artifacts of the gate: what starts runs, what sync_triggers takes, and what Jetway itself writes.
 NOT_ARTIFACTS = ("data/", "triggers/", "accepted/", "batches/", "bundles/", "reports/", "quarantine/")
@@ -72,21 +75,32 @@ def _check_dag_file(candidate: Candidate, environment: EnvironmentFacts, max_byt
 
 
 def _check_trigger(candidate: Candidate, _environment: EnvironmentFacts, _max_bytes: int) -> Judgement:
+    if candidate.size > _LARGEST_YAML:
+        return _too_large("trigger")
     from jetway.triggers.file import parse
 
     return parse(candidate.content, candidate.path).judgement
 
 
 def _check_access(candidate: Candidate, _environment: EnvironmentFacts, _max_bytes: int) -> Judgement:
+    if candidate.size > _LARGEST_YAML:
+        return _too_large("access")
     from jetway.http.access_file import parse_access
 
     return parse_access(candidate.content).judgement
 
 
 def _check_floors(candidate: Candidate, _environment: EnvironmentFacts, _max_bytes: int) -> Judgement:
+    if candidate.size > _LARGEST_YAML:
+        return _too_large("floors")
     from jetway.workers.floors import check_floors
 
     return check_floors(candidate.content)
+
+
+def _too_large(kind: str) -> Judgement:
+    message = f"The file has more than {_LARGEST_YAML} bytes, which is the most that is read of its kind."
+    return judgement(kind, [Finding("too-large", "error", message, None, "Shorten it.")])
 
 
 def _pass_through(_candidate: Candidate, _environment: EnvironmentFacts, _max_bytes: int) -> Judgement:
@@ -124,10 +138,18 @@ def _in_dags_folder(key: str, environment: EnvironmentFacts) -> str:
 
 
 def _unknown(candidate: Candidate, _environment: EnvironmentFacts, _max_bytes: int) -> Judgement:
-    if candidate.path.endswith(".py"):
+    near = _near(candidate.path)
+    if near is not None:
+        remedy = f"Did you mean {near}?"
+    elif candidate.path.endswith(".py"):
         remedy = f"A DAG file belongs in {DAGS}: upload it as {DAGS}{candidate.path.rpartition('/')[2]}"
     else:
-        remedy = "Upload it where it belongs: " + "; ".join(kind.shown for kind in KINDS) + "."
+        remedy = (
+            f"A data file that starts a DAG belongs in data/<dag_id>/: upload it as "
+            f"data/<dag_id>/{candidate.path.rpartition('/')[2]}. Other places are: "
+            + "; ".join(kind.shown for kind in KINDS)
+            + "."
+        )
     finding = Finding(
         rule="unknown-kind",
         severity="error",
@@ -138,6 +160,16 @@ def _unknown(candidate: Candidate, _environment: EnvironmentFacts, _max_bytes: i
     return judgement("unknown", [finding])
 
 
+def _near(key: str) -> str | None:
+    """The key that was meant: a folder or a file of the drop bucket that is written otherwise."""
+    folder, slash, rest = key.partition("/")
+    if slash:
+        found = difflib.get_close_matches(folder.lower(), _FOLDERS, n=1)
+        return f"{found[0]}/{rest}" if found and rest else None
+    found = difflib.get_close_matches(key.lower(), _TOP_FILES, n=1, cutoff=0.8)
+    return found[0] if found else None
+
+
 def _kind(name: str, pattern: str, shown: str, check: Check, **more: Any) -> Kind:
     # DOTALL: a key may hold a newline.
     return Kind(name, re.compile(pattern, re.DOTALL), shown, check, **more)
@@ -146,6 +178,8 @@ def _kind(name: str, pattern: str, shown: str, check: Check, **more: Any) -> Kin
 # Where an environment that has no such path yet gets one.
 _REQUIREMENTS, _PLUGINS, _STARTUP = "requirements.txt", "plugins.zip", "startup.sh"
 _MEBIBYTE = 1024 * 1024
+_FOLDERS = ("dags", "data", "triggers")
+_TOP_FILES = (_REQUIREMENTS, _PLUGINS, _STARTUP, "access.yaml", "floors.yaml")
 
 KINDS = (
     _kind(
@@ -191,9 +225,10 @@ KINDS = (
         place=lambda _, environment: environment.startup_script_path or _STARTUP,
         max_bytes=_MEBIBYTE,
     ),
-    _kind("trigger", r"triggers/[^/]+\.ya?ml", "triggers/*.yaml", _check_trigger, reads="whole"),
-    _kind("access", r"access\.yaml", "access.yaml", _check_access, reads="whole"),
-    _kind("floors", r"floors\.yaml", "floors.yaml", _check_floors, reads="whole", max_bytes=64 * 1024),
+    # All of the folder: what cannot be a trigger there gets a report that says so.
+    _kind("trigger", r"triggers/.+", "triggers/*.yaml", _check_trigger, reads="whole", max_bytes=_LARGEST_YAML),
+    _kind("access", r"access\.yaml", "access.yaml", _check_access, reads="whole", max_bytes=_LARGEST_YAML),
+    _kind("floors", r"floors\.yaml", "floors.yaml", _check_floors, reads="whole", max_bytes=_LARGEST_YAML),
 )
 
 UNKNOWN = _kind("unknown", r".*", "", _unknown)
