@@ -5,7 +5,7 @@ STAMP := .venv/installed
 UV := .jetway/venvs/uv/bin/uv
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up down logs ui env test test-all unit thorough integration load test-examples test-browser bench-cold-start \
+.PHONY: help setup demo up down logs ui env unenv test test-all unit thorough integration load test-examples test-browser bench-cold-start \
   lint format types check mwaa-packages module-table openapi plugins build deploy deploy-environment bench-workers bench-gate bench-plugins fuzz lock clean
 
 help: ## List the targets
@@ -20,20 +20,24 @@ $(STAMP): requirements/dev.txt requirements/uv.txt
 demo: $(STAMP) ## Show the main job on the local stack; EXAMPLE=ml_pipeline shows that example (docs/examples.md)
 	@$(BIN)/python -m $(if $(EXAMPLE),local.examples $(EXAMPLE),local demo)
 
-up: $(STAMP) ## Start the local stack (MiniStack, Airflow, MWAA gateway) and deploy Jetway to it
+up: $(STAMP) ## Start the local stack (MiniStack, Airflow, MWAA gateway), deploy Jetway to it, put hello_jetway live
 	@$(BIN)/python -m local up
 
 ui: $(STAMP) ## Open the status page and Swagger UI of the local stack in a browser
 	@$(BIN)/python -m local.ui
 
-down: $(STAMP) ## Stop the local stack
+down: $(STAMP) ## Stop the local stack; all that it holds is gone: buckets, triggers, events, DAGs, runs
 	@$(BIN)/python -m local down
 
 logs: $(STAMP) ## Show the last lines of every log of the local stack
 	@$(BIN)/python -m local logs
 
-env: $(STAMP) ## Print the exports for `jetway`, aws and boto3: eval "$$(make -s env)"
-	@$(BIN)/python -m local env
+# Not by prerequisites: whatever fails, eval must fail too, and what it gets to read starts nothing.
+env: ## Print the exports for `jetway`, aws, boto3 and the snippets of the docs: eval "$$(make -s env)"
+	@{ $(MAKE) --silent $(STAMP) >&2 && $(BIN)/python -m local env; } || { echo false; exit 1; }
+
+unenv: $(STAMP) ## Print what takes them back: eval "$$(make -s unenv)"
+	@$(BIN)/python -m local unenv
 
 # ---------------------------------------------------------------------------------------------- tests
 test: check unit thorough integration ## Run what CI runs: static checks, unit tests, the main paths on the local stack

@@ -80,7 +80,7 @@ def deployment() -> Deployment:
 def stack(deployment: Deployment) -> Iterator[Stack]:
     """The deployed stack, with an empty Airflow and faults that tests can inject."""
     os.environ["JETWAY_STATE"] = str(venvs.HOME / "test")
-    local_stack.down(forget=True)
+    local_stack.down()
     try:
         yield local_stack.up(Progress(Console(stderr=True)), parameters=deployment.parameters, faults=True)
     finally:
