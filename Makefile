@@ -14,7 +14,7 @@ help: ## List the targets
 setup: $(STAMP) ## Make .venv from the hash-pinned lists (everything else does it when needed)
 
 $(STAMP): requirements/dev.txt requirements/uv.txt
-	@$(PYTHON) local/venvs.py
+	@"$(PYTHON)" local/venvs.py
 
 # ---------------------------------------------------------------------------------------------- local stack
 demo: $(STAMP) ## Show the main job on the local stack; EXAMPLE=ml_pipeline shows that example (docs/examples.md)
@@ -72,7 +72,7 @@ test-browser: $(STAMP) ## Test pages and API in a real browser and by schemathes
 
 # ---------------------------------------------------------------------------------------------- benchmarks
 bench-workers: $(STAMP) ## Replay loads through MWAA's autoscaling, with and without scale_workers, and draw them
-	@PYTHONPATH=.:layers/jetway $$($(BIN)/python -c 'from local import venvs; print(venvs.ensure("bench"))') \
+	@PYTHONPATH=.:layers/jetway "$$($(BIN)/python -c 'from local import venvs; print(venvs.ensure("bench"))')" \
 	  -m bench.workers --plot docs/pictures
 
 bench-cold-start: $(STAMP) ## Measure cold and warm starts of the HTTP API's function
@@ -96,7 +96,7 @@ types: $(STAMP) ## mypy, strict
 	$(BIN)/mypy
 
 mwaa-packages: $(STAMP) ## Write what each Airflow version on MWAA ships, from AWS's published images (IMAGES=their checkout)
-	$(BIN)/python -m local.mwaa_packages $(IMAGES)
+	$(BIN)/python -m local.mwaa_packages $(if $(IMAGES),"$(IMAGES)")
 
 module-table: $(STAMP) ## Write which modules the distributions of MWAA's images bring, from the Airflows of the local stack
 	$(BIN)/python -m local.module_table
@@ -115,8 +115,8 @@ plugins: $(STAMP) ## Build build/plugins.zip from plugins/, to be dropped as it 
 PROFILE ?= default
 
 build: $(STAMP) ## sam build
-	@PYTHON=$$($(BIN)/python -c "from local import venvs; print(venvs.python_with_pip())") \
-	  $$($(BIN)/python -c "from local import venvs; print(venvs.ensure('sam').with_name('sam'))") build $(if $(ARCHITECTURE),--no-cached)
+	@PYTHON="$$($(BIN)/python -c 'from local import venvs; print(venvs.python_with_pip())')" \
+	  "$$($(BIN)/python -c 'from local import venvs; print(venvs.ensure("sam").with_name("sam"))')" build $(if $(ARCHITECTURE),--no-cached)
 
 deploy: $(STAMP) ## Deploy Jetway to AWS; ENVIRONMENT=NAME to that MWAA environment, PROFILE=prod by that profile (docs/environments.md)
 	@$(BIN)/python -m local.aws_deploy jetway $(PROFILE) $(ENVIRONMENT)

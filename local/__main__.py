@@ -6,8 +6,7 @@ import argparse
 import os
 import shlex
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -49,19 +48,30 @@ def main() -> int:
     parser.add_argument("command", choices=commands)
     command = parser.parse_args().command
     interrupt_when_told_to_end()
-    progress = Progress()
+    return finish(Progress(), commands[command])
+
+
+def finish(progress: Progress, command: Callable[[Progress], int], expected: tuple[type[Exception], ...] = ()) -> int:
+    """Run a command to its end, whichever that is; return its exit code.
+
+    Args:
+        expected: errors to be shown as a sentence, beside EXPECTED.
+    """
     try:
-        return commands[command](progress)
-    except EXPECTED as exc:
+        return command(progress)
+    except (*EXPECTED, *expected) as exc:
         progress.complain(str(exc))
-        return 1
+        code = 1
     except KeyboardInterrupt:
         progress.complain("Interrupted.")
-        return 130
+        code = 130
+    if stack.runs():
+        progress.complain("The local stack goes on; `make down` stops it.")
+    return code
 
 
 def _up(progress: Progress) -> int:
-    with goes_on(progress):
+    with stack.stopped_on_failure():
         running = stack.up(progress)
     with progress.step("Status page and Swagger UI"):
         page = ui.start(running)
@@ -74,19 +84,6 @@ def _up(progress: Progress) -> int:
     progress.say(f'  eval "$(make -s env)"\n  jetway run {demo.DAG_ID} --wait')
     progress.say("`make down` stops everything; what the stack holds is gone then.")
     return 0
-
-
-@contextmanager
-def goes_on(progress: Progress) -> Iterator[bool]:
-    """As stack.stopped_on_failure, and says which."""
-    ran_before = False
-    try:
-        with stack.stopped_on_failure() as ran_before:
-            yield ran_before
-    except BaseException:
-        if ran_before:
-            progress.complain("The local stack ran before and goes on; `make down` stops it.")
-        raise
 
 
 def _down(progress: Progress) -> int:
@@ -123,7 +120,7 @@ def _unenv(_progress: Progress) -> int:
 
 def _demo(progress: Progress) -> int:
     """Run the demo. A stack that ran before goes on; one that the demo started ends with it, unless KEEP is set."""
-    with goes_on(progress) as ran_before:
+    with stack.stopped_on_failure() as ran_before:
         running = demo.run(progress)
         keep_or_stop(progress, running, ran_before=ran_before)
     return 0

@@ -102,7 +102,7 @@ def put_live(stack: Stack, file: Path, dag_id: str) -> None:
 
     def judged() -> dict[str, Any] | None:
         report = read_report(stack, key)
-        return report if report is not None and report["version"] == version else None
+        return report if report is not None and report["source"]["version"] == version else None
 
     # The first file waits until the gate has imported Airflow, which takes a slow machine a while.
     report = wait_for(f"the report on {key}", judged, seconds=150)

@@ -165,11 +165,11 @@ def up(
     airflow.check_python(version, sys.version_info[:2])
     if of_running is None:
         down()  # what a machine that was switched off, or a MiniStack that died, has left
-        ports = _choose_ports(state, version, ports)
+        ports = choose_ports(state, version, ports)
     elif of_running != version:
         raise StackError(
-            f"The local stack runs Airflow {of_running} and goes on. `make down` stops it, and all that it holds is "
-            f"gone; then `AIRFLOW_VERSION={version} make up` starts Airflow {version}."
+            f"The local stack runs Airflow {of_running}. To run {version} instead: `make down`, after which all that "
+            f"it holds is gone, then `AIRFLOW_VERSION={version} make up`."
         )
     with progress.step(f"Python environments (MiniStack, SAM, Airflow {version})"), ThreadPoolExecutor(3) as pool:
         wanted = [pool.submit(venvs.ensure, name) for name in ("ministack", "sam", f"airflow-{version}")]
@@ -324,13 +324,13 @@ def _read(state: Path) -> Stack | None:
 
 
 def _read_ports(state: Path) -> dict[str, Any]:
-    """What `_choose_ports` wrote; nothing before the first `up`."""
+    """What `choose_ports` wrote; nothing before the first `up`."""
     file = state / "ports.json"
     found: dict[str, Any] = json.loads(file.read_text()) if file.exists() else {}
     return found
 
 
-def _choose_ports(state: Path, version: str, before: Mapping[str, Any]) -> dict[str, Any]:
+def choose_ports(state: Path, version: str, before: Mapping[str, Any]) -> dict[str, Any]:
     """Choose the ports of a stack that is about to start: those of last time where they are free, so that old
     bookmarks and shells stay right."""
 

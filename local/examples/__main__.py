@@ -9,7 +9,7 @@ from rich.table import Table
 
 from local import examples
 from local import stack as local_stack
-from local.__main__ import EXPECTED, goes_on, keep_or_stop
+from local.__main__ import finish, keep_or_stop
 from local.examples.scene import Ended, ExampleError, Scene
 from local.examples.sources import Sources
 from local.progress import Progress, interrupt_when_told_to_end
@@ -18,19 +18,12 @@ from local.progress import Progress, interrupt_when_told_to_end
 def main() -> int:
     """Play the example that the first argument names; return the exit code."""
     interrupt_when_told_to_end()
-    progress = Progress()
-    try:
-        return _show(examples.find(" ".join(sys.argv[1:])), progress)
-    except (*EXPECTED, ExampleError) as exc:
-        progress.complain(str(exc))
-        return 1
-    except KeyboardInterrupt:
-        progress.complain("Interrupted.")
-        return 130
+    return finish(Progress(), _show, (ExampleError,))
 
 
-def _show(example: examples.Example, progress: Progress) -> int:
-    with goes_on(progress) as ran_before:
+def _show(progress: Progress) -> int:
+    example = examples.find(" ".join(sys.argv[1:]))
+    with local_stack.stopped_on_failure() as ran_before:
         stack = local_stack.up(progress, parameters=lambda: examples.PARAMETERS)
         with Sources() as sources, ExitStack() as ending:
             scene = Scene(stack, sources)
