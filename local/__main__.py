@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from local.stack import Stack
 
 # What can go wrong without a fault of this program: shown as a sentence, not as a traceback.
-EXPECTED = (
+EXPECTED: tuple[type[Exception], ...] = (
     AirflowError,
     BotoCoreError,
     ClientError,
@@ -59,7 +59,7 @@ def finish(progress: Progress, command: Callable[[Progress], int], expected: tup
     """
     try:
         return command(progress)
-    except (*EXPECTED, *expected) as exc:
+    except EXPECTED + expected as exc:
         progress.complain(str(exc))
         code = 1
     except KeyboardInterrupt:
