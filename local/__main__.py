@@ -108,8 +108,17 @@ def _env(_progress: Progress) -> int:
     """Print the shell commands that make `jetway`, `aws`, boto3 and the snippets of the docs use the local stack."""
     exports = [f"export {name}={shlex.quote(value)}" for name, value in stack.running().env.items()]
     path = f'export PATH={shlex.quote(str(DEV / "bin"))}:"$PATH"'
-    print("\n".join([f"unset {' '.join(LEAD_ELSEWHERE)}", *exports, path]))
+    print("\n".join([f"unset {' '.join(LEAD_ELSEWHERE)}", *exports, *_past_the_proxy(), path]))
     return 0
+
+
+def _past_the_proxy() -> list[str]:
+    """Behind a proxy, loopback is to be asked without it."""
+    if not any(os.environ.get(name) for name in ("HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy")):
+        return []
+    had = (os.environ.get("NO_PROXY") or os.environ.get("no_proxy", "")).split(",")
+    hosts = shlex.quote(",".join(filter(None, dict.fromkeys([*had, "localhost", "127.0.0.1"]))))
+    return [f"export {name}={hosts}" for name in ("NO_PROXY", "no_proxy")]
 
 
 def _unenv(_progress: Progress) -> int:
