@@ -13,8 +13,9 @@ help: ## List the targets
 
 setup: $(STAMP) ## Make .venv from the hash-pinned lists (everything else does it when needed)
 
+$(STAMP): export PYTHON := $(PYTHON)
 $(STAMP): requirements/dev.txt requirements/uv.txt
-	@"$(PYTHON)" local/venvs.py
+	@"$$PYTHON" local/venvs.py
 
 # ---------------------------------------------------------------------------------------------- local stack
 demo: $(STAMP) ## Show the main job on the local stack; EXAMPLE=ml_pipeline shows that example (docs/examples.md)
@@ -96,7 +97,7 @@ types: $(STAMP) ## mypy, strict
 	$(BIN)/mypy
 
 mwaa-packages: $(STAMP) ## Write what each Airflow version on MWAA ships, from AWS's published images (IMAGES=their checkout)
-	$(BIN)/python -m local.mwaa_packages $(if $(IMAGES),"$(IMAGES)")
+	$(BIN)/python -m local.mwaa_packages $(if $(IMAGES),"$$IMAGES")
 
 module-table: $(STAMP) ## Write which modules the distributions of MWAA's images bring, from the Airflows of the local stack
 	$(BIN)/python -m local.module_table
