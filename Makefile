@@ -46,6 +46,7 @@ test: check unit thorough integration ## Run what CI runs: static checks, unit t
 test-all: check ## Run every test, the slow ones included (about an hour on two cores)
 	$(BIN)/pytest -q -n auto tests/unit
 	$(BIN)/pytest -q tests/integration
+	$(BIN)/pytest -q tests/make
 	@$(MAKE) test-browser
 
 unit: $(STAMP) ## Run the unit tests (no network, no Airflow)
