@@ -5,7 +5,7 @@ STAMP := .venv/installed
 UV := .jetway/venvs/uv/bin/uv
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up down logs ui env test test-all unit thorough integration load test-examples test-browser bench-cold-start \
+.PHONY: help setup demo up down logs ui env unenv test test-all unit thorough integration load test-examples test-browser bench-cold-start \
   lint format types check mwaa-packages module-table openapi plugins build deploy deploy-environment bench-workers bench-gate bench-plugins fuzz lock clean
 
 help: ## List the targets
@@ -13,27 +13,32 @@ help: ## List the targets
 
 setup: $(STAMP) ## Make .venv from the hash-pinned lists (everything else does it when needed)
 
+$(STAMP): export PYTHON := $(PYTHON)
 $(STAMP): requirements/dev.txt requirements/uv.txt
-	@$(PYTHON) local/venvs.py
+	@"$$PYTHON" local/venvs.py
 
 # ---------------------------------------------------------------------------------------------- local stack
 demo: $(STAMP) ## Show the main job on the local stack; EXAMPLE=ml_pipeline shows that example (docs/examples.md)
 	@$(BIN)/python -m $(if $(EXAMPLE),local.examples $(EXAMPLE),local demo)
 
-up: $(STAMP) ## Start the local stack (MiniStack, Airflow, MWAA gateway) and deploy Jetway to it
+up: $(STAMP) ## Start the local stack (MiniStack, Airflow, MWAA gateway), deploy Jetway to it, put hello_jetway live
 	@$(BIN)/python -m local up
 
 ui: $(STAMP) ## Open the status page and Swagger UI of the local stack in a browser
 	@$(BIN)/python -m local.ui
 
-down: $(STAMP) ## Stop the local stack
+down: $(STAMP) ## Stop the local stack; all that it holds is gone: buckets, triggers, events, DAGs, runs
 	@$(BIN)/python -m local down
 
 logs: $(STAMP) ## Show the last lines of every log of the local stack
 	@$(BIN)/python -m local logs
 
-env: $(STAMP) ## Print the exports for `jetway`, aws and boto3: eval "$$(make -s env)"
-	@$(BIN)/python -m local env
+# Not by prerequisites: whatever fails, eval must fail too, and what it gets to read starts nothing.
+env: ## Print the exports for `jetway`, aws, boto3 and the snippets of the docs: eval "$$(make -s env)"
+	@{ $(MAKE) --silent $(STAMP) >&2 && $(BIN)/python -m local env; } || { echo false; exit 1; }
+
+unenv: $(STAMP) ## Print what takes them back: eval "$$(make -s unenv)"
+	@$(BIN)/python -m local unenv
 
 # ---------------------------------------------------------------------------------------------- tests
 test: check unit thorough integration ## Run what CI runs: static checks, unit tests, the main paths on the local stack
@@ -41,6 +46,7 @@ test: check unit thorough integration ## Run what CI runs: static checks, unit t
 test-all: check ## Run every test, the slow ones included (about an hour on two cores)
 	$(BIN)/pytest -q -n auto tests/unit
 	$(BIN)/pytest -q tests/integration
+	$(BIN)/pytest -q tests/make
 	@$(MAKE) test-browser
 
 unit: $(STAMP) ## Run the unit tests (no network, no Airflow)
@@ -68,7 +74,7 @@ test-browser: $(STAMP) ## Test pages and API in a real browser and by schemathes
 
 # ---------------------------------------------------------------------------------------------- benchmarks
 bench-workers: $(STAMP) ## Replay loads through MWAA's autoscaling, with and without scale_workers, and draw them
-	@PYTHONPATH=.:layers/jetway $$($(BIN)/python -c 'from local import venvs; print(venvs.ensure("bench"))') \
+	@PYTHONPATH=.:layers/jetway "$$($(BIN)/python -c 'from local import venvs; print(venvs.ensure("bench"))')" \
 	  -m bench.workers --plot docs/pictures
 
 bench-cold-start: $(STAMP) ## Measure cold and warm starts of the HTTP API's function
@@ -92,7 +98,7 @@ types: $(STAMP) ## mypy, strict
 	$(BIN)/mypy
 
 mwaa-packages: $(STAMP) ## Write what each Airflow version on MWAA ships, from AWS's published images (IMAGES=their checkout)
-	$(BIN)/python -m local.mwaa_packages $(IMAGES)
+	$(BIN)/python -m local.mwaa_packages $(if $(IMAGES),"$$IMAGES")
 
 module-table: $(STAMP) ## Write which modules the distributions of MWAA's images bring, from the Airflows of the local stack
 	$(BIN)/python -m local.module_table
@@ -111,8 +117,8 @@ plugins: $(STAMP) ## Build build/plugins.zip from plugins/, to be dropped as it 
 PROFILE ?= default
 
 build: $(STAMP) ## sam build
-	@PYTHON=$$($(BIN)/python -c "from local import venvs; print(venvs.python_with_pip())") \
-	  $$($(BIN)/python -c "from local import venvs; print(venvs.ensure('sam').with_name('sam'))") build $(if $(ARCHITECTURE),--no-cached)
+	@PYTHON="$$($(BIN)/python -c 'from local import venvs; print(venvs.python_with_pip())')" \
+	  "$$($(BIN)/python -c 'from local import venvs; print(venvs.ensure("sam").with_name("sam"))')" build $(if $(ARCHITECTURE),--no-cached)
 
 deploy: $(STAMP) ## Deploy Jetway to AWS; ENVIRONMENT=NAME to that MWAA environment, PROFILE=prod by that profile (docs/environments.md)
 	@$(BIN)/python -m local.aws_deploy jetway $(PROFILE) $(ENVIRONMENT)

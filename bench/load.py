@@ -100,7 +100,7 @@ def main() -> int:
     os.environ.setdefault("JETWAY_STATE", str(venvs.HOME / "load"))
     progress = Progress()
     results: list[scene.Result] = []
-    local_stack.down(forget=True)
+    local_stack.down()
     try:
         stack = local_stack.up(
             progress, parameters=lambda: {"Transport": "rest", "MaxEventAgeHours": "24"}, faults=True

@@ -139,7 +139,10 @@ def requirements_file(version: str) -> Path:
         AirflowError: a version without pins.
     """
     if version not in VERSIONS:
-        raise AirflowError(f"Airflow {version!r} is not supported here; choose one of {', '.join(VERSIONS)}.")
+        known = " and ".join(VERSIONS)
+        raise AirflowError(
+            f"The local stack has no Airflow {version}. {known} are to be had: set AIRFLOW_VERSION to one of them."
+        )
     return _REPOSITORY / "requirements" / f"airflow-{version}.txt"
 
 
@@ -162,12 +165,16 @@ def prepare(
     *,
     paused_at_creation: bool = False,
     parallelism: int = 4,
+    port: int | None = None,
     extra_env: Mapping[str, str] | None = None,
 ) -> Airflow:
     """Make AIRFLOW_HOME ready: folders, migrated database, secrets and port.
 
-    Idempotent: ports, secrets and the database are kept; the other settings are taken anew and hold from the
+    Idempotent: port, secrets and the database are kept; the other settings are taken anew and hold from the
     next `start` on. The first time in a virtual environment takes the 5-15 s of `airflow db migrate`.
+
+    Args:
+        port: of a new one; a free port by default.
 
     Raises:
         AirflowError: version and Python do not fit, Airflow is not installed there, or the migration failed.
@@ -184,7 +191,7 @@ def prepare(
             home=home,
             python=python,
             version=version,
-            port=processes.free_port(),
+            port=port or processes.free_port(),
             username="admin",
             password=template.password,
             fernet_key=urlsafe_b64encode(secrets.token_bytes(32)).decode(),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import requests
@@ -20,6 +21,10 @@ if TYPE_CHECKING:
     from local.stack import Stack
 
 T = TypeVar("T")
+
+
+class NotLiveError(RuntimeError):
+    """A DAG file was not promoted; the text says why."""
 
 
 class TooLateError(RuntimeError):
@@ -81,6 +86,46 @@ def read_report(stack: Stack, key: str) -> dict[str, Any] | None:
         raise
     report: dict[str, Any] = json.loads(answer["Body"].read())
     return report
+
+
+def put_live(stack: Stack, file: Path, dag_id: str) -> None:
+    """Drop a DAG file and wait until it is promoted and Airflow lists its DAG. Nothing is dropped when that is so.
+
+    Raises:
+        NotLiveError: the gate did not promote it.
+        TooLateError: no report, or no DAG, came.
+    """
+    s3, bucket, key, body = stack.client("s3"), stack.outputs["DropBucketName"], f"dags/{file.name}", file.read_bytes()
+    if _listed(stack, dag_id) and _holds(stack, key, body):
+        return
+    version = s3.put_object(Bucket=bucket, Key=key, Body=body)["VersionId"]
+
+    def judged() -> dict[str, Any] | None:
+        report = read_report(stack, key)
+        return report if report is not None and report["source"]["version"] == version else None
+
+    # The first file waits until the gate has imported Airflow, which takes a slow machine a while.
+    report = wait_for(f"the report on {key}", judged, seconds=150)
+    if report["verdict"] == "rejected":
+        findings = "\n".join(f"  {found['rule']}: {found['message']} {found['remedy']}" for found in report["findings"])
+        raise NotLiveError(f"{key} was rejected, so {dag_id} cannot be run:\n{findings}")
+    wait_for(f"{dag_id} in Airflow", lambda: _listed(stack, dag_id) or None, seconds=90)
+
+
+def _listed(stack: Stack, dag_id: str) -> bool:
+    """Whether Airflow has the DAG's file, too: of one that is gone it keeps what it knew."""
+    dag = airflow_api(stack, "GET", f"/dags/{dag_id}")
+    return dag is not None and not dag.get("is_stale", False) and dag.get("is_active", True)
+
+
+def _holds(stack: Stack, key: str, body: bytes) -> bool:
+    try:
+        answer = stack.client("s3").get_object(Bucket=stack.outputs["DropBucketName"], Key=key)
+    except ClientError as exc:
+        if exc.response["Error"]["Code"] == "NoSuchKey":
+            return False
+        raise
+    return bool(answer["Body"].read() == body)
 
 
 def airflow_api(stack: Stack, method: str, path: str, **more: Any) -> dict[str, Any] | None:

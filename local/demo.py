@@ -11,7 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from local import stack as local_stack
-from local.calls import airflow_api, call_api, list_runs, read_report, wait_for
+from local.calls import call_api, list_runs, put_live, read_report, wait_for
 from local.venvs import ROOT
 
 if TYPE_CHECKING:
@@ -95,8 +95,8 @@ class Started:
     seconds: float = 0.0
 
 
-def run(progress: Progress) -> None:
-    """Run the demo on the local stack.
+def run(progress: Progress) -> Stack:
+    """Run the demo on the local stack, and return that.
 
     Raises:
         DemoError, TooLateError: something did not happen.
@@ -111,9 +111,7 @@ def run(progress: Progress) -> None:
     s3.put_object(Bucket=drop, Key=doubtful, Body=BREAKS_IN_THE_ENVIRONMENT.encode())
     # First of all: the schedule's moment comes, and there should be a DAG by then.
     with progress.step("A good DAG file is dropped, promoted, and parsed by Airflow"):
-        s3.put_object(Bucket=drop, Key=f"dags/{GOOD.name}", Body=GOOD.read_bytes())
-        _verdict(stack, f"dags/{GOOD.name}", "accepted")
-        wait_for("the DAG in Airflow", lambda: airflow_api(stack, "GET", f"/dags/{DAG_ID}"), seconds=90)
+        put_live(stack, GOOD, DAG_ID)
     _refuse(stack, progress, "A broken DAG file is dropped, and quarantined", "dags/broken_orders.py", BROKEN)
     what = "A DAG file that Python compiles and Airflow cannot load is dropped, and refused"
     _refuse(stack, progress, what, "dags/unloadable.py", UNLOADABLE)
@@ -121,10 +119,10 @@ def run(progress: Progress) -> None:
     _wait_for_success(stack, progress, runs)
     _wait_for_rollback(stack, progress, doubtful)
     progress.console.print(_table(runs))
-    progress.say(f"Airflow UI   {stack.airflow_url}\nHTTP API     {stack.http_api_url}")
     failed = [run for run in runs if run.state != "success"]
     if failed:
         raise DemoError(f"{failed[0].way} ended as {failed[0].state}.")
+    return stack
 
 
 def _refuse(stack: Stack, progress: Progress, what: str, key: str, body: str) -> None:

@@ -20,12 +20,16 @@ https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html
 Files of functions and layers keep their modes, so that a layer may hold a program, and a layer is unpacked once;
 MiniStack 1.5.33 drops the modes, and unpacks a layer for each of its workers, which takes a minute for an Airflow.
 https://docs.aws.amazon.com/lambda/latest/dg/packaging-layers.html
+
+An HTTP API has an address that every program can resolve, the same after the next `make up`; MiniStack 1.5.33 draws a
+name at random, below 127.0.0.1, which no name server knows.
 """
 
 from __future__ import annotations
 
 import hashlib
 import operator
+import os
 import tempfile
 import threading
 import time
@@ -39,7 +43,15 @@ from typing import Any
 
 from ministack import app  # type: ignore[import-not-found]
 from ministack.core import lambda_runtime  # type: ignore[import-not-found]
-from ministack.services import cloudwatch, eventbridge, lambda_svc, s3, scheduler  # type: ignore[import-not-found]
+from ministack.services import (  # type: ignore[import-not-found]
+    apigateway,
+    cloudwatch,
+    eventbridge,
+    lambda_svc,
+    s3,
+    scheduler,
+)
+from ministack.services.cloudformation import provisioners  # type: ignore[import-not-found]
 
 _invoke_target = eventbridge._invoke_target
 
@@ -183,6 +195,23 @@ class _Package(zipfile.ZipFile):
 lambda_runtime.zipfile = SimpleNamespace(
     ZipFile=_Package, BadZipFile=zipfile.BadZipFile, LargeZipFile=zipfile.LargeZipFile
 )
+
+
+_create_api = provisioners._apigw_v2_api_create
+
+
+def _create_api_with_address(logical_id: str, props: dict[str, Any], stack_name: str) -> tuple[str, dict[str, Any]]:
+    wanted = hashlib.sha256(f"{stack_name}/{logical_id}".encode()).hexdigest()[:8]
+    if apigateway.find_api_scope(wanted) is None:  # else another API replaces that one
+        props = {**props, "Tags": {**(props.get("Tags") or {}), "ms-custom-id": wanted}}
+    api_id, attributes = _create_api(logical_id, props, stack_name)
+    endpoint = f"http://127.0.0.1:{os.environ['GATEWAY_PORT']}/_aws/execute-api/{api_id}/$default"
+    apigateway._apis[api_id]["apiEndpoint"] = endpoint
+    return api_id, {**attributes, "ApiEndpoint": endpoint}
+
+
+provisioners._apigw_v2_api_create = _create_api_with_address
+provisioners._RESOURCE_HANDLERS["AWS::ApiGatewayV2::Api"]["create"] = _create_api_with_address
 
 
 if __name__ == "__main__":

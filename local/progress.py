@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import NoReturn
 
 from rich.console import Console
 from rich.markup import escape
@@ -18,6 +20,7 @@ class Progress:
     def __init__(self, console: Console | None = None) -> None:
         # Without a terminal rich takes 80 columns, too few for run ids.
         self.console = console or Console(highlight=False, width=None if sys.stdout.isatty() else 120)
+        self._errors = Console(stderr=True, highlight=False, soft_wrap=True)
         self._place = threading.Lock()
 
     @contextmanager
@@ -51,3 +54,16 @@ class Progress:
     def say(self, text: str) -> None:
         """Print a line; rich markup is rendered."""
         self.console.print(text)
+
+    def complain(self, text: str) -> None:
+        """Print what went wrong, on standard error: standard output may be read by a shell."""
+        self._errors.print(text, style="red", markup=False)
+
+
+def interrupt_when_told_to_end() -> None:
+    """Make SIGTERM what Ctrl-C is, so that what was started is stopped."""
+
+    def interrupt(_signal: int, _frame: object) -> NoReturn:
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, interrupt)

@@ -2,9 +2,11 @@
 
     stack = up(Progress())            # quick when it runs already
     stack.client("s3").put_object(…)
-    down()
+    down()                            # all that it held is gone; ports and logs stay
 
 All state is in one folder, `.jetway/` unless JETWAY_STATE names another; stacks in different folders run side by side.
+MiniStack keeps everything in memory, so what lies on the disk beside it (Airflow's database, its DAGs, the gateway's
+state) lives as long as MiniStack does, and no longer: half of a state is one that nobody has made.
 """
 
 from __future__ import annotations
@@ -12,8 +14,10 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Callable, Mapping
+import sys
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,6 +35,7 @@ if TYPE_CHECKING:
 ENVIRONMENT_NAME = "jetway-local"
 ENVIRONMENT_BUCKET = "jetway-local-environment"
 UI = "ui"  # name of the process that local/ui.py starts
+PORTS = (ministack.NAME, "gateway", "airflow", UI)
 # What environment.yaml sets as AirflowConfigurationOptions. Secrets Manager is asked for these names only: a question
 # costs time and, on AWS, money.
 # https://docs.aws.amazon.com/mwaa/latest/userguide/connections-secrets-manager.html
@@ -47,6 +52,17 @@ AIRFLOW_OPTIONS = {
         }
     ),
 }
+# What `Stack.env` sets; known without a stack, so that a shell can be told to forget it.
+VARIABLES = (
+    *ministack.CREDENTIALS,
+    "AWS_ENDPOINT_URL",
+    "AWS_ENDPOINT_URL_MWAA",
+    "AWS_DISABLE_HOST_PREFIX_INJECTION",
+    "AWS_CA_BUNDLE",
+    "JETWAY_STACK",
+    "DROP_BUCKET",
+    "HTTP_API_URL",
+)
 METRICS_SECONDS = 5.0  # MWAA gives its metrics once a minute; whoever looks at a local stack does not like to wait
 
 
@@ -83,24 +99,26 @@ class Stack:
 
     @property
     def http_api_url(self) -> str:
-        """Base URL of the HTTP API on this machine."""
-        # MiniStack names the API by a host that only a name server of its own would know; by path it needs none.
-        api_id = self.outputs["HttpApiUrl"].partition("://")[2].partition(".")[0]
-        return f"{self.endpoint}/_aws/execute-api/{api_id}/$default"
+        """Base URL of the HTTP API."""
+        return self.outputs["HttpApiUrl"]
+
+    @property
+    def http_api_id(self) -> str:
+        """The HTTP API's id, for calls of API Gateway."""
+        return self.http_api_url.split("/")[-2]  # see local/ministack_server.py
 
     @property
     def env(self) -> Mapping[str, str]:
-        """Environment variables that make boto3 and `jetway` use this stack."""
+        """Environment variables that make boto3, `jetway`, and the snippets of README and docs use this stack."""
         return {
             **ministack.CREDENTIALS,
-            "AWS_REGION": ministack.REGION,
-            "AWS_DEFAULT_REGION": ministack.REGION,
             "AWS_ENDPOINT_URL": self.endpoint,
             "AWS_ENDPOINT_URL_MWAA": self.gateway_url,
             "AWS_DISABLE_HOST_PREFIX_INJECTION": "true",
             "AWS_CA_BUNDLE": self.ca_bundle,
             "JETWAY_STACK": deploy.STACK_NAME,
-            "JETWAY_API_URL": self.http_api_url,
+            "DROP_BUCKET": self.outputs["DropBucketName"],
+            "HTTP_API_URL": self.http_api_url,
         }
 
     @property
@@ -129,7 +147,8 @@ def up(
     """Start what does not run, deploy what has changed, and return the stack.
 
     Args:
-        version: Airflow's; AIRFLOW_VERSION or the newest that MWAA offers by default.
+        version: Airflow's; by default AIRFLOW_VERSION, else that of the stack that runs, else the newest that MWAA
+            offers.
         parameters: gives parameters of template.yaml, beside the environment's name and bucket; asked when the
             deployment begins, since a moment that a schedule is set for must lie behind it.
         faults: let tests inject faults into the gateway.
@@ -137,10 +156,21 @@ def up(
     Raises:
         StackError, SetupError, ProcessError, DeployError, AirflowError: what went wrong, where, what to do.
     """
-    version = version or os.environ.get("AIRFLOW_VERSION") or airflow.DEFAULT_VERSION
     state = state_folder()
     run = state / "run"
-    ports = _ports(state, version)
+    ports = _read_ports(state)
+    of_running = ports.get("version") if runs() else None
+    version = version or os.environ.get("AIRFLOW_VERSION") or of_running or airflow.DEFAULT_VERSION
+    # All that can be refused is refused before anything is started or stopped.
+    airflow.check_python(version, sys.version_info[:2])
+    if of_running is None:
+        down()  # what a machine that was switched off, or a MiniStack that died, has left
+        ports = choose_ports(state, version, ports)
+    elif of_running != version:
+        raise StackError(
+            f"The local stack runs Airflow {of_running}. To run {version} instead: `make down`, after which all that "
+            f"it holds is gone, then `AIRFLOW_VERSION={version} make up`."
+        )
     with progress.step(f"Python environments (MiniStack, SAM, Airflow {version})"), ThreadPoolExecutor(3) as pool:
         wanted = [pool.submit(venvs.ensure, name) for name in ("ministack", "sam", f"airflow-{version}")]
         ministack_python, sam_python, airflow_python = [future.result() for future in wanted]
@@ -164,7 +194,7 @@ def up(
         _make_environment_bucket(endpoint)
     aws = {**ministack.CREDENTIALS, "AWS_ENDPOINT_URL": endpoint, **AIRFLOW_OPTIONS}
     with progress.step("Airflow's database"):
-        prepared = airflow.prepare(state, airflow_python, version, extra_env=aws)
+        prepared = airflow.prepare(state, airflow_python, version, port=ports["airflow"], extra_env=aws)
     gateway = GatewayConfig(
         environment=ENVIRONMENT_NAME,
         bucket=ENVIRONMENT_BUCKET,
@@ -239,12 +269,8 @@ def _deploy(
     return fingerprint
 
 
-def down(*, forget: bool = False) -> None:
-    """Stop every program of the stack. What MiniStack held is gone with it.
-
-    Args:
-        forget: remove Airflow's database and DAGs as well; the next `up` starts from nothing.
-    """
+def down() -> None:
+    """Stop every program of the stack. All that it held is gone; its ports and its logs stay."""
     state = state_folder()
     run = state / "run"
     for name in (UI, emf_bridge.NAME, "gateway"):
@@ -255,10 +281,24 @@ def down(*, forget: bool = False) -> None:
     # What was started by somebody who was killed at once, before anything was written down.
     processes.stop_strays(run, *(home / "run" for home in state.glob("airflow-*")))
     (state / "stack.json").unlink(missing_ok=True)
-    shutil.rmtree(state / "tmp", ignore_errors=True)
-    if forget:
-        for folder in (*state.glob("airflow-*"), state / "gateway"):
-            shutil.rmtree(folder, ignore_errors=True)
+    for path in (state / "tmp", state / "gateway", *state.glob("airflow-*/*")):
+        if path.is_dir() and not path.is_symlink():
+            if path.name != "run":  # has the logs, for `make logs`
+                shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
+
+
+@contextmanager
+def stopped_on_failure() -> Iterator[bool]:
+    """Stop what was started inside when it fails or is interrupted. Gives whether a stack ran before: that goes on."""
+    ran_before = runs()
+    try:
+        yield ran_before
+    except BaseException:
+        if not ran_before:
+            down()
+        raise
 
 
 def runs() -> bool:
@@ -274,7 +314,7 @@ def running() -> Stack:
     """
     stack = _read(state_folder())
     if stack is None or not runs():
-        raise StackError("the local stack is not running; start it with `make up`.")
+        raise StackError("The local stack is not running. Start it with `make up`.")
     return stack
 
 
@@ -283,23 +323,30 @@ def _read(state: Path) -> Stack | None:
     return Stack(**json.loads(file.read_text())) if file.exists() else None
 
 
-def _ports(state: Path, version: str) -> dict[str, int]:
-    """Return the ports of this stack: the ones that its running programs have, else free ones."""
+def _read_ports(state: Path) -> dict[str, Any]:
+    """What `choose_ports` wrote; nothing before the first `up`."""
     file = state / "ports.json"
-    runs = {name: processes.find(state / "run", name) is not None for name in (ministack.NAME, "gateway")}
-    ports: dict[str, Any] = json.loads(file.read_text()) if file.exists() else {}
-    if runs[ministack.NAME] and ports.get("version") != version:
-        raise StackError(
-            f"the local stack runs Airflow {ports.get('version')}; `make down` first to run {version} instead."
-        )
-    # MiniStack's functions know the gateway by its port, so both keep theirs while MiniStack runs.
-    if not runs[ministack.NAME]:
-        for name in ("gateway", emf_bridge.NAME, UI):  # they know MiniStack by the port it had
-            processes.stop_named(state / "run", name)
-        ports = {"version": version, "ministack": processes.free_port(), "gateway": processes.free_port()}
-        state.mkdir(parents=True, exist_ok=True)
-        file.write_text(json.dumps(ports))
-    return {name: ports[name] for name in ("ministack", "gateway")}
+    found: dict[str, Any] = json.loads(file.read_text()) if file.exists() else {}
+    return found
+
+
+def choose_ports(state: Path, version: str, before: Mapping[str, Any]) -> dict[str, Any]:
+    """Choose the ports of a stack that is about to start: those of last time where they are free, so that old
+    bookmarks and shells stay right."""
+
+    def choose(port: int | None) -> int:
+        return port if port is not None and processes.port_is_free(port) else processes.free_port()
+
+    ports = {"version": version, **{name: choose(before.get(name)) for name in PORTS}}
+    state.mkdir(parents=True, exist_ok=True)
+    (state / "ports.json").write_text(json.dumps(ports))
+    return ports
+
+
+def ui_port() -> int:
+    """Return the port for the status page: that of last time where it is free."""
+    port: int = _read_ports(state_folder()).get(UI, 0)
+    return port if port and processes.port_is_free(port) else processes.free_port()
 
 
 def _client(service_name: str, endpoint: str, ca_bundle: str | None = None, **config: Any) -> Any:

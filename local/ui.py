@@ -28,7 +28,8 @@ def start(running: Stack) -> str:
     if processes.find(folder, NAME) is None:
         log.unlink(missing_ok=True)  # it has the address of a former one
     env = {"PATH": os.environ.get("PATH", os.defpath), "HOME": str(folder), "PYTHONUNBUFFERED": "1", **running.env}
-    process = processes.start(NAME, [str(DEV / "bin" / "jetway"), "ui", "--no-browser"], folder=folder, env=env)
+    command = [str(DEV / "bin" / "jetway"), "ui", "--no-browser", "--port", str(stack.ui_port())]
+    process = processes.start(NAME, command, folder=folder, env=env)
 
     def address() -> str | None:
         found = re.search(r"^Status page +(\S+)$", log.read_text(), re.MULTILINE)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from contextlib import ExitStack
 
@@ -10,28 +9,21 @@ from rich.table import Table
 
 from local import examples
 from local import stack as local_stack
-from local.__main__ import EXPECTED
+from local.__main__ import finish, keep_or_stop
 from local.examples.scene import Ended, ExampleError, Scene
 from local.examples.sources import Sources
-from local.progress import Progress
+from local.progress import Progress, interrupt_when_told_to_end
 
 
 def main() -> int:
     """Play the example that the first argument names; return the exit code."""
-    progress = Progress()
-    try:
-        return _show(examples.find(" ".join(sys.argv[1:])), progress)
-    except (*EXPECTED, ExampleError) as exc:
-        progress.console.print(str(exc), style="red", markup=False, highlight=False)
-        return 1
-    except KeyboardInterrupt:
-        progress.say("interrupted")
-        return 130
+    interrupt_when_told_to_end()
+    return finish(Progress(), _show, (ExampleError,))
 
 
-def _show(example: examples.Example, progress: Progress) -> int:
-    ran_before = local_stack.runs()
-    try:
+def _show(progress: Progress) -> int:
+    example = examples.find(" ".join(sys.argv[1:]))
+    with local_stack.stopped_on_failure() as ran_before:
         stack = local_stack.up(progress, parameters=lambda: examples.PARAMETERS)
         with Sources() as sources, ExitStack() as ending:
             scene = Scene(stack, sources)
@@ -40,17 +32,8 @@ def _show(example: examples.Example, progress: Progress) -> int:
             with progress.step(example.about):
                 runs = example.play(scene)
         progress.console.print(_table(runs))
-        progress.say(f"dags/{example.name}.py and docs/examples.md tell how.   Airflow UI   {stack.airflow_url}")
-        if not ran_before and sys.stdin.isatty() and not os.environ.get("KEEP"):
-            progress.console.input("Press Enter to stop everything. ")
-    except BaseException:
-        if not ran_before:
-            local_stack.down()
-        raise
-    if ran_before or os.environ.get("KEEP"):
-        progress.say("The local stack goes on; `make down` stops it.")
-    else:
-        local_stack.down()
+        progress.say(f"dags/{example.name}.py and docs/examples.md tell how.")
+        keep_or_stop(progress, stack, ran_before=ran_before)
     return 0
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -80,7 +81,7 @@ def deployment() -> Deployment:
 def stack(deployment: Deployment) -> Iterator[Stack]:
     """The deployed stack, with an empty Airflow and faults that tests can inject."""
     os.environ["JETWAY_STATE"] = str(venvs.HOME / "test")
-    local_stack.down(forget=True)
+    local_stack.down()
     try:
         yield local_stack.up(Progress(Console(stderr=True)), parameters=deployment.parameters, faults=True)
     finally:
@@ -117,6 +118,22 @@ def dag(stack: Stack) -> str:
     assert report["verdict"] == "accepted"
     wait_for("the DAG in Airflow", lambda: airflow_api(stack, "GET", f"/dags/{DAG_ID}"), seconds=90)
     return DAG_ID
+
+
+def make_env(stack: Stack, **before: str) -> dict[str, str]:
+    """The environment of a shell in which somebody has typed what README says, and nothing more.
+
+    Args:
+        before: variables of the shell, beside this process's.
+    """
+    own = {
+        name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "JETWAY_", "MAKE", "MFLAGS"))
+    }
+    script = 'eval "$(make -s env)" && env -0'
+    command = ["bash", "-c", script]
+    env = {**own, "JETWAY_STATE": stack.state, **before}
+    printed = subprocess.run(command, cwd=venvs.ROOT, env=env, capture_output=True, text=True, check=True).stdout
+    return dict(line.split("=", 1) for line in printed.split("\0") if line)
 
 
 def drop(stack: Stack, key: str, body: bytes) -> str:

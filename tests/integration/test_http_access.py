@@ -22,8 +22,7 @@ LONGEST = 90.0
 
 
 def routes(stack: Stack) -> set[str]:
-    api_id = stack.outputs["HttpApiUrl"].partition("://")[2].partition(".")[0]
-    found = stack.client("apigatewayv2").get_routes(ApiId=api_id)["Items"]
+    found = stack.client("apigatewayv2").get_routes(ApiId=stack.http_api_id)["Items"]
     return {route["RouteKey"] for route in found}
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
 import subprocess
@@ -14,9 +13,9 @@ import requests
 
 from local import venvs
 from local.calls import call_api, list_runs
-from local.ministack import CREDENTIALS, REGION
 from local.stack import Stack
 from local.venvs import ROOT
+from tests.integration.conftest import make_env
 from tests.integration.test_spine import wait_for_run
 
 
@@ -52,7 +51,7 @@ def test_the_snippet_of_the_docs_starts_a_run(stack: Stack, dag: str) -> None:
     version = subprocess.run(["curl", "--version"], capture_output=True, text=True, check=True).stdout
     if tuple(map(int, version.split()[1].split(".")[:2])) < (7, 75):
         pytest.skip("curl signs from 7.75 on")
-    env = {**os.environ, **CREDENTIALS, "AWS_REGION": REGION, "HTTP_API_URL": stack.http_api_url}
+    env = make_env(stack)
     result = subprocess.run(["bash", "-c", snippet], capture_output=True, text=True, check=True, env=env)
     assert json.loads(result.stdout)["state"] == "accepted"
 
@@ -61,7 +60,7 @@ def test_the_snippet_of_the_docs_starts_a_run(stack: Stack, dag: str) -> None:
 def test_the_official_client_starts_and_follows_a_run(stack: Stack, dag: str) -> None:
     """The snippet of the docs, in a virtual environment that has the client and no Jetway."""
     (snippet,) = re.findall(r"^```py\n(.*?)^```", (ROOT / "docs" / "http-api.md").read_text(), re.DOTALL | re.MULTILINE)
-    env = {**os.environ, **CREDENTIALS, "AWS_REGION": REGION, "HTTP_API_URL": stack.http_api_url}
+    env = make_env(stack)
     python = str(venvs.ensure("airflow-client"))
     result = subprocess.run([python, "-c", snippet], capture_output=True, text=True, check=True, env=env, timeout=180)
     assert result.stdout == "success\n"

@@ -52,8 +52,7 @@ def call(stack: Stack, token: str | None, path: str, body: object = None, **head
 
 
 def test_the_authorizer_is_the_parameters(tokens: Stack, issuer: Issuer) -> None:
-    api_id = tokens.outputs["HttpApiUrl"].partition("://")[2].partition(".")[0]
-    (authorizer,) = tokens.client("apigatewayv2").get_authorizers(ApiId=api_id)["Items"]
+    (authorizer,) = tokens.client("apigatewayv2").get_authorizers(ApiId=tokens.http_api_id)["Items"]
     assert (authorizer["AuthorizerType"], authorizer["IdentitySource"]) == ("JWT", ["$request.header.Authorization"])
     assert authorizer["JwtConfiguration"] == {"Issuer": issuer.url, "Audience": ["jetway"]}
 

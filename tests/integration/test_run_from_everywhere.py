@@ -17,6 +17,7 @@ from local.calls import list_runs, wait_for
 from local.examples.scene import Scene
 from local.examples.sources import Sources
 from local.stack import Stack
+from tests.integration.conftest import make_env
 
 PAGE = (venvs.ROOT / "docs" / "run-from-everywhere.md").read_text(encoding="utf-8")
 SNIPPETS = {
@@ -27,17 +28,10 @@ LONGEST = 120.0
 
 
 def run_snippet(stack: Stack, name: str, folder: Path) -> str:
-    """Run a snippet in an empty folder, with the stack's environment, and return what it printed."""
+    """Run a snippet in an empty folder, in a shell that has what `make env` says, and return what it printed."""
     language, code = SNIPPETS[name]
     aws = venvs.ensure("awscli").parent
-    env = {
-        **stack.env,
-        "PATH": f"{venvs.DEV / 'bin'}{os.pathsep}{aws}{os.pathsep}{os.environ['PATH']}",
-        "HOME": str(folder),
-        "DROP_BUCKET": stack.outputs["DropBucketName"],
-        "HTTP_API_URL": stack.http_api_url,
-        "NO_PROXY": "localhost,127.0.0.1",
-    }
+    env = make_env(stack, PATH=f"{aws}{os.pathsep}{os.environ['PATH']}", HOME=str(folder))
     command = [sys.executable, "-c", code] if language == "python" else ["bash", "-euo", "pipefail", "-c", code]
     done = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, check=False, timeout=LONGEST)
     assert done.returncode == 0, done.stderr + done.stdout
@@ -62,8 +56,8 @@ def test_the_addresses_are_found_and_a_signed_call_starts_a_run(stack: Stack, da
     SNIPPETS["asked"] = (language, code + 'echo "$DROP_BUCKET $HTTP_API_URL"\n')
     told = run_snippet(stack, "asked", tmp_path).split()
     del SNIPPETS["asked"]
-    # MiniStack's host name for the API leads nowhere; what the other snippets use is its address by path.
-    assert told == [stack.outputs["DropBucketName"], stack.outputs["HttpApiUrl"]]
+    env = make_env(stack)
+    assert told == [env["DROP_BUCKET"], env["HTTP_API_URL"]]
     answer = json.loads(run_snippet(stack, "curl", tmp_path))
     assert answer["state"] == "accepted"
     wait_for_conf(stack, dag, **{"from": "curl"})

@@ -18,10 +18,12 @@ from markdown_it.token import Token
 
 from jetway.errors import PermanentError, RunAlreadyExistsError
 from jetway_cli.app import cli
+from local.stack import VARIABLES
 from tests.unit.sample_events import ROOT
 from tests.unit.test_template import Loader
 
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
+CURRENT = [path for path in PAGES if path.name not in {"CHANGELOG.md", "DECISIONS.md"}]
 MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
 TEMPLATES = [yaml.load((ROOT / name).read_text(), Loader) for name in ("template.yaml", "environment.yaml")]
 
@@ -146,6 +148,25 @@ def test_every_jetway_command_and_option_is_there(path: Path) -> None:
         if not {word.partition("=")[0] for word in words[2:] if re.match("--[a-z]", word)} <= options:
             unknown.append(words)
     assert unknown == []
+
+
+@pytest.mark.parametrize("path", CURRENT, ids=names(CURRENT))
+def test_make_env_sets_every_variable_that_a_command_uses_and_does_not_set_itself(path: Path) -> None:
+    unknown: set[str] = set()
+    for text in shell_code(path):
+        code = re.sub(r"\$\{\w+:\+[^}]*\}", "", text)  # "${X:+…}": only where X is set
+        used = re.findall(r"\$\{?([A-Za-z_]\w*)(?!\w|::)|os\.environ\[\"(\w+)\"\]", code)
+        itself = set(re.findall(r"(?:^|[\s;&(`])([A-Za-z_]\w*)=", code))
+        unknown |= {shell or python for shell, python in used} - itself - set(VARIABLES)
+    assert unknown == set()
+
+
+def shell_code(path: Path) -> Iterator[str]:
+    """Code spans, and blocks that are typed into a shell or read its variables."""
+    for token in MarkdownIt("gfm-like", {"linkify": False}).parse(path.read_text(encoding="utf-8")):
+        if token.type == "fence" and token.info in {"", "bash", "console", "py", "python", "sh", "shell"}:
+            yield token.content
+        yield from (child.content for child in flat(token) if child.type == "code_inline")
 
 
 @pytest.mark.parametrize("path", PAGES, ids=names(PAGES))

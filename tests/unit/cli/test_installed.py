@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -15,6 +16,7 @@ import pytest
 import yaml
 
 from local import venvs
+from tests.unit.cli import dropped
 from tests.unit.sample_events import ROOT
 
 pytestmark = pytest.mark.slow  # each makes a virtual environment and asks the package index
@@ -67,6 +69,12 @@ def test_pip_install_gives_a_command_that_works(sources: Path, project: Path, tm
     assert (good.returncode, good.stdout, good.stderr) == (0, "1 file, 1 DAG: 1 accepted\n", "")
     (project / "requirements.txt").write_text("celery==1.0\n")
     assert "essential-pin" in run(jetway, "check", "requirements.txt", "--airflow-version=2.10.3", cwd=project).stdout
+    dropped.write(project)
+    each = run(jetway, "check", *dropped.FILES, "--no-resolve", "--format=json", cwd=project)
+    assert each.stderr == ""
+    assert {report["path"]: report["verdict"] for report in json.loads(each.stdout)} == dict.fromkeys(
+        dropped.FILES, "accepted"
+    )
 
 
 def test_the_pre_commit_hook_refuses_a_commit(sources: Path, project: Path, tmp_path: Path) -> None:
@@ -77,11 +85,18 @@ def test_the_pre_commit_hook_refuses_a_commit(sources: Path, project: Path, tmp_
     good = run(*command, cwd=project, env=env)
     assert good.returncode == 0, good.stdout + good.stderr
     assert "1 file, 1 DAG: 1 accepted" in good.stdout
+    dropped.write(project)
+    subprocess.run(["git", "add", "-A"], cwd=project, check=True)
+    good = run(*command, cwd=project, env=env)
+    assert good.returncode == 0, good.stdout + good.stderr
     (project / "dags/broken.py").write_text(BAD)
+    (project / "triggers/nightly.yaml").write_text("dag: orders\n")
     subprocess.run(["git", "add", "-A"], cwd=project, check=True)
     bad = run(*command, cwd=project, env=env)
     assert bad.returncode == 1
     assert "dags/broken.py:1: error syntax" in bad.stdout
+    assert "triggers/nightly.yaml" in bad.stdout
+    assert "Traceback" not in bad.stdout + bad.stderr
 
 
 def test_the_github_action_annotates_and_fails(sources: Path, project: Path, tmp_path: Path) -> None:
@@ -110,3 +125,7 @@ def test_the_github_action_annotates_and_fails(sources: Path, project: Path, tmp
     assert '"version": "2.1.0"' in (project / "out.sarif").read_text()
     _, checked = steps(paths="dags/orders.py")
     assert (checked.returncode, checked.stdout) == (0, "")
+    dropped.write(project)
+    (project / "dags/broken.py").unlink()
+    _, checked = steps(paths="\n".join(["dags", *(key for key in dropped.FILES if "dags/" not in key)]))
+    assert (checked.returncode, checked.stderr) == (0, "")

@@ -70,7 +70,7 @@ def test_airflow_and_python_have_to_fit(version: str, python: tuple[int, int], f
 
 
 def test_an_unknown_version_names_the_known_ones() -> None:
-    with pytest.raises(AirflowError, match=r"3\.3\.1, 2\.11\.2"):
+    with pytest.raises(AirflowError, match=r"3\.3\.1 and 2\.11\.2"):
         airflow.requirements_file("1.10.15")
 
 
