@@ -22,6 +22,7 @@ NOTHING = "–"
 Cell = tuple[str, str]  # id of the state, id of the place
 
 _CODE = re.compile(r"`([^`]+)`")
+_TITLE = re.compile(r"title `([^`]+)`")
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,8 @@ DRIVEN: dict[Cell, str] = {}  # by which test
 def shows(state: str, *places: str) -> Callable[[Callable[..., Mapping[str, str]]], Callable[..., None]]:
     """Let a test drive cells of one state.
 
-    The test returns, for each place, all that the place shows. What the table has in backticks must be in it.
+    The test returns, for each place, all that the place shows. What the table has in backticks must be in it; what it
+    has there behind the word title must be the last of the first line.
 
     Args:
         state: id of the state.
@@ -95,6 +97,10 @@ def _wrong(state: str, seen: Mapping[str, str]) -> Iterator[str]:
         for wanted in _CODE.findall(CELLS[state, place]):
             if wanted not in text:
                 yield f"{STATES[state].name} × {PLACES[place]}: no {wanted!r} in:\n    {text}"
+        title = text.partition("\n")[0]
+        for wanted in _TITLE.findall(CELLS[state, place]):
+            if not title.endswith(f": {wanted}"):
+                yield f"{STATES[state].name} × {PLACES[place]}: the title does not end in {wanted!r}:\n    {title}"
 
 
 def page() -> str:

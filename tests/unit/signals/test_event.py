@@ -18,7 +18,10 @@ def test_held(world: World) -> dict[str, str]:
     world.mwaa.status = "UPDATING"
     world.send(file_event())
     world.dispatch()
-    return {**look(world), "health": world.ask("GET", "/health")}
+    seen = {**look(world), "health": world.ask("GET", "/health")}
+    dispatch = json.loads(seen["health"].partition(" ")[2])["dispatch"]
+    assert dispatch["waiting"] + dispatch["in_flight"] == 1  # in flight until its next try
+    return seen
 
 
 @shows("waiting", *SEEN, "health")
