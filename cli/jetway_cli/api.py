@@ -8,14 +8,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from jetway_cli.errors import NegativeError, StackTroubleError, WrongUseError
+from jetway_cli.errors import SIGN_IN, NegativeError, StackTroubleError, WrongUseError, sentence
 
 if TYPE_CHECKING:
     from jetway_cli.stack import Target
 
-TIMEOUT = (5.0, 35.0)  # seconds to connect, to answer: API Gateway itself gives up after 30
+CONNECTING, ANSWERING = 5.0, 35.0  # seconds at most: API Gateway itself gives up after 30
 PAUSES = (0.5, 1.0, 2.0)  # seconds before each further try
 WRONG_USE = frozenset({400, 413, 415, 422})
+PROBLEM = "urn:jetway:problem:"
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,18 +25,38 @@ class Answer:
 
     Attributes:
         body: a JSON object; empty when the answer held none.
-        location: where the run is shown, or None.
     """
 
     status: int
     body: Mapping[str, Any]
-    location: str | None
 
     @property
     def problem(self) -> str:
         """What the API says was wrong, as a sentence."""
-        detail = self.body.get("detail") or self.body.get("message") or f"status {self.status}"
-        return str(detail).strip()
+        return sentence(self.body.get("detail") or self.body.get("message") or f"status {self.status}")
+
+    @property
+    def reason(self) -> str:
+        """The stable word of the problem, or nothing when the answer is not a problem of Jetway's."""
+        kind = str(self.body.get("type") or "")
+        return kind.removeprefix(PROBLEM) if kind.startswith(PROBLEM) else ""
+
+    @property
+    def is_trouble(self) -> bool:
+        """Whether the same call may be answered later."""
+        return self.status == 429 or self.status >= 500
+
+
+class ApiTroubleError(StackTroubleError):
+    """The API could not be reached, or answers 429 or 5xx.
+
+    Attributes:
+        answer: the last one, None when there was none.
+    """
+
+    def __init__(self, said: str, answer: Answer | None = None) -> None:
+        super().__init__(said)
+        self.answer = answer
 
 
 class Api:
@@ -46,35 +67,89 @@ class Api:
         self._sleep = sleep
         self.base = (target.api_url or target.output("HttpApiUrl")).rstrip("/")
 
-    def call(self, method: str, path: str, *, body: object = None, headers: Mapping[str, str] | None = None) -> Answer:
-        """Call the API until it answers with something else than trouble, four times at most.
+    def call(
+        self,
+        method: str,
+        path: str,
+        *,
+        body: object = None,
+        headers: Mapping[str, str] | None = None,
+        tries: int = len(PAUSES) + 1,
+        seconds: float = ANSWERING,
+    ) -> Answer:
+        """Call the API until it answers with something else than trouble.
 
         Whoever posts must make a second post harmless: with an Idempotency-Key or a run id.
 
         Args:
-            path: from the base address on, each part percent-encoded; a whole URL of the API is taken as well.
+            path: from the base address on, each part percent-encoded.
+            tries: so often at most.
+            seconds: that one try may take.
 
         Raises:
-            StackTroubleError: it could not be reached, or answers 429 or 5xx.
+            ApiTroubleError: it could not be reached, or answers 429 or 5xx.
+            WrongUseError: no call can be made of this.
         """
-        import requests
+        from requests import exceptions as http
 
-        url = path if path.startswith(self.base) else self.base + path
-        trouble = ""
-        for pause in (*PAUSES, None):
+        trouble, answer = "", None
+        for pause in (*PAUSES[: tries - 1], None):
             try:
-                answer = self._send(method, url, body, headers or {})
-            except requests.exceptions.RequestException as exc:
-                trouble = f"could not be reached ({type(exc).__name__})"
+                answer = self._send(method, self.base + path, body, headers or {}, seconds)
+            except (http.InvalidURL, http.InvalidSchema, http.MissingSchema, http.InvalidHeader) as exc:
+                raise WrongUseError(f"The API cannot be called so: {sentence(exc)} Check --api-url.") from exc
+            except http.RequestException as exc:
+                answer, kind = None, type(exc).__name__
+                trouble = f"could not be reached ({kind}). Check the network and the address."
             else:
-                if answer.status != 429 and answer.status < 500:
+                if not answer.is_trouble:
                     return answer
                 trouble = f"answered {answer.status}: {answer.problem}"
             if pause is not None:
                 self._sleep(pause)
-        raise StackTroubleError(f"The API at {self.base} {trouble}; try again later.")
+        raise ApiTroubleError(f"The API at {self.base} {trouble}", answer)
 
-    def _send(self, method: str, url: str, body: object, headers: Mapping[str, str]) -> Answer:
+    def require(self, answer: Answer) -> Answer:
+        """Return an answer that is not a refusal.
+
+        Raises:
+            WrongUseError, NegativeError, StackTroubleError: the API refused; the text is its own.
+        """
+        if answer.status < 300:
+            return answer
+        if answer.reason == "dag-not-allowed":
+            raise NegativeError(answer.problem)
+        if answer.status in {401, 403}:
+            raise StackTroubleError(self._why_not_let_in(answer))
+        if not answer.reason and "detail" not in answer.body:
+            raise StackTroubleError(
+                f"The API at {self.base} answered {answer.status}: {answer.problem} This is not Jetway's HTTP API, or "
+                "one of another version. Check --stack, --api-url and JETWAY_API_URL."
+            )
+        raise (WrongUseError if answer.status in WRONG_USE else NegativeError)(answer.problem)
+
+    def _why_not_let_in(self, answer: Answer) -> str:
+        """Say whether the credentials are bad, or good and not enough: API Gateway itself does not tell."""
+        from botocore.exceptions import BotoCoreError, ClientError
+
+        bad = f"Your AWS credentials are wrong, or have expired. {SIGN_IN}"
+        if answer.status == 401:
+            return f"The API does not know who calls. {bad}"
+        try:
+            identity = self._target.client("sts").get_caller_identity()
+        except ClientError:
+            return f"The API does not let you in. {bad}"
+        except BotoCoreError:
+            return (
+                f"The API does not let you in: {answer.problem} {SIGN_IN} If the credentials are right, they need "
+                f"execute-api:Invoke on {self.base}."
+            )
+        return (
+            f"The API does not let {identity['Arn']} in: {answer.problem} The credentials are valid, but they need "
+            f"execute-api:Invoke on {self.base}, in this Region ({self._target.session.region_name})."
+        )
+
+    def _send(self, method: str, url: str, body: object, headers: Mapping[str, str], seconds: float) -> Answer:
         import requests
         from botocore.auth import SigV4Auth
         from botocore.awsrequest import AWSRequest
@@ -91,25 +166,15 @@ class Api:
         SigV4Auth(credentials.get_frozen_credentials(), "execute-api", session.region_name).add_auth(request)
         # A redirect would carry the signature to another host.
         sent = requests.request(
-            method, url, data=data, headers=dict(request.headers), timeout=TIMEOUT, allow_redirects=False
+            method,
+            url,
+            data=data,
+            headers=dict(request.headers),
+            timeout=(min(CONNECTING, seconds), min(ANSWERING, seconds)),
+            allow_redirects=False,
         )
         try:
             parsed = sent.json()
         except ValueError:
             parsed = {}
-        return Answer(sent.status_code, parsed if isinstance(parsed, dict) else {}, sent.headers.get("Location"))
-
-
-def check(answer: Answer) -> Answer:
-    """Return an answer that is no refusal.
-
-    Raises:
-        WrongUseError, NegativeError, StackTroubleError: the API refused; the text is its own.
-    """
-    if answer.status < 300:
-        return answer
-    if answer.status in {401, 403}:
-        raise StackTroubleError(
-            f"The API does not take your credentials: {answer.problem}. They need execute-api:Invoke on it."
-        )
-    raise (WrongUseError if answer.status in WRONG_USE else NegativeError)(answer.problem)
+        return Answer(sent.status_code, parsed if isinstance(parsed, dict) else {})

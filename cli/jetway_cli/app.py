@@ -14,13 +14,30 @@ from jetway_cli.redrive import redrive
 from jetway_cli.run import run
 from jetway_cli.triggers import triggers
 from jetway_cli.ui import ui
+from jetway_cli.wait import wait
 from jetway_cli.workers import workers
 
 INTERRUPTED = 130  # as shells have it: 128 + SIGINT
 
 
+# Its arguments are paths, and a path may be any bytes.
+TAKES_ANY_BYTES = frozenset({"check"})
+
+
 class Translating(click.Group):
     """A group whose commands end in a sentence, not in a traceback."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the subcommand; refuse arguments that no program, file or service can take."""
+        name, command, rest = super().resolve_command(ctx, args)
+        for arg in rest:
+            if "\0" in arg:
+                raise click.UsageError(f"An argument has a NUL character in it: {arg[:100]!r}.", ctx)
+            if name not in TAKES_ANY_BYTES and not _is_unicode(arg):
+                raise click.UsageError(f"An argument is not UTF-8: {arg[:100]!r}. Write it in UTF-8.", ctx)
+        return name, command, rest
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the subcommand."""
@@ -31,10 +48,19 @@ class Translating(click.Group):
             ctx.exit(INTERRUPTED)  # click itself would say "Aborted!" and end with 1, which is an answer of ours
 
 
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 @click.group(
     cls=Translating,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120},
-    epilog="Exit codes: 0 done or yes, 1 negative answer, 2 wrong use, 3 trouble with AWS or the stack.",
+    epilog="Exit codes: 0 done or yes, 1 negative answer, 2 wrong use, 3 the answer could not be learnt: AWS, the stack, "
+    "the network or your credentials stood in the way.",
 )
 @click.version_option(package_name="jetway")
 def cli() -> None:
@@ -43,6 +69,7 @@ def cli() -> None:
 
 cli.add_command(check)
 cli.add_command(run)
+cli.add_command(wait)
 cli.add_command(redrive)
 cli.add_command(events)
 cli.add_command(triggers)

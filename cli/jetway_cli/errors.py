@@ -1,9 +1,9 @@
-"""How commands end. Every error is one sentence that says what to do; a traceback is a fault of ours.
+"""How commands end. Every error is one or two sentences that say what to do; a traceback is a fault of ours.
 
 0    done, or yes
-1    a negative answer: the run failed, nothing matches, a dead letter cannot be redriven
+1    a negative answer: the run failed, nothing matches, a dead letter cannot be redriven, the time of a wait is over
 2    wrong use: an option, a file or a value that can never work
-3    trouble with AWS, the network or the stack: the same command may work later or elsewhere
+3    the answer could not be learnt: AWS, the network, the stack or the credentials stood in the way
 130  interrupted
 """
 
@@ -15,14 +15,17 @@ from typing import TYPE_CHECKING
 
 import click
 
+from jetway_cli.arguments import did_you_mean
+
 if TYPE_CHECKING:
     from botocore.exceptions import ClientError
 
 DENIED = frozenset({"AccessDenied", "AccessDeniedException", "AuthorizationError", "UnauthorizedOperation"})
 BAD_CREDENTIALS = frozenset(
     {"ExpiredToken", "ExpiredTokenException", "InvalidClientTokenId", "UnrecognizedClientException"}
-    | {"SignatureDoesNotMatch", "InvalidSignatureException", "AuthFailure"}
+    | {"SignatureDoesNotMatch", "InvalidSignatureException", "AuthFailure", "InvalidAccessKeyId"}
 )
+SIGN_IN = "Sign in again, or set AWS_PROFILE."
 
 
 class NegativeError(click.ClickException):
@@ -38,7 +41,7 @@ class WrongUseError(click.ClickException):
 
 
 class StackTroubleError(click.ClickException):
-    """AWS, the network or the stack did not do its part."""
+    """AWS, the network, the stack or the credentials stood in the way; the answer is not known."""
 
     exit_code = 3
 
@@ -46,7 +49,7 @@ class StackTroubleError(click.ClickException):
 @contextmanager
 def translated() -> Iterator[None]:
     """Turn what AWS, the network and the library raise into errors of the command line."""
-    from botocore.exceptions import BotoCoreError, ClientError
+    from botocore.exceptions import BotoCoreError, ClientError, InvalidRegionError, ParamValidationError
     from requests.exceptions import RequestException
 
     from jetway.errors import JetwayError, PermanentError
@@ -55,14 +58,28 @@ def translated() -> Iterator[None]:
         yield
     except ClientError as exc:
         raise StackTroubleError(_sentence(exc)) from exc
+    except (InvalidRegionError, ParamValidationError) as exc:
+        raise WrongUseError(f"AWS cannot take that: {sentence(exc)}") from exc
     except BotoCoreError as exc:
         raise StackTroubleError(_sentence_of_botocore(exc)) from exc
     except RequestException as exc:
-        raise StackTroubleError(f"The API could not be reached: {exc}. Check the network and the stack.") from exc
+        raise StackTroubleError(
+            f"The API could not be reached: {sentence(exc)} Check the network and the stack."
+        ) from exc
     except PermanentError as exc:
-        raise WrongUseError(str(exc)) from exc
+        raise WrongUseError(sentence(exc)) from exc
     except JetwayError as exc:
-        raise StackTroubleError(f"{exc} Try again later.") from exc
+        raise StackTroubleError(f"{sentence(exc)} Try again later.") from exc
+
+
+def sentence(said: object) -> str:
+    """Return a text on one line, with one full stop at its end.
+
+    >>> sentence("It is\\n so..")
+    'It is so.'
+    """
+    text = " ".join(str(said).split())
+    return text if text.endswith(("?", "!")) else text.rstrip(".;:, ") + "."
 
 
 def error_code(exc: ClientError) -> str:
@@ -72,24 +89,33 @@ def error_code(exc: ClientError) -> str:
 
 def _sentence(exc: ClientError) -> str:
     code = error_code(exc)
-    said = exc.response.get("Error", {}).get("Message", "").strip().rstrip(".") or code
+    said = exc.response.get("Error", {}).get("Message", "") or code
     if code in DENIED:
-        return f"Your credentials may not do this: {said}. Ask for {exc.operation_name} in your policy."
+        return f"Your credentials may not do this: {sentence(said)} Ask for {exc.operation_name} in your policy."
     if code in BAD_CREDENTIALS:
-        return f"AWS does not take your credentials: {said}. Sign in again or set AWS_PROFILE."
-    return f"AWS refused {exc.operation_name}: {said} ({code})."
+        return f"AWS does not take your credentials: {sentence(said)} {SIGN_IN}"
+    return f"AWS refused {exc.operation_name} ({code}): {sentence(said)}"
 
 
 def _sentence_of_botocore(exc: Exception) -> str:
     from botocore import exceptions as aws
 
-    said = " ".join(str(exc).split()).rstrip(".")
+    said = sentence(exc)
     if isinstance(exc, aws.NoCredentialsError | aws.PartialCredentialsError | aws.CredentialRetrievalError):
         return 'No AWS credentials found; sign in, set AWS_PROFILE, or for the local stack: eval "$(make -s env)".'
     if isinstance(exc, aws.NoRegionError):
         return "No AWS Region is set; give --region or set AWS_REGION."
     if isinstance(exc, aws.ProfileNotFound):
-        return f"{said}; `aws configure list-profiles` shows those there are."
+        near = did_you_mean(str(getattr(exc, "kwargs", {}).get("profile", "")), _profiles())
+        return f"{said}{near} `aws configure list-profiles` shows those there are."
+    if isinstance(exc, aws.SSOTokenLoadError | aws.UnauthorizedSSOTokenError | aws.TokenRetrievalError):
+        return f"{said} {SIGN_IN}"
     if isinstance(exc, aws.EndpointConnectionError | aws.ConnectionClosedError | aws.HTTPClientError):
-        return f"{said}; check the network, --region and --endpoint-url (AWS_ENDPOINT_URL)."
-    return f"AWS could not be asked: {said}."
+        return f"{said} Check the network, --region and --endpoint-url (AWS_ENDPOINT_URL)."
+    return f"AWS could not be asked: {said}"
+
+
+def _profiles() -> list[str]:
+    from botocore.session import Session
+
+    return list(Session().available_profiles)

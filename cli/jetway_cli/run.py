@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import shlex
 import sys
-import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,29 +15,53 @@ from urllib.parse import quote
 
 import click
 
-from jetway_cli.errors import NegativeError, WrongUseError
+from jetway_cli.arguments import IsoTime, Key, Text, WaitFor, did_you_mean
+from jetway_cli.errors import NegativeError, StackTroubleError, WrongUseError, sentence
 from jetway_cli.output import print_json, print_table, say
-from jetway_cli.stack import Target, stack_options
+from jetway_cli.stack import Target, api_option, stack_options, typed_options
 from jetway_cli.times import Span
 
 if TYPE_CHECKING:
-    from jetway.ledger import Entry
-    from jetway_cli.api import Api
+    from jetway_cli.api import Answer, Api
 
-# How far a run is. "accepted" is on the dispatch queue; Airflow has all others.
-PROGRESS = {"accepted": 0, "queued": 1, "running": 2, "success": 3, "failed": 3}
-ENDED = frozenset({"success", "failed"})
-FIRST_PAUSE, LONGEST_PAUSE = 0.5, 5.0  # seconds between looks
+NO_CHECK = "jetway run --no-check starts it all the same: Jetway then waits a while for the DAG."
 
 
-@click.command(epilog="Exit code 1: the run failed, or was not as far as --wait asks in time.")
-@click.argument("dag_id", metavar="DAG")
+@dataclass(frozen=True, slots=True)
+class Call:
+    """POST /dags/{dag_id}/dagRuns, as it is sent.
+
+    Attributes:
+        key: its Idempotency-Key: an answer that is lost on the way is asked for again, not run twice.
+    """
+
+    dag_id: str
+    body: Mapping[str, Any]
+    key: str
+
+    def post(self, api: Api, *, dry_run: bool = False) -> Answer:
+        """Send it; a dry run is tried once, since the run does not depend on it.
+
+        Raises:
+            ApiTroubleError: there is no answer to it.
+        """
+        path = f"/dags/{quote(self.dag_id, safe='')}/dagRuns{'?dry_run=true' if dry_run else ''}"
+        tries = {"tries": 1} if dry_run else {}
+        return api.call("POST", path, body=dict(self.body), headers={"Idempotency-Key": self.key}, **tries)
+
+
+@click.command(
+    epilog="Exit codes: 0 accepted, or as far as --wait asks; 1 the run failed, its event is a dead letter, it was not so "
+    "far in time, or Airflow has no such DAG (nothing was started then); 2 wrong use; 3 it could not be learnt."
+)
+@click.argument("dag_id", metavar="DAG", type=Text())
 @click.option("--conf", metavar="JSON|@FILE", help="The run's conf, a JSON object; @- reads it from stdin.")
-@click.option("--run-id", help="The run's id; a second call with the same id starts nothing.")
+@click.option("--run-id", type=Text(), help="The run's id; a second call with the same id starts nothing.")
 @click.option("--note", help="Note on the run; kept by the rest transport only.")
-@click.option("--logical-date", metavar="ISO", help="The run's logical date, with an offset.")
+@click.option("--logical-date", type=IsoTime(), metavar="ISO", help="The run's logical date, with an offset.")
 @click.option(
     "--idempotency-key",
+    type=Key(),
     metavar="KEY",
     help="A second call with the same key starts nothing; with another body it is refused.",
 )
@@ -44,14 +69,18 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.5, 5.0  # seconds between looks
     "--wait",
     is_flag=False,
     flag_value="success",
-    type=click.Choice(["queued", "running", "success"]),
+    type=WaitFor(["queued", "running", "success"]),
     help="Wait until the run is so far; --wait alone waits for its success.",
 )
 @click.option("--timeout", type=Span(), default="30m", show_default=True, help="Wait no longer than this.")
-@click.option("--api-url", envvar="JETWAY_API_URL", help="Address of the HTTP API, if not the one in the outputs.")
+@click.option("--dry-run", is_flag=True, help="Start nothing: check the call and the DAG.")
+@click.option("--check/--no-check", "checks", default=True, help="Ask first whether Airflow has the DAG (the default).")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@api_option
 @stack_options
+@click.pass_context
 def run(
+    context: click.Context,
     *,
     dag_id: str,
     conf: str | None,
@@ -61,6 +90,8 @@ def run(
     idempotency_key: str | None,
     wait: str | None,
     timeout: timedelta,
+    dry_run: bool,
+    checks: bool,
     as_json: bool,
     **where: Any,
 ) -> None:
@@ -69,35 +100,45 @@ def run(
     The call is signed with your AWS credentials. Once it is accepted the run is durably queued: it starts exactly
     once, at the latest when the environment is available again.
     """
-    from jetway_cli.api import Api, check
+    from jetway_cli.api import Api
 
-    fields = {"conf": read_conf(conf), "dag_run_id": run_id, "note": note, "logical_date": logical_date}
-    # Even a call of its own gets a key: an answer that is lost on the way is then asked for again, not run twice.
-    headers = {"Idempotency-Key": idempotency_key or str(uuid.uuid4())}
+    if dry_run and (wait or not checks):
+        raise click.UsageError("--dry-run only checks and starts nothing: leave out --wait and --no-check.")
+    body = _checked_body(dag_id, conf, run_id, note, logical_date)
+    call = Call(dag_id, body, idempotency_key or str(uuid.uuid4()))
+    is_named = bool(run_id or idempotency_key)  # then its run may be there from an earlier call
     target = Target(**where)
     api = Api(target)
+    if dry_run:
+        _show_dry_run(_check(api, call, is_named=False), named=is_named, as_json=as_json)
+        return
+    warnings = _warnings_before(api, call, is_named=is_named) if checks else []
     # With an id of the caller's own, the ledger may tell of an earlier call, which this one tries again.
-    since = datetime.now(UTC) if run_id or idempotency_key else None
-    answer = check(
-        api.call(
-            "POST",
-            f"/dags/{quote(dag_id, safe='')}/dagRuns",
-            body={name: value for name, value in fields.items() if value is not None},
-            headers=headers,
-        )
-    )
-    seen = dict(answer.body)
-    for warning in seen.get("warnings", []):
-        say(f"Warning: {warning}")
-    if wait is not None and answer.location is not None:
-        seen |= follow(api, target, answer.location, seen, until=wait, timeout=timeout, since=since, tell=not as_json)
+    since = datetime.now(UTC) if is_named else None
+    seen = _post(api, call)
+    warnings += [str(warning) for warning in seen.get("warnings", []) if warning not in warnings]
+    if warnings:
+        seen["warnings"] = warnings
+    for warning in warnings:
+        say(f"Warning: {sentence(warning)}")
+    if wait is not None:
+        seen |= _follow(api, target, seen, until=wait, timeout=timeout, since=since, options=typed_options(context))
+    show_run(seen, as_json=as_json)
+
+
+def show_run(seen: Mapping[str, Any], *, as_json: bool) -> None:
+    """Print a run as it was last seen.
+
+    Raises:
+        NegativeError: it has failed.
+    """
     if as_json:
         print_json(seen)
     else:
         print_table(["state", "dag", "run id"], [[str(seen.get(name)) for name in ("state", "dag_id", "dag_run_id")]])
     if seen.get("state") == "failed":
         raise NegativeError(
-            f"The run failed; its task logs in Airflow say why (DAG {dag_id}, run {seen['dag_run_id']})."
+            f"The run failed; its task logs in Airflow say why (DAG {seen['dag_id']}, run {seen['dag_run_id']})."
         )
 
 
@@ -111,91 +152,132 @@ def read_conf(text: str | None) -> dict[str, Any] | None:
         return None
     source = "--conf"
     if text.startswith("@"):
-        source = text[1:]
+        source = "stdin" if text == "@-" else text[1:]
         try:
-            text = sys.stdin.read() if source == "-" else Path(source).read_text(encoding="utf-8")
+            text = sys.stdin.read() if text == "@-" else Path(source).read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as exc:
             raise WrongUseError(
-                f"--conf: {source} could not be read: {getattr(exc, 'strerror', None) or exc}."
+                f"--conf: {source} could not be read: {sentence(getattr(exc, 'strerror', None) or exc)}"
             ) from exc
     try:
         conf = json.loads(text)
     except (ValueError, RecursionError) as exc:
-        raise WrongUseError(f'{source} is no JSON: {exc}. An example: --conf \'{{"day": "2026-11-22"}}\'') from exc
+        raise WrongUseError(
+            f'{source} is not JSON: {sentence(exc)} An example: --conf \'{{"day": "2026-11-22"}}\''
+        ) from exc
     if not isinstance(conf, dict):
         raise WrongUseError(f'{source} must be a JSON object such as {{"day": 1}}, not {type(conf).__name__}.')
     return conf
 
 
-def follow(
+def _checked_body(
+    dag_id: str, conf: str | None, run_id: str | None, note: str | None, logical_date: str | None
+) -> dict[str, Any]:
+    """Return the call's body.
+
+    Raises:
+        WrongUseError, InvalidRequestError: Airflow could never take it.
+    """
+    from jetway.airflow import DagRunRequest
+    from jetway.airflow.names import check_request
+
+    if "/" in dag_id:
+        name = dag_id.rstrip("/").rpartition("/")[2].removesuffix(".py")
+        raise WrongUseError(
+            f"{dag_id!r} is a path; give the DAG's id, as Airflow shows it: jetway run {shlex.quote(name or 'my_dag')}"
+        )
+    fields = {"conf": read_conf(conf), "dag_run_id": run_id, "note": note, "logical_date": logical_date}
+    check_request(DagRunRequest(dag_id=dag_id, dag_run_id=run_id or "derived", conf=fields["conf"] or {}))
+    return {name: value for name, value in fields.items() if value is not None}
+
+
+def _check(api: Api, call: Call, *, is_named: bool) -> dict[str, Any]:
+    """Ask what the call would start.
+
+    Args:
+        is_named: whether a run that is there already is no fault.
+
+    Raises:
+        ApiTroubleError: it cannot be checked now.
+        NegativeError, WrongUseError, StackTroubleError: nothing can be started.
+    """
+    answer = call.post(api, dry_run=True)
+    if answer.reason == "run-already-exists" and is_named:
+        say(f"Note: {answer.problem} Nothing new starts.")
+        return {}
+    if answer.reason == "dag-not-found":
+        near = answer.body.get("near")
+        question = did_you_mean(call.dag_id, near) if near and "Did you mean" not in answer.problem else ""
+        raise NegativeError(f"{answer.problem}{question} Nothing was started. {NO_CHECK}")
+    return dict(api.require(answer).body)
+
+
+def _warnings_before(api: Api, call: Call, *, is_named: bool) -> list[str]:
+    from jetway_cli.api import ApiTroubleError
+
+    try:
+        return [str(warning) for warning in _check(api, call, is_named=is_named).get("warnings", [])]
+    except ApiTroubleError as exc:
+        if exc.answer is not None:  # else the call itself will say so
+            say(f"Note: the DAG cannot be checked now: {exc.answer.problem} The run is asked for all the same.")
+        return []
+
+
+def _show_dry_run(would: dict[str, Any], *, named: bool, as_json: bool) -> None:
+    if not named:
+        would["dag_run_id"] = None  # it is derived from the key of the call that will start it
+    if as_json:
+        print_json(would)
+    else:
+        run_id = would["dag_run_id"] or "(derived when it is started)"
+        print_table(
+            ["would start", "run id", "conf"], [[str(would.get("dag_id")), run_id, json.dumps(would.get("conf"))]]
+        )
+    for warning in would.get("warnings", []):
+        say(f"Warning: {sentence(warning)}")
+
+
+def _post(api: Api, call: Call) -> dict[str, Any]:
+    """Send the call; return what was accepted.
+
+    Raises:
+        NegativeError, WrongUseError, StackTroubleError: it was not accepted, or that is not known.
+    """
+    from jetway_cli.api import ApiTroubleError
+
+    again = (
+        "Whether the run was accepted is not known. Repeat this command with --idempotency-key "
+        f"{shlex.quote(call.key)}: it starts the run once, however often it is sent."
+    )
+    try:
+        accepted = dict(api.require(call.post(api)).body)
+    except ApiTroubleError as exc:
+        exc.message = f"{sentence(exc.message)} {again}"
+        raise
+    except KeyboardInterrupt:
+        say(f"Interrupted. {again}")
+        raise
+    if not isinstance(accepted.get("dag_run_id"), str):
+        raise StackTroubleError(
+            f"{api.base} answers, but not as Jetway's HTTP API does: no run was accepted. Check --stack, --api-url and "
+            "JETWAY_API_URL."
+        )
+    return {"dag_id": call.dag_id, **accepted}
+
+
+def _follow(
     api: Api,
     target: Target,
-    location: str,
     seen: Mapping[str, Any],
     *,
     until: str,
     timeout: timedelta,
     since: datetime | None,
-    tell: bool,
-    sleep: Callable[[float], None] = time.sleep,
-    clock: Callable[[], float] = time.monotonic,
+    options: str,
 ) -> dict[str, Any]:
-    """Look at the run until it is so far, and return it as it was last seen.
+    from jetway_cli.following import Follower
 
-    A run that Airflow does not have yet is asked for in the ledger as well: its event may be a dead letter.
-
-    Args:
-        since: the ledger's word counts from then on.
-
-    Raises:
-        NegativeError: its event is a dead letter, or the time is over.
-    """
-    from jetway_cli.api import check
-
-    deadline = clock() + timeout.total_seconds()
-    run, pause = dict(seen), FIRST_PAUSE
-    state = ""
-    while True:
-        answer = api.call("GET", location)
-        if answer.status != 404:
-            run |= check(answer).body
-        elif (entry := find_in_ledger(target, run)) is not None and _is_dead(entry, since):
-            raise NegativeError(f"No run was started: {entry.because} Mend it, then: jetway redrive --trigger http")
-        if run.get("state") != state:
-            state = str(run.get("state"))
-            if tell:
-                say(f"{datetime.now(UTC):%H:%M:%S} {state}")
-        if PROGRESS.get(state, 0) >= PROGRESS[until]:
-            return run
-        if clock() + pause > deadline:
-            raise NegativeError(
-                f"The run is {state} after {timeout}; it goes on without this command. Look again: --wait with "
-                f"--run-id {run.get('dag_run_id')}, or a longer --timeout."
-            )
-        sleep(pause)
-        pause = min(pause * 1.5, LONGEST_PAUSE)
-
-
-def find_in_ledger(target: Target, run: Mapping[str, Any]) -> Entry | None:
-    """Return what the ledger says of a call's event, or None when it says nothing or may not be read.
-
-    Whoever may call the API need not be allowed to read the stack's table: then the wait goes on until its timeout.
-    """
-    from botocore.exceptions import ClientError
-
-    from jetway.dispatch.run import parse_message
-    from jetway.ledger import Ledger, LedgerUnavailableError, entry_id
-    from jetway_cli.errors import StackTroubleError
-
-    trigger = {"name": "http", "kind": "http", "dag": run["dag_id"]}
-    body = json.dumps({"trigger": trigger, "event": {"dag_run_id": run["dag_run_id"]}})
-    message = parse_message(body, sent_at=datetime.now(UTC))
-    try:
-        table = target.table(target.output("LedgerTableName"))
-        return Ledger(table).get(entry_id(message.trigger.name, message.digest))
-    except (StackTroubleError, LedgerUnavailableError, ClientError):
-        return None
-
-
-def _is_dead(entry: Entry, since: datetime | None) -> bool:
-    return entry.decision == "dead-lettered" and (since is None or entry.decided_at >= since)
+    dag_id, run_id = str(seen["dag_id"]), str(seen["dag_run_id"])
+    say(f"{datetime.now(UTC):%H:%M:%S} {seen.get('state')}: run {run_id} of DAG {dag_id}")
+    again = f"jetway wait {shlex.quote(dag_id)} {shlex.quote(run_id)}{options}"
+    return Follower(api, target, dag_id, run_id, again, since).follow(until=until, timeout=timeout)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -9,7 +10,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from jetway_cli.errors import StackTroubleError, error_code
+from jetway_cli.arguments import Text, Url, did_you_mean
+from jetway_cli.errors import StackTroubleError, WrongUseError, error_code, sentence
 
 if TYPE_CHECKING:
     import boto3
@@ -45,24 +47,70 @@ class Target:
         return boto3.Session(profile_name=self.profile, region_name=self.region)
 
     @cached_property
+    def _described(self) -> Mapping[str, Any]:
+        from botocore.exceptions import ClientError, EndpointConnectionError
+
+        client = self.client("cloudformation")
+        try:
+            (stack,) = client.describe_stacks(StackName=self.stack)["Stacks"]
+        except ClientError as exc:
+            if error_code(exc) != DOES_NOT_EXIST:
+                raise
+            where = self.session.region_name or "this Region"
+            raise StackTroubleError(
+                f"There is no stack {self.stack!r} in {where}.{self._other_stacks(client)} Name it with --stack or "
+                "JETWAY_STACK, check --region (AWS_REGION), or deploy it."
+            ) from exc
+        except EndpointConnectionError as exc:
+            region, regions = self.session.region_name or "", self._regions()
+            if region in regions or region not in str(exc):
+                raise
+            raise StackTroubleError(
+                f"{sentence(exc)} {region!r} is not a Region that this command knows.{did_you_mean(region, regions)} "
+                "Check --region (AWS_REGION)."
+            ) from exc
+        found: Mapping[str, Any] = stack
+        return found
+
+    def _other_stacks(self, client: Any) -> str:
+        """Say which stacks of Jetway's there are, for somebody who has named none of them."""
+        from botocore.exceptions import BotoCoreError, ClientError
+
+        try:
+            stacks = [
+                stack["StackName"]
+                for page in client.get_paginator("describe_stacks").paginate()
+                for stack in page["Stacks"]
+                if any(output["OutputKey"] == "DropBucketName" for output in stack.get("Outputs", []))
+            ]
+        except (BotoCoreError, ClientError):
+            return ""  # one may be allowed to look at one stack and not at all
+        near = did_you_mean(self.stack, stacks)
+        some = ", ".join(sorted(stacks)[:10])
+        return near or (f" Stacks of Jetway's there: {some}." if stacks else " No other stack of Jetway's is there.")
+
+    def _regions(self) -> list[str]:
+        session = self.session
+        partitions = session.get_available_partitions()
+        return [name for one in partitions for name in session.get_available_regions("cloudformation", one)]
+
+    @cached_property
     def outputs(self) -> Mapping[str, str]:
         """The stack's outputs by name.
 
         Raises:
             StackTroubleError: there is no such stack.
         """
-        from botocore.exceptions import ClientError
+        return {output["OutputKey"]: output["OutputValue"] for output in self._described.get("Outputs", [])}
 
-        try:
-            (stack,) = self.client("cloudformation").describe_stacks(StackName=self.stack)["Stacks"]
-        except ClientError as exc:
-            if error_code(exc) != DOES_NOT_EXIST:
-                raise
-            where = self.session.region_name or "this Region"
-            raise StackTroubleError(
-                f"There is no stack {self.stack!r} in {where}; name it with --stack or JETWAY_STACK, or deploy it."
-            ) from exc
-        return {output["OutputKey"]: output["OutputValue"] for output in stack.get("Outputs", [])}
+    @cached_property
+    def parameters(self) -> Mapping[str, str]:
+        """The stack's parameters by name.
+
+        Raises:
+            StackTroubleError: there is no such stack.
+        """
+        return {one["ParameterKey"]: one.get("ParameterValue", "") for one in self._described.get("Parameters", [])}
 
     def output(self, name: str) -> str:
         """Return one output of the stack.
@@ -73,18 +121,31 @@ class Target:
         value = self.outputs.get(name)
         if not value:
             raise StackTroubleError(
-                f"Stack {self.stack!r} has no output {name}: it is not Jetway's, or older than this command; deploy it "
-                "anew or name another with --stack."
+                f"Stack {self.stack!r} has no output {name}: it is not Jetway's, or older than this command. Deploy it "
+                "again, or name another with --stack."
             )
         return value
 
     def client(self, service: str) -> Any:
-        """Return a boto3 client of that service."""
+        """Return a boto3 client of that service.
+
+        Raises:
+            WrongUseError: AWS is said to be at what is not an address.
+        """
         from botocore.config import Config
+        from botocore.exceptions import BotoCoreError
 
         config = Config(connect_timeout=5, read_timeout=30, retries={"mode": "standard", "max_attempts": 4})
         make: Any = self.session.client  # its stubs know service names as literals only
-        return make(service, endpoint_url=self.endpoint_url, config=config)
+        try:
+            return make(service, endpoint_url=self.endpoint_url, config=config)
+        except BotoCoreError:
+            raise
+        except ValueError as exc:
+            raise WrongUseError(
+                f"{sentence(exc)} An address of AWS begins with http:// or https://; check AWS_ENDPOINT_URL and your "
+                "AWS configuration."
+            ) from exc
 
     def table(self, name: str) -> Any:
         """Return boto3's Table of that name."""
@@ -96,12 +157,39 @@ def stack_options(command: F) -> F:
     """Add the options that say which stack is meant; a command takes them as `**where` for Target(**where)."""
     options = [
         click.option(
-            "--stack", envvar="JETWAY_STACK", default=DEFAULT_STACK, show_default=True, help="Name of the stack."
+            "--stack",
+            type=Text(),
+            envvar="JETWAY_STACK",
+            default=DEFAULT_STACK,
+            show_default=True,
+            help="Name of the stack.",
         ),
-        click.option("--region", envvar=["AWS_REGION", "AWS_DEFAULT_REGION"], help="AWS Region of the stack."),
-        click.option("--profile", help="Profile of your AWS configuration."),
-        click.option("--endpoint-url", help="Address of AWS; AWS_ENDPOINT_URL does the same."),
+        click.option(
+            "--region", type=Text(), envvar=["AWS_REGION", "AWS_DEFAULT_REGION"], help="AWS Region of the stack."
+        ),
+        click.option("--profile", type=Text(), help="Profile of your AWS configuration."),
+        click.option("--endpoint-url", type=Url(), help="Address of AWS; AWS_ENDPOINT_URL does the same."),
     ]
     for option in reversed(options):
         command = option(command)
     return command
+
+
+def api_option(command: F) -> F:
+    """Add the option that says where the HTTP API is."""
+    return click.option(
+        "--api-url",
+        type=Url(),
+        envvar="JETWAY_API_URL",
+        help="Address of the HTTP API, if not the one in the outputs.",
+    )(command)
+
+
+def typed_options(context: click.Context) -> str:
+    """Return the options that say which stack is meant as they were typed, for another command on the same stack."""
+    typed = click.core.ParameterSource.COMMANDLINE
+    return "".join(
+        f" --{name.replace('_', '-')} {shlex.quote(str(context.params[name]))}"
+        for name in ("stack", "region", "profile", "endpoint_url", "api_url")
+        if context.get_parameter_source(name) is typed
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -10,6 +11,7 @@ from dataclasses import dataclass, field
 from functools import cached_property, partialmethod
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs
 
 import boto3
 import pytest
@@ -26,6 +28,12 @@ if TYPE_CHECKING:
 
 REGION = "eu-central-1"
 LEDGER = "ledger"
+STACK = "jetway"
+LOST = 0  # instead of a status: the connection ends without an answer
+NO_STACK = (
+    '<ErrorResponse xmlns="http://cloudformation.amazonaws.com/doc/2010-05-15/"><Error><Type>Sender</Type>'
+    "<Code>ValidationError</Code><Message>Stack with id {} does not exist</Message></Error></ErrorResponse>"
+)
 
 
 @dataclass
@@ -44,7 +52,10 @@ class Cloud:
 
     Attributes:
         answers: of the HTTP API, in order: status, JSON body.
+        checks: its answers to dry runs, in order; each DAG is good when there are none left.
+        checked: its calls that were dry runs.
         outputs: of the stack.
+        parameters: of the stack.
     """
 
     sqs: SQSClient
@@ -57,6 +68,9 @@ class Cloud:
     outputs: dict[str, str] = field(default_factory=dict)
     answers: deque[tuple[int, dict[str, Any]]] = field(default_factory=deque)
     calls: list[Call] = field(default_factory=list)
+    checks: deque[tuple[int, dict[str, Any]]] = field(default_factory=deque)
+    checked: list[Call] = field(default_factory=list)
+    parameters: dict[str, str] = field(default_factory=dict)
 
     @cached_property
     def ledger(self) -> Table:
@@ -104,25 +118,36 @@ def _handler(cloud: Cloud) -> type[BaseHTTPRequestHandler]:
 
         def do_POST(self) -> None:
             if self.path == "/":
-                self.rfile.read(int(self.headers["Content-Length"]))
-                self._send(200, _stacks(cloud.outputs).encode(), "text/xml")
+                asked = parse_qs(self.rfile.read(int(self.headers["Content-Length"])).decode())
+                if asked.get("StackName", [STACK]) != [STACK]:
+                    self._send(400, NO_STACK.format(*asked["StackName"]).encode(), "text/xml")
+                    return
+                self._send(200, _stacks(cloud.outputs, cloud.parameters).encode(), "text/xml")
             else:
                 self._api()
 
         def _api(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
             headers = {name.lower(): value for name, value in self.headers.items()}
-            cloud.calls.append(Call(self.command, self.path, headers, json.loads(body) if body else None))
-            status, answer = cloud.answers.popleft() if cloud.answers else (500, {"detail": "nothing was expected"})
-            location = f"/api/dags/{answer['dag_id']}/dagRuns/{answer['dag_run_id']}" if status == 202 else None
-            self._send(status, json.dumps(answer).encode(), "application/json", location)
+            call = Call(self.command, self.path, headers, json.loads(body) if body else None)
+            if self.path.endswith("?dry_run=true"):
+                cloud.checked.append(call)
+                status, answer = (
+                    cloud.checks.popleft() if cloud.checks else (200, {**(call.body or {}), "dry_run": True})
+                )
+            else:
+                cloud.calls.append(call)
+                status, answer = cloud.answers.popleft() if cloud.answers else (500, {"detail": "nothing was expected"})
+            if status == LOST:
+                self.close_connection = True
+                self.connection.shutdown(socket.SHUT_RDWR)
+                return
+            self._send(status, json.dumps(answer).encode(), "application/json")
 
-        def _send(self, status: int, body: bytes, kind: str, location: str | None = None) -> None:
+        def _send(self, status: int, body: bytes, kind: str) -> None:
             self.send_response(status)
             self.send_header("Content-Type", kind)
             self.send_header("Content-Length", str(len(body)))
-            if location:
-                self.send_header("Location", location.removeprefix("/api"))
             self.end_headers()
             self.wfile.write(body)
 
@@ -132,7 +157,7 @@ def _handler(cloud: Cloud) -> type[BaseHTTPRequestHandler]:
     return Handler
 
 
-def _stacks(outputs: dict[str, str]) -> str:
+def _stacks(outputs: dict[str, str], parameters: dict[str, str]) -> str:
     """DescribeStacks' answer.
 
     https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_DescribeStacks.html
@@ -141,10 +166,15 @@ def _stacks(outputs: dict[str, str]) -> str:
         f"<member><OutputKey>{name}</OutputKey><OutputValue>{value}</OutputValue></member>"
         for name, value in outputs.items()
     )
+    given = "".join(
+        f"<member><ParameterKey>{name}</ParameterKey><ParameterValue>{value}</ParameterValue></member>"
+        for name, value in parameters.items()
+    )
     return (
         '<DescribeStacksResponse xmlns="http://cloudformation.amazonaws.com/doc/2010-05-15/"><DescribeStacksResult>'
         "<Stacks><member><StackName>jetway</StackName><CreationTime>2026-11-22T06:00:00Z</CreationTime>"
-        f"<StackStatus>CREATE_COMPLETE</StackStatus><Outputs>{members}</Outputs></member></Stacks>"
+        f"<StackStatus>CREATE_COMPLETE</StackStatus><Outputs>{members}</Outputs><Parameters>{given}</Parameters>"
+        "</member></Stacks>"
         "</DescribeStacksResult></DescribeStacksResponse>"
     )
 
