@@ -49,8 +49,8 @@ def test_stale_since_the_run_began_to_wait(world: World) -> dict[str, str]:
             world.airflow.dags["hello"].stale = True
             world.forget()
 
-    world.each_call = delete_its_file
-    wait = world.jetway("run", "hello", "--run-id", "r_1", "--wait", "--timeout", "2s")
+    world.after_each_call = delete_its_file
+    wait = world.jetway("run", "hello", "--run-id", "r_1", "--wait", "--timeout", "3s")
     assert looks
     return {"wait": wait, "dags": world.dags("hello"), "get": world.get()}
 
@@ -68,7 +68,7 @@ def ask_all(world: World, dag_id: str) -> dict[str, str]:
     world.dispatch()
     return {
         "run": world.jetway("run", dag_id),
-        "wait": world.jetway("run", dag_id, "--wait", "--timeout", "1s"),
+        "wait": world.jetway("run", dag_id, "--wait", "--timeout", "3s"),
         "events": world.jetway("events"),
         "dags": world.dags(dag_id),
         "dry": world.ask("POST", f"/dags/{dag_id}/dagRuns", body={"dag_run_id": "r_9"}, dry_run="true"),

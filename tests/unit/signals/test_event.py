@@ -44,7 +44,7 @@ def test_dead_lettered(world: World) -> dict[str, str]:
     world.dispatch()
     seen = {**look(world), "health": world.ask("GET", "/health"), "out": world.outcoming()}
     assert "1" in world.page(health="now.dispatch.dead_letters"), "it is counted"
-    seen["wait"] = world.jetway("run", "hello", "--run-id", "r_1", "--no-check", "--wait", "--timeout", "2s")
+    seen["wait"] = world.jetway("run", "hello", "--run-id", "r_1", "--no-check", "--wait", "--timeout", "3s")
     return {**seen, "get": world.get()}
 
 

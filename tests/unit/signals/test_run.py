@@ -18,7 +18,7 @@ def test_queued_because_no_worker_is_free(world: World) -> dict[str, str]:
     world.mwaa.max_workers = 1
     saturate()
     world.measure()
-    seen = follow(world, "1s")
+    seen = follow(world, "3s")
     seen["page"] = world.page(workers="view.verdict,view.remedy")
     return {**seen, "workers": world.jetway("workers"), "health": world.ask("GET", "/health")}
 
