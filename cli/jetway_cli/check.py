@@ -5,27 +5,42 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from jetway_cli.check_files import find
+from jetway_cli.output import say
 
 if TYPE_CHECKING:
     from jetway.airflow.environment import EnvironmentFacts
 
 NEWEST = "3.3.1"
+OLDEST = "2.9"
+READ_ONLY = "DAG files were read only; --load loads them with Airflow, as the drop bucket does."
 _VERSION = re.compile(r"[23]\.\d{1,3}\.\d{1,3}")
 
 
 def _version(_context: click.Context, _parameter: click.Parameter, value: str) -> str:
     if not _VERSION.fullmatch(value):
-        raise click.BadParameter(f"{value!r} is no Airflow version of MWAA, such as 2.10.3 or {NEWEST}.")
+        raise click.BadParameter(f"{value!r} is not an Airflow version of MWAA, such as 2.10.3 or {NEWEST}.")
+    if tuple(map(int, value.split(".")[:2])) < tuple(map(int, OLDEST.split("."))):
+        raise click.BadParameter(f"{value} is too old: Jetway works with Airflow {OLDEST} and newer.")
     return value
 
 
+class _Given(click.Path):
+    """A path; an empty one, which a variable without a value leaves behind, names nothing."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the path."""
+        if not str(value).strip():
+            self.fail("a path is empty; in a script, look whether the variable that holds it is set.", param, ctx)
+        return super().convert(value, param, ctx)
+
+
 @click.command(epilog="Exit code 0: nothing is rejected; 1: something is; 2: wrong use.")
-@click.argument("paths", metavar="PATH...", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("paths", metavar="PATH...", nargs=-1, required=True, type=_Given(path_type=Path))
 @click.option(
     "--airflow-version",
     envvar="JETWAY_AIRFLOW_VERSION",
@@ -36,7 +51,7 @@ def _version(_context: click.Context, _parameter: click.Parameter, value: str) -
 )
 @click.option(
     "--requirements",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    type=_Given(exists=True, dir_okay=False, path_type=Path),
     help="The environment's requirements.txt, when it is none of PATH: it is judged too.",
 )
 @click.option(
@@ -48,7 +63,7 @@ def _version(_context: click.Context, _parameter: click.Parameter, value: str) -
 @click.option(
     "--airflow-python",
     metavar="FILE",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    type=_Given(exists=True, dir_okay=False, path_type=Path),
     help="With --load: the Python of a virtual environment that has Airflow, instead of one that is set up.",
 )
 @click.option(
@@ -85,22 +100,30 @@ def check(
     index_url: str | None,
     form: str,
 ) -> None:
-    """Judge DAG files, requirements.txt, plugins.zip, startup.sh, trigger files, access.yaml as the gate does.
+    """Judge what the drop bucket takes, as the gate does: DAG files, requirements.txt, plugins.zip, startup.sh,
+    trigger files, access.yaml, floors.yaml.
 
-    A folder is judged as a dags folder. Nothing is asked of AWS; without --load, no code of the files is run.
+    A folder is a dags folder, a folder of trigger files (named triggers), or one that holds these and is laid out as
+    the drop bucket. Nothing is asked of AWS; without --load, no code of the files is run.
     """
     from jetway_cli.check_formats import FORMATS
     from jetway_cli.check_judging import Judge
 
     if airflow_python and not loads:
         raise click.UsageError("--airflow-python is for --load.")
-    found = find([*paths, *([requirements] if requirements else [])])
+    search = find([*paths, *([requirements] if requirements else [])])
     environment = environment_of(airflow_version)
     judge = Judge(environment, loads=loads, resolves=resolves, index_url=index_url, airflow_python=airflow_python)
-    reports = judge.all(found)
+    reports = judge.all(search.found)
     shown = FORMATS[form](reports)
     if shown:
         click.echo(shown)
+    if search.passed_over:
+        say(f"Not judged, because the drop bucket has no place for it: {', '.join(search.passed_over)}")
+    if not loads and any(report.kind == "dag-file" for report in reports):
+        say(READ_ONLY)
+    if judge.trouble is not None:
+        raise judge.trouble
     if any(report.verdict == "rejected" for report in reports):
         context.exit(1)
 

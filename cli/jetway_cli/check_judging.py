@@ -8,9 +8,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from jetway_cli.errors import StackTroubleError
+
 if TYPE_CHECKING:
     from jetway.airflow.environment import EnvironmentFacts
-    from jetway.artifacts.findings import Judgement
+    from jetway.artifacts.findings import Finding, Judgement
     from jetway.artifacts.resolving import Answer, Question
     from jetway.artifacts.shelf import Shelf
     from jetway.reports import Report
@@ -54,23 +56,27 @@ class Judge:
         """
         self._airflow_python = airflow_python
         self._environment, self._loads, self._resolves, self._index_url = environment, loads, resolves, index_url
+        self.trouble: StackTroubleError | None = None
         self._shelf: Shelf | None = None
         # name of a distribution that requirements.txt brings → its modules, as its wheel says; None when it is not read
         self._learned: dict[str, Sequence[str] | None] = {}
 
     def all(self, found: Sequence[Found]) -> list[Report]:
-        """Judge every file.
+        """Judge every file; what the machine could not do is `trouble` afterwards, and said of the files it concerns.
 
         Raises:
-            WrongUseError: a file cannot be read.
-            StackTroubleError: Airflow cannot be set up, or does not work.
+            WrongUseError: a .airflowignore cannot be read.
         """
         from jetway.reports import report_on
 
         self._shelf = _shelf(found, self._environment)
         judged = [self._one(one) for one in found]
         if self._loads:
-            self._load(judged)
+            try:
+                self._load(judged)
+            except StackTroubleError as exc:
+                self.trouble = exc
+                _say_not_loaded(judged)
         else:
             self._pass_over(judged)
         self._advise(judged)
@@ -98,6 +104,24 @@ class Judge:
             one.judgement = replace(one.judgement, findings=(*one.judgement.findings, *findings))
 
     def _one(self, one: Found) -> _Judged:
+        """Judge one file by reading it; whatever goes wrong with it is said of it, and of no other."""
+        from jetway.artifacts.findings import judgement
+        from jetway.artifacts.kinds import kind_of
+
+        started = time.perf_counter()
+        try:
+            return self._read(one)
+        except StackTroubleError as exc:
+            self.trouble = exc
+            finding = _not_judged(exc)
+        except OSError as exc:
+            finding = _unreadable(exc)
+        except Exception as exc:  # noqa: BLE001 - a fault of ours with one file must not hide what is said of the others
+            finding = _internal_error(exc)
+        judged = judgement(kind_of(one.key).name, [finding])
+        return _Judged(one, b"", judged, time.perf_counter() - started, stands=False)
+
+    def _read(self, one: Found) -> _Judged:
         from jetway.artifacts.dag_file import DEFAULT_MAX_BYTES
         from jetway.artifacts.keys import placing_findings
         from jetway.artifacts.kinds import kind_of
@@ -223,6 +247,36 @@ def refuse_duplicates(judged: Sequence[_Judged]) -> None:
             holders.update(dict.fromkeys(ids, one.found.path))
 
 
+def _say_not_loaded(judged: Sequence[_Judged]) -> None:
+    """Say of DAG files that may load that they were not loaded; Airflow's own folders are done one after the other."""
+    from jetway.loading.verdict import not_loaded
+
+    for one in judged:
+        if one.judgement.kind == "dag-file" and one.stands and one.judgement.parse_seconds is None:
+            one.judgement = not_loaded(one.judgement, "Airflow does not work on this machine")
+
+
+def _unreadable(exc: OSError) -> Finding:
+    from jetway.artifacts.findings import Finding
+
+    message = f"The file cannot be read: {exc.strerror or exc}."
+    return Finding("unreadable", "error", message, None, "Give yourself the right to read it, or leave it out.")
+
+
+def _not_judged(exc: StackTroubleError) -> Finding:
+    from jetway.artifacts.findings import Finding
+
+    return Finding("not-judged", "error", f"The file was not judged: {exc.message}", None, "Run the check again.")
+
+
+def _internal_error(exc: Exception) -> Finding:
+    from jetway.artifacts.findings import Finding
+
+    said = " ".join(f"{type(exc).__name__}: {exc}".split())
+    remedy = "This is a fault of Jetway, not of the file: report it with these words. The other files were judged."
+    return Finding("internal-error", "error", f"The file could not be judged: {said}.", None, remedy)
+
+
 def _place(one: Found) -> tuple[Path, str]:
     """The dags folder of a file, and its path below it. A file given by itself may stand in a folder named dags."""
     file = one.file.absolute()
@@ -267,5 +321,5 @@ def _shelf(found: Sequence[Found], environment: EnvironmentFacts) -> Shelf | Non
             if not any(one.key == "requirements.txt" for one in found):
                 return Shelf([member.name for member in ZipReader(stream, file.stat().st_size).members])
             return read_shelf(stream, file.stat().st_size, environment.python_version, final=True)
-    except (BrokenZipError, LargeDirectoryError):
-        return None
+    except (BrokenZipError, LargeDirectoryError, OSError):
+        return None  # said of the file itself

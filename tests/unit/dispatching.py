@@ -25,6 +25,7 @@ from tests.unit.sample_events import sample_event
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
 
+    from jetway.airflow import DagState
     from jetway.events_out import OutEvent
 
 NOW = datetime(2026, 11, 22, 6, 0, 10, tzinfo=UTC)
@@ -54,6 +55,20 @@ class FakeAirflow:
         return self.runs.get((dag_id, dag_run_id))
 
 
+@dataclass
+class FakeDags:
+    """What is known of all DAGs: `remembered` before a run is created, `state` when Airflow is asked."""
+
+    state: DagState | None = "active"
+    remembered: DagState | None = None
+
+    def is_stale(self, dag_id: str) -> bool:
+        return self.remembered == "stale" and self.state == "stale"
+
+    def dag_state(self, dag_id: str) -> DagState | None:
+        return self.state
+
+
 class World:
     """What one dispatcher has around it. moto must be active."""
 
@@ -71,7 +86,7 @@ class World:
         self.waiting = Waiting(self.sqs, self.waiting_url, clock=self.clock)
         self.airflow = FakeAirflow()
         self.told: list[OutEvent] = []
-        self.paused: bool | None = False
+        self.dags = FakeDags()
         self.limits = Limits(**{"max_event_age": timedelta(hours=1), "grace": timedelta(minutes=10), **limits})
         self.dispatcher = self.make_dispatcher()
 
@@ -90,7 +105,7 @@ class World:
             environment="env",
             dead_letters_url=self.dead_url,
             tell=self.tell,
-            is_paused=lambda _dag_id: self.paused,
+            dags=self.dags,
             clock=self.clock,
         )
 

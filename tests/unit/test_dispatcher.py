@@ -153,7 +153,7 @@ def test_a_trigger_may_have_an_age_limit_of_its_own(world: World) -> None:
 
 
 def test_a_run_behind_a_paused_dag_is_started_and_says_so(world: World) -> None:
-    world.paused = True
+    world.dags.state = "paused"
     outcome = world.dispatch(file_message())
     assert (outcome.decision, outcome.because) == ("started", "queued behind a paused DAG")
     assert world.told[0].detail["paused"] is True

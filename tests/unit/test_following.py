@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 from moto import mock_aws
 
-from jetway.airflow import DagRun
+from jetway.airflow import DagRun, DagState
 from jetway.airflow.watch import Sighting
 from jetway.dispatch.announcements import PAUSED, announcement, completion
 from jetway.dispatch.following import LATEST, Follower, next_look
@@ -33,8 +33,11 @@ class FakeWatch:
         self.gone: set[tuple[str, str]] = set()
         self.asked: list[tuple[Mapping[str, Sequence[str]], datetime]] = []
 
-    def is_paused(self, dag_id: str) -> bool | None:
-        return None
+    def is_stale(self, dag_id: str) -> bool:
+        raise NotImplementedError
+
+    def dag_state(self, dag_id: str) -> DagState | None:
+        raise NotImplementedError
 
     def look(self, wanted: Mapping[str, Sequence[str]], *, since: datetime) -> Iterator[Sighting]:
         self.asked.append((wanted, since))

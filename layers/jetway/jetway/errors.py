@@ -69,7 +69,7 @@ class UnknownEventError(PermanentError):
 
 
 class DagNotFoundError(PermanentError):
-    """Airflow has no such DAG: never uploaded, not parsed yet, or its file has an import error."""
+    """Airflow has no such DAG (never uploaded, not parsed yet, an import error), or no file that makes it any more."""
 
     reason = "dag-not-found"
 
@@ -108,6 +108,11 @@ class EnvironmentUnavailableError(TransientError):
 
     reason = "environment-unavailable"
     longest_wait = 900.0  # an update takes 10 to 30 minutes
+
+    def __init__(self, message: str, status: str | None = None) -> None:
+        """Take the message, and the environment's status when that is the reason."""
+        super().__init__(message)
+        self.status = status
 
 
 class TokenRefusedError(TransientError):

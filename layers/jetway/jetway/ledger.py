@@ -59,6 +59,7 @@ class Entry:
         deliveries: how often the event came to an end here; more than 1 when it was delivered more than once.
         ended_at: when the run ended, once that was seen.
         message_id: SQS's id of the message that this was decided on.
+        until: when Jetway gives up; of an event that is held or waits.
     """
 
     id: str
@@ -77,6 +78,7 @@ class Entry:
     deliveries: int = 0
     ended_at: datetime | None = None
     message_id: str | None = None
+    until: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,6 +168,7 @@ class Ledger:
             "latency": None if entry.latency is None else Decimal(str(round(entry.latency, 3))),
             "ended_at": _text(entry.ended_at),
             "message_id": entry.message_id,
+            "until": _text(entry.until),
             "ttl": int((entry.decided_at + self._retention).timestamp()),
         }
         is_open = run_since is not None or untold
@@ -356,6 +359,7 @@ def _entry(item: Mapping[str, Any]) -> Entry:
         deliveries=int(item.get("deliveries", 0)),
         ended_at=_time(item["ended_at"]) if "ended_at" in item else None,
         message_id=item.get("message_id"),
+        until=_time(item["until"]) if "until" in item else None,
     )
 
 

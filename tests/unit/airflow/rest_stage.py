@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.stub import Stubber
 
-from jetway.airflow import Dag, DagRun, DagRunRequest, ImportProblem
+from jetway.airflow import Dag, DagRun, DagRunRequest, DagState, ImportProblem
 from jetway.airflow.rest import RestClient
 
 if TYPE_CHECKING:
@@ -37,6 +37,12 @@ class OtherClient:
     def get_dag_run(self, dag_id: str, dag_run_id: str) -> DagRun | None:
         self.asked.append((dag_id, dag_run_id))
         return DagRun(dag_id, dag_run_id, "running")
+
+    def get_dag_state(self, dag_id: str) -> DagState:
+        return "paused"
+
+    def ping(self) -> None:
+        raise NotImplementedError("its path is short enough")
 
     def list_import_errors(self) -> list[ImportProblem]:
         raise NotImplementedError

@@ -12,6 +12,7 @@ import pytest
 
 from jetway.airflow import DagRunRequest
 from jetway.errors import (
+    AnswerLostError,
     CommandRejectedError,
     DagNotFoundError,
     EnvironmentBusyError,
@@ -21,11 +22,13 @@ from jetway.errors import (
     TokenRefusedError,
 )
 from tests.unit.airflow.webserver import (
+    Reaction,
     WebServer,
     answer,
     created,
     envelope,
     output,
+    reset,
     traceback,
 )
 
@@ -344,3 +347,44 @@ class TestStatus:
 
         with pytest.raises(EnvironmentUnavailableError, match="no environment 'acme'"):
             stage.client().trigger_dag_run(RUN)
+
+
+class TestEnvironmentThatUpdates:
+    """A web server that is being replaced looks like one that is busy, out of reach or that refuses tokens."""
+
+    @pytest.mark.parametrize(
+        "reactions", [[answer(503)], [answer(502)], [answer(403), answer(403)]], ids=["503", "502", "403"]
+    )
+    def test_is_named_with_its_status(self, stage: Stage, reactions: list[Reaction]) -> None:
+        stage.ready()
+        client = stage.client()
+        stage.web.will(NOT_SEEN, *reactions)
+        client.get_dag_run("hello", "evt_1")
+        stage.clock.now += 10  # AVAILABLE is remembered, and not believed any more
+        if len(reactions) == 2:
+            stage.token("t2")
+        stage.environment(status="UPDATING")
+
+        with pytest.raises(EnvironmentUnavailableError, match="'acme' is UPDATING; work waits") as caught:
+            client.get_dag_run("hello", "evt_1")
+
+        assert caught.value.status == "UPDATING"
+
+    def test_is_asked_for_every_few_seconds_only(self, stage: Stage) -> None:
+        stage.ready()
+        stage.web.will(answer(503), answer(503))
+        client = stage.client()
+
+        for _ in range(2):
+            with pytest.raises(EnvironmentBusyError, match="about 4 CLI commands"):
+                client.get_dag_run("hello", "evt_1")
+
+    def test_does_not_turn_a_lost_answer_into_a_command_that_did_not_run(self, stage: Stage) -> None:
+        stage.ready()
+        stage.web.will(NOT_SEEN, reset)
+        client = stage.client()
+        client.get_dag_run("hello", "evt_1")
+        stage.clock.now += 10
+
+        with pytest.raises(AnswerLostError):
+            client.get_dag_run("hello", "evt_1")

@@ -143,6 +143,42 @@ def test_no_dags_are_an_empty_list(stage: Stage, version: str) -> None:
     assert stage.client().list_dags(limit=100) == ([], 0)
 
 
+def test_a_dag_with_many_versions_is_listed_once_and_one_without_a_file_is_not(stage: Stage) -> None:
+    """Airflow 3.3.1 prints a row for each version that a DAG ever had: four here, all alike."""
+    stage.ready("3.3.1")
+    stage.web.will(*[replay("3.3.1", "list_with_versions_and_stale")] * 3)
+    client = stage.client()
+    dags, total = client.list_dags(limit=100)
+    assert ([dag.dag_id for dag in dags], total) == (["paused_dag"], 1)
+    assert client.list_dags(limit=1, offset=1) == ([], 1)
+    assert client.dag_states() == {"broken_dag": "stale", "gone_dag": "stale", "paused_dag": "paused"}
+
+
+def test_the_state_of_a_dag_that_airflow_does_not_know_is_an_error(stage: Stage) -> None:
+    stage.ready("3.3.1")
+    stage.web.will(*[replay("3.3.1", "list_with_versions_and_stale")] * 2)
+    client = stage.client()
+    assert client.get_dag_state("gone_dag") == "stale"
+    with pytest.raises(DagNotFoundError, match="no DAG 'nope'"):
+        client.get_dag_state("nope")
+
+
+def test_airflow_creates_a_run_of_a_dag_whose_file_is_gone(stage: Stage) -> None:
+    """Which is why it is asked for first: the run stays queued."""
+    stage.ready("3.3.1")
+    stage.web.will(replay("3.3.1", "trigger_stale"))
+    run_id = "manual__2026-11-29T14:10:12.894805+00:00"
+    assert stage.client().trigger_dag_run(DagRunRequest("gone_dag", run_id)).state == "queued"
+
+
+def test_a_ping_is_the_cheapest_command(stage: Stage) -> None:
+    stage.token()
+    stage.environment("3.3.1")
+    stage.web.will(output("3.3.1\n"))
+    stage.client().ping()
+    assert stage.web.commands == [["version"]]
+
+
 def test_dags_that_no_file_makes_any_more_are_left_out(stage: Stage) -> None:
     stage.ready("3.3.2")
     rows = [{"dag_id": "gone", "is_stale": "True"}, {"dag_id": "there", "is_stale": "False"}]

@@ -315,3 +315,52 @@ class TestDuplicate:
 
         with pytest.raises(TransientError, match="was not created"):
             rest.client.trigger_dag_run(RUN)
+
+
+class TestDagState:
+    @pytest.mark.parametrize(
+        ("document", "state"),
+        [
+            ({"is_paused": False, "is_stale": False}, "active"),
+            ({"is_paused": True, "is_stale": False}, "paused"),
+            ({"is_paused": True, "is_stale": True}, "stale"),
+            ({"is_paused": False, "is_active": True}, "active"),  # Airflow 2
+            ({"is_paused": False, "is_active": False}, "stale"),
+        ],
+    )
+    def test_is_as_airflow_says(self, rest: Rest, document: dict[str, Any], state: str) -> None:
+        rest.answers("GET", "/dags/hello", {"dag_id": "hello", **document})
+
+        assert rest.client.get_dag_state("hello") == state
+
+    def test_of_an_unknown_dag(self, rest: Rest) -> None:
+        rest.refuses(404, {"detail": "The Dag with ID: `hello` was not found"})
+
+        with pytest.raises(DagNotFoundError, match="no DAG 'hello'"):
+            rest.client.get_dag_state("hello")
+
+    def test_of_a_dag_whose_name_is_too_long_is_asked_over_the_command_line(self, rest: Rest) -> None:
+        assert rest.client.get_dag_state("d" * 60) == "paused"
+
+    def test_stale_is_why_airflow_refuses_a_run_as_if_it_had_no_such_dag(self, rest: Rest) -> None:
+        """Recorded from Airflow 3.3.1: POST says 404, GET of the DAG says is_stale."""
+        rest.environment("3.3.1")
+        rest.refuses(404, {"detail": "Dag with dag_id: 'hello' not found"})
+        rest.answers("GET", "/dags/hello", {"dag_id": "hello", "is_paused": False, "is_stale": True})
+
+        with pytest.raises(DagNotFoundError, match="its file is gone"):
+            rest.client.trigger_dag_run(RUN)
+
+    def test_is_not_asked_for_when_the_run_is_created(self, rest: Rest) -> None:
+        rest.posts("3.3.1")
+
+        assert rest.client.trigger_dag_run(RUN).state == "queued"
+
+
+def test_an_answer_that_an_update_explains_names_the_status(rest: Rest) -> None:
+    rest.refuses(503, {"message": "Service Unavailable"}, code="RestApiServerException")
+    rest.environment("3.3.1", "UPDATING")
+
+    with pytest.raises(EnvironmentUnavailableError, match="'acme' is UPDATING") as caught:
+        rest.client.list_dags(limit=1)
+    assert caught.value.status == "UPDATING"

@@ -9,10 +9,10 @@ import boto3
 import pytest
 from botocore.stub import Stubber
 
-from jetway.airflow import Dag, DagRun, DagRunRequest, ImportProblem
+from jetway.airflow import Dag, DagRun, DagRunRequest, DagState, ImportProblem
 from jetway.airflow.environment import Environment
 from jetway.airflow.rest import RestClient
-from jetway.airflow.watch import CliWatch, Pauses, RestWatch, Sighting
+from jetway.airflow.watch import CliWatch, DagStates, RestWatch, Sighting
 from jetway.errors import AnswerLostError, DagNotFoundError, EnvironmentUnavailableError
 
 NOW = datetime(2026, 11, 22, 6, tzinfo=UTC)
@@ -23,7 +23,7 @@ class Cli:
 
     def __init__(self) -> None:
         self.runs: dict[str, dict[str, str]] = {}
-        self.paused: dict[str, bool] = {}
+        self.states: dict[str, DagState] = {}
         self.commands: list[str] = []
         self.error: Exception | None = None
 
@@ -41,10 +41,19 @@ class Cli:
         return DagRun(dag_id, dag_run_id, state) if state else None
 
     def list_dags(self, *, limit: int, offset: int = 0) -> tuple[list[Dag], int]:
+        raise NotImplementedError
+
+    def get_dag_state(self, dag_id: str) -> DagState:
+        raise NotImplementedError
+
+    def ping(self) -> None:
+        raise NotImplementedError
+
+    def dag_states(self) -> dict[str, DagState]:
         self.commands.append("dags")
         if self.error is not None:
             raise self.error
-        return [Dag(dag_id, paused) for dag_id, paused in self.paused.items()], len(self.paused)
+        return dict(self.states)
 
     def list_dag_runs(self, dag_id: str, *, limit: int, state: str | None = None) -> tuple[list[DagRun], int]:
         self.commands.append(f"runs {dag_id}")
@@ -109,41 +118,75 @@ def test_an_environment_that_is_down_ends_the_look() -> None:
         list(CliWatch(cli).look({"etl": ["a"]}, since=NOW))
 
 
-def test_one_command_tells_of_all_paused_dags_for_five_minutes() -> None:
+def test_one_command_tells_the_states_of_all_dags_for_five_minutes() -> None:
     cli, now = Cli(), [1000.0]
-    cli.paused = {"etl": True, "ml": False}
-    watch = CliWatch(cli)
-    watch._pauses.clock = lambda: now[0]
-    assert [watch.is_paused(dag_id) for dag_id in ("etl", "ml", "etl")] == [True, False, True]
+    cli.states = {"etl": "paused", "ml": "active"}
+    watch = CliWatch(cli, clock=lambda: now[0])
+    assert [watch.dag_state(dag_id) for dag_id in ("etl", "ml", "etl")] == ["paused", "active", "paused"]
     assert cli.commands == ["dags"]
-    cli.paused = {"etl": False}
+    cli.states = {"etl": "active"}
     now[0] += 301
-    assert watch.is_paused("etl") is False
+    assert watch.dag_state("etl") == "active"
 
 
-def test_a_failure_to_learn_of_a_pause_is_not_tried_again_at_once() -> None:
+def test_a_first_start_over_the_command_line_is_not_kept_waiting_to_know_whether_the_dag_is_stale() -> None:
+    cli = Cli()
+    cli.states = {"etl": "stale"}
+    assert CliWatch(cli).is_stale("etl") is False
+    assert cli.commands == []
+
+
+def test_a_stale_dag_is_asked_for_anew_before_a_run_is_refused() -> None:
+    cli, now = Cli(), [1000.0]
+    cli.states = {"etl": "stale", "ml": "active"}
+    watch = CliWatch(cli, clock=lambda: now[0])
+    watch.dag_state("etl")
+    assert (watch.is_stale("etl"), watch.is_stale("ml")) == (True, False)
+    assert cli.commands == ["dags"]  # it was asked this very moment
+    now[0] += 60
+    assert watch.is_stale("etl") is True
+    now[0] += 60
+    cli.states = {"etl": "active"}  # the file is back
+    assert watch.is_stale("etl") is False
+    assert cli.commands == ["dags"] * 3
+    now[0] += 60
+    assert watch.is_stale("etl") is False
+    assert cli.commands == ["dags"] * 3
+
+
+def test_a_run_is_not_refused_when_airflow_cannot_be_asked_again() -> None:
+    cli, now = Cli(), [1000.0]
+    cli.states = {"etl": "stale"}
+    watch = CliWatch(cli, clock=lambda: now[0])
+    watch.dag_state("etl")
+    now[0] += 60
+    cli.error = AnswerLostError("too slow")
+    assert watch.is_stale("etl") is False
+
+
+def test_a_failure_to_learn_states_is_not_tried_again_at_once() -> None:
     asked, now = [], [0.0]
 
-    def ask(dag_id: str) -> dict[str, bool | None]:
+    def ask(dag_id: str) -> dict[str, DagState | None]:
         asked.append(dag_id)
         raise AnswerLostError("too slow")
 
-    pauses = Pauses(ask, max_age=60, after_failure=900, clock=lambda: now[0])
-    assert [pauses.is_paused("a"), pauses.is_paused("b")] == [None, None]
+    states = DagStates(ask, max_age=60, after_failure=900, clock=lambda: now[0])
+    assert [states.get("a"), states.get("b")] == [None, None]
     now[0] += 901
-    pauses.is_paused("a")
+    states.get("a")
     assert asked == ["a", "a"]
 
 
 def test_a_dag_that_airflow_does_not_list_is_asked_for_once_in_a_while_only() -> None:
     asked = []
 
-    def ask(dag_id: str) -> dict[str, bool | None]:
+    def ask(dag_id: str) -> dict[str, DagState | None]:
         asked.append(dag_id)
         return {}
 
-    pauses = Pauses(ask, max_age=60, clock=lambda: 0.0)
-    assert [pauses.is_paused("a"), pauses.is_paused("a")] == [None, None]
+    states = DagStates(ask, max_age=60, clock=lambda: 0.0)
+    assert [states.get("a"), states.get("a")] == [None, None]
     assert asked == ["a"]
 
 
@@ -214,16 +257,17 @@ def test_rest_without_open_runs_is_not_called() -> None:
         assert list(rest_watch().look({}, since=NOW)) == []
 
 
-def test_rest_asks_for_the_pause_of_one_dag_and_remembers_it() -> None:
+def test_rest_asks_for_the_state_of_one_dag_and_remembers_it() -> None:
     with Stubber(CLIENT) as stub:
         dag = {"RestApiStatusCode": 200, "RestApiResponse": {"dag_id": "etl", "is_paused": True}}
         stub.add_response("invoke_rest_api", dag, {"Name": "env", "Method": "GET", "Path": "/dags/etl"})
         watch = rest_watch()
-        assert [watch.is_paused("etl"), watch.is_paused("etl")] == [True, True]
+        assert [watch.dag_state("etl"), watch.dag_state("etl")] == ["paused", "paused"]
+        assert watch.is_stale("etl") is False  # the REST API itself refuses runs of stale DAGs
         stub.add_client_error(
             "invoke_rest_api",
             "RestApiClientException",
             modeled_fields={"RestApiStatusCode": 404, "RestApiResponse": {}},
         )
-        assert watch.is_paused("unknown") is None
-        assert watch.is_paused("a_dag_id_that_is_so_long_that_it_does_not_fit_into_a_path_of_64") is None
+        assert watch.dag_state("unknown") is None
+        assert watch.dag_state("a_dag_id_that_is_so_long_that_it_does_not_fit_into_a_path_of_64") is None

@@ -84,6 +84,7 @@ def test_every_kind_is_known_by_its_name(tmp_path: Path, dags: Path) -> None:
         "single.py": GOOD.replace("orders", "single").encode(),
         "triggers/t.yaml": next((ROOT / "triggers").glob("*.yaml")).read_bytes(),
         "access.yaml": b"allow:\n- iam: billing\n  dags: [orders]\n",
+        "floors.yaml": b"floors:\n  workdays: 3\n",
         "dags/query.sql": b"select 1",
     }
     for name, content in files.items():
@@ -98,6 +99,7 @@ def test_every_kind_is_known_by_its_name(tmp_path: Path, dags: Path) -> None:
         "single.py": ("dag-file", "accepted"),
         "t.yaml": ("trigger", "accepted"),
         "access.yaml": ("access", "rejected"),
+        "floors.yaml": ("floors", "rejected"),
         "query.sql": ("dags-folder-file", "accepted"),
     }
 
@@ -150,8 +152,12 @@ def test_wheels_of_a_plugins_zip_beside_it_serve_requirements(tmp_path: Path) ->
         ([], "Missing argument"),
         (["nowhere"], "nowhere is not there"),
         (["pipe.py"], "pipe.py is neither a file nor a folder"),
-        (["notes.md"], "is no artifact"),
-        (["orders.py", "--airflow-version", "3"], "is no Airflow version"),
+        (["notes.md"], "is not an artifact"),
+        ([""], "a path is empty"),
+        (["orders.py", ""], "a path is empty"),
+        (["orders.py", "--requirements", ""], "a path is empty"),
+        (["orders.py", "--airflow-version", "3"], "is not an Airflow version"),
+        (["orders.py", "--airflow-version", "2.7.2"], "2.7.2 is too old: Jetway works with Airflow 2.9 and newer"),
         (["orders.py", "--airflow-python", sys.executable], "--airflow-python is for --load"),
         (["orders.py", "--format", "xml"], "'xml' is not one of"),
         (["orders.py", "--requirements", "nowhere"], "does not exist"),
@@ -165,6 +171,130 @@ def test_wrong_use_is_2(arguments: list[str], says: str, tmp_path: Path, monkeyp
     result = check(*arguments)
     assert result.exit_code == 2
     assert says in result.stderr
+
+
+TRIGGER = "dag: orders\non:\n  http: {auth: iam}\n"
+BROKEN_TRIGGER = "dag: orders\non:\n  s3: {bukket: acme-landing}\n"
+
+
+def verdicts_below(folder: Path) -> dict[str, tuple[str, str]]:
+    found = reports(folder)
+    return {
+        path.removeprefix(f"{folder}/"): (report["kind"], report["verdict"]) for path, report in sorted(found.items())
+    }
+
+
+@pytest.mark.parametrize("name", ["triggers", "our-triggers"])
+def test_a_folder_of_trigger_files_is_judged_as_such(tmp_path: Path, name: str) -> None:
+    folder = tmp_path / name
+    folder.mkdir()
+    (folder / "good.yaml").write_text(TRIGGER)
+    (folder / "broken.yaml").write_text(BROKEN_TRIGGER)
+    (folder / "README.md").write_text("Our triggers")
+    assert verdicts_below(folder) == {
+        "README.md": ("trigger", "rejected"),  # as under triggers/ of the drop bucket
+        "broken.yaml": ("trigger", "rejected"),
+        "good.yaml": ("trigger", "accepted"),
+    }
+    assert check(folder).exit_code == 1
+
+
+def test_a_folder_laid_out_as_the_drop_bucket_is_judged_by_its_kinds(dags: Path) -> None:
+    project = dags.parent
+    (project / "triggers").mkdir()
+    files = {
+        "triggers/broken.yaml": BROKEN_TRIGGER,
+        "requirements.txt": "celery==1.0\n",
+        "floors.yaml": "floors:\n- at: 08:00\n",
+        "dags/notes.md": "nothing to judge",
+        "setup.py": "import nowhere",
+        "docs/index.md": "nothing",
+        ".github/x.yaml": "nothing",
+    }
+    for name, content in files.items():
+        (project / name).parent.mkdir(exist_ok=True)
+        (project / name).write_text(content)
+    assert verdicts_below(project) == {
+        "dags/notes.md": ("dags-folder-file", "accepted"),
+        "dags/team/orders.py": ("dag-file", "accepted"),
+        "floors.yaml": ("floors", "rejected"),
+        "requirements.txt": ("requirements", "rejected"),
+        "triggers/broken.yaml": ("trigger", "rejected"),
+    }
+    result = check(project)
+    assert result.exit_code == 1
+    assert result.stdout.splitlines()[-1] == "5 files, 1 DAG: 1 accepted, 3 rejected, 1 not judged"
+    left_out = f"Not judged, because the drop bucket has no place for it: {project}/docs/, {project}/setup.py"
+    assert left_out in result.stderr
+
+
+def test_what_has_a_place_of_its_own_is_judged_beside_dag_files(tmp_path: Path) -> None:
+    (tmp_path / "orders.py").write_text(GOOD)
+    (tmp_path / "requirements.txt").write_text("celery==1.0\n")
+    assert verdicts_below(tmp_path) == {
+        "orders.py": ("dag-file", "accepted"),
+        "requirements.txt": ("requirements", "rejected"),
+    }
+
+
+def test_a_package_of_deferrable_triggers_is_part_of_the_dags_folder(dags: Path) -> None:
+    (dags / "triggers").mkdir()
+    (dags / "triggers/sensor.py").write_text("")
+    (dags / "triggers/settings.yaml").write_text("on: 1\n")
+    kinds = {"sensor.py": ("dag-file", "accepted"), "settings.yaml": ("dags-folder-file", "accepted")}
+    assert verdicts_below(dags / "triggers") == kinds
+
+
+@pytest.mark.parametrize("form", ["text", "json", "github", "sarif"])
+def test_without_load_the_last_line_says_that_nothing_was_loaded(dags: Path, form: str) -> None:
+    result = check(dags, "--format", form)
+    assert result.exit_code == 0
+    assert result.stderr.splitlines()[-1] == (
+        "DAG files were read only; --load loads them with Airflow, as the drop bucket does."
+    )
+    if form in {"json", "sarif"}:
+        json.loads(result.stdout)
+
+
+def test_trigger_files_alone_are_not_loaded_by_anything(tmp_path: Path) -> None:
+    (tmp_path / "triggers").mkdir()
+    (tmp_path / "triggers/t.yaml").write_text(TRIGGER)
+    assert check(tmp_path / "triggers").stderr == ""
+
+
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_a_fault_of_ours_with_one_file_hides_nothing_of_the_others(
+    dags: Path, form: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "jetway.triggers.file", None)  # as an installation that lacks a part of itself
+    (dags / "broken.py").write_text(BAD)
+    (dags.parent / "triggers").mkdir()
+    trigger = dags.parent / "triggers/t.yaml"
+    trigger.write_text(TRIGGER)
+    result = check(trigger, dags, "--format", form)
+    assert result.exit_code == 1
+    assert result.exception is None or isinstance(result.exception, SystemExit)
+    assert "The file could not be judged: ModuleNotFoundError: " in result.stdout
+    assert "internal-error" in result.stdout
+    assert "Python 3.12 cannot compile this" in result.stdout
+
+
+def test_a_file_that_cannot_be_read_hides_nothing_of_the_others(dags: Path) -> None:
+    (dags / "memory.py").symlink_to("/proc/self/mem")  # of size 0, and refuses to be read from its beginning
+    (dags / "broken.py").write_text(BAD)
+    found = {Path(path).name: report for path, report in reports(dags).items()}
+    (finding,) = found["memory.py"]["findings"]
+    assert (finding["rule"], finding["message"]) == ("unreadable", "The file cannot be read: Input/output error.")
+    assert [finding["rule"] for finding in found["broken.py"]["findings"]] == ["syntax"]
+    assert found["orders.py"]["verdict"] == "accepted"
+
+
+def test_configuration_larger_than_what_is_read_is_said_to_be_so(tmp_path: Path) -> None:
+    (tmp_path / "triggers").mkdir()
+    for name in ("triggers/t.yaml", "access.yaml", "floors.yaml"):
+        (tmp_path / name).write_text("# " + "x" * 2**20)
+    rules = {finding["rule"] for report in reports(tmp_path).values() for finding in report["findings"]}
+    assert rules == {"too-large"}
 
 
 def test_a_folder_is_walked_once_whatever_links_there_are(dags: Path) -> None:
@@ -213,7 +343,7 @@ def test_the_example_in_the_documentation_is_what_it_prints(tmp_path: Path, monk
     Path("dags/orders.py").write_text(GOOD)
     Path("dags/broken.py").write_text("from airflow.sdk import DAG\nwith DAG('orders':\n")
     Path("requirements.txt").write_text("# -c none\ncelery==5.3.0\n")
-    said = check(*example[1].split()).stdout.splitlines()
+    said = check(*example[1].split()).output.splitlines()
     for line in example[2].splitlines():
         # Python words a syntax error otherwise in each version.
         assert any(other.startswith(line.partition("cannot compile")[0]) for other in said), line

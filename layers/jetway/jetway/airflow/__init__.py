@@ -16,7 +16,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
+
+# active: runs that are created start. paused: they are queued until the DAG is unpaused. stale: Airflow still knows the
+# DAG, but no file makes it any more, and they are queued until one does.
+DagState = Literal["active", "paused", "stale"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +115,23 @@ class AirflowLists(AirflowClient, Protocol):
 
         Raises:
             TransientError: as in `trigger_dag_run`.
+        """
+        ...
+
+    def get_dag_state(self, dag_id: str) -> DagState:
+        """Return whether runs of the DAG would start.
+
+        Raises:
+            DagNotFoundError: Airflow has no such DAG.
+            TransientError: as in `trigger_dag_run`.
+        """
+        ...
+
+    def ping(self) -> None:
+        """Ask Airflow the cheapest question there is, to know that it answers.
+
+        Raises:
+            TransientError: as in `trigger_dag_run`; it says why a run could not be created now.
         """
         ...
 

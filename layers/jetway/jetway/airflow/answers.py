@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from jetway.airflow import Dag, DagRun, ImportProblem
+from jetway.airflow import Dag, DagRun, DagState, ImportProblem
 from jetway.errors import (
     AnswerLostError,
     CommandRejectedError,
@@ -67,13 +67,13 @@ def read_output(status: int, body: bytes, host: str) -> CliOutput:
     if status in {429, 503}:
         # https://docs.aws.amazon.com/mwaa/latest/userguide/t-apache-airflow-202.html#cli-toomany-202
         raise EnvironmentBusyError(
-            f"The web server {host} answers {status}: it runs about 4 CLI commands at once and no more. "
-            "The command is tried again later; start fewer at a time."
+            f"The web server {host} answers {status}: it is busy. It runs about 4 CLI commands at once and no more. "
+            "The command is tried again later; run fewer commands at a time, or use the rest transport."
         )
     if status in {401, 403}:
         raise TokenRefusedError(
-            f"The web server {host} answers {status}: it refuses a CLI token that was just minted. "
-            "Check that no policy or proxy stands in between."
+            f"The web server {host} answers {status}: it refuses a CLI token that was just minted. Check that no policy "
+            "or proxy stands in between, and that EnvironmentName is the environment of this web server."
         )
     # Failed commands come with 400, blocked ones have been seen with 500: the output says more than the status.
     output = _envelope(status, body)
@@ -152,9 +152,17 @@ def listed_dags(output: CliOutput) -> list[Dag]:
         AnswerLostError: the answer is no list of DAGs.
         JetwayError: what the answer's failure means.
     """
-    rows = [row for row in _list_or_raise(output) if isinstance(row.get("dag_id"), str)]
-    rows = [row for row in rows if str(row.get("is_stale")) != "True"]
-    return sorted((_dag(row) for row in rows), key=lambda dag: dag.dag_id)
+    return [_dag(row) for dag_id, row in sorted(_rows_by_dag(output).items()) if _state(row) != "stale"]
+
+
+def listed_states(output: CliOutput) -> dict[str, DagState]:
+    """Return the state of each DAG that `dags list` shows.
+
+    Raises:
+        AnswerLostError: the answer is no list of DAGs.
+        JetwayError: what the answer's failure means.
+    """
+    return {dag_id: _state(row) for dag_id, row in _rows_by_dag(output).items()}
 
 
 def listed_import_errors(output: CliOutput) -> list[ImportProblem]:
@@ -220,6 +228,17 @@ def _list_or_raise(output: CliOutput) -> list[dict[str, Any]]:
     if rows is None or output.failed:
         raise failure(output)
     return rows
+
+
+def _rows_by_dag(output: CliOutput) -> dict[str, dict[str, Any]]:
+    """Return one row for each DAG: Airflow 3.3.1 prints one for each version that the DAG ever had, all alike."""
+    return {row["dag_id"]: row for row in _list_or_raise(output) if isinstance(row.get("dag_id"), str)}
+
+
+def _state(row: dict[str, Any]) -> DagState:
+    if str(row.get("is_stale")) == "True":
+        return "stale"
+    return "paused" if str(row.get("is_paused")) == "True" else "active"
 
 
 def _last_list(stdout: str) -> list[dict[str, Any]] | None:

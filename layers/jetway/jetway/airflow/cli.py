@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 from jetway.errors import AnswerLostError, CommandRejectedError, JetwayError, PermanentError
 
 from . import answers, commands, duplicates, names
-from .refusals import DuplicateError, RunNotFoundError
+from .refusals import DuplicateError, RunNotFoundError, dag_not_found
 
 if TYPE_CHECKING:
-    from jetway.airflow import Dag, DagRun, DagRunRequest, ImportProblem
+    from jetway.airflow import Dag, DagRun, DagRunRequest, DagState, ImportProblem
 
     from .endpoint import CliEndpoint
     from .environment import Environment
@@ -91,8 +91,30 @@ class CliClient:
 
     def list_dags(self, *, limit: int, offset: int = 0) -> tuple[list[Dag], int]:
         """List DAGs; see `jetway.airflow.AirflowLists`."""
-        dags = answers.listed_dags(self._endpoint.run(commands.list_dags(self._environment.facts().version)))
+        dags = answers.listed_dags(self._list_dags())
         return dags[offset : offset + limit], len(dags)
+
+    def get_dag_state(self, dag_id: str) -> DagState:
+        """Tell one DAG's state; see `jetway.airflow.AirflowLists`."""
+        names.check_dag_id(dag_id)
+        state = self.dag_states().get(dag_id)
+        if state is None:
+            raise dag_not_found(dag_id)
+        return state
+
+    def dag_states(self) -> dict[str, DagState]:
+        """Return the state of every DAG: the command that tells one tells all.
+
+        Raises:
+            TransientError: as in `trigger_dag_run`.
+        """
+        return answers.listed_states(self._list_dags())
+
+    def ping(self) -> None:
+        """Run `airflow version`, which asks no database; see `jetway.airflow.AirflowLists`."""
+        output = self._endpoint.run(commands.version())
+        if output.failed:
+            raise answers.failure(output)
 
     def list_dag_runs(self, dag_id: str, *, limit: int, state: str | None = None) -> tuple[list[DagRun], int]:
         """List runs; see `jetway.airflow.AirflowLists`. Airflow prints all of them, whatever the limit."""
@@ -104,6 +126,9 @@ class CliClient:
     def list_import_errors(self) -> list[ImportProblem]:
         """List import errors; see `jetway.airflow.AirflowLists`."""
         return answers.listed_import_errors(self._endpoint.run(commands.list_import_errors()))
+
+    def _list_dags(self) -> answers.CliOutput:
+        return self._endpoint.run(commands.list_dags(self._environment.facts().version))
 
     def _trigger_once(self, request: DagRunRequest, argv: list[str]) -> DagRun:
         try:

@@ -64,6 +64,11 @@ def list_dags(version: Version) -> list[str]:
     return [*argv, "--columns=dag_id,fileloc,owners,is_paused,is_stale"] if version >= (3,) else argv
 
 
+def version() -> list[str]:
+    """Return the cheapest command that there is."""
+    return ["version"]
+
+
 def list_import_errors() -> list[str]:
     """Return the command that lists import errors. Airflow 2 parses the whole DAGs folder for it, 3 does not."""
     return ["dags", "list-import-errors", *_JSON]

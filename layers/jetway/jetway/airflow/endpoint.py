@@ -19,7 +19,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from requests.adapters import HTTPAdapter
 from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionError
 
-from jetway.errors import AnswerLostError, EnvironmentUnavailableError, TokenRefusedError
+from jetway.errors import AnswerLostError, EnvironmentUnavailableError, TokenRefusedError, TransientError
 
 from . import answers, commands
 from .environment import unavailable
@@ -129,6 +129,15 @@ class CliEndpoint:
             InvalidRequestError, CommandRejectedError: as `answers.read_output`.
         """
         line = commands.to_line(argv).encode()
+        try:
+            return self._run(line)
+        except TransientError as exc:
+            reason = self._environment.reason_of(exc)
+            if reason is exc:
+                raise
+            raise reason from exc
+
+    def _run(self, line: bytes) -> answers.CliOutput:
         try:
             return self._post(self._fresh_token(), line)
         except TokenRefusedError:

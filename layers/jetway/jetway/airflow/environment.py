@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from jetway.errors import EnvironmentUnavailableError
+from jetway.errors import EnvironmentBusyError, EnvironmentUnavailableError, TokenRefusedError, TransientError
 from jetway.workers.assessment import WorkerSettings, worker_settings
 
 if TYPE_CHECKING:
@@ -19,6 +19,11 @@ if TYPE_CHECKING:
 # UPDATE_FAILED is usable: MWAA has gone back to the previous state.
 # https://docs.aws.amazon.com/mwaa/latest/userguide/troubleshooting.html
 USABLE_STATUSES = frozenset({"AVAILABLE", "UPDATE_FAILED"})
+
+# https://docs.aws.amazon.com/mwaa/latest/API/API_Environment.html
+_PASSING_STATUSES = frozenset({"CREATING", "UPDATING", "ROLLING_BACK", "CREATING_SNAPSHOT", "MAINTENANCE", "PENDING"})
+
+_OF_THE_WEB_SERVER = (EnvironmentBusyError, EnvironmentUnavailableError, TokenRefusedError)
 
 # CPython of each Airflow version on MWAA: https://docs.aws.amazon.com/mwaa/latest/userguide/airflow-versions.html
 _FIRST_ON_PYTHON_3_12 = (2, 11)
@@ -151,16 +156,20 @@ class Environment:
         self._facts: EnvironmentFacts | None = None
         self._asked_at = 0.0
 
-    def facts(self) -> EnvironmentFacts:
+    def facts(self, *, max_age: float | None = None) -> EnvironmentFacts:
         """Return the environment's facts.
+
+        Args:
+            max_age: seconds that they may be old; what the environment was made with when not given.
 
         Raises:
             EnvironmentUnavailableError: no such environment, no permission, throttled or unreachable.
         """
         now = self._clock()
         if self._facts is not None:
-            max_age = self._max_age if self._facts.usable else self._max_age_unusable
-            if 0 <= now - self._asked_at < max_age:  # negative: the clock was set back
+            usual = self._max_age if self._facts.usable else self._max_age_unusable
+            # Negative: the clock was set back.
+            if 0 <= now - self._asked_at < (usual if max_age is None else min(usual, max_age)):
                 return self._facts
         try:
             answer = self._client.get_environment(Name=self.name)
@@ -178,10 +187,39 @@ class Environment:
         """
         facts = self.facts()
         if not facts.usable:
-            raise EnvironmentUnavailableError(
-                f"MWAA environment {self.name!r} is {facts.status}; work waits until it is AVAILABLE."
-            )
+            raise not_available(facts)
         return facts
+
+    def reason_of(self, error: TransientError) -> TransientError:
+        """Return why Airflow did not answer: the environment's status where that explains it, else the error as it is.
+
+        A web server that is being replaced refuses connections, tokens and commands in the same words as one that is
+        busy or out of reach, so the status is asked for, at most every few seconds.
+
+        Args:
+            error: what the web server's answer looks like; a lost answer stays one, since the command may have run.
+        """
+        if not isinstance(error, _OF_THE_WEB_SERVER):
+            return error
+        try:
+            facts = self.facts(max_age=self._max_age_unusable)
+        except EnvironmentUnavailableError:
+            return error
+        return error if facts.usable else not_available(facts)
+
+
+def not_available(facts: EnvironmentFacts) -> EnvironmentUnavailableError:
+    """Return the error of an environment that takes no work now."""
+    return EnvironmentUnavailableError(
+        f"MWAA environment {facts.name!r} is {facts.status}; work waits until it is AVAILABLE. {_hint(facts.status)}",
+        facts.status,
+    )
+
+
+def _hint(status: str) -> str:
+    if status in _PASSING_STATUSES:
+        return "That takes 10 to 30 minutes; nothing is to be done, and nothing is lost."
+    return "See the environment in the MWAA console."
 
 
 def unavailable(name: str, operation: str, exc: Exception) -> EnvironmentUnavailableError:

@@ -132,6 +132,15 @@ def dag_not_found(dag_id: str) -> DagNotFoundError:
     )
 
 
+def dag_stale(dag_id: str) -> DagNotFoundError:
+    """Return the error for a DAG that Airflow remembers, and that no file makes any more."""
+    return DagNotFoundError(
+        f"DAG {dag_id!r} is not in the environment any more (Airflow calls it stale): its file is gone, has an import "
+        "error, or does not make it any more. A run of it would stay queued. Put its file into the drop bucket again, "
+        "under dags/; if it is there, see its report, and the import errors in the Airflow UI."
+    )
+
+
 def param_refused(message: str) -> InvalidConfError | None:
     """Return the error for conf that is against the DAG's params, None when the message is another one.
 

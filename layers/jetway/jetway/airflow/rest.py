@@ -10,15 +10,15 @@ from urllib.parse import quote
 from botocore.exceptions import BotoCoreError, ClientError
 from botocore.parsers import ResponseParserError
 
-from jetway.errors import AnswerLostError, DagNotFoundError, JetwayError
+from jetway.errors import AnswerLostError, DagNotFoundError, JetwayError, TransientError
 
 from . import duplicates, names, rest_answers
-from .refusals import DuplicateError
+from .refusals import DuplicateError, dag_stale
 
 if TYPE_CHECKING:
     from mypy_boto3_mwaa import MWAAClient
 
-    from jetway.airflow import AirflowLists, Dag, DagRun, DagRunRequest, ImportProblem
+    from jetway.airflow import AirflowLists, Dag, DagRun, DagRunRequest, DagState, ImportProblem
 
     from .environment import Environment
 
@@ -65,6 +65,8 @@ class RestClient:
             return self._resolve_duplicate(request, exc)
         except AnswerLostError as exc:
             return self._resolve_lost_answer(request, exc)
+        except DagNotFoundError as exc:
+            raise self._why_not_found(request.dag_id, exc) from exc
 
     def get_dag_run(self, dag_id: str, dag_run_id: str) -> DagRun | None:
         """Look one run up; see `jetway.airflow.AirflowClient`."""
@@ -108,20 +110,22 @@ class RestClient:
             query["state"] = state
         return rest_answers.runs(self._call("GET", path, dag_id, QueryParameters=query), dag_id)
 
-    def get_dag(self, dag_id: str) -> Dag | None:
-        """Return the DAG; None when Airflow has none of that name, or its name does not fit a path.
-
-        Raises:
-            TransientError: as in `trigger_dag_run`.
-        """
+    def get_dag_state(self, dag_id: str) -> DagState:
+        """Tell one DAG's state; see `jetway.airflow.AirflowLists`."""
         names.check_dag_id(dag_id)
-        path = _path("dags", dag_id)
-        if len(path) > MAX_PATH:
-            return None
-        try:
-            return rest_answers.dag(self._call("GET", path, dag_id))
-        except DagNotFoundError:
-            return None
+        if not self.fits(dag_id):
+            self._log_fallback("look up", dag_id)
+            return self._fallback().get_dag_state(dag_id)
+        return rest_answers.dag_state(self._call("GET", _path("dags", dag_id), dag_id), dag_id)
+
+    @staticmethod
+    def fits(dag_id: str) -> bool:
+        """Whether a DAG can be asked for over InvokeRestApi."""
+        return len(_path("dags", dag_id)) <= MAX_PATH
+
+    def ping(self) -> None:
+        """Ask for one DAG: it wants the database and the role's permission; see `jetway.airflow.AirflowLists`."""
+        self.list_dags(limit=1)
 
     def list_ended_runs(
         self, dag_ids: Sequence[str], *, since: datetime, max_pages: int = 20
@@ -176,6 +180,13 @@ class RestClient:
         query = {name: run_id, "limit": _PAGE, "order_by": "run_id"}
         return rest_answers.run_in_list(self._call("GET", path, dag_id, QueryParameters=query), dag_id, run_id)
 
+    def _why_not_found(self, dag_id: str, exc: DagNotFoundError) -> DagNotFoundError:
+        """Return why Airflow creates no run: to a stale DAG it answers 404 as to one that it never had."""
+        try:
+            return dag_stale(dag_id) if self.get_dag_state(dag_id) == "stale" else exc
+        except JetwayError:
+            return exc  # a courtesy: the words are less exact
+
     def _resolve_duplicate(self, request: DagRunRequest, exc: DuplicateError) -> DagRun:
         found = self.get_dag_run(request.dag_id, request.dag_run_id)
         if found is not None and _was_retried(exc.__cause__):
@@ -199,7 +210,10 @@ class RestClient:
             answer = self._client.invoke_rest_api(Name=self._environment.name, Method=method, Path=path, **arguments)
         except (ClientError, BotoCoreError, ResponseParserError) as exc:
             call = rest_answers.Call(self._environment.name, method, path, dag_id)
-            raise rest_answers.explain(exc, call) from exc
+            error = rest_answers.explain(exc, call)
+            if isinstance(error, TransientError):
+                error = self._environment.reason_of(error)
+            raise error from exc
         return answer.get("RestApiResponse")
 
     def _log_fallback(self, what: str, dag_id: str) -> None:

@@ -23,7 +23,7 @@ from botocore.exceptions import (
 )
 from botocore.parsers import ResponseParserError
 
-from jetway.airflow import Dag, DagRun, ImportProblem
+from jetway.airflow import Dag, DagRun, DagState, ImportProblem
 from jetway.errors import (
     AnswerLostError,
     CommandRejectedError,
@@ -72,10 +72,18 @@ def runs(response: object, dag_id: str | None = None) -> tuple[list[DagRun], int
     return [_run(item) for item in items if dag_id is None or item.get("dag_id") == dag_id], total
 
 
-def dag(response: object) -> Dag | None:
-    """Return the DAG if a response of Airflow is one, else None."""
+def dag_state(response: object, dag_id: str) -> DagState:
+    """Return the state of the DAG that a response shows. Airflow 3 says is_stale, Airflow 2 says is_active.
+
+    Raises:
+        AnswerLostError: the response is not that DAG.
+    """
     document = _document(response)
-    return _dag(document) if isinstance(document.get("dag_id"), str) else None
+    if document.get("dag_id") != dag_id:
+        raise AnswerLostError(f"Airflow answered, but not with the DAG {dag_id!r}.")
+    if document.get("is_stale") is True or document.get("is_active") is False:
+        return "stale"
+    return "paused" if document.get("is_paused") is True else "active"
 
 
 def dags(response: object) -> tuple[list[Dag], int]:

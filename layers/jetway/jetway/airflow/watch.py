@@ -1,9 +1,9 @@
-"""What Jetway wants to know of Airflow after a run was started: is its DAG paused, has it ended? In few calls.
+"""What Jetway wants to know of Airflow beside a run: is its DAG stale or paused, has the run ended? In few calls.
 
 The two transports have little in common here, so each has a watch of its own (DECISIONS.md has the figures):
 
-    rest  pause: GET /dags/{dag_id}, remembered for a minute per DAG; ends: one list call over all DAGs at once
-    cli   pause: `dags list`, remembered for five minutes for all DAGs; ends: one command for each DAG
+    rest  state: GET /dags/{dag_id}, remembered for a minute per DAG; ends: one list call over all DAGs at once
+    cli   state: `dags list`, remembered for five minutes for all DAGs; ends: one command for each DAG
 """
 
 from __future__ import annotations
@@ -12,15 +12,16 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, cast
 
+from jetway.airflow import AirflowLists
 from jetway.errors import AnswerLostError, DagNotFoundError, JetwayError
 from jetway.observability import logger
 
 if TYPE_CHECKING:
     from mypy_boto3_mwaa import MWAAClient
 
-    from jetway.airflow import AirflowLists, DagRun
+    from jetway.airflow import DagRun, DagState
     from jetway.airflow.connect import Transport
     from jetway.airflow.environment import Environment
     from jetway.airflow.rest import RestClient
@@ -37,6 +38,17 @@ FEW_RUNS = 2
 RUNS_OF_A_LONG_HISTORY = 5
 
 _ALL = 1_000_000
+
+# Seconds in which an answer is not asked for a second time before a run is refused for it.
+JUST_NOW = 5.0
+
+
+class CommandLine(AirflowLists, Protocol):
+    """The client of the command line, which tells the states of all DAGs at once."""
+
+    def dag_states(self) -> Mapping[str, DagState]:
+        """Return the state of every DAG."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,10 +71,18 @@ class Sighting:
 
 
 class Watch(Protocol):
-    """What is asked after a run was started."""
+    """What is asked around the start of a run."""
 
-    def is_paused(self, dag_id: str) -> bool | None:
-        """Whether the DAG is paused, as of some minutes ago at most; None when that is not to be learnt."""
+    def is_stale(self, dag_id: str) -> bool:
+        """Whether Airflow would create a run of the DAG although no file makes it any more, as far as that is known.
+
+        Asked before a run is created, so it costs nothing where nothing is remembered. What is remembered is never
+        enough to refuse a run: the file may be back, so it is asked anew.
+        """
+        ...
+
+    def dag_state(self, dag_id: str) -> DagState | None:
+        """The DAG's state as of some minutes ago at most; None when that is not to be learnt."""
         ...
 
     def look(self, wanted: Mapping[str, Sequence[str]], *, since: datetime) -> Iterator[Sighting]:
@@ -79,38 +99,45 @@ class Watch(Protocol):
 
 
 @dataclass(slots=True)
-class Pauses:
-    """Remembers which DAGs are paused.
+class DagStates:
+    """Remembers the states of DAGs.
 
     Attributes:
-        ask: tells it of one DAG, and of others when that costs nothing more.
+        ask: tells that of one DAG, and those of others when that costs nothing more.
         max_age: seconds that an answer is good for.
         after_failure: seconds until the next try when there was none. To know is a courtesy: it must not slow dispatch.
     """
 
-    ask: Callable[[str], Mapping[str, bool | None]]
+    ask: Callable[[str], Mapping[str, DagState | None]]
     max_age: float
     after_failure: float = 300.0
     clock: Callable[[], float] = time.time
-    _known: dict[str, tuple[float, bool | None]] = field(default_factory=dict)
+    _known: dict[str, tuple[float, DagState | None]] = field(default_factory=dict)
     _not_before: float = 0.0
 
-    def is_paused(self, dag_id: str) -> bool | None:
+    def get(self, dag_id: str, *, max_age: float | None = None) -> DagState | None:
         """Return what is known of the DAG, asking when that is too old."""
+        known, state = self._remembered(dag_id, self.max_age if max_age is None else max_age)
         now = self.clock()
-        asked_at, paused = self._known.get(dag_id, (float("-inf"), None))
-        if 0 <= now - asked_at < self.max_age:
-            return paused
-        if now < self._not_before:
-            return None
+        if known or now < self._not_before:
+            return state
         try:
-            answer = {dag_id: None, **self.ask(dag_id)}
+            answer: dict[str, DagState | None] = {dag_id: None, **self.ask(dag_id)}
         except JetwayError as exc:
-            logger.warning("cannot tell whether DAGs are paused", extra={"dag_id": dag_id, "error": str(exc)})
+            logger.warning("cannot tell the state of DAGs", extra={"dag_id": dag_id, "error": str(exc)})
             self._not_before = now + self.after_failure
             return None
         self._known.update({name: (now, value) for name, value in answer.items()})
         return answer[dag_id]
+
+    def is_stale(self, dag_id: str) -> bool:
+        """Whether the DAG was stale when it was asked last, and still is."""
+        return self._remembered(dag_id, self.max_age)[1] == "stale" and self.get(dag_id, max_age=JUST_NOW) == "stale"
+
+    def _remembered(self, dag_id: str, max_age: float) -> tuple[bool, DagState | None]:
+        asked_at, state = self._known.get(dag_id, (float("-inf"), None))
+        known = 0 <= self.clock() - asked_at < max_age
+        return known, state if known else None
 
 
 class RestWatch:
@@ -118,11 +145,15 @@ class RestWatch:
 
     def __init__(self, client: RestClient) -> None:
         self._client = client
-        self._pauses = Pauses(self._ask, max_age=60.0, after_failure=60.0)
+        self._states = DagStates(self._ask, max_age=60.0, after_failure=60.0)
 
-    def is_paused(self, dag_id: str) -> bool | None:
+    def is_stale(self, _dag_id: str) -> bool:
+        """See `Watch`. The REST API answers 404 to a run of a stale DAG, on Airflow 2 and 3: nothing is to be asked."""
+        return False
+
+    def dag_state(self, dag_id: str) -> DagState | None:
         """See `Watch`."""
-        return self._pauses.is_paused(dag_id)
+        return self._states.get(dag_id)
 
     def look(self, wanted: Mapping[str, Sequence[str]], *, since: datetime) -> Iterator[Sighting]:
         """See `Watch`. One list call over all DAGs, of runs that have ended since then, by their end."""
@@ -134,16 +165,25 @@ class RestWatch:
         last = runs[-1].end_date if runs and not complete else None
         yield Sighting(looked_at, ended=ended, until=datetime.fromisoformat(last) if last else None)
 
-    def _ask(self, dag_id: str) -> Mapping[str, bool | None]:
-        dag = self._client.get_dag(dag_id)
-        return {dag_id: dag.is_paused if dag else None}
+    def _ask(self, dag_id: str) -> Mapping[str, DagState | None]:
+        if not self._client.fits(dag_id):
+            return {}  # the command line could tell, for more than it is worth
+        try:
+            return {dag_id: self._client.get_dag_state(dag_id)}
+        except DagNotFoundError:
+            return {}
 
 
 class CliWatch:
     """`Watch` over the command line, where every question costs seconds of a slow machine."""
 
     def __init__(
-        self, client: AirflowLists, *, seconds_left: Callable[[], float] = lambda: 60.0, command_seconds: float = 30.0
+        self,
+        client: CommandLine,
+        *,
+        seconds_left: Callable[[], float] = lambda: 60.0,
+        command_seconds: float = 30.0,
+        clock: Callable[[], float] = time.time,
     ) -> None:
         """Take the parts; nothing is called.
 
@@ -151,16 +191,24 @@ class CliWatch:
             client: of the command line.
             seconds_left: until the caller must end.
             command_seconds: that a command can take; with less time left none is begun.
+            clock: seconds.
         """
         self._client = client
         self._seconds_left = seconds_left
         self._command_seconds = command_seconds
-        self._pauses = Pauses(self._ask, max_age=300.0, after_failure=900.0)
+        self._states = DagStates(self._ask, max_age=300.0, after_failure=900.0, clock=clock)
         self._long: set[str] = set()
 
-    def is_paused(self, dag_id: str) -> bool | None:
+    def is_stale(self, dag_id: str) -> bool:
+        """See `Watch`. `dags trigger` of Airflow 3 creates runs of stale DAGs, and they stay queued.
+
+        A first start is not kept waiting for a list of all DAGs; what the last list said is used.
+        """
+        return self._states.is_stale(dag_id)
+
+    def dag_state(self, dag_id: str) -> DagState | None:
         """See `Watch`."""
-        return self._pauses.is_paused(dag_id)
+        return self._states.get(dag_id)
 
     def look(self, wanted: Mapping[str, Sequence[str]], *, since: datetime) -> Iterator[Sighting]:  # noqa: ARG002
         """See `Watch`. One DAG after the other; the command line cannot list by the end of a run."""
@@ -196,9 +244,8 @@ class CliWatch:
         runs, _total = self._client.list_dag_runs(dag_id, limit=_ALL)
         return {run.dag_run_id: run for run in runs}
 
-    def _ask(self, _dag_id: str) -> Mapping[str, bool | None]:
-        dags, _total = self._client.list_dags(limit=_ALL)
-        return {dag.dag_id: dag.is_paused for dag in dags}
+    def _ask(self, _dag_id: str) -> Mapping[str, DagState | None]:
+        return self._client.dag_states()
 
 
 def connect_watch(
@@ -220,12 +267,25 @@ def connect_watch(
         read_timeout: seconds that a CLI command may take.
     """
     from .connect import connect
-    from .rest import RestClient
 
     airflow = connect(environment_name, transport, client=client, environment=environment, read_timeout=read_timeout)
+    return watch_of(airflow, seconds_left=seconds_left, command_seconds=read_timeout)
+
+
+def watch_of(
+    airflow: AirflowLists, *, seconds_left: Callable[[], float] = lambda: 60.0, command_seconds: float = 30.0
+) -> Watch:
+    """Return the watch that fits a client that `connect` has made.
+
+    Args:
+        airflow: the client.
+        seconds_left, command_seconds: as in `CliWatch`.
+    """
+    from .rest import RestClient
+
     if isinstance(airflow, RestClient):
         return RestWatch(airflow)
-    return CliWatch(airflow, seconds_left=seconds_left, command_seconds=read_timeout)
+    return CliWatch(cast("CommandLine", airflow), seconds_left=seconds_left, command_seconds=command_seconds)
 
 
 def _pairs(wanted: Mapping[str, Sequence[str]]) -> frozenset[tuple[str, str]]:

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 DAGS = "dags/"
 
+_LARGEST_YAML = 64 * 1024  # bytes, of a file that is all configuration
+
 # Not artifacts of the gate: what starts runs, what sync_triggers takes, and what Jetway itself writes.
 NOT_ARTIFACTS = ("data/", "triggers/", "accepted/", "batches/", "bundles/", "reports/", "quarantine/")
 
@@ -72,21 +74,32 @@ def _check_dag_file(candidate: Candidate, environment: EnvironmentFacts, max_byt
 
 
 def _check_trigger(candidate: Candidate, _environment: EnvironmentFacts, _max_bytes: int) -> Judgement:
+    if candidate.size > _LARGEST_YAML:
+        return _too_large("trigger")
     from jetway.triggers.file import parse
 
     return parse(candidate.content, candidate.path).judgement
 
 
 def _check_access(candidate: Candidate, _environment: EnvironmentFacts, _max_bytes: int) -> Judgement:
+    if candidate.size > _LARGEST_YAML:
+        return _too_large("access")
     from jetway.http.access_file import parse_access
 
     return parse_access(candidate.content).judgement
 
 
 def _check_floors(candidate: Candidate, _environment: EnvironmentFacts, _max_bytes: int) -> Judgement:
+    if candidate.size > _LARGEST_YAML:
+        return _too_large("floors")
     from jetway.workers.floors import check_floors
 
     return check_floors(candidate.content)
+
+
+def _too_large(kind: str) -> Judgement:
+    message = f"The file has more than {_LARGEST_YAML} bytes, which is the most that is read of its kind."
+    return judgement(kind, [Finding("too-large", "error", message, None, "Shorten it.")])
 
 
 def _pass_through(_candidate: Candidate, _environment: EnvironmentFacts, _max_bytes: int) -> Judgement:
@@ -191,9 +204,10 @@ KINDS = (
         place=lambda _, environment: environment.startup_script_path or _STARTUP,
         max_bytes=_MEBIBYTE,
     ),
-    _kind("trigger", r"triggers/[^/]+\.ya?ml", "triggers/*.yaml", _check_trigger, reads="whole"),
-    _kind("access", r"access\.yaml", "access.yaml", _check_access, reads="whole"),
-    _kind("floors", r"floors\.yaml", "floors.yaml", _check_floors, reads="whole", max_bytes=64 * 1024),
+    # All of the folder: what cannot be a trigger there gets a report that says so.
+    _kind("trigger", r"triggers/.+", "triggers/*.yaml", _check_trigger, reads="whole", max_bytes=_LARGEST_YAML),
+    _kind("access", r"access\.yaml", "access.yaml", _check_access, reads="whole", max_bytes=_LARGEST_YAML),
+    _kind("floors", r"floors\.yaml", "floors.yaml", _check_floors, reads="whole", max_bytes=_LARGEST_YAML),
 )
 
 UNKNOWN = _kind("unknown", r".*", "", _unknown)

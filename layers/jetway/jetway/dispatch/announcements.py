@@ -6,15 +6,39 @@ bus did not take can be sent again from the row alone.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from jetway.events_out import LONGEST_TEXT, OutEvent
 
 if TYPE_CHECKING:
+    from jetway.airflow import DagState
     from jetway.ledger import Entry
 
+# What is worth knowing of a run that was created: it is queued, and what would start it.
 PAUSED = "queued behind a paused DAG"
+STALE = "queued behind a DAG that is not in the environment"
+
+_STARTS_NOT: Mapping[str | None, str] = {
+    PAUSED: "dag-paused: the DAG is paused. The run is queued until the DAG is unpaused.",
+    STALE: "dag-stale: no file in the environment makes the DAG any more. The run is queued until its file is back.",
+}
+_BECAUSE: Mapping[DagState | None, str] = {"paused": PAUSED, "stale": STALE}
+
+
+def because_of(state: DagState | None) -> str | None:
+    """Return what a row says of a run that was created and is queued; None when nothing keeps it."""
+    return _BECAUSE.get(state)
+
+
+def why_queued(because: str | None) -> str | None:
+    """Return why a queued run does not start, with a stable word before it; None when that is not known.
+
+    Args:
+        because: as a row has it (`because_of`).
+    """
+    return _STARTS_NOT.get(because)
 
 
 def announcement(environment: str, entry: Entry) -> OutEvent:
@@ -29,6 +53,7 @@ def announcement(environment: str, entry: Entry) -> OutEvent:
             **_common(environment, entry),
             "state": entry.state,
             "paused": entry.because == PAUSED,
+            "stale": entry.because == STALE,
             "latency_seconds": entry.latency,
         }
         return OutEvent("DagRunStarted", id=f"{entry.id}#started", time=entry.decided_at, detail=detail)

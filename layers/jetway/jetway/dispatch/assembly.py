@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from jetway.config import FollowRunsConfig, LedgerConfig, StartDagRunConfig
     from jetway.dispatch.following import Follower
 
-# Seconds for `dags list`, which Airflow 2 answers by parsing the whole DAGs folder: to know of a pause is a courtesy.
-PAUSED_TIMEOUT = 15.0
+# Seconds for `dags list`, which Airflow 2 answers by parsing the whole DAGs folder: to know a DAG's state is a courtesy.
+STATE_TIMEOUT = 15.0
 
 
 def make_ledger(config: LedgerConfig) -> Ledger:
@@ -41,7 +41,7 @@ def make_dispatcher(config: StartDagRunConfig, sqs: SQSClient) -> Dispatcher:
     environment = Environment(client, config.environment_name)
     events = boto3.client("events", config=bounded())
     watch = connect_watch(
-        config.environment_name, config.transport, client=client, environment=environment, read_timeout=PAUSED_TIMEOUT
+        config.environment_name, config.transport, client=client, environment=environment, read_timeout=STATE_TIMEOUT
     )
     return Dispatcher(
         connect(
@@ -59,7 +59,7 @@ def make_dispatcher(config: StartDagRunConfig, sqs: SQSClient) -> Dispatcher:
         environment=config.environment_name,
         dead_letters_url=config.dead_letters_url,
         tell=lambda event: events_out.put(events, config.event_bus, [event]),
-        is_paused=watch.is_paused,
+        dags=watch,
     )
 
 

@@ -13,9 +13,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
-from jetway.dispatch.announcements import PAUSED, announcement
+from jetway.airflow.refusals import dag_stale
+from jetway.dispatch.announcements import announcement, because_of
 from jetway.dispatch.backoff import wait_before_retry
 from jetway.dispatch.dead_letters import reason_of, send_dead_letter
 from jetway.dispatch.rates import has_place
@@ -38,7 +39,7 @@ from jetway.observability import logger
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
 
-    from jetway.airflow import AirflowClient, DagRun, DagRunRequest
+    from jetway.airflow import AirflowClient, DagRun, DagRunRequest, DagState
     from jetway.dispatch.messages import Message
     from jetway.dispatch.rates import Rates, Window
     from jetway.dispatch.run import DispatchMessage
@@ -74,6 +75,18 @@ class Limits:
     grace: timedelta = timedelta(0)
 
 
+class Dags(Protocol):
+    """What is known of DAGs around the start of a run (`jetway.airflow.watch`)."""
+
+    def is_stale(self, dag_id: str) -> bool:
+        """Whether no file makes the DAG any more, as far as that is cheaply known."""
+        ...
+
+    def dag_state(self, dag_id: str) -> DagState | None:
+        """The DAG's state as of some minutes ago at most; None when it is not to be learnt."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Case:
     """One message in hand: as received, as understood, and the run that it asks for, as far as each is known."""
@@ -82,6 +95,14 @@ class Case:
     read: DispatchMessage | None = None
     request: DagRunRequest | None = None
     run_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """A DAG that was not there a moment ago, why, and until when it is not asked for again."""
+
+    error: DagNotFoundError
+    until: datetime
 
 
 class Dispatcher:
@@ -99,7 +120,7 @@ class Dispatcher:
         environment: str,
         dead_letters_url: str,
         tell: Callable[[OutEvent], None],
-        is_paused: Callable[[str], bool | None] = lambda _dag_id: None,
+        dags: Dags,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         """Take the parts; nothing is called.
@@ -107,7 +128,7 @@ class Dispatcher:
         Args:
             environment: name of the MWAA environment.
             tell: sends an event out; raises EventsOutError when it is not taken.
-            is_paused: whether a DAG is paused, None when that is not known.
+            dags: tells whether a run would start.
         """
         self._airflow = airflow
         self._sqs = sqs
@@ -118,9 +139,9 @@ class Dispatcher:
         self._environment = environment
         self._dead_letters_url = dead_letters_url
         self._tell = tell
-        self._is_paused = is_paused
+        self._dags = dags
         self._clock = clock
-        self._missing: dict[str, datetime] = {}
+        self._missing: dict[str, Missing] = {}
 
     def dispatch(self, message: Message) -> Entry:
         """Start the message's run; return what became of it, as it stands in the ledger.
@@ -160,6 +181,8 @@ class Dispatcher:
         except PermanentError:
             pass  # `dispatch` will say so
         entry = self._entry(case, "held", because=f"{reason_of(exc)}: {exc}")
+        if case.read is not None:
+            entry = replace(entry, until=self._latest(case.read))
         try:
             return self._record(entry)
         except TransientError as ledger_exc:
@@ -168,14 +191,15 @@ class Dispatcher:
 
     def _start(self, case: Case, read: DispatchMessage, request: DagRunRequest) -> Entry:
         now = self._clock()
-        latest = read.age_from + (read.trigger.max_event_age or self._limits.max_event_age)
+        latest = self._latest(read)
         if now > latest:
             raise EventTooOldError(
                 f"the event of {read.event.occurred_at.isoformat()} could not be started by {latest.isoformat()}; "
                 "redrive it if it is still wanted."
             )
-        if case.message.group != INTERACTIVE and self._missing.get(request.dag_id, now) > now:
-            return self._not_found(case, read, DagNotFoundError(f"Airflow has no DAG {request.dag_id!r} (yet)."))
+        missing = self._missing.get(request.dag_id)
+        if missing is not None and case.message.group != INTERACTIVE and missing.until > now:
+            return self._not_found(case, read, missing.error)
         place: Window | None = None
         rate = read.trigger.rate
         if rate is not None and not has_place(read.waits, rate, now):
@@ -194,6 +218,8 @@ class Dispatcher:
 
     def _trigger(self, case: Case, read: DispatchMessage, request: DagRunRequest) -> Entry:
         try:
+            if self._dags.is_stale(request.dag_id):
+                raise dag_stale(request.dag_id)  # Airflow would take the run, and never start it
             run = self._airflow.trigger_dag_run(request)
         except RunAlreadyExistsError as exc:
             if self._is_of_others(case, read):
@@ -201,7 +227,7 @@ class Dispatcher:
             # The ledger knows of no start, so it was an earlier try of ours that died before it could say so.
             return self._started(case, read, exc.run, since=read.event.occurred_at)
         except DagNotFoundError as exc:
-            self._missing[request.dag_id] = self._clock() + MISSING_FOR
+            self._missing[request.dag_id] = Missing(exc, self._clock() + MISSING_FOR)
             return self._not_found(case, read, exc)
         except RunCollisionError as exc:
             return self._aside(case, read, f"{exc.reason}: {exc}")
@@ -217,7 +243,7 @@ class Dispatcher:
         return read.trigger.kind == "http" and case.message.tries == 1 and read.waits is None
 
     def _started(self, case: Case, read: DispatchMessage, run: DagRun, *, since: datetime) -> Entry:
-        # Stamped before the question about the pause, which can take longer than all the rest.
+        # Stamped before the question about the DAG, which can take longer than all the rest.
         entry = self._entry(case, "started")
         entry = replace(
             entry,
@@ -226,8 +252,8 @@ class Dispatcher:
             state=run.state,
             latency=(entry.decided_at - read.event.occurred_at).total_seconds(),
         )
-        if run.state == "queued" and self._is_paused(run.dag_id):
-            entry = replace(entry, because=PAUSED)
+        if run.state == "queued":
+            entry = replace(entry, because=because_of(self._dags.dag_state(run.dag_id)))
         untold = not self._told(entry)
         decision = self._ledger.record(entry, run_since=min(since, entry.decided_at), untold=untold)
         return replace(entry, decision=decision)
@@ -246,9 +272,21 @@ class Dispatcher:
         since = waits.since if waits and waits.because == exc.reason else now
         if now - since >= self._limits.grace:
             raise exc
-        return self._aside(case, read, f"{exc.reason}: {exc}")
+        return self._aside(case, read, f"{exc.reason}: {exc}", until=since + self._limits.grace)
 
-    def _aside(self, case: Case, read: DispatchMessage, because: str, *, not_before: datetime | None = None) -> Entry:
+    def _latest(self, read: DispatchMessage) -> datetime:
+        """Return when the event is too old to be started."""
+        return read.age_from + (read.trigger.max_event_age or self._limits.max_event_age)
+
+    def _aside(
+        self,
+        case: Case,
+        read: DispatchMessage,
+        because: str,
+        *,
+        not_before: datetime | None = None,
+        until: datetime | None = None,
+    ) -> Entry:
         waits = next_waits(
             read.waits,
             because=because.partition(":")[0],
@@ -258,7 +296,9 @@ class Dispatcher:
         )
         delay = wait_before_retry(waits.count - 1 + FIRST_ASIDE, longest=LONGEST_ASIDE)
         self._waiting.send(case.message, waits, delay=delay)
-        return self._record(self._entry(case, "waiting", because=because))
+        latest = self._latest(read)
+        entry = self._entry(case, "waiting", because=because)
+        return self._record(replace(entry, until=min(until or latest, latest)))
 
     def _dead_letter(self, case: Case, exc: Exception) -> Entry:
         entry = self._entry(case, "dead-lettered", because=f"{reason_of(exc)}: {exc}")

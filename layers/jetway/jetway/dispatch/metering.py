@@ -1,7 +1,7 @@
 """Metrics of dispatching, for the environment and for each trigger.
 
 CloudWatch bills every combination of dimensions as one metric while it gets data. A stack has at most some hundred
-triggers, each with the four metrics below; a DAG or a run id is never a dimension. The parameter MetricsByTrigger
+triggers, each with the metrics below (five at once at most); a DAG or a run id is never a dimension. The parameter MetricsByTrigger
 turns the trigger's own metrics off; those of the environment, on which alarms stand, are always there.
 """
 
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from aws_lambda_powertools.metrics import MetricUnit, single_metric
 
-from jetway.dispatch.announcements import PAUSED
+from jetway.dispatch.announcements import PAUSED, STALE
 from jetway.observability import metrics
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ COUNTED = {
     "held": "EventsHeld",
     "dead-lettered": "EventsDeadLettered",
 }
+QUEUED_BEHIND = {PAUSED: "RunsBehindPausedDag", STALE: "RunsBehindStaleDag"}
 BY_TRIGGER = frozenset({"started", "duplicate", "dead-lettered"})
 
 
@@ -40,8 +41,8 @@ def count(entry: Entry, *, environment: str, by_trigger: bool) -> None:
         found.append((COUNTED[entry.decision], MetricUnit.Count, 1))
     if entry.decision == "started" and entry.latency is not None:
         found.append(("DispatchLatency", MetricUnit.Seconds, entry.latency))
-    if entry.decision == "started" and entry.because == PAUSED:
-        found.append(("RunsBehindPausedDag", MetricUnit.Count, 1))
+    if entry.decision == "started" and entry.because in QUEUED_BEHIND:
+        found.append((QUEUED_BEHIND[entry.because], MetricUnit.Count, 1))
     for name, unit, value in found:
         metrics.add_metric(name, unit, value)
         if by_trigger and entry.decision in BY_TRIGGER:
