@@ -95,7 +95,7 @@ def shows(state: str, *places: str) -> Callable[[Callable[..., Mapping[str, str]
 def _wrong(state: str, seen: Mapping[str, str]) -> Iterator[str]:
     for place, text in seen.items():
         for wanted in _CODE.findall(CELLS[state, place]):
-            if wanted not in text:
+            if not re.search(rf"(?<![\w-]){re.escape(wanted)}(?![\w-])", text):
                 yield f"{STATES[state].name} × {PLACES[place]}: no {wanted!r} in:\n    {text}"
         title = text.partition("\n")[0]
         for wanted in _TITLE.findall(CELLS[state, place]):

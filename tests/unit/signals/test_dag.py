@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tests.unit.signals.airflow import KnownDag
 from tests.unit.signals.table import shows
-from tests.unit.signals.world import World
+from tests.unit.signals.world import World, file_event
 
 ASKED = ("run", "wait", "events", "dags", "dry", "post", "get", "ledger")
 
@@ -30,11 +30,32 @@ def test_paused(world: World) -> dict[str, str]:
     return {**seen, "out": world.outcoming(), "metrics": world.counted()}
 
 
-@shows("stale", *ASKED, "metrics")
+@shows("stale", *ASKED, "page", "out", "metrics")
 def test_stale(world: World) -> dict[str, str]:
     world.airflow.dags["old"] = KnownDag(stale=True)
-    seen = {**ask_all(world, "old"), "metrics": world.counted()}
-    assert not [of for of, _ in world.airflow.runs if of == "old"], "a run was made that never starts"
+    seen = {**ask_all(world, "old"), "page": world.page(events="event.because")}
+    assert list(world.airflow.runs) == [("old", "r_1")], "the command line has started nothing"
+    return {**seen, "out": world.outcoming(), "metrics": world.counted()}
+
+
+@shows("known", "wait", "events", "post", "get", "ledger", "page", "metrics")
+def test_known_to_be_stale(world: World) -> dict[str, str]:
+    world.airflow.dags["old"] = KnownDag(stale=True)
+    world.send(file_event(), dag="old")
+    world.dispatch()
+    world.metrics.clear()
+    post = world.post("old")
+    world.dispatch()
+    seen = {
+        "post": post,
+        "get": world.get("old"),
+        "wait": world.jetway("run", "old", "--run-id", "r_2", "--no-check", "--wait", "--timeout", "3s"),
+        "events": world.jetway("events", "--trigger", "http"),
+        "ledger": world.events("http"),
+        "page": world.page(events="event.decision,event.because"),
+        "metrics": world.counted(),
+    }
+    assert len(world.airflow.runs) == 1, "the one of the first event"
     return seen
 
 
