@@ -10,19 +10,20 @@ from __future__ import annotations
 import json
 from dataclasses import is_dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pydantic import TypeAdapter
 
 from functions.http_api import app as http_api
 from jetway.airflow import Dag, DagRun
-from jetway.airflow.names import MAX_CONF_BYTES, MAX_ID_LENGTH
+from jetway.airflow.names import MAX_ID_LENGTH
 from jetway.http.json_body import DEEPEST, LONGEST_BODY
 from jetway.http.prefer import LONGEST_WAIT
 from jetway.http.routes import dags, monitor, triggers
-from jetway.http.run_requests import FIELDS, LONGEST_IDEMPOTENCY_KEY, LONGEST_NOTE
+from jetway.http.run_requests import LONGEST_IDEMPOTENCY_KEY
 from jetway.ledger import Entry
 from jetway.workers.view import WorkersView
+from local.openapi_schemas import ACCEPTED, DRY, HEALTH, NULL_TEXT, PROBLEM, REQUEST, Schema
 from local.venvs import ROOT
 
 if TYPE_CHECKING:
@@ -30,8 +31,6 @@ if TYPE_CHECKING:
 
 # The function ships with its copy; docs/ has the one that people and tools read.
 FILES = (ROOT / "docs" / "openapi.json", ROOT / "functions" / "http_api" / "pages" / "openapi.json")
-
-Schema = dict[str, Any]
 
 _REFERENCE = "#/components/schemas/{model}"
 _DESCRIPTION = f"""\
@@ -77,12 +76,14 @@ def _complete(operation: Schema) -> None:
             "required": True,
             "description": _PATH_PARAMETERS[parameter["name"]],
             "schema": {"type": "string", "minLength": 1, **_PATH_SCHEMAS[parameter["name"]]},
+            "example": _PATH_EXAMPLES.get((id_, parameter["name"]), _PATH_EXAMPLES["", parameter["name"]]),
         }
         for parameter in operation.get("parameters", ())
     ]
     operation["parameters"] = [*in_path, *map(_query_parameter, _QUERIES.get(id_, ())), *_HEADERS.get(id_, ())]
     if id_ in _BODIES:
-        operation["requestBody"] = {"required": False, "content": {"application/json": {"schema": _ref(_BODIES[id_])}}}
+        content = {"schema": _ref(_BODIES[id_]), "example": _EXAMPLES[id_]}
+        operation["requestBody"] = {"required": False, "content": {"application/json": content}}
     answers = {**{status: _PROBLEMS[status] for status in _COMMON}, **_ANSWERS[id_]}
     operation["responses"] = dict(sorted(answers.items()))
     if id_ == "receive_webhook":
@@ -142,16 +143,26 @@ def _schemas() -> Schema:
     return {
         "Artifact": {"type": "object", "title": "Artifact", "description": "A validation report."},
         "Dag": _model(Dag),
-        "DagRun": _model(DagRun),
-        "DagRunAccepted": _ACCEPTED,
-        "DagRunDry": _DRY,
-        "DagRunRequest": _REQUEST,
+        "DagRun": _dag_run(),
+        "DagRunAccepted": ACCEPTED,
+        "DagRunDry": DRY,
+        "DagRunRequest": REQUEST,
         "Delivery": {"title": "Delivery", "type": "object", "description": "The event, as its sender writes it."},
         "Event": _model(Entry),
-        "Health": _HEALTH,
-        "Problem": _PROBLEM,
+        "Health": HEALTH,
+        "Problem": PROBLEM,
         **_workers(),
     }
+
+
+def _dag_run() -> Schema:
+    schema = _model(DagRun)
+    schema["properties"]["because"] = {
+        **NULL_TEXT,
+        "description": "Of one run: why it is queued and does not start, where that is known. It begins with a stable "
+        "word: `dag-paused:`, or `dag-stale:` when no file makes the DAG any more. Lists of runs leave it out.",
+    }
+    return schema
 
 
 def _workers() -> Schema:
@@ -163,90 +174,6 @@ def _workers() -> Schema:
     view["required"] = ["environment", *view["required"]]
     return {name: {**part, "title": name} for name, part in parts.items()} | {"Workers": view}
 
-
-_NULL_TEXT: Schema = {"type": ["string", "null"]}
-_ID: Schema = {"type": "string", "minLength": 1, "maxLength": MAX_ID_LENGTH}
-_CONF: Schema = {
-    "type": "object",
-    "description": f"At most {MAX_CONF_BYTES} bytes as JSON.",
-    "additionalProperties": True,
-}
-
-_FIELDS: dict[str, Schema] = {
-    "conf": {**_CONF, "type": ["object", "null"]},
-    "dag_run_id": {
-        "type": ["string", "null"],
-        "maxLength": MAX_ID_LENGTH,
-        # The prefixes that Airflow keeps for runs of its own (jetway.airflow.names).
-        "pattern": r"^(?!\.$)(?!.*\.\.)(?!(asset_materialization|asset_triggered|backfill|dataset_triggered"
-        "|operator_triggered|scheduled)__)[A-Za-z0-9_.~:+-]+$",
-        "description": "The run's id. Without it, it is derived from Idempotency-Key, else from the call.",
-    },
-    "logical_date": {**_NULL_TEXT, "format": "date-time"},
-    "note": {**_NULL_TEXT, "maxLength": LONGEST_NOTE},
-}
-_REQUEST: Schema = {
-    "title": "DagRunRequest",
-    "type": "object",
-    "additionalProperties": False,
-    "properties": {name: _FIELDS[name] for name in FIELDS},
-}
-_ACCEPTED: Schema = {
-    "title": "DagRunAccepted",
-    "type": "object",
-    "properties": {
-        "dag_id": _ID,
-        "dag_run_id": _ID,
-        "state": {"type": "string", "description": "accepted, or the state that Airflow showed within the wait."},
-        "warnings": {"type": "array", "items": {"type": "string"}},
-    },
-    "required": ["dag_id", "dag_run_id", "state"],
-}
-_DRY: Schema = {
-    "title": "DagRunDry",
-    "type": "object",
-    "properties": {
-        "dag_id": _ID,
-        "dag_run_id": _ID,
-        "conf": _CONF,
-        "logical_date": _NULL_TEXT,
-        "note": _NULL_TEXT,
-        "state": {"type": "null"},
-        "dry_run": {"const": True},
-    },
-    "required": ["dag_id", "dag_run_id", "conf", "logical_date", "note", "state", "dry_run"],
-}
-_HEALTH: Schema = {
-    "title": "Health",
-    "type": "object",
-    "properties": {
-        "status": {"enum": ["healthy", "unhealthy"]},
-        "environment": {
-            "type": "object",
-            "properties": {name: {"type": "string"} for name in ("name", "status", "airflow_version")},
-            "required": ["name", "status", "airflow_version"],
-        },
-        "dispatch": {
-            "type": "object",
-            "properties": {name: {"type": "integer", "minimum": 0} for name in ("waiting", "in_flight")},
-            "required": ["waiting", "in_flight"],
-        },
-    },
-    "required": ["status", "environment", "dispatch"],
-}
-_PROBLEM: Schema = {
-    "title": "Problem",
-    "description": "RFC 9457.",
-    "type": "object",
-    "properties": {
-        "type": {"type": "string", "description": "urn:jetway:problem:<reason>"},
-        "title": {"type": "string"},
-        "status": {"type": "integer"},
-        "detail": {"type": "string", "description": "What was wrong, where, and what to do."},
-        "instance": {"type": "string"},
-    },
-    "required": ["type", "title", "status", "detail", "instance"],
-}
 
 _PATH_PARAMETERS = {
     "dag_id": "Airflow's id of the DAG.",
@@ -288,6 +215,18 @@ _START_HEADERS: list[Schema] = [
 _HEADERS = {"trigger_dag_run": _START_HEADERS, "trigger_by_name": _START_HEADERS}
 _BODIES = {"trigger_dag_run": "DagRunRequest", "trigger_by_name": "Delivery", "receive_webhook": "Delivery"}
 _LOCATION = _header("Path of the run.")
+# What "Try it out" is filled with: without them Swagger UI makes texts of the patterns, and a run of what it made.
+_EXAMPLES: dict[str, Schema] = {
+    "trigger_dag_run": {"conf": {"day": "2026-11-22"}},
+    "trigger_by_name": {"name": "orders", "day": "2026-11-22"},
+    "receive_webhook": {"ref": "refs/heads/main"},
+}
+_PATH_EXAMPLES = {
+    ("", "dag_id"): "hello_jetway",
+    ("", "dag_run_id"): "jetway__http__3vgu3x362wa5hyw63btn",
+    ("", "name"): "orders",
+    ("receive_webhook", "name"): "push",
+}
 _STARTED: Schema = {
     "200": _answer(
         "Airflow has the run, as was preferred; or what a dry run would start.",
@@ -325,7 +264,9 @@ _ANSWERS: dict[str, Schema] = {
         "200": _answer("The newest runs, newest first.", _list("dag_runs", "DagRun")),
         "404": _problem("No such DAG."),
     },
-    "get_dags": {"200": _answer("The DAGs by dag_id.", _list("dags", "Dag"))},
+    "get_dags": {
+        "200": _answer("The DAGs by dag_id, each once; those whose file is gone are left out.", _list("dags", "Dag"))
+    },
     "get_events": {"200": _answer("The newest events, newest first.", _list("events", "Event", total=False))},
     "get_artifacts": {"200": _answer("The newest reports, newest first.", _list("artifacts", "Artifact"))},
     "get_workers": {"200": _answer("The last hour, and what it asks for.", _ref("Workers"))},

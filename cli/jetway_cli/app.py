@@ -59,8 +59,8 @@ def _is_unicode(text: str) -> bool:
 @click.group(
     cls=Translating,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120},
-    epilog="Exit codes: 0 done or yes, 1 negative answer, 2 wrong use, 3 the answer could not be learnt: AWS, the stack, "
-    "the network or your credentials stood in the way.",
+    epilog="Exit codes: 0 done or yes, 1 negative answer, 2 wrong use, 3 the answer could not be learnt: AWS, the "
+    "stack, the network or your credentials stood in the way.",
 )
 @click.version_option(package_name="jetway")
 def cli() -> None:

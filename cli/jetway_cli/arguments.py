@@ -95,11 +95,8 @@ class WaitFor(click.Choice[str]):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
         """Read the option's text."""
-        if value in self.choices:
-            return str(value)
-        some = ", ".join(self.choices)
-        self.fail(
-            f"{value!r} is not one of {some}. Put --wait after the DAG (jetway run DAG --wait), or write --wait=success.",
-            param,
-            ctx,
-        )
+        if value not in self.choices:
+            some = ", ".join(self.choices)
+            remedy = "Put --wait after the DAG (jetway run DAG --wait), or write --wait=success."
+            self.fail(f"{value!r} is not one of {some}. {remedy}", param, ctx)
+        return str(value)

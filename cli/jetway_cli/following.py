@@ -131,8 +131,9 @@ class Follower:
             say(f"Interrupted. The run goes on without this command. Look again: {self.again}")
             raise
         except StackTroubleError as exc:
-            exc.message = f"{sentence(exc.message)} The run goes on without this command. Look again: {self.again}"
-            raise
+            raise StackTroubleError(
+                f"{sentence(exc.message)} The run goes on without this command. Look again: {self.again}"
+            ) from exc
 
     def _follow(self, until: str, timeout: timedelta) -> dict[str, Any]:
         began = changed = asked = self.clock()

@@ -51,8 +51,8 @@ class Call:
 
 
 @click.command(
-    epilog="Exit codes: 0 accepted, or as far as --wait asks; 1 the run failed, its event is a dead letter, it was not so "
-    "far in time, or Airflow has no such DAG (nothing was started then); 2 wrong use; 3 it could not be learnt."
+    epilog="Exit codes: 0 accepted, or as far as --wait asks; 1 the run failed, its event is a dead letter, it was not "
+    "so far in time, or Airflow has no such DAG (nothing was started then); 2 wrong use; 3 it could not be learnt."
 )
 @click.argument("dag_id", metavar="DAG", type=Text())
 @click.option("--conf", metavar="JSON|@FILE", help="The run's conf, a JSON object; @- reads it from stdin.")
@@ -81,6 +81,7 @@ class Call:
 @click.pass_context
 def run(
     context: click.Context,
+    /,
     *,
     dag_id: str,
     conf: str | None,
@@ -186,8 +187,9 @@ def _checked_body(
         raise WrongUseError(
             f"{dag_id!r} is a path; give the DAG's id, as Airflow shows it: jetway run {shlex.quote(name or 'my_dag')}"
         )
-    fields = {"conf": read_conf(conf), "dag_run_id": run_id, "note": note, "logical_date": logical_date}
-    check_request(DagRunRequest(dag_id=dag_id, dag_run_id=run_id or "derived", conf=fields["conf"] or {}))
+    read = read_conf(conf)
+    fields = {"conf": read, "dag_run_id": run_id, "note": note, "logical_date": logical_date}
+    check_request(DagRunRequest(dag_id=dag_id, dag_run_id=run_id or "derived", conf=read or {}))
     return {name: value for name, value in fields.items() if value is not None}
 
 
@@ -252,8 +254,7 @@ def _post(api: Api, call: Call) -> dict[str, Any]:
     try:
         accepted = dict(api.require(call.post(api)).body)
     except ApiTroubleError as exc:
-        exc.message = f"{sentence(exc.message)} {again}"
-        raise
+        raise ApiTroubleError(f"{sentence(exc.message)} {again}", exc.answer) from exc
     except KeyboardInterrupt:
         say(f"Interrupted. {again}")
         raise

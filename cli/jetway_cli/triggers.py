@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from jetway_cli.errors import error_code
+from jetway_cli.errors import error_code, sentence
 from jetway_cli.output import print_json, print_table, say
 from jetway_cli.stack import Target, stack_options
 
@@ -24,9 +25,9 @@ class State:
     """One trigger as it stands.
 
     Attributes:
-        state: on, off (enabled: false), missing or drifted (the next sync mends it), or rejected (no version of the
-            file was ever good).
-        note: what differs, or that a newer version of the file was rejected.
+        state: on; off (enabled: false); over (its one moment has passed); cannot fire; missing or drifted (the next run
+            of sync_triggers puts it right); rejected (no version of the file was ever good).
+        note: what differs, why it cannot fire, or that a newer version of the file was rejected.
         last_event: when the ledger's last decision on an event of it was made, and which.
     """
 
@@ -46,9 +47,9 @@ def triggers(*, as_json: bool, **where: Any) -> None:
     """List the triggers with their state in AWS and their last event."""
     from jetway.sync import accepted
 
-    target = Target(**where)
+    target, now = Target(**where), datetime.now(UTC)
     known = accepted.load(target.client("s3"), target.output("DropBucketName")).triggers
-    states = [_with_last_event(target, _state(target, entry)) for _, entry in sorted(known.items())]
+    states = [_state(target, key, entry, now) for key, entry in sorted(known.items())]
     if as_json:
         print_json([asdict(state) for state in states])
     elif states:
@@ -57,21 +58,57 @@ def triggers(*, as_json: bool, **where: Any) -> None:
         say("There is no trigger; put a file in triggers/ of the drop bucket (docs/triggers.md).")
 
 
-def _state(target: Target, entry: Mapping[str, Any]) -> State:
+def message_content(template: str | None) -> Any:
+    """Return what a template of dispatch messages says: two that say the same are equal, however they are written.
+
+    Where a rule puts the event in, the template is not JSON; with a text in that place it is. A template that is not
+    like that is returned as it is.
+
+    >>> message_content('{"b": 1, "event": <aws.events.event.json>}')
+    {'b': 1, 'event': '<aws.events.event.json>'}
+    """
+    from jetway.triggers.rules import EVENT_OF_RULE
+
+    try:
+        return json.loads((template or "").replace(EVENT_OF_RULE, json.dumps(EVENT_OF_RULE)))
+    except (ValueError, RecursionError):
+        return template
+
+
+def _state(target: Target, key: str, entry: Mapping[str, Any], now: datetime) -> State:
     from jetway.triggers.file import from_document
 
     name, kind = entry["name"], str(entry.get("kind") or "")
     document = entry.get("document")
+    rejected = (entry.get("seen") or {}).get("verdict") == "rejected"
+    why = _why_rejected(target, key) if rejected or not document else ""
     trigger = from_document(document, name).trigger if document else None
     if trigger is None:
-        return State(name, kind, None, "rejected", "see its report in reports/triggers/")
-    rejected = (entry.get("seen") or {}).get("verdict") == "rejected"
-    note = "a newer version was rejected: see its report" if rejected else ""
+        # No event was ever one of its own: those of its name are a built-in trigger's, or of a file before it.
+        return State(name, kind, None, "rejected", why)
+    state, note = _standing(target, trigger, now)
+    if rejected:
+        in_force = f"the newest version was rejected and that of {entry.get('accepted_at')} is in force: {why}"
+        note = "; ".join(filter(None, (note, in_force)))
+    return _with_last_event(target, State(name, trigger.kind, trigger.dag, state, note))
+
+
+def _standing(target: Target, trigger: TriggerFile, now: datetime) -> tuple[str, str]:
+    """Return the state of a trigger in force, and what is to be said about it."""
+    from jetway.triggers.file import Schedule
+
+    at = trigger.on.at if isinstance(trigger.on, Schedule) else None
+    if at is not None and at <= now:
+        return "over", f"its one moment was {at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC; delete the file or give another"
     wrong = _drift(target, trigger)
-    if wrong is None:
-        return State(name, trigger.kind, trigger.dag, "on" if trigger.enabled else "off", note)
-    state = "missing" if wrong == "missing" else "drifted"
-    return State(name, trigger.kind, trigger.dag, state, wrong if state == "drifted" else note)
+    if wrong == "missing":
+        return "missing", ""
+    if wrong is not None:
+        return "drifted", wrong
+    if not trigger.enabled:
+        return "off", ""
+    hindrance = _hindrance(target, trigger)
+    return ("cannot fire", hindrance) if hindrance else ("on", "")
 
 
 def _drift(target: Target, trigger: TriggerFile) -> str | None:
@@ -82,12 +119,15 @@ def _drift(target: Target, trigger: TriggerFile) -> str | None:
     from jetway.triggers.rules import EVENT_OF_RULE, EVENT_OF_SCHEDULE, event_pattern, message_template
 
     source, name = trigger.on, f"{target.stack}.{trigger.name}"
+    wanted: Any
+    actual: Any
     try:
         if isinstance(source, Schedule):
             group = target.output("ScheduleGroupName")
             schedule = target.client("scheduler").get_schedule(GroupName=group, Name=name)
-            wanted, actual = source.expression, schedule["ScheduleExpression"]
-            state, messages = schedule["State"], [schedule["Target"].get("Input")]
+            wanted = [source.expression, source.timezone]
+            actual = [schedule["ScheduleExpression"], schedule.get("ScheduleExpressionTimezone") or "UTC"]
+            state, messages = schedule.get("State", "ENABLED"), [schedule["Target"].get("Input")]
             message = message_template(trigger, EVENT_OF_SCHEDULE)
         elif isinstance(source, S3 | BusEvent):
             bus = source.bus if isinstance(source, BusEvent) else "default"
@@ -96,22 +136,63 @@ def _drift(target: Target, trigger: TriggerFile) -> str | None:
             targets = events.list_targets_by_rule(Rule=name, EventBusName=bus)["Targets"]
             messages = [found.get("InputTransformer", {}).get("InputTemplate") for found in targets]
             message = message_template(trigger, EVENT_OF_RULE)
-            wanted, actual = json.loads(json.dumps(event_pattern(source))), json.loads(rule["EventPattern"])
+            wanted, actual = event_pattern(source), json.loads(rule.get("EventPattern") or "null")
             state = rule["State"]
         else:
             return None  # a webhook has no resource of its own
     except ClientError as exc:
         if error_code(exc) in GONE:
-            # A schedule that fires once is deleted by AWS when it has.
-            return None if isinstance(source, Schedule) and source.at else "missing"
+            return "missing"
         raise
     if actual != wanted:
         return f"it is {json.dumps(actual)} there"
     if (state == "ENABLED") is not trigger.enabled:
         return f"it is {state.lower()} there"
-    if messages != [message]:
+    if [message_content(one) for one in messages] != [message_content(message)]:
         return "what it sends there is not what the file says" if messages else "it sends nothing there"
     return None
+
+
+def _hindrance(target: Target, trigger: TriggerFile) -> str:
+    """Say why a trigger that is as its file says starts nothing all the same; nothing when it may."""
+    from jetway.triggers.file import S3, Http
+
+    source = trigger.on
+    if isinstance(source, Http) and source.auth != "iam" and target.parameters.get("Webhooks") == "disabled":
+        return "this stack takes no webhooks; deploy it with the parameter Webhooks=enabled"
+    if isinstance(source, S3):
+        return "; ".join(filter(None, (_silence(target, bucket) for bucket in source.buckets)))
+    return ""
+
+
+def _silence(target: Target, bucket: str) -> str:
+    """Say why nothing comes from a bucket; nothing when it sends events, or when the caller may not see that."""
+    from botocore.exceptions import ClientError
+
+    try:
+        answer = target.client("s3").get_bucket_notification_configuration(Bucket=bucket)
+    except ClientError as exc:
+        return f"there is no bucket {bucket}" if error_code(exc) == "NoSuchBucket" else ""
+    if "EventBridgeConfiguration" in answer:
+        return ""
+    return f"bucket {bucket} sends no events to EventBridge; the file's report has the command that turns them on"
+
+
+def _why_rejected(target: Target, key: str) -> str:
+    """Return what the newest report says first, and where all of it is."""
+    from botocore.exceptions import ClientError
+
+    from jetway.artifacts.keys import report_key, report_text_key
+
+    where = f"see {report_text_key(key)} in the drop bucket"
+    try:
+        answer = target.client("s3").get_object(Bucket=target.output("DropBucketName"), Key=report_key(key, "latest"))
+    except ClientError:
+        return where
+    with answer["Body"] as body:
+        findings = json.loads(body.read()).get("findings", [])
+    errors = [str(found["message"]) for found in findings if found["severity"] == "error"]
+    return f"{sentence(errors[0])} ({where})" if errors else where
 
 
 def _with_last_event(target: Target, state: State) -> State:

@@ -15,8 +15,8 @@ from jetway_cli.times import Span
 
 
 @click.command(
-    epilog="Exit codes: 0 as far as --until asks; 1 the run failed, its event is a dead letter, or it was not so far in "
-    "time; 2 wrong use; 3 it could not be learnt."
+    epilog="Exit codes: 0 as far as --until asks; 1 the run failed, its event is a dead letter, or it was not so far "
+    "in time; 2 wrong use; 3 it could not be learnt."
 )
 @click.argument("dag_id", metavar="DAG", type=Text())
 @click.argument("run_id", metavar="RUN_ID", type=Text())
@@ -35,7 +35,7 @@ from jetway_cli.times import Span
 @stack_options
 @click.pass_context
 def wait(
-    context: click.Context, *, dag_id: str, run_id: str, until: str, timeout: timedelta, as_json: bool, **where: Any
+    context: click.Context, /, *, dag_id: str, run_id: str, until: str, timeout: timedelta, as_json: bool, **where: Any
 ) -> None:
     """Wait for a run that was started before, and say each change of its state. This starts nothing."""
     from jetway.airflow.names import check_dag_id, check_run_id

@@ -32,6 +32,9 @@ ENVIRONMENT = {
 }
 
 
+# Queues whose length /health tells beside that of the dispatch queue, and the variables that name them.
+QUEUES = {"collect": "COLLECT_QUEUE_URL", "waiting": "WAITING_QUEUE_URL", "dead.fifo": "DEAD_LETTERS_URL"}
+
 # A deadline that comes in a finalizer is printed by Python, and comes again: tests/unit/test_deadline.py.
 IGNORED_ONCE = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 
@@ -60,6 +63,9 @@ def in_process(monkeypatch: pytest.MonkeyPatch, **more: str) -> Iterator[str]:
         boto3.client("s3").create_bucket(Bucket=DROP, CreateBucketConfiguration={"LocationConstraint": "eu-central-1"})
         for name, resource in (("replays", "WebhookReplays"), ("idempotency", "IdempotencyKeys")):
             make_table(resource, name)
+        for name, variable in QUEUES.items():
+            fifo = {"FifoQueue": "true"} if name.endswith(".fifo") else {}
+            monkeypatch.setenv(variable, boto3.client("sqs").create_queue(QueueName=name, Attributes=fifo)["QueueUrl"])
         set_queue(monkeypatch, queue["QueueUrl"])
         clients.forget()
         yield queue["QueueUrl"]

@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 from click.testing import Result
-
 from moto.core import set_initial_no_auth_action_count
 
 from jetway.dispatch.run import parse_message

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import boto3
 import pytest
 from click.testing import Result
+from moto.core.responses import ActionResult
+from moto.s3.responses import S3Response
 
 from jetway.ledger import Entry, Ledger
 from jetway.sync.accepted import FORMAT, KEY
-from jetway.triggers.file import from_document
-from jetway.triggers.rules import EVENT_OF_RULE, EVENT_OF_SCHEDULE, message_template
+from jetway.sync.run import Clients, Settings, sync
+from jetway.triggers.file import from_document, parse
+from jetway.triggers.rules import EVENT_OF_RULE, EVENT_OF_SCHEDULE, Places, message_template
 from tests.unit.cli.conftest import REGION, Cloud
+from tests.unit.sample_events import ROOT
 
 Jetway = Callable[..., Result]
 
@@ -40,9 +45,20 @@ def accept(cloud: Cloud, triggers: dict[str, dict[str, Any] | None], seen: str =
     s3.put_object(Bucket=BUCKET, Key=KEY, Body=json.dumps({"format": FORMAT, "triggers": entries}).encode())
 
 
+def _with_event_bridge(get: Callable[[S3Response], Any], response: S3Response) -> Any:
+    """Answer GetBucketNotificationConfiguration in full: moto keeps EventBridgeConfiguration and does not tell it."""
+    kept = response.backend.get_bucket_notification_configuration(response.bucket_name)
+    if kept is None or kept.event_bridge is None:
+        return get(response)
+    response.data["Action"] = "GetBucketNotificationConfiguration"
+    return response.serialized(ActionResult({"EventBridgeConfiguration": {}}))
+
+
 @pytest.fixture(autouse=True)
-def outputs(cloud: Cloud) -> None:
+def outputs(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
     """What the command reads of the stack."""
+    get = S3Response.get_bucket_notification
+    monkeypatch.setattr(S3Response, "get_bucket_notification", lambda response: _with_event_bridge(get, response))
     cloud.outputs |= {"DropBucketName": BUCKET, "ScheduleGroupName": "jetway"}
     assert cloud.ledger
 
@@ -137,6 +153,126 @@ def test_a_file_that_was_never_good_and_one_that_was_good_before(cloud: Cloud, j
     found = states(jetway)
     assert found["bad"]["state"] == "rejected"
     assert (found["orders"]["state"], "rejected" in found["orders"]["note"]) == ("on", True)
+
+
+PLACES = Places(
+    stack="jetway",
+    dispatch_queue=f"arn:aws:sqs:{REGION}:123456789012:dispatch.fifo",
+    collect_queue=f"arn:aws:sqs:{REGION}:123456789012:collect",
+    undelivered=f"arn:aws:sqs:{REGION}:123456789012:undelivered",
+    scheduler_role="arn:aws:iam::123456789012:role/scheduler",
+    group="jetway",
+)
+
+
+def drop(*files: Path) -> None:
+    """Put trigger files into the drop bucket of a stack whose buckets and bus are there, and let them be synced."""
+    s3 = boto3.client("s3", region_name=REGION)
+    events = boto3.client("events", region_name=REGION)
+    scheduler = boto3.client("scheduler", region_name=REGION)
+    here: Any = {"LocationConstraint": REGION}
+    for bucket in {BUCKET, *(name for file in files for name in buckets_of(file))}:
+        s3.create_bucket(Bucket=bucket, CreateBucketConfiguration=here)
+        sends: Any = {"EventBridgeConfiguration": {}}
+        s3.put_bucket_notification_configuration(Bucket=bucket, NotificationConfiguration=sends)
+    events.create_event_bus(Name="acme")
+    scheduler.create_schedule_group(Name="jetway")
+    for file in files:
+        s3.put_object(Bucket=BUCKET, Key=f"triggers/{file.name}", Body=file.read_bytes())
+    cloudwatch = boto3.client("cloudwatch", region_name=REGION)
+    done = sync(Clients(s3, events, scheduler, cloudwatch), Settings(BUCKET, "prod", "Jetway", PLACES))
+    assert not done.troubles
+
+
+def buckets_of(file: Path) -> tuple[str, ...]:
+    trigger = parse(file.read_bytes(), f"triggers/{file.name}").trigger
+    return getattr(trigger.on, "buckets", ()) if trigger else ()
+
+
+OWN = sorted([*(ROOT / "triggers").glob("*.yaml"), *(ROOT / "triggers" / "examples").glob("*.yaml")])
+
+
+def test_every_trigger_file_of_this_project_is_on_once_it_is_synced(jetway: Jetway) -> None:
+    assert len(OWN) > 10
+    drop(*OWN)
+    assert {name: (found["state"], found["note"]) for name, found in states(jetway).items()} == {
+        file.stem: ("on", "") for file in OWN
+    }
+
+
+def write(folder: Path, name: str, text: str) -> Path:
+    file = folder / f"{name}.yaml"
+    file.write_text(text, encoding="utf-8")
+    return file
+
+
+def test_a_moment_that_has_passed_is_over_and_one_to_come_is_not(jetway: Jetway, tmp_path: Path) -> None:
+    past = write(tmp_path, "past", "dag: d\non: {schedule: {at: 2026-01-01T06:00:00}}\n")
+    tomorrow = datetime.now(UTC) + timedelta(days=1)
+    come = write(tmp_path, "come", f"dag: d\non: {{schedule: {{at: {tomorrow:%Y-%m-%dT%H:%M:%S}}}}}\n")
+    drop(past, come)
+    found = states(jetway)
+    assert (found["past"]["state"], "2026-01-01 06:00:00 UTC" in found["past"]["note"]) == ("over", True)
+    assert found["come"]["state"] == "on"
+    boto3.client("scheduler", region_name=REGION).delete_schedule(GroupName="jetway", Name="jetway.come")
+    assert states(jetway)["come"]["state"] == "missing"
+
+
+def test_a_time_zone_that_differs_is_drift(jetway: Jetway, tmp_path: Path) -> None:
+    drop(ROOT / "triggers" / "nightly.yaml")
+    scheduler = boto3.client("scheduler", region_name=REGION)
+    there = scheduler.get_schedule(GroupName="jetway", Name="jetway.nightly")
+    names = ("Name", "GroupName", "ScheduleExpression", "FlexibleTimeWindow", "Target")
+    kept: Any = {name: there[name] for name in names}  # type: ignore[literal-required]
+    scheduler.update_schedule(**kept, ScheduleExpressionTimezone="UTC")
+    assert states(jetway)["nightly"]["state"] == "drifted"
+
+
+@pytest.mark.parametrize(
+    ("webhooks", "auth", "state"),
+    [("disabled", "hmac", "cannot fire"), ("disabled", "iam", "on"), ("enabled", "hmac", "on")],
+)
+def test_a_webhook_on_a_stack_that_takes_none_cannot_fire(
+    cloud: Cloud, jetway: Jetway, webhooks: str, auth: str, state: str
+) -> None:
+    cloud.parameters["Webhooks"] = webhooks
+    accept(cloud, {"hook": {"dag": "d", "on": {"http": {"auth": auth}}}})
+    found = states(jetway)["hook"]
+    assert (found["state"], "Webhooks=enabled" in found["note"]) == (state, state != "on")
+
+
+def test_a_bucket_that_sends_no_events_is_told(jetway: Jetway, tmp_path: Path) -> None:
+    drop(write(tmp_path, "in", "dag: d\non: {s3: {bucket: silent}}\n"))
+    s3 = boto3.client("s3", region_name=REGION)
+    s3.put_bucket_notification_configuration(Bucket="silent", NotificationConfiguration={})
+    found = states(jetway)["in"]
+    assert (found["state"], "silent sends no events" in found["note"]) == ("cannot fire", True)
+    s3.delete_bucket(Bucket="silent")
+    assert states(jetway)["in"]["note"] == "there is no bucket silent"
+
+
+def test_a_rejected_file_has_no_event_of_the_trigger_that_it_is_named_like(
+    cloud: Cloud, jetway: Jetway, tmp_path: Path
+) -> None:
+    drop(write(tmp_path, "data", "dag: d\non: {s3: {bucket: acme}}\n"))
+    at = datetime(2026, 11, 22, 6, tzinfo=UTC)
+    Ledger(cloud.ledger).record(Entry("data#1", "data", "s3", ("1",), "started", at))
+    found = states(jetway)["data"]
+    assert (found["state"], found["last_event"], found["last_decision"]) == ("rejected", None, None)
+    assert "belongs to a trigger of Jetway's own" in found["note"]
+    assert "reports/triggers/data.yaml/report.md" in found["note"]
+
+
+def test_the_last_good_version_in_force_is_told_with_what_was_wrong_since(jetway: Jetway, tmp_path: Path) -> None:
+    drop(write(tmp_path, "orders", "dag: d\non: {event: {source: [acme]}}\n"))
+    s3 = boto3.client("s3", region_name=REGION)
+    s3.put_object(Bucket=BUCKET, Key="triggers/orders.yaml", Body=b"dag: d\non: {event: {source: acme}}\n")
+    clients = [boto3.client(name, region_name=REGION) for name in ("events", "scheduler", "cloudwatch")]  # type: ignore[call-overload]
+    sync(Clients(s3, *clients), Settings(BUCKET, "prod", "Jetway", PLACES))
+    found = states(jetway)["orders"]
+    assert found["state"] == "on"
+    assert "is in force" in found["note"]
+    assert "source" in found["note"]
 
 
 def test_no_trigger_is_said_so(jetway: Jetway, cloud: Cloud) -> None:

@@ -72,8 +72,8 @@ def read_output(status: int, body: bytes, host: str) -> CliOutput:
         )
     if status in {401, 403}:
         raise TokenRefusedError(
-            f"The web server {host} answers {status}: it refuses a CLI token that was just minted. Check that no policy "
-            "or proxy stands in between, and that EnvironmentName is the environment of this web server."
+            f"The web server {host} answers {status}: it refuses a CLI token that was just minted. Check that no "
+            "policy or proxy stands in between."
         )
     # Failed commands come with 400, blocked ones have been seen with 500: the output says more than the status.
     output = _envelope(status, body)

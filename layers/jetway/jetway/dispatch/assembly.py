@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from jetway.config import FollowRunsConfig, LedgerConfig, StartDagRunConfig
     from jetway.dispatch.following import Follower
 
-# Seconds for `dags list`, which Airflow 2 answers by parsing the whole DAGs folder: to know a DAG's state is a courtesy.
+# Seconds for `dags list`, which Airflow 2 answers by parsing the whole DAGs folder: to know of a DAG is a courtesy.
 STATE_TIMEOUT = 15.0
 
 

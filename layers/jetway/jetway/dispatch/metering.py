@@ -1,8 +1,8 @@
 """Metrics of dispatching, for the environment and for each trigger.
 
 CloudWatch bills every combination of dimensions as one metric while it gets data. A stack has at most some hundred
-triggers, each with the metrics below (five at once at most); a DAG or a run id is never a dimension. The parameter MetricsByTrigger
-turns the trigger's own metrics off; those of the environment, on which alarms stand, are always there.
+triggers, each with the metrics below; a DAG or a run id is never a dimension. The parameter MetricsByTrigger turns the
+trigger's own metrics off; those of the environment, on which alarms stand, are always there.
 """
 
 from __future__ import annotations

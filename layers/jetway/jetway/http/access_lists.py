@@ -82,10 +82,20 @@ def visible_dags(airflow: AirflowLists, reach: Reach, *, limit: int, offset: int
     """
     if not reach.is_limited:
         return airflow.list_dags(limit=limit, offset=offset)
+    visible = all_visible(airflow, reach, most=MOST_DAGS)
+    return visible[offset : offset + limit], len(visible)
+
+
+def all_visible(airflow: AirflowLists, reach: Reach, *, most: int) -> list[Dag]:
+    """Return the DAGs that a caller may see, among so many that Airflow lists first.
+
+    Raises:
+        JetwayError: as `AirflowLists.list_dags`.
+    """
     visible: list[Dag] = []
-    for start in range(0, MOST_DAGS, LONGEST_PAGE):
+    for start in range(0, most, LONGEST_PAGE):
         dags, total = airflow.list_dags(limit=LONGEST_PAGE, offset=start)
         visible += [dag for dag in dags if reach.allows("read", dag.dag_id)]
         if start + LONGEST_PAGE >= total:
             break
-    return visible[offset : offset + limit], len(visible)
+    return visible

@@ -16,12 +16,9 @@ from jetway.http.problems import CONTENT_TYPE, Problem
 
 if TYPE_CHECKING:
     from jetway.airflow import DagRun, DagRunRequest
-    from jetway.airflow.environment import EnvironmentFacts
     from jetway.http.pages import Page
     from jetway.ledger import Entry
 
-# Attributes of the dispatch queue that health is told from; any, since the client's stubs know them as literals only.
-QUEUE_COUNTS: Any = ("ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible")
 RETRY_AFTER = {"Retry-After": "5"}  # seconds until it is worth another look
 
 
@@ -43,9 +40,19 @@ def page_answer(page: Page) -> Response[str]:
     return Response(HTTPStatus.OK.value, page.content_type, page.body, dict(page.headers))
 
 
-def run_answer(run: DagRun, applied: str) -> Response[str]:
-    """Answer with a run that is as far as was waited for."""
-    return json_answer(asdict(run), {**_location(run.dag_id, run.dag_run_id), "Preference-Applied": applied})
+def run_answer(run: DagRun, because: str | None, applied: str) -> Response[str]:
+    """Answer with a run that is as far as was waited for, and why it does not start, where that is known."""
+    headers = {**_location(run.dag_id, run.dag_run_id), "Preference-Applied": applied}
+    return json_answer(run_shown(run, because), headers)
+
+
+def run_shown(run: DagRun, because: str | None) -> dict[str, Any]:
+    """Return a run as the API shows it.
+
+    Args:
+        because: why a queued run does not start.
+    """
+    return asdict(run) | {"because": because}
 
 
 def accepted_answer(request: DagRunRequest, state: str = "accepted", warnings: Sequence[str] = ()) -> Response[str]:
@@ -57,30 +64,19 @@ def accepted_answer(request: DagRunRequest, state: str = "accepted", warnings: S
     return json_answer(content, headers, HTTPStatus.ACCEPTED)
 
 
-def dry_run_answer(request: DagRunRequest) -> Response[str]:
+def dry_run_answer(request: DagRunRequest, warnings: Sequence[str]) -> Response[str]:
     """Answer what a call would start."""
     would = asdict(request) | {"logical_date": request.logical_date and request.logical_date.isoformat()}
-    return json_answer({**would, "state": None, "dry_run": True})
+    return json_answer({**would, "state": None, "dry_run": True, "warnings": list(warnings)})
 
 
-def health_answer(facts: EnvironmentFacts, queue: Mapping[Any, str]) -> Response[str]:
-    """Answer whether runs can be started now.
-
-    Args:
-        facts: of the environment.
-        queue: attributes of the dispatch queue, as SQS gives them.
-    """
-    health = {
-        "status": "healthy" if facts.usable else "unhealthy",
-        "environment": {"name": facts.name, "status": facts.status, "airflow_version": facts.airflow_version},
-        "dispatch": {
-            "waiting": int(queue["ApproximateNumberOfMessages"]),
-            "in_flight": int(queue["ApproximateNumberOfMessagesNotVisible"]),
-        },
-    }
-    if facts.usable:
+def health_answer(health: Mapping[str, Any]) -> Response[str]:
+    """Answer whether runs can be started now: 200, or 503 with when to look again."""
+    if health["status"] == "healthy":
         return json_answer(health)
-    return json_answer(health, {"Retry-After": "60"}, HTTPStatus.SERVICE_UNAVAILABLE)
+    # An update takes minutes; a web server may be back when it is asked again.
+    wait = "15" if health["airflow"]["reachable"] is False else "60"
+    return json_answer(health, {"Retry-After": wait}, HTTPStatus.SERVICE_UNAVAILABLE)
 
 
 def event_shown(entry: Entry) -> dict[str, Any]:

@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 
     from jetway.airflow import AirflowLists
     from jetway.airflow.environment import Environment
+    from jetway.airflow.watch import DagStates
     from jetway.http.access_lists import AccessLists
+    from jetway.http.health import Reachability
     from jetway.http.idempotency_keys import IdempotencyKeys
     from jetway.http.replays import ReplayCache
     from jetway.http.webhook_secrets import WebhookSecrets
@@ -104,6 +106,22 @@ def airflow() -> AirflowLists:
 
 
 @cache
+def reachability() -> Reachability:
+    """Return whether Airflow answered when it was asked last."""
+    from jetway.http.health import Reachability
+
+    return Reachability()
+
+
+@cache
+def dag_states() -> DagStates:
+    """Return the states of DAGs: why a queued run does not start, asked for at most every half minute."""
+    from jetway.airflow.watch import DagStates
+
+    return DagStates(lambda dag_id: {dag_id: airflow().get_dag_state(dag_id)}, max_age=30.0, after_failure=30.0)
+
+
+@cache
 def webhooks() -> Webhooks:
     """Return the triggers that calls may start."""
     from jetway.http.webhooks import Webhooks
@@ -161,7 +179,7 @@ def replays() -> ReplayCache:
 def forget() -> None:
     """Make all clients anew: a deadline may have left them in the middle of anything."""
     for client in (
-        *(access_lists, airflow, cloudwatch, dynamodb, environment, idempotency_keys, ledger, mwaa),
-        *(replays, s3, sqs, webhook_secrets, webhooks),
+        *(access_lists, airflow, cloudwatch, dag_states, dynamodb, environment, idempotency_keys, ledger, mwaa),
+        *(reachability, replays, s3, sqs, webhook_secrets, webhooks),
     ):
         client.cache_clear()

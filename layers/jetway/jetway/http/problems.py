@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Self
 
 from jetway.errors import (
     CommandRejectedError,
@@ -29,12 +29,19 @@ class Problem:
         reason: a stable word; the problem's `type` is urn:jetway:problem:<reason>.
         detail: what was wrong, where, and what to do.
         headers: of the answer, beside its content type.
+        members: what a program wants to know beside (RFC 9457, extension members).
     """
 
     status: HTTPStatus
     reason: str
     detail: str
     headers: Mapping[str, str] = field(default_factory=dict)
+    members: Mapping[str, Any] = field(default_factory=dict)
+
+    def with_near(self, near: Sequence[str]) -> Self:
+        """Return the problem with the names that may have been meant."""
+        said = f" Did you mean {' or '.join(map(repr, near))}?" if near else ""
+        return replace(self, detail=self.detail + said, members={**self.members, "near": list(near)})
 
     def document(self, instance: str) -> dict[str, Any]:
         """Return the problem document; `instance` is the path that was asked for."""
@@ -44,6 +51,7 @@ class Problem:
             "status": self.status.value,
             "detail": self.detail,
             "instance": instance,
+            **self.members,
         }
 
     def body(self, instance: str) -> str:
@@ -57,9 +65,21 @@ NO_SUCH_RESOURCE = Problem(HTTPStatus.NOT_FOUND, "no-such-resource", "There is n
 class ProblemError(Exception):
     """Ends a request with a problem."""
 
-    def __init__(self, status: HTTPStatus, reason: str, detail: str, headers: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        status: HTTPStatus,
+        reason: str,
+        detail: str,
+        headers: Mapping[str, str] | None = None,
+        members: Mapping[str, Any] | None = None,
+    ) -> None:
         super().__init__(detail)
-        self.problem = Problem(status, reason, detail, headers or {})
+        self.problem = Problem(status, reason, detail, headers or {}, members or {})
+
+    @classmethod
+    def of(cls, problem: Problem) -> Self:
+        """Return what ends a request with this problem."""
+        return cls(problem.status, problem.reason, problem.detail, problem.headers, problem.members)
 
 
 _STATUS: tuple[tuple[type[JetwayError], HTTPStatus], ...] = (
@@ -83,7 +103,9 @@ def problem_of(error: JetwayError) -> Problem:
     for kind, status in _STATUS:
         if isinstance(error, kind):
             headers = {"Retry-After": "30"} if status is HTTPStatus.SERVICE_UNAVAILABLE else {}
-            return Problem(status, error.reason, str(error), headers)
+            environment_status = getattr(error, "status", None)
+            members = {} if environment_status is None else {"environment_status": environment_status}
+            return Problem(status, error.reason, str(error), headers, members)
     return Problem(HTTPStatus.INTERNAL_SERVER_ERROR, error.reason, str(error))
 
 
@@ -94,5 +116,7 @@ def not_started(because: str) -> ProblemError:
         because: as the ledger has it, `<reason>: <text>`.
     """
     reason = because.partition(":")[0]
-    detail = f"No run was started: {because} The call is in the dispatch dead letters: mend it, then `jetway redrive`."
+    detail = (
+        f"No run was started: {because} The call is in the dispatch dead letters: fix the cause, then `jetway redrive`."
+    )
     return ProblemError(_OF_DEAD_LETTERS.get(reason, HTTPStatus.BAD_GATEWAY), reason, detail)

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from http import HTTPStatus
 from urllib.parse import unquote
 
 from aws_lambda_powertools.event_handler import Response  # noqa: TC002 - Powertools reads routes' annotations
 
 from jetway.http import answers, query
-from jetway.http.problems import ProblemError
 from jetway.http.routes.request import Request, make_router
 from jetway.http.routes.starting import start
 from jetway.http.run_requests import TRIGGER, identity_of, key_use, read_request
@@ -42,19 +40,18 @@ def trigger_dag_run(dag_id: str) -> Response[str]:
 @router.get(
     "/dags/<dag_id>/dagRuns/<dag_run_id>",
     summary="Get Dag Run",
-    description="Shows a run as Airflow has it now.",
+    description="Shows a run as Airflow has it now, and why it does not start where it is queued behind a DAG that is "
+    "paused or gone. While there is no run, the problem says in `event` what became of the event that asks for it.",
     tags=["DagRun"],
     operation_id="get_dag_run",
 )
 def get_dag_run(dag_id: str, dag_run_id: str) -> Response[str]:
     """Show a run as Airflow has it now."""
+    from jetway.http.routes.looking import looked_up
+
     _, reach = request.asked()
     reach.require("read", unquote(dag_id))
-    run = request.ask(lambda airflow: airflow.get_dag_run(unquote(dag_id), unquote(dag_run_id)))
-    if run is None:
-        detail = f"Airflow has no run {unquote(dag_run_id)!r} (yet): one that was accepted is there when dispatched."
-        raise ProblemError(HTTPStatus.NOT_FOUND, "run-not-found", detail, answers.RETRY_AFTER)
-    return answers.json_answer(asdict(run))
+    return looked_up(request, unquote(dag_id), unquote(dag_run_id))
 
 
 @router.get(
@@ -75,7 +72,7 @@ def get_dag_runs(dag_id: str) -> Response[str]:
 @router.get(
     "/dags",
     summary="Get Dags",
-    description="Lists the DAGs that Airflow knows, by dag_id.",
+    description="Lists the DAGs of the environment by dag_id, each once; those whose file is gone are left out.",
     tags=["DAG"],
     operation_id="get_dags",
 )

@@ -4,11 +4,19 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from aws_lambda_powertools.event_handler import Response  # noqa: TC002 - Powertools reads routes' annotations
 
 from jetway.http import answers, clients, query
+from jetway.http.problems import ProblemError
 from jetway.http.routes.request import Request, make_router
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from jetway.airflow.environment import EnvironmentFacts
+    from jetway.http.health import Reached
 
 LIST_EVENTS = (query.TRIGGER, query.SINCE, query.limit(50))
 LIST_ARTIFACTS = (query.limit(20),)
@@ -53,19 +61,55 @@ def get_artifacts() -> Response[str]:
 @router.get(
     "/health",
     summary="Get Health",
-    description="Says whether runs can be started now: the environment's status, and how many events wait.",
+    description="Says whether runs can be started now: the environment's status, whether Airflow answers (asked every "
+    "15 s at most), how many events wait, and how many dead letters there are.",
     tags=["Monitor"],
     operation_id="get_health",
 )
 def get_health() -> Response[str]:
     """Say whether runs can be started now."""
+    from jetway.http import health
+
     request.caller()
     request.query()
-    url, counts = clients.config().dispatch_queue_url, answers.QUEUE_COUNTS
-    queue = request.in_time(
-        lambda: clients.sqs().get_queue_attributes(QueueUrl=url, AttributeNames=counts)["Attributes"]
-    )
-    return answers.health_answer(request.in_time(lambda: clients.environment().facts()), queue)
+    config = clients.config()
+    queues = {
+        "dispatch": config.dispatch_queue_url,
+        "collect": config.collect_queue_url,
+        "waiting": config.waiting_queue_url,
+        "dead_letters": config.dead_letters_url,
+    }
+    counted = request.in_time(lambda: health.dispatch_counts(_count_messages, queues))
+    facts = request.in_time(_facts)
+    reached = _reach_airflow() if facts.usable else health.not_asked(facts)
+    # The question may have found out that the environment is being updated: a look at what is remembered.
+    return answers.health_answer(health.health_document(request.in_time(_facts), reached, counted))
+
+
+def _facts() -> EnvironmentFacts:
+    from jetway.http.health import MAX_AGE
+
+    return clients.environment().facts(max_age=MAX_AGE)
+
+
+def _count_messages(url: str) -> Mapping[Any, str]:
+    from jetway.http.health import COUNTS
+
+    return clients.sqs().get_queue_attributes(QueueUrl=url, AttributeNames=COUNTS)["Attributes"]
+
+
+def _reach_airflow() -> Reached:
+    from jetway.http.health import LONGEST, Reached, ask_airflow
+
+    known = clients.reachability().get()
+    if known is not None:
+        return known
+    try:
+        reached = request.in_time(lambda: ask_airflow(clients.airflow()), spare=2.0, longest=LONGEST)
+    except ProblemError:  # the time was over
+        detail = f"timeout: Airflow did not answer within {LONGEST:.0f} s. See the environment's web server logs."
+        reached = Reached(False, detail)
+    return clients.reachability().remember(reached)
 
 
 @router.get(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import math
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -90,13 +91,23 @@ class Request:
             received_at=datetime.now(UTC),
         )
 
-    def ask(self, question: Callable[[AirflowLists], T]) -> T:
-        """Ask Airflow, and answer in time whatever hangs."""
-        return self.in_time(lambda: question(clients.airflow()))
+    def ask(self, question: Callable[[AirflowLists], T], *, spare: float = 0.0) -> T:
+        """Ask Airflow, and answer in time whatever hangs.
 
-    def in_time(self, work: Callable[[], T]) -> T:
-        """Return what the work returns, or end the request with a problem while there is time to say so."""
-        return in_time(self.seconds_left(), work, forget=clients.forget)
+        Args:
+            spare: seconds that are left for more work after it.
+        """
+        return self.in_time(lambda: question(clients.airflow()), spare=spare)
+
+    def in_time(self, work: Callable[[], T], *, spare: float = 0.0, longest: float = math.inf) -> T:
+        """Return what the work returns, or end the request with a problem while there is time to say so.
+
+        Args:
+            spare: seconds that are left for more work after it.
+            longest: seconds that this work may take, however many are left.
+        """
+        seconds = max(0.1, min(longest, self.seconds_left() - spare))
+        return in_time(seconds, work, forget=clients.forget)
 
     def seconds_left(self) -> float:
         """Return how long the answer may still take."""

@@ -47,7 +47,9 @@ def start(
         keys = clients.idempotency_keys()
         asked.in_time(lambda: keys.check(key) if dry_run else keys.claim(key))
     if dry_run:
-        return _dry_run(asked, request)
+        from jetway.http.dry_runs import dry_run_of
+
+        return dry_run_of(asked, request, reach, _warnings(request))
     preference = read_preference(asked.header("prefer"))
     config = clients.config()
     trigger, limits = (webhook.name, webhook.limits) if webhook else (TRIGGER, None)
@@ -57,23 +59,20 @@ def start(
     ids = {"dag_id": request.dag_id, "dag_run_id": request.dag_run_id}
     logger.info("accepted", extra={**ids, "trigger": trigger, "caller": call.caller})
     run = _wait(asked, request, preference, call, trigger) if reach is not None else None
-    if run is not None and preference.is_met_by(run):
-        return answers.run_answer(run, preference.applied)
-    loses_note = request.note is not None and config.transport == "cli"
-    warnings = ["note is not kept: only the rest transport can set it (parameter Transport)."] if loses_note else []
-    return answers.accepted_answer(request, run.state if run else "accepted", warnings)
+    if run is None:
+        return answers.accepted_answer(request, warnings=_warnings(request))
+    from jetway.http.routes.looking import why_it_waits
+
+    because = why_it_waits(asked, run)
+    if preference.is_met_by(run):
+        return answers.run_answer(run, because, preference.applied)
+    return answers.accepted_answer(request, run.state, [*_warnings(request), *([because] if because else [])])
 
 
-def _dry_run(asked: Request, request: DagRunRequest) -> Response[str]:
-    """Say what a call would do: the DAG is there and the run is not."""
-    from jetway.errors import RunAlreadyExistsError
-
-    found = asked.ask(lambda airflow: airflow.get_dag_run(request.dag_id, request.dag_run_id))
-    if found is not None:
-        raise RunAlreadyExistsError(
-            f"DAG {request.dag_id!r} has a run {request.dag_run_id!r} already ({found.state}).", run=found
-        )
-    return answers.dry_run_answer(request)
+def _warnings(request: DagRunRequest) -> list[str]:
+    """Return what of a request will not be done."""
+    loses_note = request.note is not None and clients.config().transport == "cli"
+    return ["note is not kept: only the rest transport can set it (parameter Transport)."] if loses_note else []
 
 
 def _wait(asked: Request, request: DagRunRequest, preference: Preference, call: Call, trigger: str) -> DagRun | None:

@@ -1,0 +1,67 @@
+"""`?dry_run=true`: what a call would start, and whether that run would begin. Nothing is started."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from jetway.airflow.refusals import dag_stale
+from jetway.errors import DagNotFoundError, RunAlreadyExistsError
+from jetway.http import answers
+from jetway.http.problems import ProblemError, problem_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from aws_lambda_powertools.event_handler import Response
+
+    from jetway.airflow import AirflowLists, DagRunRequest, DagState
+    from jetway.http.access import Reach
+    from jetway.http.routes.request import Request
+
+MOST_NEAR = 3
+PAUSED = "DAG {dag_id!r} is paused: the run would be queued until the DAG is unpaused."
+
+
+def dry_run_of(asked: Request, request: DagRunRequest, reach: Reach | None, warnings: Sequence[str]) -> Response[str]:
+    """Say what a call would do: the DAG is there and the run is not.
+
+    Args:
+        asked: the HTTP request.
+        request: the run.
+        reach: of the caller, who is told no other DAGs' names; None for a webhook, which is told none.
+        warnings: what is known already.
+
+    Raises:
+        ProblemError: 404, Airflow has no such DAG, or no file makes it any more; with near names.
+        RunAlreadyExistsError: the run is there.
+        TransientError: Airflow cannot be asked.
+    """
+    try:
+        state = asked.ask(lambda airflow: _check(airflow, request))
+    except DagNotFoundError as exc:
+        near = asked.ask(lambda airflow: _near(airflow, request.dag_id, reach)) if reach is not None else []
+        raise ProblemError.of(problem_of(exc).with_near(near)) from exc
+    paused = [PAUSED.format(dag_id=request.dag_id)] if state == "paused" else []
+    return answers.dry_run_answer(request, [*warnings, *paused])
+
+
+def _check(airflow: AirflowLists, request: DagRunRequest) -> DagState:
+    state = airflow.get_dag_state(request.dag_id)
+    if state == "stale":
+        raise dag_stale(request.dag_id)
+    found = airflow.get_dag_run(request.dag_id, request.dag_run_id)
+    if found is not None:
+        raise RunAlreadyExistsError(
+            f"DAG {request.dag_id!r} has a run {request.dag_run_id!r} already ({found.state}).", run=found
+        )
+    return state
+
+
+def _near(airflow: AirflowLists, dag_id: str, reach: Reach) -> list[str]:
+    """Return the DAGs that the caller may have meant."""
+    import difflib
+
+    from jetway.http.access_lists import MOST_DAGS, all_visible
+
+    ids = [dag.dag_id for dag in all_visible(airflow, reach, most=MOST_DAGS)]
+    return difflib.get_close_matches(dag_id, ids, n=MOST_NEAR)
