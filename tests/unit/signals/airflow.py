@@ -57,6 +57,8 @@ class Airflow:
                 return self._list_runs(argv[-1])
             case ["dags", "list-import-errors"]:
                 return _recorded("list_import_errors_json" if self.errors else "clean.list_import_errors_json")
+            case ["version"]:
+                return output(f"{VERSION}\n")
         return answer(418, f"this world has no answer to {argv}".encode())
 
     def _trigger(self, dag_id: str, run_id: str) -> Reaction:

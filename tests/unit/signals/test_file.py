@@ -36,7 +36,7 @@ class Files:
         return {
             "report": self.live.s3.get_object(Bucket=DROP, Key=f"reports/{key}/report.md")["Body"].read().decode(),
             "artifacts": self.world.ask("GET", "/artifacts"),
-            "page": self.world.page(artifacts="report.outcome,report.verdict,found.message"),
+            "page": self.world.fates(),
             "out": "\n".join(told),
         }
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import re
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
@@ -316,6 +317,20 @@ class World:
                     continue
                 seen.append(_member(answer, expression.split(".")[1:]))
         return ", ".join(seen)
+
+    def fates(self) -> str:
+        """Return what the status page says of every file, by the tables that its script has for that."""
+        html = (ROOT / "functions/http_api/pages/status.html").read_text()
+        script = html.partition("const FATE")[2].partition("function fate")[0]
+        words = {(key or name): word for key, name, word in re.findall(r'(?:"([^"]+)"|(\w+)): "([^"]+)"', script)}
+        reports = json.loads(self.ask("GET", "/artifacts").partition(" ")[2])["artifacts"]
+        said = []
+        for report in reports:
+            outcome, step = str(report.get("outcome")), report.get("in_force") or {}
+            word = words.get(f"{outcome} {step.get('state')}") or words.get(outcome, outcome)
+            found = [finding["rule"] for finding in report["findings"]]
+            said += [word, f"judged: {report['verdict']}", str(step.get("because")), *found]
+        return "; ".join(said)
 
     def counted(self) -> str:
         """Return the metrics that have counted something."""
