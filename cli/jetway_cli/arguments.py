@@ -37,6 +37,20 @@ class Text(click.ParamType[str]):
         return str(value)
 
 
+class TriggerName(Text):
+    """A name that a trigger can have."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Read the option's text."""
+        from jetway.dispatch.run import TRIGGER_NAME
+
+        name = super().convert(value, param, ctx)
+        if TRIGGER_NAME.fullmatch(name) is None:
+            shown = name if len(name) <= LONGEST_WORD else f"{name[:LONGEST_WORD]}…"
+            self.fail(f"No trigger can be named {shown!r}: a name has up to 63 letters, digits, - and _.", param, ctx)
+        return name
+
+
 class Key(Text):
     """An Idempotency-Key: it travels as an HTTP header."""
 

@@ -12,13 +12,17 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
-from jetway_cli.errors import NegativeError, WrongUseError
+from jetway_cli.errors import NegativeError, WrongUseError, sentence
 from jetway_cli.output import print_json, print_table
 
 if TYPE_CHECKING:
     from jetway.triggers.file import TriggerFile
 
 SUFFIXES = (".yaml", ".yml")
+MEMBERS = ("source", "detail-type", "detail")  # that patterns are about
+
+
+BY_HAND = "an event of AWS has all of it; one that is written by hand needs it too"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,10 +62,7 @@ def dry_run(*, event_file: Path, folder: Path, as_json: bool) -> None:
     Nothing is asked of AWS: patterns are matched here, as EventBridge documents them.
     """
     event = read_event(event_file)
-    files = sorted(path for path in folder.iterdir() if path.suffix in SUFFIXES)
-    if not files:
-        raise WrongUseError(f"There is no trigger file (*.yaml) in {folder}.")
-    verdicts = [judge(path.read_bytes(), path.name, event) for path in files]
+    verdicts = [judge(content, name, event) for name, content in read_triggers(folder)]
     if as_json:
         print_json([asdict(verdict) for verdict in verdicts])
     else:
@@ -79,14 +80,35 @@ def read_event(file: Path) -> dict[str, Any]:
     Raises:
         WrongUseError: no file, no JSON, or no event.
     """
+    name = "stdin" if str(file) == "-" else str(file)
     try:
         text = sys.stdin.read() if str(file) == "-" else file.read_text(encoding="utf-8")
         event = json.loads(text)
     except (OSError, ValueError, RecursionError) as exc:
-        raise WrongUseError(f"{file} could not be read as JSON: {getattr(exc, 'strerror', None) or exc}.") from exc
-    if not isinstance(event, dict) or not {"source", "detail-type", "detail"} <= event.keys():
-        raise WrongUseError(f"{file} is no EventBridge event: it needs source, detail-type and detail.")
+        said = getattr(exc, "strerror", None) or exc
+        raise WrongUseError(f"{name} could not be read as JSON: {sentence(said)}") from exc
+    if not isinstance(event, dict):
+        raise WrongUseError(f"{name} is not an EventBridge event: it is a JSON {type(event).__name__}, not an object.")
+    missing = [member for member in MEMBERS if member not in event]
+    if missing:
+        raise WrongUseError(f"{name} is not an EventBridge event: it has no {' and no '.join(missing)}.")
     return event
+
+
+def read_triggers(folder: Path) -> list[tuple[str, bytes]]:
+    """Read the trigger files of a folder, by name.
+
+    Raises:
+        WrongUseError: there are none, or one cannot be read.
+    """
+    try:
+        files = sorted(path for path in folder.iterdir() if path.suffix in SUFFIXES and not path.is_dir())
+        read = [(path.name, path.read_bytes()) for path in files]
+    except OSError as exc:
+        raise WrongUseError(f"{exc.filename} could not be read: {sentence(exc.strerror)}") from exc
+    if not read:
+        raise WrongUseError(f"There is no trigger file (*.yaml) in {folder}.")
+    return read
 
 
 def judge(content: bytes, name: str, event: Mapping[str, Any]) -> Verdict:
@@ -120,7 +142,7 @@ def judge(content: bytes, name: str, event: Mapping[str, Any]) -> Verdict:
 
 def _started(trigger: TriggerFile, event: Mapping[str, Any]) -> Verdict:
     from jetway.dispatch.run import BULK, parse_message, plan
-    from jetway.errors import PermanentError
+    from jetway.errors import PermanentError, UnknownEventError
     from jetway.triggers.rules import message_template
 
     if trigger.batch is not None:
@@ -131,7 +153,8 @@ def _started(trigger: TriggerFile, event: Mapping[str, Any]) -> Verdict:
     try:
         found = plan(parse_message(message_template(trigger, json.dumps(event)), sent_at=datetime.now(UTC)))
     except PermanentError as exc:
-        return Verdict(trigger.name, "dead-letter", trigger.dag, because=(f"{exc.reason}: {exc}",))
+        because = (f"{exc.reason}: {exc}", *((BY_HAND,) if isinstance(exc, UnknownEventError) else ()))
+        return Verdict(trigger.name, "dead-letter", trigger.dag, because=because)
     request = found.request
     if request is None:
         return Verdict(trigger.name, "skipped", trigger.dag, because=(str(found.skipped_because),))

@@ -10,6 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from jetway_cli.arguments import TriggerName
+from jetway_cli.errors import NegativeError
+from jetway_cli.known import question_trigger
 from jetway_cli.output import print_json, print_table, say
 from jetway_cli.stack import Target, stack_options
 from jetway_cli.times import Moment, show_time
@@ -22,22 +25,38 @@ PAUSE = 2.0  # seconds between looks of --follow
 OVERLAP = timedelta(seconds=30)
 COLUMNS = ["decided (UTC)", "trigger", "decision", "dag", "run id", "latency", "because"]
 # With --follow every row is printed by itself, so the columns have widths of their own.
+ENDS = {"success": "the run has succeeded", "failed": "the run has failed: see its task logs"}
 WIDTHS = [19, 16, 13, 20, 44, 8]
 
 
-@click.command(epilog="Each line of --json is one event. --follow ends with Ctrl-C.")
-@click.option("--trigger", help="Only events of this trigger.")
+@click.command(
+    epilog="Each line of --json is one event. --follow ends with Ctrl-C. Exit code 1: no event and no trigger has the "
+    "name of --trigger."
+)
+@click.option("--trigger", type=TriggerName(), help="Only events of this trigger.")
 @click.option("--since", type=Moment(), default="1h", show_default=True, help="1h, 2d, or an ISO 8601 time.")
 @click.option("--follow", "-f", is_flag=True, help="Go on with events as they are decided.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON Lines.")
 @stack_options
 def events(*, trigger: str | None, since: datetime, follow: bool, as_json: bool, **where: Any) -> None:
-    """Show what became of events: started, duplicate, held, waiting, batched, skipped or dead-lettered, and why."""
+    """Show what became of events, and why.
+
+    \b
+    started        its run was created; what became of the run is in the last column
+    duplicate      it came again; its run is there
+    batched        it is in a batch, whose own event starts the run
+    held           the environment cannot take runs now; its lane waits, and it is tried again by itself
+    waiting        it waits aside, for its DAG or for its rate, and is tried again by itself
+    skipped        it starts nothing, on purpose
+    dead-lettered  Jetway has given it up: correct the cause, then jetway redrive
+    """
     from jetway.ledger import Ledger
 
     target = Target(**where)
     ledger = Ledger(target.table(target.output("LedgerTableName")))
     if follow:
+        if trigger and (question := question_trigger(target, trigger)):
+            say(f"Note: {question}")
         if not as_json:
             click.echo(_line(COLUMNS))
         for entry in news(ledger, trigger, since):
@@ -52,9 +71,11 @@ def events(*, trigger: str | None, since: datetime, follow: bool, as_json: bool,
             print_json(to_json(entry), line=True)
     elif entries:
         print_table(COLUMNS, map(_row, entries))
-    else:
+    if not entries:
         whose = f"of trigger {trigger!r} " if trigger else ""
         say(f"No event {whose}was decided since {show_time(since)} UTC.")
+        if trigger and (question := question_trigger(target, trigger)):
+            raise NegativeError(question)
 
 
 def news(
@@ -83,6 +104,16 @@ def to_json(entry: Entry) -> dict[str, Any]:
     return {name: value.isoformat() if isinstance(value, datetime) else value for name, value in asdict(entry).items()}
 
 
+def because_of(entry: Entry) -> str:
+    """Return why it was decided so, and how the run of a started event stands, where that is worth a word. Pure."""
+    because = " ".join((entry.because or "").split())
+    if entry.decision != "started" or entry.state not in ENDS:
+        return because
+    if because.startswith("queued"):  # what held the run up when it was started does so no more
+        return f"was {because}; {ENDS[entry.state]}"
+    return "; ".join(filter(None, (because, ENDS[entry.state] if entry.state == "failed" else "")))
+
+
 def _row(entry: Entry) -> list[str]:
     latency = "" if entry.latency is None else f"{entry.latency:.1f} s"
     return [
@@ -92,7 +123,7 @@ def _row(entry: Entry) -> list[str]:
         entry.dag_id or "",
         entry.dag_run_id or entry.batch_id or "",
         latency,
-        " ".join((entry.because or "").split()),
+        because_of(entry),
     ]
 
 

@@ -7,17 +7,31 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 from jetway.dispatch.run import BULK, INTERACTIVE
+from jetway.errors import PermanentError
 from jetway.events import parse_time
 
 # Kinds whose sender waits for the run: they go back to the lane that they came from.
 INTERACTIVE_KINDS = frozenset({"http", "schedule"})
 MOVED_BY_SQS = "received-too-often"
+UNDELIVERED = "undelivered"  # what EventBridge or Scheduler could not put on a queue
+UNFORESEEN = "unforeseen"  # an error that is none of Jetway's own
+
+
+def known_reasons() -> list[str]:
+    """Return every reason that a dead letter can have, sorted."""
+    return sorted({MOVED_BY_SQS, UNDELIVERED, UNFORESEEN, *(kind.reason for kind in _family(PermanentError))})
+
+
+def _family(kind: type[PermanentError]) -> Iterator[type[PermanentError]]:
+    yield kind
+    for child in kind.__subclasses__():
+        yield from _family(child)
 
 
 @dataclass(frozen=True, slots=True)

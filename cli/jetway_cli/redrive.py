@@ -16,8 +16,19 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from jetway_cli.errors import NegativeError
-from jetway_cli.letters import Letter, body_again, deduplication_id, is_for_a_batch, lane_of, matches, read_letter
+from jetway_cli.arguments import Text, TriggerName, did_you_mean
+from jetway_cli.errors import NegativeError, sentence
+from jetway_cli.known import question_trigger
+from jetway_cli.letters import (
+    Letter,
+    body_again,
+    deduplication_id,
+    is_for_a_batch,
+    known_reasons,
+    lane_of,
+    matches,
+    read_letter,
+)
 from jetway_cli.output import print_json, print_table, say
 from jetway_cli.stack import Target, stack_options
 from jetway_cli.times import Moment, show_time
@@ -28,15 +39,20 @@ if TYPE_CHECKING:
 
 # A letter that was looked at is invisible for so long if the command is killed; else it is shown again at once.
 LOOKING = 300  # seconds
-LONGEST_REASON = 80  # characters in the table
 
 
 @dataclass(slots=True)
 class Redrive:
-    """What was done with the letters that were meant."""
+    """What was done with the letters that were meant.
+
+    Attributes:
+        again: sent back by this very command, and dead letters once more before it had ended.
+        others: how many were not meant.
+    """
 
     sent: list[Letter] = field(default_factory=list)
     hopeless: list[Letter] = field(default_factory=list)
+    again: list[Letter] = field(default_factory=list)
     others: int = 0
 
 
@@ -56,12 +72,28 @@ class Goals:
     collect: str
 
 
-@click.command(epilog="Exit code 1: some of the letters cannot be sent back.")
-@click.option("--trigger", help="Only those of this trigger.")
-@click.option("--reason", "reasons", multiple=True, help="Only those with this reason, such as dag-not-found.")
+def _reasons(_context: click.Context, _parameter: click.Parameter, reasons: tuple[str, ...]) -> tuple[str, ...]:
+    known = known_reasons()
+    for reason in reasons:
+        if reason not in known:
+            near, all_ = did_you_mean(reason, known), ", ".join(known)
+            raise click.BadParameter(f"No dead letter has the reason {reason!r}.{near} Reasons are {all_}.")
+    return reasons
+
+
+@click.command(
+    epilog="Exit code 1: some letters cannot be sent back, or no letter and no trigger has the name of --trigger."
+)
+@click.option("--trigger", type=TriggerName(), help="Only those of this trigger.")
+@click.option(
+    "--reason", "reasons", multiple=True, callback=_reasons, help="Only those with this reason, such as dag-not-found."
+)
 @click.option("--since", type=Moment(), help="Only those given up since then: 1h, 2d, or an ISO 8601 time.")
 @click.option(
-    "--force", metavar="TEXT", help="Start a new run also for events that had theirs; another text, another run."
+    "--force",
+    type=Text(),
+    metavar="TEXT",
+    help="Start a new run also for events that had theirs; another text, another run.",
 )
 @click.option("--dry-run", is_flag=True, help="Only show what would be sent back.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
@@ -96,8 +128,11 @@ def redrive(
     _show(done, dry_run=dry_run, as_json=as_json)
     if done.hopeless:
         raise NegativeError(
-            f"{_count(done.hopeless)} cannot be sent back: {done.hopeless[0].hopeless}. Send the event anew."
+            f"{_count(done.hopeless)} cannot be sent back: {sentence(done.hopeless[0].hopeless)} Send the event again "
+            "from where it came."
         )
+    if trigger and not done.sent and (question := question_trigger(target, trigger)):
+        raise NegativeError(question)
 
 
 def redrive_letters(
@@ -122,7 +157,9 @@ def redrive_letters(
         looked_at: list[str] = []  # receipts of what stays
         try:
             for letter in _receive(sqs, source):
-                if letter.redriven_at == now or not wanted(letter):  # of now: sent by this command, and back already
+                if letter.redriven_at == now:
+                    done.again.append(letter)
+                elif not wanted(letter):
                     done.others += 1
                 elif letter.hopeless:
                     done.hopeless.append(letter)
@@ -179,6 +216,7 @@ def _show(done: Redrive, *, dry_run: bool, as_json: bool) -> None:
                 "dry_run": dry_run,
                 "sent": [_to_json(letter) for letter in done.sent],
                 "hopeless": [_to_json(letter) for letter in done.hopeless],
+                "again": [_to_json(letter) for letter in done.again],
                 "others": done.others,
             }
         )
@@ -187,13 +225,15 @@ def _show(done: Redrive, *, dry_run: bool, as_json: bool) -> None:
     if rows:
         print_table(["last try (UTC)", "trigger", "dag", "reason", "error"], rows)
     verb = "would be sent back" if dry_run else "sent back"
-    say(f"{_count(done.sent)} {verb}" + (f", {done.others} others left." if done.others else "."))
+    stay = f"; {done.others} other{'' if done.others == 1 else 's'} not meant" if done.others else ""
+    say(f"{_count(done.sent)} {verb}{stay}.")
+    if done.again:
+        letter = done.again[0]
+        say(f"{_count(done.again)} of these came back at once: {letter.reason}: {sentence(letter.error)}")
 
 
 def _row(letter: Letter) -> list[str]:
     error = " ".join(letter.error.split())
-    if len(error) > LONGEST_REASON:
-        error = error[: LONGEST_REASON - 1] + "…"
     return [show_time(letter.last_try), letter.trigger or "", letter.dag_id or "", letter.reason, error]
 
 

@@ -26,6 +26,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 import requests
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
+from botocore.exceptions import BotoCoreError
 
 if TYPE_CHECKING:
     from botocore.credentials import Credentials, ReadOnlyCredentials
@@ -153,8 +154,8 @@ class _Handler(BaseHTTPRequestHandler):
             return
         headers = {name: self.headers[name] for name in _PASSED_ON if name in self.headers}
         request = AWSRequest(self.command, self.server.api + self.path, data=body, headers=headers)
-        SigV4Auth(self.server.credentials(), "execute-api", self.server.region).add_auth(request)
         try:
+            SigV4Auth(self.server.credentials(), "execute-api", self.server.region).add_auth(request)
             answer = requests.request(
                 self.command,
                 self.server.api + self.path,
@@ -164,7 +165,14 @@ class _Handler(BaseHTTPRequestHandler):
                 allow_redirects=False,
             )
         except requests.RequestException as exc:
-            self._refuse(502, f"The API does not answer: {type(exc).__name__}.")
+            self._refuse(
+                502,
+                f"The API at {self.server.api} does not answer ({type(exc).__name__}). If the stack is there and the "
+                "network too, load this page again; else end `jetway ui` with Ctrl-C and start it again.",
+            )
+            return
+        except BotoCoreError as exc:
+            self._refuse(502, f"Your AWS credentials cannot be renewed ({exc}). Sign in again, then load this page.")
             return
         self._send(answer.status_code, answer.content, dict(answer.headers))
 

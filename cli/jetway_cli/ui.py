@@ -8,13 +8,13 @@ from typing import Any
 import click
 
 from jetway_cli.errors import StackTroubleError
-from jetway_cli.stack import Target, stack_options
+from jetway_cli.stack import Target, api_option, stack_options
 
 
 @click.command(epilog="It serves until Ctrl-C, on 127.0.0.1 only, and only the browser that has opened the address.")
 @click.option("--port", type=click.IntRange(1024, 65535), help="Port on loopback; any free one by default.")
 @click.option("--no-browser", is_flag=True, help="Print the address and open nothing.")
-@click.option("--api-url", envvar="JETWAY_API_URL", help="Address of the HTTP API, if not the one in the outputs.")
+@api_option
 @stack_options
 def ui(*, port: int | None, no_browser: bool, **where: Any) -> None:
     """Open status page and Swagger UI.
@@ -24,12 +24,16 @@ def ui(*, port: int | None, no_browser: bool, **where: Any) -> None:
     """
     from botocore.exceptions import NoCredentialsError, NoRegionError
 
-    from jetway_cli.api import Api, check
+    from jetway_cli.api import Api
     from jetway_cli.signing_proxy import serve
 
     target = Target(**where)
     api = Api(target)
-    check(api.call("GET", "/openapi.json"))  # whoever may not call it is told now, and not by an empty page
+    described = api.require(api.call("GET", "/openapi.json"))  # whoever may not call is told now, not by an empty page
+    if "openapi" not in described.body:
+        raise StackTroubleError(
+            f"{api.base} answers, but not as Jetway's HTTP API does. Check --stack, --api-url and JETWAY_API_URL."
+        )
     session = target.session
     found = session.get_credentials()
     if found is None:

@@ -20,12 +20,11 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from jetway_cli.errors import error_code
-from jetway_cli.letters import MOVED_BY_SQS, Letter, json_object, read_letter
+from jetway_cli.letters import MOVED_BY_SQS, UNDELIVERED, Letter, json_object, read_letter
 
 if TYPE_CHECKING:
     from mypy_boto3_events import EventBridgeClient
 
-UNDELIVERED = "undelivered"
 ATTRIBUTES = ("RULE_ARN", "SCHEDULE_ARN", "ERROR_CODE", "ERROR_MESSAGE")
 
 
@@ -70,7 +69,7 @@ class Undelivered:
         if template is None:
             return None, f"rule {rule.rpartition('/')[2]}, which it came by, is gone or makes no dispatch message of it"
         message = json_object(template.replace(EVENT_OF_RULE, event))
-        return message, None if message else "it is no event"
+        return message, None if message else "it is not an event"
 
     def _template(self, rule: str) -> str | None:
         """Return the template by which a rule makes dispatch messages."""

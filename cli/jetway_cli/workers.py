@@ -48,6 +48,11 @@ def workers(*, watch: bool, until: datetime | None, as_json: bool, **where: Any)
             show(environment, view)
         if not watch:
             break
+    if view is not None and view.measured_at is None:
+        raise NegativeError(
+            "Nothing was measured in this hour. The first numbers come about two minutes after a stack is deployed; "
+            "where it is older, see the alarm no-measurement and the log of measure_workers."
+        )
     if view is None or view.verdict == "unknown":
         raise NegativeError(
             "There is no fresh measurement; see the alarm no-measurement and the log of measure_workers."

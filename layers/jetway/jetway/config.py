@@ -226,8 +226,10 @@ class ValidateArtifactConfig(_ArtifactConfig):
     Attributes:
         import_dag: major version of Airflow → ARN of the function that loads DAG files with it.
         sibling_grace: how long a DAG file that fails to load waits for files that may be on their way.
+        quiet: how long an update of the environment waits for more that may go along.
     """
 
+    quiet: timedelta = _env("UPDATE_QUIET_SECONDS", _seconds)
     automatic: bool = _env("APPLY_UPDATES", _automatic)
     worker_replacement: WorkerReplacement = _env("WORKER_REPLACEMENT_STRATEGY", _worker_replacement)
     max_dag_file_bytes: int = _env("MAX_DAG_FILE_KILOBYTES", _kilobytes)

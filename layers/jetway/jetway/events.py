@@ -48,7 +48,9 @@ def parse_event(kind: str, body: object, *, sent_at: datetime) -> Event:
         raise UnknownEventError(f"the {kind} event is a JSON {type(body).__name__}, not an object.")
     try:
         return read(body, sent_at)
-    except (KeyError, TypeError, AttributeError, ValueError) as exc:
+    except KeyError as exc:
+        raise UnknownEventError(f"the {kind} event has no {exc.args[0]!r} where its source writes one.") from exc
+    except (TypeError, AttributeError, ValueError) as exc:
         raise UnknownEventError(f"the {kind} event has not the shape it should have: {exc!r}.") from exc
 
 

@@ -142,8 +142,10 @@ class Gate:
         seconds = self._clock() - started
         report = report_key(version.key, version.label)
         placement = self._place(version, judged, facts, report)
+        in_force = None
         if placement.outcome == "promoted":
-            self._book.note(version, judged, placement, report=report, at=self._now())
+            standing = self._book.note(version, judged, placement, report=report, at=self._now())
+            in_force = self._book.in_force(standing, placement, facts, self.drop_bucket)
         written = report_on(
             version.key,
             judged,
@@ -152,6 +154,7 @@ class Gate:
             environment=facts,
             judged_at=judged_at,
             placement=placement,
+            in_force=in_force,
         )
         newest = write_report(self._s3, written, version)
         self._book.announce(written, report)
@@ -241,6 +244,7 @@ def connect(config: ValidateArtifactConfig) -> Gate:
         config.verify_after,
         config.automatic,
         config.worker_replacement,
+        config.quiet,
     )
     resolver = connect_resolver(s3, config.drop_bucket, config.resolve_requirements, config.package_index_url)
     loader = connect_loader(config, s3, resolver.provided) if config.import_dag else None

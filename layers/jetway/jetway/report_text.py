@@ -3,16 +3,65 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from datetime import datetime
 from typing import Any
 
+# Outcome: the fate in the title, and a sentence.
 _OUTCOMES = {
-    "promoted": "It is live",
-    "quarantined": "It is not live; what was live stays live",
-    "superseded": "A newer version came, which has a report of its own",
-    "vanished": "It was deleted meanwhile",
-    "rolled-back": "It was live, did not work in the environment, and was rolled back",
-    "removed": "It was deleted, and is not live any more",
+    "promoted": ("live", "It is live."),
+    "quarantined": ("rejected and quarantined", "It is not live; what was live stays live."),
+    "superseded": ("superseded", "It is not live: a newer version came, which has a report of its own."),
+    "vanished": ("deleted before it went live", "It was deleted before it went live."),
+    "rolled-back": ("rolled back", "It was live, did not work in the environment, and was rolled back."),
+    "removed": ("removed", "It was deleted, and is not live any more."),
 }
+# Step on the way into force of what an update of the environment brings, by outcome.
+_STEPS = {
+    ("promoted", "waiting"): (
+        "waits for an update of the environment",
+        "It is not in force yet: it waits for an update of the environment{begins}.",
+    ),
+    ("promoted", "updating"): (
+        "the environment is being updated",
+        "It is not in force yet: the update that brings it began at {since} and takes 10 to 30 minutes.",
+    ),
+    ("promoted", "verifying"): (
+        "in force, being verified",
+        "It is in force since the update that ended at {since}. Whether it works there is not known yet: Jetway looks "
+        "at the environment{looks}.",
+    ),
+    ("promoted", "verified"): ("in force and verified", "It is in force, and works in the environment: {since}."),
+    ("promoted", "replaced-by-hand"): (
+        "replaced by hand",
+        "The environment uses another version, which was put in force by hand; seen at {since}.",
+    ),
+    ("rolled-back", "going-back"): (
+        "rolled back, still in force",
+        "It does not work in the environment, and is in force until the update back has ended.",
+    ),
+    ("rolled-back", "not-applied"): (
+        "the update failed",
+        "The update of the environment that was to bring it failed: it was never in force.",
+    ),
+    ("removed", "waiting"): (
+        "deleted, in force until an update of the environment",
+        "It was deleted. It stays in force until an update of the environment{begins}.",
+    ),
+    ("removed", "updating"): (
+        "deleted, the environment is being updated",
+        "It was deleted. It stays in force until the update that began at {since} has ended, in 10 to 30 minutes.",
+    ),
+    ("removed", "verifying"): ("removed", "It was deleted, and is not in force since {since}."),
+    ("removed", "verified"): ("removed", "It was deleted, and is not in force since {since}."),
+}
+_STEPS_OF_DAG_FILES = {
+    "verifying": (
+        "live, being verified",
+        "It is live since {since}. Whether it works in the environment is not known yet: Jetway looks there{looks}.",
+    ),
+    "verified": ("live and verified", "It is live, and works in the environment: {since}."),
+}
+_UPDATED = frozenset({"requirements", "plugins", "startup-script"})
 _MOST_DAGS = 50
 
 
@@ -22,11 +71,13 @@ def as_markdown(report: Mapping[str, Any]) -> str:
 
 
 def _lines(report: Mapping[str, Any]) -> Iterator[str]:
-    yield f"# {_text(report['path'])}: {report['verdict']}"
+    title, sentence = fate(report)
+    yield f"# {_text(report['path'])}: {title}"
     yield ""
-    if "outcome" in report:
-        yield f"{_OUTCOMES.get(report['outcome'], report['outcome'])}."
+    if sentence:
+        yield sentence
         yield ""
+    if "outcome" in report:
         source, environment = report["source"], report["environment"]
         yield f"- Version: {_code(source['version'] or source['etag'])}, {source['size']:,} bytes"
         yield f"- Environment: {_code(environment['name'])}, Airflow {environment['airflow_version']}"
@@ -49,11 +100,44 @@ def _lines(report: Mapping[str, Any]) -> Iterator[str]:
         yield f"- {_code(dag['dag_id']) if dag['dag_id'] else 'an id that only running the file would tell'}{line}"
 
 
+def fate(report: Mapping[str, Any]) -> tuple[str, str]:
+    """Return what became of a version at last, in a few words, and in a sentence or two."""
+    verdict, outcome = report["verdict"], report.get("outcome")
+    if outcome is None:
+        return _fate_in_no_environment(report)
+    step = report.get("in_force") or {}
+    state = step.get("state")
+    of_this_kind = _STEPS.get((outcome, state)) if report["kind"] in _UPDATED else _STEPS_OF_DAG_FILES.get(state)
+    title, sentence = of_this_kind or _OUTCOMES.get(outcome, (outcome, ""))
+    since, until = _moment(step.get("since")), _moment(step.get("until"))
+    begins, looks = (f", which begins at about {until}", f" from about {until}") if until else ("", "")
+    sentence = sentence.format(since=since, begins=begins, looks=looks)
+    if step.get("because"):
+        sentence = f"{sentence} {_text(step['because'])}"
+    if outcome == "promoted":
+        title = f"{verdict}, {title}" if verdict == "unknown" else f"accepted, {title}"
+    return title, sentence
+
+
+def _fate_in_no_environment(report: Mapping[str, Any]) -> tuple[str, str]:
+    """What is judged on a disk, and what has no place in the environment: trigger files and the like."""
+    rules = {finding["rule"] for finding in report["findings"]}
+    if "last-good-in-force" in rules:
+        return "rejected, the last good one stays in force", ""
+    if "moment-is-over" in rules:
+        return "accepted, does not fire any more", ""
+    return report["verdict"], ""
+
+
+def _moment(text: str | None) -> str:
+    return f"{datetime.fromisoformat(text):%Y-%m-%d %H:%M:%S} UTC" if text else ""
+
+
 def _verification(verification: Mapping[str, Any]) -> Iterator[str]:
     yield from ("", "## In the environment", "")
     restored = verification["restored"]
     back = f"Version {_code(restored['version'])} is live again." if restored else "Nothing was live before."
-    yield f"Rolled back at {verification['at']}. {back}"
+    yield f"Given up at {verification['at']}. {back}"
     for problem in verification["problems"]:
         yield from ("", f"{_code(problem['where'])}:", "")
         # Indented by four: a block of code, whatever is in it.

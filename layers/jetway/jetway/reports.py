@@ -40,6 +40,7 @@ class Report:
         parse_seconds: time that Airflow took to load a DAG file, where it was loaded.
         judged_at: timezone-aware.
         placement: what was done with it.
+        in_force: of a promoted version, how far it is on its way (`jetway.live.in_force`).
     """
 
     path: str
@@ -54,6 +55,7 @@ class Report:
     environment: EnvironmentFacts | None = None
     judged_at: datetime | None = None
     placement: Placement | None = None
+    in_force: Mapping[str, Any] | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """The report as its JSON document."""
@@ -94,6 +96,8 @@ class Report:
                 if self.placement.key
                 else None
             )
+            if self.in_force is not None:
+                document["in_force"] = dict(self.in_force)
         return document
 
     def as_json(self) -> bytes:
@@ -167,6 +171,8 @@ def amend_report(s3: S3Client, bucket: str, key: str, version: str, changes: Map
     document = _read(s3, bucket, report_key(key, version))
     if document is None:
         return  # it has expired
+    if "outcome" in changes:
+        document.pop("in_force", None)  # the way into force ends with another outcome, unless it is told anew
     document |= changes
     _put(s3, bucket, report_key(key, version), _json(document))
     latest = report_key(key, "latest")
@@ -181,6 +187,15 @@ def amend_report(s3: S3Client, bucket: str, key: str, version: str, changes: Map
             raise
         return  # the report of a newer version has just come
     _put_text(s3, bucket, report_text_key(key), document)
+
+
+def known_in_force(s3: S3Client, bucket: str, key: str, version: str) -> Mapping[str, Any] | None:
+    """Return what the report of a version says of its way into force; None when there is none, or it says nothing.
+
+    Raises:
+        ClientError, BotoCoreError: S3 is in trouble.
+    """
+    return (_read(s3, bucket, report_key(key, version)) or {}).get("in_force")
 
 
 def _read(s3: S3Client, bucket: str, key: str) -> dict[str, Any] | None:

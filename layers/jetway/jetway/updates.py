@@ -16,14 +16,15 @@ from typing import TYPE_CHECKING, Any, Literal
 from botocore.exceptions import BotoCoreError, ClientError
 
 from jetway.airflow.environment import unavailable
+from jetway.live.in_force import LONGEST_UPDATE, InForce, say
 from jetway.live.sameness import same_content
 from jetway.live.standing import Live, Problem, Standing, verified
 from jetway.live.update_record import MEMBERS, UpdateRecord, facts_show, in_force, members
 from jetway.live.verdicts import digests
+from jetway.observability import logger
 
 if TYPE_CHECKING:
     from mypy_boto3_mwaa import MWAAClient
-    from mypy_boto3_s3 import S3Client
 
     from jetway.airflow import ImportProblem
     from jetway.airflow.environment import Environment, EnvironmentFacts
@@ -38,6 +39,7 @@ _WORKERS_WAIT = timedelta(minutes=15)
 
 # With ApplyUpdates manual, how old the import errors may be that an update is compared with.
 _LOOK_BEFORE = timedelta(minutes=10)
+_ANOTHER_UPDATE = "Another update of the environment has begun; the update that brings it begins after that one."
 # So many times the quiet period the first of several artifacts waits at most.
 _LONGEST_QUIET = 10
 
@@ -195,12 +197,13 @@ class Updates:
                 )
             )
             self._stage(there, "verifying")
+            self._say(undo, there, InForce("verifying", now, now + verify_after))
             yield Step("adopted", sources)
             return
         if wanted and _more_may_come([live.at for live in wanted.values()], quiet, now):
             yield Step("held", sources, "what is uploaded together goes together")
             return
-        unchanged = self._unchanged(wanted, facts, undo.s3)
+        unchanged = self._unchanged(wanted, facts, undo)
         if unchanged:
             yield Step("unchanged", {key: live.source for key, live in unchanged.items()})
         wanted = {key: live for key, live in wanted.items() if key not in unchanged}
@@ -218,7 +221,7 @@ class Updates:
         if facts.usable and (record.due_at is None or record.due_at <= now):
             self._records.put(replace(record, baseline=digests(errors()), due_at=now + _LOOK_BEFORE))
 
-    def _unchanged(self, wanted: Mapping[str, Live], facts: EnvironmentFacts, s3: S3Client) -> dict[str, Live]:
+    def _unchanged(self, wanted: Mapping[str, Live], facts: EnvironmentFacts, undo: Undo) -> dict[str, Live]:
         """Settle what has the content of the verified version that is in force: an update would change nothing."""
         unchanged = {}
         for key, live in wanted.items():
@@ -226,10 +229,20 @@ class Updates:
             if there is None or there != in_force(facts, key) or live.version_id is None:
                 continue
             place = (live.key, live.version_id)
-            if same_content(s3, facts.source_bucket, place, there, zipped=key == "plugins.zip"):
+            if same_content(undo.s3, facts.source_bucket, place, there, zipped=key == "plugins.zip"):
+                step = InForce("verified", self._clock(), None, "It has the content of the version that is in force.")
+                self._say(undo, {key: live}, step)
                 self._standings.change(key, _is_in_force(live, there))
                 unchanged[key] = live
         return unchanged
+
+    def _say(self, undo: Undo, artifacts: Mapping[str, Live], step: InForce) -> None:
+        """Write a step into the reports; words hold up no update, and the next step writes them again."""
+        for key, live in artifacts.items():
+            try:
+                say(undo.s3, undo.drop_bucket, key, live, step)
+            except (ClientError, BotoCoreError) as exc:
+                logger.warning("a report does not say how far its update is", extra={"key": key, "because": str(exc)})
 
     def _claim(
         self,
@@ -268,8 +281,12 @@ class Updates:
             else:  # an update of somebody else has begun: ours begins after it
                 self._records.put(record.idle())
                 self._stage(record.artifacts, "waiting")
+                self._say(undo, record.artifacts, InForce("waiting", self._clock(), None, _ANOTHER_UPDATE))
                 yield Step("held", sources, str(exc))
             return
+        if record.phase == "updating":
+            began = record.began_at or self._clock()
+            self._say(undo, record.artifacts, InForce("updating", began, began + LONGEST_UPDATE))
         yield Step("begun", sources, changes=record.changes)
 
     def _refused(self, record: UpdateRecord, because: str, undo: Undo) -> Iterator[Step]:
@@ -298,8 +315,9 @@ class Updates:
             return
         applied = all(facts_show(facts, name, value) for name, value in record.changes.items())
         if record.phase == "undoing":
-            self._records.put(record.idle(ended_at=now))
             because = "" if applied else f"the way back failed too: {facts.last_update_error or facts.status}"
+            undo.gone_back(record, because)
+            self._records.put(record.idle(ended_at=now))
             yield Step("undone" if applied else "undo-failed", sources, because)
         elif not applied:
             words = facts.last_update_error or "the environment went back to its previous settings."
@@ -312,6 +330,7 @@ class Updates:
         else:
             self._records.put(replace(record, phase="verifying", ended_at=now, due_at=now + verify_after))
             self._stage(record.artifacts, "verifying")
+            self._say(undo, record.artifacts, InForce("verifying", now, now + verify_after))
             yield Step("applied", sources)
 
     def _undo(self, record: UpdateRecord, facts: EnvironmentFacts, undo: Undo) -> Iterator[Step]:

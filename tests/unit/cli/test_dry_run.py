@@ -112,8 +112,22 @@ def test_a_file_that_is_not_valid_is_told_with_its_line(triggers: Path) -> None:
 def test_what_is_no_event_is_wrong_use(triggers: Path, event: object) -> None:
     result = dry_run(triggers, event)
     assert result.exit_code == 2
-    assert "is no EventBridge event" in result.stderr
+    assert "stdin is not an EventBridge event" in result.stderr
 
 
 def test_an_empty_folder_is_wrong_use(tmp_path: Path) -> None:
     assert dry_run(tmp_path, EVENT).exit_code == 2
+
+
+def test_an_event_written_by_hand_is_told_what_it_lacks(triggers: Path) -> None:
+    detail = {"bucket": {"name": "acme"}, "object": {"key": "in/x.csv"}}
+    result = dry_run(triggers, EVENT | {"detail": detail}, "--json")
+    assert verdicts(result)["orders"]["because"] == [
+        "unknown-event: the s3 event has no 'sequencer' where its source writes one.",
+        "an event of AWS has all of it; one that is written by hand needs it too",
+    ]
+
+
+def test_a_folder_that_is_named_like_a_file_is_passed_over(triggers: Path) -> None:
+    (triggers / "folder.yaml").mkdir()
+    assert dry_run(triggers, EVENT).exit_code == 0

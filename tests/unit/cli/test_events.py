@@ -12,6 +12,7 @@ from click.testing import Result
 from jetway.ledger import Entry, Ledger
 from jetway_cli.events import news
 from tests.unit.cli.conftest import Cloud
+from tests.unit.cli.test_triggers import BUCKET, ORDERS, accept
 
 Jetway = Callable[..., Result]
 
@@ -76,3 +77,39 @@ def test_follow_tells_each_decision_once_and_a_new_one_anew(cloud: Cloud) -> Non
         ("data#b", "started"),
         ("data#a", "started"),
     ]
+
+
+def test_what_became_of_the_run_is_told_where_started_alone_would_say_too_much(cloud: Cloud, jetway: Jetway) -> None:
+    ledger = Ledger(cloud.ledger)
+    paused, stale = "queued behind a paused DAG", "queued behind a DAG that is not in the environment"
+    for name, because, state in (
+        ("a", None, "success"),
+        ("b", None, "failed"),
+        ("c", paused, "queued"),
+        ("d", paused, "success"),
+        ("e", stale, "queued"),
+        ("f", None, "running"),
+    ):
+        ledger.record(entry(name, 10, dag_run_id=name, because=because, state=state))
+    rows = [line.split(maxsplit=5) for line in jetway("events").stdout.splitlines()[1:]]
+    assert {row[4]: "".join(row[5:]) for row in rows} == {
+        "a": "",
+        "b": "the run has failed: see its task logs",
+        "c": paused,
+        "d": f"was {paused}; the run has succeeded",
+        "e": stale,
+        "f": "",
+    }
+
+
+def test_a_trigger_that_never_was_is_questioned(cloud: Cloud, jetway: Jetway) -> None:
+    cloud.outputs["DropBucketName"] = BUCKET
+    accept(cloud, {"orders": ORDERS})
+    fill(cloud)
+    result = jetway("events", "--trigger", "order")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert "Did you mean 'orders'?" in result.stderr
+    assert jetway("events", "--trigger", "orders").exit_code == 0  # it has had no event
+    ledger = Ledger(cloud.ledger)
+    ledger.record(entry("z", 10, trigger="deleted_since"))
+    assert jetway("events", "--trigger", "deleted_since").exit_code == 0

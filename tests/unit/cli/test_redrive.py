@@ -14,6 +14,7 @@ from moto.backends import get_backend
 from jetway_cli.letters import Letter, matches, read_letter
 from jetway_cli.redrive import Goals, Source, redrive_letters
 from tests.unit.cli.conftest import Cloud
+from tests.unit.cli.test_triggers import BUCKET, ORDERS, accept
 from tests.unit.dispatching import parse_dispatch
 from tests.unit.sample_events import sample_event
 
@@ -201,3 +202,68 @@ def _show_again() -> None:
             for queue in region.queues.values():
                 for message in queue._messages:
                     message.change_visibility(0)
+
+
+def test_a_misspelt_reason_is_wrong_use_and_nothing_is_sent(cloud: Cloud, jetway: Jetway) -> None:
+    cloud.dead_letter(S3)
+    result = jetway("redrive", "--reason", "dag-not-fund")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "Did you mean 'dag-not-found'?" in result.stderr
+    assert "event-too-old" in result.stderr
+    assert len(cloud.drain(cloud.dead_url)) == 1
+
+
+@pytest.mark.parametrize("reason", ["dag-not-found", "invalid-conf", "unforeseen", "received-too-often", "undelivered"])
+def test_every_reason_that_a_letter_can_have_is_taken(jetway: Jetway, reason: str) -> None:
+    assert jetway("redrive", "--reason", reason).exit_code == 0
+
+
+def test_a_trigger_that_never_was_is_questioned(cloud: Cloud, jetway: Jetway) -> None:
+    cloud.outputs["DropBucketName"] = BUCKET
+    accept(cloud, {"orders": ORDERS})
+    cloud.dead_letter(S3, trigger="deleted_since")
+    result = jetway("redrive", "--trigger", "ordres", "--dry-run")
+    assert result.exit_code == 1
+    assert "Did you mean 'orders'?" in result.stderr
+    assert jetway("redrive", "--trigger", "data", "--dry-run").exit_code == 0
+    assert jetway("redrive", "--trigger", "deleted_since", "--dry-run").exit_code == 0
+
+
+class BackAtOnce:
+    """SQS with a dispatcher behind it that makes a dead letter of each message again."""
+
+    def __init__(self, cloud: Cloud) -> None:
+        self._cloud = cloud
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._cloud.sqs, name)
+
+    def send_message(self, **call: Any) -> None:
+        if call["QueueUrl"] == self._cloud.dispatch_url:
+            self._cloud.dead_letter(json.loads(call["MessageBody"]), id_="again")
+
+
+def test_a_letter_that_comes_back_is_no_other_letter(cloud: Cloud) -> None:
+    cloud.dead_letter(S3)
+    sqs: Any = BackAtOnce(cloud)
+    done = redrive_letters(
+        sqs,
+        sources=[Source(cloud.dead_url)],
+        goals=Goals(dispatch=cloud.dispatch_url, collect=cloud.collect_url),
+        wanted=lambda _: True,
+        dry_run=False,
+    )
+    assert (len(done.sent), len(done.again), done.others) == (1, 1, 0)
+
+
+def test_what_is_not_meant_is_counted_and_an_error_is_shown_whole(
+    cloud: Cloud, jetway: Jetway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("COLUMNS")
+    place = "put the file under data/<dag_id>/ of the bucket, then it has its run"
+    error = f"UnknownEventError: s3://drop/data/orders.csv belongs to no DAG; {place}."
+    cloud.dead_letter(S3, id_="a", error=error)
+    cloud.dead_letter(S3, id_="b", trigger="other")
+    result = jetway("redrive", "--trigger", "data", "--dry-run")
+    assert error in result.stdout
+    assert result.stderr == "1 dead letter would be sent back; 1 other not meant.\n"

@@ -67,8 +67,15 @@ def test_whoever_may_not_call_the_api_is_told_at_once(cloud: Cloud, jetway: Call
 
 
 def test_a_port_that_is_taken_is_said_so(cloud: Cloud, jetway: Callable[..., Result]) -> None:
-    cloud.answers.append((200, {}))
+    cloud.answers.append((200, {"openapi": "3.1.0"}))
     port = cloud.url.rpartition(":")[2]
     result = jetway("ui", "--no-browser", "--port", port)
     assert result.exit_code == 3
     assert f"Port {port}" in result.output
+
+
+def test_what_is_not_the_api_is_told_before_anything_is_opened(cloud: Cloud, jetway: Callable[..., Result]) -> None:
+    cloud.answers.append((200, {"hello": "world"}))
+    result = jetway("ui", "--no-browser")
+    assert (result.exit_code, result.stdout) == (3, "")
+    assert "not as Jetway's HTTP API does" in result.stderr

@@ -152,3 +152,13 @@ def test_watch_looks_again_and_sees_what_is_new(cloudwatch: CloudWatchClient) ->
     seen = islice(views(cloudwatch, "prod", clock=lambda: NOW, sleep=sleep), 2)
     assert [view.verdict for view in seen] == ["healthy", "stalled"]
     assert slept == [PAUSE]
+
+
+def test_the_first_minutes_of_a_stack_are_told_from_a_measurement_that_fails(
+    cloudwatch: CloudWatchClient, jetway: Jetway
+) -> None:
+    result = jetway("workers")
+    assert result.exit_code == 1
+    assert "about two minutes after a stack is deployed" in result.stderr
+    put_metric(cloudwatch, "Verdict", {30: 0})
+    assert "two minutes" not in jetway("workers").stderr

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import moto.backends
@@ -17,6 +18,7 @@ from jetway.arrivals import Arrival
 from jetway.errors import EnvironmentUnavailableError
 from jetway.gate import Gate, Settled
 from jetway.live.book import LiveBook
+from jetway.live.in_force import say
 from jetway.live.news import News
 from jetway.live.standing import Standing
 from jetway.live.table import StandingTable
@@ -155,7 +157,7 @@ class World:
     def gate(self, kill: Kill | None = None) -> Gate:
         kill = kill or Kill()
         s3, table = kill.wrap(self.s3), StandingTable(kill.wrap(self.dynamodb), TABLE)
-        book = LiveBook(s3, table, self._teller(kill), "acme", VERIFY_AFTER, self.automatic, self.worker_replacement)
+        book = LiveBook(s3, table, self._teller(kill), "acme", VERIFY_AFTER, self.automatic, self.worker_replacement, self.quiet)
         return Gate(s3, self.environment, DROP, book, max_dag_file_bytes=1024 * 1024, now=lambda: self.now)  # type: ignore[arg-type]
 
     def verifier(self, kill: Kill | None = None) -> Verifier:
@@ -164,7 +166,10 @@ class World:
         return Verifier(
             standings,
             UpdateVerifier(
-                UpdateTable(kill.wrap(self.dynamodb), TABLE), standings, lambda group, _: self.pip.get(group)
+                UpdateTable(kill.wrap(self.dynamodb), TABLE),
+                standings,
+                lambda group, _: self.pip.get(group),
+                partial(say, kill.wrap(self.s3), DROP),
             ),
             kill.wrap(self.s3),
             self.airflow,

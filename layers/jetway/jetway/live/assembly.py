@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING
 
 import boto3
@@ -32,12 +33,14 @@ def connect_verifier(config: VerifyPromotionConfig, seconds_left: Callable[[], f
     Args:
         seconds_left: until the invocation must end.
     """
+    from jetway.live.in_force import say
     from jetway.live.install_log import why_pip_failed
     from jetway.live.update_verifier import UpdateVerifier
     from jetway.live.verifier import Verifier
 
     mwaa, dynamodb = mwaa_client(), boto3.client("dynamodb", config=_PATIENT)
     environment = Environment(mwaa, config.environment_name, max_age=10.0)
+    s3 = boto3.client("s3", config=_PATIENT)
     standings, records = StandingTable(dynamodb, config.artifact_table), UpdateTable(dynamodb, config.artifact_table)
 
     def why(group: str | None, since: datetime) -> str | None:
@@ -45,8 +48,8 @@ def connect_verifier(config: VerifyPromotionConfig, seconds_left: Callable[[], f
 
     return Verifier(
         standings,
-        UpdateVerifier(records, standings, why),
-        boto3.client("s3", config=_PATIENT),
+        UpdateVerifier(records, standings, why, partial(say, s3, config.drop_bucket)),
+        s3,
         connect_airflow(config.environment_name, config.transport, client=mwaa, environment=environment),
         environment,
         drop_bucket=config.drop_bucket,

@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
 from jetway.live import news
+from jetway.live.in_force import InForce, of_standing, waiting
 from jetway.live.standing import DELETED, NOTHING, Live, promoted, removed
 from jetway.live.undo import put_nothing
 from jetway.live.update_record import MEMBERS, command, members
 from jetway.objects import head, is_changed, unchanged
 from jetway.promotion import REPORT, SOURCE_VERSION
-from jetway.reports import amend_report
+from jetway.reports import amend_report, known_in_force
 from jetway.verdict_tag import tag_verdict
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
+    from jetway.airflow.environment import EnvironmentFacts
     from jetway.artifacts.findings import Judgement
     from jetway.live.news import News
     from jetway.live.standing import Standing
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     from jetway.promotion import Placement
     from jetway.reports import Report
 
+_BY_HAND = "ApplyUpdates is manual: an empty file was put in its place; update the environment to it."
 # An unknown verdict is looked at before all others: so much sooner.
 _UNKNOWN_SOONER = 3
 
@@ -43,6 +46,7 @@ class LiveBook:
         verify_after: from a promotion to the first look at the environment.
         automatic: whether updates of the environment are applied without asking.
         worker_replacement: what the command asks for that a person runs instead.
+        quiet: how long an update waits for more that may go along.
     """
 
     s3: S3Client
@@ -52,6 +56,7 @@ class LiveBook:
     verify_after: timedelta
     automatic: bool = True
     worker_replacement: WorkerReplacement = "GRACEFUL"
+    quiet: timedelta = timedelta()
 
     def was_rolled_back(self, key: str, version: str) -> bool:
         """Whether a version was live once and did not work; it never goes live again."""
@@ -60,8 +65,10 @@ class LiveBook:
 
     def note(
         self, version: ObjectVersion, judged: Judgement, placement: Placement, *, report: str, at: datetime
-    ) -> None:
+    ) -> Standing:
         """Write down that a version is live, and when it is to be looked at; also when it is known already.
+
+        A version that still waited for its update is superseded by it, and its report says so.
 
         Args:
             placement: of outcome "promoted".
@@ -87,7 +94,46 @@ class LiveBook:
         after = self.verify_after / _UNKNOWN_SOONER if judged.verdict == "unknown" else self.verify_after
         waits = version.key in MEMBERS
         due_at = at if waits else at + after
-        self.table.change(version.key, lambda before: promoted(before, version.key, live, due_at=due_at, waits=waits))
+        overtaken: list[Live] = []
+
+        def change(before: Standing | None) -> Standing:
+            overtaken.clear()
+            if before is not None and before.stage == "waiting" and before.live and before.live.source != live.source:
+                overtaken.append(before.live)
+            return promoted(before, version.key, live, due_at=due_at, waits=waits)
+
+        standing = self.table.change(version.key, change)
+        for older in overtaken:
+            if older.dropped:
+                changes = {"outcome": "superseded", "placed": None}
+                amend_report(self.s3, version.bucket, version.key, older.source, changes)
+        return standing
+
+    def in_force(
+        self, standing: Standing, placement: Placement, facts: EnvironmentFacts, drop_bucket: str
+    ) -> Mapping[str, Any] | None:
+        """Return what the report of a version says of its way into force.
+
+        Args:
+            standing: as `note` returned it.
+            placement: of outcome "promoted".
+            facts: of the environment.
+        """
+        live, key = standing.live, standing.key
+        if live is None or standing.stage == "rolling-back":
+            return None
+        if not placement.fresh:  # another delivery of the same event: what has been said since holds
+            known = known_in_force(self.s3, drop_bucket, key, live.source)
+            if known is not None:
+                return known
+        if key not in MEMBERS:
+            return of_standing(standing, standing.due_at or live.at + self.verify_after).as_dict()
+        if standing.stage != "waiting" or not live.version_id:
+            return None
+        by_hand = None
+        if not self.automatic:
+            by_hand = command(self.environment, members(key, live.key, live.version_id), self.worker_replacement)
+        return waiting(live.at, facts, self.quiet, command=by_hand).as_dict()
 
     def announce(self, report: Report, report_key: str) -> None:
         """Tell of a version that was promoted or quarantined, and tag it."""
@@ -100,7 +146,7 @@ class LiveBook:
             to_run = command(self.environment, changes, self.worker_replacement)
             note = (
                 f"{report.path} was checked and copied to s3://{placed.bucket}/{placed.key}. ApplyUpdates is manual: "
-                f"it comes into force when somebody runs\n\n{to_run}\n\n"
+                f"it comes into force when you run\n\n{to_run}\n\n"
                 "and is verified after that, 10 to 30 minutes later."
             )
         if placed.outcome in {"promoted", "quarantined"}:
@@ -157,7 +203,12 @@ class LiveBook:
                 return None  # put there by hand
             version_id = put_nothing(self.s3, there.bucket, there.key, key, deleted, **unchanged(there))
         nothing = Live(deleted, there.bucket, there.key, version_id, live.kind, "accepted", at, "")
-        amend_report(self.s3, drop_bucket, key, live.source, {"outcome": "removed", "placed": None})
+        changes: dict[str, Any] = {"outcome": "removed", "placed": None}
+        if standing.stage != "waiting":  # what never was in force is gone at once
+            until = at + self.quiet if self.automatic else None
+            because = None if self.automatic else _BY_HAND
+            changes["in_force"] = InForce("waiting", at, until, because).as_dict()
+        amend_report(self.s3, drop_bucket, key, live.source, changes)
         self.tell(news.removed(self.environment, drop_bucket, key, live, at))
         self.table.change(key, lambda before: promoted(before, key, nothing, due_at=at, waits=True))
         return live

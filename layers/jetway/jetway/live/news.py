@@ -115,13 +115,15 @@ def rolled_back(
     at: datetime,
     *,
     note: str | None = None,
+    was_live: bool = True,
 ) -> News:
-    """The news on a version that was live and is not any more.
+    """The news on a version that was live and is not any more, or whose update failed.
 
     Args:
         standing: in stage "rolling-back".
         restored: what came back, or nothing.
         note: what it takes until the environment is back, when it takes something.
+        was_live: it was in force; False when the update that was to bring it failed.
     """
     bad, back, key = standing.live, restored.live, standing.key
     if bad is None:
@@ -133,14 +135,21 @@ def rolled_back(
         "restored": None if back is None else {"version": back.source, "placed": _placed(back)},
     }
     event = OutEvent("ArtifactRolledBack", f"{key}#{bad.source}#ArtifactRolledBack", at, detail)
-    now = "Nothing was live before: it was taken out again."
-    if back is not None:
+    now = "Nothing was live before: it was taken out again." if was_live else "Nothing was in force before."
+    if back is not None and was_live:
         now = f"{_named(back)} {'comes back' if note else 'is live again'}."
-    lines = [
+    elif back is not None:
+        now = f"{_named(back)} stays in force."
+    happened = [
         f"{key} (version {bad.source}) went live at {bad.at:%Y-%m-%d %H:%M} UTC.",
         f"It does not work in environment {environment}. {now}",
-        "",
     ]
+    if not was_live:
+        happened = [
+            f"{key} (version {bad.source}) was to come into force with an update of environment {environment}.",
+            f"The update failed, so that it was never in force. {now}",
+        ]
+    lines = [*happened, ""]
     for problem in problems:
         lines += [f"{problem.where}:", problem.message[-_LONGEST_SHOWN:], ""]
     lines += [

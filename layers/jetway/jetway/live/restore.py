@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from mypy_boto3_s3 import S3Client
 
+    from jetway.live.in_force import InForce
     from jetway.live.standing import Live, Standing
 
 # On the copy that came back: which version it came back for.
@@ -85,13 +86,21 @@ def restore(s3: S3Client, bad: Live, good: Live | None, rolled_back: Collection[
 
 
 def report_rollback(
-    s3: S3Client, drop_bucket: str, standing: Standing, bad: Live, back: Live | None, *, at: datetime
+    s3: S3Client,
+    drop_bucket: str,
+    standing: Standing,
+    bad: Live,
+    back: Live | None,
+    *,
+    at: datetime,
+    step: InForce | None = None,
 ) -> None:
     """Write into the report and the tag of a version that it was rolled back; called again, it changes nothing.
 
     Args:
         standing: with the problems.
         back: what is live again; None for nothing.
+        step: where an update of the environment brings versions into force, how far that is.
 
     Raises:
         ClientError, BotoCoreError: S3 is in trouble.
@@ -102,7 +111,9 @@ def report_rollback(
         "problems": [asdict(problem) for problem in standing.problems],
         "restored": None if back is None else {"version": back.source, "placed": placed},
     }
-    changes = {"outcome": "rolled-back", "placed": None, "verification": verification}
+    changes: dict[str, Any] = {"outcome": "rolled-back", "placed": None, "verification": verification}
+    if step is not None:
+        changes["in_force"] = step.as_dict()
     amend_report(s3, drop_bucket, standing.key, bad.source, changes)
     tag_verdict(s3, drop_bucket, standing.key, bad.drop_version_id, "rolled-back")
 

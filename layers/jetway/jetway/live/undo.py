@@ -10,10 +10,12 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from jetway.live import news
+from jetway.live.in_force import InForce, say
 from jetway.live.restore import Restored, previous_version, report_rollback
 from jetway.live.standing import BY_HAND, MOST_PROBLEMS, NOTHING, Live, Problem, Standing, to_roll_back
 from jetway.live.update_record import command, members
 from jetway.promotion import SOURCE_VERSION
+from jetway.reports import amend_report
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -64,7 +66,10 @@ class Undo:
             none = back is None or back.source == NOTHING
             restored = Restored("removed") if none else Restored("restored", back)
             if bad.dropped:
-                report_rollback(self.s3, self.drop_bucket, told, bad, restored.live, at=now)
+                step = InForce("not-applied" if gone_back else "going-back", now)
+                if not gone_back and not self.automatic:
+                    step = replace(step, because="ApplyUpdates is manual: the message says which command goes back.")
+                report_rollback(self.s3, self.drop_bucket, told, bad, restored.live, at=now, step=step)
             note = None
             if back is not None:
                 before[key] = (back.key, back.version_id or "")
@@ -73,8 +78,24 @@ class Undo:
                     if not self.automatic:
                         changes = members(key, *before[key])
                         note = f"{_TO_GO_BACK}\n\n{command(self.environment, changes, self.worker_replacement)}"
-            self.tell(news.rolled_back(self.environment, self.drop_bucket, told, restored, now, note=note))
+            self.tell(
+                news.rolled_back(
+                    self.environment, self.drop_bucket, told, restored, now, note=note, was_live=not gone_back
+                )
+            )
         return before
+
+    def gone_back(self, record: UpdateRecord, because: str) -> None:
+        """Write into the reports of the versions of an update that what was before is in force again, or why not.
+
+        Args:
+            because: why the way back failed; empty when it did not.
+        """
+        for key, bad in record.artifacts.items():
+            if because:
+                say(self.s3, self.drop_bucket, key, bad, InForce("going-back", self.clock(), None, because))
+            elif bad.dropped:
+                amend_report(self.s3, self.drop_bucket, key, bad.source, {"outcome": "rolled-back"})
 
     def _previous(self, key: str, bad: Live, record: UpdateRecord, *, gone_back: bool) -> Live | None:
         standing = self.standings.get(key)

@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Literal
 
 from jetway.artifacts.kinds import DAGS
+from jetway.live.in_force import InForce
 from jetway.live.standing import Live, Problem, Standing, overtaken, verified
 from jetway.live.update_record import in_force
 from jetway.live.verdicts import PAUSE, digests, new_errors, parse_time, problem, relative_path
@@ -34,11 +35,13 @@ class UpdateVerifier:
 
     Attributes:
         why_pip_failed: asks the environment's log, by its group and since when.
+        say: writes into the report of a version how far it is on its way into force.
     """
 
     records: UpdateTable
     standings: StandingTable
     why_pip_failed: Callable[[str | None, datetime], str | None]
+    say: Callable[[str, Live, InForce], None]
 
     def is_due(self, record: UpdateRecord, now: datetime) -> bool:
         """Whether the environment is to be looked at."""
@@ -65,6 +68,7 @@ class UpdateVerifier:
         """
         if not any(in_force(facts, key) == (live.key, live.version_id) for key, live in record.artifacts.items()):
             for key, live in record.artifacts.items():
+                self.say(key, live, InForce("replaced-by-hand", now))
                 self.standings.change(key, _overtaken(key, live))
             self.records.put(record.idle())
             return "superseded", ()
@@ -82,6 +86,7 @@ class UpdateVerifier:
             self.records.put(replace(record, due_at=now + PAUSE, baseline={**record.baseline, **theirs}))
             return "wait", ()
         for key, live in record.artifacts.items():
+            self.say(key, live, InForce("verified", now))
             self.standings.change(key, _good(key, live))
         self.records.put(record.idle())
         return "good", ()

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from jetway.artifacts.kinds import DAGS
 from jetway.live import news
+from jetway.live.in_force import InForce, say
 from jetway.live.restore import report_rollback, restore
 from jetway.live.standing import Problem, Standing, rolled_back, to_roll_back, verified
 from jetway.live.table import StandingChangedError
@@ -124,6 +125,7 @@ class Verifier:
             if decision.action == "keep" and look.dags is not None:
                 file = file_of(standing.live, facts)
                 seen = [dag_id for dag_id, path in look.dags.items() if path == file]
+                say(self._s3, self._drop_bucket, key, standing.live, InForce("verified", now))
                 self._table.put(verified(standing, seen))
                 yield Verified(key, standing.live.source, "good")
             elif decision.action == "roll-back":
