@@ -31,14 +31,15 @@ class Files:
     def __init__(self, live: Live, world: World, folder: Path) -> None:
         self.live, self.world, self.folder = live, world, folder
 
-    def look(self, key: str = DAG) -> dict[str, str]:
+    def look(self, key: str = DAG, *places: str) -> dict[str, str]:
         told = [f"{news.event.detail_type} {news.subject or ''}" for news in self.live.news]
-        return {
+        seen = {
             "report": self.live.s3.get_object(Bucket=DROP, Key=f"reports/{key}/report.md")["Body"].read().decode(),
             "artifacts": self.world.ask("GET", "/artifacts"),
             "page": self.world.fates(),
             "out": "\n".join(told),
         }
+        return {place: seen[place] for place in places or seen}
 
     def check(self, content: bytes) -> str:
         file = self.folder / "dags" / "orders.py"
@@ -79,8 +80,7 @@ def test_live(files: Files) -> dict[str, str]:
 @shows("verified", "report", "artifacts", "page")
 def test_verified(files: Files) -> dict[str, str]:
     files.live.verified(DAG, GOOD)
-    seen = files.look()
-    return {place: seen[place] for place in ("report", "artifacts", "page")}
+    return files.look(DAG, "report", "artifacts", "page")
 
 
 @shows("rolledback", "report", "artifacts", "page", "out")
@@ -97,9 +97,9 @@ def test_superseded(files: Files) -> dict[str, str]:
     second = files.live.s3.put_object(Bucket=DROP, Key=DAG, Body=GOOD)["VersionId"]
     assert [settled.outcome for settled in files.live.settle(DAG, first)] == ["superseded"]
     files.live.settle(DAG, second)
-    seen = files.look()
+    seen = files.look(DAG, "report", "artifacts")
     assert second in seen["report"]
-    return {place: seen[place] for place in ("report", "artifacts")}
+    return seen
 
 
 @shows("removed", "report", "artifacts", "page", "out")
@@ -115,14 +115,20 @@ def test_waits_for_an_update(files: Files) -> dict[str, str]:
     return files.look(REQUIREMENTS)
 
 
+@shows("underway", "report", "artifacts", "page")
+def test_the_update_runs(files: Files) -> dict[str, str]:
+    files.live.drop(REQUIREMENTS, PINNED)
+    assert files.live.apply() == ["begun"]
+    return files.look(REQUIREMENTS, "report", "artifacts", "page")
+
+
 @shows("updated", "report", "artifacts", "page")
 def test_the_update_has_brought_it(files: Files) -> dict[str, str]:
     files.live.drop(REQUIREMENTS, PINNED)
     assert files.live.apply() == ["begun"]
     files.live.mwaa.end()
     assert files.live.settle_update() == ["applied", "good"]
-    seen = files.look(REQUIREMENTS)
-    return {place: seen[place] for place in ("report", "artifacts", "page")}
+    return files.look(REQUIREMENTS, "report", "artifacts", "page")
 
 
 @shows("failedupdate", "report", "artifacts", "page", "out")
