@@ -25,6 +25,7 @@ BAD_CREDENTIALS = frozenset(
     {"ExpiredToken", "ExpiredTokenException", "InvalidClientTokenId", "UnrecognizedClientException"}
     | {"SignatureDoesNotMatch", "InvalidSignatureException", "AuthFailure", "InvalidAccessKeyId"}
 )
+LONGEST_PATH = 200  # characters of a path that are shown
 SIGN_IN = "Sign in again, or set AWS_PROFILE."
 
 
@@ -66,6 +67,10 @@ def translated() -> Iterator[None]:
         raise StackTroubleError(
             f"The API could not be reached: {sentence(exc)} Check the network and the stack."
         ) from exc
+    except OSError as exc:
+        if exc.filename is None:
+            raise
+        raise WrongUseError(f"{str(exc.filename)[:LONGEST_PATH]}: {sentence(exc.strerror)}") from exc
     except PermanentError as exc:
         raise WrongUseError(sentence(exc)) from exc
     except JetwayError as exc:

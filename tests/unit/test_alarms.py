@@ -92,6 +92,9 @@ TABLE = {
     "dispatch-queue-age": Expected(
         (OURS, "DispatchQueueAge"), "Maximum > 900", 180, "notBreaching", "start_dag_run", "DispatchQueueAgeSeconds"
     ),
+    "runs-behind-stale-dag": Expected(
+        (OURS, "RunsBehindStaleDag"), "Sum > 0", 300, "notBreaching", "put its file back"
+    ),
     "work-queue-age": Expected((OURS, "WorkQueueAge"), "Maximum > 3600", 180, "notBreaching", "collect_batch"),
     "function-errors": Expected((OURS, "FunctionErrors"), "Maximum > 0", 60, "notBreaching", "log groups"),
     "function-throttles": Expected((OURS, "FunctionThrottles"), "Maximum > 0", 180, "notBreaching", "quota"),

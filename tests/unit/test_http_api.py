@@ -225,20 +225,6 @@ def test_query_parameters_are_refused_by_name(
     assert said in json.loads(answer["body"])["detail"]
 
 
-def test_health_follows_the_environment(queue: str, mwaa: MwaaServer) -> None:
-    post({})
-    answer = ask("GET", "/health")
-    health = json.loads(answer["body"])
-    assert (answer["statusCode"], health["status"]) == (200, "healthy")
-    assert health["environment"] == {"name": "acme", "status": "AVAILABLE", "airflow_version": "3.3.1"}
-    assert health["dispatch"] == {"waiting": 1, "in_flight": 0}
-    mwaa.status = "UPDATING"
-    clients.forget()
-    answer = ask("GET", "/health")
-    assert (answer["statusCode"], json.loads(answer["body"])["status"]) == (503, "unhealthy")
-    assert answer["headers"]["Retry-After"]
-
-
 def test_a_dry_run_checks_with_airflow_and_starts_nothing(queue: str, mwaa: MwaaServer) -> None:
     def answer(asked: dict[str, Any]) -> tuple[int, object]:
         return (200, {"dag_id": "ingest_orders"}) if asked["Path"] == "/dags/ingest_orders" else (404, {})

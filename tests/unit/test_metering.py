@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from jetway.dispatch.announcements import PAUSED
+from jetway.dispatch.announcements import PAUSED, STALE
 from jetway.dispatch.metering import count
 from jetway.ledger import Decision, Entry
 from jetway.observability import metrics
@@ -50,6 +50,13 @@ def test_a_start_is_counted_for_its_trigger_and_for_the_environment(capsys: pyte
         ({"Environment", "Trigger"}, {"RunsBehindPausedDag": 1}),
         ({"Environment"}, {"DagRunsStarted": 1, "DispatchLatency": 2.5, "RunsBehindPausedDag": 1}),
     ]
+
+
+def test_a_run_behind_a_dag_that_is_gone_is_counted_beside_those_behind_paused_ones(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    count(entry("started", because=STALE), environment="env", by_trigger=False)
+    assert printed(capsys) == [({"Environment"}, {"DagRunsStarted": 1, "RunsBehindStaleDag": 1})]
 
 
 def test_triggers_have_no_metrics_of_their_own_when_that_is_not_wanted(capsys: pytest.CaptureFixture[str]) -> None:

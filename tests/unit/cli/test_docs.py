@@ -30,6 +30,10 @@ def _run(cloud: Cloud) -> None:
     cloud.answers.extend([(202, run | {"state": "accepted"}), (200, run | {"state": "success"})])
 
 
+def _wait(cloud: Cloud) -> None:
+    cloud.answers.append((200, {"dag_id": "orders", "dag_run_id": RUN_ID, "state": "success"}))
+
+
 def _letter(cloud: Cloud) -> None:
     cloud.dead_letter(
         {"trigger": {"name": "data", "kind": "s3", "dag": "orders"}, "event": sample_event("s3_object_created")}
@@ -66,6 +70,7 @@ def _nothing(_cloud: Cloud) -> None:
 SCENES: dict[str, Callable[[Cloud], None]] = {
     "run": _run,
     "run-wait": _run,
+    "wait": _wait,
     "redrive-dry-run": _letter,
     "events": _events,
     "triggers": _trigger,

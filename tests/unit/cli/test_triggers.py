@@ -179,9 +179,18 @@ def drop(*files: Path) -> None:
     scheduler.create_schedule_group(Name="jetway")
     for file in files:
         s3.put_object(Bucket=BUCKET, Key=f"triggers/{file.name}", Body=file.read_bytes())
-    cloudwatch = boto3.client("cloudwatch", region_name=REGION)
-    done = sync(Clients(s3, events, scheduler, cloudwatch), Settings(BUCKET, "prod", "Jetway", PLACES))
-    assert not done.troubles
+    put_in_force()
+
+
+def put_in_force() -> None:
+    """Do what sync_triggers does."""
+    clients = Clients(
+        boto3.client("s3", region_name=REGION),
+        boto3.client("events", region_name=REGION),
+        boto3.client("scheduler", region_name=REGION),
+        boto3.client("cloudwatch", region_name=REGION),
+    )
+    assert not sync(clients, Settings(BUCKET, "prod", "Jetway", PLACES)).troubles
 
 
 def buckets_of(file: Path) -> tuple[str, ...]:
@@ -267,8 +276,7 @@ def test_the_last_good_version_in_force_is_told_with_what_was_wrong_since(jetway
     drop(write(tmp_path, "orders", "dag: d\non: {event: {source: [acme]}}\n"))
     s3 = boto3.client("s3", region_name=REGION)
     s3.put_object(Bucket=BUCKET, Key="triggers/orders.yaml", Body=b"dag: d\non: {event: {source: acme}}\n")
-    clients = [boto3.client(name, region_name=REGION) for name in ("events", "scheduler", "cloudwatch")]  # type: ignore[call-overload]
-    sync(Clients(s3, *clients), Settings(BUCKET, "prod", "Jetway", PLACES))
+    put_in_force()
     found = states(jetway)["orders"]
     assert found["state"] == "on"
     assert "is in force" in found["note"]

@@ -1,0 +1,172 @@
+"""GET /health: green only when a run could be created now, and else what is wrong and what to do."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from typing import Any
+
+import boto3
+import pytest
+
+from jetway.airflow.environment import parse_environment
+from jetway.errors import EnvironmentBusyError, EnvironmentUnavailableError, JetwayError, TokenRefusedError
+from jetway.http import clients, health
+from tests.unit.http_function import IGNORED_ONCE, QUEUES, ask, in_process
+from tests.unit.mwaa_server import MwaaServer
+
+NO_DAGS: tuple[int, object] = (200, {"dags": [], "total_entries": 0})
+
+
+@pytest.fixture
+def mwaa() -> Iterator[MwaaServer]:
+    with MwaaServer(answer=lambda _asked: NO_DAGS) as server:
+        yield server
+
+
+@pytest.fixture
+def queue(monkeypatch: pytest.MonkeyPatch, mwaa: MwaaServer) -> Iterator[str]:
+    with in_process(monkeypatch, AWS_ENDPOINT_URL_MWAA=mwaa.url) as queue:
+        yield queue
+
+
+def get_health(seconds: float = 29) -> tuple[int, dict[str, Any]]:
+    answer = ask("GET", "/health", seconds=seconds)
+    assert ("Retry-After" in answer["headers"]) == (answer["statusCode"] == 503)
+    return answer["statusCode"], json.loads(answer["body"])
+
+
+def test_healthy_is_an_environment_whose_airflow_answers(queue: str) -> None:
+    status, found = get_health()
+    assert (status, found["status"], found["airflow"]) == (200, "healthy", {"reachable": True, "detail": None})
+    assert found["environment"] == {"name": "acme", "status": "AVAILABLE", "airflow_version": "3.3.1"}
+
+
+def test_events_are_counted_wherever_they_wait_and_dead_letters_too(queue: str) -> None:
+    sqs = boto3.client("sqs")
+    sqs.send_message(QueueUrl=queue, MessageBody="x", MessageGroupId="bulk", MessageDeduplicationId="1")
+    sqs.send_message(QueueUrl=os.environ[QUEUES["collect"]], MessageBody="x")
+    for delay in (0, 900):
+        sqs.send_message(QueueUrl=os.environ[QUEUES["waiting"]], MessageBody="x", DelaySeconds=delay)
+    for number in "123":
+        dead = os.environ[QUEUES["dead.fifo"]]
+        sqs.send_message(QueueUrl=dead, MessageBody="x", MessageGroupId="a", MessageDeduplicationId=number)
+    assert get_health()[1]["dispatch"] == {"waiting": 2, "in_flight": 0, "aside": 2, "dead_letters": 3}
+
+
+@pytest.mark.parametrize(
+    ("answered", "said"),
+    [
+        ((403, {}), "airflow:InvokeRestApi"),
+        ((401, {}), "airflow:InvokeRestApi"),
+        ((503, {}), "answers 503"),
+        ((504, {}), "answers 504"),
+        ((200, "no list"), "not with a list"),
+    ],
+)
+def test_an_environment_that_is_available_and_whose_airflow_does_not_answer_is_unhealthy(
+    queue: str, mwaa: MwaaServer, answered: tuple[int, object], said: str
+) -> None:
+    mwaa.answer = lambda _asked: answered
+    status, found = get_health()
+    assert (status, found["status"], found["airflow"]["reachable"]) == (503, "unhealthy", False)
+    assert said in found["airflow"]["detail"]
+    assert found["environment"]["status"] == "AVAILABLE"
+
+
+def test_an_environment_that_updates_is_not_asked_and_says_how_long_it_takes(queue: str, mwaa: MwaaServer) -> None:
+    mwaa.status = "UPDATING"
+    status, found = get_health()
+    assert (status, found["status"], found["airflow"]["reachable"]) == (503, "unhealthy", None)
+    assert "'acme' is UPDATING" in found["airflow"]["detail"]
+    assert "10 to 30 minutes" in found["airflow"]["detail"]
+    assert mwaa.asked == []
+
+
+def test_an_update_that_began_a_moment_ago_is_found_out_by_the_question(queue: str, mwaa: MwaaServer) -> None:
+    now = [1000.0]
+    environment = clients.environment()
+    environment._clock = lambda: now[0]
+    environment.facts()
+    now[0] += 10  # AVAILABLE is remembered for 15 s here
+    mwaa.status, mwaa.answer = "UPDATING", lambda _asked: (503, {"message": "Service Unavailable"})
+    status, found = get_health()
+    assert (status, found["environment"]["status"]) == (503, "UPDATING")
+    assert "environment-unavailable: MWAA environment 'acme' is UPDATING" in found["airflow"]["detail"]
+
+
+@IGNORED_ONCE
+def test_an_airflow_that_hangs_does_not_make_health_hang(queue: str, mwaa: MwaaServer) -> None:
+    mwaa.answer = lambda _asked: (404 if mwaa.release.wait(30) else 500, {})
+    status, found = get_health(seconds=4)
+    assert (status, found["airflow"]["reachable"]) == (503, False)
+    assert "timeout: Airflow did not answer" in found["airflow"]["detail"]
+    assert get_health()[1]["airflow"] == found["airflow"]  # remembered, and not waited for again
+    assert len(mwaa.asked) == 1
+
+
+def test_who_looks_often_costs_airflow_little(queue: str, mwaa: MwaaServer) -> None:
+    for _ in range(3):
+        get_health()
+    assert len(mwaa.asked) == 1
+    now = [1000.0]
+    kept = health.Reachability(clock=lambda: now[0])
+    kept.remember(health.Reached(True))
+    now[0] += health.MAX_AGE - 1
+    assert kept.get() == health.Reached(True)
+    now[0] += 1
+    assert kept.get() is None
+
+
+class Airflow:
+    """Answers a ping with one error after the other, then well."""
+
+    def __init__(self, *errors: JetwayError) -> None:
+        self.errors = list(errors)
+
+    def ping(self) -> None:
+        if self.errors:
+            raise self.errors.pop(0)
+
+    list_dags = get_dag_state = list_dag_runs = list_import_errors = get_dag_run = trigger_dag_run = Any
+
+
+@pytest.mark.parametrize(
+    ("errors", "reachable", "detail"),
+    [
+        ([], True, None),
+        ([EnvironmentBusyError("four at once")], True, None),
+        ([EnvironmentBusyError("four at once")] * 2, False, "environment-busy: four at once"),
+        ([TokenRefusedError("no policy")], False, "token-refused: no policy"),
+        ([EnvironmentUnavailableError("see SubnetIds")], False, "environment-unavailable: see SubnetIds"),
+    ],
+)
+def test_each_cause_has_its_own_words(errors: list[JetwayError], reachable: bool, detail: str | None) -> None:
+    slept: list[float] = []
+    airflow: Any = Airflow(*errors)
+    assert health.ask_airflow(airflow, sleep=slept.append) == health.Reached(reachable, detail)
+    assert len(slept) == (1 if errors and isinstance(errors[0], EnvironmentBusyError) else 0)
+
+
+def test_a_status_that_needs_a_person_says_where_to_look() -> None:
+    facts = parse_environment(
+        {
+            "Name": "acme",
+            "Status": "CREATE_FAILED",
+            "AirflowVersion": "3.3.1",
+            "SourceBucketArn": "arn:aws:s3:::b",
+            "DagS3Path": "dags",
+        }
+    )
+    detail = health.not_asked(facts).detail
+    assert detail is not None
+    assert "See the environment in the MWAA console" in detail
+
+
+def test_a_control_plane_that_cannot_be_reached_is_a_problem(queue: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL_MWAA", "http://127.0.0.1:9")
+    clients.forget()
+    answer = ask("GET", "/health")
+    assert answer["statusCode"] == 503
+    assert "GetEnvironment on environment 'acme' failed" in json.loads(answer["body"])["detail"]
