@@ -233,6 +233,7 @@ class Judge:
 
 def refuse_duplicates(judged: Sequence[_Judged]) -> None:
     """Refuse a file with a dag_id of a file before it: Airflow's own parser, file by file, never says so."""
+    from jetway.loading.rivals import Rival
     from jetway.loading.verdict import refused
 
     holders: dict[str, str] = {}
@@ -241,7 +242,8 @@ def refuse_duplicates(judged: Sequence[_Judged]) -> None:
             continue  # a trigger file starts its DAG and makes none
         certain = {dag.dag_id for dag in one.judgement.dags if dag.certainty in {"exact", "loaded"}}
         ids = {dag_id for dag_id in certain if dag_id is not None}
-        taken = {dag_id: holders[dag_id] for dag_id in ids if holders.get(dag_id, one.found.path) != one.found.path}
+        others = {dag_id: holders[dag_id] for dag_id in ids if holders.get(dag_id, one.found.path) != one.found.path}
+        taken = {dag_id: Rival(path) for dag_id, path in others.items()}
         one.judgement = refused(one.judgement, taken)
         if not taken:
             holders.update(dict.fromkeys(ids, one.found.path))

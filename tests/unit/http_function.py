@@ -64,7 +64,7 @@ def in_process(monkeypatch: pytest.MonkeyPatch, **more: str) -> Iterator[str]:
         for name, resource in (("replays", "WebhookReplays"), ("idempotency", "IdempotencyKeys")):
             make_table(resource, name)
         for name, variable in QUEUES.items():
-            fifo = {"FifoQueue": "true"} if name.endswith(".fifo") else {}
+            fifo: Any = {"FifoQueue": "true"} if name.endswith(".fifo") else {}
             monkeypatch.setenv(variable, boto3.client("sqs").create_queue(QueueName=name, Attributes=fifo)["QueueUrl"])
         set_queue(monkeypatch, queue["QueueUrl"])
         clients.forget()

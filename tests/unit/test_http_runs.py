@@ -70,8 +70,8 @@ def ledger(queue: str) -> Ledger:
 
 
 def entry(decision: Any, **more: Any) -> Entry:
-    values = {"id": event_id("etl", "r1"), "trigger": "http", "kind": "http", "identity": (), "decided_at": NOW}
-    return Entry(**values | {"decision": decision, "dag_id": "etl", "dag_run_id": "r1"} | more)
+    values: dict[str, Any] = {"id": event_id("etl", "r1"), "trigger": "http", "kind": "http", "identity": ()}
+    return Entry(**values | {"decision": decision, "decided_at": NOW, "dag_id": "etl", "dag_run_id": "r1"} | more)
 
 
 def get(path: str = "/dags/etl/dagRuns/r1", **more: Any) -> tuple[int, dict[str, Any]]:

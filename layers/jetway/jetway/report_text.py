@@ -102,11 +102,12 @@ def _lines(report: Mapping[str, Any]) -> Iterator[str]:
 
 def fate(report: Mapping[str, Any]) -> tuple[str, str]:
     """Return what became of a version at last, in a few words, and in a sentence or two."""
-    verdict, outcome = report["verdict"], report.get("outcome")
+    verdict: str = report["verdict"]
+    outcome: str | None = report.get("outcome")
     if outcome is None:
         return _fate_in_no_environment(report)
     step = report.get("in_force") or {}
-    state = step.get("state")
+    state: str = step.get("state", "")
     of_this_kind = _STEPS.get((outcome, state)) if report["kind"] in _UPDATED else _STEPS_OF_DAG_FILES.get(state)
     title, sentence = of_this_kind or _OUTCOMES.get(outcome, (outcome, ""))
     since, until = _moment(step.get("since")), _moment(step.get("until"))

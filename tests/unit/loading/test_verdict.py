@@ -9,6 +9,7 @@ import pytest
 
 from jetway.artifacts.findings import Finding, FoundDag, Judgement
 from jetway.loading.function import LoadAnswer
+from jetway.loading.rivals import Rival
 from jetway.loading.verdict import refused, together, too_early
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -95,6 +96,6 @@ def test_a_failure_waits_for_siblings_that_may_be_on_their_way(
 
 
 def test_a_dag_id_of_another_file_is_refused_with_its_line() -> None:
-    judged = refused(together(READ, loaded()), {"a": "dags/other.py"})
+    judged = refused(together(READ, loaded()), {"a": Rival("dags/other.py")})
     assert (judged.verdict, judged.findings[-1].rule, judged.findings[-1].line) == ("rejected", "duplicate-dag-id", 5)
     assert "dags/other.py" in judged.findings[-1].message

@@ -118,23 +118,6 @@ class AirflowLists(AirflowClient, Protocol):
         """
         ...
 
-    def get_dag_state(self, dag_id: str) -> DagState:
-        """Return whether runs of the DAG would start.
-
-        Raises:
-            DagNotFoundError: Airflow has no such DAG.
-            TransientError: as in `trigger_dag_run`.
-        """
-        ...
-
-    def ping(self) -> None:
-        """Ask Airflow the cheapest question there is, to know that it answers.
-
-        Raises:
-            TransientError: as in `trigger_dag_run`; it says why a run could not be created now.
-        """
-        ...
-
     def list_dag_runs(self, dag_id: str, *, limit: int, state: str | None = None) -> tuple[list[DagRun], int]:
         """Return the newest runs of a DAG, newest first, and how many there are in all.
 
@@ -154,5 +137,26 @@ class AirflowLists(AirflowClient, Protocol):
 
         Raises:
             TransientError: as in `trigger_dag_run`.
+        """
+        ...
+
+
+class AirflowQuestions(AirflowLists, Protocol):
+    """All that can be asked of Airflow. Both transports have it."""
+
+    def get_dag_state(self, dag_id: str) -> DagState:
+        """Return whether runs of the DAG would start.
+
+        Raises:
+            DagNotFoundError: Airflow has no such DAG.
+            TransientError: as in `trigger_dag_run`.
+        """
+        ...
+
+    def ping(self) -> None:
+        """Ask Airflow the cheapest question there is, to know that it answers.
+
+        Raises:
+            TransientError: as in `trigger_dag_run`; it says why a run could not be created now.
         """
         ...

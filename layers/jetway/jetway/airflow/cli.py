@@ -32,7 +32,7 @@ _NO_DATE = re.compile(r"[_~]")
 
 
 class CliClient:
-    """`jetway.airflow.AirflowLists` over the CLI endpoint.
+    """`jetway.airflow.AirflowQuestions` over the CLI endpoint.
 
     One command at a time, as AWS advises: https://docs.aws.amazon.com/mwaa/latest/userguide/call-mwaa-apis-cli.html
     """
@@ -95,7 +95,7 @@ class CliClient:
         return dags[offset : offset + limit], len(dags)
 
     def get_dag_state(self, dag_id: str) -> DagState:
-        """Tell one DAG's state; see `jetway.airflow.AirflowLists`."""
+        """Tell one DAG's state; see `jetway.airflow.AirflowQuestions`."""
         names.check_dag_id(dag_id)
         state = self.dag_states().get(dag_id)
         if state is None:
@@ -111,7 +111,7 @@ class CliClient:
         return answers.listed_states(self._list_dags())
 
     def ping(self) -> None:
-        """Run `airflow version`, which asks no database; see `jetway.airflow.AirflowLists`."""
+        """Run `airflow version`, which asks no database; see `jetway.airflow.AirflowQuestions`."""
         output = self._endpoint.run(commands.version())
         if output.failed:
             raise answers.failure(output)

@@ -10,7 +10,7 @@ from .environment import Environment
 if TYPE_CHECKING:
     from mypy_boto3_mwaa import MWAAClient
 
-    from jetway.airflow import AirflowLists
+    from jetway.airflow import AirflowQuestions
 
 Transport = Literal["cli", "rest"]
 
@@ -36,7 +36,7 @@ def connect(
     client: MWAAClient | None = None,
     environment: Environment | None = None,
     read_timeout: float = 60.0,
-) -> AirflowLists:
+) -> AirflowQuestions:
     """Return the client of one environment. Nothing is sent before its first request.
 
     Args:
@@ -49,7 +49,7 @@ def connect(
     client = client or mwaa_client()
     environment = environment or Environment(client, environment_name)
 
-    def cli() -> AirflowLists:
+    def cli() -> AirflowQuestions:
         from .cli import CliClient
         from .endpoint import CliEndpoint
 

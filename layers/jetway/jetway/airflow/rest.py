@@ -18,7 +18,7 @@ from .refusals import DuplicateError, dag_stale
 if TYPE_CHECKING:
     from mypy_boto3_mwaa import MWAAClient
 
-    from jetway.airflow import AirflowLists, Dag, DagRun, DagRunRequest, DagState, ImportProblem
+    from jetway.airflow import AirflowQuestions, Dag, DagRun, DagRunRequest, DagState, ImportProblem
 
     from .environment import Environment
 
@@ -34,12 +34,12 @@ _PAGE = 100
 
 
 class RestClient:
-    """`jetway.airflow.AirflowLists` over InvokeRestApi.
+    """`jetway.airflow.AirflowQuestions` over InvokeRestApi.
 
     What does not fit the 64 characters of a path goes over the command line instead.
     """
 
-    def __init__(self, client: MWAAClient, environment: Environment, fallback: Callable[[], AirflowLists]) -> None:
+    def __init__(self, client: MWAAClient, environment: Environment, fallback: Callable[[], AirflowQuestions]) -> None:
         """Take the parts; nothing is called before the first request.
 
         Args:
@@ -111,7 +111,7 @@ class RestClient:
         return rest_answers.runs(self._call("GET", path, dag_id, QueryParameters=query), dag_id)
 
     def get_dag_state(self, dag_id: str) -> DagState:
-        """Tell one DAG's state; see `jetway.airflow.AirflowLists`."""
+        """Tell one DAG's state; see `jetway.airflow.AirflowQuestions`."""
         names.check_dag_id(dag_id)
         if not self.fits(dag_id):
             self._log_fallback("look up", dag_id)
@@ -124,7 +124,7 @@ class RestClient:
         return len(_path("dags", dag_id)) <= MAX_PATH
 
     def ping(self) -> None:
-        """Ask for one DAG: it wants the database and the role's permission; see `jetway.airflow.AirflowLists`."""
+        """Ask for one DAG: it wants the database and the role's permission; see `jetway.airflow.AirflowQuestions`."""
         self.list_dags(limit=1)
 
     def list_ended_runs(

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Protocol, cast
 
-from jetway.airflow import AirflowLists
+from jetway.airflow import AirflowQuestions
 from jetway.errors import AnswerLostError, DagNotFoundError, JetwayError
 from jetway.observability import logger
 
@@ -43,7 +43,7 @@ _ALL = 1_000_000
 JUST_NOW = 5.0
 
 
-class CommandLine(AirflowLists, Protocol):
+class CommandLine(AirflowQuestions, Protocol):
     """The client of the command line, which tells the states of all DAGs at once."""
 
     def dag_states(self) -> Mapping[str, DagState]:
@@ -273,7 +273,7 @@ def connect_watch(
 
 
 def watch_of(
-    airflow: AirflowLists, *, seconds_left: Callable[[], float] = lambda: 60.0, command_seconds: float = 30.0
+    airflow: AirflowQuestions, *, seconds_left: Callable[[], float] = lambda: 60.0, command_seconds: float = 30.0
 ) -> Watch:
     """Return the watch that fits a client that `connect` has made.
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from mypy_boto3_secretsmanager import SecretsManagerClient
     from mypy_boto3_sqs import SQSClient
 
-    from jetway.airflow import AirflowLists
+    from jetway.airflow import AirflowQuestions
     from jetway.airflow.environment import Environment
     from jetway.airflow.watch import DagStates
     from jetway.http.access_lists import AccessLists
@@ -96,7 +96,7 @@ def environment() -> Environment:
 
 
 @cache
-def airflow() -> AirflowLists:
+def airflow() -> AirflowQuestions:
     """Return the client of Airflow."""
     from jetway.airflow.connect import connect  # late: `requests` is slow to import
 

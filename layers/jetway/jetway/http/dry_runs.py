@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from aws_lambda_powertools.event_handler import Response
 
-    from jetway.airflow import AirflowLists, DagRunRequest, DagState
+    from jetway.airflow import AirflowQuestions, DagRunRequest, DagState
     from jetway.http.access import Reach
     from jetway.http.routes.request import Request
 
@@ -45,7 +45,7 @@ def dry_run_of(asked: Request, request: DagRunRequest, reach: Reach | None, warn
     return answers.dry_run_answer(request, [*warnings, *paused])
 
 
-def _check(airflow: AirflowLists, request: DagRunRequest) -> DagState:
+def _check(airflow: AirflowQuestions, request: DagRunRequest) -> DagState:
     state = airflow.get_dag_state(request.dag_id)
     if state == "stale":
         raise dag_stale(request.dag_id)
@@ -57,7 +57,7 @@ def _check(airflow: AirflowLists, request: DagRunRequest) -> DagState:
     return state
 
 
-def _near(airflow: AirflowLists, dag_id: str, reach: Reach) -> list[str]:
+def _near(airflow: AirflowQuestions, dag_id: str, reach: Reach) -> list[str]:
     """Return the DAGs that the caller may have meant."""
     import difflib
 

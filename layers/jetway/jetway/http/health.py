@@ -11,7 +11,7 @@ from jetway.airflow.environment import not_available
 from jetway.errors import EnvironmentBusyError, JetwayError
 
 if TYPE_CHECKING:
-    from jetway.airflow import AirflowLists
+    from jetway.airflow import AirflowQuestions
     from jetway.airflow.environment import EnvironmentFacts
 
 MAX_AGE = 15.0  # seconds that an answer counts: who looks every five costs Airflow one question of three
@@ -34,7 +34,7 @@ class Reached:
     detail: str | None = None
 
 
-def ask_airflow(airflow: AirflowLists, *, sleep: Callable[[float], None] = time.sleep) -> Reached:
+def ask_airflow(airflow: AirflowQuestions, *, sleep: Callable[[float], None] = time.sleep) -> Reached:
     """Ask Airflow whether it is there."""
     try:
         try:

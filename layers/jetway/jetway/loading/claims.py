@@ -1,15 +1,18 @@
 """Which file of the drop bucket a dag_id belongs to: Airflow looks at one file at a time and never says.
 
-Two items of the artifact table for each: `dag#<dag_id>` names the file, and is written only when there is none or it is
-that file's already; `dags#<key>` lists what a file holds, so that what it no longer makes is released.
+Two items of the artifact table for each: `dag#<dag_id>` names the file, when it was uploaded and when judged, and is
+written only when there is none, or its file is gone; `dags#<key>` lists what a file holds, so that what it no longer makes is released.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
+
+from jetway.loading.rivals import Rival
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -29,21 +32,32 @@ class DagClaims:
     def __init__(self, client: DynamoDBClient, table: str, is_there: Callable[[str], bool]) -> None:
         self._client, self._table, self._is_there = client, table, is_there
 
-    def claim(self, key: str, dag_ids: Iterable[str]) -> dict[str, str]:
+    def claim(
+        self,
+        key: str,
+        dag_ids: Iterable[str],
+        uploaded: datetime,
+        now: datetime,
+        other: Callable[[str], Rival | None] = lambda _dag_id: None,
+    ) -> dict[str, Rival]:
         """Claim the dag_ids that a file makes, and release those it made before.
 
         Args:
             key: the file's key in the drop bucket.
             dag_ids: all that it makes.
+            uploaded: when its version was uploaded.
+            now: the moment of the claim.
+            other: asked for a file that has a dag_id without a claim; only of a dag_id that nobody has claimed.
 
         Returns:
-            dag_id → key of the file that has it, for each that is taken. When there is one, nothing is released.
+            dag_id → file that has it, for each that is taken. When there is one, nothing is released.
 
         Raises:
             ClientError, BotoCoreError: DynamoDB or S3 is in trouble.
         """
         wanted = set(dag_ids)
-        taken = {dag_id: holder for dag_id in sorted(wanted) if (holder := self._take(dag_id, key)) is not None}
+        me = Rival(key, uploaded, now)
+        taken = {dag_id: holder for dag_id in sorted(wanted) if (holder := self._take(dag_id, me, other)) is not None}
         before = self._held(key)
         mine = wanted - set(taken)
         if not taken:
@@ -64,33 +78,33 @@ class DagClaims:
             self._free(dag_id, key)
         self._hold(key, set())
 
-    def _take(self, dag_id: str, key: str) -> str | None:
-        """Claim one dag_id; the file that has it when it is taken."""
-        known: str | None = None
+    def _take(self, dag_id: str, me: Rival, other: Callable[[str], Rival | None]) -> Rival | None:
+        """Claim one dag_id; the file that has it when it is taken. A claim that stands keeps its times."""
+        pk = {"pk": {"S": f"dag#{dag_id}"}}
+        holder: Rival | None = None
         for _ in range(_MOST_TRIES):
-            values: dict[str, Any] = {":me": {"S": key}}
-            condition = "attribute_not_exists(pk) OR holder = :me"
-            if known is not None:  # it is gone, so its claim is void
-                condition, values = f"{condition} OR holder = :gone", values | {":gone": {"S": known}}
+            answer = self._client.get_item(TableName=self._table, Key=pk, ConsistentRead=True)
+            holder = _rival(answer["Item"]) if "Item" in answer else None
+            if holder is None:
+                unclaimed = other(dag_id)
+                if unclaimed is not None:
+                    return unclaimed
+                condition: dict[str, Any] = {"ConditionExpression": "attribute_not_exists(pk)"}
+            elif holder.key == me.key:
+                return None
+            elif self._is_there(holder.key):
+                return holder
+            else:  # it is gone, so its claim is void
+                values = {":gone": {"S": holder.key}}
+                condition = {"ConditionExpression": "holder = :gone", "ExpressionAttributeValues": values}
             try:
-                self._client.put_item(
-                    TableName=self._table,
-                    Item={"pk": {"S": f"dag#{dag_id}"}, "holder": {"S": key}},
-                    ConditionExpression=condition,
-                    ExpressionAttributeValues=values,
-                )
+                self._client.put_item(TableName=self._table, Item=pk | _item(me), **condition)
             except ClientError as exc:
                 if not _refused(exc):
                     raise
             else:
                 return None
-            answer = self._client.get_item(
-                TableName=self._table, Key={"pk": {"S": f"dag#{dag_id}"}}, ConsistentRead=True
-            )
-            known = answer["Item"]["holder"]["S"] if "Item" in answer else None
-            if known is not None and self._is_there(known):
-                return known
-        return known
+        return holder
 
     def _free(self, dag_id: str, key: str) -> None:
         try:
@@ -114,6 +128,17 @@ class DagClaims:
             self._client.put_item(TableName=self._table, Item={**pk, "dag_ids": {"SS": sorted(dag_ids)}})
         else:
             self._client.delete_item(TableName=self._table, Key=pk)
+
+
+def _item(me: Rival) -> dict[str, Any]:
+    times = {"uploaded": me.uploaded, "claimed": me.claimed}
+    return {"holder": {"S": me.key}} | {name: {"S": at.isoformat()} for name, at in times.items() if at}
+
+
+def _rival(item: Mapping[str, Any]) -> Rival:
+    """A claim; one that was made by an earlier release of Jetway has no times."""
+    times = {name: datetime.fromisoformat(item[name]["S"]) for name in ("uploaded", "claimed") if name in item}
+    return Rival(item["holder"]["S"], **times)
 
 
 def _refused(exc: ClientError) -> bool:

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING
 from botocore.exceptions import ClientError
 
 from jetway.artifacts.kinds import DAGS
-from jetway.objects import is_changed, is_gone
+from jetway.objects import head, is_changed, is_gone
+from jetway.promotion import SOURCE_VERSION
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -53,11 +54,13 @@ class FolderCopy:
         files: path relative to the folder → content.
         pending: paths that were dropped a moment ago and are not live yet, with when they came.
         partial: the folder is too large to be copied whole.
+        by_hand: paths that are live and that the drop bucket has no object for.
     """
 
     files: Mapping[str, bytes]
     pending: Mapping[str, datetime] = field(default_factory=dict)
     partial: bool = False
+    by_hand: frozenset[str] = frozenset()
 
     def zipped(self) -> bytes:
         """The copy as a zip file."""
@@ -90,9 +93,11 @@ class DagsFolder:
         """
         prefix = f"{facts.dags_path}/" if facts.dags_path else ""
         files = dict(self._list(facts.source_bucket, prefix))
+        by_hand = set(files) - {path}
         pending = {}
         for name, dropped in self._list(self._drop_bucket, DAGS):
             live = files.get(name)
+            by_hand.discard(name)
             recent = self._now() - dropped.last_modified < _PENDING
             if name != path and recent and (live is None or live.last_modified <= dropped.last_modified):
                 files[name], pending[name] = dropped, dropped.last_modified
@@ -100,7 +105,16 @@ class DagsFolder:
         chosen, partial = _within_bounds(files)
         contents = self._contents(chosen)
         contents[path] = content
-        return FolderCopy(contents, pending, partial)
+        return FolderCopy(contents, pending, partial, frozenset(by_hand))
+
+    def is_by_hand(self, facts: EnvironmentFacts, key: str) -> bool:
+        """Whether an object of the environment's bucket is there and did not come through the drop bucket.
+
+        Raises:
+            ClientError, BotoCoreError: S3 is in trouble.
+        """
+        there = head(self._s3, facts.source_bucket, key)
+        return there is not None and SOURCE_VERSION not in there.metadata
 
     def _list(self, bucket: str, prefix: str) -> Iterable[tuple[str, Listed]]:
         pages = self._s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)

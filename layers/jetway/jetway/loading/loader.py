@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from jetway.artifacts.kinds import DAGS, kind_of
@@ -15,6 +16,7 @@ from jetway.loading.folder import DagsFolder
 from jetway.loading.function import LoadFunctions
 from jetway.loading.plugins import NAME as PLUGINS
 from jetway.loading.plugins import Plugins
+from jetway.loading.rivals import Rival, not_known, put_by_hand, uploaded_before
 from jetway.loading.verdict import not_loaded, refused, together, too_early
 from jetway.objects import head
 from jetway.observability import logger
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from jetway.airflow.environment import EnvironmentFacts
     from jetway.artifacts.findings import Finding, Judgement
     from jetway.config import ValidateArtifactConfig
+    from jetway.loading.folder import FolderCopy
     from jetway.objects import ObjectVersion
 
 # Seconds that MWAA gives a file unless core.dagbag_import_timeout says otherwise.
@@ -102,7 +105,7 @@ class DagLoader:
         judged = replace(judged, findings=(*judged.findings, *self._advise(content, facts.major)))
         if judged.verdict == "rejected" and copy.partial and answer.loaded and answer.loaded["missing"]:
             return not_loaded(static, "the dags folder is too large to be copied whole, and a module is missing")
-        return self._claimed(version, judged)
+        return self._claimed(version, judged, copy, facts)
 
     def release(self, key: str) -> None:
         """Let go of the dag_ids of a file that was removed from the drop bucket.
@@ -113,15 +116,25 @@ class DagLoader:
         if kind_of(key).name == "dag-file":
             self._claims.release(key)
 
-    def _claimed(self, version: ObjectVersion, judged: Judgement) -> Judgement:
+    def _claimed(
+        self, version: ObjectVersion, judged: Judgement, copy: FolderCopy, facts: EnvironmentFacts
+    ) -> Judgement:
         """Refuse a file with a dag_id of another one, unless that other one may be going: a rename is two events."""
         if judged.verdict == "rejected":
             return judged
         dag_ids = {dag.dag_id for dag in judged.dags if dag.dag_id is not None and dag.certainty in {"loaded", "exact"}}
-        taken = self._claims.claim(version.key, dag_ids)
-        if taken and self._now() - version.last_modified < self._grace:
-            raise SiblingsExpectedError(f"{version.key} waits: {next(iter(taken.values()))} has one of its dag_ids.")
-        return refused(judged, taken)
+        now = self._now()
+        may_wait = now - version.last_modified < self._grace
+        before = uploaded_before(version, dag_ids, copy, facts) if may_wait else None
+        if before is not None:
+            raise SiblingsExpectedError(f"{version.key} waits: {before} was uploaded before it, with one of its dag_ids.")
+        by_hand = _ByHand(partial(self._folder.is_by_hand, facts), dag_ids, copy, facts)
+        taken = self._claims.claim(version.key, dag_ids, version.last_modified, now, by_hand)
+        if taken and may_wait:
+            raise SiblingsExpectedError(f"{version.key} waits: {next(iter(taken.values())).key} has one of its dag_ids.")
+        if by_hand.unclear and not taken:
+            judged = replace(judged, findings=(*judged.findings, not_known(by_hand.unclear)))
+        return refused(judged, taken, uploaded=version.last_modified)
 
     def _options(self, facts: EnvironmentFacts) -> dict[str, Any]:
         provided = self._provided(facts)
@@ -133,6 +146,30 @@ class DagLoader:
             "provided": sorted({*provided.get("modules", ()), *(plugins or ())}),
             "unlisted": sorted({*provided.get("unlisted", ()), *(() if plugins is not None else (PLUGINS,))}),
         }
+
+
+class _ByHand:
+    """Which file that was put into the environment's bucket by hand makes a DAG; looked for when it is first asked.
+
+    Attributes:
+        unclear: files of which only running them tells which DAGs they make; none before the first question.
+    """
+
+    def __init__(self, is_by_hand: Callable[[str], bool], dag_ids: Set[str], copy: FolderCopy, facts: EnvironmentFacts):
+        self._is_by_hand, self._dag_ids, self._copy, self._facts = is_by_hand, dag_ids, copy, facts
+        self._found: Mapping[str, str] | None = None
+        self.unclear: tuple[str, ...] = ()
+
+    def __call__(self, dag_id: str) -> Rival | None:
+        """Return the file that makes a DAG, or None."""
+        if self._found is None:
+            self._found, self.unclear = put_by_hand(self._dag_ids, self._copy, self._facts)
+        path = self._found.get(dag_id)
+        if path is None:
+            return None
+        folder = f"{self._facts.dags_path}/" if self._facts.dags_path else ""
+        key = f"{folder}{path}"
+        return Rival(f"s3://{self._facts.source_bucket}/{key}", by_hand=True) if self._is_by_hand(key) else None
 
 
 def connect_loader(config: ValidateArtifactConfig, s3: S3Client, provided: Provided) -> DagLoader:

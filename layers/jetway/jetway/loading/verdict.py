@@ -11,6 +11,7 @@ from jetway.artifacts.findings import Finding, FoundDag, Judgement
 
 if TYPE_CHECKING:
     from jetway.loading.function import LoadAnswer
+    from jetway.loading.rivals import Rival
 
 # What reading alone makes of a file that loading knows better.
 _KNOWN_BETTER = frozenset({"syntax-not-judged"})
@@ -59,8 +60,13 @@ def not_loaded(static: Judgement, why: str) -> Judgement:
     return replace(static, verdict="unknown", findings=(*static.findings, finding))
 
 
-def refused(judged: Judgement, taken: Mapping[str, str]) -> Judgement:
-    """The judgement of a file with dag_ids that other files have: dag_id → that file's key."""
+def refused(judged: Judgement, taken: Mapping[str, Rival], *, uploaded: datetime | None = None) -> Judgement:
+    """The judgement of a file with dag_ids that other files have.
+
+    Args:
+        taken: dag_id → the file that has it.
+        uploaded: when the judged version was.
+    """
     if not taken:
         return judged
     lines = {dag.dag_id: dag.line for dag in judged.dags}
@@ -68,13 +74,39 @@ def refused(judged: Judgement, taken: Mapping[str, str]) -> Judgement:
         Finding(
             rule="duplicate-dag-id",
             severity="error",
-            message=f"{holder} makes a DAG {dag_id!r} too. Airflow would show the one that it parsed last, in turns.",
+            message=f"{rival.key} makes a DAG {dag_id!r} too. Airflow would show the one that it parsed last, in turns."
+            + _decided(rival, uploaded),
             line=lines.get(dag_id),
-            remedy="Give one of them another dag_id, or delete the other file first.",
+            remedy=_HAND_REMEDY if rival.by_hand else _REMEDY,
         )
-        for dag_id, holder in sorted(taken.items())
+        for dag_id, rival in sorted(taken.items())
     )
     return replace(judged, verdict="rejected", findings=(*judged.findings, *findings))
+
+
+_REMEDY = "Give one of them another dag_id, or delete the other file first."
+_HAND_REMEDY = (
+    "Give this one another dag_id, or upload it under the same path as that file, or delete that file from the "
+    "environment's bucket first."
+)
+
+
+def _decided(rival: Rival, uploaded: datetime | None) -> str:
+    """What decided between the two."""
+    if rival.by_hand:
+        return " It was put into the environment's bucket by hand, and is live there."
+    if uploaded is None or rival.uploaded is None:
+        return ""
+    theirs, mine = f"{rival.uploaded:%Y-%m-%d %H:%M:%S} UTC", f"{uploaded:%Y-%m-%d %H:%M:%S} UTC"
+    if rival.uploaded < uploaded:
+        return f" It was uploaded first, at {theirs}; this file at {mine}."
+    since = f"{rival.claimed:%Y-%m-%d %H:%M:%S} UTC" if rival.claimed else "then"
+    if rival.uploaded == uploaded:
+        return f" Both were uploaded at {mine}. It was judged first, and has the dag_id since {since}."
+    return (
+        f" It was uploaded later, at {theirs} (this file at {mine}), but judged first: it has the dag_id since {since}, "
+        "and what is live stays live."
+    )
 
 
 def too_early(

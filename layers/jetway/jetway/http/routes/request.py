@@ -18,7 +18,7 @@ from jetway.http.query import read_query
 from jetway.http.run_requests import Call, check_key
 
 if TYPE_CHECKING:
-    from jetway.airflow import AirflowLists
+    from jetway.airflow import AirflowQuestions
     from jetway.http.access import Reach
     from jetway.http.callers import Caller
     from jetway.http.query import Parameter
@@ -91,7 +91,7 @@ class Request:
             received_at=datetime.now(UTC),
         )
 
-    def ask(self, question: Callable[[AirflowLists], T], *, spare: float = 0.0) -> T:
+    def ask(self, question: Callable[[AirflowQuestions], T], *, spare: float = 0.0) -> T:
         """Ask Airflow, and answer in time whatever hangs.
 
         Args:
