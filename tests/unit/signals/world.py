@@ -13,7 +13,7 @@ import re
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from types import SimpleNamespace
 from typing import Any
@@ -32,13 +32,14 @@ from functions.sync_triggers import app as sync_triggers
 from jetway.http import clients
 from jetway_cli.app import cli
 from tests.unit.http_function import ask
-from tests.unit.ledger_table import make_ledger_table, make_table
+from tests.unit.ledger_table import make_ledger_table, make_table, read_template
 from tests.unit.mwaa_server import MwaaServer
 from tests.unit.sample_events import ROOT
 from tests.unit.signals.airflow import Environment, KnownDag
 
 REGION, DROP = "eu-central-1", "acme-drop"
 ACCOUNT = "123456789012"
+MINUTE = timedelta(minutes=1)
 CONTEXT: Any = SimpleNamespace(
     function_name="function",
     memory_limit_in_mb=512,
@@ -203,14 +204,21 @@ class World:
         """Hand what is on the collect queue to collect_batch."""
         self._deliver("collect", collect_batch.handler)
 
-    def follow(self) -> None:
-        """Let a minute go by: what is due is looked at."""
+    def let_a_minute_pass(self) -> None:
+        """Let everything that the ledger says have been said a minute earlier, and be due for a look again."""
         for row in self.table.scan()["Items"]:
-            if "look_at" in row:
-                key, past = {"id": row["id"]}, "2026-01-01T00:00:00.000000+00:00"
-                self.table.update_item(
-                    Key=key, UpdateExpression="SET look_at = :p", ExpressionAttributeValues={":p": past}
-                )
+            moved = {name: row[name] for name in ("decided_at", "look_at") if name in row}
+            for name, text in moved.items():
+                moved[name] = (datetime.fromisoformat(text) - MINUTE).isoformat(timespec="microseconds")
+            self.table.update_item(
+                Key={"id": row["id"]},
+                UpdateExpression="SET " + ", ".join(f"{name} = :{name}" for name in moved),
+                ExpressionAttributeValues={f":{name}": text for name, text in moved.items()},
+            )
+
+    def follow(self) -> None:
+        """Let follow_runs look, as every minute."""
+        self.let_a_minute_pass()
         self.invoke(follow_runs.handler, {})
 
     def sync(self) -> None:
@@ -218,7 +226,14 @@ class World:
         self.invoke(sync_triggers.handler, {"Records": [{"messageId": "1", "body": "{}"}]})
 
     def measure(self) -> None:
-        """Measure the workers; CloudWatch makes metrics of what the function prints."""
+        """Measure once, as every minute: of the queues what SQS tells CloudWatch, and what the function makes of it."""
+        cloudwatch: Any = boto3.client("cloudwatch", region_name=REGION)
+        for name, url in self.urls.items():
+            told = self._sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["ApproximateNumberOfMessages"])
+            visible = int(told["Attributes"]["ApproximateNumberOfMessages"])
+            metric = {"MetricName": "ApproximateNumberOfMessagesVisible", "Value": visible}
+            dimensions = [{"Name": "QueueName", "Value": name}]
+            cloudwatch.put_metric_data(Namespace="AWS/SQS", MetricData=[{**metric, "Dimensions": dimensions}])
         self.printed.clear()
         self.invoke(measure_workers.handler, {})
         dimensions = [{"Name": "Environment", "Value": "acme"}]
@@ -228,7 +243,7 @@ class World:
             for directive in content["_aws"]["CloudWatchMetrics"]
             for metric in directive["Metrics"]
         ]
-        boto3.client("cloudwatch", region_name=REGION).put_metric_data(Namespace="Jetway", MetricData=data)
+        cloudwatch.put_metric_data(Namespace="Jetway", MetricData=data)
 
     def send(self, event: Mapping[str, Any], *, queue: str = "dispatch.fifo", copies: int = 1, **trigger: Any) -> None:
         """Put an event on a queue as a trigger's rule does, once or with copies."""
@@ -333,8 +348,14 @@ class World:
         return "; ".join(said)
 
     def counted(self) -> str:
-        """Return the metrics that have counted something."""
-        return " ".join(sorted(name for name, value in self.metrics.items() if value))
+        """Return the metrics that have counted something, and the alarms that look at them."""
+        counted = {name for name, value in self.metrics.items() if value}
+        alarms = [
+            "alarm " + found["Properties"]["AlarmName"].rpartition("}-")[2]
+            for found in read_template()["Resources"].values()
+            if found["Type"] == "AWS::CloudWatch::Alarm" and found["Properties"].get("MetricName") in counted
+        ]
+        return ", ".join([*sorted(counted), *alarms])
 
     def outcoming(self) -> str:
         """Return the events that came out."""
