@@ -1,6 +1,6 @@
-"""The table "state of the world × place that speaks of it": its data, its page, and which test drives which cell.
+"""The table of the states of the world and the places that speak of them: its data, its page, the tests of its cells.
 
-`table.yaml` holds it, `shows` ties a test to its cells, and `python -m tests.unit.signals` writes docs/signals.md of it.
+`table.yaml` holds it, `shows` ties a test to its cells, `python -m tests.unit.signals` writes docs/signals.md of it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import yaml
 from tests.unit.sample_events import ROOT
 
 PAGE = ROOT / "docs" / "signals.md"
-NOTHING = "–"
+NOTHING = "-"
 
 Cell = tuple[str, str]  # id of the state, id of the place
 
@@ -78,7 +78,7 @@ def shows(state: str, *places: str) -> Callable[[Callable[..., Mapping[str, str]
     def decorate(test: Callable[..., Mapping[str, str]]) -> Callable[..., None]:
         for place in places:
             other = DRIVEN.setdefault((state, place), test.__name__)
-            assert other == test.__name__, f"{other} drives {state} × {place} already"
+            assert other == test.__name__, f"{other} drives {state} at {place} already"
 
         @functools.wraps(test)
         def run(*args: Any, **kwargs: Any) -> None:
@@ -96,11 +96,11 @@ def _wrong(state: str, seen: Mapping[str, str]) -> Iterator[str]:
     for place, text in seen.items():
         for wanted in _CODE.findall(CELLS[state, place]):
             if not re.search(rf"(?<![\w-]){re.escape(wanted)}(?![\w-])", text):
-                yield f"{STATES[state].name} × {PLACES[place]}: no {wanted!r} in:\n    {text}"
+                yield f"{STATES[state].name} at {PLACES[place]}: no {wanted!r} in:\n    {text}"
         title = text.partition("\n")[0]
         for wanted in _TITLE.findall(CELLS[state, place]):
             if title.partition(": ")[2] != wanted:
-                yield f"{STATES[state].name} × {PLACES[place]}: the title does not say {wanted!r}:\n    {title}"
+                yield f"{STATES[state].name} at {PLACES[place]}: the title does not say {wanted!r}:\n    {title}"
 
 
 def page() -> str:
@@ -112,9 +112,9 @@ def _lines() -> Iterator[str]:
     yield from (
         "# Signals",
         "",
-        "What each place that speaks of Jetway says, in each state of the world. Every cell is driven by a test",
-        "(`tests/unit/signals/`, of which this page is made: `make signals`), and what stands here in `code` stands there",
-        f"word for word. {NOTHING}: the place does not speak of that state.",
+        "What each place that speaks of Jetway says, in each state of the world. Every cell is driven by a test of",
+        "`tests/unit/signals/` (`make signals` writes this page of their table): what stands here in `code`, the place",
+        f"says word for word. A place with {NOTHING} does not speak of that state.",
     )
     for group in GROUPS:
         yield from ("", f"## {group.title}", "", group.about.strip(), "")

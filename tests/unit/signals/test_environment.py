@@ -13,7 +13,12 @@ ASKED = ("run", "wait", "events", "dags", "dry", "post", "get", "ledger", "metri
 @shows("available", *ASKED, "health", "page", "out")
 def test_available(world: World) -> dict[str, str]:
     world.airflow.to_come = ["running", "success"]
-    return {**ask_all(world, "30s"), "health": world.ask("GET", "/health"), "page": page(world), "out": world.outcoming()}
+    return {
+        **ask_all(world, "30s"),
+        "health": world.ask("GET", "/health"),
+        "page": page(world),
+        "out": world.outcoming(),
+    }
 
 
 @shows("updating", *ASKED, "health", "page")

@@ -26,7 +26,7 @@ TOO_LONG_TO_READ = b"x = 1\n" * MOST_WORDS
 
 
 class Files:
-    """Both buckets with gate, verifier and updates, whose clock is moved by hand; and the places that speak of files."""
+    """Both buckets with gate, verifier and updates, whose clock is moved by hand; and the places that speak of them."""
 
     def __init__(self, live: Live, world: World, folder: Path) -> None:
         self.live, self.world, self.folder = live, world, folder

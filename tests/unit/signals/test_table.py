@@ -17,7 +17,7 @@ def test_the_page_is_made_of_the_table() -> None:
 def test_every_cell_is_driven_by_a_test_and_every_such_test_has_its_cell() -> None:
     for file in HERE.glob("test_*.py"):
         importlib.import_module(f"tests.unit.signals.{file.stem}")
-    assert {f"{state} × {place}" for state, place in DRIVEN} == {f"{state} × {place}" for state, place in CELLS}
+    assert {f"{state} at {place}" for state, place in DRIVEN} == {f"{state} at {place}" for state, place in CELLS}
 
 
 def test_every_place_is_known() -> None:

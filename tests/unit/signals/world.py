@@ -12,12 +12,10 @@ import json
 import re
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from types import SimpleNamespace
 from typing import Any
-from urllib.parse import parse_qsl, urlsplit
 
 import boto3
 import pytest
@@ -25,7 +23,6 @@ from click.testing import CliRunner
 
 from functions.collect_batch import app as collect_batch
 from functions.follow_runs import app as follow_runs
-from functions.http_api import app as http_api
 from functions.measure_workers import app as measure_workers
 from functions.start_dag_run import app as start_dag_run
 from functions.sync_triggers import app as sync_triggers
@@ -36,6 +33,7 @@ from tests.unit.ledger_table import make_ledger_table, make_table, read_template
 from tests.unit.mwaa_server import MwaaServer
 from tests.unit.sample_events import ROOT
 from tests.unit.signals.airflow import Environment, KnownDag
+from tests.unit.signals.gateway import Gateway
 
 REGION, DROP = "eu-central-1", "acme-drop"
 ACCOUNT = "123456789012"
@@ -79,7 +77,7 @@ class World:
             for name, fifo in QUEUES.items()
         }
         self.s3: Any = boto3.client("s3", region_name=REGION)
-        self._api = _Api(self)
+        self._gateway = Gateway(self)
         self.set(**self._variables())
         self._make_tables()
         if drop_bucket:
@@ -103,7 +101,7 @@ class World:
     def close(self) -> None:
         """Close the API's door."""
         self.forget()
-        self._api.server_close()
+        self._gateway.server_close()
 
     def _variables(self) -> dict[str, str]:
         arn = f"arn:aws:sqs:{REGION}:{ACCOUNT}"
@@ -112,7 +110,7 @@ class World:
             "AWS_REGION": REGION,
             "AWS_DISABLE_HOST_PREFIX_INJECTION": "true",
             "AWS_ENDPOINT_URL_MWAA": self.mwaa.url,
-            "AWS_ENDPOINT_URL_CLOUDFORMATION": self._api.url,
+            "AWS_ENDPOINT_URL_CLOUDFORMATION": self._gateway.url,
             "AWS_LAMBDA_FUNCTION_NAME": "measure_workers",
             "REQUESTS_CA_BUNDLE": str(self.environment.web.certificate),
             "COLUMNS": "250",
@@ -169,7 +167,7 @@ class World:
     def outputs(self) -> dict[str, str]:
         """Return the stack's outputs."""
         return {
-            "HttpApiUrl": self._api.url,
+            "HttpApiUrl": self._gateway.url,
             "EnvironmentName": "acme",
             "DropBucketName": DROP,
             "LedgerTableName": "ledger",
@@ -209,7 +207,7 @@ class World:
         for row in self.table.scan()["Items"]:
             moved = {name: row[name] for name in ("decided_at", "look_at") if name in row}
             for name, text in moved.items():
-                moved[name] = (datetime.fromisoformat(text) - MINUTE).isoformat(timespec="microseconds")
+                moved[name] = (datetime.fromisoformat(str(text)) - MINUTE).isoformat(timespec="microseconds")
             self.table.update_item(
                 Key={"id": row["id"]},
                 UpdateExpression="SET " + ", ".join(f"{name} = :{name}" for name in moved),
@@ -286,7 +284,7 @@ class World:
         thread = threading.Thread(target=run)
         thread.start()
         while thread.is_alive():
-            self._api.handle_request()  # here, for the function's deadlines need the main thread
+            self._gateway.handle_request()  # here, for the function's deadlines need the main thread
         (result,) = results
         if result.exception is not None and not isinstance(result.exception, SystemExit):
             raise result.exception
@@ -360,71 +358,6 @@ class World:
     def outcoming(self) -> str:
         """Return the events that came out."""
         return json.dumps(self.told())
-
-
-class _Api(HTTPServer):
-    """API Gateway: turns requests into events of the function, one at a time."""
-
-    timeout = 0.02  # seconds between looks whether the command line has ended
-
-    def __init__(self, world: World) -> None:
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                if self.path == "/":  # CloudFormation's DescribeStacks
-                    self._send(200, {"Content-Type": "text/xml"}, _described(world))
-                    return
-                assert "/execute-api/aws4_request" in self.headers["Authorization"]
-                parts = urlsplit(self.path)
-                body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-                headers = {name.lower(): value for name, value in self.headers.items()}
-                query = dict(parse_qsl(parts.query))
-                answer = ask(self.command, parts.path, query=query, body=body.decode(), headers=headers)
-                with contextlib.suppress(ConnectionError):  # who is in a hurry has hung up
-                    self._send(answer["statusCode"], answer["headers"], answer["body"])
-                    self.connection.close()
-                world.after_each_call()
-
-            def _send(self, status: int, headers: Mapping[str, str], body: str) -> None:
-                self.send_response(status)
-                for name, value in headers.items():
-                    self.send_header(name, value)
-                self.end_headers()
-                self.wfile.write(body.encode())
-
-            do_POST = do_GET
-
-            def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the parent's name for it
-                """Say nothing."""
-
-        super().__init__(("127.0.0.1", 0), Handler)
-
-    def handle_error(self, request: object, client_address: object) -> None:
-        raise  # noqa: PLE0704 - it is called where an exception is handled: a test should see it
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_port}"
-
-
-def _described(world: World) -> str:
-    """DescribeStacks' answer.
-
-    https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_DescribeStacks.html
-    """
-    outputs = "".join(
-        f"<member><OutputKey>{name}</OutputKey><OutputValue>{value}</OutputValue></member>"
-        for name, value in world.outputs().items()
-    )
-    parameters = "".join(
-        f"<member><ParameterKey>{name}</ParameterKey><ParameterValue>{value}</ParameterValue></member>"
-        for name, value in world.parameters.items()
-    )
-    return (
-        '<DescribeStacksResponse xmlns="http://cloudformation.amazonaws.com/doc/2010-05-15/"><DescribeStacksResult>'
-        "<Stacks><member><StackName>jetway</StackName><CreationTime>2026-11-22T06:00:00Z</CreationTime>"
-        f"<StackStatus>CREATE_COMPLETE</StackStatus><Parameters>{parameters}</Parameters><Outputs>{outputs}</Outputs>"
-        "</member></Stacks></DescribeStacksResult></DescribeStacksResponse>"
-    )
 
 
 def _member(value: Any, path: list[str]) -> str:
