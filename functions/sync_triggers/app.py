@@ -6,7 +6,7 @@ Messages only say that something may have changed; their queue has one group, so
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cache
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
 import boto3
@@ -17,6 +17,7 @@ from jetway.aws_clients import bounded
 from jetway.config import SyncTriggersConfig
 from jetway.errors import TransientError
 from jetway.observability import logger, metrics
+from jetway.sync.dags import KnownDags
 from jetway.sync.run import Clients, Settings, sync
 from jetway.triggers.rules import Places
 
@@ -75,5 +76,7 @@ def _wired() -> tuple[Clients, Settings]:
         topic=config.alarm_topic_arn,
         most_rules=config.max_rules_per_bus,
         metrics_by_trigger=config.metrics_by_trigger,
+        webhooks=config.webhooks,
+        dags=partial(KnownDags, boto3.client("dynamodb", config=patient), config.artifact_table),
     )
     return clients, settings

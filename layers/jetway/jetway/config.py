@@ -82,6 +82,13 @@ def _automatic(env: Env, name: str) -> bool:
     return value == "automatic"
 
 
+def _enabled(env: Env, name: str) -> bool:
+    value = _text(env, name)
+    if value not in {"enabled", "disabled"}:
+        raise ConfigError(f"environment variable {name} is {value!r}; it must be enabled or disabled.")
+    return value == "enabled"
+
+
 def _worker_replacement(env: Env, name: str) -> WorkerReplacement:
     value = _text(env, name)
     if value not in {"GRACEFUL", "FORCED"}:
@@ -278,10 +285,13 @@ class SyncTriggersConfig(_FromEnv):
         collect_queue_arn: of batched events; None when the stack has no such queue.
         alarm_topic_arn: SNS topic that absence alarms tell; None for none.
         max_rules_per_bus: the account's quota.
+        webhooks: whether the stack takes webhooks.
     """
 
     environment_name: str = _env("ENVIRONMENT_NAME")
     drop_bucket: str = _env("DROP_BUCKET")
+    artifact_table: str = _env("ARTIFACT_TABLE")
+    webhooks: bool = _env("WEBHOOKS", _enabled)
     stack_name: str = _env("STACK_NAME")
     schedule_group: str = _env("SCHEDULE_GROUP")
     scheduler_role_arn: str = _env("SCHEDULER_ROLE_ARN")

@@ -7,7 +7,8 @@ tags, anchors or aliases, which a ten-line file does not need and which let a sm
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,10 @@ if TYPE_CHECKING:
 
 _DEEPEST = 40
 _TAG = "tag:yaml.org,2002:"
+_LONGEST_LINE = 1000
+_PLACEHOLDER = re.compile(
+    r"""(?P<before>[\w.-]{1,100}:|-)[ \t]+(?P<text>\{\{[^"'{}]*\}\}(?:[^"',\]#{}]|\{\{[^"'{}]*\}\})*)"""
+)
 
 
 class YamlError(ValueError):
@@ -32,6 +37,10 @@ class YamlError(ValueError):
         super().__init__(message)
         self.line = line
         self.remedy = remedy
+
+
+class _KeyError(YamlError):
+    """A key is a mapping or a list; most often two braces of a placeholder were read as mappings."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,11 +73,15 @@ def load(text: str) -> Document:
     from ruamel.yaml.error import YAMLError as AnyYamlError
 
     remedy = "Correct the line; a text with a special character in it needs quotes."
+    written = text.splitlines()
     try:
         node = YAML(typ="safe", pure=True).compose(text)
     except MarkedYAMLError as exc:
         mark = exc.problem_mark or exc.context_mark
         said = ", ".join(part for part in (exc.context, exc.problem) if part)
+        for place in (exc.context_mark, mark):
+            if place and (found := _unquoted(written, place.line + 1)):
+                raise found from exc
         raise YamlError(f"This is no YAML: {said}.", mark.line + 1 if mark else 1, remedy) from exc
     except (AnyYamlError, ValueError) as exc:
         raise YamlError(f"This is no YAML: {str(exc).splitlines()[0]}.", 1, remedy) from exc
@@ -77,7 +90,19 @@ def load(text: str) -> Document:
     if node is None:
         raise YamlError("The file is empty.", 1, "Write a trigger into it, or delete it.")
     lines: dict[Path, int] = {(): 1}
-    return Document(_value(node, (), lines, set()), lines)
+    try:
+        return Document(_value(node, (), lines, set()), lines)
+    except _KeyError as exc:
+        raise (_unquoted(written, exc.line) or exc) from None
+
+
+def _unquoted(written: Sequence[str], number: int) -> YamlError | None:
+    """The error of a line with a placeholder that is not in quotes, which YAML reads as a mapping."""
+    found = _PLACEHOLDER.search(written[number - 1][:_LONGEST_LINE]) if number <= len(written) else None
+    if found is None:
+        return None
+    remedy = f'Quote it: `{found["before"]} "{found["text"].rstrip()}"`.'
+    return YamlError("A text that begins with {{ is not in quotes.", number, remedy)
 
 
 def _value(node: Node, path: Path, lines: dict[Path, int], seen: set[int]) -> Any:
@@ -101,7 +126,7 @@ def _mapping(node: Node, path: Path, lines: dict[Path, int], seen: set[int]) -> 
     for key, item in node.value:
         line = key.start_mark.line + 1
         if not isinstance(key.value, str):
-            raise YamlError("A key is no text.", line, "Use a plain text as key.")
+            raise _KeyError("A key is not a text.", line, "Use a plain text as key.")
         if key.value in value:
             raise YamlError(f"The key {key.value!r} is there twice.", line, "Keep one of them.")
         lines[(*path, key.value)] = line

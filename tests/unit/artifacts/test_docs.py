@@ -13,8 +13,7 @@ from tests.unit.sample_events import ROOT
 TEXT = (ROOT / "docs/artifacts.md").read_text(encoding="utf-8")
 RULE = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 LIBRARY = ROOT / "layers/jetway/jetway"
-FOLDERS = (LIBRARY / "artifacts", LIBRARY / "loading", ROOT / "layers/loader/jetway_loader")
-TRIGGERS = [LIBRARY / f"{name}.py" for name in ("triggers/file", "triggers/checks", "triggers/rules", "shape")]
+FOLDERS = (LIBRARY, ROOT / "layers/loader/jetway_loader", ROOT / "cli/jetway_cli")
 # Functions and classes whose first argument is a rule.
 FIRST = {"Finding", "Fault", "Problem", "_error", "_warning", "_fault", "_finding", "_found"}
 
@@ -31,6 +30,8 @@ def rules_of(file: Path) -> Iterator[str]:
             given.append(node.value)
         elif isinstance(node, ast.Tuple) and len(node.elts) == 2 and file.name == "faults.py":
             given.append(node.elts[0])
+        elif isinstance(node, ast.Yield) and isinstance(node.value, ast.Tuple) and file.name == "checks.py":
+            given.append(node.value.elts[0])  # (rule, path, message, remedy)
         for value in given:
             for part in [value.body, value.orelse] if isinstance(value, ast.IfExp) else [value]:
                 if isinstance(part, ast.Constant) and isinstance(part.value, str) and RULE.fullmatch(part.value):
@@ -38,8 +39,8 @@ def rules_of(file: Path) -> Iterator[str]:
 
 
 def test_every_rule_is_in_the_table_and_no_other() -> None:
-    files = [*TRIGGERS, *(file for folder in FOLDERS for file in folder.rglob("*.py"))]
-    in_code = {rule for file in files for rule in rules_of(file)}
+    files = [file for folder in FOLDERS for file in folder.rglob("*.py")]
+    in_code = {rule for file in files for rule in rules_of(file)} - {"environment"}  # where a problem of `live` is
     in_table = re.findall(r"^\| `([a-z0-9-]+)`", TEXT.partition("## Rules")[2], re.MULTILINE)
     assert len(in_table) == len(set(in_table)), "a rule stands twice"
     assert in_code - set(in_table) == set(), "not in the table"

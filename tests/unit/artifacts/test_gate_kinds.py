@@ -86,6 +86,24 @@ def test_what_has_no_place_in_the_environment_is_quarantined_with_where_it_belon
     assert finding["remedy"]
 
 
+@pytest.mark.parametrize(
+    ("key", "says"),
+    [
+        ("trigger/x.yaml", "Did you mean triggers/x.yaml?"),
+        ("Data/orders/2026.csv", "Did you mean data/orders/2026.csv?"),
+        ("dag/orders.py", "Did you mean dags/orders.py?"),
+        ("Requirements.TXT", "Did you mean requirements.txt?"),
+        ("acces.yaml", "Did you mean access.yaml?"),
+        ("orders.csv", "A data file that starts a DAG belongs in data/<dag_id>/: upload it as data/<dag_id>/orders.csv."),
+        ("in/orders.csv", "upload it as data/<dag_id>/orders.csv."),
+    ],
+)
+def test_the_place_that_was_meant_is_named(world: Buckets, key: str, says: str) -> None:
+    world.settle(key, world.drop(key, b"x"))
+    (finding,) = world.report(key)["findings"]
+    assert says in finding["remedy"]
+
+
 def test_a_dag_file_at_the_wrong_place_is_told_the_right_one(world: Buckets) -> None:
     world.settle("team/orders.py", world.drop("team/orders.py", GOOD))
     assert "dags/orders.py" in world.report("team/orders.py")["findings"][0]["remedy"]

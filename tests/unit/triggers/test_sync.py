@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import boto3
@@ -16,11 +17,16 @@ from botocore.stub import Stubber
 from moto import mock_aws
 
 from jetway.errors import TransientError
+from jetway.live.standing import Live, Standing
+from jetway.live.table import StandingTable
+from jetway.loading.claims import DagClaims
 from jetway.sync import accepted
 from jetway.sync.buckets import bucket_finding
+from jetway.sync.dags import KnownDags
 from jetway.sync.run import Clients, Settings, Synced, sync
 from jetway.triggers.file import from_document
 from jetway.triggers.rules import Places
+from tests.unit.artifacts.buckets import TABLE, make_artifact_table
 
 REGION, DROP = "eu-central-1", "acme-drop"
 NOW = datetime(2026, 11, 22, 9, tzinfo=UTC)
@@ -46,6 +52,8 @@ class World:
     now: datetime = NOW
     most_rules: int = 300
     metrics_by_trigger: bool = True
+    webhooks: bool = True
+    dags: Callable[[], KnownDags] | None = None
 
     def drop(self, name: str, text: str | None) -> None:
         key = f"triggers/{name}"
@@ -57,7 +65,7 @@ class World:
     def sync(self, **files: str | None) -> Synced:
         for name, text in files.items():
             self.drop(f"{name}.yaml", text)
-        settings = Settings(DROP, "prod", "Jetway", PLACES, None, self.most_rules, self.metrics_by_trigger)
+        settings = Settings(DROP, "prod", "Jetway", PLACES, None, self.most_rules, self.metrics_by_trigger, self.webhooks, self.dags)
         return sync(self.aws, settings, now=lambda: self.now)
 
     def rules(self, bus: str = "default") -> dict[str, dict[str, Any]]:
@@ -367,3 +375,48 @@ def test_the_daily_run_makes_all_anew_after_everything_was_deleted(world: World)
         world.aws.events.delete_rule(Name=name)
     assert len(world.sync().changes) == 12
     assert world.rules() == before
+
+
+HOOK = "dag: orders\non: {http: {auth: hmac}}\n"
+
+
+def test_a_webhook_that_nothing_listens_to_is_said_to_be_so(world: World) -> None:
+    world.sync(hook=HOOK, call=HOOK.replace("hmac", "iam"))
+    assert (world.said("hook"), world.said("call")) == ([], [])
+    world.webhooks = False
+    world.sync()
+    report = world.report("hook")
+    (finding,) = report["findings"]
+    assert (report["verdict"], finding["rule"], finding["severity"]) == ("accepted", "webhooks-off", "warning")
+    assert finding["message"] == (
+        "This stack takes no webhooks: POST /webhooks/hook is answered with 404, and nothing starts."
+    )
+    assert "Set the stack's parameter Webhooks to enabled" in finding["remedy"]
+    assert world.said("call") == []
+
+
+def test_a_dag_that_no_file_makes_is_warned_of_until_it_comes(world: World) -> None:
+    dynamodb: Any = boto3.client("dynamodb", region_name=REGION)
+    make_artifact_table(dynamodb)
+    world.dags = partial(KnownDags, dynamodb, TABLE)
+    claims = DagClaims(dynamodb, TABLE, lambda _key: True)
+    claims.claim("dags/orders.py", ["orders"], NOW, NOW)
+    world.sync(good=HOOK, typo=HOOK.replace("orders", "ordres"))
+    assert world.said("good") == []
+    (finding,) = world.report("typo")["findings"]
+    assert (finding["rule"], finding["severity"], finding["line"]) == ("dag-not-known", "warning", 1)
+    assert "No file that came through the drop bucket makes a DAG 'ordres'." in finding["message"]
+    assert finding["remedy"].startswith("Did you mean 'orders'? ")
+    claims.claim("dags/ordres.py", ["ordres"], NOW, NOW)
+    world.sync()
+    assert world.said("typo") == []
+
+
+def test_a_dag_that_airflow_showed_of_a_zip_is_known(world: World) -> None:
+    dynamodb: Any = boto3.client("dynamodb", region_name=REGION)
+    make_artifact_table(dynamodb)
+    world.dags = partial(KnownDags, dynamodb, TABLE)
+    live = Live("v1", "live", "dags/p.zip", "1", "packed-dags", "accepted", NOW, "", dags=("orders",))
+    StandingTable(dynamodb, TABLE).put(Standing("dags/p.zip", "good", live=live))
+    world.sync(good=HOOK)
+    assert world.said("good") == []

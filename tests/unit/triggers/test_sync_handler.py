@@ -12,6 +12,7 @@ from moto import mock_aws
 
 from functions.sync_triggers import app
 from jetway.observability import metrics
+from tests.unit.artifacts.buckets import TABLE, make_artifact_table
 
 REGION, DROP = "eu-central-1", "acme-drop"
 ARN = f"arn:aws:sqs:{REGION}:123456789012"
@@ -28,6 +29,8 @@ ENVIRONMENT = {
     "ALARM_TOPIC_ARN": "arn:aws:sns:eu-central-1:123456789012:alarms",
     "MAX_RULES_PER_BUS": "300",
     "METRICS_BY_TRIGGER": "true",
+    "WEBHOOKS": "disabled",
+    "ARTIFACT_TABLE": TABLE,
     "POWERTOOLS_METRICS_NAMESPACE": "Jetway",
 }
 ORDERS = "dag: ingest\non: {event: {source: [acme.billing]}}\n"
@@ -57,6 +60,7 @@ def stage(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
         s3: Any = boto3.client("s3")
         s3.create_bucket(Bucket=DROP, CreateBucketConfiguration={"LocationConstraint": REGION})
         boto3.client("scheduler").create_schedule_group(Name="jetway")
+        make_artifact_table(boto3.client("dynamodb"))
         app._wired.cache_clear()
         yield s3
         app._wired.cache_clear()

@@ -201,3 +201,26 @@ def test_json_in_a_file_is_read_as_it_is(value: Any) -> None:
 def test_yaml_of_other_programs_is_read_like_the_library_does() -> None:
     text = "a: 010\nb: 0x1F\nc: 1e3\nd: .5\ne: ~\nf: True\ng: 'x'\nh: |\n  a\n  b\ni: >-\n  a\n  b\nj: {k: [1, 2]}\n"
     assert load(text).value == YAML(typ="safe", pure=True).load(text)
+
+
+@pytest.mark.parametrize(
+    ("line", "remedy"),
+    [
+        ("  when: {{ scheduled_time }}", 'when: "{{ scheduled_time }}"'),
+        ("  when: {{scheduled_time}}  # at six", 'when: "{{scheduled_time}}"'),
+        ("  when: {{ scheduled_time }}/x", 'when: "{{ scheduled_time }}/x"'),
+        ("  list: [1, 2]\n  more:\n  - {{ schedule }}", '- "{{ schedule }}"'),
+        ("  deep: {a: 1, when: {{ scheduled_time }}}", 'when: "{{ scheduled_time }}"'),
+    ],
+)
+def test_a_placeholder_without_quotes_is_told_to_be_quoted(line: str, remedy: str) -> None:
+    text = f"dag: a\non: {{schedule: {{rate: 1h}}}}\nconf:\n{line}\n"
+    (finding,) = parse(text.encode(), "triggers/t.yaml").judgement.findings
+    assert (finding.rule, finding.message) == ("yaml", "A text that begins with {{ is not in quotes.")
+    assert finding.line == 4 + line.count("\n")
+    assert finding.remedy == f"Quote it: `{remedy}`."
+
+
+def test_a_key_that_is_a_mapping_and_no_placeholder_is_told_as_such() -> None:
+    (finding,) = parse(b"dag: a\n{x: 1}: 2\n", "triggers/t.yaml").judgement.findings
+    assert (finding.message, finding.line) == ("A key is not a text.", 2)

@@ -5,6 +5,7 @@ A new kind is one entry in `KINDS` and one module with its check.
 
 from __future__ import annotations
 
+import difflib
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -137,10 +138,18 @@ def _in_dags_folder(key: str, environment: EnvironmentFacts) -> str:
 
 
 def _unknown(candidate: Candidate, _environment: EnvironmentFacts, _max_bytes: int) -> Judgement:
-    if candidate.path.endswith(".py"):
+    near = _near(candidate.path)
+    if near is not None:
+        remedy = f"Did you mean {near}?"
+    elif candidate.path.endswith(".py"):
         remedy = f"A DAG file belongs in {DAGS}: upload it as {DAGS}{candidate.path.rpartition('/')[2]}"
     else:
-        remedy = "Upload it where it belongs: " + "; ".join(kind.shown for kind in KINDS) + "."
+        remedy = (
+            f"A data file that starts a DAG belongs in data/<dag_id>/: upload it as "
+            f"data/<dag_id>/{candidate.path.rpartition('/')[2]}. Other places are: "
+            + "; ".join(kind.shown for kind in KINDS)
+            + "."
+        )
     finding = Finding(
         rule="unknown-kind",
         severity="error",
@@ -151,6 +160,16 @@ def _unknown(candidate: Candidate, _environment: EnvironmentFacts, _max_bytes: i
     return judgement("unknown", [finding])
 
 
+def _near(key: str) -> str | None:
+    """The key that was meant: a folder or a file of the drop bucket that is written otherwise."""
+    folder, slash, rest = key.partition("/")
+    if slash:
+        found = difflib.get_close_matches(folder.lower(), _FOLDERS, n=1)
+        return f"{found[0]}/{rest}" if found and rest else None
+    found = difflib.get_close_matches(key.lower(), _TOP_FILES, n=1, cutoff=0.8)
+    return found[0] if found else None
+
+
 def _kind(name: str, pattern: str, shown: str, check: Check, **more: Any) -> Kind:
     # DOTALL: a key may hold a newline.
     return Kind(name, re.compile(pattern, re.DOTALL), shown, check, **more)
@@ -159,6 +178,8 @@ def _kind(name: str, pattern: str, shown: str, check: Check, **more: Any) -> Kin
 # Where an environment that has no such path yet gets one.
 _REQUIREMENTS, _PLUGINS, _STARTUP = "requirements.txt", "plugins.zip", "startup.sh"
 _MEBIBYTE = 1024 * 1024
+_FOLDERS = ("dags", "data", "triggers")
+_TOP_FILES = (_REQUIREMENTS, _PLUGINS, _STARTUP, "access.yaml", "floors.yaml")
 
 KINDS = (
     _kind(

@@ -25,7 +25,7 @@ from jetway.sync.files import File, read_files
 from jetway.sync.refusals import RefusedError
 from jetway.sync.rules import Rules
 from jetway.sync.schedules import Schedules
-from jetway.triggers.file import S3, TriggerFile, from_document, name_of
+from jetway.triggers.file import S3, Http, TriggerFile, from_document, name_of
 from jetway.triggers.rules import Places, Resources, resources_of
 
 if TYPE_CHECKING:
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from mypy_boto3_events import EventBridgeClient
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_scheduler import EventBridgeSchedulerClient
+
+    from jetway.sync.dags import KnownDags
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +58,8 @@ class Settings:
         topic: ARN of the SNS topic of absence alarms, or None.
         most_rules: quota of rules per bus.
         metrics_by_trigger: whether triggers have the metric that absence alarms stand on.
+        webhooks: whether the stack takes webhooks.
+        dags: makes what tells of DAGs that are not known, anew for each run; None: nothing is said of them.
     """
 
     bucket: str
@@ -65,6 +69,8 @@ class Settings:
     topic: str | None = None
     most_rules: int = 300
     metrics_by_trigger: bool = True
+    webhooks: bool = True
+    dags: Callable[[], KnownDags] | None = None
 
 
 @dataclass(slots=True)
@@ -125,6 +131,7 @@ class _Run:
     kept: set[str] = field(default_factory=set)
     buckets: dict[str, Finding | None] = field(default_factory=dict)
     done: Synced = field(default_factory=Synced)
+    dags: KnownDags | None = None
 
     @classmethod
     def start(
@@ -146,6 +153,7 @@ class _Run:
                 topic=settings.topic,
             ),
             done=done,
+            dags=settings.dags() if settings.dags else None,
         )
 
     def settle(self, file: File) -> None:
@@ -156,7 +164,7 @@ class _Run:
         try:
             refused = list(self._put(trigger)) if trigger else []
             if trigger and not refused:
-                judged = _with(judged, self._warnings(trigger))
+                judged = _with(judged, self._warnings(trigger, judged))
                 if entry.get("document") != trigger.document:
                     entry = _entry(trigger, file, self.now)
             else:
@@ -257,7 +265,7 @@ class _Run:
             message = f"The trigger of {entry['accepted_at']} (version {entry['version']}) stays in force."
             yield Finding("last-good-in-force", "warning", message, None, "Correct the file and drop it again.")
 
-    def _warnings(self, trigger: TriggerFile) -> Iterator[Finding]:
+    def _warnings(self, trigger: TriggerFile, judged: Judgement) -> Iterator[Finding]:
         """Yield what a valid trigger may suffer from."""
         if isinstance(trigger.on, S3):
             for bucket in trigger.on.buckets:
@@ -268,6 +276,14 @@ class _Run:
         if trigger.expect and not self.settings.metrics_by_trigger:
             message = "The stack has no metrics by trigger, so that expect has no effect."
             yield Finding("no-metrics", "warning", message, None, "Set the stack's parameter MetricsByTrigger to true.")
+        if isinstance(trigger.on, Http) and trigger.on.auth == "hmac" and not self.settings.webhooks:
+            message = (
+                f"This stack takes no webhooks: POST /webhooks/{trigger.name} is answered with 404, and nothing starts."
+            )
+            remedy = "Set the stack's parameter Webhooks to enabled, or use auth: iam (POST /triggers/…)."
+            yield Finding("webhooks-off", "warning", message, None, remedy)
+        if self.dags and (unknown := self.dags.finding(trigger.dag, _line_of(judged, trigger.dag))):
+            yield unknown
         at = getattr(trigger.on, "at", None)
         if at is not None and at <= self.now:
             message = f"Its moment {at.isoformat()} is over: it does not fire any more."
@@ -289,6 +305,10 @@ class _Run:
     def _note(self, change: str | None, *what: str) -> None:
         if change:
             self.done.changes.append(" ".join((change, *what)))
+
+
+def _line_of(judged: Judgement, dag_id: str) -> int | None:
+    return next((dag.line for dag in judged.dags if dag.dag_id == dag_id), None)
 
 
 def _with(judged: Judgement, more: Any) -> Judgement:
