@@ -95,6 +95,12 @@ def test_cannot_fire(place: Place) -> dict[str, str]:
     return place.look("triggers", "report", "artifacts")
 
 
+@shows("unknowndag", "triggers", "report", "artifacts")
+def test_for_a_dag_that_is_not_known(place: Place) -> dict[str, str]:
+    place.drop(ORDERS)
+    return place.look("triggers", "report", "artifacts")
+
+
 @shows("missing", "triggers", "metrics")
 def test_missing_and_drifted(place: Place) -> dict[str, str]:
     place.drop(ORDERS)

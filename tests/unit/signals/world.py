@@ -28,6 +28,7 @@ from functions.start_dag_run import app as start_dag_run
 from functions.sync_triggers import app as sync_triggers
 from jetway.http import clients
 from jetway_cli.app import cli
+from tests.unit.artifacts.buckets import TABLE, make_artifact_table
 from tests.unit.http_function import ask
 from tests.unit.ledger_table import make_ledger_table, make_table, read_template
 from tests.unit.mwaa_server import MwaaServer
@@ -129,6 +130,7 @@ class World:
             "REPLAY_TABLE": "replays",
             "IDEMPOTENCY_TABLE": "idempotency",
             "WEBHOOK_SECRET_PREFIX": "acme/webhooks/",
+            "ARTIFACT_TABLE": TABLE,
             "WEBHOOKS": "disabled",
             "EVENT_BUS_NAME": "default",
             "METRICS_BY_TRIGGER": "false",
@@ -153,6 +155,7 @@ class World:
         for name, resource in (("replays", "WebhookReplays"), ("idempotency", "IdempotencyKeys")):
             make_table(resource, name)
         make_table("BatchTable", "batches")
+        make_artifact_table(boto3.client("dynamodb", region_name=REGION))
 
     def _make_drop_bucket(self) -> None:
         self.s3.create_bucket(Bucket=DROP, CreateBucketConfiguration={"LocationConstraint": REGION})
