@@ -10,7 +10,7 @@ from typing import Any
 import boto3
 import pytest
 
-from jetway.airflow.environment import parse_environment
+from jetway.airflow.environment import EnvironmentFacts
 from jetway.errors import EnvironmentBusyError, EnvironmentUnavailableError, JetwayError, TokenRefusedError
 from jetway.http import clients, health
 from tests.unit.http_function import IGNORED_ONCE, QUEUES, ask, in_process
@@ -92,7 +92,7 @@ def test_an_update_that_began_a_moment_ago_is_found_out_by_the_question(queue: s
     now[0] += 10  # AVAILABLE is remembered for 15 s here
     mwaa.status, mwaa.answer = "UPDATING", lambda _asked: (503, {"message": "Service Unavailable"})
     status, found = get_health()
-    assert (status, found["environment"]["status"]) == (503, "UPDATING")
+    assert (status, found["environment"]["status"], found["airflow"]["reachable"]) == (503, "UPDATING", None)
     assert "environment-unavailable: MWAA environment 'acme' is UPDATING" in found["airflow"]["detail"]
 
 
@@ -149,19 +149,14 @@ def test_each_cause_has_its_own_words(errors: list[JetwayError], reachable: bool
     assert len(slept) == (1 if errors and isinstance(errors[0], EnvironmentBusyError) else 0)
 
 
+def facts_of(status: str) -> EnvironmentFacts:
+    return EnvironmentFacts("acme", status, airflow_version="3.3.1", source_bucket="acme-airflow", dags_path="dags")
+
+
 def test_a_status_that_needs_a_person_says_where_to_look() -> None:
-    facts = parse_environment(
-        {
-            "Name": "acme",
-            "Status": "CREATE_FAILED",
-            "AirflowVersion": "3.3.1",
-            "SourceBucketArn": "arn:aws:s3:::b",
-            "DagS3Path": "dags",
-        }
-    )
-    detail = health.not_asked(facts).detail
+    detail = health.not_asked(facts_of("CREATE_FAILED")).detail
     assert detail is not None
-    assert "See the environment in the MWAA console" in detail
+    assert "Look at the environment in the MWAA console" in detail
 
 
 def test_a_control_plane_that_cannot_be_reached_is_a_problem(queue: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -169,4 +164,6 @@ def test_a_control_plane_that_cannot_be_reached_is_a_problem(queue: str, monkeyp
     clients.forget()
     answer = ask("GET", "/health")
     assert answer["statusCode"] == 503
-    assert "GetEnvironment on environment 'acme' failed" in json.loads(answer["body"])["detail"]
+    detail = json.loads(answer["body"])["detail"]
+    assert "GetEnvironment on environment 'acme' did not reach MWAA" in detail
+    assert "VPC endpoints of Amazon MWAA" in detail

@@ -116,6 +116,17 @@ def test_an_update_is_named_and_not_taken_for_a_busy_web_server(
     assert (problem["event"]["decision"], problem["event"]["until"]) == ("held", UNTIL.isoformat())
 
 
+def test_an_answer_that_was_lost_in_an_update_is_the_updates(
+    ledger: Ledger, airflow: Airflow, mwaa: MwaaServer
+) -> None:
+    airflow.status = 504
+    assert get()[1]["type"] == "urn:jetway:problem:answer-lost"
+    clients.forget()
+    mwaa.status = "UPDATING"
+    status, problem = get()
+    assert (status, problem["environment_status"], problem["event"]) == (503, "UPDATING", None)
+
+
 @IGNORED_ONCE
 def test_an_airflow_that_hangs_leaves_time_to_say_what_is_known(ledger: Ledger, mwaa: MwaaServer) -> None:
     mwaa.answer = lambda _: (404 if mwaa.release.wait(30) else 500, {})
@@ -220,9 +231,11 @@ def test_a_dry_run_of_a_misspelt_dag_suggests_the_near_ones(queue: str, airflow:
 
 def test_a_dry_run_of_a_dag_whose_file_is_gone_is_not_found_and_says_so(queue: str, airflow: Airflow) -> None:
     airflow.dags["etl"]["is_stale"] = True
+    airflow.dags["etl2"] = {**DAG, "dag_id": "etl2"}
     status, problem = dry_run()
     assert (status, problem["type"]) == (404, "urn:jetway:problem:dag-not-found")
     assert "its file is gone" in problem["detail"]
+    assert (problem["near"], "Did you mean" in problem["detail"]) == ([], False)
 
 
 def test_a_dry_run_of_a_paused_dag_would_start_and_warns(queue: str, airflow: Airflow) -> None:

@@ -228,7 +228,7 @@ def test_every_variable_that_a_function_reads_is_set(function: str) -> None:
     names = {**TEMPLATE["Globals"]["Function"]["Environment"]["Variables"]}
     names |= FUNCTIONS[function]["Properties"]["Environment"]["Variables"]
     words = {"TRANSPORT": "cli", "SCALING_MODE": "advise", "APPLY_UPDATES": "manual", "WORKER_PRICES": "mw1.small=1"}
-    words |= {"IMPORT_DAG": "3=arn", "WORKER_REPLACEMENT_STRATEGY": "FORCED"}
+    words |= {"IMPORT_DAG": "3=arn", "WORKER_REPLACEMENT_STRATEGY": "FORCED", "WEBHOOKS": "disabled"}
     given = {name: words.get(name, "1") for name in names} | {"AWS_LAMBDA_FUNCTION_NAME": "x"}
     assert getattr(config, CONFIGS[function]).from_env(given)
 

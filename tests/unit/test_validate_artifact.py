@@ -56,6 +56,7 @@ def s3(mwaa: MwaaServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[S3Client]:
         "ARTIFACT_TABLE": "artifacts",
         "EVENT_BUS_NAME": "default",
         "VERIFY_AFTER_SECONDS": "120",
+        "UPDATE_QUIET_SECONDS": "120",
         "APPLY_UPDATES": "automatic",
         "WORKER_REPLACEMENT_STRATEGY": "GRACEFUL",
         "MAX_DAG_FILE_KILOBYTES": "1024",
@@ -256,6 +257,7 @@ def test_a_wrong_setting_is_named(change: dict[str, str], message: str) -> None:
         "EVENT_BUS_NAME": "default",
         "ARTIFACT_TOPIC_ARN": "arn",
         "VERIFY_AFTER_SECONDS": "120",
+        "UPDATE_QUIET_SECONDS": "120",
         "APPLY_UPDATES": "manual",
         "WORKER_REPLACEMENT_STRATEGY": "GRACEFUL",
     }

@@ -27,8 +27,7 @@ _STEPS = {
     ),
     ("promoted", "verifying"): (
         "in force, being verified",
-        "It is in force since the update that ended at {since}. Whether it works there is not known yet: Jetway looks "
-        "at the environment{looks}.",
+        "In force since the update that ended at {since}. Whether it works is not known yet: Jetway looks{looks}.",
     ),
     ("promoted", "verified"): ("in force and verified", "It is in force, and works in the environment: {since}."),
     ("promoted", "replaced-by-hand"): (

@@ -181,8 +181,7 @@ class Updates:
             yield Step("held", sources, f"the environment is {facts.status}")
             return
         if there:
-            # Somebody has applied them: they are verified all the same. What was in force before nobody knows for
-            # certain: the good version, else the one below ours.
+            # Applied by hand, and verified all the same. In force before was the good one, else the one below ours.
             before = {key: _good(self._standings.get(key)) or (live.key, "") for key, live in there.items()}
             known = record.baseline if record.due_at else self._standings.known_errors()
             self._records.put(

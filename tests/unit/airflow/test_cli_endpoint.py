@@ -365,7 +365,7 @@ class TestEnvironmentThatUpdates:
             stage.token("t2")
         stage.environment(status="UPDATING")
 
-        with pytest.raises(EnvironmentUnavailableError, match="'acme' is UPDATING; work waits") as caught:
+        with pytest.raises(EnvironmentUnavailableError, match="'acme' is UPDATING: no run starts until") as caught:
             client.get_dag_run("hello", "evt_1")
 
         assert caught.value.status == "UPDATING"

@@ -10,7 +10,7 @@ import pytest
 
 from tests.unit.artifacts.buckets import BAD, DROP, REPORT_SCHEMA
 
-from .world import FACTS, GOOD, World
+from .world import FACTS, World
 
 KEY, REQUIREMENTS = "dags/orders.py", "requirements.txt"
 PANDAS, PINNED = b"-c none.txt\npandas==3.0.5\n", b"-c none.txt\npandas==3.0.4\n"

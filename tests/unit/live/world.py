@@ -157,7 +157,9 @@ class World:
     def gate(self, kill: Kill | None = None) -> Gate:
         kill = kill or Kill()
         s3, table = kill.wrap(self.s3), StandingTable(kill.wrap(self.dynamodb), TABLE)
-        book = LiveBook(s3, table, self._teller(kill), "acme", VERIFY_AFTER, self.automatic, self.worker_replacement, self.quiet)
+        book = LiveBook(
+            s3, table, self._teller(kill), "acme", VERIFY_AFTER, self.automatic, self.worker_replacement, self.quiet
+        )
         return Gate(s3, self.environment, DROP, book, max_dag_file_bytes=1024 * 1024, now=lambda: self.now)  # type: ignore[arg-type]
 
     def verifier(self, kill: Kill | None = None) -> Verifier:

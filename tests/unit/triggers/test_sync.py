@@ -65,7 +65,9 @@ class World:
     def sync(self, **files: str | None) -> Synced:
         for name, text in files.items():
             self.drop(f"{name}.yaml", text)
-        settings = Settings(DROP, "prod", "Jetway", PLACES, None, self.most_rules, self.metrics_by_trigger, self.webhooks, self.dags)
+        settings = Settings(
+            DROP, "prod", "Jetway", PLACES, None, self.most_rules, self.metrics_by_trigger, self.webhooks, self.dags
+        )
         return sync(self.aws, settings, now=lambda: self.now)
 
     def rules(self, bus: str = "default") -> dict[str, dict[str, Any]]:

@@ -10,7 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from jetway.errors import EnvironmentBusyError, EnvironmentUnavailableError, TokenRefusedError, TransientError
+from jetway.errors import (
+    AnswerLostError,
+    EnvironmentBusyError,
+    EnvironmentUnavailableError,
+    TokenRefusedError,
+    TransientError,
+)
 from jetway.workers.assessment import WorkerSettings, worker_settings
 
 if TYPE_CHECKING:
@@ -22,6 +28,8 @@ USABLE_STATUSES = frozenset({"AVAILABLE", "UPDATE_FAILED"})
 
 # https://docs.aws.amazon.com/mwaa/latest/API/API_Environment.html
 _PASSING_STATUSES = frozenset({"CREATING", "UPDATING", "ROLLING_BACK", "CREATING_SNAPSHOT", "MAINTENANCE", "PENDING"})
+
+_NO_WAY = frozenset({"EndpointConnectionError", "ConnectTimeoutError"})
 
 _OF_THE_WEB_SERVER = (EnvironmentBusyError, EnvironmentUnavailableError, TokenRefusedError)
 
@@ -190,16 +198,18 @@ class Environment:
             raise not_available(facts)
         return facts
 
-    def reason_of(self, error: TransientError) -> TransientError:
+    def reason_of(self, error: TransientError, *, of_a_question: bool = False) -> TransientError:
         """Return why Airflow did not answer: the environment's status where that explains it, else the error as it is.
 
         A web server that is being replaced refuses connections, tokens and commands in the same words as one that is
         busy or out of reach, so the status is asked for, at most every few seconds.
 
         Args:
-            error: what the web server's answer looks like; a lost answer stays one, since the command may have run.
+            error: what the web server's answer looks like.
+            of_a_question: nothing would have been created. Else a lost answer stays one: the command may have run.
         """
-        if not isinstance(error, _OF_THE_WEB_SERVER):
+        lost = of_a_question and isinstance(error, AnswerLostError)
+        if not lost and not isinstance(error, _OF_THE_WEB_SERVER):
             return error
         try:
             facts = self.facts(max_age=self._max_age_unusable)
@@ -211,15 +221,16 @@ class Environment:
 def not_available(facts: EnvironmentFacts) -> EnvironmentUnavailableError:
     """Return the error of an environment that takes no work now."""
     return EnvironmentUnavailableError(
-        f"MWAA environment {facts.name!r} is {facts.status}; work waits until it is AVAILABLE. {_hint(facts.status)}",
+        f"MWAA environment {facts.name!r} is {facts.status}: no run starts until it is AVAILABLE. "
+        + _hint(facts.status),
         facts.status,
     )
 
 
 def _hint(status: str) -> str:
     if status in _PASSING_STATUSES:
-        return "That takes 10 to 30 minutes; nothing is to be done, and nothing is lost."
-    return "See the environment in the MWAA console."
+        return "That takes 10 to 30 minutes. Events wait for it and are not lost."
+    return "Look at the environment in the MWAA console."
 
 
 def unavailable(name: str, operation: str, exc: Exception) -> EnvironmentUnavailableError:
@@ -234,5 +245,10 @@ def unavailable(name: str, operation: str, exc: Exception) -> EnvironmentUnavail
         return EnvironmentUnavailableError(
             f"{operation} on environment {name!r} is denied: the function's role or a service control "
             "policy lacks the permission."
+        )
+    if code in _NO_WAY:
+        return EnvironmentUnavailableError(
+            f"{operation} on environment {name!r} did not reach MWAA: {code}. A function in a VPC needs a way there: a "
+            "NAT gateway, or the VPC endpoints of Amazon MWAA."
         )
     return EnvironmentUnavailableError(f"{operation} on environment {name!r} failed: {code}: {exc}")

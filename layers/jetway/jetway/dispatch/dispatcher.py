@@ -57,6 +57,9 @@ LOST_ANSWERS = 3
 # thousand commands of three seconds each. Shorter than the first wait aside.
 MISSING_FOR = timedelta(seconds=7)
 
+# Of a call's run that was there before the ledger knew of a start: a call names its run itself, so both can be.
+WHOSE = ": Airflow had it already, of another caller or of an earlier try of this call whose answer was lost"
+
 # Tries that a first wait aside counts as: 8 to 16 seconds. MWAA needs 30 s and more to see a new file.
 FIRST_ASIDE = 4
 LONGEST_ASIDE = 120.0  # seconds
@@ -223,7 +226,7 @@ class Dispatcher:
             run = self._airflow.trigger_dag_run(request)
         except RunAlreadyExistsError as exc:
             if self._is_of_others(case, read):
-                return self._duplicate(case, exc.run.dag_id, exc.run.dag_run_id, exc.run.state)
+                return self._duplicate(case, exc.run.dag_id, exc.run.dag_run_id, exc.run.state, more=WHOSE)
             # The ledger knows of no start, so it was an earlier try of ours that died before it could say so.
             return self._started(case, read, exc.run, since=read.event.occurred_at)
         except DagNotFoundError as exc:
@@ -258,8 +261,10 @@ class Dispatcher:
         decision = self._ledger.record(entry, run_since=min(since, entry.decided_at), untold=untold)
         return replace(entry, decision=decision)
 
-    def _duplicate(self, case: Case, dag_id: str | None, run_id: str | None, state: str | None) -> Entry:
-        entry = self._entry(case, "duplicate", because=f"duplicate of run {run_id}")
+    def _duplicate(
+        self, case: Case, dag_id: str | None, run_id: str | None, state: str | None, *, more: str = ""
+    ) -> Entry:
+        entry = self._entry(case, "duplicate", because=f"duplicate of run {run_id}{more}")
         return self._record(replace(entry, dag_id=dag_id, dag_run_id=run_id, state=state))
 
     def _not_found(self, case: Case, read: DispatchMessage, exc: DagNotFoundError) -> Entry:

@@ -41,6 +41,8 @@ def dry_run_of(asked: Request, request: DagRunRequest, reach: Reach | None, warn
     except DagNotFoundError as exc:
         near = asked.ask(lambda airflow: _near(airflow, request.dag_id, reach)) if reach is not None else []
         raise ProblemError.of(problem_of(exc).with_near(near)) from exc
+    if state == "stale":
+        raise ProblemError.of(problem_of(dag_stale(request.dag_id)).with_near([]))  # it is the one that was meant
     paused = [PAUSED.format(dag_id=request.dag_id)] if state == "paused" else []
     return answers.dry_run_answer(request, [*warnings, *paused])
 
@@ -48,7 +50,7 @@ def dry_run_of(asked: Request, request: DagRunRequest, reach: Reach | None, warn
 def _check(airflow: AirflowQuestions, request: DagRunRequest) -> DagState:
     state = airflow.get_dag_state(request.dag_id)
     if state == "stale":
-        raise dag_stale(request.dag_id)
+        return state
     found = airflow.get_dag_run(request.dag_id, request.dag_run_id)
     if found is not None:
         raise RunAlreadyExistsError(

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from jetway.airflow.environment import EnvironmentFacts
 
 MAX_AGE = 15.0  # seconds that an answer counts: who looks every five costs Airflow one question of three
+JUST_NOW = 5.0  # seconds that the environment's status counts when Airflow does not answer
 LONGEST = 10.0  # seconds that Airflow has for an answer
 
 # The web server runs about four commands at once. To be busy for a moment is no fault, so it is asked once more.

@@ -90,6 +90,7 @@ def judged(environment: str, report: Report, report_key: str, *, note: str | Non
     if promoted:
         detail["dags"] = document["dags"][:_ID]
         detail["parse_seconds"] = document.get("parse_seconds")
+        detail["in_force"] = document.get("in_force")
     name = "ArtifactPromoted" if promoted else "ArtifactRejected"
     event = OutEvent(name, f"{report.path}#{report.source.label}#{name}", report.judged_at, detail)
     if promoted and note is None:

@@ -1,7 +1,8 @@
 """Which file of the drop bucket a dag_id belongs to: Airflow looks at one file at a time and never says.
 
 Two items of the artifact table for each: `dag#<dag_id>` names the file, when it was uploaded and when judged, and is
-written only when there is none, or its file is gone; `dags#<key>` lists what a file holds, so that what it no longer makes is released.
+written only when there is none, or its file is gone; `dags#<key>` lists what a file holds, so that what it no longer
+makes is released.
 """
 
 from __future__ import annotations
@@ -137,8 +138,10 @@ def _item(me: Rival) -> dict[str, Any]:
 
 def _rival(item: Mapping[str, Any]) -> Rival:
     """A claim; one that was made by an earlier release of Jetway has no times."""
-    times = {name: datetime.fromisoformat(item[name]["S"]) for name in ("uploaded", "claimed") if name in item}
-    return Rival(item["holder"]["S"], **times)
+    uploaded, claimed = (
+        datetime.fromisoformat(item[name]["S"]) if name in item else None for name in ("uploaded", "claimed")
+    )
+    return Rival(item["holder"]["S"], uploaded, claimed)
 
 
 def _refused(exc: ClientError) -> bool:

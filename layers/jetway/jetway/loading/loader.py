@@ -127,11 +127,15 @@ class DagLoader:
         may_wait = now - version.last_modified < self._grace
         before = uploaded_before(version, dag_ids, copy, facts) if may_wait else None
         if before is not None:
-            raise SiblingsExpectedError(f"{version.key} waits: {before} was uploaded before it, with one of its dag_ids.")
+            raise SiblingsExpectedError(
+                f"{version.key} waits: {before} was uploaded before it, with one of its dag_ids."
+            )
         by_hand = _ByHand(partial(self._folder.is_by_hand, facts), dag_ids, copy, facts)
         taken = self._claims.claim(version.key, dag_ids, version.last_modified, now, by_hand)
         if taken and may_wait:
-            raise SiblingsExpectedError(f"{version.key} waits: {next(iter(taken.values())).key} has one of its dag_ids.")
+            raise SiblingsExpectedError(
+                f"{version.key} waits: {next(iter(taken.values())).key} has one of its dag_ids."
+            )
         if by_hand.unclear and not taken:
             judged = replace(judged, findings=(*judged.findings, not_known(by_hand.unclear)))
         return refused(judged, taken, uploaded=version.last_modified)

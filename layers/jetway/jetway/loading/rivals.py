@@ -49,7 +49,7 @@ class Rival:
 def uploaded_before(
     version: ObjectVersion, dag_ids: Iterable[str], copy: FolderCopy, facts: EnvironmentFacts
 ) -> str | None:
-    """Return the key of a file that was uploaded before a version, is not live yet, and evidently makes one of its DAGs.
+    """Return the key of a file that was uploaded before, is not live yet, and evidently makes one of the same DAGs.
 
     S3 tells the time of an upload in whole seconds: of two in the same second the name that comes first is first.
     """

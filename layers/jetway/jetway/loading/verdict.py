@@ -74,8 +74,8 @@ def refused(judged: Judgement, taken: Mapping[str, Rival], *, uploaded: datetime
         Finding(
             rule="duplicate-dag-id",
             severity="error",
-            message=f"{rival.key} makes a DAG {dag_id!r} too. Airflow would show the one that it parsed last, in turns."
-            + _decided(rival, uploaded),
+            message=f"{rival.key} makes a DAG {dag_id!r} too. "
+            f"Airflow would show the one that it parsed last, in turns.{_decided(rival, uploaded)}",
             line=lines.get(dag_id),
             remedy=_HAND_REMEDY if rival.by_hand else _REMEDY,
         )
@@ -104,8 +104,8 @@ def _decided(rival: Rival, uploaded: datetime | None) -> str:
     if rival.uploaded == uploaded:
         return f" Both were uploaded at {mine}. It was judged first, and has the dag_id since {since}."
     return (
-        f" It was uploaded later, at {theirs} (this file at {mine}), but judged first: it has the dag_id since {since}, "
-        "and what is live stays live."
+        f" It was uploaded later, at {theirs} (this file at {mine}), but judged first: it has the dag_id since "
+        f"{since}, and what is live stays live."
     )
 
 

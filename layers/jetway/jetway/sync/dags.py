@@ -45,17 +45,15 @@ class KnownDags:
         return Finding(
             "dag-not-known",
             "warning",
-            f"No file that came through the drop bucket makes a DAG {dag_id!r}. Jetway does not know DAGs that were put "
-            "into the environment by hand: if it is one of them, nothing is wrong.",
+            f"No file that came through the drop bucket makes a DAG {dag_id!r}. Jetway does not know DAGs that were "
+            "put into the environment by hand: if it is one of them, nothing is wrong.",
             line,
             f"{meant} the file that makes it; until Airflow has the DAG, events wait, and become dead letters.",
         )
 
     def _list(self) -> Iterator[str]:
         """Every dag_id that is claimed, or that Airflow showed of a file that was promoted."""
-        pages = self._client.get_paginator("scan").paginate(
-            TableName=self._table, ProjectionExpression="pk, standing"
-        )
+        pages = self._client.get_paginator("scan").paginate(TableName=self._table, ProjectionExpression="pk, standing")
         for page in islice(pages, _MOST_PAGES):
             for item in page["Items"]:
                 yield from _dags_of(item)

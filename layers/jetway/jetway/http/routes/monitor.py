@@ -82,8 +82,11 @@ def get_health() -> Response[str]:
     counted = request.in_time(lambda: health.dispatch_counts(_count_messages, queues))
     facts = request.in_time(_facts)
     reached = _reach_airflow() if facts.usable else health.not_asked(facts)
-    # The question may have found out that the environment is being updated: a look at what is remembered.
-    return answers.health_answer(health.health_document(request.in_time(_facts), reached, counted))
+    if reached.reachable is False:
+        facts = request.in_time(lambda: clients.environment().facts(max_age=health.JUST_NOW))
+        if not facts.usable:  # an update has begun since
+            reached = health.not_asked(facts)
+    return answers.health_answer(health.health_document(facts, reached, counted))
 
 
 def _facts() -> EnvironmentFacts:

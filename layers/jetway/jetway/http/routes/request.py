@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from aws_lambda_powertools.event_handler.router import APIGatewayHttpRouter
 
 from jetway.deadline import in_time, seconds_left
+from jetway.errors import AnswerLostError
 from jetway.http import clients
 from jetway.http.callers import caller_of
 from jetway.http.query import read_query
@@ -97,7 +98,12 @@ class Request:
         Args:
             spare: seconds that are left for more work after it.
         """
-        return self.in_time(lambda: question(clients.airflow()), spare=spare)
+        try:
+            return self.in_time(lambda: question(clients.airflow()), spare=spare)
+        except AnswerLostError as exc:
+            lost = exc
+        reason = self.in_time(lambda: clients.environment().reason_of(lost, of_a_question=True))
+        raise reason from (None if reason is lost else lost)
 
     def in_time(self, work: Callable[[], T], *, spare: float = 0.0, longest: float = math.inf) -> T:
         """Return what the work returns, or end the request with a problem while there is time to say so.
