@@ -41,10 +41,23 @@ def test_token_refused(world: World) -> dict[str, str]:
     return {**ask_all(world), "health": world.ask("GET", "/health"), "page": page(world)}
 
 
-@shows("busy", *ASKED)
+@shows("busy", *ASKED, "health", "page")
 def test_busy(world: World) -> dict[str, str]:
     world.environment.refusal = 503
-    return ask_all(world)
+    return {**ask_all(world), "health": world.ask("GET", "/health"), "page": page(world)}
+
+
+@shows("failed_update", "run", "health", "dags", "dry", "post", "page")
+def test_update_failed(world: World) -> dict[str, str]:
+    world.mwaa.status = "UPDATE_FAILED"
+    return {
+        "run": world.jetway("run", "hello"),
+        "health": world.ask("GET", "/health"),
+        "dags": world.dags("hello"),
+        "dry": world.post(dry_run="true"),
+        "post": world.post(),
+        "page": page(world),
+    }
 
 
 def ask_all(world: World, timeout: str = "4s") -> dict[str, str]:
