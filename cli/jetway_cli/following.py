@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 # How far a run is. "accepted" is on the dispatch queue; Airflow has all others.
 PROGRESS = {"accepted": 0, "queued": 1, "running": 2, "success": 3, "failed": 3}
 FIRST_PAUSE, LONGEST_PAUSE, LONGEST_IN_TROUBLE = 0.5, 5.0, 15.0  # seconds between looks
+LEAST_PATIENCE = 15.0  # seconds for one look, also for the last one: Airflow's command line takes some
 LOOK_AT_WORKERS = 60.0  # seconds that nothing changes before the workers are asked for, and between two such looks
 UNKNOWN = "not-known: neither Airflow nor Jetway's ledger has this run, or not yet. Check the DAG and the run id."
 # What of the workers explains that a run does not get on.
@@ -81,6 +82,7 @@ class Told:
 
     now: Callable[[], datetime]
     last: tuple[str, str] | None = None
+    reason: str | None = None
 
     def tell(self, state: str, why: str | None, until: datetime | None = None) -> bool:
         """Print the state with its reason, if it is another one; return whether it was."""
@@ -89,10 +91,15 @@ class Told:
         if (state, word) == self.last:
             return False
         self.last = (state, word)
-        reason = f": {sentence(why)}" if why else ""
-        end = f" Jetway gives up at {until.astimezone(UTC):%H:%M:%S}." if until else ""
-        say(f"{self.now():%H:%M:%S} {state}{reason}{end}")
+        said = "" if not why else ", for the same reason." if why == self.reason else f": {sentence(why)}"
+        self.reason = why
+        end = f" Jetway gives up at {self._day(until)}{until.astimezone(UTC):%H:%M:%S}." if until else ""
+        say(f"{self.now():%H:%M:%S} {state}{said}{end}")
         return True
+
+    def _day(self, moment: datetime) -> str:
+        day = moment.astimezone(UTC).date()
+        return "" if day == self.now().date() else f"{day} "
 
 
 @dataclass(slots=True)
@@ -139,7 +146,8 @@ class Follower:
         began = changed = asked = self.clock()
         deadline = began + timeout.total_seconds()
         told, workers = Told(self.now), Told(self.now)
-        run: dict[str, Any] = {"dag_id": self.dag_id, "dag_run_id": self.dag_run_id, "state": "accepted"}
+        before = "accepted" if self.is_accepted else "unknown"
+        run: dict[str, Any] = {"dag_id": self.dag_id, "dag_run_id": self.dag_run_id, "state": before}
         if self.is_accepted:
             told.last = ("accepted", "")  # the caller has said so
         pause = FIRST_PAUSE
@@ -153,7 +161,7 @@ class Follower:
                 raise NegativeError(f"No run starts: {sentence(look.why or 'its event is skipped')}")
             run |= look.run or {}
             if look.run is None and look.state is not None:
-                run["state"] = "accepted"
+                run["state"] = "unknown" if look.state == "unknown" else "accepted"
             state = look.state or f"{run['state']}, as last seen"
             if told.tell(state, look.why, look.until):
                 changed = self.clock()
@@ -166,7 +174,7 @@ class Follower:
             left = deadline - self.clock()
             if left <= 0:
                 why = f" ({sentence(look.why).rstrip('.')})" if look.why else ""
-                goes_on = "" if look.state == "unknown" else " It goes on without this command."
+                goes_on = "" if run["state"] == "unknown" else " It goes on without this command."
                 raise NegativeError(f"After {timeout} the run is {state}{why}.{goes_on} Look again: {self.again}")
             self.sleep(min(pause, left))
             pause = min(pause * 1.5, LONGEST_PAUSE if look.state else LONGEST_IN_TROUBLE)
@@ -175,7 +183,7 @@ class Follower:
         answer, trouble = None, ""
         path = f"/dags/{quote(self.dag_id, safe='')}/dagRuns/{quote(self.dag_run_id, safe='')}"
         try:
-            answer = self.api.call("GET", path, tries=1, seconds=max(1.0, left))
+            answer = self.api.call("GET", path, tries=1, seconds=max(LEAST_PATIENCE, left))
         except ApiTroubleError as exc:
             answer, trouble = exc.answer, trouble_of(exc)
         else:

@@ -24,7 +24,7 @@ from jetway_cli.times import Span
 if TYPE_CHECKING:
     from jetway_cli.api import Answer, Api
 
-NO_CHECK = "jetway run --no-check starts it all the same: Jetway then waits a while for the DAG."
+NO_CHECK = "To ask for the run all the same, and let it wait for the DAG: --no-check."
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ import json
 import re
 import subprocess
 import sys
+from typing import Any
 
 import pytest
 import yaml
@@ -30,8 +31,19 @@ def test_python_snippets_run(snippet: str) -> None:
 
 
 def test_problems_are_shown_with_the_members_that_they_have() -> None:
-    (problem,) = map(json.loads, snippets("json"))
-    assert set(problem) == set(openapi.document()["components"]["schemas"]["Problem"]["required"])
+    problem, health = map(json.loads, snippets("json"))
+    schemas = openapi.document()["components"]["schemas"]
+    assert set(problem) == set(schemas["Problem"]["required"])
+    for shown, schema in [
+        (health, schemas["Health"]),
+        *((health[part], described) for part, described in parts(schemas)),
+    ]:
+        assert set(shown) == set(schema["required"])
+
+
+def parts(schemas: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+    """The members of /health that are objects themselves."""
+    return [(name, part) for name, part in schemas["Health"]["properties"].items() if "properties" in part]
 
 
 def test_the_trigger_is_a_webhook_and_the_access_list_is_valid() -> None:

@@ -135,6 +135,21 @@ def test_trouble_is_waited_out_and_named(
     assert told[1:] == ["success"]
 
 
+def test_a_reason_is_not_told_twice_in_a_row(
+    cloud: Cloud, follower: Follower, capsys: pytest.CaptureFixture[str]
+) -> None:
+    because = "dag-not-found: Airflow has no DAG 'orders'."
+    cloud.answers.append(problem(404, "dag-not-found", "Airflow has no DAG 'orders'.", event=None))
+    cloud.answers.append(problem(404, "dag-not-found", "x", event=event("waiting", because, until=UNTIL)))
+    cloud.answers.append(shown("success"))
+    follow(follower)
+    assert lines(capsys) == [
+        f"accepted: {because}",
+        "waiting, for the same reason. Jetway gives up at 06:10:00.",
+        "success",
+    ]
+
+
 def test_trouble_that_lasts_ends_the_wait_at_its_bound_as_a_negative_answer(
     cloud: Cloud, follower: Follower, time: Time
 ) -> None:
@@ -155,7 +170,7 @@ def test_a_held_event_is_told_while_the_environment_updates(
     cloud.answers.append(shown("success"))
     follow(follower)
     assert lines(capsys) == [
-        "held: environment-unavailable: Environment 'prod' is UPDATING. Jetway gives up at 06:00:00.",
+        "held: environment-unavailable: Environment 'prod' is UPDATING. Jetway gives up at 2026-11-23 06:00:00.",
         "success",
     ]
 
@@ -271,6 +286,14 @@ def test_wait_for_a_run_that_nobody_knows_says_so(cloud: Cloud, jetway: Jetway) 
     assert "unknown: not-known: neither Airflow nor Jetway's ledger has this run" in result.stderr
     assert "goes on" not in result.stderr
     assert "Look again: jetway wait orders r1 --stack jetway" in result.stderr
+
+
+def test_trouble_before_a_run_was_seen_says_nothing_of_the_run(cloud: Cloud, follower: Follower) -> None:
+    follower.is_accepted = False
+    cloud.answers.append((503, {"message": "Service Unavailable"}))
+    with pytest.raises(NegativeError, match=r"the run is unknown, as last seen \(api-answers-503") as ended:
+        follow(follower, seconds=0)
+    assert "goes on" not in ended.value.message
 
 
 @pytest.mark.parametrize("arguments", [("a b", "r1"), ("orders", "a b"), ("orders",), ("orders", "")])

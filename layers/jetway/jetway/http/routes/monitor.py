@@ -28,7 +28,8 @@ request = Request(router)
 @router.get(
     "/events",
     summary="Get Events",
-    description="Lists what became of the newest events, and why: started, duplicate, held, waiting, dead-lettered.",
+    description="Lists what became of the newest events, one row for each, and why: started, duplicate, held, waiting, "
+    "skipped, dead-lettered; and until when Jetway tries, of what is held or waits.",
     tags=["Event"],
     operation_id="get_events",
 )
