@@ -6,7 +6,7 @@ UV := .jetway/venvs/uv/bin/uv
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo up down logs ui env unenv test test-all unit thorough integration load test-examples test-browser bench-cold-start \
-  lint format types check mwaa-packages module-table openapi plugins build deploy deploy-environment bench-workers bench-gate bench-plugins fuzz lock clean
+  lint format types check mwaa-packages module-table openapi signals plugins build deploy deploy-environment bench-workers bench-gate bench-plugins fuzz lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{gsub(/[$$][$$]/, "$$", $$2); printf "  %-18s %s\n", $$1, $$2}'
@@ -105,6 +105,9 @@ module-table: $(STAMP) ## Write which modules the distributions of MWAA's images
 
 openapi: $(STAMP) ## Write docs/openapi.json from the code of the HTTP API
 	PYTHONPATH=layers/jetway $(BIN)/python -m local.openapi
+
+signals: $(STAMP) ## Write docs/signals.md, what every place shows in every state, from the table that its tests obey
+	$(BIN)/python -m tests.unit.signals
 
 format: $(STAMP) ## Format the code
 	$(BIN)/ruff format .

@@ -20,6 +20,7 @@ class MwaaServer:
     Attributes:
         status, max_workers: what GetEnvironment tells.
         described: how often GetEnvironment was called.
+        cli_host: the web server that a CLI token is for.
         updates: what UpdateEnvironment was called with.
         asked: method and path of every InvokeRestApi.
         release: set at the end, so that an answer that hangs does not outlive its test.
@@ -29,6 +30,7 @@ class MwaaServer:
     status: str = "AVAILABLE"
     max_workers: int = 10
     described: int = 0
+    cli_host: str = "localhost:1"
     updates: list[dict[str, Any]] = field(default_factory=list)
     asked: list[tuple[str, str]] = field(default_factory=list)
     release: threading.Event = field(default_factory=threading.Event)
@@ -58,6 +60,9 @@ class MwaaServer:
                 )
 
             def do_POST(self) -> None:
+                if self.path.startswith("/clitoken/"):
+                    self._send(200, {"CliToken": "token", "WebServerHostname": server.cli_host})
+                    return
                 asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
                 server.asked.append((asked["Method"], asked["Path"]))
                 status, document = server.answer(asked)
