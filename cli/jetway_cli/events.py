@@ -107,6 +107,8 @@ def to_json(entry: Entry) -> dict[str, Any]:
 def because_of(entry: Entry) -> str:
     """Return why it was decided so, and how the run of a started event stands, where that is worth a word. Pure."""
     because = " ".join((entry.because or "").split())
+    if entry.decision in {"held", "waiting"} and entry.until is not None:
+        return f"{because} Jetway gives up at {show_time(entry.until)}.".lstrip()
     if entry.decision != "started" or entry.state not in ENDS:
         return because
     if because.startswith("queued"):  # what held the run up when it was started does so no more

@@ -92,7 +92,7 @@ def _field(matchers: Sequence[Any], value: Any, path: str, *, present: bool) -> 
 def _matches(matcher: Any, leaves: Sequence[Any], path: str) -> bool:
     if not isinstance(matcher, dict):
         if isinstance(matcher, list):
-            raise PatternError(f"{path}: a list within a list is no matcher.")
+            raise PatternError(f"{path}: a list within a list is not a matcher.")
         return any(_equal(matcher, leaf) for leaf in leaves)
     if len(matcher) != 1:
         raise PatternError(f"{path}: a matcher has one operator; {_json(matcher)} has {len(matcher)}.")
@@ -104,7 +104,7 @@ def _matches(matcher: Any, leaves: Sequence[Any], path: str) -> bool:
     make = _OPERATORS.get(operator)
     if make is None:
         raise PatternError(
-            f"{path}: {operator!r} is no operator; there are {', '.join(sorted([*_OPERATORS, 'exists']))}."
+            f"{path}: {operator!r} is not an operator; there are {', '.join(sorted([*_OPERATORS, 'exists']))}."
         )
     test = make(operand, f"{path}: {operator}")
     return any(test(leaf) for leaf in leaves)
@@ -161,7 +161,7 @@ def _cidr(operand: Any, where: str) -> Test:
     try:
         network = ipaddress.ip_network(_text(operand, where), strict=False)
     except ValueError as exc:
-        raise PatternError(f"{where}: {operand!r} is no block of addresses such as 10.0.0.0/24.") from exc
+        raise PatternError(f"{where}: {operand!r} is not a block of addresses such as 10.0.0.0/24.") from exc
 
     def test(leaf: Any) -> bool:
         try:
@@ -187,7 +187,7 @@ def _numeric(operand: Any, where: str) -> Test:
     bounds = list(zip(operand[::2], operand[1::2], strict=True))
     for comparison, bound in bounds:
         if comparison not in _COMPARISONS or not _is_number(bound):
-            raise PatternError(f"{where}: {_json([comparison, bound])} is no comparison.")
+            raise PatternError(f"{where}: {_json([comparison, bound])} is not a comparison.")
     return lambda leaf: _is_number(leaf) and all(_COMPARISONS[name](leaf, bound) for name, bound in bounds)
 
 

@@ -25,7 +25,7 @@ def parse_span(text: str) -> timedelta:
     """
     match = _SPAN.fullmatch(text.strip())
     if match is None:
-        raise ValueError(f"{text!r} is no span of time such as 90s, 15m, 1h or 2d")
+        raise ValueError(f"{text!r} is not a span of time such as 90s, 15m, 1h or 2d")
     return timedelta(**{_UNITS[match[2]]: int(match[1])})
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 
+import pytest
 from click.testing import Result
 
 from jetway.ledger import Entry, Ledger
@@ -100,6 +101,13 @@ def test_what_became_of_the_run_is_told_where_started_alone_would_say_too_much(c
         "e": stale,
         "f": "",
     }
+
+
+@pytest.mark.parametrize("decision", ["held", "waiting"])
+def test_what_is_tried_again_is_told_until_when(cloud: Cloud, jetway: Jetway, decision: str) -> None:
+    until = datetime(2026, 11, 22, 6, 10, tzinfo=UTC)
+    Ledger(cloud.ledger).record(entry("a", 1, decision=decision, because="dag-not-found: No DAG.", until=until))
+    assert "dag-not-found: No DAG. Jetway gives up at 2026-11-22 06:10:00.\n" in jetway("events").stdout
 
 
 def test_a_trigger_that_never_was_is_questioned(cloud: Cloud, jetway: Jetway) -> None:

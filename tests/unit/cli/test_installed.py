@@ -27,7 +27,7 @@ BAD = "def f(:\n"
 
 def run(*command: str | Path, cwd: Path, env: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [str(part) for part in command], cwd=cwd, env=env, capture_output=True, text=True, check=False, timeout=300
+        [str(part) for part in command], cwd=cwd, env=env, capture_output=True, text=True, check=False, timeout=900
     )
 
 
@@ -66,12 +66,12 @@ def test_pip_install_gives_a_command_that_works(sources: Path, project: Path, tm
     jetway = tmp_path / "venv/bin/jetway"
     assert run(jetway, "--version", cwd=project).stdout.startswith("jetway, version ")
     good = run(jetway, "check", "dags", cwd=project)
-    assert (good.returncode, good.stdout, good.stderr) == (0, "1 file, 1 DAG: 1 accepted\n", "")
+    assert (good.returncode, good.stdout) == (0, "1 file, 1 DAG: 1 accepted\n")
     (project / "requirements.txt").write_text("celery==1.0\n")
     assert "essential-pin" in run(jetway, "check", "requirements.txt", "--airflow-version=2.10.3", cwd=project).stdout
     dropped.write(project)
     each = run(jetway, "check", *dropped.FILES, "--no-resolve", "--format=json", cwd=project)
-    assert each.stderr == ""
+    assert each.returncode == 0, each.stderr
     assert {report["path"]: report["verdict"] for report in json.loads(each.stdout)} == dict.fromkeys(
         dropped.FILES, "accepted"
     )
@@ -128,4 +128,4 @@ def test_the_github_action_annotates_and_fails(sources: Path, project: Path, tmp
     dropped.write(project)
     (project / "dags/broken.py").unlink()
     _, checked = steps(paths="\n".join(["dags", *(key for key in dropped.FILES if "dags/" not in key)]))
-    assert (checked.returncode, checked.stderr) == (0, "")
+    assert checked.returncode == 0, checked.stdout + checked.stderr
