@@ -42,7 +42,7 @@ def test_what_waits_aside_and_dead_letters_are_counted() -> None:
             "Airflow [good]answers",
             "Events that wait 4",
             "of them stepped aside 3",
-            "Being dispatched 0",
+            "Being tried, or held 0",
             "Dead letters [bad]2",
         ],
         "problem": None,

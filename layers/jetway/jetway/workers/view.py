@@ -73,6 +73,8 @@ LINES: Sequence[Line] = (
     Line("started", "DagRunsStarted", "runs started", "", "Sum", "sum", "events"),
     Line("duplicate", "DagRunsDuplicate", "events that came again", "", "Sum", "sum", "events"),
     Line("held", "EventsHeld", "events held", "", "Sum", "sum", "events"),
+    Line("behind_paused", "RunsBehindPausedDag", "runs queued behind a paused DAG", "", "Sum", "sum", "events"),
+    Line("behind_stale", "RunsBehindStaleDag", "runs queued behind a stale DAG", "", "Sum", "sum", "events"),
     Line("dead_lettered", "EventsDeadLettered", "events dead-lettered", "", "Sum", "sum", "events"),
     Line("event_wait", "DispatchQueueAge", "oldest event waits", "s", group="events"),
     Line("work_wait", "WorkQueueAge", "oldest other message waits", "s", group="events"),
