@@ -37,6 +37,7 @@ def _measure() -> bool:
     version = os.environ.get("AIRFLOW_VERSION") or airflow.DEFAULT_VERSION
     venvs.ensure(f"airflow-{version}")
     venvs.extend(f"airflow-{version}", "coverage")
+    subprocess.run([sys.executable, "-m", "coverage", "erase"], cwd=ROOT, check=True)
     pytest = [sys.executable, "-m", "pytest", "-q", "--cov", "--cov-report="]
     for tests in (
         ["-n", "auto", "-m", "not slow", "tests/unit"],
