@@ -165,7 +165,8 @@ def _mutants_of(names: Iterable[str], spans: Mapping[str, Sequence[int]], lines:
 
 def _changed(before: Sequence[str], after: Sequence[str]) -> tuple[str, str]:
     """Return the lines that differ."""
-    was, becomes = [], []
+    was: list[str] = []
+    becomes: list[str] = []
     for kind, a, b, c, d in difflib.SequenceMatcher(None, before, after, autojunk=False).get_opcodes():
         if kind != "equal":
             was += before[a:b]

@@ -18,10 +18,11 @@ URL = "https://sqs.eu-central-1.amazonaws.com/111122223333/dispatch.fifo"
 
 
 @pytest.fixture
-def sqs(monkeypatch: pytest.MonkeyPatch) -> Iterator[Stubber]:
+def sqs(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "test")
-    with Stubber(boto3.client("sqs", region_name="eu-central-1")) as stubber:
+    client: Any = boto3.client("sqs", region_name="eu-central-1")
+    with Stubber(client) as stubber:
         yield stubber
         stubber.assert_no_pending_responses()
 
@@ -49,7 +50,7 @@ def test_a_message_knows_when_it_was_sent_and_tried_first_and_how_often() -> Non
     assert message.first_tried_at == datetime(2026, 11, 22, 6, 0, 3, 500_000, tzinfo=UTC)
 
 
-def hold(sqs: Stubber, answer: dict[str, Any]) -> None:
+def hold(sqs: Any, answer: dict[str, Any]) -> None:
     entries = [
         {"Id": "0", "ReceiptHandle": "handle 1", "VisibilityTimeout": 40},
         {"Id": "1", "ReceiptHandle": "handle 2", "VisibilityTimeout": 3},
@@ -58,7 +59,7 @@ def hold(sqs: Stubber, answer: dict[str, Any]) -> None:
     hold_lanes(sqs.client, URL, [record(1, "bulk"), record(2, "interactive")], {"bulk": 40, "interactive": 3})
 
 
-def test_each_message_waits_as_long_as_its_lane(sqs: Stubber, caplog: pytest.LogCaptureFixture) -> None:
+def test_each_message_waits_as_long_as_its_lane(sqs: Any, caplog: pytest.LogCaptureFixture) -> None:
     hold(sqs, {"Successful": [{"Id": "0"}, {"Id": "1"}], "Failed": []})
     assert caplog.records == []
 
@@ -73,13 +74,13 @@ def test_an_answer_without_failures_may_leave_the_word_out(caplog: pytest.LogCap
     assert caplog.records == []
 
 
-def test_a_message_that_could_not_be_held_is_told_of(sqs: Stubber, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_message_that_could_not_be_held_is_told_of(sqs: Any, caplog: pytest.LogCaptureFixture) -> None:
     failed = {"Id": "1", "SenderFault": True, "Code": "ReceiptHandleIsInvalid"}
     hold(sqs, {"Successful": [{"Id": "0"}], "Failed": [failed]})
     assert [vars(line)["error"] for line in caplog.records] == ["ReceiptHandleIsInvalid"]
 
 
-def test_what_a_lane_has_done_is_deleted(sqs: Stubber, caplog: pytest.LogCaptureFixture) -> None:
+def test_what_a_lane_has_done_is_deleted(sqs: Any, caplog: pytest.LogCaptureFixture) -> None:
     entries = [{"Id": "0", "ReceiptHandle": "handle 1"}, {"Id": "1", "ReceiptHandle": "handle 2"}]
     sqs.add_response("delete_message_batch", DELETED, {"QueueUrl": URL, "Entries": entries})
     free_lane(sqs.client, URL, [record(1, "bulk"), record(2, "bulk")])
