@@ -38,7 +38,7 @@ def _measure() -> bool:
     venvs.ensure(f"airflow-{version}")
     venvs.extend(f"airflow-{version}", "coverage")
     subprocess.run([sys.executable, "-m", "coverage", "erase"], cwd=ROOT, check=True)
-    pytest = [sys.executable, "-m", "pytest", "-q", "--cov", "--cov-report="]
+    pytest = [sys.executable, "-m", "pytest", "-q", "--cov", "--cov-report=", "--hypothesis-profile=ci"]
     for tests in (
         ["-n", "auto", "-m", "not slow", "tests/unit"],
         ["--cov-append", "-m", "not slow", "tests/integration/test_loader.py"],
