@@ -15,6 +15,8 @@ from local import airflow, venvs
 
 VERSION = os.environ.get("AIRFLOW_VERSION") or airflow.DEFAULT_VERSION
 SECONDS = "3"
+# `make coverage` measures the loader where it runs.
+MEASURED = {name: value for name, value in os.environ.items() if name.startswith("COVERAGE_")}
 
 UNSEEN = """
 import json
@@ -94,7 +96,7 @@ def load(folder: Path, *arguments: str) -> dict[str, Any]:
     """Run the loader and return its answers by path."""
     done = subprocess.run(
         [str(venvs.ensure(f"airflow-{VERSION}")), "-m", "jetway_loader", str(folder), *arguments, "--json"],
-        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(venvs.ROOT / "layers" / "loader")},
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(venvs.ROOT / "layers" / "loader")} | MEASURED,
         capture_output=True,
         text=True,
         check=False,

@@ -1,0 +1,69 @@
+"""`make coverage`: how much of functions/ and layers/ the tests reach, line by line and branch by branch.
+
+All unit tests that `make test` runs are measured, with the programs that they start. jetway_loader runs within
+Airflow, which the unit tests have none of: its own tests (tests/integration/test_loader.py, no stack needed) run it in
+the virtual environment of Airflow, where coverage.py is added, and what is reached there counts as well.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+
+from local import airflow, venvs
+from local.venvs import HOME, ROOT
+
+# In per cent, lines and branches together.
+LEAST_OF_ALL = 95.0
+LEAST_OF_A_FILE = 85.0
+
+REPORT = HOME / "coverage" / "report.json"
+
+
+def judge(of_all: float, of_files: Mapping[str, float]) -> tuple[list[str], bool]:
+    """Return the lines of the report, and whether both bounds hold."""
+    low = sorted((percent, path) for path, percent in of_files.items() if percent < LEAST_OF_A_FILE)
+    lines = [f"{percent:6.2f} %  {path}" for percent, path in low]
+    lines.append(f"{len(low)} of {len(of_files)} files are below {LEAST_OF_A_FILE:g} %.")
+    lines.append(f"{of_all:.2f} % of all; at least {LEAST_OF_ALL:g} % must be.")
+    return lines, not low and of_all >= LEAST_OF_ALL
+
+
+def _measure() -> bool:
+    """Run the tests; False when one fails."""
+    version = os.environ.get("AIRFLOW_VERSION") or airflow.DEFAULT_VERSION
+    venvs.ensure(f"airflow-{version}")
+    venvs.extend(f"airflow-{version}", "coverage")
+    subprocess.run([sys.executable, "-m", "coverage", "erase"], cwd=ROOT, check=True)
+    pytest = [sys.executable, "-m", "pytest", "-q", "--cov", "--cov-report=", "--hypothesis-profile=ci"]
+    for tests in (
+        ["-n", "auto", "-m", "not slow", "tests/unit"],
+        ["--cov-append", "-m", "not slow", "tests/integration/test_loader.py"],
+    ):
+        if subprocess.run([*pytest, *tests], cwd=ROOT, check=False).returncode:
+            return False
+    return True
+
+
+def main() -> int:
+    """Measure and report; the exit status says whether enough is reached."""
+    try:
+        if not _measure():
+            return 1
+    except venvs.SetupError as exc:
+        print(exc, file=sys.stderr)
+        return 1
+    to_json = [sys.executable, "-m", "coverage", "json", "-q", "-o", str(REPORT)]
+    subprocess.run(to_json, cwd=ROOT, check=True)
+    report = json.loads(REPORT.read_text())
+    of_files = {path: found["summary"]["percent_covered"] for path, found in report["files"].items()}
+    lines, good = judge(report["totals"]["percent_covered"], of_files)
+    print("\n".join(lines))
+    return 0 if good else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

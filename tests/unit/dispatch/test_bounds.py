@@ -1,0 +1,111 @@
+"""Numbers that decide how long a message waits, and whether it is forgotten: each from both sides of its bound."""
+
+from __future__ import annotations
+
+import random
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from jetway.dispatch.backoff import wait_before_retry
+from jetway.dispatch.following import LATEST, SOONEST, next_look
+from jetway.dispatch.limits import Rate, Waits, parse_age
+from jetway.dispatch.rates import Window, has_place, next_place
+from jetway.dispatch.waiting import delay_until, next_waits
+
+NOW = datetime(2026, 11, 22, 6, 0, tzinfo=UTC)
+RATE = Rate(2, 60)
+
+
+class Least(random.Random):
+    """Jitter that is as short as it can be."""
+
+    def uniform(self, a: float, b: float) -> float:
+        return min(a, b)
+
+
+class Most(random.Random):
+    """Jitter that is as long as it can be."""
+
+    def uniform(self, a: float, b: float) -> float:
+        return max(a, b)
+
+
+@pytest.mark.parametrize(
+    ("tries", "least", "most"), [(1, 1, 2), (2, 2, 4), (3, 4, 8), (6, 32, 64), (9, 256, 512), (10, 300, 600)]
+)
+def test_a_wait_doubles_and_half_of_it_is_jitter(tries: int, least: int, most: int) -> None:
+    assert wait_before_retry(tries, longest=600, random_=Least()) == least
+    assert wait_before_retry(tries, longest=600, random_=Most()) == most
+    assert {wait_before_retry(50, longest=1000) for _ in range(20)} != {500}, "and it is jitter"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "delay"), [(-5.0, 0), (0.0, 0), (0.9, 0), (1.0, 1), (1.2, 2), (900.0, 900), (899.1, 900), (2000.0, 900)]
+)
+def test_a_delay_is_whole_seconds_and_never_too_short(seconds: float, delay: int) -> None:
+    assert delay_until(NOW + timedelta(seconds=seconds), NOW) == delay
+
+
+def test_a_wait_counts_its_time_by_reason_and_its_tries_by_all() -> None:
+    moment, later = NOW + timedelta(minutes=5), NOW + timedelta(minutes=1)
+    first = next_waits(None, because="rate", first=NOW - timedelta(minutes=2), now=NOW, not_before=moment)
+    assert first == Waits(NOW, 1, "rate", moment, NOW - timedelta(minutes=2))
+    same = next_waits(first, because="rate", first=later, now=later)
+    assert same == Waits(NOW, 2, "rate", None, NOW - timedelta(minutes=2))
+    other = next_waits(same, because="dag-not-found", first=later, now=later)
+    assert other == Waits(later, 3, "dag-not-found", None, NOW - timedelta(minutes=2))
+
+
+@pytest.mark.parametrize("value", [1, 10**9])
+def test_a_limit_is_a_whole_number_up_to_a_milliard(value: int) -> None:
+    assert Rate.parse({"count": value, "per": value}) == Rate(value, value)
+    assert parse_age(value) == timedelta(seconds=value)
+    assert Waits.parse({"since": NOW.isoformat(), "count": value}).count == value
+
+
+@pytest.mark.parametrize("value", [0, -1, 10**9 + 1])
+def test_a_limit_beyond_that_is_refused(value: int) -> None:
+    for given in ({"count": value, "per": 1}, {"count": 1, "per": value}):
+        with pytest.raises(ValueError, match=r"rate\.(count|per) is .*, not between 1 and 10\^9"):
+            Rate.parse(given)
+    with pytest.raises(ValueError, match=r"waits\.count is"):
+        Waits.parse({"since": NOW.isoformat(), "count": value})
+
+
+def test_a_limit_that_is_no_number_is_refused_by_its_name() -> None:
+    with pytest.raises(TypeError, match=r"rate\.per is 'a', not a whole number"):
+        Rate.parse({"count": 1, "per": "a"})
+    with pytest.raises(TypeError, match=r"max_event_age is True"):
+        parse_age(value=True)
+
+
+def test_places_are_given_out_window_by_window() -> None:
+    present = int(NOW.timestamp())
+    assert next_place(None, RATE, NOW + timedelta(seconds=59)) == Window(present, 1)
+    assert next_place(Window(present - 60, 1), RATE, NOW) == Window(present, 1), "the past is over"
+    assert next_place(Window(present, 1), RATE, NOW) == Window(present, 2)
+    assert next_place(Window(present, 2), RATE, NOW) == Window(present + 60, 1)
+    assert next_place(Window(present + 60, 1), RATE, NOW) == Window(present + 60, 2), "given out ahead"
+
+
+@pytest.mark.parametrize(("seconds", "good"), [(-6, False), (-5, True), (0, True), (119, True), (120, False)])
+def test_a_place_is_good_from_just_before_its_window_to_the_end_of_the_next(seconds: int, good: bool) -> None:
+    waits = Waits(NOW, 1, "rate", NOW)
+    assert has_place(waits, RATE, NOW + timedelta(seconds=seconds)) is good
+    assert not has_place(Waits(NOW, 1, "rate"), RATE, NOW)
+    assert not has_place(None, RATE, NOW)
+
+
+@pytest.mark.parametrize(
+    ("age", "after"),
+    [
+        (timedelta(0), SOONEST),
+        (timedelta(minutes=8), SOONEST),
+        (timedelta(minutes=10), timedelta(minutes=1)),
+        (timedelta(hours=1), timedelta(minutes=6)),
+        (timedelta(hours=3), LATEST),
+    ],
+)
+def test_a_run_is_looked_at_again_after_a_tenth_of_its_age(age: timedelta, after: timedelta) -> None:
+    assert next_look(NOW, NOW + age) - (NOW + age) == after

@@ -1,0 +1,81 @@
+"""apply_updates at its edge: what the alarms on rolled back artifacts and failed updates stand on."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from types import SimpleNamespace
+from typing import Any
+
+import boto3
+import pytest
+
+from functions.apply_updates import app
+from jetway.observability import metrics
+from tests.unit.artifacts.buckets import DROP, TABLE
+from tests.unit.mwaa_server import MwaaServer
+
+from .test_updates import REQUIREMENTS, STARTUP
+from .world import World
+
+CONTEXT: Any = SimpleNamespace(
+    function_name="apply_updates",
+    memory_limit_in_mb=512,
+    invoked_function_arn="arn:aws:lambda:us-east-1:111122223333:function:apply_updates",
+    aws_request_id="52fdfc07-2182-154f-163f-5f0f9a621d72",
+)
+NOTHING = {"ArtifactsRolledBack": 0.0, "UpdatesBegun": 0.0, "UpdatesFailed": 0.0}
+
+
+@pytest.fixture
+def mwaa(world: World, monkeypatch: pytest.MonkeyPatch) -> Iterator[MwaaServer]:
+    """The control plane that the function asks; the world's own is for what happened before."""
+    with MwaaServer() as server:
+        for name, value in {
+            "ENVIRONMENT_NAME": "acme",
+            "DROP_BUCKET": DROP,
+            "ARTIFACT_TABLE": TABLE,
+            "ARTIFACT_TOPIC_ARN": boto3.client("sns", region_name="us-east-1").create_topic(Name="told")["TopicArn"],
+            "EVENT_BUS_NAME": "default",
+            "VERIFY_AFTER_SECONDS": "120",
+            "APPLY_UPDATES": "automatic",
+            "WORKER_REPLACEMENT_STRATEGY": "GRACEFUL",
+            "UPDATE_QUIET_SECONDS": "0",
+            "TRANSPORT": "cli",
+            "AWS_DEFAULT_REGION": "us-east-1",
+            "AWS_ENDPOINT_URL_MWAA": server.url,
+            "AWS_DISABLE_HOST_PREFIX_INJECTION": "true",
+        }.items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.setattr(metrics, "namespace", "Jetway")  # read at import, before this
+        app._wired.cache_clear()
+        yield server
+        app._wired.cache_clear()
+
+
+def counted(capsys: pytest.CaptureFixture[str]) -> dict[str, float]:
+    """Invoke the function, and return its metrics."""
+    app.handler({}, CONTEXT)
+    (written,) = (json.loads(line) for line in capsys.readouterr().out.splitlines() if "_aws" in line)
+    assert written["Environment"] == "acme"
+    return {name: sum(written[name]) for name in NOTHING}
+
+
+def test_an_update_that_failed_counts_its_artifacts_as_rolled_back(
+    world: World, mwaa: MwaaServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    world.drop("requirements.txt", REQUIREMENTS)
+    world.drop("startup.sh", STARTUP)
+    assert world.apply() == ["begun"]  # and now MWAA has neither of them in force
+    assert counted(capsys) == NOTHING | {"ArtifactsRolledBack": 2.0, "UpdatesFailed": 1.0}
+    assert counted(capsys) == NOTHING, "counted once, and an alarm sees that it is over"
+    assert {world.standing(key).stage for key in ("requirements.txt", "startup.sh")} == {"rolled-back"}
+
+
+def test_while_the_environment_is_updating_nothing_is_counted(
+    world: World, mwaa: MwaaServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    world.drop("requirements.txt", REQUIREMENTS)
+    world.apply()
+    mwaa.status = "UPDATING"
+    assert counted(capsys) == NOTHING
