@@ -21,7 +21,7 @@ LEAST_OF_ALL = 95.0
 LEAST_OF_A_FILE = 85.0
 
 # Tests that start programs in Airflow's virtual environment, and need no local stack.
-IN_AIRFLOW = ("tests/integration/test_loader.py", "tests/integration/test_import_dag.py")
+IN_AIRFLOW = [f"tests/integration/test_{name}.py" for name in ("loader", "loader_command", "import_dag")]
 
 REPORT = HOME / "coverage" / "report.json"
 
