@@ -56,7 +56,7 @@ def record(number: int, not_before: datetime | None) -> dict[str, Any]:
 def handled(*records: dict[str, Any]) -> list[str]:
     """Invoke the function, and return the ids of the messages that SQS is to try again."""
     answer = app.handler({"Records": list(records)}, CONTEXT)
-    return [failure["itemIdentifier"] or "" for failure in answer["batchItemFailures"]]
+    return [str(failure["itemIdentifier"]) for failure in answer["batchItemFailures"]]
 
 
 def back(queues: dict[str, str]) -> list[tuple[int, str, str]]:
