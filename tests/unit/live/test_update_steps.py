@@ -9,7 +9,7 @@ from jetway.live.undo import Undo
 from jetway.updates import Step
 from tests.unit.artifacts.buckets import DROP, VERIFY_AFTER
 
-from .test_updates import PLUGINS, REQUIREMENTS
+from .test_updates import PLUGINS, REQUIREMENTS, applied
 from .world import World
 
 
@@ -65,3 +65,19 @@ def test_with_manual_updates_import_errors_are_asked_for_every_ten_minutes_to_th
     for after, asked in ((timedelta(), 1), (timedelta(minutes=9, seconds=59), 1), (timedelta(seconds=1), 2)):
         assert world.apply(after=after) == []
         assert world.airflow.asked.count("errors") == asked
+
+
+def test_the_same_content_again_points_at_the_object_that_is_in_force(world: World) -> None:
+    applied(world)
+    before = world.standing("requirements.txt").live
+    newer = world.drop("requirements.txt", REQUIREMENTS)
+    assert world.apply() == ["unchanged"]
+    after = world.standing("requirements.txt").live
+    assert before is not None
+    assert after is not None
+    assert (after.source, after.bucket, after.key, after.version_id) == (
+        newer,
+        before.bucket,
+        before.key,
+        before.version_id,
+    )
