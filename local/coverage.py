@@ -1,8 +1,8 @@
 """`make coverage`: how much of functions/ and layers/ the tests reach, line by line and branch by branch.
 
-All unit tests that `make test` runs are measured, with the programs that they start. jetway_loader runs within
-Airflow, which the unit tests have none of: its own tests (tests/integration/test_loader.py, no stack needed) run it in
-the virtual environment of Airflow, where coverage.py is added, and what is reached there counts as well.
+All unit tests that `make test` runs are measured, with the programs that they start. jetway_loader and import_dag run
+within Airflow, which the unit tests have none of: their own tests run them in the virtual environment of each Airflow
+that fits this Python, where coverage.py is added, and what is reached there counts as well.
 """
 
 from __future__ import annotations
@@ -20,6 +20,9 @@ from local.venvs import HOME, ROOT
 LEAST_OF_ALL = 95.0
 LEAST_OF_A_FILE = 85.0
 
+# Tests that start programs in Airflow's virtual environment, and need no local stack.
+IN_AIRFLOW = [f"tests/integration/test_{name}.py" for name in ("loader", "loader_command", "import_dag")]
+
 REPORT = HOME / "coverage" / "report.json"
 
 
@@ -34,18 +37,31 @@ def judge(of_all: float, of_files: Mapping[str, float]) -> tuple[list[str], bool
 
 def _measure() -> bool:
     """Run the tests; False when one fails."""
-    version = os.environ.get("AIRFLOW_VERSION") or airflow.DEFAULT_VERSION
-    venvs.ensure(f"airflow-{version}")
-    venvs.extend(f"airflow-{version}", "coverage")
     subprocess.run([sys.executable, "-m", "coverage", "erase"], cwd=ROOT, check=True)
-    pytest = [sys.executable, "-m", "pytest", "-q", "--cov", "--cov-report=", "--hypothesis-profile=ci"]
-    for tests in (
-        ["-n", "auto", "-m", "not slow", "tests/unit"],
-        ["--cov-append", "-m", "not slow", "tests/integration/test_loader.py"],
-    ):
-        if subprocess.run([*pytest, *tests], cwd=ROOT, check=False).returncode:
-            return False
+    if not _run("-n", "auto", "tests/unit"):
+        return False
+    for version, too_new in airflow.VERSIONS.items():
+        if too_new is None or sys.version_info < too_new:
+            venvs.ensure(f"airflow-{version}")
+            venvs.extend(f"airflow-{version}", "coverage")
+            if not _run("--cov-append", *IN_AIRFLOW, AIRFLOW_VERSION=version):
+                return False
     return True
+
+
+def _run(*tests: str, **env: str) -> bool:
+    pytest = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "--cov",
+        "--cov-report=",
+        "--hypothesis-profile=ci",
+        "-m",
+        "not slow",
+    ]
+    return subprocess.run([*pytest, *tests], cwd=ROOT, env={**os.environ, **env}, check=False).returncode == 0
 
 
 def main() -> int:

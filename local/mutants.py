@@ -190,11 +190,11 @@ def exit_codes(work: Path) -> dict[str, int | None]:
 
 def run_mutmut(work: Path, children: int) -> list[Mutant]:
     """Let mutmut plant all mutants, draw the sample and test it; return the sample."""
+    os.chdir(work)  # where mutmut looks for its configuration as soon as it is imported
     # Of requirements/mutants.txt: the tests of this module go without.
     from mutmut import __main__ as mutmut  # noqa: PLC0415
     from mutmut.mutation.trampoline import set_mutant_under_test  # noqa: PLC0415
 
-    os.chdir(work)
     set_mutant_under_test("mutant_generation")
     Path("mutants").mkdir(exist_ok=True)
     mutmut.copy_src_dir()

@@ -135,7 +135,8 @@ def test_a_message_becomes_a_run_a_row_and_an_event_and_its_end_is_told(
     (run,) = airflow.runs.values()
     assert run["dag_id"] == "ingest_orders"
     assert run["conf"]["bucket"] == "acme-drop"
-    assert written(capsys)["DagRunsStarted"] == 1.0
+    counted = written(capsys)
+    assert (sorted(counted), counted["DagRunsStarted"]) == (["DagRunsStarted", "DispatchLatency"], 1.0)
     (event,) = told()
     assert (event["detail-type"], event["detail"]["dag_run_id"]) == ("DagRunStarted", run["dag_run_id"])
     assert event["detail"]["paused"] is False

@@ -5,8 +5,11 @@ from __future__ import annotations
 from datetime import timedelta
 
 from jetway.airflow.environment import parse_environment
+from jetway.live.undo import Undo
+from jetway.updates import Step
+from tests.unit.artifacts.buckets import DROP, VERIFY_AFTER
 
-from .test_updates import PLUGINS
+from .test_updates import PLUGINS, REQUIREMENTS, applied
 from .world import World
 
 
@@ -29,3 +32,52 @@ def test_a_first_file_that_mwaa_refuses_leaves_nothing_behind(world: World) -> N
     assert world.versions("plugins.zip") == (1, 0), "no empty plugins.zip is put on top: nothing has to be gone back to"
     standing = world.standing("plugins.zip")
     assert (standing.stage, standing.live, standing.rolled_back) == ("rolled-back", None, (bad,))
+
+
+def steps(world: World) -> list[Step]:
+    """Invoke apply_updates once, and return all that it says of what it did."""
+    undo = Undo(
+        s3=world.s3,
+        standings=world.table,
+        tell=world.news.append,
+        environment="acme",
+        drop_bucket=DROP,
+        automatic=world.automatic,
+        worker_replacement=world.worker_replacement,
+        clock=lambda: world.now,
+    )
+    return list(world.updates().advance(world.airflow.list_import_errors, undo, VERIFY_AFTER, world.quiet))
+
+
+def test_a_refused_update_names_what_it_was_to_bring(world: World) -> None:
+    world.mwaa.refuses = "The file cannot be read."
+    versions = {
+        key: world.drop(key, body) for key, body in {"requirements.txt": REQUIREMENTS, "plugins.zip": PLUGINS}.items()
+    }
+    (step,) = steps(world)
+    assert (step.step, step.artifacts) == ("failed", versions)  # so many count as rolled back
+    assert step.because == "The file cannot be read."
+
+
+def test_with_manual_updates_import_errors_are_asked_for_every_ten_minutes_to_the_second(world: World) -> None:
+    world.automatic = False
+    world.drop("requirements.txt", REQUIREMENTS)
+    for after, asked in ((timedelta(), 1), (timedelta(minutes=9, seconds=59), 1), (timedelta(seconds=1), 2)):
+        assert world.apply(after=after) == []
+        assert world.airflow.asked.count("errors") == asked
+
+
+def test_the_same_content_again_points_at_the_object_that_is_in_force(world: World) -> None:
+    applied(world)
+    before = world.standing("requirements.txt").live
+    newer = world.drop("requirements.txt", REQUIREMENTS)
+    assert world.apply() == ["unchanged"]
+    after = world.standing("requirements.txt").live
+    assert before is not None
+    assert after is not None
+    assert (after.source, after.bucket, after.key, after.version_id) == (
+        newer,
+        before.bucket,
+        before.key,
+        before.version_id,
+    )

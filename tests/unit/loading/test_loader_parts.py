@@ -1,0 +1,85 @@
+"""Parts of jetway_loader that need no Airflow: its settings, and what stands for things that are not there."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from jetway_loader import settings
+from jetway_loader.__main__ import main
+from jetway_loader.standins import Anything, anything
+from jetway_loader.unseen import UnseenMapping, UnseenText
+
+
+def test_a_value_that_nobody_knows_passes_for_a_number_a_text_and_a_mapping() -> None:
+    text = UnseenText("1")
+    assert (int(text), float(text), text + "x", text[0]) == (1, 1.0, "1x", "1")
+    assert text["schema"] is text
+    assert text.get("schema") is text
+    assert text.get("schema", "mine") == "mine"
+    mapping = UnseenMapping()
+    assert (mapping["any"], mapping.get("any"), mapping.get("any", 5), list(mapping)) == ("1", "1", 5, [])
+
+
+def test_what_stands_for_a_package_takes_everything() -> None:
+    client = anything("Client", "acme")
+    one = client("host", port=1)
+    assert isinstance(one, Anything)
+    assert client.__module__ == "acme"
+    assert isinstance(one.session.get("x", timeout=3), Anything)
+    assert isinstance(client.default, type)
+    assert (list(client), list(one), len(one), bool(one)) == ([], [], 0, True)
+    assert client["key"] is client
+    assert one["key"] is one
+    with one as entered:
+        assert entered is one
+    assert client | None == None | client  # annotations of it can be read
+
+
+def test_as_a_decorator_it_leaves_the_function_alone() -> None:
+    def function() -> int:
+        return 5
+
+    assert anything("task", "acme")()(function) is function
+
+
+@pytest.mark.parametrize("thing", [anything("Client", "acme"), anything("Client", "acme")()])
+def test_it_has_no_special_methods_that_python_would_believe_in(thing: object) -> None:
+    assert not hasattr(thing, "__fspath__")
+
+
+def test_settings_of_the_shell_are_not_airflows(tmp_path: Path) -> None:
+    template = tmp_path / "template.db"
+    template.write_text("tables")
+    home = tmp_path / "home"
+    home.mkdir()
+    environ = {"AIRFLOW__CORE__FERNET_KEY": "secret", "PATH": "/bin"}
+    settings.set_up(home, tmp_path / "dags", template=template, environ=environ)
+    assert "AIRFLOW__CORE__FERNET_KEY" not in environ
+    assert (environ["PATH"], environ["AIRFLOW_HOME"]) == ("/bin", str(home))
+    assert environ["AIRFLOW__CORE__DAGS_FOLDER"] == str(tmp_path / "dags")
+    assert (home / "airflow.db").read_text() == "tables"
+
+
+def test_options_of_the_environment_count_for_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
+    there, gone = sorted(settings.HONOURED)[:2]
+    names = list(settings.as_variables({there: "1", gone: "2", "no.such": "3"}))
+    assert len(names) == 2, "those that a DAG file can see"
+    monkeypatch.setenv(names[0], "before")
+    monkeypatch.delenv(names[1], raising=False)
+    with settings.applied({there: "1", gone: "2"}):
+        assert [os.environ[name] for name in names] == ["1", "2"]
+    assert [os.environ.get(name) for name in names] == ["before", None]
+
+
+def test_airflow_3_needs_no_tables() -> None:
+    settings.migrate("3.3.1")  # and imports no Airflow, of which there is none here
+
+
+def test_a_folder_or_a_file_that_is_not_there_is_wrong_use(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for arguments in ([str(tmp_path / "none")], [str(tmp_path), "none.py"]):
+        with pytest.raises(SystemExit, match="2"):
+            main(arguments)
+    assert "none.py is not a file in" in capsys.readouterr().err
