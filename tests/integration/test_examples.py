@@ -307,8 +307,8 @@ def test_an_unknown_example_is_told_with_the_nearest_and_all_names() -> None:
         env={**os.environ, "PYTHON": sys.executable},
     )
     assert done.returncode != 0
-    assert "there is no example 'ml_pipelin'. Did you mean ml_pipeline?" in done.stdout
-    assert all(name in done.stdout for name in examples.EXAMPLES)
+    assert "there is no example 'ml_pipelin'. Did you mean ml_pipeline?" in done.stderr
+    assert all(name in done.stderr for name in examples.EXAMPLES)
     assert "Traceback" not in done.stdout + done.stderr
 
 

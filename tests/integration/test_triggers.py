@@ -236,8 +236,8 @@ def test_the_end_of_one_run_starts_the_next(world: Stack, dag: str) -> None:
         "dag: chained\non: {event: {source: [jetway], detail-type: [DagRunSucceeded], "
         f"detail: {{dag_id: [{dag}], trigger: [data]}}}}}}\nconf: {{after: '{{{{ detail.dag_run_id }}}}'}}\n"
     )
-    assert put(world, "chained", text)["findings"] == []
     wait_for("the DAG in Airflow", lambda: airflow_api(world, "GET", "/dags/chained"), seconds=LONGEST)
+    assert put(world, "chained", text)["findings"] == []
     drop(world, f"data/{dag}/chained.csv", b"x")
 
     def ended() -> str | None:
