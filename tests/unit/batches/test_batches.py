@@ -223,6 +223,27 @@ def test_with_no_time_left_the_rest_comes_back(world: World) -> None:
     world.judge(range(6), largest=2)
 
 
+@pytest.mark.parametrize("seconds", [[1.0], [100.0, 1.0]], ids=["before the claim", "after the claim"])
+def test_near_the_deadline_no_full_batch_stays_open_and_no_event_is_a_duplicate(
+    world: World, seconds: list[float]
+) -> None:
+    bodies = [event(number, max_events=5) for number in range(5)]
+    done, failed = world.take(bodies, seconds=seconds)
+    assert world.table.list_open() == [], "it would wait for its deadline, or for the next event"
+    assert len(done) == len(world.runs()) * 5, "a batch is claimed and sent out, or nothing is"
+    done += world.take([bodies[int(message_id)] for message_id in failed])[0]
+    assert [one.decision for one in done] == ["batched"] * 5
+    world.judge(range(5), largest=5)
+
+
+def test_the_time_is_looked_at_between_batches(world: World) -> None:
+    bodies = [event(number, max_events=2) for number in range(6)]
+    done, failed = world.take(bodies, seconds=[100.0, 100.0, 1.0])
+    assert ([one.identity[2] for one in done], failed) == (["0", "1", "2", "3"], ["4", "5"])
+    assert world.table.list_open() == []
+    assert [conf["count"] for conf in world.runs().values()] == [2, 2]
+
+
 def test_a_manifest_that_is_not_ours_is_not_overwritten_and_is_told(world: World) -> None:
     world.take([event(1)])
     batch_id = world.table.list_open()[0].batch_id

@@ -158,14 +158,19 @@ class World:
         )
 
     def take(
-        self, bodies: Iterable[str], kill: Kill | None = None, *, seconds: float = 100.0
+        self, bodies: Iterable[str], kill: Kill | None = None, *, seconds: float | Sequence[float] = 100.0
     ) -> tuple[list[Entry], list[str]]:
-        """Run one invocation on these messages; message ids are the positions."""
+        """Run one invocation on these messages; message ids are the positions.
+
+        Args:
+            seconds: that are left, or what one look at the clock after the other says; the last one stays.
+        """
+        left = [seconds] if isinstance(seconds, float | int) else list(seconds)
         kill = kill or Kill()
         sqs, clock = kill.wrap(self.sqs), lambda: self.now
         ledger = Ledger(kill.wrap(self.ledger.table), clock=clock)
         intake = Intake(self.collector(kill), sqs, ledger, dead_letters_url=self.dead, clock=clock)
-        return intake.take(records(list(bodies), self.now), lambda: seconds)
+        return intake.take(records(list(bodies), self.now), lambda: left.pop(0) if left[1:] else left[0])
 
     def callbacks(self) -> list[str]:
         """Take the collector's own messages, without waiting until they are due."""
