@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from jetway.airflow.names import encode_conf
 from jetway.batches.closing import ForeignManifestError
-from jetway.batches.collector import MOST_TRIES
+from jetway.batches.collector import MOST_TRIES, Settled
 from jetway.batches.model import LARGEST_LIST_IN_CONF, LARGEST_MEMBER, parse_member
 from jetway.batches.table import LARGEST_BATCH, LARGEST_PAGE
 from jetway.errors import JetwayError
@@ -48,7 +48,7 @@ def test_a_batch_that_never_fills_goes_out_at_its_deadline_and_not_before(world:
     (callback,) = world.callbacks()
     world.now += timedelta(seconds=900)  # the longest that SQS delays
     world.take([callback])
-    world.collector().sweep()
+    world.sweep()
     assert world.dispatched() == []
     (callback,) = world.callbacks()
     world.now += timedelta(seconds=300)
@@ -62,7 +62,7 @@ def test_the_sweep_alone_keeps_the_deadline_to_a_minute(world: World) -> None:
     world.take([event(1)])
     world.callbacks()
     world.now += timedelta(seconds=300)
-    world.collector().sweep()
+    world.sweep()
     assert world.judge([1], largest=5) == [[1]]
 
 
@@ -250,13 +250,13 @@ def test_a_manifest_that_is_not_ours_is_not_overwritten_and_is_told(world: World
     key = f"batches/orders/{batch_id}.json"
     world.s3.put_object(Bucket="drop", Key=key, Body=b"{}")
     world.now += timedelta(minutes=10)
-    world.collector().sweep()  # closes it, and leaves it
+    world.sweep()  # closes it, and leaves it
     world.now += timedelta(minutes=2)
     with pytest.raises(ForeignManifestError, match="remove it"):
-        world.collector().sweep()
+        world.sweep()
     assert world.dispatched() == []
     world.s3.delete_object(Bucket="drop", Key=key)
-    world.collector().sweep()
+    world.sweep()
     assert [message["event"]["batch_id"] for message in world.dispatched()] == [batch_id]
 
 
@@ -264,12 +264,12 @@ def test_trouble_with_one_batch_does_not_keep_the_sweep_from_others(world: World
     world.take([event(1, name="first"), event(2, name="second")])
     world.now += timedelta(minutes=10)
     world.s3.delete_bucket(Bucket="drop")
-    world.collector().sweep()
+    world.sweep()
     world.now += timedelta(minutes=2)
     with pytest.raises(ClientError, match="NoSuchBucket"):
-        world.collector().sweep()
+        world.sweep()
     world.s3.create_bucket(Bucket="drop", CreateBucketConfiguration={"LocationConstraint": "eu-central-1"})
-    world.collector().sweep()
+    world.sweep()
     world.judge([1, 2], largest=5)
 
 
@@ -280,7 +280,9 @@ def test_a_collector_that_is_always_outrun_gives_its_events_back(world: World, m
     world.take([event(number) for number in range(2, 6)])  # the batch is full and gone
     stream, member = parse_member(event(9), sent_at=START)
     monkeypatch.setattr(stale._table, "find_open", lambda _stream: there)
+    settled: list[Settled] = []
     with pytest.raises(JetwayError, match="another collector"):
-        list(stale.collect(stream, [member]))
+        stale.collect(stream, [member], on_settled=settled.append, on_dispatched=world.sent.append)
+    assert settled == []
     assert len(world.pauses) == MOST_TRIES - 1
     assert max(world.pauses) <= 0.5
