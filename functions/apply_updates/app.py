@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from jetway.airflow import ImportProblem
     from jetway.live.undo import Undo
+    from jetway.live.update_steps import Step
     from jetway.updates import Updates
 
 METRICS = {"begun": "UpdatesBegun", "failed": "UpdatesFailed", "undo-failed": "UpdatesFailed"}
@@ -32,15 +33,18 @@ def handler(event: dict[str, Any], context: LambdaContext) -> None:  # noqa: ARG
     for name in {*METRICS.values(), "ArtifactsRolledBack"}:
         metrics.add_metric(name, MetricUnit.Count, 0)  # an alarm needs data to see that it is over
     try:
-        for step in updates.advance(errors, undo, config.verify_after, config.quiet):
-            log = logger.error if step.step == "undo-failed" else logger.info
-            log(f"update {step.step}", extra=asdict(step))
-            if step.step in METRICS:
-                metrics.add_metric(METRICS[step.step], MetricUnit.Count, 1)
-            if step.step == "failed":
-                metrics.add_metric("ArtifactsRolledBack", MetricUnit.Count, len(step.artifacts))
+        updates.advance(errors, undo, config.verify_after, config.quiet, on_step=_report)
     except TransientError as exc:
         logger.info("the update cannot go on now", extra={"because": f"{exc.reason}: {exc}"})
+
+
+def _report(step: Step) -> None:
+    log = logger.error if step.step == "undo-failed" else logger.info
+    log(f"update {step.step}", extra=asdict(step))
+    if step.step in METRICS:
+        metrics.add_metric(METRICS[step.step], MetricUnit.Count, 1)
+    if step.step == "failed":
+        metrics.add_metric("ArtifactsRolledBack", MetricUnit.Count, len(step.artifacts))
 
 
 @cache

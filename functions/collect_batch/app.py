@@ -6,6 +6,7 @@ Two events invoke it: messages of the collect queue, and a schedule that sweeps 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import asdict
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -16,7 +17,7 @@ from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from jetway.aws_clients import bounded
 from jetway.batches.closing import Finisher
 from jetway.batches.collector import Collector
-from jetway.batches.intake import Intake
+from jetway.batches.intake import Intake, Taken
 from jetway.batches.table import BatchTable
 from jetway.config import CollectBatchConfig
 from jetway.dispatch.assembly import make_ledger
@@ -25,6 +26,9 @@ from jetway.observability import logger, metrics
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.batch.types import PartialItemFailureResponse
     from aws_lambda_powertools.utilities.typing import LambdaContext
+
+    from jetway.batches.model import Closed
+    from jetway.ledger import Entry
 
 METRICS = {"batched": "EventsBatched", "duplicate": "EventsDuplicate", "dead-lettered": "EventsDeadLettered"}
 
@@ -35,24 +39,30 @@ def handler(event: dict[str, Any], context: LambdaContext) -> PartialItemFailure
     """Collect one delivery of messages, or sweep; what failed comes back."""
     config, collector, intake = _wired()
     metrics.set_default_dimensions(Environment=config.environment_name)
-    collector.finished.clear()
-    failed: list[str] = []
+    taken = Taken()
+    dispatched: list[Closed] = []
     try:
         if "Records" in event:
             records = [SQSRecord(record) for record in event["Records"]]
-            done, failed = intake.take(records, lambda: context.get_remaining_time_in_millis() / 1000)
-            for one in done:
-                logger.info(one.decision, extra=asdict(one))
-            for decision, count in Counter(one.decision for one in done).items():
-                metrics.add_metric(METRICS[decision], "Count", count)
+            taken = intake.take(
+                records, lambda: context.get_remaining_time_in_millis() / 1000, on_dispatched=dispatched.append
+            )
         else:
-            collector.sweep()
+            collector.sweep(on_dispatched=dispatched.append)
     finally:
-        metrics.add_metric("BatchesDispatched", "Count", len(collector.finished))
-        for batch in collector.finished:
-            facts = {"trigger": batch.name, "batch_id": batch.batch_id, "dag_run_id": batch.dag_run_id}
-            logger.info("batch dispatched", extra={**facts, "count": len(batch.members)})
-    return {"batchItemFailures": [{"itemIdentifier": message_id} for message_id in failed]}
+        _report(taken.entries, dispatched)
+    return {"batchItemFailures": [{"itemIdentifier": message_id} for message_id in taken.failed]}
+
+
+def _report(entries: Sequence[Entry], dispatched: Sequence[Closed]) -> None:
+    for entry in entries:
+        logger.info(entry.decision, extra=asdict(entry))
+    for decision, count in Counter(entry.decision for entry in entries).items():
+        metrics.add_metric(METRICS[decision], "Count", count)
+    metrics.add_metric("BatchesDispatched", "Count", len(dispatched))
+    for batch in dispatched:
+        facts = {"trigger": batch.name, "batch_id": batch.batch_id, "dag_run_id": batch.dag_run_id}
+        logger.info("batch dispatched", extra={**facts, "count": len(batch.members)})
 
 
 @cache

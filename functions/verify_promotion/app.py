@@ -16,7 +16,7 @@ from jetway.observability import logger, metrics
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
-    from jetway.live.verifier import Verifier
+    from jetway.live.verifier import Verified, Verifier
 
 METRICS = {"good": "ArtifactsVerified", "rolled-back": "ArtifactsRolledBack"}
 
@@ -42,12 +42,15 @@ def handler(event: dict[str, Any], context: LambdaContext) -> None:  # noqa: ARG
     for name in METRICS.values():
         metrics.add_metric(name, MetricUnit.Count, 0)  # an alarm needs data to see that it is over
     try:
-        for found in verifier.look():
-            logger.info(f"artifact {found.outcome}", extra=asdict(found))
-            if found.outcome in METRICS:
-                metrics.add_metric(METRICS[found.outcome], MetricUnit.Count, 1)
+        verifier.look(on_verified=_report)
     except TransientError as exc:
         logger.info("artifacts cannot be verified now", extra={"because": f"{exc.reason}: {exc}"})
+
+
+def _report(found: Verified) -> None:
+    logger.info(f"artifact {found.outcome}", extra=asdict(found))
+    if found.outcome in METRICS:
+        metrics.add_metric(METRICS[found.outcome], MetricUnit.Count, 1)
 
 
 @cache

@@ -8,8 +8,8 @@ crash between the two neither loses nor repeats it, and a version that failed is
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -20,6 +20,7 @@ from jetway.live.in_force import LONGEST_UPDATE, InForce, say
 from jetway.live.sameness import same_content
 from jetway.live.standing import Live, Problem, Standing, verified
 from jetway.live.update_record import MEMBERS, UpdateRecord, facts_show, in_force, members
+from jetway.live.update_steps import Step, Turn
 from jetway.live.verdicts import digests
 from jetway.observability import logger
 
@@ -44,16 +45,6 @@ _ANOTHER_UPDATE = "Another update of the environment has begun; the update that 
 _LONGEST_QUIET = 10
 
 Scaled = Literal["begun", "goes-along", "held"]
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """One thing that was done; the fields of its log line."""
-
-    step: Literal["held", "begun", "in-progress", "applied", "failed", "undone", "undo-failed", "adopted", "unchanged"]
-    artifacts: Mapping[str, str]
-    because: str = ""
-    changes: Mapping[str, Any] | None = None
 
 
 class RefusedError(Exception):
@@ -127,7 +118,9 @@ class Updates:
         undo: Undo,
         verify_after: timedelta,
         quiet: timedelta = timedelta(),
-    ) -> Iterator[Step]:
+        *,
+        on_step: Callable[[Step], None],
+    ) -> None:
         """Do the next thing that there is to do.
 
         Args:
@@ -135,6 +128,7 @@ class Updates:
             undo: gives up versions that did not work.
             verify_after: from the end of an update to the first look at the environment.
             quiet: no artifact may have come for so long: what is uploaded together goes together.
+            on_step: is given each step as soon as it is done; an error after it loses nothing.
 
         Raises:
             StandingChangedError: another invocation was faster.
@@ -142,12 +136,13 @@ class Updates:
             ClientError, BotoCoreError: DynamoDB, S3 or SNS is in trouble.
         """
         record, facts = self._records.get(), self._environment.facts()
+        turn = Turn(record, facts, errors, undo, verify_after, quiet, on_step)
         if record.phase == "idle":
-            yield from self._begin(record, facts, errors, undo, verify_after, quiet=quiet)
+            self._begin(turn)
         elif record.phase in {"updating", "undoing"}:
-            yield from self._follow(record, facts, undo, verify_after)
+            self._follow(turn)
         elif record.phase == "undo":
-            yield from self._undo(record, facts, undo)
+            self._undo(turn)
 
     def _waiting(self) -> dict[str, Live]:
         """Artifacts that are promoted and not in force."""
@@ -158,67 +153,62 @@ class Updates:
             if standing is not None and standing.stage == "waiting" and standing.live and standing.live.version_id
         }
 
-    def _begin(
-        self,
-        record: UpdateRecord,
-        facts: EnvironmentFacts,
-        errors: Callable[[], Sequence[ImportProblem]],
-        undo: Undo,
-        verify_after: timedelta,
-        *,
-        quiet: timedelta,
-    ) -> Iterator[Step]:
-        now, waiting = self._clock(), self._waiting()
+    def _begin(self, turn: Turn) -> None:
+        """Bring into force what waits: it was applied by hand, or it is held, or an update begins."""
+        record, facts, now = turn.record, turn.facts, self._clock()
+        waiting = self._waiting()
         workers = record.workers if record.workers_at and now - record.workers_at < _WORKERS_WAIT else None
         there = {key: live for key, live in waiting.items() if in_force(facts, key) == (live.key, live.version_id)}
         wanted = {key: live for key, live in waiting.items() if key not in there} if self._automatic else {}
         if waiting and not there and not self._automatic:
-            self._look_before(record, facts, errors)
+            self._look_before(turn)
         if not (there or wanted or workers):
             return
-        sources = {key: live.source for key, live in (there or wanted).items()}
         if not facts.usable:
-            yield Step("held", sources, f"the environment is {facts.status}")
-            return
-        if there:
-            # Applied by hand, and verified all the same. In force before was the good one, else the one below ours.
-            before = {key: _good(self._standings.get(key)) or (live.key, "") for key, live in there.items()}
-            known = record.baseline if record.due_at else self._standings.known_errors()
-            self._records.put(
-                replace(
-                    record.idle(ended_at=now),
-                    phase="verifying",
-                    artifacts=there,
-                    before=before,
-                    baseline=known,
-                    began_at=facts.last_update_at,
-                    due_at=now + verify_after,
-                )
-            )
-            self._stage(there, "verifying")
-            self._say(undo, there, InForce("verifying", now, now + verify_after))
-            yield Step("adopted", sources)
-            return
-        if wanted and _more_may_come([live.at for live in wanted.values()], quiet, now):
-            yield Step("held", sources, "what is uploaded together goes together")
-            return
-        unchanged = self._unchanged(wanted, facts, undo)
-        if unchanged:
-            yield Step("unchanged", {key: live.source for key, live in unchanged.items()})
-        wanted = {key: live for key, live in wanted.items() if key not in unchanged}
-        if not (wanted or workers):
-            return
-        baseline = digests(errors()) if wanted else {}
-        claimed = self._claim(record, facts, wanted, workers or {}, baseline)
-        yield from self._send(claimed, facts, undo)
+            turn.hold(there or wanted)
+        elif there:
+            self._adopt(turn, there)
+        elif wanted and _more_may_come([live.at for live in wanted.values()], turn.quiet, now):
+            turn.tell("held", wanted, "what is uploaded together goes together")
+        else:
+            self._update(turn, wanted, workers or {})
 
-    def _look_before(
-        self, record: UpdateRecord, facts: EnvironmentFacts, errors: Callable[[], Sequence[ImportProblem]]
-    ) -> None:
+    def _adopt(self, turn: Turn, there: Mapping[str, Live]) -> None:
+        """Have what was applied by hand verified all the same."""
+        now, record = self._clock(), turn.record
+        # In force before was the good one, else the one below ours.
+        before = {key: _good(self._standings.get(key)) or (live.key, "") for key, live in there.items()}
+        known = record.baseline if record.due_at else self._standings.known_errors()
+        self._records.put(
+            replace(
+                record.idle(ended_at=now),
+                phase="verifying",
+                artifacts=there,
+                before=before,
+                baseline=known,
+                began_at=turn.facts.last_update_at,
+                due_at=now + turn.verify_after,
+            )
+        )
+        self._stage(there, "verifying")
+        self._say(turn.undo, there, InForce("verifying", now, now + turn.verify_after))
+        turn.tell("adopted", there)
+
+    def _update(self, turn: Turn, wanted: Mapping[str, Live], workers: Mapping[str, int]) -> None:
+        """Begin an update with what would change by it, if anything would."""
+        unchanged = self._unchanged(wanted, turn.facts, turn.undo)
+        if unchanged:
+            turn.tell("unchanged", unchanged)
+        changed = {key: live for key, live in wanted.items() if key not in unchanged}
+        if changed or workers:
+            baseline = digests(turn.errors()) if changed else {}
+            self._send(turn, self._claim(turn.record, turn.facts, changed, workers, baseline))
+
+    def _look_before(self, turn: Turn) -> None:
         """Remember the import errors there are: nobody tells when somebody is about to apply what waits."""
-        now = self._clock()
-        if facts.usable and (record.due_at is None or record.due_at <= now):
-            self._records.put(replace(record, baseline=digests(errors()), due_at=now + _LOOK_BEFORE))
+        now, record = self._clock(), turn.record
+        if turn.facts.usable and (record.due_at is None or record.due_at <= now):
+            self._records.put(replace(record, baseline=digests(turn.errors()), due_at=now + _LOOK_BEFORE))
 
     def _unchanged(self, wanted: Mapping[str, Live], facts: EnvironmentFacts, undo: Undo) -> dict[str, Live]:
         """Settle what has the content of the verified version that is in force: an update would change nothing."""
@@ -270,75 +260,73 @@ class Updates:
         self._stage(artifacts, "updating")
         return claimed
 
-    def _send(self, record: UpdateRecord, facts: EnvironmentFacts, undo: Undo) -> Iterator[Step]:
-        sources = {key: live.source for key, live in record.artifacts.items()}
+    def _send(self, turn: Turn, record: UpdateRecord) -> None:
+        """Ask for the update that the record has."""
         try:
-            self._call(record, facts)
+            self._call(record, turn.facts)
         except RefusedError as exc:
             if self._environment.facts().usable:
-                yield from self._refused(record, str(exc), undo)
+                self._refused(turn, record, str(exc))
             else:  # an update of somebody else has begun: ours begins after it
                 self._records.put(record.idle())
                 self._stage(record.artifacts, "waiting")
-                self._say(undo, record.artifacts, InForce("waiting", self._clock(), None, _ANOTHER_UPDATE))
-                yield Step("held", sources, str(exc))
+                self._say(turn.undo, record.artifacts, InForce("waiting", self._clock(), None, _ANOTHER_UPDATE))
+                turn.tell("held", record.artifacts, str(exc))
             return
         if record.phase == "updating":
             began = record.began_at or self._clock()
-            self._say(undo, record.artifacts, InForce("updating", began, began + LONGEST_UPDATE))
-        yield Step("begun", sources, changes=record.changes)
+            self._say(turn.undo, record.artifacts, InForce("updating", began, began + LONGEST_UPDATE))
+        turn.tell("begun", record.artifacts, changes=record.changes)
 
-    def _refused(self, record: UpdateRecord, because: str, undo: Undo) -> Iterator[Step]:
-        sources = {key: live.source for key, live in record.artifacts.items()}
+    def _refused(self, turn: Turn, record: UpdateRecord, because: str) -> None:
         if record.artifacts and "MinWorkers" in record.changes:
             # The numbers may be what MWAA does not want: the artifacts go alone next time.
             self._records.put(record.idle())
             self._stage(record.artifacts, "waiting")
-            yield Step("held", sources, because)
+            turn.tell("held", record.artifacts, because)
             return
-        undo.give_up(record, [Problem("environment", f"MWAA refused the update: {because}")], gone_back=True)
+        turn.undo.give_up(record, [Problem("environment", f"MWAA refused the update: {because}")], gone_back=True)
         self._records.put(record.idle())
-        yield Step("failed", sources, because)
+        turn.tell("failed", record.artifacts, because)
 
-    def _follow(
-        self, record: UpdateRecord, facts: EnvironmentFacts, undo: Undo, verify_after: timedelta
-    ) -> Iterator[Step]:
+    def _follow(self, turn: Turn) -> None:
         """See what became of an update that was asked for."""
-        now, sources = self._clock(), {key: live.source for key, live in record.artifacts.items()}
+        record, facts, undo, now = turn.record, turn.facts, turn.undo, self._clock()
         if not facts.usable:
-            yield Step("in-progress", sources, f"the environment is {facts.status}")
+            turn.hold(record.artifacts, "in-progress")
             return
         if facts.last_update_at == record.last_update_at:
             if record.began_at is None or now - record.began_at >= CALL_AGAIN_AFTER:
-                yield from self._send(self._records.put(replace(record, began_at=now)), facts, undo)
+                self._send(turn, self._records.put(replace(record, began_at=now)))
             return
         applied = all(facts_show(facts, name, value) for name, value in record.changes.items())
         if record.phase == "undoing":
             because = "" if applied else f"the way back failed too: {facts.last_update_error or facts.status}"
             undo.gone_back(record, because)
             self._records.put(record.idle(ended_at=now))
-            yield Step("undone" if applied else "undo-failed", sources, because)
+            turn.tell("undone" if applied else "undo-failed", record.artifacts, because)
         elif not applied:
             words = facts.last_update_error or "the environment went back to its previous settings."
             undo.give_up(record, [Problem("environment", f"The update failed: {words}")], gone_back=True)
             self._records.put(record.idle(ended_at=now))
-            yield Step("failed", sources, words)
+            turn.tell("failed", record.artifacts, words)
         elif not record.artifacts:
             self._records.put(record.idle(ended_at=now))
-            yield Step("applied", sources)
+            turn.tell("applied", {})
         else:
-            self._records.put(replace(record, phase="verifying", ended_at=now, due_at=now + verify_after))
+            due_at = now + turn.verify_after
+            self._records.put(replace(record, phase="verifying", ended_at=now, due_at=due_at))
             self._stage(record.artifacts, "verifying")
-            self._say(undo, record.artifacts, InForce("verifying", now, now + verify_after))
-            yield Step("applied", sources)
+            self._say(undo, record.artifacts, InForce("verifying", now, due_at))
+            turn.tell("applied", record.artifacts)
 
-    def _undo(self, record: UpdateRecord, facts: EnvironmentFacts, undo: Undo) -> Iterator[Step]:
+    def _undo(self, turn: Turn) -> None:
         """Go back to what was in force before."""
-        sources = {key: live.source for key, live in record.artifacts.items()}
+        record, facts = turn.record, turn.facts
         if not facts.usable:
-            yield Step("held", sources, f"the environment is {facts.status}")
+            turn.hold(record.artifacts)
             return
-        before = undo.give_up(record, record.problems)
+        before = turn.undo.give_up(record, record.problems)
         changes: dict[str, Any] = {}
         for key, (path, version) in before.items():
             live = record.artifacts[key]
@@ -349,14 +337,11 @@ class Updates:
             because = "somebody has changed the environment meanwhile."
             if not self._automatic:
                 because = "ApplyUpdates is manual: the message says which command goes back."
-            yield Step("undone", sources, because)
+            turn.tell("undone", record.artifacts, because)
             return
-        claimed = self._records.put(
-            replace(
-                record, phase="undoing", changes=changes, began_at=self._clock(), last_update_at=facts.last_update_at
-            )
-        )
-        yield from self._send(claimed, facts, undo)
+        began, before_it = self._clock(), facts.last_update_at
+        undoing = replace(record, phase="undoing", changes=changes, began_at=began, last_update_at=before_it)
+        self._send(turn, self._records.put(undoing))
 
     def _stage(self, artifacts: Mapping[str, Live], stage: Literal["waiting", "updating", "verifying"]) -> None:
         def changed(key: str, live: Live) -> Callable[[Standing | None], Standing]:

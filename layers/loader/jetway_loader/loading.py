@@ -36,13 +36,14 @@ def load(airflow: Airflow, folder: Path, files: Sequence[str], options: Options)
         wanted[str(path)] = name
     with settings.applied(options.airflow_options):
         found = airflow_api.found_files(folder)
-        to_load = []
+        to_load, skipped = [], []
         for path_text, name in wanted.items():
             if str(Path(path_text).resolve()) in found:
                 to_load.append(path_text)
             else:
                 might = airflow_api.might_contain_dag(Path(path_text))
-                yield Loaded(name, "accepted", skipped="ignored" if might else "no-dag")
+                skipped.append(Loaded(name, "accepted", skipped="ignored" if might else "no-dag"))
+    yield from skipped  # only now: while the options are set, nobody else's code is to run
     airflow_api.warm_for(Path(path) for path in to_load)
 
     options = replace(options, provided=standins.lacking(options.provided))

@@ -40,7 +40,7 @@ def test_an_open_batch_counts_with_all_of_its_events_until_it_is_dispatched(worl
     world.take([event(number, max_events=200, dag="other") for number in range(200, 203)])
     assert found.count() == 15
     world.now += timedelta(minutes=6)
-    world.collector().sweep()
+    world.sweep()
     assert found.count() == 2  # two messages on the dispatch queue, each to become a run
 
 
@@ -50,7 +50,7 @@ def test_a_batch_whose_finisher_died_still_counts(world: World) -> None:
     world.now += timedelta(minutes=6)
     kill = Kill(after=2)  # the list of the open batches, and the closing of the one there is
     with pytest.raises(KilledError):
-        world.collector(kill).sweep()
+        world.sweep(kill)
     assert (world.table.list_open(), len(world.table.list_closed())) == ([], 1)
     assert found.count() == 4
 

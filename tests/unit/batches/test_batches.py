@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from jetway.airflow.names import encode_conf
 from jetway.batches.closing import ForeignManifestError
-from jetway.batches.collector import MOST_TRIES
+from jetway.batches.collector import MOST_TRIES, Settled
 from jetway.batches.model import LARGEST_LIST_IN_CONF, LARGEST_MEMBER, parse_member
 from jetway.batches.table import LARGEST_BATCH, LARGEST_PAGE
 from jetway.errors import JetwayError
@@ -48,7 +48,7 @@ def test_a_batch_that_never_fills_goes_out_at_its_deadline_and_not_before(world:
     (callback,) = world.callbacks()
     world.now += timedelta(seconds=900)  # the longest that SQS delays
     world.take([callback])
-    world.collector().sweep()
+    world.sweep()
     assert world.dispatched() == []
     (callback,) = world.callbacks()
     world.now += timedelta(seconds=300)
@@ -62,7 +62,7 @@ def test_the_sweep_alone_keeps_the_deadline_to_a_minute(world: World) -> None:
     world.take([event(1)])
     world.callbacks()
     world.now += timedelta(seconds=300)
-    world.collector().sweep()
+    world.sweep()
     assert world.judge([1], largest=5) == [[1]]
 
 
@@ -223,19 +223,40 @@ def test_with_no_time_left_the_rest_comes_back(world: World) -> None:
     world.judge(range(6), largest=2)
 
 
+@pytest.mark.parametrize("seconds", [[1.0], [100.0, 1.0]], ids=["before the claim", "after the claim"])
+def test_near_the_deadline_no_full_batch_stays_open_and_no_event_is_a_duplicate(
+    world: World, seconds: list[float]
+) -> None:
+    bodies = [event(number, max_events=5) for number in range(5)]
+    done, failed = world.take(bodies, seconds=seconds)
+    assert world.table.list_open() == [], "it would wait for its deadline, or for the next event"
+    assert len(done) == len(world.runs()) * 5, "a batch is claimed and sent out, or nothing is"
+    done += world.take([bodies[int(message_id)] for message_id in failed])[0]
+    assert [one.decision for one in done] == ["batched"] * 5
+    world.judge(range(5), largest=5)
+
+
+def test_the_time_is_looked_at_between_batches(world: World) -> None:
+    bodies = [event(number, max_events=2) for number in range(6)]
+    done, failed = world.take(bodies, seconds=[100.0, 100.0, 1.0])
+    assert ([one.identity[2] for one in done], failed) == (["0", "1", "2", "3"], ["4", "5"])
+    assert world.table.list_open() == []
+    assert [conf["count"] for conf in world.runs().values()] == [2, 2]
+
+
 def test_a_manifest_that_is_not_ours_is_not_overwritten_and_is_told(world: World) -> None:
     world.take([event(1)])
     batch_id = world.table.list_open()[0].batch_id
     key = f"batches/orders/{batch_id}.json"
     world.s3.put_object(Bucket="drop", Key=key, Body=b"{}")
     world.now += timedelta(minutes=10)
-    world.collector().sweep()  # closes it, and leaves it
+    world.sweep()  # closes it, and leaves it
     world.now += timedelta(minutes=2)
     with pytest.raises(ForeignManifestError, match="remove it"):
-        world.collector().sweep()
+        world.sweep()
     assert world.dispatched() == []
     world.s3.delete_object(Bucket="drop", Key=key)
-    world.collector().sweep()
+    world.sweep()
     assert [message["event"]["batch_id"] for message in world.dispatched()] == [batch_id]
 
 
@@ -243,12 +264,12 @@ def test_trouble_with_one_batch_does_not_keep_the_sweep_from_others(world: World
     world.take([event(1, name="first"), event(2, name="second")])
     world.now += timedelta(minutes=10)
     world.s3.delete_bucket(Bucket="drop")
-    world.collector().sweep()
+    world.sweep()
     world.now += timedelta(minutes=2)
     with pytest.raises(ClientError, match="NoSuchBucket"):
-        world.collector().sweep()
+        world.sweep()
     world.s3.create_bucket(Bucket="drop", CreateBucketConfiguration={"LocationConstraint": "eu-central-1"})
-    world.collector().sweep()
+    world.sweep()
     world.judge([1, 2], largest=5)
 
 
@@ -259,7 +280,9 @@ def test_a_collector_that_is_always_outrun_gives_its_events_back(world: World, m
     world.take([event(number) for number in range(2, 6)])  # the batch is full and gone
     stream, member = parse_member(event(9), sent_at=START)
     monkeypatch.setattr(stale._table, "find_open", lambda _stream: there)
+    settled: list[Settled] = []
     with pytest.raises(JetwayError, match="another collector"):
-        list(stale.collect(stream, [member]))
+        stale.collect(stream, [member], on_settled=settled.append, on_dispatched=world.sent.append)
+    assert settled == []
     assert len(world.pauses) == MOST_TRIES - 1
     assert max(world.pauses) <= 0.5

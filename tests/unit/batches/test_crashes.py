@@ -39,7 +39,7 @@ def test_killed_after_any_call_of_collecting_no_event_is_lost_or_doubled(
             world.take([callback])
         world.settle()
         world.forget_deduplication()
-        world.collector().sweep()
+        world.sweep()
         world.judge(range(3), largest=2)
 
 
@@ -53,12 +53,12 @@ def test_killed_after_any_call_of_the_sweep_no_event_is_lost_or_doubled(world: W
         return world
 
     counted = Kill()
-    prepare(world).collector(counted).sweep()
+    prepare(world).sweep(counted)
     assert len(counted.calls) >= 12
     for after in range(1, len(counted.calls) + 1):
         world = prepare(world.fresh())
         with pytest.raises(KilledError):
-            world.collector(Kill(after)).sweep()
+            world.sweep(Kill(after))
         world.forget_deduplication()  # the sweep comes back after more than SQS's five minutes
         world.settle()
         batches = world.judge([1, 2, 10, 11], largest=5)

@@ -63,7 +63,7 @@ class Collecting(RuleBasedStateMachine):
     @rule(death=DEATH)
     def sweep(self, death: int | None) -> None:
         try:
-            self.world.collector(Kill(death)).sweep()
+            self.world.sweep(Kill(death))
         except KilledError:
             return
 

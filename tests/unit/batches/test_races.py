@@ -20,16 +20,16 @@ def fill_it(world: World) -> None:
 
 def let_its_time_come(world: World) -> None:
     world.now += timedelta(minutes=6)
-    world.collector().sweep()
+    world.sweep()
 
 
 def finish_what_is_left(world: World) -> None:
     """A sweep that takes the batch for one that somebody has left half done."""
     world.now += timedelta(minutes=6)
-    world.collector().sweep()
+    world.sweep()
     world.now += timedelta(minutes=6)
     world.forget_deduplication()
-    world.collector().sweep()
+    world.sweep()
 
 
 @pytest.mark.parametrize("meddle", [fill_it, let_its_time_come, finish_what_is_left])
@@ -62,9 +62,9 @@ def test_an_event_that_comes_while_its_batch_is_closed_is_in_a_batch(
         world.now += timedelta(minutes=5)
         return world
 
-    prepare(world).collector(counted).sweep()
+    prepare(world).sweep(counted)
     for after in range(1, len(counted.calls) + 1):
         world = prepare(world.fresh())
-        world.collector(Meddling(after, partial(meddle, world))).sweep()
+        world.sweep(Meddling(after, partial(meddle, world)))
         world.settle()
         world.judge({1, 2, 3, 4, 20, 21, 22} if meddle is fill_it else {1, 2}, largest=5)

@@ -55,7 +55,7 @@ def test_a_batch_is_due_by_its_time_by_its_count_and_by_its_size() -> None:
 
 def test_what_does_not_fit_into_one_page_goes_into_several(world: World) -> None:
     members = [member(number, size=LARGEST_PAGE // 3 + 1) for number in range(5)]
-    settled = list(world.collector().collect(STREAM, members))
+    settled = world.settled(STREAM, members)
     assert [one.decision for one in settled] == ["batched"] * 5
     (batch_id,) = {one.batch_id for one in settled}
     pages = [
@@ -80,7 +80,7 @@ def test_a_batch_takes_no_more_than_a_finisher_can_hold(world: World) -> None:
     )
     sizes = [LARGEST_PAGE // 2, LARGEST_PAGE // 2, LARGEST_PAGE // 2]
     members = [member(number, size=size) for number, size in enumerate(sizes, start=1)]
-    settled = {one.digest: one.batch_id for one in world.collector().collect(STREAM, members)}
+    settled = {one.digest: one.batch_id for one in world.settled(STREAM, members)}
     assert [settled[f"digest{number}"] == claim.batch_id for number in (1, 2, 3)] == [True, True, False]
 
 

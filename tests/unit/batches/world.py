@@ -13,8 +13,9 @@ import moto.backends
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 
 from jetway.batches.closing import Finisher
-from jetway.batches.collector import Collector
+from jetway.batches.collector import Collector, Settled
 from jetway.batches.intake import Intake
+from jetway.batches.model import Closed, Member, Stream
 from jetway.batches.table import BatchTable
 from jetway.ledger import Entry, Ledger
 from tests.unit.dispatching import parse_dispatch
@@ -138,6 +139,7 @@ class World:
         self.table = BatchTable(self.dynamodb, "batches")
         self.ledger = Ledger(make_ledger_table(), clock=lambda: self.now)
         self.pauses: list[float] = []
+        self.sent: list[Closed] = []  # what collectors said that they sent out
         self._dispatched: list[dict[str, Any]] = []
 
     def fresh(self) -> World:
@@ -158,14 +160,33 @@ class World:
         )
 
     def take(
-        self, bodies: Iterable[str], kill: Kill | None = None, *, seconds: float = 100.0
+        self, bodies: Iterable[str], kill: Kill | None = None, *, seconds: float | Sequence[float] = 100.0
     ) -> tuple[list[Entry], list[str]]:
-        """Run one invocation on these messages; message ids are the positions."""
+        """Run one invocation on these messages; message ids are the positions.
+
+        Args:
+            seconds: that are left, or what one look at the clock after the other says; the last one stays.
+        """
+        left = [seconds] if isinstance(seconds, float | int) else list(seconds)
         kill = kill or Kill()
         sqs, clock = kill.wrap(self.sqs), lambda: self.now
         ledger = Ledger(kill.wrap(self.ledger.table), clock=clock)
         intake = Intake(self.collector(kill), sqs, ledger, dead_letters_url=self.dead, clock=clock)
-        return intake.take(records(list(bodies), self.now), lambda: seconds)
+        taken = intake.take(
+            records(list(bodies), self.now),
+            lambda: left.pop(0) if left[1:] else left[0],
+            on_dispatched=self.sent.append,
+        )
+        return taken.entries, taken.failed
+
+    def settled(self, stream: Stream, members: Iterable[Member]) -> list[Settled]:
+        """Collect members, and return what became of them."""
+        found: list[Settled] = []
+        self.collector().collect(stream, members, on_settled=found.append, on_dispatched=self.sent.append)
+        return found
+
+    def sweep(self, kill: Kill | None = None) -> None:
+        self.collector(kill).sweep(on_dispatched=self.sent.append)
 
     def callbacks(self) -> list[str]:
         """Take the collector's own messages, without waiting until they are due."""
@@ -219,7 +240,7 @@ class World:
     def settle(self, within: timedelta = timedelta(minutes=5)) -> None:
         """Let all deadlines pass and sweep until nothing is left."""
         self.now += within + timedelta(minutes=2)
-        self.collector().sweep()
+        self.sweep()
         assert self.table.list_open() == []
         assert self.table.list_closed() == []
 

@@ -15,7 +15,7 @@ from jetway.observability import metrics
 from tests.unit.artifacts.buckets import DROP, TABLE
 from tests.unit.mwaa_server import MwaaServer
 
-from .test_updates import REQUIREMENTS, STARTUP
+from .test_updates import REQUIREMENTS, STARTUP, applied
 from .world import World
 
 CONTEXT: Any = SimpleNamespace(
@@ -79,3 +79,24 @@ def test_while_the_environment_is_updating_nothing_is_counted(
     world.apply()
     mwaa.status = "UPDATING"
     assert counted(capsys) == NOTHING
+
+
+def test_what_was_done_before_airflow_fell_silent_is_told(
+    world: World,
+    mwaa: MwaaServer,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setenv("TRANSPORT", "rest")
+    applied(world)
+    again = world.drop("requirements.txt", REQUIREMENTS)
+    world.drop("startup.sh", STARTUP)
+    mwaa.more = {name: value for name, value in world.mwaa.described.items() if name != "Name"}
+    mwaa.answer = lambda _asked: (503, {"detail": "no"})  # how it is before an update
+    assert counted(capsys) == NOTHING
+    lines = {line.getMessage(): vars(line) for line in caplog.records}
+    assert lines["update unchanged"]["artifacts"] == {"requirements.txt": again}
+    assert "the update cannot go on now" in lines
+    assert mwaa.updates == []
+    assert [world.standing(key).stage for key in ("requirements.txt", "startup.sh")] == ["good", "waiting"]

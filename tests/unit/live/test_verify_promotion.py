@@ -36,8 +36,11 @@ class Rest:
         self.errors: dict[str, str] = {}
         self.dags: dict[str, str] = {}
         self.status = 200
+        self.dags_status = 200
 
     def __call__(self, asked: dict[str, Any]) -> tuple[int, object]:
+        if asked["Path"] == "/dags" and self.dags_status != 200:
+            return self.dags_status, {"detail": "no"}
         if self.status != 200:
             return self.status, {"detail": "no"}
         if asked["Path"] == "/importErrors":
@@ -117,3 +120,17 @@ def test_when_time_runs_out_the_rest_stays_due(world: World, rest: Rest, capsys:
     assert counted(capsys, late) == NOTHING
     assert world.standing(KEY).stage == "verifying"
     assert counted(capsys)["ArtifactsVerified"] == 1.0, "the next invocation has time of its own"
+
+
+def test_what_was_done_before_airflow_fell_silent_is_told_and_counted(
+    world: World, rest: Rest, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    world.drop("dags/bad.py", b"from airflow.sdk import DAG\nwith DAG('bad'):\n    pass\n")
+    world.now += timedelta(minutes=1)
+    world.drop(KEY)
+    rest.errors = {"bad.py": "Traceback…\nKeyError: 'x'\n"}
+    rest.dags_status = 503  # which is asked only for the second file
+    assert counted(capsys) == NOTHING | {"ArtifactsRolledBack": 1.0}
+    lines = [line.getMessage() for line in caplog.records]
+    assert lines.index("artifact rolled-back") < lines.index("artifacts cannot be verified now")
+    assert (world.standing("dags/bad.py").stage, world.standing(KEY).stage) == ("rolled-back", "verifying")

@@ -24,6 +24,7 @@ from jetway.live.standing import Standing
 from jetway.live.table import StandingTable
 from jetway.live.undo import Undo
 from jetway.live.update_record import UpdateTable, WorkerReplacement
+from jetway.live.update_steps import Step
 from jetway.live.update_verifier import UpdateVerifier
 from jetway.live.verifier import Verified, Verifier
 from jetway.updates import Updates
@@ -210,7 +211,10 @@ class World:
             worker_replacement=self.worker_replacement,
             clock=lambda: self.now,
         )
-        steps = self.updates(kill).advance(self.airflow.list_import_errors, undo, VERIFY_AFTER, self.quiet)
+        steps: list[Step] = []
+        self.updates(kill).advance(
+            self.airflow.list_import_errors, undo, VERIFY_AFTER, self.quiet, on_step=steps.append
+        )
         return [step.step for step in steps]
 
     def settle_update(self, minutes: int = 20) -> list[str]:
@@ -244,7 +248,9 @@ class World:
 
     def look(self, kill: Kill | None = None, *, after: timedelta = timedelta()) -> list[Verified]:
         self.now += after
-        return list(self.verifier(kill).look())
+        found: list[Verified] = []
+        self.verifier(kill).look(on_verified=found.append)
+        return found
 
     def minutes(self, minutes: int) -> list[Verified]:
         """Let the schedule fire so many times."""

@@ -6,7 +6,7 @@ import json
 import math
 import random
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Literal
@@ -42,7 +42,11 @@ class Settled:
 
 
 class Collector:
-    """Collects events into batches. Several may work at once, in different processes."""
+    """Collects events into batches. Several may work at once, in different processes.
+
+    Its methods do their work when they are called, and give each thing to a callback as soon as it is done: so an
+    error loses nothing of what was done before it, and no caller can leave a step half done.
+    """
 
     def __init__(
         self,
@@ -60,49 +64,54 @@ class Collector:
         self._collect_url = collect_url
         self._clock = clock
         self._sleep = sleep
-        self.finished: list[Closed] = []
 
-    def collect(self, stream: Stream, members: Iterable[Member]) -> Iterator[Settled]:
+    def collect(
+        self,
+        stream: Stream,
+        members: Iterable[Member],
+        *,
+        on_settled: Callable[[Settled], None],
+        on_dispatched: Callable[[Closed], None],
+        should_stop: Callable[[], bool] = lambda: False,
+    ) -> None:
         """Put members into the stream's open batch, and close each batch that is full or whose time has come.
 
-        Yields every digest as soon as it is safe; the iterator must be used up.
+        Args:
+            on_settled: is given each member as soon as it is safe; what it was not given is to be tried again.
+            on_dispatched: is given each batch that was sent out.
+            should_stop: is asked before each claim. Never after it: a batch that is full is closed at once.
 
         Raises:
-            ContendedError, ClientError, BotoCoreError: what was not yielded is to be tried again.
+            ContendedError, ClientError, BotoCoreError: what was settled before stays so.
         """
         waiting = {member.digest: member for member in members}
         tries = 0
-        while True:
-            batch = self._close_if_due(self._table.find_open(stream.id))
-            if not waiting:
-                return
-            chunk = _chunk(waiting.values(), batch, stream)
+        batch = self._close_if_due(self._table.find_open(stream.id), on_dispatched)
+        while waiting and not should_stop():
             try:
-                claim = self._table.claim(stream, batch, chunk, now=self._clock())
+                settled = self._claim(stream, batch, _chunk(waiting.values(), batch, stream))
             except ContendedError:
                 tries += 1
                 if tries == MOST_TRIES:
                     raise
                 self._sleep(random.uniform(0, min(LONGEST_PAUSE, 0.01 * 2**tries)))  # noqa: S311 - no secret
-                continue
-            tries = 0
-            if batch is None and not claim.duplicates:
-                self._call_back(stream.id, claim.batch_id, stream.within)
-            settled = claim.duplicates or dict.fromkeys((member.digest for member in chunk), claim.batch_id)
-            for digest, batch_id in settled.items():
-                del waiting[digest]
-                yield Settled(digest, "duplicate" if claim.duplicates else "batched", batch_id)
+            else:
+                tries = 0
+                for one in settled:
+                    del waiting[one.digest]
+                    on_settled(one)
+            batch = self._close_if_due(self._table.find_open(stream.id), on_dispatched)
 
-    def look_at(self, stream_id: str, batch_id: str) -> None:
+    def look_at(self, stream_id: str, batch_id: str, *, on_dispatched: Callable[[Closed], None]) -> None:
         """Close a batch whose time has come; come back later to one whose time has not."""
         batch = self._table.find_open(stream_id)
         if batch is None or batch.batch_id != batch_id:
             return
-        still_open = self._close_if_due(batch)
+        still_open = self._close_if_due(batch, on_dispatched)
         if still_open is not None and still_open.batch_id == batch_id:
             self._call_back(stream_id, batch_id, batch.deadline - self._clock())
 
-    def sweep(self) -> None:
+    def sweep(self, *, on_dispatched: Callable[[Closed], None]) -> None:
         """Close every batch whose time has come, and finish those that somebody began to send out and did not.
 
         Raises:
@@ -111,34 +120,43 @@ class Collector:
         troubles: list[Exception] = []
         for batch in self._table.list_open():
             try:
-                self._close_if_due(batch)
+                self._close_if_due(batch, on_dispatched)
             except NOT_NOW as exc:
                 troubles.append(exc)
         for batch_id, closed_at in self._table.list_closed():
             if self._clock() - closed_at >= LEFT_ALONE:
                 try:
-                    self._finish(batch_id)
+                    self._finish(batch_id, on_dispatched)
                 except NOT_NOW as exc:
                     troubles.append(exc)
         if troubles:
             raise troubles[0]
 
-    def _close_if_due(self, batch: Open | None) -> Open | None:
+    def _claim(self, stream: Stream, batch: Open | None, chunk: Sequence[Member]) -> list[Settled]:
+        """Claim a chunk, or learn which of it were claimed before; then nothing else of it is settled."""
+        claim = self._table.claim(stream, batch, chunk, now=self._clock())
+        if claim.duplicates:
+            return [Settled(digest, "duplicate", batch_id) for digest, batch_id in claim.duplicates.items()]
+        if batch is None:
+            self._call_back(stream.id, claim.batch_id, stream.within)
+        return [Settled(member.digest, "batched", claim.batch_id) for member in chunk]
+
+    def _close_if_due(self, batch: Open | None, on_dispatched: Callable[[Closed], None]) -> Open | None:
         """Return the stream's open batch, when it still takes events."""
         while batch is not None and batch.is_due(self._clock()):
             if self._table.close(batch, self._clock()):
                 try:
-                    self._finish(batch.batch_id)
+                    self._finish(batch.batch_id, on_dispatched)
                 except NOT_NOW as exc:
                     # The events are safe, and the batch is closed: the sweep sends it out.
                     logger.warning("batch left to the sweep", extra={"batch_id": batch.batch_id, "error": str(exc)})
             batch = self._table.find_open(batch.stream_id)
         return batch
 
-    def _finish(self, batch_id: str) -> None:
+    def _finish(self, batch_id: str, on_dispatched: Callable[[Closed], None]) -> None:
         batch = self._finisher.finish(batch_id)
         if batch:
-            self.finished.append(batch)
+            on_dispatched(batch)
 
     def _call_back(self, stream_id: str, batch_id: str, after: timedelta) -> None:
         """Have `look_at` called at the batch's deadline. Only punctuality hangs on it: the sweep comes anyway."""

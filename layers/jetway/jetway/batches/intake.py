@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -22,11 +22,34 @@ if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
 
     from jetway.batches.collector import Collector, Settled
+    from jetway.batches.model import Closed
     from jetway.dispatch.messages import Message
     from jetway.ledger import Ledger
 
 # Some claims, a closing and a manifest: with less time left than this, the rest is better left to another invocation.
 SECONDS_FOR_MORE = 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One message with an event for a batch; several can be of one event."""
+
+    message_id: str
+    stream: Stream
+    member: Member
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What became of the records of one invocation.
+
+    Attributes:
+        entries: what became of the deliveries that are settled.
+        failed: ids of the messages that must come back.
+    """
+
+    entries: list[Entry] = field(default_factory=list)
+    failed: list[str] = field(default_factory=list)
 
 
 class Intake:
@@ -47,56 +70,86 @@ class Intake:
         self._dead_letters_url = dead_letters_url
         self._clock = clock
 
-    def take(self, records: Sequence[SQSRecord], seconds_left: Callable[[], float]) -> tuple[list[Entry], list[str]]:
-        """Put the records' events into batches.
+    def take(
+        self,
+        records: Iterable[SQSRecord],
+        seconds_left: Callable[[], float],
+        *,
+        on_dispatched: Callable[[Closed], None],
+    ) -> Taken:
+        """Put the records' events into batches. One that fails does not keep the others.
 
         Args:
             seconds_left: of the invocation.
-
-        Returns:
-            What became of the deliveries that are settled, and the ids of the messages that must come back.
+            on_dispatched: is given each batch that was sent out.
         """
-        done: list[Entry] = []
-        failed: list[str] = []
-        streams: dict[str, Stream] = {}
-        deliveries: dict[str, list[tuple[str, Member]]] = {}  # message ids and events by stream
+        taken = Taken()
+        streams: dict[str, list[Delivery]] = {}
         for record in records:
             try:
-                if self._is_about_a_batch(record.body):
-                    continue
-                message = read_message(record)
-                stream, member = parse_member(record.body, sent_at=message.sent_at)
-            except PermanentError as exc:
-                try:
-                    done.append(self._dead_letter(message, exc))
-                except (TransientError, *NOT_NOW) as trouble:
-                    logger.warning("message comes back", extra={"error": str(trouble)})
-                    failed.append(record.message_id)
-                continue
-            except NOT_NOW as exc:
-                logger.warning("message comes back", extra={"error": str(exc)})
-                failed.append(record.message_id)
-                continue
-            streams[stream.id] = stream
-            deliveries.setdefault(stream.id, []).append((record.message_id, member))
-        for stream_id, pairs in deliveries.items():
-            settled: dict[str, Settled] = {}
-            try:
-                for one in self._collector.collect(streams[stream_id], [member for _, member in pairs]):
-                    settled[one.digest] = one
-                    if seconds_left() < SECONDS_FOR_MORE:
-                        break
+                found = self._read(record, on_dispatched)
             except (TransientError, *NOT_NOW) as exc:
-                logger.warning("events come back", extra={"stream": stream_id, "error": str(exc)})
-            failed += [message_id for message_id, member in pairs if member.digest not in settled]
-            for message_id, entry in self._entries(streams[stream_id], pairs, settled):
-                if self._record(entry):
-                    done.append(entry)
-                else:
-                    failed.append(message_id)
-        return done, failed
+                logger.warning("message comes back", extra={"error": str(exc)})
+                taken.failed.append(record.message_id)
+                continue
+            if isinstance(found, Delivery):
+                streams.setdefault(found.stream.id, []).append(found)
+            elif found is not None:
+                taken.entries.append(found)
+        for deliveries in streams.values():
+            settled = self._collect(deliveries, lambda: seconds_left() < SECONDS_FOR_MORE, on_dispatched)
+            self._record(deliveries, settled, taken)
+        return taken
 
-    def _is_about_a_batch(self, body: str) -> bool:
+    def _read(self, record: SQSRecord, on_dispatched: Callable[[Closed], None]) -> Delivery | Entry | None:
+        """Return the event in a message, or what became of one that has none; a call back is answered."""
+        if self._is_about_a_batch(record.body, on_dispatched):
+            return None
+        message = read_message(record)
+        try:
+            stream, member = parse_member(record.body, sent_at=message.sent_at)
+        except PermanentError as exc:
+            return self._dead_letter(message, exc)
+        return Delivery(record.message_id, stream, member)
+
+    def _collect(
+        self,
+        deliveries: Sequence[Delivery],
+        should_stop: Callable[[], bool],
+        on_dispatched: Callable[[Closed], None],
+    ) -> Mapping[str, Settled]:
+        """Put the events of one stream into batches; return those that are settled, by digest."""
+        stream = deliveries[0].stream
+        settled: list[Settled] = []
+        try:
+            self._collector.collect(
+                stream,
+                [delivery.member for delivery in deliveries],
+                on_settled=settled.append,
+                on_dispatched=on_dispatched,
+                should_stop=should_stop,
+            )
+        except (TransientError, *NOT_NOW) as exc:
+            logger.warning("events come back", extra={"stream": stream.id, "error": str(exc)})
+        return {one.digest: one for one in settled}
+
+    def _record(self, deliveries: Iterable[Delivery], settled: Mapping[str, Settled], taken: Taken) -> None:
+        """Write the rows of what is settled; of several deliveries of one event, all but the first are duplicates."""
+        recorded: set[str] = set()
+        for delivery in deliveries:
+            digest = delivery.member.digest
+            one = settled.get(digest)
+            if one is None:
+                taken.failed.append(delivery.message_id)
+                continue
+            entry = self._entry(delivery, one, first=one.decision == "batched" and digest not in recorded)
+            recorded.add(digest)
+            if self._write(entry):
+                taken.entries.append(entry)
+            else:
+                taken.failed.append(delivery.message_id)
+
+    def _is_about_a_batch(self, body: str, on_dispatched: Callable[[Closed], None]) -> bool:
         """Whether the message is no event, but a call back of the collector; then it is answered."""
         try:
             message = json.loads(body)
@@ -104,42 +157,29 @@ class Intake:
             return False
         if not isinstance(message, dict) or not isinstance(message.get("look_at"), dict):
             return False
-        self._collector.look_at(str(message["look_at"].get("stream")), str(message["look_at"].get("batch")))
+        stream_id, batch_id = str(message["look_at"].get("stream")), str(message["look_at"].get("batch"))
+        self._collector.look_at(stream_id, batch_id, on_dispatched=on_dispatched)
         return True
 
-    def _entries(
-        self, stream: Stream, pairs: Iterable[tuple[str, Member]], settled: Mapping[str, Settled]
-    ) -> Iterator[tuple[str, Entry]]:
-        """Yield what became of each settled delivery; of several of one event, all but the first are duplicates."""
+    def _entry(self, delivery: Delivery, settled: Settled, *, first: bool) -> Entry:
+        stream, member, batch_id = delivery.stream, delivery.member, settled.batch_id
         trigger = json.loads(stream.trigger)
-        told: set[str] = set()
-        for message_id, member in pairs:
-            one = settled.get(member.digest)
-            if one is None:
-                continue
-            first = one.decision == "batched" and member.digest not in told
-            told.add(member.digest)
-            yield (
-                message_id,
-                Entry(
-                    id=entry_id(stream.name, member.digest),
-                    trigger=stream.name,
-                    kind=trigger["kind"],
-                    identity=member.identity,
-                    decision="batched" if first else "duplicate",
-                    decided_at=self._clock(),
-                    because=f"batched into {one.batch_id}"
-                    if first
-                    else f"duplicate of an event in batch {one.batch_id}",
-                    dag_id=trigger["dag"],
-                    dag_run_id=run_id_of_batch(stream.name, one.batch_id),
-                    batch_id=one.batch_id,
-                    occurred_at=member.occurred_at,
-                    message_id=message_id,
-                ),
-            )
+        return Entry(
+            id=entry_id(stream.name, member.digest),
+            trigger=stream.name,
+            kind=trigger["kind"],
+            identity=member.identity,
+            decision="batched" if first else "duplicate",
+            decided_at=self._clock(),
+            because=f"batched into {batch_id}" if first else f"duplicate of an event in batch {batch_id}",
+            dag_id=trigger["dag"],
+            dag_run_id=run_id_of_batch(stream.name, batch_id),
+            batch_id=batch_id,
+            occurred_at=member.occurred_at,
+            message_id=delivery.message_id,
+        )
 
-    def _record(self, entry: Entry) -> bool:
+    def _write(self, entry: Entry) -> bool:
         """Write the event's row; when the ledger does not take it, the message comes back for that.
 
         The row of a duplicate says that the event is in its batch, and counts one delivery more.

@@ -6,7 +6,7 @@ is rolled back being live, and the standing is closed last. Killed anywhere, the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -73,11 +73,14 @@ class Verifier:
         self._clock = clock
         self._seconds_left = seconds_left
 
-    def look(self) -> Iterator[Verified]:
+    def look(self, *, on_verified: Callable[[Verified], None]) -> None:
         """Deal with what is due, unknown verdicts first; one question to Airflow serves all of it.
 
+        Args:
+            on_verified: is given each version as soon as it is settled; an error after it loses nothing.
+
         Raises:
-            TransientError: Airflow cannot be asked now; everything stays due.
+            TransientError: Airflow cannot be asked now; everything else stays due.
             ClientError, BotoCoreError: S3, DynamoDB or SNS is in trouble.
         """
         now = self._clock()
@@ -86,7 +89,7 @@ class Verifier:
         # What is written down as rolled back is finished whatever the environment says.
         for standing in due:
             if standing.stage == "rolling-back" and self._in_time():
-                yield from self._finish(standing.key, now)
+                self._finish(standing.key, now, on_verified)
         verifying = [(found, found.live) for found in due if found.stage == "verifying" and found.live]
         record = self._updates.records.get()
         update_is_due = self._updates.is_due(record, now)
@@ -98,7 +101,7 @@ class Verifier:
         if update_is_due:
             outcome, problems = self._updates.look(record, errors, files, facts, now)
             for key, live in record.artifacts.items() if outcome != "wait" else ():
-                yield Verified(key, live.source, outcome, problems)
+                on_verified(Verified(key, live.source, outcome, problems))
             if outcome == "rolled-back":
                 return  # the files are judged when what was before is back
         look = Outlook(errors, self._table.known_errors(), None, files, record.ended_at)
@@ -111,12 +114,14 @@ class Verifier:
             asks = decision.action == "keep" or (not decision.problems and shows_itself(live))
             if asks and look.dags is None:
                 look = replace(look, dags=self._list_dags())
-            yield from self._deal_with(standing.key, look, facts, now)
+            self._deal_with(standing.key, look, facts, now, on_verified)
         # What may be a waiting version's fault must still be new at the next look.
         known = {file: digest for file, digest in digests(errors).items() if file not in suspected}
         self._table.remember_errors({file: look.known[file] for file in suspected & look.known.keys()} | known)
 
-    def _deal_with(self, key: str, look: Outlook, facts: EnvironmentFacts, now: datetime) -> Iterator[Verified]:
+    def _deal_with(
+        self, key: str, look: Outlook, facts: EnvironmentFacts, now: datetime, on_verified: Callable[[Verified], None]
+    ) -> None:
         standing = self._table.get(key)
         if standing is None or standing.stage != "verifying" or standing.live is None:
             return  # another invocation was faster
@@ -127,10 +132,10 @@ class Verifier:
                 seen = [dag_id for dag_id, path in look.dags.items() if path == file]
                 say(self._s3, self._drop_bucket, key, standing.live, InForce("verified", now))
                 self._table.put(verified(standing, seen))
-                yield Verified(key, standing.live.source, "good")
+                on_verified(Verified(key, standing.live.source, "good"))
             elif decision.action == "roll-back":
                 self._table.put(to_roll_back(standing, decision.problems, now))
-                yield from self._finish(key, now)
+                self._finish(key, now, on_verified)
             else:
                 self._wait(standing, decision, now)
         except StandingChangedError:
@@ -141,7 +146,7 @@ class Verifier:
         if due_at > now:
             self._table.put(replace(standing, due_at=due_at))
 
-    def _finish(self, key: str, now: datetime) -> Iterator[Verified]:
+    def _finish(self, key: str, now: datetime, on_verified: Callable[[Verified], None]) -> None:
         """Carry out a roll-back that is written down, from wherever it stopped."""
         standing = self._table.get(key)
         if standing is None or standing.stage != "rolling-back" or standing.live is None:
@@ -156,7 +161,7 @@ class Verifier:
             self._table.put(after)
         outcome = "superseded" if restored.outcome == "superseded" else "rolled-back"
         back = restored.live.source if restored.live else None
-        yield Verified(key, bad.source, outcome, standing.problems, back)
+        on_verified(Verified(key, bad.source, outcome, standing.problems, back))
 
     def _list_dags(self) -> Mapping[str, str]:
         dags, _total = self._airflow.list_dags(limit=_ALL_DAGS)

@@ -162,7 +162,7 @@ class _Run:
         entry = self.before.triggers.get(file.key, {})
         judged, trigger = file.parsed.judgement, file.parsed.trigger
         try:
-            refused = list(self._put(trigger)) if trigger else []
+            refused = self._put(trigger) if trigger else []
             if trigger and not refused:
                 judged = _with(judged, self._warnings(trigger, judged))
                 if entry.get("document") != trigger.document:
@@ -207,13 +207,12 @@ class _Run:
             else:
                 self.done.changes.append(" ".join(("deleted", *what)))
 
-    def _put(self, trigger: TriggerFile) -> Iterator[Finding]:
-        """Make what a trigger needs; yield why AWS would not, or did not, take it."""
+    def _put(self, trigger: TriggerFile) -> list[Finding]:
+        """Make what a trigger needs; return why AWS would not, or did not, take it."""
         resources = resources_of(trigger, self.settings.places)
         refused = [*resources.findings, *self._check_places(resources)]
-        yield from refused
         if refused:
-            return
+            return refused
         made: set[tuple[str, ...]] = set()
         try:
             for rule in resources.rules:
@@ -227,9 +226,10 @@ class _Run:
                 self._note(self.alarms.put(alarm), "alarm", alarm.name)
                 made.add(("alarm", alarm.name))
         except RefusedError as exc:
-            yield Finding("aws-refuses", "error", str(exc), None, "Correct what AWS names, and drop the file again.")
-            return
+            remedy = "Correct what AWS names, and drop the file again."
+            return [Finding("aws-refuses", "error", str(exc), None, remedy)]
         self.wanted |= made
+        return []
 
     def _check_places(self, resources: Resources) -> Iterator[Finding]:
         for rule in resources.rules:
@@ -253,17 +253,18 @@ class _Run:
                         "(MaxRulesPerBus).",
                     )
 
-    def _keep_the_last_good(self, key: str, entry: Mapping[str, Any]) -> Iterator[Finding]:
-        """Keep in force what was, and say so in the report."""
+    def _keep_the_last_good(self, key: str, entry: Mapping[str, Any]) -> list[Finding]:
+        """Keep in force what was; return what the report is to say of it."""
         name = name_of(key)
         document = entry.get("document")
         last_good = from_document(document, name).trigger if document else None
-        put = last_good is not None and not list(self._put(last_good))
+        put = last_good is not None and not self._put(last_good)
         if not put and (document or self.before.there is None):
             self.kept.add(name)  # what is there stays: it cannot be made anew, or nobody knows what it should be
-        if document:
-            message = f"The trigger of {entry['accepted_at']} (version {entry['version']}) stays in force."
-            yield Finding("last-good-in-force", "warning", message, None, "Correct the file and drop it again.")
+        if not document:
+            return []
+        message = f"The trigger of {entry['accepted_at']} (version {entry['version']}) stays in force."
+        return [Finding("last-good-in-force", "warning", message, None, "Correct the file and drop it again.")]
 
     def _warnings(self, trigger: TriggerFile, judged: Judgement) -> Iterator[Finding]:
         """Yield what a valid trigger may suffer from."""

@@ -1,0 +1,54 @@
+"""What one call of `Updates.advance` is given and does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from jetway.airflow import ImportProblem
+    from jetway.airflow.environment import EnvironmentFacts
+    from jetway.live.standing import Live
+    from jetway.live.undo import Undo
+    from jetway.live.update_record import UpdateRecord
+
+StepName = Literal["held", "begun", "in-progress", "applied", "failed", "undone", "undo-failed", "adopted", "unchanged"]
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One thing that was done; the fields of its log line."""
+
+    step: StepName
+    artifacts: Mapping[str, str]
+    because: str = ""
+    changes: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One call of `advance`: what it was given, and how things stood when it began."""
+
+    record: UpdateRecord
+    facts: EnvironmentFacts
+    errors: Callable[[], Sequence[ImportProblem]]
+    undo: Undo
+    verify_after: timedelta
+    quiet: timedelta
+    on_step: Callable[[Step], None]
+
+    def tell(
+        self,
+        step: StepName,
+        artifacts: Mapping[str, Live],
+        because: str = "",
+        changes: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Hand on a step that has just been done."""
+        self.on_step(Step(step, {key: live.source for key, live in artifacts.items()}, because, changes))
+
+    def hold(self, artifacts: Mapping[str, Live], step: Literal["held", "in-progress"] = "held") -> None:
+        """Leave everything as it is: the environment takes no update now."""
+        self.tell(step, artifacts, f"the environment is {self.facts.status}")
