@@ -7,7 +7,7 @@
     │   ├── EventTooOldError            it could not be started within its time
     │   ├── UnknownEventError           an event of a shape that Jetway does not know
     │   ├── DagNotFoundError            Airflow has no such DAG (yet)
-    │   ├── RunAlreadyExistsError       the run is there: a look-up has seen it
+    │   ├── airflow.RunAlreadyExistsError  the run is there: a look-up has seen it
     │   └── CommandRejectedError        Airflow refused the command for another reason
     └── TransientError                  worth another try, later
         ├── EnvironmentBusyError        503: too many CLI commands at once
@@ -26,10 +26,7 @@ goes into dead letters, metrics and logs.
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING, ClassVar
-
-if TYPE_CHECKING:
-    from jetway.airflow import DagRun
+from typing import ClassVar
 
 
 class JetwayError(Exception):
@@ -72,16 +69,6 @@ class DagNotFoundError(PermanentError):
     """Airflow has no such DAG (never uploaded, not parsed yet, an import error), or no file that makes it any more."""
 
     reason = "dag-not-found"
-
-
-class RunAlreadyExistsError(PermanentError):
-    """The run is there already; a look-up has seen it."""
-
-    reason = "run-already-exists"
-
-    def __init__(self, message: str, run: DagRun) -> None:
-        super().__init__(message)
-        self.run = run
 
 
 class CommandRejectedError(PermanentError):
