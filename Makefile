@@ -95,9 +95,11 @@ bench-gate: $(STAMP) ## Compare the gate with the real DagBag, on Airflow's own 
 # ---------------------------------------------------------------------------------------------- checks
 check: lint types ## Run all static checks
 
-lint: $(STAMP) ## ruff and cfn-lint
+# import-linter finds packages as Python does, so it is told where their folders are.
+lint: $(STAMP) ## ruff, import-linter and cfn-lint
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	PYTHONPATH=layers/jetway:layers/loader:cli:plugins $(BIN)/lint-imports --no-logo --cache-dir .jetway/import-linter
 	$(BIN)/cfn-lint template.yaml environment.yaml
 
 types: $(STAMP) ## mypy, strict

@@ -106,7 +106,7 @@ class Judge:
     def _one(self, one: Found) -> _Judged:
         """Judge one file by reading it; whatever goes wrong with it is said of it, and of no other."""
         from jetway.artifacts.findings import judgement
-        from jetway.artifacts.kinds import kind_of
+        from jetway_cli.check_kinds import kind_of
 
         started = time.perf_counter()
         try:
@@ -124,8 +124,8 @@ class Judge:
     def _read(self, one: Found) -> _Judged:
         from jetway.artifacts.dag_file import DEFAULT_MAX_BYTES
         from jetway.artifacts.keys import placing_findings
-        from jetway.artifacts.kinds import kind_of
         from jetway.artifacts.requirements_file import check_requirements
+        from jetway_cli.check_kinds import kind_of
 
         started = time.perf_counter()
         kind = kind_of(one.key)

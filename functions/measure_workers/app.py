@@ -17,7 +17,7 @@ from jetway.airflow.environment import Environment
 from jetway.aws_clients import bounded
 from jetway.config import MeasureWorkersConfig
 from jetway.observability import logger, metrics
-from jetway.workers.assessment import measure
+from jetway.workers.assessment import measure, settings_of
 from jetway.workers.metrics import Watched, ask, operations, readings
 from jetway.workers.reports import published
 
@@ -34,11 +34,12 @@ def handler(_event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
     now = datetime.now(UTC)
     facts = environment.facts()
     found = ask(cloudwatch, watched, now)
-    saturation = measure(readings(found, watched, now), facts.workers)
+    settings = settings_of(facts)
+    saturation = measure(readings(found, watched, now), settings)
     for metric in published(saturation, operations(found, watched, now), facts):
         metrics.add_metric(metric.name, metric.unit, metric.value)
     measured = asdict(saturation)
-    logger.info(f"workers {saturation.verdict}", extra={**measured, "settings": asdict(facts.workers)})
+    logger.info(f"workers {saturation.verdict}", extra={**measured, "settings": asdict(settings)})
     return measured
 
 

@@ -10,14 +10,13 @@ from typing import TYPE_CHECKING, Any
 import boto3
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 
-from jetway.airflow import DagRun, DagRunRequest
+from jetway.airflow import DagRun, DagRunRequest, RunAlreadyExistsError
 from jetway.dispatch.dispatcher import Dispatcher, Limits
 from jetway.dispatch.lanes import read_message
 from jetway.dispatch.messages import Message
 from jetway.dispatch.rates import Rates
 from jetway.dispatch.run import Dispatch, parse_message, plan
 from jetway.dispatch.waiting import Waiting
-from jetway.errors import RunAlreadyExistsError
 from jetway.ledger import Entry, Ledger
 from tests.unit.ledger_table import make_ledger_table
 from tests.unit.sample_events import sample_event

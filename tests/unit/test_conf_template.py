@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from jetway.dispatch.conf_template import TemplateError, paths, render
 from jetway.errors import InvalidConfError
-from jetway.triggers.conf_template import TemplateError, paths, render
 
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text()
 NASTY = st.text(alphabet=st.sampled_from(list('{}\\"<>. a\n\u2028é\U0001f600')))

@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from jetway.deadline import DeadlineError, deadline
+from jetway.http.deadline import DeadlineError, deadline
 
 
 def test_a_deadline_that_comes_where_exceptions_are_ignored_comes_again(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,7 @@ from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from moto import mock_aws
 
 from jetway.dispatch.dispatcher import UNFORESEEN_TRIES
-from jetway.dispatch.lanes import Lanes, OutOfTimeError, by_lane, free_lane, hold_lanes, interactive_first
+from jetway.dispatch.lanes import Lanes, by_lane, free_lane, hold_lanes, interactive_first
 from jetway.dispatch.messages import Message
 from jetway.dispatch.run import parse_message, plan
 from jetway.errors import (
@@ -19,6 +19,7 @@ from jetway.errors import (
     CommandRejectedError,
     EnvironmentBusyError,
     EnvironmentUnavailableError,
+    OutOfTimeError,
     TransientError,
 )
 from jetway.ledger import Entry

@@ -16,7 +16,8 @@ import yaml
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-from jetway.errors import PermanentError, RunAlreadyExistsError
+from jetway.airflow import RunAlreadyExistsError
+from jetway.errors import PermanentError
 from jetway_cli.app import cli
 from local.stack import VARIABLES
 from tests.unit.sample_events import ROOT

@@ -11,9 +11,9 @@ import pytest
 
 from jetway.airflow.environment import EnvironmentFacts
 from jetway.artifacts.findings import Candidate, Judgement
-from jetway.artifacts.kinds import kind_of
 from jetway.triggers.file import parse
 from jetway.triggers.rules import Places, resources_of
+from jetway_cli.check_kinds import kind_of
 from local import plugins_zip
 from local.examples import DAGS, EXAMPLES, TRIGGERS, find
 from local.examples.scene import BUCKET, ExampleError

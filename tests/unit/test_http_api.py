@@ -14,11 +14,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jetway.airflow.names import MAX_CONF_BYTES
-from jetway.deadline import seconds_left
 from jetway.dispatch.run import parse_message
 from jetway.errors import JetwayError
 from jetway.events import parse_time
 from jetway.http import clients
+from jetway.http.deadline import seconds_left
 from jetway.http.json_body import DEEPEST, LONGEST_BODY
 from jetway.http.prefer import Preference, read_preference
 from jetway.http.problems import ProblemError

@@ -138,3 +138,17 @@ def test_a_table_that_is_not_there_is_trouble_that_passes(ledger: Ledger, table:
         ledger.record(entry())
     with pytest.raises(LedgerUnavailableError, match="Query"):
         ledger.open_entries(limit=1)
+
+
+def test_a_row_that_expires_between_two_writes_is_trouble(ledger: Ledger, table: Table) -> None:
+    """It is neither counted nor written, so the event has to come back."""
+    ledger.record(entry())
+
+    def expire(**_call: object) -> None:
+        table.meta.client.meta.events.unregister("after-call.dynamodb.UpdateItem", expire)
+        table.delete_item(Key={"id": entry().id})
+
+    table.meta.client.meta.events.register("after-call.dynamodb.UpdateItem", expire)
+    with pytest.raises(LedgerUnavailableError, match="its time to live is over"):
+        ledger.record(entry())
+    assert ledger.record(entry()) == "started"

@@ -14,7 +14,7 @@ from botocore.stub import Stubber
 from jetway import observability
 from jetway.airflow.environment import parse_environment
 from jetway.config import MeasureWorkersConfig
-from jetway.workers.assessment import Minute, Pool, measure
+from jetway.workers.assessment import Minute, Pool, measure, settings_of
 from jetway.workers.metrics import Operations, Watched, ask, metric_queries, operations, readings
 from jetway.workers.reports import published
 
@@ -154,14 +154,14 @@ def test_operations_add_up() -> None:
 
 
 def test_what_cannot_be_told_is_not_published() -> None:
-    nothing = measure(readings({}, WATCHED, NOW), FACTS.workers)
+    nothing = measure(readings({}, WATCHED, NOW), settings_of(FACTS))
     names = {metric.name for metric in published(nothing, Operations(), FACTS)}
     assert names == {"MinWorkers", "MaxWorkers", "UpdateFailed"}
 
 
 def test_what_is_published() -> None:
     found = ago(running={0: 8.0}, queued={0: 24.0}, oldest={0: 65.0}, base_count={1: 2}, succeeded={1: 10.0, 2: 10.0})
-    saturation = measure(readings(found, WATCHED, NOW), FACTS.workers)
+    saturation = measure(readings(found, WATCHED, NOW), settings_of(FACTS))
     operation = Operations(queue_age=1.0, dead_letters=2.0, errors=3.0, throttles=4.0, work_queue_age=5.0)
     assert {metric.name: metric.value for metric in published(saturation, operation, FACTS)} == {
         "RequiredWorkers": 8,  # (8 + 24) / 4: worker_autoscale, not the class's ten

@@ -1,23 +1,30 @@
-"""Every error that Jetway raises on purpose.
+"""Every error that Jetway raises on purpose; a dot shows the module of one that lives with what it carries or tells.
 
     JetwayError
-    ├── PermanentError                  the same input will fail the same way: dead letter, reject
-    │   ├── InvalidRequestError         a dag_id, run id or message that Airflow could never take
-    │   │   └── InvalidConfError        conf that is no JSON object, too large, or against the DAG's params
-    │   ├── EventTooOldError            it could not be started within its time
-    │   ├── UnknownEventError           an event of a shape that Jetway does not know
-    │   ├── DagNotFoundError            Airflow has no such DAG (yet)
-    │   ├── RunAlreadyExistsError       the run is there: a look-up has seen it
-    │   └── CommandRejectedError        Airflow refused the command for another reason
-    └── TransientError                  worth another try, later
-        ├── EnvironmentBusyError        503: too many CLI commands at once
-        ├── EnvironmentUnavailableError not AVAILABLE, unknown, unreachable, 5xx or throttled
-        ├── TokenRefusedError           401/403 with a token just minted
-        ├── AnswerLostError             sent, but no answer: the run may or may not exist
-        ├── RunCollisionError           another run of the DAG began at the same moment (Airflow 2)
-        ├── OutOfTimeError              the invocation ends before the work could
-        ├── SiblingsExpectedError       a dropped file lacks another that may be on its way
-        └── LoadUnavailableError        no DAG file can be loaded now: import_dag is throttled or does not work
+    ├── PermanentError                      the same input will fail the same way: dead letter, reject
+    │   ├── InvalidRequestError             a dag_id, run id or message that Airflow could never take
+    │   │   ├── InvalidConfError            conf that is no JSON object, too large, or against the DAG's params
+    │   │   └── workers.floors.FloorsError  floors.yaml is not as it should be
+    │   ├── EventTooOldError                it could not be started within its time
+    │   ├── UnknownEventError               an event of a shape that Jetway does not know
+    │   ├── DagNotFoundError                Airflow has no such DAG (yet)
+    │   ├── airflow.RunAlreadyExistsError   the run is there: a look-up has seen it
+    │   └── CommandRejectedError            Airflow refused the command for another reason
+    │       ├── airflow.refusals.DuplicateError    Airflow says that such a run exists; stays within airflow
+    │       └── airflow.refusals.RunNotFoundError  Airflow has no such run; stays within airflow
+    └── TransientError                      worth another try, later
+        ├── EnvironmentBusyError            503: too many CLI commands at once
+        ├── EnvironmentUnavailableError     not AVAILABLE, unknown, unreachable, 5xx or throttled
+        ├── TokenRefusedError               401/403 with a token just minted
+        ├── AnswerLostError                 sent, but no answer: the run may or may not exist
+        ├── RunCollisionError               another run of the DAG began at the same moment (Airflow 2)
+        ├── OutOfTimeError                  the invocation ends before the work could
+        ├── SiblingsExpectedError           a dropped file lacks another that may be on its way
+        ├── LoadUnavailableError            no DAG file can be loaded now: import_dag is throttled or does not work
+        ├── ledger.LedgerUnavailableError   DynamoDB did not answer for the ledger, throttled or refused
+        ├── events_out.EventsOutError       EventBridge did not take an event of ours
+        ├── live.table.StandingChangedError another invocation wrote the item meanwhile
+        └── batches.table.ContendedError    other collectors were faster, time and again
 
 An error's text is for people: what was wrong, where, and what to do. `reason` is the stable word that
 goes into dead letters, metrics and logs.
@@ -26,10 +33,7 @@ goes into dead letters, metrics and logs.
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING, ClassVar
-
-if TYPE_CHECKING:
-    from jetway.airflow import DagRun
+from typing import ClassVar
 
 
 class JetwayError(Exception):
@@ -72,16 +76,6 @@ class DagNotFoundError(PermanentError):
     """Airflow has no such DAG (never uploaded, not parsed yet, an import error), or no file that makes it any more."""
 
     reason = "dag-not-found"
-
-
-class RunAlreadyExistsError(PermanentError):
-    """The run is there already; a look-up has seen it."""
-
-    reason = "run-already-exists"
-
-    def __init__(self, message: str, run: DagRun) -> None:
-        super().__init__(message)
-        self.run = run
 
 
 class CommandRejectedError(PermanentError):

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from boto3.dynamodb.conditions import Attr, Key
 from botocore.exceptions import BotoCoreError, ClientError
 
+from jetway.aws.dynamodb import write_if
 from jetway.errors import TransientError
 
 if TYPE_CHECKING:
@@ -178,19 +179,13 @@ class Ledger:
             "since": _text(run_since or entry.decided_at) if is_open else None,
             "untold": untold or None,
         }
-        try:
-            self._update(
-                entry.id,
-                values,
-                add=0 if entry.decision in _NOT_AN_END else 1,
-                condition=Attr("decision").not_exists() | Attr("decision").ne("started"),
-            )
-        except _ConditionFailedError:
-            if entry.decision in _NOT_AN_END:
-                return entry.decision
-            self._update(entry.id, {}, add=1, condition=Attr("id").exists())
-            return "duplicate" if entry.decision == "started" else entry.decision
-        return entry.decision
+        not_started = Attr("decision").not_exists() | Attr("decision").ne("started")
+        ends = entry.decision not in _NOT_AN_END
+        if self._update(entry.id, values, add=1 if ends else 0, condition=not_started) or not ends:
+            return entry.decision
+        if not self._update(entry.id, {}, add=1, condition=Attr("id").exists()):
+            raise LedgerUnavailableError(f"the row {entry.id!r} was there and is gone: its time to live is over.")
+        return "duplicate" if entry.decision == "started" else entry.decision
 
     def list_events(self, trigger: str | None = None, since: datetime | None = None) -> Iterator[Entry]:
         """Yield the events decided since then, oldest decision first.
@@ -279,12 +274,11 @@ class Ledger:
         self._update_open(row.entry.id, values)
 
     def _update_open(self, id_: str, values: Mapping[str, Any]) -> None:
-        try:
-            self._update(id_, values, add=0, condition=Attr("open").exists())
-        except _ConditionFailedError:
-            return  # another invocation has closed it, or its time to live is over
+        # Where it does not hold another invocation has closed it, or its time to live is over.
+        self._update(id_, values, add=0, condition=Attr("open").exists())
 
-    def _update(self, id_: str, values: Mapping[str, Any], *, add: int, condition: Any) -> None:
+    def _update(self, id_: str, values: Mapping[str, Any], *, add: int, condition: Any) -> bool:
+        """Change a row; False when the condition does not hold."""
         present = {name: value for name, value in values.items() if value is not None}
         absent = [name for name, value in values.items() if value is None]
         parts = []
@@ -294,7 +288,8 @@ class Ledger:
             parts.append("REMOVE " + ", ".join(f"#{name}" for name in absent))
         parts.append("ADD #deliveries :add")
         with _translated("UpdateItem"):
-            self.table.update_item(
+            return write_if(
+                self.table.update_item,
                 Key={"id": id_},
                 UpdateExpression=" ".join(parts),
                 ConditionExpression=condition,
@@ -320,10 +315,6 @@ class Ledger:
             more["ExclusiveStartKey"] = answer["LastEvaluatedKey"]
 
 
-class _ConditionFailedError(Exception):
-    """A conditional write found that its condition does not hold."""
-
-
 class _translated:  # noqa: N801 - reads as a word of the with statement
     """Turn what DynamoDB raises into errors of ours."""
 
@@ -334,8 +325,6 @@ class _translated:  # noqa: N801 - reads as a word of the with statement
         pass
 
     def __exit__(self, _kind: object, exc: BaseException | None, _traceback: object) -> None:
-        if isinstance(exc, ClientError) and exc.response["Error"]["Code"] == "ConditionalCheckFailedException":
-            raise _ConditionFailedError from exc
         if isinstance(exc, ClientError | BotoCoreError):
             raise LedgerUnavailableError(f"{self._operation} on the ledger failed: {exc}") from exc
 

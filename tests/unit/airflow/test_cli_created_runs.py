@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from jetway.airflow import DagRun, DagRunRequest
+from jetway.airflow import DagRun, DagRunRequest, RunAlreadyExistsError
 from jetway.errors import (
     CommandRejectedError,
     DagNotFoundError,
@@ -15,7 +15,6 @@ from jetway.errors import (
     InvalidConfError,
     InvalidRequestError,
     JetwayError,
-    RunAlreadyExistsError,
     TransientError,
 )
 from tests.unit.airflow.webserver import output

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from jetway.airflow import Dag, DagRun, DagRunRequest
+from jetway.airflow import Dag, DagRun, DagRunRequest, RunAlreadyExistsError
 from jetway.errors import (
     AnswerLostError,
     CommandRejectedError,
@@ -16,7 +16,6 @@ from jetway.errors import (
     InvalidConfError,
     InvalidRequestError,
     JetwayError,
-    RunAlreadyExistsError,
     TransientError,
 )
 from tests.unit.airflow.rest_stage import FOUND, LONG_DAG_ID, LONG_RUN_ID, PARAM, RUN, Rest, body

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from jetway.artifacts.kinds import KINDS
+from jetway_cli.check_kinds import CONFIGURATION
 from tests.unit.sample_events import ROOT
 
 TEXT = (ROOT / "docs/artifacts.md").read_text(encoding="utf-8")
@@ -48,5 +49,5 @@ def test_every_rule_is_in_the_table_and_no_other() -> None:
 
 
 def test_every_kind_is_named() -> None:
-    for kind in KINDS:
+    for kind in (*KINDS, *CONFIGURATION):
         assert f"`{kind.name}`" in TEXT

@@ -10,6 +10,7 @@ from jsonschema import Draft202012Validator
 
 from jetway.artifacts.kinds import KINDS, UNKNOWN
 from jetway.reports import report_on
+from jetway_cli.check_kinds import CONFIGURATION
 
 from .buckets import REPORT_SCHEMA, SCHEMA
 from .judging import judge
@@ -25,7 +26,7 @@ def test_the_schema_is_a_schema() -> None:
 
 
 def test_it_knows_every_kind_there_is() -> None:
-    names = {kind.name for kind in (*KINDS, UNKNOWN)}
+    names = {kind.name for kind in (*KINDS, *CONFIGURATION, UNKNOWN)}
     assert set(SCHEMA["properties"]["kind"]["enum"]) == names
 
 

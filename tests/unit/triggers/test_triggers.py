@@ -14,7 +14,6 @@ from ruamel.yaml import YAML
 
 from jetway import shape
 from jetway.artifacts.findings import Candidate
-from jetway.artifacts.kinds import kind_of
 from jetway.dispatch.limits import Rate
 from jetway.events import parse_event
 from jetway.sync import refusals
@@ -22,6 +21,7 @@ from jetway.triggers import durations
 from jetway.triggers.checks import FACTS
 from jetway.triggers.file import S3, Batch, Schedule, parse
 from jetway.yaml_text import YamlError, load
+from jetway_cli.check_kinds import kind_of
 from tests.unit.sample_events import sample_event
 
 KEY = "triggers/orders.yaml"
@@ -161,7 +161,7 @@ def test_what_is_no_text_or_too_large_is_refused() -> None:
     assert [(item.rule, item.line) for item in parsed.judgement.findings] == [("encoding", 2)]
 
 
-def test_the_gate_judges_a_trigger_file_like_sync_does() -> None:
+def test_the_check_judges_a_trigger_file_like_sync_does() -> None:
     kind: Any = kind_of(KEY)
     judged = kind.check(Candidate(KEY, 7, b"dag: a\n"), None, 0)
     assert (kind.name, judged.verdict) == ("trigger", "rejected")

@@ -18,6 +18,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal, Protocol
 
+from jetway.errors import PermanentError
+
 # active: runs that are created start. paused: they are queued until the DAG is unpaused. stale: Airflow still knows the
 # DAG, but no file makes it any more, and they are queued until one does.
 DagState = Literal["active", "paused", "stale"]
@@ -52,6 +54,16 @@ class DagRun:
     logical_date: str | None = None
     start_date: str | None = None
     end_date: str | None = None
+
+
+class RunAlreadyExistsError(PermanentError):
+    """The run is there already; a look-up has seen it."""
+
+    reason = "run-already-exists"
+
+    def __init__(self, message: str, run: DagRun) -> None:
+        super().__init__(message)
+        self.run = run
 
 
 @dataclass(frozen=True, slots=True)

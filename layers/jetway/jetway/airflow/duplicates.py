@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from jetway.errors import CommandRejectedError, JetwayError, RunAlreadyExistsError, RunCollisionError
+from jetway.airflow import RunAlreadyExistsError
+from jetway.errors import CommandRejectedError, JetwayError, RunCollisionError
 
 if TYPE_CHECKING:
     from jetway.airflow import DagRun, DagRunRequest

@@ -17,7 +17,6 @@ from jetway.errors import (
     TokenRefusedError,
     TransientError,
 )
-from jetway.workers.assessment import WorkerSettings, worker_settings
 
 if TYPE_CHECKING:
     from mypy_boto3_mwaa import MWAAClient
@@ -74,11 +73,6 @@ class EnvironmentFacts:
     last_update_at: datetime | None = None
     last_update_error: str | None = None
     scheduler_log_group: str | None = None
-
-    @property
-    def workers(self) -> WorkerSettings:
-        """What the settings say of the workers."""
-        return worker_settings(self.environment_class, self.min_workers, self.max_workers, self.options)
 
     @property
     def version(self) -> tuple[int, ...]:

@@ -1,6 +1,7 @@
 """Which check is for which key: the registry of the kinds of artifact.
 
-A new kind is one entry in `KINDS` and one module with its check.
+A new kind is one entry in `KINDS` and one module with its check. What is no artifact (triggers/*.yaml, access.yaml,
+floors.yaml) is checked where it is used; `jetway check` has its own list of them.
 """
 
 from __future__ import annotations
@@ -17,8 +18,6 @@ if TYPE_CHECKING:
     from jetway.airflow.environment import EnvironmentFacts
 
 DAGS = "dags/"
-
-_LARGEST_YAML = 64 * 1024  # bytes, of a file that is all configuration
 
 # Not artifacts of the gate: what starts runs, what sync_triggers takes, and what Jetway itself writes.
 NOT_ARTIFACTS = ("data/", "triggers/", "accepted/", "batches/", "bundles/", "reports/", "quarantine/")
@@ -74,35 +73,6 @@ def _check_dag_file(candidate: Candidate, environment: EnvironmentFacts, max_byt
     return check_dag_file(candidate, environment, max_bytes=max_bytes)
 
 
-def _check_trigger(candidate: Candidate, _environment: EnvironmentFacts, _max_bytes: int) -> Judgement:
-    if candidate.size > _LARGEST_YAML:
-        return _too_large("trigger")
-    from jetway.triggers.file import parse
-
-    return parse(candidate.content, candidate.path).judgement
-
-
-def _check_access(candidate: Candidate, _environment: EnvironmentFacts, _max_bytes: int) -> Judgement:
-    if candidate.size > _LARGEST_YAML:
-        return _too_large("access")
-    from jetway.http.access_file import parse_access
-
-    return parse_access(candidate.content).judgement
-
-
-def _check_floors(candidate: Candidate, _environment: EnvironmentFacts, _max_bytes: int) -> Judgement:
-    if candidate.size > _LARGEST_YAML:
-        return _too_large("floors")
-    from jetway.workers.floors import check_floors
-
-    return check_floors(candidate.content)
-
-
-def _too_large(kind: str) -> Judgement:
-    message = f"The file has more than {_LARGEST_YAML} bytes, which is the most that is read of its kind."
-    return judgement(kind, [Finding("too-large", "error", message, None, "Shorten it.")])
-
-
 def _pass_through(_candidate: Candidate, _environment: EnvironmentFacts, _max_bytes: int) -> Judgement:
     """SQL, YAML, text, .airflowignore and the like: DAG files read them, and Airflow has no opinion."""
     return judgement("dags-folder-file")
@@ -147,7 +117,7 @@ def _unknown(candidate: Candidate, _environment: EnvironmentFacts, _max_bytes: i
         remedy = (
             f"A data file that starts a DAG belongs in data/<dag_id>/: upload it as "
             f"data/<dag_id>/{candidate.path.rpartition('/')[2]}. Other places are: "
-            + "; ".join(kind.shown for kind in KINDS)
+            + "; ".join((*(kind.shown for kind in KINDS), *_OTHER_PLACES))
             + "."
         )
     finding = Finding(
@@ -179,6 +149,8 @@ def _kind(name: str, pattern: str, shown: str, check: Check, **more: Any) -> Kin
 _REQUIREMENTS, _PLUGINS, _STARTUP = "requirements.txt", "plugins.zip", "startup.sh"
 _MEBIBYTE = 1024 * 1024
 _FOLDERS = ("dags", "data", "triggers")
+# What else the drop bucket takes; others read it.
+_OTHER_PLACES = ("triggers/*.yaml", "access.yaml", "floors.yaml")
 _TOP_FILES = (_REQUIREMENTS, _PLUGINS, _STARTUP, "access.yaml", "floors.yaml")
 
 KINDS = (
@@ -225,10 +197,6 @@ KINDS = (
         place=lambda _, environment: environment.startup_script_path or _STARTUP,
         max_bytes=_MEBIBYTE,
     ),
-    # All of the folder: what cannot be a trigger there gets a report that says so.
-    _kind("trigger", r"triggers/.+", "triggers/*.yaml", _check_trigger, reads="whole", max_bytes=_LARGEST_YAML),
-    _kind("access", r"access\.yaml", "access.yaml", _check_access, reads="whole", max_bytes=_LARGEST_YAML),
-    _kind("floors", r"floors\.yaml", "floors.yaml", _check_floors, reads="whole", max_bytes=_LARGEST_YAML),
 )
 
 UNKNOWN = _kind("unknown", r".*", "", _unknown)

@@ -24,11 +24,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from jetway.aws.dynamodb import ABSENT, Refusal, transact
 from jetway.batches.model import Closed, Member, Stream, batch_id_of, in_order
 from jetway.errors import TransientError
 
 if TYPE_CHECKING:
-    from botocore.exceptions import ClientError
     from mypy_boto3_dynamodb import DynamoDBClient
 
 # A transaction takes 100 items: claims, a page, the open batch and, when it opens one, the header.
@@ -127,7 +127,7 @@ class BatchTable:
         claims = [
             self._put(
                 {**_key(f"event#{stream.name}#{member.digest}", "claim"), "batch_id": {"S": batch_id}, "ttl": ttl},
-                ConditionExpression="attribute_not_exists(pk)",
+                ConditionExpression=ABSENT,
                 ReturnValuesOnConditionCheckFailure="ALL_OLD",
             )
             for member in members
@@ -138,11 +138,8 @@ class BatchTable:
         opening = self._open(stream, batch_id, count, size, now)
         changes = [self._grow(stream, batch, count, size)] if batch else opening
         steps: list[Any] = [*claims, page, *changes]
-        try:
-            self._dynamodb.transact_write_items(TransactItems=steps)
-        except self._dynamodb.exceptions.TransactionCanceledException as exc:
-            return Claim(batch_id, self._find_duplicates(exc, batch_id, members))
-        return Claim(batch_id, {})
+        refusals = transact(self._dynamodb, steps)
+        return Claim(batch_id, _find_duplicates(refusals, batch_id, members) if refusals else {})
 
     def close(self, batch: Open, now: datetime) -> bool:
         """Close the batch; False when it is not any more as it was seen: closed by others, or grown."""
@@ -166,12 +163,7 @@ class BatchTable:
             },
             self._put({**_key("closed", batch.batch_id), "closed_at": closed_at, "members": _number(batch.count)}),
         ]
-        try:
-            self._dynamodb.transact_write_items(TransactItems=steps)
-        except self._dynamodb.exceptions.TransactionCanceledException as exc:
-            _raise_unless_outrun(exc)
-            return False
-        return True
+        return not transact(self._dynamodb, steps)
 
     def read_closed(self, batch_id: str) -> Closed | None:
         """Return a closed batch with all its members; None when it went out already.
@@ -249,24 +241,7 @@ class BatchTable:
             "opened_at": {"S": now.isoformat()},
             "ttl": _expiry(now + HEADERS_KEPT),
         }
-        absent = {"ConditionExpression": "attribute_not_exists(pk)"}
-        return [self._put(pointer, **absent), self._put(header, **absent)]
-
-    @staticmethod
-    def _find_duplicates(exc: ClientError, batch_id: str, members: Sequence[Member]) -> Mapping[str, str]:
-        reasons = _raise_unless_outrun(exc)
-        failed = [reason.get("Code") == "ConditionalCheckFailed" for reason in reasons]
-        if len(reasons) > len(members) + 2 and failed[-1]:
-            # The very batch that these members would open was there once.
-            return dict.fromkeys((member.digest for member in members), batch_id)
-        duplicates = {
-            member.digest: reason.get("Item", {}).get("batch_id", {}).get("S", "")
-            for member, reason, there in zip(members, reasons, failed, strict=False)
-            if there
-        }
-        if not duplicates:
-            raise ContendedError("the open batch was changed by another collector") from exc
-        return duplicates
+        return [self._put(pointer, ConditionExpression=ABSENT), self._put(header, ConditionExpression=ABSENT)]
 
     def _query(self, pk: str) -> Iterator[Mapping[str, Any]]:
         pages = self._dynamodb.get_paginator("query").paginate(
@@ -282,13 +257,23 @@ class BatchTable:
         return {"Put": {"TableName": self._name, "Item": dict(item), **more}}
 
 
-def _raise_unless_outrun(exc: ClientError) -> list[dict[str, Any]]:
-    """Return why the transaction was cancelled, when it was for conditions or conflicts; raise it otherwise."""
-    reasons: list[dict[str, Any]] = exc.response.get("CancellationReasons", [])  # type: ignore[assignment]
-    codes = {reason.get("Code") for reason in reasons}
-    if not codes & {"ConditionalCheckFailed", "TransactionConflict"}:
-        raise exc
-    return reasons
+def _find_duplicates(refusals: Sequence[Refusal], batch_id: str, members: Sequence[Member]) -> Mapping[str, str]:
+    """Return the batches that have members already, by digest.
+
+    Raises:
+        ContendedError: no member is in one.
+    """
+    if len(refusals) > len(members) + 2 and refusals[-1].failed:
+        # The very batch that these members would open was there once.
+        return dict.fromkeys((member.digest for member in members), batch_id)
+    duplicates = {
+        member.digest: refusal.item.get("batch_id", {}).get("S", "")
+        for member, refusal in zip(members, refusals, strict=False)
+        if refusal.failed
+    }
+    if not duplicates:
+        raise ContendedError("the open batch was changed by another collector")
+    return duplicates
 
 
 def _key(pk: str, sk: str) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Protocol
 
+from jetway.airflow import RunAlreadyExistsError
 from jetway.airflow.refusals import dag_stale
 from jetway.dispatch.announcements import announcement, because_of
 from jetway.dispatch.backoff import wait_before_retry
@@ -28,7 +29,6 @@ from jetway.errors import (
     DagNotFoundError,
     EventTooOldError,
     PermanentError,
-    RunAlreadyExistsError,
     RunCollisionError,
     TransientError,
 )

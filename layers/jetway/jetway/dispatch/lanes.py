@@ -17,7 +17,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from jetway.dispatch.backoff import wait_before_retry
 from jetway.dispatch.messages import Message
 from jetway.dispatch.run import INTERACTIVE
-from jetway.errors import EnvironmentBusyError, EnvironmentUnavailableError, TransientError
+from jetway.errors import EnvironmentBusyError, EnvironmentUnavailableError, OutOfTimeError, TransientError
 from jetway.observability import logger
 
 if TYPE_CHECKING:
@@ -41,12 +41,6 @@ LONGEST_WAIT_UNFORESEEN = 60.0  # seconds
 # counts as a try of messages that were never tried; so a refusal that came at once is tried again in place first.
 PAUSES = (0.5, 1.5)  # seconds, the longest each
 BRIEF = (EnvironmentBusyError, EnvironmentUnavailableError)
-
-
-class OutOfTimeError(TransientError):
-    """The function's time is nearly over."""
-
-    reason = "out-of-time"
 
 
 class Lanes:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from boto3.dynamodb.conditions import Attr
 from botocore.exceptions import BotoCoreError, ClientError
 
+from jetway.aws.dynamodb import write_if
 from jetway.errors import EventTooOldError
 from jetway.ledger import LedgerUnavailableError
 
@@ -120,14 +121,9 @@ class Rates:
             "ttl": place.start + 2 * rate.per,
         }
         try:
-            self._table.put_item(Item=item, ConditionExpression=condition)
-        except ClientError as exc:
-            if exc.response["Error"]["Code"] == "ConditionalCheckFailedException":
-                return False
+            return write_if(self._table.put_item, Item=item, ConditionExpression=condition)
+        except (ClientError, BotoCoreError) as exc:
             raise LedgerUnavailableError(f"the rate of trigger {trigger!r} could not be counted: {exc}") from exc
-        except BotoCoreError as exc:
-            raise LedgerUnavailableError(f"the rate of trigger {trigger!r} could not be counted: {exc}") from exc
-        return True
 
 
 def _key(trigger: str, rate: Rate) -> str:

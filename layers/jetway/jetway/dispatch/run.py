@@ -23,10 +23,10 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from jetway.airflow import DagRunRequest
+from jetway.dispatch.conf_template import render
 from jetway.dispatch.limits import Rate, Waits, parse_age
 from jetway.errors import InvalidRequestError, UnknownEventError
 from jetway.events import Event, parse_event, parse_time
-from jetway.triggers.conf_template import render
 
 TRIGGER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}", re.ASCII)
 

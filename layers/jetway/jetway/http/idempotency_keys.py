@@ -16,8 +16,7 @@ from datetime import timedelta
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
-from botocore.exceptions import ClientError
-
+from jetway.aws.dynamodb import put_if
 from jetway.http.problems import ProblemError
 
 if TYPE_CHECKING:
@@ -62,26 +61,16 @@ class IdempotencyKeys:
             ProblemError: 422, the key is another payload's.
         """
         now = self._clock()
-        try:
-            self._client.put_item(
-                TableName=self._table,
-                Item={
-                    "id": {"S": use.id},
-                    "fingerprint": {"S": use.fingerprint},
-                    "ttl": {"N": str(int(now + KEPT.total_seconds()))},
-                },
-                # DynamoDB deletes what is past its time within days, not at once.
-                ConditionExpression="attribute_not_exists(id) OR fingerprint = :fingerprint OR #ttl < :now",
-                ExpressionAttributeNames={"#ttl": "ttl"},
-                ExpressionAttributeValues={
-                    ":fingerprint": {"S": use.fingerprint},
-                    ":now": {"N": str(int(now))},
-                },
-            )
-        except ClientError as exc:
-            if exc.response["Error"]["Code"] == "ConditionalCheckFailedException":
-                raise _reused(use) from exc
-            raise
+        item = {
+            "id": {"S": use.id},
+            "fingerprint": {"S": use.fingerprint},
+            "ttl": {"N": str(int(now + KEPT.total_seconds()))},
+        }
+        # DynamoDB deletes what is past its time within days, not at once.
+        condition = "attribute_not_exists(id) OR fingerprint = :fingerprint OR #ttl < :now"
+        values = {":fingerprint": {"S": use.fingerprint}, ":now": {"N": str(int(now))}}
+        if not put_if(self._client, self._table, item, condition, values=values, names={"#ttl": "ttl"}):
+            raise _reused(use)
 
     def check(self, use: KeyUse) -> None:
         """Say whether `claim` would take a use, and claim nothing.

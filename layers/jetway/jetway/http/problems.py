@@ -8,13 +8,13 @@ from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 from typing import Any, Self
 
+from jetway.airflow import RunAlreadyExistsError
 from jetway.errors import (
     CommandRejectedError,
     DagNotFoundError,
     InvalidConfError,
     InvalidRequestError,
     JetwayError,
-    RunAlreadyExistsError,
     TransientError,
 )
 

@@ -22,12 +22,12 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from jetway.airflow import DagRunRequest
 from jetway.airflow.names import check_request
+from jetway.dispatch.conf_template import render
 from jetway.dispatch.run import derive_run_id
 from jetway.http.json_body import check_size, read_json_object
 from jetway.http.problems import ProblemError
 from jetway.http.signatures import Scheme, SignatureError, Signed, verify
 from jetway.observability import logger
-from jetway.triggers.conf_template import render
 from jetway.triggers.durations import limits_of_document
 
 if TYPE_CHECKING:

@@ -12,8 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from botocore.exceptions import ClientError
-
+from jetway.aws.dynamodb import VersionedItem, revision_of
 from jetway.errors import TransientError
 from jetway.live.standing import OPEN, Standing
 
@@ -40,8 +39,8 @@ class StandingTable:
 
     def get(self, key: str) -> Standing | None:
         """Return the standing of an artifact, as of now."""
-        answer = self._client.get_item(TableName=self._table, Key={"pk": {"S": f"artifact#{key}"}}, ConsistentRead=True)
-        return _read(answer["Item"]) if "Item" in answer else None
+        item = self._item(key).get()
+        return _read(item) if item is not None else None
 
     def put(self, standing: Standing) -> Standing:
         """Write a standing and return it with its new revision.
@@ -50,26 +49,12 @@ class StandingTable:
             StandingChangedError: it is not at the revision any more that this one was made from.
         """
         written = replace(standing, revision=standing.revision + 1)
-        item: dict[str, Any] = {
-            "pk": {"S": f"artifact#{standing.key}"},
-            "standing": {"S": written.as_json()},
-            "revision": {"N": str(written.revision)},
-        }
+        attributes = {"standing": {"S": written.as_json()}}
         if written.stage in OPEN and written.due_at is not None:
             # Only what has both attributes is in the index.
-            item |= {"open": {"S": "open"}, "due_at": {"S": written.due_at.isoformat()}}
-        condition: dict[str, Any] = {"ConditionExpression": "attribute_not_exists(pk)"}
-        if standing.revision:
-            condition = {
-                "ConditionExpression": "revision = :before",
-                "ExpressionAttributeValues": {":before": {"N": str(standing.revision)}},
-            }
-        try:
-            self._client.put_item(TableName=self._table, Item=item, **condition)
-        except ClientError as exc:
-            if exc.response["Error"]["Code"] != "ConditionalCheckFailedException":
-                raise
-            raise StandingChangedError(f"the standing of {standing.key!r} has changed meanwhile.") from exc
+            attributes |= {"open": {"S": "open"}, "due_at": {"S": written.due_at.isoformat()}}
+        if not self._item(standing.key).put(attributes, onto=standing.revision):
+            raise StandingChangedError(f"the standing of {standing.key!r} has changed meanwhile.")
         return written
 
     def change(self, key: str, how: Callable[[Standing | None], Standing]) -> Standing:
@@ -116,6 +101,9 @@ class StandingTable:
         kept = dict(sorted(errors.items())[:_MOST_ERRORS])
         self._client.put_item(TableName=self._table, Item={"pk": {"S": _ERRORS}, "errors": {"S": json.dumps(kept)}})
 
+    def _item(self, key: str) -> VersionedItem:
+        return VersionedItem(self._client, self._table, f"artifact#{key}")
+
 
 def _read(item: Mapping[str, Any]) -> Standing:
-    return Standing.from_json(item["standing"]["S"], int(item["revision"]["N"]))
+    return Standing.from_json(item["standing"]["S"], revision_of(item))

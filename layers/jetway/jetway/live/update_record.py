@@ -13,8 +13,7 @@ from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
 
-from botocore.exceptions import ClientError
-
+from jetway.aws.dynamodb import VersionedItem, revision_of
 from jetway.live.standing import Live, Problem
 from jetway.live.table import StandingChangedError
 
@@ -97,16 +96,12 @@ class UpdateTable:
     """Reads and writes the record; a write succeeds only onto what was read."""
 
     def __init__(self, client: DynamoDBClient, table: str) -> None:
-        self._client = client
-        self._table = table
+        self._item = VersionedItem(client, table, _PK)
 
     def get(self) -> UpdateRecord:
         """Return the record as of now."""
-        answer = self._client.get_item(TableName=self._table, Key={"pk": {"S": _PK}}, ConsistentRead=True)
-        if "Item" not in answer:
-            return UpdateRecord()
-        item: Mapping[str, Any] = answer["Item"]
-        return UpdateRecord.from_json(item["record"]["S"], int(item["revision"]["N"]))
+        item = self._item.get()
+        return UpdateRecord.from_json(item["record"]["S"], revision_of(item)) if item is not None else UpdateRecord()
 
     def put(self, record: UpdateRecord) -> UpdateRecord:
         """Write the record and return it with its new revision.
@@ -115,23 +110,8 @@ class UpdateTable:
             StandingChangedError: somebody else has written it since it was read.
         """
         written = replace(record, revision=record.revision + 1)
-        condition: dict[str, Any] = {"ConditionExpression": "attribute_not_exists(pk)"}
-        if record.revision:
-            condition = {
-                "ConditionExpression": "revision = :before",
-                "ExpressionAttributeValues": {":before": {"N": str(record.revision)}},
-            }
-        item = {
-            "pk": {"S": _PK},
-            "record": {"S": written.as_json()},
-            "revision": {"N": str(written.revision)},
-        }
-        try:
-            self._client.put_item(TableName=self._table, Item=item, **condition)
-        except ClientError as exc:
-            if exc.response["Error"]["Code"] != "ConditionalCheckFailedException":
-                raise
-            raise StandingChangedError("the update of the environment has gone on meanwhile.") from exc
+        if not self._item.put({"record": {"S": written.as_json()}}, onto=record.revision):
+            raise StandingChangedError("the update of the environment has gone on meanwhile.")
         return written
 
 

@@ -11,8 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from botocore.exceptions import ClientError
-
+from jetway.aws.dynamodb import ABSENT, put_if, write_if
 from jetway.loading.rivals import Rival
 
 if TYPE_CHECKING:
@@ -90,34 +89,25 @@ class DagClaims:
                 unclaimed = other(dag_id)
                 if unclaimed is not None:
                     return unclaimed
-                condition: dict[str, Any] = {"ConditionExpression": "attribute_not_exists(pk)"}
+                condition, values = ABSENT, {}
             elif holder.key == me.key:
                 return None
             elif self._is_there(holder.key):
                 return holder
             else:  # it is gone, so its claim is void
-                values = {":gone": {"S": holder.key}}
-                condition = {"ConditionExpression": "holder = :gone", "ExpressionAttributeValues": values}
-            try:
-                self._client.put_item(TableName=self._table, Item=pk | _item(me), **condition)
-            except ClientError as exc:
-                if not _refused(exc):
-                    raise
-            else:
+                condition, values = "holder = :gone", {":gone": {"S": holder.key}}
+            if put_if(self._client, self._table, pk | _item(me), condition, values=values):
                 return None
         return holder
 
     def _free(self, dag_id: str, key: str) -> None:
-        try:
-            self._client.delete_item(
-                TableName=self._table,
-                Key={"pk": {"S": f"dag#{dag_id}"}},
-                ConditionExpression="holder = :me",
-                ExpressionAttributeValues={":me": {"S": key}},
-            )
-        except ClientError as exc:
-            if not _refused(exc):  # another file has it by now
-                raise
+        write_if(  # where it does not hold another file has it by now
+            self._client.delete_item,
+            TableName=self._table,
+            Key={"pk": {"S": f"dag#{dag_id}"}},
+            ConditionExpression="holder = :me",
+            ExpressionAttributeValues={":me": {"S": key}},
+        )
 
     def _held(self, key: str) -> set[str]:
         answer = self._client.get_item(TableName=self._table, Key={"pk": {"S": f"dags#{key}"}}, ConsistentRead=True)
@@ -142,7 +132,3 @@ def _rival(item: Mapping[str, Any]) -> Rival:
         datetime.fromisoformat(item[name]["S"]) if name in item else None for name in ("uploaded", "claimed")
     )
     return Rival(item["holder"]["S"], uploaded, claimed)
-
-
-def _refused(exc: ClientError) -> bool:
-    return exc.response["Error"]["Code"] == "ConditionalCheckFailedException"

@@ -56,7 +56,7 @@ class Alarms:
         """Make an alarm what it should be; return what was done, or None when it was so.
 
         Raises:
-            RefusedError: AWS refuses it for what it is.
+            ResourceRefusedError: AWS refuses it for what it is.
             ClientError, BotoCoreError: CloudWatch is in trouble.
         """
         there, wanted = self.found.get(spec.name), self._request(spec)

@@ -23,7 +23,7 @@ _REFUSALS = frozenset(
 )
 
 
-class RefusedError(ValueError):
+class ResourceRefusedError(ValueError):
     """AWS refuses a resource for what it is."""
 
 
@@ -31,7 +31,7 @@ def refusal(exc: ClientError, name: str) -> Exception:
     """Return the error to raise for what AWS said of a resource."""
     error = exc.response["Error"]
     if error["Code"] in _REFUSALS:
-        return RefusedError(f"AWS refuses {name} ({error['Code']}): {error['Message']}")
+        return ResourceRefusedError(f"AWS refuses {name} ({error['Code']}): {error['Message']}")
     return exc
 
 

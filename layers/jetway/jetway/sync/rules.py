@@ -90,7 +90,7 @@ class Rules:
         """Make a rule what it should be; return what was done, or None when it was so.
 
         Raises:
-            RefusedError: AWS refuses it for what it is.
+            ResourceRefusedError: AWS refuses it for what it is.
             TransientError, ClientError, BotoCoreError: EventBridge is in trouble.
         """
         place = (spec.bus, spec.name)

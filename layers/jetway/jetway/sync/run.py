@@ -22,7 +22,7 @@ from jetway.sync.access import sync_access
 from jetway.sync.alarms import Alarms
 from jetway.sync.buckets import bucket_finding
 from jetway.sync.files import File, read_files
-from jetway.sync.refusals import RefusedError
+from jetway.sync.refusals import ResourceRefusedError
 from jetway.sync.rules import Rules
 from jetway.sync.schedules import Schedules
 from jetway.triggers.file import S3, Http, TriggerFile, from_document, name_of
@@ -225,7 +225,7 @@ class _Run:
             for alarm in resources.alarms if self.settings.metrics_by_trigger else ():
                 self._note(self.alarms.put(alarm), "alarm", alarm.name)
                 made.add(("alarm", alarm.name))
-        except RefusedError as exc:
+        except ResourceRefusedError as exc:
             remedy = "Correct what AWS names, and drop the file again."
             return [Finding("aws-refuses", "error", str(exc), None, remedy)]
         self.wanted |= made

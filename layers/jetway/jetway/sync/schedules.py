@@ -50,7 +50,7 @@ class Schedules:
         One that fires once is left alone from its moment on: it fires, and is deleted by Scheduler.
 
         Raises:
-            RefusedError: AWS refuses it for what it is.
+            ResourceRefusedError: AWS refuses it for what it is.
             ClientError, BotoCoreError: Scheduler is in trouble.
         """
         there = self.found.get(spec.name)

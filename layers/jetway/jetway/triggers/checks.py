@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from jetway.airflow.names import check_dag_id
 from jetway.artifacts.findings import Finding
+from jetway.dispatch.conf_template import TemplateError, paths
 from jetway.dispatch.run import TRIGGER_NAME
 from jetway.errors import InvalidRequestError
 from jetway.shape import shown
-from jetway.triggers.conf_template import TemplateError, paths
 from jetway.triggers.durations import parse_duration
 from jetway.triggers.schedule_text import cron_fault, parse_at, time_zones
 

@@ -15,7 +15,10 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from jetway.airflow.environment import EnvironmentFacts
 
 # Tasks that one worker of each class takes at once, and whether the class scales at all:
 # https://docs.aws.amazon.com/mwaa/latest/userguide/environment-class.html
@@ -178,6 +181,11 @@ def worker_settings(
     if most.isascii() and most.isdigit() and int(most) > 0:
         tasks = int(most)
     return WorkerSettings(environment_class, min_workers, max_workers, tasks)
+
+
+def settings_of(facts: EnvironmentFacts) -> WorkerSettings:
+    """Read what an environment's settings say of its workers."""
+    return worker_settings(facts.environment_class, facts.min_workers, facts.max_workers, facts.options)
 
 
 def required_workers(running: float, queued: float, tasks_per_worker: int) -> int:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal
 
 from jetway.airflow.environment import Environment
 from jetway.updates import RefusedError, Scaled
-from jetway.workers.assessment import required_workers
+from jetway.workers.assessment import required_workers, settings_of
 from jetway.workers.floors import highest_floor
 from jetway.workers.metrics import Watched, ask, readings
 from jetway.workers.scaling import Decision, Demand, Policy, decide, monthly_cost
@@ -94,7 +94,7 @@ class WorkerScaler:
             TransientError, ClientError, BotoCoreError: facts are missing, or the update was refused.
         """
         facts = self._environment.facts()
-        settings = facts.workers
+        settings = settings_of(facts)
         demand, floors_error = self._demand(settings, now)
         decision = decide(
             settings,

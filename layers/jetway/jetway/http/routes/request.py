@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from aws_lambda_powertools.event_handler.router import APIGatewayHttpRouter
 
-from jetway.deadline import in_time, seconds_left
 from jetway.errors import AnswerLostError
 from jetway.http import clients
 from jetway.http.callers import caller_of
+from jetway.http.deadline import in_time, seconds_left
 from jetway.http.query import read_query
 from jetway.http.run_requests import Call, check_key
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from jetway.deadline import DeadlineError, deadline
 from jetway.http import answers, clients
+from jetway.http.deadline import DeadlineError, deadline
 from jetway.http.prefer import Preference, read_preference, wait_for_run
 from jetway.http.run_requests import TRIGGER, Call, accept, event_id
 from jetway.observability import logger
@@ -47,7 +47,7 @@ def start(
         keys = clients.idempotency_keys()
         asked.in_time(lambda: keys.check(key) if dry_run else keys.claim(key))
     if dry_run:
-        from jetway.http.dry_runs import dry_run_of
+        from jetway.http.routes.dry_runs import dry_run_of
 
         return dry_run_of(asked, request, reach, _warnings(request))
     preference = read_preference(asked.header("prefer"))

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from jetway.airflow import RunAlreadyExistsError
 from jetway.airflow.refusals import dag_stale
-from jetway.errors import DagNotFoundError, RunAlreadyExistsError
+from jetway.errors import DagNotFoundError
 from jetway.http import answers
 from jetway.http.problems import ProblemError, problem_of
 
