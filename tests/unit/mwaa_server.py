@@ -7,6 +7,7 @@ import json
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
 
@@ -19,6 +20,7 @@ class MwaaServer:
 
     Attributes:
         status, max_workers: what GetEnvironment tells.
+        more: members that it tells beside those, or instead.
         described: how often GetEnvironment was called.
         cli_host: the web server that a CLI token is for.
         updates: what UpdateEnvironment was called with.
@@ -29,6 +31,7 @@ class MwaaServer:
     answer: RestAnswer = field(default=lambda _asked: (404, {"detail": "not found"}))
     status: str = "AVAILABLE"
     max_workers: int = 10
+    more: dict[str, Any] = field(default_factory=dict)
     described: int = 0
     cli_host: str = "localhost:1"
     updates: list[dict[str, Any]] = field(default_factory=list)
@@ -55,6 +58,7 @@ class MwaaServer:
                             "SourceBucketArn": "arn:aws:s3:::acme-airflow",
                             "DagS3Path": "dags",
                             "MaxWorkers": server.max_workers,
+                            **server.more,
                         }
                     },
                 )
@@ -70,7 +74,7 @@ class MwaaServer:
                 self._send(200 if status < 400 else 400, content)
 
             def _send(self, status: int, content: object) -> None:
-                body = json.dumps(content).encode()
+                body = json.dumps(content, default=datetime.timestamp).encode()
                 self.send_response(status)
                 if status >= 400:
                     self.send_header("x-amzn-ErrorType", "RestApiClientException")

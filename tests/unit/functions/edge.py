@@ -221,6 +221,10 @@ class Edge:
         cold(app)
         return Function(self, app)
 
+    def there(self, **resources: str) -> None:
+        """Say what resources are there already: their names, by their names in template.yaml."""
+        self._made.update(resources)
+
     def url(self, queue: str) -> str:
         """Return a queue's URL."""
         return self.ref(queue)
