@@ -22,6 +22,7 @@ import boto3
 import pytest
 from aws_lambda_powertools import Metrics
 from botocore import handlers
+from botocore.exceptions import EndpointConnectionError
 from moto import mock_aws
 
 from jetway.observability import metrics
@@ -99,6 +100,18 @@ class Aws:
         self._reactions[call] = lambda: (
             None if next(left, None) is None else (SimpleNamespace(status_code=400), refusal)
         )
+
+    def answers(self, call: str, answer: Mapping[str, Any]) -> None:
+        """Let a call be answered with this."""
+        self._reactions[call] = lambda: (SimpleNamespace(status_code=200), dict(answer))
+
+    def unreachable(self, call: str) -> None:
+        """Let a call not reach AWS."""
+
+        def react() -> None:
+            raise EndpointConnectionError(endpoint_url=call)
+
+        self._reactions[call] = react
 
     def on(self, call: str, do: Callable[[], object]) -> None:
         """Do something whenever a call is made; the call goes on."""
