@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from .edge import Airflow, Edge, edges
+from .airflow_rest import Airflow
+from .edge import Edge, edges
 
 
 @pytest.fixture

@@ -14,7 +14,6 @@ import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
@@ -27,7 +26,6 @@ from moto import mock_aws
 
 from jetway.observability import metrics
 from tests.unit.mwaa_server import MwaaServer
-from tests.unit.sample_events import sample_event
 from tests.unit.test_template import RESOURCES, TEMPLATE
 
 REGION, ACCOUNT = "us-east-1", "123456789012"
@@ -259,15 +257,15 @@ class Edge:
         """Return what Ref gives of a resource, which is made unless it is there."""
         if resource not in self._made:
             found = RESOURCES[resource]
-            makers = {
+            makers: dict[str, Callable[[str, Mapping[str, Any]], str]] = {
                 "AWS::SQS::Queue": self._make_queue,
                 "AWS::DynamoDB::Table": self._make_table,
                 "AWS::S3::Bucket": self._make_bucket,
                 "AWS::SNS::Topic": self._make_topic,
                 "AWS::Scheduler::ScheduleGroup": self._make_group,
             }
-            make = makers.get(found["Type"], lambda name, _properties: name)
-            self._made[resource] = make(resource, found.get("Properties", {}))
+            make = makers.get(found["Type"])
+            self._made[resource] = make(resource, found.get("Properties", {})) if make else resource
         return self._made[resource]
 
     def _make_queue(self, name: str, properties: Mapping[str, Any]) -> str:
@@ -276,9 +274,8 @@ class Edge:
 
     def _make_table(self, name: str, properties: Mapping[str, Any]) -> str:
         kept = ("BillingMode", "AttributeDefinitions", "KeySchema", "GlobalSecondaryIndexes")
-        boto3.client("dynamodb").create_table(
-            TableName=name, **{each: properties[each] for each in kept if each in properties}
-        )
+        dynamodb: Any = boto3.client("dynamodb")
+        dynamodb.create_table(TableName=name, **{each: properties[each] for each in kept if each in properties})
         return name
 
     def _make_bucket(self, name: str, _properties: Mapping[str, Any]) -> str:
@@ -301,6 +298,7 @@ class Edge:
     def _resolve(self, value: Any, parameters: Mapping[str, str]) -> str | None:
         if not isinstance(value, dict):
             return str(value)
+        given: Any
         ((function, given),) = value.items()
         if function == "Ref":
             return self._reference(given, parameters)
@@ -311,8 +309,9 @@ class Edge:
         if function == "Sub":
             return re.sub(r"\$\{([^}]+)\}", lambda found: str(self._reference(found[1], parameters)), given)
         if function == "Join":
+            separator: str = given[0]
             parts = (self._resolve(part, parameters) for part in given[1])
-            return given[0].join(part for part in parts if part is not None)
+            return separator.join(part for part in parts if part is not None)
         assert function == "If", function  # no condition holds: no Airflow is there to load files, no index
         return self._resolve(given[2], parameters)
 
@@ -331,108 +330,3 @@ def edges(monkeypatch: pytest.MonkeyPatch) -> Iterator[Edge]:
         aws = Aws(mwaa)
         with aws.hooked(), mock_aws():
             yield Edge(aws, monkeypatch)
-
-
-def records(*bodies: object, groups: str = "", receives: int = 1, ids: str = "m") -> dict[str, Any]:
-    """Return what Lambda reads from a queue; the messages are m0, m1 and so on.
-
-    Args:
-        bodies: texts, or anything else as JSON.
-        groups: a letter for each message's group.
-        receives: how often each was received.
-    """
-    now = str(int(datetime.now(UTC).timestamp() * 1000))
-    (sample, *_) = sample_event("dispatch_batch")["Records"]
-    found = []
-    for number, body in enumerate(bodies):
-        attributes = {
-            "ApproximateReceiveCount": str(receives),
-            "SentTimestamp": now,
-            "ApproximateFirstReceiveTimestamp": now,
-            **({"MessageGroupId": groups[number]} if groups else {}),
-        }
-        record = {
-            "messageId": f"{ids}{number}",
-            "receiptHandle": f"handle-{ids}{number}",
-            "body": body if isinstance(body, str) else json.dumps(body),
-            "attributes": attributes,
-            "messageAttributes": {},
-        }
-        found.append(sample | record)
-    return {"Records": found}
-
-
-def scheduled() -> dict[str, Any]:
-    """Return what a schedule of EventBridge sends.
-
-    https://docs.aws.amazon.com/eventbridge/latest/ref/events-ref-scheduled-event.html
-    """
-    return {
-        "version": "0",
-        "id": "53dc4d37-cffa-4f76-80c9-8b7d4a4d2eaa",
-        "detail-type": "Scheduled Event",
-        "source": "aws.events",
-        "account": ACCOUNT,
-        "time": "2026-11-22T06:00:00Z",
-        "region": REGION,
-        "resources": [f"arn:aws:events:{REGION}:{ACCOUNT}:rule/jetway-EveryMinute"],
-        "detail": {},
-    }
-
-
-def file_event(key: str, *, time: str = "", trigger: str = "orders", **more: Any) -> dict[str, Any]:
-    """Return the message of a trigger whose rule saw an upload, a moment ago by default; `more` is of the trigger."""
-    detail = {"bucket": {"name": "acme-landing"}, "object": {"key": key, "size": 5, "etag": "e", "version-id": key}}
-    event = {"id": "1", "time": time or f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}", "detail": detail}
-    return {"trigger": {"name": trigger, "kind": "s3", "dag": "ingest", **more}, "event": event}
-
-
-@dataclass
-class Airflow:
-    """Airflow's REST API behind InvokeRestApi: `aws.mwaa.answer = airflow`.
-
-    Attributes:
-        runs: by (dag_id, dag_run_id).
-        unknown: dag_ids that Airflow does not know.
-        stale_later: DAGs whose file goes between the run and the question about the DAG.
-        errors, files: import errors, and DAGs' files.
-        status: of every answer, when it is not 200.
-    """
-
-    runs: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
-    ended: list[dict[str, Any]] = field(default_factory=list)
-    unknown: set[str] = field(default_factory=set)
-    stale_later: set[str] = field(default_factory=set)
-    errors: dict[str, str] = field(default_factory=dict)
-    files: dict[str, str] = field(default_factory=dict)
-    status: int = 200
-
-    def __call__(self, asked: dict[str, Any]) -> tuple[int, object]:
-        if self.status != 200:
-            return self.status, {"detail": "not now"}
-        kind, dag_id, *more = [*asked["Path"].strip("/").split("/"), ""]
-        if kind == "importErrors":
-            errors = [{"filename": name, "stack_trace": text} for name, text in self.errors.items()]
-            return 200, {"import_errors": errors, "total_entries": len(errors)}
-        if not dag_id:
-            dags = [{"dag_id": name, "fileloc": path, "is_paused": False} for name, path in self.files.items()]
-            return 200, {"dags": dags, "total_entries": len(dags)}
-        if dag_id in self.unknown:
-            return 404, {"detail": f"DAG with dag_id: '{dag_id}' not found"}
-        if dag_id == "~" or more[:2] == ["dagRuns", "list"]:
-            return 200, {"dag_runs": self.ended, "total_entries": len(self.ended)}
-        if not more[0]:
-            return 200, {"dag_id": dag_id, "is_paused": False, "is_stale": dag_id in self.stale_later, "fileloc": "x"}
-        if asked["Method"] == "POST":
-            body = asked["Body"]
-            if (dag_id, body["dag_run_id"]) in self.runs:
-                return 409, {"detail": "DAGRun already exists"}
-            run = {"dag_id": dag_id, "dag_run_id": body["dag_run_id"], "state": "queued", "conf": body["conf"]}
-            self.runs[dag_id, run["dag_run_id"]] = run
-            return 200, run
-        return 200, self.runs[dag_id, more[1]]
-
-    def end(self, state: str) -> None:
-        """Let all runs end a moment ago."""
-        at = datetime.now(UTC).isoformat()
-        self.ended = [run | {"state": state, "start_date": at, "end_date": at} for run in self.runs.values()]

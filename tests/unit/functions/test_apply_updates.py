@@ -12,7 +12,9 @@ from tests.unit.artifacts.buckets import DROP, LIVE, TABLE
 from tests.unit.live.test_updates import MORE, NO_MODULE, REQUIREMENTS, STARTUP, applied
 from tests.unit.live.world import World
 
-from .edge import ACCOUNT, REGION, Airflow, Edge, Function, scheduled
+from .airflow_rest import Airflow
+from .edge import ACCOUNT, REGION, Edge, Function
+from .sources import scheduled
 
 ALARMS = {"UpdatesFailed", "ArtifactsRolledBack"}
 NOTHING = {"UpdatesBegun": 0.0, "UpdatesFailed": 0.0, "ArtifactsRolledBack": 0.0}

@@ -10,7 +10,8 @@ import pytest
 
 from functions.collect_batch import app
 
-from .edge import Context, Edge, Function, file_event, records, scheduled
+from .edge import Context, Edge, Function
+from .sources import file_event, records, scheduled
 
 
 @pytest.fixture
@@ -24,7 +25,7 @@ def event(key: str, *, most: int = 3, within: int = 60, **more: Any) -> dict[str
 
 def rows() -> dict[str, str]:
     """What the ledger says, by the key of the object."""
-    found = boto3.resource("dynamodb").Table("LedgerTable").scan()["Items"]
+    found: list[Any] = boto3.resource("dynamodb").Table("LedgerTable").scan()["Items"]
     return {row["identity"][-1] if row["identity"] else row["id"]: row["decision"] for row in found}
 
 

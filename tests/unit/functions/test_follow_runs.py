@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -12,13 +11,15 @@ import pytest
 from functions.follow_runs import app
 from functions.start_dag_run import app as starting
 
-from .edge import Airflow, Context, Edge, Function, file_event, records, scheduled
+from .airflow_rest import Airflow
+from .edge import Context, Edge, Function
+from .sources import file_event, records, scheduled
 
 NOTHING = {"DagRunsSucceeded": 0.0, "DagRunsFailed": 0.0, "DagRunsOpen": 0.0}
 
 
 @pytest.fixture
-def follow(edge: Edge, airflow: Airflow) -> Iterator[Function]:
+def follow(edge: Edge, airflow: Airflow) -> Function:
     """The function, after three runs were started."""
     start = edge.deploy(starting, "StartDagRun", Transport="rest", MetricsByTrigger="false")
     assert start.failed(records(*map(file_event, "abc"), groups="xxx")) == []

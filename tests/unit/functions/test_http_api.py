@@ -14,7 +14,8 @@ import pytest
 from functions.http_api import app
 from tests.unit.sample_events import sample_event
 
-from .edge import Airflow, Context, Edge, Function
+from .airflow_rest import Airflow
+from .edge import Context, Edge, Function
 
 
 @pytest.fixture

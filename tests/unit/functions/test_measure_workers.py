@@ -11,7 +11,8 @@ import pytest
 
 from functions.measure_workers import app
 
-from .edge import Edge, Function, scheduled
+from .edge import Edge, Function
+from .sources import scheduled
 
 ALARMS = {
     "WorkerShortfall",
@@ -37,7 +38,7 @@ def measure(edge: Edge) -> Function:
     return edge.deploy(app, "MeasureWorkers", WatchedPools="default_pool")
 
 
-def put(namespace: str, name: str, value: float, minutes: int = 10, **dimensions: str) -> None:
+def put(namespace: str, name: str, value: float, /, minutes: int = 10, **dimensions: str) -> None:
     this_minute = datetime.now(UTC).replace(second=0, microsecond=0)
     of = [{"Name": key, "Value": text} for key, text in dimensions.items()]
     data: list[Any] = [
@@ -49,7 +50,8 @@ def put(namespace: str, name: str, value: float, minutes: int = 10, **dimensions
 
 def load(values: Mapping[tuple[str, ...], float] = LOAD) -> None:
     for (name, *cluster), value in values.items():
-        put("AWS/MWAA", name, value, **dict(zip(["Cluster"], cluster, strict=False)), Environment="acme")
+        dimensions: Any = {"Cluster": cluster[0]} if cluster else {}
+        put("AWS/MWAA", name, value, **dimensions, Environment="acme")
 
 
 def test_every_alarm_has_its_data_cold_and_warm(

@@ -10,7 +10,8 @@ import pytest
 
 from functions.resume_waiting import app
 
-from .edge import Edge, Function, file_event, records
+from .edge import Edge, Function
+from .sources import file_event, records
 
 
 @pytest.fixture

@@ -9,7 +9,8 @@ import pytest
 
 from functions.scale_workers import app
 
-from .edge import Edge, Function, scheduled
+from .edge import Edge, Function
+from .sources import scheduled
 from .test_measure_workers import load
 
 ALARMS = {"FloorsInvalid"}

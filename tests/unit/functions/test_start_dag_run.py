@@ -10,7 +10,9 @@ import pytest
 
 from functions.start_dag_run import app
 
-from .edge import Airflow, Context, Edge, Function, file_event, records
+from .airflow_rest import Airflow
+from .edge import Context, Edge, Function
+from .sources import file_event, records
 
 ALARMS = {"RunsBehindStaleDag"}
 

@@ -9,7 +9,8 @@ import pytest
 
 from functions.sync_triggers import app
 
-from .edge import Edge, Function, records, scheduled
+from .edge import Edge, Function
+from .sources import records, scheduled
 
 DROPPED = {"source": "aws.s3", "detail-type": "Object Created", "detail": {"object": {"key": "triggers/orders.yaml"}}}
 ORDERS = "dag: ingest\non: {event: {source: [acme.billing]}}\n"

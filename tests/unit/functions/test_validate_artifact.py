@@ -12,7 +12,8 @@ import pytest
 from functions.validate_artifact import app
 from tests.unit.artifacts.buckets import BAD, DROP, GOOD, LIVE
 
-from .edge import Context, Edge, Function, records
+from .edge import Context, Edge, Function
+from .sources import records
 
 NOTHING = {"ArtifactsPromoted": 0.0, "ArtifactsRejected": 0.0, "ArtifactsRemoved": 0.0}
 

@@ -10,7 +10,9 @@ from functions.verify_promotion import app
 from tests.unit.artifacts.buckets import DROP, LIVE, TABLE
 from tests.unit.live.world import World
 
-from .edge import Airflow, Context, Edge, Function, scheduled
+from .airflow_rest import Airflow
+from .edge import Context, Edge, Function
+from .sources import scheduled
 
 ALARMS = {"ArtifactsRolledBack"}
 NOTHING = {"ArtifactsVerified": 0.0, "ArtifactsRolledBack": 0.0}
