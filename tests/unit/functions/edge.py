@@ -195,7 +195,7 @@ class Function:
         """Let its next invocation be a cold start."""
         cold(self._app)
 
-    def warm_calls(self) -> list[str]:
+    def clients_made(self) -> list[str]:
         """Return the clients made since this was asked last."""
         made = list(self._edge.aws.made)
         self._edge.aws.made.clear()

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
 from functions.apply_updates import app
 from tests.unit.artifacts.buckets import DROP, LIVE, TABLE
@@ -48,7 +49,7 @@ def as_described(edge: Edge, world: World, **more: Any) -> None:
 def test_an_update_is_begun_once_cold_and_warm(edge: Edge, world: World, apply: Function) -> None:
     apply(scheduled())
     assert apply.metrics() == NOTHING, "alarms need data to see that it is over"
-    assert {"mwaa", "dynamodb", "s3", "sns", "eventbridge"} <= set(apply.warm_calls())
+    assert {"mwaa", "dynamodb", "s3", "sns", "eventbridge"} <= set(apply.clients_made())
     world.drop("requirements.txt", REQUIREMENTS)
     world.drop("startup.sh", STARTUP)
     apply(scheduled())
@@ -58,7 +59,7 @@ def test_an_update_is_begun_once_cold_and_warm(edge: Edge, world: World, apply: 
     edge.aws.mwaa.status = "UPDATING"
     apply(STATUS_CHANGE)
     assert apply.metrics() == NOTHING
-    assert apply.warm_calls() == []
+    assert apply.clients_made() == []
     assert len(edge.aws.mwaa.updates) == 1
 
 
@@ -124,7 +125,7 @@ def test_a_transient_error_is_said_and_tried_again(
 def test_trouble_of_jetways_own_is_an_error_of_the_function(edge: Edge, world: World, apply: Function) -> None:
     world.drop("requirements.txt", REQUIREMENTS)
     edge.aws.fails("dynamodb.GetItem", "AccessDeniedException")
-    with pytest.raises(Exception, match="AccessDeniedException"):
+    with pytest.raises(ClientError, match="AccessDeniedException"):
         apply(scheduled())
     assert apply.metrics() == NOTHING
     edge.aws.works()

@@ -7,6 +7,7 @@ from typing import Any
 
 import boto3
 import pytest
+from botocore.exceptions import ClientError
 
 from functions.collect_batch import app
 
@@ -37,14 +38,14 @@ def manifests() -> list[dict[str, Any]]:
 
 def test_a_batch_is_dispatched_once_when_it_is_full_cold_and_warm(edge: Edge, collect: Function) -> None:
     assert collect.failed(records(event("a"), event("b"))) == []
-    assert {"sqs", "dynamodb", "s3"} <= set(collect.warm_calls())
+    assert {"sqs", "dynamodb", "s3"} <= set(collect.clients_made())
     assert collect.metrics() == {"EventsBatched": 2.0, "BatchesDispatched": 0.0}
     (call_back,) = edge.aws.asked("sqs.SendMessage")
     assert (call_back["QueueUrl"], call_back["DelaySeconds"]) == (edge.url("CollectQueue"), 60)
     assert edge.messages("DispatchQueue") == []
 
     assert collect.failed(records(event("b"), event("c"))) == []
-    assert collect.warm_calls() == []
+    assert collect.clients_made() == []
     assert collect.metrics() == {"EventsBatched": 1.0, "EventsDuplicate": 1.0, "BatchesDispatched": 1.0}
     (message,) = edge.messages("DispatchQueue")
     body = json.loads(message["Body"])
@@ -159,6 +160,6 @@ def test_a_sweep_that_fails_is_an_error_of_the_function_and_the_next_one_does_th
     assert collect.metrics() == {"EventsBatched": 1.0, "BatchesDispatched": 0.0}
     edge.aws.works()
     edge.aws.fails("dynamodb.Query")
-    with pytest.raises(Exception, match="ThrottlingException"):
+    with pytest.raises(ClientError, match="ThrottlingException"):
         collect(scheduled())
     assert collect.metrics() == {"BatchesDispatched": 0.0}

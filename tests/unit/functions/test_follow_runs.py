@@ -10,6 +10,7 @@ import pytest
 
 from functions.follow_runs import app
 from functions.start_dag_run import app as starting
+from jetway.errors import JetwayError
 
 from .airflow_rest import Airflow
 from .edge import Context, Edge, Function
@@ -50,7 +51,7 @@ def test_ends_are_told_and_counted_once_cold_and_warm(
 ) -> None:
     follow(scheduled())
     assert follow.metrics() == NOTHING | {"DagRunsOpen": 3.0}
-    assert {"mwaa", "dynamodb", "eventbridge"} <= set(follow.warm_calls())
+    assert {"mwaa", "dynamodb", "eventbridge"} <= set(follow.clients_made())
     airflow.end("success")
     airflow.ended[1]["state"] = airflow.ended[2]["state"] = "failed"
     follow(scheduled())
@@ -58,7 +59,7 @@ def test_ends_are_told_and_counted_once_cold_and_warm(
     let_a_minute_pass()
     follow(scheduled())
     assert follow.metrics() == {"DagRunsSucceeded": 1.0, "DagRunsFailed": 2.0, "DagRunsOpen": 0.0}
-    assert follow.warm_calls() == []
+    assert follow.clients_made() == []
     assert sorted(edge.told()) == ["DagRunFailed", "DagRunFailed", "DagRunSucceeded"]
     assert sorted(row["state"] for row in rows()) == ["failed", "failed", "success"]
     line = vars(caplog.records[-1])
@@ -98,7 +99,7 @@ def test_trouble_of_jetways_own_is_an_error_of_the_function_that_an_alarm_sees(
 ) -> None:
     airflow.end("success")
     edge.aws.fails(call)
-    with pytest.raises(Exception, match="Throttling"):
+    with pytest.raises(JetwayError, match="Throttling"):
         follow(scheduled())
     edge.aws.works()
     follow(scheduled())

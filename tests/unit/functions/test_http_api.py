@@ -57,9 +57,9 @@ def test_a_call_is_one_message_cold_and_warm(edge: Edge, api: Function) -> None:
     (message,) = edge.messages("DispatchQueue")
     assert json.loads(message["Body"])["event"]["conf"] == {"a": 1}
     assert message["Attributes"]["MessageGroupId"] == "interactive"
-    assert set(api.warm_calls()) >= {"sqs", "s3"}
+    assert set(api.clients_made()) >= {"sqs", "s3"}
     assert start(api).status == 202
-    assert api.warm_calls() == [], "what the first call has made is kept"
+    assert api.clients_made() == [], "what the first call has made is kept"
     assert len(edge.messages("DispatchQueue")) == 1
 
 
@@ -129,14 +129,14 @@ def test_on_lambda_what_every_call_needs_is_made_before_the_first(
     monkeypatch.setenv("AWS_LAMBDA_RUNTIME_API", "127.0.0.1:9001")
     edge.aws.noting = True
     importlib.reload(app)
-    assert {"sqs", "s3", "dynamodb"} <= set(api.warm_calls())
+    assert {"sqs", "s3", "dynamodb"} <= set(api.clients_made())
     assert start(api).status == 202
-    assert api.warm_calls() == []
+    assert api.clients_made() == []
     monkeypatch.delenv("AWS_LAMBDA_RUNTIME_API")
     api.cold()
     edge.aws.noting = True
     importlib.reload(app)
-    assert api.warm_calls() == [], "elsewhere importing does nothing"
+    assert api.clients_made() == [], "elsewhere importing does nothing"
 
 
 def test_pages_come_from_the_functions_own_folder(edge: Edge, api: Function) -> None:

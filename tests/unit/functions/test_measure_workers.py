@@ -8,8 +8,10 @@ from typing import Any
 
 import boto3
 import pytest
+from botocore.exceptions import ClientError
 
 from functions.measure_workers import app
+from jetway.errors import JetwayError
 
 from .edge import Edge, Function
 from .sources import scheduled
@@ -83,10 +85,10 @@ def test_every_alarm_has_its_data_cold_and_warm(
     assert (metrics["RequiredWorkers"], metrics["MaxWorkers"]) == (5.0, 10.0)
     line = vars(caplog.records[-1])
     assert (line["msg"], line["required"], line["settings"]["max_workers"]) == ("workers scaling", 5, 10)
-    assert sorted(set(measure.warm_calls())) == ["cloudwatch", "mwaa"]
+    assert sorted(set(measure.clients_made())) == ["cloudwatch", "mwaa"]
     measure(scheduled())
     assert measure.metrics() == metrics
-    assert measure.warm_calls() == []
+    assert measure.clients_made() == []
 
 
 def test_a_failed_update_is_told_and_over_when_the_next_one_works(edge: Edge, measure: Function) -> None:
@@ -116,7 +118,7 @@ def test_when_nothing_can_be_measured_the_function_fails_and_says_nothing(
     """So that no-measurement and function-errors rise; the next minute measures again."""
     load()
     edge.aws.fails(call)
-    with pytest.raises(Exception, match="Throttling"):
+    with pytest.raises((ClientError, JetwayError), match="Throttling"):
         measure(scheduled())
     assert measure.metrics() == {}
     edge.aws.works()
@@ -132,7 +134,7 @@ def test_all_functions_and_queues_of_the_stack_are_watched(edge: Edge, measure: 
         for dimension in query["MetricStat"]["Metric"]["Dimensions"]:
             found.setdefault(dimension["Name"], set()).add(dimension["Value"])
     assert {"StartDagRun", "MeasureWorkers", "SyncTriggers"} <= found["FunctionName"]
-    assert {"DispatchQueue.fifo", "CollectQueue", "TriggerSyncDeadLetters"} <= {
-        name.replace("TriggerSyncDeadLetters.fifo", "TriggerSyncDeadLetters") for name in found["QueueName"]
-    }
+    queues = ("DispatchQueue", "CollectQueue", "WaitingQueue", "ArtifactQueue", "TriggerSyncQueue")
+    letters = ("DispatchDeadLetters", "UndeliveredEvents", "CollectDeadLetters", "TriggerSyncDeadLetters")
+    assert {edge.url(name).rpartition("/")[2] for name in queues + letters} <= found["QueueName"]
     assert found["Environment"] == {"acme"}

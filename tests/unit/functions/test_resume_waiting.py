@@ -37,7 +37,7 @@ def waiting(*keys: str, not_before: timedelta | None = None) -> dict[str, Any]:
 def test_what_has_waited_goes_back_into_its_lane_cold_and_warm(edge: Edge, resume: Function) -> None:
     event = waiting("a", "b")
     assert resume.failed(event) == []
-    assert resume.warm_calls() == ["sqs"]
+    assert resume.clients_made() == ["sqs"]
     assert [message["Body"] for message in edge.messages("DispatchQueue")] == [
         record["body"] for record in event["Records"]
     ]
@@ -45,7 +45,7 @@ def test_what_has_waited_goes_back_into_its_lane_cold_and_warm(edge: Edge, resum
     assert {each["MessageGroupId"] for each in sent} == {"bulk"}
     assert [each["MessageDeduplicationId"] for each in sent] == ["a-2", "b-2"], "the same try is one message"
     assert resume.failed(waiting("c", not_before=timedelta(seconds=-1))) == []
-    assert resume.warm_calls() == []
+    assert resume.clients_made() == []
     assert len(edge.messages("DispatchQueue")) == 1
 
 

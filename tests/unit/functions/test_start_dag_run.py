@@ -40,9 +40,9 @@ def freed(edge: Edge) -> list[str]:
 def test_an_event_becomes_one_run_cold_and_warm(edge: Edge, airflow: Airflow, start: Function) -> None:
     assert start.failed(records(file_event("a.csv"), groups="b")) == []
     assert start.metrics() == {"DagRunsStarted": 1.0, "DispatchLatency": pytest.approx(1.0, abs=10)}
-    assert {"sqs", "mwaa", "dynamodb", "eventbridge"} <= set(start.warm_calls())
+    assert {"sqs", "mwaa", "dynamodb", "eventbridge"} <= set(start.clients_made())
     assert start.failed(records(file_event("b.csv"), file_event("a.csv"), groups="bb")) == []
-    assert start.warm_calls() == [], "a warm start makes no client"
+    assert start.clients_made() == [], "a warm start makes no client"
     assert (start.metrics()["DagRunsStarted"], start.metrics()["DagRunsDuplicate"]) == (1.0, 1.0)
     assert len(airflow.runs) == 2
     assert edge.told() == ["DagRunStarted", "DagRunStarted"]

@@ -36,7 +36,7 @@ def test_files_are_in_force_and_removed_cold_and_warm(edge: Edge, sync: Function
     put(orders=ORDERS, nightly=NIGHTLY, broken="dag: 1\n")
     assert sync.failed(records(DROPPED, DROPPED)) == []
     assert sync.metrics() == NOTHING | {"TriggersInForce": 2.0, "TriggersRejected": 1.0, "TriggerChanges": 2.0}
-    made = sync.warm_calls()
+    made = sync.clients_made()
     assert {"s3", "eventbridge", "scheduler"} <= set(made)
     assert rules() == {"jetway.orders"}
     (target,) = boto3.client("events").list_targets_by_rule(Rule="jetway.orders")["Targets"]
@@ -45,7 +45,7 @@ def test_files_are_in_force_and_removed_cold_and_warm(edge: Edge, sync: Function
     boto3.client("s3").delete_object(Bucket="acme-drop", Key="triggers/orders.yaml")
     assert sync.failed(records(DROPPED)) == []
     assert sync.metrics() == NOTHING | {"TriggersInForce": 1.0, "TriggersRejected": 1.0, "TriggerChanges": 1.0}
-    assert sync.warm_calls() == []
+    assert sync.clients_made() == []
     assert rules() == set()
 
 

@@ -57,14 +57,14 @@ def test_files_go_live_are_refused_and_removed_cold_and_warm(edge: Edge, validat
     assert validate.failed(records(*dropped("one", "two"))) == []
     assert validate.metrics() == NOTHING | {"ArtifactsPromoted": 2.0}
     assert validate.metrics(Kind="dag-file") == {"ArtifactsPromoted": 2.0}
-    assert {"s3", "mwaa", "dynamodb", "eventbridge"} <= set(validate.warm_calls())
+    assert {"s3", "mwaa", "dynamodb", "eventbridge"} <= set(validate.clients_made())
     assert live() == ["dags/one.py", "dags/two.py"]
 
     deleted = dropped("one", kind="Object Deleted")
     assert validate.failed(records(*dropped("bad", body=BAD), *deleted)) == []
     assert validate.metrics() == NOTHING | {"ArtifactsRejected": 1.0, "ArtifactsRemoved": 1.0}
     assert validate.metrics(Kind="dag-file") == {"ArtifactsRejected": 1.0, "ArtifactsRemoved": 1.0}
-    assert validate.warm_calls() == []
+    assert validate.clients_made() == []
     assert live() == ["dags/two.py"]
     assert edge.told() == ["ArtifactPromoted", "ArtifactPromoted", "ArtifactRejected", "ArtifactRemoved"]
     assert waits(edge) == {}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from botocore.exceptions import ClientError
 
 from functions.verify_promotion import app
 from tests.unit.artifacts.buckets import DROP, LIVE, TABLE
@@ -40,12 +41,12 @@ def test_what_works_stays_and_what_does_not_goes_cold_and_warm(
 ) -> None:
     verify(scheduled())
     assert verify.metrics() == NOTHING, "alarms need data to see that it is over"
-    assert {"mwaa", "dynamodb", "s3", "sns", "eventbridge"} <= set(verify.warm_calls())
+    assert {"mwaa", "dynamodb", "s3", "sns", "eventbridge"} <= set(verify.clients_made())
     world.drop(GOOD)
     bad = world.drop(BAD, OTHER)
     airflow.errors = {"returns.py": "Traceback…\nKeyError: 'x'\n"}
     verify(scheduled())
-    assert verify.warm_calls() == []
+    assert verify.clients_made() == []
     assert verify.metrics() == {"ArtifactsVerified": 1.0, "ArtifactsRolledBack": 1.0}
     assert verify.metrics().keys() >= ALARMS
     assert world.standing(GOOD).stage == "good"
@@ -88,7 +89,7 @@ def test_trouble_of_jetways_own_is_an_error_of_the_function_and_what_was_done_is
     world.drop(BAD, OTHER)
     airflow.errors = {"returns.py": "Traceback…\nKeyError: 'x'\n"}
     edge.aws.fails("sns.Publish", "AuthorizationError")
-    with pytest.raises(Exception, match="AuthorizationError"):
+    with pytest.raises(ClientError, match="AuthorizationError"):
         verify(scheduled())
     assert world.live(BAD) is None, "it is taken back before anybody is told"
     edge.aws.works()
