@@ -45,10 +45,13 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         held = [record for record in processor.fail_messages if isinstance(record, SQSRecord)]
         if held:
             hold_lanes(sqs, config.dispatch_queue_url, held, lanes.waits)
+        back = processor.response()["batchItemFailures"]
         if len(records) < len(event["Records"]):
-            done = [record for record in processor.success_messages if isinstance(record, SQSRecord)]
+            failed = {failure["itemIdentifier"] for failure in back}
+            # Not the processor's success_messages, which are no SQSRecord, unlike those that failed.
+            done = [SQSRecord(record) for record in records if record["messageId"] not in failed]
             free_lane(sqs, config.dispatch_queue_url, done)
-        failures += processor.response()["batchItemFailures"]
+        failures += back
     return {"batchItemFailures": failures}
 
 

@@ -1,96 +1,141 @@
-"""import_dag with a real Airflow, without the stack: what the gate sends in, and what comes back."""
+"""import_dag's handler with a real Airflow, without the stack: bundles in, one process as Lambda keeps it warm."""
 
 from __future__ import annotations
 
 import base64
+import io
 import json
 import os
 import subprocess
-import sys
+import zipfile
 from typing import Any
 
 import pytest
 
 from bench.gate.corpus import good
-from local import venvs
-from tests.unit.artifacts.zips import zip_of
+from local import airflow, venvs
 
-from .test_loader import MEASURED, VERSION
-
-# Stands for Lambda's runtime: one line in is one request, one line out is its answer.
-RUNTIME = """
-import json
-import sys
-from types import SimpleNamespace
+VERSION = os.environ.get("AIRFLOW_VERSION") or airflow.DEFAULT_VERSION
+PROGRAM = """
+import json, os, pathlib, sys
 from functions.import_dag import app
-left = SimpleNamespace(get_remaining_time_in_millis=lambda: 60_000)
+
+class Context:
+    def __init__(self, seconds): self.seconds = seconds
+    def get_remaining_time_in_millis(self): return int(self.seconds * 1000)
+
+answers = []
 for line in sys.stdin:
+    given = json.loads(line)
     try:
-        answer = app.handler(json.loads(line), left)
+        answer = app.handler(given["event"], Context(given["seconds"]))
     except Exception as exc:
-        answer = {"raised": f"{type(exc).__name__}: {exc}"}
-    print(json.dumps(answer))
+        answer = {"raised": type(exc).__name__}
+    answers.append(answer | {"left_behind": app._dags.exists()})
+print(json.dumps(answers))
 """
-BROKEN = "from airflow import DAG\nimport nobody_has_this_module\n"
-FILES = {"good.py": good("good").encode(), "broken.py": BROKEN.encode()}
+OPTIONS = {"import_timeout": 30.0, "airflow_version": VERSION}
+SLEEPS = "import time\nfrom airflow import DAG\ntime.sleep(60)\n"
+NAMED = (
+    "import os\nfrom airflow import DAG\ndag = DAG(os.environ['AIRFLOW__CORE__DEFAULT_TIMEZONE'].replace('/', '_'))\n"
+)
+FILES = {
+    "good.py": good("good"),
+    "broken.py": "from airflow import DAG\n1 / 0\n",
+    "sleeps.py": SLEEPS,
+    "named.py": NAMED,
+    "needs.py": "from airflow import DAG\nimport acme_tools, acme_more\ndag = DAG('needs')\n",
+}
 
 
-def asked(python: str, *requests: dict[str, Any]) -> list[dict[str, Any]]:
-    done = subprocess.run(
-        [python, "-c", RUNTIME],
-        input="".join(json.dumps(request) + "\n" for request in requests),
-        env={"PATH": os.environ["PATH"], "PYTHONPATH": f"{venvs.ROOT}:{venvs.ROOT / 'layers/loader'}"} | MEASURED,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=240,
-    )
-    assert done.returncode == 0, done.stderr[-2000:]
-    return [json.loads(line) for line in done.stdout.splitlines()]
+def bundle(**files: str) -> dict[str, str]:
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as made:
+        for name, text in files.items():
+            made.writestr(name, text)
+    return {"zip": base64.b64encode(out.getvalue()).decode()}
 
 
-def request(bundle: dict[str, str], *files: str, version: str = VERSION) -> dict[str, Any]:
-    return {"bundle": bundle, "files": files, "options": {"import_timeout": 30, "airflow_version": version}}
+def event(*files: str, **options: Any) -> dict[str, Any]:
+    return {"bundle": bundle(**FILES), "files": files, "options": OPTIONS | options}
+
+
+INVOCATIONS = {
+    "cold": event("good.py", "broken.py"),
+    "from an address": event("good.py"),
+    "another version": event("broken.py", airflow_version="3.0.6"),
+    "no file": event(),
+    "not there": event("nothing.py"),
+    "no zip": event("good.py") | {"bundle": {"zip": "aGVsbG8="}},
+    "options": event("named.py", airflow_options={"core.default_timezone": "utc"}),
+    "unprovided": event("needs.py"),
+    "provided": event("needs.py", provided=["acme_tools", "acme_more"]),
+    "unlisted": event("needs.py", unlisted=["acme"]),
+    "short of time": event("sleeps.py"),
+}
 
 
 @pytest.fixture(scope="module")
-def answers(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
-    """All requests go to one process, as they do to a warm function."""
-    packed = zip_of(FILES)
-    inline = {"zip": base64.b64encode(packed).decode()}
-    by_address = tmp_path_factory.mktemp("bundle") / "bundle.zip"
-    by_address.write_bytes(packed)
-    bomb = {"zip": base64.b64encode(zip_of({"a.py": bytes(201 * 1024**2)})).decode()}
-    return asked(
-        str(venvs.ensure(f"airflow-{VERSION}")),
-        request(inline, "good.py", "broken.py"),
-        request({"url": by_address.as_uri()}, "good.py", version="2.0.0"),
-        request(bomb, "a.py"),
-        request(inline, "good.py"),
+def answers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """Invoke it once for each, in one process."""
+    file = tmp_path_factory.mktemp("bundle") / "bundle.zip"
+    file.write_bytes(base64.b64decode(bundle(**FILES)["zip"]))
+    asked = INVOCATIONS | {"from an address": event("good.py") | {"bundle": {"url": file.as_uri()}}}
+    seconds = {"short of time": 8.0}
+    lines = (json.dumps({"event": each, "seconds": seconds.get(name, 120.0)}) for name, each in asked.items())
+    measured = {name: value for name, value in os.environ.items() if name.startswith("COVERAGE_")}
+    path = os.pathsep.join([str(venvs.ROOT), str(venvs.ROOT / "layers" / "loader")])
+    done = subprocess.run(
+        [str(venvs.ensure(f"airflow-{VERSION}")), "-c", PROGRAM],
+        input="\n".join(lines),
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": path, "AWS_SESSION_TOKEN": "secret"} | measured,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
     )
+    assert done.returncode == 0, done.stderr[-2000:]
+    return dict(zip(asked, json.loads(done.stdout.splitlines()[-1]), strict=True))
 
 
-def test_each_file_gets_its_verdict(answers: list[dict[str, Any]]) -> None:
-    assert answers[0]["airflow"] == VERSION
-    loaded = {found["path"]: found for found in answers[0]["loaded"]}
-    assert {path: found["verdict"] for path, found in loaded.items()} == {
-        "good.py": "accepted",
-        "broken.py": "rejected",
-    }
-    assert [dag["dag_id"] for dag in loaded["good.py"]["dags"]] == ["good"]
-    assert [(found["rule"], found["line"]) for found in loaded["broken.py"]["findings"]] == [("missing-module", 2)]
+def loaded(answer: dict[str, Any]) -> dict[str, Any]:
+    assert answer["airflow"] == VERSION
+    return {each["path"]: each for each in answer["loaded"]}
 
 
-def test_a_large_bundle_comes_from_its_address(answers: list[dict[str, Any]]) -> None:
-    assert [found["verdict"] for found in answers[1]["loaded"]] == ["accepted"]
+def test_a_good_file_and_a_broken_one(answers: dict[str, Any]) -> None:
+    found = loaded(answers["cold"])
+    assert (found["good.py"]["verdict"], [dag["dag_id"] for dag in found["good.py"]["dags"]]) == ("accepted", ["good"])
+    assert found["broken.py"]["verdict"] == "rejected"
+    assert found["broken.py"]["findings"][0]["line"] == 2
 
 
-def test_a_bundle_that_unpacks_to_too_much_is_refused_and_the_next_one_is_loaded(answers: list[dict[str, Any]]) -> None:
-    assert answers[2] == {"raised": "ValueError: the bundle has more than 209,715,200 bytes."}
-    assert [found["verdict"] for found in answers[3]["loaded"]] == ["accepted"]
+def test_a_bundle_from_an_address_is_the_same(answers: dict[str, Any]) -> None:
+    assert loaded(answers["from an address"])["good.py"]["verdict"] == "accepted"
 
 
-def test_without_an_airflow_it_says_that_nothing_can_be_loaded() -> None:
-    (answer,) = asked(sys.executable, request({"zip": ""}, "good.py"))
-    assert answer.keys() == {"unavailable"}
-    assert answer["unavailable"].startswith("Airflow cannot be imported from the layer: ")
+def test_with_another_version_of_airflow_no_failure_is_certain(answers: dict[str, Any]) -> None:
+    assert loaded(answers["another version"])["broken.py"]["verdict"] == "unknown"
+
+
+def test_without_a_file_it_works_which_the_gate_asks_after_a_death(answers: dict[str, Any]) -> None:
+    assert loaded(answers["no file"]) == {}
+
+
+def test_what_the_environment_has_counts(answers: dict[str, Any]) -> None:
+    assert [dag["dag_id"] for dag in loaded(answers["options"])["named.py"]["dags"]] == ["utc"]
+    verdicts = {name: loaded(answers[name])["needs.py"]["verdict"] for name in ("unprovided", "provided", "unlisted")}
+    assert verdicts == {"unprovided": "rejected", "provided": "accepted", "unlisted": "unknown"}
+
+
+def test_with_little_time_left_a_slow_file_is_given_up_in_time_and_not_blamed(answers: dict[str, Any]) -> None:
+    assert loaded(answers["short of time"])["sleeps.py"]["verdict"] == "unknown"
+
+
+def test_a_wrong_request_is_an_error_of_the_function(answers: dict[str, Any]) -> None:
+    assert answers["not there"]["raised"] == "FileNotFoundError"
+    assert answers["no zip"]["raised"] == "BadZipFile"
+
+
+def test_nothing_of_one_bundle_is_left_for_the_next(answers: dict[str, Any]) -> None:
+    assert [name for name, answer in answers.items() if answer["left_behind"]] == ["no zip"], "emptied by the next one"

@@ -1,0 +1,165 @@
+"""collect_batch at its edge: deliveries of the collect queue and sweeps in; batches, dead letters, metrics out."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import boto3
+import pytest
+from botocore.exceptions import ClientError
+
+from functions.collect_batch import app
+
+from .edge import Context, Edge, Function
+from .sources import file_event, records, scheduled
+
+
+@pytest.fixture
+def collect(edge: Edge) -> Function:
+    return edge.deploy(app, "CollectBatch")
+
+
+def event(key: str, *, most: int = 3, within: int = 60, **more: Any) -> dict[str, Any]:
+    return file_event(key, batch={"max_events": most, "within": within}, **more)
+
+
+def rows() -> dict[str, str]:
+    """What the ledger says, by the key of the object."""
+    found: list[Any] = boto3.resource("dynamodb").Table("LedgerTable").scan()["Items"]
+    return {row["identity"][-1] if row["identity"] else row["id"]: row["decision"] for row in found}
+
+
+def manifests() -> list[dict[str, Any]]:
+    s3 = boto3.client("s3")
+    keys = [found["Key"] for found in s3.list_objects_v2(Bucket="acme-drop").get("Contents", [])]
+    return [json.loads(s3.get_object(Bucket="acme-drop", Key=key)["Body"].read()) for key in keys]
+
+
+def test_a_batch_is_dispatched_once_when_it_is_full_cold_and_warm(edge: Edge, collect: Function) -> None:
+    assert collect.failed(records(event("a"), event("b"))) == []
+    assert {"sqs", "dynamodb", "s3"} <= set(collect.clients_made())
+    assert collect.metrics() == {"EventsBatched": 2.0, "BatchesDispatched": 0.0}
+    (call_back,) = edge.aws.asked("sqs.SendMessage")
+    assert (call_back["QueueUrl"], call_back["DelaySeconds"]) == (edge.url("CollectQueue"), 60)
+    assert edge.messages("DispatchQueue") == []
+
+    assert collect.failed(records(event("b"), event("c"))) == []
+    assert collect.clients_made() == []
+    assert collect.metrics() == {"EventsBatched": 1.0, "EventsDuplicate": 1.0, "BatchesDispatched": 1.0}
+    (message,) = edge.messages("DispatchQueue")
+    body = json.loads(message["Body"])
+    assert (body["trigger"]["kind"], body["event"]["count"]) == ("batch", 3)
+    (manifest,) = manifests()
+    assert sorted(each["key"] for each in manifest["events"]) == ["a", "b", "c"]
+    assert rows() == dict.fromkeys("abc", "batched")
+
+    assert collect.failed(records(event("c"))) == []
+    assert collect.metrics() == {"EventsDuplicate": 1.0, "BatchesDispatched": 0.0}, "a batch is counted once"
+
+
+def test_the_call_back_at_the_deadline_dispatches_what_is_there(edge: Edge, collect: Function) -> None:
+    collect(records(event("a", within=1)))
+    (call_back,) = edge.aws.asked("sqs.SendMessage")
+    while collect.metrics()["BatchesDispatched"] == 0.0:  # a second
+        assert collect.failed(records(call_back["MessageBody"])) == []
+    (message,) = edge.messages("DispatchQueue")
+    assert json.loads(message["Body"])["event"]["count"] == 1
+    assert collect.failed(records(call_back["MessageBody"])) == []
+    assert collect.metrics() == {"BatchesDispatched": 0.0}
+
+
+def test_a_call_back_that_cannot_be_answered_comes_back(edge: Edge, collect: Function) -> None:
+    collect(records(event("a")))
+    (call_back,) = edge.aws.asked("sqs.SendMessage")
+    edge.aws.fails("dynamodb.GetItem")
+    edge.aws.fails("dynamodb.Query")
+    assert collect.failed(records(call_back["MessageBody"])) == ["m0"]
+
+
+def test_a_transient_error_brings_back_what_is_not_safe_and_nothing_else(edge: Edge, collect: Function) -> None:
+    edge.aws.fails("dynamodb.TransactWriteItems", "ThrottlingException", times=1)
+    two = records(event("a", trigger="one"), event("b", trigger="two"), "no JSON")
+    assert collect.failed(two) == ["m0"], "another trigger's event is safe"
+    assert collect.metrics() == {"EventsBatched": 1.0, "EventsDeadLettered": 1.0, "BatchesDispatched": 0.0}
+    edge.aws.works()
+    assert collect.failed({"Records": two["Records"][:1]}) == []
+    assert collect.metrics() == {"EventsBatched": 1.0, "BatchesDispatched": 0.0}
+
+
+def test_when_the_ledger_is_not_there_the_event_is_safe_and_comes_back_for_its_row(
+    edge: Edge, collect: Function
+) -> None:
+    edge.aws.fails("dynamodb.UpdateItem")
+    event_ = records(event("a", most=1))
+    assert collect.failed(event_) == ["m0"]
+    edge.aws.works()
+    assert collect.failed(event_) == []
+    assert rows() == {"a": "batched"}
+    assert len(edge.messages("DispatchQueue")) <= 1
+    assert len(manifests()) == 1, "it is in one batch"
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        ("no JSON", "unknown-event"),
+        (file_event("a"), "unknown-event"),
+        (event("a", most=0), "invalid-request"),
+        (event("a", dag=None), "invalid-request"),
+    ],
+)
+def test_a_permanent_error_is_a_dead_letter_and_no_failure(
+    edge: Edge, collect: Function, body: object, reason: str
+) -> None:
+    assert collect.failed(records(body, event("b"))) == []
+    (letter,) = edge.messages("DispatchDeadLetters")
+    assert json.loads(letter["Body"])["reason"] == reason
+    assert collect.metrics() == {"EventsBatched": 1.0, "EventsDeadLettered": 1.0, "BatchesDispatched": 0.0}
+    assert "dead-lettered" in rows().values()
+
+
+def test_a_dead_letter_that_cannot_be_kept_comes_back(edge: Edge, collect: Function) -> None:
+    edge.aws.fails("sqs.SendMessage", times=1)
+    assert collect.failed(records("no JSON")) == ["m0"]
+    edge.aws.works()
+    assert collect.failed(records("no JSON")) == []
+    assert len(edge.messages("DispatchDeadLetters")) == 1
+
+
+def test_when_time_runs_out_the_rest_comes_back_and_every_event_is_in_one_batch(edge: Edge, collect: Function) -> None:
+    context = Context(60)
+    edge.aws.on("dynamodb.TransactWriteItems", lambda: context.passes(45))
+    delivery = records(*(event(key, most=2) for key in "abcdef"))
+    failed = collect.failed(delivery, context)
+    assert "m0" not in failed
+    assert {"m2", "m3", "m4", "m5"} <= set(failed), "there was time for one claim, of two events"
+    assert len(edge.aws.asked("dynamodb.TransactWriteItems")) <= 2
+    edge.aws.works()
+    again = {"Records": [record for record in delivery["Records"] if record["messageId"] in failed]}
+    assert collect.failed(again) == []
+    collected = [each["key"] for manifest in manifests() for each in manifest["events"]]
+    assert sorted(collected) == list("abcdef")
+    assert rows() == dict.fromkeys("abcdef", "batched")
+
+
+def test_the_schedule_sweeps_up_what_is_due(edge: Edge, collect: Function) -> None:
+    collect(records(event("a", within=1)))
+    while collect.metrics()["BatchesDispatched"] == 0.0:
+        assert collect.failed(scheduled()) == []
+    assert len(edge.messages("DispatchQueue")) == 1
+    collect(scheduled())
+    assert collect.metrics() == {"BatchesDispatched": 0.0}
+
+
+def test_a_sweep_that_fails_is_an_error_of_the_function_and_the_next_one_does_the_rest(
+    edge: Edge, collect: Function
+) -> None:
+    edge.aws.fails("s3.PutObject", "SlowDown")
+    assert collect.failed(records(event("a", most=1))) == [], "the event is safe, its batch closed"
+    assert collect.metrics() == {"EventsBatched": 1.0, "BatchesDispatched": 0.0}
+    edge.aws.works()
+    edge.aws.fails("dynamodb.Query")
+    with pytest.raises(ClientError, match="ThrottlingException"):
+        collect(scheduled())
+    assert collect.metrics() == {"BatchesDispatched": 0.0}

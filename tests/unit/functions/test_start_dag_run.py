@@ -1,0 +1,180 @@
+"""start_dag_run at its edge: batches of dispatch.fifo in; runs, dead letters, held and freed lanes out."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import boto3
+import pytest
+
+from functions.start_dag_run import app
+
+from .airflow_rest import Airflow
+from .edge import Context, Edge, Function
+from .sources import file_event, records
+
+ALARMS = {"RunsBehindStaleDag"}
+
+
+@pytest.fixture
+def start(edge: Edge) -> Function:
+    return edge.deploy(app, "StartDagRun", Transport="rest", MetricsByTrigger="false")
+
+
+def rows() -> list[dict[str, Any]]:
+    return boto3.resource("dynamodb").Table("LedgerTable").scan()["Items"]
+
+
+def held(edge: Edge) -> dict[str, int]:
+    """Seconds that messages were made invisible for, by receipt handle."""
+    asked = edge.aws.asked("sqs.ChangeMessageVisibilityBatch")
+    return {entry["ReceiptHandle"]: entry["VisibilityTimeout"] for batch in asked for entry in batch["Entries"]}
+
+
+def freed(edge: Edge) -> list[str]:
+    """Receipt handles of what was deleted before the batch was over."""
+    return [entry["ReceiptHandle"] for batch in edge.aws.asked("sqs.DeleteMessageBatch") for entry in batch["Entries"]]
+
+
+def test_an_event_becomes_one_run_cold_and_warm(edge: Edge, airflow: Airflow, start: Function) -> None:
+    assert start.failed(records(file_event("a.csv"), groups="b")) == []
+    assert start.metrics() == {"DagRunsStarted": 1.0, "DispatchLatency": pytest.approx(1.0, abs=10)}
+    assert {"sqs", "mwaa", "dynamodb", "eventbridge"} <= set(start.clients_made())
+    assert start.failed(records(file_event("b.csv"), file_event("a.csv"), groups="bb")) == []
+    assert start.clients_made() == [], "a warm start makes no client"
+    assert (start.metrics()["DagRunsStarted"], start.metrics()["DagRunsDuplicate"]) == (1.0, 1.0)
+    assert len(airflow.runs) == 2
+    assert edge.told() == ["DagRunStarted", "DagRunStarted"]
+    assert held(edge) == {}
+    assert freed(edge) == [], "Lambda deletes the one lane of a batch"
+
+
+def test_a_transient_error_comes_back_and_holds_its_lane_alone(edge: Edge, airflow: Airflow, start: Function) -> None:
+    edge.aws.fails("dynamodb.GetItem", times=1)  # the ledger's; the first lane meets it
+    event = records(*map(file_event, ("a1", "b1", "a2", "b2")), groups="abab", receives=3)
+    assert start.failed(event) == ["m0", "m2"], "what is behind it in its lane keeps its place"
+    waits = held(edge)
+    assert waits.keys() == {"handle-m0", "handle-m2"}
+    assert min(waits.values()) > 0
+    assert len(set(waits.values())) == 1
+    assert freed(edge) == ["handle-m1", "handle-m3"], "another lane's next batch need not wait for this one"
+    assert start.metrics()["EventsHeld"] == 1.0
+    assert start.metrics()["DagRunsStarted"] == 2.0
+    assert {row["decision"] for row in rows()} == {"held", "started"}
+    assert edge.messages("DispatchDeadLetters") == []
+
+    edge.aws.works()
+    again = {"Records": [record for record in event["Records"] if record["messageId"] in {"m0", "m2"}]}
+    assert start.failed(again) == []
+    assert held(edge) == {}
+    assert len(airflow.runs) == 4
+
+
+def test_a_longer_trouble_holds_a_lane_for_longer(edge: Edge, start: Function) -> None:
+    edge.aws.mwaa.status = "UPDATING"
+    waits = []
+    for receives in (1, 20):
+        assert start.failed(records(file_event("a"), groups="a", receives=receives), Context(110)) == ["m0"]
+        waits.append(held(edge)["handle-m0"])
+    assert waits[0] < 10 < 60 < waits[1] <= 900
+    (row,) = rows()
+    assert row["because"].startswith("environment-unavailable: ")
+    assert start.metrics() == {"EventsHeld": 1.0}
+
+
+def test_that_a_lane_cannot_be_held_costs_only_time(edge: Edge, airflow: Airflow, start: Function) -> None:
+    edge.aws.fails("dynamodb.GetItem")
+    edge.aws.fails("sqs.ChangeMessageVisibilityBatch", "AccessDenied")
+    assert start.failed(records(file_event("a"), groups="a")) == ["m0"]
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        ("no JSON", "unknown-event"),
+        ({"trigger": {"name": "orders", "kind": "s3", "dag": "no/dag"}}, "unknown-event"),
+        (file_event("a", dag="not a dag"), "invalid-request"),
+        (file_event("a", time="2026-11-01T00:00:00Z", max_event_age=60), "event-too-old"),
+    ],
+)
+def test_a_permanent_error_is_a_dead_letter_and_no_failure(
+    edge: Edge, airflow: Airflow, start: Function, body: object, reason: str
+) -> None:
+    assert start.failed(records(body, file_event("good"), groups="aa")) == []
+    (letter,) = edge.messages("DispatchDeadLetters")
+    assert json.loads(letter["Body"])["reason"] == reason
+    assert start.metrics()["EventsDeadLettered"] == 1.0
+    assert start.metrics()["DagRunsStarted"] == 1.0, "what is behind it goes on"
+    assert edge.told() == ["EventDeadLettered", "DagRunStarted"]
+    assert held(edge) == {}
+
+
+def test_what_concerns_one_dag_alone_waits_aside_and_holds_nobody(
+    edge: Edge, airflow: Airflow, start: Function
+) -> None:
+    airflow.unknown = {"to_come"}
+    assert start.failed(records(file_event("a", dag="to_come"), file_event("b"), groups="aa")) == []
+    assert start.metrics()["EventsWaiting"] == 1.0
+    assert len(airflow.runs) == 1
+    (sent,) = edge.aws.asked("sqs.SendMessage")
+    assert sent["QueueUrl"] == edge.url("WaitingQueue")
+    assert sent["MessageAttributes"]["lane"]["StringValue"] == "a"
+
+
+def test_with_little_time_left_nothing_is_begun_and_all_comes_back_at_once(
+    edge: Edge, airflow: Airflow, start: Function
+) -> None:
+    assert start.failed(records(file_event("a"), file_event("b"), groups="aa"), Context(109)) == ["m0", "m1"]
+    assert airflow.runs == {}
+    assert set(held(edge).values()) == {0}
+    assert start.metrics() == {}, "no trouble is counted: there was none"
+
+
+def test_when_time_runs_out_within_a_batch_the_rest_comes_back(edge: Edge, airflow: Airflow, start: Function) -> None:
+    context = Context(200)
+    edge.aws.on("mwaa.InvokeRestApi", lambda: context.passes(60))  # the start of the run, and the DAG's state
+    assert start.failed(records(*map(file_event, "abc"), groups="aaa"), context) == ["m1", "m2"]
+    assert len(airflow.runs) == 1
+    assert held(edge) == {"handle-m1": 0, "handle-m2": 0}
+
+
+def test_an_unforeseen_error_comes_back_and_at_last_is_a_dead_letter(
+    edge: Edge, airflow: Airflow, start: Function
+) -> None:
+    airflow.unknown = {"ingest"}
+    edge.aws.fails("sqs.SendMessage", "AccessDenied", times=1)  # to the waiting queue: nobody foresees that
+    event = records(file_event("a"), groups="a")
+    assert start.failed(event) == ["m0"]
+    assert held(edge)["handle-m0"] > 0
+    edge.aws.works()
+    edge.aws.fails("sqs.SendMessage", "AccessDenied", times=1)
+    start.cold()
+    assert start.failed(records(file_event("a"), groups="a", receives=5)) == []
+    (letter,) = edge.messages("DispatchDeadLetters")
+    assert json.loads(letter["Body"])["reason"] == "unforeseen"
+
+
+def test_the_alarm_on_runs_behind_a_stale_dag_has_its_metric(edge: Edge, airflow: Airflow, start: Function) -> None:
+    airflow.stale_later = {"ingest"}
+    start(records(file_event("a"), groups="a"))
+    assert start.metrics().keys() >= ALARMS
+    assert start.metrics()["RunsBehindStaleDag"] == 1.0
+    airflow.stale_later = set()
+    start.cold()
+    start(records(file_event("b"), groups="a"))
+    assert "RunsBehindStaleDag" not in start.metrics()
+
+
+def test_a_trigger_has_metrics_of_its_own_beside_those_of_the_environment(edge: Edge, airflow: Airflow) -> None:
+    start = edge.deploy(app, "StartDagRun", Transport="rest", MetricsByTrigger="true")
+    for _ in range(2):  # cold, and warm
+        start(records(file_event(f"a{_}"), "no JSON", groups="aa"))
+        assert start.metrics(Trigger="orders")["DagRunsStarted"] == 1.0
+        assert (start.metrics()["DagRunsStarted"], start.metrics()["EventsDeadLettered"]) == (1.0, 1.0)
+
+
+def test_a_wrong_setting_is_an_error_of_the_function(edge: Edge) -> None:
+    start = edge.deploy(app, "StartDagRun", Transport="telnet")
+    with pytest.raises(ValueError, match="TRANSPORT is 'telnet'"):
+        start(records(file_event("a"), groups="a"))

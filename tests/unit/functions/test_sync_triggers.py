@@ -1,0 +1,105 @@
+"""sync_triggers at its edge: messages of its queue in; rules, schedules and alarms, metrics, all or nothing back."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import boto3
+import pytest
+
+from functions.sync_triggers import app
+
+from .edge import Edge, Function
+from .sources import records, scheduled
+
+DROPPED = {"source": "aws.s3", "detail-type": "Object Created", "detail": {"object": {"key": "triggers/orders.yaml"}}}
+ORDERS = "dag: ingest\non: {event: {source: [acme.billing]}}\n"
+NIGHTLY = "dag: ingest\non: {schedule: {rate: 1h}}\n"
+NOTHING = {"TriggersInForce": 0.0, "TriggersRejected": 0.0, "TriggerChanges": 0.0, "TriggerSyncFailures": 0.0}
+
+
+@pytest.fixture
+def sync(edge: Edge) -> Function:
+    return edge.deploy(app, "SyncTriggers")
+
+
+def put(**files: str) -> None:
+    for name, text in files.items():
+        boto3.client("s3").put_object(Bucket="acme-drop", Key=f"triggers/{name}.yaml", Body=text.encode())
+
+
+def rules() -> set[str]:
+    return {rule["Name"] for rule in boto3.client("events").list_rules()["Rules"]}
+
+
+def test_files_are_in_force_and_removed_cold_and_warm(edge: Edge, sync: Function) -> None:
+    put(orders=ORDERS, nightly=NIGHTLY, broken="dag: 1\n")
+    assert sync.failed(records(DROPPED, DROPPED)) == []
+    assert sync.metrics() == NOTHING | {"TriggersInForce": 2.0, "TriggersRejected": 1.0, "TriggerChanges": 2.0}
+    made = sync.clients_made()
+    assert {"s3", "eventbridge", "scheduler"} <= set(made)
+    assert rules() == {"jetway.orders"}
+    (target,) = boto3.client("events").list_targets_by_rule(Rule="jetway.orders")["Targets"]
+    assert target["Arn"].endswith(":DispatchQueue.fifo")
+
+    boto3.client("s3").delete_object(Bucket="acme-drop", Key="triggers/orders.yaml")
+    assert sync.failed(records(DROPPED)) == []
+    assert sync.metrics() == NOTHING | {"TriggersInForce": 1.0, "TriggersRejected": 1.0, "TriggerChanges": 1.0}
+    assert sync.clients_made() == []
+    assert rules() == set()
+
+
+def test_the_daily_message_finds_nothing_to_do(edge: Edge, sync: Function) -> None:
+    put(orders=ORDERS)
+    sync(records(DROPPED))
+    assert sync.failed(records(scheduled())) == []
+    assert sync.metrics() == NOTHING | {"TriggersInForce": 1.0}
+
+
+@pytest.mark.parametrize("call", ["s3.ListObjectsV2", "eventbridge.ListRules"])
+def test_when_nothing_can_be_done_all_messages_come_back_and_an_alarm_may_count_it(
+    edge: Edge, sync: Function, caplog: pytest.LogCaptureFixture, call: str
+) -> None:
+    put(orders=ORDERS)
+    fail = edge.aws.unreachable if call.startswith("eventbridge") else edge.aws.fails
+    fail(call)
+    assert sync.failed(records(DROPPED, scheduled())) == ["m0", "m1"]
+    assert sync.metrics() == {"TriggerSyncFailures": 1.0}
+    assert [line.levelname for line in caplog.records] == ["ERROR"]
+    edge.aws.works()
+    assert sync.failed(records(DROPPED, scheduled())) == []
+    assert sync.metrics() == NOTHING | {"TriggersInForce": 1.0, "TriggerChanges": 1.0}
+
+
+def test_trouble_with_one_trigger_brings_all_messages_back_when_the_others_are_done(
+    edge: Edge, sync: Function, caplog: pytest.LogCaptureFixture
+) -> None:
+    put(nightly=NIGHTLY, orders=ORDERS)
+    edge.aws.fails("scheduler.CreateSchedule")
+    assert sync.failed(records(DROPPED, DROPPED)) == ["m0", "m1"], "one message stands for all files"
+    assert rules() == {"jetway.orders"}
+    assert sync.metrics()["TriggerSyncFailures"] == 1.0
+    assert sync.metrics()["TriggerChanges"] == 1.0
+    assert "triggers not synced, the messages come back" in [line.getMessage() for line in caplog.records]
+    edge.aws.works()
+    assert sync.failed(records(DROPPED)) == []
+    assert sync.metrics() == NOTHING | {"TriggersInForce": 2.0, "TriggerChanges": 1.0}
+
+
+def test_what_aws_refuses_for_good_is_a_rejected_trigger_and_no_failure(edge: Edge, sync: Function) -> None:
+    put(orders=ORDERS)
+    edge.aws.fails("eventbridge.PutRule", "InvalidEventPatternException")
+    assert sync.failed(records(DROPPED)) == []
+    assert sync.metrics()["TriggersRejected"] == 1.0
+    assert sync.metrics()["TriggerSyncFailures"] == 0.0
+
+
+@pytest.mark.parametrize(("by_trigger", "alarms"), [("true", 1), ("false", 0)])
+def test_parameters_of_the_stack_count(edge: Edge, by_trigger: str, alarms: int) -> None:
+    sync = edge.deploy(app, "SyncTriggers", MetricsByTrigger=by_trigger, MaxRulesPerBus="1")
+    put(orders=ORDERS + "expect: {within: 1d}\n", zoo=ORDERS)
+    sync(records(DROPPED))
+    assert len(rules()) == 1
+    assert sync.metrics()["TriggersRejected"] >= 1.0
+    found: list[Any] = boto3.client("cloudwatch").describe_alarms()["MetricAlarms"]
+    assert len(found) == alarms

@@ -1,0 +1,120 @@
+"""verify_promotion at its edge: its schedule in; verified or rolled back files, events and metrics out."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from botocore.exceptions import ClientError
+
+from functions.verify_promotion import app
+from tests.unit.artifacts.buckets import DROP, LIVE, TABLE
+from tests.unit.live.world import World
+
+from .airflow_rest import Airflow
+from .edge import Context, Edge, Function
+from .sources import scheduled
+
+ALARMS = {"ArtifactsRolledBack"}
+NOTHING = {"ArtifactsVerified": 0.0, "ArtifactsRolledBack": 0.0}
+GOOD, BAD = "dags/orders.py", "dags/returns.py"
+OTHER = b"from airflow.sdk import DAG\nwith DAG('returns'):\n    pass\n"
+
+
+@pytest.fixture
+def world(edge: Edge) -> World:
+    """What was promoted, an hour ago."""
+    world = World()
+    world.now = datetime.now(UTC) - timedelta(hours=1)
+    edge.there(ArtifactTable=TABLE, DropBucket=DROP, EnvironmentBucket=LIVE)
+    return world
+
+
+@pytest.fixture
+def verify(edge: Edge, airflow: Airflow, world: World) -> Function:
+    airflow.files = {name: f"/usr/local/airflow/dags/{name}.py" for name in ("orders", "returns")}
+    return edge.deploy(app, "VerifyPromotion", Transport="rest")
+
+
+def test_what_works_stays_and_what_does_not_goes_cold_and_warm(
+    edge: Edge, airflow: Airflow, world: World, verify: Function
+) -> None:
+    verify(scheduled())
+    assert verify.metrics() == NOTHING, "alarms need data to see that it is over"
+    assert {"mwaa", "dynamodb", "s3", "sns", "eventbridge"} <= set(verify.clients_made())
+    world.drop(GOOD)
+    bad = world.drop(BAD, OTHER)
+    airflow.errors = {"returns.py": "Traceback…\nKeyError: 'x'\n"}
+    verify(scheduled())
+    assert verify.clients_made() == []
+    assert verify.metrics() == {"ArtifactsVerified": 1.0, "ArtifactsRolledBack": 1.0}
+    assert verify.metrics().keys() >= ALARMS
+    assert world.standing(GOOD).stage == "good"
+    assert world.standing(BAD).rolled_back == (bad,)
+    assert world.live(BAD) is None
+    assert edge.told() == ["ArtifactRolledBack"]
+    (mail,) = edge.aws.asked("sns.Publish")
+    assert BAD in mail["Message"]
+    verify(scheduled())
+    assert verify.metrics() == NOTHING, "counted once"
+
+
+@pytest.mark.parametrize("trouble", ["busy", "updating", "denied"])
+def test_a_transient_error_is_said_and_all_stays_due(
+    edge: Edge, airflow: Airflow, world: World, verify: Function, caplog: pytest.LogCaptureFixture, trouble: str
+) -> None:
+    world.drop(GOOD)
+    if trouble == "busy":
+        airflow.status = 503
+    elif trouble == "updating":
+        edge.aws.mwaa.status = "UPDATING"
+    else:
+        edge.aws.fails("mwaa.GetEnvironment", "AccessDeniedException")
+    verify(scheduled())
+    assert verify.metrics() == NOTHING
+    line = vars(caplog.records[-1])
+    assert (line["msg"], line["levelname"]) == ("artifacts cannot be verified now", "INFO")
+    assert line["because"].startswith("environment-")
+    assert world.standing(GOOD).stage == "verifying"
+    airflow.status, edge.aws.mwaa.status = 200, "AVAILABLE"
+    edge.aws.works()
+    verify.cold()
+    verify(scheduled())
+    assert verify.metrics() == NOTHING | {"ArtifactsVerified": 1.0}
+
+
+def test_trouble_of_jetways_own_is_an_error_of_the_function_and_what_was_done_is_counted(
+    edge: Edge, airflow: Airflow, world: World, verify: Function
+) -> None:
+    world.drop(BAD, OTHER)
+    airflow.errors = {"returns.py": "Traceback…\nKeyError: 'x'\n"}
+    edge.aws.fails("sns.Publish", "AuthorizationError")
+    with pytest.raises(ClientError, match="AuthorizationError"):
+        verify(scheduled())
+    assert world.live(BAD) is None, "it is taken back before anybody is told"
+    edge.aws.works()
+    verify(scheduled())
+    assert verify.metrics() == NOTHING | {"ArtifactsRolledBack": 1.0}
+
+
+def test_each_invocation_has_its_own_time(edge: Edge, world: World, verify: Function) -> None:
+    world.drop(GOOD)
+    verify(scheduled(), Context(9))
+    assert (verify.metrics(), world.standing(GOOD).stage) == (NOTHING, "verifying")
+    verify(scheduled(), Context(60))
+    assert verify.metrics() == NOTHING | {"ArtifactsVerified": 1.0}
+    world.drop(BAD, OTHER)
+    verify(scheduled(), Context(9))
+    assert (verify.metrics(), world.standing(BAD).stage) == (NOTHING, "verifying")
+
+
+def test_when_time_runs_out_the_rest_stays_due(edge: Edge, world: World, verify: Function) -> None:
+    world.drop(GOOD)
+    world.drop(BAD, OTHER)
+    context = Context(60)
+    edge.aws.on("dynamodb.PutItem", lambda: context.passes(55))
+    verify(scheduled(), context)
+    assert verify.metrics() == NOTHING | {"ArtifactsVerified": 1.0}
+    edge.aws.works()
+    verify(scheduled())
+    assert verify.metrics() == NOTHING | {"ArtifactsVerified": 1.0}
