@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from jetway.airflow.environment import parse_environment
 from jetway.live.undo import Undo
-from jetway.updates import Step
+from jetway.live.update_steps import Step
 from tests.unit.artifacts.buckets import DROP, VERIFY_AFTER
 
 from .test_updates import PLUGINS, REQUIREMENTS, applied
@@ -46,7 +46,9 @@ def steps(world: World) -> list[Step]:
         worker_replacement=world.worker_replacement,
         clock=lambda: world.now,
     )
-    return list(world.updates().advance(world.airflow.list_import_errors, undo, VERIFY_AFTER, world.quiet))
+    done: list[Step] = []
+    world.updates().advance(world.airflow.list_import_errors, undo, VERIFY_AFTER, world.quiet, on_step=done.append)
+    return done
 
 
 def test_a_refused_update_names_what_it_was_to_bring(world: World) -> None:
