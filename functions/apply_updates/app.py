@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from aws_lambda_powertools.metrics import MetricUnit
 
-from jetway.config import ApplyUpdatesConfig
 from jetway.errors import TransientError
 from jetway.live.assembly import connect_updates
 from jetway.observability import logger, metrics
+from jetway.wiring.variables import ApplyUpdatesConfig
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext

@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Any
 import boto3
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 
-from jetway.aws_clients import bounded
 from jetway.batches.closing import Finisher
 from jetway.batches.collector import Collector
 from jetway.batches.intake import Intake
 from jetway.batches.table import BatchTable
-from jetway.config import CollectBatchConfig
 from jetway.dispatch.assembly import make_ledger
 from jetway.observability import logger, metrics
+from jetway.wiring.clients import bounded
+from jetway.wiring.variables import CollectBatchConfig
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.batch.types import PartialItemFailureResponse

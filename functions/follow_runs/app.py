@@ -6,10 +6,10 @@ from dataclasses import asdict
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from jetway.config import FollowRunsConfig
 from jetway.dispatch.assembly import make_follower
 from jetway.errors import EnvironmentBusyError, EnvironmentUnavailableError
 from jetway.observability import logger, metrics
+from jetway.wiring.variables import FollowRunsConfig
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 import boto3
 
 from jetway.airflow.environment import Environment
-from jetway.aws_clients import bounded
-from jetway.config import MeasureWorkersConfig
 from jetway.observability import logger, metrics
+from jetway.wiring.clients import bounded
+from jetway.wiring.variables import MeasureWorkersConfig
 from jetway.workers.assessment import measure
 from jetway.workers.metrics import Watched, ask, operations, readings
 from jetway.workers.reports import published

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 import boto3
 from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, process_partial_response
 
-from jetway.aws_clients import bounded
-from jetway.config import ResumeWaitingConfig
 from jetway.dispatch.waiting import Waiting
 from jetway.observability import logger
+from jetway.wiring.clients import bounded
+from jetway.wiring.variables import ResumeWaitingConfig
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.batch.types import PartialItemFailureResponse

@@ -14,14 +14,14 @@ import boto3
 from aws_lambda_powertools.metrics import MetricUnit
 
 from jetway.airflow.environment import Environment
-from jetway.aws_clients import bounded
 from jetway.batches.table import BatchTable
-from jetway.config import ScaleWorkersConfig
 from jetway.events_out import OutEvent, put
 from jetway.live.table import StandingTable
 from jetway.live.update_record import UpdateTable
 from jetway.observability import logger, metrics
 from jetway.updates import Updates
+from jetway.wiring.clients import bounded
+from jetway.wiring.variables import ScaleWorkersConfig
 from jetway.workers.bursts import Backlog
 from jetway.workers.floors_file import FloorsFile
 from jetway.workers.scaler import Outcome, WorkerScaler

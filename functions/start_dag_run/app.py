@@ -10,12 +10,12 @@ import boto3
 from aws_lambda_powertools.utilities.batch import SqsFifoPartialProcessor
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 
-from jetway.aws_clients import bounded
-from jetway.config import StartDagRunConfig
 from jetway.dispatch.assembly import make_dispatcher
 from jetway.dispatch.lanes import Lanes, by_lane, free_lane, hold_lanes
 from jetway.dispatch.metering import count
 from jetway.observability import logger, metrics
+from jetway.wiring.clients import bounded
+from jetway.wiring.variables import StartDagRunConfig
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext

@@ -13,13 +13,13 @@ import boto3
 from aws_lambda_powertools.metrics import MetricUnit
 from botocore.exceptions import BotoCoreError, ClientError
 
-from jetway.aws_clients import bounded
-from jetway.config import SyncTriggersConfig
 from jetway.errors import TransientError
 from jetway.observability import logger, metrics
 from jetway.sync.dags import KnownDags
 from jetway.sync.run import Clients, Settings, sync
 from jetway.triggers.rules import Places
+from jetway.wiring.clients import bounded
+from jetway.wiring.variables import SyncTriggersConfig
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext

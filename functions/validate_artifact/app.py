@@ -10,11 +10,11 @@ from aws_lambda_powertools.metrics import MetricUnit, single_metric
 from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, process_partial_response
 
 from jetway.arrivals import parse_arrival
-from jetway.aws_clients import bounded
-from jetway.config import ValidateArtifactConfig
 from jetway.errors import OutOfTimeError, SiblingsExpectedError, TransientError
 from jetway.gate import Gate, connect
 from jetway.observability import logger, metrics
+from jetway.wiring.clients import bounded
+from jetway.wiring.variables import ValidateArtifactConfig
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.batch.types import PartialItemFailureResponse

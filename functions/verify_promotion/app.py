@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from aws_lambda_powertools.metrics import MetricUnit
 
-from jetway.config import VerifyPromotionConfig
 from jetway.errors import TransientError
 from jetway.live.assembly import connect_verifier
 from jetway.observability import logger, metrics
+from jetway.wiring.variables import VerifyPromotionConfig
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext

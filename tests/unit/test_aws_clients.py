@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from jetway.aws_clients import CONNECT_TIMEOUT, bounded
+from jetway.wiring.clients import CONNECT_TIMEOUT, bounded
 from tests.unit.ledger_table import read_template
 from tests.unit.sample_events import ROOT
 

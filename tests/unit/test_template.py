@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
-from jetway import config
+from jetway.wiring import variables as config
 from jetway.workers.assessment import VERDICT_CODES
 from jetway.workers.metrics import Watched, metric_queries
 from tests.unit.sample_events import ROOT

@@ -13,9 +13,9 @@ import pytest
 from moto import mock_aws
 
 from functions.validate_artifact import app
-from jetway.config import ConfigError, ValidateArtifactConfig
 from jetway.errors import SiblingsExpectedError, UnknownEventError
 from jetway.observability import metrics
+from jetway.wiring.variables import ConfigError, ValidateArtifactConfig
 from tests.unit.artifacts.buckets import BAD, DROP, GOOD, LIVE, make_artifact_table
 from tests.unit.mwaa_server import MwaaServer
 from tests.unit.sample_events import sample_event

@@ -13,7 +13,7 @@ from botocore.stub import Stubber
 
 from jetway import observability
 from jetway.airflow.environment import parse_environment
-from jetway.config import MeasureWorkersConfig
+from jetway.wiring.variables import MeasureWorkersConfig
 from jetway.workers.assessment import Minute, Pool, measure
 from jetway.workers.metrics import Operations, Watched, ask, metric_queries, operations, readings
 from jetway.workers.reports import published

@@ -16,11 +16,11 @@ from hypothesis import strategies as st
 from moto import mock_aws
 
 from jetway.airflow.environment import Environment
-from jetway.config import ConfigError, ScaleWorkersConfig
 from jetway.errors import EnvironmentUnavailableError
 from jetway.live.table import StandingTable
 from jetway.live.update_record import UpdateTable
 from jetway.updates import Updates
+from jetway.wiring.variables import ConfigError, ScaleWorkersConfig
 from jetway.workers.assessment import WorkerSettings
 from jetway.workers.floors_file import FloorsFile
 from jetway.workers.scaler import WorkerScaler

@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
     from jetway.airflow.environment import Environment, EnvironmentFacts
     from jetway.arrivals import Arrival
-    from jetway.config import ValidateArtifactConfig
     from jetway.live.book import LiveBook
+    from jetway.wiring.variables import ValidateArtifactConfig
 
 _MOST_ROUNDS = 5
 
@@ -223,11 +223,11 @@ def connect(config: ValidateArtifactConfig) -> Gate:
 
     from jetway.airflow.environment import Environment
     from jetway.artifacts.resolver import connect_resolver
-    from jetway.aws_clients import bounded
     from jetway.live.book import LiveBook
     from jetway.live.news import Teller
     from jetway.live.table import StandingTable
     from jetway.loading.loader import connect_loader
+    from jetway.wiring.clients import bounded
 
     patient = bounded(read_timeout=15)
     environment = Environment(boto3.client("mwaa", config=patient), config.environment_name)

@@ -12,7 +12,6 @@ import pytest
 from botocore.config import Config
 
 from jetway.airflow import DagRun, DagRunRequest
-from jetway.airflow.connect import connect
 from jetway.airflow.environment import Environment
 from jetway.airflow.rest import RestClient
 from jetway.errors import (
@@ -20,6 +19,7 @@ from jetway.errors import (
     EnvironmentUnavailableError,
     InvalidConfError,
 )
+from jetway.wiring.airflow import connect
 from tests.unit.airflow.conftest import environment_answer
 from tests.unit.airflow.rest_stage import FOUND, LONG_DAG_ID, PARAM, RUN, OtherClient, Rest, body
 from tests.unit.airflow.webserver import Reaction, WebServer, answer, half_an_answer, reset, silence

@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from mypy_boto3_mwaa import MWAAClient
 
     from jetway.airflow import DagRun, DagState
-    from jetway.airflow.connect import Transport
     from jetway.airflow.environment import Environment
     from jetway.airflow.rest import RestClient
+    from jetway.wiring.airflow import Transport
 
 ENDED = frozenset({"success", "failed"})
 
@@ -262,11 +262,11 @@ def connect_watch(
     Args:
         environment_name: name of the MWAA environment.
         transport: "cli" or "rest".
-        client, environment: as in `jetway.airflow.connect.connect`.
+        client, environment: as in `jetway.wiring.airflow.connect`.
         seconds_left: until the caller must end.
         read_timeout: seconds that a CLI command may take.
     """
-    from .connect import connect
+    from jetway.wiring.airflow import connect
 
     airflow = connect(environment_name, transport, client=client, environment=environment, read_timeout=read_timeout)
     return watch_of(airflow, seconds_left=seconds_left, command_seconds=read_timeout)

@@ -173,7 +173,7 @@ def connect_resolver(s3: S3Client, drop_bucket: str, function: str | None, index
         if client is None:
             import boto3
 
-            from jetway.aws_clients import bounded
+            from jetway.wiring.clients import bounded
 
             # Above the function's own timeout; asked once, because a second time would resolve the same again.
             patient = bounded(read_timeout=70, attempts=1)

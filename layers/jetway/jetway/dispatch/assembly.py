@@ -7,20 +7,20 @@ from typing import TYPE_CHECKING
 import boto3
 
 from jetway import events_out
-from jetway.aws_clients import bounded
 from jetway.dispatch.dispatcher import Dispatcher, Limits
 from jetway.dispatch.lanes import COMMAND_TIMEOUT
 from jetway.dispatch.rates import Rates
 from jetway.dispatch.waiting import Waiting
 from jetway.ledger import Ledger
+from jetway.wiring.clients import bounded
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from mypy_boto3_sqs import SQSClient
 
-    from jetway.config import FollowRunsConfig, LedgerConfig, StartDagRunConfig
     from jetway.dispatch.following import Follower
+    from jetway.wiring.variables import FollowRunsConfig, LedgerConfig, StartDagRunConfig
 
 # Seconds for `dags list`, which Airflow 2 answers by parsing the whole DAGs folder: to know of a DAG is a courtesy.
 STATE_TIMEOUT = 15.0
@@ -33,9 +33,9 @@ def make_ledger(config: LedgerConfig) -> Ledger:
 
 def make_dispatcher(config: StartDagRunConfig, sqs: SQSClient) -> Dispatcher:
     """Return the dispatcher of one environment. Nothing is sent before its first message."""
-    from jetway.airflow.connect import connect, mwaa_client
     from jetway.airflow.environment import Environment
     from jetway.airflow.watch import connect_watch
+    from jetway.wiring.airflow import connect, mwaa_client
 
     ledger, client = make_ledger(config.ledger), mwaa_client()
     environment = Environment(client, config.environment_name)

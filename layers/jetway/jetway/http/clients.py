@@ -8,9 +8,9 @@ from __future__ import annotations
 from functools import cache
 from typing import TYPE_CHECKING, cast
 
-from jetway.aws_clients import bounded
-from jetway.config import HttpApiConfig
 from jetway.observability import logger
+from jetway.wiring.clients import bounded
+from jetway.wiring.variables import HttpApiConfig
 
 if TYPE_CHECKING:
     from botocore.session import Session
@@ -82,7 +82,7 @@ def ledger() -> Ledger:
 @cache
 def mwaa() -> MWAAClient:
     """Return the client of MWAA's control plane."""
-    from jetway.airflow.connect import mwaa_client
+    from jetway.wiring.airflow import mwaa_client
 
     return mwaa_client()
 
@@ -98,7 +98,7 @@ def environment() -> Environment:
 @cache
 def airflow() -> AirflowQuestions:
     """Return the client of Airflow."""
-    from jetway.airflow.connect import connect  # late: `requests` is slow to import
+    from jetway.wiring.airflow import connect  # late: `requests` is slow to import
 
     return connect(
         config().environment_name, config().transport, client=mwaa(), environment=environment(), read_timeout=20.0

@@ -9,20 +9,20 @@ from typing import TYPE_CHECKING
 
 import boto3
 
-from jetway.airflow.connect import connect as connect_airflow
-from jetway.airflow.connect import mwaa_client
 from jetway.airflow.environment import Environment
-from jetway.aws_clients import bounded
 from jetway.live.news import Teller
 from jetway.live.table import StandingTable
 from jetway.live.update_record import UpdateTable
+from jetway.wiring.airflow import connect as connect_airflow
+from jetway.wiring.airflow import mwaa_client
+from jetway.wiring.clients import bounded
 
 if TYPE_CHECKING:
     from jetway.airflow import ImportProblem
-    from jetway.config import ApplyUpdatesConfig, VerifyPromotionConfig
     from jetway.live.undo import Undo
     from jetway.live.verifier import Verifier
     from jetway.updates import Updates
+    from jetway.wiring.variables import ApplyUpdatesConfig, VerifyPromotionConfig
 
 _PATIENT = bounded(read_timeout=15)
 

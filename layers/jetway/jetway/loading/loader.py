@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 
     from jetway.airflow.environment import EnvironmentFacts
     from jetway.artifacts.findings import Finding, Judgement
-    from jetway.config import ValidateArtifactConfig
     from jetway.loading.folder import FolderCopy
     from jetway.objects import ObjectVersion
+    from jetway.wiring.variables import ValidateArtifactConfig
 
 # Seconds that MWAA gives a file unless core.dagbag_import_timeout says otherwise.
 # https://airflow.apache.org/docs/apache-airflow/stable/configurations-ref.html#dagbag-import-timeout
@@ -186,7 +186,7 @@ def connect_loader(config: ValidateArtifactConfig, s3: S3Client, provided: Provi
     """
     import boto3
 
-    from jetway.aws_clients import bounded
+    from jetway.wiring.clients import bounded
 
     # One try: what failed comes back by its message, and a second try could load a slow file twice at once.
     patient = bounded(read_timeout=_LONGEST_LOAD, attempts=1)

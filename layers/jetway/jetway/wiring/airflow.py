@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cache
 from typing import TYPE_CHECKING, Literal, cast
 
-from .environment import Environment
+from jetway.airflow.environment import Environment
 
 if TYPE_CHECKING:
     from mypy_boto3_mwaa import MWAAClient
@@ -23,7 +23,7 @@ def mwaa_client() -> MWAAClient:
     # Not boto3: it loads the S3 transfer manager, which costs a cold start about 60 ms and is not needed here.
     from botocore.session import get_session
 
-    from jetway.aws_clients import bounded
+    from jetway.wiring.clients import bounded
 
     config = bounded(read_timeout=15, attempts=2)
     return cast("MWAAClient", get_session().create_client("mwaa", config=config))
@@ -50,15 +50,15 @@ def connect(
     environment = environment or Environment(client, environment_name)
 
     def cli() -> AirflowQuestions:
-        from .cli import CliClient
-        from .endpoint import CliEndpoint
+        from jetway.airflow.cli import CliClient
+        from jetway.airflow.endpoint import CliEndpoint
 
         return CliClient(CliEndpoint(client, environment, read_timeout=read_timeout), environment)
 
     if transport == "cli":
         return cli()
     if transport == "rest":
-        from .rest import RestClient
+        from jetway.airflow.rest import RestClient
 
         return RestClient(client, environment, fallback=cache(cli))
     raise ValueError(f"Transport must be 'cli' or 'rest', not {transport!r}.")
