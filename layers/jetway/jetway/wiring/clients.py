@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 from botocore.config import Config
 
 if TYPE_CHECKING:
-    from botocore.session import Session
+    from boto3.session import Session
+    from botocore.session import Session as BotocoreSession
     from mypy_boto3_cloudwatch import CloudWatchClient
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_dynamodb.service_resource import Table
@@ -95,13 +96,18 @@ def client(service: str, wait: Config = QUICK) -> Any:
 
 def table(name: str) -> Table:
     """Return a table of DynamoDB, in boto3's words."""
-    import boto3  # late: only the ledger and the rates are written for it
-
-    return boto3.resource("dynamodb", config=QUICK).Table(name)
+    return _boto3().resource("dynamodb", config=QUICK).Table(name)
 
 
 @cache
-def _session() -> Session:
+def _boto3() -> Session:
+    from boto3.session import Session  # late: only the ledger and the rates are written for it
+
+    return Session(botocore_session=_session())  # once only: it adds its own words to what that one makes
+
+
+@cache
+def _session() -> BotocoreSession:
     from botocore.session import get_session
 
     return get_session()  # one for all: it keeps what each client would else load anew, most of a client's making
