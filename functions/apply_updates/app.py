@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from dataclasses import asdict
-from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from aws_lambda_powertools.metrics import MetricUnit
 
-from jetway.config import ApplyUpdatesConfig
 from jetway.errors import TransientError
-from jetway.live.assembly import connect_updates
 from jetway.observability import logger, metrics
+from jetway.wiring.apply_updates import wired
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
-    from jetway.airflow import ImportProblem
-    from jetway.live.undo import Undo
     from jetway.live.update_steps import Step
-    from jetway.updates import Updates
 
 METRICS = {"begun": "UpdatesBegun", "failed": "UpdatesFailed", "undo-failed": "UpdatesFailed"}
 
@@ -29,11 +23,12 @@ METRICS = {"begun": "UpdatesBegun", "failed": "UpdatesFailed", "undo-failed": "U
 @metrics.log_metrics
 def handler(event: dict[str, Any], context: LambdaContext) -> None:  # noqa: ARG001 - the table says what is to be done
     """Do the next step; what cannot be done now is tried again in a minute."""
-    config, updates, undo, errors = _wired()
+    parts = wired()
+    config = parts.config
     for name in {*METRICS.values(), "ArtifactsRolledBack"}:
         metrics.add_metric(name, MetricUnit.Count, 0)  # an alarm needs data to see that it is over
     try:
-        updates.advance(errors, undo, config.verify_after, config.quiet, on_step=_report)
+        parts.updates.advance(parts.import_errors, parts.undo, config.verify_after, config.quiet, on_step=_report)
     except TransientError as exc:
         logger.info("the update cannot go on now", extra={"because": f"{exc.reason}: {exc}"})
 
@@ -45,10 +40,3 @@ def _report(step: Step) -> None:
         metrics.add_metric(METRICS[step.step], MetricUnit.Count, 1)
     if step.step == "failed":
         metrics.add_metric("ArtifactsRolledBack", MetricUnit.Count, len(step.artifacts))
-
-
-@cache
-def _wired() -> tuple[ApplyUpdatesConfig, Updates, Undo, Callable[[], Sequence[ImportProblem]]]:
-    config = ApplyUpdatesConfig.from_env()
-    metrics.set_default_dimensions(Environment=config.environment_name)
-    return config, *connect_updates(config)

@@ -8,20 +8,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
-from functools import cache
 from typing import TYPE_CHECKING, Any
 
-import boto3
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 
-from jetway.aws_clients import bounded
-from jetway.batches.closing import Finisher
-from jetway.batches.collector import Collector
-from jetway.batches.intake import Intake, Taken
-from jetway.batches.table import BatchTable
-from jetway.config import CollectBatchConfig
-from jetway.dispatch.assembly import make_ledger
+from jetway.batches.intake import Taken
 from jetway.observability import logger, metrics
+from jetway.wiring.collect_batch import wired
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.batch.types import PartialItemFailureResponse
@@ -37,18 +30,17 @@ METRICS = {"batched": "EventsBatched", "duplicate": "EventsDuplicate", "dead-let
 @metrics.log_metrics
 def handler(event: dict[str, Any], context: LambdaContext) -> PartialItemFailureResponse:
     """Collect one delivery of messages, or sweep; what failed comes back."""
-    config, collector, intake = _wired()
-    metrics.set_default_dimensions(Environment=config.environment_name)
+    parts = wired()
     taken = Taken()
     dispatched: list[Closed] = []
     try:
         if "Records" in event:
             records = [SQSRecord(record) for record in event["Records"]]
-            taken = intake.take(
+            taken = parts.intake.take(
                 records, lambda: context.get_remaining_time_in_millis() / 1000, on_dispatched=dispatched.append
             )
         else:
-            collector.sweep(on_dispatched=dispatched.append)
+            parts.collector.sweep(on_dispatched=dispatched.append)
     finally:
         _report(taken.entries, dispatched)
     return {"batchItemFailures": [{"itemIdentifier": message_id} for message_id in taken.failed]}
@@ -63,19 +55,3 @@ def _report(entries: Sequence[Entry], dispatched: Sequence[Closed]) -> None:
     for batch in dispatched:
         facts = {"trigger": batch.name, "batch_id": batch.batch_id, "dag_run_id": batch.dag_run_id}
         logger.info("batch dispatched", extra={**facts, "count": len(batch.members)})
-
-
-@cache
-def _wired() -> tuple[CollectBatchConfig, Collector, Intake]:
-    config = CollectBatchConfig.from_env()
-    sqs = boto3.client("sqs", config=bounded())
-    table = BatchTable(boto3.client("dynamodb", config=bounded()), config.batch_table)
-    dispatch_url, bucket = config.dispatch_queue_url, config.drop_bucket
-    s3 = boto3.client("s3", config=bounded(read_timeout=10))  # a manifest may have megabytes
-    finisher = Finisher(table, s3, sqs, bucket=bucket, dispatch_url=dispatch_url)
-    collector = Collector(table, finisher, sqs, collect_url=config.collect_queue_url)
-    return (
-        config,
-        collector,
-        Intake(collector, sqs, make_ledger(config.ledger), dead_letters_url=config.dead_letters_url),
-    )

@@ -11,10 +11,11 @@ from aws_lambda_powertools.event_handler import APIGatewayHttpResolver, Response
 from botocore.exceptions import BotoCoreError, ClientError
 
 from jetway.errors import JetwayError
-from jetway.http import answers, clients
+from jetway.http import answers
 from jetway.http.problems import NO_SUCH_RESOURCE, Problem, ProblemError, problem_of
 from jetway.http.routes import dags, monitor, pages, triggers
 from jetway.observability import logger
+from jetway.wiring.http_api import wired
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -25,14 +26,13 @@ for router in (dags.router, triggers.router, monitor.router, pages.routes(Path(_
 
 if "AWS_LAMBDA_RUNTIME_API" in os.environ:
     # While Lambda starts the function it has a whole CPU; in the first call it would have a third of one.
-    clients.sqs()
-    clients.access_lists()
-    clients.idempotency_keys()
+    wired().warm_up()
 
 
 @logger.inject_lambda_context
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Answer one request."""
+    app.append_context(services=wired())  # type: ignore[no-untyped-call]
     return app.resolve(event, context)
 
 

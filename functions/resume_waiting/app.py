@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from functools import cache
 from typing import TYPE_CHECKING, Any
 
-import boto3
 from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, process_partial_response
 
-from jetway.aws_clients import bounded
-from jetway.config import ResumeWaitingConfig
-from jetway.dispatch.waiting import Waiting
 from jetway.observability import logger
+from jetway.wiring.resume_waiting import wired
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.batch.types import PartialItemFailureResponse
@@ -27,18 +23,13 @@ def handler(event: dict[str, Any], context: LambdaContext) -> PartialItemFailure
 
 
 def _resume(record: SQSRecord) -> None:
-    config, waiting = _wired()
+    parts = wired()
     lane, resume_id = _text(record, "lane"), _text(record, "resume_id")
-    back = waiting.resume(record.body, lane=lane, resume_id=resume_id, dispatch_url=config.dispatch_queue_url)
+    dispatch_url = parts.config.dispatch_queue_url
+    back = parts.waiting.resume(record.body, lane=lane, resume_id=resume_id, dispatch_url=dispatch_url)
     logger.debug("resumed" if back else "waits on", extra={"resume_id": resume_id})
 
 
 def _text(record: SQSRecord, name: str) -> str:
     attribute = record.message_attributes[name]
     return (attribute.string_value if attribute else None) or ""
-
-
-@cache
-def _wired() -> tuple[ResumeWaitingConfig, Waiting]:
-    config = ResumeWaitingConfig.from_env()
-    return config, Waiting(boto3.client("sqs", config=bounded()), config.waiting_queue_url)

@@ -3,25 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from functools import cache
 from typing import TYPE_CHECKING, Any
 
-import boto3
 from aws_lambda_powertools.utilities.batch import SqsFifoPartialProcessor
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 
-from jetway.aws_clients import bounded
-from jetway.config import StartDagRunConfig
-from jetway.dispatch.assembly import make_dispatcher
 from jetway.dispatch.lanes import Lanes, by_lane, free_lane, hold_lanes
 from jetway.dispatch.metering import count
 from jetway.observability import logger, metrics
+from jetway.wiring.start_dag_run import wired
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
-    from mypy_boto3_sqs import SQSClient
 
-    from jetway.dispatch.dispatcher import Dispatcher
     from jetway.ledger import Entry
 
 
@@ -29,8 +23,8 @@ if TYPE_CHECKING:
 @metrics.log_metrics
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Start the runs of one batch; what must wait is reported as failed and made invisible for its wait."""
-    config, sqs, dispatcher = _wired()
-    metrics.set_default_dimensions(Environment=config.environment_name)
+    parts = wired()
+    sqs, queue_url, dispatcher = parts.sqs, parts.config.dispatch_queue_url, parts.dispatcher
     lanes = Lanes(
         dispatcher.dispatch,
         seconds_left=lambda: context.get_remaining_time_in_millis() / 1000,
@@ -44,26 +38,19 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
             processor.process()
         held = [record for record in processor.fail_messages if isinstance(record, SQSRecord)]
         if held:
-            hold_lanes(sqs, config.dispatch_queue_url, held, lanes.waits)
+            hold_lanes(sqs, queue_url, held, lanes.waits)
         back = processor.response()["batchItemFailures"]
         if len(records) < len(event["Records"]):
             failed = {failure["itemIdentifier"] for failure in back}
             # Not the processor's success_messages, which are no SQSRecord, unlike those that failed.
             done = [SQSRecord(record) for record in records if record["messageId"] not in failed]
-            free_lane(sqs, config.dispatch_queue_url, done)
+            free_lane(sqs, queue_url, done)
         failures += back
     return {"batchItemFailures": failures}
 
 
 def _report(entry: Entry, **more: object) -> None:
     """Log and count one decision: the line has the fields of the ledger's row."""
-    config = _wired()[0]
+    config = wired().config
     count(entry, environment=config.environment_name, by_trigger=config.metrics_by_trigger)
     logger.info(entry.decision, extra={**asdict(entry), **more})
-
-
-@cache
-def _wired() -> tuple[StartDagRunConfig, SQSClient, Dispatcher]:
-    config = StartDagRunConfig.from_env()
-    sqs = boto3.client("sqs", config=bounded())
-    return config, sqs, make_dispatcher(config, sqs)

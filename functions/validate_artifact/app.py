@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from aws_lambda_powertools.metrics import MetricUnit, single_metric
 from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, process_partial_response
 
 from jetway.arrivals import parse_arrival
-from jetway.aws_clients import bounded
-from jetway.config import ValidateArtifactConfig
 from jetway.errors import OutOfTimeError, SiblingsExpectedError, TransientError
-from jetway.gate import Gate, connect
 from jetway.observability import logger, metrics
+from jetway.wiring.validate_artifact import wired
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.batch.types import PartialItemFailureResponse
     from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
     from aws_lambda_powertools.utilities.typing import LambdaContext
-    from mypy_boto3_sqs import SQSClient
 
 METRICS = {"promoted": "ArtifactsPromoted", "quarantined": "ArtifactsRejected", "removed": "ArtifactsRemoved"}
 LEAST_MILLISECONDS = 150_000  # what the heaviest file that is judged at all may take: import_dag has 120 s
@@ -33,7 +29,7 @@ FIRST_WAIT, LONGEST_WAIT = 30, 600  # seconds, when something is out of order
 @metrics.log_metrics
 def handler(event: dict[str, Any], context: LambdaContext) -> PartialItemFailureResponse:
     """Settle what a batch tells of. A message that fails comes back, and ends in the dead letters: nothing is lost."""
-    _gate()  # a wrong configuration is an error of the function, not of its messages
+    wired()  # a wrong configuration is an error of the function, not of its messages
     for name in METRICS.values():
         metrics.add_metric(name, MetricUnit.Count, 0)  # EMF must say something
     processor = BatchProcessor(EventType.SQS, raise_on_entire_batch_failure=False)
@@ -51,11 +47,11 @@ def _settle(record: SQSRecord, lambda_context: LambdaContext) -> None:
     try:
         if lambda_context.get_remaining_time_in_millis() < LEAST_MILLISECONDS:
             raise OutOfTimeError("too little time is left in this invocation.")
-        done = _gate().settle(parse_arrival(record.body))
+        done = wired().gate.settle(parse_arrival(record.body))
     except TransientError as exc:
         # Sooner than after the queue's visibility timeout, which is for a function that has died.
-        _sqs().change_message_visibility(
-            QueueUrl=_config().artifact_queue_url,
+        wired().sqs.change_message_visibility(
+            QueueUrl=wired().config.artifact_queue_url,
             ReceiptHandle=record.receipt_handle,
             VisibilityTimeout=_wait(exc, int(record.attributes.approximate_receive_count or "1")),
         )
@@ -72,28 +68,10 @@ def _settle(record: SQSRecord, lambda_context: LambdaContext) -> None:
 def _wait(error: TransientError, receives: int) -> int:
     """Seconds until a message is tried again; ten tries, as the queue allows, take nearly an hour of trouble."""
     if isinstance(error, SiblingsExpectedError):
-        grace = _config().sibling_grace
+        grace = wired().config.sibling_grace
         if error.waited >= grace:  # others keep coming: two more looks, at twice the age and at four times
             return int(error.waited.total_seconds())
         return int(max(error.longest_wait, grace.total_seconds() / LOOKS))
     if isinstance(error, OutOfTimeError):
         return int(error.longest_wait)
     return int(min(LONGEST_WAIT, FIRST_WAIT * 2 ** (receives - 1)))
-
-
-@cache
-def _config() -> ValidateArtifactConfig:
-    return ValidateArtifactConfig.from_env()
-
-
-@cache
-def _gate() -> Gate:
-    metrics.set_default_dimensions(Environment=_config().environment_name)
-    return connect(_config())
-
-
-@cache
-def _sqs() -> SQSClient:
-    import boto3
-
-    return boto3.client("sqs", config=bounded())

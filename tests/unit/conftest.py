@@ -10,6 +10,8 @@ import pytest
 from aws_lambda_powertools import Metrics
 from botocore import hooks, loaders
 
+from tests.unit.cold import forget_wired
+
 _FILES: Any = loaders.JSONFileLoader  # its stubs leave this method out
 _load = _FILES._load_file
 
@@ -97,3 +99,9 @@ def _fresh_metrics() -> None:
     """Powertools keeps metrics and dimensions on the class: one test's environment must not be another's."""
     for kept in (Metrics._metrics, Metrics._dimensions, Metrics._metadata, Metrics._default_dimensions):
         kept.clear()
+
+
+@pytest.fixture(autouse=True)
+def _cold_functions() -> None:
+    """What a function has kept warm is of another test's AWS."""
+    forget_wired()

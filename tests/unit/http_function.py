@@ -14,7 +14,7 @@ import pytest
 from moto import mock_aws
 
 from functions.http_api import app
-from jetway.http import clients
+from jetway.wiring.http_api import wired
 from tests.unit.ledger_table import make_table
 from tests.unit.sample_events import sample_event
 
@@ -67,15 +67,13 @@ def in_process(monkeypatch: pytest.MonkeyPatch, **more: str) -> Iterator[str]:
             fifo: Any = {"FifoQueue": "true"} if name.endswith(".fifo") else {}
             monkeypatch.setenv(variable, boto3.client("sqs").create_queue(QueueName=name, Attributes=fifo)["QueueUrl"])
         set_queue(monkeypatch, queue["QueueUrl"])
-        clients.forget()
         yield queue["QueueUrl"]
-        clients.forget()
 
 
 def set_queue(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
     """Tell the function which queue is the dispatch queue."""
     monkeypatch.setenv("DISPATCH_QUEUE_URL", url)
-    clients.config.cache_clear()
+    wired().forget()
 
 
 def ask(

@@ -14,13 +14,14 @@ from botocore.stub import Stubber
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jetway.http import access_file, clients
+from jetway.http import access_file
 from jetway.http.access import AccessList, Grant
 from jetway.http.access_file import parse_access
 from jetway.http.access_lists import ACCEPTED_ACCESS, LONGEST_AGE, MAX_AGE, AccessLists
 from jetway.http.callers import Caller, caller_of
 from jetway.http.webhooks import ACCEPTED_TRIGGERS
 from jetway.shape import problems
+from jetway.wiring.http_api import wired
 from tests.unit.http_function import DROP, ask, in_process, queued
 from tests.unit.mwaa_server import MwaaServer
 from tests.unit.sample_events import ROOT
@@ -216,7 +217,7 @@ def allow(text: str | None) -> None:
     document = parse_access(text.encode()).document if text else None
     content = json.dumps({"format": "jetway-access/1", "document": document})
     boto3.client("s3").put_object(Bucket=DROP, Key=ACCEPTED_ACCESS, Body=content.encode())
-    clients.access_lists.cache_clear()
+    wired().forget()
 
 
 BILLING = {"iam": {"userArn": SESSION}}
@@ -311,7 +312,7 @@ def test_a_list_that_cannot_be_read_lets_nobody_in(queue: str) -> None:
     for key in s3.list_objects_v2(Bucket=DROP)["Contents"]:
         s3.delete_object(Bucket=DROP, Key=key["Key"])
     s3.delete_bucket(Bucket=DROP)
-    clients.access_lists.cache_clear()
+    wired().forget()
     answer = ask("POST", "/dags/invoice_1/dagRuns", authorizer=BILLING)
     assert (answer["statusCode"], queued(queue)) == (503, [])
 

@@ -17,13 +17,13 @@ from jetway.airflow.names import MAX_CONF_BYTES
 from jetway.dispatch.run import parse_message
 from jetway.errors import JetwayError
 from jetway.events import parse_time
-from jetway.http import clients
 from jetway.http.deadline import seconds_left
 from jetway.http.json_body import DEEPEST, LONGEST_BODY
 from jetway.http.prefer import Preference, read_preference
 from jetway.http.problems import ProblemError
 from jetway.http.run_requests import Call, event_id, read_request
 from jetway.ledger import Entry, Ledger, entry_id
+from jetway.wiring.http_api import wired
 from tests.unit.dispatching import parse_dispatch
 from tests.unit.http_function import IGNORED_ONCE, ask, in_process, queued, set_queue
 from tests.unit.ledger_table import make_ledger_table
@@ -74,7 +74,7 @@ def test_a_note_is_refused_by_nobody_but_the_cli_says_that_it_is_not_kept(
 ) -> None:
     assert "warnings" not in json.loads(post({"note": "by hand"})["body"])
     monkeypatch.setenv("TRANSPORT", "cli")
-    clients.config.cache_clear()
+    wired().forget()
     assert "note" in json.loads(post({"note": "by hand"})["body"])["warnings"][0]
 
 

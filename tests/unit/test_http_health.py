@@ -12,7 +12,8 @@ import pytest
 
 from jetway.airflow.environment import EnvironmentFacts
 from jetway.errors import EnvironmentBusyError, EnvironmentUnavailableError, JetwayError, TokenRefusedError
-from jetway.http import clients, health
+from jetway.http import health
+from jetway.wiring.http_api import wired
 from tests.unit.http_function import IGNORED_ONCE, QUEUES, ask, in_process
 from tests.unit.mwaa_server import MwaaServer
 
@@ -86,7 +87,7 @@ def test_an_environment_that_updates_is_not_asked_and_says_how_long_it_takes(que
 
 def test_an_update_that_began_a_moment_ago_is_found_out_by_the_question(queue: str, mwaa: MwaaServer) -> None:
     now = [1000.0]
-    environment = clients.environment()
+    environment = wired().environment
     environment._clock = lambda: now[0]
     environment.facts()
     now[0] += 10  # AVAILABLE is remembered for 15 s here
@@ -161,7 +162,7 @@ def test_a_status_that_needs_a_person_says_where_to_look() -> None:
 
 def test_a_control_plane_that_cannot_be_reached_is_a_problem(queue: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL_MWAA", "http://127.0.0.1:9")
-    clients.forget()
+    wired().forget()
     answer = ask("GET", "/health")
     assert answer["statusCode"] == 503
     detail = json.loads(answer["body"])["detail"]

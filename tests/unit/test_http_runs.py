@@ -11,9 +11,9 @@ import pytest
 
 from jetway.dispatch.announcements import PAUSED, STALE
 from jetway.dispatch.run import derive_digest, derive_run_id
-from jetway.http import clients
 from jetway.http.run_requests import event_id
 from jetway.ledger import Entry, Ledger, entry_id
+from jetway.wiring.http_api import wired
 from tests.unit.http_function import IGNORED_ONCE, ask, in_process, queued
 from tests.unit.ledger_table import make_ledger_table
 from tests.unit.mwaa_server import MwaaServer
@@ -121,7 +121,7 @@ def test_an_answer_that_was_lost_in_an_update_is_the_updates(
 ) -> None:
     airflow.status = 504
     assert get()[1]["type"] == "urn:jetway:problem:answer-lost"
-    clients.forget()
+    wired().forget()
     mwaa.status = "UPDATING"
     status, problem = get()
     assert (status, problem["environment_status"], problem["event"]) == (503, "UPDATING", None)
@@ -180,7 +180,7 @@ def test_airflow_is_asked_for_the_reason_seldom_and_of_queued_runs_only(
     for _ in range(3):
         get()
     assert mwaa.asked.count(("GET", "/dags/etl")) == 1
-    clients.forget()
+    wired().forget()
     airflow.run = {**RUN, "state": "running"}
     assert get()[1]["because"] is None
     assert mwaa.asked.count(("GET", "/dags/etl")) == 1

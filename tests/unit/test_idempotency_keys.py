@@ -13,10 +13,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jetway.http import clients
 from jetway.http.idempotency_keys import KEPT, IdempotencyKeys, KeyUse, fingerprint
 from jetway.http.problems import ProblemError
 from jetway.http.webhooks import ACCEPTED_TRIGGERS
+from jetway.wiring.http_api import wired
 from tests.unit.http_function import DROP, ask, in_process, queued, set_queue
 from tests.unit.mwaa_server import MwaaServer
 
@@ -122,8 +122,7 @@ def test_a_call_that_the_queue_did_not_take_may_come_again_and_no_other_in_its_p
 
 def test_without_its_table_no_call_with_a_key_is_accepted(queue: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("IDEMPOTENCY_TABLE", "none")
-    clients.config.cache_clear()
-    clients.idempotency_keys.cache_clear()
+    wired().forget()
     answer = post({})
     assert (answer["statusCode"], json.loads(answer["body"])["type"]) == (503, "urn:jetway:problem:aws-unavailable")
     assert queued(queue) == []

@@ -13,9 +13,10 @@ import pytest
 from moto import mock_aws
 
 from functions.validate_artifact import app
-from jetway.config import ConfigError, ValidateArtifactConfig
 from jetway.errors import SiblingsExpectedError, UnknownEventError
 from jetway.observability import metrics
+from jetway.wiring.validate_artifact import Config, wired
+from jetway.wiring.variables import ConfigError
 from tests.unit.artifacts.buckets import BAD, DROP, GOOD, LIVE, make_artifact_table
 from tests.unit.mwaa_server import MwaaServer
 from tests.unit.sample_events import sample_event
@@ -33,12 +34,6 @@ CONTEXT: Any = SimpleNamespace(
 
 
 QUEUE_URL = "https://sqs.us-east-1.amazonaws.com/123456789012/artifacts"
-
-
-def clear() -> None:
-    """Forget clients and configuration of another test."""
-    for cached in (app._config, app._gate, app._sqs):
-        cached.cache_clear()
 
 
 @pytest.fixture
@@ -71,7 +66,6 @@ def s3(mwaa: MwaaServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[S3Client]:
     }.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(metrics, "namespace", "Jetway")  # read at import, before this
-    clear()
     with mock_aws():
         client = boto3.client("s3")
         make_artifact_table(boto3.client("dynamodb"))
@@ -81,7 +75,6 @@ def s3(mwaa: MwaaServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[S3Client]:
             client.create_bucket(Bucket=bucket)
             client.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
         yield client
-    clear()
 
 
 def drop(s3: S3Client, record: dict[str, Any], body: bytes) -> str:
@@ -183,7 +176,7 @@ def test_when_mwaa_is_down_every_message_comes_back_and_nothing_is_written(
     assert failed == {"batchItemFailures": [{"itemIdentifier": event["Records"][0]["messageId"]}]}
     assert live(s3) == []
     monkeypatch.setenv("AWS_ENDPOINT_URL_MWAA", mwaa.url)
-    app._gate.cache_clear()
+    wired.cache_clear()
     assert app.handler(event, CONTEXT) == {"batchItemFailures": []}
     assert live(s3) == ["dags/team/orders.py"]
 
@@ -203,11 +196,11 @@ def test_what_cannot_be_judged_now_comes_back_later_each_time(
     def note(params: dict[str, Any], **_: Any) -> None:
         asked.append(params["VisibilityTimeout"])
 
-    app._sqs().meta.events.register(name, note)
+    wired().sqs.meta.events.register(name, note)
     try:
         assert len(app.handler(event, CONTEXT)["batchItemFailures"]) == 1
     finally:
-        app._sqs().meta.events.unregister(name, note)
+        wired().sqs.meta.events.unregister(name, note)
     assert asked == [seconds]
 
 
@@ -219,7 +212,7 @@ def test_all_the_looks_for_siblings_fit_into_the_tries_of_the_queue(
     seconds: int,
 ) -> None:
     monkeypatch.setenv("SIBLING_GRACE_SECONDS", grace)
-    app._config.cache_clear()
+    wired.cache_clear()
     try:
         assert app._wait(SiblingsExpectedError("x"), 1) == seconds
         waited, receives = 0, 1
@@ -228,7 +221,7 @@ def test_all_the_looks_for_siblings_fit_into_the_tries_of_the_queue(
             receives += 1
         assert receives <= 10 - 1, "maxReceiveCount of ArtifactQueue, and one to spare"
     finally:
-        app._config.cache_clear()
+        wired.cache_clear()
 
 
 def test_what_there_is_no_time_for_comes_back_and_the_rest_is_done(s3: S3Client) -> None:
@@ -262,6 +255,6 @@ def test_a_wrong_setting_is_named(change: dict[str, str], message: str) -> None:
         "WORKER_REPLACEMENT_STRATEGY": "GRACEFUL",
     }
     env |= {"ARTIFACT_QUEUE_URL": QUEUE_URL, "SIBLING_GRACE_SECONDS": "30"}
-    assert ValidateArtifactConfig.from_env(env).max_dag_file_bytes == 16_384
+    assert Config.from_env(env).max_dag_file_bytes == 16_384
     with pytest.raises(ConfigError, match=message):
-        ValidateArtifactConfig.from_env(env | change)
+        Config.from_env(env | change)

@@ -18,10 +18,10 @@ import pytest
 
 from jetway.dispatch.limits import Rate
 from jetway.events import parse_time
-from jetway.http import clients
 from jetway.http.signatures import WINDOW
 from jetway.http.webhook_secrets import WebhookSecrets
 from jetway.http.webhooks import ACCEPTED_TRIGGERS
+from jetway.wiring.http_api import wired
 from tests.unit.dispatching import parse_dispatch
 from tests.unit.http_function import DROP, IGNORED_ONCE, ask, in_process, queued, set_queue
 from tests.unit.ledger_table import make_table
@@ -159,12 +159,12 @@ def test_nobody_without_the_secret_gets_in_or_learns_which_triggers_there_are(
 def test_while_a_secret_is_rotated_both_are_valid(stage: Stage) -> None:
     assert send("push", PUSH, github(PUSH))["statusCode"] == 202
     stage.secrets.put_secret_value(SecretId="acme/webhooks/push", SecretString="the new one")
-    clients.webhook_secrets.cache_clear()
+    wired().forget()
     for number, secret in enumerate((SECRET, "the new one")):
         body = json.dumps({"ref": f"{number}", "repository": {"name": "x"}}).encode()
         assert send("push", body, github(body, secret))["statusCode"] == 202
     stage.secrets.put_secret_value(SecretId="acme/webhooks/push", SecretString="the newest")
-    clients.webhook_secrets.cache_clear()
+    wired().forget()
     body = json.dumps({"ref": "last", "repository": {"name": "x"}}).encode()
     assert send("push", body, github(body))["statusCode"] == 401
 
@@ -202,12 +202,12 @@ def test_a_webhook_is_answered_in_time_whatever_hangs(
 ) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         monkeypatch.setenv(f"AWS_ENDPOINT_URL_{service}", f"http://127.0.0.1:{silent.getsockname()[1]}")
-        clients.forget()
+        wired().forget()
         answer = ask("POST", "/webhooks/push", body=PUSH, headers=github(PUSH), nobody=True, seconds=3)
     monkeypatch.delenv(f"AWS_ENDPOINT_URL_{service}")
     assert (answer["statusCode"], json.loads(answer["body"])["type"]) == (503, "urn:jetway:problem:timeout")
     assert stage.queued() == []
-    clients.forget()
+    wired().forget()
     # Not a replay: nothing was accepted.
     assert send("push", PUSH, github(PUSH))["statusCode"] == 202
 
@@ -220,12 +220,10 @@ def test_a_signature_that_was_not_remembered_may_come_again_and_is_the_same_run(
     headers = sign(PUSH)
     monkeypatch.setenv("REPLAY_TABLE", "replays-of-another-life")
     make_table("WebhookReplays", "replays-of-another-life")
-    clients.forget()
-    clients.config.cache_clear()
+    wired().forget()
     first = send("plain", PUSH, headers)
     monkeypatch.setenv("REPLAY_TABLE", "replays")
-    clients.forget()
-    clients.config.cache_clear()
+    wired().forget()
     again = send("plain", PUSH, headers)
     assert (first["statusCode"], again["body"]) == (202, first["body"])
 

@@ -16,6 +16,7 @@ from moto import mock_aws
 from functions.measure_workers import app as measuring
 from functions.scale_workers import app as scaling
 from jetway.observability import metrics
+from jetway.wiring.scale_workers import wired
 from tests.unit.artifacts.buckets import TABLE, make_artifact_table
 from tests.unit.mwaa_server import MwaaServer
 from tests.unit.sample_events import ROOT
@@ -76,26 +77,19 @@ def told(mwaa: MwaaServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable
             "ARTIFACT_TABLE": TABLE,
             "APPLY_UPDATES": "automatic",
             "WORKER_REPLACEMENT_STRATEGY": "GRACEFUL",
-            "EVENT_BUS": "default",
+            "EVENT_BUS_NAME": "default",
             "AWS_DEFAULT_REGION": "us-east-1",
             "AWS_ENDPOINT_URL_MWAA": mwaa.url,
             "AWS_DISABLE_HOST_PREFIX_INJECTION": "true",
         }.items():
             monkeypatch.setenv(name, value)
         monkeypatch.setattr(metrics, "namespace", "Jetway")  # read at import, before this
-        _forget()
 
         def tell() -> list[dict[str, Any]]:
             messages = sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages", [])
             return [json.loads(message["Body"]) for message in messages]
 
         yield tell
-    _forget()
-
-
-def _forget() -> None:
-    for app in (measuring, scaling):
-        app._wired.cache_clear()
 
 
 def saturate(tasks: int) -> None:
@@ -170,6 +164,6 @@ def test_every_decision_is_a_log_line_and_an_event_that_say_why(
     assert mwaa.updates == []
 
     monkeypatch.setenv("SCALING_MODE", "act")
-    _forget()
+    wired.cache_clear()
     assert decide()["detail-type"] == "WorkersScaled"
     assert mwaa.updates == [{"MinWorkers": 1, "MaxWorkers": 19, "WorkerReplacementStrategy": "GRACEFUL"}]

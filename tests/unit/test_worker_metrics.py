@@ -13,7 +13,7 @@ from botocore.stub import Stubber
 
 from jetway import observability
 from jetway.airflow.environment import parse_environment
-from jetway.config import MeasureWorkersConfig
+from jetway.wiring.measure_workers import Config
 from jetway.workers.assessment import Minute, Pool, measure, settings_of
 from jetway.workers.metrics import Operations, Watched, ask, metric_queries, operations, readings
 from jetway.workers.reports import published
@@ -207,7 +207,7 @@ def test_the_function_watches_itself_and_takes_urls_for_names() -> None:
         "FUNCTIONS": "a,b",
         "AWS_LAMBDA_FUNCTION_NAME": "self",
     }
-    config = MeasureWorkersConfig.from_env(env)
+    config = Config.from_env(env)
     assert (config.pools, config.queues) == (("default_pool", "gpu"), ("dispatch.fifo",))
     assert config.work_queues == ("artifact", "collect")
     assert (config.dead_letters, config.functions) == ((), ("a", "b", "self"))

@@ -16,11 +16,12 @@ from hypothesis import strategies as st
 from moto import mock_aws
 
 from jetway.airflow.environment import Environment
-from jetway.config import ConfigError, ScaleWorkersConfig
 from jetway.errors import EnvironmentUnavailableError
 from jetway.live.table import StandingTable
 from jetway.live.update_record import UpdateTable
 from jetway.updates import Updates
+from jetway.wiring.scale_workers import Config
+from jetway.wiring.variables import ConfigError
 from jetway.workers.assessment import WorkerSettings
 from jetway.workers.floors_file import FloorsFile
 from jetway.workers.scaler import WorkerScaler
@@ -330,7 +331,7 @@ ENV = {
     "DROP_BUCKET": "drop",
     "EVENT_QUEUE_URLS": "url1,url2",
     "BATCH_TABLE": "batches",
-    "EVENT_BUS": "default",
+    "EVENT_BUS_NAME": "default",
     "ARTIFACT_TABLE": "artifacts",
     "APPLY_UPDATES": "automatic",
     "WORKER_REPLACEMENT_STRATEGY": "GRACEFUL",
@@ -338,7 +339,7 @@ ENV = {
 
 
 def test_the_usual_maximum_stays_within_the_bounds() -> None:
-    config = ScaleWorkersConfig.from_env(ENV)
+    config = Config.from_env(ENV)
     assert (config.policy.lowest, config.policy.usual, config.policy.highest) == (2, 8, 8)
     assert config.policy.raise_cool_down == config.policy.cool_down == timedelta(minutes=5)
     assert config.prices["mw1.medium"] == 0.11
@@ -356,4 +357,4 @@ def test_the_usual_maximum_stays_within_the_bounds() -> None:
 )
 def test_a_wrong_configuration_is_named(name: str, value: str, said: str) -> None:
     with pytest.raises(ConfigError, match=said):
-        ScaleWorkersConfig.from_env(ENV | {name: value})
+        Config.from_env(ENV | {name: value})

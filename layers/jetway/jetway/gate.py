@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
     from jetway.airflow.environment import Environment, EnvironmentFacts
     from jetway.arrivals import Arrival
-    from jetway.config import ValidateArtifactConfig
     from jetway.live.book import LiveBook
 
 _MOST_ROUNDS = 5
@@ -59,12 +58,12 @@ class Settled:
     seconds: float = 0.0
 
 
-def _as_read(_version: ObjectVersion, _content: bytes, _facts: EnvironmentFacts, static: Judgement) -> Judgement:
+def as_read(_version: ObjectVersion, _content: bytes, _facts: EnvironmentFacts, static: Judgement) -> Judgement:
     """Where no Airflow is deployed, what reading says stands."""
     return static
 
 
-def _hold_nothing(_key: str) -> None:
+def hold_nothing(_key: str) -> None:
     """Where no Airflow is deployed, dag_ids are not claimed."""
 
 
@@ -80,8 +79,8 @@ class Gate:
         *,
         max_dag_file_bytes: int,
         resolve: Resolve = lambda _content, _facts, static: static,
-        load: Load = _as_read,
-        release: Callable[[str], None] = _hold_nothing,
+        load: Load = as_read,
+        release: Callable[[str], None] = hold_nothing,
         clock: Callable[[], float] = time.perf_counter,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
@@ -214,47 +213,3 @@ class Gate:
         destination = kind_of(version.key).destination(version.key, facts)
         live = head(self._s3, facts.source_bucket, destination) if destination else None
         return live is not None and carries(live, version)
-
-
-def connect(config: ValidateArtifactConfig) -> Gate:
-    """Return the gate of one environment, with clients of bounded times. Nothing is sent before its first arrival."""
-    import boto3
-    from botocore.config import Config
-
-    from jetway.airflow.environment import Environment
-    from jetway.artifacts.resolver import connect_resolver
-    from jetway.aws_clients import bounded
-    from jetway.live.book import LiveBook
-    from jetway.live.news import Teller
-    from jetway.live.table import StandingTable
-    from jetway.loading.loader import connect_loader
-
-    patient = bounded(read_timeout=15)
-    environment = Environment(boto3.client("mwaa", config=patient), config.environment_name)
-    # KMS-encrypted objects are signed for with version 4 only, which is not every Region's default.
-    s3 = boto3.client("s3", config=patient.merge(Config(signature_version="s3v4")))
-    teller = Teller(
-        boto3.client("events", config=patient), config.event_bus, boto3.client("sns", config=patient), config.topic_arn
-    )
-    book = LiveBook(
-        s3,
-        StandingTable(boto3.client("dynamodb", config=patient), config.artifact_table),
-        teller.tell,
-        config.environment_name,
-        config.verify_after,
-        config.automatic,
-        config.worker_replacement,
-        config.quiet,
-    )
-    resolver = connect_resolver(s3, config.drop_bucket, config.resolve_requirements, config.package_index_url)
-    loader = connect_loader(config, s3, resolver.provided) if config.import_dag else None
-    return Gate(
-        s3,
-        environment,
-        config.drop_bucket,
-        book,
-        max_dag_file_bytes=config.max_dag_file_bytes,
-        resolve=resolver.judge,
-        load=loader or _as_read,
-        release=loader.release if loader else _hold_nothing,
-    )

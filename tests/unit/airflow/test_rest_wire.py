@@ -12,7 +12,6 @@ import pytest
 from botocore.config import Config
 
 from jetway.airflow import DagRun, DagRunRequest
-from jetway.airflow.connect import connect
 from jetway.airflow.environment import Environment
 from jetway.airflow.rest import RestClient
 from jetway.errors import (
@@ -20,6 +19,7 @@ from jetway.errors import (
     EnvironmentUnavailableError,
     InvalidConfError,
 )
+from jetway.wiring.airflow import connect
 from tests.unit.airflow.conftest import environment_answer
 from tests.unit.airflow.rest_stage import FOUND, LONG_DAG_ID, PARAM, RUN, OtherClient, Rest, body
 from tests.unit.airflow.webserver import Reaction, WebServer, answer, half_an_answer, reset, silence
@@ -142,12 +142,12 @@ class TestLostAnswer:
 
 class TestConnect:
     def test_gives_the_transport_that_was_asked_for(self, mwaa: MWAAClient) -> None:
-        assert type(connect("acme", client=mwaa)).__name__ == "CliClient"
-        assert type(connect("acme", "rest", client=mwaa)).__name__ == "RestClient"
+        assert type(connect("acme", mwaa=mwaa)).__name__ == "CliClient"
+        assert type(connect("acme", "rest", mwaa=mwaa)).__name__ == "RestClient"
 
     def test_knows_two_transports(self, mwaa: MWAAClient) -> None:
         with pytest.raises(ValueError, match="'ftp'"):
-            connect("acme", "ftp", client=mwaa)  # type: ignore[arg-type]
+            connect("acme", "ftp", mwaa=mwaa)  # type: ignore[arg-type]
 
     def test_bounds_the_times_of_boto3(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-central-1")
@@ -164,7 +164,7 @@ class TestConnect:
         rest.stub.add_response("create_cli_token", {"CliToken": "t", "WebServerHostname": "acme.invalid"})
 
         with pytest.raises(EnvironmentUnavailableError, match=r"acme\.invalid cannot be reached"):
-            connect("acme", "rest", client=rest.mwaa).trigger_dag_run(DagRunRequest(LONG_DAG_ID, "evt_1"))
+            connect("acme", "rest", mwaa=rest.mwaa).trigger_dag_run(DagRunRequest(LONG_DAG_ID, "evt_1"))
 
 
 def test_nothing_of_conf_is_logged(rest: Rest, caplog: pytest.LogCaptureFixture) -> None:

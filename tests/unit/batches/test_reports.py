@@ -14,6 +14,7 @@ from botocore.exceptions import ClientError
 
 from functions.collect_batch import app
 from jetway.observability import metrics
+from tests.unit.cold import forget_wired
 
 from .world import REGION, World, event, records
 
@@ -80,9 +81,9 @@ def function(
             raise ClientError({"Error": {"Code": "ThrottlingException", "Message": "Too many."}}, model.name)
 
     session.events.register("before-call.*", refuse)
-    app._wired.cache_clear()
+    forget_wired()
     yield found
-    app._wired.cache_clear()
+    forget_wired()
 
 
 def delivery(world: World, *numbers: int) -> dict[str, Any]:

@@ -13,6 +13,7 @@ import pytest
 from moto import mock_aws
 
 from functions.resume_waiting import app
+from tests.unit.cold import forget_wired
 
 CONTEXT: Any = SimpleNamespace(
     function_name="resume_waiting",
@@ -33,9 +34,9 @@ def queues(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, str]]:
         }
         for name, value in found.items():
             monkeypatch.setenv(name, value)
-        app._wired.cache_clear()
+        forget_wired()
         yield found
-        app._wired.cache_clear()
+        forget_wired()
 
 
 def record(number: int, not_before: datetime | None) -> dict[str, Any]:

@@ -88,11 +88,7 @@ def airflow(monkeypatch: pytest.MonkeyPatch) -> Iterator[Airflow]:
         }.items():
             monkeypatch.setenv(name, value)
         monkeypatch.setattr(metrics, "namespace", "Jetway")  # read at import, before this
-        for app in (starting, following):
-            app._wired.cache_clear()
         yield airflow
-        for app in (starting, following):
-            app._wired.cache_clear()
 
 
 def told() -> list[dict[str, Any]]:

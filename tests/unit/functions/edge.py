@@ -45,10 +45,7 @@ def alarmed() -> set[str]:
 
 def cold(app: ModuleType) -> None:
     """Let a function start cold: forget what it, the wiring and Powertools keep while it is warm."""
-    wiring = [
-        module for name, module in sys.modules.items() if name.startswith(("jetway.wiring", "jetway.http.clients"))
-    ]
-    for module in (app, *wiring):
+    for module in (app, *(module for name, module in sys.modules.items() if name.startswith("jetway.wiring"))):
         for kept in list(vars(module).values()):
             clear = getattr(kept, "cache_clear", None)
             if callable(clear):

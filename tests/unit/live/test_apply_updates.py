@@ -48,9 +48,7 @@ def mwaa(world: World, monkeypatch: pytest.MonkeyPatch) -> Iterator[MwaaServer]:
         }.items():
             monkeypatch.setenv(name, value)
         monkeypatch.setattr(metrics, "namespace", "Jetway")  # read at import, before this
-        app._wired.cache_clear()
         yield server
-        app._wired.cache_clear()
 
 
 def counted(capsys: pytest.CaptureFixture[str]) -> dict[str, float]:

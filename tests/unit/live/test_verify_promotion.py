@@ -71,9 +71,7 @@ def rest(world: World, monkeypatch: pytest.MonkeyPatch) -> Iterator[Rest]:
         }.items():
             monkeypatch.setenv(name, value)
         monkeypatch.setattr(metrics, "namespace", "Jetway")  # read at import, before this
-        app._verifier.cache_clear()
         yield rest
-        app._verifier.cache_clear()
 
 
 def counted(capsys: pytest.CaptureFixture[str], context: Any = CONTEXT) -> dict[str, float]:

@@ -26,9 +26,9 @@ from functions.follow_runs import app as follow_runs
 from functions.measure_workers import app as measure_workers
 from functions.start_dag_run import app as start_dag_run
 from functions.sync_triggers import app as sync_triggers
-from jetway.http import clients
 from jetway_cli.app import cli
 from tests.unit.artifacts.buckets import TABLE, make_artifact_table
+from tests.unit.cold import forget_wired
 from tests.unit.http_function import ask
 from tests.unit.ledger_table import make_ledger_table, make_table, read_template
 from tests.unit.mwaa_server import MwaaServer
@@ -46,7 +46,6 @@ CONTEXT: Any = SimpleNamespace(
     aws_request_id="1",
     get_remaining_time_in_millis=lambda: 240_000,
 )
-FUNCTIONS = (collect_batch, follow_runs, measure_workers, start_dag_run, sync_triggers)
 QUEUES = {"dispatch.fifo": True, "dead.fifo": True, "waiting": False, "collect": False, "uncollected": False}
 QUEUES |= {"undelivered": False, "told": False}
 
@@ -94,10 +93,7 @@ class World:
 
     def forget(self) -> None:
         """Let every function start cold: with no memory of what it has seen."""
-        for app in FUNCTIONS:
-            app._wired.cache_clear()
-        clients.config.cache_clear()
-        clients.forget()
+        forget_wired()
 
     def close(self) -> None:
         """Close the API's door."""

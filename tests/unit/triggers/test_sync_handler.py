@@ -12,6 +12,7 @@ from moto import mock_aws
 
 from functions.sync_triggers import app
 from jetway.observability import metrics
+from jetway.wiring.sync_triggers import wired
 from tests.unit.artifacts.buckets import TABLE, make_artifact_table
 
 REGION, DROP = "eu-central-1", "acme-drop"
@@ -61,9 +62,7 @@ def stage(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
         s3.create_bucket(Bucket=DROP, CreateBucketConfiguration={"LocationConstraint": REGION})
         boto3.client("scheduler").create_schedule_group(Name="jetway")
         make_artifact_table(boto3.client("dynamodb"))
-        app._wired.cache_clear()
         yield s3
-        app._wired.cache_clear()
     metrics.clear_metrics()
 
 
@@ -123,7 +122,7 @@ def test_when_nothing_can_be_done_all_messages_come_back(
     stage: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("DROP_BUCKET", "gone")
-    app._wired.cache_clear()
+    wired.cache_clear()
     assert invoke(DROPPED, DAILY) == ["0", "1"]
     assert counted(capsys)["TriggerSyncFailures"] == 1
 
@@ -134,8 +133,7 @@ def test_trouble_with_one_trigger_brings_the_messages_back_when_the_others_are_d
     put(stage, "nightly", "dag: ingest\non: {schedule: {rate: 1h}}\n")
     put(stage, "orders", ORDERS)
     boto3.client("scheduler").delete_schedule_group(Name="jetway")
-    clients, _ = app._wired()
-    clients.scheduler.meta.events.register("before-call.scheduler.CreateSchedule", _throttled)
+    wired().clients.scheduler.meta.events.register("before-call.scheduler.CreateSchedule", _throttled)
     assert invoke(DROPPED) == ["0"]
     assert rules() == {"jetway.orders"}
     assert counted(capsys)["TriggerSyncFailures"] == 1

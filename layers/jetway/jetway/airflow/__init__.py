@@ -1,7 +1,7 @@
 """The only code that talks to MWAA and Airflow: one protocol, two transports.
 
 `AirflowClient` is what the rest of Jetway sees. `cli` speaks to MWAA's CLI endpoint, `rest` to
-InvokeRestApi; both give the same facts and raise the same errors. `connect` makes either.
+InvokeRestApi; both give the same facts and raise the same errors.
 
     names                        what is refused before anything is sent
     cli   endpoint commands      the command line: client, HTTPS, argument lists

@@ -19,11 +19,7 @@ from jetway.errors import AnswerLostError, DagNotFoundError, JetwayError
 from jetway.observability import logger
 
 if TYPE_CHECKING:
-    from mypy_boto3_mwaa import MWAAClient
-
     from jetway.airflow import DagRun, DagState
-    from jetway.airflow.connect import Transport
-    from jetway.airflow.environment import Environment
     from jetway.airflow.rest import RestClient
 
 ENDED = frozenset({"success", "failed"})
@@ -248,34 +244,10 @@ class CliWatch:
         return self._client.dag_states()
 
 
-def connect_watch(
-    environment_name: str,
-    transport: Transport,
-    *,
-    client: MWAAClient | None = None,
-    environment: Environment | None = None,
-    seconds_left: Callable[[], float] = lambda: 60.0,
-    read_timeout: float = 30.0,
-) -> Watch:
-    """Return the watch of one environment. Nothing is sent before its first question.
-
-    Args:
-        environment_name: name of the MWAA environment.
-        transport: "cli" or "rest".
-        client, environment: as in `jetway.airflow.connect.connect`.
-        seconds_left: until the caller must end.
-        read_timeout: seconds that a CLI command may take.
-    """
-    from .connect import connect
-
-    airflow = connect(environment_name, transport, client=client, environment=environment, read_timeout=read_timeout)
-    return watch_of(airflow, seconds_left=seconds_left, command_seconds=read_timeout)
-
-
 def watch_of(
     airflow: AirflowQuestions, *, seconds_left: Callable[[], float] = lambda: 60.0, command_seconds: float = 30.0
 ) -> Watch:
-    """Return the watch that fits a client that `connect` has made.
+    """Return the watch that fits a client of either transport.
 
     Args:
         airflow: the client.

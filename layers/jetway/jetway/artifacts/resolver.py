@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from packaging.utils import canonicalize_name
 
-from jetway.artifacts.asking import Told, ask_function
+from jetway.artifacts.asking import Told
 from jetway.artifacts.findings import Candidate
 from jetway.artifacts.mwaa import PLUGINS_FOLDER, packages_of
 from jetway.artifacts.provided import provided
@@ -23,7 +23,6 @@ from jetway.object_stream import VersionGoneError, open_version
 from jetway.objects import head, read
 
 if TYPE_CHECKING:
-    from mypy_boto3_lambda import LambdaClient
     from mypy_boto3_s3 import S3Client
 
     from jetway.airflow.environment import EnvironmentFacts
@@ -155,29 +154,3 @@ def _required(content: bytes, environment: EnvironmentFacts) -> set[str]:
     except UnreadableError:
         return set()
     return {wanted.name or canonicalize_name(wanted.place) for wanted in active}
-
-
-def connect_resolver(s3: S3Client, drop_bucket: str, function: str | None, index_url: str | None) -> Resolver:
-    """Return the resolver of a stack; nothing is sent before the first requirements.txt.
-
-    Args:
-        s3: the client.
-        drop_bucket: its name.
-        function: ARN of resolve_requirements; None where it is not deployed.
-        index_url: of the package index; None for PyPI.
-    """
-    client: LambdaClient | None = None
-
-    def ask(question: Question, known: frozenset[str]) -> Told:
-        nonlocal client
-        if client is None:
-            import boto3
-
-            from jetway.aws_clients import bounded
-
-            # Above the function's own timeout; asked once, because a second time would resolve the same again.
-            patient = bounded(read_timeout=70, attempts=1)
-            client = boto3.client("lambda", config=patient)
-        return ask_function(client, str(function), question, known)
-
-    return Resolver(s3, drop_bucket, ask if function else None, index_url=index_url)

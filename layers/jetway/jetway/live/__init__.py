@@ -6,7 +6,6 @@ verdicts   what import errors and missing DAGs mean for what was promoted (pure)
 restore    the previous version comes back, or the object goes
 verifier   looks at what is due, and acts
 news       events and messages on all that
-assembly   puts these together for the functions
 
 of requirements.txt, plugins.zip and startup.sh, beside `jetway.updates`:
 update_record     the one update that is on its way

@@ -10,31 +10,25 @@ from typing import TYPE_CHECKING, Any
 
 from jetway.artifacts.kinds import DAGS, kind_of
 from jetway.errors import SiblingsExpectedError
-from jetway.loading.advice import MAJOR, NoAdviceError, advice, ruff_command
-from jetway.loading.claims import DagClaims
-from jetway.loading.folder import DagsFolder
-from jetway.loading.function import LoadFunctions
+from jetway.loading.advice import MAJOR, NoAdviceError, advice
 from jetway.loading.plugins import NAME as PLUGINS
 from jetway.loading.plugins import Plugins
 from jetway.loading.rivals import Rival, not_known, put_by_hand, uploaded_before
 from jetway.loading.verdict import not_loaded, refused, together, too_early
-from jetway.objects import head
 from jetway.observability import logger
 
 if TYPE_CHECKING:
-    from mypy_boto3_s3 import S3Client
-
     from jetway.airflow.environment import EnvironmentFacts
     from jetway.artifacts.findings import Finding, Judgement
-    from jetway.config import ValidateArtifactConfig
-    from jetway.loading.folder import FolderCopy
+    from jetway.loading.claims import DagClaims
+    from jetway.loading.folder import DagsFolder, FolderCopy
+    from jetway.loading.function import LoadFunctions
     from jetway.objects import ObjectVersion
 
 # Seconds that MWAA gives a file unless core.dagbag_import_timeout says otherwise.
 # https://airflow.apache.org/docs/apache-airflow/stable/configurations-ref.html#dagbag-import-timeout
 _IMPORT_TIMEOUT = 30.0
 _QUIET = timedelta(seconds=10)
-_LONGEST_LOAD = 130  # seconds; import_dag's own timeout is 120
 
 Advise = Callable[[bytes, int], tuple["Finding", ...]]
 Provided = Callable[["EnvironmentFacts"], Mapping[str, Any]]
@@ -176,23 +170,12 @@ class _ByHand:
         return Rival(f"s3://{self._facts.source_bucket}/{key}", by_hand=True) if self._is_by_hand(key) else None
 
 
-def connect_loader(config: ValidateArtifactConfig, s3: S3Client, provided: Provided) -> DagLoader:
-    """Return the loader of one environment. Nothing is sent before its first file.
+def adviser(command: str | None) -> Callable[[bytes, int], tuple[Finding, ...]]:
+    """Return what gives advice on one file, for a major version of Airflow.
 
     Args:
-        config: of validate_artifact.
-        s3: the client.
-        provided: as of `DagLoader`.
+        command: as of `ruff_command`; without it there is no advice.
     """
-    import boto3
-
-    from jetway.aws_clients import bounded
-
-    # One try: what failed comes back by its message, and a second try could load a slow file twice at once.
-    patient = bounded(read_timeout=_LONGEST_LOAD, attempts=1)
-    functions = LoadFunctions(boto3.client("lambda", config=patient), s3, config.drop_bucket, config.import_dag)
-    folder = DagsFolder(s3, config.drop_bucket, now=lambda: datetime.now(UTC))
-    command = ruff_command()
 
     def advise(content: bytes, major: int) -> tuple[Finding, ...]:
         if command is None or major != MAJOR:
@@ -203,14 +186,7 @@ def connect_loader(config: ValidateArtifactConfig, s3: S3Client, provided: Provi
             logger.warning("ruff gives no advice", extra={"reason": str(exc)})
             return ()
 
-    claims = DagClaims(
-        boto3.client("dynamodb", config=patient),
-        config.artifact_table,
-        lambda key: head(s3, config.drop_bucket, key) is not None,
-    )
-    return DagLoader(
-        folder, functions, claims, Plugins(s3), grace=config.sibling_grace, provided=provided, advise=advise
-    )
+    return advise
 
 
 def _seconds(text: str | None) -> float:

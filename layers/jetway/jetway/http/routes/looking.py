@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from jetway.dispatch.announcements import because_of, why_queued
 from jetway.errors import DagNotFoundError, TransientError
-from jetway.http import answers, clients
+from jetway.http import answers
 from jetway.http.events_of_runs import event_member, event_of_run
 from jetway.http.problems import Problem, ProblemError, problem_of
 
@@ -53,7 +53,7 @@ def why_it_waits(asked: Request, run: DagRun) -> str | None:
     if run.state != "queued":
         return None
     with suppress(TransientError, ProblemError):
-        entry = asked.in_time(lambda: event_of_run(clients.ledger(), run.dag_id, run.dag_run_id))
+        entry = asked.in_time(lambda: event_of_run(asked.services.ledger, run.dag_id, run.dag_run_id))
         return why_queued(entry.because) if entry else None
     return None
 
@@ -61,7 +61,7 @@ def why_it_waits(asked: Request, run: DagRun) -> str | None:
 def _with_event(asked: Request, problem: Problem, dag_id: str, dag_run_id: str) -> Problem:
     """Return the problem with what the ledger knows; without the member when the ledger does not answer."""
     with suppress(TransientError, ProblemError):
-        entry = asked.in_time(lambda: event_of_run(clients.ledger(), dag_id, dag_run_id))
+        entry = asked.in_time(lambda: event_of_run(asked.services.ledger, dag_id, dag_run_id))
         return replace(problem, members={**problem.members, "event": event_member(entry)})
     return problem
 
@@ -72,13 +72,13 @@ def _because(asked: Request, run: DagRun) -> str | None:
         return None
     known = None
     with suppress(TransientError, ProblemError):
-        entry = asked.in_time(lambda: event_of_run(clients.ledger(), run.dag_id, run.dag_run_id), spare=SPARE)
+        entry = asked.in_time(lambda: event_of_run(asked.services.ledger, run.dag_id, run.dag_run_id), spare=SPARE)
         if entry is not None and entry.decision == "started":
             known = why_queued(entry.because)
             if datetime.now(UTC) - entry.decided_at < YOUNG:
                 return known
     # What was known then may be over: the DAG is unpaused, or its file is back.
     with suppress(ProblemError):
-        state = asked.in_time(lambda: clients.dag_states().get(run.dag_id), longest=LONGEST_QUESTION)
+        state = asked.in_time(lambda: asked.services.dag_states.get(run.dag_id), longest=LONGEST_QUESTION)
         return why_queued(because_of(state)) if state is not None else known
     return known

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from aws_lambda_powertools.event_handler import Response  # noqa: TC002 - Powertools reads routes' annotations
 
-from jetway.http import answers, clients, query
+from jetway.http import answers, query
 from jetway.http.problems import ProblemError
 from jetway.http.routes.request import Request, make_router
 
@@ -37,7 +37,7 @@ def get_events() -> Response[str]:
     """List what became of the newest events, from the ledger."""
     options, reach = request.asked(LIST_EVENTS)
     keep = (lambda entry: reach.allows("read", entry.dag_id)) if reach.is_limited else None
-    entries = request.in_time(lambda: clients.ledger().newest(**options, keep=keep))
+    entries = request.in_time(lambda: request.services.ledger.newest(**options, keep=keep))
     return answers.json_answer({"events": [answers.event_shown(entry) for entry in entries]})
 
 
@@ -54,8 +54,8 @@ def get_artifacts() -> Response[str]:
 
     options, reach = request.asked(LIST_ARTIFACTS)
     dags = partial(reach.allows, "read") if reach.is_limited else None
-    bucket = clients.config().drop_bucket
-    reports, total = request.in_time(lambda: recent_reports(clients.s3(), bucket, options["limit"], dags=dags))
+    bucket = request.services.settings.drop_bucket
+    reports, total = request.in_time(lambda: recent_reports(request.services.s3, bucket, options["limit"], dags=dags))
     return answers.json_answer({"artifacts": reports, "total_entries": total})
 
 
@@ -73,7 +73,7 @@ def get_health() -> Response[str]:
 
     request.caller()
     request.query()
-    config = clients.config()
+    config = request.services.settings
     queues = {
         "dispatch": config.dispatch_queue_url,
         "collect": config.collect_queue_url,
@@ -84,7 +84,7 @@ def get_health() -> Response[str]:
     facts = request.in_time(_facts)
     reached = _reach_airflow() if facts.usable else health.not_asked(facts)
     if reached.reachable is False:
-        facts = request.in_time(lambda: clients.environment().facts(max_age=health.JUST_NOW))
+        facts = request.in_time(lambda: request.services.environment.facts(max_age=health.JUST_NOW))
         if not facts.usable:  # an update has begun since
             reached = health.not_asked(facts)
     return answers.health_answer(health.health_document(facts, reached, counted))
@@ -93,27 +93,27 @@ def get_health() -> Response[str]:
 def _facts() -> EnvironmentFacts:
     from jetway.http.health import MAX_AGE
 
-    return clients.environment().facts(max_age=MAX_AGE)
+    return request.services.environment.facts(max_age=MAX_AGE)
 
 
 def _count_messages(url: str) -> Mapping[Any, str]:
     from jetway.http.health import COUNTS
 
-    return clients.sqs().get_queue_attributes(QueueUrl=url, AttributeNames=COUNTS)["Attributes"]
+    return request.services.sqs.get_queue_attributes(QueueUrl=url, AttributeNames=COUNTS)["Attributes"]
 
 
 def _reach_airflow() -> Reached:
     from jetway.http.health import LONGEST, Reached, ask_airflow
 
-    known = clients.reachability().get()
+    known = request.services.reachability.get()
     if known is not None:
         return known
     try:
-        reached = request.in_time(lambda: ask_airflow(clients.airflow()), spare=2.0, longest=LONGEST)
+        reached = request.in_time(lambda: ask_airflow(request.services.airflow), spare=2.0, longest=LONGEST)
     except ProblemError:  # the time was over
         detail = f"timeout: Airflow did not answer within {LONGEST:.0f} s. See the environment's web server logs."
         reached = Reached(False, detail)
-    return clients.reachability().remember(reached)
+    return request.services.reachability.remember(reached)
 
 
 @router.get(
@@ -128,8 +128,8 @@ def get_workers() -> Response[str]:
     from jetway.workers.view import ask_view, workers_json, workers_view
 
     _, reach = request.asked()
-    now, environment = datetime.now(UTC), clients.config().environment_name
-    found = request.in_time(lambda: ask_view(clients.cloudwatch(), environment, now))
+    now, environment = datetime.now(UTC), request.services.settings.environment_name
+    found = request.in_time(lambda: ask_view(request.services.cloudwatch, environment, now))
     shown = {"environment": environment, **workers_json(workers_view(found, now=now))}
     # Which DAG a trigger starts is not known here.
     return answers.json_answer(shown | {"triggers": []} if reach.is_limited else shown)

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from aws_lambda_powertools.event_handler.router import APIGatewayHttpRouter
 
 from jetway.errors import AnswerLostError
-from jetway.http import clients
 from jetway.http.callers import caller_of
 from jetway.http.deadline import in_time, seconds_left
 from jetway.http.query import read_query
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
     from jetway.http.access import Reach
     from jetway.http.callers import Caller
     from jetway.http.query import Parameter
+    from jetway.http.services import Services
 
 T = TypeVar("T")
 
@@ -37,6 +37,12 @@ class Request:
 
     def __init__(self, router: APIGatewayHttpRouter) -> None:
         self._router = router
+
+    @property
+    def services(self) -> Services:
+        """What the stack is asked and told through; handed in by the function, with each request."""
+        services: Services = self._router.context["services"]
+        return services
 
     def header(self, name: str) -> str | None:
         """Return a header's value; its name in any case."""
@@ -64,7 +70,8 @@ class Request:
 
     def reach(self, caller: Caller) -> Reach:
         """Return what the caller may see and start."""
-        return self.in_time(lambda: clients.access_lists().current()).reach_of(caller)
+        # Looked up within the time as well, for what is forgotten is made anew.
+        return self.in_time(lambda: self.services.access_lists.current()).reach_of(caller)  # noqa: PLW0108
 
     def asked(self, parameters: tuple[Parameter, ...] = ()) -> tuple[dict[str, Any], Reach]:
         """Return the query parameters, and what the caller may see."""
@@ -99,10 +106,10 @@ class Request:
             spare: seconds that are left for more work after it.
         """
         try:
-            return self.in_time(lambda: question(clients.airflow()), spare=spare)
+            return self.in_time(lambda: question(self.services.airflow), spare=spare)
         except AnswerLostError as exc:
             lost = exc
-        reason = self.in_time(lambda: clients.environment().reason_of(lost, of_a_question=True))
+        reason = self.in_time(lambda: self.services.environment.reason_of(lost, of_a_question=True))
         raise reason from (None if reason is lost else lost)
 
     def in_time(self, work: Callable[[], T], *, spare: float = 0.0, longest: float = math.inf) -> T:
@@ -113,7 +120,7 @@ class Request:
             longest: seconds that this work may take, however many are left.
         """
         seconds = max(0.1, min(longest, self.seconds_left() - spare))
-        return in_time(seconds, work, forget=clients.forget)
+        return in_time(seconds, work, forget=self.services.forget)
 
     def seconds_left(self) -> float:
         """Return how long the answer may still take."""

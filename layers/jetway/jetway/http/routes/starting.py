@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from jetway.http import answers, clients
+from jetway.http import answers
 from jetway.http.deadline import DeadlineError, deadline
 from jetway.http.prefer import Preference, read_preference, wait_for_run
 from jetway.http.run_requests import TRIGGER, Call, accept, event_id
@@ -44,34 +44,34 @@ def start(
     if reach is not None:
         reach.require("start", request.dag_id)
     if key is not None:
-        keys = clients.idempotency_keys()
+        keys = asked.services.idempotency_keys
         asked.in_time(lambda: keys.check(key) if dry_run else keys.claim(key))
     if dry_run:
         from jetway.http.routes.dry_runs import dry_run_of
 
-        return dry_run_of(asked, request, reach, _warnings(request))
+        return dry_run_of(asked, request, reach, _warnings(asked, request))
     preference = read_preference(asked.header("prefer"))
-    config = clients.config()
+    config = asked.services.settings
     trigger, limits = (webhook.name, webhook.limits) if webhook else (TRIGGER, None)
     asked.in_time(
-        lambda: accept(clients.sqs(), config.dispatch_queue_url, request, call, trigger=trigger, limits=limits)
+        lambda: accept(asked.services.sqs, config.dispatch_queue_url, request, call, trigger=trigger, limits=limits)
     )
     ids = {"dag_id": request.dag_id, "dag_run_id": request.dag_run_id}
     logger.info("accepted", extra={**ids, "trigger": trigger, "caller": call.caller})
     run = _wait(asked, request, preference, call, trigger) if reach is not None else None
     if run is None:
-        return answers.accepted_answer(request, warnings=_warnings(request))
+        return answers.accepted_answer(request, warnings=_warnings(asked, request))
     from jetway.http.routes.looking import why_it_waits
 
     because = why_it_waits(asked, run)
     if preference.is_met_by(run):
         return answers.run_answer(run, because, preference.applied)
-    return answers.accepted_answer(request, run.state, [*_warnings(request), *([because] if because else [])])
+    return answers.accepted_answer(request, run.state, [*_warnings(asked, request), *([because] if because else [])])
 
 
-def _warnings(request: DagRunRequest) -> list[str]:
+def _warnings(asked: Request, request: DagRunRequest) -> list[str]:
     """Return what of a request will not be done."""
-    loses_note = request.note is not None and clients.config().transport == "cli"
+    loses_note = request.note is not None and asked.services.settings.transport == "cli"
     return ["note is not kept: only the rest transport can set it (parameter Transport)."] if loses_note else []
 
 
@@ -86,12 +86,12 @@ def _wait(asked: Request, request: DagRunRequest, preference: Preference, call: 
 
     def dead_letter() -> str | None:
         # An earlier call for the same run may have become one; this call is a new try.
-        return clients.ledger().why_dead(id_, since=call.received_at)
+        return asked.services.ledger.why_dead(id_, since=call.received_at)
 
     try:
         with deadline(left):
-            airflow = clients.airflow()
+            airflow = asked.services.airflow
             return wait_for_run(airflow, request.dag_id, request.dag_run_id, bounded, dead_letter=dead_letter)
     except DeadlineError:
-        clients.forget()
+        asked.services.forget()
         return None

@@ -6,10 +6,11 @@ from urllib.parse import unquote
 
 from aws_lambda_powertools.event_handler import Response  # noqa: TC002 - Powertools reads routes' annotations
 
-from jetway.http import answers, clients, query
+from jetway.http import answers, query
 from jetway.http.routes.request import Request, make_router
 from jetway.http.routes.starting import start
 from jetway.http.run_requests import key_use
+from jetway.observability import logger
 
 START = (query.DRY_RUN,)
 
@@ -30,7 +31,7 @@ def trigger_by_name(name: str) -> Response[str]:
 
     caller = request.caller()
     options, call = request.query(START), request.call(caller.name)
-    webhook = webhooks.for_callers(request.in_time(lambda: clients.webhooks().get(unquote(name))), unquote(name))
+    webhook = webhooks.for_callers(request.in_time(lambda: request.services.webhooks.get(unquote(name))), unquote(name))
     identity = ("call", call.idempotency_key or call.request_id, caller.name)
     run = webhooks.read_delivery(webhook, identity, call.body)
     key = key_use(call, webhook.name, identity)
@@ -51,12 +52,19 @@ def receive_webhook(name: str) -> Response[str]:
 
     request.query()
     call, headers = request.call("webhook", with_key=False), request.headers()
-    found = request.in_time(lambda: clients.webhooks().get(unquote(name)))
-    webhook, signed = request.in_time(
-        lambda: webhooks.authenticate(found, headers, call.body, clients.secrets_of_webhook)
-    )
+    found = request.in_time(lambda: request.services.webhooks.get(unquote(name)))
+    webhook, signed = request.in_time(lambda: webhooks.authenticate(found, headers, call.body, _secrets_of))
     if (reply := webhooks.handshake(headers, call.body)) is not None:
         return answers.json_answer(reply)
     run = webhooks.read_delivery(webhook, ("webhook", signed.identity), call.body)
-    with webhooks.once(clients.replays(), webhook, signed, in_time=request.in_time):
+    with webhooks.once(request.services.replays, webhook, signed, in_time=request.in_time):
         return start(request, run, call, webhook=webhook)
+
+
+def _secrets_of(trigger: str, *, fresh: bool = False) -> tuple[str, ...]:
+    """Return the valid secrets of a trigger's webhook, current one first; with `fresh` as they are now."""
+    name = request.services.settings.webhook_secret_prefix + trigger
+    found = request.services.webhook_secrets.get(name, fresh=fresh)
+    if not found:
+        logger.warning("this webhook has no secret, so that nobody can sign", extra={"secret": name})
+    return found

@@ -1,0 +1,78 @@
+"""What apply_updates is made of."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import cache
+from typing import TYPE_CHECKING
+
+from jetway.airflow.environment import Environment
+from jetway.live.table import StandingTable
+from jetway.live.undo import Undo
+from jetway.live.update_record import UpdateTable
+from jetway.observability import metrics
+from jetway.updates import Updates
+from jetway.wiring.airflow import TRANSPORTS, Transport, connect, mwaa_client
+from jetway.wiring.clients import PATIENT, client
+from jetway.wiring.parts import AUTOMATIC, WORKER_REPLACEMENT, ArtifactConfig, now, teller_of
+from jetway.wiring.variables import seconds, variable
+
+if TYPE_CHECKING:
+    from jetway.airflow import ImportProblem
+    from jetway.live.update_record import WorkerReplacement
+
+
+@dataclass(frozen=True, slots=True)
+class Config(ArtifactConfig):
+    """Configuration of apply_updates."""
+
+    transport: Transport = variable("TRANSPORT", TRANSPORTS)
+    automatic: bool = variable("APPLY_UPDATES", AUTOMATIC)
+    worker_replacement: WorkerReplacement = variable("WORKER_REPLACEMENT_STRATEGY", WORKER_REPLACEMENT)
+    quiet: timedelta = variable("UPDATE_QUIET_SECONDS", seconds)
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """Parts of apply_updates.
+
+    Attributes:
+        import_errors: asks Airflow for them.
+    """
+
+    config: Config
+    updates: Updates
+    undo: Undo
+    import_errors: Callable[[], Sequence[ImportProblem]]
+
+
+@cache
+def wired() -> Parts:
+    """Return the parts. Nothing is sent before the first step."""
+    config = Config.from_env()
+    metrics.set_default_dimensions(Environment=config.environment_name)
+    mwaa, dynamodb = mwaa_client(), client("dynamodb", PATIENT)
+    standings = StandingTable(dynamodb, config.artifact_table)
+    updates = Updates(
+        mwaa,
+        Environment(mwaa, config.environment_name, max_age=0, max_age_unusable=0),
+        UpdateTable(dynamodb, config.artifact_table),
+        standings,
+        automatic=config.automatic,
+        worker_replacement=config.worker_replacement,
+        clock=now,
+    )
+    undo = Undo(
+        s3=client("s3", PATIENT),
+        standings=standings,
+        tell=teller_of(config).tell,
+        environment=config.environment_name,
+        drop_bucket=config.drop_bucket,
+        automatic=config.automatic,
+        worker_replacement=config.worker_replacement,
+        clock=now,
+    )
+    airflow = connect(config.environment_name, config.transport, mwaa=mwaa)
+    return Parts(config, updates, undo, airflow.list_import_errors)

@@ -1,0 +1,113 @@
+"""AWS's clients, made here and nowhere else, and how long each service is waited for.
+
+botocore instead of boto3, which loads the S3 transfer manager: a fifth less to import in a cold start.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import TYPE_CHECKING, Any, Literal, overload
+
+from botocore.config import Config
+
+if TYPE_CHECKING:
+    from boto3.session import Session
+    from botocore.session import Session as BotocoreSession
+    from mypy_boto3_cloudwatch import CloudWatchClient
+    from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_dynamodb.service_resource import Table
+    from mypy_boto3_events import EventBridgeClient
+    from mypy_boto3_lambda import LambdaClient
+    from mypy_boto3_logs import CloudWatchLogsClient
+    from mypy_boto3_mwaa import MWAAClient
+    from mypy_boto3_s3 import S3Client
+    from mypy_boto3_scheduler import EventBridgeSchedulerClient
+    from mypy_boto3_secretsmanager import SecretsManagerClient
+    from mypy_boto3_sns import SNSClient
+    from mypy_boto3_sqs import SQSClient
+
+CONNECT_TIMEOUT = 3.0
+
+
+def bounded(*, read_timeout: float = 5.0, attempts: int = 3) -> Config:
+    """Return a client's configuration: waits that end before the function does, and tries with jitter between them.
+
+    botocore's own timeouts are 60 s, and its retries of the first kind (legacy) make up to ten tries of them.
+    https://docs.aws.amazon.com/sdkref/latest/guide/feature-retry-behavior.html
+
+    Args:
+        read_timeout: seconds until the next byte of an answer.
+        attempts: tries in all, the first one included.
+    """
+    return Config(
+        connect_timeout=CONNECT_TIMEOUT,
+        read_timeout=read_timeout,
+        retries={"mode": "standard", "total_max_attempts": attempts},
+    )
+
+
+# What answers in milliseconds when it is well; all tries end within the 29 s of an HTTP call.
+QUICK = bounded()
+# Artifacts: objects have megabytes, and nobody waits for the function's answer.
+PATIENT = bounded(read_timeout=15)
+# MWAA, whose InvokeRestApi itself ends after 10 s, and what functions ask that come again in some minutes anyway.
+COMES_AGAIN = bounded(read_timeout=15, attempts=2)
+# Rules, schedules and alarms are written one by one, at rates that EventBridge throttles.
+THROTTLED = bounded(read_timeout=15, attempts=5)
+# A batch's manifest may have megabytes, and its messages come back if it is not written in time.
+MANIFEST = bounded(read_timeout=10)
+# Functions that are waited for are given more than their own timeouts, and are asked once: what fails comes back by
+# its message, and a second try would do the same work again, beside the first one's.
+RESOLVING = bounded(read_timeout=70, attempts=1)  # resolve_requirements has 60 s
+LOADING = bounded(read_timeout=130, attempts=1)  # import_dag has 120 s
+
+
+@overload
+def client(service: Literal["cloudwatch"], wait: Config = QUICK) -> CloudWatchClient: ...
+@overload
+def client(service: Literal["dynamodb"], wait: Config = QUICK) -> DynamoDBClient: ...
+@overload
+def client(service: Literal["events"], wait: Config = QUICK) -> EventBridgeClient: ...
+@overload
+def client(service: Literal["lambda"], wait: Config = QUICK) -> LambdaClient: ...
+@overload
+def client(service: Literal["logs"], wait: Config = QUICK) -> CloudWatchLogsClient: ...
+@overload
+def client(service: Literal["mwaa"], wait: Config = QUICK) -> MWAAClient: ...
+@overload
+def client(service: Literal["s3"], wait: Config = QUICK) -> S3Client: ...
+@overload
+def client(service: Literal["scheduler"], wait: Config = QUICK) -> EventBridgeSchedulerClient: ...
+@overload
+def client(service: Literal["secretsmanager"], wait: Config = QUICK) -> SecretsManagerClient: ...
+@overload
+def client(service: Literal["sns"], wait: Config = QUICK) -> SNSClient: ...
+@overload
+def client(service: Literal["sqs"], wait: Config = QUICK) -> SQSClient: ...
+def client(service: str, wait: Config = QUICK) -> Any:
+    """Return a new client. Nothing is sent.
+
+    Args:
+        service: botocore's name of it.
+        wait: how long it is waited for, and how often it is tried: one of the constants above.
+    """
+    return _session().create_client(service, config=wait)
+
+
+def table(name: str) -> Table:
+    """Return a table of DynamoDB, in boto3's words."""
+    return _boto3().resource("dynamodb", config=QUICK).Table(name)
+
+
+@cache
+def _boto3() -> Session:
+    from boto3.session import Session  # late: only the ledger and the rates are written for it
+
+    return Session(botocore_session=_session())  # once only: it adds its own words to what that one makes
+
+
+@cache
+def _session() -> BotocoreSession:
+    from botocore.session import get_session
+
+    return get_session()  # one for all: it keeps what each client would else load anew, most of a client's making

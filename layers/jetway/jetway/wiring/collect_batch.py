@@ -1,0 +1,49 @@
+"""What collect_batch is made of."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+
+from jetway.batches.closing import Finisher
+from jetway.batches.collector import Collector
+from jetway.batches.intake import Intake
+from jetway.batches.table import BatchTable
+from jetway.observability import metrics
+from jetway.wiring.clients import MANIFEST, client
+from jetway.wiring.parts import LedgerConfig, ledger_of
+from jetway.wiring.variables import FromEnv, part, variable
+
+
+@dataclass(frozen=True, slots=True)
+class Config(FromEnv):
+    """Configuration of collect_batch."""
+
+    environment_name: str = variable("ENVIRONMENT_NAME")
+    batch_table: str = variable("BATCH_TABLE")
+    drop_bucket: str = variable("DROP_BUCKET")
+    collect_queue_url: str = variable("COLLECT_QUEUE_URL")
+    dispatch_queue_url: str = variable("DISPATCH_QUEUE_URL")
+    dead_letters_url: str = variable("DEAD_LETTERS_URL")
+    ledger: LedgerConfig = part(LedgerConfig.from_env)
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """Parts of collect_batch."""
+
+    collector: Collector
+    intake: Intake
+
+
+@cache
+def wired() -> Parts:
+    """Return the parts. Nothing is sent before the first delivery."""
+    config = Config.from_env()
+    metrics.set_default_dimensions(Environment=config.environment_name)
+    sqs, s3 = client("sqs"), client("s3", MANIFEST)
+    batches = BatchTable(client("dynamodb"), config.batch_table)
+    finisher = Finisher(batches, s3, sqs, bucket=config.drop_bucket, dispatch_url=config.dispatch_queue_url)
+    collector = Collector(batches, finisher, sqs, collect_url=config.collect_queue_url)
+    intake = Intake(collector, sqs, ledger_of(config.ledger), dead_letters_url=config.dead_letters_url)
+    return Parts(collector, intake)

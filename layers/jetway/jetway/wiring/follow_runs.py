@@ -1,0 +1,54 @@
+"""What follow_runs is made of."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+
+from jetway import events_out
+from jetway.airflow.watch import watch_of
+from jetway.dispatch.following import Follower
+from jetway.observability import metrics
+from jetway.wiring.airflow import TRANSPORTS, Transport, connect
+from jetway.wiring.clients import client
+from jetway.wiring.parts import LedgerConfig, TimeLeft, ledger_of
+from jetway.wiring.variables import FromEnv, part, variable
+
+COMMAND_TIMEOUT = 30.0  # seconds that a command can take; with less time left none is begun
+
+# Of the function's time, so much is left for the ledger when the last look is over.
+SECONDS_TO_WRITE = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Config(FromEnv):
+    """Configuration of follow_runs."""
+
+    environment_name: str = variable("ENVIRONMENT_NAME")
+    transport: Transport = variable("TRANSPORT", TRANSPORTS)
+    ledger: LedgerConfig = part(LedgerConfig.from_env)
+    event_bus: str = variable("EVENT_BUS_NAME")
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """Parts of follow_runs."""
+
+    follower: Follower
+    time_left: TimeLeft
+
+
+@cache
+def wired() -> Parts:
+    """Return the parts. Nothing is sent before the first look."""
+    config = Config.from_env()
+    metrics.set_default_dimensions(Environment=config.environment_name)
+    time_left, events = TimeLeft(reserve=SECONDS_TO_WRITE), client("events")
+    airflow = connect(config.environment_name, config.transport, read_timeout=COMMAND_TIMEOUT)
+    follower = Follower(
+        ledger_of(config.ledger),
+        watch_of(airflow, seconds_left=time_left, command_seconds=COMMAND_TIMEOUT),
+        environment=config.environment_name,
+        tell=lambda found: events_out.put(events, config.event_bus, found),
+    )
+    return Parts(follower, time_left)

@@ -1,0 +1,80 @@
+"""What start_dag_run is made of."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import cache
+from typing import TYPE_CHECKING
+
+from jetway import events_out
+from jetway.airflow.environment import Environment
+from jetway.airflow.watch import watch_of
+from jetway.dispatch.dispatcher import Dispatcher, Limits
+from jetway.dispatch.lanes import COMMAND_TIMEOUT
+from jetway.dispatch.rates import Rates
+from jetway.dispatch.waiting import Waiting
+from jetway.observability import metrics
+from jetway.wiring.airflow import TRANSPORTS, Transport, connect, mwaa_client
+from jetway.wiring.clients import client
+from jetway.wiring.parts import LedgerConfig, ledger_of
+from jetway.wiring.variables import FromEnv, flag, hours, minutes, part, variable
+
+if TYPE_CHECKING:
+    from mypy_boto3_sqs import SQSClient
+
+# Seconds for `dags list`, which Airflow 2 answers by parsing the whole DAGs folder: to know of a DAG is a courtesy.
+STATE_TIMEOUT = 15.0
+
+
+@dataclass(frozen=True, slots=True)
+class Config(FromEnv):
+    """Configuration of start_dag_run."""
+
+    environment_name: str = variable("ENVIRONMENT_NAME")
+    transport: Transport = variable("TRANSPORT", TRANSPORTS)
+    dispatch_queue_url: str = variable("DISPATCH_QUEUE_URL")
+    dead_letters_url: str = variable("DEAD_LETTERS_URL")
+    waiting_queue_url: str = variable("WAITING_QUEUE_URL")
+    max_event_age: timedelta = variable("MAX_EVENT_AGE_HOURS", hours)
+    grace: timedelta = variable("GRACE_MINUTES", minutes)
+    ledger: LedgerConfig = part(LedgerConfig.from_env)
+    event_bus: str = variable("EVENT_BUS_NAME")
+    metrics_by_trigger: bool = variable("METRICS_BY_TRIGGER", flag)
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """Parts of start_dag_run."""
+
+    config: Config
+    sqs: SQSClient
+    dispatcher: Dispatcher
+
+
+@cache
+def wired() -> Parts:
+    """Return the parts. Nothing is sent before the first message."""
+    config = Config.from_env()
+    metrics.set_default_dimensions(Environment=config.environment_name)
+    sqs, events, mwaa = client("sqs"), client("events"), mwaa_client()
+    ledger, environment = ledger_of(config.ledger), Environment(mwaa, config.environment_name)
+    airflow, watched = (
+        connect(
+            config.environment_name, config.transport, mwaa=mwaa, environment=environment, read_timeout=read_timeout
+        )
+        for read_timeout in (COMMAND_TIMEOUT, STATE_TIMEOUT)
+    )
+    dispatcher = Dispatcher(
+        airflow,
+        sqs,
+        ledger=ledger,
+        waiting=Waiting(sqs, config.waiting_queue_url),
+        rates=Rates(ledger.table),
+        limits=Limits(max_event_age=config.max_event_age, grace=config.grace),
+        environment=config.environment_name,
+        dead_letters_url=config.dead_letters_url,
+        tell=lambda event: events_out.put(events, config.event_bus, [event]),
+        dags=watch_of(watched, command_seconds=STATE_TIMEOUT),
+    )
+    return Parts(config, sqs, dispatcher)

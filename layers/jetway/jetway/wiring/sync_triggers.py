@@ -1,0 +1,81 @@
+"""What sync_triggers is made of."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache, partial
+
+from jetway.observability import metrics
+from jetway.sync.dags import KnownDags
+from jetway.sync.run import Clients, Settings
+from jetway.triggers.rules import Places
+from jetway.wiring.clients import THROTTLED, client
+from jetway.wiring.variables import FromEnv, either, flag, number, optional, variable
+
+
+@dataclass(frozen=True, slots=True)
+class Config(FromEnv):
+    """Configuration of sync_triggers.
+
+    Attributes:
+        collect_queue_arn: of batched events; None when the stack has no such queue.
+        alarm_topic_arn: SNS topic that absence alarms tell; None for none.
+        max_rules_per_bus: the account's quota.
+        webhooks: whether the stack takes webhooks.
+    """
+
+    environment_name: str = variable("ENVIRONMENT_NAME")
+    drop_bucket: str = variable("DROP_BUCKET")
+    artifact_table: str = variable("ARTIFACT_TABLE")
+    webhooks: bool = variable("WEBHOOKS", either("enabled", "disabled"))
+    stack_name: str = variable("STACK_NAME")
+    schedule_group: str = variable("SCHEDULE_GROUP")
+    scheduler_role_arn: str = variable("SCHEDULER_ROLE_ARN")
+    dispatch_queue_arn: str = variable("DISPATCH_QUEUE_ARN")
+    collect_queue_arn: str | None = variable("COLLECT_QUEUE_ARN", optional)
+    undelivered_events_arn: str = variable("UNDELIVERED_EVENTS_ARN")
+    alarm_topic_arn: str | None = variable("ALARM_TOPIC_ARN", optional)
+    max_rules_per_bus: int = variable("MAX_RULES_PER_BUS", number)
+    metrics_by_trigger: bool = variable("METRICS_BY_TRIGGER", flag)
+    metrics_namespace: str = variable("POWERTOOLS_METRICS_NAMESPACE")
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """Parts of sync_triggers."""
+
+    clients: Clients
+    settings: Settings
+
+
+@cache
+def wired() -> Parts:
+    """Return the parts. Nothing is sent before the first run."""
+    config = Config.from_env()
+    metrics.set_default_dimensions(Environment=config.environment_name)
+    clients = Clients(
+        client("s3", THROTTLED),
+        client("events", THROTTLED),
+        client("scheduler", THROTTLED),
+        client("cloudwatch", THROTTLED),
+    )
+    places = Places(
+        stack=config.stack_name,
+        dispatch_queue=config.dispatch_queue_arn,
+        collect_queue=config.collect_queue_arn,
+        undelivered=config.undelivered_events_arn,
+        scheduler_role=config.scheduler_role_arn,
+        group=config.schedule_group,
+    )
+    settings = Settings(
+        bucket=config.drop_bucket,
+        environment=config.environment_name,
+        namespace=config.metrics_namespace,
+        places=places,
+        topic=config.alarm_topic_arn,
+        most_rules=config.max_rules_per_bus,
+        metrics_by_trigger=config.metrics_by_trigger,
+        webhooks=config.webhooks,
+        dags=partial(KnownDags, client("dynamodb", THROTTLED), config.artifact_table),
+    )
+    return Parts(clients, settings)

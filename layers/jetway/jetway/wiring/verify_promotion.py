@@ -1,0 +1,64 @@
+"""What verify_promotion is made of."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cache, partial
+
+from jetway.airflow.environment import Environment
+from jetway.live.in_force import say
+from jetway.live.install_log import why_pip_failed
+from jetway.live.table import StandingTable
+from jetway.live.update_record import UpdateTable
+from jetway.live.update_verifier import UpdateVerifier
+from jetway.live.verifier import Verifier
+from jetway.observability import metrics
+from jetway.wiring.airflow import TRANSPORTS, Transport, connect, mwaa_client
+from jetway.wiring.clients import COMES_AGAIN, PATIENT, client
+from jetway.wiring.parts import ArtifactConfig, TimeLeft, now, teller_of
+from jetway.wiring.variables import variable
+
+
+@dataclass(frozen=True, slots=True)
+class Config(ArtifactConfig):
+    """Configuration of verify_promotion."""
+
+    transport: Transport = variable("TRANSPORT", TRANSPORTS)
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """Parts of verify_promotion."""
+
+    verifier: Verifier
+    time_left: TimeLeft
+
+
+@cache
+def wired() -> Parts:
+    """Return the parts. Nothing is sent before the first look."""
+    config = Config.from_env()
+    metrics.set_default_dimensions(Environment=config.environment_name)
+    mwaa, dynamodb, s3 = mwaa_client(), client("dynamodb", PATIENT), client("s3", PATIENT)
+    environment = Environment(mwaa, config.environment_name, max_age=10.0)
+    standings, records = StandingTable(dynamodb, config.artifact_table), UpdateTable(dynamodb, config.artifact_table)
+    time_left = TimeLeft()
+    verifier = Verifier(
+        standings,
+        UpdateVerifier(records, standings, _why_pip_failed, partial(say, s3, config.drop_bucket)),
+        s3,
+        connect(config.environment_name, config.transport, mwaa=mwaa, environment=environment),
+        environment,
+        drop_bucket=config.drop_bucket,
+        tell=teller_of(config).tell,
+        verify_after=config.verify_after,
+        clock=now,
+        seconds_left=time_left,
+    )
+    return Parts(verifier, time_left)
+
+
+def _why_pip_failed(group: str | None, since: datetime) -> str | None:
+    # Only after an update that failed is there something to read.
+    return why_pip_failed(client("logs", COMES_AGAIN), group, since)
