@@ -8,11 +8,12 @@ from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any
 
-import boto3
 import pytest
+from botocore import handlers
 from botocore.exceptions import ClientError
 
 from functions.collect_batch import app
+from jetway import wiring
 from jetway.observability import metrics
 from tests.unit.cold import forget_wired
 
@@ -72,17 +73,19 @@ def function(
     }.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(metrics, "namespace", "Jetway")  # read at import, before this
-    session = boto3.Session()
-    monkeypatch.setattr(boto3, "DEFAULT_SESSION", session)
 
     def refuse(model: Any, **_: Any) -> None:
         found.calls.append(model.name)
         if found.refused(model.name):
             raise ClientError({"Error": {"Code": "ThrottlingException", "Message": "Too many."}}, model.name)
 
-    session.events.register("before-call.*", refuse)
+    hook: Any = ("before-call", refuse)
+    handlers.BUILTIN_HANDLERS.append(hook)  # of every session that is made from now on
+    wiring.clients._session.cache_clear()
     forget_wired()
     yield found
+    handlers.BUILTIN_HANDLERS.remove(hook)
+    wiring.clients._session.cache_clear()
     forget_wired()
 
 

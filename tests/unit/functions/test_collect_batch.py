@@ -150,6 +150,7 @@ def test_when_time_runs_out_the_rest_comes_back_and_every_event_is_in_one_batch(
     edge.aws.works()
     again = {"Records": [record for record in delivery["Records"] if record["messageId"] in failed]}
     assert collect.failed(again) == []
+    assert "EventsDuplicate" not in collect.metrics(), "no event is a duplicate of its own first delivery"
     collected = [each["key"] for manifest in manifests() for each in manifest["events"]]
     assert sorted(collected) == list("abcdef")
     assert rows() == dict.fromkeys("abcdef", "batched")
