@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -154,9 +155,16 @@ def _wait_for_rollback(stack: Stack, progress: Progress, key: str) -> None:
             raise DemoError(f"{key} was {report['outcome']}, not rolled back: {report['findings']}")
     for problem in report["verification"]["problems"]:
         progress.say(
-            f"    [bold]{key}[/] in the environment: {escape(problem['message'].splitlines()[-1])}\n"
+            f"    [bold]{key}[/] in the environment: {escape(_last_error(problem['message']))}\n"
             "    [dim]Only the environment knows its Variables. Nothing was live before: the file was taken out.[/]"
         )
+
+
+def _last_error(message: str) -> str:
+    """Return the line that names the error; what comes after it explains it."""
+    lines = message.strip().splitlines()
+    named = [line for line in lines if re.match(r"[\w.]*(Error|Exception|Timeout)\b", line)]
+    return (named or lines)[-1]
 
 
 def _verdict(stack: Stack, key: str, expected: str) -> dict[str, Any]:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 NEWEST = "3.3.1"
 OLDEST = "2.9"
 READ_ONLY = "DAG files were read only; --load loads them with Airflow, as the drop bucket does."
+READ = frozenset({"dag-file", "packed-dags"})  # kinds that --load loads
 _VERSION = re.compile(r"[23]\.\d{1,3}\.\d{1,3}")
 
 
@@ -120,7 +121,7 @@ def check(
         click.echo(shown)
     if search.passed_over:
         say(f"Not judged, because the drop bucket has no place for it: {', '.join(search.passed_over)}")
-    if not loads and any(report.kind == "dag-file" for report in reports):
+    if not loads and any(report.kind in READ for report in reports):
         say(READ_ONLY)
     if judge.trouble is not None:
         raise judge.trouble

@@ -196,6 +196,16 @@ def test_of_a_run_that_was_created_a_moment_ago_what_the_dispatcher_saw_is_said(
     assert ("GET", "/dags/etl") not in mwaa.asked
 
 
+def test_a_pause_that_a_dry_run_has_seen_is_said_of_the_run_a_moment_later(ledger: Ledger, airflow: Airflow) -> None:
+    """`start_dag_run` may have looked at the DAG five minutes ago; `jetway run` asks with dry_run first."""
+    airflow.dags["etl"]["is_paused"] = True
+    airflow.run = None
+    assert ask("POST", "/dags/etl/dagRuns", query={"dry_run": "true"})["statusCode"] == 200
+    airflow.run = RUN
+    ledger.record(entry("started", because=None, state="queued", decided_at=datetime.now(UTC)))
+    assert get()[1]["because"].startswith("dag-paused: ")
+
+
 def test_a_pause_that_is_over_is_not_said(ledger: Ledger) -> None:
     ledger.record(entry("started", because=PAUSED, state="queued", decided_at=NOW - timedelta(minutes=2)))
     assert get()[1]["because"] is None

@@ -88,7 +88,7 @@ def load(text: str) -> Document:
     except RecursionError as exc:
         raise YamlError("The file is nested too deeply.", 1, f"Nest {_DEEPEST} levels at most.") from exc
     if node is None:
-        raise YamlError("The file is empty.", 1, "Write a trigger into it, or delete it.")
+        raise YamlError("The file is empty.", 1, "Write its content into it, or delete it.")
     lines: dict[Path, int] = {(): 1}
     try:
         return Document(_value(node, (), lines, set()), lines)

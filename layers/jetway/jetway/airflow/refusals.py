@@ -127,8 +127,9 @@ def classify(name: str, message: str) -> JetwayError | None:
 def dag_not_found(dag_id: str) -> DagNotFoundError:
     """Return the error for a DAG that Airflow does not know."""
     return DagNotFoundError(
-        f"Airflow has no DAG {dag_id!r}. Its file was never uploaded, is not parsed yet (up to 5 minutes), "
-        "or has an import error: see the UI or `airflow dags list-import-errors`."
+        f"Airflow has no DAG {dag_id!r}. Its file was never uploaded, was refused or rolled back (its report says so: "
+        "reports/dags/<file>/report.md in the drop bucket), is not parsed yet (up to 5 minutes), or has an import "
+        "error: see the UI or `airflow dags list-import-errors`."
     )
 
 

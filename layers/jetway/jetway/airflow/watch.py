@@ -126,6 +126,14 @@ class DagStates:
         self._known.update({name: (now, value) for name, value in answer.items()})
         return answer[dag_id]
 
+    def learn(self, dag_id: str, state: DagState) -> None:
+        """Remember what was asked elsewhere just now."""
+        self._known[dag_id] = (self.clock(), state)
+
+    def remembered(self, dag_id: str) -> DagState | None:
+        """Return what is known of the DAG without a question; None when that is too old, or nothing."""
+        return self._remembered(dag_id, self.max_age)[1]
+
     def is_stale(self, dag_id: str) -> bool:
         """Whether the DAG was stale when it was asked last, and still is."""
         return self._remembered(dag_id, self.max_age)[1] == "stale" and self.get(dag_id, max_age=JUST_NOW) == "stale"

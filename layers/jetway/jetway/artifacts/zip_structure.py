@@ -50,7 +50,7 @@ def broken(exc: BrokenZipError) -> Finding:
         severity="error",
         message=f"The file is no zip: {exc}.",
         line=None,
-        remedy="Make it with zip, not with tar or 7z: cd FOLDER && zip -r ../plugins.zip .",
+        remedy="Make it with zip, not with tar or 7z: cd FOLDER && zip -r ../NAME.zip .",
     )
 
 

@@ -44,6 +44,7 @@ def dry_run_of(asked: Request, request: DagRunRequest, reach: Reach | None, warn
         raise ProblemError.of(problem_of(exc).with_near(near)) from exc
     if state == "stale":
         raise ProblemError.of(problem_of(dag_stale(request.dag_id)).with_near([]))  # it is the one that was meant
+    asked.services.dag_states.learn(request.dag_id, state)  # the caller may look at a run of it in a moment
     paused = [PAUSED.format(dag_id=request.dag_id)] if state == "paused" else []
     return answers.dry_run_answer(request, [*warnings, *paused])
 

@@ -76,7 +76,8 @@ def _because(asked: Request, run: DagRun) -> str | None:
         if entry is not None and entry.decision == "started":
             known = why_queued(entry.because)
             if datetime.now(UTC) - entry.decided_at < YOUNG:
-                return known
+                # start_dag_run may have looked at the DAG minutes ago; a dry run just before this run looked later.
+                return known or why_queued(because_of(asked.services.dag_states.remembered(run.dag_id)))
     # What was known then may be over: the DAG is unpaused, or its file is back.
     with suppress(ProblemError):
         state = asked.in_time(lambda: asked.services.dag_states.get(run.dag_id), longest=LONGEST_QUESTION)
