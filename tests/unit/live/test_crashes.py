@@ -32,6 +32,7 @@ def judge(world: World) -> None:
     assert world.minutes(20) == []
 
 
+@pytest.mark.slow  # a matrix of every call: part of `make test-all`
 def test_killed_after_any_call_of_a_rollback_it_is_finished_once(world: World) -> None:
     def prepare(world: World) -> None:
         world.verified(KEY)
@@ -77,6 +78,7 @@ def test_killed_after_any_call_of_a_promotion_nothing_is_lost(world: World) -> N
         judge(world)
 
 
+@pytest.mark.slow  # a matrix of every call: part of `make test-all`
 def test_killed_after_any_call_of_a_removal_it_is_finished(world: World) -> None:
     world.verified(KEY)
     world.s3.delete_object(Bucket=DROP, Key=KEY)
