@@ -103,12 +103,25 @@ def test_runs_of_a_dag_whose_history_is_too_long_to_list_are_looked_up_a_few_at_
     cli.runs = {"etl": {f"r{number}": "success" for number in range(9)}}
     watch, wanted = CliWatch(cli), {"etl": [f"r{number}" for number in range(9)]}
     cli.error = AnswerLostError("too slow")
-    (none,) = watch.look(wanted, since=NOW)
-    assert none.looked_at == frozenset()  # all are due again at once
+    for _ in range(2):
+        (none,) = watch.look(wanted, since=NOW)
+        assert none.looked_at == frozenset()  # all are due again at once
     cli.error = None
     (some,) = watch.look(wanted, since=NOW)
     assert {run.dag_run_id for run in some.ended} == {"r0", "r1", "r2", "r3", "r4"}
-    assert cli.commands == ["runs etl", *(f"run etl r{number}" for number in range(5))]
+    assert cli.commands == ["runs etl", "runs etl", *(f"run etl r{number}" for number in range(5))]
+
+
+def test_one_lost_answer_does_not_make_a_history_long() -> None:
+    cli = Cli()
+    cli.runs = {"etl": {f"r{number}": "success" for number in range(9)}}
+    watch, wanted = CliWatch(cli), {"etl": [f"r{number}" for number in range(9)]}
+    for _ in range(3):
+        cli.error = AnswerLostError("a connection was closed")
+        list(watch.look(wanted, since=NOW))
+        cli.error = None
+        (seen,) = watch.look(wanted, since=NOW)
+        assert len(seen.ended) == 9
 
 
 def test_an_environment_that_is_down_ends_the_look() -> None:

@@ -202,6 +202,7 @@ class CliWatch:
         self._command_seconds = command_seconds
         self._states = DagStates(self._ask, max_age=300.0, after_failure=900.0, clock=clock)
         self._long: set[str] = set()
+        self._lost: set[str] = set()
 
     def is_stale(self, dag_id: str) -> bool:
         """See `Watch`. `dags trigger` of Airflow 3 creates runs of stale DAGs, and they stay queued.
@@ -227,11 +228,13 @@ class CliWatch:
                 runs = self._few(dag_id, run_ids) if by_id else self._list(dag_id)
             except (DagNotFoundError, AnswerLostError) as exc:
                 if not by_id and isinstance(exc, AnswerLostError):
-                    self._long.add(dag_id)
+                    # One lost answer says nothing of the list's length; two in a row do.
+                    (self._long if dag_id in self._lost else self._lost).add(dag_id)
                     looked_at = frozenset()
                 logger.warning("cannot look at the runs of a DAG", extra={"dag_id": dag_id, "error": str(exc)})
                 yield Sighting(looked_at)
                 continue
+            self._lost.discard(dag_id)
             runs = {run_id: runs[run_id] for run_id in run_ids if run_id in runs}
             yield Sighting(
                 looked_at,
