@@ -12,12 +12,12 @@ from jetway_cli.app import cli
 from tests.unit.artifacts.buckets import REPORT_SCHEMA
 
 GOOD = 'from airflow.sdk import DAG\nwith DAG("orders"):\n    pass\n'
-
-
 BAD = "from airflow.sdk import DAG\nwith DAG('orders':\n    pass\n"
+TRIGGER = "dag: orders\non:\n  http: {auth: iam}\n"
 
 
 def check(*arguments: str | Path) -> Result:
+    """Run it; requirements are not resolved."""
     return CliRunner().invoke(cli, ["check", "--no-resolve", *map(str, arguments)])
 
 
@@ -33,10 +33,8 @@ def reports(*arguments: str | Path) -> dict[str, dict[str, Any]]:
     return {report["path"]: report for report in found}
 
 
-TRIGGER = "dag: orders\non:\n  http: {auth: iam}\n"
-
-
 def verdicts_below(folder: Path) -> dict[str, tuple[str, str]]:
+    """Kind and verdict of each file in the folder that has a report."""
     found = reports(folder)
     return {
         path.removeprefix(f"{folder}/"): (report["kind"], report["verdict"]) for path, report in sorted(found.items())
