@@ -175,6 +175,16 @@ def test_the_alarm_on_runs_behind_a_stale_dag_has_its_metric(edge: Edge, airflow
     assert "RunsBehindStaleDag" not in start.metrics()
 
 
+def test_a_run_behind_a_paused_dag_is_counted_and_told_as_such(edge: Edge, airflow: Airflow, start: Function) -> None:
+    airflow.paused = {"asleep"}
+    start(records(file_event("a"), file_event("b", dag="asleep"), groups="aa"))
+    assert start.metrics()["RunsBehindPausedDag"] == 1.0
+    details = [json.loads(put["Entries"][0]["Detail"]) for put in edge.aws.asked("eventbridge.PutEvents")]
+    assert [(detail["dag_id"], detail["paused"]) for detail in details] == [("ingest", False), ("asleep", True)]
+    assert [detail["dag_run_id"] for detail in details] == [run_id for _, run_id in airflow.runs]
+    assert [run["conf"]["key"] for run in airflow.runs.values()] == ["a", "b"]
+
+
 def test_a_trigger_has_metrics_of_its_own_beside_those_of_the_environment(edge: Edge, airflow: Airflow) -> None:
     start = edge.deploy(app, "StartDagRun", Transport="rest", MetricsByTrigger="true")
     for _ in range(2):  # cold, and warm
