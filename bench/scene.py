@@ -143,11 +143,14 @@ def all_runs(stack: Stack, dag_id: str) -> list[dict[str, Any]]:
 
 def waiting_queue(stack: Stack) -> str:
     """Return the URL of the queue of what waits aside, which is nobody's but the stack's."""
-    found = stack.client("cloudformation").describe_stack_resource(
-        StackName=STACK_NAME, LogicalResourceId="WaitingQueue"
-    )
-    url: str = found["StackResourceDetail"]["PhysicalResourceId"]
-    return url
+    return physical_id(stack, "WaitingQueue")
+
+
+def physical_id(stack: Stack, logical_id: str) -> str:
+    """Return the name, or the URL of a queue, that a resource of the deployed template has."""
+    found = stack.client("cloudformation").describe_stack_resource(StackName=STACK_NAME, LogicalResourceId=logical_id)
+    name: str = found["StackResourceDetail"]["PhysicalResourceId"]
+    return name
 
 
 def queued(stack: Stack, *urls: str) -> int:
