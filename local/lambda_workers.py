@@ -16,7 +16,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 _PROC = Path("/proc")
 _LOOK_SECONDS = 0.05
 _BUSY_WITHIN = 4.0  # seconds that the killer waits for a function to work; then another one has its turn
+_NAME = b"AWS_LAMBDA_FUNCTION_NAME="
 _TICK = os.sysconf("SC_CLK_TCK")
 
 
@@ -66,7 +67,7 @@ class Worker:
     def kill(self) -> bool:
         """End the process and all that it has started, as the end of a sandbox does; return whether it was there."""
         # Stopped first, so that nothing new is started while its children are looked for.
-        if not self.send(signal.SIGSTOP):
+        if not self.stop():
             return False
         children = _descendants(self)
         there = self.send(signal.SIGKILL)
@@ -74,14 +75,13 @@ class Worker:
             child.send(signal.SIGKILL)
         return there
 
-    @contextmanager
-    def stopped(self) -> Iterator[None]:
-        """Hold the process meanwhile. Its children go on."""
-        self.send(signal.SIGSTOP)
-        try:
-            yield
-        finally:
-            self.send(signal.SIGCONT)
+    def stop(self) -> bool:
+        """Hold the process; its children go on. Return whether it was there."""
+        return self.send(signal.SIGSTOP)
+
+    def go_on(self) -> bool:
+        """Let a process that was held go on; return whether it was there."""
+        return self.send(signal.SIGCONT)
 
     def seconds(self) -> float:
         """Processor time used so far, that of its children included; 0 when it is gone."""
@@ -102,11 +102,16 @@ def function_names(stack: Stack, *logical_ids: str) -> dict[str, str]:
 
 def workers_of(stack: Stack, *logical_ids: str) -> list[Worker]:
     """Return the processes of these functions, of this stack only."""
-    return _workers(stack, {name: logical for logical, name in function_names(stack, *logical_ids).items()})
+    return workers_named(stack, function_names(stack, *logical_ids))
 
 
-def _workers(stack: Stack, logical_ids: Mapping[str, str]) -> list[Worker]:
-    """Children of the stack's MiniStack whose environment names one of these functions (name → logical id)."""
+def workers_named(stack: Stack, names: Mapping[str, str]) -> list[Worker]:
+    """Return the processes of these functions, of this stack only; quick, since nobody is asked.
+
+    Args:
+        names: of the functions by their logical ids (`function_names`).
+    """
+    logical_ids = {name: logical_id for logical_id, name in names.items()}
     server = processes.find(stack.run_folder, ministack.NAME)
     if server is None:
         return []
@@ -116,8 +121,8 @@ def _workers(stack: Stack, logical_ids: Mapping[str, str]) -> list[Worker]:
             continue
         with suppress(OSError):  # it has just ended
             environment = (_PROC / str(pid) / "environ").read_bytes().split(b"\0")
-            names = [each[25:].decode() for each in environment if each.startswith(b"AWS_LAMBDA_FUNCTION_NAME=")]
-            found += [Worker(logical_ids[name], pid, fields[19]) for name in names if name in logical_ids]
+            named = [each.removeprefix(_NAME).decode() for each in environment if each.startswith(_NAME)]
+            found += [Worker(logical_ids[name], pid, fields[19]) for name in named if name in logical_ids]
     return found
 
 
@@ -131,7 +136,7 @@ class Killer:
     def __init__(self, stack: Stack, pauses: Mapping[str, tuple[float, float]], *, seed: int) -> None:
         self._stack = stack
         self._pauses = pauses
-        self._names = {name: logical for logical, name in function_names(stack, *pauses).items()}
+        self._names = function_names(stack, *pauses)
         self._random = random.Random(seed)  # noqa: S311 - no secret hangs on it
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._run, name="killer", daemon=True)
@@ -169,10 +174,10 @@ class Killer:
 
     def _at_work(self, function: str) -> Worker | None:
         """A worker of the function that uses a processor now, or None when there is none for a while."""
-        names = {name: logical for name, logical in self._names.items() if logical == function}
+        names = {function: self._names[function]}
         deadline = time.monotonic() + _BUSY_WITHIN
         while time.monotonic() < deadline and not self._over.is_set():
-            used = {worker: worker.seconds() for worker in _workers(self._stack, names)}
+            used = {worker: worker.seconds() for worker in workers_named(self._stack, names)}
             time.sleep(_LOOK_SECONDS * 2)
             working = [worker for worker, seconds in used.items() if worker.seconds() > seconds]
             if working:
