@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -13,6 +14,7 @@ from local.calls import read_report, wait_for
 from local.lambda_workers import Worker, function_names, workers_named, workers_of
 from local.stack import Stack
 from tests.integration.conftest import drop
+from tests.integration.test_import_dag import OPTIONS, bundle
 from tests.integration.test_promotion import (
     dag_file,
     in_stage,
@@ -53,6 +55,31 @@ def test_a_good_file_whose_loader_is_killed_goes_live(stack: Stack, tmp_path: Pa
     assert (report["verdict"], report["outcome"]) == ("accepted", "promoted"), report["findings"]
     assert live(stack, key) == version
     wait_for_dag(stack, dag_id)
+
+
+def test_a_process_that_dies_while_it_starts_takes_no_other_one_with_it(stack: Stack) -> None:
+    """Of the local stack itself: on Lambda the end of a sandbox is nobody else's."""
+    function = f"ImportDagAirflow{stack.airflow_version.partition('.')[0]}"
+    names = function_names(stack, function)
+    sleeps = bundle(**{"sleeps.py": "import time\ntime.sleep(8)\n"})
+    event = {"bundle": sleeps, "files": ["sleeps.py"], "options": OPTIONS | {"airflow_version": stack.airflow_version}}
+
+    def load() -> dict[str, Any]:
+        client = stack.client("lambda", read_timeout=LONGEST, retries={"total_max_attempts": 1})
+        answer: dict[str, Any] = client.invoke(FunctionName=names[function], Payload=json.dumps(event).encode())
+        return answer
+
+    def new() -> Worker | None:
+        return next((worker for worker in workers_named(stack, names) if worker not in before), None)
+
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(load)
+        before: list[Worker] = []
+        before = [wait_for("the first process", new, seconds=LONGEST), *workers_named(stack, names)]
+        second = pool.submit(load)
+        assert wait_for("the second process", new, seconds=LONGEST, pause=0.0).kill()
+        assert "FunctionError" in second.result()
+        assert "FunctionError" not in first.result()
 
 
 @pytest.mark.slow  # three versions are looked at by Airflow
