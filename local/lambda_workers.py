@@ -162,7 +162,7 @@ class Killer:
     def _run(self) -> None:
         now = time.monotonic()
         due = {function: now + self._random.uniform(0, pause[1]) for function, pause in self._pauses.items()}
-        while not self._over.wait(_LOOK_SECONDS):
+        while due and not self._over.wait(_LOOK_SECONDS):
             function = min(due, key=due.__getitem__)
             if due[function] > time.monotonic():
                 continue
