@@ -190,7 +190,7 @@ def read(stack: Stack, all_dropped: Sequence[Dropped], told: Sequence[Mapping[st
     """
     copies = _copies(stack, all_dropped)
     events: dict[tuple[str, str], set[str]] = defaultdict(set)
-    for event in told:
+    for event in (event for event in told if event["detail-type"].startswith("Artifact")):
         events[event["detail"]["key"], event["detail"]["version"]].add(event["detail-type"])
     errors = _import_errors(stack)
     return {
