@@ -74,7 +74,8 @@ _TOLD: dict[str, tuple[str, str | None]] = {
     "promoted": ("ArtifactPromoted", None),
     "quarantined": ("ArtifactRejected", "rejected"),
     "rolled-back": ("ArtifactRolledBack", "rolled-back"),
-    "removed": ("ArtifactRemoved", None),
+    "removed": ("ArtifactRemoved", "removed"),
+    "superseded": ("ArtifactSuperseded", "superseded"),
 }
 
 
@@ -122,7 +123,6 @@ def _faults_of_version(version: str, number: int, dropped: Dropped, facts: Facts
     if event and event not in told:
         yield f"its report says {outcome}, and {event} was not sent"
     for other, (name, _) in _TOLD.items():
-        # What was promoted can be rolled back or removed later.
         if name in told and other != outcome and (other, outcome) not in _LATER:
             yield f"{name} was sent, and its report says {outcome}"
     tag = tag or str(report["verdict"])
@@ -130,7 +130,10 @@ def _faults_of_version(version: str, number: int, dropped: Dropped, facts: Facts
         yield f"its tag is {facts.tags.get(version)}, not {tag}"
 
 
-_LATER = {("promoted", "rolled-back"), ("promoted", "removed")}
+# What was told first, and what may be told later: what was passed over has its turn when the newer one has failed.
+_LATER = {("promoted", "rolled-back"), ("promoted", "removed")} | {
+    ("superseded", later) for later in ("promoted", "quarantined", "rolled-back", "removed")
+}
 
 
 def _outcomes(story: Story, number: int) -> set[str]:

@@ -92,8 +92,8 @@ def test_a_broken_version_that_is_live_is_named() -> None:
 def test_a_version_that_something_followed_may_have_been_passed_over_and_the_newest_may_not() -> None:
     passed_over = report("v0", "superseded")
     two_good = dropped(WORKS, replace(WORKS, text="v1"), live=1)
-    told = {"v0": frozenset[str](), "v1": frozenset({"ArtifactPromoted"})}
-    tags = {"v0": "accepted", "v1": "accepted"}
+    told = {"v0": frozenset({"ArtifactSuperseded"}), "v1": frozenset({"ArtifactPromoted"})}
+    tags = {"v0": "superseded", "v1": "accepted"}
     newest = report("v1", "promoted", state="verified")
     facts = Facts("v1", {}, {"v0": passed_over, "v1": newest}, newest, tags, told, in_airflow=True)
     assert wrong(two_good, facts) == []
@@ -104,7 +104,7 @@ def test_a_deletion_leaves_nothing_and_says_removed() -> None:
     gone = dropped(WORKS, DELETED, live=None)
     document = report("v0", "removed")
     told = {"v0": frozenset({"ArtifactPromoted", "ArtifactRemoved"})}
-    facts = Facts(None, {}, {"v0": document}, document, {"v0": "accepted"}, told)
+    facts = Facts(None, {}, {"v0": document}, document, {"v0": "removed"}, told)
     assert wrong(gone, facts) == []
     assert wrong(gone, replace(facts, live="v0", in_airflow=True))
     assert wrong(gone, replace(facts, reports={"v0": VERIFIED}, latest=VERIFIED))
