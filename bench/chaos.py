@@ -89,11 +89,11 @@ def main() -> int:
             with progress.step(f"round {number}: {arguments.files} files, seed {arguments.seed}"):
                 results.append(_round(stack, listener, number, arguments))
             _complain(progress, results[-1])
+            print(json.dumps(asdict(results[-1])), flush=True)
     finally:
         if not arguments.keep:
             local_stack.down()
     Console().print(_table(results))
-    print(json.dumps([asdict(result) for result in results]))
     return 1 if any(_is_bad(result) for result in results) else 0
 
 
