@@ -9,6 +9,7 @@ files. The shortest schedule is what a failure prints: one place and one disturb
 from __future__ import annotations
 
 import copy
+import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cache
@@ -43,6 +44,11 @@ class Scene:
     name: str
     before: Files
     event: tuple[str, str | None] | None
+
+    @property
+    def verdict(self) -> str:
+        """Of the file that comes."""
+        return "rejected" if self.event and self.event[1] == BROKEN else "accepted"
 
     def __str__(self) -> str:
         return self.name
@@ -79,6 +85,7 @@ class Stage:
         waiting: messages on the queue.
         by_hand: somebody deleted what was in force.
         rejected: AWS called something invalid, once.
+        between: what was wrong when the run that is walked had ended by itself.
     """
 
     aws: Aws
@@ -86,6 +93,7 @@ class Stage:
     sent: int = 0
     by_hand: bool = False
     rejected: bool = False
+    between: str | None = None
 
     def message(self) -> None:
         self.sent += 1
@@ -302,19 +310,50 @@ def walked(scene: Scene, all_happens: list[Happens]) -> Iterator[tuple[Call, Hap
 
             stage.run(list(stage.waiting), at=at)
             assert met, f"{place} is not reached"
+            if happens in {throttled, invalid}:
+                stage.between = wrong_between(scene, stage)
             stage.rest()
             if stage.by_hand:
+                report = stage.aws.read(f"reports/{KEY}/latest.json")
+                if report is not None and report["verdict"] != scene.verdict:
+                    stage.between = "what a hand took away is called a fault of the file"
                 stage.message()
                 stage.rest()
             yield place, happens, stage
 
 
+def wrong_between(scene: Scene, stage: Stage) -> str | None:
+    """Return what is wrong after a run that was answered "no", though its messages may still come back."""
+    for place, rule in stage.aws.rules.items():
+        for target in stage.aws.targets.get(place, {}).values():
+            dag = json.loads(target["InputTransformer"]["InputTemplate"].partition(', "event"')[0] + "}")["trigger"][
+                "dag"
+            ]
+            if not rule["Description"].endswith(f" starts DAG {dag}"):
+                return f"events of one version start the DAG of another one: {rule} {target}"
+    is_there = any(key == KEY for key, _ in stage.texts())
+    if not is_there or not any(key == KEY for key, _ in scene.before):
+        return None
+    if "jetway.orders" not in {*stage.aws.schedules, *(name for _, name in stage.aws.rules)}:
+        return "a trigger is out of force though its file was there all the time"
+    return None if KEY in stage.aws.in_force()["accepted"] else "it is forgotten what was good"
+
+
 def fault(scene: Scene, stage: Stage) -> str | None:
     """Return what is wrong at rest."""
+    if stage.between:
+        return stage.between
     texts, there = dict(stage.texts()), stage.aws.in_force()
     report = stage.aws.read(f"reports/{KEY}/latest.json")
     wanted = reference(tuple(sorted(texts.items())))
     was_refused = stage.rejected and report is not None and report["verdict"] == "rejected"
+    if (
+        report is not None
+        and report["verdict"] == "rejected"
+        and not was_refused
+        and texts.get(KEY) not in {None, BROKEN}
+    ):
+        return "a file is rejected for what is not its fault"
     if texts.get(KEY) == BROKEN or was_refused:
         # What was refused is told, and stays out until the file comes again; what was good stays.
         good = {key: text for key, text in {**texts, KEY: dict(scene.before).get(KEY)}.items() if text}
@@ -342,3 +381,25 @@ def test_at_rest_aws_is_what_the_files_say_whatever_happens_at_one_call(scene: S
 @pytest.mark.parametrize("scene", MORE_SCENES, ids=str)
 def test_the_same_in_more_scenes(scene: Scene) -> None:
     check(scene, HAPPENS)
+
+
+ACCESS = "allow:\n- iam: arn:aws:iam::111122223333:role/billing\n  dags: [invoice_*]\n"
+
+
+@pytest.mark.parametrize("place", ["get_object", "put_object"])
+def test_an_access_list_that_is_deleted_while_it_comes_into_force_is_not_in_force_at_rest(place: str) -> None:
+    stage = Stage(made_of(()))
+    stage.drop("access.yaml", ACCESS)
+    met: list[Call] = []
+
+    def at(call: Call, do: Callable[[], Any]) -> Any:
+        if call.name == f"s3.{place}" and call.what.endswith(("access.yaml", "access.json")) and not met:
+            met.append(call)
+            stage.drop("access.yaml", None)
+            stage.run_beside()
+        return do()
+
+    stage.run(list(stage.waiting), at=at)
+    stage.rest()
+    assert met
+    assert (stage.aws.read("accepted/access.json") or {"document": None})["document"] is None
