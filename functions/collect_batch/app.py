@@ -6,12 +6,13 @@ Two events invoke it: messages of the collect queue, and a schedule that sweeps 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 
+from jetway.aws.visibility import Holding
 from jetway.batches.intake import Taken
 from jetway.observability import logger, metrics
 from jetway.wiring.collect_batch import wired
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
 
     from jetway.batches.model import Closed
     from jetway.ledger import Entry
+    from jetway.wiring.collect_batch import Parts
+
+LONGEST_WAIT = 600  # seconds; a hundred receives, as the queue allows, are more than half a day of trouble
 
 METRICS = {"batched": "EventsBatched", "duplicate": "EventsDuplicate", "dead-lettered": "EventsDeadLettered"}
 
@@ -36,14 +40,28 @@ def handler(event: dict[str, Any], context: LambdaContext) -> PartialItemFailure
     try:
         if "Records" in event:
             records = [SQSRecord(record) for record in event["Records"]]
-            taken = parts.intake.take(
-                records, lambda: context.get_remaining_time_in_millis() / 1000, on_dispatched=dispatched.append
-            )
+            taken = _take(parts, records, lambda: context.get_remaining_time_in_millis() / 1000, dispatched)
         else:
             parts.collector.sweep(on_dispatched=dispatched.append)
     finally:
         _report(taken.entries, dispatched)
     return {"batchItemFailures": [{"itemIdentifier": message_id} for message_id in taken.failed]}
+
+
+def _take(
+    parts: Parts, records: Sequence[SQSRecord], seconds_left: Callable[[], float], dispatched: list[Closed]
+) -> Taken:
+    """Collect the records; those that failed are tried again sooner than after the queue's visibility timeout."""
+    handles = [record.receipt_handle for record in records]
+    with Holding(parts.sqs, parts.config.collect_queue_url, handles, seconds_left=seconds_left) as holding:
+        taken = parts.intake.take(records, seconds_left, on_dispatched=dispatched.append)
+        failed = set(taken.failed)
+        holding.give_back({record.receipt_handle: _wait(record) for record in records if record.message_id in failed})
+    return taken
+
+
+def _wait(record: SQSRecord) -> int:
+    return int(min(LONGEST_WAIT, 2 ** int(record.attributes.approximate_receive_count)))
 
 
 def _report(entries: Sequence[Entry], dispatched: Sequence[Closed]) -> None:
