@@ -37,6 +37,13 @@ def manifests() -> list[dict[str, Any]]:
     return [json.loads(s3.get_object(Bucket="acme-drop", Key=key)["Body"].read()) for key in keys]
 
 
+def invisible(edge: Edge) -> list[dict[str, int]]:
+    """Seconds for which messages were made invisible, call by call, by receipt handle."""
+    asked = edge.aws.asked("sqs.ChangeMessageVisibilityBatch")
+    assert {each["QueueUrl"] for each in asked} == {edge.url("CollectQueue")}
+    return [{entry["ReceiptHandle"]: entry["VisibilityTimeout"] for entry in each["Entries"]} for each in asked]
+
+
 def is_dispatched(collect: Function, event_: dict[str, Any]) -> bool:
     """Invoke it until a batch whose time comes within a second is dispatched."""
     for _ in range(30):
@@ -67,6 +74,14 @@ def test_a_batch_is_dispatched_once_when_it_is_full_cold_and_warm(edge: Edge, co
 
     assert collect.failed(records(event("c"))) == []
     assert collect.metrics() == {"EventsDuplicate": 1.0, "BatchesDispatched": 0.0}, "a batch is counted once"
+
+
+def test_a_crash_holds_its_messages_for_half_a_minute_and_trouble_some_seconds(edge: Edge, collect: Function) -> None:
+    edge.aws.fails("dynamodb.TransactWriteItems", "ThrottlingException")
+    assert collect.failed(records(event("a", trigger="one"), "no JSON")) == ["m0"]
+    assert invisible(edge) == [{"handle-m0": 30, "handle-m1": 30}, {"handle-m0": 2}]
+    assert collect.failed(records(event("a", trigger="one"), receives=50)) == ["m0"]
+    assert invisible(edge)[-1] == {"handle-m0": 600}
 
 
 def test_the_call_back_at_the_deadline_dispatches_what_is_there(edge: Edge, collect: Function) -> None:
