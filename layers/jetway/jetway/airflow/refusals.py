@@ -13,6 +13,7 @@ import re
 from collections.abc import Iterator
 
 from jetway.errors import (
+    AnswerLostError,
     CommandRejectedError,
     DagNotFoundError,
     EnvironmentUnavailableError,
@@ -79,16 +80,19 @@ _RULES: tuple[tuple[re.Pattern[str], type[JetwayError], str], ...] = (
 )
 
 
-def explain(text: str) -> JetwayError | None:
+def explain(text: str, *, creates: bool = False) -> JetwayError | None:
     """Return the error that a failed command's output speaks of, None when it says nothing known.
 
     Args:
         text: stderr (or stdout) of the command.
+        creates: the command creates something. One that lost its database, or its memory, may have done it before.
     """
     exceptions = list(_exceptions(text))
     # The last one is what the command died of; but an error that we know is better than one logged after it.
     for name, message in reversed(exceptions):
         error = classify(name, message)
+        if creates and isinstance(error, EnvironmentUnavailableError):
+            return AnswerLostError(f"{error} The command may have run.")
         if error is not None:
             return error
     if match := _NO_DAG.search(text):

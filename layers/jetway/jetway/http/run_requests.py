@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from jetway.airflow import DagRunRequest
 from jetway.airflow.names import check_request
-from jetway.dispatch.run import INTERACTIVE, derive_digest, derive_run_id, parse_message
+from jetway.dispatch.run import CALLS, INTERACTIVE, derive_digest, derive_run_id, parse_message
 from jetway.events import parse_time
 from jetway.http.json_body import read_json_object
 from jetway.http.problems import ProblemError
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from jetway.http.idempotency_keys import KeyUse
 
-TRIGGER = "http"
+TRIGGER = CALLS
 LONGEST_NOTE = 1000  # characters; Airflow's own bound
 LONGEST_IDEMPOTENCY_KEY = 255  # characters
 FIELDS = ("conf", "dag_run_id", "logical_date", "note")
