@@ -89,25 +89,24 @@ def explain(text: str, *, creates: bool = False) -> JetwayError | None:
     """
     exceptions = list(_exceptions(text))
     # The last one is what the command died of; but an error that we know is better than one logged after it.
-    for name, message in reversed(exceptions):
-        error = classify(name, message)
-        if creates and isinstance(error, EnvironmentUnavailableError):
-            return AnswerLostError(f"{error} The command may have run.")
-        if error is not None:
-            return error
+    error = next(filter(None, (classify(name, message) for name, message in reversed(exceptions))), None)
+    if creates and isinstance(error, EnvironmentUnavailableError):
+        return AnswerLostError(f"{error} The command may have run.")
+    if error is not None:
+        return error
     if match := _NO_DAG.search(text):
         return dag_not_found(match[1])
     if match := _USAGE_ERROR.search(text):
-        return _usage_error(match[1])
-    if _NO_DATABASE.search(text):
-        return EnvironmentUnavailableError(
+        error = _usage_error(match[1])
+    elif _NO_DATABASE.search(text):
+        error = EnvironmentUnavailableError(
             "Airflow's database is not initialised or not migrated to the web server's version. "
             "This passes when an update ends; otherwise look at the environment's status."
         )
-    if exceptions:
+    elif exceptions:
         name, message = exceptions[-1]
-        return CommandRejectedError(f"Airflow refused the command: {name}: {first_line(message)}")
-    return None
+        error = CommandRejectedError(f"Airflow refused the command: {name}: {first_line(message)}")
+    return error
 
 
 def classify(name: str, message: str) -> JetwayError | None:
