@@ -116,9 +116,14 @@ class TokenRefusedError(TransientError):
 
 
 class AnswerLostError(TransientError):
-    """The command was sent and no answer came back: the run may or may not exist."""
+    """A run was asked for, and no answer says whether it was made: it may or may not exist."""
 
     reason = "answer-lost"
+
+    def __init__(self, message: str, *, unreachable: bool = False) -> None:
+        """Take the message, and whether Airflow could not be asked for the run afterwards: then it is not this DAG."""
+        super().__init__(message)
+        self.unreachable = unreachable
 
 
 class RunCollisionError(TransientError):

@@ -61,9 +61,14 @@ def wired() -> Parts:
     ledger, environment = ledger_of(config.ledger), Environment(mwaa, config.environment_name)
     airflow, watched = (
         connect(
-            config.environment_name, config.transport, mwaa=mwaa, environment=environment, read_timeout=read_timeout
+            config.environment_name,
+            config.transport,
+            mwaa=mwaa,
+            environment=environment,
+            read_timeout=read_timeout,
+            creates=creates,
         )
-        for read_timeout in (COMMAND_TIMEOUT, STATE_TIMEOUT)
+        for read_timeout, creates in ((COMMAND_TIMEOUT, True), (STATE_TIMEOUT, False))
     )
     dispatcher = Dispatcher(
         airflow,
