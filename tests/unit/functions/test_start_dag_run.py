@@ -23,13 +23,15 @@ def start(edge: Edge) -> Function:
 
 
 def rows() -> list[dict[str, Any]]:
-    return boto3.resource("dynamodb").Table("LedgerTable").scan()["Items"]
+    items = boto3.resource("dynamodb").Table("LedgerTable").scan()["Items"]
+    return [item for item in items if "decision" in item]
 
 
 def held(edge: Edge) -> dict[str, int]:
-    """Seconds that messages were made invisible for, by receipt handle."""
-    asked = edge.aws.asked("sqs.ChangeMessageVisibilityBatch")
-    return {entry["ReceiptHandle"]: entry["VisibilityTimeout"] for batch in asked for entry in batch["Entries"]}
+    """Seconds that messages were made invisible for, by receipt handle; each batch is held for half a minute first."""
+    asked = [each["Entries"] for each in edge.aws.asked("sqs.ChangeMessageVisibilityBatch")]
+    given_back = [entries for entries in asked if {entry["VisibilityTimeout"] for entry in entries} != {30}]
+    return {entry["ReceiptHandle"]: entry["VisibilityTimeout"] for entries in given_back for entry in entries}
 
 
 def freed(edge: Edge) -> list[str]:

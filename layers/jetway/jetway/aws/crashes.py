@@ -71,15 +71,18 @@ class Crashes:
     def trying(self, name: str, receives: int) -> Iterator[bool]:
         """A context in which something is tried; says whether it has crashed too often to be tried once more.
 
-        Whatever is raised inside says that it will be tried again.
+        Whatever is raised inside says that it will be tried again. What has crashed too often stays so.
 
         Args:
             name: of what is tried: the message's id, or what the message is about.
             receives: how often the message was received, this time included.
         """
         tries = self._write(name, "ADD tries :n SET #ttl = :ttl", 1) if receives >= 2 else 0
+        if tries >= MOST:
+            yield True
+            return
         try:
-            yield tries >= MOST
+            yield False
         except Exception:
             # Its first try, unwritten, has not crashed either: that is one crash more to come.
             self._write(name, "SET tries = :n, #ttl = :ttl", -1)
@@ -103,4 +106,4 @@ class Crashes:
         except (BotoCoreError, ClientError) as exc:
             logger.warning("the tries of a message are not counted", extra={"error": str(exc)})
             return 0
-        return int(answer["Attributes"]["tries"]["N"])
+        return int(answer.get("Attributes", {}).get("tries", {}).get("N", 0))

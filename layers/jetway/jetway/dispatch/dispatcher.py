@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from jetway.airflow import RunAlreadyExistsError
 from jetway.airflow.refusals import dag_stale
+from jetway.aws.crashes import CrashedError
 from jetway.dispatch.announcements import announcement, because_of
 from jetway.dispatch.backoff import wait_before_retry
 from jetway.dispatch.dead_letters import reason_of, send_dead_letter
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
 
     from jetway.airflow import AirflowClient, DagRun, DagRunRequest, DagState
+    from jetway.aws.crashes import Crashes
     from jetway.dispatch.messages import Message
     from jetway.dispatch.rates import Rates
     from jetway.dispatch.run import Dispatch
@@ -117,6 +119,7 @@ class Dispatcher:
         dead_letters_url: str,
         tell: Callable[[OutEvent], None],
         dags: Dags,
+        crashes: Crashes,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         """Take the parts; nothing is called.
@@ -125,6 +128,7 @@ class Dispatcher:
             environment: name of the MWAA environment.
             tell: sends an event out; raises EventsOutError when it is not taken.
             dags: tells whether a run would start.
+            crashes: knows which messages end the function time and again.
         """
         self._airflow = airflow
         self._sqs = sqs
@@ -136,6 +140,7 @@ class Dispatcher:
         self._dead_letters_url = dead_letters_url
         self._tell = tell
         self._dags = dags
+        self._crashes = crashes
         self._clock = clock
         self._missing: dict[str, Missing] = {}
 
@@ -150,7 +155,10 @@ class Dispatcher:
             case = replace(case, read=parse_message(message.body, sent_at=message.sent_at))
         except PermanentError as exc:
             return self._dead_letter(case, exc)
-        return self._dispatch(case)
+        # What has waited aside is a new message of an old one, which has been received more often.
+        receives = message.tries + (case.known.waits is not None)
+        with self._crashes.trying(case.message_id, receives) as crashed:
+            return self._dispatch(case, crashed=crashed)
 
     def held(self, message: Message, exc: Exception) -> Entry:
         """Write down that the message is held with its lane; return the entry, also when the ledger is what fails."""
@@ -167,15 +175,19 @@ class Dispatcher:
             logger.warning("the ledger did not take a row", extra={"error": str(ledger_exc)})
             return entry
 
-    def _dispatch(self, case: Case) -> Entry:
+    def _dispatch(self, case: Case, *, crashed: bool) -> Entry:
         planned: Dispatch | PermanentError
         try:
             planned = plan(case.known)
             case = replace(case, request=planned.request)
         except PermanentError as exc:
             planned = exc
+        if crashed:
+            planned = CrashedError()
         now, request = self._clock(), case.request
-        attempt = Attempt.begin(request.dag_id, now) if request and not case.asks_later else None
+        attempt = None
+        if request and not isinstance(planned, PermanentError) and not case.asks_later:
+            attempt = Attempt.begin(request.dag_id, now)
         before = self._ledger.begin(case.id, "dispatch", attempt)
         case = replace(case, before=before, attempt=attempt)
         if (outcome := self._outcome_before(case)) is not None:
