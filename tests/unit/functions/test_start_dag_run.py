@@ -180,3 +180,61 @@ def test_a_wrong_setting_is_an_error_of_the_function(edge: Edge) -> None:
     start = edge.deploy(app, "StartDagRun", Transport="telnet")
     with pytest.raises(ValueError, match="TRANSPORT is 'telnet'"):
         start(records(file_event("a"), groups="a"))
+
+
+class KilledError(BaseException):
+    """The process is gone."""
+
+
+def test_a_message_that_ends_the_function_holds_its_lane_for_half_a_minute_and_three_times(
+    edge: Edge, airflow: Airflow, start: Function
+) -> None:
+    def die() -> None:
+        asked = edge.aws.asked("mwaa.InvokeRestApi")[-1]
+        if asked["Method"] == "POST" and asked["Path"].startswith("/dags/killer/"):
+            raise KilledError
+
+    edge.aws.on("mwaa.InvokeRestApi", die)
+    batch = (file_event("before"), file_event("it", dag="killer"), file_event("behind"))
+    for receives in (1, 2, 3):
+        edge.aws.calls.clear()
+        with pytest.raises(KilledError):
+            start(records(*batch, groups="aaa", receives=receives))
+        name, asked = edge.aws.calls[0]
+        assert name == "sqs.ChangeMessageVisibilityBatch", "before anything can go wrong"
+        assert [entry["VisibilityTimeout"] for entry in asked["Entries"]] == [30, 30, 30]
+        assert len(edge.aws.asked("sqs.ChangeMessageVisibilityBatch")) == 1, "nothing is given back by the dead"
+        start.cold()
+    assert start.failed(records(*batch, groups="aaa", receives=4)) == []
+    assert {dag_id for dag_id, _ in airflow.runs} == {"ingest"}
+    assert len(airflow.runs) == 2, "who waits behind it goes on"
+    decisions = {row["dag_id"]: row["decision"] for row in rows()}
+    assert decisions == {"ingest": "started", "killer": "waiting"}, "aside, while Airflow may still be at it"
+
+
+def test_a_message_that_is_killed_before_it_asks_for_a_run_is_a_dead_letter_at_once(
+    edge: Edge, airflow: Airflow, start: Function
+) -> None:
+    def die() -> None:
+        raise KilledError
+
+    edge.aws.on("dynamodb.UpdateItem", die)
+    event = records(file_event("a"), groups="a")
+    with pytest.raises(KilledError):
+        start(event)
+    deaths = iter(range(2))
+
+    def die_after_the_mark() -> None:
+        asked = edge.aws.asked("dynamodb.UpdateItem")[-1]
+        if not str(asked["Key"]["id"]).count("crash#") and next(deaths, None) is not None:
+            raise KilledError
+
+    edge.aws.on("dynamodb.UpdateItem", die_after_the_mark)
+    for receives in (2, 3):
+        with pytest.raises(KilledError):
+            start(records(file_event("a"), groups="a", receives=receives))
+    assert start.failed(records(file_event("a"), groups="a", receives=4)) == []
+    (letter,) = edge.messages("DispatchDeadLetters")
+    assert json.loads(letter["Body"])["reason"] == "crashed"
+    assert start.metrics()["EventsDeadLettered"] == 1.0
+    assert airflow.runs == {}

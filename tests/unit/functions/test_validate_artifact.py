@@ -140,3 +140,44 @@ def test_a_wrong_setting_is_an_error_of_the_function_and_not_of_its_messages(
     validate = edge.deploy(app, "ValidateArtifact", MaxDagFileKilobytes="many")
     with pytest.raises(ValueError, match="MAX_DAG_FILE_KILOBYTES is 'many'"):
         validate(records(*dropped("one")))
+
+
+class KilledError(BaseException):
+    """The process is gone."""
+
+
+def test_a_version_that_ends_the_gate_three_times_is_rejected_with_a_rule_and_holds_nobody(
+    edge: Edge, validate: Function
+) -> None:
+    def die() -> None:
+        if edge.aws.asked("s3.GetObject")[-1]["Key"] == "dags/killer.py":
+            raise KilledError
+
+    edge.aws.on("s3.GetObject", die)
+    (event,) = dropped("killer")
+    for receives in (1, 2, 3):
+        with pytest.raises(KilledError):
+            validate(records(event, receives=receives))
+        asked = edge.aws.asked("sqs.ChangeMessageVisibilityBatch")[-1]
+        assert [entry["VisibilityTimeout"] for entry in asked["Entries"]] == [30]
+        validate.cold()
+    assert validate.failed(records(event, receives=4)) == []
+    edge.aws.works()
+    report = json.loads(
+        boto3.client("s3").get_object(Bucket=DROP, Key="reports/dags/killer.py/latest.json")["Body"].read()
+    )
+    assert (report["verdict"], [finding["rule"] for finding in report["findings"]]) == ("rejected", ["crashed"])
+    assert report["outcome"] == "quarantined"
+    assert live() == []
+    assert validate.failed(records(*dropped("killer"))) == []
+    assert live() == ["dags/killer.py"], "a new version is a new file"
+
+
+def test_a_file_that_waits_for_others_has_not_crashed(edge: Edge, validate: Function) -> None:
+    edge.aws.fails("s3.GetObject", "SlowDown")
+    (event,) = dropped("good")
+    for receives in range(1, 10):
+        assert validate.failed(records(event, receives=receives)) == ["m0"]
+    edge.aws.works()
+    assert validate.failed(records(event, receives=10)) == []
+    assert live() == ["dags/good.py"]
