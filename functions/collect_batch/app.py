@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from jetway.ledger import Entry
     from jetway.wiring.collect_batch import Parts
 
+OFTEN = 3  # receives; what is received so often may be what ends the function
 LONGEST_WAIT = 600  # seconds; a hundred receives, as the queue allows, are more than half a day of trouble
 
 METRICS = {"batched": "EventsBatched", "duplicate": "EventsDuplicate", "dead-lettered": "EventsDeadLettered"}
@@ -53,15 +54,27 @@ def _take(
 ) -> Taken:
     """Collect the records; those that failed are tried again sooner than after the queue's visibility timeout."""
     handles = [record.receipt_handle for record in records]
+    taken = Taken()
     with Holding(parts.sqs, parts.config.collect_queue_url, handles, seconds_left=seconds_left) as holding:
-        taken = parts.intake.take(records, seconds_left, on_dispatched=dispatched.append)
+        # Whoever ends the function keeps only those waiting that were received as often.
+        for often in (False, True):
+            some = [record for record in records if (_receives(record) >= OFTEN) == often]
+            if some:
+                more = parts.intake.take(some, seconds_left, on_dispatched=dispatched.append)
+                taken.entries.extend(more.entries)
+                taken.failed.extend(more.failed)
         failed = set(taken.failed)
-        holding.give_back({record.receipt_handle: _wait(record) for record in records if record.message_id in failed})
+        waits = {each.receipt_handle: _wait(each) for each in records if each.message_id in failed}
+        holding.give_back(waits)
     return taken
 
 
+def _receives(record: SQSRecord) -> int:
+    return int(record.attributes.approximate_receive_count)
+
+
 def _wait(record: SQSRecord) -> int:
-    return int(min(LONGEST_WAIT, 2 ** int(record.attributes.approximate_receive_count)))
+    return int(min(LONGEST_WAIT, 2 ** _receives(record)))
 
 
 def _report(entries: Sequence[Entry], dispatched: Sequence[Closed]) -> None:

@@ -28,7 +28,9 @@ def event(key: str, *, most: int = 3, within: int = 60, **more: Any) -> dict[str
 def rows() -> dict[str, str]:
     """What the ledger says, by the key of the object."""
     found: list[Any] = boto3.resource("dynamodb").Table("LedgerTable").scan()["Items"]
-    return {row["identity"][-1] if row["identity"] else row["id"]: row["decision"] for row in found}
+    return {
+        row["identity"][-1] if row["identity"] else row["id"]: row["decision"] for row in found if "decision" in row
+    }
 
 
 def manifests() -> list[dict[str, Any]]:
@@ -190,3 +192,23 @@ def test_a_sweep_that_fails_is_an_error_of_the_function_and_the_next_one_does_th
     with pytest.raises(ClientError, match="ThrottlingException"):
         collect(scheduled())
     assert collect.metrics() == {"BatchesDispatched": 0.0}
+
+
+class KilledError(BaseException):
+    """The process is gone."""
+
+
+def test_what_ends_the_function_time_and_again_keeps_no_other_event_from_its_batch(
+    edge: Edge, collect: Function
+) -> None:
+    def die() -> None:
+        if "killer" in str(edge.aws.asked("dynamodb.TransactWriteItems")[-1]):
+            raise KilledError
+
+    edge.aws.on("dynamodb.TransactWriteItems", die)
+    fresh, killer = records(event("a")), records(event("killer", trigger="killer"), ids="k", receives=3)
+    both = {"Records": killer["Records"] + fresh["Records"]}
+    with pytest.raises(KilledError):
+        collect(both)
+    assert invisible(edge) == [{"handle-k0": 30, "handle-m0": 30}]
+    assert rows()["a"] == "batched", "it has its place before the other one is looked at"
