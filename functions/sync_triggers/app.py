@@ -68,4 +68,4 @@ def _report(troubles: Sequence[Exception], receives: int) -> int:
     for failure in failures:
         logger.error("triggers not synced, the messages come back", exc_info=failure)
     metrics.add_metric("TriggerSyncFailures", MetricUnit.Count, 1)
-    return min(LONGEST_WAIT, FIRST_WAIT * 2 ** (receives - 1))
+    return int(min(LONGEST_WAIT, FIRST_WAIT * 2 ** (receives - 1)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 import boto3
@@ -40,14 +41,12 @@ class Message:
 
     def tried(self, end: BaseException | None) -> bool:
         self.receives += 1
-        crashed = False
-        try:
-            with self.crashes.trying(self.name, self.receives) as crashed:
-                if end is not None and not crashed:
-                    raise end
-        except (KilledError, ValueError) as exc:
-            assert exc is end
-        return crashed
+        said: list[bool] = []
+        with suppress(KilledError, ValueError), self.crashes.trying(self.name, self.receives) as crashed:
+            said.append(crashed)
+            if end is not None and not crashed:
+                raise end
+        return said[0]
 
     def dies(self) -> bool:
         return self.tried(KilledError())

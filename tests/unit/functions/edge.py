@@ -35,7 +35,7 @@ PSEUDO = {"AWS::StackName": "jetway", "AWS::Region": REGION, "AWS::AccountId": A
 DIMENSIONS = {"Environment", "Trigger", "Kind"}
 
 # Records have receipt handles that no queue has given; what is asked for them is looked at by the tests.
-ANSWERS = {"sqs.ChangeMessageVisibilityBatch": {"Successful": []}}
+ANSWERS: Mapping[str, Mapping[str, Any]] = {"sqs.ChangeMessageVisibilityBatch": {"Successful": []}}
 
 
 def alarmed() -> set[str]:

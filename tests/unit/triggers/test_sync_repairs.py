@@ -230,7 +230,7 @@ def test_the_clock_of_an_alarm_starts_without_a_run_that_never_was(world: World)
     dimensions: Any = [{"Name": "Environment", "Value": "prod"}, {"Name": "Trigger", "Value": "orders"}]
     now = datetime.now(UTC)
     alarm = world.alarms()["jetway.orders"]
-    (point,) = world.aws.cloudwatch.get_metric_statistics(
+    points: list[Any] = world.aws.cloudwatch.get_metric_statistics(
         Namespace=alarm["Namespace"],
         MetricName=alarm["MetricName"],
         Dimensions=dimensions,
@@ -239,6 +239,7 @@ def test_the_clock_of_an_alarm_starts_without_a_run_that_never_was(world: World)
         Period=86400,
         Statistics=["Sum", "SampleCount"],
     )["Datapoints"]
+    (point,) = points
     assert point["Sum"] == 0, "nothing was started"
     assert not point[alarm["Statistic"]] < alarm["Threshold"], "its clock has started"
     assert (alarm["ComparisonOperator"], alarm["TreatMissingData"]) == ("LessThanThreshold", "breaching")
