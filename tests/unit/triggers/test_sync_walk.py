@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import copy
 import json
+import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cache
@@ -381,6 +382,46 @@ def test_at_rest_aws_is_what_the_files_say_whatever_happens_at_one_call(scene: S
 @pytest.mark.parametrize("scene", MORE_SCENES, ids=str)
 def test_the_same_in_more_scenes(scene: Scene) -> None:
     check(scene, HAPPENS)
+
+
+MOST = 4  # disturbances of one schedule
+ONCE_IN = 20  # calls
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("scene", [scene for scene in (*SCENES, *MORE_SCENES) if scene.name != "broken"], ids=str)
+def test_the_same_after_several_things_have_happened(scene: Scene) -> None:
+    """Up to four, anywhere, also in runs that come back and in those beside them."""
+    begins = begun(scene)
+    others = [happens for happens in HAPPENS if happens is not invalid]
+    for seed in range(300):
+        chance, stage = random.Random(seed), copy.deepcopy(begins)
+        happened: list[tuple[Call, str]] = []
+
+        def at(
+            call: Call,
+            do: Callable[[], Any],
+            *,
+            chance: random.Random = chance,
+            stage: Stage = stage,
+            happened: list[tuple[Call, str]] = happened,
+        ) -> Any:
+            if len(happened) == MOST or chance.randrange(ONCE_IN):
+                return do()
+            happens = chance.choice(others)
+            happened.append((call, happens.__name__))
+            return happens(stage, call, do)
+
+        for _ in range(3 * MOST):
+            if not stage.waiting:
+                break
+            stage.run(list(stage.waiting), at=at)
+        stage.rest()
+        if stage.by_hand:
+            stage.message()
+            stage.rest()
+        wrong = fault(scene, stage)
+        assert wrong is None, f"{scene}, seed {seed}: {happened}: {wrong}"
 
 
 ACCESS = "allow:\n- iam: arn:aws:iam::111122223333:role/billing\n  dags: [invoice_*]\n"
