@@ -231,11 +231,9 @@ class Ledger:
         if written or not ends:
             return entry.decision
         row = self.get(entry.id)
-        if row is None:
-            raise _expired(entry.id)
-        if _same(row, entry):
+        if row is not None and _same(row, entry):
             return entry.decision  # boto3 tried again what it had already done
-        if alone is not None and row.decision != "started":
+        if alone is not None and (row is None or row.decision != "started"):
             raise AnswerLostError("another delivery of the event is in hand, and may start its run.")
         self.count(entry.id)
         return "duplicate" if entry.decision == "started" or alone is not None else entry.decision
