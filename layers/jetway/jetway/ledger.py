@@ -15,6 +15,7 @@ from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from itertools import islice
+from secrets import token_hex
 from typing import TYPE_CHECKING, Any
 
 from boto3.dynamodb.conditions import Attr, Key
@@ -95,9 +96,8 @@ class Ledger:
 
     def get(self, id_: str) -> Entry | None:
         """Return the row as the last write left it, or None."""
-        with _translated("GetItem"):
-            item = self.table.get_item(Key={"id": id_}, ConsistentRead=True).get("Item")
-        return read_entry(item) if item and "decision" in item else None
+        item = self._item(id_)
+        return read_entry(item) if "decision" in item else None
 
     def begin(
         self, id_: str, way: Way = "dispatch", attempt: Attempt | None = None, *, place: int | None = None
@@ -180,7 +180,8 @@ class Ledger:
             untold: the event out on this decision is still to be sent.
             settled: the try that the decision is of; it has made no run, and never will.
             alone: `Before.number` of the try; the decision stands only if no other try has begun since.
-            redriven_at: when the message was redriven that this was decided on.
+            redriven_at: when the message was redriven that this was decided on. A message that is held changes nothing of
+                an event that has its outcome, for it may be a late copy; but one that is redriven has it no more.
 
         Returns:
             the entry's decision; "duplicate" when the row says "started" already, and the entry says "started" as well
@@ -189,7 +190,9 @@ class Ledger:
         Raises:
             AnswerLostError: it was to stand alone, and another try has begun.
         """
+        token = token_hex(8)  # of this very call: boto3 may repeat a write that was made
         values: dict[str, Any] = {
+            "token": token,
             "trigger": entry.trigger,
             "kind": entry.kind,
             "identity": list(entry.identity),
@@ -221,31 +224,36 @@ class Ledger:
         condition: Any = Attr("decision").not_exists() | Attr("decision").ne("started")
         if alone is not None:
             condition &= Attr("begun").eq(alone)
+        if entry.decision == "held":
+            open_ends = ["held", "waiting", *(["dead-lettered"] if redriven_at is not None else [])]
+            condition &= Attr("decision").not_exists() | Attr("decision").is_in(open_ends)
         ends = entry.decision not in _NOT_AN_END
         try:
             written = self._update(entry.id, values, add=1 if ends else 0, condition=condition, settled=settled)
         except LedgerUnavailableError:
-            if entry.decision == "started" and self._holds(entry):
+            if entry.decision == "started" and self._holds(entry.id, token):
                 return "started"  # it was written; only the answer was lost
             raise
         if written or not ends:
             return entry.decision
-        row = self.get(entry.id)
-        if row is None:
-            raise _expired(entry.id)
-        if _same(row, entry):
+        row = self._item(entry.id)
+        if row.get("token") == token:
             return entry.decision  # boto3 tried again what it had already done
-        if alone is not None and row.decision != "started":
+        if alone is not None and row.get("decision") != "started":
             raise AnswerLostError("another delivery of the event is in hand, and may start its run.")
         self.count(entry.id)
         return "duplicate" if entry.decision == "started" or alone is not None else entry.decision
 
-    def _holds(self, entry: Entry) -> bool:
-        """Whether a row holds this very decision, as far as that can be told."""
+    def _holds(self, id_: str, token: str) -> bool:
+        """Whether a row is as a call of `record` would have it, as far as that can be told."""
         with suppress(LedgerUnavailableError):
-            row = self.get(entry.id)
-            return row is not None and _same(row, entry)
+            return self._item(id_).get("token") == token
         return False
+
+    def _item(self, id_: str) -> Mapping[str, Any]:
+        with _translated("GetItem"):
+            found: Mapping[str, Any] = self.table.get_item(Key={"id": id_}, ConsistentRead=True).get("Item") or {}
+        return found
 
     def list_events(self, trigger: str | None = None, since: datetime | None = None) -> Iterator[Entry]:
         """Yield the events decided since then, oldest decision first.
@@ -406,8 +414,3 @@ class _translated:  # noqa: N801 - reads as a word of the with statement
 
 def _expired(id_: str) -> LedgerUnavailableError:
     return LedgerUnavailableError(f"the row {id_!r} was there and is gone: its time to live is over.")
-
-
-def _same(row: Entry, entry: Entry) -> bool:
-    """Whether a row holds this very decision."""
-    return (row.decision, row.message_id, row.decided_at) == (entry.decision, entry.message_id, entry.decided_at)

@@ -169,8 +169,9 @@ class Dispatcher:
         entry = self._entry(case, "held", because=f"{reason_of(exc)}: {exc}")
         if case.read is not None:
             entry = replace(entry, until=self._latest(case))
+        redriven_at = case.read.redriven_at if case.read else None
         try:
-            return self._record(entry)
+            return replace(entry, decision=self._ledger.record(entry, redriven_at=redriven_at))
         except TransientError as ledger_exc:
             logger.warning("the ledger did not take a row", extra={"error": str(ledger_exc)})
             return entry
@@ -276,12 +277,11 @@ class Dispatcher:
                 raise
             return self._aside(case, f"{exc.reason}: {exc}", settles=False)
         except (TransientError, PermanentError) as exc:
-            self._places.give_back(case, begins)
-            return self._not_made(case, request, exc)
+            return self._not_made(case, request, begins, exc)
         except Exception as exc:
             if case.message.tries < UNFORESEEN_TRIES:
                 raise
-            return self._refuse(case, exc)
+            return self._refuse(case, exc, begins)
         return self._started(case, run, since=since_of(case))
 
     def _trigger(self, request: DagRunRequest) -> DagRun:
@@ -289,23 +289,29 @@ class Dispatcher:
             raise dag_stale(request.dag_id)  # Airflow would take the run, and never start it
         return self._airflow.trigger_dag_run(request)
 
-    def _not_made(self, case: Case, request: DagRunRequest, exc: TransientError | PermanentError) -> Entry:
+    def _not_made(
+        self, case: Case, request: DagRunRequest, begins: int | None, exc: TransientError | PermanentError
+    ) -> Entry:
         """Return what becomes of an event whose run Airflow has not made.
 
         Raises:
             TransientError: its lane must wait.
         """
+        if isinstance(exc, PermanentError) and not isinstance(exc, DagNotFoundError):
+            return self._refuse(case, exc, begins)
+        self._places.give_back(case, begins)
         if isinstance(exc, DagNotFoundError):
             self._missing[request.dag_id] = Missing(exc, self._clock() + MISSING_FOR)
             return self._not_found(case, exc)
         if isinstance(exc, RunCollisionError):
             return self._aside(case, f"{exc.reason}: {exc}")
-        if isinstance(exc, PermanentError):
-            return self._refuse(case, exc)
         raise exc
 
-    def _refuse(self, case: Case, exc: Exception) -> Entry:
-        """Say that there is no run, once Airflow has said that no earlier try made one.
+    def _refuse(self, case: Case, exc: Exception, begins: int | None = None) -> Entry:
+        """Say that there is no run, once Airflow has said that no try made one.
+
+        Args:
+            begins: the place that this try has; None when it has none any more.
 
         Raises:
             TransientError: Airflow does not say.
@@ -315,6 +321,7 @@ class Dispatcher:
         found = self._earlier_run(case, also_own=not foreseen or isinstance(exc, CommandRejectedError))
         if found is not None:
             return found
+        self._places.give_back(case, begins)
         if foreseen and is_in_doubt(case, self._clock()):
             return self._doubt(case)
         return self._dead_letter(case, exc)

@@ -51,10 +51,11 @@ class Places:
         Args:
             begins: the place's window; None when there is none.
         """
+        if begins is None and case.attempt is None:
+            return
         with suppress(LedgerUnavailableError):  # then the next try takes this one for one that may have made the run
             if begins is None or case.rate is None:
-                if case.attempt is not None:
-                    self._ledger.settle(case.id, case.attempt)
+                self._ledger.settle(case.id, case.attempt)
                 return
             self._ledger.settle(case.id, case.attempt)
             if not self._rates.give_back(case.known.trigger.name, case.rate, begins):
