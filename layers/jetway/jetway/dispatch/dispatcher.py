@@ -119,7 +119,7 @@ class Dispatcher:
         dead_letters_url: str,
         tell: Callable[[OutEvent], None],
         dags: Dags,
-        crashes: Crashes,
+        crashes: Crashes | None = None,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         """Take the parts; nothing is called.
@@ -128,7 +128,7 @@ class Dispatcher:
             environment: name of the MWAA environment.
             tell: sends an event out; raises EventsOutError when it is not taken.
             dags: tells whether a run would start.
-            crashes: knows which messages end the function time and again.
+            crashes: knows which messages end the function time and again; None: none is known to.
         """
         self._airflow = airflow
         self._sqs = sqs
@@ -155,6 +155,8 @@ class Dispatcher:
             case = replace(case, read=parse_message(message.body, sent_at=message.sent_at))
         except PermanentError as exc:
             return self._dead_letter(case, exc)
+        if self._crashes is None:
+            return self._dispatch(case)
         # What has waited aside is a new message of an old one, which has been received more often.
         receives = message.tries + (case.known.waits is not None)
         with self._crashes.trying(case.message_id, receives) as crashed:
@@ -176,7 +178,7 @@ class Dispatcher:
             logger.warning("the ledger did not take a row", extra={"error": str(ledger_exc)})
             return entry
 
-    def _dispatch(self, case: Case, *, crashed: bool) -> Entry:
+    def _dispatch(self, case: Case, *, crashed: bool = False) -> Entry:
         planned: Dispatch | PermanentError
         try:
             planned = plan(case.known)
