@@ -157,8 +157,9 @@ class Dispatcher:
             return self._dead_letter(case, exc)
         if self._crashes is None:
             return self._dispatch(case)
-        # What has waited aside is a new message of an old one, which has been received more often.
-        receives = message.tries + (case.known.waits is not None)
+        # What has waited aside for an answer is a new message of an old one, which may have crashed.
+        waits = case.known.waits
+        receives = message.tries + (waits is not None and waits.because == AnswerLostError.reason)
         with self._crashes.trying(case.message_id, receives) as crashed:
             return self._dispatch(case, crashed=crashed)
 
