@@ -116,6 +116,7 @@ def test_an_access_list_that_is_deleted_while_it_comes_into_force_is_not_in_forc
     assert (stage.aws.read("accepted/access.json") or {"document": None})["document"] is None
 
 
+@pytest.mark.thorough
 def test_three_hundred_files_come_into_force_in_several_runs_each_of_which_lasts() -> None:
     """A call takes 50 ms, a run is ended from outside after two minutes: it must not come to that."""
     stage, left, reports = Stage(made_of(())), [0.0], Counter[str]()

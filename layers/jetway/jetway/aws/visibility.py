@@ -63,7 +63,10 @@ class Holding:
     def __enter__(self) -> Self:
         """Shorten the time for which the messages are invisible, before anything can go wrong with them."""
         self.extend()
-        self._thread.start()
+        try:
+            self._thread.start()
+        except RuntimeError as exc:  # the process may have no more threads
+            logger.warning("messages are held for half a minute only", extra={"error": str(exc)})
         return self
 
     def __exit__(
@@ -71,7 +74,8 @@ class Holding:
     ) -> None:
         """Stop. Nothing is extended after this, also when Lambda freezes the process now and wakes it up later."""
         self._over.set()
-        self._thread.join(JOIN)
+        if self._thread.is_alive():
+            self._thread.join(JOIN)
 
     def extend(self) -> None:
         """Keep what is still in hand for the next half minute."""
