@@ -180,8 +180,8 @@ class Ledger:
             untold: the event out on this decision is still to be sent.
             settled: the try that the decision is of; it has made no run, and never will.
             alone: `Before.number` of the try; the decision stands only if no other try has begun since.
-            redriven_at: when the message was redriven that this was decided on. A message that is held changes nothing of
-                an event that has its outcome, for it may be a late copy; but one that is redriven has it no more.
+            redriven_at: when the message was redriven that this was decided on. A message that is held changes nothing
+                of an event that has its outcome, for it may be a late copy; one that is redriven is none.
 
         Returns:
             the entry's decision; "duplicate" when the row says "started" already, and the entry says "started" as well

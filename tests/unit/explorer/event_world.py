@@ -158,16 +158,22 @@ class EventWorld:
         except KilledError:
             self._hide("dispatch.fifo", message, self._killed_for)
             raise
-        except Exception as exc:
-            if not isinstance(exc, NOT_NOW):
-                self.trouble.append(f"start_dag_run: {exc!r}")
+        except NOT_NOW:
             self._hide("dispatch.fifo", message, timedelta(seconds=lanes.waits.get(message.group, 1)))
             return
         self.started[entry.id] += entry.decision == "started"
         self._done("dispatch.fifo", message)
 
-    def collect(self, *, most: int = 10) -> None:
-        """collect_batch with what the collect queue hands out."""
+    def collect(self, *, most: int = 10, newest: bool = False) -> None:
+        """collect_batch with what the collect queue hands out.
+
+        Args:
+            newest: only what was sent last.
+        """
+        if newest:
+            queue = self.sqs.queues["collect"].messages
+            queue.insert(0, queue.pop())
+            most = 1
         messages = [found for _ in range(most) if (found := self._take("collect")) is not None]
         intake = Intake(
             self._collector(), self.street.client(self.sqs, "sqs"), self.ledger(), dead_letters_url="dead.fifo"

@@ -51,7 +51,7 @@ def test_an_event_becomes_one_run_cold_and_warm(edge: Edge, airflow: Airflow, st
 
 
 def test_a_transient_error_comes_back_and_holds_its_lane_alone(edge: Edge, airflow: Airflow, start: Function) -> None:
-    edge.aws.fails("dynamodb.GetItem", times=1)  # the ledger's; the first lane meets it
+    edge.aws.fails("dynamodb.UpdateItem", times=1)  # the ledger's; the first lane meets it
     event = records(*map(file_event, ("a1", "b1", "a2", "b2")), groups="abab", receives=3)
     assert start.failed(event) == ["m0", "m2"], "what is behind it in its lane keeps its place"
     waits = held(edge)
@@ -84,7 +84,7 @@ def test_a_longer_trouble_holds_a_lane_for_longer(edge: Edge, start: Function) -
 
 
 def test_that_a_lane_cannot_be_held_costs_only_time(edge: Edge, airflow: Airflow, start: Function) -> None:
-    edge.aws.fails("dynamodb.GetItem")
+    edge.aws.fails("dynamodb.UpdateItem")
     edge.aws.fails("sqs.ChangeMessageVisibilityBatch", "AccessDenied")
     assert start.failed(records(file_event("a"), groups="a")) == ["m0"]
 

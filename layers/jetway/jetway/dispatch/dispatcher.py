@@ -150,7 +150,15 @@ class Dispatcher:
             case = replace(case, read=parse_message(message.body, sent_at=message.sent_at))
         except PermanentError as exc:
             return self._dead_letter(case, exc)
-        return self._dispatch(case)
+        try:
+            return self._dispatch(case)
+        except TransientError:
+            raise
+        except Exception as exc:
+            if message.tries < UNFORESEEN_TRIES:
+                raise
+            case = replace(case, before=self._ledger.begin(case.id))  # this try may have made the run
+            return self._outcome_before(case) or self._refuse(case, exc)
 
     def held(self, message: Message, exc: Exception) -> Entry:
         """Write down that the message is held with its lane; return the entry, also when the ledger is what fails."""
@@ -266,10 +274,6 @@ class Dispatcher:
             return self._aside(case, f"{exc.reason}: {exc}", settles=False)
         except (TransientError, PermanentError) as exc:
             return self._not_made(case, request, begins, exc)
-        except Exception as exc:
-            if case.message.tries < UNFORESEEN_TRIES:
-                raise
-            return self._refuse(case, exc, begins)
         return self._started(case, run, since=since_of(case))
 
     def _trigger(self, request: DagRunRequest) -> DagRun:
@@ -304,13 +308,12 @@ class Dispatcher:
         Raises:
             TransientError: Airflow does not say.
         """
-        # What ended in a way that nobody foresaw may have made the run before.
-        foreseen = isinstance(exc, PermanentError)
-        found = self._earlier_run(case, also_own=not foreseen or isinstance(exc, CommandRejectedError))
+        # A command that died of what nobody foresaw may have made the run before.
+        found = self._earlier_run(case, also_own=isinstance(exc, CommandRejectedError))
         if found is not None:
             return found
         self._places.give_back(case, begins)
-        if foreseen and is_in_doubt(case, self._clock()):
+        if isinstance(exc, PermanentError) and is_in_doubt(case, self._clock()):
             return self._doubt(case)
         return self._dead_letter(case, exc)
 
