@@ -186,8 +186,8 @@ class _Answer:
 
     def __init__(self, status: int, body: bytes) -> None:
         self.status_code, self.headers = status, dict[str, str]()
-        self.raw = SimpleNamespace(read1=lambda size, decode_content: io.BytesIO.read(stream, size))
         stream = io.BytesIO(body)
+        self.raw = SimpleNamespace(read1=lambda size, decode_content: stream.read(size))
 
     def __enter__(self) -> Self:
         return self

@@ -19,7 +19,7 @@ from jetway.http.routes.starting import start
 from jetway.http.run_requests import Call, key_use
 from jetway.http.webhooks import Webhook, read_delivery
 from tests.unit.explorer.event_tables import refusal
-from tests.unit.explorer.event_world import NOT_NOW, EventWorld
+from tests.unit.explorer.event_world import NOT_NOW, EventWorld, in_turn
 
 Item = dict[str, Any]
 
@@ -90,9 +90,9 @@ class Calls(EventWorld):
             "post again": partial(self.post, "a"),
             "post another body": partial(self.post, "b"),
             "changed": self.changed,
-            "changed and posted": lambda: (self.changed(), self.post("a")),
+            "changed and posted": in_turn(self.changed, partial(self.post, "a")),
             "dispatch": self.dispatch,
-            "posted and dispatched": lambda: (self.post("a"), self.dispatch()),
+            "posted and dispatched": in_turn(partial(self.post, "a"), self.dispatch),
         }
 
     def changed(self) -> None:
@@ -132,7 +132,7 @@ class Calls(EventWorld):
         services = SimpleNamespace(
             idempotency_keys=IdempotencyKeys(self.street.client(self.keys, "keys"), "keys", clock=self._seconds),
             sqs=self.street.client(self.sqs, "sqs"),
-            settings=SimpleNamespace(dispatch_queue_url="dispatch.fifo", transport=self.street.transport),
+            settings=SimpleNamespace(dispatch_queue_url="dispatch.fifo", transport=self.faulty.transport),
             ledger=self.ledger(),
             airflow=self.client(),
             forget=lambda: None,

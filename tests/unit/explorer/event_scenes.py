@@ -10,7 +10,7 @@ from typing import Any
 
 from tests.unit.explorer.event_calls import Calls
 from tests.unit.explorer.event_invariants import judge
-from tests.unit.explorer.event_world import EventWorld
+from tests.unit.explorer.event_world import EventWorld, in_turn
 
 CHOSEN = "invoice-4711"
 DERIVED = "jetway__http__neao5nwq7jut2lxa4mqj"
@@ -48,9 +48,9 @@ def file(transport: str, **trigger: Any) -> Scene:
     scene = Scene(transport)
     scene.send("a.csv", trigger)
     scene.act(
-        copy=lambda: (scene.send("a.csv", trigger), scene.dispatch(though_in_hand=False)),
-        other_dag=lambda: (scene.send("a.csv", {**trigger, "dag": "other"}), scene.dispatch()),
-        into_a_batch=lambda: (scene.send("a.csv", {**trigger, **BATCH}), scene.collect()),
+        copy=in_turn(partial(scene.send, "a.csv", trigger), partial(scene.dispatch, though_in_hand=False)),
+        other_dag=in_turn(partial(scene.send, "a.csv", {**trigger, "dag": "other"}), scene.dispatch),
+        into_a_batch=in_turn(partial(scene.send, "a.csv", {**trigger, **BATCH}), scene.collect),
     )
     return scene
 
@@ -66,7 +66,7 @@ def call(transport: str, run_id: str) -> Scene:
     """A call; it is redriven, and repeated."""
     scene = Scene(transport)
     scene.send(run_id, CALL, group="interactive")
-    scene.act(copy=lambda: (scene.send(run_id, CALL, group="interactive"), scene.dispatch()))
+    scene.act(copy=in_turn(partial(scene.send, run_id, CALL, group="interactive"), scene.dispatch))
     return scene
 
 
@@ -84,7 +84,7 @@ def unknown(transport: str) -> Scene:
     scene.send("a.csv")
     scene.act(
         parsed=lambda: scene.airflow.dags.add("etl"),
-        copy=lambda: (scene.send("a.csv"), scene.dispatch()),
+        copy=in_turn(partial(scene.send, "a.csv"), scene.dispatch),
     )
     return scene
 
@@ -109,7 +109,7 @@ def given_up(transport: str) -> Scene:
     scene.rest()
     scene.airflow.dags.add("etl")
     scene.send("a.csv")
-    scene.act(redriven=lambda: (scene.redrive(), scene.dispatch()))
+    scene.act(redriven=in_turn(scene.redrive, scene.dispatch))
     return scene
 
 
@@ -124,7 +124,7 @@ def dead(transport: str) -> Scene:
     scene.dispatch()
     scene.bus.down = False
     scene.airflow.dags.add("etl")
-    scene.act(redriven=lambda: (scene.redrive(), scene.dispatch()))
+    scene.act(redriven=in_turn(scene.redrive, scene.dispatch))
     return scene
 
 
@@ -144,10 +144,10 @@ def batched(transport: str, files: int = 3, *, within: int = 60, most: int = 2) 
     for number in range(files):
         scene.send(f"{number}.csv", trigger)
     scene.act(
-        copy=lambda: (scene.send("0.csv", trigger), scene.collect()),
-        by_itself=lambda: (scene.send("0.csv"), scene.dispatch()),
-        more=lambda: (scene.send("9.csv", trigger), scene.collect(newest=True)),
-        deadline=lambda: (setattr(scene, "now", scene.now + timedelta(seconds=within)), scene.sweep()),
+        copy=in_turn(partial(scene.send, "0.csv", trigger), scene.collect),
+        by_itself=in_turn(partial(scene.send, "0.csv"), scene.dispatch),
+        more=in_turn(partial(scene.send, "9.csv", trigger), partial(scene.collect, newest=True)),
+        deadline=in_turn(lambda: setattr(scene, "now", scene.now + timedelta(seconds=within)), scene.sweep),
     )
     return scene
 
@@ -157,7 +157,7 @@ def due(transport: str) -> Scene:
     scene = batched(transport, files=1, most=5)
     scene.collect()
     scene.now += timedelta(seconds=59)
-    scene.act(late=lambda: (setattr(scene, "now", scene.now - timedelta(seconds=2)), scene.actors["more"]()))
+    scene.act(late=in_turn(lambda: setattr(scene, "now", scene.now - timedelta(seconds=2)), scene.actors["more"]))
     scene.now += timedelta(seconds=2)
     return scene
 
