@@ -35,6 +35,7 @@ from jetway.ledger_rows import (
     read_entry,
     read_time,
     time_text,
+    update_of,
 )
 
 if TYPE_CHECKING:
@@ -357,28 +358,9 @@ class Ledger:
         self, id_: str, values: Mapping[str, Any], *, add: int, condition: Any, settled: Attempt | None = None
     ) -> bool:
         """Change a row; False when the condition does not hold."""
-        present = {name: value for name, value in values.items() if value is not None}
-        absent = [name for name, value in values.items() if value is None]
-        parts = []
-        if present:
-            parts.append("SET " + ", ".join(f"#{name} = :{name}" for name in present))
-        if absent:
-            parts.append("REMOVE " + ", ".join(f"#{name}" for name in absent))
-        parts.append("ADD #deliveries :add")
-        names = {f"#{name}": name for name in (*values, "deliveries")}
-        given: dict[str, Any] = {**{f":{name}": value for name, value in present.items()}, ":add": add}
-        if settled is not None and "attempts" not in values:
-            parts.append("DELETE #attempts :settled")
-            names["#attempts"], given[":settled"] = "attempts", {str(settled)}
+        request = update_of(values, add=add, settled=settled)
         with _translated("UpdateItem"):
-            return write_if(
-                self.table.update_item,
-                Key={"id": id_},
-                UpdateExpression=" ".join(parts),
-                ConditionExpression=condition,
-                ExpressionAttributeNames=names,
-                ExpressionAttributeValues=given,
-            )
+            return write_if(self.table.update_item, Key={"id": id_}, ConditionExpression=condition, **request)
 
     def _query(self, index: str, condition: Any) -> Iterator[Entry]:
         yield from map(read_entry, self._items(index, condition))

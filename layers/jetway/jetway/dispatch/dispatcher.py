@@ -15,13 +15,14 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from jetway.airflow import RunAlreadyExistsError
 from jetway.airflow.refusals import dag_stale
 from jetway.dispatch.announcements import announcement, because_of
 from jetway.dispatch.backoff import wait_before_retry
-from jetway.dispatch.dead_letters import reason_of, send_dead_letter
+from jetway.dispatch.dead_letters import reason_of
+from jetway.dispatch.letters import Letters
 from jetway.dispatch.outcomes import Case, dags_to_look_in, entry_of, is_in_doubt, outcome_before, since_of
 from jetway.dispatch.places import Places
 from jetway.dispatch.run import INTERACTIVE, parse_message, plan
@@ -36,13 +37,14 @@ from jetway.errors import (
     TransientError,
 )
 from jetway.events_out import EventsOutError
-from jetway.ledger import Attempt, Decision, Entry, LedgerUnavailableError, OpenEntry
+from jetway.ledger import Attempt, Decision, Entry
 from jetway.observability import logger
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
 
-    from jetway.airflow import AirflowClient, DagRun, DagRunRequest, DagState
+    from jetway.airflow import AirflowClient, DagRun, DagRunRequest
+    from jetway.airflow.watch import Dags
     from jetway.dispatch.messages import Message
     from jetway.dispatch.rates import Rates
     from jetway.dispatch.run import Dispatch
@@ -81,18 +83,6 @@ class Limits:
     grace: timedelta = timedelta(0)
 
 
-class Dags(Protocol):
-    """What is known of DAGs around the start of a run (`jetway.airflow.watch`)."""
-
-    def is_stale(self, dag_id: str) -> bool:
-        """Whether no file makes the DAG any more, as far as that is cheaply known."""
-        ...
-
-    def dag_state(self, dag_id: str) -> DagState | None:
-        """The DAG's state as of some minutes ago at most; None when it is not to be learnt."""
-        ...
-
-
 @dataclass(frozen=True, slots=True)
 class Missing:
     """A DAG that was not there a moment ago, why, and until when it is not asked for again."""
@@ -127,13 +117,12 @@ class Dispatcher:
             dags: tells whether a run would start.
         """
         self._airflow = airflow
-        self._sqs = sqs
         self._ledger = ledger
         self._waiting = waiting
         self._places = Places(ledger, rates)
         self._limits = limits
         self._environment = environment
-        self._dead_letters_url = dead_letters_url
+        self._letters = Letters(sqs, dead_letters_url, ledger, self._told)
         self._tell = tell
         self._dags = dags
         self._clock = clock
@@ -201,7 +190,7 @@ class Dispatcher:
         if outcome is None:
             return None
         if outcome.is_unsent_letter:
-            return self._send_letter(case, outcome.entry)
+            return self._letters.send(case.message, outcome.entry)
         self._ledger.count(case.id, settled=case.attempt)
         seen = outcome.entry
         entry = self._entry(case, "duplicate", because=outcome.because)
@@ -342,7 +331,16 @@ class Dispatcher:
         return self._aside(case, f"{AnswerLostError.reason}: {because}")
 
     def _of_others(self, case: Case, run: DagRun, begins: int | None) -> Entry:
+        """Say that a run is somebody else's, unless another delivery of the event has asked for it meanwhile."""
+        before = self._ledger.begin(case.id)
+        asked = tuple(attempt for attempt in before.attempts if attempt != case.attempt)
+        case = replace(case, before=replace(before, attempts=asked))
+        outcome = self._outcome_before(case)
+        if outcome is None and asked:
+            return self._started(case, run, since=case.known.event.occurred_at)
         self._places.give_back(case, begins)
+        if outcome is not None:
+            return outcome
         entry = self._entry(case, "duplicate", because=f"duplicate of run {run.dag_run_id}{WHOSE}")
         return self._record(replace(entry, dag_id=run.dag_id, state=run.state), settled=case.attempt)
 
@@ -404,24 +402,8 @@ class Dispatcher:
         return self._record(entry, settled=case.attempt if settles else None)
 
     def _dead_letter(self, case: Case, exc: Exception) -> Entry:
-        """Decide that the event is a dead letter, and send it.
-
-        The decision comes first: whoever comes after it, this message included, starts nothing any more.
-        """
         entry = self._entry(case, "dead-lettered", because=f"{reason_of(exc)}: {exc}")
-        alone = case.before.number or None
-        redriven_at = case.read.redriven_at if case.read else None
-        decision = self._ledger.record(entry, untold=True, settled=case.attempt, alone=alone, redriven_at=redriven_at)
-        if decision != "dead-lettered":
-            return replace(entry, decision=decision, because="another delivery of the event has started its run")
-        return self._send_letter(case, entry, exc)
-
-    def _send_letter(self, case: Case, entry: Entry, exc: Exception | None = None) -> Entry:
-        send_dead_letter(self._sqs, self._dead_letters_url, case.message, exc, entry=entry)
-        if self._told(entry):
-            with suppress(LedgerUnavailableError):  # else it is told once more
-                self._ledger.close(OpenEntry(entry, entry.decided_at, untold=True))
-        return entry
+        return self._letters.decide(case, entry, exc)
 
     def _told(self, entry: Entry) -> bool:
         """Tell the bus; what it does not take now, `follow_runs` sends later: no event out may hold a lane."""
