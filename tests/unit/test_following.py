@@ -62,9 +62,9 @@ class World:
     def tell(self, events: Sequence[OutEvent]) -> None:
         self.told += events
 
-    def start(self, name: str, **changes: bool) -> Entry:
+    def start(self, name: str, *, untold: bool = False) -> Entry:
         row = entry(name, decided_at=self.now)
-        self.ledger.record(row, run_since=self.now, **changes)
+        self.ledger.record(row, run_since=self.now, untold=untold)
         return row
 
 

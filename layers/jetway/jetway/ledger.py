@@ -35,6 +35,7 @@ from jetway.ledger_rows import (
     read_entry,
     read_time,
     time_text,
+    update_of,
 )
 
 if TYPE_CHECKING:
@@ -180,8 +181,8 @@ class Ledger:
             untold: the event out on this decision is still to be sent.
             settled: the try that the decision is of; it has made no run, and never will.
             alone: `Before.number` of the try; the decision stands only if no other try has begun since.
-            redriven_at: when the message was redriven that this was decided on. A message that is held changes nothing of
-                an event that has its outcome, for it may be a late copy; but one that is redriven has it no more.
+            redriven_at: when the message was redriven that this was decided on. A message that is held changes nothing
+                of an event that has its outcome, for it may be a late copy; one that is redriven is none.
 
         Returns:
             the entry's decision; "duplicate" when the row says "started" already, and the entry says "started" as well
@@ -357,28 +358,9 @@ class Ledger:
         self, id_: str, values: Mapping[str, Any], *, add: int, condition: Any, settled: Attempt | None = None
     ) -> bool:
         """Change a row; False when the condition does not hold."""
-        present = {name: value for name, value in values.items() if value is not None}
-        absent = [name for name, value in values.items() if value is None]
-        parts = []
-        if present:
-            parts.append("SET " + ", ".join(f"#{name} = :{name}" for name in present))
-        if absent:
-            parts.append("REMOVE " + ", ".join(f"#{name}" for name in absent))
-        parts.append("ADD #deliveries :add")
-        names = {f"#{name}": name for name in (*values, "deliveries")}
-        given: dict[str, Any] = {**{f":{name}": value for name, value in present.items()}, ":add": add}
-        if settled is not None and "attempts" not in values:
-            parts.append("DELETE #attempts :settled")
-            names["#attempts"], given[":settled"] = "attempts", {str(settled)}
+        request = update_of(values, add=add, settled=settled)
         with _translated("UpdateItem"):
-            return write_if(
-                self.table.update_item,
-                Key={"id": id_},
-                UpdateExpression=" ".join(parts),
-                ConditionExpression=condition,
-                ExpressionAttributeNames=names,
-                ExpressionAttributeValues=given,
-            )
+            return write_if(self.table.update_item, Key={"id": id_}, ConditionExpression=condition, **request)
 
     def _query(self, index: str, condition: Any) -> Iterator[Entry]:
         yield from map(read_entry, self._items(index, condition))

@@ -124,12 +124,42 @@ def entry_id(trigger: str, digest: str) -> str:
     return f"{trigger}#{digest}"
 
 
+def update_of(values: Mapping[str, Any], *, add: int, settled: Attempt | None) -> dict[str, Any]:
+    """Return the expression of an UpdateItem, with its names and values.
+
+    Args:
+        values: to be set; what is None is removed.
+        add: deliveries to be counted.
+        settled: a try that is over.
+    """
+    present = {name: value for name, value in values.items() if value is not None}
+    absent = [name for name, value in values.items() if value is None]
+    parts = []
+    if present:
+        parts.append("SET " + ", ".join(f"#{name} = :{name}" for name in present))
+    if absent:
+        parts.append("REMOVE " + ", ".join(f"#{name}" for name in absent))
+    parts.append("ADD #deliveries :add")
+    names = {f"#{name}": name for name in (*values, "deliveries")}
+    given: dict[str, Any] = {**{f":{name}": value for name, value in present.items()}, ":add": add}
+    if settled is not None and "attempts" not in values:
+        parts.append("DELETE #attempts :settled")
+        names["#attempts"], given[":settled"] = "attempts", {str(settled)}
+    return {
+        "UpdateExpression": " ".join(parts),
+        "ExpressionAttributeNames": names,
+        "ExpressionAttributeValues": given,
+    }
+
+
 def read_before(item: Mapping[str, Any], attempt: Attempt | None) -> Before:
     """Return what a row said; the try that has begun just now, in case its write was made twice, is none before it."""
     entry = read_entry(item) if "decision" in item else None
     attempts = sorted(item.get("attempts", ()))
-    way: Way | None = item.get("way") or ("dispatch" if entry else None)
-    if entry is not None and entry.decision == "batched":
+    way: Way | None = item.get("way")
+    if entry is not None and entry.decision == "started":
+        way = way or "dispatch"
+    elif entry is not None and entry.decision == "batched":
         way = "collect"  # also in rows that are older than the attribute
     return Before(
         entry=entry,

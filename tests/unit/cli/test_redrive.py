@@ -12,7 +12,7 @@ from click.testing import Result
 from moto.backends import get_backend
 
 from jetway.dispatch.run import parse_message
-from jetway.ledger import Decision, Entry, entry_id
+from jetway.ledger import Decision, Entry, Ledger, entry_id
 from jetway_cli.letters import Letter, matches, read_letter
 from jetway_cli.redrive import Goals, Source, redrive_letters
 from tests.unit.cli.conftest import Cloud
@@ -72,7 +72,7 @@ def test_a_letter_whose_event_has_had_its_run_starts_nothing_and_says_so(
     entry = Entry(
         entry_id("data", read.digest), "data", "s3", read.identity, decision, SEVEN, dag_id="orders", dag_run_id="r"
     )
-    cloud.ledger.record(entry)
+    Ledger(cloud.ledger).record(entry)
     cloud.dead_letter(S3)
     assert "1 dead letter would be taken away and started nothing" in jetway("redrive", "--dry-run").stderr
     result = jetway("redrive")
@@ -86,7 +86,7 @@ def test_a_letter_whose_event_has_had_its_run_starts_nothing_and_says_so(
 
 def test_a_ledger_that_does_not_answer_keeps_nobody_from_redriving(cloud: Cloud, jetway: Jetway) -> None:
     cloud.dead_letter(S3)
-    cloud.ledger.table.delete()
+    cloud.ledger.delete()
     assert jetway("redrive").stderr == "1 dead letter sent back.\n"
 
 

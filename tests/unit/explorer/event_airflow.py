@@ -13,6 +13,7 @@ import io
 import json
 import shlex
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from types import SimpleNamespace
@@ -145,10 +146,8 @@ def _fail_rest(fault: str, call: Callable[[], Any]) -> Any:
 
 
 def _quietly(call: Callable[[], Any]) -> None:
-    try:
+    with suppress(ClientError):
         call()
-    except ClientError:
-        pass
 
 
 class CommandLine(requests.Session):
@@ -159,7 +158,7 @@ class CommandLine(requests.Session):
         self._airflow = airflow
         self._cross = cross
 
-    def post(self, url: Any, data: Any = None, json: Any = None, **_more: Any) -> Any:  # noqa: ARG002
+    def post(self, url: Any, data: Any = None, json: Any = None, **_more: Any) -> Any:
         argv = shlex.split(data.decode())
         name = {"trigger": CREATE, "state": LOOK}.get(argv[1], LIST)
         return self._cross(name, lambda: _Answer(*self._run(argv)), _fail_cli)
@@ -187,8 +186,8 @@ class _Answer:
 
     def __init__(self, status: int, body: bytes) -> None:
         self.status_code, self.headers = status, dict[str, str]()
-        self.raw = SimpleNamespace(read1=lambda size, decode_content: io.BytesIO.read(stream, size))
         stream = io.BytesIO(body)
+        self.raw = SimpleNamespace(read1=lambda size, decode_content: stream.read(size))
 
     def __enter__(self) -> Self:
         return self

@@ -14,7 +14,6 @@ from jetway.ledger import entry_id
 from tests.unit.explorer.event_airflow import Run
 from tests.unit.explorer.event_world import START, EventWorld, event_of
 
-
 LETTER_IN_HAND = timedelta(minutes=6)  # a command that was killed looks at its letters for no longer
 
 
@@ -97,7 +96,8 @@ def _of_rates(world: EventWorld) -> Iterator[str]:
         made: Counter[int] = Counter(_window(run, per) for run in world.airflow.runs.values() if run.ours)
         for window, runs in made.items():
             if runs > count:
-                yield f"4: {runs} runs in the window of {START + timedelta(seconds=window)}; the rate is {count}/{per} s."
+                at = START + timedelta(seconds=window)
+                yield f"4: {runs} runs in the window of {at}; the rate is {count}/{per} s."
 
 
 def _window(run: Run, per: int) -> int:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 from typing import Any
 
+from tests.unit.explorer.event_calls import Calls
 from tests.unit.explorer.event_invariants import judge
-from tests.unit.explorer.event_world import EventWorld
+from tests.unit.explorer.event_world import EventWorld, in_turn
 
 CHOSEN = "invoice-4711"
 DERIVED = "jetway__http__neao5nwq7jut2lxa4mqj"
@@ -46,9 +48,9 @@ def file(transport: str, **trigger: Any) -> Scene:
     scene = Scene(transport)
     scene.send("a.csv", trigger)
     scene.act(
-        copy=lambda: (scene.send("a.csv", trigger), scene.dispatch(though_in_hand=False)),
-        other_dag=lambda: (scene.send("a.csv", {**trigger, "dag": "other"}), scene.dispatch()),
-        into_a_batch=lambda: (scene.send("a.csv", {**trigger, **BATCH}), scene.collect()),
+        copy=in_turn(partial(scene.send, "a.csv", trigger), partial(scene.dispatch, though_in_hand=False)),
+        other_dag=in_turn(partial(scene.send, "a.csv", {**trigger, "dag": "other"}), scene.dispatch),
+        into_a_batch=in_turn(partial(scene.send, "a.csv", {**trigger, **BATCH}), scene.collect),
     )
     return scene
 
@@ -64,7 +66,7 @@ def call(transport: str, run_id: str) -> Scene:
     """A call; it is redriven, and repeated."""
     scene = Scene(transport)
     scene.send(run_id, CALL, group="interactive")
-    scene.act(copy=lambda: (scene.send(run_id, CALL, group="interactive"), scene.dispatch()))
+    scene.act(copy=in_turn(partial(scene.send, run_id, CALL, group="interactive"), scene.dispatch))
     return scene
 
 
@@ -82,7 +84,7 @@ def unknown(transport: str) -> Scene:
     scene.send("a.csv")
     scene.act(
         parsed=lambda: scene.airflow.dags.add("etl"),
-        copy=lambda: (scene.send("a.csv"), scene.dispatch()),
+        copy=in_turn(partial(scene.send, "a.csv"), scene.dispatch),
     )
     return scene
 
@@ -107,7 +109,7 @@ def given_up(transport: str) -> Scene:
     scene.rest()
     scene.airflow.dags.add("etl")
     scene.send("a.csv")
-    scene.act(redriven=lambda: (scene.redrive(), scene.dispatch()))
+    scene.act(redriven=in_turn(scene.redrive, scene.dispatch))
     return scene
 
 
@@ -122,7 +124,7 @@ def dead(transport: str) -> Scene:
     scene.dispatch()
     scene.bus.down = False
     scene.airflow.dags.add("etl")
-    scene.act(redriven=lambda: (scene.redrive(), scene.dispatch()))
+    scene.act(redriven=in_turn(scene.redrive, scene.dispatch))
     return scene
 
 
@@ -142,10 +144,10 @@ def batched(transport: str, files: int = 3, *, within: int = 60, most: int = 2) 
     for number in range(files):
         scene.send(f"{number}.csv", trigger)
     scene.act(
-        copy=lambda: (scene.send("0.csv", trigger), scene.collect()),
-        by_itself=lambda: (scene.send("0.csv"), scene.dispatch()),
-        more=lambda: (scene.send("9.csv", trigger), scene.collect()),
-        deadline=lambda: (setattr(scene, "now", scene.now + timedelta(seconds=within)), scene.sweep()),
+        copy=in_turn(partial(scene.send, "0.csv", trigger), scene.collect),
+        by_itself=in_turn(partial(scene.send, "0.csv"), scene.dispatch),
+        more=in_turn(partial(scene.send, "9.csv", trigger), partial(scene.collect, newest=True)),
+        deadline=in_turn(lambda: setattr(scene, "now", scene.now + timedelta(seconds=within)), scene.sweep),
     )
     return scene
 
@@ -155,23 +157,87 @@ def due(transport: str) -> Scene:
     scene = batched(transport, files=1, most=5)
     scene.collect()
     scene.now += timedelta(seconds=59)
-    scene.act(late=lambda: (setattr(scene, "now", scene.now - timedelta(seconds=2)), scene.actors["more"]()))
+    scene.act(late=in_turn(lambda: setattr(scene, "now", scene.now - timedelta(seconds=2)), scene.actors["more"]))
     scene.now += timedelta(seconds=2)
     return scene
 
 
-SCENES: Mapping[str, Callable[[str], Scene]] = {
-    "file": file,
-    "young": young,
-    "derived call": partial(call, run_id=DERIVED),
-    "chosen call": partial(call, run_id=CHOSEN),
-    "call of others": call_of_others,
-    "unknown": unknown,
-    "known late": known_late,
-    "given up": given_up,
-    "dead": dead,
-    "rated": rated,
-    "rated, unknown": partial(rated, events=1, dags=()),
-    "batched": batched,
-    "due": due,
+def waiting(transport: str) -> Scene:
+    """A file that waits aside, and whose DAG is known by now."""
+    scene = unknown(transport)
+    scene.dispatch()
+    scene.airflow.dags.add("etl")
+    scene.now += timedelta(seconds=20)
+    return scene
+
+
+def ended(transport: str) -> Scene:
+    """A run that has ended, and is due for a look."""
+    scene = file(transport)
+    scene.dispatch()
+    scene.now += timedelta(minutes=3)
+    return scene
+
+
+def letter(transport: str) -> Scene:
+    """A dead letter, which is redriven; its event is delivered once more meanwhile."""
+    scene = unknown(transport)
+    scene.rest()
+    scene.airflow.dags.add("etl")
+    return scene
+
+
+def room(transport: str) -> Scene:
+    """A batch with room for two more; two are to come, and another collector brings one."""
+    scene = batched(transport, files=1, most=3)
+    scene.collect()
+    for name in ("1.csv", "2.csv"):
+        scene.send(name, {"batch": {"max_events": 3, "within": 60}})
+    return scene
+
+
+def posted(transport: str) -> Calls:
+    """A call with a key, on the queue."""
+    world = Calls(transport)
+    world.post("a")
+    return world
+
+
+@dataclass(frozen=True, slots=True)
+class Meeting:
+    """Who meets whom in a scene.
+
+    Attributes:
+        make: makes the scene, over rest or cli.
+        first: the actor whose calls are disturbed.
+        others: actors that may come between two of them.
+    """
+
+    make: Callable[[str], Scene | Calls]
+    first: str
+    others: tuple[str, ...]
+
+
+MEETINGS: Mapping[str, Meeting] = {
+    "file": Meeting(file, "dispatch", ("copy", "other_dag", "into_a_batch", "follow", "dispatch again")),
+    "young": Meeting(young, "dispatch", ("dispatch again",)),
+    "derived call": Meeting(partial(call, run_id=DERIVED), "dispatch", ("copy", "dispatch again")),
+    "chosen call": Meeting(partial(call, run_id=CHOSEN), "dispatch", ("copy", "dispatch again")),
+    "call of others": Meeting(call_of_others, "dispatch", ("dispatch again",)),
+    "unknown": Meeting(unknown, "dispatch", ("parsed", "copy", "dispatch again")),
+    "known late": Meeting(known_late, "dispatch", ("copy", "dispatch again")),
+    "given up": Meeting(given_up, "dispatch", ("redriven", "redrive", "dispatch again")),
+    "waiting": Meeting(waiting, "resume", ("resume", "copy", "dispatch")),
+    "letter": Meeting(letter, "redrive", ("redrive", "dispatch", "copy")),
+    "dead": Meeting(dead, "follow", ("redriven", "redrive")),
+    "ended": Meeting(ended, "follow", ("follow", "copy")),
+    "rated": Meeting(rated, "dispatch", ("work", "dispatch again")),
+    "rated, unknown": Meeting(partial(rated, events=1, dags=()), "dispatch", ("parsed", "dispatch again")),
+    "batched": Meeting(batched, "collect", ("copy", "by_itself", "more", "deadline", "sweep", "collect one")),
+    "due": Meeting(due, "sweep", ("late", "more", "copy", "by_itself")),
+    "room": Meeting(room, "collect", ("more",)),
+    "calls": Meeting(
+        Calls, "post", ("post again", "post another body", "changed and posted", "posted and dispatched", "dispatch")
+    ),
+    "a call, dispatched": Meeting(posted, "dispatch", ("changed and posted", "post again", "post another body")),
 }

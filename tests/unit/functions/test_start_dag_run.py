@@ -58,9 +58,7 @@ def test_an_event_becomes_one_run_cold_and_warm(
 
 
 def test_a_transient_error_comes_back_and_holds_its_lane_alone(edge: Edge, airflow: Airflow, start: Function) -> None:
-    edge.aws.fails(
-        "dynamodb.UpdateItem", times=2
-    )  # the note of a second try, and the ledger's; the first lane meets it
+    edge.aws.fails("dynamodb.UpdateItem", times=2)  # a second try's note and the ledger's; the first lane meets them
     event = records(*map(file_event, ("a1", "b1", "a2", "b2")), groups="abab", receives=3)
     assert start.failed(event) == ["m0", "m2"], "what is behind it in its lane keeps its place"
     waits = held(edge)

@@ -12,17 +12,18 @@ leave the queue. `jetway.dispatch.outcomes` has what is known of an event before
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from jetway.airflow import RunAlreadyExistsError
 from jetway.airflow.refusals import dag_stale
 from jetway.aws.crashes import CrashedError
 from jetway.dispatch.announcements import announcement, because_of
 from jetway.dispatch.backoff import wait_before_retry
-from jetway.dispatch.dead_letters import reason_of, send_dead_letter
+from jetway.dispatch.dead_letters import reason_of
+from jetway.dispatch.letters import Letters
 from jetway.dispatch.outcomes import Case, dags_to_look_in, entry_of, is_in_doubt, outcome_before, since_of
 from jetway.dispatch.places import Places
 from jetway.dispatch.run import INTERACTIVE, parse_message, plan
@@ -37,13 +38,16 @@ from jetway.errors import (
     TransientError,
 )
 from jetway.events_out import EventsOutError
-from jetway.ledger import Attempt, Decision, Entry, LedgerUnavailableError, OpenEntry
+from jetway.ledger import Attempt, Decision, Entry
 from jetway.observability import logger
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
     from mypy_boto3_sqs import SQSClient
 
-    from jetway.airflow import AirflowClient, DagRun, DagRunRequest, DagState
+    from jetway.airflow import AirflowClient, DagRun, DagRunRequest
+    from jetway.airflow.watch import Dags
     from jetway.aws.crashes import Crashes
     from jetway.dispatch.messages import Message
     from jetway.dispatch.rates import Rates
@@ -83,18 +87,6 @@ class Limits:
     grace: timedelta = timedelta(0)
 
 
-class Dags(Protocol):
-    """What is known of DAGs around the start of a run (`jetway.airflow.watch`)."""
-
-    def is_stale(self, dag_id: str) -> bool:
-        """Whether no file makes the DAG any more, as far as that is cheaply known."""
-        ...
-
-    def dag_state(self, dag_id: str) -> DagState | None:
-        """The DAG's state as of some minutes ago at most; None when it is not to be learnt."""
-        ...
-
-
 @dataclass(frozen=True, slots=True)
 class Missing:
     """A DAG that was not there a moment ago, why, and until when it is not asked for again."""
@@ -131,13 +123,12 @@ class Dispatcher:
             crashes: knows which messages end the function time and again; None: none is known to.
         """
         self._airflow = airflow
-        self._sqs = sqs
         self._ledger = ledger
         self._waiting = waiting
         self._places = Places(ledger, rates)
         self._limits = limits
         self._environment = environment
-        self._dead_letters_url = dead_letters_url
+        self._letters = Letters(sqs, dead_letters_url, ledger, self._told)
         self._tell = tell
         self._dags = dags
         self._crashes = crashes
@@ -155,13 +146,27 @@ class Dispatcher:
             case = replace(case, read=parse_message(message.body, sent_at=message.sent_at))
         except PermanentError as exc:
             return self._dead_letter(case, exc)
+        with self._trying(case) as crashed:
+            return self._try(case, crashed=crashed)
+
+    def _trying(self, case: Case) -> AbstractContextManager[bool]:
         if self._crashes is None:
-            return self._dispatch(case)
+            return nullcontext(enter_result=False)
         # What has waited aside for an answer is a new message of an old one, which may have crashed.
         waits = case.known.waits
-        receives = message.tries + (waits is not None and waits.because == AnswerLostError.reason)
-        with self._crashes.trying(case.message_id, receives) as crashed:
+        receives = case.message.tries + (waits is not None and waits.because == AnswerLostError.reason)
+        return self._crashes.trying(case.message_id, receives)
+
+    def _try(self, case: Case, *, crashed: bool) -> Entry:
+        try:
             return self._dispatch(case, crashed=crashed)
+        except TransientError:
+            raise
+        except Exception as exc:
+            if case.message.tries < UNFORESEEN_TRIES:
+                raise
+            case = replace(case, before=self._ledger.begin(case.id))  # this try may have made the run
+            return self._outcome_before(case) or self._refuse(case, exc)
 
     def held(self, message: Message, exc: Exception) -> Entry:
         """Write down that the message is held with its lane; return the entry, also when the ledger is what fails."""
@@ -179,7 +184,7 @@ class Dispatcher:
             logger.warning("the ledger did not take a row", extra={"error": str(ledger_exc)})
             return entry
 
-    def _dispatch(self, case: Case, *, crashed: bool = False) -> Entry:
+    def _dispatch(self, case: Case, *, crashed: bool) -> Entry:
         planned: Dispatch | PermanentError
         try:
             planned = plan(case.known)
@@ -208,7 +213,7 @@ class Dispatcher:
         if outcome is None:
             return None
         if outcome.is_unsent_letter:
-            return self._send_letter(case, outcome.entry)
+            return self._letters.send(case.message, outcome.entry)
         self._ledger.count(case.id, settled=case.attempt)
         seen = outcome.entry
         entry = self._entry(case, "duplicate", because=outcome.because)
@@ -281,10 +286,6 @@ class Dispatcher:
             return self._aside(case, f"{exc.reason}: {exc}", settles=False)
         except (TransientError, PermanentError) as exc:
             return self._not_made(case, request, begins, exc)
-        except Exception as exc:
-            if case.message.tries < UNFORESEEN_TRIES:
-                raise
-            return self._refuse(case, exc, begins)
         return self._started(case, run, since=since_of(case))
 
     def _trigger(self, request: DagRunRequest) -> DagRun:
@@ -319,13 +320,12 @@ class Dispatcher:
         Raises:
             TransientError: Airflow does not say.
         """
-        # What ended in a way that nobody foresaw may have made the run before.
-        foreseen = isinstance(exc, PermanentError)
-        found = self._earlier_run(case, also_own=not foreseen or isinstance(exc, CommandRejectedError))
+        # A command that died of what nobody foresaw may have made the run before.
+        found = self._earlier_run(case, also_own=isinstance(exc, CommandRejectedError))
         if found is not None:
             return found
         self._places.give_back(case, begins)
-        if foreseen and is_in_doubt(case, self._clock()):
+        if isinstance(exc, PermanentError) and is_in_doubt(case, self._clock()):
             return self._doubt(case)
         return self._dead_letter(case, exc)
 
@@ -354,7 +354,16 @@ class Dispatcher:
         return self._aside(case, f"{AnswerLostError.reason}: {because}")
 
     def _of_others(self, case: Case, run: DagRun, begins: int | None) -> Entry:
+        """Say that a run is somebody else's, unless another delivery of the event has asked for it meanwhile."""
+        before = self._ledger.begin(case.id)
+        asked = tuple(attempt for attempt in before.attempts if attempt != case.attempt)
+        case = replace(case, before=replace(before, attempts=asked))
+        outcome = self._outcome_before(case)
+        if outcome is None and asked:
+            return self._started(case, run, since=case.known.event.occurred_at)
         self._places.give_back(case, begins)
+        if outcome is not None:
+            return outcome
         entry = self._entry(case, "duplicate", because=f"duplicate of run {run.dag_run_id}{WHOSE}")
         return self._record(replace(entry, dag_id=run.dag_id, state=run.state), settled=case.attempt)
 
@@ -416,24 +425,8 @@ class Dispatcher:
         return self._record(entry, settled=case.attempt if settles else None)
 
     def _dead_letter(self, case: Case, exc: Exception) -> Entry:
-        """Decide that the event is a dead letter, and send it.
-
-        The decision comes first: whoever comes after it, this message included, starts nothing any more.
-        """
         entry = self._entry(case, "dead-lettered", because=f"{reason_of(exc)}: {exc}")
-        alone = case.before.number or None
-        redriven_at = case.read.redriven_at if case.read else None
-        decision = self._ledger.record(entry, untold=True, settled=case.attempt, alone=alone, redriven_at=redriven_at)
-        if decision != "dead-lettered":
-            return replace(entry, decision=decision, because="another delivery of the event has started its run")
-        return self._send_letter(case, entry, exc)
-
-    def _send_letter(self, case: Case, entry: Entry, exc: Exception | None = None) -> Entry:
-        send_dead_letter(self._sqs, self._dead_letters_url, case.message, exc, entry=entry)
-        if self._told(entry):
-            with suppress(LedgerUnavailableError):  # else it is told once more
-                self._ledger.close(OpenEntry(entry, entry.decided_at, untold=True))
-        return entry
+        return self._letters.decide(case, entry, exc)
 
     def _told(self, entry: Entry) -> bool:
         """Tell the bus; what it does not take now, `follow_runs` sends later: no event out may hold a lane."""

@@ -60,7 +60,7 @@ def start(
     event = event_id(request.dag_id, request.dag_run_id, trigger=trigger)
     is_chosen = DERIVED.fullmatch(request.dag_run_id) is None
     if repeated or (is_chosen and preference.seconds):
-        from jetway.http.deleted_runs import refuse_deleted  # late: the ledger costs a cold start more than the call
+        from jetway.http.routes.deleted import refuse_deleted  # late: the ledger costs a cold start more than the call
 
         refuse_deleted(asked, event)
     message_id = asked.in_time(
