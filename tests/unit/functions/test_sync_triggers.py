@@ -75,6 +75,15 @@ def test_when_nothing_can_be_done_all_messages_come_back_and_an_alarm_may_count_
     assert sync.metrics() == NOTHING | {"TriggersInForce": 1.0, "TriggerChanges": 1.0}
 
 
+def test_what_somebody_writes_at_the_same_moment_is_waited_for(edge: Edge, sync: Function) -> None:
+    put(orders=ORDERS)
+    sync(records(DROPPED))
+    edge.aws.fails("s3.GetObject", "PreconditionFailed")  # it is not what it was when it was looked at
+    assert sync.failed(records(DROPPED)) == ["m0"]
+    assert sync.metrics()["TriggerSyncFailures"] == 1.0
+    assert rules() == {"jetway.orders"}
+
+
 def test_trouble_with_one_trigger_brings_all_messages_back_when_the_others_are_done(
     edge: Edge, sync: Function, caplog: pytest.LogCaptureFixture
 ) -> None:
