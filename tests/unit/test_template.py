@@ -349,6 +349,8 @@ def test_every_function_and_every_dead_letter_queue_is_watched() -> None:
     variables = FUNCTIONS["MeasureWorkers"]["Properties"]["Environment"]["Variables"]
     watched = {entry["Ref"] for entry in variables["FUNCTIONS"]["Join"][1]}
     assert watched == FUNCTIONS.keys() - {"MeasureWorkers"}, "name it in FUNCTIONS of MeasureWorkers"
+    reads = {name for name, found in FUNCTIONS.items() if "'SQS'" in str(found["Properties"].get("Events"))}
+    assert {entry["Ref"] for entry in variables["QUEUE_FUNCTIONS"]["Join"][1]} == reads
     letters = {entry["GetAtt"].partition(".")[0] for entry in variables["DEAD_LETTER_QUEUES"]["Join"][1]}
     targets = re.findall(r"deadLetterTargetArn: !GetAtt (\w+)\.Arn", (ROOT / "template.yaml").read_text())
     assert set(targets) <= letters, "name it in DEAD_LETTER_QUEUES of MeasureWorkers"
@@ -393,7 +395,15 @@ def test_the_manual_tells_what_measuring_costs() -> None:
     pool = TEMPLATE["Parameters"]["WatchedPools"]["Default"]
     asked = len(
         metric_queries(
-            Watched("e", [pool], ["q"], ["d"] * len(letters), ["f"] * (len(functions) + 1), ["w"] * len(work))
+            Watched(
+                "e",
+                [pool],
+                ["q"],
+                ["d"] * len(letters),
+                ["f"] * (len(functions) + 1),
+                ["w"] * len(work),
+                ["r"] * len(variables["QUEUE_FUNCTIONS"]["Join"][1]),
+            )
         )
     )
     handler = (ROOT / "functions/scale_workers/app.py").read_text()

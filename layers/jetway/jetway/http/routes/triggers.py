@@ -7,9 +7,9 @@ from urllib.parse import unquote
 from aws_lambda_powertools.event_handler import Response  # noqa: TC002 - Powertools reads routes' annotations
 
 from jetway.http import answers, query
+from jetway.http.problems import WEBHOOKS_DISABLED, ProblemError
 from jetway.http.routes.request import Request, make_router
 from jetway.http.routes.starting import start
-from jetway.http.problems import WEBHOOKS_DISABLED, ProblemError
 from jetway.http.run_requests import key_use
 from jetway.observability import logger
 
@@ -43,8 +43,7 @@ def trigger_by_name(name: str) -> Response[str]:
     "/webhooks/<name>",
     summary="Receive Webhook",
     description="Starts the run of a trigger file with `on: {http: {auth: hmac}}`. The signature of the body says who "
-    "sends it. Unless the stack's parameter Webhooks is enabled, API Gateway lets in whoever signs with IAM alone, and the "
-    "answer is 404.",
+    "sends it. Unless the stack's parameter Webhooks is enabled, API Gateway asks for IAM, and the answer is 404.",
     tags=["Trigger"],
     operation_id="receive_webhook",
 )
