@@ -56,7 +56,7 @@ thorough: $(STAMP) ## Run the unit tests that drive AWS in process through many 
 	$(BIN)/pytest -q -n auto -m "thorough and not slow" tests/unit
 
 integration: $(STAMP) ## Deploy to a local stack of its own and test on real Airflow
-	$(BIN)/pytest -q -m "not slow" tests/integration
+	$(BIN)/pytest -q --durations=15 -m "not slow" tests/integration
 
 fuzz: $(STAMP) ## 500 zips, requirement files and DAG files each from hypothesis and atheris: nothing may crash
 	@$(BIN)/python -m local.fuzz

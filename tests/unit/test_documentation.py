@@ -21,7 +21,7 @@ from jetway.errors import PermanentError
 from jetway_cli.app import cli
 from local.stack import VARIABLES
 from tests.unit.sample_events import ROOT
-from tests.unit.test_template import Loader
+from tests.unit.template import Loader
 
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
 CURRENT = [path for path in PAGES if path.name not in {"CHANGELOG.md", "DECISIONS.md"}]

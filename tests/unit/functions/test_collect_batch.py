@@ -47,7 +47,9 @@ def is_dispatched(collect: Function, event_: dict[str, Any]) -> bool:
     return False
 
 
-def test_a_batch_is_dispatched_once_when_it_is_full_cold_and_warm(edge: Edge, collect: Function) -> None:
+def test_a_batch_is_dispatched_once_when_it_is_full_cold_and_warm(
+    edge: Edge, collect: Function, caplog: pytest.LogCaptureFixture
+) -> None:
     assert collect.failed(records(event("a"), event("b"))) == []
     assert {"sqs", "dynamodb", "s3"} <= set(collect.clients_made())
     assert collect.metrics() == {"EventsBatched": 2.0, "BatchesDispatched": 0.0}
@@ -58,8 +60,14 @@ def test_a_batch_is_dispatched_once_when_it_is_full_cold_and_warm(edge: Edge, co
     assert collect.failed(records(event("b"), event("c"))) == []
     assert collect.clients_made() == []
     assert collect.metrics() == {"EventsBatched": 1.0, "EventsDuplicate": 1.0, "BatchesDispatched": 1.0}
+    lines = [vars(line) for line in caplog.records if line.levelname == "INFO"]
+    assert [line["msg"] for line in lines] == ["batched", "batched", "duplicate", "batched", "batch dispatched"]
+    assert {line["trigger"] for line in lines} == {"orders"}
+    assert {line["batch_id"] for line in lines} == {lines[-1]["batch_id"]}
+    assert (lines[0]["identity"][-1], lines[-1]["count"]) == ("a", 3)
     (message,) = edge.messages("DispatchQueue")
     body = json.loads(message["Body"])
+    assert lines[-1]["dag_run_id"].startswith("jetway__orders__")
     assert (body["trigger"]["kind"], body["event"]["count"]) == ("batch", 3)
     (manifest,) = manifests()
     assert sorted(each["key"] for each in manifest["events"]) == ["a", "b", "c"]
@@ -154,6 +162,13 @@ def test_when_time_runs_out_the_rest_comes_back_and_every_event_is_in_one_batch(
     collected = [each["key"] for manifest in manifests() for each in manifest["events"]]
     assert sorted(collected) == list("abcdef")
     assert rows() == dict.fromkeys("abcdef", "batched")
+
+
+def test_what_is_left_of_an_invocation_counts_in_seconds(edge: Edge, collect: Function) -> None:
+    """Nothing is begun that could not end: with a second left, neither a claim nor anything else."""
+    failed = collect.failed(records(event("a"), event("b", trigger="two")), Context(1))
+    assert (failed, rows()) == (["m0", "m1"], {})
+    assert collect.metrics() == {"BatchesDispatched": 0.0}
 
 
 def test_the_schedule_sweeps_up_what_is_due(edge: Edge, collect: Function) -> None:

@@ -37,7 +37,9 @@ def freed(edge: Edge) -> list[str]:
     return [entry["ReceiptHandle"] for batch in edge.aws.asked("sqs.DeleteMessageBatch") for entry in batch["Entries"]]
 
 
-def test_an_event_becomes_one_run_cold_and_warm(edge: Edge, airflow: Airflow, start: Function) -> None:
+def test_an_event_becomes_one_run_cold_and_warm(
+    edge: Edge, airflow: Airflow, start: Function, caplog: pytest.LogCaptureFixture
+) -> None:
     assert start.failed(records(file_event("a.csv"), groups="b")) == []
     assert start.metrics() == {"DagRunsStarted": 1.0, "DispatchLatency": pytest.approx(1.0, abs=10)}
     assert {"sqs", "mwaa", "dynamodb", "eventbridge"} <= set(start.clients_made())
@@ -45,6 +47,9 @@ def test_an_event_becomes_one_run_cold_and_warm(edge: Edge, airflow: Airflow, st
     assert start.clients_made() == [], "a warm start makes no client"
     assert (start.metrics()["DagRunsStarted"], start.metrics()["DagRunsDuplicate"]) == (1.0, 1.0)
     assert len(airflow.runs) == 2
+    lines = [vars(line) for line in caplog.records if line.levelname == "INFO"]
+    assert [line["msg"] for line in lines] == ["started", "started", "duplicate"]
+    assert {("ingest", line["dag_run_id"]) for line in lines} == airflow.runs.keys(), "a line has what the row has"
     assert edge.told() == ["DagRunStarted", "DagRunStarted"]
     assert held(edge) == {}
     assert freed(edge) == [], "Lambda deletes the one lane of a batch"
@@ -71,13 +76,17 @@ def test_a_transient_error_comes_back_and_holds_its_lane_alone(edge: Edge, airfl
     assert len(airflow.runs) == 4
 
 
-def test_a_longer_trouble_holds_a_lane_for_longer(edge: Edge, start: Function) -> None:
+def test_a_longer_trouble_holds_a_lane_for_longer(
+    edge: Edge, start: Function, caplog: pytest.LogCaptureFixture
+) -> None:
     edge.aws.mwaa.status = "UPDATING"
     waits = []
     for receives in (1, 20):
         assert start.failed(records(file_event("a"), groups="a", receives=receives), Context(110)) == ["m0"]
         waits.append(held(edge)["handle-m0"])
     assert waits[0] < 10 < 60 < waits[1] <= 900
+    told = [vars(line) for line in caplog.records if line.getMessage() == "held"]
+    assert [(line["lane"], line["next_try_in"]) for line in told] == [("a", wait) for wait in waits]
     (row,) = rows()
     assert row["because"].startswith("environment-unavailable: ")
     assert start.metrics() == {"EventsHeld": 1.0}
@@ -164,6 +173,16 @@ def test_the_alarm_on_runs_behind_a_stale_dag_has_its_metric(edge: Edge, airflow
     start.cold()
     start(records(file_event("b"), groups="a"))
     assert "RunsBehindStaleDag" not in start.metrics()
+
+
+def test_a_run_behind_a_paused_dag_is_counted_and_told_as_such(edge: Edge, airflow: Airflow, start: Function) -> None:
+    airflow.paused = {"asleep"}
+    start(records(file_event("a"), file_event("b", dag="asleep"), groups="aa"))
+    assert start.metrics()["RunsBehindPausedDag"] == 1.0
+    details = [json.loads(put["Entries"][0]["Detail"]) for put in edge.aws.asked("eventbridge.PutEvents")]
+    assert [(detail["dag_id"], detail["paused"]) for detail in details] == [("ingest", False), ("asleep", True)]
+    assert [detail["dag_run_id"] for detail in details] == [run_id for _, run_id in airflow.runs]
+    assert [run["conf"]["key"] for run in airflow.runs.values()] == ["a", "b"]
 
 
 def test_a_trigger_has_metrics_of_its_own_beside_those_of_the_environment(edge: Edge, airflow: Airflow) -> None:

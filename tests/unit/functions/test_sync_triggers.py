@@ -32,10 +32,14 @@ def rules() -> set[str]:
     return {rule["Name"] for rule in boto3.client("events").list_rules()["Rules"]}
 
 
-def test_files_are_in_force_and_removed_cold_and_warm(edge: Edge, sync: Function) -> None:
+def test_files_are_in_force_and_removed_cold_and_warm(
+    edge: Edge, sync: Function, caplog: pytest.LogCaptureFixture
+) -> None:
     put(orders=ORDERS, nightly=NIGHTLY, broken="dag: 1\n")
     assert sync.failed(records(DROPPED, DROPPED)) == []
     assert sync.metrics() == NOTHING | {"TriggersInForce": 2.0, "TriggersRejected": 1.0, "TriggerChanges": 2.0}
+    line = vars(caplog.records[-1])
+    assert (line["msg"], len(line["changes"]), line["rejected"]) == ("triggers synced", 2, ["triggers/broken.yaml"])
     made = sync.clients_made()
     assert {"s3", "eventbridge", "scheduler"} <= set(made)
     assert rules() == {"jetway.orders"}

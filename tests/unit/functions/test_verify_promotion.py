@@ -37,7 +37,7 @@ def verify(edge: Edge, airflow: Airflow, world: World) -> Function:
 
 
 def test_what_works_stays_and_what_does_not_goes_cold_and_warm(
-    edge: Edge, airflow: Airflow, world: World, verify: Function
+    edge: Edge, airflow: Airflow, world: World, verify: Function, caplog: pytest.LogCaptureFixture
 ) -> None:
     verify(scheduled())
     assert verify.metrics() == NOTHING, "alarms need data to see that it is over"
@@ -49,6 +49,8 @@ def test_what_works_stays_and_what_does_not_goes_cold_and_warm(
     assert verify.clients_made() == []
     assert verify.metrics() == {"ArtifactsVerified": 1.0, "ArtifactsRolledBack": 1.0}
     assert verify.metrics().keys() >= ALARMS
+    lines = {line["key"]: line["msg"] for line in map(vars, caplog.records) if "outcome" in line}
+    assert lines == {GOOD: "artifact good", BAD: "artifact rolled-back"}
     assert world.standing(GOOD).stage == "good"
     assert world.standing(BAD).rolled_back == (bad,)
     assert world.live(BAD) is None
