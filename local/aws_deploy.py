@@ -16,8 +16,9 @@ import shlex
 import subprocess
 import sys
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,7 +31,9 @@ from local.venvs import ROOT
 if TYPE_CHECKING:
     from mypy_boto3_cloudformation import CloudFormationClient
     from mypy_boto3_cloudformation.type_defs import StackTypeDef
+    from mypy_boto3_kms import KMSClient
     from mypy_boto3_mwaa import MWAAClient
+    from mypy_boto3_s3 import S3Client
 
 SAMCONFIG, ENVIRONMENTS = ROOT / "samconfig.toml", ROOT / "environments.toml"
 # Outputs of environment.yaml that are parameters of template.yaml.
@@ -141,8 +144,17 @@ def _describe(client: CloudFormationClient, stack_name: str) -> StackTypeDef | N
     return stack
 
 
-def read_environment(client: MWAAClient, name: str) -> dict[str, str]:
+# What GetEnvironment and template.yaml call by one name, and leave out where the environment has none.
+_PATHS = ("DagS3Path", "PluginsS3Path", "RequirementsS3Path", "StartupScriptS3Path")
+
+
+def read_environment(client: MWAAClient, name: str, bucket_key: Callable[[str], str]) -> dict[str, str]:
     """What MWAA tells of an environment, as parameters of Jetway.
+
+    Args:
+        client: of MWAA.
+        name: of the environment.
+        bucket_key: ARN of the key that a bucket is encrypted with; the environment's own may be another one.
 
     Raises:
         AwsDeployError: there is no such environment; the text names those that there are.
@@ -153,16 +165,33 @@ def read_environment(client: MWAAClient, name: str) -> dict[str, str]:
     except client.exceptions.ResourceNotFoundException as exc:
         region = client.meta.region_name
         raise AwsDeployError(f"{region} has no environment {name!r}; it has {_known(client) or 'none'}.") from exc
-    found = {
-        "EnvironmentName": name,
-        "EnvironmentBucketName": facts["SourceBucketArn"].rpartition(":")[2],
-        "EnvironmentKmsKeyArn": facts.get("KmsKey", ""),
-    }
+    bucket = facts["SourceBucketArn"].rpartition(":")[2]
+    found = {"EnvironmentName": name, "EnvironmentBucketName": bucket, "EnvironmentKmsKeyArn": bucket_key(bucket)}
+    found |= {path: str(facts.get(path) or "").strip("/") for path in _PATHS}
     if facts.get("WebserverAccessMode") == "PRIVATE_ONLY":  # a public web server is reached without joining the VPC
         network = facts["NetworkConfiguration"]
         found["SubnetIds"] = ",".join(network["SubnetIds"])
         found["SecurityGroupIds"] = ",".join(network["SecurityGroupIds"])
     return {key: value for key, value in found.items() if value}
+
+
+def key_of_bucket(s3: S3Client, kms: KMSClient, bucket: str) -> str:
+    """ARN of the KMS key of one's own that a bucket encrypts with by default; empty for none, or one of AWS's.
+
+    Raises:
+        ClientError: S3 or KMS refused.
+    """
+    try:
+        (rule, *_) = s3.get_bucket_encryption(Bucket=bucket)["ServerSideEncryptionConfiguration"]["Rules"]
+    except ClientError as exc:
+        if exc.response["Error"]["Code"] == "ServerSideEncryptionConfigurationNotFoundError":
+            return ""
+        raise
+    key = rule.get("ApplyServerSideEncryptionByDefault", {}).get("KMSMasterKeyID", "")
+    if not key or ":key/" in key:
+        return key
+    facts = kms.describe_key(KeyId=key)["KeyMetadata"]  # an id or an alias
+    return "" if facts.get("KeyManager") == "AWS" else facts["Arn"]
 
 
 def _known(client: MWAAClient) -> str:
@@ -219,7 +248,8 @@ def _jetway(name: str, environment: str) -> int:
     mwaa = session.client("mwaa")
     cloudformation = session.client("cloudformation")
     if environment:
-        told = read_environment(mwaa, environment)
+        of_bucket = partial(key_of_bucket, session.client("s3"), session.client("kms"))
+        told = read_environment(mwaa, environment, of_bucket)
     else:
         told = handed_on(cloudformation, made.stack_name) if made else {}
     overrides = dict(profile.overrides)

@@ -171,7 +171,7 @@ class World:
             UpdateVerifier(
                 UpdateTable(kill.wrap(self.dynamodb), TABLE),
                 standings,
-                lambda group, _: self.pip.get(group),
+                lambda groups, _: self.pip.get(groups[0] if groups else None),
                 partial(say, kill.wrap(self.s3), DROP),
             ),
             kill.wrap(self.s3),
