@@ -32,7 +32,8 @@ _KNOWN = (
 def main() -> int:
     """Print what the linters find; return how many findings there are, as an exit code."""
     found = [line for name in WHOLE for line in (*_cfn_lint(name), *_parliament(name))]
-    print(*found, sep="\n")
+    for line in found:
+        print(line)
     return min(len(found), 1)
 
 

@@ -27,6 +27,9 @@ TEMPLATE: dict[str, Any] = yaml.load((ROOT / "template.yaml").read_text(), Loade
 RESOURCES: dict[str, dict[str, Any]] = TEMPLATE["Resources"]
 FUNCTIONS = {name: found for name, found in RESOURCES.items() if found["Type"] == "AWS::Serverless::Function"}
 
+# The stack's own, unless the account has one for it.
+THE_KEY = {"If": ["UseOwnKey", {"Ref": "KmsKeyArn"}, {"GetAtt": "Key.Arn"}]}
+
 
 def of_type(kind: str) -> dict[str, dict[str, Any]]:
     """Properties of all resources of a type, by their names."""

@@ -16,7 +16,7 @@ import yaml
 
 from local.aws_deploy import ENVIRONMENTS, HANDED_ON, read_profile
 from tests.unit.sample_events import ROOT
-from tests.unit.template import FUNCTIONS, Loader, assert_plain_http_is_denied, statements
+from tests.unit.template import FUNCTIONS, THE_KEY, Loader, assert_plain_http_is_denied, statements
 from tests.unit.template import TEMPLATE as JETWAY
 
 TEMPLATE: dict[str, Any] = yaml.load((ROOT / "environment.yaml").read_text(), Loader)
@@ -156,7 +156,7 @@ def test_the_bucket_is_versioned_closed_and_encrypted_with_the_environments_key(
     assert bucket["PublicAccessBlockConfiguration"] == dict.fromkeys(closed, True)
     (rule,) = bucket["BucketEncryption"]["ServerSideEncryptionConfiguration"]
     key = rule["ServerSideEncryptionByDefault"]["KMSMasterKeyID"]
-    assert key == ENVIRONMENT["KmsKey"] == {"GetAtt": "Key.Arn"}
+    assert key == ENVIRONMENT["KmsKey"] == THE_KEY
     assert ENVIRONMENT["SourceBucketArn"] == {"GetAtt": "Bucket.Arn"}
     assert_plain_http_is_denied(RESOURCES["BucketPolicy"]["Properties"], "s3:*", "Bucket")
 
@@ -227,7 +227,7 @@ def test_the_environment_has_two_private_subnets_all_logs_and_waits_for_what_it_
         *(f"Logs{kind}" for kind in kinds),
     }
     (group,) = RESOURCES["Fn::ForEach::Logs"][2].values()
-    assert group["Properties"]["KmsKeyId"] == {"GetAtt": "Key.Arn"}
+    assert group["Properties"]["KmsKeyId"] == THE_KEY
     assert sorted(kind.lower() for kind in kinds) == sorted(
         name.removesuffix("Logs").lower() for name in ENVIRONMENT["LoggingConfiguration"]
     )

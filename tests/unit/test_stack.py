@@ -266,6 +266,17 @@ def test_roles_that_the_environments_key_must_know_are_told() -> None:
     assert sorted(told) == sorted(rendered.reference(role, "Arn") for role in users)
 
 
+@pytest.mark.parametrize("file", ["template.yaml", "environment.yaml"])
+def test_a_key_of_the_accounts_own_takes_the_place_of_the_stacks_everywhere(file: str) -> None:
+    own = f"arn:aws:kms:{REGION}:{ACCOUNT}:key/own"
+    made, given = Rendered(ROOT / file, WHOLE[file]), Rendered(ROOT / file, {**WHOLE[file], "KmsKeyArn": own})
+    key = made.reference("Key", "Arn")
+    assert made.resources.keys() - given.resources.keys() == {"Key"}
+    before, after = ({name: found for name, found in one.resources.items() if name != "Key"} for one in (made, given))
+    assert json.dumps(before).replace(key, own) == json.dumps(after)
+    assert own in json.dumps(after)
+
+
 # ------------------------------------------------------------------------------------------------ UpdateEnvironment
 ASKED_OF_THE_CALLER = {
     # Measured on AWS for an update of the code location alone (DataDog's pathfinding-labs, mwaa-002).

@@ -13,7 +13,16 @@ import pytest
 import yaml
 
 from tests.unit.sample_events import ROOT
-from tests.unit.template import FUNCTIONS, RESOURCES, TEMPLATE, Loader, assert_plain_http_is_denied, of_type, statements
+from tests.unit.template import (
+    FUNCTIONS,
+    RESOURCES,
+    TEMPLATE,
+    THE_KEY,
+    Loader,
+    assert_plain_http_is_denied,
+    of_type,
+    statements,
+)
 
 
 def test_the_console_shows_every_parameter_in_one_group() -> None:
@@ -140,7 +149,7 @@ def test_every_bucket_is_private_versioned_and_encrypted() -> None:
 
 
 def test_every_table_and_topic_is_encrypted_with_the_stacks_key() -> None:
-    key = {"GetAtt": "Key.Arn"}
+    key = THE_KEY
     for name, table in of_type("AWS::DynamoDB::Table").items():
         assert table["SSESpecification"] == {"SSEEnabled": True, "SSEType": "KMS", "KMSMasterKeyId": key}, name
     for name, topic in of_type("AWS::SNS::Topic").items():
