@@ -17,7 +17,7 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -55,12 +55,14 @@ class Profile:
     Attributes:
         region: None for the one of the caller's AWS configuration.
         overrides: parameters of the template.
+        tags: of the stack.
     """
 
     name: str
     stack_name: str
     region: str | None
     overrides: Mapping[str, str] = field(default_factory=dict)
+    tags: Mapping[str, str] = field(default_factory=dict)
 
 
 def profiles(file: Path) -> dict[str, Any]:
@@ -83,9 +85,13 @@ def read_profile(file: Path, name: str) -> Profile:
         said |= known[name].get(section, {}).get("parameters", {})
     if "stack_name" not in said:
         raise AwsDeployError(f"profile {name!r} of {file.name} names no stack_name.")
-    overrides = said.get("parameter_overrides", [])
-    pairs = shlex.split(overrides) if isinstance(overrides, str) else overrides
-    return Profile(name, said["stack_name"], said.get("region"), dict(pair.split("=", 1) for pair in pairs))
+    overrides, tags = (_pairs(said.get(option, [])) for option in ("parameter_overrides", "tags"))
+    return Profile(name, said["stack_name"], said.get("region"), overrides, tags)
+
+
+def _pairs(said: str | list[str]) -> dict[str, str]:
+    pairs = shlex.split(said) if isinstance(said, str) else said
+    return dict(pair.split("=", 1) for pair in pairs)
 
 
 def region_of(jetway: Profile, environment: Profile | None, session: boto3.Session) -> str:
@@ -252,6 +258,9 @@ def _jetway(name: str, environment: str) -> int:
         told = read_environment(mwaa, environment, of_bucket)
     else:
         told = handed_on(cloudformation, made.stack_name) if made else {}
+    if profile.tags:  # what the stack makes has the stack's; what trigger files make, these
+        tags = ",".join(f"{key}={value}" for key, value in profile.tags.items())
+        profile = replace(profile, overrides={"Tags": tags, **profile.overrides})
     overrides = dict(profile.overrides)
     deployed = _describe(cloudformation, profile.stack_name)
     if told or deployed is None or deployed["StackStatus"] not in WHOLE:  # else sam keeps the values of last time

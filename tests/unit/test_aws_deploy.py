@@ -72,8 +72,9 @@ def test_profiles_of_both_files_belong_together_and_ask_for_what_there_is() -> N
 def test_a_profile_is_read_with_overrides_as_text_or_list(tmp_path: Path) -> None:
     file = tmp_path / "samconfig.toml"
     text = '[a.global.parameters]\nstack_name = "s"\nregion = "eu-west-1"\n'
-    text += "[a.deploy.parameters]\nparameter_overrides = {}\n"
-    wanted = Profile("a", "s", "eu-west-1", {"A": "1", "B": "x y=z"})
+    text += "[a.deploy.parameters]\nparameter_overrides = {0}\ntags = {0}\n"
+    pairs = {"A": "1", "B": "x y=z"}
+    wanted = Profile("a", "s", "eu-west-1", pairs, pairs)
     for overrides in ("'A=1 B=\"x y=z\"'", '["A=1", "B=x y=z"]'):
         file.write_text(text.format(overrides))
         assert read_profile(file, "a") == wanted

@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache, partial
+from typing import Any
 
 from jetway.observability import metrics
 from jetway.sync.dags import KnownDags
 from jetway.sync.run import Clients, Settings
 from jetway.triggers.rules import Places
 from jetway.wiring.clients import THROTTLED, client
-from jetway.wiring.variables import FromEnv, either, flag, number, optional, variable
+from jetway.wiring.variables import Env, FromEnv, either, flag, number, optional, variable
+
+Tag = tuple[str, str]
+
+
+def _tags(env: Env, name: str) -> tuple[Tag, ...]:
+    """Read tags as key=value, separated by commas."""
+    pairs = [part.partition("=") for part in env.get(name, "").split(",") if part.strip()]
+    return tuple((key.strip(), value.strip()) for key, _, value in pairs)
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +32,7 @@ class Config(FromEnv):
         alarm_topic_arn: SNS topic that absence alarms tell; None for none.
         max_rules_per_bus: the account's quota.
         webhooks: whether the stack takes webhooks.
+        tags: of the rules and alarms that it makes, which are none of the stack's.
     """
 
     environment_name: str = variable("ENVIRONMENT_NAME")
@@ -38,6 +49,7 @@ class Config(FromEnv):
     max_rules_per_bus: int = variable("MAX_RULES_PER_BUS", number)
     metrics_by_trigger: bool = variable("METRICS_BY_TRIGGER", flag)
     metrics_namespace: str = variable("POWERTOOLS_METRICS_NAMESPACE")
+    tags: tuple[Tag, ...] = variable("TAGS", _tags)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +58,17 @@ class Parts:
 
     clients: Clients
     settings: Settings
+
+
+def tag_what_is_made(made_by: Any, operation: str, tags: Sequence[Tag]) -> None:
+    """Have a client send tags with every call of an operation. AWS ignores them for what is there already."""
+
+    def add(params: dict[str, Any], **_: Any) -> None:
+        params["Tags"] = [{"Key": key, "Value": value} for key, value in tags]
+
+    made_by.meta.events.register(
+        f"provide-client-params.{made_by.meta.service_model.service_id.hyphenize()}.{operation}", add
+    )
 
 
 @cache
@@ -59,6 +82,9 @@ def wired() -> Parts:
         client("scheduler", THROTTLED),
         client("cloudwatch", THROTTLED),
     )
+    if config.tags:
+        tag_what_is_made(clients.events, "PutRule", config.tags)
+        tag_what_is_made(clients.cloudwatch, "PutMetricAlarm", config.tags)
     places = Places(
         stack=config.stack_name,
         dispatch_queue=config.dispatch_queue_arn,
