@@ -11,6 +11,7 @@ import ipaddress
 import logging
 import re
 from collections.abc import Callable, Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -34,8 +35,12 @@ def parse(path: Path) -> dict[str, Node]:
     return template
 
 
+@cache
 def transformed(path: Path) -> dict[str, Node]:
-    """Return a template as its transforms leave it: SAM's resources, loops and included files are gone."""
+    """Return a template as its transforms leave it: SAM's resources, loops and included files are gone.
+
+    It is shared, and not to be changed.
+    """
     template = _without_loops(parse(path))
     for resource in template["Resources"].values():
         properties = resource.get("Properties", {})

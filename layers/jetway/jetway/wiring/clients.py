@@ -16,6 +16,8 @@ from botocore.config import Config
 from jetway.wiring.variables import ConfigError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from boto3.session import Session
     from botocore.session import Session as BotocoreSession
     from mypy_boto3_cloudwatch import CloudWatchClient
@@ -99,6 +101,23 @@ def client(service: str, wait: Config = QUICK) -> Any:
         wait: how long it is waited for, and how often it is tried: one of the constants above.
     """
     return _session().create_client(service, config=wait)
+
+
+def tag_what_is_made(made_by: Any, operation: str, tags: Iterable[tuple[str, str]]) -> None:
+    """Have a client send tags with every call of an operation; AWS ignores them for what is there already.
+
+    Args:
+        made_by: the client.
+        operation: as AWS writes it, such as PutRule.
+        tags: keys and values.
+    """
+    sent = [{"Key": key, "Value": value} for key, value in tags]
+    service = made_by.meta.service_model.service_id.hyphenize()
+
+    def add(params: dict[str, Any], **_: Any) -> None:
+        params["Tags"] = sent
+
+    made_by.meta.events.register(f"provide-client-params.{service}.{operation}", add)
 
 
 def table(name: str) -> Table:

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache, partial
-from typing import Any
 
 from jetway.observability import metrics
 from jetway.sync.dags import KnownDags
 from jetway.sync.run import Clients, Settings
 from jetway.triggers.rules import Places
-from jetway.wiring.clients import THROTTLED, client
+from jetway.wiring.clients import THROTTLED, client, tag_what_is_made
 from jetway.wiring.variables import Env, FromEnv, either, flag, number, optional, variable
 
 Tag = tuple[str, str]
@@ -37,6 +35,7 @@ class Config(FromEnv):
 
     environment_name: str = variable("ENVIRONMENT_NAME")
     drop_bucket: str = variable("DROP_BUCKET")
+    tags: tuple[Tag, ...] = variable("TAGS", _tags)
     artifact_table: str = variable("ARTIFACT_TABLE")
     webhooks: bool = variable("WEBHOOKS", either("enabled", "disabled"))
     stack_name: str = variable("STACK_NAME")
@@ -49,7 +48,6 @@ class Config(FromEnv):
     max_rules_per_bus: int = variable("MAX_RULES_PER_BUS", number)
     metrics_by_trigger: bool = variable("METRICS_BY_TRIGGER", flag)
     metrics_namespace: str = variable("POWERTOOLS_METRICS_NAMESPACE")
-    tags: tuple[Tag, ...] = variable("TAGS", _tags)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,17 +56,6 @@ class Parts:
 
     clients: Clients
     settings: Settings
-
-
-def tag_what_is_made(made_by: Any, operation: str, tags: Sequence[Tag]) -> None:
-    """Have a client send tags with every call of an operation. AWS ignores them for what is there already."""
-
-    def add(params: dict[str, Any], **_: Any) -> None:
-        params["Tags"] = [{"Key": key, "Value": value} for key, value in tags]
-
-    made_by.meta.events.register(
-        f"provide-client-params.{made_by.meta.service_model.service_id.hyphenize()}.{operation}", add
-    )
 
 
 @cache
