@@ -151,7 +151,7 @@ def _describe(client: CloudFormationClient, stack_name: str) -> StackTypeDef | N
 
 
 # What GetEnvironment and template.yaml call by one name, and leave out where the environment has none.
-_PATHS = ("DagS3Path", "PluginsS3Path", "RequirementsS3Path", "StartupScriptS3Path")
+_PATHS = ("PluginsS3Path", "RequirementsS3Path", "StartupScriptS3Path")
 
 
 def read_environment(client: MWAAClient, name: str, bucket_key: Callable[[str], str]) -> dict[str, str]:
@@ -174,11 +174,12 @@ def read_environment(client: MWAAClient, name: str, bucket_key: Callable[[str], 
     bucket = facts["SourceBucketArn"].rpartition(":")[2]
     found = {"EnvironmentName": name, "EnvironmentBucketName": bucket, "EnvironmentKmsKeyArn": bucket_key(bucket)}
     found |= {path: str(facts.get(path) or "").strip("/") for path in _PATHS}
+    folder = facts["DagS3Path"].strip("/")
     if facts.get("WebserverAccessMode") == "PRIVATE_ONLY":  # a public web server is reached without joining the VPC
         network = facts["NetworkConfiguration"]
         found["SubnetIds"] = ",".join(network["SubnetIds"])
         found["SecurityGroupIds"] = ",".join(network["SecurityGroupIds"])
-    return {key: value for key, value in found.items() if value}
+    return {**{key: value for key, value in found.items() if value}, "DagS3Path": f"{folder}/" if folder else ""}
 
 
 def key_of_bucket(s3: S3Client, kms: KMSClient, bucket: str) -> str:

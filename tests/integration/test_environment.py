@@ -209,7 +209,7 @@ def test_tasks_without_a_way_to_the_internet_reach_secrets_and_the_bus_also_of_a
         named = {**parameters, "EnvironmentName": f"tasks-{backend}", "SecretsBackend": backend}
         _, found = deploy(stack, known, named)
         own = {logical for logical in found if logical.endswith("Endpoint")}
-        assert own == {"S3Endpoint", *wanted}
+        assert own == {"S3Endpoint", "OpsEndpoint", *wanted}
 
 
 def test_an_existing_vpc_is_used_and_nothing_of_a_network_is_made(stack: Stack, known: str) -> None:
@@ -244,7 +244,7 @@ def test_an_environment_of_another_making_is_read_from_mwaa_and_a_wrong_name_is_
         "EnvironmentName": config.environment,
         "EnvironmentBucketName": config.bucket,
     }
-    assert found["DagS3Path"] == "dags"
+    assert found["DagS3Path"] == "dags/"
     with pytest.raises(AwsDeployError, match=f"has no environment 'nowhere'; it has {config.environment}"):
         read_environment(mwaa, "nowhere", of_bucket)
 

@@ -128,7 +128,7 @@ def test_an_environment_of_another_making_is_read_from_mwaa_and_its_bucket() -> 
         "EnvironmentName": "analytics",
         "EnvironmentBucketName": "acme-airflow",
         "EnvironmentKmsKeyArn": OTHER_KEY,
-        "DagS3Path": "airflow/dags",
+        "DagS3Path": "airflow/dags/",
         "RequirementsS3Path": "airflow/requirements.txt",
         "SubnetIds": "subnet-1,subnet-2",
         "SecurityGroupIds": "sg-1",
@@ -139,8 +139,10 @@ def test_an_environment_of_another_making_is_read_from_mwaa_and_its_bucket() -> 
     assert read_environment(mwaa(facts=public), "analytics", lambda _: "") == {
         "EnvironmentName": "analytics",
         "EnvironmentBucketName": "acme-airflow",
-        "DagS3Path": "dags",
+        "DagS3Path": "dags/",
     }
+    root = {**public, "DagS3Path": "/"}
+    assert read_environment(mwaa(facts=root), "analytics", lambda _: "")["DagS3Path"] == ""  # all of the bucket
     assert private.keys() | {"PluginsS3Path", "StartupScriptS3Path"} <= JETWAY_PARAMETERS.keys()
 
 

@@ -178,7 +178,9 @@ def test_tagging_a_verdict_takes_the_actions_on_versions_alone() -> None:
 def test_of_the_environments_bucket_only_what_mwaa_reads_is_touched() -> None:
     """Other teams may keep their things in it."""
     touched: dict[str, set[str]] = {}
-    for role, statements in roles(Rendered(parameters={"DagS3Path": "team/dags", "PluginsS3Path": "team/plugins.zip"})):
+    for role, statements in roles(
+        Rendered(parameters={"DagS3Path": "team/dags/", "PluginsS3Path": "team/plugins.zip"})
+    ):
         for found in statements:
             for arn in listed(found["Resource"]):
                 if arn.startswith("arn:aws:s3:::airflow-bucket/"):
