@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
+from jetway.aws.visibility import SPAN
 from tests.unit.sample_events import ROOT
 from tests.unit.template import (
     FUNCTIONS,
@@ -132,8 +133,32 @@ def test_queues_stay_invisible_longer_than_their_function_may_run() -> None:
             if event["Type"] != "SQS":
                 continue
             queue = RESOURCES[event["Properties"]["Queue"]["GetAtt"].partition(".")[0]]["Properties"]
-            assert queue["VisibilityTimeout"] >= 2 * function["Properties"]["Timeout"], name
+            assert queue["VisibilityTimeout"] >= function["Properties"]["Timeout"], f"{name}: AWS refuses the mapping"
             assert event["Properties"]["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
+
+
+def test_a_crash_holds_the_messages_of_no_queue_for_more_than_half_a_minute() -> None:
+    """A function holds its messages by signs of life, which its role allows, or its queue's timeout is no longer."""
+    for name, function in FUNCTIONS.items():
+        for event in function["Properties"].get("Events", {}).values():
+            if event["Type"] != "SQS":
+                continue
+            queue = event["Properties"]["Queue"]["GetAtt"].partition(".")[0]
+            app = ROOT / "functions" / function["Properties"]["Environment"]["Variables"]["POWERTOOLS_SERVICE_NAME"]
+            if "with Holding(" not in (app / "app.py").read_text():
+                assert RESOURCES[queue]["Properties"]["VisibilityTimeout"] <= SPAN, name
+                continue
+            allowed = [
+                statement["Resource"]
+                for statement in statements(function)
+                if "sqs:ChangeMessageVisibility" in statement.get("Action", ())
+            ]
+            assert allowed == [{"GetAtt": f"{queue}.Arn"}], f"{name} may change its own queue's messages, no others"
+
+
+def test_a_file_that_ends_the_gate_keeps_no_other_waiting() -> None:
+    (source,) = FUNCTIONS["ValidateArtifact"]["Properties"]["Events"].values()
+    assert source["Properties"]["BatchSize"] == 1
 
 
 def test_every_rule_retries_and_has_dead_letters() -> None:
@@ -215,7 +240,6 @@ def test_no_queue_can_take_all_the_concurrency_that_the_account_has() -> None:
         assert source["FunctionResponseTypes"] == ["ReportBatchItemFailures"], name
         if not queues[queue].get("FifoQueue"):  # of a FIFO queue's groups one batch each is in flight
             assert 2 <= source["ScalingConfig"]["MaximumConcurrency"] <= 20, name
-        assert queues[queue]["VisibilityTimeout"] >= 2 * FUNCTIONS[name]["Properties"]["Timeout"], name
 
 
 def test_drift_of_triggers_is_looked_for_every_day() -> None:

@@ -24,17 +24,31 @@ SOON = 1.0  # seconds: nearer than that is now
 
 
 def next_waits(
-    waits: Waits | None, *, because: str, first: datetime, now: datetime, not_before: datetime | None = None
+    waits: Waits | None,
+    *,
+    because: str,
+    first: datetime,
+    now: datetime,
+    not_before: datetime | None = None,
+    message_id: str | None = None,
 ) -> Waits:
-    """Return how a message has waited once it is sent aside again. A new reason counts its time from now. Pure.
+    """Return how a message has waited once it is sent aside again. Pure.
+
+    A new reason counts its time from now; one that it was sent aside for before, from then: reasons that take turns
+    would else begin anew for ever.
 
     Args:
         first: when the message in hand was tried first.
+        message_id: of the message in hand.
     """
     if waits is None:
-        return Waits(now, 1, because, not_before, first)
-    since = waits.since if waits.because == because else now
-    return replace(waits, since=since, count=waits.count + 1, because=because, not_before=not_before)
+        return Waits(now, 1, because, not_before, first, message_id)
+    earlier = {reason: since for reason, since in waits.earlier.items() if reason != because}
+    if waits.because is not None and waits.because != because:
+        earlier[waits.because] = waits.since
+    since = waits.since_of(because) or now
+    count = waits.count + 1
+    return replace(waits, since=since, count=count, because=because, not_before=not_before, earlier=earlier)
 
 
 def delay_until(moment: datetime, now: datetime) -> int:
@@ -62,7 +76,7 @@ class Waiting:
         """
         body = {**json.loads(message.body), "waits": waits.to_json()}
         if waits.not_before is not None:
-            delay = delay_until(waits.not_before, self._clock())
+            delay = max(1, delay_until(waits.not_before, self._clock()))
         # The same try of the same message, sent aside twice, is one message when it comes back within five minutes.
         self._send(json.dumps(body), lane=message.group, resume_id=f"{message.message_id}-{waits.count}", delay=delay)
 

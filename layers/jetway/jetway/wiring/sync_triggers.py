@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache, partial
+from typing import TYPE_CHECKING
 
 from jetway.observability import metrics
 from jetway.sync.dags import KnownDags
@@ -19,6 +20,9 @@ def _tags(env: Env, name: str) -> tuple[Tag, ...]:
     """Read tags as key=value, separated by commas."""
     pairs = [part.partition("=") for part in env.get(name, "").split(",") if part.strip()]
     return tuple((key.strip(), value.strip()) for key, _, value in pairs)
+
+if TYPE_CHECKING:
+    from mypy_boto3_sqs import SQSClient
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +52,7 @@ class Config(FromEnv):
     max_rules_per_bus: int = variable("MAX_RULES_PER_BUS", number)
     metrics_by_trigger: bool = variable("METRICS_BY_TRIGGER", flag)
     metrics_namespace: str = variable("POWERTOOLS_METRICS_NAMESPACE")
+    sync_queue_url: str = variable("SYNC_QUEUE_URL")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +61,8 @@ class Parts:
 
     clients: Clients
     settings: Settings
+    sqs: SQSClient
+    queue_url: str
 
 
 @cache
@@ -91,4 +98,4 @@ def wired() -> Parts:
         webhooks=config.webhooks,
         dags=partial(KnownDags, client("dynamodb", THROTTLED), config.artifact_table),
     )
-    return Parts(clients, settings)
+    return Parts(clients, settings, client("sqs"), config.sync_queue_url)
