@@ -171,7 +171,7 @@ class World:
             UpdateVerifier(
                 UpdateTable(kill.wrap(self.dynamodb), TABLE),
                 standings,
-                lambda groups, _: self.pip.get(groups[0] if groups else None),
+                lambda groups, _: next((self.pip[group] for group in groups or (None,) if group in self.pip), None),
                 partial(say, kill.wrap(self.s3), DROP),
             ),
             kill.wrap(self.s3),
