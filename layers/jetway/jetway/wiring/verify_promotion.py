@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache, partial
@@ -59,6 +60,6 @@ def wired() -> Parts:
     return Parts(verifier, time_left)
 
 
-def _why_pip_failed(group: str | None, since: datetime) -> str | None:
+def _why_pip_failed(groups: Sequence[str], since: datetime) -> str | None:
     # Only after an update that failed is there something to read.
-    return why_pip_failed(client("logs", COMES_AGAIN), group, since)
+    return why_pip_failed(client("logs", COMES_AGAIN), groups, since)
