@@ -243,6 +243,35 @@ class TestWhoseTheRunIs:
         airflow.runs["ingest_orders", CHOSEN] = DagRun("ingest_orders", CHOSEN, "running")
         assert world.dispatch(again(call())).decision == "duplicate"
 
+    def test_a_row_keeps_a_bounded_number_of_tries(self, world: World, airflow: Airflow) -> None:
+        """Airflow answers nothing for days, and each try may have made the run."""
+        airflow.error = AnswerLostError("502", unreachable=True)
+        found = file_message()
+        for minutes in range(60):
+            world.now = NOW + timedelta(seconds=minutes)
+            with pytest.raises(AnswerLostError):
+                world.dispatch(found)
+            found = again(found)
+        attempts = sorted(world.ledger.table.get_item(Key={"id": _id(world)})["Item"]["attempts"])
+        assert len(attempts) == 20
+        assert attempts[0].startswith(NOW.isoformat(timespec="microseconds")), "the first says since when"
+        airflow.error = None
+        world.dispatch(found)
+        is_started_told_and_followed(world)
+
+    def test_a_look_that_is_not_answered_leaves_no_try_behind(self, world: World, airflow: Airflow) -> None:
+        airflow.after = KilledError()
+        found = file_message(trigger=YOUNG)
+        with pytest.raises(KilledError):
+            world.dispatch(found)
+        world.now += timedelta(minutes=8)
+        airflow.blind = EnvironmentUnavailableError("503")
+        for _ in range(3):
+            found = again(found)
+            with pytest.raises(EnvironmentUnavailableError):
+                world.dispatch(found)
+        assert len(world.ledger.table.get_item(Key={"id": _id(world)})["Item"]["attempts"]) == 1
+
 
 class TestOfTheRate:
     """Kinds 5 and 6: never more than the rate, and no place burnt by what could not start."""

@@ -23,7 +23,16 @@ from jetway.dispatch.announcements import announcement, because_of
 from jetway.dispatch.backoff import wait_before_retry
 from jetway.dispatch.dead_letters import reason_of
 from jetway.dispatch.letters import Letters
-from jetway.dispatch.outcomes import Case, dags_to_look_in, entry_of, is_in_doubt, outcome_before, since_of
+from jetway.dispatch.missing import MissingDags
+from jetway.dispatch.outcomes import (
+    Case,
+    dags_to_look_in,
+    entry_of,
+    is_in_doubt,
+    outcome_before,
+    redundant_attempt,
+    since_of,
+)
 from jetway.dispatch.places import Places
 from jetway.dispatch.run import INTERACTIVE, parse_message, plan
 from jetway.dispatch.waiting import next_waits
@@ -58,10 +67,6 @@ UNFORESEEN_TRIES = 5
 # No answer may mean that the environment is ill, or that this one DAG is: after so many tries the lane goes on.
 LOST_ANSWERS = 3
 
-# For so long a DAG that Airflow did not know is not asked for again: ten thousand files for it must not cost ten
-# thousand commands of three seconds each. Shorter than the first wait aside.
-MISSING_FOR = timedelta(seconds=7)
-
 # Of a call's run that was there before the call was tried: a caller who chooses a run id can meet another one's.
 WHOSE = ": Airflow had it already when this call was tried first, so it is another caller's"
 
@@ -81,14 +86,6 @@ class Limits:
 
     max_event_age: timedelta
     grace: timedelta = timedelta(0)
-
-
-@dataclass(frozen=True, slots=True)
-class Missing:
-    """A DAG that was not there a moment ago, why, and until when it is not asked for again."""
-
-    error: DagNotFoundError
-    until: datetime
 
 
 class Dispatcher:
@@ -126,7 +123,7 @@ class Dispatcher:
         self._tell = tell
         self._dags = dags
         self._clock = clock
-        self._missing: dict[str, Missing] = {}
+        self._missing = MissingDags()
 
     def dispatch(self, message: Message) -> Entry:
         """Start the message's run; return what became of it, as it stands in the ledger.
@@ -200,15 +197,14 @@ class Dispatcher:
         """Start the run, unless it is too late, too early, or an earlier try has made it."""
         latest = self._latest(case)
         if now > latest:
-            because = f"the event of {case.known.event.occurred_at.isoformat()} could not be started by "
-            return self._refuse(
-                case, EventTooOldError(f"{because}{latest.isoformat()}; redrive it if it is still wanted.")
-            )
+            of, by = case.known.event.occurred_at.isoformat(), latest.isoformat()
+            because = f"the event of {of} could not be started by {by}; redrive it if it is still wanted."
+            return self._refuse(case, EventTooOldError(because))
         if (found := self._made_before(case, request, now)) is not None:
             return found
-        missing = self._missing.get(request.dag_id)
-        if missing is not None and case.message.group != INTERACTIVE and missing.until > now:
-            return self._not_found(case, missing.error)
+        missing = self._missing.recall(request.dag_id, now)
+        if missing is not None and case.message.group != INTERACTIVE:
+            return self._not_found(case, missing)
         return self._in_turn(case, request, now, latest)
 
     def _in_turn(self, case: Case, request: DagRunRequest, now: datetime, latest: datetime) -> Entry:
@@ -258,6 +254,8 @@ class Dispatcher:
         except AnswerLostError as exc:
             # The run may be there: the try stays in the row, and the place is taken.
             tries = len(case.before.attempts) + 1
+            if (redundant := redundant_attempt(case)) is not None:
+                self._ledger.settle(case.id, redundant, keep_place=True)
             if exc.unreachable or (tries < LOST_ANSWERS and case.known.waits is None):
                 raise
             return self._aside(case, f"{exc.reason}: {exc}", settles=False)
@@ -282,7 +280,7 @@ class Dispatcher:
             return self._refuse(case, exc, begins)
         self._places.give_back(case, begins)
         if isinstance(exc, DagNotFoundError):
-            self._missing[request.dag_id] = Missing(exc, self._clock() + MISSING_FOR)
+            self._missing.remember(request.dag_id, exc, self._clock())
             return self._not_found(case, exc)
         if isinstance(exc, RunCollisionError):
             return self._aside(case, f"{exc.reason}: {exc}")
@@ -311,10 +309,12 @@ class Dispatcher:
         for dag_id in dags_to_look_in(case, also_own=also_own):
             try:
                 run = self._airflow_has(dag_id, case.run_id)
-            except AnswerLostError as exc:
-                if case.message.tries < LOST_ANSWERS:
-                    raise
-                return self._aside(case, f"{exc.reason}: {exc}", settles=False)
+            except TransientError as exc:
+                if isinstance(exc, AnswerLostError) and case.message.tries >= LOST_ANSWERS:
+                    return self._aside(case, f"{exc.reason}: {exc}", settles=not also_own)
+                if not also_own:
+                    self._places.give_back(case, None)  # this try has asked for no run
+                raise
             if run is not None:
                 return self._started(case, run, since=case.known.event.occurred_at)
         return None

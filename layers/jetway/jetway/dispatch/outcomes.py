@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 # A try may still be at work for so long, or Airflow with what it was asked: start_dag_run has 240 s.
 LONGEST_TRY = timedelta(minutes=5)
 
+# Tries without an end that a row keeps. When Airflow answers nothing for days, there is one a minute.
+MOST_ATTEMPTS = 20
+
 
 @dataclass(frozen=True, slots=True)
 class Case:
@@ -135,6 +138,14 @@ def dags_to_look_in(case: Case, *, also_own: bool) -> list[str]:
 def is_in_doubt(case: Case, now: datetime) -> bool:
     """Whether an earlier try may still make the run, although it is not there."""
     return any(now - attempt.at < LONGEST_TRY for attempt in case.before.attempts)
+
+
+def redundant_attempt(case: Case) -> Attempt | None:
+    """Return a try that the row need not keep: the first one says since when, and a later one in which DAG."""
+    attempts = case.before.attempts
+    if len(attempts) < MOST_ATTEMPTS or case.attempt is None:
+        return None
+    return next((attempt for attempt in attempts[1:] if attempt.dag_id == case.attempt.dag_id), None)
 
 
 def since_of(case: Case) -> datetime:
