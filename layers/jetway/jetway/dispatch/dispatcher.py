@@ -13,26 +13,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from dataclasses import replace
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from jetway.airflow import RunAlreadyExistsError
 from jetway.airflow.refusals import dag_stale
+from jetway.dispatch import outcomes
 from jetway.dispatch.announcements import announcement, because_of
 from jetway.dispatch.backoff import wait_before_retry
 from jetway.dispatch.dead_letters import reason_of
 from jetway.dispatch.letters import Letters
-from jetway.dispatch.missing import MissingDags
-from jetway.dispatch.outcomes import (
-    Case,
-    dags_to_look_in,
-    entry_of,
-    is_in_doubt,
-    outcome_before,
-    redundant_attempt,
-    since_of,
-)
+from jetway.dispatch.limits import Limits
+from jetway.dispatch.missing import MissingDags, run_in
+from jetway.dispatch.outcomes import Case
 from jetway.dispatch.places import Places
 from jetway.dispatch.run import INTERACTIVE, parse_message, plan
 from jetway.dispatch.waiting import next_waits
@@ -61,6 +55,8 @@ if TYPE_CHECKING:
     from jetway.events_out import OutEvent
     from jetway.ledger import Ledger
 
+__all__ = ["Dispatcher", "Limits"]
+
 # An error that nobody foresaw is retried so often before it is a dead letter: it must not hold a lane for days.
 UNFORESEEN_TRIES = 5
 
@@ -73,19 +69,6 @@ WHOSE = ": Airflow had it already when this call was tried first, so it is anoth
 # Tries that a first wait aside counts as: 8 to 16 seconds. MWAA needs 30 s and more to see a new file.
 FIRST_ASIDE = 4
 LONGEST_ASIDE = 120.0  # seconds
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """What bounds all dispatching.
-
-    Attributes:
-        max_event_age: an event must have its run by then; triggers may have a limit of their own.
-        grace: an unknown DAG may become known for so long.
-    """
-
-    max_event_age: timedelta
-    grace: timedelta = timedelta(0)
 
 
 class Dispatcher:
@@ -183,7 +166,7 @@ class Dispatcher:
 
     def _outcome_before(self, case: Case) -> Entry | None:
         """Return what an earlier delivery has come to, when that is the event's outcome; it is counted."""
-        outcome = outcome_before(case)
+        outcome = outcomes.outcome_before(case)
         if outcome is None:
             return None
         if outcome.is_unsent_letter:
@@ -220,7 +203,7 @@ class Dispatcher:
             return self._aside(case, because, not_before=turn)
         if not case.asks_later:
             return self._create(case, request, begins)
-        if case.is_first_of_chosen and (theirs := self._airflow_has(request.dag_id, case.run_id)) is not None:
+        if case.is_first_of_chosen and (theirs := run_in(self._airflow, request.dag_id, case.run_id)) is not None:
             return self._of_others(case, theirs, begins)
         attempt = Attempt.begin(request.dag_id, now)
         before = self._ledger.begin(case.id, "dispatch", attempt, place=begins)
@@ -240,7 +223,7 @@ class Dispatcher:
         if not elsewhere and (case.rate is None or not case.before.attempts):
             return None
         found = self._earlier_run(case, also_own=False)
-        return self._doubt(case) if found is None and elsewhere and is_in_doubt(case, now) else found
+        return self._doubt(case) if found is None and elsewhere and outcomes.is_in_doubt(case, now) else found
 
     def _create(self, case: Case, request: DagRunRequest, begins: int | None) -> Entry:
         """Ask Airflow for the run."""
@@ -254,14 +237,14 @@ class Dispatcher:
         except AnswerLostError as exc:
             # The run may be there: the try stays in the row, and the place is taken.
             tries = len(case.before.attempts) + 1
-            if (redundant := redundant_attempt(case)) is not None:
+            if (redundant := outcomes.redundant_attempt(case)) is not None:
                 self._ledger.settle(case.id, redundant, keep_place=True)
             if exc.unreachable or (tries < LOST_ANSWERS and case.known.waits is None):
                 raise
             return self._aside(case, f"{exc.reason}: {exc}", settles=False)
         except (TransientError, PermanentError) as exc:
             return self._not_made(case, request, begins, exc)
-        return self._started(case, run, since=since_of(case))
+        return self._started(case, run, since=outcomes.since_of(case))
 
     def _trigger(self, request: DagRunRequest) -> DagRun:
         if self._dags.is_stale(request.dag_id):
@@ -300,15 +283,15 @@ class Dispatcher:
         if found is not None:
             return found
         self._places.give_back(case, begins)
-        if isinstance(exc, PermanentError) and is_in_doubt(case, self._clock()):
+        if isinstance(exc, PermanentError) and outcomes.is_in_doubt(case, self._clock()):
             return self._doubt(case)
         return self._dead_letter(case, exc)
 
     def _earlier_run(self, case: Case, *, also_own: bool) -> Entry | None:
         """Look for a run that an earlier try of the event has made; when it is there, it is started."""
-        for dag_id in dags_to_look_in(case, also_own=also_own):
+        for dag_id in outcomes.dags_to_look_in(case, also_own=also_own):
             try:
-                run = self._airflow_has(dag_id, case.run_id)
+                run = run_in(self._airflow, dag_id, case.run_id)
             except TransientError as exc:
                 if isinstance(exc, AnswerLostError) and case.message.tries >= LOST_ANSWERS:
                     return self._aside(case, f"{exc.reason}: {exc}", settles=not also_own)
@@ -318,12 +301,6 @@ class Dispatcher:
             if run is not None:
                 return self._started(case, run, since=case.known.event.occurred_at)
         return None
-
-    def _airflow_has(self, dag_id: str, run_id: str) -> DagRun | None:
-        try:
-            return self._airflow.get_dag_run(dag_id, run_id)
-        except PermanentError:  # no such DAG, so no such run
-            return None
 
     def _doubt(self, case: Case) -> Entry:
         """Let some minutes pass: another delivery may be about to start the run, or Airflow about to make it."""
@@ -418,4 +395,4 @@ class Dispatcher:
         return replace(entry, decision=self._ledger.record(entry, settled=settled))
 
     def _entry(self, case: Case, decision: Decision, *, because: str | None = None) -> Entry:
-        return entry_of(case, decision, because=because, now=self._clock())
+        return outcomes.entry_of(case, decision, because=because, now=self._clock())
