@@ -224,6 +224,13 @@ class TestWhoseTheRunIs:
         assert world.dispatch(found).decision == "duplicate"
         assert (airflow.calls, world.told, world.ledger.open_entries(limit=9)) == (0, [], [])
 
+    def test_theirs_when_it_is_another_events(self, world: World, airflow: Airflow) -> None:
+        """A call that asks for the run id that Jetway derived of a file."""
+        world.dispatch(file_message(dag="ingest_orders"))
+        (run_id,) = [run.dag_run_id for run in airflow.runs.values()]
+        assert world.dispatch(call(run_id)).decision == "duplicate"
+        assert len(world.told) == 1
+
     def test_theirs_when_it_comes_between_the_look_and_the_call(self, world: World, airflow: Airflow) -> None:
         look = airflow.get_dag_run
 
