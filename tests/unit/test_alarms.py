@@ -10,7 +10,7 @@ import pytest
 
 from jetway.workers.assessment import VERDICT_CODES
 from tests.unit.sample_events import ROOT
-from tests.unit.test_template import RESOURCES, TEMPLATE, of_type
+from tests.unit.template import RESOURCES, TEMPLATE, of_type
 
 PARAMETERS = TEMPLATE["Parameters"]
 ALARMS = {

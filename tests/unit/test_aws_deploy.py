@@ -25,8 +25,8 @@ from local.aws_deploy import (
     region_of,
 )
 from tests.unit.sample_events import ROOT
+from tests.unit.template import TEMPLATE
 from tests.unit.test_environment import PARAMETERS
-from tests.unit.test_template import TEMPLATE
 
 JETWAY_PARAMETERS = TEMPLATE["Parameters"]
 

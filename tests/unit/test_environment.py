@@ -16,8 +16,8 @@ import yaml
 
 from local.aws_deploy import ENVIRONMENTS, HANDED_ON, read_profile
 from tests.unit.sample_events import ROOT
-from tests.unit.test_template import FUNCTIONS, Loader, assert_plain_http_is_denied, statements
-from tests.unit.test_template import TEMPLATE as JETWAY
+from tests.unit.template import FUNCTIONS, Loader, assert_plain_http_is_denied, statements
+from tests.unit.template import TEMPLATE as JETWAY
 
 TEMPLATE: dict[str, Any] = yaml.load((ROOT / "environment.yaml").read_text(), Loader)
 PARAMETERS, RESOURCES = TEMPLATE["Parameters"], TEMPLATE["Resources"]

@@ -8,6 +8,7 @@
     │   ├── EventTooOldError                it could not be started within its time
     │   ├── UnknownEventError               an event of a shape that Jetway does not know
     │   ├── DagNotFoundError                Airflow has no such DAG (yet)
+    │   ├── aws.crashes.CrashedError        it has ended the function that worked on it, three times
     │   ├── airflow.RunAlreadyExistsError   the run is there: a look-up has seen it
     │   └── CommandRejectedError            Airflow refused the command for another reason
     │       ├── airflow.refusals.DuplicateError    Airflow says that such a run exists; stays within airflow

@@ -12,16 +12,16 @@ leave the queue. `jetway.dispatch.outcomes` has what is known of an event before
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from jetway.airflow import RunAlreadyExistsError
 from jetway.airflow.refusals import dag_stale
+from jetway.aws.crashes import CrashedError
 from jetway.dispatch import outcomes
 from jetway.dispatch.announcements import announcement, because_of
-from jetway.dispatch.backoff import wait_before_retry
 from jetway.dispatch.dead_letters import reason_of
 from jetway.dispatch.letters import Letters
 from jetway.dispatch.limits import Limits
@@ -29,7 +29,6 @@ from jetway.dispatch.missing import MissingDags, run_in
 from jetway.dispatch.outcomes import Case
 from jetway.dispatch.places import Places
 from jetway.dispatch.run import INTERACTIVE, parse_message, plan
-from jetway.dispatch.waiting import next_waits
 from jetway.errors import (
     AnswerLostError,
     CommandRejectedError,
@@ -44,10 +43,13 @@ from jetway.ledger import Attempt, Decision, Entry
 from jetway.observability import logger
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
     from mypy_boto3_sqs import SQSClient
 
     from jetway.airflow import AirflowClient, DagRun, DagRunRequest
     from jetway.airflow.watch import Dags
+    from jetway.aws.crashes import Crashes
     from jetway.dispatch.messages import Message
     from jetway.dispatch.rates import Rates
     from jetway.dispatch.run import Dispatch
@@ -66,10 +68,6 @@ LOST_ANSWERS = 3
 # Of a call's run that was there before the call was tried: a caller who chooses a run id can meet another one's.
 WHOSE = ": Airflow had it already when this call was tried first, so it is another caller's"
 
-# Tries that a first wait aside counts as: 8 to 16 seconds. MWAA needs 30 s and more to see a new file.
-FIRST_ASIDE = 4
-LONGEST_ASIDE = 120.0  # seconds
-
 
 class Dispatcher:
     """Starts runs, sends aside what must wait, writes dead letters, and tells what it did."""
@@ -87,6 +85,7 @@ class Dispatcher:
         dead_letters_url: str,
         tell: Callable[[OutEvent], None],
         dags: Dags,
+        crashes: Crashes | None = None,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         """Take the parts; nothing is called.
@@ -95,6 +94,7 @@ class Dispatcher:
             environment: name of the MWAA environment.
             tell: sends an event out; raises EventsOutError when it is not taken.
             dags: tells whether a run would start.
+            crashes: knows which messages end the function time and again; None: none is known to.
         """
         self._airflow = airflow
         self._ledger = ledger
@@ -105,6 +105,7 @@ class Dispatcher:
         self._letters = Letters(sqs, dead_letters_url, ledger, self._told)
         self._tell = tell
         self._dags = dags
+        self._crashes = crashes
         self._clock = clock
         self._missing = MissingDags()
 
@@ -119,12 +120,21 @@ class Dispatcher:
             case = replace(case, read=parse_message(message.body, sent_at=message.sent_at))
         except PermanentError as exc:
             return self._dead_letter(case, exc)
+        with self._trying(case) as crashed:
+            return self._try(case, crashed=crashed)
+
+    def _trying(self, case: Case) -> AbstractContextManager[bool]:
+        if self._crashes is None:
+            return nullcontext(enter_result=False)
+        return self._crashes.trying(case.message_id, outcomes.receives_of(case))
+
+    def _try(self, case: Case, *, crashed: bool) -> Entry:
         try:
-            return self._dispatch(case)
+            return self._dispatch(case, crashed=crashed)
         except TransientError:
             raise
         except Exception as exc:
-            if message.tries < UNFORESEEN_TRIES:
+            if case.message.tries < UNFORESEEN_TRIES:
                 raise
             case = replace(case, before=self._ledger.begin(case.id))  # this try may have made the run
             return self._outcome_before(case) or self._refuse(case, exc)
@@ -145,15 +155,19 @@ class Dispatcher:
             logger.warning("the ledger did not take a row", extra={"error": str(ledger_exc)})
             return entry
 
-    def _dispatch(self, case: Case) -> Entry:
+    def _dispatch(self, case: Case, *, crashed: bool) -> Entry:
         planned: Dispatch | PermanentError
         try:
             planned = plan(case.known)
             case = replace(case, request=planned.request)
         except PermanentError as exc:
             planned = exc
+        if crashed:
+            planned = CrashedError()
         now, request = self._clock(), case.request
-        attempt = Attempt.begin(request.dag_id, now) if request and not case.asks_later else None
+        attempt = None
+        if request and not isinstance(planned, PermanentError) and not case.asks_later:
+            attempt = Attempt.begin(request.dag_id, now)
         before = self._ledger.begin(case.id, "dispatch", attempt)
         case = replace(case, before=before, attempt=attempt)
         if (outcome := self._outcome_before(case)) is not None:
@@ -363,16 +377,7 @@ class Dispatcher:
         Args:
             settles: this try has made no run, and never will.
         """
-        waits = next_waits(
-            case.known.waits,
-            because=because.partition(":")[0],
-            first=case.message.first_tried_at,
-            now=self._clock(),
-            not_before=not_before,
-            message_id=case.message.message_id,
-        )
-        delay = wait_before_retry(waits.count - 1 + FIRST_ASIDE, longest=LONGEST_ASIDE)
-        self._waiting.send(case.message, waits, delay=delay)
+        self._waiting.aside(case.message, case.known.waits, because=because.partition(":")[0], not_before=not_before)
         latest = self._latest(case)
         entry = self._entry(case, "waiting", because=because)
         entry = replace(entry, until=min(until or latest, latest))

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from jetway.dispatch.unread import unread_entry
+from jetway.errors import AnswerLostError
 from jetway.ledger import Attempt, Before, Decision, Entry, entry_id
 
 if TYPE_CHECKING:
@@ -138,6 +139,15 @@ def dags_to_look_in(case: Case, *, also_own: bool) -> list[str]:
 def is_in_doubt(case: Case, now: datetime) -> bool:
     """Whether an earlier try may still make the run, although it is not there."""
     return any(now - attempt.at < LONGEST_TRY for attempt in case.before.attempts)
+
+
+def receives_of(case: Case) -> int:
+    """Return how often a message was received, as far as that tells of crashes.
+
+    What has waited aside for an answer is a new message of an old one, which may have crashed.
+    """
+    waits = case.known.waits
+    return case.message.tries + (waits is not None and waits.because == AnswerLostError.reason)
 
 
 def redundant_attempt(case: Case) -> Attempt | None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from jetway import events_out
 from jetway.airflow.environment import Environment
 from jetway.airflow.watch import watch_of
+from jetway.aws.crashes import Crashes
 from jetway.dispatch.dispatcher import Dispatcher, Limits
 from jetway.dispatch.lanes import COMMAND_TIMEOUT
 from jetway.dispatch.rates import Rates
@@ -80,6 +81,7 @@ def wired() -> Parts:
         environment=config.environment_name,
         dead_letters_url=config.dead_letters_url,
         tell=lambda event: events_out.put(events, config.event_bus, [event]),
+        crashes=Crashes(client("dynamodb"), config.ledger.table, key="id", ttl="ttl"),
         dags=watch_of(watched, command_seconds=STATE_TIMEOUT),
     )
     return Parts(config, sqs, dispatcher)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache, partial
+from typing import TYPE_CHECKING
 
 from jetway.observability import metrics
 from jetway.sync.dags import KnownDags
@@ -11,6 +12,9 @@ from jetway.sync.run import Clients, Settings
 from jetway.triggers.rules import Places
 from jetway.wiring.clients import THROTTLED, client
 from jetway.wiring.variables import FromEnv, either, flag, number, optional, variable
+
+if TYPE_CHECKING:
+    from mypy_boto3_sqs import SQSClient
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +42,7 @@ class Config(FromEnv):
     max_rules_per_bus: int = variable("MAX_RULES_PER_BUS", number)
     metrics_by_trigger: bool = variable("METRICS_BY_TRIGGER", flag)
     metrics_namespace: str = variable("POWERTOOLS_METRICS_NAMESPACE")
+    sync_queue_url: str = variable("SYNC_QUEUE_URL")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +51,8 @@ class Parts:
 
     clients: Clients
     settings: Settings
+    sqs: SQSClient
+    queue_url: str
 
 
 @cache
@@ -78,4 +85,4 @@ def wired() -> Parts:
         webhooks=config.webhooks,
         dags=partial(KnownDags, client("dynamodb", THROTTLED), config.artifact_table),
     )
-    return Parts(clients, settings)
+    return Parts(clients, settings, client("sqs"), config.sync_queue_url)
