@@ -148,9 +148,8 @@ class Dispatcher:
         entry = self._entry(case, "held", because=f"{reason_of(exc)}: {exc}")
         if case.read is not None:
             entry = replace(entry, until=self._latest(case))
-        redriven_at = case.read.redriven_at if case.read else None
         try:
-            return replace(entry, decision=self._ledger.record(entry, redriven_at=redriven_at))
+            return replace(entry, decision=self._ledger.record(entry, redriven_at=case.redriven_at))
         except TransientError as ledger_exc:
             logger.warning("the ledger did not take a row", extra={"error": str(ledger_exc)})
             return entry
@@ -186,8 +185,7 @@ class Dispatcher:
         if outcome.is_unsent_letter:
             return self._letters.send(case.message, outcome.entry)
         self._ledger.count(case.id, settled=case.attempt)
-        seen = outcome.entry
-        entry = self._entry(case, "duplicate", because=outcome.because)
+        seen, entry = outcome.entry, self._entry(case, "duplicate", because=outcome.because)
         return replace(entry, dag_id=seen.dag_id, dag_run_id=seen.dag_run_id, batch_id=seen.batch_id, state=seen.state)
 
     def _start(self, case: Case, request: DagRunRequest, now: datetime) -> Entry:
@@ -379,8 +377,7 @@ class Dispatcher:
         """
         self._waiting.aside(case.message, case.known.waits, because=because.partition(":")[0], not_before=not_before)
         latest = self._latest(case)
-        entry = self._entry(case, "waiting", because=because)
-        entry = replace(entry, until=min(until or latest, latest))
+        entry = replace(self._entry(case, "waiting", because=because), until=min(until or latest, latest))
         return self._record(entry, settled=case.attempt if settles else None)
 
     def _dead_letter(self, case: Case, exc: Exception) -> Entry:

@@ -73,6 +73,11 @@ class Case:
         return (waits and waits.message_id) or self.message.message_id
 
     @property
+    def redriven_at(self) -> datetime | None:
+        """When somebody sent the message again."""
+        return self.read.redriven_at if self.read else None
+
+    @property
     def asks_later(self) -> bool:
         """Whether something comes between the row and the question: a place to take, or a look at whose the run is."""
         return self.rate is not None or self.known.is_run_id_chosen
