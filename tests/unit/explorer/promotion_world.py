@@ -201,16 +201,17 @@ class PromotionWorld:
             verify_after=VERIFY_AFTER,
             clock=lambda: self.now + self.skew,
             seconds_left=lambda: 100.0,
+            ask_gate=self.street.tell("sqs.send_message", lambda key: self.queue.append(Arrival(DROP, key, None))),
         )
 
     # ------------------------------------------------------------------------------------------------- rest
     def rest(self, minutes: int = 90) -> bool:
         """Deliver what waits and let the schedule fire until nothing is left to be done; False when it never is."""
-        quiet = 0
-        for _ in range(minutes):
+        end, quiet = self.now + minutes * MINUTE, 0
+        while self.now < end:
             for arrival in list(self.queue):
                 self.deliver(arrival)
-            self.now += MINUTE
+            self.now += MINUTE if self.queue else max(MINUTE, self._next_due() - self.now - self.skew)
             self.look()
             quiet = 0 if self.queue or self.open() else quiet + 1
             if quiet > 1:
@@ -220,6 +221,10 @@ class PromotionWorld:
     def open(self) -> bool:
         """Whether a standing waits for a look."""
         return any("open" in item for item in self.dynamodb.tables.get(TABLE, {}).values())
+
+    def _next_due(self) -> datetime:
+        due = [item["due_at"]["S"] for item in self.dynamodb.tables.get(TABLE, {}).values() if "open" in item]
+        return datetime.fromisoformat(min(due)) if due else self.now
 
     def prepare(self, key: str, body: bytes) -> str:
         """Upload a file, and let everything come to rest; return its version."""
@@ -235,7 +240,9 @@ class PromotionWorld:
     def told(self, key: str, version: str) -> set[str]:
         """The types of the events that tell of a version."""
         events = (news.event for news in self.news)
-        return {each.detail_type for each in events if (each.detail["key"], each.detail["version"]) == (key, version)}
+        of_key = [each for each in events if each.detail["key"] == key]
+        back = {"ArtifactPromoted" for each in of_key if (each.detail.get("restored") or {}).get("version") == version}
+        return back | {each.detail_type for each in of_key if each.detail["version"] == version}
 
     def _clients(self) -> tuple[Any, StandingTable]:
         table: Any = self.street.client(self.dynamodb, "dynamodb")
