@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
@@ -106,6 +107,13 @@ class Environment:
     usable_facts = facts
 
 
+@dataclass(eq=False, slots=True)
+class Message:
+    """One message of the gate's queue; two that say the same are two."""
+
+    arrival: Arrival
+
+
 class PromotionWorld:
     """Both buckets and what acts on them. What arrives in the drop bucket waits in `queue` until it is delivered.
 
@@ -129,7 +137,7 @@ class PromotionWorld:
         self.now, self.skew = START, skew
         self.street = Street()
         self.actors: Mapping[str, Callable[[], object]] = {}
-        self.queue: list[Arrival] = []
+        self.queue: list[Message] = []
         self._named = versions_in_events
         self.s3 = S3(lambda: self.now, self._arrive)
         self.s3.if_match_on_nothing = nothing
@@ -156,13 +164,13 @@ class PromotionWorld:
         self.s3.put_object(Bucket=LIVE, Key=key, Body=body)
 
     # ------------------------------------------------------------------------------------------------- the functions
-    def deliver(self, arrival: Arrival) -> bool:
-        """Have the gate settle one arrival; it is gone from the queue only if that worked."""
+    def deliver(self, message: Message) -> bool:
+        """Have the gate settle one message; it is gone from the queue only if that worked."""
         try:
-            self.settled += self.gate().settle(arrival)
+            self.settled += self.gate().settle(message.arrival)
         except (TransientError, ClientError):
             return False
-        self.street.cross("sqs.delete_message", lambda: self.queue.remove(arrival) if arrival in self.queue else None)
+        self.street.cross("sqs.delete_message", lambda: self.queue.remove(message) if message in self.queue else None)
         return True
 
     def look(self) -> None:
@@ -177,7 +185,9 @@ class PromotionWorld:
         s3, table = self._clients()
         book = LiveBook(s3, table, self._tell, "acme", VERIFY_AFTER)
         environment: Any = Environment()
-        return Gate(s3, environment, DROP, book, max_dag_file_bytes=1024 * 1024, now=lambda: self.now)
+        return Gate(
+            s3, environment, DROP, book, max_dag_file_bytes=1024 * 1024, clock=lambda: 0.0, now=lambda: self.now
+        )
 
     def verifier(self) -> Verifier:
         """The verifier of a new sandbox."""
@@ -201,7 +211,7 @@ class PromotionWorld:
             verify_after=VERIFY_AFTER,
             clock=lambda: self.now + self.skew,
             seconds_left=lambda: 100.0,
-            ask_gate=self.street.tell("sqs.send_message", lambda key: self.queue.append(Arrival(DROP, key, None))),
+            ask_gate=self.street.tell("sqs.send_message", self._ask_gate),
         )
 
     # ------------------------------------------------------------------------------------------------- rest
@@ -209,8 +219,8 @@ class PromotionWorld:
         """Deliver what waits and let the schedule fire until nothing is left to be done; False when it never is."""
         end, quiet = self.now + minutes * MINUTE, 0
         while self.now < end:
-            for arrival in list(self.queue):
-                self.deliver(arrival)
+            for message in list(self.queue):
+                self.deliver(message)
             self.now += MINUTE if self.queue else max(MINUTE, self._next_due() - self.now - self.skew)
             self.look()
             quiet = 0 if self.queue or self.open() else quiet + 1
@@ -234,6 +244,13 @@ class PromotionWorld:
         return version
 
     # ------------------------------------------------------------------------------------------------- what is there
+    def state(self) -> str:
+        """All that decides how things go on from here, as text: the same text, the same end."""
+        told = sorted({(news.event.detail_type, news.event.id) for news in self.news})
+        waiting = [message.arrival for message in self.queue]
+        buckets = [bucket.keys for bucket in self.s3.buckets.values()]
+        return repr((buckets, self.dynamodb.tables, waiting, told, self.now))
+
     def standing(self, key: str) -> Standing | None:
         return StandingTable(self.dynamodb, TABLE).get(key)  # type: ignore[arg-type]
 
@@ -251,6 +268,9 @@ class PromotionWorld:
     def _tell(self, news: News) -> None:
         self.street.cross("events.put_events", lambda: self.news.append(news))
 
+    def _ask_gate(self, key: str) -> None:
+        self.queue.append(Message(Arrival(DROP, key, None)))
+
     def _arrive(self, bucket: str, key: str, version: str, deleted: bool) -> None:
         if bucket == DROP and is_artifact(key):
-            self.queue.append(Arrival(DROP, key, version if self._named else None, deleted))
+            self.queue.append(Message(Arrival(DROP, key, version if self._named else None, deleted)))

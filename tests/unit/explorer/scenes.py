@@ -12,10 +12,15 @@ KEY = "dags/orders.py"
 
 
 class Scene(PromotionWorld):
-    """A world whose judge knows the invariants of promotion."""
+    """A world whose judge knows the invariants of promotion; what comes of a state that was seen before, it remembers."""
+
+    ends: dict[str, list[str]]
 
     def judge(self) -> list[str]:
-        return judge(self)
+        state = self.state()
+        if state not in self.ends:
+            self.ends[state] = judge(self)
+        return self.ends[state]
 
 
 def scene(
@@ -32,14 +37,16 @@ def scene(
         world: options of the world.
     """
 
+    ends: dict[str, list[str]] = {}
+
     def make() -> Scene:
         made = Scene(**world)  # type: ignore[arg-type]
+        made.ends = ends
         if before:
             made.prepare(KEY, content(before, note="v0"))
         if live:
             made.upload(KEY, content(live, note="v1"))
-            for arrival in list(made.queue):
-                made.deliver(arrival)
+            _again(made)
             made.now += VERIFY_AFTER
         made.actors = _actors(made, uploads, live, same=same, delete=delete)
         return made
@@ -55,7 +62,7 @@ def _actors(
     for number, truth in enumerate(uploads, first):
         body = content(live, note="v1") if same else content(truth, note=f"v{number}")
         actors[f"v{number}"] = partial(_arrive, world, partial(world.upload, KEY, body))
-        actors[f"v{number} again"] = partial(_again, world, len(actors))
+        actors[f"v{number} again"] = partial(_again, world)
     if delete:
         actors["delete"] = partial(_arrive, world, partial(world.delete, KEY))
     actors["by hand"] = partial(world.put_by_hand, KEY, content("works", note="by hand"))
@@ -66,11 +73,11 @@ def _arrive(world: Scene, act: Callable[[], object]) -> None:
     """Somebody does something in the drop bucket, and the gate is invoked for it."""
     waiting = list(world.queue)
     act()
-    for arrival in [each for each in world.queue if each not in waiting]:
-        world.deliver(arrival)
+    for message in [each for each in world.queue if each not in waiting]:
+        world.deliver(message)
 
 
-def _again(world: Scene, _number: int) -> None:
-    """What waits in the queue is delivered, though another invocation is at it."""
-    for arrival in list(world.queue):
-        world.deliver(arrival)
+def _again(world: Scene) -> None:
+    """What waits in the queue is delivered, though another invocation may be at it."""
+    for message in list(world.queue):
+        world.deliver(message)
