@@ -141,12 +141,12 @@ class S3:
                 listed["Versions"].append({**entry, "ETag": each.etag, "Size": len(each.body)})
         return {name: entries for name, entries in listed.items() if entries}
 
-    def list_objects_v2(self, *, Bucket: str, Prefix: str = "") -> dict[str, Any]:
+    def list_objects_v2(self, *, Bucket: str, Prefix: str = "", MaxKeys: int = 1000) -> dict[str, Any]:
         there = self.buckets[Bucket]
         found = [each for key in sorted(there.keys) if key.startswith(Prefix) and (each := there.newest(key))]
         contents = [
             {"Key": each.key, "ETag": each.etag, "Size": len(each.body or b""), "LastModified": each.at}
-            for each in found
+            for each in found[:MaxKeys]
         ]
         return {"Contents": contents} if contents else {}
 

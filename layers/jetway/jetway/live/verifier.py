@@ -18,6 +18,7 @@ from jetway.artifacts.kinds import DAGS
 from jetway.live import news
 from jetway.live.by_hand import overtake, source_of
 from jetway.live.in_force import InForce
+from jetway.live.missing import awaited
 from jetway.live.restore import Restored, report_rollback, restore, tell_live
 from jetway.live.standing import LONGEST_WORK, OPEN, Problem, Standing, compare, rolled_back, to_roll_back, verified
 from jetway.live.table import StandingChangedError
@@ -155,6 +156,8 @@ class Verifier:
                 self._table.put(verified(standing, seen, now))
                 tell_live(self._s3, self._drop_bucket, key, standing.live, InForce("verified", now))
                 on_verified(Verified(key, standing.live.source, "good"))
+            elif decision.action == "roll-back" and awaited(self._s3, self._drop_bucket, decision.problems):
+                self._wait(standing, Decision("wait", now + PAUSE), now)
             elif decision.action == "roll-back":
                 self._table.put(to_roll_back(standing, decision.problems, now))
                 self._finish(key, now, on_verified)
