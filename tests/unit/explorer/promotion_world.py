@@ -60,10 +60,10 @@ def truth_of(body: bytes) -> tuple[str, str]:
 
 
 class Airflow:
-    """What the environment shows: files as they were live `lag` ago, each parsed a moment ago."""
+    """What the environment shows: files as they were live `lag` ago, each parsed then; or when, nobody tells."""
 
-    def __init__(self, world: PromotionWorld, lag: timedelta) -> None:
-        self._world, self._lag = world, lag
+    def __init__(self, world: PromotionWorld, lag: timedelta, *, tells_parses: bool) -> None:
+        self._world, self._lag, self._tells_parses = world, lag, tells_parses
 
     def list_import_errors(self) -> list[ImportProblem]:
         seen = self._seen()
@@ -79,7 +79,7 @@ class Airflow:
     def list_dags(self, *, limit: int, offset: int = 0) -> tuple[list[Dag], int]:
         seen, broken = self._seen(), {problem.path for problem in self.list_import_errors()}
         dags = [
-            Dag(dag_id[1].decode(), fileloc=path)
+            Dag(dag_id[1].decode(), fileloc=path, parsed_at=self._world.now - self._lag if self._tells_parses else None)
             for path, version in seen.items()
             if path not in broken and truth_of(version.body or b"")[0] != "silent"
             if (dag_id := _DAG_ID.search(version.body or b""))
@@ -123,6 +123,7 @@ class PromotionWorld:
         kms: the buckets are encrypted with SSE-KMS: ETags say nothing of the content.
         lag: how old what Airflow shows is.
         skew: by how much the verifier's clock is ahead of the gate's.
+        tells_parses: whether Airflow says when it has parsed a DAG.
     """
 
     def __init__(
@@ -133,6 +134,7 @@ class PromotionWorld:
         kms: bool = False,
         lag: timedelta = timedelta(),
         skew: timedelta = timedelta(),
+        tells_parses: bool = True,
     ) -> None:
         self.now, self.skew = START, skew
         self.street = Street()
@@ -144,7 +146,7 @@ class PromotionWorld:
         for bucket in (DROP, LIVE):
             self.s3.make(bucket, kms=kms)
         self.dynamodb = DynamoDB({"by_due": ("open", "due_at")})
-        self.airflow = Airflow(self, lag)
+        self.airflow = Airflow(self, lag, tells_parses=tells_parses)
         self.news: list[News] = []
         self.settled: list[Settled] = []
         self.verified: list[Verified] = []

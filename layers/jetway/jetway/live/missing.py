@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 
 _MODULES = (
     re.compile(r"^ModuleNotFoundError: No module named '([\w.]+)'", re.MULTILINE),
-    re.compile(r"^ImportError: cannot import name '\w+' from (?:partially initialized module )?'([\w.]+)'", re.MULTILINE),
+    re.compile(
+        r"^ImportError: cannot import name '\w+' from (?:partially initialized module )?'([\w.]+)'", re.MULTILINE
+    ),
 )
 _FILES = re.compile(r"^FileNotFoundError: .*'[^']*/dags/([^']+)'", re.MULTILINE)
 
