@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
@@ -109,9 +109,14 @@ class Environment:
 
 @dataclass(eq=False, slots=True)
 class Message:
-    """One message of the gate's queue; two that say the same are two."""
+    """One message of the gate's queue; two that say the same are two.
+
+    Attributes:
+        not_before: it is stuck until then: its function was killed, or came late.
+    """
 
     arrival: Arrival
+    not_before: datetime = START
 
 
 class PromotionWorld:
@@ -150,6 +155,12 @@ class PromotionWorld:
         self.news: list[News] = []
         self.settled: list[Settled] = []
         self.verified: list[Verified] = []
+
+    def as_in(self, other: PromotionWorld) -> None:
+        """Begin where another world is: much sooner than by doing all again."""
+        self.now, self.queue, self.news = other.now, [replace(each) for each in other.queue], list(other.news)
+        self.s3.as_in(other.s3)
+        self.dynamodb.tables = {name: dict(table) for name, table in other.dynamodb.tables.items()}
 
     # ------------------------------------------------------------------------------------------------- what people do
     def upload(self, key: str, body: bytes) -> str:
@@ -222,7 +233,8 @@ class PromotionWorld:
         end, quiet = self.now + minutes * MINUTE, 0
         while self.now < end:
             for message in list(self.queue):
-                self.deliver(message)
+                if message.not_before <= self.now:
+                    self.deliver(message)
             self.now += MINUTE if self.queue else max(MINUTE, self._next_due() - self.now - self.skew)
             self.look()
             quiet = 0 if self.queue or self.open() else quiet + 1

@@ -97,6 +97,13 @@ class S3:
         self.buckets[name] = Bucket(name, versioned, kms)
         return self.buckets[name]
 
+    def as_in(self, other: S3) -> None:
+        """Hold what another one holds."""
+        self._ids = other._ids
+        for name, bucket in other.buckets.items():
+            self.make(name, versioned=bucket.versioned, kms=bucket.kms)
+            self.buckets[name].keys = {key: list(versions) for key, versions in bucket.keys.items()}
+
     # ------------------------------------------------------------------------------------------------- reading
     def head_object(self, *, Bucket: str, Key: str, VersionId: str | None = None) -> dict[str, Any]:
         return _described(self._found("HeadObject", Bucket, Key, VersionId))

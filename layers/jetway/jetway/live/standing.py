@@ -27,7 +27,7 @@ Stage = Literal[
 OPEN: frozenset[Stage] = frozenset({"waiting", "updating", "verifying", "rolling-back"})
 
 # Longer than any function runs that writes to the environment's bucket (template.yaml, Timeout).
-LONGEST_WORK = timedelta(minutes=6)
+LONGEST_WORK = timedelta(seconds=330)
 
 # The newest are kept; an item holds 400 KB.
 _MOST_ROLLED_BACK = 200
