@@ -1,8 +1,8 @@
 """The gate: what was dropped is judged, then promoted or quarantined, and reported.
 
-An arrival only says that a key has changed. What counts is what is there: the versions in the drop bucket, the object in
-the environment's bucket, and the standing. Whoever has done something looks at all three again, and goes on until they
-agree; so events may come twice, late, out of order or at once, and may be cut short anywhere (docs/promotion.md).
+An arrival only says that a key has changed. What counts is what is there: the versions in the drop bucket, the object
+in the environment's bucket, and the standing. Whoever has done something looks at all three again, and goes on until
+they agree; so events may come twice, late, out of order or at once, and may be cut short anywhere (docs/promotion.md).
 """
 
 from __future__ import annotations

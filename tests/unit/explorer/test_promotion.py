@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from tests.unit.explorer.scenes import Scene, scene
-from tests.unit.explorer.walker import walk, wander
+from tests.unit.explorer.walker import walk
 
 Make = Callable[[], Scene]
 
