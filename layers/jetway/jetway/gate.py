@@ -217,8 +217,10 @@ class Gate:
         report = report_key(version.key, version.label)
         placement = self._place(version, judged, facts, report, refused)
         in_force = None
-        if placement.onto_by_hand:
-            judged = replace(judged, findings=(*judged.findings, _ONTO_BY_HAND))
+        warnings = [_ONTO_BY_HAND] if placement.onto_by_hand else []
+        if placement.outcome == "promoted" and placement.version_id is None:
+            warnings.append(_WITHOUT_VERSIONS)
+        judged = replace(judged, findings=(*judged.findings, *warnings))
         if placement.outcome == "promoted":
             standing = self._book.note(version, judged, placement, report=report, at=self._now())
             in_force = self._book.in_force(standing, placement, facts, self.drop_bucket)
@@ -307,4 +309,13 @@ _ONTO_BY_HAND = Finding(
     message="An object that did not come through the drop bucket was there: this version is live on top of it.",
     line=None,
     remedy="The bucket's versions keep it. Change the file in the drop bucket only: what is live is a copy of that.",
+)
+
+_WITHOUT_VERSIONS = Finding(
+    rule="bucket-without-versions",
+    severity="warning",
+    message="The environment's bucket keeps no versions: if this one does not work, what was before cannot come back.",
+    line=None,
+    remedy="Switch versioning on: aws s3api put-bucket-versioning --bucket NAME --versioning-configuration Status=Enabled. "
+    "MWAA wants it: https://docs.aws.amazon.com/mwaa/latest/userguide/mwaa-s3-bucket.html",
 )

@@ -26,7 +26,7 @@ class Config(ArtifactConfig):
     """Configuration of verify_promotion.
 
     Attributes:
-        artifact_queue_url: where the gate is asked to settle a key anew; without it that waits for the key's next event.
+        artifact_queue_url: where the gate is asked to settle a key; without it that waits for the key's next event.
     """
 
     artifact_queue_url: str | None = variable("ARTIFACT_QUEUE_URL", optional)
