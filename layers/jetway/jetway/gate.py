@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from jetway.live.book import LiveBook
     from jetway.live.standing import Standing
 
+_MOST_BY_HAND = 20  # versions that somebody has put on top of each other by hand
 _MOST_ROUNDS = 20  # each settles one version; most of them were passed over
 
 # Judges a requirements.txt by resolving it: its content, the environment, and what reading it says.
@@ -174,6 +175,8 @@ class Gate:
     def _find(self, newest: ObjectVersion, seen: Seen, refused: set[str]) -> str | None:
         """The version that is wanted where the newest is bad, or nothing is live."""
         label = self._wanted(newest, seen.standing, seen.there, refused)
+        if label == seen.settled and seen.outcome != "promoted":
+            return None  # it has had its turn just now
         if label is not None or seen.there in {None, BY_HAND}:
             return label
         # One that was passed over went live, and the invocation that did it may have died before it told.
@@ -279,10 +282,9 @@ class Gate:
         standing = self._book.standing(version.key)
         if standing is not None and version.label in standing.rolled_back:
             return Placement("rolled-back")  # while it was judged
-        if standing is not None and standing.live is not None and standing.live.source == version.label:
-            there = head(self._s3, facts.source_bucket, destination)
-            if source_of(there) == BY_HAND:
-                return Placement("superseded")  # by what somebody has put there by hand since it went live
+        there = head(self._s3, facts.source_bucket, destination)
+        if there is not None and source_of(there) == BY_HAND and self._was_live(version, there):
+            return Placement("superseded")  # by what somebody has put there by hand since it went live
 
         def one_wanted() -> str | None:
             newest = head(self._s3, self.drop_bucket, version.key)
@@ -290,6 +292,14 @@ class Gate:
             return None if newest is None else self._wanted(newest, standing, live, refused)
 
         return promote(self._s3, version, facts.source_bucket, destination, report=report, wanted=one_wanted)
+
+    def _was_live(self, version: ObjectVersion, there: ObjectVersion) -> bool:
+        """Whether a version is right below what was put on top of it by hand."""
+        for found in versions_of(self._s3, there.bucket, there.key)[:_MOST_BY_HAND]:
+            below = head(self._s3, there.bucket, there.key, found) if found else None
+            if source_of(below) != BY_HAND:
+                return source_of(below) == version.label
+        return False
 
     def _remove(self, key: str, facts: EnvironmentFacts) -> Settled:
         """Take out what a deleted object had promoted."""
@@ -316,6 +326,6 @@ _WITHOUT_VERSIONS = Finding(
     severity="warning",
     message="The environment's bucket keeps no versions: if this one does not work, what was before cannot come back.",
     line=None,
-    remedy="Switch versioning on: aws s3api put-bucket-versioning --bucket NAME --versioning-configuration Status=Enabled. "
-    "MWAA wants it: https://docs.aws.amazon.com/mwaa/latest/userguide/mwaa-s3-bucket.html",
+    remedy="Switch versioning on, as MWAA wants it: "
+    "aws s3api put-bucket-versioning --bucket NAME --versioning-configuration Status=Enabled",
 )

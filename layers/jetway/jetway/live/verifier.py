@@ -210,7 +210,9 @@ class Verifier:
                 return
             if standing.live is not None:  # a kill may have kept it from being said, or somebody slower said otherwise
                 tell_live(self._s3, self._drop_bucket, key, standing.live, InForce("verified", standing.live.at))
-            if standing.live is None:  # what was passed over may have its turn, and nothing may be there unknown
+            if (
+                standing.live is None and standing.stage != "by-hand"
+            ):  # what was passed over may have its turn, and nothing may be there unknown
                 self._ask_gate(key)
             self._table.put(replace(standing, due_at=None))
 
