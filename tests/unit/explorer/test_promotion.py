@@ -7,17 +7,15 @@ draw orders of many actors by lot, and take the guards out one by one: the walk 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from jetway import promotion
-from jetway.live.settling import Step
+from jetway.live import settling
+from jetway.live.settling import Agreement, Step
 from jetway.live.standing import Standing
 from jetway.live.verdicts import Decision
-from jetway.promotion import Placement
 from tests.unit.explorer.promotion_world import VERIFY_AFTER
 from tests.unit.explorer.scenes import Scene, scene
 from tests.unit.explorer.walker import walk, wander
@@ -108,23 +106,20 @@ def _never(*_: object, **__: object) -> None:
     """Do nothing."""
 
 
-def _vanished(*args: Any, **more: Any) -> Placement:
-    return copy(*args, **more) or Placement("vanished")
+def _blind_to_bad(standing: Standing | None, there: str | None) -> Agreement:
+    agreement = compare(standing, there)
+    return "agree" if agreement == "bad" else agreement
 
 
-def _always_removed(before: Standing | None, key: str, _gone: str, *, last_look: datetime) -> Standing:
-    return replace(before or Standing(key, "removed"), stage="removed", live=None, good=None, due_at=None)
-
-
-copy = promotion._copy
+compare = settling.compare
 # A guard that is taken out: what stands in for it, and a meeting that must find it.
 MUTATIONS: dict[str, tuple[str, Any, str]] = {
     "the look does not compare": (
         "live.verifier.compare",
         lambda *_: "agree",
-        "two versions at once, the newer one breaks",
+        "a look meets what somebody puts there by hand",
     ),
-    "the gate does not look again": ("gate.next_step", lambda _: Step("done"), "a deletion meets an upload"),
+    "the gate does not look again": ("gate.next_step", lambda _: Step("done"), "a deletion meets a roll-back"),
     "nobody passed over has its turn": ("gate.wanted", _never, "two first versions, the newer one breaks"),
     "a roll-back cut short is forgotten": ("live.standing._untold", lambda _: (), "a roll-back meets a fix"),
     "a late report is left": (
@@ -132,12 +127,7 @@ MUTATIONS: dict[str, tuple[str, Any, str]] = {
         lambda *_: True,
         "a slow gate meets the look at what it promotes",
     ),
-    "404 is taken for a source that is gone": (
-        "promotion._copy",
-        _vanished,
-        "a fix meets the roll-back of the first version",
-    ),
-    "removed is written over what has come": ("live.book.removed", _always_removed, "a deletion meets an upload"),
+    "what is bad may be live": ("live.settling.compare", _blind_to_bad, "a second delivery meets a roll-back"),
     "nobody waits for a file that is late": (
         "live.verifier.awaited",
         lambda *_: False,
