@@ -19,7 +19,7 @@ from jetway.live import news
 from jetway.live.by_hand import overtake, source_of
 from jetway.live.in_force import InForce
 from jetway.live.missing import awaited
-from jetway.live.restore import Restored, report_rollback, restore, tell_live
+from jetway.live.restore import Restored, report_rollback, restore, tell_live, tell_rollback_again
 from jetway.live.settling import compare
 from jetway.live.standing import (
     LONGEST_WORK,
