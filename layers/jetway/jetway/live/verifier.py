@@ -208,12 +208,13 @@ class Verifier:
         with suppress(StandingChangedError):
             if not self._bucket_agrees(standing, now):
                 return
-            if standing.live is not None:  # a kill may have kept it from being said, or somebody slower said otherwise
+            # A kill may have kept it from being said, or somebody slower has said otherwise.
+            if standing.live is not None:
                 tell_live(self._s3, self._drop_bucket, key, standing.live, InForce("verified", standing.live.at))
-            if (
-                standing.live is None and standing.stage != "by-hand"
-            ):  # what was passed over may have its turn, and nothing may be there unknown
-                self._ask_gate(key)
+            for version in standing.rolled_back[-1:]:
+                tell_rollback_again(self._s3, self._drop_bucket, standing, version, now)
+            if standing.live is None and standing.stage != "by-hand":
+                self._ask_gate(key)  # what was passed over may have its turn, and nothing may be there unknown
             self._table.put(replace(standing, due_at=None))
 
     def _wait(self, standing: Standing, decision: Decision, now: datetime) -> None:
