@@ -289,8 +289,8 @@ class PromotionWorld:
     def _tell(self, news: News) -> None:
         self.street.cross("events.put_events", lambda: self.news.append(news))
 
-    def _ask_gate(self, key: str) -> None:
-        self.queue.append(Message(Arrival(DROP, key, None)))
+    def _ask_gate(self, key: str, version: str | None) -> None:
+        self.queue.append(Message(Arrival(DROP, key, version)))
 
     def _arrive(self, bucket: str, key: str, version: str, deleted: bool) -> None:
         if bucket == DROP and is_artifact(key):

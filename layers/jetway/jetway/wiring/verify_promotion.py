@@ -51,9 +51,10 @@ def wired() -> Parts:
     standings, records = StandingTable(dynamodb, config.artifact_table), UpdateTable(dynamodb, config.artifact_table)
     time_left = TimeLeft()
 
-    def ask_gate(key: str) -> None:
+    def ask_gate(key: str, version_id: str | None) -> None:
         if config.artifact_queue_url is not None:
-            sqs.send_message(QueueUrl=config.artifact_queue_url, MessageBody=settle_again(config.drop_bucket, key))
+            body = settle_again(config.drop_bucket, key, version_id)
+            sqs.send_message(QueueUrl=config.artifact_queue_url, MessageBody=body)
 
     verifier = Verifier(
         standings,
