@@ -31,7 +31,7 @@ class Arrival:
 
 
 def settle_again(bucket: str, key: str, version_id: str | None = None) -> str:
-    """The body of a message that has the gate settle a key anew, as S3 tells of an object: of this version or of any."""
+    """The body of a message that has the gate settle a key anew, as S3 tells of an object: of this version, or any."""
     of_version = {"version-id": version_id} if version_id else {}
     event = {
         "id": f"settle-again/{bucket}/{key}",
