@@ -54,6 +54,8 @@ class Airflow:
             run = {"dag_id": dag_id, "dag_run_id": body["dag_run_id"], "state": "queued", "conf": body["conf"]}
             self.runs[dag_id, run["dag_run_id"]] = run
             return 200, run
+        if (dag_id, more[1]) not in self.runs:
+            return 404, {"detail": f"The DagRun with dag_id: `{dag_id}` and run_id: `{more[1]}` was not found"}
         return 200, self.runs[dag_id, more[1]]
 
     def end(self, state: str) -> None:

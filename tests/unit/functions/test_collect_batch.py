@@ -28,13 +28,22 @@ def event(key: str, *, most: int = 3, within: int = 60, **more: Any) -> dict[str
 def rows() -> dict[str, str]:
     """What the ledger says, by the key of the object."""
     found: list[Any] = boto3.resource("dynamodb").Table("LedgerTable").scan()["Items"]
-    return {row["identity"][-1] if row["identity"] else row["id"]: row["decision"] for row in found}
+    return {
+        row["identity"][-1] if row["identity"] else row["id"]: row["decision"] for row in found if "decision" in row
+    }
 
 
 def manifests() -> list[dict[str, Any]]:
     s3 = boto3.client("s3")
     keys = [found["Key"] for found in s3.list_objects_v2(Bucket="acme-drop").get("Contents", [])]
     return [json.loads(s3.get_object(Bucket="acme-drop", Key=key)["Body"].read()) for key in keys]
+
+
+def invisible(edge: Edge) -> list[dict[str, int]]:
+    """Seconds for which messages were made invisible, call by call, by receipt handle."""
+    asked = edge.aws.asked("sqs.ChangeMessageVisibilityBatch")
+    assert {each["QueueUrl"] for each in asked} == {edge.url("CollectQueue")}
+    return [{entry["ReceiptHandle"]: entry["VisibilityTimeout"] for entry in each["Entries"]} for each in asked]
 
 
 def is_dispatched(collect: Function, event_: dict[str, Any]) -> bool:
@@ -75,6 +84,14 @@ def test_a_batch_is_dispatched_once_when_it_is_full_cold_and_warm(
 
     assert collect.failed(records(event("c"))) == []
     assert collect.metrics() == {"EventsDuplicate": 1.0, "BatchesDispatched": 0.0}, "a batch is counted once"
+
+
+def test_a_crash_holds_its_messages_for_half_a_minute_and_trouble_some_seconds(edge: Edge, collect: Function) -> None:
+    edge.aws.fails("dynamodb.TransactWriteItems", "ThrottlingException")
+    assert collect.failed(records(event("a", trigger="one"), "no JSON")) == ["m0"]
+    assert invisible(edge) == [{"handle-m0": 30, "handle-m1": 30}, {"handle-m0": 2}]
+    assert collect.failed(records(event("a", trigger="one"), receives=50)) == ["m0"]
+    assert invisible(edge)[-1] == {"handle-m0": 600}
 
 
 def test_the_call_back_at_the_deadline_dispatches_what_is_there(edge: Edge, collect: Function) -> None:
@@ -190,3 +207,23 @@ def test_a_sweep_that_fails_is_an_error_of_the_function_and_the_next_one_does_th
     with pytest.raises(ClientError, match="ThrottlingException"):
         collect(scheduled())
     assert collect.metrics() == {"BatchesDispatched": 0.0}
+
+
+class KilledError(BaseException):
+    """The process is gone."""
+
+
+def test_what_ends_the_function_time_and_again_keeps_no_other_event_from_its_batch(
+    edge: Edge, collect: Function
+) -> None:
+    def die() -> None:
+        if "killer" in str(edge.aws.asked("dynamodb.TransactWriteItems")[-1]):
+            raise KilledError
+
+    edge.aws.on("dynamodb.TransactWriteItems", die)
+    fresh, killer = records(event("a")), records(event("killer", trigger="killer"), ids="k", receives=3)
+    both = {"Records": killer["Records"] + fresh["Records"]}
+    with pytest.raises(KilledError):
+        collect(both)
+    assert invisible(edge) == [{"handle-k0": 30, "handle-m0": 30}]
+    assert rows()["a"] == "batched", "it has its place before the other one is looked at"

@@ -23,13 +23,15 @@ def start(edge: Edge) -> Function:
 
 
 def rows() -> list[dict[str, Any]]:
-    return boto3.resource("dynamodb").Table("LedgerTable").scan()["Items"]
+    items = boto3.resource("dynamodb").Table("LedgerTable").scan()["Items"]
+    return [item for item in items if "decision" in item]
 
 
 def held(edge: Edge) -> dict[str, int]:
-    """Seconds that messages were made invisible for, by receipt handle."""
-    asked = edge.aws.asked("sqs.ChangeMessageVisibilityBatch")
-    return {entry["ReceiptHandle"]: entry["VisibilityTimeout"] for batch in asked for entry in batch["Entries"]}
+    """Seconds that messages were made invisible for, by receipt handle; each batch is held for half a minute first."""
+    asked = [each["Entries"] for each in edge.aws.asked("sqs.ChangeMessageVisibilityBatch")]
+    given_back = [entries for entries in asked if {entry["VisibilityTimeout"] for entry in entries} != {30}]
+    return {entry["ReceiptHandle"]: entry["VisibilityTimeout"] for entries in given_back for entry in entries}
 
 
 def freed(edge: Edge) -> list[str]:
@@ -56,7 +58,7 @@ def test_an_event_becomes_one_run_cold_and_warm(
 
 
 def test_a_transient_error_comes_back_and_holds_its_lane_alone(edge: Edge, airflow: Airflow, start: Function) -> None:
-    edge.aws.fails("dynamodb.GetItem", times=1)  # the ledger's; the first lane meets it
+    edge.aws.fails("dynamodb.UpdateItem", times=2)  # a second try's note and the ledger's; the first lane meets them
     event = records(*map(file_event, ("a1", "b1", "a2", "b2")), groups="abab", receives=3)
     assert start.failed(event) == ["m0", "m2"], "what is behind it in its lane keeps its place"
     waits = held(edge)
@@ -93,7 +95,7 @@ def test_a_longer_trouble_holds_a_lane_for_longer(
 
 
 def test_that_a_lane_cannot_be_held_costs_only_time(edge: Edge, airflow: Airflow, start: Function) -> None:
-    edge.aws.fails("dynamodb.GetItem")
+    edge.aws.fails("dynamodb.UpdateItem")
     edge.aws.fails("sqs.ChangeMessageVisibilityBatch", "AccessDenied")
     assert start.failed(records(file_event("a"), groups="a")) == ["m0"]
 
@@ -197,3 +199,61 @@ def test_a_wrong_setting_is_an_error_of_the_function(edge: Edge) -> None:
     start = edge.deploy(app, "StartDagRun", Transport="telnet")
     with pytest.raises(ValueError, match="TRANSPORT is 'telnet'"):
         start(records(file_event("a"), groups="a"))
+
+
+class KilledError(BaseException):
+    """The process is gone."""
+
+
+def test_a_message_that_ends_the_function_holds_its_lane_for_half_a_minute_and_three_times(
+    edge: Edge, airflow: Airflow, start: Function
+) -> None:
+    def die() -> None:
+        asked = edge.aws.asked("mwaa.InvokeRestApi")[-1]
+        if asked["Method"] == "POST" and asked["Path"].startswith("/dags/killer/"):
+            raise KilledError
+
+    edge.aws.on("mwaa.InvokeRestApi", die)
+    batch = (file_event("before"), file_event("it", dag="killer"), file_event("behind"))
+    for receives in (1, 2, 3):
+        edge.aws.calls.clear()
+        with pytest.raises(KilledError):
+            start(records(*batch, groups="aaa", receives=receives))
+        name, asked = edge.aws.calls[0]
+        assert name == "sqs.ChangeMessageVisibilityBatch", "before anything can go wrong"
+        assert [entry["VisibilityTimeout"] for entry in asked["Entries"]] == [30, 30, 30]
+        assert len(edge.aws.asked("sqs.ChangeMessageVisibilityBatch")) == 1, "nothing is given back by the dead"
+        start.cold()
+    assert start.failed(records(*batch, groups="aaa", receives=4)) == []
+    assert {dag_id for dag_id, _ in airflow.runs} == {"ingest"}
+    assert len(airflow.runs) == 2, "who waits behind it goes on"
+    decisions = {row["dag_id"]: row["decision"] for row in rows()}
+    assert decisions == {"ingest": "started", "killer": "waiting"}, "aside, while Airflow may still be at it"
+
+
+def test_a_message_that_is_killed_before_it_asks_for_a_run_is_a_dead_letter_at_once(
+    edge: Edge, airflow: Airflow, start: Function
+) -> None:
+    def die() -> None:
+        raise KilledError
+
+    edge.aws.on("dynamodb.UpdateItem", die)
+    event = records(file_event("a"), groups="a")
+    with pytest.raises(KilledError):
+        start(event)
+    deaths = iter(range(2))
+
+    def die_after_the_mark() -> None:
+        asked = edge.aws.asked("dynamodb.UpdateItem")[-1]
+        if not str(asked["Key"]["id"]).count("crash#") and next(deaths, None) is not None:
+            raise KilledError
+
+    edge.aws.on("dynamodb.UpdateItem", die_after_the_mark)
+    for receives in (2, 3):
+        with pytest.raises(KilledError):
+            start(records(file_event("a"), groups="a", receives=receives))
+    assert start.failed(records(file_event("a"), groups="a", receives=4)) == []
+    (letter,) = edge.messages("DispatchDeadLetters")
+    assert json.loads(letter["Body"])["reason"] == "crashed"
+    assert start.metrics()["EventsDeadLettered"] == 1.0
+    assert airflow.runs == {}
