@@ -23,6 +23,7 @@ from rich.table import Table
 from bench import aftermath
 from bench.aftermath import Dropped, Facts
 from bench.listening import Listener
+from bench.outages import AirflowKeeper
 from bench.scene import physical_id, queued
 from bench.stories import stories
 from local import stack as local_stack
@@ -86,7 +87,10 @@ def main() -> int:
         stack = local_stack.up(progress, parameters=lambda: parameters, faults=True)
         listener = Listener.subscribe(stack, "chaos")
         for number in range(1, arguments.rounds + 1):
-            with progress.step(f"round {number}: {arguments.files} files, seed {arguments.seed}"):
+            with (
+                progress.step(f"round {number}: {arguments.files} files, seed {arguments.seed}"),
+                AirflowKeeper(stack),
+            ):
                 results.append(_round(stack, listener, number, arguments))
             _complain(progress, results[-1])
             print(json.dumps(asdict(results[-1])), flush=True)

@@ -26,7 +26,7 @@ from rich.table import Table
 from bench import aws_sample, scene
 from bench import mixed as mixed_events
 from bench.listening import Listener
-from bench.outages import GatewayKiller
+from bench.outages import AirflowKeeper, GatewayKiller
 from local import stack as local_stack
 from local import venvs
 from local.lambda_workers import Killer
@@ -126,13 +126,15 @@ def mixed(stack: Stack, count: int, options: Options) -> scene.Result:
     weather = scene.Weather(stack, options.transport, updating=options.updating, probability=0.08)
     outages = GatewayKiller(stack, weather, GATEWAY_PAUSES if options.kills else None, seed=options.seed)
     killer = Killer(stack, PAUSES if options.kills else {}, seed=options.seed)
-    with weather:
-        began = time.monotonic()
-        with killer, outages:
-            sent = mixed_events.send(stack, count)
-            ended = scene.wait_until_drained(stack, *queues, seconds=options.patience)
-        faults = weather.struck() | killer.kills | {"gateway": outages.kills}
-    runs = mixed_events.wait_until_told(stack, listener, options.patience)
+    with AirflowKeeper(stack) as keeper:
+        with weather:
+            began = time.monotonic()
+            with killer, outages:
+                sent = mixed_events.send(stack, count)
+                ended = scene.wait_until_drained(stack, *queues, seconds=options.patience)
+            faults = weather.struck() | killer.kills | {"gateway": outages.kills}
+        runs = mixed_events.wait_until_told(stack, listener, options.patience)
+    faults["Airflow restarted"] = keeper.restarts
     letters = mixed_events.take_letters(stack)
     counted = mixed_events.counted_starts(stack, since)
     verdict = mixed_events.judge(sent, runs, letters, listener.hear(), counted=counted)
