@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from local.stack import Stack
 
 _LOOK_SECONDS = 5.0
+_TRIES = 5
 _DOWN = (0.5, 4.0)  # seconds, at least and at most, that nobody starts it again
 
 
@@ -49,9 +50,16 @@ class GatewayKiller:
             processes.stop_named(self._stack.run_folder, "gateway", grace=0)
             self.kills += 1
             self._over.wait(self._random.uniform(*_DOWN))
-            config = self._stack.gateway_config
-            service.start(config, self._stack.run_folder.parent / "gateway.json", folder=self._stack.run_folder)
+            self._start()
             self._weather.again()
+
+    def _start(self) -> None:
+        config, folder = self._stack.gateway_config, self._stack.run_folder
+        for _ in range(_TRIES):
+            with suppress(processes.ProcessError):  # a busy machine takes longer
+                service.start(config, folder.parent / "gateway.json", folder=folder)
+                return
+        raise processes.ProcessError(f"The gateway does not start: see {folder / 'gateway.log'}.")
 
 
 class AirflowKeeper:
