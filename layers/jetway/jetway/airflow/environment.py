@@ -28,6 +28,9 @@ USABLE_STATUSES = frozenset({"AVAILABLE", "UPDATE_FAILED"})
 # https://docs.aws.amazon.com/mwaa/latest/API/API_Environment.html
 _PASSING_STATUSES = frozenset({"CREATING", "UPDATING", "ROLLING_BACK", "CREATING_SNAPSHOT", "MAINTENANCE", "PENDING"})
 
+# The call certainly did nothing: a right is missing, the call came too often, or it did not reach MWAA.
+DENIED = frozenset({"AccessDeniedException", "AccessDenied"})
+THROTTLED = frozenset({"ThrottlingException", "TooManyRequestsException", "RequestLimitExceeded"})
 _NO_WAY = frozenset({"EndpointConnectionError", "ConnectTimeoutError"})
 
 _OF_THE_WEB_SERVER = (EnvironmentBusyError, EnvironmentUnavailableError, TokenRefusedError)
@@ -50,6 +53,7 @@ class EnvironmentFacts:
         last_update: Status of LastUpdate: SUCCESS, PENDING or FAILED.
         last_update_at: when that update began.
         last_update_error: why it failed, in MWAA's words.
+        last_update_source: who began it, in MWAA's words; its own maintenance is an update too.
         scheduler_log_group: name of the log group of the schedulers; None when their logs are not enabled.
     """
 
@@ -72,6 +76,7 @@ class EnvironmentFacts:
     last_update: str | None = None
     last_update_at: datetime | None = None
     last_update_error: str | None = None
+    last_update_source: str | None = None
     scheduler_log_group: str | None = None
 
     @property
@@ -119,6 +124,7 @@ def parse_environment(answer: Mapping[str, Any]) -> EnvironmentFacts:
         last_update=update.get("Status"),
         last_update_at=update.get("CreatedAt"),
         last_update_error=(update.get("Error") or {}).get("ErrorMessage"),
+        last_update_source=update.get("Source"),
         scheduler_log_group=_log_group(logs.get("CloudWatchLogGroupArn")) if logs.get("Enabled") else None,
     )
 
@@ -212,6 +218,14 @@ class Environment:
         return error if facts.usable else not_available(facts)
 
 
+def did_nothing(exc: Exception) -> bool:
+    """Whether a call of MWAA's control plane that failed has certainly changed nothing."""
+    if isinstance(exc, ClientError):
+        code = exc.response["Error"]["Code"]
+        return code in DENIED | THROTTLED or code in {"ResourceNotFoundException", "ValidationException"}
+    return type(exc).__name__ in _NO_WAY
+
+
 def not_available(facts: EnvironmentFacts) -> EnvironmentUnavailableError:
     """Return the error of an environment that takes no work now."""
     return EnvironmentUnavailableError(
@@ -235,7 +249,7 @@ def unavailable(name: str, operation: str, exc: Exception) -> EnvironmentUnavail
             f"MWAA has no environment {name!r} in this account and region. "
             "Deploy with the right EnvironmentName; events wait meanwhile."
         )
-    if code in {"AccessDeniedException", "AccessDenied"}:
+    if code in DENIED:
         return EnvironmentUnavailableError(
             f"{operation} on environment {name!r} is denied: the function's role or a service control "
             "policy lacks the permission."

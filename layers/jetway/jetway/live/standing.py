@@ -3,6 +3,7 @@
 promoted ──▶ verifying ──▶ good
                  └──▶ rolling-back ──▶ rolled-back        (or verifying again: what came back was never verified)
 requirements.txt, plugins.zip, startup.sh:   promoted ──▶ waiting ──▶ updating ──▶ verifying …
+                                             overtaken: somebody has pointed the environment elsewhere
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 if TYPE_CHECKING:
     from jetway.artifacts.findings import Verdict
 
-Stage = Literal["waiting", "updating", "verifying", "rolling-back", "good", "rolled-back", "removed"]
+Stage = Literal["waiting", "updating", "verifying", "rolling-back", "good", "rolled-back", "removed", "overtaken"]
 
 # Work is left to be done on artifacts in these stages.
 OPEN: frozenset[Stage] = frozenset({"waiting", "updating", "verifying", "rolling-back"})
@@ -186,11 +187,8 @@ def to_roll_back(standing: Standing, problems: Iterable[Problem], now: datetime)
 
 
 def overtaken(standing: Standing) -> Standing:
-    """Somebody has put something else live by hand, which is theirs; our version does not come back over it."""
-    rolled_back = standing.rolled_back
-    if standing.live is not None and standing.live.source not in rolled_back:
-        rolled_back = (*rolled_back, standing.live.source)[-_MOST_ROLLED_BACK:]
-    return replace(standing, stage="rolled-back", live=None, good=None, rolled_back=rolled_back, due_at=None)
+    """Somebody has put something else in force by hand, which is theirs; ours did not fail, and goes not over it."""
+    return replace(standing, stage="overtaken", good=None, problems=(), due_at=None)
 
 
 def rolled_back(standing: Standing, restored: Live | None, *, due_at: datetime) -> Standing:
