@@ -1,22 +1,21 @@
 """Promotion and quarantine: server-side copies of exactly the version that was judged.
 
 Older never overwrites newer. A copy goes ahead only if, after looking at what is live, the version is still
-the newest of its key, and only onto what was looked at. The original stays where it is: deleting a key of
-the drop bucket means taking it out of the environment, and `aws s3 sync` would upload it again.
+the one that is wanted: the newest of its key that is not known to be bad; and only onto what was looked at. The
+original stays where it is: deleting a key of the drop bucket means taking it out of the environment, and `aws s3 sync`
+would upload it again.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import quote
 
-from botocore.exceptions import ClientError
-
 from jetway.artifacts.keys import LARGEST_COPY
 from jetway.errors import TransientError
-from jetway.objects import ObjectVersion, head, is_changed, is_gone, unchanged
+from jetway.objects import ObjectVersion, head, suppress_if_changed, unchanged
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -43,6 +42,7 @@ class Placement:
         bucket, key, version_id: of the copy, where there is one.
         fresh: the copy was made just now, and not by an earlier delivery of the same event.
         first: a fresh copy, and nothing was there before.
+        onto_by_hand: a fresh copy, on top of an object that somebody had put there by hand.
     """
 
     outcome: Outcome
@@ -51,16 +51,26 @@ class Placement:
     version_id: str | None = None
     fresh: bool = False
     first: bool = False
+    onto_by_hand: bool = False
 
 
-def promote(s3: S3Client, source: ObjectVersion, bucket: str, key: str, *, report: str) -> Placement:
-    """Make this version live, unless it is live already or is not the newest any more.
+def promote(
+    s3: S3Client,
+    source: ObjectVersion,
+    bucket: str,
+    key: str,
+    *,
+    report: str,
+    wanted: Callable[[], str | None] | None = None,
+) -> Placement:
+    """Make this version live, unless it is live already or another one is wanted.
 
     Args:
         s3: the client.
         source: the version that was judged.
         bucket, key: where it goes live.
         report: key of its report.
+        wanted: tells the version that is to be live, None for none; without it that is the newest one.
 
     Raises:
         TransientError: others keep writing to the same key.
@@ -73,11 +83,13 @@ def promote(s3: S3Client, source: ObjectVersion, bucket: str, key: str, *, repor
         newest = head(s3, source.bucket, source.key)
         if newest is None:
             return Placement("vanished")
-        if newest.label != source.label:
+        if newest.label != source.label and (wanted is None or wanted() != source.label):
             return Placement("superseded")
-        placement = _copy(s3, source, bucket, key, "promoted", report=report, onto=live)
-        if placement is not None:
-            return placement
+        if newest.label != source.label and head(s3, source.bucket, source.key, source.version_id) is None:
+            return Placement("vanished")
+        # Refused, or the source is gone: the next look tells which.
+        with suppress_if_changed():
+            return _copy(s3, source, bucket, key, "promoted", report=report, onto=live)
     raise TransientError(f"s3://{bucket}/{key} is written by others again and again.")
 
 
@@ -92,9 +104,11 @@ def quarantine(s3: S3Client, source: ObjectVersion, key: str, *, report: str) ->
     kept = head(s3, source.bucket, key)
     if kept is not None and carries(kept, source):
         return Placement("quarantined", source.bucket, key, kept.version_id)
-    placement = _copy(s3, source, source.bucket, key, "quarantined", report=report, onto=kept)
-    # Only another delivery of the same event writes this key.
-    return placement or Placement("quarantined", source.bucket, key)
+    with suppress_if_changed():  # only another delivery of the same event writes this key; or the source is gone
+        return _copy(s3, source, source.bucket, key, "quarantined", report=report, onto=kept)
+    if head(s3, source.bucket, source.key, source.version_id) is None:
+        return Placement("vanished")
+    return Placement("quarantined", source.bucket, key)
 
 
 def carries(copy: ObjectVersion, source: ObjectVersion) -> bool:
@@ -111,28 +125,24 @@ def _copy(
     *,
     report: str,
     onto: ObjectVersion | None,
-) -> Placement | None:
-    """Copy, if what is there is still `onto`; None when it is not."""
+) -> Placement:
+    """Copy, if what is there is still `onto`; else S3's refusal is raised."""
     kept: dict[str, Any] = {**source.headers, **unchanged(onto)}
-    try:
-        answer = s3.copy_object(
-            Bucket=bucket,
-            Key=key,
-            CopySource=source.address,  # type: ignore[arg-type]
-            CopySourceIfMatch=source.etag,
-            MetadataDirective="REPLACE",
-            Metadata=_metadata(source, report),
-            # Tags are not copied: reading and writing them would take two more permissions.
-            TaggingDirective="REPLACE",
-            **kept,
-        )
-    except ClientError as exc:
-        if is_changed(exc):
-            return None
-        if is_gone(exc):
-            return Placement("vanished")
-        raise
-    return Placement(outcome, bucket, key, answer.get("VersionId"), fresh=True, first=onto is None)
+    answer = s3.copy_object(
+        Bucket=bucket,
+        Key=key,
+        CopySource=source.address,  # type: ignore[arg-type]
+        CopySourceIfMatch=source.etag,
+        MetadataDirective="REPLACE",
+        Metadata=_metadata(source, report),
+        # Tags are not copied: reading and writing them would take two more permissions.
+        TaggingDirective="REPLACE",
+        **kept,
+    )
+    by_hand = onto is not None and SOURCE_VERSION not in onto.metadata
+    return Placement(
+        outcome, bucket, key, answer.get("VersionId"), fresh=True, first=onto is None, onto_by_hand=by_hand
+    )
 
 
 def _metadata(source: ObjectVersion, report: str) -> Mapping[str, str]:

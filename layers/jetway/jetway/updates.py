@@ -19,7 +19,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from jetway.airflow.environment import DENIED, THROTTLED, did_nothing, unavailable
 from jetway.errors import EnvironmentUnavailableError
 from jetway.live.update_acts import Acts
-from jetway.live.update_plan import Plan, Rules, decide, shows_ours, waiting
+from jetway.live.update_plan import CALL_AGAIN_AFTER, Plan, Rules, decide, shows_ours, waiting
 from jetway.live.update_record import MEMBERS, UpdateRecord
 from jetway.live.update_steps import Turn
 from jetway.observability import logger
@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from jetway.live.undo import Undo
     from jetway.live.update_record import Trouble, UpdateTable, WorkerReplacement
     from jetway.live.update_steps import Step
+
+__all__ = ["CALL_AGAIN_AFTER", "NotBegunError", "RefusedError", "Scaled", "Updates"]
 
 # So many things are done one after the other; the next minute goes on.
 _MOST_STEPS = 12

@@ -13,7 +13,7 @@ from jetway.errors import TransientError
 from jetway.live import news
 from jetway.live.in_force import LONGEST_UPDATE, InForce, say
 from jetway.live.sameness import same_content
-from jetway.live.standing import DELETED, Live, Problem, Standing, removed, verified
+from jetway.live.standing import DELETED, Live, Problem, Standing, verified
 from jetway.live.update_plan import (
     FAILED_FOR_GOOD,
     REFUSALS_APART,
@@ -561,7 +561,7 @@ def _is_gone(key: str, live: Live) -> Callable[[Standing | None], Standing]:
     def change(standing: Standing | None) -> Standing:
         if standing is None or standing.live is None or standing.live.source != live.source:
             return standing or Standing(key, "removed")
-        return removed(standing, key)
+        return replace(standing, stage="removed", live=None, good=None, problems=(), due_at=None)
 
     return change
 

@@ -1,7 +1,9 @@
 """Looks at the environment for what was promoted, and rolls back what does not work there.
 
-Each step can be done again: a roll-back is written down before S3 is touched, every write to S3 is conditional on what
-is rolled back being live, and the standing is closed last. Killed anywhere, the next look goes on from there.
+Nothing is blamed, called good or closed before a look at the bucket: where it does not hold what the standing names, the
+gate is asked to settle the key anew. Each step can be done again: a roll-back is written down before S3 is touched,
+every write to S3 is conditional on what was seen there, and the standing is closed last. Killed anywhere, the next look
+goes on from there.
 """
 
 from __future__ import annotations
@@ -14,12 +16,14 @@ from typing import TYPE_CHECKING
 
 from jetway.artifacts.kinds import DAGS
 from jetway.live import news
-from jetway.live.in_force import InForce, say
-from jetway.live.restore import report_rollback, restore
-from jetway.live.standing import Problem, Standing, rolled_back, to_roll_back, verified
+from jetway.live.by_hand import overtake, source_of
+from jetway.live.in_force import InForce
+from jetway.live.restore import Restored, report_rollback, restore, tell_live
+from jetway.live.standing import LONGEST_WORK, OPEN, Problem, Standing, compare, rolled_back, to_roll_back, verified
 from jetway.live.table import StandingChangedError
 from jetway.live.update_verifier import Witness
-from jetway.live.verdicts import Decision, Outlook, decide, digests, file_of, relative_path, shows_itself
+from jetway.live.verdicts import PAUSE, Decision, Outlook, decide, digests, file_of, relative_path, shows_itself
+from jetway.objects import head
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -63,7 +67,13 @@ class Verifier:
         verify_after: timedelta,
         clock: Callable[[], datetime],
         seconds_left: Callable[[], float],
+        ask_gate: Callable[[str], None] = lambda _key: None,
     ) -> None:
+        """Take the parts.
+
+        Args:
+            ask_gate: has the gate settle a key anew, soon.
+        """
         self._table = table
         self._updates = updates
         self._s3 = s3
@@ -74,6 +84,7 @@ class Verifier:
         self._verify_after = verify_after
         self._clock = clock
         self._seconds_left = seconds_left
+        self._ask_gate = ask_gate
 
     def look(self, *, on_verified: Callable[[Verified], None]) -> None:
         """Deal with what is due, unknown verdicts first; one question to Airflow serves all of it.
@@ -88,17 +99,26 @@ class Verifier:
         now = self._clock()
         standings = [found for found in self._table.list_open(MOST_AT_ONCE) if found.key.startswith(DAGS)]
         due = sorted((found for found in standings if found.due_at and found.due_at <= now), key=_order)
+        for standing in standings:
+            if standing.untold and self._in_time():
+                self._tell_untold(standing.key, now)
         # What is written down as rolled back is finished whatever the environment says.
         for standing in due:
             if standing.stage == "rolling-back" and self._in_time():
                 self._finish(standing.key, now, on_verified)
+            elif standing.stage not in OPEN and self._in_time():
+                self._look_last(standing.key, now)
         verifying = [(found, found.live) for found in due if found.stage == "verifying" and found.live]
         record = self._updates.records.get()
         update_is_due = self._updates.is_due(record, now)
         if not update_is_due and (record.phase != "idle" or not verifying):
             return  # what a file needs may come with the update: it is judged after that
         facts = self._environment.usable_facts()
-        files = {file_of(found.live, facts): found.live for found in standings if found.live is not None}
+        files = {
+            file_of(found.live, facts): found.live
+            for found in standings
+            if found.live is not None and found.stage in OPEN
+        }
         errors = self._airflow.list_import_errors()
         if update_is_due:
             witness = Witness(self._s3, self._drop_bucket)
@@ -135,13 +155,15 @@ class Verifier:
         standing = self._table.get(key)
         if standing is None or standing.stage != "verifying" or standing.live is None:
             return  # another invocation was faster
-        decision = updates.judged(decide(standing, look, facts, now), now)
         try:
+            if not self._bucket_agrees(standing, now):
+                return
+            decision = updates.judged(decide(standing, look, facts, now), now)
             if decision.action == "keep" and look.dags is not None:
                 file = file_of(standing.live, facts)
                 seen = [dag_id for dag_id, path in look.dags.items() if path == file]
-                say(self._s3, self._drop_bucket, key, standing.live, InForce("verified", now))
-                self._table.put(verified(standing, seen))
+                self._table.put(verified(standing, seen, now))
+                tell_live(self._s3, self._drop_bucket, key, standing.live, InForce("verified", now))
                 on_verified(Verified(key, standing.live.source, "good"))
             elif decision.action == "roll-back":
                 self._table.put(to_roll_back(standing, decision.problems, now))
@@ -150,6 +172,35 @@ class Verifier:
                 self._wait(standing, decision, now)
         except StandingChangedError:
             return  # a newer version came while we looked
+
+    def _bucket_agrees(self, standing: Standing, now: datetime) -> bool:
+        """Look whether the bucket holds what the standing names; if not, see to it that it is put right."""
+        if standing.live is None:
+            return True
+        there = source_of(head(self._s3, standing.live.bucket, standing.live.key))
+        agreement = compare(standing, there)
+        if agreement == "agree":
+            return True
+        if agreement == "by-hand":
+            overtake(self._s3, self._table, self._tell, self._environment.name, self._drop_bucket, standing, now)
+            return False
+        self._ask_gate(standing.key)
+        self._table.put(replace(standing, due_at=now + PAUSE))
+        return False
+
+    def _look_last(self, key: str, now: datetime) -> None:
+        """Put a closed standing away: whoever began before the last change is not at work any more."""
+        standing = self._table.get(key)
+        if standing is None or standing.stage in OPEN or standing.due_at is None or standing.due_at > now:
+            return
+        with suppress(StandingChangedError):
+            if not self._bucket_agrees(standing, now):
+                return
+            if standing.live is not None:  # a kill may have kept it from being said, or somebody slower said otherwise
+                tell_live(self._s3, self._drop_bucket, key, standing.live, InForce("verified", standing.live.at))
+            if standing.live is None:  # what was passed over may have its turn, and nothing may be there unknown
+                self._ask_gate(key)
+            self._table.put(replace(standing, due_at=None))
 
     def _wait(self, standing: Standing, decision: Decision, now: datetime) -> None:
         due_at = decision.due_at or now
@@ -163,15 +214,37 @@ class Verifier:
             return
         bad = standing.live
         restored = restore(self._s3, bad, standing.good, standing.rolled_back, now)
-        if restored.outcome != "superseded":
-            report_rollback(self._s3, self._drop_bucket, standing, bad, restored.live, at=now)
-            self._tell(news.rolled_back(self._environment.name, self._drop_bucket, standing, restored, now))
-        after = rolled_back(standing, restored.live, due_at=now + self._verify_after)
-        with suppress(StandingChangedError):  # a newer version came meanwhile; this one is rolled back all the same
+        report_rollback(self._s3, self._drop_bucket, standing, bad, restored.live, at=now)
+        self._tell(news.rolled_back(self._environment.name, self._drop_bucket, standing, restored, now))
+        if restored.live is not None:
+            good = standing.good is not None and standing.good.source == restored.live.source
+            step = InForce("verified", now) if good else InForce("verifying", now, now + self._verify_after)
+            tell_live(self._s3, self._drop_bucket, key, restored.live, step)
+        else:
+            self._ask_gate(key)  # something newer may be there, or older versions that were passed over
+        last_look = now + LONGEST_WORK
+        after = rolled_back(standing, restored.live, due_at=now + self._verify_after, last_look=last_look)
+        try:
             self._table.put(after)
+        except StandingChangedError:
+            # A newer version came meanwhile, and may have been taken out with this one: the gate looks.
+            self._ask_gate(key)
         outcome = "superseded" if restored.outcome == "superseded" else "rolled-back"
         back = restored.live.source if restored.live else None
         on_verified(Verified(key, bad.source, outcome, standing.problems, back))
+
+    def _tell_untold(self, key: str, now: datetime) -> None:
+        """Tell of roll-backs that something newer has cut short."""
+        standing = self._table.get(key)
+        if standing is None or not standing.untold:
+            return
+        for each in standing.untold:
+            told = replace(standing, stage="rolling-back", live=each.live, problems=each.problems)
+            report_rollback(self._s3, self._drop_bucket, told, each.live, None, at=now)
+            restored = Restored("superseded")
+            self._tell(news.rolled_back(self._environment.name, self._drop_bucket, told, restored, now))
+        with suppress(StandingChangedError):
+            self._table.put(replace(standing, untold=()))
 
     def _list_dags(self) -> Mapping[str, str]:
         dags, _total = self._airflow.list_dags(limit=_ALL_DAGS)

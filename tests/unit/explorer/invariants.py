@@ -1,0 +1,106 @@
+"""What must hold of every key when nothing is left to be done; each broken invariant is one sentence."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from jetway.artifacts.keys import report_key
+from jetway.artifacts.kinds import is_artifact
+from jetway.promotion import SOURCE_VERSION
+from jetway.verdict_tag import TAG
+from tests.unit.explorer.promotion_world import DROP, LIVE, PromotionWorld, truth_of
+from tests.unit.explorer.s3 import Version
+
+
+def judge(world: PromotionWorld) -> list[str]:
+    """Bring the world to rest and say what is broken."""
+    broken = [] if world.rest() else ["something is never done."]
+    drop = world.s3.buckets[DROP]
+    for key in [key for key in drop.keys if is_artifact(key)]:
+        broken += (f"{key}: {each}" for each in _of_key(world, key))
+    return broken
+
+
+def _of_key(world: PromotionWorld, key: str) -> Iterator[str]:
+    dropped = list(world.s3.buckets[DROP].keys[key])
+    uploads = [version for version in dropped if version.body is not None]
+    live = world.s3.buckets[LIVE].newest(key)
+    source = live.metadata.get(SOURCE_VERSION, "by hand") if live else None
+    yield from _agrees(world, key, source)
+    yield from _is_right(world, key, dropped, uploads, source)
+    for version in uploads:
+        yield from _is_told(world, key, version, version is dropped[-1], source)
+
+
+def _agrees(world: PromotionWorld, key: str, source: str | None) -> Iterator[str]:
+    """1: the standing says what the bucket holds."""
+    standing = world.standing(key)
+    named = standing.live.source if standing and standing.live else None
+    if source == "by hand":
+        named = "by hand" if standing is None or standing.live is None or not standing.live.ours else named
+    if named != source:
+        yield f"1: the standing names {named}, the bucket holds {source}."
+
+
+def _is_right(
+    world: PromotionWorld, key: str, dropped: list[Version], uploads: list[Version], source: str | None
+) -> Iterator[str]:
+    """2, 3 and 5: what is live is what should be, and nobody is blamed who is innocent."""
+    standing = world.standing(key)
+    rolled_back = standing.rolled_back if standing else ()
+    fates = {version.id: _fate(world, version) for version in uploads}
+    for blamed in rolled_back:
+        if fates.get(blamed, "fails") != "fails":
+            yield f"2: {blamed} was rolled back, and it works."
+    if source == "by hand":
+        return
+    if dropped[-1].body is None:
+        if source is not None:
+            yield f"5: the file was deleted, and {source} is live."
+        return
+    if standing is not None and standing.stage == "removed" and any(fate == "works" for fate in fates.values()):
+        yield "5: the standing says removed, and nobody has deleted the file."
+    if source is not None and fates.get(source) != "works":
+        yield f"3: {source} is live, which {fates.get(source)}."
+    if source is None and "works" in fates.values():
+        yield "3: nothing is live, and there is a version that works."
+    accepted = [version.id for version in uploads if fates[version.id] != "refused"]
+    if accepted and source != accepted[-1] and accepted[-1] not in rolled_back:
+        yield f"2: {accepted[-1]} is the newest that the gate accepts; it is neither live nor rolled back."
+
+
+def _is_told(world: PromotionWorld, key: str, version: Version, newest: bool, source: str | None) -> Iterator[str]:
+    """4 and 5: report, tag and event tell the last fate."""
+    standing = world.standing(key)
+    report, tag, told = _report(world, key, version.id), version.tags.get(TAG), world.told(key, version.id)
+    outcome = report.get("outcome") if report else None
+    if standing is not None and version.id in standing.rolled_back:
+        if (outcome, tag) != ("rolled-back", "rolled-back") or "ArtifactRolledBack" not in told:
+            yield f"4: {version.id} was rolled back; report {outcome}, tag {tag}, events {sorted(told)}."
+    elif version.id == source:
+        state = (report or {}).get("in_force", {}).get("state")
+        if (outcome, tag, state) != ("promoted", "accepted", "verified") or "ArtifactPromoted" not in told:
+            yield f"4: {version.id} is live; report {outcome} {state}, tag {tag}, events {sorted(told)}."
+    elif newest and _fate(world, version) == "refused":
+        if (outcome, tag) != ("quarantined", "rejected") or "ArtifactRejected" not in told:
+            yield f"4: {version.id} was refused; report {outcome}, tag {tag}, events {sorted(told)}."
+    if newest and outcome in {"vanished", "removed"}:
+        yield f"5: {version.id} is there, and its report says {outcome}."
+
+
+def _fate(world: PromotionWorld, version: Version) -> str:
+    """What a version deserves: works, fails (in the environment) or refused (by the gate)."""
+    truth, needed = truth_of(version.body or b"")
+    if truth == "needs":
+        return "works" if world.s3.buckets[LIVE].newest(f"dags/{needed}.py") else "fails"
+    return {"breaks": "fails", "silent": "fails"}.get(truth, truth)
+
+
+def _report(world: PromotionWorld, key: str, version: str) -> Mapping[str, Any] | None:
+    found = world.s3.buckets[DROP].newest(report_key(key, version))
+    if found is None:
+        return None
+    document: Mapping[str, Any] = json.loads(found.body or b"")
+    return document

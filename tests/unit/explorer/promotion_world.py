@@ -1,0 +1,256 @@
+"""Drop bucket, environment's bucket, artifact table and Airflow in memory; gate and verifier as they are, and a clock.
+
+The first comment of a file's content says what becomes of it, so that a judge knows the truth:
+
+    works     the gate accepts it, and the environment shows its DAG
+    breaks    the gate accepts it, and the environment shows an import error
+    refused   the gate refuses it
+    silent    the gate accepts it, and the environment shows neither its DAG nor an error
+    needs X   works where dags/X.py is live, else it fails for want of a module
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from jetway.airflow import Dag, ImportProblem
+from jetway.airflow.environment import EnvironmentFacts
+from jetway.arrivals import Arrival
+from jetway.artifacts.kinds import is_artifact
+from jetway.errors import TransientError
+from jetway.gate import Gate, Settled
+from jetway.live.book import LiveBook
+from jetway.live.in_force import say
+from jetway.live.news import News
+from jetway.live.standing import Standing
+from jetway.live.table import StandingTable
+from jetway.live.update_record import UpdateTable
+from jetway.live.update_verifier import UpdateVerifier
+from jetway.live.verifier import Verified, Verifier
+from tests.unit.explorer.dynamodb import DynamoDB
+from tests.unit.explorer.s3 import S3, Version
+from tests.unit.explorer.walker import Street
+
+DROP, LIVE, TABLE = "drop", "live", "artifacts"
+START = datetime(2026, 11, 22, 6, 0, tzinfo=UTC)
+MINUTE, VERIFY_AFTER = timedelta(minutes=1), timedelta(seconds=120)
+FACTS = EnvironmentFacts("acme", "AVAILABLE", "3.3.1", LIVE, "dags")
+
+_TRUTH = re.compile(rb"^# (\w+)(?: (\w+))?", re.MULTILINE)
+_DAG_ID = re.compile(rb"DAG\('(\w+)'\)")
+
+
+def content(truth: str, dag_id: str = "orders", note: str = "") -> bytes:
+    """A DAG file of which that is the truth; another note makes other bytes."""
+    end = ":" if not truth.startswith("refused") else ""  # a `with` without its colon is no Python
+    return f"# {truth}\n# {note}\nfrom airflow.sdk import DAG\nwith DAG('{dag_id}'){end}\n    pass\n".encode()
+
+
+def truth_of(body: bytes) -> tuple[str, str]:
+    """What a file's content says becomes of it, and the module that it needs."""
+    found = _TRUTH.search(body)
+    return (found[1].decode(), (found[2] or b"").decode()) if found else ("works", "")
+
+
+class Airflow:
+    """What the environment shows: files as they were live `lag` ago, each parsed a moment ago."""
+
+    def __init__(self, world: PromotionWorld, lag: timedelta) -> None:
+        self._world, self._lag = world, lag
+
+    def list_import_errors(self) -> list[ImportProblem]:
+        seen = self._seen()
+        found = []
+        for path, version in seen.items():
+            truth, needed = truth_of(version.body or b"")
+            if truth == "breaks":
+                found.append(ImportProblem(path, f"Traceback…\nKeyError: '{version.body!r}'\n"))
+            elif truth == "needs" and f"{needed}.py" not in seen:
+                found.append(ImportProblem(path, f"Traceback…\nModuleNotFoundError: No module named '{needed}'\n"))
+        return found
+
+    def list_dags(self, *, limit: int, offset: int = 0) -> tuple[list[Dag], int]:
+        seen, broken = self._seen(), {problem.path for problem in self.list_import_errors()}
+        dags = [
+            Dag(dag_id[1].decode(), fileloc=path)
+            for path, version in seen.items()
+            if path not in broken and truth_of(version.body or b"")[0] != "silent"
+            if (dag_id := _DAG_ID.search(version.body or b""))
+        ]
+        return dags, len(dags)
+
+    def _seen(self) -> dict[str, Version]:
+        until = self._world.now - self._lag
+        found = {}
+        for key, versions in self._world.s3.buckets[LIVE].keys.items():
+            newest = next((each for each in reversed(versions) if each.at <= until), None)
+            if newest is not None and newest.body is not None:
+                found[key.removeprefix("dags/")] = newest
+        return found
+
+
+class Environment:
+    """GetEnvironment: it is usable."""
+
+    name = "acme"
+
+    def facts(self) -> EnvironmentFacts:
+        return FACTS
+
+    usable_facts = facts
+
+
+class PromotionWorld:
+    """Both buckets and what acts on them. What arrives in the drop bucket waits in `queue` until it is delivered.
+
+    Args:
+        versions_in_events: whether S3's events name the version.
+        nothing: what S3 answers to If-Match where nothing is there.
+        kms: the buckets are encrypted with SSE-KMS: ETags say nothing of the content.
+        lag: how old what Airflow shows is.
+        skew: by how much the verifier's clock is ahead of the gate's.
+    """
+
+    def __init__(
+        self,
+        *,
+        versions_in_events: bool = True,
+        nothing: Any = 404,
+        kms: bool = False,
+        lag: timedelta = timedelta(),
+        skew: timedelta = timedelta(),
+    ) -> None:
+        self.now, self.skew = START, skew
+        self.street = Street()
+        self.actors: Mapping[str, Callable[[], object]] = {}
+        self.queue: list[Arrival] = []
+        self._named = versions_in_events
+        self.s3 = S3(lambda: self.now, self._arrive)
+        self.s3.if_match_on_nothing = nothing
+        for bucket in (DROP, LIVE):
+            self.s3.make(bucket, kms=kms)
+        self.dynamodb = DynamoDB({"by_due": ("open", "due_at")})
+        self.airflow = Airflow(self, lag)
+        self.news: list[News] = []
+        self.settled: list[Settled] = []
+        self.verified: list[Verified] = []
+
+    # ------------------------------------------------------------------------------------------------- what people do
+    def upload(self, key: str, body: bytes) -> str:
+        """Put a file in the drop bucket; its event waits."""
+        version: str = self.s3.put_object(Bucket=DROP, Key=key, Body=body)["VersionId"]
+        return version
+
+    def delete(self, key: str) -> None:
+        """Delete a file of the drop bucket; its event waits."""
+        self.s3.delete_object(Bucket=DROP, Key=key)
+
+    def put_by_hand(self, key: str, body: bytes) -> None:
+        """Put a file into the environment's bucket, past Jetway."""
+        self.s3.put_object(Bucket=LIVE, Key=key, Body=body)
+
+    # ------------------------------------------------------------------------------------------------- the functions
+    def deliver(self, arrival: Arrival) -> bool:
+        """Have the gate settle one arrival; it is gone from the queue only if that worked."""
+        try:
+            self.settled += self.gate().settle(arrival)
+        except (TransientError, ClientError):
+            return False
+        self.street.cross("sqs.delete_message", lambda: self.queue.remove(arrival) if arrival in self.queue else None)
+        return True
+
+    def look(self) -> None:
+        """Have the verifier look once."""
+        try:
+            self.verifier().look(on_verified=self.verified.append)
+        except (TransientError, ClientError):
+            return
+
+    def gate(self) -> Gate:
+        """The gate of a new sandbox."""
+        s3, table = self._clients()
+        book = LiveBook(s3, table, self._tell, "acme", VERIFY_AFTER)
+        environment: Any = Environment()
+        return Gate(s3, environment, DROP, book, max_dag_file_bytes=1024 * 1024, now=lambda: self.now)
+
+    def verifier(self) -> Verifier:
+        """The verifier of a new sandbox."""
+        s3, table = self._clients()
+        updates = UpdateVerifier(
+            UpdateTable(self.street.client(self.dynamodb, "dynamodb"), TABLE),
+            table,
+            lambda *_: None,
+            partial(say, s3, DROP),
+        )
+        airflow: Any = self.street.client(self.airflow, "airflow")
+        environment: Any = Environment()
+        return Verifier(
+            table,
+            updates,
+            s3,
+            airflow,
+            environment,
+            drop_bucket=DROP,
+            tell=self._tell,
+            verify_after=VERIFY_AFTER,
+            clock=lambda: self.now + self.skew,
+            seconds_left=lambda: 100.0,
+            ask_gate=self.street.tell("sqs.send_message", lambda key: self.queue.append(Arrival(DROP, key, None))),
+        )
+
+    # ------------------------------------------------------------------------------------------------- rest
+    def rest(self, minutes: int = 90) -> bool:
+        """Deliver what waits and let the schedule fire until nothing is left to be done; False when it never is."""
+        end, quiet = self.now + minutes * MINUTE, 0
+        while self.now < end:
+            for arrival in list(self.queue):
+                self.deliver(arrival)
+            self.now += MINUTE if self.queue else max(MINUTE, self._next_due() - self.now - self.skew)
+            self.look()
+            quiet = 0 if self.queue or self.open() else quiet + 1
+            if quiet > 1:
+                return True
+        return False
+
+    def open(self) -> bool:
+        """Whether a standing waits for a look."""
+        return any("open" in item for item in self.dynamodb.tables.get(TABLE, {}).values())
+
+    def _next_due(self) -> datetime:
+        due = [item["due_at"]["S"] for item in self.dynamodb.tables.get(TABLE, {}).values() if "open" in item]
+        return datetime.fromisoformat(min(due)) if due else self.now
+
+    def prepare(self, key: str, body: bytes) -> str:
+        """Upload a file, and let everything come to rest; return its version."""
+        version = self.upload(key, body)
+        assert self.rest()
+        self.street.played.clear()
+        return version
+
+    # ------------------------------------------------------------------------------------------------- what is there
+    def standing(self, key: str) -> Standing | None:
+        return StandingTable(self.dynamodb, TABLE).get(key)  # type: ignore[arg-type]
+
+    def told(self, key: str, version: str) -> set[str]:
+        """The types of the events that tell of a version."""
+        events = (news.event for news in self.news)
+        of_key = [each for each in events if each.detail["key"] == key]
+        back = {"ArtifactPromoted" for each in of_key if (each.detail.get("restored") or {}).get("version") == version}
+        return back | {each.detail_type for each in of_key if each.detail["version"] == version}
+
+    def _clients(self) -> tuple[Any, StandingTable]:
+        table: Any = self.street.client(self.dynamodb, "dynamodb")
+        return self.street.client(self.s3, "s3"), StandingTable(table, TABLE)
+
+    def _tell(self, news: News) -> None:
+        self.street.cross("events.put_events", lambda: self.news.append(news))
+
+    def _arrive(self, bucket: str, key: str, version: str, deleted: bool) -> None:
+        if bucket == DROP and is_artifact(key):
+            self.queue.append(Arrival(DROP, key, version if self._named else None, deleted))
