@@ -252,7 +252,7 @@ def unavailable(name: str, operation: str, exc: Exception) -> EnvironmentUnavail
     if code in DENIED:
         return EnvironmentUnavailableError(
             f"{operation} on environment {name!r} is denied: the function's role or a service control "
-            "policy lacks the permission."
+            f"policy lacks the permission airflow:{operation}."
         )
     if code in _NO_WAY:
         return EnvironmentUnavailableError(

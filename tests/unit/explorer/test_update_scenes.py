@@ -2,42 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import contextlib
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
-from moto import mock_aws
 
+from jetway.live.update_record import UpdateRecord
 from jetway.updates import RefusedError
-from tests.unit.artifacts.zips import PLUGIN, zip_of
 from tests.unit.batches.world import Kill, KilledError, Meddling
 
-from .clocked import MINUTE, NO_MODULE, V0, V1, V2, ClockedWorld
+from .promotion_world import DROP, MINUTE
+from .update_world import NO_MODULE, UpdateWorld, plugins, requirements
 
-R = "requirements.txt"
+R, P = "requirements.txt", "plugins.zip"
+V0, V1, V2 = requirements(), requirements(pin="pytz==2024.1"), requirements("brings humanize", "tabulate==0.9.0")
 OPTION: dict[str, Any] = {"AirflowConfigurationOptions": {"core.parallelism": "64"}}
-PLUGINS = zip_of({"acme.py": PLUGIN})
-NEEDS_HUMANIZE = b"from airflow.sdk import DAG\nimport humanize\nwith DAG('orders'):\n    pass\n"
+PLUGINS = plugins()
+NEEDS_HUMANIZE = b"# needs humanize\nfrom airflow.sdk import DAG\nimport humanize\nwith DAG('orders'):\n    pass\n"
 
 
 @pytest.fixture
-def world() -> Iterator[ClockedWorld]:
-    with mock_aws():
-        yield ClockedWorld()
+def world() -> UpdateWorld:
+    return UpdateWorld()
 
 
-def broken_by(world: ClockedWorld, *bad: bytes, file: str = "team/orders.py") -> None:
+def broken_by(world: UpdateWorld, *bad: bytes, file: str = "team/orders.py") -> None:
     """These requirements break a DAG file that is there."""
     world.airflow.broken = lambda: {file: NO_MODULE.format("humanize")} if world.in_force() in bad else {}
 
 
-def is_innocent(world: ClockedWorld, version: str, body: bytes, key: str = R) -> None:
+def is_innocent(world: UpdateWorld, version: str, body: bytes, key: str = R) -> None:
     """The version is in force and verified in the end, whatever came between."""
     world.rest()
     assert version not in world.rolled_back(key)
     assert world.in_force(key) == body
-    standing = world.standing(key)
+    standing = world.named(key)
     assert standing.live is not None
     assert (standing.stage, standing.live.source) == ("good", version)
     assert world.report(key, version)["in_force"]["state"] == "verified"
@@ -47,7 +48,7 @@ def is_innocent(world: ClockedWorld, version: str, body: bytes, key: str = R) ->
 
 
 @pytest.mark.parametrize("answer", ["ThrottlingException", "unsent"])
-def test_somebodys_update_after_a_call_that_came_to_nothing_is_not_ours(world: ClockedWorld, answer: str) -> None:
+def test_somebodys_update_after_a_call_that_came_to_nothing_is_not_ours(world: UpdateWorld, answer: str) -> None:
     world.verified_update()
     version = world.drop(R, V1)
     world.mwaa.answers = [answer]
@@ -58,21 +59,19 @@ def test_somebodys_update_after_a_call_that_came_to_nothing_is_not_ours(world: C
 
 
 @pytest.mark.parametrize("after", range(1, 13))
-def test_killed_before_the_call_and_somebody_updates(world: ClockedWorld, after: int) -> None:
+def test_killed_before_the_call_and_somebody_updates(world: UpdateWorld, after: int) -> None:
     world.verified_update()
     version = world.drop(R, V1)
     world.now += MINUTE
-    try:
+    with contextlib.suppress(KilledError):
         world.apply(Kill(after))
-    except KilledError:
-        pass
     world.now += timedelta(seconds=30)
     if world.mwaa.described["Status"] != "UPDATING":
         world.mwaa.somebody(OPTION, error="no such option")
     is_innocent(world, version, V1)
 
 
-def test_an_update_right_after_ours_does_not_make_ours_a_failure(world: ClockedWorld) -> None:
+def test_an_update_right_after_ours_does_not_make_ours_a_failure(world: UpdateWorld) -> None:
     world.verified_update()
     version = world.drop(R, V1)
     world.run()
@@ -85,7 +84,7 @@ def test_an_update_right_after_ours_does_not_make_ours_a_failure(world: ClockedW
     assert world.report(R, version)["in_force"]["state"] == "replaced-by-hand"
 
 
-def test_bounds_that_somebody_sets_back_do_not_cost_the_requirements(world: ClockedWorld) -> None:
+def test_bounds_that_somebody_sets_back_do_not_cost_the_requirements(world: UpdateWorld) -> None:
     version = world.drop(R, V1)
     assert world.updates().scale(world.facts(), 2, 12) == "goes-along"
     world.run()
@@ -94,27 +93,27 @@ def test_bounds_that_somebody_sets_back_do_not_cost_the_requirements(world: Cloc
     is_innocent(world, version, V1)
 
 
-def test_one_artifact_that_somebody_points_elsewhere_does_not_cost_the_other(world: ClockedWorld) -> None:
-    requirements, plugins = world.drop(R, V1), world.drop("plugins.zip", PLUGINS)
+def test_one_artifact_that_somebody_points_elsewhere_does_not_cost_the_other(world: UpdateWorld) -> None:
+    version, other = world.drop(R, V1), world.drop(P, PLUGINS)
     world.run()
     world.now += timedelta(minutes=25)
-    world.mwaa.somebody(world.by_hand(zip_of({"theirs.py": PLUGIN}), "plugins.zip"))
-    is_innocent(world, requirements, V1)
-    assert plugins not in world.rolled_back("plugins.zip")
-    assert world.standing("plugins.zip").stage != "good", "theirs is in force"
+    world.mwaa.somebody(world.by_hand(plugins(note="theirs"), P))
+    is_innocent(world, version, V1)
+    assert other not in world.rolled_back(P)
+    assert world.named(P).stage != "good", "theirs is in force"
 
 
-def test_the_verified_one_of_two_is_not_what_somebody_pointed_elsewhere(world: ClockedWorld) -> None:
-    requirements, plugins = world.drop(R, V1), world.drop("plugins.zip", PLUGINS)
+def test_the_verified_one_of_two_is_not_what_somebody_pointed_elsewhere(world: UpdateWorld) -> None:
+    version, other = world.drop(R, V1), world.drop(P, PLUGINS)
     world.run(26)
     assert world.records.get().phase == "verifying"
-    world.mwaa.somebody(world.by_hand(zip_of({"theirs.py": PLUGIN}), "plugins.zip"), takes=MINUTE)
-    is_innocent(world, requirements, V1)
-    assert world.standing("plugins.zip").stage != "good"
-    assert plugins not in world.rolled_back("plugins.zip")
+    world.mwaa.somebody(world.by_hand(plugins(note="theirs"), P), takes=MINUTE)
+    is_innocent(world, version, V1)
+    assert world.named(P).stage != "good"
+    assert other not in world.rolled_back(P)
 
 
-def test_a_record_that_stood_still_for_a_day_blames_nobody_for_an_option(world: ClockedWorld) -> None:
+def test_a_record_that_stood_still_for_a_day_blames_nobody_for_an_option(world: UpdateWorld) -> None:
     world.verified_update()
     version = world.drop(R, V1)
     world.mwaa.denied = True
@@ -126,7 +125,7 @@ def test_a_record_that_stood_still_for_a_day_blames_nobody_for_an_option(world: 
     is_innocent(world, version, V1)
 
 
-def test_an_update_of_ours_that_fails_is_a_verdict(world: ClockedWorld) -> None:
+def test_an_update_of_ours_that_fails_is_a_verdict(world: UpdateWorld) -> None:
     world.verified_update()
     bad = world.drop(R, V1)
     world.mwaa.fails = lambda changes: "Requirements could not be installed in time."
@@ -140,17 +139,17 @@ def test_an_update_of_ours_that_fails_is_a_verdict(world: ClockedWorld) -> None:
 # ------------------------------------------------------------------------------------------------ the way back
 
 
-def goes_back(world: ClockedWorld, bad: str) -> None:
+def goes_back(world: UpdateWorld, bad: str) -> None:
     world.rest()
     assert world.rolled_back() == (bad,)
     assert world.in_force() == V0
-    assert world.standing(R).stage == "rolled-back"
+    assert world.named(R).stage == "rolled-back"
     report = world.report(R, bad)
     assert (report["outcome"], report.get("in_force")) == ("rolled-back", None)
 
 
 @pytest.fixture
-def broken(world: ClockedWorld) -> tuple[ClockedWorld, str]:
+def broken(world: UpdateWorld) -> tuple[UpdateWorld, str]:
     """v1 is in force, and the next look finds what it has broken."""
     world.verified_update()
     bad = world.drop(R, V1)
@@ -163,24 +162,24 @@ def broken(world: ClockedWorld) -> tuple[ClockedWorld, str]:
 
 @pytest.mark.parametrize("after", range(1, 22))
 def test_somebodys_update_between_two_calls_does_not_lose_the_way_back(
-    broken: tuple[ClockedWorld, str], after: int
+    broken: tuple[UpdateWorld, str], after: int
 ) -> None:
     world, bad = broken
     world.now += MINUTE
-    world.looks()
+    world.look()
     assert world.records.get().phase == "undo"
 
     def meddle() -> None:
         if world.mwaa.described["Status"] != "UPDATING":
             world.mwaa.somebody(OPTION)
 
-    world.applies(Meddling(after, meddle))
+    world.apply(Meddling(after, meddle))
     goes_back(world, bad)
 
 
 @pytest.mark.parametrize("answer", ["ThrottlingException", "unsent", "lost", "AccessDeniedException"])
 def test_a_call_that_came_to_nothing_and_somebodys_update_do_not_lose_the_way_back(
-    broken: tuple[ClockedWorld, str], answer: str
+    broken: tuple[UpdateWorld, str], answer: str
 ) -> None:
     world, bad = broken
     world.mwaa.answers = [answer]
@@ -191,7 +190,7 @@ def test_a_call_that_came_to_nothing_and_somebodys_update_do_not_lose_the_way_ba
     goes_back(world, bad)
 
 
-def test_a_way_back_that_is_refused_is_not_called_live(broken: tuple[ClockedWorld, str]) -> None:
+def test_a_way_back_that_is_refused_is_not_called_live(broken: tuple[UpdateWorld, str]) -> None:
     world, bad = broken
     world.mwaa.refuses = lambda changes: "The bucket cannot be read."
     world.run(60)
@@ -199,12 +198,12 @@ def test_a_way_back_that_is_refused_is_not_called_live(broken: tuple[ClockedWorl
     assert not [message for message in world.messages() if "live again" in message]
     assert any("aws mwaa update-environment" in message for message in world.messages()), "a person can do it"
     world.mwaa.refuses = lambda changes: None
-    world.mwaa.somebody({"RequirementsS3ObjectVersion": world.standing(R).live.version_id})  # type: ignore[union-attr]
+    world.mwaa.somebody({"RequirementsS3ObjectVersion": world.named(R).live.version_id})  # type: ignore[union-attr]
     goes_back(world, bad)
 
 
 @pytest.mark.parametrize("times", [1, 2])
-def test_a_way_back_that_fails_is_tried_again(broken: tuple[ClockedWorld, str], times: int) -> None:
+def test_a_way_back_that_fails_is_tried_again(broken: tuple[UpdateWorld, str], times: int) -> None:
     world, bad = broken
     back_at: list[int] = []
 
@@ -216,7 +215,7 @@ def test_a_way_back_that_fails_is_tried_again(broken: tuple[ClockedWorld, str], 
     goes_back(world, bad)
 
 
-def test_a_way_back_that_fails_for_ever_is_told_with_the_command(broken: tuple[ClockedWorld, str]) -> None:
+def test_a_way_back_that_fails_for_ever_is_told_with_the_command(broken: tuple[UpdateWorld, str]) -> None:
     world, _ = broken
     world.mwaa.fails = lambda changes: "Timed out."
     world.run(180)
@@ -233,7 +232,7 @@ def test_a_way_back_that_fails_for_ever_is_told_with_the_command(broken: tuple[C
 
 
 @pytest.mark.parametrize("after", range(1, 20))
-def test_refused_for_somebodys_update_and_killed_anywhere_it_begins_later(world: ClockedWorld, after: int) -> None:
+def test_refused_for_somebodys_update_and_killed_anywhere_it_begins_later(world: UpdateWorld, after: int) -> None:
     version = world.drop(R, V1)
 
     class Busy(Kill):
@@ -243,34 +242,24 @@ def test_refused_for_somebodys_update_and_killed_anywhere_it_begins_later(world:
             super().count(name)
 
     world.now += MINUTE
-    try:
-        world.applies(Busy(after))
-    except KilledError:
-        pass
+    with contextlib.suppress(KilledError):
+        world.apply(Busy(after))
     is_innocent(world, version, V1)
 
 
 @pytest.mark.parametrize("stage", ["updating", "verifying"])
-def test_a_standing_that_an_earlier_version_left_behind_is_taken_up(world: ClockedWorld, stage: Any) -> None:
+def test_a_standing_that_an_earlier_version_left_behind_is_taken_up(world: UpdateWorld, stage: Any) -> None:
     version = world.drop(R, V1)
-    world.table.change(R, lambda standing: _staged(standing, stage))
+    world.table.change(R, lambda standing: replace(standing, stage=stage, due_at=None))  # type: ignore[type-var]
     is_innocent(world, version, V1)
 
 
-def _staged(standing: Any, stage: Any) -> Any:
-    from dataclasses import replace
-
-    return replace(standing, stage=stage, due_at=None)
-
-
-def test_bounds_that_are_refused_do_not_starve_artifacts(world: ClockedWorld) -> None:
+def test_bounds_that_are_refused_do_not_starve_artifacts(world: UpdateWorld) -> None:
     world.mwaa.refuses = lambda changes: "too many workers" if "MaxWorkers" in changes else None
     version = world.drop(R, V1)
     for _ in range(20):
-        try:
+        with contextlib.suppress(RefusedError):
             world.updates().scale(world.facts(), 2, 99)
-        except RefusedError:
-            pass
         world.run()
     assert world.mwaa.updates, "the artifacts went alone"
     is_innocent(world, version, V1)
@@ -279,7 +268,7 @@ def test_bounds_that_are_refused_do_not_starve_artifacts(world: ClockedWorld) ->
 # ------------------------------------------------------------------------------------------------ refusals
 
 
-def test_a_refusal_for_an_update_that_has_just_ended_is_no_verdict(world: ClockedWorld) -> None:
+def test_a_refusal_for_an_update_that_has_just_ended_is_no_verdict(world: UpdateWorld) -> None:
     """Their update begins after our look and ends before the next one."""
     world.verified_update()
     version = world.drop(R, V1)
@@ -288,7 +277,7 @@ def test_a_refusal_for_an_update_that_has_just_ended_is_no_verdict(world: Clocke
     is_innocent(world, version, V1)
 
 
-def test_a_refusal_while_the_environment_looks_usable_is_no_verdict(world: ClockedWorld) -> None:
+def test_a_refusal_while_the_environment_looks_usable_is_no_verdict(world: UpdateWorld) -> None:
     world.verified_update()
     version = world.drop(R, V1)
     world.mwaa.somebody(OPTION)
@@ -299,7 +288,7 @@ def test_a_refusal_while_the_environment_looks_usable_is_no_verdict(world: Clock
 
 
 @pytest.mark.parametrize("lag", [5, 60, 90, 200])
-def test_an_environment_that_is_told_late_costs_nobody(world: ClockedWorld, lag: int) -> None:
+def test_an_environment_that_is_told_late_costs_nobody(world: UpdateWorld, lag: int) -> None:
     world.verified_update()
     world.mwaa.lag = timedelta(seconds=lag)
     version = world.drop(R, V1)
@@ -307,7 +296,7 @@ def test_an_environment_that_is_told_late_costs_nobody(world: ClockedWorld, lag:
     assert len(world.mwaa.asked) == 2, "it is asked for once"
 
 
-def test_an_update_that_shows_before_its_status_is_no_failure(world: ClockedWorld) -> None:
+def test_an_update_that_shows_before_its_status_is_no_failure(world: UpdateWorld) -> None:
     world.verified_update()
     version = world.drop(R, V1)
     world.run()
@@ -317,11 +306,11 @@ def test_an_update_that_shows_before_its_status_is_no_failure(world: ClockedWorl
     is_innocent(world, version, V1)
 
 
-def test_what_is_refused_time_and_again_is_given_up_with_its_words(world: ClockedWorld) -> None:
-    bad = world.drop("plugins.zip", PLUGINS)
+def test_what_is_refused_time_and_again_is_given_up_with_its_words(world: UpdateWorld) -> None:
+    bad = world.drop(P, PLUGINS)
     world.mwaa.refuses = lambda changes: "The plugins file is not readable by the execution role."
     world.rest()
-    assert world.rolled_back("plugins.zip") == (bad,)
+    assert world.rolled_back(P) == (bad,)
     assert len(world.mwaa.attempts) == 3
     assert world.mwaa.attempts[-1] - world.mwaa.attempts[0] >= timedelta(minutes=5), "well apart"
     assert "not readable by the execution role" in world.messages()[-1]
@@ -330,92 +319,76 @@ def test_what_is_refused_time_and_again_is_given_up_with_its_words(world: Clocke
 # ------------------------------------------------------------------------------------------------ DAG files and updates
 
 
-def humanize_comes_with(world: ClockedWorld, *bodies: bytes, file: str = "orders.py") -> None:
-    """The file misses its module until one of these is in force, and until the file is live nobody parses it."""
-
-    def broken() -> dict[str, str]:
-        there = world.live(f"dags/{file}") is not None
-        return {file: NO_MODULE.format("humanize")} if there and world.in_force() not in bodies else {}
-
-    world.airflow.broken = broken
-
-
 @pytest.mark.parametrize("look_first", [False, True])
 @pytest.mark.parametrize("minute", [5, 20, 26, 30, 33])
-def test_a_file_waits_for_the_requirements_that_wait(world: ClockedWorld, minute: int, *, look_first: bool) -> None:
+def test_a_file_waits_for_the_requirements_that_wait(world: UpdateWorld, minute: int, *, look_first: bool) -> None:
     """v1 is updating, v2 and the file that needs it are dropped meanwhile."""
-    v1 = world.drop(R, b"pytz==2024.1\n")
+    v1 = world.drop(R, V1)
     world.run(minute, look_first=look_first)
-    humanize_comes_with(world, V2)
     v2 = world.drop(R, V2)
     world.drop("dags/orders.py", NEEDS_HUMANIZE)
     world.run(120, look_first=look_first)
     assert v1 not in world.rolled_back()
     is_innocent(world, v2, V2)
-    assert world.standing("dags/orders.py").stage == "good"
+    assert world.named("dags/orders.py").stage == "good"
     assert len(world.mwaa.asked) == 2
 
 
-def test_plugins_that_are_updating_are_not_blamed_for_what_requirements_bring(world: ClockedWorld) -> None:
-    plugins = world.drop("plugins.zip", PLUGINS)
+def test_plugins_that_are_updating_are_not_blamed_for_what_requirements_bring(world: UpdateWorld) -> None:
+    other = world.drop(P, PLUGINS)
     world.run(5)
-    humanize_comes_with(world, V2)
     version = world.drop(R, V2)
     world.drop("dags/orders.py", NEEDS_HUMANIZE)
     is_innocent(world, version, V2)
-    assert plugins not in world.rolled_back("plugins.zip")
-    assert world.standing("dags/orders.py").stage == "good"
+    assert other not in world.rolled_back(P)
+    assert world.named("dags/orders.py").stage == "good"
 
 
-def test_a_startup_script_alone_does_not_cost_a_file_its_module(world: ClockedWorld) -> None:
+def test_a_startup_script_alone_does_not_cost_a_file_its_module(world: UpdateWorld) -> None:
     world.drop("startup.sh", b"#!/bin/sh\nexport ACME=1\n")
     world.run(26)
-    humanize_comes_with(world, V2)
     version = world.drop(R, V2)
     world.drop("dags/orders.py", NEEDS_HUMANIZE)
     is_innocent(world, version, V2)
-    assert world.standing("dags/orders.py").stage == "good"
+    assert world.named("dags/orders.py").stage == "good"
 
 
-def test_the_look_right_after_somebodys_update_waits_for_ours(world: ClockedWorld) -> None:
+def test_the_look_right_after_somebodys_update_waits_for_ours(world: UpdateWorld) -> None:
     world.mwaa.somebody(OPTION)
     world.now += 5 * MINUTE
-    humanize_comes_with(world, V2)
     version = world.drop(R, V2)
     world.drop("dags/orders.py", NEEDS_HUMANIZE)
     world.run(60, look_first=True)
     is_innocent(world, version, V2)
-    assert world.standing("dags/orders.py").stage == "good"
+    assert world.named("dags/orders.py").stage == "good"
 
 
-def test_plugins_that_keep_coming_do_not_cost_a_file_its_module(world: ClockedWorld) -> None:
+def test_plugins_that_keep_coming_do_not_cost_a_file_its_module(world: UpdateWorld) -> None:
     world.quiet = 2 * MINUTE
-    humanize_comes_with(world, V2)
     version = world.drop(R, V2)
     world.drop("dags/orders.py", NEEDS_HUMANIZE)
     for number in range(15):
-        world.drop("plugins.zip", zip_of({"acme.py": PLUGIN, "number.txt": str(number).encode()}))
+        world.drop(P, plugins(note=str(number)))
         world.run()
     is_innocent(world, version, V2)
-    assert world.standing("dags/orders.py").stage == "good"
+    assert world.named("dags/orders.py").stage == "good"
 
 
-def test_a_helper_that_is_not_live_yet_is_not_what_the_update_was_to_bring(world: ClockedWorld) -> None:
+def test_a_helper_that_is_not_live_yet_is_not_what_the_update_was_to_bring(world: UpdateWorld) -> None:
     """The module is in the drop bucket; the gate has not settled it."""
     version = world.drop(R, V1)
     world.run(20)
-    helper = world.s3.put_object(Bucket="acme-drop", Key="dags/humanize.py", Body=b"x = 1\n")["VersionId"]
+    helper = world.upload("dags/humanize.py", b"x = 1\n")
+    late = world.queue.pop()
     world.drop("dags/orders.py", NEEDS_HUMANIZE)
-    world.airflow.broken = lambda: (
-        {"orders.py": NO_MODULE.format("humanize")} if world.live("dags/humanize.py") is None else {}
-    )
     world.run(16)
     assert version not in world.rolled_back()
-    world.settle("dags/humanize.py", helper)
+    assert late.version_id == helper
+    world.queue.append(late)
     is_innocent(world, version, V1)
 
 
-def test_a_broken_dag_file_is_rolled_back_while_the_right_to_update_is_missing(world: ClockedWorld) -> None:
+def test_a_broken_dag_file_is_rolled_back_while_the_right_to_update_is_missing(world: UpdateWorld) -> None:
     world.verified_update()
     world.mwaa.denied = True
     world.drop(R, V1)
@@ -423,10 +396,10 @@ def test_a_broken_dag_file_is_rolled_back_while_the_right_to_update_is_missing(w
     world.drop("dags/late.py", b"from airflow.sdk import DAG\nwith DAG('late'):\n    pass\n")
     world.airflow.errors = {"late.py": "Traceback...\nKeyError: 'x'\n"}
     world.run(20)
-    assert world.standing("dags/late.py").stage == "rolled-back"
+    assert world.named("dags/late.py").stage == "rolled-back"
 
 
-def test_a_missing_right_is_told_once_and_names_the_action(world: ClockedWorld) -> None:
+def test_a_missing_right_is_told_once_and_names_the_action(world: UpdateWorld) -> None:
     world.verified_update()
     version = world.drop(R, V1)
     world.mwaa.denied = True
@@ -438,7 +411,7 @@ def test_a_missing_right_is_told_once_and_names_the_action(world: ClockedWorld) 
     is_innocent(world, version, V1)
 
 
-def test_throttling_is_told_after_an_hour_and_rolls_nothing_back(world: ClockedWorld) -> None:
+def test_throttling_is_told_after_an_hour_and_rolls_nothing_back(world: UpdateWorld) -> None:
     world.verified_update()
     version = world.drop(R, V1)
     world.mwaa.answers = ["ThrottlingException"] * 500
@@ -453,7 +426,7 @@ def test_throttling_is_told_after_an_hour_and_rolls_nothing_back(world: ClockedW
 # ------------------------------------------------------------------------------------------------ a silent Airflow
 
 
-def test_an_update_that_silences_airflow_is_undone_and_does_not_lock_the_fix_out(world: ClockedWorld) -> None:
+def test_an_update_that_silences_airflow_is_undone_and_does_not_lock_the_fix_out(world: UpdateWorld) -> None:
     world.verified_update()
     bad = world.drop(R, V1)
     world.airflow.silent = lambda: world.in_force() == V1
@@ -467,7 +440,7 @@ def test_an_update_that_silences_airflow_is_undone_and_does_not_lock_the_fix_out
     is_innocent(world, fix, V2)
 
 
-def test_a_moment_of_silence_undoes_nothing(world: ClockedWorld) -> None:
+def test_a_moment_of_silence_undoes_nothing(world: UpdateWorld) -> None:
     world.verified_update()
     version = world.drop(R, V1)
     world.run(26)
@@ -477,7 +450,7 @@ def test_a_moment_of_silence_undoes_nothing(world: ClockedWorld) -> None:
 
 
 def test_an_airflow_that_is_silent_before_an_update_holds_the_fix_up_for_a_quarter_of_an_hour(
-    world: ClockedWorld,
+    world: UpdateWorld,
 ) -> None:
     world.verified_update()
     world.airflow.silent = lambda: world.in_force() != V2

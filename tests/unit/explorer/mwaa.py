@@ -9,7 +9,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError, ReadTimeoutError
 
-from tests.unit.artifacts.buckets import LIVE
+from tests.unit.explorer.promotion_world import LIVE
 
 USABLE = {"AVAILABLE", "UPDATE_FAILED"}
 TAKES = timedelta(minutes=25)
