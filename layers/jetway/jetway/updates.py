@@ -159,11 +159,10 @@ class Updates:
             turn = Turn(record, facts, errors, undo, verify_after, quiet, on_step)
             acts = Acts(turn, self._records, self._standings, self._clock, automatic=self._automatic)
             if plan.step == "begin":
-                begun = acts.claim(plan)
-                if begun is not None:
-                    self._begin(acts, begun)
-                return
-            if not acts.do(plan):
+                claimed = acts.claim(plan)
+                if claimed is None or not self._begin(acts, claimed):
+                    return
+            elif not acts.do(plan):
                 return
 
     def next(self, quiet: timedelta, facts: EnvironmentFacts) -> tuple[UpdateRecord, Plan]:
@@ -174,19 +173,19 @@ class Updates:
     def _all_standings(self) -> dict[str, Standing | None]:
         return {key: self._standings.get(key) for key in MEMBERS}
 
-    def _begin(self, acts: Acts, record: UpdateRecord) -> None:
-        """Ask for the update that the record has."""
+    def _begin(self, acts: Acts, record: UpdateRecord) -> bool:
+        """Ask for the update that the record has; return whether something is next at once."""
         now = self._clock()
         try:
             self._call(record, acts.turn.facts)
         except RefusedError as exc:
-            acts.refused(record, str(exc), self._environment.facts())
-            return
+            return acts.refused(record, str(exc), self._environment.facts())
         except NotBegunError as exc:
             try_at = now + _DENIED_AGAIN if exc.trouble == "permission-missing" else None
             acts.not_begun(record, exc.trouble, str(exc), try_at=try_at)
             raise
         acts.begun(self._accepted(record))
+        return False
 
     def _accepted(self, record: UpdateRecord) -> UpdateRecord:
         """Keep which update is ours: what the environment shows right after it has taken the call."""

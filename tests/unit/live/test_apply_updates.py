@@ -64,7 +64,9 @@ def test_an_update_that_failed_counts_its_artifacts_as_rolled_back(
 ) -> None:
     world.drop("requirements.txt", REQUIREMENTS)
     world.drop("startup.sh", STARTUP)
-    assert world.apply() == ["begun"]  # and now MWAA has neither of them in force
+    assert world.apply() == ["begun"]
+    world.mwaa.end(error="no")  # and now MWAA has neither of them in force
+    mwaa.status, mwaa.more = "UPDATE_FAILED", {"LastUpdate": world.mwaa.described["LastUpdate"]}
     assert counted(capsys) == NOTHING | {"ArtifactsRolledBack": 2.0, "UpdatesFailed": 1.0}
     assert counted(capsys) == NOTHING, "counted once, and an alarm sees that it is over"
     assert {world.standing(key).stage for key in ("requirements.txt", "startup.sh")} == {"rolled-back"}

@@ -289,8 +289,8 @@ class Acts:
         self._say(changed, InForce("updating", began, began + LONGEST_UPDATE))
         self.turn.tell("begun", {**changed, **_bad(record.pays)}, changes=record.changes)
 
-    def refused(self, record: UpdateRecord, because: str, facts: EnvironmentFacts) -> None:
-        """MWAA does not take the update: for the environment's state, for bounds, or for good.
+    def refused(self, record: UpdateRecord, because: str, facts: EnvironmentFacts) -> bool:
+        """MWAA does not take the update: for the environment's state, for bounds, or for good; return whether the last.
 
         Args:
             facts: of the environment after that.
@@ -310,10 +310,11 @@ class Acts:
                 now = self.clock()
                 refused = replace(idle, refused=asked, refusals=refusals, refused_at=now, try_at=now + REFUSALS_APART)
                 self._not_now(record, refused, f"MWAA refuses the update: {because} It is asked again.")
-                return
-            self._for_good(record, because)
-            return
+            else:
+                self._for_good(record, because)
+                return True
         self.turn.tell("held", everything, because)
+        return False
 
     def _not_now(self, record: UpdateRecord, idle: UpdateRecord, because: str) -> None:
         rest = {key: live for key, live in record.artifacts.items() if not _is_in(record, key)}
@@ -321,8 +322,6 @@ class Acts:
         waits = {key: live for key, live in record.artifacts.items() if key not in rest}
         self._stage(waits, "waiting")
         self._say(waits, InForce("waiting", self.clock(), None, because))
-        if idle.refusals:
-            self.turn.tell("held", {**waits, **_bad(record.pays)}, because)
 
     def _for_good(self, record: UpdateRecord, because: str) -> None:
         words = f"MWAA refused the update: {because}"
