@@ -241,25 +241,41 @@ class LiveBook:
         self, drop_bucket: str, key: str, standing: Standing | None, there: ObjectVersion | None, at: datetime
     ) -> Live | None:
         """MWAA cannot clear a path: an empty file is put live, and the environment updated to it, like any version."""
-        live = None if standing is None else standing.live
-        if there is None or standing is None or live is None or not live.ours or live.source == NOTHING:
-            return None
-        source = there.metadata.get(SOURCE_VERSION, "")
-        deleted = source if source.startswith(DELETED) else f"{DELETED}{live.source}"
-        if live.source == deleted or deleted in standing.rolled_back:
-            return None  # known already; or it broke the environment, and what was before came back
+        live = standing.live if standing is not None else None
+        bad = standing.rolled_back if standing is not None else ()
+        source = there.metadata.get(SOURCE_VERSION) if there is not None else None
+        if there is None or source is None or source == NOTHING:
+            return None  # nothing is there, or what was put there by hand
+        gone = source.removeprefix(DELETED)
+        if source in bad and not source.startswith(DELETED):
+            if live is None or not live.dropped:
+                return None
+            gone = live.source  # what is below it is in force
+        deleted = f"{DELETED}{gone}"
+        if deleted in bad or deleted == (source if live is None else live.source):
+            return None  # it broke the environment, and what was before came back; or it is known already
+        if head(self.s3, drop_bucket, key) is not None:
+            return None  # it has come again
         version_id = there.version_id or ""
         if source != deleted:
-            if source != live.source and source not in standing.rolled_back:
-                return None  # put there by hand
             version_id = put_nothing(self.s3, there.bucket, there.key, key, deleted, **unchanged(there))
-        nothing = Live(deleted, there.bucket, there.key, version_id, live.kind, "accepted", at, "")
+        nothing = Live(deleted, there.bucket, there.key, version_id, kind_of(key).name, "accepted", at, "")
+        taken = live if live is not None and live.source == gone else replace(nothing, source=gone)
         changes: dict[str, Any] = {"outcome": "removed", "placed": None}
-        if standing.stage != "waiting":  # what never was in force is gone at once
+        if standing is not None and standing.stage != "waiting":  # what never was in force is gone at once
             until = at + self.quiet if self.automatic else None
             because = None if self.automatic else _BY_HAND
             changes["in_force"] = InForce("waiting", at, until, because).as_dict()
-        amend_report(self.s3, drop_bucket, key, live.source, changes)
-        self.tell(news.removed(self.environment, drop_bucket, key, live, at))
-        self.table.change(key, lambda before: promoted(before, key, nothing, due_at=at, waits=True))
-        return live
+        now = self.table.get(key)
+        if now is None or gone not in now.rolled_back:
+            amend_report(self.s3, drop_bucket, key, gone, changes)
+        self.tell(news.removed(self.environment, drop_bucket, key, taken, at))
+        known = {deleted, gone, None if live is None else live.source}
+
+        def change(before: Standing | None) -> Standing:
+            if before is not None and (before.live.source if before.live else None) not in known:
+                return before  # something newer has been written down meanwhile
+            return promoted(before, key, nothing, due_at=at, waits=True)
+
+        self.table.change(key, change)
+        return taken
