@@ -97,6 +97,13 @@ class S3:
         self.buckets[name] = Bucket(name, versioned, kms)
         return self.buckets[name]
 
+    def take(self, other: S3) -> None:
+        """Have the buckets of another one, as they are now."""
+        for name, bucket in other.buckets.items():
+            keys = {key: list(versions) for key, versions in bucket.keys.items()}
+            self.buckets[name] = Bucket(name, bucket.versioned, bucket.kms, keys)
+        self._ids = other._ids
+
     # ------------------------------------------------------------------------------------------------- reading
     def head_object(self, *, Bucket: str, Key: str, VersionId: str | None = None) -> dict[str, Any]:
         return _described(self._found("HeadObject", Bucket, Key, VersionId))

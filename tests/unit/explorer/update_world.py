@@ -15,9 +15,9 @@ import io
 import json
 import zipfile
 from collections.abc import Callable, Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
-from typing import Any
+from typing import Any, Self
 
 from botocore.exceptions import ClientError
 
@@ -202,14 +202,43 @@ class UpdateWorld(PromotionWorld):
                 invoke()
 
     def rest(self, minutes: int = 600) -> bool:
-        """Let both schedules fire until nothing is on its way; False when something always is."""
-        quiet = 0
-        for _ in range(minutes):
+        """Let both schedules fire until nothing is on its way; False when something always is.
+
+        Minutes in which nothing can happen are passed over.
+        """
+        end, quiet = self.now + minutes * MINUTE, 0
+        while self.now < end:
+            self.now = max(self.now, self._nothing_before() - MINUTE)
             self.run()
             quiet = quiet + 1 if self.at_rest() else 0
-            if quiet > 2:
+            if quiet > 1:
                 return True
         return False
+
+    def _nothing_before(self) -> datetime:
+        """When the next thing can happen: a minute or so later where that cannot be told."""
+        ends_at = self.mwaa.told[-1][0]
+        if self.queue or self.mwaa.lag or self.airflow.silent():
+            return self.now
+        if self.now < ends_at:
+            return ends_at
+        record = self.records.get()
+        due = [item["due_at"]["S"] for item in self.dynamodb.tables.get(TABLE, {}).values() if "open" in item]
+        times = [datetime.fromisoformat(each) for each in due]
+        if record.phase == "verifying" and record.due_at:
+            times.append(record.due_at)
+        return min(times, default=self.now) if record.phase in {"verifying", "idle"} else self.now
+
+    def copy(self) -> Self:
+        """Another world in the same state, of which the actors are still to be named."""
+        other = type(self)()
+        other.now, other.queue, other.news = self.now, list(self.queue), list(self.news)
+        other.s3.take(self.s3)
+        other.dynamodb.tables = {name: dict(items) for name, items in self.dynamodb.tables.items()}
+        other.mwaa.told, other.mwaa.updates = list(self.mwaa.told), list(self.mwaa.updates)
+        other.automatic, other.quiet = self.automatic, self.quiet
+        other.pip, other.airflow.errors = self.pip, dict(self.airflow.errors)
+        return other
 
     def at_rest(self) -> bool:
         """Whether nothing is on its way, and nothing due."""
@@ -292,6 +321,9 @@ class UpdateWorld(PromotionWorld):
     def live(self, key: str) -> bytes | None:
         found = self.s3.buckets[LIVE].newest(key)
         return found.body if found is not None else None
+
+    def told_types(self) -> set[str]:
+        return {news.event.detail_type for news in self.news}
 
     def messages(self) -> list[str]:
         return [news.message for news in self.news if news.message]
