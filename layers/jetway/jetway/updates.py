@@ -117,10 +117,17 @@ class Updates:
                 return "held"
             self._records.put(replace(record, workers=workers, workers_at=now))
             return "goes-along"
-        before = facts.last_update_at
-        idle = replace(record.idle(), workers=None, workers_at=None)
-        claimed = replace(idle, phase="updating", changes=workers, began_at=now, last_update_at=before)
-        claimed = self._records.put(claimed)
+        idle = replace(record.idle(), workers=None, workers_at=None, ours_at=None, source=None)
+        claimed = self._records.put(
+            replace(
+                idle,
+                phase="updating",
+                changes=workers,
+                began_at=now,
+                last_update_at=facts.last_update_at,
+                why=f"moves the bounds of scaling to {low} and {high} workers",
+            )
+        )
         try:
             self._call(claimed, facts)
         except (RefusedError, NotBegunError):

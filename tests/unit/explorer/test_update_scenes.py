@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import json
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
+from jsonschema import Draft202012Validator
 
 from jetway.live.update_record import UpdateRecord
 from jetway.updates import RefusedError
@@ -736,3 +739,24 @@ def test_a_deletion_whose_gate_died_takes_out_what_was_copied(world: UpdateWorld
     assert world.rest()
     assert world.in_force() == b"# There are no requirements.\n"
     assert version not in world.rolled_back()
+
+
+# ------------------------------------------------------------------------------------------------ what is told
+
+
+SCHEMAS = Path(__file__).resolve().parents[3] / "docs" / "schemas"
+
+
+def test_what_is_told_of_updates_conforms_to_its_schema(world: UpdateWorld) -> None:
+    world.verified_update()
+    world.mwaa.somebody(world.by_hand(b"theirs\n"))
+    world.run(30)
+    world.drop(R, V1)
+    world.mwaa.denied = True
+    world.run(3)
+    told = {"ArtifactOvertaken", "EnvironmentUpdateStalled"}
+    for news in world.news:
+        schema = json.loads((SCHEMAS / f"{news.event.detail_type}.json").read_text())
+        assert schema["title"] == news.event.detail_type
+        Draft202012Validator(schema).validate({"id": news.event.id, **news.event.detail})
+    assert told <= world.told_types()

@@ -75,8 +75,7 @@ def _is_right(world: UpdateWorld, key: str, dropped: list[Version]) -> Iterator[
         yield f"8: {source} is in force, which {truth_in(content)[0]}."
     newest = dropped[-1]
     if newest.body is None:
-        uploaded = {version.id for version in dropped}
-        if source in uploaded and not world.rolled_back(key):
+        if source in {version.id for version in dropped}:
             yield f"the file was deleted, and {source} is in force."
     elif truth_in(newest.body)[0] not in BAD and content != newest.body:
         yield f"{newest.id} works and is the newest, and in force is {source}."

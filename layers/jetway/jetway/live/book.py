@@ -247,7 +247,8 @@ class LiveBook:
         if there is None or source is None or source == NOTHING:
             return None  # nothing is there, or what was put there by hand
         gone = source.removeprefix(DELETED)
-        if source in bad and not source.startswith(DELETED):
+        if gone in bad:
+            self.tell_again(drop_bucket, standing, gone, at)  # who was here before may have written over it, and died
             if live is None or not live.dropped:
                 return None
             gone = live.source  # what is below it is in force
@@ -277,5 +278,8 @@ class LiveBook:
                 return before  # something newer has been written down meanwhile
             return promoted(before, key, nothing, due_at=at, waits=True)
 
-        self.table.change(key, change)
+        after = self.table.change(key, change)
+        if self.tell_again(drop_bucket, after, gone, at) and (after.live is None or after.live.source != deleted):
+            # It has failed meanwhile, and what was before it is back: that goes too.
+            return self._replace_by_nothing(drop_bucket, key, after, head(self.s3, there.bucket, there.key), at)
         return taken

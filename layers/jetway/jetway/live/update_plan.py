@@ -282,7 +282,7 @@ def _to_begin(
     until = _quiet_until([live.at for live in wanted.values()], [debt.since for debt in back.values()], rules.quiet)
     if wanted and now < until:
         return Plan("hold", "what is uploaded together goes together", until, wanted, back)
-    return Plan("begin", _why(wanted, back), None, wanted, back, workers or {})
+    return Plan("begin", _why(wanted, back, workers or {}), None, wanted, back, workers or {})
 
 
 def _quiet_until(came_at: Sequence[datetime], owed_since: Sequence[datetime], quiet: timedelta) -> datetime:
@@ -296,9 +296,12 @@ def _quiet_until(came_at: Sequence[datetime], owed_since: Sequence[datetime], qu
     return min([until, *(since + quiet for since in owed_since)])
 
 
-def _why(wanted: Mapping[str, Live], back: Mapping[str, Debt]) -> str:
-    brings = [f"brings {key} (version {live.source})" for key, live in wanted.items()]
-    return ", ".join([*brings, *(f"goes back from {key} (version {debt.bad.source})" for key, debt in back.items())])
+def _why(wanted: Mapping[str, Live], back: Mapping[str, Debt], workers: Mapping[str, int]) -> str:
+    words = [f"brings {key} (version {live.source})" for key, live in wanted.items()]
+    words += [f"goes back from {key} (version {debt.bad.source})" for key, debt in back.items()]
+    if workers:
+        words.append(f"moves the bounds of scaling to {workers['MinWorkers']} and {workers['MaxWorkers']} workers")
+    return ", ".join(words)
 
 
 def _refusal(record: UpdateRecord) -> str:

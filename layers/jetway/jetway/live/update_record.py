@@ -77,6 +77,7 @@ class UpdateRecord:
         began_at: when it was written down that it begins.
         last_update_at: LastUpdate.CreatedAt of the environment then.
         accepted_at: when MWAA took our call.
+        why: it began; for people.
         ours_at: LastUpdate.CreatedAt that the environment showed after that: this update is ours, and no other.
         source: LastUpdate.Source of it.
         ended_at: when the environment was seen to have been updated last, by whomever.
@@ -102,6 +103,7 @@ class UpdateRecord:
     began_at: datetime | None = None
     last_update_at: datetime | None = None
     accepted_at: datetime | None = None
+    why: str = ""
     ours_at: datetime | None = None
     source: str | None = None
     ended_at: datetime | None = None
@@ -154,7 +156,10 @@ class UpdateRecord:
         )
 
     def idle(self, *, ended_at: datetime | None = None) -> UpdateRecord:
-        """Nothing is on its way any more; what waits, what is owed and what stands in the way is as it was."""
+        """Nothing is on its way any more; what waits, what is owed and what stands in the way is as it was.
+
+        Which update was ours, and why it began, is kept until the next one.
+        """
         return replace(
             self,
             phase="idle",
@@ -162,8 +167,6 @@ class UpdateRecord:
             changes={},
             before={},
             accepted_at=None,
-            ours_at=None,
-            source=None,
             ended_at=ended_at or self.ended_at,
             due_at=None,
             problems=(),
