@@ -322,7 +322,13 @@ def test_the_dashboard_shows_workers_verdict_latency_runs_artifacts_and_costs() 
     assert {(name, "Maximum") for name in most} <= drawn
     assert {("DispatchLatency", stat) for stat in ("p50", "p95", "p99")} <= drawn
     assert by_trigger == {"DagRunsStarted", "DagRunsDuplicate", "EventsDeadLettered"}
-    verdicts = {"ArtifactsPromoted", "ArtifactsRejected", "ArtifactsVerified", "ArtifactsRolledBack"}
+    verdicts = {
+        "ArtifactsPromoted",
+        "ArtifactsRejected",
+        "ArtifactsVerified",
+        "ArtifactsRolledBack",
+        "ArtifactsNeverAppeared",
+    }
     assert {(name, "Sum") for name in verdicts} <= drawn
     assert {("WorkerCostPerHour", "Maximum"), ("AdvisedCostPerMonth", "Maximum")} <= drawn
     (timeline,) = [

@@ -150,9 +150,10 @@ class Gate:
             self._book.tell_again(self.drop_bucket, standing, settled.label, self._now())
         if newest is None:
             if key in MEMBERS:
-                return [] if settled is None else [None]
-            gone = there in {None, BY_HAND} and (standing is None or standing.live is None or not standing.live.ours)
-            return [] if gone else [None]
+                return [] if settled is None or outcome == "vanished" else [None]
+            named = standing is not None and standing.live is not None and standing.live.ours
+            done = not named or (standing is not None and standing.stage == "rolling-back")
+            return [] if there in {None, BY_HAND} and done else [None]
         if settled is None:
             return [newest]  # it was deleted and has come again: what the deletion took away is due to it
         agreement = compare(standing, there)

@@ -13,9 +13,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import quote
 
+from botocore.exceptions import ClientError
+
 from jetway.artifacts.keys import LARGEST_COPY
 from jetway.errors import TransientError
-from jetway.objects import ObjectVersion, head, suppress_if_changed, unchanged
+from jetway.objects import ObjectVersion, head, is_changed, is_gone, unchanged
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -87,9 +89,9 @@ def promote(
             return Placement("superseded")
         if newest.label != source.label and head(s3, source.bucket, source.key, source.version_id) is None:
             return Placement("vanished")
-        # Refused, or the source is gone: the next look tells which.
-        with suppress_if_changed():
-            return _copy(s3, source, bucket, key, "promoted", report=report, onto=live)
+        placement = _copy(s3, source, bucket, key, "promoted", report=report, onto=live)
+        if placement is not None:
+            return placement
     raise TransientError(f"s3://{bucket}/{key} is written by others again and again.")
 
 
@@ -104,11 +106,9 @@ def quarantine(s3: S3Client, source: ObjectVersion, key: str, *, report: str) ->
     kept = head(s3, source.bucket, key)
     if kept is not None and carries(kept, source):
         return Placement("quarantined", source.bucket, key, kept.version_id)
-    with suppress_if_changed():  # only another delivery of the same event writes this key; or the source is gone
-        return _copy(s3, source, source.bucket, key, "quarantined", report=report, onto=kept)
-    if head(s3, source.bucket, source.key, source.version_id) is None:
-        return Placement("vanished")
-    return Placement("quarantined", source.bucket, key)
+    placement = _copy(s3, source, source.bucket, key, "quarantined", report=report, onto=kept)
+    # Only another delivery of the same event writes this key.
+    return placement or Placement("quarantined", source.bucket, key)
 
 
 def carries(copy: ObjectVersion, source: ObjectVersion) -> bool:
@@ -125,20 +125,28 @@ def _copy(
     *,
     report: str,
     onto: ObjectVersion | None,
-) -> Placement:
-    """Copy, if what is there is still `onto`; else S3's refusal is raised."""
+) -> Placement | None:
+    """Copy, if what is there is still `onto`; None when it is not."""
     kept: dict[str, Any] = {**source.headers, **unchanged(onto)}
-    answer = s3.copy_object(
-        Bucket=bucket,
-        Key=key,
-        CopySource=source.address,  # type: ignore[arg-type]
-        CopySourceIfMatch=source.etag,
-        MetadataDirective="REPLACE",
-        Metadata=_metadata(source, report),
-        # Tags are not copied: reading and writing them would take two more permissions.
-        TaggingDirective="REPLACE",
-        **kept,
-    )
+    try:
+        answer = s3.copy_object(
+            Bucket=bucket,
+            Key=key,
+            CopySource=source.address,  # type: ignore[arg-type]
+            CopySourceIfMatch=source.etag,
+            MetadataDirective="REPLACE",
+            Metadata=_metadata(source, report),
+            # Tags are not copied: reading and writing them would take two more permissions.
+            TaggingDirective="REPLACE",
+            **kept,
+        )
+    except ClientError as exc:
+        if is_changed(exc):
+            return None
+        if is_gone(exc):
+            # The source; or what was to be copied onto, and then the next look tells.
+            return Placement("vanished") if onto is None else None
+        raise
     by_hand = onto is not None and SOURCE_VERSION not in onto.metadata
     return Placement(
         outcome, bucket, key, answer.get("VersionId"), fresh=True, first=onto is None, onto_by_hand=by_hand

@@ -218,6 +218,27 @@ def verdict_of(s3: S3Client, bucket: str, key: str, version: str) -> str | None:
     return (_read(s3, bucket, report_key(key, version)) or {}).get("verdict")
 
 
+def is_on_its_way(s3: S3Client, bucket: str, key: str) -> bool:
+    """Whether an object of the drop bucket is there and not judged yet: its newest version has no report.
+
+    Raises:
+        ClientError, BotoCoreError: S3 is in trouble.
+    """
+    listed = s3.list_objects_v2(Bucket=bucket, Prefix=key, MaxKeys=1).get("Contents", [])
+    there = next((found for found in listed if found["Key"] == key), None)
+    return there is not None and not is_reported(s3, bucket, key, there["ETag"], there["LastModified"])
+
+
+def is_reported(s3: S3Client, bucket: str, key: str, etag: str, last_modified: datetime) -> bool:
+    """Whether the newest report of an artifact is that of the version which a listing shows as the newest.
+
+    Raises:
+        ClientError, BotoCoreError: S3 is in trouble.
+    """
+    source = (_read(s3, bucket, report_key(key, "latest")) or {}).get("source") or {}
+    return (source.get("etag"), source.get("last_modified")) == (etag.strip('"'), last_modified.isoformat())
+
+
 def _read(s3: S3Client, bucket: str, key: str) -> dict[str, Any] | None:
     try:
         with s3.get_object(Bucket=bucket, Key=key)["Body"] as body:

@@ -386,7 +386,7 @@ def test_a_helper_that_is_not_live_yet_is_not_what_the_update_was_to_bring(world
     world.drop("dags/orders.py", NEEDS_HUMANIZE)
     world.run(16)
     assert version not in world.rolled_back()
-    assert late.version_id == helper
+    assert late.arrival.version_id == helper
     world.queue.append(late)
     is_innocent(world, version, V1)
 
@@ -699,7 +699,8 @@ def test_a_variable_that_is_gone_is_no_fault_of_requirements(world: UpdateWorld)
     is_innocent(world, version, V1)
 
 
-def test_a_file_dropped_during_somebodys_update_is_judged_when_it_is_parsed(world: UpdateWorld) -> None:
+def test_a_file_dropped_during_somebodys_update_is_judged_when_it_is_parsed() -> None:
+    world = UpdateWorld(tells_parses=False)
     file = b"from airflow.sdk import DAG\nwith DAG('late'):\n    pass\n"
     world.drop("dags/late.py", file)
     assert world.rest()
@@ -733,7 +734,7 @@ def test_a_deletion_whose_gate_died_takes_out_what_was_copied(world: UpdateWorld
     version = world.upload(R, V1)
     arrival = world.queue.pop()
     with contextlib.suppress(KilledError):
-        world.gate(Kill(6)).settle(arrival)
+        world.gate(Kill(6)).settle(arrival.arrival)
     world.delete_and_settle(R)
     world.queue.append(arrival)
     assert world.rest()

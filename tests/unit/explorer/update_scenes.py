@@ -17,10 +17,15 @@ OPTION: dict[str, Any] = {"AirflowConfigurationOptions": {"core.parallelism": "6
 
 
 class Moment(UpdateWorld):
-    """A world with a judge, and actors by name."""
+    """A world with a judge, and actors by name; what comes of a state that was seen before, the judge remembers."""
+
+    ends: dict[str, list[str]]
 
     def judge(self) -> Sequence[str]:
-        return judge(self)
+        state = self.state()
+        if state not in self.ends:
+            self.ends[state] = judge(self)
+        return self.ends[state]
 
     def act(self) -> None:
         self.actors = {
@@ -159,6 +164,8 @@ def with_plugins(world: UpdateWorld) -> None:
 def moment(prepare: Callable[[UpdateWorld], None]) -> Callable[[], Moment]:
     """Worlds in which that is so: it is prepared once."""
 
+    ends: dict[str, list[str]] = {}
+
     @cache
     def prepared() -> Moment:
         world = Moment()
@@ -167,6 +174,7 @@ def moment(prepare: Callable[[UpdateWorld], None]) -> Callable[[], Moment]:
 
     def make() -> Moment:
         world = prepared().copy()
+        world.ends = ends
         world.act()
         return world
 

@@ -72,8 +72,8 @@ def truth_in(body: bytes | None) -> tuple[str, str]:
 class UpdatedAirflow(Airflow):
     """Answers while the environment is usable; what is in force can break files."""
 
-    def __init__(self, world: UpdateWorld) -> None:
-        super().__init__(world, timedelta())
+    def __init__(self, world: UpdateWorld, *, tells_parses: bool) -> None:
+        super().__init__(world, timedelta(), tells_parses=tells_parses)
         self._of = world
         self.errors: dict[str, str] = {}
         self.silent: Callable[[], bool] = lambda: False
@@ -109,7 +109,7 @@ class UpdateWorld(PromotionWorld):
     def __init__(self, **more: Any) -> None:
         super().__init__(**more)
         self.mwaa = ClockedMwaa(lambda: self.now, fails=self._fails)
-        self.airflow: UpdatedAirflow = UpdatedAirflow(self)
+        self.airflow: UpdatedAirflow = UpdatedAirflow(self, tells_parses=more.get("tells_parses", True))
         self.automatic, self.quiet = True, timedelta()
         self.pip: Callable[[], str | None] = lambda: None
         self.steps: list[str] = []
@@ -142,7 +142,7 @@ class UpdateWorld(PromotionWorld):
             verify_after=VERIFY_AFTER,
             clock=lambda: self.now + self.skew,
             seconds_left=lambda: 100.0,
-            ask_gate=self.street.tell("sqs.send_message", lambda key: self.queue.append(Arrival(DROP, key, None))),
+            ask_gate=self.street.tell("sqs.send_message", self._ask_gate),
         )
 
     def updates(self, kill: Kill | None = None) -> Updates:
@@ -196,8 +196,8 @@ class UpdateWorld(PromotionWorld):
             if until():
                 return
             self.now += MINUTE
-            for arrival in list(self.queue):
-                self.deliver(arrival)
+            for message in list(self.queue):
+                self.deliver(message)
             for invoke in (self.look, self.apply) if look_first else (self.apply, self.look):
                 invoke()
 
@@ -229,12 +229,14 @@ class UpdateWorld(PromotionWorld):
             times.append(record.due_at)
         return min(times, default=self.now) if record.phase in {"verifying", "idle"} else self.now
 
+    def state(self) -> str:
+        asked = sorted(str(sorted(changes.items())) for changes in self.mwaa.asked)
+        return repr((super().state(), self.mwaa.told, asked))
+
     def copy(self) -> Self:
         """Another world in the same state, of which the actors are still to be named."""
         other = type(self)()
-        other.now, other.queue, other.news = self.now, list(self.queue), list(self.news)
-        other.s3.take(self.s3)
-        other.dynamodb.tables = {name: dict(items) for name, items in self.dynamodb.tables.items()}
+        other.as_in(self)
         other.mwaa.told, other.mwaa.updates = list(self.mwaa.told), list(self.mwaa.updates)
         other.automatic, other.quiet = self.automatic, self.quiet
         other.pip, other.airflow.errors = self.pip, dict(self.airflow.errors)
@@ -257,15 +259,15 @@ class UpdateWorld(PromotionWorld):
     def drop(self, key: str, body: bytes) -> str:
         """Upload, and let the gate settle it."""
         version = self.upload(key, body)
-        for arrival in list(self.queue):
-            self.deliver(arrival)
+        for message in list(self.queue):
+            self.deliver(message)
         return version
 
     def delete_and_settle(self, key: str) -> None:
         """Delete, and let the gate settle it."""
         self.delete(key)
-        for arrival in list(self.queue):
-            self.deliver(arrival)
+        for message in list(self.queue):
+            self.deliver(message)
 
     def settle(self, key: str, version: str | None = None) -> list[Settled]:
         """Deliver an event, once more or late."""

@@ -30,6 +30,7 @@ from jetway.live.verifier import Verified, Verifier
 from jetway.updates import Updates
 from tests.unit.artifacts.buckets import DROP, LIVE, SESSION, TABLE, VERIFY_AFTER, make_artifact_table
 from tests.unit.batches.world import Kill
+from tests.unit.strict_copies import strict
 
 START = datetime(2026, 11, 22, 6, 0, tzinfo=UTC)
 GOOD = b"from airflow.sdk import DAG\nwith DAG('orders'):\n    pass\n"
@@ -134,7 +135,7 @@ class World:
 
     def __init__(self) -> None:
         self.now = START
-        self.s3: Any = SESSION.client("s3")
+        self.s3: Any = strict(SESSION.client("s3"))
         self.dynamodb: Any = SESSION.client("dynamodb")
         make_artifact_table(self.dynamodb)
         for bucket in (DROP, LIVE):

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from botocore.exceptions import (
@@ -199,7 +200,16 @@ def _dag(document: Mapping[str, Any]) -> Dag:
         is_paused=document.get("is_paused"),
         owners=tuple(str(owner) for owner in document.get("owners") or ()),
         fileloc=document.get("fileloc"),
+        parsed_at=_moment(document.get("last_parsed_time")),
     )
+
+
+def _moment(text: object) -> datetime | None:
+    try:
+        found = datetime.fromisoformat(text) if isinstance(text, str) else None
+    except ValueError:
+        return None
+    return found if found is not None and found.tzinfo is not None else None
 
 
 def _run(document: Mapping[str, Any]) -> DagRun:

@@ -8,6 +8,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from botocore.exceptions import ClientError
+
 from jetway.artifacts.kinds import kind_of
 from jetway.live import news
 from jetway.live.by_hand import overtake
@@ -26,7 +28,7 @@ from jetway.live.standing import (
 from jetway.live.table import StandingChangedError
 from jetway.live.undo import put_nothing
 from jetway.live.update_record import MEMBERS, command, members
-from jetway.objects import head, suppress_if_changed, unchanged
+from jetway.objects import head, is_changed, is_gone, unchanged
 from jetway.promotion import REPORT, SOURCE_VERSION
 from jetway.reports import amend_report, known_in_force, outcome_of
 from jetway.verdict_tag import tag_verdict, verdict_tag
@@ -222,13 +224,19 @@ class LiveBook:
                 gone = Live(source, bucket, destination, there.version_id, "unknown", "unknown", at, report)
             if head(self.s3, drop_bucket, key) is not None:
                 return None  # it has come again
-            with suppress_if_changed():
+            try:
                 self.s3.delete_object(Bucket=bucket, Key=destination, IfMatch=there.etag)
+            except ClientError as exc:
+                if is_changed(exc) or is_gone(exc):
+                    return None  # whoever called looks again
+                raise
         elif there is not None:
             return None
         # The same content uploaded again may have been taken out as well: whoever called looks, and brings it back.
         if gone is None or not gone.dropped or head(self.s3, drop_bucket, key) is not None:
             return None
+        if standing is not None and gone.source in standing.rolled_back:
+            return None  # that it was rolled back is its fate, and told
         source = gone.source
         amend_report(self.s3, drop_bucket, key, source, {"outcome": "removed", "placed": None})
         tag_verdict(self.s3, drop_bucket, key, gone.drop_version_id, "removed")

@@ -5,7 +5,7 @@ docs/events.md and docs/schemas/ describe the events. Delivery is at-least-once;
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -241,6 +241,32 @@ def removed(environment: str, drop_bucket: str, key: str, gone: Live, at: dateti
     """The news on an artifact that was taken out because its object was deleted from the drop bucket."""
     detail = {**_common(environment, drop_bucket, key, gone), "placed": _placed(gone)}
     return News(OutEvent("ArtifactRemoved", f"{key}#{gone.source}#ArtifactRemoved", at, detail))
+
+
+def never_appeared(
+    environment: str, drop_bucket: str, standing: Standing, problems: Sequence[Problem], at: datetime
+) -> News:
+    """The news on a version that is live and of which Airflow shows neither its DAGs nor an error."""
+    live, key = standing.live, standing.key
+    if live is None:
+        raise ValueError("a live version is needed")
+    detail = {
+        **_common(environment, drop_bucket, key, live),
+        "placed": _placed(live),
+        "dags": list(live.dags[:_ID]),
+        "problems": [_shown(problem) for problem in problems],
+    }
+    event = OutEvent("ArtifactNeverAppeared", f"{key}#{live.source}#ArtifactNeverAppeared", at, detail)
+    lines = [
+        f"{key} (version {live.source}) is live since {live.at:%Y-%m-%d %H:%M} UTC, and environment {environment} does "
+        "not show its DAGs. It was not rolled back: nobody can tell whether it is at fault.",
+        "",
+        *(problem.message for problem in problems),
+        "",
+        "To do: look for the file in the log group of the DAG processor, correct it, and upload it again.",
+        f"Report: s3://{drop_bucket}/{live.report}",
+    ]
+    return News(event, f"Jetway {environment}: {key} has not appeared", "\n".join(lines))
 
 
 def put_by_hand(environment: str, drop_bucket: str, key: str, live: Live, at: datetime) -> News:

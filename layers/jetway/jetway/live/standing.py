@@ -19,13 +19,15 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 if TYPE_CHECKING:
     from jetway.artifacts.findings import Verdict
 
-Stage = Literal["waiting", "updating", "verifying", "rolling-back", "good", "rolled-back", "removed", "by-hand"]
+Stage = Literal[
+    "waiting", "updating", "verifying", "rolling-back", "good", "rolled-back", "removed", "by-hand", "never-appeared"
+]
 
 # Work is left to be done on artifacts in these stages.
 OPEN: frozenset[Stage] = frozenset({"waiting", "updating", "verifying", "rolling-back"})
 
 # Longer than any function runs that writes to the environment's bucket (template.yaml, Timeout).
-LONGEST_WORK = timedelta(minutes=6)
+LONGEST_WORK = timedelta(seconds=330)
 
 # The newest are kept; an item holds 400 KB.
 _MOST_ROLLED_BACK = 200
@@ -35,6 +37,31 @@ BY_HAND = "by-hand-"
 NOTHING = "nothing"
 DELETED = "deleted-"
 MOST_PROBLEMS = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """What looks have seen of Airflow's parser since a version is live.
+
+    Attributes:
+        parsed_at: when the version's DAGs were parsed, at the first look that showed them parsed since.
+        witness: another file that was parsed since, and when; None where there is none.
+        passes: how often the witness was parsed anew: the parser has gone past all files as often.
+    """
+
+    parsed_at: datetime | None = None
+    witness: tuple[str, datetime] | None = None
+    passes: int = 0
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Self:
+        """Read what `asdict` and JSON made of one."""
+        parsed_at, witness = values["parsed_at"], values["witness"]
+        return cls(
+            datetime.fromisoformat(parsed_at) if parsed_at else None,
+            (witness[0], datetime.fromisoformat(witness[1])) if witness else None,
+            values["passes"],
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +76,7 @@ class Live:
         guessed: it may make other DAGs than those.
         clean: what was live before had no error, or there was nothing: an error seen now is this version's.
         first: there was never anything before: what Airflow shows of the file now is this version's.
+        sight: what was seen of its parsing.
     """
 
     source: str
@@ -63,6 +91,7 @@ class Live:
     guessed: bool = False
     clean: bool = False
     first: bool = False
+    sight: Sight = Sight()
 
     @property
     def ours(self) -> bool:
@@ -83,6 +112,8 @@ class Live:
     def from_dict(cls, values: dict[str, Any]) -> Self:
         """Read what `asdict` and JSON made of one."""
         values |= {"at": datetime.fromisoformat(values["at"]), "dags": tuple(values["dags"])}
+        if "sight" in values:
+            values["sight"] = Sight.from_dict(values["sight"])
         return cls(**values)
 
 
@@ -223,6 +254,11 @@ def verified(standing: Standing, seen: Iterable[str], now: datetime | None = Non
     last_look = live.at + LONGEST_WORK if live is not None and now is not None else None
     due_at = last_look if last_look is not None and now is not None and last_look > now else None
     return replace(standing, stage="good", live=live, good=live, problems=(), due_at=due_at)
+
+
+def never_appeared(standing: Standing) -> Standing:
+    """The live version shows no error and not its DAGs either, and nobody can tell why: it stays, and people are told."""
+    return replace(standing, stage="never-appeared", problems=(), due_at=None)
 
 
 def to_roll_back(standing: Standing, problems: Iterable[Problem], now: datetime) -> Standing:

@@ -8,7 +8,7 @@ goes on from there.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -18,17 +18,28 @@ from jetway.artifacts.kinds import DAGS
 from jetway.live import news
 from jetway.live.by_hand import overtake, source_of
 from jetway.live.in_force import InForce
+from jetway.live.missing import awaited
 from jetway.live.restore import Restored, report_rollback, restore, tell_live
-from jetway.live.standing import LONGEST_WORK, OPEN, Problem, Standing, compare, rolled_back, to_roll_back, verified
+from jetway.live.standing import (
+    LONGEST_WORK,
+    OPEN,
+    Problem,
+    Standing,
+    compare,
+    never_appeared,
+    rolled_back,
+    to_roll_back,
+    verified,
+)
 from jetway.live.table import StandingChangedError
 from jetway.live.update_verifier import Witness
-from jetway.live.verdicts import PAUSE, Decision, Outlook, decide, digests, file_of, relative_path, shows_itself
+from jetway.live.verdicts import PAUSE, Decision, Outlook, decide, digests, file_of, relative_path
 from jetway.objects import head
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-    from jetway.airflow import AirflowLists
+    from jetway.airflow import AirflowLists, Dag
     from jetway.airflow.environment import Environment, EnvironmentFacts
     from jetway.live.news import News
     from jetway.live.table import StandingTable
@@ -46,7 +57,7 @@ class Verified:
 
     key: str
     version: str
-    outcome: str  # good, rolled-back, superseded
+    outcome: str  # good, rolled-back, superseded, never-appeared
     problems: tuple[Problem, ...] = ()
     restored: str | None = None
 
@@ -135,9 +146,8 @@ class Verifier:
                 return
             decision = updates.judged(decide(standing, look, facts, now), now)
             suspected |= {problem.where for problem in decision.problems if decision.action == "wait"}
-            asks = decision.action == "keep" or (not decision.problems and shows_itself(live))
-            if asks and look.dags is None:
-                look = replace(look, dags=self._list_dags())
+            if decision.due_at == now and look.dags is None:
+                look = self._with_dags(look)
             self._deal_with(standing.key, look, updates, facts, now, on_verified)
         # What may be a waiting version's fault must still be new at the next look.
         known = {file: digest for file, digest in digests(errors).items() if file not in suspected}
@@ -165,6 +175,10 @@ class Verifier:
                 self._table.put(verified(standing, seen, now))
                 tell_live(self._s3, self._drop_bucket, key, standing.live, InForce("verified", now))
                 on_verified(Verified(key, standing.live.source, "good"))
+            elif decision.action == "roll-back" and awaited(self._s3, self._drop_bucket, decision.problems):
+                self._wait(standing, Decision("wait", now + PAUSE), now)
+            elif decision.action == "tell":
+                self._tell_never_appeared(standing, decision.problems, now, on_verified)
             elif decision.action == "roll-back":
                 self._table.put(to_roll_back(standing, decision.problems, now))
                 self._finish(key, now, on_verified)
@@ -204,8 +218,23 @@ class Verifier:
 
     def _wait(self, standing: Standing, decision: Decision, now: datetime) -> None:
         due_at = decision.due_at or now
-        if due_at > now:
-            self._table.put(replace(standing, due_at=due_at))
+        if due_at > now and standing.live is not None:
+            self._table.put(replace(standing, due_at=due_at, live=replace(standing.live, sight=decision.sight)))
+
+    def _tell_never_appeared(
+        self,
+        standing: Standing,
+        problems: tuple[Problem, ...],
+        now: datetime,
+        on_verified: Callable[[Verified], None],
+    ) -> None:
+        if standing.live is None:
+            return
+        step = InForce("never-appeared", now, None, problems[0].message)
+        tell_live(self._s3, self._drop_bucket, standing.key, standing.live, step)
+        self._tell(news.never_appeared(self._environment.name, self._drop_bucket, standing, problems, now))
+        self._table.put(never_appeared(standing))
+        on_verified(Verified(standing.key, standing.live.source, "never-appeared", problems))
 
     def _finish(self, key: str, now: datetime, on_verified: Callable[[Verified], None]) -> None:
         """Carry out a roll-back that is written down, from wherever it stopped."""
@@ -229,9 +258,8 @@ class Verifier:
         except StandingChangedError:
             # A newer version came meanwhile, and may have been taken out with this one: the gate looks.
             self._ask_gate(key)
-        outcome = "superseded" if restored.outcome == "superseded" else "rolled-back"
         back = restored.live.source if restored.live else None
-        on_verified(Verified(key, bad.source, outcome, standing.problems, back))
+        on_verified(Verified(key, bad.source, "rolled-back", standing.problems, back))
 
     def _tell_untold(self, key: str, now: datetime) -> None:
         """Tell of roll-backs that something newer has cut short."""
@@ -246,9 +274,19 @@ class Verifier:
         with suppress(StandingChangedError):
             self._table.put(replace(standing, untold=()))
 
-    def _list_dags(self) -> Mapping[str, str]:
-        dags, _total = self._airflow.list_dags(limit=_ALL_DAGS)
-        return {dag.dag_id: relative_path(dag.fileloc or "") for dag in dags}
+    def _with_dags(self, look: Outlook) -> Outlook:
+        """Ask for the DAGs, page by page: Airflow gives a hundred at once."""
+        found: list[Dag] = []
+        while True:
+            page, total = self._airflow.list_dags(limit=_ALL_DAGS, offset=len(found))
+            found += page
+            if not page or len(found) >= total:
+                break
+        return replace(
+            look,
+            dags={dag.dag_id: relative_path(dag.fileloc or "") for dag in found},
+            parsed={dag.dag_id: dag.parsed_at for dag in found if dag.parsed_at is not None},
+        )
 
     def _in_time(self) -> bool:
         return self._seconds_left() > _SECONDS_FOR_ONE

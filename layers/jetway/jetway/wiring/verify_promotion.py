@@ -7,6 +7,7 @@ from datetime import datetime
 from functools import cache, partial
 
 from jetway.airflow.environment import Environment
+from jetway.arrivals import settle_again
 from jetway.live.in_force import say
 from jetway.live.install_log import why_pip_failed
 from jetway.live.table import StandingTable
@@ -17,13 +18,18 @@ from jetway.observability import metrics
 from jetway.wiring.airflow import TRANSPORTS, Transport, connect, mwaa_client
 from jetway.wiring.clients import COMES_AGAIN, PATIENT, client
 from jetway.wiring.parts import ArtifactConfig, TimeLeft, now, teller_of
-from jetway.wiring.variables import variable
+from jetway.wiring.variables import optional, variable
 
 
 @dataclass(frozen=True, slots=True)
 class Config(ArtifactConfig):
-    """Configuration of verify_promotion."""
+    """Configuration of verify_promotion.
 
+    Attributes:
+        artifact_queue_url: where validate_artifact is asked to settle a key anew; without it that waits for the key's next event.
+    """
+
+    artifact_queue_url: str | None = variable("ARTIFACT_QUEUE_URL", optional)
     transport: Transport = variable("TRANSPORT", TRANSPORTS)
 
 
@@ -44,6 +50,12 @@ def wired() -> Parts:
     environment = Environment(mwaa, config.environment_name, max_age=10.0)
     standings, records = StandingTable(dynamodb, config.artifact_table), UpdateTable(dynamodb, config.artifact_table)
     time_left = TimeLeft()
+
+    def ask_gate(key: str) -> None:
+        if config.artifact_queue_url is not None:
+            sqs = client("sqs", PATIENT)  # late: it is rare
+            sqs.send_message(QueueUrl=config.artifact_queue_url, MessageBody=settle_again(config.drop_bucket, key))
+
     verifier = Verifier(
         standings,
         UpdateVerifier(records, standings, _why_pip_failed, partial(say, s3, config.drop_bucket)),
@@ -55,6 +67,7 @@ def wired() -> Parts:
         verify_after=config.verify_after,
         clock=now,
         seconds_left=time_left,
+        ask_gate=ask_gate,
     )
     return Parts(verifier, time_left)
 
