@@ -654,10 +654,7 @@ def test_the_way_back_takes_along_what_waits(world: UpdateWorld) -> None:
 
 def test_what_pip_tells_is_no_fault_of_the_plugins(world: UpdateWorld) -> None:
     world.verified_update()
-    world.pip = lambda: (
-        "ERROR: No matching distribution" if world.in_force() == requirements("works", "no==1") else None
-    )
-    bad, other = world.drop(R, requirements("works", "no==1")), world.drop(P, PLUGINS)
+    bad, other = world.drop(R, requirements("unfound", "no==1")), world.drop(P, PLUGINS)
     is_innocent(world, other, PLUGINS, P)
     assert world.rolled_back() == (bad,)
     assert world.in_force() == V0
@@ -665,10 +662,7 @@ def test_what_pip_tells_is_no_fault_of_the_plugins(world: UpdateWorld) -> None:
 
 def test_plugins_that_are_broken_beside_pip_are_found_after_the_way_back(world: UpdateWorld) -> None:
     world.verified_update()
-    world.pip = lambda: (
-        "ERROR: No matching distribution" if world.in_force() == requirements("works", "no==1") else None
-    )
-    world.drop(R, requirements("works", "no==1"))
+    world.drop(R, requirements("unfound", "no==1"))
     bad = world.drop(P, plugins("breaks"))
     assert world.rest()
     assert world.rolled_back(P) == (bad,)

@@ -12,7 +12,7 @@ from .promotion_world import DROP, LIVE
 from .s3 import Version
 from .update_world import UpdateWorld, truth_in
 
-BAD = {"breaks", "fails", "silences"}
+BAD = {"breaks", "fails", "silences", "unfound"}
 
 
 def judge(world: UpdateWorld) -> list[str]:

@@ -35,6 +35,7 @@ class Moment(UpdateWorld):
             "gate": self._deliver_first,
             "delete": self._delete,
             "option": lambda: self._somebody(OPTION),
+            "option fails": lambda: self._somebody(OPTION, "There is no such option."),
             "theirs": lambda: self._somebody(self.by_hand(b"# theirs\n")),
         }
 
@@ -51,9 +52,9 @@ class Moment(UpdateWorld):
         self.delete(R)
         self.deliver(self.queue[-1])
 
-    def _somebody(self, changes: dict[str, Any]) -> None:
+    def _somebody(self, changes: dict[str, Any], error: str | None = None) -> None:
         if self.mwaa.described["Status"] != "UPDATING":
-            self.mwaa.somebody(changes)
+            self.mwaa.somebody(changes, error=error)
 
 
 def _phase(world: UpdateWorld, phase: str) -> None:
@@ -151,9 +152,9 @@ def upload(world: UpdateWorld) -> None:
 
 
 def with_plugins(world: UpdateWorld) -> None:
-    """Requirements that break something, with plugins, are in force; the look is due."""
+    """Requirements that pip could not install, with plugins, are in force; the look is due."""
     world.verified_update(V0)
-    world.drop(R, BREAKS)
+    world.drop(R, requirements("unfound", "no==1"))
     world.drop(P, plugins())
     _phase(world, "updating")
     world.now += 26 * MINUTE

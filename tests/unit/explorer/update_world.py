@@ -6,6 +6,7 @@ The first comment of what is in force says what it does to the environment:
     breaks      team/orders.py, which is there, misses a module
     fails       MWAA ends the update with UPDATE_FAILED, and goes back
     silences    Airflow does not answer
+    unfound     pip finds no such distribution: MWAA only logs that, and goes on
     brings X    works, and DAG files that need X do so with it
 """
 
@@ -101,7 +102,6 @@ class UpdateWorld(PromotionWorld):
     """Both buckets, the table, the environment and what acts on them.
 
     Attributes:
-        pip: what pip logs when it fails; None: it does not.
         steps: what apply_updates has done.
         found: what verify_promotion has found.
     """
@@ -111,7 +111,6 @@ class UpdateWorld(PromotionWorld):
         self.mwaa = ClockedMwaa(lambda: self.now, fails=self._fails)
         self.airflow: UpdatedAirflow = UpdatedAirflow(self, tells_parses=more.get("tells_parses", True))
         self.automatic, self.quiet = True, timedelta()
-        self.pip: Callable[[], str | None] = lambda: None
         self.steps: list[str] = []
         self.found: list[tuple[str, str]] = []
         self.table = StandingTable(self.dynamodb, TABLE)  # type: ignore[arg-type]
@@ -120,6 +119,9 @@ class UpdateWorld(PromotionWorld):
     def _fails(self, changes: Mapping[str, Any]) -> str | None:
         bodies = [self._content(changes, member) for member in MEMBERS.values()]
         return "It could not be installed." if any(truth_in(body)[0] == "fails" for body in bodies) else None
+
+    def _pip(self) -> str | None:
+        return "ERROR: No matching distribution" if truth_in(self.in_force())[0] == "unfound" else None
 
     # ------------------------------------------------------------------------------------------------- the functions
     def gate(self, kill: Kill | None = None) -> Gate:
@@ -130,7 +132,7 @@ class UpdateWorld(PromotionWorld):
     def verifier(self, kill: Kill | None = None) -> Verifier:
         s3, table = self._killable(kill)
         records = UpdateTable(self._wrapped(kill, self.dynamodb, "dynamodb"), TABLE)
-        updates = UpdateVerifier(records, table, lambda *_: self.pip(), partial(say, s3, DROP))
+        updates = UpdateVerifier(records, table, lambda *_: self._pip(), partial(say, s3, DROP))
         return Verifier(
             table,
             updates,
@@ -239,7 +241,7 @@ class UpdateWorld(PromotionWorld):
         other.as_in(self)
         other.mwaa.told, other.mwaa.updates = list(self.mwaa.told), list(self.mwaa.updates)
         other.automatic, other.quiet = self.automatic, self.quiet
-        other.pip, other.airflow.errors = self.pip, dict(self.airflow.errors)
+        other.airflow.errors = dict(self.airflow.errors)
         return other
 
     def at_rest(self) -> bool:
