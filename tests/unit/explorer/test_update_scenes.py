@@ -499,7 +499,7 @@ def test_a_deletion_that_is_undone_leaves_the_report_of_what_is_in_force(world: 
     assert world.in_force() == V0
     report = world.report(R, version)
     assert (report["outcome"], report["in_force"]["state"]) == ("promoted", "verified")
-    assert "deleted" in report["in_force"]["because"]
+    assert "deletion" in report["in_force"]["because"]
 
 
 def test_a_deletion_whose_update_fails_leaves_the_report_of_what_is_in_force(world: UpdateWorld) -> None:

@@ -92,7 +92,11 @@ class UpdatedAirflow(Airflow):
         errors = {**self.errors, **self.broken()}
         if "breaks" in truths:
             errors["team/orders.py"] = NO_MODULE.format("humanize")
-        found = [each for each in super().list_import_errors() if each.error.replace("…", "...") not in missing]
+        found = [
+            each
+            for each in super().list_import_errors()
+            if each.path.endswith(".py") and each.error.replace("…", "...") not in missing
+        ]
         return [each for each in found if each.path not in errors] + [
             ImportProblem(path, error) for path, error in errors.items()
         ]

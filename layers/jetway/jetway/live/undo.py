@@ -13,10 +13,9 @@ from botocore.exceptions import ClientError
 
 from jetway.live import news
 from jetway.live.in_force import InForce, say
-from jetway.live.restore import Restored, previous_version, report_rollback
+from jetway.live.restore import Restored, previous_version, report_rollback, tell_live
 from jetway.live.standing import (
     BY_HAND,
-    DELETED,
     MOST_PROBLEMS,
     NOTHING,
     Live,
@@ -29,7 +28,7 @@ from jetway.live.table import StandingChangedError
 from jetway.live.update_record import Debt, command, members, place_of
 from jetway.objects import head, is_changed, unchanged
 from jetway.promotion import SOURCE_VERSION
-from jetway.reports import amend_report
+from jetway.reports import amend_report, outcome_of
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -101,8 +100,10 @@ class Undo:
         """Write into the report of a version that what was before it is in force again."""
         if debt.bad.dropped:
             amend_report(self.s3, self.drop_bucket, key, debt.bad.source, {"outcome": "rolled-back"})
-        else:
-            self._in_force_though_deleted(key, debt.bad, debt.back or ("", ""))
+        standing = self.standings.get(key)
+        live = standing.live if standing is not None and standing.stage == "rolled-back" else None
+        if live is not None and place_of(live) == debt.back:
+            self._say_live(key, live)
 
     def not_back(self, key: str, debt: Debt) -> None:
         """Write into the report of a version that the way back from it has failed."""
@@ -154,20 +155,17 @@ class Undo:
             if not record.gone_back and not self.automatic:
                 step = replace(step, because="ApplyUpdates is manual: the message says which command goes back.")
             report_rollback(self.s3, self.drop_bucket, told, bad, back, at=now, step=step)
-        elif record.gone_back and back is not None:
-            self._in_force_though_deleted(key, bad, place_of(back))
+        if record.gone_back and key not in record.owed:
+            self._say_live(key, back)
 
-    def _in_force_though_deleted(self, key: str, bad: Live, place: tuple[str, str]) -> None:
-        deleted = bad.source.removeprefix(DELETED)
-        if deleted == bad.source:
+    def _say_live(self, key: str, back: Live | None) -> None:
+        """Have the report of what is in force again say so, where it says that it was removed or superseded."""
+        if back is None or not back.dropped:
             return
-        because = "It was deleted. The environment does not work without it, so that it is in force again."
-        changes = {
-            "outcome": "promoted",
-            "placed": {"bucket": bad.bucket, "key": place[0], "version": place[1]},
-            "in_force": InForce("verified", self.clock(), None, because).as_dict(),
-        }
-        amend_report(self.s3, self.drop_bucket, key, deleted, changes)
+        if outcome_of(self.s3, self.drop_bucket, key, back.source) not in {None, "promoted"}:
+            because = "What came after it, or its deletion, did not work: it is in force again."
+            step = InForce("verified", self.clock(), None, because)
+            tell_live(self.s3, self.drop_bucket, key, back, step)
 
     def _note(self, key: str, record: UpdateRecord, debt: Debt | None) -> str | None:
         """What it takes until the environment is back."""
