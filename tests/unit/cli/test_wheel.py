@@ -183,7 +183,9 @@ def test_the_pages_are_served(
 
 
 @pytest.mark.thorough
-@pytest.mark.parametrize("command", ["triggers", "events", "redrive", "workers", "updates", "run orders", "ui --no-browser"])
+@pytest.mark.parametrize(
+    "command", ["triggers", "events", "redrive", "workers", "updates", "run orders", "ui --no-browser"]
+)
 def test_without_credentials_a_command_says_what_to_do(jetway: Installed, command: str) -> None:
     done = jetway(*command.split(), AWS_REGION=REGION)
     assert (done.returncode, done.stdout) == (3, "")
