@@ -8,9 +8,18 @@ from typing import Any
 
 import pytest
 
-from jetway.live import in_force, update_acts, update_outlook, update_plan, update_verifier
+from jetway.live import (
+    in_force,
+    update_calls,
+    update_ends,
+    update_hand,
+    update_idle,
+    update_outlook,
+    update_plan,
+    update_verifier,
+)
 from jetway.live.undo import Undo
-from jetway.live.update_record import UpdateRecord, UpdateTable
+from jetway.live.update_record import UpdateRecord
 from jetway.live.verdicts import digests
 from jetway.reports import amend_report
 
@@ -26,11 +35,6 @@ Prepare = Callable[[UpdateWorld], None]
 
 def any_update_is_ours(patch: Patch) -> None:
     patch.setattr(UpdateRecord, "is_ours", lambda record, facts: facts.last_update_at != record.last_update_at)
-
-
-def writes_onto_anything(patch: Patch) -> None:
-    put = UpdateTable.put
-    patch.setattr(UpdateTable, "put", lambda table, record: put(table, replace(record, revision=table.get().revision)))
 
 
 def forgets_what_is_owed(patch: Patch) -> None:
@@ -55,12 +59,11 @@ def a_report_says_what_comes_last(patch: Patch) -> None:
         amend_report(s3, drop_bucket, key, live.source.removeprefix("deleted-"), {"in_force": step.as_dict()})
 
     patch.setattr(in_force, "say", say)
-    patch.setattr(update_acts, "say", say)
+    patch.setattr(update_hand, "say", say)
 
 
 WALKS: dict[str, tuple[Callable[[Patch], None], Prepare, str, str]] = {
     "only ours is ours": (any_update_is_ours, at.waits, "apply", "option fails"),
-    "a record is written onto what was read": (writes_onto_anything, at.with_plugins, "look", "apply later"),
     "what is owed outlives the update": (forgets_what_is_owed, at.undo, "apply", "option"),
     "what somebody points elsewhere is seen": (does_not_see_who_points_elsewhere, at.looked_good, "look", "theirs"),
     "what is not in force is not verified": (verifies_what_is_not_in_force, at.looked_good, "look", "theirs"),
@@ -78,7 +81,7 @@ def test_the_walk_misses_it(guard: str, monkeypatch: Patch) -> None:
 
 
 def a_refusal_is_a_verdict(patch: Patch) -> None:
-    patch.setattr(update_acts, "REFUSED_FOR_GOOD", 1)
+    patch.setattr(update_calls, "REFUSED_FOR_GOOD", 1)
 
 
 def nothing_comes(patch: Patch) -> None:
@@ -96,25 +99,25 @@ def what_an_update_left_behind_does_not_wait(patch: Patch) -> None:
 
 
 def the_way_back_fails_once_for_good(patch: Patch) -> None:
-    patch.setattr(update_acts, "FAILED_FOR_GOOD", 1)
+    patch.setattr(update_hand, "FAILED_FOR_GOOD", 1)
 
 
 def what_was_broken_before_is_known(patch: Patch) -> None:
-    claim = update_acts.Acts.claim
+    claim = update_idle.IdleActs.claim
 
     def fresh(acts: Any, plan: Any) -> Any:
         record = claim(acts, plan)
         return record and acts.records.put(replace(record, baseline=digests(acts.turn.errors())))
 
-    patch.setattr(update_acts.Acts, "claim", fresh)
+    patch.setattr(update_idle.IdleActs, "claim", fresh)
 
 
 def silence_is_no_problem(patch: Patch) -> None:
-    patch.setattr(update_acts, "broken_since", lambda record, now: False)
+    patch.setattr(update_ends, "broken_since", lambda record, now: False)
 
 
 def everything_is_an_update(patch: Patch) -> None:
-    patch.setattr(update_acts.Acts, "_settled", lambda acts, key, live: False)
+    patch.setattr(update_idle.IdleActs, "_settled", lambda acts, key, live: False)
 
 
 SCENES: dict[str, tuple[Callable[[Patch], None], Callable[..., None], dict[str, Any]]] = {

@@ -47,7 +47,7 @@ def is_innocent(world: UpdateWorld, version: str, body: bytes, key: str = R) -> 
     assert world.report(key, version)["in_force"]["state"] == "verified"
 
 
-# ------------------------------------------------------------------------------------------------ whose update it is
+# -------------------------------------------------------------------------------- whose update it is
 
 
 @pytest.mark.parametrize("answer", ["ThrottlingException", "unsent"])
@@ -139,7 +139,7 @@ def test_an_update_of_ours_that_fails_is_a_verdict(world: UpdateWorld) -> None:
     assert len(world.mwaa.asked) == 2
 
 
-# ------------------------------------------------------------------------------------------------ the way back
+# -------------------------------------------------------------------------------- the way back
 
 
 def goes_back(world: UpdateWorld, bad: str) -> None:
@@ -231,7 +231,7 @@ def test_a_way_back_that_fails_for_ever_is_told_with_the_command(broken: tuple[U
     is_innocent(world, fix, V2)
 
 
-# ------------------------------------------------------------------------------------------------ nothing stands still
+# -------------------------------------------------------------------------------- nothing stands still
 
 
 @pytest.mark.parametrize("after", range(1, 20))
@@ -253,7 +253,7 @@ def test_refused_for_somebodys_update_and_killed_anywhere_it_begins_later(world:
 @pytest.mark.parametrize("stage", ["updating", "verifying"])
 def test_a_standing_that_an_earlier_version_left_behind_is_taken_up(world: UpdateWorld, stage: Any) -> None:
     version = world.drop(R, V1)
-    world.table.change(R, lambda standing: replace(standing, stage=stage, due_at=None))  # type: ignore[type-var]
+    world.table.put(replace(world.named(R), stage=stage, due_at=None))
     is_innocent(world, version, V1)
 
 
@@ -268,7 +268,7 @@ def test_bounds_that_are_refused_do_not_starve_artifacts(world: UpdateWorld) -> 
     is_innocent(world, version, V1)
 
 
-# ------------------------------------------------------------------------------------------------ refusals
+# -------------------------------------------------------------------------------- refusals
 
 
 def test_a_refusal_for_an_update_that_has_just_ended_is_no_verdict(world: UpdateWorld) -> None:
@@ -319,7 +319,7 @@ def test_what_is_refused_time_and_again_is_given_up_with_its_words(world: Update
     assert "not readable by the execution role" in world.messages()[-1]
 
 
-# ------------------------------------------------------------------------------------------------ DAG files and updates
+# -------------------------------------------------------------------------------- DAG files and updates
 
 
 @pytest.mark.parametrize("look_first", [False, True])
@@ -426,7 +426,7 @@ def test_throttling_is_told_after_an_hour_and_rolls_nothing_back(world: UpdateWo
     is_innocent(world, version, V1)
 
 
-# ------------------------------------------------------------------------------------------------ a silent Airflow
+# -------------------------------------------------------------------------------- a silent Airflow
 
 
 def test_an_update_that_silences_airflow_is_undone_and_does_not_lock_the_fix_out(world: UpdateWorld) -> None:
@@ -463,7 +463,7 @@ def test_an_airflow_that_is_silent_before_an_update_holds_the_fix_up_for_a_quart
     is_innocent(world, version, V2)
 
 
-# ------------------------------------------------------------------------------------------------ lost answers
+# -------------------------------------------------------------------------------- lost answers
 
 
 @pytest.mark.parametrize("truth", ["works", "fails"])
@@ -485,7 +485,7 @@ def test_a_call_that_never_reached_mwaa_is_made_again(world: UpdateWorld) -> Non
     assert len(world.mwaa.asked) == 1
 
 
-# ------------------------------------------------------------------------------------------------ reports and people
+# -------------------------------------------------------------------------------- reports and people
 
 
 def test_a_deletion_that_is_undone_leaves_the_report_of_what_is_in_force(world: UpdateWorld) -> None:
@@ -583,7 +583,7 @@ def _over(world: UpdateWorld) -> bool:
     return ended_at is not None and world.now >= ended_at + timedelta(seconds=390) - MINUTE
 
 
-# ------------------------------------------------------------------------------------------------ no update without need
+# -------------------------------------------------------------------------------- no update without need
 
 
 def test_what_was_deleted_before_it_was_in_force_needs_no_update(world: UpdateWorld) -> None:
@@ -649,7 +649,7 @@ def test_the_way_back_takes_along_what_waits(world: UpdateWorld) -> None:
     assert len(world.mwaa.asked) == 3
 
 
-# ------------------------------------------------------------------------------------------------ whose fault it is
+# -------------------------------------------------------------------------------- whose fault it is
 
 
 def test_what_pip_tells_is_no_fault_of_the_plugins(world: UpdateWorld) -> None:
@@ -720,7 +720,7 @@ def test_two_at_once_make_one_empty_file(world: UpdateWorld) -> None:
     assert standing.live.version_id == world.mwaa.described["PluginsS3ObjectVersion"]
 
 
-# ------------------------------------------------------------------------------------------------ deletion and upload
+# -------------------------------------------------------------------------------- deletion and upload
 
 
 def test_a_deletion_whose_gate_died_takes_out_what_was_copied(world: UpdateWorld) -> None:
@@ -736,7 +736,7 @@ def test_a_deletion_whose_gate_died_takes_out_what_was_copied(world: UpdateWorld
     assert version not in world.rolled_back()
 
 
-# ------------------------------------------------------------------------------------------------ what is told
+# -------------------------------------------------------------------------------- what is told
 
 
 SCHEMAS = Path(__file__).resolve().parents[3] / "docs" / "schemas"

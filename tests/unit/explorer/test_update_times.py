@@ -1,4 +1,4 @@
-"""How many updates some drops in a few minutes take, and how long it is until all is at rest: docs/promotion.md has them."""
+"""How many updates some drops in a few minutes take, and how long until all is at rest, as docs/promotion.md says."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whatever falls between two calls to AWS, the environment ends with what the standings name, and nobody is innocent and blamed.
+"""Whatever falls between two calls to AWS, the environment ends with what standings name, and no innocent is blamed.
 
 `make test` walks every place of two actors and one kill at the moments that matter most. The slow tests walk all
 moments, draw timelines by lot, and take the guards out one by one: each must then be missed.
@@ -8,18 +8,11 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from jetway.live import book, in_force, undo, update_acts, update_outlook, update_plan, update_verifier
-from jetway.live.undo import Undo, put_nothing
-from jetway.live.update_record import UpdateRecord, UpdateTable
-from jetway.updates import Updates
-
-from . import test_update_scenes as scenes
 from . import update_scenes as at
 from .promotion_world import MINUTE, START
 from .update_invariants import judge
@@ -88,7 +81,7 @@ def test_so_it_does_at_every_moment(prepare: Prepare) -> None:
         assert not found.broken, str(found)
 
 
-# ------------------------------------------------------------------------------------------------ timelines by lot
+# -------------------------------------------------------------------------------- timelines by lot
 
 
 def timeline(seed: int) -> tuple[UpdateWorld, list[str]]:

@@ -1,4 +1,4 @@
-"""The world of gate and verifier, with requirements, plugins and startup script, an MWAA with a clock, and apply_updates.
+"""The world of gate and verifier, with requirements, plugins, startup script, an MWAA with a clock, and apply_updates.
 
 The first comment of what is in force says what it does to the environment:
 
@@ -16,6 +16,7 @@ import io
 import json
 import zipfile
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, Self
@@ -179,12 +180,10 @@ class UpdateWorld(PromotionWorld):
         )
         airflow = self._wrapped(kill, self.airflow, "airflow")
         done: list[str] = []
-        try:
+        with suppress(TransientError, ClientError):
             self.updates(kill).advance(
                 airflow.list_import_errors, undo, VERIFY_AFTER, self.quiet, on_step=lambda step: done.append(step.step)
             )
-        except (TransientError, ClientError):
-            pass
         self.steps += done
         return done
 

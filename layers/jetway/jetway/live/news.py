@@ -168,7 +168,7 @@ def rolled_back(
 
 
 def overtaken(
-    environment: str, drop_bucket: str, key: str, ours: Live, there: tuple[str, str] | None, at: datetime, *, again: str
+    environment: str, drop_bucket: str, key: str, ours: Live, *, there: tuple[str, str] | None, at: datetime, again: str
 ) -> News:
     """The news that somebody else has changed what an environment uses of a kind of which Jetway has a version.
 
@@ -192,8 +192,7 @@ def overtaken(
         "",
         again or "Jetway leaves it as it is: it does not verify it, and does not undo it.",
         "",
-        "To do: let one of the two write requirements, plugins and startup script. With Terraform, add them to "
-        "ignore_changes (docs/promotion.md).",
+        "To do: let one of the two write requirements, plugins and startup script. With Terraform: ignore_changes.",
     ]
     if not again:
         lines.append("To bring Jetway's version back, upload the file to the drop bucket again.")
@@ -201,7 +200,7 @@ def overtaken(
 
 
 def stalled(
-    environment: str, reason: str, because: str, keys: tuple[str, ...], since: datetime, at: datetime, *, to_do: str
+    environment: str, reason: str, because: str, keys: tuple[str, ...], *, since: datetime, at: datetime, to_do: str
 ) -> News:
     """The news that an update of the environment cannot go on.
 

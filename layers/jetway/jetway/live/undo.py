@@ -82,7 +82,7 @@ class Undo:
             restored = Restored("removed") if none else Restored("restored", back)
             if not record.gone_back:
                 owed[key] = Debt(bad, None if back is None else place_of(back), since=now)
-            self._report(key, told, bad, restored.live, record, now)
+            self._report(told, bad, restored.live, record, now)
             self.tell(
                 news.rolled_back(
                     self.environment,
@@ -119,7 +119,9 @@ class Undo:
 
     def told_of_change(self, key: str, ours: Live, there: tuple[str, str] | None, *, again: str) -> None:
         """Tell that somebody has changed what is in force, and what Jetway does about it."""
-        self.tell(news.overtaken(self.environment, self.drop_bucket, key, ours, there, self.clock(), again=again))
+        self.tell(
+            news.overtaken(self.environment, self.drop_bucket, key, ours, there=there, at=self.clock(), again=again)
+        )
 
     def known_bad(self, key: str, bucket: str, there: tuple[str, str] | None) -> Live | None:
         """What is in force, if it is a version that did not work and whose way back was forgotten.
@@ -147,9 +149,8 @@ class Undo:
         found = head(self.s3, bucket, there[0], there[1] or None) if there is not None else None
         return found is not None and SOURCE_VERSION in found.metadata
 
-    def _report(
-        self, key: str, told: Standing, bad: Live, back: Live | None, record: UpdateRecord, now: datetime
-    ) -> None:
+    def _report(self, told: Standing, bad: Live, back: Live | None, record: UpdateRecord, now: datetime) -> None:
+        key = told.key
         if bad.dropped:
             step = InForce("not-applied" if record.gone_back else "going-back", now)
             if not record.gone_back and not self.automatic:

@@ -138,7 +138,7 @@ def waiting(standings: Mapping[str, Standing | None]) -> dict[str, Live]:
     }
 
 
-# ------------------------------------------------------------------------------------------------ an update is on its way
+# -------------------------------------------------------------------------------- an update is on its way
 
 
 def _under_way(record: UpdateRecord, facts: EnvironmentFacts, now: datetime) -> Plan:
@@ -231,7 +231,7 @@ def broken_since(record: UpdateRecord, now: datetime) -> bool:
     return now - silent_from >= SILENT_AFTER_UPDATE - _MISSED
 
 
-# ------------------------------------------------------------------------------------------------ no update is on its way
+# -------------------------------------------------------------------------------- no update is on its way
 
 
 def _idle(
@@ -249,6 +249,22 @@ def _idle(
         if not (found or record.owed or record.workers):
             return Plan("nothing")
         return Plan("hold", f"the environment is {facts.status}", now + _MINUTE, found, owed)
+    changed = _what_changed(record, facts, standings, wanted)
+    if changed is not None:
+        return changed
+    rest = {key: live for key, live in record.artifacts.items() if key not in wanted}
+    if there or (rest and all(debt.told for debt in record.owed.values())):
+        return Plan("adopt", artifacts={**rest, **there})
+    return _to_begin(record, wanted, owed, rules, now)
+
+
+def _what_changed(
+    record: UpdateRecord,
+    facts: EnvironmentFacts,
+    standings: Mapping[str, Standing | None],
+    wanted: Mapping[str, Live],
+) -> Plan | None:
+    """What is in force now, and was not when it was looked at last."""
     settled = {key: debt for key, debt in record.owed.items() if in_force(facts, key) != place_of(debt.bad)}
     if settled:
         return Plan("settle", back=settled)
@@ -257,10 +273,7 @@ def _idle(
         return Plan("drifted", keys=drifted)
     if record.seen is None or record.seen_update != facts.last_update_at or record.seen != all_in_force(facts):
         return Plan("note", keys=_changed(record, facts, wanted))
-    rest = {key: live for key, live in record.artifacts.items() if key not in wanted}
-    if there or (rest and all(debt.told for debt in record.owed.values())):
-        return Plan("adopt", artifacts={**rest, **there})
-    return _to_begin(record, wanted, owed, rules, now)
+    return None
 
 
 def _to_begin(
@@ -279,19 +292,20 @@ def _to_begin(
         return Plan("nothing", "The way back has failed: see the message." if owed else "", None, {}, owed)
     if record.try_at is not None and now < record.try_at:
         return Plan("hold", record.trouble_words or _refusal(record), record.try_at, wanted, back)
-    until = _quiet_until([live.at for live in wanted.values()], [debt.since for debt in back.values()], rules.quiet)
-    if wanted and now < until:
+    until = _quiet_until(list(wanted.values()), [debt.since for debt in back.values()], rules.quiet)
+    if until is not None and now < until:
         return Plan("hold", "what is uploaded together goes together", until, wanted, back)
     return Plan("begin", _why(wanted, back, workers or {}), None, wanted, back, workers or {})
 
 
-def _quiet_until(came_at: Sequence[datetime], owed_since: Sequence[datetime], quiet: timedelta) -> datetime:
+def _quiet_until(wanted: Sequence[Live], owed_since: Sequence[datetime], quiet: timedelta) -> datetime | None:
     """Until when more may come: so long after the last one, but the first one does not wait for ever.
 
     What is broken does not wait longer than once.
     """
+    came_at = [live.at for live in wanted]
     if not came_at:
-        return min(owed_since, default=datetime.min)
+        return None
     until = min(max(came_at) + quiet, min(came_at) + _LONGEST_QUIET * quiet)
     return min([until, *(since + quiet for since in owed_since)])
 

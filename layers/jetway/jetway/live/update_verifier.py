@@ -13,11 +13,10 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Literal
 
 from jetway.artifacts.kinds import DAGS
-from jetway.live.in_force import InForce
 from jetway.live.standing import Live, Problem
-from jetway.live.update_acts import close
 from jetway.live.update_outlook import BRING_MODULES, UpdateOutlook, modules_come, update_outlook
 from jetway.live.update_record import MEMBERS, in_force, place_of
+from jetway.live.update_standings import close
 from jetway.live.verdicts import PAUSE, digests, new_errors, parse_time, problem, relative_path
 from jetway.objects import head
 
@@ -28,6 +27,7 @@ if TYPE_CHECKING:
 
     from jetway.airflow import ImportProblem
     from jetway.airflow.environment import EnvironmentFacts
+    from jetway.live.in_force import InForce
     from jetway.live.table import StandingTable
     from jetway.live.update_record import UpdateRecord, UpdateTable
 
@@ -93,6 +93,7 @@ class UpdateVerifier:
         fresh_files: Mapping[str, Live],
         facts: EnvironmentFacts,
         now: datetime,
+        *,
         witness: Witness,
     ) -> tuple[Outcome, tuple[Problem, ...], Mapping[str, Live]]:
         """Write down what follows; return it, with the problems, and what it is about.

@@ -133,7 +133,7 @@ class Verifier:
         errors = self._airflow.list_import_errors()
         if update_is_due:
             witness = Witness(self._s3, self._drop_bucket)
-            outcome, problems, settled = self._updates.look(record, errors, files, facts, now, witness)
+            outcome, problems, settled = self._updates.look(record, errors, files, facts, now, witness=witness)
             for key, live in settled.items():
                 on_verified(Verified(key, live.source, outcome, problems))
             if outcome == "rolled-back":
