@@ -68,7 +68,9 @@ def _agrees(world: UpdateWorld, key: str) -> Iterator[str]:
 def _is_right(world: UpdateWorld, key: str, dropped: list[Version]) -> Iterator[str]:
     source, content = _source(world, key), world.in_force(key)
     if source == "theirs":
-        if "ArtifactOvertaken" not in world.told_types():
+        standing = world.table.get(key)
+        ours = standing is not None and standing.live is not None and standing.live.ours
+        if ours and "ArtifactOvertaken" not in world.told_types():
             yield "13: somebody else's is in force, and nobody was told."
         return
     if truth_in(content)[0] in BAD:
