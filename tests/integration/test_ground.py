@@ -45,7 +45,7 @@ def test_two_writes_at_once_conflict_when_a_test_asks_for_it(s3: Any) -> None:
     def at_once(request: Any, **_: Any) -> None:
         request.headers["x-conflict"] = "1"
 
-    writes = {
+    writes: dict[str, dict[str, Any]] = {
         "put_object": {"Key": "there", "Body": b"3"},
         "copy_object": {"Key": "there", "CopySource": {"Bucket": BUCKET, "Key": "source"}},
         "delete_object": {"Key": "there"},

@@ -6,7 +6,9 @@ from typing import Any
 
 import moto.backends
 from botocore.awsrequest import AWSResponse
-from moto.core import DEFAULT_ACCOUNT_ID
+from botocore.compat import HTTPHeaders
+
+ACCOUNT = "123456789012"  # moto's own
 
 
 def strict(s3: Any) -> Any:
@@ -17,7 +19,7 @@ def strict(s3: Any) -> Any:
 
 def _refuse(params: dict[str, Any], **_: Any) -> tuple[AWSResponse, dict[str, Any]] | None:
     headers, wanted = params["headers"], params["context"]["input_params"]
-    there = moto.backends.get_backend("s3")[DEFAULT_ACCOUNT_ID]["aws"].get_object(wanted["Bucket"], wanted["Key"])
+    there = moto.backends.get_backend("s3")[ACCOUNT]["aws"].get_object(wanted["Bucket"], wanted["Key"])
     if headers.get("If-None-Match") == "*" and there is not None:
         return _answer(412, "PreconditionFailed")
     if "If-Match" in headers and there is None:
@@ -29,4 +31,4 @@ def _refuse(params: dict[str, Any], **_: Any) -> tuple[AWSResponse, dict[str, An
 
 def _answer(status: int, code: str) -> tuple[AWSResponse, dict[str, Any]]:
     parsed = {"Error": {"Code": code, "Message": code}, "ResponseMetadata": {"HTTPStatusCode": status}}
-    return AWSResponse("", status, {}, None), parsed
+    return AWSResponse("", status, HTTPHeaders(), None), parsed

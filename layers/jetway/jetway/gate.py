@@ -1,8 +1,8 @@
 """The gate: what was dropped is judged, then promoted or quarantined, and reported.
 
-An arrival only says that a key has changed. What counts is what is there: the versions in the drop bucket, the object in
-the environment's bucket, and the standing. Whoever has done something looks at all three again, and goes on until they
-agree; so events may come twice, late, out of order or at once, and may be cut short anywhere (docs/promotion.md).
+An arrival only says that a key has changed. What counts is what is there: the versions in the drop bucket, the object
+in the environment's bucket, and the standing. Whoever has done something looks at all three again, and goes on until
+they agree; so events may come twice, late, out of order or at once, and may be cut short anywhere (docs/promotion.md).
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ from jetway.artifacts.keys import placing_findings, quarantine_key, report_key
 from jetway.artifacts.kinds import is_artifact, kind_of
 from jetway.errors import TransientError, UnknownEventError
 from jetway.live.by_hand import source_of
-from jetway.live.standing import BY_HAND, compare, wanted
+from jetway.live.settling import Seen, next_step, wanted
+from jetway.live.standing import BY_HAND
 from jetway.live.update_record import MEMBERS
 from jetway.object_stream import VersionGoneError, open_version
 from jetway.objects import ObjectVersion, head, read, versions_of
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from jetway.live.book import LiveBook
     from jetway.live.standing import Standing
 
+_MOST_BY_HAND = 20  # versions that somebody has put on top of each other by hand
 _MOST_ROUNDS = 20  # each settles one version; most of them were passed over
 
 # Judges a requirements.txt by resolving it: its content, the environment, and what reading it says.
@@ -145,51 +147,40 @@ class Gate:
         newest = head(self._s3, self.drop_bucket, key)
         live = head(self._s3, facts.source_bucket, destination)
         standing = self._book.standing(key)
-        there = source_of(live)
+        seen = Seen(
+            newest=newest.label if newest else None,
+            there=source_of(live),
+            standing=standing,
+            settled=settled.label if settled else None,
+            outcome=outcome,
+            refused=refused,
+            by_update=key in MEMBERS,
+        )
         if settled is not None:
             self._book.tell_again(self.drop_bucket, standing, settled.label, self._now())
-        if newest is None:
-            if key in MEMBERS:
-                return [] if settled is None or outcome == "vanished" else [None]
-            named = standing is not None and standing.live is not None and standing.live.ours
-            done = not named or (standing is not None and standing.stage == "rolling-back")
-            return [] if there in {None, BY_HAND} and done else [None]
-        if settled is None:
-            return [newest]  # it was deleted and has come again: what the deletion took away is due to it
-        agreement = compare(standing, there)
-        if key in MEMBERS:
-            # What is in force of these is for the updates to tell.
-            return [newest] if there == settled.label != newest.label else []
-        if standing is not None and standing.stage == "rolling-back" and agreement != "agree":
-            return []  # the next look is at it
-        if agreement == "by-hand" and standing is not None:
+        step = next_step(seen)
+        if step.action == "take-out":
+            return [None]
+        if step.action == "overtake" and standing is not None:
             self._book.overtake(self.drop_bucket, standing, self._now())
-            return []
-        if agreement == "bad" and standing is not None and live is not None:
+        elif step.action == "roll-back" and standing is not None and live is not None:
             self._book.roll_back_again(standing, live, self._now())
-            return []
-        if agreement == "other" and there is not None and there != BY_HAND:
-            return [head(self._s3, self.drop_bucket, key, there) or newest]
-        if there == settled.label and outcome != "promoted":
-            return [settled]  # somebody has made it live while it was thought to be passed over
-        bad = refused if standing is None else {*refused, *standing.rolled_back}
-        if agreement == "agree" and newest.label not in bad and newest.label != settled.label:
-            # It has come meanwhile, and has an event of its own; unless ours has gone live just now.
-            return [newest] if there == settled.label else []
-        return self._next(key, newest, standing, there, refused)
+        elif newest is not None and step.action in {"settle", "find"}:
+            label = step.version or self._find(newest, seen, refused)
+            found = newest if label == newest.label else label and head(self._s3, self.drop_bucket, key, label)
+            # What is live and gone from the drop bucket gives way to the newest that is there.
+            return [found or newest] if label else []
+        return []
 
-    def _next(
-        self, key: str, newest: ObjectVersion, standing: Standing | None, there: str | None, refused: set[str]
-    ) -> list[ObjectVersion | None]:
+    def _find(self, newest: ObjectVersion, seen: Seen, refused: set[str]) -> str | None:
         """The version that is wanted where the newest is bad, or nothing is live."""
-        label = self._wanted(newest, standing, there, refused)
-        if label is None:
-            # A passed-over one went live here, and the invocation that did it may have died before it told.
-            if there in {None, BY_HAND} or self._book.is_told(self.drop_bucket, key, there):
-                return []
-            label = there
-        found = newest if label == newest.label else head(self._s3, self.drop_bucket, key, label)
-        return [] if found is None else [found]
+        label = self._wanted(newest, seen.standing, seen.there, refused)
+        if label == seen.settled and seen.outcome != "promoted":
+            return None  # it has had its turn just now
+        if label is not None or seen.there in {None, BY_HAND}:
+            return label
+        # One that was passed over went live, and the invocation that did it may have died before it told.
+        return None if self._book.is_told(self.drop_bucket, newest.key, str(seen.there)) else seen.there
 
     def _wanted(
         self, newest: ObjectVersion, standing: Standing | None, there: str | None, refused: set[str]
@@ -229,8 +220,10 @@ class Gate:
         report = report_key(version.key, version.label)
         placement = self._place(version, judged, facts, report, refused)
         in_force = None
-        if placement.onto_by_hand:
-            judged = replace(judged, findings=(*judged.findings, _ONTO_BY_HAND))
+        warnings = [_ONTO_BY_HAND] if placement.onto_by_hand else []
+        if placement.outcome == "promoted" and placement.version_id is None:
+            warnings.append(_WITHOUT_VERSIONS)
+        judged = replace(judged, findings=(*judged.findings, *warnings))
         if placement.outcome == "promoted":
             standing = self._book.note(version, judged, placement, report=report, at=self._now())
             in_force = self._book.in_force(standing, placement, facts, self.drop_bucket)
@@ -289,10 +282,9 @@ class Gate:
         standing = self._book.standing(version.key)
         if standing is not None and version.label in standing.rolled_back:
             return Placement("rolled-back")  # while it was judged
-        if standing is not None and standing.live is not None and standing.live.source == version.label:
-            there = head(self._s3, facts.source_bucket, destination)
-            if source_of(there) == BY_HAND:
-                return Placement("superseded")  # by what somebody has put there by hand since it went live
+        there = head(self._s3, facts.source_bucket, destination)
+        if there is not None and source_of(there) == BY_HAND and self._was_live(version, there):
+            return Placement("superseded")  # by what somebody has put there by hand since it went live
 
         def one_wanted() -> str | None:
             newest = head(self._s3, self.drop_bucket, version.key)
@@ -300,6 +292,14 @@ class Gate:
             return None if newest is None else self._wanted(newest, standing, live, refused)
 
         return promote(self._s3, version, facts.source_bucket, destination, report=report, wanted=one_wanted)
+
+    def _was_live(self, version: ObjectVersion, there: ObjectVersion) -> bool:
+        """Whether a version is right below what was put on top of it by hand."""
+        for found in versions_of(self._s3, there.bucket, there.key)[:_MOST_BY_HAND]:
+            below = head(self._s3, there.bucket, there.key, found) if found else None
+            if source_of(below) != BY_HAND:
+                return source_of(below) == version.label
+        return False
 
     def _remove(self, key: str, facts: EnvironmentFacts) -> Settled:
         """Take out what a deleted object had promoted."""
@@ -318,5 +318,14 @@ _ONTO_BY_HAND = Finding(
     severity="warning",
     message="An object that did not come through the drop bucket was there: this version is live on top of it.",
     line=None,
-    remedy="The bucket's versions keep it. Change the file in the drop bucket only, else the next version hides it again.",
+    remedy="The bucket's versions keep it. Change the file in the drop bucket only: what is live is a copy of that.",
+)
+
+_WITHOUT_VERSIONS = Finding(
+    rule="bucket-without-versions",
+    severity="warning",
+    message="The environment's bucket keeps no versions: if this one does not work, what was before cannot come back.",
+    line=None,
+    remedy="Switch versioning on, as MWAA wants it: "
+    "aws s3api put-bucket-versioning --bucket NAME --versioning-configuration Status=Enabled",
 )

@@ -147,9 +147,10 @@ def _copy(
             # The source; or what was to be copied onto, and then the next look tells.
             return Placement("vanished") if onto is None else None
         raise
+    made = answer.get("VersionId")
     by_hand = onto is not None and SOURCE_VERSION not in onto.metadata
     return Placement(
-        outcome, bucket, key, answer.get("VersionId"), fresh=True, first=onto is None, onto_by_hand=by_hand
+        outcome, bucket, key, None if made == "null" else made, fresh=True, first=onto is None, onto_by_hand=by_hand
     )
 
 

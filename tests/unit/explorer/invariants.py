@@ -84,7 +84,8 @@ def _is_told(world: PromotionWorld, key: str, version: Version, newest: bool, so
         if (outcome, tag, state) != ("promoted", "accepted", "verified") or "ArtifactPromoted" not in told:
             yield f"4: {version.id} is live; report {outcome} {state}, tag {tag}, events {sorted(told)}."
     elif newest and _fate(world, version) == "refused":
-        if (outcome, tag) != ("quarantined", "rejected") or "ArtifactRejected" not in told:
+        said = (outcome, tag) == ("quarantined", "rejected")
+        if not said or "ArtifactRejected" not in told:
             yield f"4: {version.id} was refused; report {outcome}, tag {tag}, events {sorted(told)}."
     if newest and outcome in {"vanished", "removed"}:
         yield f"5: {version.id} is there, and its report says {outcome}."

@@ -168,6 +168,10 @@ class PromotionWorld:
         version: str = self.s3.put_object(Bucket=DROP, Key=key, Body=body)["VersionId"]
         return version
 
+    def upload_event_again(self, key: str) -> None:
+        """Have S3's event of the newest version come a second time."""
+        self._arrive(DROP, key, self.s3.buckets[DROP].keys[key][-1].id, False)
+
     def delete(self, key: str) -> None:
         """Delete a file of the drop bucket; its event waits."""
         self.s3.delete_object(Bucket=DROP, Key=key)

@@ -15,7 +15,7 @@ STUCK = timedelta(minutes=30)  # longer than everything has its time to be parse
 
 
 class Scene(PromotionWorld):
-    """A world whose judge knows the invariants of promotion; what comes of a state that was seen before, it remembers."""
+    """A world whose judge knows the invariants of promotion, and remembers what came of states seen before."""
 
     ends: dict[str, list[str]]
 
@@ -27,19 +27,26 @@ class Scene(PromotionWorld):
 
 
 def scene(
-    *uploads: str, before: str = "", live: str = "", same: bool = False, helper: bool = False, **world: Any
+    *uploads: str,
+    before: str = "",
+    live: str = "",
+    same: bool = False,
+    twice: bool = False,
+    helper: bool = False,
+    **world: Any,
 ) -> Callable[[], Scene]:
     """Return what makes a scene.
 
     Its actors: v1, v2 … are the uploads, each with the gate that its event invokes; "again" delivers what waits in the
-    queue a second time; "delete" deletes the file; "look" and "another look" are verify_promotion; "by hand" writes into
-    the environment's bucket.
+    queue a second time; "delete" deletes the file; "look" and "another look" are verify_promotion; "by hand" writes
+    into the environment's bucket.
 
     Args:
         uploads: what becomes of the files that come while we watch.
         before: of what was verified before.
         live: of what went live after that, and is due to be looked at.
         same: the uploads have the bytes of what is live.
+        twice: the event of what is live comes a second time.
         helper: dags/helper.py was dropped before all this, and its event is stuck.
         world: options of the world.
     """
@@ -49,6 +56,8 @@ def scene(
     def make() -> Scene:
         if not prepared:
             prepared.append(_prepared(Scene(**world), before, live, silent="silent" in (*uploads, live), helper=helper))
+            if twice:
+                prepared[0].upload_event_again(KEY)
         made = Scene(**world)
         made.as_in(prepared[0])
         made.ends = ends

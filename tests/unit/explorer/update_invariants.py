@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from jetway.live.update_record import MEMBERS, in_force, place_of
 from jetway.promotion import SOURCE_VERSION
+from jetway.verdict_tag import TAG
 
 from .promotion_world import DROP, LIVE
 from .s3 import Version
@@ -90,12 +91,18 @@ def _is_told(world: UpdateWorld, key: str, version: Version, newest: bool) -> It
         if newest:
             yield f"4: {version.id} has no report."
         return
-    report, standing = world.report(key, version.id), world.table.get(key)
+    report, standing, tag = world.report(key, version.id), world.table.get(key), version.tags.get(TAG)
     outcome, state = report.get("outcome"), (report.get("in_force") or {}).get("state")
     if version.id in world.rolled_back(key):
         if (outcome, state) not in {("rolled-back", None), ("rolled-back", "not-applied")}:
             yield f"4: {version.id} was rolled back; its report says {outcome}, {state}."
+        if tag != "rolled-back":
+            yield f"4: {version.id} was rolled back; its tag says {tag}."
     elif standing is not None and standing.live is not None and standing.live.source == version.id:
         wanted = "replaced-by-hand" if standing.stage == "by-hand" else "verified"
         if (outcome, state) != ("promoted", wanted):
             yield f"4: {version.id} is {standing.stage}; its report says {outcome}, {state}."
+        if tag != "accepted":
+            yield f"4: {version.id} is {standing.stage}; its tag says {tag}."
+    elif outcome in {"removed", "superseded"} and tag != outcome:
+        yield f"4: {version.id} is {outcome}; its tag says {tag}."

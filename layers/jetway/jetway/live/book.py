@@ -12,10 +12,11 @@ from botocore.exceptions import ClientError
 
 from jetway.artifacts.kinds import kind_of
 from jetway.live import news
-from jetway.live.by_hand import overtake
+from jetway.live.by_hand import overtake, source_of
 from jetway.live.in_force import InForce, of_standing, waiting
 from jetway.live.restore import tell_rollback_again
 from jetway.live.standing import (
+    BY_HAND,
     DELETED,
     LONGEST_WORK,
     NOTHING,
@@ -111,7 +112,7 @@ class LiveBook:
 
     def overtake(self, drop_bucket: str, standing: Standing, at: datetime) -> None:
         """Write down and tell that somebody has put something else live by hand."""
-        overtake(self.s3, self.table, self.tell, self.environment, drop_bucket, standing, at)
+        overtake(self.s3, self.table, self.tell, standing, at, environment=self.environment, drop_bucket=drop_bucket)
 
     def note(
         self, version: ObjectVersion, judged: Judgement, placement: Placement, *, report: str, at: datetime
@@ -157,6 +158,7 @@ class LiveBook:
             if older.dropped:
                 changes = {"outcome": "superseded", "placed": None}
                 amend_report(self.s3, version.bucket, version.key, older.source, changes)
+                tag_verdict(self.s3, version.bucket, version.key, older.drop_version_id, "superseded")
         return standing
 
     def in_force(
@@ -217,33 +219,41 @@ class LiveBook:
         if key in MEMBERS:
             return self._replace_by_nothing(drop_bucket, key, standing, there, at)
         gone = None if standing is None else standing.live
-        if there is not None and SOURCE_VERSION in there.metadata:
-            source = there.metadata[SOURCE_VERSION]
+        if there is not None:
+            source = source_of(there)
+            if source in {None, BY_HAND} or not self._take_out(there, drop_bucket, key):
+                return None
             if gone is None or gone.source != source:
                 report = there.metadata.get(REPORT, "")
-                gone = Live(source, bucket, destination, there.version_id, "unknown", "unknown", at, report)
-            if head(self.s3, drop_bucket, key) is not None:
-                return None  # it has come again
-            try:
-                self.s3.delete_object(Bucket=bucket, Key=destination, IfMatch=there.etag)
-            except ClientError as exc:
-                if is_changed(exc) or is_gone(exc):
-                    return None  # whoever called looks again
-                raise
-        elif there is not None:
-            return None
+                gone = Live(str(source), bucket, destination, there.version_id, "unknown", "unknown", at, report)
+        rolled_back = () if standing is None else standing.rolled_back  # that is its fate then, and told
         # The same content uploaded again may have been taken out as well: whoever called looks, and brings it back.
-        if gone is None or not gone.dropped or head(self.s3, drop_bucket, key) is not None:
+        if (
+            gone is None
+            or not gone.dropped
+            or gone.source in rolled_back
+            or head(self.s3, drop_bucket, key) is not None
+        ):
             return None
-        if standing is not None and gone.source in standing.rolled_back:
-            return None  # that it was rolled back is its fate, and told
-        source = gone.source
-        amend_report(self.s3, drop_bucket, key, source, {"outcome": "removed", "placed": None})
+        taken_out = gone.source
+        amend_report(self.s3, drop_bucket, key, taken_out, {"outcome": "removed", "placed": None})
         tag_verdict(self.s3, drop_bucket, key, gone.drop_version_id, "removed")
         self.tell(news.removed(self.environment, drop_bucket, key, replace(gone, key=destination), at))
         last_look = at + LONGEST_WORK
-        self.table.change(key, lambda before: removed(before, key, source, last_look=last_look))
+        self.table.change(key, lambda before: removed(before, key, taken_out, last_look=last_look))
         return gone
+
+    def _take_out(self, there: ObjectVersion, drop_bucket: str, key: str) -> bool:
+        """Put a delete marker on top of an object; False when the file, or what is live, is another one by now."""
+        if head(self.s3, drop_bucket, key) is not None:
+            return False
+        try:
+            self.s3.delete_object(Bucket=there.bucket, Key=there.key, IfMatch=there.etag)
+        except ClientError as exc:
+            if is_changed(exc) or is_gone(exc):
+                return False
+            raise
+        return True
 
     def _replace_by_nothing(
         self, drop_bucket: str, key: str, standing: Standing | None, there: ObjectVersion | None, at: datetime
@@ -278,6 +288,7 @@ class LiveBook:
         now = self.table.get(key)
         if now is None or gone not in now.rolled_back:
             amend_report(self.s3, drop_bucket, key, gone, changes)
+            tag_verdict(self.s3, drop_bucket, key, taken.drop_version_id, "removed")
         self.tell(news.removed(self.environment, drop_bucket, key, taken, at))
         known = {deleted, gone, None if live is None else live.source}
 

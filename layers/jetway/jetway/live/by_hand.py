@@ -31,10 +31,11 @@ def overtake(
     s3: S3Client,
     table: StandingTable,
     tell: Callable[[News], None],
-    environment: str,
-    drop_bucket: str,
     standing: Standing,
     at: datetime,
+    *,
+    environment: str,
+    drop_bucket: str,
 ) -> None:
     """Write down and tell that somebody has put something else live by hand; called again, it tells the same.
 

@@ -1,4 +1,4 @@
-"""Files of the dags folder that an import error misses, and whether they are on their way: then nobody is at fault yet."""
+"""Files of the dags folder that an import error misses; while they are on their way nobody is at fault."""
 
 from __future__ import annotations
 

@@ -257,8 +257,9 @@ def never_appeared(
     }
     event = OutEvent("ArtifactNeverAppeared", f"{key}#{live.source}#ArtifactNeverAppeared", at, detail)
     lines = [
-        f"{key} (version {live.source}) is live since {live.at:%Y-%m-%d %H:%M} UTC, and environment {environment} does "
-        "not show its DAGs. It was not rolled back: nobody can tell whether it is at fault.",
+        f"{key} (version {live.source}) is live since {live.at:%Y-%m-%d %H:%M} UTC.",
+        f"Environment {environment} does not show its DAGs, and no error.",
+        "It was not rolled back: nobody can tell whether it is at fault.",
         "",
         *(problem.message for problem in problems),
         "",
@@ -273,7 +274,8 @@ def put_by_hand(environment: str, drop_bucket: str, key: str, live: Live, at: da
     detail = {**_common(environment, drop_bucket, key, live), "placed": _placed(live), "by_hand": True}
     event = OutEvent("ArtifactSuperseded", f"{key}#{live.source}#ArtifactSuperseded#by-hand", at, detail)
     lines = [
-        f"s3://{live.bucket}/{live.key} was written past the drop bucket while version {live.source} of {key} was live.",
+        f"Version {live.source} of {key} was live as s3://{live.bucket}/{live.key}.",
+        "Something else was put there past the drop bucket.",
         "What is there now is not Jetway's: it is left as it is, and not verified.",
         "",
         f"To do: upload the file to s3://{drop_bucket}/{key}, so that it is checked and can be taken back.",

@@ -11,7 +11,7 @@ A standing that is closed while somebody who began before the last change may st
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal, Self
@@ -257,7 +257,7 @@ def verified(standing: Standing, seen: Iterable[str], now: datetime | None = Non
 
 
 def never_appeared(standing: Standing) -> Standing:
-    """The live version shows no error and not its DAGs either, and nobody can tell why: it stays, and people are told."""
+    """The live version shows neither an error nor its DAGs, and nobody can tell why: it stays, and people are told."""
     return replace(standing, stage="never-appeared", problems=(), due_at=None)
 
 
@@ -309,43 +309,3 @@ def removed(before: Standing | None, key: str, gone: str, *, last_look: datetime
         return before
     cleared: dict[str, Any] = {"live": None, "good": None, "problems": (), "untold": _untold(before)}
     return replace(before, stage="removed", due_at=last_look, **cleared)
-
-
-Agreement = Literal["agree", "gone", "by-hand", "bad", "other"]
-
-
-def compare(standing: Standing | None, there: str | None) -> Agreement:
-    """What the standing and the environment's bucket say of each other: nothing is closed or blamed before they agree.
-
-    Args:
-        there: source of the object that is live, `BY_HAND` when it has none; None when there is no object.
-
-    Returns:
-        "gone": the standing names a version, and nothing is there. "by-hand": somebody's own object is there.
-        "bad": a version is there that was rolled back. "other": a version is there that the standing does not name.
-    """
-    live = standing.live if standing is not None else None
-    if there is None:
-        return "agree" if live is None or not live.ours else "gone"
-    if there == BY_HAND:
-        return "agree" if live is None or not live.ours else "by-hand"
-    if standing is not None and there in standing.rolled_back:
-        return "bad"
-    return "agree" if live is not None and live.source == there else "other"
-
-
-def wanted(dropped: Iterable[str], bad: Collection[str], refused: Collection[str], live: str | None) -> str | None:
-    """Which version is to be live: the newest that is not known to be bad; None when nothing is to be done.
-
-    Args:
-        dropped: the versions in the drop bucket, newest first.
-        bad: those that were rolled back.
-        refused: those that the gate rejected.
-        live: source of what is live and not bad; None when nothing is.
-    """
-    for version in dropped:
-        if version == live or (version in bad and live is not None):
-            return None  # what is older was superseded; what was live before a bad one is back
-        if version not in bad and version not in refused:
-            return version
-    return None

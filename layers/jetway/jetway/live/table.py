@@ -75,7 +75,7 @@ class StandingTable:
         raise StandingChangedError(f"the standing of {key!r} is written by others again and again.")
 
     def list_open(self, limit: int) -> list[Standing]:
-        """Return what is to be looked at, by when it is due. The index may lag by a moment: get it anew before acting."""
+        """Return what is to be looked at, by when it is due. The index may lag a moment: get it anew before acting."""
         found: list[Standing] = []
         pages = self._client.get_paginator("query").paginate(
             TableName=self._table,

@@ -66,16 +66,16 @@ class Decision:
     """What to do about a version.
 
     Attributes:
-        action: "wait" - look again at `due_at`, with the DAGs when that is now; "keep" - it works; "roll-back" - for these problems; "tell" - for these
-            it cannot be told whether it works.
+        action: "wait" - look again at `due_at`, with the DAGs when that is now; "keep" - it works; "roll-back" - for
+            these problems; "tell" - for these it cannot be told whether it works.
         problems: what is, or may be, this version's fault.
-        sight: what is to be remembered of this look.
+        sight: what is to be remembered of this look; None for nothing new.
     """
 
     action: str
     due_at: datetime | None = None
     problems: tuple[Problem, ...] = ()
-    sight: Sight = Sight()
+    sight: Sight | None = None
 
 
 def parse_time(facts: EnvironmentFacts) -> timedelta:
@@ -110,12 +110,18 @@ def decide(standing: Standing, look: Outlook, facts: EnvironmentFacts, now: date
         # keep coming put it off only once.
         latest = max((fresh.at for fresh in look.fresh_files.values()), default=live.at)
         return _blame(live, errors, over, max(over, min(latest, over) + parsing), now)
-    expected = expected_dags(standing)
+    return _without_errors(standing, live, look, facts, now)
+
+
+def _without_errors(standing: Standing, live: Live, look: Outlook, facts: EnvironmentFacts, now: datetime) -> Decision:
+    """Decide on a version of which there is no error: was it parsed, or does nobody come to it?"""
+    begun = max(live.at, look.restarted_at or live.at)
+    over, expected = begun + parse_time(facts), expected_dags(standing)
     if now < over and not (live.dags or live.guessed or expected):
         return Decision("wait", min(now + PAUSE, over))
     if look.dags is None:
         return Decision("wait", now)
-    sight = _sight(live, look, facts, max(live.at, look.restarted_at or live.at) + SYNC, over)
+    sight = _sight(live, look, facts, begun + SYNC, over)
     if _is_parsed(live, look, facts, sight):
         return Decision("keep")
     if expected or live.dags:
@@ -126,6 +132,21 @@ def decide(standing: Standing, look: Outlook, facts: EnvironmentFacts, now: date
     if vanished:
         return Decision("roll-back", problems=tuple(_vanished(live, dag_id) for dag_id in vanished))
     return _not_seen(live, look, facts, sight, over, now)
+
+
+def _not_seen(  # noqa: PLR0917 - what a look has shown of one version
+    live: Live, look: Outlook, facts: EnvironmentFacts, sight: Sight, over: datetime, now: datetime
+) -> Decision:
+    """Decide on a version that has had its time, and of which there is neither an error nor a proof."""
+    unknown = any(error.redacted for error in look.errors)
+    if not unknown and (not live.dags or _is_all_that_shows(live, look, facts)):
+        return Decision("keep")  # a module; or only running the file tells which DAGs it makes
+    problem = Problem(file_of(live, facts), _UNKNOWN if unknown else _NEVER_APPEARED)
+    gone_past = sight.parsed_at is None and sight.passes >= _PASSES
+    if gone_past and not unknown and not is_guess(live):
+        return Decision("roll-back", problems=(problem,))
+    patience = over + PATIENCE if look.parsed else over
+    return Decision("tell", None, (problem,)) if now >= patience else Decision("wait", now + PAUSE, sight=sight)
 
 
 def _sight(live: Live, look: Outlook, facts: EnvironmentFacts, synced: datetime, over: datetime) -> Sight:
@@ -160,11 +181,16 @@ def _parsed(live: Live, look: Outlook, facts: EnvironmentFacts) -> datetime | No
 
 
 def _is_parsed(live: Live, look: Outlook, facts: EnvironmentFacts, sight: Sight) -> bool:
-    """Whether Airflow has parsed this version, and well: twice, or where it does not say when, it alone made its DAGs."""
+    """Whether Airflow has parsed this version, and well: twice; or it alone makes DAGs that are there."""
     if look.parsed:
         parsed = _parsed(live, look, facts)
         return parsed is not None and sight.parsed_at is not None and parsed > sight.parsed_at
     return shows_itself(live) and _is_there(live, look, facts)
+
+
+def _is_all_that_shows(live: Live, look: Outlook, facts: EnvironmentFacts) -> bool:
+    """Whether its DAGs are there, or may be others, where the transport does not tell what was parsed."""
+    return not look.parsed and (is_guess(live) or _is_there(live, look, facts))
 
 
 def _is_there(live: Live, look: Outlook, facts: EnvironmentFacts) -> bool:
@@ -172,26 +198,8 @@ def _is_there(live: Live, look: Outlook, facts: EnvironmentFacts) -> bool:
     return all(dags.get(dag_id) == file for dag_id in live.dags)
 
 
-def _not_seen(
-    live: Live, look: Outlook, facts: EnvironmentFacts, sight: Sight, over: datetime, now: datetime
-) -> Decision:
-    """Decide on a version without an error that has had its time, and is not seen to be parsed."""
-    unknown = any(error.redacted for error in look.errors)
-    shows = look.parsed or unknown
-    if not live.dags and not unknown:
-        return Decision("keep")  # a module, or only running the file tells which DAGs it makes
-    if not shows and (_is_there(live, look, facts) or is_guess(live)):
-        return Decision("keep")  # it is all that this transport tells
-    problem = Problem(file_of(live, facts), _UNKNOWN if unknown else _NEVER_APPEARED)
-    if look.parsed and not unknown and not is_guess(live) and sight.passes >= _PASSES:
-        return Decision("roll-back", problems=(problem,))
-    if not look.parsed or now >= over + PATIENCE:
-        return Decision("tell", problems=(problem,))
-    return Decision("wait", now + PAUSE, sight=sight)
-
-
 _NEVER_APPEARED = (
-    "never-appeared: Airflow shows no import error for this file, and not the DAGs that it made when the gate loaded it. "
+    "never-appeared: Airflow shows no import error for this file, and not the DAGs that the gate has seen. "
     "It may end the process that parses it (os._exit, sys.exit, a crash in C), or make its DAGs only elsewhere."
 )
 _UNKNOWN = "not-known: Airflow does not show the import errors of all files to Jetway's role, so that nobody can tell."

@@ -1,7 +1,7 @@
 """Looks at the environment for what was promoted, and rolls back what does not work there.
 
-Nothing is blamed, called good or closed before a look at the bucket: where it does not hold what the standing names, the
-gate is asked to settle the key anew. Each step can be done again: a roll-back is written down before S3 is touched,
+Nothing is blamed, called good or closed before a look at the bucket: where it does not hold what the standing names,
+the gate is asked to settle the key anew. Each step can be done again: a roll-back is written down before S3 is touched,
 every write to S3 is conditional on what was seen there, and the standing is closed last. Killed anywhere, the next look
 goes on from there.
 """
@@ -20,12 +20,12 @@ from jetway.live.by_hand import overtake, source_of
 from jetway.live.in_force import InForce
 from jetway.live.missing import awaited
 from jetway.live.restore import Restored, report_rollback, restore, tell_live
+from jetway.live.settling import compare
 from jetway.live.standing import (
     LONGEST_WORK,
     OPEN,
     Problem,
     Standing,
-    compare,
     never_appeared,
     rolled_back,
     to_roll_back,
@@ -119,7 +119,7 @@ class Verifier:
                 self._finish(standing.key, now, on_verified)
             elif standing.stage not in OPEN and self._in_time():
                 self._look_last(standing.key, now)
-        verifying = [(found, found.live) for found in due if found.stage == "verifying" and found.live]
+        verifying = [found for found in due if found.stage == "verifying" and found.live]
         record = self._updates.records.get()
         update_is_due = self._updates.is_due(record, now)
         if not update_is_due and (record.phase != "idle" or not verifying):
@@ -141,7 +141,7 @@ class Verifier:
         updates = self._updates.outlook(facts, now)
         look = Outlook(errors, self._table.known_errors(), None, files, updates.restarted_at)
         suspected: set[str] = set()
-        for standing, live in verifying:
+        for standing in verifying:
             if not self._in_time():
                 return
             decision = updates.judged(decide(standing, look, facts, now), now)
@@ -196,7 +196,15 @@ class Verifier:
         if agreement == "agree":
             return True
         if agreement == "by-hand":
-            overtake(self._s3, self._table, self._tell, self._environment.name, self._drop_bucket, standing, now)
+            overtake(
+                self._s3,
+                self._table,
+                self._tell,
+                standing,
+                now,
+                environment=self._environment.name,
+                drop_bucket=self._drop_bucket,
+            )
             return False
         self._ask_gate(standing.key)
         self._table.put(replace(standing, due_at=now + PAUSE))
@@ -212,14 +220,19 @@ class Verifier:
                 return
             if standing.live is not None:  # a kill may have kept it from being said, or somebody slower said otherwise
                 tell_live(self._s3, self._drop_bucket, key, standing.live, InForce("verified", standing.live.at))
-            if standing.live is None:  # what was passed over may have its turn, and nothing may be there unknown
+            if (
+                standing.live is None and standing.stage != "by-hand"
+            ):  # what was passed over may have its turn, and nothing may be there unknown
                 self._ask_gate(key)
             self._table.put(replace(standing, due_at=None))
 
     def _wait(self, standing: Standing, decision: Decision, now: datetime) -> None:
         due_at = decision.due_at or now
-        if due_at > now and standing.live is not None:
-            self._table.put(replace(standing, due_at=due_at, live=replace(standing.live, sight=decision.sight)))
+        live = standing.live
+        if live is not None and decision.sight is not None:
+            live = replace(live, sight=decision.sight)
+        if due_at > now:
+            self._table.put(replace(standing, due_at=due_at, live=live))
 
     def _tell_never_appeared(
         self,

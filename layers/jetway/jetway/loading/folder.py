@@ -10,7 +10,7 @@ import zipfile
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
     from jetway.airflow.environment import EnvironmentFacts
 
-# Of what was dropped and is not live, so many of the newest may be on their way; the others are quarantined.
-_MOST_PENDING = 200
+# What was dropped longer ago than that is settled: live, quarantined, or in the dead letters.
+_PENDING = timedelta(minutes=15)
 
 # Bounds of a copy. Beyond them data files are left out first, so a missing one proves nothing.
 _MOST_FILES = 5000
@@ -100,7 +100,8 @@ class DagsFolder:
         for name, dropped in self._list(self._drop_bucket, DAGS):
             live = files.get(name)
             by_hand.discard(name)
-            if name != path and (live is None or live.last_modified <= dropped.last_modified):
+            recent = self._now() - dropped.last_modified < _PENDING
+            if name != path and recent and (live is None or live.last_modified <= dropped.last_modified):
                 coming[name] = dropped
         pending = self._not_judged(coming)
         files |= {name: coming[name] for name in pending}
@@ -111,22 +112,17 @@ class DagsFolder:
         return FolderCopy(contents, pending, partial, frozenset(by_hand))
 
     def _not_judged(self, coming: Mapping[str, Listed]) -> dict[str, datetime]:
-        """Which files are on their way, and when they came: those without a report, however long that takes."""
-        newest = sorted(coming.items(), key=lambda item: item[1].last_modified, reverse=True)[:_MOST_PENDING]
+        """Which of the files that are not live have no report yet, and when they came; a refused one has one."""
 
         def judged(listed: Listed) -> bool:
             known = (listed.key, listed.etag, listed.last_modified) in self._judged
             return known or is_reported(self._s3, listed.bucket, listed.key, listed.etag, listed.last_modified)
 
         with ThreadPoolExecutor(_THREADS) as pool:
-            found = list(pool.map(judged, (listed for _, listed in newest)))
-        # A version that has a report keeps it.
-        self._judged = {
-            (listed.key, listed.etag, listed.last_modified)
-            for (_, listed), known in zip(newest, found, strict=True)
-            if known
-        }
-        return {name: listed.last_modified for (name, listed), known in zip(newest, found, strict=True) if not known}
+            found = dict(zip(coming, pool.map(judged, coming.values()), strict=True))
+        done = (listed for name, listed in coming.items() if found[name])
+        self._judged = {(listed.key, listed.etag, listed.last_modified) for listed in done}  # a report stays
+        return {name: listed.last_modified for name, listed in coming.items() if not found[name]}
 
     def is_by_hand(self, facts: EnvironmentFacts, key: str) -> bool:
         """Whether an object of the environment's bucket is there and did not come through the drop bucket.

@@ -26,7 +26,7 @@ class Config(ArtifactConfig):
     """Configuration of verify_promotion.
 
     Attributes:
-        artifact_queue_url: where validate_artifact is asked to settle a key anew; without it that waits for the key's next event.
+        artifact_queue_url: where the gate is asked to settle a key; without it that waits for the key's next event.
     """
 
     artifact_queue_url: str | None = variable("ARTIFACT_QUEUE_URL", optional)
@@ -46,14 +46,13 @@ def wired() -> Parts:
     """Return the parts. Nothing is sent before the first look."""
     config = Config.from_env()
     metrics.set_default_dimensions(Environment=config.environment_name)
-    mwaa, dynamodb, s3 = mwaa_client(), client("dynamodb", PATIENT), client("s3", PATIENT)
+    mwaa, dynamodb, s3, sqs = mwaa_client(), client("dynamodb", PATIENT), client("s3", PATIENT), client("sqs", PATIENT)
     environment = Environment(mwaa, config.environment_name, max_age=10.0)
     standings, records = StandingTable(dynamodb, config.artifact_table), UpdateTable(dynamodb, config.artifact_table)
     time_left = TimeLeft()
 
     def ask_gate(key: str) -> None:
         if config.artifact_queue_url is not None:
-            sqs = client("sqs", PATIENT)  # late: it is rare
             sqs.send_message(QueueUrl=config.artifact_queue_url, MessageBody=settle_again(config.drop_bucket, key))
 
     verifier = Verifier(
