@@ -755,3 +755,24 @@ def test_what_is_told_of_updates_conforms_to_its_schema(world: UpdateWorld) -> N
         assert schema["title"] == news.event.detail_type
         Draft202012Validator(schema).validate({"id": news.event.id, **news.event.detail})
     assert told <= world.told_types()
+
+
+# -------------------------------------------------------------------------------- clocks that differ
+
+
+@pytest.mark.parametrize("truth", ["works", "fails"])
+@pytest.mark.parametrize("minutes", [-30, 30])
+def test_clocks_that_differ_cost_no_update_more(world: UpdateWorld, truth: str, minutes: int) -> None:
+    """GetEnvironment is old for a while after the call, and MWAA's clock is another one."""
+    world.verified_update()
+    version = world.drop(R, requirements(truth, "pytz==2024.1"))
+    world.mwaa.lag = timedelta(seconds=30)
+    world.run()
+    at, _ = world.mwaa.told[-2]
+    for place in (-2, -1):
+        when, described = world.mwaa.told[place]
+        update = described["LastUpdate"] | {"CreatedAt": at + timedelta(minutes=minutes)}
+        world.mwaa.told[place] = (when, described | {"LastUpdate": update})
+    world.rest()
+    assert world.rolled_back() == ((version,) if truth == "fails" else ())
+    assert len(world.mwaa.asked) == 2

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 CALL_AGAIN_AFTER = timedelta(seconds=90)
 # GetEnvironment may be old for a while; an update that it took is not asked for again meanwhile.
 SHOWN_AFTER = timedelta(minutes=10)
+# An update takes longer: until then no other one follows it.
+SHORTEST_UPDATE = timedelta(minutes=5)
 # Between a call and the beginning that the environment tells of it.
 _SAME_MOMENT = timedelta(minutes=1)
 # The environment's state may be the reason for a refusal; it is not, if it refuses so often, so far apart.
@@ -144,7 +146,7 @@ def waiting(standings: Mapping[str, Standing | None]) -> dict[str, Live]:
 def _under_way(record: UpdateRecord, facts: EnvironmentFacts, now: datetime) -> Plan:
     began = record.began_at or now
     shown = facts.last_update_at != record.last_update_at
-    if shown and record.ours_at is None and _shows_late(record, facts):
+    if shown and record.ours_at is None and _shows_late(record, facts, now):
         return Plan("shown")
     if not facts.usable or (shown and facts.last_update == "PENDING"):
         return Plan("in-progress", f"the environment is {facts.status}", now + _MINUTE, record.artifacts, record.pays)
@@ -163,10 +165,12 @@ def shows_ours(record: UpdateRecord, facts: EnvironmentFacts) -> bool:
     return facts.last_update_at != record.last_update_at and on_its_way
 
 
-def _shows_late(record: UpdateRecord, facts: EnvironmentFacts) -> bool:
-    """Whether an update that shows later is the one that MWAA took: it began then."""
+def _shows_late(record: UpdateRecord, facts: EnvironmentFacts, now: datetime) -> bool:
+    """Whether an update that shows later is the one that MWAA took: it began then, or no other can have begun since."""
     if record.accepted_at is None or record.began_at is None or facts.last_update_at is None:
         return False
+    if shows_ours(record, facts) and now - record.accepted_at <= SHORTEST_UPDATE:
+        return True
     return record.began_at - _SAME_MOMENT <= facts.last_update_at <= record.accepted_at + _SAME_MOMENT
 
 
@@ -204,8 +208,10 @@ def ended(record: UpdateRecord, facts: EnvironmentFacts) -> Ended:
             groups["failed" if tried_in_vain else "again"][key] = live
         else:
             groups["theirs"][key] = live
+    # A way back is no verdict on anybody: it counts as failed also where it is not known whose update it was.
+    failed = record.accepted_at is not None and facts.last_update == "FAILED"
     back_failed = {
-        key: debt for key, debt in record.pays.items() if tried_in_vain and in_force(facts, key) == place_of(debt.bad)
+        key: debt for key, debt in record.pays.items() if failed and in_force(facts, key) == place_of(debt.bad)
     }
     return Ended(**groups, set_back=record.ours_at is not None and not ours, back_failed=back_failed)
 
