@@ -261,12 +261,13 @@ class LiveBook:
         """MWAA cannot clear a path: an empty file is put live, and the environment updated to it, like any version."""
         live = standing.live if standing is not None else None
         bad = standing.rolled_back if standing is not None else ()
+        if bad:  # who was here before may have written over what report and tag say of it, and died
+            self.tell_again(drop_bucket, standing, bad[-1], at)
         source = there.metadata.get(SOURCE_VERSION) if there is not None else None
         if there is None or source is None or source == NOTHING:
             return None  # nothing is there, or what was put there by hand
         gone = source.removeprefix(DELETED)
         if gone in bad:
-            self.tell_again(drop_bucket, standing, gone, at)  # who was here before may have written over it, and died
             if live is None or not live.dropped:
                 return None
             gone = live.source  # what is below it is in force
