@@ -148,18 +148,21 @@ class LiveBook:
         overtaken: list[Live] = []
 
         def change(before: Standing | None) -> Standing:
-            overtaken.clear()
-            if before is not None and before.stage == "waiting" and before.live and before.live.source != live.source:
-                overtaken.append(before.live)
+            overtaken[:] = _passed_over(before, live)
             return promoted(before, version.key, live, due_at=due_at, waits=waits)
 
+        if waits:  # before, so that who dies in between does it again; and after, for what came in between
+            self._supersede(version, _passed_over(self.table.get(version.key), live))
         standing = self.table.change(version.key, change)
+        self._supersede(version, overtaken)
+        return standing
+
+    def _supersede(self, version: ObjectVersion, overtaken: list[Live]) -> None:
         for older in overtaken:
-            if older.dropped:
+            tag_verdict(self.s3, version.bucket, version.key, older.drop_version_id, "superseded")
+            if outcome_of(self.s3, version.bucket, version.key, older.source) != "superseded":
                 changes = {"outcome": "superseded", "placed": None}
                 amend_report(self.s3, version.bucket, version.key, older.source, changes)
-                tag_verdict(self.s3, version.bucket, version.key, older.drop_version_id, "superseded")
-        return standing
 
     def in_force(
         self, standing: Standing, placement: Placement, facts: EnvironmentFacts, drop_bucket: str
@@ -273,6 +276,8 @@ class LiveBook:
             gone = live.source  # what is below it is in force
         deleted = f"{DELETED}{gone}"
         if deleted in bad or deleted == (source if live is None else live.source):
+            if deleted not in bad and gone not in bad and head(self.s3, drop_bucket, key) is None:
+                self._removed_again(drop_bucket, key, gone)
             return None  # it broke the environment, and what was before came back; or it is known already
         if head(self.s3, drop_bucket, key) is not None:
             return None  # it has come again
@@ -303,3 +308,16 @@ class LiveBook:
             # It has failed meanwhile, and what was before it is back: that goes too.
             return self._replace_by_nothing(drop_bucket, key, after, head(self.s3, there.bucket, there.key), at)
         return taken
+
+    def _removed_again(self, drop_bucket: str, key: str, gone: str) -> None:
+        """Have report and tag of what was deleted say so, where somebody slower has written over them."""
+        if outcome_of(self.s3, drop_bucket, key, gone) not in {None, "removed"}:
+            amend_report(self.s3, drop_bucket, key, gone, {"outcome": "removed", "placed": None})
+        tag_verdict(self.s3, drop_bucket, key, drop_version_id(gone), "removed")
+
+
+def _passed_over(before: Standing | None, live: Live) -> list[Live]:
+    """What waited for its update, and is superseded by another version."""
+    if before is None or before.stage != "waiting" or before.live is None or before.live.source == live.source:
+        return []
+    return [before.live] if before.live.dropped else []
