@@ -45,7 +45,7 @@ test: check unit thorough integration ## Run what CI runs: static checks, unit t
 
 test-all: check ## Run every test, the slow ones included (about an hour on two cores)
 	$(BIN)/pytest -q -n auto tests/unit
-	$(BIN)/pytest -q tests/integration
+	$(BIN)/pytest -q -n 2 --dist loadgroup tests/integration
 	$(BIN)/pytest -q tests/make
 	@$(MAKE) test-browser
 
@@ -55,8 +55,8 @@ unit: $(STAMP) ## Run the unit tests (no network, no Airflow)
 thorough: $(STAMP) ## Run the unit tests that drive AWS in process through many steps
 	$(BIN)/pytest -q -n auto -m "thorough and not slow" tests/unit
 
-integration: $(STAMP) ## Deploy to a local stack of its own and test on real Airflow
-	$(BIN)/pytest -q -m "not slow" tests/integration
+integration: $(STAMP) ## Deploy to two local stacks of their own, one for each transport, and test on real Airflow
+	$(BIN)/pytest -q --durations=15 -n 2 --dist loadgroup -m "not slow" tests/integration
 
 fuzz: $(STAMP) ## 500 zips, requirement files and DAG files each from hypothesis and atheris: nothing may crash
 	@$(BIN)/python -m local.fuzz
@@ -96,11 +96,12 @@ bench-gate: $(STAMP) ## Compare the gate with the real DagBag, on Airflow's own 
 check: lint types ## Run all static checks
 
 # import-linter finds packages as Python does, so it is told where their folders are.
-lint: $(STAMP) ## ruff, import-linter and cfn-lint
+lint: $(STAMP) ## ruff, import-linter, cfn-lint; cfn-lint and parliament on the transformed templates
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	PYTHONPATH=layers/jetway:layers/loader:cli:plugins $(BIN)/lint-imports --no-logo --cache-dir .jetway/import-linter
 	$(BIN)/cfn-lint template.yaml environment.yaml
+	$(BIN)/python -m local.lint_stacks
 
 types: $(STAMP) ## mypy, strict
 	$(BIN)/mypy

@@ -31,6 +31,9 @@ https://docs.aws.amazon.com/lambda/latest/dg/packaging-layers.html
 
 An HTTP API has an address that every program can resolve, the same after the next `make up`; MiniStack 1.5.33 draws a
 name at random, below 127.0.0.1, which no name server knows.
+
+A bucket has the same name after the next `make up`, so that a shell that knows it still does; MiniStack 1.5.33 draws it
+at random, as AWS does, and names all else by stack and logical id.
 """
 
 from __future__ import annotations
@@ -277,6 +280,23 @@ def _create_api_with_address(logical_id: str, props: dict[str, Any], stack_name:
 
 provisioners._apigw_v2_api_create = _create_api_with_address
 provisioners._RESOURCE_HANDLERS["AWS::ApiGatewayV2::Api"]["create"] = _create_api_with_address
+
+
+_create_bucket = provisioners._s3_create
+
+
+def _create_bucket_with_name(logical_id: str, props: dict[str, Any], stack_name: str) -> tuple[str, dict[str, Any]]:
+    if not props.get("BucketName") and not provisioners._NAME_SEED.get():
+        provisioners._NAME_SEED.set("first")
+        wanted = provisioners._physical_name(stack_name, logical_id, lowercase=True, max_len=63)
+        if s3._bucket_owner_account(wanted) is not None:  # the bucket that this one replaces
+            provisioners._NAME_SEED.set("")
+    created: tuple[str, dict[str, Any]] = _create_bucket(logical_id, props, stack_name)
+    return created
+
+
+provisioners._s3_create = _create_bucket_with_name
+provisioners._RESOURCE_HANDLERS["AWS::S3::Bucket"]["create"] = _create_bucket_with_name
 
 
 if __name__ == "__main__":

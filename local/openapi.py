@@ -200,7 +200,8 @@ _START_HEADERS: list[Schema] = [
         "in": "header",
         "required": False,
         "description": "Calls with the same key, by the same caller, for the same DAG or trigger are one run. With "
-        "another body than before the key is refused (422, `idempotency-key-reused`).",
+        "another body than before, or after the trigger's dag or conf was changed, the key is refused (422, "
+        "`idempotency-key-reused`).",
         "schema": {"type": "string", "minLength": 1, "maxLength": LONGEST_IDEMPOTENCY_KEY},
     },
     {
@@ -241,6 +242,7 @@ _STARTED: Schema = {
     "400": _problem("The body is no JSON."),
     "404": _problem("No such DAG or trigger: of a dry run, or of a run that was waited for."),
     "409": _problem("A dry run, and the run is there already."),
+    "410": _problem("The run of this Idempotency-Key or dag_run_id was started, and somebody has deleted it since."),
     "413": _problem("The body is too large."),
     "422": _problem(
         "A parameter, a field or an id that could never work; or an Idempotency-Key that came with another body before."

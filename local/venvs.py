@@ -47,7 +47,7 @@ def ensure(name: str, *, python: str | None = None) -> Path:
         if made.exists() and stamp.exists() and stamp.read_text() == wanted:
             stamp.touch()  # for make, which goes by times
         else:
-            _make(name, folder, tool, python if other and python else sys.executable)
+            _make(name, folder, tool, find_python(python) if other and python else sys.executable)
             stamp.write_text(wanted)
     return made
 
@@ -81,6 +81,23 @@ def extend(name: str, extension: str) -> None:
     install: list[str | Path] = [uv(), "pip", "install", "--quiet", "--require-hashes", "--no-deps"]
     _run([*install, "--python", python, "--requirement", requirements], f"install {requirements.relative_to(ROOT)}")
     stamp.write_text(wanted)
+
+
+def find_python(version: str) -> str:
+    """Return a Python of pyenv, whose shims uv cannot use, or the version itself, for uv to find or fetch it.
+
+    Args:
+        version: such as "3.12".
+    """
+    pyenv = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv") / "versions"
+    found = {int(last): python for python in pyenv.glob(f"{version}.*/bin/python") if (last := _patch(python))}
+    return str(found[max(found)]) if found else version
+
+
+def _patch(python: Path) -> str | None:
+    """Of versions/3.12.1/bin/python the 1; nothing of 3.13.0rc1 or 3.13t."""
+    last = python.parent.parent.name.rpartition(".")[2]
+    return last if last.isdecimal() else None
 
 
 def python_with_pip() -> Path:

@@ -9,6 +9,7 @@ is lost, and the second copy starts nothing, because its run id is that of the f
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -16,6 +17,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from jetway.dispatch.run import parse_message
+from jetway.errors import JetwayError
+from jetway.ledger_rows import entry_id
 from jetway_cli.arguments import Text, TriggerName, did_you_mean
 from jetway_cli.errors import NegativeError, sentence
 from jetway_cli.known import question_trigger
@@ -37,6 +41,8 @@ from jetway_cli.undelivered import ATTRIBUTES, Undelivered
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
 
+    from jetway.ledger import Ledger
+
 # A letter that was looked at is invisible for so long if the command is killed; else it is shown again at once.
 LOOKING = 300  # seconds
 
@@ -48,11 +54,13 @@ class Redrive:
     Attributes:
         again: sent back by this very command, and dead letters once more before it had ended.
         others: how many were not meant.
+        over: their events have had their runs; they were taken away, and started nothing.
     """
 
     sent: list[Letter] = field(default_factory=list)
     hopeless: list[Letter] = field(default_factory=list)
     again: list[Letter] = field(default_factory=list)
+    over: list[Letter] = field(default_factory=list)
     others: int = 0
 
 
@@ -110,9 +118,13 @@ def redrive(
 ) -> None:
     """Send dead letters back to be dispatched, and events that EventBridge or Scheduler could not deliver.
 
-    A letter whose event has had its run starts nothing. The age of an event counts from its redrive on.
+    A letter whose event has had its run starts nothing: it is shown and taken away. The age of an event counts from its
+    redrive on.
     """
+    from jetway.ledger import Ledger
+
     target = Target(**where)
+    ledger = Ledger(target.table(target.output("LedgerTableName")))
     done = redrive_letters(
         target.client("sqs"),
         sources=(
@@ -124,6 +136,7 @@ def redrive(
         wanted=lambda letter: matches(letter, trigger=trigger, reasons=reasons, since=since),
         dry_run=dry_run,
         force=force,
+        is_over=lambda letter: has_run(ledger, letter),
     )
     _show(done, dry_run=dry_run, as_json=as_json)
     if done.hopeless:
@@ -144,12 +157,14 @@ def redrive_letters(
     dry_run: bool,
     force: str | None = None,
     clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    is_over: Callable[[Letter], bool] = lambda _letter: False,
 ) -> Redrive:
     """Send back the letters that are wanted; show the others again.
 
     Args:
         dry_run: send and delete nothing.
         force: makes the run another one than the event had, if it had one.
+        is_over: tells whether a letter's event has had its run. With `force` it is not asked.
     """
     now = clock().isoformat()
     done = Redrive()
@@ -164,9 +179,11 @@ def redrive_letters(
                 elif letter.hopeless:
                     done.hopeless.append(letter)
                 else:
-                    done.sent.append(letter)
+                    over = force is None and is_over(letter)
+                    (done.over if over else done.sent).append(letter)
                     if not dry_run:
-                        _send_back(sqs, letter, goals, body_again(letter.message or {}, now=now, force=force))
+                        if not over:
+                            _send_back(sqs, letter, goals, body_again(letter.message or {}, now=now, force=force))
                         sqs.delete_message(QueueUrl=source.url, ReceiptHandle=letter.receipt)
                         continue
                 looked_at.append(letter.receipt)
@@ -174,6 +191,19 @@ def redrive_letters(
             for receipt in looked_at:
                 sqs.change_message_visibility(QueueUrl=source.url, ReceiptHandle=receipt, VisibilityTimeout=0)
     return done
+
+
+def has_run(ledger: Ledger, letter: Letter) -> bool:
+    """Whether the ledger says that a letter's event was started, or is in a batch. No answer is no.
+
+    Its redrive would start nothing: the letter was written when Airflow had the run and nobody could know.
+    """
+    try:
+        read = parse_message(json.dumps(letter.message), sent_at=letter.last_try)
+        entry = ledger.get(entry_id(read.trigger.name, read.digest))
+    except JetwayError:  # it cannot be read, or the ledger does not answer
+        return False
+    return entry is not None and entry.decision in {"started", "batched"}
 
 
 def _receive(sqs: SQSClient, source: Source) -> Iterator[Letter]:
@@ -217,16 +247,24 @@ def _show(done: Redrive, *, dry_run: bool, as_json: bool) -> None:
                 "sent": [_to_json(letter) for letter in done.sent],
                 "hopeless": [_to_json(letter) for letter in done.hopeless],
                 "again": [_to_json(letter) for letter in done.again],
+                "over": [_to_json(letter) for letter in done.over],
                 "others": done.others,
             }
         )
         return
-    rows = [_row(letter) for letter in (*done.sent, *done.hopeless)]
+    rows = [_row(letter) for letter in (*done.sent, *done.over, *done.hopeless)]
     if rows:
         print_table(["last try (UTC)", "trigger", "dag", "reason", "error"], rows)
     verb = "would be sent back" if dry_run else "sent back"
     stay = f"; {done.others} other{'' if done.others == 1 else 's'} not meant" if done.others else ""
     say(f"{_count(done.sent)} {verb}{stay}.")
+    if done.over:
+        runs = ", ".join(filter(None, (letter.dag_run_id for letter in done.over[:3])))
+        away = "would be taken away" if dry_run else "was taken away" if len(done.over) == 1 else "were taken away"
+        say(
+            f"{_count(done.over)} {away} and started nothing: the event has had its run "
+            f"({runs or 'see jetway events'}). For one more run, send the event again from where it came."
+        )
     if done.again:
         letter = done.again[0]
         say(f"{_count(done.again)} of these came back at once: {letter.reason}: {sentence(letter.error)}")

@@ -85,7 +85,8 @@ def _state(target: Target, key: str, entry: Mapping[str, Any], now: datetime) ->
     trigger = from_document(document, name).trigger if document else None
     if trigger is None:
         # No event was ever one of its own: those of its name are a built-in trigger's, or of a file before it.
-        return State(name, kind, None, "rejected", why)
+        said_kind, said_dag = _outline(target, key)
+        return State(name, kind or said_kind, said_dag, "rejected", why)
     state, note = _standing(target, trigger, now)
     if rejected:
         in_force = f"the newest version was rejected and that of {entry.get('accepted_at')} is in force: {why}"
@@ -193,6 +194,28 @@ def _why_rejected(target: Target, key: str) -> str:
         findings = json.loads(body.read()).get("findings", [])
     errors = [str(found["message"]) for found in findings if found["severity"] == "error"]
     return f"{sentence(errors[0])} ({where})" if errors else where
+
+
+def _outline(target: Target, key: str) -> tuple[str, str | None]:
+    """Return the kind and the DAG that a rejected file names, as far as it can be read."""
+    from botocore.exceptions import ClientError
+
+    from jetway.objects import head, read
+    from jetway.triggers.file import LARGEST_FILE, schema
+    from jetway.yaml_text import YamlError, load
+
+    s3 = target.client("s3")
+    try:
+        there = head(s3, target.output("DropBucketName"), key)
+        content = read(s3, there, LARGEST_FILE) if there else None
+        value = load((content or b"").decode("utf-8-sig")).value
+    except (ClientError, UnicodeDecodeError, YamlError):
+        return "", None
+    if not isinstance(value, dict):
+        return "", None
+    source, dag = value.get("on"), value.get("dag")
+    kinds = schema()["properties"]["on"]["properties"].keys() & (source if isinstance(source, dict) else {}).keys()
+    return next(iter(kinds)) if len(kinds) == 1 else "", dag if isinstance(dag, str) else None
 
 
 def _with_last_event(target: Target, state: State) -> State:

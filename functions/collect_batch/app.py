@@ -6,12 +6,13 @@ Two events invoke it: messages of the collect queue, and a schedule that sweeps 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 
+from jetway.aws.visibility import Holding
 from jetway.batches.intake import Taken
 from jetway.observability import logger, metrics
 from jetway.wiring.collect_batch import wired
@@ -22,6 +23,10 @@ if TYPE_CHECKING:
 
     from jetway.batches.model import Closed
     from jetway.ledger import Entry
+    from jetway.wiring.collect_batch import Parts
+
+OFTEN = 3  # receives; what is received so often may be what ends the function
+LONGEST_WAIT = 600  # seconds; a hundred receives, as the queue allows, are more than half a day of trouble
 
 METRICS = {"batched": "EventsBatched", "duplicate": "EventsDuplicate", "dead-lettered": "EventsDeadLettered"}
 
@@ -36,14 +41,40 @@ def handler(event: dict[str, Any], context: LambdaContext) -> PartialItemFailure
     try:
         if "Records" in event:
             records = [SQSRecord(record) for record in event["Records"]]
-            taken = parts.intake.take(
-                records, lambda: context.get_remaining_time_in_millis() / 1000, on_dispatched=dispatched.append
-            )
+            taken = _take(parts, records, lambda: context.get_remaining_time_in_millis() / 1000, dispatched)
         else:
             parts.collector.sweep(on_dispatched=dispatched.append)
     finally:
         _report(taken.entries, dispatched)
     return {"batchItemFailures": [{"itemIdentifier": message_id} for message_id in taken.failed]}
+
+
+def _take(
+    parts: Parts, records: Sequence[SQSRecord], seconds_left: Callable[[], float], dispatched: list[Closed]
+) -> Taken:
+    """Collect the records; those that failed are tried again sooner than after the queue's visibility timeout."""
+    handles = [record.receipt_handle for record in records]
+    taken = Taken()
+    with Holding(parts.sqs, parts.config.collect_queue_url, handles, seconds_left=seconds_left) as holding:
+        # Whoever ends the function keeps only those waiting that were received as often.
+        for often in (False, True):
+            some = [record for record in records if (_receives(record) >= OFTEN) == often]
+            if some:
+                more = parts.intake.take(some, seconds_left, on_dispatched=dispatched.append)
+                taken.entries.extend(more.entries)
+                taken.failed.extend(more.failed)
+        failed = set(taken.failed)
+        waits = {each.receipt_handle: _wait(each) for each in records if each.message_id in failed}
+        holding.give_back(waits)
+    return taken
+
+
+def _receives(record: SQSRecord) -> int:
+    return int(record.attributes.approximate_receive_count)
+
+
+def _wait(record: SQSRecord) -> int:
+    return int(min(LONGEST_WAIT, 2 ** _receives(record)))
 
 
 def _report(entries: Sequence[Entry], dispatched: Sequence[Closed]) -> None:

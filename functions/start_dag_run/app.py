@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 from aws_lambda_powertools.utilities.batch import SqsFifoPartialProcessor
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 
+from jetway.aws.visibility import Holding
 from jetway.dispatch.lanes import Lanes, by_lane, free_lane, hold_lanes
 from jetway.dispatch.metering import count
 from jetway.observability import logger, metrics
-from jetway.wiring.start_dag_run import wired
+from jetway.wiring.start_dag_run import Parts, wired
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -24,29 +25,46 @@ if TYPE_CHECKING:
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Start the runs of one batch; what must wait is reported as failed and made invisible for its wait."""
     parts = wired()
-    sqs, queue_url, dispatcher = parts.sqs, parts.config.dispatch_queue_url, parts.dispatcher
+    dispatcher = parts.dispatcher
+
+    def seconds_left() -> float:
+        return context.get_remaining_time_in_millis() / 1000
+
     lanes = Lanes(
         dispatcher.dispatch,
-        seconds_left=lambda: context.get_remaining_time_in_millis() / 1000,
+        seconds_left=seconds_left,
         on_held=lambda message, exc, wait: _report(dispatcher.held(message, exc), lane=message.group, next_try_in=wait),
     )
+    handles = [record["receiptHandle"] for record in event["Records"]]
     failures: list[Any] = []
-    for records in by_lane(event["Records"]):
-        processor = SqsFifoPartialProcessor(skip_group_on_error=True)
-        processor.raise_on_entire_batch_failure = False  # a batch that waits is no error of the function
-        with processor(records=records, handler=lambda record: _report(lanes.handle(record))):
-            processor.process()
-        held = [record for record in processor.fail_messages if isinstance(record, SQSRecord)]
-        if held:
-            hold_lanes(sqs, queue_url, held, lanes.waits)
-        back = processor.response()["batchItemFailures"]
-        if len(records) < len(event["Records"]):
-            failed = {failure["itemIdentifier"] for failure in back}
-            # Not the processor's success_messages, which are no SQSRecord, unlike those that failed.
-            done = [SQSRecord(record) for record in records if record["messageId"] not in failed]
-            free_lane(sqs, queue_url, done)
-        failures += back
+    with Holding(parts.sqs, parts.config.dispatch_queue_url, handles, seconds_left=seconds_left) as holding:
+        for records in by_lane(event["Records"]):
+            failures += _start(parts, lanes, records, holding, others=len(records) < len(event["Records"]))
     return {"batchItemFailures": failures}
+
+
+def _start(parts: Parts, lanes: Lanes, records: list[Any], holding: Holding, *, others: bool) -> list[Any]:
+    """Start the runs of one lane; return the failures that make its messages come back.
+
+    Args:
+        others: the batch has messages of other lanes too.
+    """
+    sqs, queue_url = parts.sqs, parts.config.dispatch_queue_url
+    processor = SqsFifoPartialProcessor(skip_group_on_error=True)
+    processor.raise_on_entire_batch_failure = False  # a batch that waits is no error of the function
+    with processor(records=records, handler=lambda record: _report(lanes.handle(record))):
+        processor.process()
+    back: list[Any] = processor.response()["batchItemFailures"]
+    holding.release(record["receiptHandle"] for record in records)
+    held = [record for record in processor.fail_messages if isinstance(record, SQSRecord)]
+    if held:
+        hold_lanes(sqs, queue_url, held, lanes.waits)
+    if others:
+        failed = {failure["itemIdentifier"] for failure in back}
+        # Not the processor's success_messages, which are no SQSRecord, unlike those that failed.
+        done = [SQSRecord(record) for record in records if record["messageId"] not in failed]
+        free_lane(sqs, queue_url, done)
+    return back
 
 
 def _report(entry: Entry, **more: object) -> None:

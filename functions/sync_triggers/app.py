@@ -5,40 +5,67 @@ Messages only say that something may have changed; their queue has one group, so
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from aws_lambda_powertools.metrics import MetricUnit
 from botocore.exceptions import BotoCoreError, ClientError
 
-from jetway.errors import TransientError
+from jetway.aws.visibility import Holding
+from jetway.errors import OutOfTimeError, TransientError
 from jetway.observability import logger, metrics
 from jetway.sync.run import sync
-from jetway.wiring.sync_triggers import wired
+from jetway.wiring.sync_triggers import Parts, wired
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
+FIRST_WAIT, LONGEST_WAIT = 15, 300  # seconds; twenty receives, as the queue allows, are more than an hour of trouble
+AT_ONCE = 1  # second, for a run that goes on where this one has stopped
+
 
 @logger.inject_lambda_context
 @metrics.log_metrics
-def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Sync once; when that was not all that there was to do, the messages come back."""
     parts = wired()
     metrics.add_metric("TriggerSyncFailures", MetricUnit.Count, 0)  # so that a sum exists
+
+    def seconds_left() -> float:
+        return context.get_remaining_time_in_millis() / 1000
+
+    handles = [record["receiptHandle"] for record in event["Records"]]
+    with Holding(parts.sqs, parts.queue_url, handles, seconds_left=seconds_left) as holding:
+        troubles = _sync(parts, seconds_left)
+        if not troubles:
+            return {"batchItemFailures": []}
+        wait = _report(
+            troubles, max(int(record["attributes"]["ApproximateReceiveCount"]) for record in event["Records"])
+        )
+        holding.give_back(dict.fromkeys(handles, wait))
+    return {"batchItemFailures": [{"itemIdentifier": record["messageId"]} for record in event["Records"]]}
+
+
+def _sync(parts: Parts, seconds_left: Callable[[], float]) -> Sequence[Exception]:
+    """Sync once; return what was in the way."""
     try:
-        synced = sync(parts.clients, parts.settings)
+        synced = sync(parts.clients, parts.settings, seconds_left=seconds_left)
     except (TransientError, ClientError, BotoCoreError) as exc:
-        return _come_back(event, [exc])
+        return [exc]
     metrics.add_metric("TriggersInForce", MetricUnit.Count, synced.in_force)
     metrics.add_metric("TriggersRejected", MetricUnit.Count, len(synced.rejected))
     metrics.add_metric("TriggerChanges", MetricUnit.Count, len(synced.changes))
     logger.info("triggers synced", extra={"changes": synced.changes, "rejected": synced.rejected})
-    return _come_back(event, synced.troubles) if synced.troubles else {"batchItemFailures": []}
+    return synced.troubles
 
 
-def _come_back(event: dict[str, Any], troubles: Sequence[Exception]) -> dict[str, Any]:
-    for trouble in troubles:
-        logger.error("triggers not synced, the messages come back", exc_info=trouble)
+def _report(troubles: Sequence[Exception], receives: int) -> int:
+    """Tell what was in the way; return after how many seconds the messages come back."""
+    failures = [trouble for trouble in troubles if not isinstance(trouble, OutOfTimeError)]
+    if not failures:
+        logger.info("triggers are synced in part, another run goes on", extra={"reason": str(troubles[0])})
+        return AT_ONCE
+    for failure in failures:
+        logger.error("triggers not synced, the messages come back", exc_info=failure)
     metrics.add_metric("TriggerSyncFailures", MetricUnit.Count, 1)
-    return {"batchItemFailures": [{"itemIdentifier": record["messageId"]} for record in event["Records"]]}
+    return int(min(LONGEST_WAIT, FIRST_WAIT * 2 ** (receives - 1)))

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from aws_lambda_powertools.metrics import MetricUnit, single_metric
 from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, process_partial_response
 
 from jetway.arrivals import parse_arrival
-from jetway.errors import OutOfTimeError, SiblingsExpectedError, TransientError
+from jetway.aws.visibility import Holding
+from jetway.errors import OutOfTimeError, SiblingsExpectedError
 from jetway.observability import logger, metrics
 from jetway.wiring.validate_artifact import wired
 
@@ -19,7 +22,7 @@ if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
 METRICS = {"promoted": "ArtifactsPromoted", "quarantined": "ArtifactsRejected", "removed": "ArtifactsRemoved"}
-LEAST_MILLISECONDS = 150_000  # what the heaviest file that is judged at all may take: import_dag has 120 s
+LEAST_SECONDS = 150  # what the heaviest file that is judged at all may take: import_dag has 120 s
 SOON = (OutOfTimeError, SiblingsExpectedError)
 LOOKS = 6  # for siblings, in their whole grace: the queue gives a message ten tries
 FIRST_WAIT, LONGEST_WAIT = 30, 600  # seconds, when something is out of order
@@ -33,7 +36,13 @@ def handler(event: dict[str, Any], context: LambdaContext) -> PartialItemFailure
     for name in METRICS.values():
         metrics.add_metric(name, MetricUnit.Count, 0)  # EMF must say something
     processor = BatchProcessor(EventType.SQS, raise_on_entire_batch_failure=False)
-    response = process_partial_response(event, _settle, processor, context)
+    handles = [record["receiptHandle"] for record in event["Records"]]
+
+    def seconds_left() -> float:
+        return context.get_remaining_time_in_millis() / 1000
+
+    with Holding(wired().sqs, wired().config.artifact_queue_url, handles, seconds_left=seconds_left) as holding:
+        response = process_partial_response(event, partial(_settle, holding, seconds_left), processor, context)
     for record, (_, error, _) in zip(processor.fail_messages, processor.exceptions, strict=True):
         if isinstance(error, SOON):
             logger.info("artifact waits", extra={"reason": str(error)})
@@ -43,18 +52,13 @@ def handler(event: dict[str, Any], context: LambdaContext) -> PartialItemFailure
     return response
 
 
-def _settle(record: SQSRecord, lambda_context: LambdaContext) -> None:
+def _settle(holding: Holding, seconds_left: Callable[[], float], record: SQSRecord) -> None:
+    receives = int(record.attributes.approximate_receive_count or "1")
     try:
-        if lambda_context.get_remaining_time_in_millis() < LEAST_MILLISECONDS:
-            raise OutOfTimeError("too little time is left in this invocation.")
-        done = wired().gate.settle(parse_arrival(record.body))
-    except TransientError as exc:
-        # Sooner than after the queue's visibility timeout, which is for a function that has died.
-        wired().sqs.change_message_visibility(
-            QueueUrl=wired().config.artifact_queue_url,
-            ReceiptHandle=record.receipt_handle,
-            VisibilityTimeout=_wait(exc, int(record.attributes.approximate_receive_count or "1")),
-        )
+        _check_time(seconds_left())
+        done = wired().gate.settle_again(parse_arrival(record.body), receives)
+    except Exception as exc:
+        holding.give_back({record.receipt_handle: _wait(exc, receives)})
         raise
     for settled in done:
         logger.info(f"artifact {settled.outcome}", extra=asdict(settled))
@@ -65,7 +69,12 @@ def _settle(record: SQSRecord, lambda_context: LambdaContext) -> None:
                 by_kind.service = ""  # would be one more dimension
 
 
-def _wait(error: TransientError, receives: int) -> int:
+def _check_time(seconds_left: float) -> None:
+    if seconds_left < LEAST_SECONDS:
+        raise OutOfTimeError("too little time is left in this invocation.")
+
+
+def _wait(error: Exception, receives: int) -> int:
     """Seconds until a message is tried again; ten tries, as the queue allows, take nearly an hour of trouble."""
     if isinstance(error, SiblingsExpectedError):
         grace = wired().config.sibling_grace

@@ -1,4 +1,8 @@
-"""One local stack for all integration tests, beside the one of `make up`: the real template, real Airflow."""
+"""Two local stacks for the integration tests, beside the one of `make up`: the real template, real Airflow.
+
+One reaches Airflow over the CLI endpoint, one over InvokeRestApi. Each has its share of the modules; `-n 2 --dist
+loadgroup` runs them side by side, otherwise one comes after the other.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import boto3
 import pytest
@@ -29,12 +33,35 @@ HERE = Path(__file__).parent
 DAG_ID = "hello_jetway"
 
 
+Transport = Literal["cli", "rest"]
+
+# What these modules look at is the same over both transports, or is InvokeRestApi.
+OVER_REST = frozenset(
+    {
+        "test_examples.py",
+        "test_import_dag.py",
+        "test_kinds.py",
+        "test_loader.py",
+        "test_loading.py",
+        "test_rest_transport.py",
+        "test_run_from_everywhere.py",
+    }
+)
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "transport" in metafunc.fixturenames:
+        module = Path(str(metafunc.module.__file__)).name
+        metafunc.parametrize("transport", ["rest" if module in OVER_REST else "cli"], indirect=True, scope="session")
+
+
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    # The only module that deploys the stack anew for itself is the last, so that nothing has to be put back.
-    items.sort(key=lambda item: item.path.name == "test_rest_transport.py")
+    items.sort(key=lambda item: item.path.name in OVER_REST)  # so that no stack is started twice
     for item in items:
         if HERE in item.path.parents:
             item.add_marker(pytest.mark.integration)
+            item.add_marker(pytest.mark.xdist_group("rest" if item.path.name in OVER_REST else "cli"))
 
 
 LONGEST = 120.0  # seconds for an event out
@@ -47,13 +74,16 @@ SCHEDULE_AHEAD = timedelta(seconds=90)
 class Deployment:
     """Parameters of template.yaml that the tests deploy with; the schedule's moment is set at the first deployment."""
 
-    schedule_at: datetime | None = None
+    def __init__(self, transport: Transport) -> None:
+        self.transport = transport
+        self.schedule_at: datetime | None = None
 
     def parameters(self, **changes: str) -> dict[str, str]:
         if self.schedule_at is None:
             self.schedule_at = (datetime.now(UTC) + SCHEDULE_AHEAD).replace(microsecond=0)
         return {
             **PARAMETERS,
+            "Transport": self.transport,
             "ScheduleDagId": DAG_ID,
             "ScheduleExpression": f"at({self.schedule_at:%Y-%m-%dT%H:%M:%S})",
             "ScheduleTimezone": "UTC",
@@ -73,14 +103,21 @@ class Deployment:
 
 
 @pytest.fixture(scope="session")
-def deployment() -> Deployment:
-    return Deployment()
+def transport(request: pytest.FixtureRequest) -> Transport:
+    """The way to Airflow of the stack that this test's module has."""
+    way: Transport = request.param
+    return way
 
 
 @pytest.fixture(scope="session")
-def stack(deployment: Deployment) -> Iterator[Stack]:
+def deployment(transport: Transport) -> Deployment:
+    return Deployment(transport)
+
+
+@pytest.fixture(scope="session")
+def stack(transport: Transport, deployment: Deployment) -> Iterator[Stack]:
     """The deployed stack, with an empty Airflow and faults that tests can inject."""
-    os.environ["JETWAY_STATE"] = str(venvs.HOME / "test")
+    os.environ["JETWAY_STATE"] = str(venvs.HOME / f"test-{transport}")
     local_stack.down()
     try:
         yield local_stack.up(Progress(Console(stderr=True)), parameters=deployment.parameters, faults=True)

@@ -39,10 +39,12 @@ SLEEPS = "import time\nfrom airflow import DAG\ntime.sleep(60)\n"
 NAMED = (
     "import os\nfrom airflow import DAG\ndag = DAG(os.environ['AIRFLOW__CORE__DEFAULT_TIMEZONE'].replace('/', '_'))\n"
 )
+HUNGRY = "from airflow import DAG\nrows = bytearray(2 * 1024**3)\n"  # twice the bound
 FILES = {
     "good.py": good("good"),
     "broken.py": "from airflow import DAG\n1 / 0\n",
     "sleeps.py": SLEEPS,
+    "hungry.py": HUNGRY,
     "named.py": NAMED,
     "needs.py": "from airflow import DAG\nimport acme_tools, acme_more\ndag = DAG('needs')\n",
 }
@@ -67,11 +69,15 @@ INVOCATIONS = {
     "no file": event(),
     "not there": event("nothing.py"),
     "no zip": event("good.py") | {"bundle": {"zip": "aGVsbG8="}},
+    "no options": event("left.py") | {"bundle": bundle(**{"left.py": good("left")}), "options": {}},
+    "what is left of it": event("left.py"),
     "options": event("named.py", airflow_options={"core.default_timezone": "utc"}),
     "unprovided": event("needs.py"),
     "provided": event("needs.py", provided=["acme_tools", "acme_more"]),
     "unlisted": event("needs.py", unlisted=["acme"]),
     "short of time": event("sleeps.py"),
+    "a short timeout": event("sleeps.py", import_timeout=1.0),
+    "hungry": event("hungry.py"),
 }
 
 
@@ -132,10 +138,23 @@ def test_with_little_time_left_a_slow_file_is_given_up_in_time_and_not_blamed(an
     assert loaded(answers["short of time"])["sleeps.py"]["verdict"] == "unknown"
 
 
+def test_a_file_has_the_time_that_the_environment_gives_it(answers: dict[str, Any]) -> None:
+    found = loaded(answers["a short timeout"])["sleeps.py"]
+    assert (found["verdict"], found["findings"][0]["rule"]) == ("rejected", "timeout")
+
+
+def test_a_file_that_takes_all_memory_takes_none_from_the_function(answers: dict[str, Any]) -> None:
+    found = loaded(answers["hungry"])["hungry.py"]
+    assert (found["findings"][0]["rule"], found["findings"][0]["line"]) == ("memory", 2)
+
+
 def test_a_wrong_request_is_an_error_of_the_function(answers: dict[str, Any]) -> None:
     assert answers["not there"]["raised"] == "FileNotFoundError"
     assert answers["no zip"]["raised"] == "BadZipFile"
+    assert answers["no options"]["raised"] == "KeyError"
 
 
 def test_nothing_of_one_bundle_is_left_for_the_next(answers: dict[str, Any]) -> None:
-    assert [name for name, answer in answers.items() if answer["left_behind"]] == ["no zip"], "emptied by the next one"
+    behind = [name for name, answer in answers.items() if answer["left_behind"]]
+    assert behind == ["no zip", "no options"], "emptied by the next one"
+    assert answers["what is left of it"]["raised"] == "FileNotFoundError"

@@ -35,6 +35,14 @@ names = json.loads(Variable.get("names"))
 retries = int(Variable.get("retries")) + int(os.environ["RETRIES"])
 host = BaseHook.get_connection("warehouse").host
 schema = settings["schema"].upper()
+
+# What has a default has that, and nothing is written anywhere.
+Variable.set("last_seen", "now")
+assert Variable.get("stage", "test") == Variable.get("stage", default_var="test") == "test"
+assert settings.get("stage", "test") == os.environ.get("STAGE", "test") == os.getenv("STAGE", "test") == "test"
+assert os.getenv("STAGE") is None
+# What the file does not ask for itself is as it is.
+assert os.path.expandvars("$STAGE") == "$STAGE"
 """
 
 # Airflow looks for DAGs in a module outside of its guard against the module's errors: what fails there it only logs.

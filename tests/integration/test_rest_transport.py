@@ -1,4 +1,4 @@
-"""The same work over InvokeRestApi: the stack deployed anew with Transport=rest."""
+"""The same work over InvokeRestApi."""
 
 from __future__ import annotations
 
@@ -6,16 +6,13 @@ import time
 from typing import Any
 
 import pytest
-from rich.console import Console
 
 from bench import scene
 from jetway.ledger import Ledger
-from local import stack as local_stack
 from local import venvs
 from local.calls import airflow_api, call_api, wait_for
-from local.progress import Progress
 from local.stack import Stack
-from tests.integration.conftest import Deployment, Listener, drop
+from tests.integration.conftest import Listener, drop
 from tests.integration.test_spine import read_dead_letter, wait_for_run, wait_for_run_with
 from tests.integration.test_workers import invoke
 
@@ -26,12 +23,10 @@ UNKNOWN_DAG = "no_such_dag_over_rest"
 
 
 @pytest.fixture(scope="module")
-def rest(stack: Stack, dag: str, deployment: Deployment) -> Stack:
-    """The stack with the REST transport, to the end: these tests are the last."""
-    progress = Progress(Console(stderr=True))
-    over_rest = local_stack.up(progress, parameters=lambda: deployment.parameters(Transport="rest"), faults=True)
-    drop(over_rest, f"data/{UNKNOWN_DAG}/x.csv", b"x")  # its grace passes while the other tests run
-    return over_rest
+def rest(stack: Stack, dag: str) -> Stack:
+    """The stack, and a file for a DAG that never comes: its grace passes while the other tests run."""
+    drop(stack, f"data/{UNKNOWN_DAG}/x.csv", b"x")
+    return stack
 
 
 def test_a_file_starts_a_run(rest: Stack, dag: str) -> None:

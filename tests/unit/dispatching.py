@@ -11,6 +11,7 @@ import boto3
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 
 from jetway.airflow import DagRun, DagRunRequest, RunAlreadyExistsError
+from jetway.aws.crashes import Crashes
 from jetway.dispatch.dispatcher import Dispatcher, Limits
 from jetway.dispatch.lanes import read_message
 from jetway.dispatch.messages import Message
@@ -82,6 +83,7 @@ class World:
         self.delays: list[int] = []
         self.sqs.meta.events.register("provide-client-params.sqs.SendMessage", self._skip_delay)
         self.ledger = Ledger(make_ledger_table(), clock=self.clock)
+        self.dynamodb = boto3.client("dynamodb", region_name="eu-central-1")
         self.waiting = Waiting(self.sqs, self.waiting_url, clock=self.clock)
         self.airflow = FakeAirflow()
         self.told: list[OutEvent] = []
@@ -105,6 +107,7 @@ class World:
             dead_letters_url=self.dead_url,
             tell=self.tell,
             dags=self.dags,
+            crashes=Crashes(self.dynamodb, self.ledger.table.name, key="id", ttl="ttl"),
             clock=self.clock,
         )
 

@@ -17,6 +17,7 @@ from jetway.airflow import DagRun, DagState
 from jetway.airflow.watch import Sighting
 from jetway.dispatch.announcements import PAUSED, announcement, completion
 from jetway.dispatch.following import LATEST, Follower, next_look
+from jetway.errors import EnvironmentUnavailableError
 from jetway.events_out import EventsOutError, OutEvent
 from jetway.ledger import Entry, Ledger
 from tests.unit.ledger_table import make_ledger_table
@@ -61,9 +62,9 @@ class World:
     def tell(self, events: Sequence[OutEvent]) -> None:
         self.told += events
 
-    def start(self, name: str, **changes: bool) -> Entry:
+    def start(self, name: str, *, untold: bool = False) -> Entry:
         row = entry(name, decided_at=self.now)
-        self.ledger.record(row, run_since=self.now, **changes)
+        self.ledger.record(row, run_since=self.now, untold=untold)
         return row
 
 
@@ -203,3 +204,36 @@ def test_every_event_out_is_as_its_published_schema_says(event: OutEvent) -> Non
 def test_a_dead_letter_says_reason_and_error_apart() -> None:
     detail = announcement("env", entry("x", decision="dead-lettered", because="invalid-conf: a: b")).detail
     assert (detail["reason"], detail["error"]) == ("invalid-conf", "a: b")
+
+
+def test_a_dead_letter_that_starts_while_it_is_told_late_is_followed(world: World) -> None:
+    """It is redriven just when the bus is back: the follower has read it, and something else was decided since."""
+    row = entry("r1", decision="dead-lettered", because="dag-not-found: no")
+    world.ledger.record(row, untold=True)
+
+    def and_it_starts(events: Sequence[OutEvent]) -> None:
+        world.told += events
+        if events:
+            world.ledger.record(entry("r1", decided_at=NOW + timedelta(seconds=1)), run_since=NOW)
+
+    follower = Follower(world.ledger, world.watch, environment="env", tell=and_it_starts, clock=lambda: world.now)
+    follower.follow()
+    world.watch.end("r1")
+    world.now += timedelta(minutes=2)
+    world.follower.follow()
+    assert [event.detail_type for event in world.told] == ["EventDeadLettered", "DagRunSucceeded"]
+
+
+def test_a_start_that_was_told_late_is_not_told_again_while_airflow_is_down(world: World) -> None:
+    world.start("r1", untold=True)
+
+    def down(_wanted: Mapping[str, Sequence[str]], *, since: datetime) -> Iterator[Sighting]:
+        raise EnvironmentUnavailableError("UPDATING")
+        yield  # a generator, as a watch's look is
+
+    setattr(world.watch, "look", down)  # noqa: B010 - for the one instance
+    for _ in range(3):
+        with pytest.raises(EnvironmentUnavailableError):
+            world.follower.follow()
+        world.now += timedelta(minutes=1)
+    assert [event.detail_type for event in world.told] == ["DagRunStarted"]

@@ -284,14 +284,20 @@ def test_a_wait_ends_with_the_dead_letter_and_says_why(queue: str, mwaa: MwaaSer
         because=because,
         decided_at=datetime.now(UTC) + timedelta(minutes=1),
     )
-    ledger.record(entry)
+
+    def decide(parsed: dict[str, Any], **_more: object) -> None:
+        ledger.record(replace(entry, message_id=parsed["MessageId"]))
+
+    hooks = wired().sqs.meta.events
+    hooks.register("after-call.sqs.SendMessage", decide)
     answer = post({"dag_run_id": "r1"}, prefer="wait=25")
+    hooks.unregister("after-call.sqs.SendMessage", decide)
     problem = json.loads(answer["body"])
     assert (answer["statusCode"], problem["type"]) == (status, f"urn:jetway:problem:{because.partition(':')[0]}")
     assert because in problem["detail"]
     assert "jetway redrive" in problem["detail"]
     # What became of an earlier call for the same run says nothing of this one.
-    ledger.record(replace(entry, decided_at=datetime.now(UTC) - timedelta(minutes=1)))
+    ledger.record(replace(entry, message_id="of that call"))
     assert post({"dag_run_id": "r1"}, prefer="wait=1")["statusCode"] == 202
 
 

@@ -164,13 +164,16 @@ def test_a_key_is_free_again_a_year_after_its_last_use(queue: str) -> None:
         keys.claim(use)
 
 
+NAMES = st.text(max_size=3)
 VALUES = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | NAMES,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(NAMES, inner, max_size=3),
+    max_leaves=8,
 )
+OBJECTS = st.dictionaries(NAMES, VALUES, max_size=3)  # small, so that some are the same
 
 
-@given(st.dictionaries(st.text(), VALUES), st.randoms())
+@given(OBJECTS, st.randoms())
 def test_the_same_value_has_one_fingerprint(value: dict[str, Any], shuffle: random.Random) -> None:
     def turned(item: Any) -> Any:
         if isinstance(item, dict):
@@ -190,6 +193,6 @@ def kinds(value: Any) -> Any:
     return [kinds(inner) for inner in value] if isinstance(value, list) else (isinstance(value, bool), value)
 
 
-@given(st.dictionaries(st.text(), VALUES), st.dictionaries(st.text(), VALUES))
+@given(OBJECTS, OBJECTS)
 def test_other_values_have_other_fingerprints(one: dict[str, Any], other: dict[str, Any]) -> None:
     assert (fingerprint(one) == fingerprint(other)) == (kinds(one) == kinds(other))

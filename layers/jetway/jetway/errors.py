@@ -8,6 +8,7 @@
     │   ├── EventTooOldError                it could not be started within its time
     │   ├── UnknownEventError               an event of a shape that Jetway does not know
     │   ├── DagNotFoundError                Airflow has no such DAG (yet)
+    │   ├── aws.crashes.CrashedError        it has ended the function that worked on it, three times
     │   ├── airflow.RunAlreadyExistsError   the run is there: a look-up has seen it
     │   └── CommandRejectedError            Airflow refused the command for another reason
     │       ├── airflow.refusals.DuplicateError    Airflow says that such a run exists; stays within airflow
@@ -117,9 +118,14 @@ class TokenRefusedError(TransientError):
 
 
 class AnswerLostError(TransientError):
-    """The command was sent and no answer came back: the run may or may not exist."""
+    """A run was asked for, and no answer says whether it was made: it may or may not exist."""
 
     reason = "answer-lost"
+
+    def __init__(self, message: str, *, unreachable: bool = False) -> None:
+        """Take the message, and whether Airflow could not be asked for the run afterwards: then it is not this DAG."""
+        super().__init__(message)
+        self.unreachable = unreachable
 
 
 class RunCollisionError(TransientError):

@@ -18,7 +18,7 @@ from jetway.artifacts.keys import placing_findings, quarantine_key, report_key
 from jetway.artifacts.kinds import is_artifact, kind_of
 from jetway.errors import TransientError, UnknownEventError
 from jetway.live.by_hand import source_of
-from jetway.live.settling import Seen, next_step, wanted
+from jetway.live.settling import Seen, compare, next_step, wanted
 from jetway.live.standing import BY_HAND
 from jetway.live.update_record import MEMBERS
 from jetway.object_stream import VersionGoneError, open_version
@@ -147,6 +147,8 @@ class Gate:
         newest = head(self._s3, self.drop_bucket, key)
         live = head(self._s3, facts.source_bucket, destination)
         standing = self._book.standing(key)
+        if newest and settled and newest.label != settled.label:
+            self._is_refused(newest.key, newest.label, refused)
         seen = Seen(
             newest=newest.label if newest else None,
             there=source_of(live),
@@ -167,6 +169,8 @@ class Gate:
             self._book.roll_back_again(standing, live, self._now())
         elif newest is not None and step.action in {"settle", "find"}:
             label = step.version or self._find(newest, seen, refused)
+            if label is None and standing is not None and compare(standing, seen.there) == "gone":
+                self._book.forget(self.drop_bucket, standing, self._now())
             found = newest if label == newest.label else label and head(self._s3, self.drop_bucket, key, label)
             # What is live and gone from the drop bucket gives way to the newest that is there.
             return [found or newest] if label else []
@@ -205,6 +209,11 @@ class Gate:
                 yield version
 
         return wanted(dropped(), bad, refused, live)
+
+    def _is_refused(self, key: str, version: str, refused: set[str]) -> None:
+        """Add a version to those that the gate has refused, if it has."""
+        if version not in refused and self._book.was_refused(self.drop_bucket, key, version):
+            refused.add(version)
 
     def _settle(self, version: ObjectVersion, facts: EnvironmentFacts, refused: set[str]) -> Settled:
         """Judge one version, act and report."""
@@ -289,6 +298,8 @@ class Gate:
         def one_wanted() -> str | None:
             newest = head(self._s3, self.drop_bucket, version.key)
             live = source_of(head(self._s3, facts.source_bucket, destination))
+            if newest is not None and newest.label != version.label:
+                self._is_refused(newest.key, newest.label, refused)
             return None if newest is None else self._wanted(newest, standing, live, refused)
 
         return promote(self._s3, version, facts.source_bucket, destination, report=report, wanted=one_wanted)

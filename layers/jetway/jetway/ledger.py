@@ -1,7 +1,8 @@
 """The ledger: one row for every event, with what became of it and why.
 
 It answers "why did nothing run?", lets a second delivery end without asking Airflow, and remembers the runs whose end
-is still to be told. Exactly-once does not rest on it: Airflow's unique (dag_id, run_id) does (docs/delivery.md).
+is still to be told. That an event has one run does not rest on it: Airflow's unique (dag_id, run_id) does. That it has
+one outcome does: before a run is asked for, its row says so (docs/delivery.md).
 
 A row is found by `id`, which is `<trigger>#<digest>` with the digest that is in the run id. "started" is final: no
 later delivery of the event overwrites it.
@@ -10,22 +11,47 @@ later delivery of the event overwrites it.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from itertools import islice
-from typing import TYPE_CHECKING, Any, Literal
+from secrets import token_hex
+from typing import TYPE_CHECKING, Any
 
 from boto3.dynamodb.conditions import Attr, Key
 from botocore.exceptions import BotoCoreError, ClientError
 
 from jetway.aws.dynamodb import write_if
-from jetway.errors import TransientError
+from jetway.errors import AnswerLostError, TransientError
+from jetway.ledger_rows import (
+    Attempt,
+    Before,
+    Decision,
+    Entry,
+    OpenEntry,
+    Way,
+    entry_id,
+    read_before,
+    read_entry,
+    read_time,
+    time_text,
+    update_of,
+)
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb.service_resource import Table
 
-Decision = Literal["started", "duplicate", "held", "waiting", "batched", "skipped", "dead-lettered"]
+__all__ = [
+    "Attempt",
+    "Before",
+    "Decision",
+    "Entry",
+    "Ledger",
+    "LedgerUnavailableError",
+    "OpenEntry",
+    "Way",
+    "entry_id",
+]
 
 # Global secondary indexes of the table.
 BY_DAY = "by_day"
@@ -43,66 +69,6 @@ class LedgerUnavailableError(TransientError):
 
     reason = "ledger-unavailable"
     longest_wait = 900.0
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One row. All times are timezone-aware.
-
-    Attributes:
-        id: `<trigger>#<digest>`.
-        identity: the texts that make the event that one event; empty when it could not be read.
-        because: why it is held, waits, was skipped or is a dead letter; on "started" what is worth knowing.
-        state: of the run, as last seen.
-        occurred_at: when the event happened, as its source says.
-        decided_at: when this was decided.
-        latency: seconds from the event to its acceptance by Airflow.
-        deliveries: how often the event came to an end here; more than 1 when it was delivered more than once.
-        ended_at: when the run ended, once that was seen.
-        message_id: SQS's id of the message that this was decided on.
-        until: when Jetway gives up; of an event that is held or waits.
-    """
-
-    id: str
-    trigger: str
-    kind: str
-    identity: tuple[str, ...]
-    decision: Decision
-    decided_at: datetime
-    because: str | None = None
-    dag_id: str | None = None
-    dag_run_id: str | None = None
-    batch_id: str | None = None
-    state: str | None = None
-    occurred_at: datetime | None = None
-    latency: float | None = None
-    deliveries: int = 0
-    ended_at: datetime | None = None
-    message_id: str | None = None
-    until: datetime | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class OpenEntry:
-    """A row with which something is still to be done: a run to be followed, an event to be sent.
-
-    Attributes:
-        since: no end of the run lies before this moment.
-        untold: its event out (DagRunStarted, EventDeadLettered) was not taken by the bus.
-    """
-
-    entry: Entry
-    since: datetime
-    untold: bool
-
-
-def entry_id(trigger: str, digest: str) -> str:
-    """Return the key of an event's row.
-
-    >>> entry_id("orders", "neao5nwq7jut2lxa4mqj")
-    'orders#neao5nwq7jut2lxa4mqj'
-    """
-    return f"{trigger}#{digest}"
 
 
 class Ledger:
@@ -131,29 +97,104 @@ class Ledger:
 
     def get(self, id_: str) -> Entry | None:
         """Return the row as the last write left it, or None."""
-        with _translated("GetItem"):
-            item = self.table.get_item(Key={"id": id_}, ConsistentRead=True).get("Item")
-        return _entry(item) if item else None
+        item = self._item(id_)
+        return read_entry(item) if "decision" in item else None
 
-    def why_dead(self, id_: str, *, since: datetime) -> str | None:
-        """Return why an event has become a dead letter since then; None when it has not."""
+    def begin(
+        self, id_: str, way: Way = "dispatch", attempt: Attempt | None = None, *, place: int | None = None
+    ) -> Before:
+        """Note that a try of an event begins; return what was there before. One write, so that all tries have an order.
+
+        Args:
+            id_: of the event's row.
+            way: the queue that the message came by. The first one counts for good.
+            attempt: from now on Airflow may be asked for the run; None when it is not to be asked yet.
+            place: the window in which the event has a place of its rate.
+        """
+        now = self._clock()
+        sets = {"way": way, "ttl": int((now + self._retention).timestamp())}
+        expression = "SET #way = if_not_exists(#way, :way), #ttl = if_not_exists(#ttl, :ttl)"
+        adds: dict[str, Any] = {"begun": 1}
+        if place is not None:
+            sets["place"] = place
+            expression += ", #place = :place"
+        if attempt is not None:
+            adds["attempts"] = {str(attempt)}
+        expression += " ADD " + ", ".join(f"#{name} :{name}" for name in adds)
+        values: dict[str, Any] = {**sets, **adds}
+        with _translated("UpdateItem"):
+            answer = self.table.update_item(
+                Key={"id": id_},
+                UpdateExpression=expression,
+                ExpressionAttributeNames={f"#{name}": name for name in values},
+                ExpressionAttributeValues={f":{name}": value for name, value in values.items()},
+                ReturnValues="ALL_OLD",
+            )
+        return read_before(answer.get("Attributes") or {}, attempt)
+
+    def settle(self, id_: str, attempt: Attempt | None, *, keep_place: bool = False) -> None:
+        """Note that a try has made no run, and never will; its event has no place any more, unless it keeps it."""
+        values = {} if keep_place else {"place": None}
+        self._update(id_, values, add=0, condition=Attr("id").exists(), settled=attempt)
+
+    def keep_place(self, id_: str, place: int) -> None:
+        """Note the window in which an event has a place."""
+        self._update(id_, {"place": place}, add=0, condition=Attr("id").exists())
+
+    def count(self, id_: str, *, settled: Attempt | None = None) -> None:
+        """Count one delivery more, of an event whose outcome stands.
+
+        Args:
+            settled: the try that came to know it; it has made no run.
+        """
+        if not self._update(id_, {}, add=1, condition=Attr("id").exists(), settled=settled):
+            raise _expired(id_)
+
+    def why_dead(self, id_: str, *, since: datetime, message_id: str | None = None) -> str | None:
+        """Return why an event has become a dead letter; None when it has not.
+
+        Args:
+            since: an older dead letter does not count.
+            message_id: with it only the dead letter of this very message counts, whenever it was decided.
+        """
         entry = self.get(id_)
-        if entry is None or entry.decision != "dead-lettered" or entry.decided_at < since:
+        if entry is None or entry.decision != "dead-lettered":
+            return None
+        if entry.message_id != message_id if message_id else entry.decided_at < since:
             return None
         return entry.because or "unforeseen"
 
-    def record(self, entry: Entry, *, run_since: datetime | None = None, untold: bool = False) -> Decision:
+    def record(
+        self,
+        entry: Entry,
+        *,
+        run_since: datetime | None = None,
+        untold: bool = False,
+        settled: Attempt | None = None,
+        alone: int | None = None,
+        redriven_at: datetime | None = None,
+    ) -> Decision:
         """Write a decision, unless the event's run was started before; return what counts.
 
         Args:
             entry: its `deliveries` is not read: the row counts by itself.
             run_since: for "started": no end of the run lies before it. With it the run's end is looked for.
             untold: the event out on this decision is still to be sent.
+            settled: the try that the decision is of; it has made no run, and never will.
+            alone: `Before.number` of the try; the decision stands only if no other try has begun since.
+            redriven_at: when the message was redriven that this was decided on. A message that is held changes nothing
+                of an event that has its outcome, for it may be a late copy; one that is redriven is none.
 
         Returns:
-            the entry's decision; "duplicate" when it says "started" and the row said so already.
+            the entry's decision; "duplicate" when the row says "started" already, and the entry says "started" as well
+            or was to stand alone.
+
+        Raises:
+            AnswerLostError: it was to stand alone, and another try has begun.
         """
+        token = token_hex(8)  # of this very call: boto3 may repeat a write that was made
         values: dict[str, Any] = {
+            "token": token,
             "trigger": entry.trigger,
             "kind": entry.kind,
             "identity": list(entry.identity),
@@ -163,29 +204,58 @@ class Ledger:
             "dag_run_id": entry.dag_run_id,
             "batch_id": entry.batch_id,
             "state": entry.state,
-            "occurred_at": _text(entry.occurred_at),
-            "decided_at": _text(entry.decided_at),
+            "occurred_at": time_text(entry.occurred_at),
+            "decided_at": time_text(entry.decided_at),
             "day": f"{entry.decided_at.astimezone(UTC):%Y-%m-%d}",
             "latency": None if entry.latency is None else Decimal(str(round(entry.latency, 3))),
-            "ended_at": _text(entry.ended_at),
+            "ended_at": time_text(entry.ended_at),
             "message_id": entry.message_id,
-            "until": _text(entry.until),
+            "until": time_text(entry.until),
+            "redriven_at": time_text(redriven_at),
             "ttl": int((entry.decided_at + self._retention).timestamp()),
         }
         is_open = run_since is not None or untold
         values |= {
             "open": "open" if is_open else None,
-            "look_at": _text(entry.decided_at) if is_open else None,
-            "since": _text(run_since or entry.decided_at) if is_open else None,
+            "look_at": time_text(entry.decided_at) if is_open else None,
+            "since": time_text(run_since or entry.decided_at) if is_open else None,
             "untold": untold or None,
         }
-        not_started = Attr("decision").not_exists() | Attr("decision").ne("started")
+        if entry.decision == "started":
+            values |= dict.fromkeys(("attempts", "place"))  # whichever try it was: the run is there
+        condition: Any = Attr("decision").not_exists() | Attr("decision").ne("started")
+        if alone is not None:
+            condition &= Attr("begun").eq(alone)
+        if entry.decision == "held":
+            open_ends = ["held", "waiting", *(["dead-lettered"] if redriven_at is not None else [])]
+            condition &= Attr("decision").not_exists() | Attr("decision").is_in(open_ends)
         ends = entry.decision not in _NOT_AN_END
-        if self._update(entry.id, values, add=1 if ends else 0, condition=not_started) or not ends:
+        try:
+            written = self._update(entry.id, values, add=1 if ends else 0, condition=condition, settled=settled)
+        except LedgerUnavailableError:
+            if entry.decision == "started" and self._holds(entry.id, token):
+                return "started"  # it was written; only the answer was lost
+            raise
+        if written or not ends:
             return entry.decision
-        if not self._update(entry.id, {}, add=1, condition=Attr("id").exists()):
-            raise LedgerUnavailableError(f"the row {entry.id!r} was there and is gone: its time to live is over.")
-        return "duplicate" if entry.decision == "started" else entry.decision
+        row = self._item(entry.id)
+        if row.get("token") == token:
+            return entry.decision  # boto3 tried again what it had already done
+        if alone is not None and row.get("decision") != "started":
+            raise AnswerLostError("another delivery of the event is in hand, and may start its run.")
+        self.count(entry.id)
+        return "duplicate" if entry.decision == "started" or alone is not None else entry.decision
+
+    def _holds(self, id_: str, token: str) -> bool:
+        """Whether a row is as a call of `record` would have it, as far as that can be told."""
+        with suppress(LedgerUnavailableError):
+            return self._item(id_).get("token") == token
+        return False
+
+    def _item(self, id_: str) -> Mapping[str, Any]:
+        with _translated("GetItem"):
+            found: Mapping[str, Any] = self.table.get_item(Key={"id": id_}, ConsistentRead=True).get("Item") or {}
+        return found
 
     def list_events(self, trigger: str | None = None, since: datetime | None = None) -> Iterator[Entry]:
         """Yield the events decided since then, oldest decision first.
@@ -197,11 +267,13 @@ class Ledger:
         now = self._clock()
         since = since or now - timedelta(days=1)
         if trigger is not None:
-            yield from self._query(BY_TRIGGER, Key("trigger").eq(trigger) & Key("decided_at").gte(_text(since) or ""))
+            yield from self._query(
+                BY_TRIGGER, Key("trigger").eq(trigger) & Key("decided_at").gte(time_text(since) or "")
+            )
             return
         day = since.astimezone(UTC).date()
         while day <= now.astimezone(UTC).date():
-            yield from self._query(BY_DAY, Key("day").eq(f"{day}") & Key("decided_at").gte(_text(since) or ""))
+            yield from self._query(BY_DAY, Key("day").eq(f"{day}") & Key("decided_at").gte(time_text(since) or ""))
             day += timedelta(days=1)
 
     def newest(
@@ -223,27 +295,27 @@ class Ledger:
         now = self._clock()
         since = max(since or now - timedelta(days=1), now - timedelta(days=31))
         if trigger is not None:
-            condition = Key("trigger").eq(trigger) & Key("decided_at").gte(_text(since) or "")
+            condition = Key("trigger").eq(trigger) & Key("decided_at").gte(time_text(since) or "")
             return self._newest(BY_TRIGGER, condition, limit, keep)
         found: list[Entry] = []
         day = now.astimezone(UTC).date()
         while day >= since.astimezone(UTC).date() and len(found) < limit:
-            condition = Key("day").eq(f"{day}") & Key("decided_at").gte(_text(since) or "")
+            condition = Key("day").eq(f"{day}") & Key("decided_at").gte(time_text(since) or "")
             found += self._newest(BY_DAY, condition, limit - len(found), keep)
             day -= timedelta(days=1)
         return found
 
     def _newest(self, index: str, condition: Any, limit: int, keep: Callable[[Entry], bool] | None) -> list[Entry]:
         page = limit if keep is None else None
-        rows = map(_entry, self._items(index, condition, limit=page, newest=True))
+        rows = map(read_entry, self._items(index, condition, limit=page, newest=True))
         return list(islice(filter(keep, islice(rows, MOST_LOOKED_AT)), limit))
 
     def open_entries(self, *, limit: int) -> list[OpenEntry]:
         """Return the open rows that are due for a look, longest due first."""
         found: list[OpenEntry] = []
-        due = Key("open").eq("open") & Key("look_at").lte(_text(self._clock()) or "")
+        due = Key("open").eq("open") & Key("look_at").lte(time_text(self._clock()) or "")
         for item in self._items(OPEN_RUNS, due, limit=limit):
-            found.append(OpenEntry(_entry(item), _time(item["since"]), untold="untold" in item))
+            found.append(OpenEntry(read_entry(item), read_time(item["since"]), untold="untold" in item))
             if len(found) == limit:
                 break
         return found
@@ -256,10 +328,14 @@ class Ledger:
             since: no end of the run lies before it.
             at: when to look again.
         """
-        values = {"look_at": _text(at), "since": _text(since), "untold": None}
+        values = {"look_at": time_text(at), "since": time_text(since), "untold": None}
         if state is not None:
             values["state"] = state
-        self._update_open(row.entry.id, values)
+        self._update_open(row.entry, values)
+
+    def told(self, row: OpenEntry) -> None:
+        """Note that the event out on the row's decision was sent."""
+        self._update_open(row.entry, {"untold": None})
 
     def close(self, row: OpenEntry, *, state: str | None = None, ended_at: datetime | None = None) -> None:
         """Note that nothing is left to be done with the row: its run has ended, or its event is sent.
@@ -270,35 +346,25 @@ class Ledger:
         """
         values: dict[str, Any] = dict.fromkeys(("open", "look_at", "since", "untold"))
         if state is not None:
-            values |= {"state": state, "ended_at": _text(ended_at)}
-        self._update_open(row.entry.id, values)
+            values |= {"state": state, "ended_at": time_text(ended_at)}
+        self._update_open(row.entry, values)
 
-    def _update_open(self, id_: str, values: Mapping[str, Any]) -> None:
-        # Where it does not hold another invocation has closed it, or its time to live is over.
-        self._update(id_, values, add=0, condition=Attr("open").exists())
+    def _update_open(self, seen: Entry, values: Mapping[str, Any]) -> None:
+        # Where it does not hold another invocation has closed it, its time to live is over, or something else was
+        # decided since it was read: a dead letter that has started meanwhile is to be followed.
+        as_seen = Attr("decision").eq(seen.decision) & Attr("decided_at").eq(time_text(seen.decided_at))
+        self._update(seen.id, values, add=0, condition=Attr("open").exists() & as_seen)
 
-    def _update(self, id_: str, values: Mapping[str, Any], *, add: int, condition: Any) -> bool:
+    def _update(
+        self, id_: str, values: Mapping[str, Any], *, add: int, condition: Any, settled: Attempt | None = None
+    ) -> bool:
         """Change a row; False when the condition does not hold."""
-        present = {name: value for name, value in values.items() if value is not None}
-        absent = [name for name, value in values.items() if value is None]
-        parts = []
-        if present:
-            parts.append("SET " + ", ".join(f"#{name} = :{name}" for name in present))
-        if absent:
-            parts.append("REMOVE " + ", ".join(f"#{name}" for name in absent))
-        parts.append("ADD #deliveries :add")
+        request = update_of(values, add=add, settled=settled)
         with _translated("UpdateItem"):
-            return write_if(
-                self.table.update_item,
-                Key={"id": id_},
-                UpdateExpression=" ".join(parts),
-                ConditionExpression=condition,
-                ExpressionAttributeNames={f"#{name}": name for name in (*values, "deliveries")},
-                ExpressionAttributeValues={**{f":{name}": value for name, value in present.items()}, ":add": add},
-            )
+            return write_if(self.table.update_item, Key={"id": id_}, ConditionExpression=condition, **request)
 
     def _query(self, index: str, condition: Any) -> Iterator[Entry]:
-        yield from map(_entry, self._items(index, condition))
+        yield from map(read_entry, self._items(index, condition))
 
     def _items(
         self, index: str, condition: Any, *, limit: int | None = None, newest: bool = False
@@ -329,33 +395,5 @@ class _translated:  # noqa: N801 - reads as a word of the with statement
             raise LedgerUnavailableError(f"{self._operation} on the ledger failed: {exc}") from exc
 
 
-def _entry(item: Mapping[str, Any]) -> Entry:
-    latency = item.get("latency")
-    return Entry(
-        id=item["id"],
-        trigger=item["trigger"],
-        kind=item["kind"],
-        identity=tuple(item["identity"]),
-        decision=item["decision"],
-        decided_at=_time(item["decided_at"]),
-        because=item.get("because"),
-        dag_id=item.get("dag_id"),
-        dag_run_id=item.get("dag_run_id"),
-        batch_id=item.get("batch_id"),
-        state=item.get("state"),
-        occurred_at=_time(item["occurred_at"]) if "occurred_at" in item else None,
-        latency=None if latency is None else float(latency),
-        deliveries=int(item.get("deliveries", 0)),
-        ended_at=_time(item["ended_at"]) if "ended_at" in item else None,
-        message_id=item.get("message_id"),
-        until=_time(item["until"]) if "until" in item else None,
-    )
-
-
-def _text(time: datetime | None) -> str | None:
-    # One width and one offset, so that texts sort as times do.
-    return None if time is None else time.astimezone(UTC).isoformat(timespec="microseconds")
-
-
-def _time(text: str) -> datetime:
-    return datetime.fromisoformat(text)
+def _expired(id_: str) -> LedgerUnavailableError:
+    return LedgerUnavailableError(f"the row {id_!r} was there and is gone: its time to live is over.")

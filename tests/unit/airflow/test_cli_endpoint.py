@@ -300,10 +300,11 @@ class TestStatus:
         ("status", "error"),
         [
             (429, EnvironmentBusyError),
-            (503, EnvironmentBusyError),
-            (500, EnvironmentUnavailableError),
-            (502, EnvironmentUnavailableError),
-            (504, EnvironmentUnavailableError),
+            (503, AnswerLostError),
+            (500, AnswerLostError),
+            (502, AnswerLostError),
+            (504, AnswerLostError),
+            (408, AnswerLostError),
             (404, EnvironmentUnavailableError),
             (405, EnvironmentUnavailableError),
             (413, InvalidRequestError),
@@ -320,6 +321,25 @@ class TestStatus:
             stage.client().trigger_dag_run(RUN)
 
         assert type(caught.value) is error
+
+    @pytest.mark.parametrize(
+        ("status", "error"),
+        [(503, EnvironmentBusyError), (500, EnvironmentUnavailableError), (504, EnvironmentUnavailableError)],
+    )
+    def test_of_a_question_that_creates_nothing(self, stage: Stage, status: int, error: type[JetwayError]) -> None:
+        stage.ready()
+        stage.web.will(answer(status, b"<html>no</html>"))
+
+        with pytest.raises(error, match=str(status)):
+            stage.client().get_dag_run("hello", "evt_1")
+
+    @pytest.mark.parametrize("status", [500, 502, 503, 504])
+    def test_of_a_run_that_was_made_all_the_same(self, stage: Stage, status: int) -> None:
+        """A proxy gives up on a web server that has done what it was asked."""
+        stage.ready()
+        stage.web.will(answer(status, b"<html>no</html>"), output("queued\n"))
+
+        assert stage.client().trigger_dag_run(RUN).dag_run_id == RUN.dag_run_id
 
     @pytest.mark.parametrize("status", [400, 404, 500, 502])
     def test_counts_less_than_the_output(self, stage: Stage, status: int) -> None:

@@ -23,6 +23,7 @@ from tests.unit.airflow.webserver import (
     reset,
     rows,
     silence,
+    traceback,
     trickle,
 )
 
@@ -60,6 +61,19 @@ class TestLostAnswer:
 
         with pytest.raises(AnswerLostError, match="evt_1"):
             stage.client().trigger_dag_run(RUN)
+
+    @pytest.mark.parametrize("died_of", ["OperationalError", "InterfaceError", "TimeoutError", "MemoryError"])
+    def test_in_the_output_of_a_command_that_lost_its_database(self, stage: Stage, died_of: str) -> None:
+        """It may have died on its way back from the insert."""
+        stage.ready()
+        client = stage.client()
+        stage.web.will(traceback(f"sqlalchemy.exc.{died_of}: gone"), SEEN)
+
+        assert client.trigger_dag_run(RUN).dag_run_id == "evt_1"
+
+        stage.web.will(traceback(f"sqlalchemy.exc.{died_of}: gone"), NOT_SEEN)
+        with pytest.raises(AnswerLostError, match=f"{died_of}.*may have run"):
+            client.trigger_dag_run(RUN)
 
     @pytest.mark.parametrize(
         "body",

@@ -5,9 +5,13 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
+import boto3
 import pytest
+from botocore.config import Config
+from botocore.exceptions import EndpointConnectionError
 
 from jetway.airflow import Dag, DagRun, DagRunRequest, RunAlreadyExistsError
+from jetway.airflow.rest_answers import Call, explain, may_repeat
 from jetway.errors import (
     AnswerLostError,
     CommandRejectedError,
@@ -229,8 +233,29 @@ class TestRefusal:
         rest.environment("3.3.1")
         rest.refuses(status, code="RestApiServerException")
 
-        with pytest.raises(EnvironmentUnavailableError, match=str(status)):
+        rest.refuses(503, code="RestApiServerException")
+
+        with pytest.raises(AnswerLostError, match=f"{status}.*not to be seen") as caught:
             rest.client.trigger_dag_run(RUN)
+
+        assert caught.value.unreachable
+
+    @pytest.mark.parametrize("status", [500, 502, 503])
+    def test_of_a_web_server_that_fell_over_when_all_was_done(self, rest: Rest, status: int) -> None:
+        rest.environment("3.3.1")
+        rest.refuses(status, code="RestApiServerException")
+        rest.answers("GET", "/dags/hello/dagRuns/evt_1", FOUND)
+
+        assert rest.client.trigger_dag_run(RUN).dag_run_id == "evt_1"
+
+    @pytest.mark.parametrize("code", ["ThrottlingException", "AccessDeniedException", "RestApiClientException"])
+    def test_of_a_call_that_boto3_had_sent_before(self, rest: Rest, code: str) -> None:
+        """The last answer says that nothing was done, and nothing of the call before it."""
+        rest.environment("3.3.1")
+        rest.stub.add_client_error("invoke_rest_api", code, response_meta={"RetryAttempts": 1})
+        rest.answers("GET", "/dags/hello/dagRuns/evt_1", FOUND)
+
+        assert rest.client.trigger_dag_run(RUN).dag_run_id == "evt_1"
 
     @pytest.mark.parametrize(
         ("code", "error", "text"),
@@ -238,7 +263,7 @@ class TestRefusal:
             ("AccessDeniedException", EnvironmentUnavailableError, "airflow:InvokeRestApi"),
             ("ThrottlingException", EnvironmentUnavailableError, "throttled"),
             ("ResourceNotFoundException", EnvironmentUnavailableError, "no environment 'acme'"),
-            ("InternalServerException", EnvironmentUnavailableError, "InternalServerException"),
+            ("InternalServerException", AnswerLostError, "InternalServerException"),
             ("RestApiClientException", EnvironmentUnavailableError, "RestApiClientException"),
             ("ValidationException", CommandRejectedError, "MWAA refuses POST /dags/hello/dagRuns"),
         ],
@@ -296,6 +321,21 @@ class TestDuplicate:
         rest.answers("GET", "/dags/hello/dagRuns/evt_1", FOUND)
 
         assert rest.client.trigger_dag_run(RUN).dag_run_id == "evt_1"
+
+    @pytest.mark.parametrize(("repeats", "error"), [(1, AnswerLostError), (0, EnvironmentUnavailableError)])
+    def test_whose_look_up_fails(self, rest: Rest, repeats: int, error: type[JetwayError]) -> None:
+        """Of a call that boto3 has repeated, the run that is there is our own: that is not forgotten."""
+        rest.environment("3.3.1")
+        rest.stub.add_client_error(
+            "invoke_rest_api",
+            "RestApiClientException",
+            response_meta={"RetryAttempts": repeats},
+            modeled_fields={"RestApiStatusCode": 409, "RestApiResponse": {}},
+        )
+        rest.refuses(503, code="RestApiServerException")
+
+        with pytest.raises(error):
+            rest.client.trigger_dag_run(RUN)
 
     def test_of_a_date(self, rest: Rest) -> None:
         rest.environment("3.3.1")
@@ -363,3 +403,22 @@ def test_an_answer_that_an_update_explains_names_the_status(rest: Rest) -> None:
     with pytest.raises(EnvironmentUnavailableError, match="'acme' is UPDATING") as caught:
         rest.client.list_dags(limit=1)
     assert caught.value.status == "UPDATING"
+
+
+@pytest.mark.parametrize(("attempts", "error"), [(1, EnvironmentUnavailableError), (2, AnswerLostError)])
+def test_a_connection_that_never_stood_proves_nothing_of_a_call_before(attempts: int, error: type[JetwayError]) -> None:
+    """Of a client that repeats calls, what is raised is what became of the last one."""
+    retries: Any = {"mode": "standard", "total_max_attempts": attempts}
+    config = Config(connect_timeout=0.2, retries=retries, inject_host_prefix=False)
+    mwaa = boto3.client(
+        "mwaa",
+        region_name="eu-central-1",
+        aws_access_key_id="AKIATEST",
+        aws_secret_access_key="test",
+        endpoint_url="http://127.0.0.1:1",
+        config=config,
+    )
+    call = Call("acme", "POST", "/dags/hello/dagRuns", "hello", creates=True, repeats=may_repeat(mwaa))
+    with pytest.raises(EndpointConnectionError) as caught:
+        mwaa.get_environment(Name="acme")
+    assert type(explain(caught.value, call)) is error

@@ -232,11 +232,33 @@ def test_a_packed_module_that_does_not_compile_is_refused(name: str) -> None:
     assert judged.findings[0].message.startswith(f"{name}: ")
 
 
-def test_airflow_passes_over_a_file_that_is_no_zip() -> None:
-    judged = check_packed_dags(Candidate("dags/p.zip", 5, b"hello"), AIRFLOW_3, max_bytes=1024)
-    assert (judged.verdict, rules(judged)) == ("accepted", [("not-a-zip", None)])
-    cut = zip_of({"a.py": GOOD_DAG})[:-25]
-    assert check_packed_dags(Candidate("dags/p.zip", len(cut), cut), AIRFLOW_3, max_bytes=1024).verdict == "rejected"
+@pytest.mark.parametrize(
+    ("content", "rule"), [(b"hello", "not-a-zip"), (b"", "not-a-zip"), (zip_of({"a.py": GOOD_DAG})[:-25], "truncated")]
+)
+def test_a_packed_file_that_airflow_would_pass_over_does_not_replace_one_that_works(content: bytes, rule: str) -> None:
+    judged = check_packed_dags(Candidate("dags/p.zip", len(content), content), AIRFLOW_3, max_bytes=1024)
+    assert (judged.verdict, rules(judged)) == ("rejected", [(rule, None)])
+
+
+def test_every_fault_is_told_at_once_and_once() -> None:
+    """Whoever mends the paths must not upload the zip again to hear of the syntax."""
+    broken: list[tuple[str | zipfile.ZipInfo, bytes]] = [("../a.py", b"def f(:\n"), (symlink("b.py"), b"def g(:")]
+    broken += [("../a.py", b"def f(:\n"), ("c.py", b"x = 1\ndef h(:\n")]
+    wanted = [("unsafe-path", None), ("symlink", None), ("duplicate-name", None), ("syntax", 1), ("syntax", 2)]
+    assert rules(judge(zip_of(broken))) == wanted
+    content = zip_of(broken)
+    judged = check_packed_dags(Candidate("dags/p.zip", len(content), content), AIRFLOW_3, max_bytes=1024)
+    assert rules(judged) == wanted
+
+
+@pytest.mark.parametrize("closed", [encrypted(zip_of({"a.py": PLUGIN})), zip_of({"a.py": PLUGIN}, compression=14)])
+def test_a_member_that_cannot_be_opened_is_told_once(closed: bytes) -> None:
+    assert [found.severity for found in judge(closed).findings] == ["error"]
+
+
+def test_nothing_of_a_bomb_is_unpacked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(zip_structure, "LARGEST_UNPACKED", 6)
+    assert rules(judge(zip_of({"a.py": b"def f(:"}))) == [("zip-bomb", None)]
 
 
 class Counting(io.BytesIO):

@@ -109,7 +109,7 @@ def test_events_whose_row_is_not_taken_come_back_and_are_safe(world: World) -> N
     assert world.take([event(1), event(2)]) == ([], ["0", "1"])
     make_ledger_table()
     done, failed = world.take([event(1), event(2)])
-    assert ([one.decision for one in done], failed) == (["duplicate", "duplicate"], [])
+    assert ([one.decision for one in done], failed) == (["batched", "batched"], [])
     rows = world.ledger.list_events("orders", START - timedelta(days=1))
     assert [row.decision for row in rows] == ["batched", "batched"]
     world.settle()

@@ -47,7 +47,7 @@ def test_killed_after_any_call_of_the_sweep_no_event_is_lost_or_doubled(world: W
     def prepare(world: World) -> World:
         world.take([event(1), event(2)])
         with pytest.raises(KilledError):  # a batch that was closed, but not sent out
-            world.take([event(number, name="other", max_events=2) for number in (10, 11)], Kill(5))
+            world.take([event(number, name="other", max_events=2) for number in (10, 11)], Kill(7))
         assert len(world.table.list_closed()) == 1
         world.now += timedelta(minutes=6)
         return world

@@ -74,10 +74,13 @@ def function(
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(metrics, "namespace", "Jetway")  # read at import, before this
 
-    def refuse(model: Any, **_: Any) -> None:
+    def refuse(model: Any, **_: Any) -> Any:
         found.calls.append(model.name)
         if found.refused(model.name):
             raise ClientError({"Error": {"Code": "ThrottlingException", "Message": "Too many."}}, model.name)
+        if model.name == "ChangeMessageVisibilityBatch":  # no queue has given these receipt handles
+            return SimpleNamespace(status_code=200), {"Successful": []}
+        return None
 
     hook: Any = ("before-call", refuse)
     handlers.BUILTIN_HANDLERS.append(hook)  # of every session that is made from now on

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property, partialmethod
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs
 
@@ -21,6 +22,8 @@ from moto.sqs.models import Message, SQSBackend
 
 from jetway_cli.app import cli
 from tests.unit.ledger_table import make_ledger_table
+
+from .checking import GOOD
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb.service_resource import Table
@@ -236,3 +239,12 @@ def jetway(cloud: Cloud) -> Callable[..., Result]:
         return result
 
     return run
+
+
+@pytest.fixture
+def dags(tmp_path: Path) -> Path:
+    """A dags folder with one good file."""
+    folder = tmp_path / "dags"
+    (folder / "team").mkdir(parents=True)
+    (folder / "team/orders.py").write_text(GOOD)
+    return folder

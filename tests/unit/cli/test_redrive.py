@@ -11,6 +11,8 @@ import pytest
 from click.testing import Result
 from moto.backends import get_backend
 
+from jetway.dispatch.run import parse_message
+from jetway.ledger import Decision, Entry, Ledger, entry_id
 from jetway_cli.letters import Letter, matches, read_letter
 from jetway_cli.redrive import Goals, Source, redrive_letters
 from tests.unit.cli.conftest import Cloud
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 
 Jetway = Callable[..., Result]
 
+SEVEN = datetime(2026, 11, 22, 7, tzinfo=UTC)
 S3 = {"trigger": {"name": "data", "kind": "s3", "dag": "orders"}, "event": sample_event("s3_object_created")}
 HTTP = {
     "trigger": {"name": "http", "kind": "http", "dag": "orders"},
@@ -61,6 +64,32 @@ def test_force_makes_it_another_run(cloud: Cloud, jetway: Jetway) -> None:
     assert again.dag_run_id != before.dag_run_id
 
 
+@pytest.mark.parametrize("decision", ["started", "batched"])
+def test_a_letter_whose_event_has_had_its_run_starts_nothing_and_says_so(
+    cloud: Cloud, jetway: Jetway, decision: Decision
+) -> None:
+    read = parse_message(json.dumps(S3), sent_at=SEVEN)
+    entry = Entry(
+        entry_id("data", read.digest), "data", "s3", read.identity, decision, SEVEN, dag_id="orders", dag_run_id="r"
+    )
+    Ledger(cloud.ledger).record(entry)
+    cloud.dead_letter(S3)
+    assert "1 dead letter would be taken away and started nothing" in jetway("redrive", "--dry-run").stderr
+    result = jetway("redrive")
+    assert (result.exit_code, cloud.drain(cloud.dispatch_url), cloud.drain(cloud.dead_url)) == (0, [], [])
+    assert result.stderr.startswith("0 dead letters sent back.\n1 dead letter was taken away and started nothing: ")
+    cloud.dead_letter(S3)
+    assert len(json.loads(jetway("redrive", "--json").stdout)["over"]) == 1
+    cloud.dead_letter(S3)
+    assert jetway("redrive", "--force", "all the same").stderr == "1 dead letter sent back.\n"
+
+
+def test_a_ledger_that_does_not_answer_keeps_nobody_from_redriving(cloud: Cloud, jetway: Jetway) -> None:
+    cloud.dead_letter(S3)
+    cloud.ledger.delete()
+    assert jetway("redrive").stderr == "1 dead letter sent back.\n"
+
+
 def test_calls_and_schedules_go_back_to_the_interactive_lane(cloud: Cloud, jetway: Jetway) -> None:
     cloud.dead_letter(HTTP, trigger="http")
     jetway("redrive")
@@ -79,9 +108,6 @@ def test_a_dry_run_shows_and_changes_nothing(cloud: Cloud, jetway: Jetway) -> No
         assert result.stderr == "1 dead letter would be sent back.\n"
     assert cloud.drain(cloud.dispatch_url) == []
     assert len(cloud.drain(cloud.dead_url)) == 1
-
-
-SEVEN = datetime(2026, 11, 22, 7, tzinfo=UTC)
 
 
 @pytest.mark.parametrize(

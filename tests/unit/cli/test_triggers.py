@@ -272,6 +272,37 @@ def test_a_rejected_file_has_no_event_of_the_trigger_that_it_is_named_like(
     assert "reports/triggers/data.yaml/report.md" in found["note"]
 
 
+@pytest.mark.parametrize(
+    ("text", "kind", "dag"),
+    [
+        ("dag: ingest\non: {schedule: {cron: '*/00 6 ? * * *'}}\n", "schedule", "ingest"),
+        ("dag: ingest\non: {s3: {bukket: acme}}\n", "s3", "ingest"),
+        ("dag: ingest\non: {ftp: {host: acme}}\n", "", "ingest"),
+        ("dag: ingest\non: {s3: {bucket: acme}, event: {source: [acme]}}\n", "", "ingest"),
+        ("dag: [ingest]\non: s3\n", "", None),
+        ("- dag: ingest\n", "", None),
+        ("dag: {{ ingest\n", "", None),
+        ("dag: \udcff\n", "", None),
+        ("", "", None),
+    ],
+)
+def test_a_rejected_file_is_shown_with_the_kind_and_the_dag_that_it_names(
+    jetway: Jetway, tmp_path: Path, text: str, kind: str, dag: str | None
+) -> None:
+    file = tmp_path / "orders.yaml"
+    file.write_text(text, encoding="utf-8", errors="surrogateescape")
+    drop(file)
+    found = states(jetway)["orders"]
+    assert (found["state"], found["kind"], found["dag_id"]) == ("rejected", kind, dag)
+
+
+def test_a_rejected_file_that_is_gone_again_is_shown_without(jetway: Jetway, tmp_path: Path) -> None:
+    drop(write(tmp_path, "orders", "dag: ingest\non: {s3: {bukket: acme}}\n"))
+    boto3.client("s3", region_name=REGION).delete_object(Bucket=BUCKET, Key="triggers/orders.yaml")
+    found = states(jetway)["orders"]
+    assert (found["state"], found["kind"], found["dag_id"]) == ("rejected", "", None)
+
+
 def test_the_last_good_version_in_force_is_told_with_what_was_wrong_since(jetway: Jetway, tmp_path: Path) -> None:
     drop(write(tmp_path, "orders", "dag: d\non: {event: {source: [acme]}}\n"))
     s3 = boto3.client("s3", region_name=REGION)

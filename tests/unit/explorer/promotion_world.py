@@ -40,7 +40,7 @@ from tests.unit.explorer.walker import Street
 
 DROP, LIVE, TABLE = "drop", "live", "artifacts"
 START = datetime(2026, 11, 22, 6, 0, tzinfo=UTC)
-MINUTE, VERIFY_AFTER = timedelta(minutes=1), timedelta(seconds=120)
+SECOND, MINUTE, VERIFY_AFTER = timedelta(seconds=1), timedelta(minutes=1), timedelta(seconds=120)
 FACTS = EnvironmentFacts("acme", "AVAILABLE", "3.3.1", LIVE, "dags")
 
 _TRUTH = re.compile(rb"^# (\w+)(?: (\w+))?", re.MULTILINE)
@@ -164,7 +164,8 @@ class PromotionWorld:
 
     # ------------------------------------------------------------------------------------------------- what people do
     def upload(self, key: str, body: bytes) -> str:
-        """Put a file in the drop bucket; its event waits."""
+        """Put a file in the drop bucket; its event waits. People do one thing a second: S3's times are no finer."""
+        self.now += SECOND
         version: str = self.s3.put_object(Bucket=DROP, Key=key, Body=body)["VersionId"]
         return version
 
@@ -174,10 +175,12 @@ class PromotionWorld:
 
     def delete(self, key: str) -> None:
         """Delete a file of the drop bucket; its event waits."""
+        self.now += SECOND
         self.s3.delete_object(Bucket=DROP, Key=key)
 
     def put_by_hand(self, key: str, body: bytes) -> None:
         """Put a file into the environment's bucket, past Jetway."""
+        self.now += SECOND
         self.s3.put_object(Bucket=LIVE, Key=key, Body=body)
 
     # ------------------------------------------------------------------------------------------------- the functions
@@ -286,8 +289,8 @@ class PromotionWorld:
     def _tell(self, news: News) -> None:
         self.street.cross("events.put_events", lambda: self.news.append(news))
 
-    def _ask_gate(self, key: str) -> None:
-        self.queue.append(Message(Arrival(DROP, key, None)))
+    def _ask_gate(self, key: str, version: str | None) -> None:
+        self.queue.append(Message(Arrival(DROP, key, version)))
 
     def _arrive(self, bucket: str, key: str, version: str, deleted: bool) -> None:
         if bucket == DROP and is_artifact(key):

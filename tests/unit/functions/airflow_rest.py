@@ -14,6 +14,7 @@ class Airflow:
     Attributes:
         runs: by (dag_id, dag_run_id).
         unknown: dag_ids that Airflow does not know.
+        paused: dag_ids of DAGs that are.
         stale_later: DAGs whose file goes between the run and the question about the DAG.
         errors, files: import errors, and DAGs' files.
         status: of every answer, when it is not 200.
@@ -22,6 +23,7 @@ class Airflow:
     runs: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
     ended: list[dict[str, Any]] = field(default_factory=list)
     unknown: set[str] = field(default_factory=set)
+    paused: set[str] = field(default_factory=set)
     stale_later: set[str] = field(default_factory=set)
     errors: dict[str, str] = field(default_factory=dict)
     files: dict[str, str] = field(default_factory=dict)
@@ -43,7 +45,8 @@ class Airflow:
         if dag_id == "~" or more[:2] == ["dagRuns", "list"]:
             return 200, {"dag_runs": self.ended, "total_entries": len(self.ended)}
         if not more[0]:
-            return 200, {"dag_id": dag_id, "is_paused": False, "is_stale": dag_id in self.stale_later, "fileloc": "x"}
+            state = {"is_paused": dag_id in self.paused, "is_stale": dag_id in self.stale_later}
+            return 200, {"dag_id": dag_id, "fileloc": "x", **state}
         if asked["Method"] == "POST":
             body = asked["Body"]
             if (dag_id, body["dag_run_id"]) in self.runs:
@@ -51,6 +54,8 @@ class Airflow:
             run = {"dag_id": dag_id, "dag_run_id": body["dag_run_id"], "state": "queued", "conf": body["conf"]}
             self.runs[dag_id, run["dag_run_id"]] = run
             return 200, run
+        if (dag_id, more[1]) not in self.runs:
+            return 404, {"detail": f"The DagRun with dag_id: `{dag_id}` and run_id: `{more[1]}` was not found"}
         return 200, self.runs[dag_id, more[1]]
 
     def end(self, state: str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -143,6 +143,20 @@ def test_parameters_of_the_stack_count(edge: Edge, airflow: Airflow, world: Worl
     )
     apply(scheduled())
     assert edge.aws.mwaa.updates[0]["WorkerReplacementStrategy"] == "FORCED"
+
+
+def test_what_an_update_has_brought_is_looked_at_after_the_stacks_time(
+    edge: Edge, airflow: Airflow, world: World
+) -> None:
+    world.drop("requirements.txt", REQUIREMENTS)
+    assert world.apply() == ["begun"]
+    world.mwaa.end()
+    as_described(edge, world)
+    apply = edge.deploy(app, "ApplyUpdatesFunction", Transport="rest", UpdateQuietSeconds="0", VerifyAfterSeconds="420")
+    apply(scheduled())
+    in_force = world.report("requirements.txt")["in_force"]
+    since, until = (datetime.fromisoformat(in_force[name]) for name in ("since", "until"))
+    assert (in_force["state"], until - since) == ("verifying", timedelta(seconds=420))
 
 
 def test_what_was_promoted_just_now_waits_for_what_may_go_along(edge: Edge, airflow: Airflow, world: World) -> None:

@@ -28,13 +28,22 @@ def event(key: str, *, most: int = 3, within: int = 60, **more: Any) -> dict[str
 def rows() -> dict[str, str]:
     """What the ledger says, by the key of the object."""
     found: list[Any] = boto3.resource("dynamodb").Table("LedgerTable").scan()["Items"]
-    return {row["identity"][-1] if row["identity"] else row["id"]: row["decision"] for row in found}
+    return {
+        row["identity"][-1] if row["identity"] else row["id"]: row["decision"] for row in found if "decision" in row
+    }
 
 
 def manifests() -> list[dict[str, Any]]:
     s3 = boto3.client("s3")
     keys = [found["Key"] for found in s3.list_objects_v2(Bucket="acme-drop").get("Contents", [])]
     return [json.loads(s3.get_object(Bucket="acme-drop", Key=key)["Body"].read()) for key in keys]
+
+
+def invisible(edge: Edge) -> list[dict[str, int]]:
+    """Seconds for which messages were made invisible, call by call, by receipt handle."""
+    asked = edge.aws.asked("sqs.ChangeMessageVisibilityBatch")
+    assert {each["QueueUrl"] for each in asked} == {edge.url("CollectQueue")}
+    return [{entry["ReceiptHandle"]: entry["VisibilityTimeout"] for entry in each["Entries"]} for each in asked]
 
 
 def is_dispatched(collect: Function, event_: dict[str, Any]) -> bool:
@@ -47,7 +56,9 @@ def is_dispatched(collect: Function, event_: dict[str, Any]) -> bool:
     return False
 
 
-def test_a_batch_is_dispatched_once_when_it_is_full_cold_and_warm(edge: Edge, collect: Function) -> None:
+def test_a_batch_is_dispatched_once_when_it_is_full_cold_and_warm(
+    edge: Edge, collect: Function, caplog: pytest.LogCaptureFixture
+) -> None:
     assert collect.failed(records(event("a"), event("b"))) == []
     assert {"sqs", "dynamodb", "s3"} <= set(collect.clients_made())
     assert collect.metrics() == {"EventsBatched": 2.0, "BatchesDispatched": 0.0}
@@ -58,8 +69,14 @@ def test_a_batch_is_dispatched_once_when_it_is_full_cold_and_warm(edge: Edge, co
     assert collect.failed(records(event("b"), event("c"))) == []
     assert collect.clients_made() == []
     assert collect.metrics() == {"EventsBatched": 1.0, "EventsDuplicate": 1.0, "BatchesDispatched": 1.0}
+    lines = [vars(line) for line in caplog.records if line.levelname == "INFO"]
+    assert [line["msg"] for line in lines] == ["batched", "batched", "duplicate", "batched", "batch dispatched"]
+    assert {line["trigger"] for line in lines} == {"orders"}
+    assert {line["batch_id"] for line in lines} == {lines[-1]["batch_id"]}
+    assert (lines[0]["identity"][-1], lines[-1]["count"]) == ("a", 3)
     (message,) = edge.messages("DispatchQueue")
     body = json.loads(message["Body"])
+    assert lines[-1]["dag_run_id"].startswith("jetway__orders__")
     assert (body["trigger"]["kind"], body["event"]["count"]) == ("batch", 3)
     (manifest,) = manifests()
     assert sorted(each["key"] for each in manifest["events"]) == ["a", "b", "c"]
@@ -67,6 +84,14 @@ def test_a_batch_is_dispatched_once_when_it_is_full_cold_and_warm(edge: Edge, co
 
     assert collect.failed(records(event("c"))) == []
     assert collect.metrics() == {"EventsDuplicate": 1.0, "BatchesDispatched": 0.0}, "a batch is counted once"
+
+
+def test_a_crash_holds_its_messages_for_half_a_minute_and_trouble_some_seconds(edge: Edge, collect: Function) -> None:
+    edge.aws.fails("dynamodb.TransactWriteItems", "ThrottlingException")
+    assert collect.failed(records(event("a", trigger="one"), "no JSON")) == ["m0"]
+    assert invisible(edge) == [{"handle-m0": 30, "handle-m1": 30}, {"handle-m0": 2}]
+    assert collect.failed(records(event("a", trigger="one"), receives=50)) == ["m0"]
+    assert invisible(edge)[-1] == {"handle-m0": 600}
 
 
 def test_the_call_back_at_the_deadline_dispatches_what_is_there(edge: Edge, collect: Function) -> None:
@@ -156,6 +181,13 @@ def test_when_time_runs_out_the_rest_comes_back_and_every_event_is_in_one_batch(
     assert rows() == dict.fromkeys("abcdef", "batched")
 
 
+def test_what_is_left_of_an_invocation_counts_in_seconds(edge: Edge, collect: Function) -> None:
+    """Nothing is begun that could not end: with a second left, neither a claim nor anything else."""
+    failed = collect.failed(records(event("a"), event("b", trigger="two")), Context(1))
+    assert (failed, rows()) == (["m0", "m1"], {})
+    assert collect.metrics() == {"BatchesDispatched": 0.0}
+
+
 def test_the_schedule_sweeps_up_what_is_due(edge: Edge, collect: Function) -> None:
     collect(records(event("a", within=1)))
     assert is_dispatched(collect, scheduled())
@@ -175,3 +207,23 @@ def test_a_sweep_that_fails_is_an_error_of_the_function_and_the_next_one_does_th
     with pytest.raises(ClientError, match="ThrottlingException"):
         collect(scheduled())
     assert collect.metrics() == {"BatchesDispatched": 0.0}
+
+
+class KilledError(BaseException):
+    """The process is gone."""
+
+
+def test_what_ends_the_function_time_and_again_keeps_no_other_event_from_its_batch(
+    edge: Edge, collect: Function
+) -> None:
+    def die() -> None:
+        if "killer" in str(edge.aws.asked("dynamodb.TransactWriteItems")[-1]):
+            raise KilledError
+
+    edge.aws.on("dynamodb.TransactWriteItems", die)
+    fresh, killer = records(event("a")), records(event("killer", trigger="killer"), ids="k", receives=3)
+    both = {"Records": killer["Records"] + fresh["Records"]}
+    with pytest.raises(KilledError):
+        collect(both)
+    assert invisible(edge) == [{"handle-k0": 30, "handle-m0": 30}]
+    assert rows()["a"] == "batched", "it has its place before the other one is looked at"

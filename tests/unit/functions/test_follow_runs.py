@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import boto3
@@ -11,6 +12,8 @@ import pytest
 from functions.follow_runs import app
 from functions.start_dag_run import app as starting
 from jetway.errors import JetwayError
+from tests.unit.airflow.certificates import make_certificate
+from tests.unit.airflow.webserver import WebServer, answer
 
 from .airflow_rest import Airflow
 from .edge import Context, Edge, Function
@@ -84,6 +87,20 @@ def test_while_airflow_cannot_be_asked_it_is_said_and_due_again(
     airflow.status = 200
     follow(scheduled())
     assert follow.metrics() == NOTHING | {"DagRunsSucceeded": 3.0}
+
+
+def test_while_the_web_server_is_busy_it_is_said(
+    edge: Edge, follow: Function, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It runs as many CLI commands as it can."""
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(make_certificate(tmp_path)))
+    follow = edge.deploy(app, "FollowRuns", Transport="cli")
+    with WebServer(tmp_path / "localhost.pem") as web:
+        edge.aws.mwaa.cli_host = web.host
+        web.will(*[answer(503)] * 10)
+        follow(scheduled())
+    assert follow.metrics() == {"RunsNotFollowed": 1.0}
+    assert vars(caplog.records[-1])["because"].startswith("environment-busy: ")
 
 
 def test_while_the_environment_is_gone_it_is_said(edge: Edge, airflow: Airflow, follow: Function) -> None:

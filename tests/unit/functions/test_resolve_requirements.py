@@ -14,7 +14,7 @@ import pytest
 
 from functions.resolve_requirements import app
 from tests.unit.artifacts.zips import wheel
-from tests.unit.test_template import RESOURCES
+from tests.unit.template import RESOURCES
 
 from .edge import Context
 

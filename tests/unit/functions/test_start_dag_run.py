@@ -23,13 +23,15 @@ def start(edge: Edge) -> Function:
 
 
 def rows() -> list[dict[str, Any]]:
-    return boto3.resource("dynamodb").Table("LedgerTable").scan()["Items"]
+    items = boto3.resource("dynamodb").Table("LedgerTable").scan()["Items"]
+    return [item for item in items if "decision" in item]
 
 
 def held(edge: Edge) -> dict[str, int]:
-    """Seconds that messages were made invisible for, by receipt handle."""
-    asked = edge.aws.asked("sqs.ChangeMessageVisibilityBatch")
-    return {entry["ReceiptHandle"]: entry["VisibilityTimeout"] for batch in asked for entry in batch["Entries"]}
+    """Seconds that messages were made invisible for, by receipt handle; each batch is held for half a minute first."""
+    asked = [each["Entries"] for each in edge.aws.asked("sqs.ChangeMessageVisibilityBatch")]
+    given_back = [entries for entries in asked if {entry["VisibilityTimeout"] for entry in entries} != {30}]
+    return {entry["ReceiptHandle"]: entry["VisibilityTimeout"] for entries in given_back for entry in entries}
 
 
 def freed(edge: Edge) -> list[str]:
@@ -37,7 +39,9 @@ def freed(edge: Edge) -> list[str]:
     return [entry["ReceiptHandle"] for batch in edge.aws.asked("sqs.DeleteMessageBatch") for entry in batch["Entries"]]
 
 
-def test_an_event_becomes_one_run_cold_and_warm(edge: Edge, airflow: Airflow, start: Function) -> None:
+def test_an_event_becomes_one_run_cold_and_warm(
+    edge: Edge, airflow: Airflow, start: Function, caplog: pytest.LogCaptureFixture
+) -> None:
     assert start.failed(records(file_event("a.csv"), groups="b")) == []
     assert start.metrics() == {"DagRunsStarted": 1.0, "DispatchLatency": pytest.approx(1.0, abs=10)}
     assert {"sqs", "mwaa", "dynamodb", "eventbridge"} <= set(start.clients_made())
@@ -45,13 +49,16 @@ def test_an_event_becomes_one_run_cold_and_warm(edge: Edge, airflow: Airflow, st
     assert start.clients_made() == [], "a warm start makes no client"
     assert (start.metrics()["DagRunsStarted"], start.metrics()["DagRunsDuplicate"]) == (1.0, 1.0)
     assert len(airflow.runs) == 2
+    lines = [vars(line) for line in caplog.records if line.levelname == "INFO"]
+    assert [line["msg"] for line in lines] == ["started", "started", "duplicate"]
+    assert {("ingest", line["dag_run_id"]) for line in lines} == airflow.runs.keys(), "a line has what the row has"
     assert edge.told() == ["DagRunStarted", "DagRunStarted"]
     assert held(edge) == {}
     assert freed(edge) == [], "Lambda deletes the one lane of a batch"
 
 
 def test_a_transient_error_comes_back_and_holds_its_lane_alone(edge: Edge, airflow: Airflow, start: Function) -> None:
-    edge.aws.fails("dynamodb.GetItem", times=1)  # the ledger's; the first lane meets it
+    edge.aws.fails("dynamodb.UpdateItem", times=2)  # a second try's note and the ledger's; the first lane meets them
     event = records(*map(file_event, ("a1", "b1", "a2", "b2")), groups="abab", receives=3)
     assert start.failed(event) == ["m0", "m2"], "what is behind it in its lane keeps its place"
     waits = held(edge)
@@ -71,20 +78,24 @@ def test_a_transient_error_comes_back_and_holds_its_lane_alone(edge: Edge, airfl
     assert len(airflow.runs) == 4
 
 
-def test_a_longer_trouble_holds_a_lane_for_longer(edge: Edge, start: Function) -> None:
+def test_a_longer_trouble_holds_a_lane_for_longer(
+    edge: Edge, start: Function, caplog: pytest.LogCaptureFixture
+) -> None:
     edge.aws.mwaa.status = "UPDATING"
     waits = []
     for receives in (1, 20):
         assert start.failed(records(file_event("a"), groups="a", receives=receives), Context(110)) == ["m0"]
         waits.append(held(edge)["handle-m0"])
     assert waits[0] < 10 < 60 < waits[1] <= 900
+    told = [vars(line) for line in caplog.records if line.getMessage() == "held"]
+    assert [(line["lane"], line["next_try_in"]) for line in told] == [("a", wait) for wait in waits]
     (row,) = rows()
     assert row["because"].startswith("environment-unavailable: ")
     assert start.metrics() == {"EventsHeld": 1.0}
 
 
 def test_that_a_lane_cannot_be_held_costs_only_time(edge: Edge, airflow: Airflow, start: Function) -> None:
-    edge.aws.fails("dynamodb.GetItem")
+    edge.aws.fails("dynamodb.UpdateItem")
     edge.aws.fails("sqs.ChangeMessageVisibilityBatch", "AccessDenied")
     assert start.failed(records(file_event("a"), groups="a")) == ["m0"]
 
@@ -166,6 +177,16 @@ def test_the_alarm_on_runs_behind_a_stale_dag_has_its_metric(edge: Edge, airflow
     assert "RunsBehindStaleDag" not in start.metrics()
 
 
+def test_a_run_behind_a_paused_dag_is_counted_and_told_as_such(edge: Edge, airflow: Airflow, start: Function) -> None:
+    airflow.paused = {"asleep"}
+    start(records(file_event("a"), file_event("b", dag="asleep"), groups="aa"))
+    assert start.metrics()["RunsBehindPausedDag"] == 1.0
+    details = [json.loads(put["Entries"][0]["Detail"]) for put in edge.aws.asked("eventbridge.PutEvents")]
+    assert [(detail["dag_id"], detail["paused"]) for detail in details] == [("ingest", False), ("asleep", True)]
+    assert [detail["dag_run_id"] for detail in details] == [run_id for _, run_id in airflow.runs]
+    assert [run["conf"]["key"] for run in airflow.runs.values()] == ["a", "b"]
+
+
 def test_a_trigger_has_metrics_of_its_own_beside_those_of_the_environment(edge: Edge, airflow: Airflow) -> None:
     start = edge.deploy(app, "StartDagRun", Transport="rest", MetricsByTrigger="true")
     for _ in range(2):  # cold, and warm
@@ -178,3 +199,61 @@ def test_a_wrong_setting_is_an_error_of_the_function(edge: Edge) -> None:
     start = edge.deploy(app, "StartDagRun", Transport="telnet")
     with pytest.raises(ValueError, match="TRANSPORT is 'telnet'"):
         start(records(file_event("a"), groups="a"))
+
+
+class KilledError(BaseException):
+    """The process is gone."""
+
+
+def test_a_message_that_ends_the_function_holds_its_lane_for_half_a_minute_and_three_times(
+    edge: Edge, airflow: Airflow, start: Function
+) -> None:
+    def die() -> None:
+        asked = edge.aws.asked("mwaa.InvokeRestApi")[-1]
+        if asked["Method"] == "POST" and asked["Path"].startswith("/dags/killer/"):
+            raise KilledError
+
+    edge.aws.on("mwaa.InvokeRestApi", die)
+    batch = (file_event("before"), file_event("it", dag="killer"), file_event("behind"))
+    for receives in (1, 2, 3):
+        edge.aws.calls.clear()
+        with pytest.raises(KilledError):
+            start(records(*batch, groups="aaa", receives=receives))
+        name, asked = edge.aws.calls[0]
+        assert name == "sqs.ChangeMessageVisibilityBatch", "before anything can go wrong"
+        assert [entry["VisibilityTimeout"] for entry in asked["Entries"]] == [30, 30, 30]
+        assert len(edge.aws.asked("sqs.ChangeMessageVisibilityBatch")) == 1, "nothing is given back by the dead"
+        start.cold()
+    assert start.failed(records(*batch, groups="aaa", receives=4)) == []
+    assert {dag_id for dag_id, _ in airflow.runs} == {"ingest"}
+    assert len(airflow.runs) == 2, "who waits behind it goes on"
+    decisions = {row["dag_id"]: row["decision"] for row in rows()}
+    assert decisions == {"ingest": "started", "killer": "waiting"}, "aside, while Airflow may still be at it"
+
+
+def test_a_message_that_is_killed_before_it_asks_for_a_run_is_a_dead_letter_at_once(
+    edge: Edge, airflow: Airflow, start: Function
+) -> None:
+    def die() -> None:
+        raise KilledError
+
+    edge.aws.on("dynamodb.UpdateItem", die)
+    event = records(file_event("a"), groups="a")
+    with pytest.raises(KilledError):
+        start(event)
+    deaths = iter(range(2))
+
+    def die_after_the_mark() -> None:
+        asked = edge.aws.asked("dynamodb.UpdateItem")[-1]
+        if not str(asked["Key"]["id"]).count("crash#") and next(deaths, None) is not None:
+            raise KilledError
+
+    edge.aws.on("dynamodb.UpdateItem", die_after_the_mark)
+    for receives in (2, 3):
+        with pytest.raises(KilledError):
+            start(records(file_event("a"), groups="a", receives=receives))
+    assert start.failed(records(file_event("a"), groups="a", receives=4)) == []
+    (letter,) = edge.messages("DispatchDeadLetters")
+    assert json.loads(letter["Body"])["reason"] == "crashed"
+    assert start.metrics()["EventsDeadLettered"] == 1.0
+    assert airflow.runs == {}

@@ -9,7 +9,7 @@ import pytest
 
 from functions.sync_triggers import app
 
-from .edge import Edge, Function
+from .edge import Context, Edge, Function
 from .sources import records, scheduled
 
 DROPPED = {"source": "aws.s3", "detail-type": "Object Created", "detail": {"object": {"key": "triggers/orders.yaml"}}}
@@ -32,10 +32,14 @@ def rules() -> set[str]:
     return {rule["Name"] for rule in boto3.client("events").list_rules()["Rules"]}
 
 
-def test_files_are_in_force_and_removed_cold_and_warm(edge: Edge, sync: Function) -> None:
+def test_files_are_in_force_and_removed_cold_and_warm(
+    edge: Edge, sync: Function, caplog: pytest.LogCaptureFixture
+) -> None:
     put(orders=ORDERS, nightly=NIGHTLY, broken="dag: 1\n")
     assert sync.failed(records(DROPPED, DROPPED)) == []
     assert sync.metrics() == NOTHING | {"TriggersInForce": 2.0, "TriggersRejected": 1.0, "TriggerChanges": 2.0}
+    line = vars(caplog.records[-1])
+    assert (line["msg"], len(line["changes"]), line["rejected"]) == ("triggers synced", 2, ["triggers/broken.yaml"])
     made = sync.clients_made()
     assert {"s3", "eventbridge", "scheduler"} <= set(made)
     assert rules() == {"jetway.orders"}
@@ -47,6 +51,27 @@ def test_files_are_in_force_and_removed_cold_and_warm(edge: Edge, sync: Function
     assert sync.metrics() == NOTHING | {"TriggersInForce": 1.0, "TriggersRejected": 1.0, "TriggerChanges": 1.0}
     assert sync.clients_made() == []
     assert rules() == set()
+
+
+def test_rules_and_alarms_that_are_none_of_the_stacks_have_the_tags_that_the_account_asks_for(edge: Edge) -> None:
+    sync = edge.deploy(app, "SyncTriggers", Tags="team=data,cost-center=42=b")
+    put(orders=ORDERS + "expect: {within: 2h}\n")
+    assert sync.failed(records(DROPPED)) == []
+    tags = [{"Key": "team", "Value": "data"}, {"Key": "cost-center", "Value": "42=b"}]
+    events: Any = boto3.client("events")
+    arn = events.describe_rule(Name="jetway.orders")["Arn"]
+    assert events.list_tags_for_resource(ResourceARN=arn)["Tags"] == tags
+    assert [sent["Tags"] for sent in edge.aws.asked("cloudwatch.PutMetricAlarm")] == [tags]
+
+    put(orders=ORDERS.replace("billing", "shop"))  # a rule that is changed has them already
+    assert sync.failed(records(DROPPED)) == []
+    assert events.list_tags_for_resource(ResourceARN=arn)["Tags"] == tags
+
+
+def test_without_tags_none_are_sent(edge: Edge, sync: Function) -> None:
+    put(orders=ORDERS)
+    assert sync.failed(records(DROPPED)) == []
+    assert all("Tags" not in sent for sent in edge.aws.asked("eventbridge.PutRule"))
 
 
 def test_the_daily_message_finds_nothing_to_do(edge: Edge, sync: Function) -> None:
@@ -69,6 +94,15 @@ def test_when_nothing_can_be_done_all_messages_come_back_and_an_alarm_may_count_
     edge.aws.works()
     assert sync.failed(records(DROPPED, scheduled())) == []
     assert sync.metrics() == NOTHING | {"TriggersInForce": 1.0, "TriggerChanges": 1.0}
+
+
+def test_what_somebody_writes_at_the_same_moment_is_waited_for(edge: Edge, sync: Function) -> None:
+    put(orders=ORDERS)
+    sync(records(DROPPED))
+    edge.aws.fails("s3.GetObject", "PreconditionFailed")  # it is not what it was when it was looked at
+    assert sync.failed(records(DROPPED)) == ["m0"]
+    assert sync.metrics()["TriggerSyncFailures"] == 1.0
+    assert rules() == {"jetway.orders"}
 
 
 def test_trouble_with_one_trigger_brings_all_messages_back_when_the_others_are_done(
@@ -103,3 +137,53 @@ def test_parameters_of_the_stack_count(edge: Edge, by_trigger: str, alarms: int)
     assert sync.metrics()["TriggersRejected"] >= 1.0
     found: list[Any] = boto3.client("cloudwatch").describe_alarms()["MetricAlarms"]
     assert len(found) == alarms
+
+
+def invisible(edge: Edge) -> list[dict[str, int]]:
+    """Seconds for which messages were made invisible, call by call, by receipt handle."""
+    asked = edge.aws.asked("sqs.ChangeMessageVisibilityBatch")
+    assert {each["QueueUrl"] for each in asked} == {edge.url("TriggerSyncQueue")}
+    return [{entry["ReceiptHandle"]: entry["VisibilityTimeout"] for entry in each["Entries"]} for each in asked]
+
+
+def test_a_crash_holds_the_queue_for_half_a_minute(edge: Edge, sync: Function) -> None:
+    assert sync.failed(records(DROPPED, scheduled())) == []
+    assert invisible(edge) == [{"handle-m0": 30, "handle-m1": 30}]
+    assert edge.aws.calls[0][0] == "sqs.ChangeMessageVisibilityBatch", "before anything can go wrong"
+
+
+def test_trouble_is_tried_again_sooner_than_a_crash_and_ever_later(edge: Edge, sync: Function) -> None:
+    edge.aws.fails("eventbridge.ListRules", "AccessDenied")
+    waits = []
+    for receives in (1, 2, 19):
+        assert sync.failed(records(DROPPED, receives=receives)) == ["m0"]
+        waits.append(invisible(edge)[-1]["handle-m0"])
+    assert waits == [15, 30, 300]
+    assert sum(min(300, 15 * 2**tries) for tries in range(20)) > 3600, "twenty receives are more than an hour"
+
+
+def test_a_run_out_of_time_goes_on_at_once_and_is_no_failure(
+    edge: Edge, sync: Function, caplog: pytest.LogCaptureFixture
+) -> None:
+    put(a=ORDERS, b=ORDERS, c=ORDERS)
+    context = Context(60)
+    edge.aws.on("eventbridge.PutTargets", lambda: context.passes(30))
+    assert sync.failed(records(DROPPED), context) == ["m0"]
+    assert rules() == {"jetway.a", "jetway.b"}
+    assert invisible(edge)[-1] == {"handle-m0": 1}
+    assert sync.metrics()["TriggerSyncFailures"] == 0.0
+    assert {line.levelname for line in caplog.records} == {"INFO"}
+    assert sync.failed(records(DROPPED, receives=2)) == []
+    assert rules() == {"jetway.a", "jetway.b", "jetway.c"}
+
+
+@pytest.mark.parametrize("missing", ["CreateSchedule", "ListSchedules"])
+def test_a_schedule_group_that_is_gone_is_told_and_holds_nothing_else(
+    edge: Edge, sync: Function, caplog: pytest.LogCaptureFixture, missing: str
+) -> None:
+    put(orders=ORDERS, nightly=NIGHTLY)
+    edge.aws.fails(f"scheduler.{missing}", "ResourceNotFoundException")
+    assert sync.failed(records(DROPPED)) == ["m0"]
+    assert rules() == {"jetway.orders"}
+    assert sync.metrics()["TriggersRejected"] == 0.0
+    assert sync.metrics()["TriggerSyncFailures"] == 1.0

@@ -48,9 +48,15 @@ def live() -> list[str]:
 
 
 def waits(edge: Edge) -> dict[str, int]:
-    asked = edge.aws.asked("sqs.ChangeMessageVisibility")
+    """Seconds that messages were given back for; each batch is held for half a minute first."""
+    asked = edge.aws.asked("sqs.ChangeMessageVisibilityBatch")
     assert {each["QueueUrl"] for each in asked} <= {edge.url("ArtifactQueue")}
-    return {each["ReceiptHandle"]: each["VisibilityTimeout"] for each in asked}
+    given_back: dict[str, int] = {}
+    for each in asked:
+        changed = {entry["ReceiptHandle"]: entry["VisibilityTimeout"] for entry in each["Entries"]}
+        if set(changed.values()) != {30}:
+            given_back |= changed
+    return given_back
 
 
 def test_files_go_live_are_refused_and_removed_cold_and_warm(edge: Edge, validate: Function) -> None:
@@ -87,13 +93,13 @@ def test_a_transient_error_comes_back_alone_and_sooner_than_the_queue_would(edge
     assert waits(edge) == {}
 
 
-def test_trouble_of_aws_comes_back_with_the_queues_own_wait_and_is_an_error_in_the_log(
+def test_trouble_of_aws_comes_back_later_each_time_and_is_an_error_in_the_log(
     edge: Edge, validate: Function, caplog: pytest.LogCaptureFixture
 ) -> None:
     edge.aws.fails("s3.CopyObject", "AccessDenied")
     edge.aws.fails("s3.PutObject", "AccessDenied")
-    assert validate.failed(records(*dropped("one"))) == ["m0"]
-    assert waits(edge) == {}
+    assert validate.failed(records(*dropped("one"), receives=3)) == ["m0"]
+    assert waits(edge) == {"handle-m0": 120}
     (line,) = (vars(line) for line in caplog.records if line.levelname == "ERROR")
     assert line["msg"] == "artifact not settled, its message comes back"
     assert json.loads(line["body"])["detail"]["object"]["key"] == "dags/one.py"
@@ -105,8 +111,8 @@ def test_trouble_of_aws_comes_back_with_the_queues_own_wait_and_is_an_error_in_t
 def test_what_is_no_event_of_s3_stops_nothing_and_ends_in_the_queues_dead_letters(
     edge: Edge, validate: Function, body: object
 ) -> None:
-    assert validate.failed(records(body, *dropped("one"))) == ["m0"]
-    assert waits(edge) == {}
+    assert validate.failed(records(body, *dropped("one"), receives=2)) == ["m0"]
+    assert waits(edge) == {"handle-m0": 60}
     assert live() == ["dags/one.py"]
 
 
@@ -119,7 +125,6 @@ def test_when_time_runs_out_the_rest_comes_back_soon_and_that_is_no_error(
     edge: Edge, validate: Function, caplog: pytest.LogCaptureFixture
 ) -> None:
     context = Context(200)
-    edge.aws.answers("sqs.ChangeMessageVisibility", {})
     edge.aws.on("eventbridge.PutEvents", lambda: context.passes(60))
     assert validate.failed(records(*dropped("one", "two", "three")), context) == ["m1", "m2"]
     assert live() == ["dags/one.py"]
@@ -135,3 +140,44 @@ def test_a_wrong_setting_is_an_error_of_the_function_and_not_of_its_messages(
     validate = edge.deploy(app, "ValidateArtifact", MaxDagFileKilobytes="many")
     with pytest.raises(ValueError, match="MAX_DAG_FILE_KILOBYTES is 'many'"):
         validate(records(*dropped("one")))
+
+
+class KilledError(BaseException):
+    """The process is gone."""
+
+
+def test_a_version_that_ends_the_gate_three_times_is_rejected_with_a_rule_and_holds_nobody(
+    edge: Edge, validate: Function
+) -> None:
+    def die() -> None:
+        if edge.aws.asked("s3.GetObject")[-1]["Key"] == "dags/killer.py":
+            raise KilledError
+
+    edge.aws.on("s3.GetObject", die)
+    (event,) = dropped("killer")
+    for receives in (1, 2, 3):
+        with pytest.raises(KilledError):
+            validate(records(event, receives=receives))
+        asked = edge.aws.asked("sqs.ChangeMessageVisibilityBatch")[-1]
+        assert [entry["VisibilityTimeout"] for entry in asked["Entries"]] == [30]
+        validate.cold()
+    assert validate.failed(records(event, receives=4)) == []
+    edge.aws.works()
+    report = json.loads(
+        boto3.client("s3").get_object(Bucket=DROP, Key="reports/dags/killer.py/latest.json")["Body"].read()
+    )
+    assert (report["verdict"], [finding["rule"] for finding in report["findings"]]) == ("rejected", ["crashed"])
+    assert report["outcome"] == "quarantined"
+    assert live() == []
+    assert validate.failed(records(*dropped("killer"))) == []
+    assert live() == ["dags/killer.py"], "a new version is a new file"
+
+
+def test_a_file_that_waits_for_others_has_not_crashed(edge: Edge, validate: Function) -> None:
+    edge.aws.fails("s3.GetObject", "SlowDown")
+    (event,) = dropped("good")
+    for receives in range(1, 10):
+        assert validate.failed(records(event, receives=receives)) == ["m0"]
+    edge.aws.works()
+    assert validate.failed(records(event, receives=10)) == []
+    assert live() == ["dags/good.py"]

@@ -9,10 +9,11 @@ from botocore.exceptions import ClientError
 
 from functions.verify_promotion import app
 from tests.unit.artifacts.buckets import DROP, LIVE, TABLE
+from tests.unit.live.test_updates import REQUIREMENTS
 from tests.unit.live.world import World
 
 from .airflow_rest import Airflow
-from .edge import Context, Edge, Function
+from .edge import ACCOUNT, REGION, Context, Edge, Function
 from .sources import scheduled
 
 ALARMS = {"ArtifactsRolledBack", "ArtifactsNeverAppeared"}
@@ -37,7 +38,7 @@ def verify(edge: Edge, airflow: Airflow, world: World) -> Function:
 
 
 def test_what_works_stays_and_what_does_not_goes_cold_and_warm(
-    edge: Edge, airflow: Airflow, world: World, verify: Function
+    edge: Edge, airflow: Airflow, world: World, verify: Function, caplog: pytest.LogCaptureFixture
 ) -> None:
     verify(scheduled())
     assert verify.metrics() == NOTHING, "alarms need data to see that it is over"
@@ -49,6 +50,8 @@ def test_what_works_stays_and_what_does_not_goes_cold_and_warm(
     assert verify.clients_made() == []
     assert verify.metrics() == NOTHING | {"ArtifactsVerified": 1.0, "ArtifactsRolledBack": 1.0}
     assert verify.metrics().keys() >= ALARMS
+    lines = {line["key"]: line["msg"] for line in map(vars, caplog.records) if "outcome" in line}
+    assert lines == {GOOD: "artifact good", BAD: "artifact rolled-back"}
     assert world.standing(GOOD).stage == "good"
     assert world.standing(BAD).rolled_back == (bad,)
     assert world.live(BAD) is None
@@ -118,3 +121,27 @@ def test_when_time_runs_out_the_rest_stays_due(edge: Edge, world: World, verify:
     edge.aws.works()
     verify(scheduled())
     assert verify.metrics() == NOTHING | {"ArtifactsVerified": 1.0}
+
+
+def test_what_pip_said_of_an_update_is_in_the_environments_log(
+    edge: Edge, world: World, verify: Function, caplog: pytest.LogCaptureFixture
+) -> None:
+    """MWAA tells nothing but that: the update has succeeded."""
+    bad = world.drop("requirements.txt", REQUIREMENTS)
+    assert world.apply() == ["begun"]
+    begun = world.now
+    world.mwaa.end()
+    assert world.apply() == ["applied"]
+    group = f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:airflow-acme-Scheduler"
+    edge.aws.mwaa.more = {name: value for name, value in world.mwaa.described.items() if name != "Name"}
+    edge.aws.mwaa.more["LoggingConfiguration"] = {"SchedulerLogs": {"Enabled": True, "CloudWatchLogGroupArn": group}}
+    said = "ERROR: pip installation exited with a non-zero error code."
+    edge.aws.answers("cloudwatch-logs.FilterLogEvents", {"events": [{"message": said}]})
+    verify(scheduled())
+    (asked,) = edge.aws.asked("cloudwatch-logs.FilterLogEvents")
+    assert asked["logGroupName"] == "airflow-acme-Scheduler"
+    assert asked["startTime"] == int(begun.timestamp() * 1000), "what pip said of another update is not of this one"
+    assert verify.metrics() == NOTHING | {"ArtifactsRolledBack": 1.0}
+    line = vars(caplog.records[-1])
+    assert (line["key"], line["version"], line["outcome"]) == ("requirements.txt", bad, "rolled-back")
+    assert [tuple(problem.values()) for problem in line["problems"]] == [("requirements.txt", said)]

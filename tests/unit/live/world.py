@@ -188,7 +188,7 @@ class World:
             UpdateVerifier(
                 UpdateTable(kill.wrap(self.dynamodb), TABLE),
                 standings,
-                lambda group, _: self.pip.get(group),
+                lambda groups, _: next((self.pip[group] for group in groups or (None,) if group in self.pip), None),
                 partial(say, kill.wrap(self.s3), DROP),
             ),
             kill.wrap(self.s3),

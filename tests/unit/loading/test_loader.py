@@ -7,7 +7,9 @@ import io
 import json
 import zipfile
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import boto3
@@ -15,18 +17,21 @@ import pytest
 from moto import mock_aws
 
 from jetway.airflow.environment import EnvironmentFacts
-from jetway.artifacts.findings import Judgement
+from jetway.artifacts.findings import Finding, Judgement
 from jetway.errors import SiblingsExpectedError
+from jetway.loading.advice import ruff_command
 from jetway.loading.claims import DagClaims
 from jetway.loading.folder import DagsFolder
 from jetway.loading.function import LoadFunctions
-from jetway.loading.loader import DagLoader
+from jetway.loading.loader import DagLoader, adviser
 from jetway.loading.plugins import Plugins
 from jetway.objects import ObjectVersion
 from tests.unit.artifacts.buckets import TABLE, make_artifact_table
+from tests.unit.artifacts.zips import zip_of
 
 FACTS = EnvironmentFacts("acme", "AVAILABLE", "3.3.1", "live", "dags")
 READ = Judgement("dag-file", "accepted")
+ADVICE = Finding("advice", "warning", "It is gone.", 1, "Write it anew.")
 MISSING = {"rule": "missing-module", "severity": "error", "message": "No module.", "line": 1, "remedy": "Upload it."}
 
 
@@ -38,6 +43,7 @@ class ImportDag:
 
     def invoke(self, *, FunctionName: str, Payload: bytes) -> dict[str, Any]:  # noqa: N803 - boto3's names
         assert FunctionName == "import-dag"
+        self.world.asked.append(json.loads(Payload)["options"])
         with zipfile.ZipFile(io.BytesIO(base64.b64decode(json.loads(Payload)["bundle"]["zip"]))) as bundle:
             there = "helpers.py" in bundle.namelist()
         self.world.while_loading()
@@ -63,6 +69,7 @@ class World:
         self.dropped = datetime.now(UTC) - timedelta(minutes=1)  # what is put now comes a minute later
         self.now, self.takes = self.dropped, timedelta()
         self.comes: str | None = None
+        self.asked: list[dict[str, Any]] = []  # options of every load
         client: Any = ImportDag(self)
         dynamodb = boto3.client("dynamodb")
         make_artifact_table(dynamodb)
@@ -72,6 +79,8 @@ class World:
             DagClaims(dynamodb, TABLE, lambda _key: True),
             Plugins(self.s3),
             grace=timedelta(seconds=30),
+            provided=lambda facts: {"modules": ["pandas"], "unlisted": ["acme"]} if facts.major == 3 else {},
+            advise=lambda content, major: (ADVICE,) if (content, major) == (b"import helpers", 3) else (),
             now=lambda: self.now,
         )
 
@@ -80,9 +89,9 @@ class World:
         if self.comes is not None:
             self.s3.put_object(Bucket="drop", Key=self.comes, Body=b"")
 
-    def judge(self, *, after: float) -> Judgement:
+    def judge(self, *, after: float, facts: EnvironmentFacts = FACTS) -> Judgement:
         self.now = self.dropped + timedelta(seconds=after)
-        return self.loader(self.version(), b"import helpers", FACTS, READ)
+        return self.loader(self.version(), b"import helpers", facts, READ)
 
     def version(self) -> ObjectVersion:
         return ObjectVersion("drop", "dags/orders.py", "v1", "etag", 1, self.dropped)
@@ -114,7 +123,7 @@ def test_a_module_that_does_not_come_is_missing(world: World) -> None:
     with pytest.raises(SiblingsExpectedError):
         world.judge(after=29)
     judged = world.judge(after=30)
-    assert (judged.verdict, [finding.rule for finding in judged.findings]) == ("rejected", ["missing-module"])
+    assert (judged.verdict, [finding.rule for finding in judged.findings]) == ("rejected", ["missing-module", "advice"])
 
 
 def test_a_file_that_cannot_load_by_its_text_is_not_loaded(world: World) -> None:
@@ -122,3 +131,63 @@ def test_a_file_that_cannot_load_by_its_text_is_not_loaded(world: World) -> None
     world.takes = timedelta(days=1)
     assert world.loader(world.version(), b"", FACTS, rejected) is rejected
     assert world.now == world.dropped, "and nothing took a day"
+
+
+def test_a_missing_module_proves_nothing_where_the_folder_is_too_large_to_be_copied(world: World) -> None:
+    for number in range(3):
+        world.s3.put_object(Bucket="live", Key=f"dags/{number}.csv", Body=bytes(1024**2 + 1))
+    judged = world.judge(after=60)
+    assert (judged.verdict, [finding.rule for finding in judged.findings]) == ("unknown", ["not-loaded"])
+    assert "too large to be copied whole, and a module is missing" in judged.findings[0].message
+
+
+@pytest.mark.parametrize(
+    ("configured", "seconds"), [(None, 30.0), ("12.5", 12.5), ("0", 30.0), ("-1", 30.0), ("half a minute", 30.0)]
+)
+def test_a_file_has_the_time_that_the_environment_gives_it(
+    world: World, configured: str | None, seconds: float
+) -> None:
+    options = {} if configured is None else {"core.dagbag_import_timeout": configured}
+    world.judge(after=60, facts=replace(FACTS, options=options))
+    (asked,) = world.asked
+    assert (asked["import_timeout"], asked["airflow_options"]) == (seconds, options)
+    assert asked["airflow_version"] == "3.3.1"
+
+
+def test_what_requirements_and_plugins_bring_is_there(world: World) -> None:
+    world.judge(after=60)
+    world.s3.put_object(Bucket="live", Key="plugins.zip", Body=zip_of({"menu/__init__.py": b"", "hooks.py": b""}))
+    world.judge(after=60)
+    world.s3.put_object(Bucket="live", Key="plugins.zip", Body=b"no zip")
+    world.judge(after=60, facts=replace(FACTS, plugins_path="plugins.zip"))
+    assert [(asked["provided"], asked["unlisted"]) for asked in world.asked] == [
+        (["pandas"], ["acme"]),
+        (["hooks", "menu", "pandas"], ["acme"]),
+        (["pandas"], ["acme", "plugins.zip"]),
+    ], "of a plugins.zip that cannot be read nobody knows what it brings"
+
+
+def test_a_file_that_is_gone_lets_its_dag_ids_go(world: World) -> None:
+    client = boto3.client("dynamodb")
+    claims = DagClaims(client, TABLE, lambda _key: True)
+    claims.claim("dags/orders.py", ["orders"], world.now, world.now)
+    for key in ("plugins.zip", "dags/notes.md"):
+        world.loader.release(key)
+    assert claims.claim("dags/other.py", ["orders"], world.now, world.now).keys() == {"orders"}
+    world.loader.release("dags/orders.py")
+    assert claims.claim("dags/other.py", ["orders"], world.now, world.now) == {}
+
+
+GONE = b"from airflow import DAG\nfrom airflow.utils.dates import days_ago\nDAG('a', start_date=days_ago(1))\n"
+
+
+def test_advice_is_for_airflow_3_and_holds_up_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    command = ruff_command()
+    assert command is not None
+    assert {finding.severity for finding in adviser(command)(GONE, 3)} == {"warning"}
+    assert adviser(command)(GONE, 2) == ()
+    assert adviser(None)(GONE, 3) == ()
+    assert caplog.records == []
+    assert adviser(str(tmp_path / "nowhere"))(GONE, 3) == ()
+    (line,) = (vars(line) for line in caplog.records)
+    assert (line["msg"], "FileNotFoundError" in line["reason"]) == ("ruff gives no advice", True)

@@ -46,7 +46,14 @@ CONTEXT: Any = SimpleNamespace(
     aws_request_id="1",
     get_remaining_time_in_millis=lambda: 240_000,
 )
-QUEUES = {"dispatch.fifo": True, "dead.fifo": True, "waiting": False, "collect": False, "uncollected": False}
+QUEUES = {
+    "dispatch.fifo": True,
+    "dead.fifo": True,
+    "waiting": False,
+    "collect": False,
+    "uncollected": False,
+    "sync": False,
+}
 QUEUES |= {"undelivered": False, "told": False}
 
 
@@ -118,6 +125,7 @@ class World:
             "DEAD_LETTERS_URL": self.urls["dead.fifo"],
             "WAITING_QUEUE_URL": self.urls["waiting"],
             "COLLECT_QUEUE_URL": self.urls["collect"],
+            "SYNC_QUEUE_URL": self.urls["sync"],
             "MAX_EVENT_AGE_HOURS": "24",
             "GRACE_MINUTES": "10",
             "LEDGER_TABLE": "ledger",
@@ -205,6 +213,8 @@ class World:
         """Let everything that the ledger says have been said a minute earlier, and be due for a look again."""
         for row in self.table.scan()["Items"]:
             moved = {name: row[name] for name in ("decided_at", "look_at") if name in row}
+            if not moved:
+                continue
             for name, text in moved.items():
                 moved[name] = (datetime.fromisoformat(str(text)) - MINUTE).isoformat(timespec="microseconds")
             self.table.update_item(
@@ -220,7 +230,13 @@ class World:
 
     def sync(self) -> None:
         """Let sync_triggers run, as an upload or the daily rule has it."""
-        self.invoke(sync_triggers.handler, {"Records": [{"messageId": "1", "body": "{}"}]})
+        sent = self._sqs.send_message(QueueUrl=self.urls["sync"], MessageBody="{}")
+        (message,) = self._sqs.receive_message(QueueUrl=self.urls["sync"], AttributeNames=["ApproximateReceiveCount"])[
+            "Messages"
+        ]
+        record = {"messageId": sent["MessageId"], "receiptHandle": message["ReceiptHandle"], "body": "{}"}
+        self.invoke(sync_triggers.handler, {"Records": [record | {"attributes": message["Attributes"]}]})
+        self._sqs.delete_message(QueueUrl=self.urls["sync"], ReceiptHandle=message["ReceiptHandle"])
 
     def measure(self) -> None:
         """Measure once, as every minute: of the queues what SQS tells CloudWatch, and what the function makes of it."""

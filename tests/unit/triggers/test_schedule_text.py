@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from jetway.triggers.schedule_text import cron_fault
@@ -15,8 +17,9 @@ def test_a_step_of_zero_is_refused(position: int, name: str) -> None:
     fields = list(GOOD)
     if name == "day-of-month":
         fields[4] = "?"
-    for text in ("*/0", "1/0"):
-        fields[position] = text if name != "year" else text.replace("1/", "2030/")
-        assert cron_fault(" ".join(fields)) == f"the {name} field is {fields[position]!r}"
+    for text in ("*/0", "*/00", "1/0", "1/0000", "1,2/00,3"):
+        fields[position] = text if name != "year" else re.sub(r"\b([123])(?=[/,]|$)", r"203\1", text)
+        fault = f"the {name} field is {fields[position]!r}, and a step is at least 1"
+        assert cron_fault(" ".join(fields)) == fault
     fields[position] = "*/1"
     assert cron_fault(" ".join(fields)) is None

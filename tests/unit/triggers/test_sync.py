@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from functools import partial
 from typing import Any
 
@@ -14,7 +12,6 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 from botocore.stub import Stubber
-from moto import mock_aws
 
 from jetway.errors import TransientError
 from jetway.live.standing import Live, Standing
@@ -23,95 +20,9 @@ from jetway.loading.claims import DagClaims
 from jetway.sync import accepted
 from jetway.sync.buckets import bucket_finding
 from jetway.sync.dags import KnownDags
-from jetway.sync.run import Clients, Settings, Synced, sync
 from jetway.triggers.file import from_document
-from jetway.triggers.rules import Places
 from tests.unit.artifacts.buckets import TABLE, make_artifact_table
-
-REGION, DROP = "eu-central-1", "acme-drop"
-NOW = datetime(2026, 11, 22, 9, tzinfo=UTC)
-PLACES = Places(
-    stack="jetway",
-    dispatch_queue="arn:aws:sqs:eu-central-1:123456789012:dispatch.fifo",
-    collect_queue="arn:aws:sqs:eu-central-1:123456789012:collect",
-    undelivered="arn:aws:sqs:eu-central-1:123456789012:undelivered",
-    scheduler_role="arn:aws:iam::123456789012:role/scheduler",
-    group="jetway",
-)
-ORDERS = "dag: ingest\non: {s3: {bucket: acme-landing, key: {prefix: in/, suffix: .csv}}}\n"
-CLOSED = "dag: close\non: {event: {source: [acme.billing], bus: acme}}\n"
-NIGHTLY = "dag: nightly\non: {schedule: {rate: 1h}}\n"
-BROKEN = "dag: ingest\non: {s4: {}}\n"
-
-
-@dataclass
-class World:
-    """AWS with a drop bucket, and what a user of it does and sees."""
-
-    aws: Clients
-    now: datetime = NOW
-    most_rules: int = 300
-    metrics_by_trigger: bool = True
-    webhooks: bool = True
-    dags: Callable[[], KnownDags] | None = None
-
-    def drop(self, name: str, text: str | None) -> None:
-        key = f"triggers/{name}"
-        if text is None:
-            self.aws.s3.delete_object(Bucket=DROP, Key=key)
-        else:
-            self.aws.s3.put_object(Bucket=DROP, Key=key, Body=text.encode())
-
-    def sync(self, **files: str | None) -> Synced:
-        for name, text in files.items():
-            self.drop(f"{name}.yaml", text)
-        settings = Settings(
-            DROP, "prod", "Jetway", PLACES, None, self.most_rules, self.metrics_by_trigger, self.webhooks, self.dags
-        )
-        return sync(self.aws, settings, now=lambda: self.now)
-
-    def rules(self, bus: str = "default") -> dict[str, dict[str, Any]]:
-        rules = self.aws.events.list_rules(EventBusName=bus)["Rules"]
-        return {
-            rule["Name"]: {
-                **rule,
-                "Targets": self.aws.events.list_targets_by_rule(Rule=rule["Name"], EventBusName=bus)["Targets"],
-            }
-            for rule in rules
-        }
-
-    def schedules(self, group: str = "jetway") -> list[str]:
-        return [item["Name"] for item in self.aws.scheduler.list_schedules(GroupName=group)["Schedules"]]
-
-    def alarms(self) -> dict[str, Any]:
-        return {alarm["AlarmName"]: alarm for alarm in self.aws.cloudwatch.describe_alarms()["MetricAlarms"]}
-
-    def report(self, name: str) -> dict[str, Any]:
-        answer = self.aws.s3.get_object(Bucket=DROP, Key=f"reports/triggers/{name}.yaml/latest.json")
-        found: dict[str, Any] = json.loads(answer["Body"].read())
-        return found
-
-    def said(self, name: str) -> list[str]:
-        return [finding["rule"] for finding in self.report(name)["findings"]]
-
-
-@pytest.fixture
-def world(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
-    with mock_aws():
-        s3: Any = boto3.client("s3", region_name=REGION)
-        for bucket in (DROP, "acme-landing"):
-            s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": REGION})
-            s3.put_bucket_notification_configuration(
-                Bucket=bucket, NotificationConfiguration={"EventBridgeConfiguration": {}}
-            )
-        s3.put_bucket_versioning(Bucket=DROP, VersioningConfiguration={"Status": "Enabled"})
-        events = boto3.client("events", region_name=REGION)
-        events.create_event_bus(Name="acme")
-        scheduler = boto3.client("scheduler", region_name=REGION)
-        scheduler.create_schedule_group(Name="jetway")
-        yield World(Clients(s3, events, scheduler, boto3.client("cloudwatch", region_name=REGION)))
+from tests.unit.triggers.world import BROKEN, CLOSED, DROP, NIGHTLY, NOW, ORDERS, PLACES, REGION, World
 
 
 def test_every_kind_becomes_what_it_needs_and_a_second_run_changes_nothing(world: World) -> None:
@@ -122,8 +33,8 @@ def test_every_kind_becomes_what_it_needs_and_a_second_run_changes_nothing(world
         "created rule acme jetway.closed",
         "created rule default jetway.many",
         "created schedule jetway.nightly",
-        "created rule default jetway.orders",
         "created alarm jetway.orders",
+        "created rule default jetway.orders",
     ]
     assert (done.files, done.in_force, done.rejected, done.troubles) == (5, 5, [], [])
     rule = world.rules()["jetway.orders"]

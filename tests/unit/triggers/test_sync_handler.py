@@ -33,6 +33,7 @@ ENVIRONMENT = {
     "WEBHOOKS": "disabled",
     "ARTIFACT_TABLE": TABLE,
     "POWERTOOLS_METRICS_NAMESPACE": "Jetway",
+    "SYNC_QUEUE_URL": f"https://sqs.{REGION}.amazonaws.com/123456789012/sync.fifo",
 }
 ORDERS = "dag: ingest\non: {event: {source: [acme.billing]}}\n"
 # What TriggerDriftRule sends.
@@ -49,6 +50,9 @@ class Context:
     invoked_function_arn = "arn:aws:lambda:eu-central-1:123456789012:function:sync_triggers"
     aws_request_id = "1"
 
+    def get_remaining_time_in_millis(self) -> int:
+        return 120_000
+
 
 @pytest.fixture
 def stage(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
@@ -61,6 +65,7 @@ def stage(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
         s3: Any = boto3.client("s3")
         s3.create_bucket(Bucket=DROP, CreateBucketConfiguration={"LocationConstraint": REGION})
         boto3.client("scheduler").create_schedule_group(Name="jetway")
+        boto3.client("sqs").create_queue(QueueName="sync.fifo", Attributes={"FifoQueue": "true"})
         make_artifact_table(boto3.client("dynamodb"))
         yield s3
     metrics.clear_metrics()
@@ -68,7 +73,15 @@ def stage(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
 
 def invoke(*bodies: object) -> list[str]:
     """Hand messages of the sync queue to the function; return the ids of those that come back."""
-    records = [{"messageId": str(number), "body": json.dumps(body)} for number, body in enumerate(bodies)]
+    records = [
+        {
+            "messageId": str(number),
+            "receiptHandle": f"handle-{number}",
+            "body": json.dumps(body),
+            "attributes": {"ApproximateReceiveCount": "1"},
+        }
+        for number, body in enumerate(bodies)
+    ]
     context: Any = Context()
     answer = app.handler({"Records": records}, context)
     return [failure["itemIdentifier"] for failure in answer["batchItemFailures"]]

@@ -48,23 +48,24 @@ class CliOutput:
     failed: bool
 
 
-def read_output(status: int, body: bytes, host: str) -> CliOutput:
+def read_output(status: int, body: bytes, host: str, *, creates: bool = False) -> CliOutput:
     """Read one HTTP answer of the CLI endpoint.
 
     Args:
         status: HTTP status, no redirect.
         body: the answer's body, whole.
         host: the web server's name, for the error's text.
+        creates: the command creates something: an answer that does not prove that it did not is a lost one.
 
     Raises:
-        EnvironmentBusyError: 503, 429.
+        EnvironmentBusyError: 429; 503, unless the command creates something.
         TokenRefusedError: 401, 403.
-        EnvironmentUnavailableError: 404, 405 and other 5xx without the output of a command.
+        EnvironmentUnavailableError: 404, 405; other 5xx without the output of a command, unless it creates something.
         InvalidRequestError: 413, 414, 431: the command is too long for MWAA.
         CommandRejectedError: another 4xx without the output of a command.
-        AnswerLostError: 200 without the output of a command.
+        AnswerLostError: 200 without the output of a command; 408 and 5xx of a command that creates something.
     """
-    if status in {429, 503}:
+    if status == 429 or (status == 503 and not creates):
         # https://docs.aws.amazon.com/mwaa/latest/userguide/t-apache-airflow-202.html#cli-toomany-202
         raise EnvironmentBusyError(
             f"The web server {host} answers {status}: it is busy. It runs about 4 CLI commands at once and no more. "
@@ -79,6 +80,9 @@ def read_output(status: int, body: bytes, host: str) -> CliOutput:
     output = _envelope(status, body)
     if output is not None:
         return output
+    if creates and (status >= 500 or status == 408):
+        # A proxy says so of a web server that is gone, and of one that was cut off when all was done.
+        raise AnswerLostError(f"The web server {host} answers {status} to a CLI command. The command may have run.")
     if status >= 500 or status in {404, 405}:
         raise EnvironmentUnavailableError(
             f"The web server {host} answers {status} to a CLI command. It may be starting or being updated."
@@ -206,9 +210,13 @@ def run_date(output: CliOutput) -> str | None:
     return None
 
 
-def failure(output: CliOutput) -> JetwayError:
-    """Say what a command's output means that does not show what was asked for."""
-    error = refusals.explain(output.stderr) or refusals.explain(output.stdout)
+def failure(output: CliOutput, *, creates: bool = False) -> JetwayError:
+    """Say what a command's output means that does not show what was asked for.
+
+    Args:
+        creates: as in `read_output`.
+    """
+    error = refusals.explain(output.stderr, creates=creates) or refusals.explain(output.stdout, creates=creates)
     if error is not None:
         return error
     # No traceback and no usage error: killed in mid-work, or an answer that nobody has seen before.

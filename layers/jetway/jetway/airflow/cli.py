@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from jetway.errors import AnswerLostError, CommandRejectedError, JetwayError, PermanentError
+from jetway.errors import AnswerLostError, CommandRejectedError, PermanentError
 
 from . import answers, commands, duplicates, names
 from .refusals import DuplicateError, RunNotFoundError, dag_not_found
@@ -132,25 +132,13 @@ class CliClient:
 
     def _trigger_once(self, request: DagRunRequest, argv: list[str]) -> DagRun:
         try:
-            output = self._endpoint.run(argv)
+            output = self._endpoint.run(argv, creates=True)
             run = answers.created_run(output, request.dag_id, request.dag_run_id)
             if run is not None:
                 return run
-            raise answers.failure(output)
+            raise answers.failure(output, creates=True)
         except AnswerLostError as exc:
-            run = self._seen_after_all(request)
-            if run is not None:
-                return run
-            raise AnswerLostError(
-                f"{exc} Run {request.dag_run_id!r} of DAG {request.dag_id!r} is not to be seen (yet)."
-            ) from exc
-
-    def _seen_after_all(self, request: DagRunRequest) -> DagRun | None:
-        try:
-            return self._look_up(request.dag_id, request.dag_run_id)
-        except JetwayError:
-            # The look-up is a courtesy: the caller learns that the answer was lost, and tries again later.
-            return None
+            return duplicates.after_a_lost_answer(request, exc, self._look_up)
 
     def _look_up(self, dag_id: str, run_id: str) -> DagRun | None:
         """Find one run by its id, exactly, and in a time that does not grow with the DAG's history.

@@ -1,4 +1,4 @@
-"""What "already exists" means, once a look-up has been made. Pure functions, the same for both transports.
+"""What "already exists" and a lost answer mean, once a look-up has been made. The same for both transports.
 
 Airflow's words are no proof. On Airflow 2 two runs of one DAG cannot have one date, and the refusal then
 names the run id that was *not* created; on every version a date that was asked for can be taken.
@@ -6,13 +6,60 @@ names the run id that was *not* created; on every version a date that was asked 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from jetway.airflow import RunAlreadyExistsError
-from jetway.errors import CommandRejectedError, JetwayError, RunCollisionError
+from jetway.errors import (
+    AnswerLostError,
+    CommandRejectedError,
+    EnvironmentBusyError,
+    EnvironmentUnavailableError,
+    JetwayError,
+    RunCollisionError,
+    TokenRefusedError,
+)
 
 if TYPE_CHECKING:
     from jetway.airflow import DagRun, DagRunRequest
+
+
+_OF_THE_ENVIRONMENT = (EnvironmentBusyError, EnvironmentUnavailableError, TokenRefusedError)
+
+
+def after_a_lost_answer(
+    request: DagRunRequest, lost: JetwayError, look_up: Callable[[str, str], DagRun | None]
+) -> DagRun:
+    """Return the run that was asked for, when it is there after all.
+
+    Args:
+        request: the run.
+        lost: why it is not known whether it was made.
+        look_up: looks for a run.
+
+    Raises:
+        AnswerLostError: it is not to be seen, or could not be looked for.
+    """
+    run_id, dag_id = request.dag_run_id, request.dag_id
+    try:
+        found = look_up(dag_id, run_id)
+    except JetwayError as exc:
+        raise still_lost(request, lost, exc) from exc
+    if found is None:
+        raise AnswerLostError(f"{lost} Run {run_id!r} of DAG {dag_id!r} is not to be seen (yet).") from lost
+    return found
+
+
+def still_lost(request: DagRunRequest, lost: JetwayError, exc: JetwayError) -> AnswerLostError:
+    """Return the error of a run that may have been made, and could not be looked for.
+
+    Args:
+        request: the run.
+        lost: why it is not known whether it was made.
+        exc: why it could not be looked for.
+    """
+    text = f"{lost} Run {request.dag_run_id!r} of DAG {request.dag_id!r} is not to be seen (yet): {exc}"
+    return AnswerLostError(text, unreachable=isinstance(exc, _OF_THE_ENVIRONMENT))
 
 
 def verdict(request: DagRunRequest, found: DagRun | None) -> JetwayError:

@@ -119,8 +119,12 @@ class CliEndpoint:
         self._token: _Token | None = None
         self._last_used = 0.0
 
-    def run(self, argv: Sequence[str]) -> answers.CliOutput:
+    def run(self, argv: Sequence[str], *, creates: bool = False) -> answers.CliOutput:
         """Run one command and return what it printed.
+
+        Args:
+            argv: the command.
+            creates: it creates something, so only a proof that it did not run counts as one.
 
         Raises:
             TokenRefusedError: 401 or 403, with a token minted for this command as well.
@@ -130,20 +134,20 @@ class CliEndpoint:
         """
         line = commands.to_line(argv).encode()
         try:
-            return self._run(line)
+            return self._run(line, creates=creates)
         except TransientError as exc:
             reason = self._environment.reason_of(exc)
             if reason is exc:
                 raise
             raise reason from exc
 
-    def _run(self, line: bytes) -> answers.CliOutput:
+    def _run(self, line: bytes, *, creates: bool) -> answers.CliOutput:
         try:
-            return self._post(self._fresh_token(), line)
+            return self._post(self._fresh_token(), line, creates=creates)
         except TokenRefusedError:
             self._token = None
         try:
-            return self._post(self._fresh_token(), line)
+            return self._post(self._fresh_token(), line, creates=creates)
         except TokenRefusedError:
             self._token = None
             raise
@@ -171,7 +175,7 @@ class CliEndpoint:
         # with it is not documented.
         return "/aws_mwaa/cli/" if self._environment.facts().major >= 3 else "/aws_mwaa/cli"
 
-    def _post(self, token: _Token, line: bytes) -> answers.CliOutput:
+    def _post(self, token: _Token, line: bytes, *, creates: bool) -> answers.CliOutput:
         url = f"https://{token.host}{self._path()}"
         status, location, body = self._exchange(url, token, line)
         if status in {307, 308} and location is not None:
@@ -185,7 +189,7 @@ class CliEndpoint:
                 f"The web server {token.host} redirects a CLI command ({status}, to {where!r}); only one "
                 "redirect, on the same host, is followed. It may be starting or being updated."
             )
-        return answers.read_output(status, body, token.host)
+        return answers.read_output(status, body, token.host, creates=creates)
 
     def _exchange(self, url: str, token: _Token, line: bytes) -> tuple[int, str | None, bytes]:
         now = self._clock()

@@ -54,7 +54,8 @@ class EnvironmentFacts:
         last_update_at: when that update began.
         last_update_error: why it failed, in MWAA's words.
         last_update_source: who began it, in MWAA's words; its own maintenance is an update too.
-        scheduler_log_group: name of the log group of the schedulers; None when their logs are not enabled.
+        install_log_groups: names of the log groups that what pip says may be in, those whose logs are enabled: the
+            scheduler's, and the worker's, where both are one container (mw1.micro).
     """
 
     name: str
@@ -77,7 +78,7 @@ class EnvironmentFacts:
     last_update_at: datetime | None = None
     last_update_error: str | None = None
     last_update_source: str | None = None
-    scheduler_log_group: str | None = None
+    install_log_groups: tuple[str, ...] = ()
 
     @property
     def version(self) -> tuple[int, ...]:
@@ -103,7 +104,7 @@ class EnvironmentFacts:
 def parse_environment(answer: Mapping[str, Any]) -> EnvironmentFacts:
     """Turn the `Environment` member of GetEnvironment's answer into facts."""
     update = answer.get("LastUpdate") or {}
-    logs = (answer.get("LoggingConfiguration") or {}).get("SchedulerLogs") or {}
+    logs = answer.get("LoggingConfiguration") or {}
     return EnvironmentFacts(
         name=answer["Name"],
         status=answer["Status"],
@@ -125,13 +126,16 @@ def parse_environment(answer: Mapping[str, Any]) -> EnvironmentFacts:
         last_update_at=update.get("CreatedAt"),
         last_update_error=(update.get("Error") or {}).get("ErrorMessage"),
         last_update_source=update.get("Source"),
-        scheduler_log_group=_log_group(logs.get("CloudWatchLogGroupArn")) if logs.get("Enabled") else None,
+        install_log_groups=tuple(
+            filter(None, (_log_group(logs.get(f"{kind}Logs")) for kind in ("Scheduler", "Worker")))
+        ),
     )
 
 
-def _log_group(arn: str | None) -> str | None:
-    """The name in arn:aws:logs:<region>:<account>:log-group:<name>, which may end with ":*"."""
-    return arn.split(":")[6] if arn and arn.count(":") >= 6 else None
+def _log_group(logs: Mapping[str, Any] | None) -> str | None:
+    """The name in arn:aws:logs:<region>:<account>:log-group:<name>, which may end with ":*"; None while disabled."""
+    arn: str = (logs or {}).get("CloudWatchLogGroupArn") or ""
+    return arn.split(":")[6] if logs and logs.get("Enabled") and arn.count(":") >= 6 else None
 
 
 def _key(path: str | None) -> str | None:

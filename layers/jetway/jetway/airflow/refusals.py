@@ -13,6 +13,7 @@ import re
 from collections.abc import Iterator
 
 from jetway.errors import (
+    AnswerLostError,
     CommandRejectedError,
     DagNotFoundError,
     EnvironmentUnavailableError,
@@ -79,31 +80,33 @@ _RULES: tuple[tuple[re.Pattern[str], type[JetwayError], str], ...] = (
 )
 
 
-def explain(text: str) -> JetwayError | None:
+def explain(text: str, *, creates: bool = False) -> JetwayError | None:
     """Return the error that a failed command's output speaks of, None when it says nothing known.
 
     Args:
         text: stderr (or stdout) of the command.
+        creates: the command creates something. One that lost its database, or its memory, may have done it before.
     """
     exceptions = list(_exceptions(text))
     # The last one is what the command died of; but an error that we know is better than one logged after it.
-    for name, message in reversed(exceptions):
-        error = classify(name, message)
-        if error is not None:
-            return error
+    error = next(filter(None, (classify(name, message) for name, message in reversed(exceptions))), None)
+    if creates and isinstance(error, EnvironmentUnavailableError):
+        return AnswerLostError(f"{error} The command may have run.")
+    if error is not None:
+        return error
     if match := _NO_DAG.search(text):
         return dag_not_found(match[1])
     if match := _USAGE_ERROR.search(text):
-        return _usage_error(match[1])
-    if _NO_DATABASE.search(text):
-        return EnvironmentUnavailableError(
+        error = _usage_error(match[1])
+    elif _NO_DATABASE.search(text):
+        error = EnvironmentUnavailableError(
             "Airflow's database is not initialised or not migrated to the web server's version. "
             "This passes when an update ends; otherwise look at the environment's status."
         )
-    if exceptions:
+    elif exceptions:
         name, message = exceptions[-1]
-        return CommandRejectedError(f"Airflow refused the command: {name}: {first_line(message)}")
-    return None
+        error = CommandRejectedError(f"Airflow refused the command: {name}: {first_line(message)}")
+    return error
 
 
 def classify(name: str, message: str) -> JetwayError | None:

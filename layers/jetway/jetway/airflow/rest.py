@@ -39,15 +39,24 @@ class RestClient:
     What does not fit the 64 characters of a path goes over the command line instead.
     """
 
-    def __init__(self, client: MWAAClient, environment: Environment, fallback: Callable[[], AirflowQuestions]) -> None:
+    def __init__(
+        self,
+        client: MWAAClient,
+        environment: Environment,
+        fallback: Callable[[], AirflowQuestions],
+        *,
+        creator: MWAAClient | None = None,
+    ) -> None:
         """Take the parts; nothing is called before the first request.
 
         Args:
             client: boto3's mwaa client, with a read timeout above the 10 s of InvokeRestApi.
             environment: tells version and status.
             fallback: returns the client of the command line; called when it is needed.
+            creator: the client that runs are created with. One that repeats no call knows more of what was done.
         """
         self._client = client
+        self._creator = creator or client
         self._environment = environment
         self._fallback = fallback
 
@@ -64,7 +73,7 @@ class RestClient:
         except DuplicateError as exc:
             return self._resolve_duplicate(request, exc)
         except AnswerLostError as exc:
-            return self._resolve_lost_answer(request, exc)
+            return duplicates.after_a_lost_answer(request, exc, self.get_dag_run)
         except DagNotFoundError as exc:
             raise self._why_not_found(request.dag_id, exc) from exc
 
@@ -155,7 +164,7 @@ class RestClient:
         return found, False
 
     def _create(self, path: str, request: DagRunRequest, major: int) -> DagRun:
-        response = self._call("POST", path, request.dag_id, Body=_body(request, major))
+        response = self._call("POST", path, request.dag_id, creates=True, Body=_body(request, major))
         run = rest_answers.run(response, request.dag_id, request.dag_run_id)
         if run is None:
             raise AnswerLostError(f"POST {path} was answered, but not with the run.")
@@ -188,28 +197,27 @@ class RestClient:
             return exc  # a courtesy: the words are less exact
 
     def _resolve_duplicate(self, request: DagRunRequest, exc: DuplicateError) -> DagRun:
-        found = self.get_dag_run(request.dag_id, request.dag_run_id)
-        if found is not None and _was_retried(exc.__cause__):
+        repeated = rest_answers.was_repeated(exc.__cause__)
+        try:
+            found = self.get_dag_run(request.dag_id, request.dag_run_id)
+        except JetwayError as look_up:
+            if repeated:
+                raise duplicates.still_lost(request, exc, look_up) from look_up
+            raise
+        if found is not None and repeated:
             # boto3 sent the call twice: the run is the one that the first call made, as far as can be known.
             return found
         raise duplicates.verdict(request, found) from exc
 
-    def _resolve_lost_answer(self, request: DagRunRequest, exc: AnswerLostError) -> DagRun:
+    def _call(
+        self, method: Literal["GET", "POST"], path: str, dag_id: str, *, creates: bool = False, **arguments: Any
+    ) -> object:
+        client = self._creator if creates else self._client
         try:
-            found = self.get_dag_run(request.dag_id, request.dag_run_id)
-        except JetwayError:
-            found = None  # a courtesy: the caller learns that the answer was lost, and tries again later
-        if found is not None:
-            return found
-        raise AnswerLostError(
-            f"{exc} Run {request.dag_run_id!r} of DAG {request.dag_id!r} is not to be seen (yet)."
-        ) from exc
-
-    def _call(self, method: Literal["GET", "POST"], path: str, dag_id: str, **arguments: Any) -> object:
-        try:
-            answer = self._client.invoke_rest_api(Name=self._environment.name, Method=method, Path=path, **arguments)
+            answer = client.invoke_rest_api(Name=self._environment.name, Method=method, Path=path, **arguments)
         except (ClientError, BotoCoreError, ResponseParserError) as exc:
-            call = rest_answers.Call(self._environment.name, method, path, dag_id)
+            repeats = rest_answers.may_repeat(client)
+            call = rest_answers.Call(self._environment.name, method, path, dag_id, creates=creates, repeats=repeats)
             error = rest_answers.explain(exc, call)
             if isinstance(error, TransientError):
                 error = self._environment.reason_of(error)
@@ -238,9 +246,3 @@ def _body(request: DagRunRequest, major: int) -> dict[str, Any]:
     if request.note is not None:
         body["note"] = request.note
     return body
-
-
-def _was_retried(cause: BaseException | None) -> bool:
-    if not isinstance(cause, ClientError):
-        return False
-    return cause.response.get("ResponseMetadata", {}).get("RetryAttempts", 0) > 0

@@ -39,17 +39,25 @@ from . import refusals
 from .environment import unavailable
 
 _THROTTLED = frozenset({"ThrottlingException", "Throttling", "TooManyRequestsException", "RequestLimitExceeded"})
+_FAILED = frozenset({"InternalServerException", "InternalFailure", "RestApiServerException", "ServiceUnavailable"})
 _NEVER_SENT = (ConnectTimeoutError, EndpointConnectionError, ProxyConnectionError, SSLError)
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One call, for the texts of its errors."""
+    """One call, for the texts of its errors.
+
+    Attributes:
+        creates: it creates something: an answer that does not prove that it did not is a lost one.
+        repeats: the client may have sent it more than once.
+    """
 
     environment: str
     method: str
     path: str
     dag_id: str
+    creates: bool = False
+    repeats: bool = False
 
     def __str__(self) -> str:
         return f"{self.method} {self.path} on environment {self.environment!r}"
@@ -121,10 +129,32 @@ def run_in_list(response: object, dag_id: str, run_id: str) -> tuple[DagRun | No
 def explain(exc: ClientError | BotoCoreError | ResponseParserError, call: Call) -> JetwayError:
     """Say in Jetway's words why a call of InvokeRestApi failed."""
     if isinstance(exc, ClientError):
-        return _explain_client_error(exc, call)
-    if isinstance(exc, ResponseParserError) or (isinstance(exc, HTTPClientError) and not isinstance(exc, _NEVER_SENT)):
+        error = _explain_client_error(exc, call)
+        if call.creates and was_repeated(exc) and not isinstance(error, refusals.DuplicateError | AnswerLostError):
+            return AnswerLostError(f"{error} The call was sent more than once, and Airflow may have done it before.")
+        return error
+    if isinstance(exc, _NEVER_SENT):
+        # Of a call that was repeated, what is raised is what became of the last one.
+        lost = call.creates and call.repeats
+    else:
+        lost = isinstance(exc, ResponseParserError | HTTPClientError)
+    if lost:
         return AnswerLostError(f"No answer to {call}: {type(exc).__name__}. Airflow may have done it.")
     return unavailable(call.environment, "InvokeRestApi", exc)
+
+
+def was_repeated(exc: BaseException | None) -> bool:
+    """Whether boto3 had sent the call before, and got an answer that it tried again for."""
+    if not isinstance(exc, ClientError):
+        return False
+    return exc.response.get("ResponseMetadata", {}).get("RetryAttempts", 0) > 0
+
+
+def may_repeat(client: object) -> bool:
+    """Whether a client sends a call again that failed, as far as its configuration tells: botocore's default is yes."""
+    config = getattr(getattr(client, "meta", None), "config", None)
+    retries: Mapping[str, Any] = getattr(config, "retries", None) or {}
+    return retries.get("total_max_attempts") != 1
 
 
 def _explain_client_error(exc: ClientError, call: Call) -> JetwayError:
@@ -145,13 +175,16 @@ def _explain_client_error(exc: ClientError, call: Call) -> JetwayError:
     if isinstance(status, int):
         return _explain_status(status, answer.get("RestApiResponse"), call)
     if code == "ValidationException":
-        message = refusals.first_line(str(answer["Error"].get("Message", "")))
-        if "update your environment" in message.lower():
-            return EnvironmentUnavailableError(
-                f"Environment {call.environment!r} cannot do InvokeRestApi yet: {message}"
-            )
-        return CommandRejectedError(f"MWAA refuses {call}: {message}")
+        return _invalid(refusals.first_line(str(answer["Error"].get("Message", ""))), call)
+    if call.creates and (code in _FAILED or answer.get("ResponseMetadata", {}).get("HTTPStatusCode", 0) >= 500):
+        return AnswerLostError(f"{call} failed in MWAA: {code}. Airflow may have done it.")
     return unavailable(call.environment, "InvokeRestApi", exc)
+
+
+def _invalid(message: str, call: Call) -> JetwayError:
+    if "update your environment" in message.lower():
+        return EnvironmentUnavailableError(f"Environment {call.environment!r} cannot do InvokeRestApi yet: {message}")
+    return CommandRejectedError(f"MWAA refuses {call}: {message}")
 
 
 def _explain_status(status: int, response: object, call: Call) -> JetwayError:
@@ -159,7 +192,8 @@ def _explain_status(status: int, response: object, call: Call) -> JetwayError:
         return refusals.dag_not_found(call.dag_id)  # or no such run, when one was asked for
     if status == 409:
         return refusals.DuplicateError(f"{call} answers 409.")
-    if status in {408, 504}:
+    if status in {408, 504} or (status >= 500 and call.creates):
+        # A 500 or 502 comes from a web server that fell over, and may have done so when all was done.
         return AnswerLostError(f"{call} answers {status}. Airflow may have done it.")
     if status >= 500:
         return EnvironmentUnavailableError(f"{call} answers {status}.")

@@ -66,8 +66,8 @@ class Sighting:
     until: datetime | None = None
 
 
-class Watch(Protocol):
-    """What is asked around the start of a run."""
+class Dags(Protocol):
+    """What is asked of a DAG around the start of a run."""
 
     def is_stale(self, dag_id: str) -> bool:
         """Whether Airflow would create a run of the DAG although no file makes it any more, as far as that is known.
@@ -80,6 +80,10 @@ class Watch(Protocol):
     def dag_state(self, dag_id: str) -> DagState | None:
         """The DAG's state as of some minutes ago at most; None when that is not to be learnt."""
         ...
+
+
+class Watch(Dags, Protocol):
+    """What is asked from the start of a run to its end."""
 
     def look(self, wanted: Mapping[str, Sequence[str]], *, since: datetime) -> Iterator[Sighting]:
         """Look at open runs, in the order of the DAGs; ends early when the time is over.

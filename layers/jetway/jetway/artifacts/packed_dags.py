@@ -12,7 +12,16 @@ from jetway.artifacts.dag_file import check_dag_file
 from jetway.artifacts.findings import Candidate, Finding, FoundDag, Judgement, judgement
 from jetway.artifacts.plugins_zip import MOST_MODULES, bounded, module_findings
 from jetway.artifacts.zip_reader import BrokenZipError, LargeDirectoryError, Member, ZipReader
-from jetway.artifacts.zip_structure import broken, damaged, directory_findings, is_clutter, shown, too_many, verify
+from jetway.artifacts.zip_structure import (
+    broken,
+    damaged,
+    directory_findings,
+    is_bomb,
+    is_clutter,
+    shown,
+    too_many,
+    verify,
+)
 
 if TYPE_CHECKING:
     from jetway.airflow.environment import EnvironmentFacts
@@ -32,13 +41,12 @@ def check_packed_dags(candidate: Candidate, environment: EnvironmentFacts, *, ma
         try:
             reader = ZipReader(stream, candidate.size)
         except BrokenZipError as exc:
-            found = broken(exc)
-            # Airflow passes over a file that is no zip, whatever its name.
-            return judgement(KIND, [found if exc.truncated else replace(found, severity="warning")])
+            # Airflow would pass over it without a word, and the DAGs of the version before would be gone.
+            return judgement(KIND, [broken(exc)])
         except LargeDirectoryError:
             return judgement(KIND, [too_many()])
         findings = list(directory_findings(reader))
-        if any(found.severity == "error" for found in findings):
+        if is_bomb(findings):
             return judgement(KIND, bounded(findings))
         dags: list[FoundDag] = []
         uncertain = False
@@ -57,7 +65,7 @@ def check_packed_dags(candidate: Candidate, environment: EnvironmentFacts, *, ma
 
 
 def _files(reader: ZipReader) -> list[Member]:
-    return [member for member in reader.members if not member.is_folder]
+    return [member for member in reader.members if not member.is_folder and not member.is_closed]
 
 
 def _judge(reader: ZipReader, member: Member, environment: EnvironmentFacts, max_bytes: int) -> Judgement | None:

@@ -18,7 +18,16 @@ from jetway.artifacts.python_source import read_source
 from jetway.artifacts.wheel_files import BrokenWheelError, broken_wheel, read_wheel, wheel_findings
 from jetway.artifacts.wheel_names import wheel_finding, wheel_fit
 from jetway.artifacts.zip_reader import BrokenZipError, LargeDirectoryError, Member, ZipReader
-from jetway.artifacts.zip_structure import broken, damaged, directory_findings, is_clutter, shown, too_many, verify
+from jetway.artifacts.zip_structure import (
+    broken,
+    damaged,
+    directory_findings,
+    is_bomb,
+    is_clutter,
+    shown,
+    too_many,
+    verify,
+)
 
 if TYPE_CHECKING:
     from jetway.airflow.environment import EnvironmentFacts
@@ -57,18 +66,20 @@ def check_plugins(candidate: Candidate, environment: EnvironmentFacts) -> Judgem
         except LargeDirectoryError:
             return judgement(KIND, [too_many()])
         findings = list(directory_findings(reader))
-        if not any(finding.severity == "error" for finding in findings):
+        if is_bomb(findings):
+            return judgement(KIND, bounded(findings))
+        if not _has_error(findings):  # the layout of names that cannot stay says nothing
             findings += layout_findings(reader.members)
-            seen = _walk(reader, environment)
-            findings += seen.findings
-            if (seen.modules or seen.wheels) and not any(found.severity == "error" for found in findings):
-                findings += _without_plugin(seen)
-            return replace(judgement(KIND, bounded(findings), uncertain=seen.uncertain), plugins=tuple(seen.plugins))
-        return judgement(KIND, bounded(findings))
+        seen = _walk(reader, environment)  # what is wrong with modules is told at once, not after the next upload
+        findings += seen.findings
+        if (seen.modules or seen.wheels) and not _has_error(findings):
+            findings += _without_plugin(seen)
+        return replace(judgement(KIND, bounded(findings), uncertain=seen.uncertain), plugins=tuple(seen.plugins))
 
 
-def bounded(findings: list[Finding]) -> list[Finding]:
-    """Keep errors before warnings when there are more than MOST_FINDINGS."""
+def bounded(findings: Iterable[Finding]) -> list[Finding]:
+    """Keep one of each, and errors before warnings when there are more than MOST_FINDINGS."""
+    findings = list(dict.fromkeys(findings))
     if len(findings) <= MOST_FINDINGS:
         return findings
     ordered = sorted(findings, key=lambda finding: finding.severity != "error")
@@ -119,11 +130,15 @@ def module_findings(content: bytes, name: str, python: tuple[int, int]) -> tuple
     return [replace(found, message=f"{shown(name)}: {found.message}") for found in source.findings], source.uncertain
 
 
+def _has_error(findings: Iterable[Finding]) -> bool:
+    return any(finding.severity == "error" for finding in findings)
+
+
 def _walk(reader: ZipReader, environment: EnvironmentFacts) -> _Seen:
     seen = _Seen([], [])
     passed_over = _passed_over(reader, environment)
     for member in reader.members:
-        if member.is_folder:
+        if member.is_folder or member.is_closed:
             continue
         name = member.name.lower()
         if name.endswith(".whl") and not is_clutter(member.name):
@@ -141,7 +156,7 @@ def _passed_over(reader: ZipReader, environment: EnvironmentFacts) -> frozenset[
     """The modules that a .airflowignore in the zip keeps Airflow from importing as plugins."""
     patterns = {}
     for member in reader.members:
-        if member.file_name == NAME and member.size <= LARGEST_MODULE:
+        if member.file_name == NAME and not member.is_closed and member.size <= LARGEST_MODULE:
             try:
                 text = reader.content(member, LARGEST_MODULE).decode(errors="replace")
             except BrokenZipError:

@@ -81,6 +81,11 @@ class Member:
         return self.name.endswith("/")
 
     @property
+    def is_closed(self) -> bool:
+        """Whether its content cannot be read, or is that of another file."""
+        return self.encrypted or self.symlink or not self.readable
+
+    @property
     def file_name(self) -> str:
         """Its name without its folders."""
         return self.name.rpartition("/")[2]

@@ -7,7 +7,7 @@ complaint, and let the last one win: so these checks look at the structure.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from jetway.artifacts.findings import Finding
 from jetway.artifacts.zip_reader import MOST_MEMBERS, BrokenZipError, Member, ZipReader
@@ -88,6 +88,11 @@ def directory_findings(reader: ZipReader) -> Iterator[Finding]:
             line=None,
             remedy="Make the zip anew from a folder on a disk.",
         )
+
+
+def is_bomb(findings: Iterable[Finding]) -> bool:
+    """Whether nothing may be unpacked, according to what `directory_findings` has found."""
+    return any(finding.rule == "zip-bomb" for finding in findings)
 
 
 def verify(reader: ZipReader, member: Member) -> Finding | None:

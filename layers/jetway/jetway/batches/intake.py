@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from jetway.batches.collector import Collector, Settled
     from jetway.batches.model import Closed
     from jetway.dispatch.messages import Message
-    from jetway.ledger import Ledger
+    from jetway.ledger import Decision, Ledger
 
 # Some claims, a closing and a manifest: with less time left than this, the rest is better left to another invocation.
 SECONDS_FOR_MORE = 20.0
@@ -37,6 +37,11 @@ class Delivery:
     message_id: str
     stream: Stream
     member: Member
+
+    @property
+    def id(self) -> str:
+        """The key of the event's row in the ledger."""
+        return entry_id(self.stream.name, self.member.digest)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +115,22 @@ class Intake:
             stream, member = parse_member(record.body, sent_at=message.sent_at)
         except PermanentError as exc:
             return self._dead_letter(message, exc)
-        return Delivery(record.message_id, stream, member)
+        return self._unless_by_itself(Delivery(record.message_id, stream, member))
+
+    def _unless_by_itself(self, delivery: Delivery) -> Delivery | Entry:
+        """Return the delivery, or a duplicate when its event is dispatched by itself: its trigger had no batch then.
+
+        The row is written before the event is claimed, as the dispatcher writes it before it asks for a run: whoever
+        comes second sees that the other one has the event.
+        """
+        before = self._ledger.begin(delivery.id, "collect")
+        if before.way != "dispatch":
+            return delivery
+        self._ledger.count(delivery.id)
+        run_id = before.entry.dag_run_id if before.entry else None
+        because = f"duplicate of run {run_id}" if run_id else "duplicate of an event that is dispatched by itself"
+        entry = self._blank(delivery, "duplicate", because)
+        return replace(entry, dag_run_id=run_id, state=before.entry.state if before.entry else None)
 
     def _collect(
         self,
@@ -162,19 +182,26 @@ class Intake:
         return True
 
     def _entry(self, delivery: Delivery, settled: Settled, *, first: bool) -> Entry:
-        stream, member, batch_id = delivery.stream, delivery.member, settled.batch_id
+        batch_id = settled.batch_id
+        entry = (
+            self._blank(delivery, "batched", f"batched into {batch_id}")
+            if first
+            else self._blank(delivery, "duplicate", f"duplicate of an event in batch {batch_id}")
+        )
+        return replace(entry, dag_run_id=run_id_of_batch(delivery.stream.name, batch_id), batch_id=batch_id)
+
+    def _blank(self, delivery: Delivery, decision: Decision, because: str) -> Entry:
+        stream, member = delivery.stream, delivery.member
         trigger = json.loads(stream.trigger)
         return Entry(
-            id=entry_id(stream.name, member.digest),
+            id=delivery.id,
             trigger=stream.name,
             kind=trigger["kind"],
             identity=member.identity,
-            decision="batched" if first else "duplicate",
+            decision=decision,
             decided_at=self._clock(),
-            because=f"batched into {batch_id}" if first else f"duplicate of an event in batch {batch_id}",
+            because=because,
             dag_id=trigger["dag"],
-            dag_run_id=run_id_of_batch(stream.name, batch_id),
-            batch_id=batch_id,
             occurred_at=member.occurred_at,
             message_id=delivery.message_id,
         )
@@ -196,6 +223,6 @@ class Intake:
         """Keep a message that is no event of a batch, with the reason, beside the dispatcher's dead letters."""
         because = f"{exc.reason}: {exc}"
         entry = unread_entry(message, "dead-lettered", because=because, now=self._clock())
-        send_dead_letter(self._sqs, self._dead_letters_url, message, exc, entry=entry)
         self._ledger.record(entry, untold=True)  # `follow_runs` tells the bus
+        send_dead_letter(self._sqs, self._dead_letters_url, message, exc, entry=entry)
         return entry

@@ -27,18 +27,19 @@ def reason_of(exc: Exception) -> str:
     return exc.reason if isinstance(exc, JetwayError) else "unforeseen"
 
 
-def send_dead_letter(sqs: SQSClient, url: str, message: Message, exc: Exception, *, entry: Entry) -> None:
+def send_dead_letter(sqs: SQSClient, url: str, message: Message, exc: Exception | None = None, *, entry: Entry) -> None:
     """Keep the message with its reason; only then may it leave the dispatch queue.
 
-    SQS drops a second copy of one dead letter within five minutes: the id is the message's own.
+    SQS drops a second copy of one dead letter within five minutes: the id is that of the message as it first came.
 
     Args:
+        exc: the reason; None when an earlier try knew it, and the entry has it.
         entry: what became of the event, and when: its row in the ledger.
     """
-    reason = reason_of(exc)
+    reason, _, text = (entry.because or "").partition(": ")
     letter: dict[str, Any] = {
         "reason": reason,
-        "error": f"{type(exc).__name__}: {exc}"[:LONGEST_ERROR],
+        "error": (text if exc is None else f"{type(exc).__name__}: {exc}")[:LONGEST_ERROR],
         "trigger": None if entry.trigger == UNKNOWN else entry.trigger,
         "dag_id": entry.dag_id,
         "dag_run_id": entry.dag_run_id,
@@ -54,7 +55,7 @@ def send_dead_letter(sqs: SQSClient, url: str, message: Message, exc: Exception,
         QueueUrl=url,
         MessageBody=body,
         MessageGroupId=hashlib.sha256((message.group + message.message_id).encode()).hexdigest(),
-        MessageDeduplicationId=message.message_id,
+        MessageDeduplicationId=entry.message_id or message.message_id,
         MessageAttributes={"reason": {"DataType": "String", "StringValue": reason}},
     )
 

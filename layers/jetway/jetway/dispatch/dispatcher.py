@@ -1,31 +1,37 @@
 """Starting the run of one dispatched message, or saying why not.
 
-Every message ends as one of: started, duplicate (its run was there), skipped, waiting (aside of its lane),
+Every message ends as one of: started, duplicate (its event has its outcome), skipped, waiting (aside of its lane),
 dead-lettered with the reason; or it stays on the queue because `dispatch` raised: a TransientError holds the lane for
 a while. Only trouble of the whole environment does that.
 
 The order of the steps makes it safe to die between any two of them; docs/delivery.md goes through them one by one:
-look into the ledger, start the run, tell the bus, write the row, and only then does the message leave the queue.
+write down that a run may be asked for, ask for it, tell the bus, write the outcome, and only then does the message
+leave the queue. `jetway.dispatch.outcomes` has what is known of an event before that.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Protocol
+from contextlib import nullcontext, suppress
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 from jetway.airflow import RunAlreadyExistsError
 from jetway.airflow.refusals import dag_stale
+from jetway.aws.crashes import CrashedError
+from jetway.dispatch import outcomes
 from jetway.dispatch.announcements import announcement, because_of
-from jetway.dispatch.backoff import wait_before_retry
-from jetway.dispatch.dead_letters import reason_of, send_dead_letter
-from jetway.dispatch.rates import has_place
-from jetway.dispatch.run import INTERACTIVE, derive_run_id, parse_message, plan
-from jetway.dispatch.unread import unread_entry
-from jetway.dispatch.waiting import next_waits
+from jetway.dispatch.dead_letters import reason_of
+from jetway.dispatch.letters import Letters
+from jetway.dispatch.limits import Limits
+from jetway.dispatch.missing import MissingDags, run_in
+from jetway.dispatch.outcomes import Case
+from jetway.dispatch.places import Places
+from jetway.dispatch.run import INTERACTIVE, parse_message, plan
 from jetway.errors import (
     AnswerLostError,
+    CommandRejectedError,
     DagNotFoundError,
     EventTooOldError,
     PermanentError,
@@ -33,19 +39,25 @@ from jetway.errors import (
     TransientError,
 )
 from jetway.events_out import EventsOutError
-from jetway.ledger import Decision, Entry, entry_id
+from jetway.ledger import Attempt, Decision, Entry
 from jetway.observability import logger
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
     from mypy_boto3_sqs import SQSClient
 
-    from jetway.airflow import AirflowClient, DagRun, DagRunRequest, DagState
+    from jetway.airflow import AirflowClient, DagRun, DagRunRequest
+    from jetway.airflow.watch import Dags
+    from jetway.aws.crashes import Crashes
     from jetway.dispatch.messages import Message
-    from jetway.dispatch.rates import Rates, Window
-    from jetway.dispatch.run import DispatchMessage
+    from jetway.dispatch.rates import Rates
+    from jetway.dispatch.run import Dispatch
     from jetway.dispatch.waiting import Waiting
     from jetway.events_out import OutEvent
     from jetway.ledger import Ledger
+
+__all__ = ["Dispatcher", "Limits"]
 
 # An error that nobody foresaw is retried so often before it is a dead letter: it must not hold a lane for days.
 UNFORESEEN_TRIES = 5
@@ -53,59 +65,8 @@ UNFORESEEN_TRIES = 5
 # No answer may mean that the environment is ill, or that this one DAG is: after so many tries the lane goes on.
 LOST_ANSWERS = 3
 
-# For so long a DAG that Airflow did not know is not asked for again: ten thousand files for it must not cost ten
-# thousand commands of three seconds each. Shorter than the first wait aside.
-MISSING_FOR = timedelta(seconds=7)
-
-# Of a call's run that was there before the ledger knew of a start: a call names its run itself, so both can be.
-WHOSE = ": Airflow had it already, of another caller or of an earlier try of this call whose answer was lost"
-
-# Tries that a first wait aside counts as: 8 to 16 seconds. MWAA needs 30 s and more to see a new file.
-FIRST_ASIDE = 4
-LONGEST_ASIDE = 120.0  # seconds
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """What bounds all dispatching.
-
-    Attributes:
-        max_event_age: an event must have its run by then; triggers may have a limit of their own.
-        grace: an unknown DAG may become known for so long.
-    """
-
-    max_event_age: timedelta
-    grace: timedelta = timedelta(0)
-
-
-class Dags(Protocol):
-    """What is known of DAGs around the start of a run (`jetway.airflow.watch`)."""
-
-    def is_stale(self, dag_id: str) -> bool:
-        """Whether no file makes the DAG any more, as far as that is cheaply known."""
-        ...
-
-    def dag_state(self, dag_id: str) -> DagState | None:
-        """The DAG's state as of some minutes ago at most; None when it is not to be learnt."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class Case:
-    """One message in hand: as received, as understood, and the run that it asks for, as far as each is known."""
-
-    message: Message
-    read: DispatchMessage | None = None
-    request: DagRunRequest | None = None
-    run_id: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Missing:
-    """A DAG that was not there a moment ago, why, and until when it is not asked for again."""
-
-    error: DagNotFoundError
-    until: datetime
+# Of a call's run that was there before the call was tried: a caller who chooses a run id can meet another one's.
+WHOSE = ": Airflow had it already when this call was tried first, so it is another caller's"
 
 
 class Dispatcher:
@@ -124,6 +85,7 @@ class Dispatcher:
         dead_letters_url: str,
         tell: Callable[[OutEvent], None],
         dags: Dags,
+        crashes: Crashes | None = None,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         """Take the parts; nothing is called.
@@ -132,19 +94,20 @@ class Dispatcher:
             environment: name of the MWAA environment.
             tell: sends an event out; raises EventsOutError when it is not taken.
             dags: tells whether a run would start.
+            crashes: knows which messages end the function time and again; None: none is known to.
         """
         self._airflow = airflow
-        self._sqs = sqs
         self._ledger = ledger
         self._waiting = waiting
-        self._rates = rates
+        self._places = Places(ledger, rates)
         self._limits = limits
         self._environment = environment
-        self._dead_letters_url = dead_letters_url
+        self._letters = Letters(sqs, dead_letters_url, ledger, self._told)
         self._tell = tell
         self._dags = dags
+        self._crashes = crashes
         self._clock = clock
-        self._missing: dict[str, Missing] = {}
+        self._missing = MissingDags()
 
     def dispatch(self, message: Message) -> Entry:
         """Start the message's run; return what became of it, as it stands in the ledger.
@@ -154,98 +117,223 @@ class Dispatcher:
         """
         case = Case(message)
         try:
-            read = parse_message(message.body, sent_at=message.sent_at)
-            case = replace(case, read=read, run_id=derive_run_id(read.trigger.name, read.identity))
-            row = self._ledger.get(entry_id(read.trigger.name, read.digest))
-            if row is not None and row.decision == "started":
-                return self._duplicate(case, row.dag_id, row.dag_run_id, row.state)
-            planned = plan(read)
-            if planned.request is None:
-                return self._record(self._entry(case, "skipped", because=planned.skipped_because))
-            request = planned.request
-            case = replace(case, request=request, run_id=request.dag_run_id)
-            return self._start(case, read, request)
+            case = replace(case, read=parse_message(message.body, sent_at=message.sent_at))
         except PermanentError as exc:
             return self._dead_letter(case, exc)
+        with self._trying(case) as crashed:
+            return self._try(case, crashed=crashed)
+
+    def _trying(self, case: Case) -> AbstractContextManager[bool]:
+        if self._crashes is None:
+            return nullcontext(enter_result=False)
+        return self._crashes.trying(case.message_id, outcomes.receives_of(case))
+
+    def _try(self, case: Case, *, crashed: bool) -> Entry:
+        try:
+            return self._dispatch(case, crashed=crashed)
         except TransientError:
             raise
         except Exception as exc:
-            if message.tries < UNFORESEEN_TRIES:
+            if case.message.tries < UNFORESEEN_TRIES:
                 raise
-            return self._dead_letter(case, exc)
+            case = replace(case, before=self._ledger.begin(case.id))  # this try may have made the run
+            return self._outcome_before(case) or self._refuse(case, exc)
 
     def held(self, message: Message, exc: Exception) -> Entry:
         """Write down that the message is held with its lane; return the entry, also when the ledger is what fails."""
         case = Case(message)
-        try:
-            read = parse_message(message.body, sent_at=message.sent_at)
-            case = replace(case, read=read)
-            case = replace(case, request=plan(read).request)
-        except PermanentError:
-            pass  # `dispatch` will say so
+        with suppress(PermanentError):  # `dispatch` will say so
+            case = replace(case, read=parse_message(message.body, sent_at=message.sent_at))
+            case = replace(case, request=plan(case.known).request)
         entry = self._entry(case, "held", because=f"{reason_of(exc)}: {exc}")
         if case.read is not None:
-            entry = replace(entry, until=self._latest(case.read))
+            entry = replace(entry, until=self._latest(case))
         try:
-            return self._record(entry)
+            return replace(entry, decision=self._ledger.record(entry, redriven_at=case.redriven_at))
         except TransientError as ledger_exc:
             logger.warning("the ledger did not take a row", extra={"error": str(ledger_exc)})
             return entry
 
-    def _start(self, case: Case, read: DispatchMessage, request: DagRunRequest) -> Entry:
-        now = self._clock()
-        latest = self._latest(read)
+    def _dispatch(self, case: Case, *, crashed: bool) -> Entry:
+        planned: Dispatch | PermanentError
+        try:
+            planned = plan(case.known)
+            case = replace(case, request=planned.request)
+        except PermanentError as exc:
+            planned = exc
+        if crashed:
+            planned = CrashedError()
+        now, request = self._clock(), case.request
+        attempt = None
+        if request and not isinstance(planned, PermanentError) and not case.asks_later:
+            attempt = Attempt.begin(request.dag_id, now)
+        before = self._ledger.begin(case.id, "dispatch", attempt)
+        case = replace(case, before=before, attempt=attempt)
+        if (outcome := self._outcome_before(case)) is not None:
+            return outcome
+        if isinstance(planned, PermanentError):
+            return self._refuse(case, planned)
+        if request is None:
+            return self._record(self._entry(case, "skipped", because=planned.skipped_because))
+        return self._start(case, request, now)
+
+    def _outcome_before(self, case: Case) -> Entry | None:
+        """Return what an earlier delivery has come to, when that is the event's outcome; it is counted."""
+        outcome = outcomes.outcome_before(case)
+        if outcome is None:
+            return None
+        if outcome.is_unsent_letter:
+            return self._letters.send(case.message, outcome.entry)
+        self._ledger.count(case.id, settled=case.attempt)
+        seen, entry = outcome.entry, self._entry(case, "duplicate", because=outcome.because)
+        return replace(entry, dag_id=seen.dag_id, dag_run_id=seen.dag_run_id, batch_id=seen.batch_id, state=seen.state)
+
+    def _start(self, case: Case, request: DagRunRequest, now: datetime) -> Entry:
+        """Start the run, unless it is too late, too early, or an earlier try has made it."""
+        latest = self._latest(case)
         if now > latest:
-            raise EventTooOldError(
-                f"the event of {read.event.occurred_at.isoformat()} could not be started by {latest.isoformat()}; "
-                "redrive it if it is still wanted."
-            )
-        missing = self._missing.get(request.dag_id)
-        if missing is not None and case.message.group != INTERACTIVE and missing.until > now:
-            return self._not_found(case, read, missing.error)
-        place: Window | None = None
-        rate = read.trigger.rate
-        if rate is not None and not has_place(read.waits, rate, now):
-            place = self._rates.take(read.trigger.name, rate, latest=latest)
-            if place.begins > now:
-                because = (
-                    f"rate: trigger {read.trigger.name!r} may start {rate}; its turn is {place.begins.isoformat()}"
-                )
-                return self._aside(case, read, because, not_before=place.begins)
-        try:
-            return self._trigger(case, read, request)
-        except (TransientError, DagNotFoundError):
-            if place is not None and rate is not None:
-                self._rates.give_back(read.trigger.name, rate, place)
-            raise
+            of, by = case.known.event.occurred_at.isoformat(), latest.isoformat()
+            because = f"the event of {of} could not be started by {by}; redrive it if it is still wanted."
+            return self._refuse(case, EventTooOldError(because))
+        if (found := self._made_before(case, request, now)) is not None:
+            return found
+        missing = self._missing.recall(request.dag_id, now)
+        if missing is not None and case.message.group != INTERACTIVE:
+            return self._not_found(case, missing)
+        return self._in_turn(case, request, now, latest)
 
-    def _trigger(self, case: Case, read: DispatchMessage, request: DagRunRequest) -> Entry:
+    def _in_turn(self, case: Case, request: DagRunRequest, now: datetime, latest: datetime) -> Entry:
+        """Start the run when the trigger's rate lets it."""
         try:
-            if self._dags.is_stale(request.dag_id):
-                raise dag_stale(request.dag_id)  # Airflow would take the run, and never start it
-            run = self._airflow.trigger_dag_run(request)
+            begins = self._places.of(case, now, latest)
+        except EventTooOldError as exc:
+            return self._refuse(case, exc)
+        if begins is not None and begins > now.timestamp():
+            turn = datetime.fromtimestamp(begins, tz=UTC)
+            trigger = case.known.trigger
+            because = f"rate: trigger {trigger.name!r} may start {trigger.rate}; its turn is {turn.isoformat()}"
+            return self._aside(case, because, not_before=turn)
+        if not case.asks_later:
+            return self._create(case, request, begins)
+        if case.is_first_of_chosen and (theirs := run_in(self._airflow, request.dag_id, case.run_id)) is not None:
+            return self._of_others(case, theirs, begins)
+        attempt = Attempt.begin(request.dag_id, now)
+        before = self._ledger.begin(case.id, "dispatch", attempt, place=begins)
+        case = replace(case, attempt=attempt, before=before)
+        if (outcome := self._outcome_before(case)) is not None:
+            self._places.give_back(case, begins)
+            return outcome
+        return self._create(case, request, begins)
+
+    def _made_before(self, case: Case, request: DagRunRequest, now: datetime) -> Entry | None:
+        """Return what became of an event whose earlier try may have made its run where asking again would not show it.
+
+        That is in another DAG, when the trigger has changed since; and of a trigger with a rate, the run would need a
+        place that it may have had.
+        """
+        elsewhere = any(attempt.dag_id != request.dag_id for attempt in case.before.attempts)
+        if not elsewhere and (case.rate is None or not case.before.attempts):
+            return None
+        found = self._earlier_run(case, also_own=False)
+        return self._doubt(case) if found is None and elsewhere and outcomes.is_in_doubt(case, now) else found
+
+    def _create(self, case: Case, request: DagRunRequest, begins: int | None) -> Entry:
+        """Ask Airflow for the run."""
+        try:
+            run = self._trigger(request)
         except RunAlreadyExistsError as exc:
-            if self._is_of_others(case, read):
-                return self._duplicate(case, exc.run.dag_id, exc.run.dag_run_id, exc.run.state, more=WHOSE)
+            if case.is_first_of_chosen:
+                return self._of_others(case, exc.run, begins)
             # The ledger knows of no start, so it was an earlier try of ours that died before it could say so.
-            return self._started(case, read, exc.run, since=read.event.occurred_at)
-        except DagNotFoundError as exc:
-            self._missing[request.dag_id] = Missing(exc, self._clock() + MISSING_FOR)
-            return self._not_found(case, read, exc)
-        except RunCollisionError as exc:
-            return self._aside(case, read, f"{exc.reason}: {exc}")
+            return self._started(case, exc.run, since=case.known.event.occurred_at)
         except AnswerLostError as exc:
-            if case.message.tries < LOST_ANSWERS and read.waits is None:
+            # The run may be there: the try stays in the row, and the place is taken.
+            tries = len(case.before.attempts) + 1
+            if (redundant := outcomes.redundant_attempt(case)) is not None:
+                self._ledger.settle(case.id, redundant, keep_place=True)
+            if exc.unreachable or (tries < LOST_ANSWERS and case.known.waits is None):
                 raise
-            return self._aside(case, read, f"{exc.reason}: {exc}")
-        return self._started(case, read, run, since=case.message.first_tried_at)
+            return self._aside(case, f"{exc.reason}: {exc}", settles=False)
+        except (TransientError, PermanentError) as exc:
+            return self._not_made(case, request, begins, exc)
+        return self._started(case, run, since=outcomes.since_of(case))
 
-    @staticmethod
-    def _is_of_others(case: Case, read: DispatchMessage) -> bool:
-        """Whether a run that is there was made by somebody else: only callers choose run ids that others may have."""
-        return read.trigger.kind == "http" and case.message.tries == 1 and read.waits is None
+    def _trigger(self, request: DagRunRequest) -> DagRun:
+        if self._dags.is_stale(request.dag_id):
+            raise dag_stale(request.dag_id)  # Airflow would take the run, and never start it
+        return self._airflow.trigger_dag_run(request)
 
-    def _started(self, case: Case, read: DispatchMessage, run: DagRun, *, since: datetime) -> Entry:
+    def _not_made(
+        self, case: Case, request: DagRunRequest, begins: int | None, exc: TransientError | PermanentError
+    ) -> Entry:
+        """Return what becomes of an event whose run Airflow has not made.
+
+        Raises:
+            TransientError: its lane must wait.
+        """
+        if isinstance(exc, PermanentError) and not isinstance(exc, DagNotFoundError):
+            return self._refuse(case, exc, begins)
+        self._places.give_back(case, begins)
+        if isinstance(exc, DagNotFoundError):
+            self._missing.remember(request.dag_id, exc, self._clock())
+            return self._not_found(case, exc)
+        if isinstance(exc, RunCollisionError):
+            return self._aside(case, f"{exc.reason}: {exc}")
+        raise exc
+
+    def _refuse(self, case: Case, exc: Exception, begins: int | None = None) -> Entry:
+        """Say that there is no run, once Airflow has said that no try made one.
+
+        Args:
+            begins: the place that this try has; None when it has none any more.
+
+        Raises:
+            TransientError: Airflow does not say.
+        """
+        # A command that died of what nobody foresaw may have made the run before.
+        found = self._earlier_run(case, also_own=isinstance(exc, CommandRejectedError))
+        if found is not None:
+            return found
+        self._places.give_back(case, begins)
+        if isinstance(exc, PermanentError) and outcomes.is_in_doubt(case, self._clock()):
+            return self._doubt(case)
+        return self._dead_letter(case, exc)
+
+    def _earlier_run(self, case: Case, *, also_own: bool) -> Entry | None:
+        """Look for a run that an earlier try of the event has made; when it is there, it is started."""
+        for dag_id in outcomes.dags_to_look_in(case, also_own=also_own):
+            try:
+                run = run_in(self._airflow, dag_id, case.run_id)
+            except TransientError as exc:
+                if isinstance(exc, AnswerLostError) and case.message.tries >= LOST_ANSWERS:
+                    return self._aside(case, f"{exc.reason}: {exc}", settles=not also_own)
+                if not also_own:
+                    self._places.give_back(case, None)  # this try has asked for no run
+                raise
+            if run is not None:
+                return self._started(case, run, since=case.known.event.occurred_at)
+        return None
+
+    def _doubt(self, case: Case) -> Entry:
+        """Let some minutes pass: another delivery may be about to start the run, or Airflow about to make it."""
+        because = "an earlier try of the event has not ended, and may start its run yet"
+        return self._aside(case, f"{AnswerLostError.reason}: {because}")
+
+    def _of_others(self, case: Case, run: DagRun, begins: int | None) -> Entry:
+        """Say that a run is somebody else's, unless another delivery of the event has asked for it meanwhile."""
+        before = self._ledger.begin(case.id)
+        asked = tuple(attempt for attempt in before.attempts if attempt != case.attempt)
+        case = replace(case, before=replace(before, attempts=asked))
+        outcome = self._outcome_before(case)
+        if outcome is None and asked:
+            return self._started(case, run, since=case.known.event.occurred_at)
+        self._places.give_back(case, begins)
+        if outcome is not None:
+            return outcome
+        entry = self._entry(case, "duplicate", because=f"duplicate of run {run.dag_run_id}{WHOSE}")
+        return self._record(replace(entry, dag_id=run.dag_id, state=run.state), settled=case.attempt)
+
+    def _started(self, case: Case, run: DagRun, *, since: datetime) -> Entry:
         # Stamped before the question about the DAG, which can take longer than all the rest.
         entry = self._entry(case, "started")
         entry = replace(
@@ -253,7 +341,7 @@ class Dispatcher:
             dag_id=run.dag_id,
             dag_run_id=run.dag_run_id,
             state=run.state,
-            latency=(entry.decided_at - read.event.occurred_at).total_seconds(),
+            latency=(entry.decided_at - case.known.event.occurred_at).total_seconds(),
         )
         if run.state == "queued":
             entry = replace(entry, because=because_of(self._dags.dag_state(run.dag_id)))
@@ -261,54 +349,40 @@ class Dispatcher:
         decision = self._ledger.record(entry, run_since=min(since, entry.decided_at), untold=untold)
         return replace(entry, decision=decision)
 
-    def _duplicate(
-        self, case: Case, dag_id: str | None, run_id: str | None, state: str | None, *, more: str = ""
-    ) -> Entry:
-        entry = self._entry(case, "duplicate", because=f"duplicate of run {run_id}{more}")
-        return self._record(replace(entry, dag_id=dag_id, dag_run_id=run_id, state=state))
-
-    def _not_found(self, case: Case, read: DispatchMessage, exc: DagNotFoundError) -> Entry:
-        """Let an unknown DAG become known: it may have been promoted a moment ago.
-
-        Raises:
-            DagNotFoundError: its grace is over.
-        """
-        waits, now = read.waits, self._clock()
-        since = waits.since if waits and waits.because == exc.reason else now
+    def _not_found(self, case: Case, exc: DagNotFoundError) -> Entry:
+        """Let an unknown DAG become known: it may have been promoted a moment ago. After its grace it is refused."""
+        waits, now = case.known.waits, self._clock()
+        since = (waits and waits.since_of(exc.reason)) or now
         if now - since >= self._limits.grace:
-            raise exc
-        return self._aside(case, read, f"{exc.reason}: {exc}", until=since + self._limits.grace)
+            return self._refuse(case, exc)
+        return self._aside(case, f"{exc.reason}: {exc}", until=since + self._limits.grace)
 
-    def _latest(self, read: DispatchMessage) -> datetime:
+    def _latest(self, case: Case) -> datetime:
         """Return when the event is too old to be started."""
-        return read.age_from + (read.trigger.max_event_age or self._limits.max_event_age)
+        return case.known.age_from + (case.known.trigger.max_event_age or self._limits.max_event_age)
 
     def _aside(
         self,
         case: Case,
-        read: DispatchMessage,
         because: str,
         *,
         not_before: datetime | None = None,
         until: datetime | None = None,
+        settles: bool = True,
     ) -> Entry:
-        waits = next_waits(
-            read.waits,
-            because=because.partition(":")[0],
-            first=case.message.first_tried_at,
-            now=self._clock(),
-            not_before=not_before,
-        )
-        delay = wait_before_retry(waits.count - 1 + FIRST_ASIDE, longest=LONGEST_ASIDE)
-        self._waiting.send(case.message, waits, delay=delay)
-        latest = self._latest(read)
-        entry = self._entry(case, "waiting", because=because)
-        return self._record(replace(entry, until=min(until or latest, latest)))
+        """Send the message aside.
+
+        Args:
+            settles: this try has made no run, and never will.
+        """
+        self._waiting.aside(case.message, case.known.waits, because=because.partition(":")[0], not_before=not_before)
+        latest = self._latest(case)
+        entry = replace(self._entry(case, "waiting", because=because), until=min(until or latest, latest))
+        return self._record(entry, settled=case.attempt if settles else None)
 
     def _dead_letter(self, case: Case, exc: Exception) -> Entry:
         entry = self._entry(case, "dead-lettered", because=f"{reason_of(exc)}: {exc}")
-        send_dead_letter(self._sqs, self._dead_letters_url, case.message, exc, entry=entry)
-        return self._record(entry, untold=not self._told(entry))
+        return self._letters.decide(case, entry, exc)
 
     def _told(self, entry: Entry) -> bool:
         """Tell the bus; what it does not take now, `follow_runs` sends later: no event out may hold a lane."""
@@ -319,24 +393,8 @@ class Dispatcher:
             return False
         return True
 
-    def _record(self, entry: Entry, *, untold: bool = False) -> Entry:
-        return replace(entry, decision=self._ledger.record(entry, untold=untold))
+    def _record(self, entry: Entry, *, settled: Attempt | None = None) -> Entry:
+        return replace(entry, decision=self._ledger.record(entry, settled=settled))
 
     def _entry(self, case: Case, decision: Decision, *, because: str | None = None) -> Entry:
-        read, request, message = case.read, case.request, case.message
-        if read is None:
-            return unread_entry(message, decision, because=because, now=self._clock())
-        return Entry(
-            id=entry_id(read.trigger.name, read.digest),
-            trigger=read.trigger.name,
-            kind=read.trigger.kind,
-            identity=read.identity,
-            decision=decision,
-            decided_at=self._clock(),
-            because=because,
-            dag_id=request.dag_id if request else read.trigger.dag,
-            dag_run_id=request.dag_run_id if request else case.run_id,
-            batch_id=read.event.facts.get("batch_id") if read.trigger.kind == "batch" else None,
-            occurred_at=read.event.occurred_at,
-            message_id=message.message_id,
-        )
+        return outcomes.entry_of(case, decision, because=because, now=self._clock())

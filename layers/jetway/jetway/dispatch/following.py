@@ -84,13 +84,18 @@ class Follower:
         return summary
 
     def _tell_late(self, rows: Iterable[OpenEntry], summary: Summary) -> list[OpenEntry]:
-        """Send what was not taken before; return the rows of runs."""
+        """Send what was not taken before; return the rows of runs.
+
+        That it is sent is noted before Airflow is asked, which may not answer for hours.
+        """
         rows = list(rows)
         late = [row for row in rows if row.untold]
         self._tell([announcement(self._environment, row.entry) for row in late])
         summary.told_late = len(late)
         for row in late:
-            if row.entry.decision != "started":
+            if row.entry.decision == "started":
+                self._ledger.told(row)
+            else:
                 self._ledger.close(row)
         return [row for row in rows if row.entry.decision == "started"]
 

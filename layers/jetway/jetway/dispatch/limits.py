@@ -3,11 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Self
 
 from jetway.events import parse_time
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What bounds all dispatching.
+
+    Attributes:
+        max_event_age: an event must have its run by then; triggers may have a limit of their own.
+        grace: an unknown DAG may become known for so long.
+    """
+
+    max_event_age: timedelta
+    grace: timedelta = timedelta(0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +53,8 @@ class Waits:
         because: the reason's stable word.
         not_before: when it may be tried again: the start of the rate window that has a place for it.
         first: when it was tried first of all.
+        message_id: SQS's id of the message that it first came as.
+        earlier: for every other reason, when it was sent aside for that one first.
     """
 
     since: datetime
@@ -47,6 +62,12 @@ class Waits:
     because: str | None = None
     not_before: datetime | None = None
     first: datetime | None = None
+    message_id: str | None = None
+    earlier: Mapping[str, datetime] = field(default_factory=dict, compare=False)
+
+    def since_of(self, reason: str) -> datetime | None:
+        """Return when it was sent aside for a reason first; None when it never was."""
+        return self.since if self.because == reason else self.earlier.get(reason)
 
     @classmethod
     def parse(cls, value: Mapping[str, Any]) -> Self:
@@ -62,6 +83,8 @@ class Waits:
             because=value.get("because"),
             not_before=parse_time(not_before) if not_before else None,
             first=parse_time(first) if first else None,
+            message_id=value.get("message_id"),
+            earlier={reason: parse_time(since) for reason, since in value.get("earlier", {}).items()},
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -71,6 +94,10 @@ class Waits:
             value["not_before"] = self.not_before.isoformat()
         if self.first is not None:
             value["first"] = self.first.isoformat()
+        if self.message_id is not None:
+            value["message_id"] = self.message_id
+        if self.earlier:
+            value["earlier"] = {reason: since.isoformat() for reason, since in self.earlier.items()}
         return value
 
 

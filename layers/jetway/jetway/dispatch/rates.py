@@ -3,13 +3,17 @@
 One item per trigger in the ledger's table points at the newest window that has given out places. An event that finds
 the present window full gets a place in the next one that has room, at once: it then waits for exactly that moment,
 instead of coming back with all others to ask again.
+
+A place is good in its own window only: what comes too late for it takes another one, so that no window has more runs
+than places, whatever failed before.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from secrets import token_hex
 from typing import TYPE_CHECKING
 
 from boto3.dynamodb.conditions import Attr
@@ -25,7 +29,6 @@ if TYPE_CHECKING:
     from jetway.dispatch.limits import Rate, Waits
 
 TRIES = 10  # a trigger is in one lane, and a lane has one reader: even a second try is rare
-EARLY = 5.0  # seconds by which clocks may differ
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,10 +38,14 @@ class Window:
     Attributes:
         start: of the window, in seconds since 1970.
         taken: places in it.
+        per: its length in seconds; 0 where that is not known.
+        token: of the write that it was last changed by.
     """
 
     start: int
     taken: int
+    per: int = field(default=0, compare=False)
+    token: str = field(default="", compare=False)
 
     @property
     def begins(self) -> datetime:
@@ -49,26 +56,32 @@ class Window:
 def next_place(last: Window | None, rate: Rate, now: datetime) -> Window:
     """Return the window with the next place taken in it. Pure.
 
+    Windows of a changed length begin after the last one of the old length: those who wait in it keep their places, and
+    they count.
+
     Args:
         last: as the last call returned it; None at first.
         now: timezone-aware.
     """
     present = int(now.timestamp()) // rate.per * rate.per
+    if last is not None and last.per not in {0, rate.per}:
+        over = -(-(last.start + last.per) // rate.per) * rate.per
+        return Window(max(present, over), 1, rate.per)
     if last is None or last.start < present:
-        return Window(present, 1)
+        return Window(present, 1, rate.per)
     if last.taken < rate.count:
-        return Window(last.start, last.taken + 1)
-    return Window(last.start + rate.per, 1)
+        return Window(last.start, last.taken + 1, rate.per)
+    return Window(last.start + rate.per, 1, rate.per)
+
+
+def is_now(start: float, rate: Rate, now: datetime) -> bool:
+    """Whether the window that begins then, in seconds since 1970, is the present one. Pure."""
+    return start <= now.timestamp() < start + rate.per
 
 
 def has_place(waits: Waits | None, rate: Rate, now: datetime) -> bool:
-    """Whether the message has waited for a place and it is time for it.
-
-    A place is good for two windows: after an outage many places lie in the past, and all at once would be no rate.
-    """
-    if waits is None or waits.not_before is None:
-        return False
-    return -EARLY <= (now - waits.not_before).total_seconds() < 2 * rate.per
+    """Whether the message has waited for a place, and its window is the present one. Pure."""
+    return waits is not None and waits.not_before is not None and is_now(waits.not_before.timestamp(), rate, now)
 
 
 class Rates:
@@ -99,33 +112,52 @@ class Rates:
                 return place
         raise LedgerUnavailableError(f"the rate of trigger {trigger!r} changed {TRIES} times while a place was taken.")
 
-    def give_back(self, trigger: str, rate: Rate, place: Window) -> None:
-        """Give the last place back, when the run could not be started and nobody has taken one since."""
-        self._write(trigger, rate, place, Window(place.start, place.taken - 1))
+    def give_back(self, trigger: str, rate: Rate, start: int) -> bool:
+        """Give a place back that no run was made in; False when its window is not the newest any more.
 
-    def _read(self, trigger: str, rate: Rate) -> Window | None:
+        Args:
+            start: of its window.
+        """
+        for _ in range(TRIES):
+            last = self._read(trigger, rate)
+            if last is None or last.start != start or last.taken == 0:
+                return False
+            if self._write(trigger, rate, last, replace(last, taken=last.taken - 1)):
+                return True
+        return False
+
+    def _read(self, trigger: str, rate: Rate) -> Window | None:  # noqa: ARG002 - all rates of a trigger share one item
         try:
-            item = self._table.get_item(Key={"id": _key(trigger, rate)}, ConsistentRead=True).get("Item")
+            item = self._table.get_item(Key={"id": _key(trigger)}, ConsistentRead=True).get("Item")
         except (ClientError, BotoCoreError) as exc:
             raise LedgerUnavailableError(f"the rate of trigger {trigger!r} could not be read: {exc}") from exc
-        return Window(int(str(item["start"])), int(str(item["taken"]))) if item else None
+        if not item:
+            return None
+        start, taken, per = (int(str(item[name])) for name in ("start", "taken", "per"))
+        return Window(start, taken, per, str(item["token"]))
 
     def _write(self, trigger: str, rate: Rate, last: Window | None, place: Window) -> bool:
-        condition = (
-            Attr("id").not_exists() if last is None else Attr("start").eq(last.start) & Attr("taken").eq(last.taken)
-        )
+        # The token, and not the numbers: boto3 may repeat a write that was made, and others have taken and given back
+        # places meanwhile.
+        condition = Attr("id").not_exists() if last is None else Attr("token").eq(last.token)
+        token = token_hex(8)
         item: dict[str, int | str] = {
-            "id": _key(trigger, rate),
+            "id": _key(trigger),
             "start": place.start,
             "taken": place.taken,
+            "per": rate.per,
+            "token": token,
             "ttl": place.start + 2 * rate.per,
         }
         try:
-            return write_if(self._table.put_item, Item=item, ConditionExpression=condition)
+            if write_if(self._table.put_item, Item=item, ConditionExpression=condition):
+                return True
         except (ClientError, BotoCoreError) as exc:
             raise LedgerUnavailableError(f"the rate of trigger {trigger!r} could not be counted: {exc}") from exc
+        there = self._read(trigger, rate)
+        return there is not None and there.token == token
 
 
-def _key(trigger: str, rate: Rate) -> str:
-    # A changed rate counts anew: its windows lie elsewhere. `/` is in no trigger's name and no row of an event has it.
-    return f"rate/{trigger}/{rate.count}/{rate.per}"
+def _key(trigger: str) -> str:
+    # `/` is in no trigger's name and no row of an event has it.
+    return f"rate/{trigger}"

@@ -30,6 +30,12 @@ from jetway.events import Event, parse_event, parse_time
 
 TRIGGER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}", re.ASCII)
 
+# The trigger of calls for a DAG itself; no trigger file may have its name.
+CALLS = "http"
+
+# What `derive_run_id` makes: the trigger's name, and the digest.
+DERIVED = re.compile(r"jetway__([A-Za-z0-9][A-Za-z0-9_-]{0,62})__([a-z2-7]{20})", re.ASCII)
+
 # Lanes: message groups of dispatch.fifo. SQS hands out one batch of a group at a time.
 INTERACTIVE = "interactive"  # somebody waits: HTTP calls, schedules
 BULK = "bulk"  # files and events, by the thousand
@@ -68,6 +74,7 @@ class DispatchMessage:
         age_from: the event's age counts from here: when it happened, or when it was redriven.
         waits: how it has waited aside of its lane since then.
         force: makes a new run of an event that had one.
+        redriven_at: when somebody sent it again.
     """
 
     trigger: Trigger
@@ -77,6 +84,20 @@ class DispatchMessage:
     age_from: datetime
     waits: Waits | None = None
     force: str | None = None
+    redriven_at: datetime | None = None
+
+    @property
+    def run_id(self) -> str:
+        """Id of the run that it asks for; of a call it is the one that its caller was told."""
+        if self.trigger.kind == "http" and self.force is None:
+            return str(self.event.facts["dag_run_id"])
+        return derive_run_id(self.trigger.name, self.identity)
+
+    @property
+    def is_run_id_chosen(self) -> bool:
+        """Whether a caller chose the run id, so that others may have a run of that id. A derived one is ours alone."""
+        derived = DERIVED.fullmatch(self.run_id)
+        return derived is None or derived[1] != self.trigger.name  # else of another event
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +148,7 @@ def parse_message(body: str, *, sent_at: datetime) -> DispatchMessage:
         age_from=max(event.occurred_at, redriven_at) if redriven_at else event.occurred_at,
         waits=waits,
         force=force,
+        redriven_at=redriven_at,
     )
 
 
@@ -225,7 +247,7 @@ def _parse_force(value: object) -> str | None:
 
 def _identity(trigger: Trigger, event: Event, force: str | None) -> tuple[str, ...]:
     identity = event.identity
-    if trigger.kind == "http":
+    if trigger.kind == "http" and trigger.name == CALLS:
         identity = (*identity, trigger.dag or "")  # callers choose run ids, which are unique in one DAG only
     return identity if force is None else (*identity, "force", force)
 

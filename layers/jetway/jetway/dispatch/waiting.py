@@ -12,6 +12,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from jetway.dispatch.backoff import wait_before_retry
 from jetway.dispatch.limits import Waits
 
 if TYPE_CHECKING:
@@ -22,19 +23,37 @@ if TYPE_CHECKING:
 LONGEST_DELAY = 900  # seconds; SQS delays no longer
 SOON = 1.0  # seconds: nearer than that is now
 
+# Tries that a first wait aside counts as: 8 to 16 seconds. MWAA needs 30 s and more to see a new file.
+FIRST_ASIDE = 4
+LONGEST_ASIDE = 120.0  # seconds
+
 
 def next_waits(
-    waits: Waits | None, *, because: str, first: datetime, now: datetime, not_before: datetime | None = None
+    waits: Waits | None,
+    *,
+    because: str,
+    first: datetime,
+    now: datetime,
+    not_before: datetime | None = None,
+    message_id: str | None = None,
 ) -> Waits:
-    """Return how a message has waited once it is sent aside again. A new reason counts its time from now. Pure.
+    """Return how a message has waited once it is sent aside again. Pure.
+
+    A new reason counts its time from now; one that it was sent aside for before, from then: reasons that take turns
+    would else begin anew for ever.
 
     Args:
         first: when the message in hand was tried first.
+        message_id: of the message in hand.
     """
     if waits is None:
-        return Waits(now, 1, because, not_before, first)
-    since = waits.since if waits.because == because else now
-    return replace(waits, since=since, count=waits.count + 1, because=because, not_before=not_before)
+        return Waits(now, 1, because, not_before, first, message_id)
+    earlier = {reason: since for reason, since in waits.earlier.items() if reason != because}
+    if waits.because is not None and waits.because != because:
+        earlier[waits.because] = waits.since
+    since = waits.since_of(because) or now
+    count = waits.count + 1
+    return replace(waits, since=since, count=count, because=because, not_before=not_before, earlier=earlier)
 
 
 def delay_until(moment: datetime, now: datetime) -> int:
@@ -53,6 +72,24 @@ class Waiting:
         self._url = queue_url
         self._clock = clock
 
+    def aside(self, message: Message, waits: Waits | None, *, because: str, not_before: datetime | None = None) -> None:
+        """Send a message aside, once more or for the first time, and for longer each time.
+
+        Args:
+            waits: how it has waited before.
+            because: the reason's stable word.
+            not_before: when it may be tried again, if that is known.
+        """
+        waits = next_waits(
+            waits,
+            because=because,
+            first=message.first_tried_at,
+            now=self._clock(),
+            not_before=not_before,
+            message_id=message.message_id,
+        )
+        self.send(message, waits, delay=wait_before_retry(waits.count - 1 + FIRST_ASIDE, longest=LONGEST_ASIDE))
+
     def send(self, message: Message, waits: Waits, *, delay: int) -> None:
         """Send a message aside.
 
@@ -62,7 +99,7 @@ class Waiting:
         """
         body = {**json.loads(message.body), "waits": waits.to_json()}
         if waits.not_before is not None:
-            delay = delay_until(waits.not_before, self._clock())
+            delay = max(1, delay_until(waits.not_before, self._clock()))
         # The same try of the same message, sent aside twice, is one message when it comes back within five minutes.
         self._send(json.dumps(body), lane=message.group, resume_id=f"{message.message_id}-{waits.count}", delay=delay)
 

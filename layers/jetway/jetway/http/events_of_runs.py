@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Any
 
+from jetway.dispatch.run import DERIVED
 from jetway.http.run_requests import TRIGGER, event_id
 from jetway.ledger import entry_id
 
 if TYPE_CHECKING:
     from jetway.ledger import Entry, Ledger
-
-# As `jetway.dispatch.run.derive_run_id` makes them; the digest is that of the ledger's key.
-_DERIVED = re.compile(r"jetway__([A-Za-z0-9][A-Za-z0-9_-]*)__([a-z2-7]{20})")
 
 
 def event_of_run(ledger: Ledger, dag_id: str, dag_run_id: str) -> Entry | None:
@@ -21,7 +18,7 @@ def event_of_run(ledger: Ledger, dag_id: str, dag_run_id: str) -> Entry | None:
     Raises:
         LedgerUnavailableError: DynamoDB does not answer.
     """
-    derived = _DERIVED.fullmatch(dag_run_id)
+    derived = DERIVED.fullmatch(dag_run_id)
     # The row of a call has the digest of the run id that the call was given, that of any other event the run id's own.
     ids = [event_id(dag_id, dag_run_id, trigger=derived[1] if derived else TRIGGER)]
     if derived:

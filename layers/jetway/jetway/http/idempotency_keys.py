@@ -1,7 +1,8 @@
-"""Idempotency keys: a key belongs to the payload that it first came with.
+"""Idempotency keys: a key belongs to the request that it first came with.
 
 The run's id is made of the key alone, so one key is one run whatever is written here. What this adds is the word: a
-key that comes again with another payload is refused (422), instead of being taken for a repetition.
+key that comes again with another payload is refused (422), instead of being taken for a repetition. So is one whose
+trigger file asks for something else by now: another DAG, or another conf of the same payload.
 https://datatracker.ietf.org/doc/draft-ietf-httpapi-idempotency-key-header/
 """
 
@@ -16,7 +17,7 @@ from datetime import timedelta
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
-from jetway.aws.dynamodb import put_if
+from jetway.aws.dynamodb import write_if
 from jetway.http.problems import ProblemError
 
 if TYPE_CHECKING:
@@ -34,11 +35,13 @@ class KeyUse:
         key: as the caller sent it.
         id: of the key, the caller, and the DAG or trigger that is called.
         fingerprint: of the payload.
+        made_by: of what makes a run of the payload, for a trigger file; a call for a DAG has none.
     """
 
     key: str
     id: str
     fingerprint: str
+    made_by: str | None = None
 
 
 class IdempotencyKeys:
@@ -52,10 +55,11 @@ class IdempotencyKeys:
         self._table = table
         self._clock = clock
 
-    def claim(self, use: KeyUse) -> None:
-        """Write down what a key is used for; of several uses at once, one payload wins.
+    def claim(self, use: KeyUse) -> bool:
+        """Write down what a key is used for; return whether it was used for the same before.
 
-        It is not taken back when the run is not accepted after all: an answer that was lost may have been a yes.
+        Of several uses at once, one payload wins. It is not taken back when the run is not accepted after all: an
+        answer that was lost may have been a yes.
 
         Raises:
             ProblemError: 422, the key is another payload's.
@@ -66,11 +70,29 @@ class IdempotencyKeys:
             "fingerprint": {"S": use.fingerprint},
             "ttl": {"N": str(int(now + KEPT.total_seconds()))},
         }
+        same, values = "fingerprint = :fingerprint", {":fingerprint": {"S": use.fingerprint}}
+        if use.made_by is not None:
+            item["made_by"] = {"S": use.made_by}
+            values[":made_by"] = {"S": use.made_by}
+            same = f"({same} AND (attribute_not_exists(made_by) OR made_by = :made_by))"
         # DynamoDB deletes what is past its time within days, not at once.
-        condition = "attribute_not_exists(id) OR fingerprint = :fingerprint OR #ttl < :now"
-        values = {":fingerprint": {"S": use.fingerprint}, ":now": {"N": str(int(now))}}
-        if not put_if(self._client, self._table, item, condition, values=values, names={"#ttl": "ttl"}):
+        condition = f"attribute_not_exists(id) OR {same} OR #ttl < :now"
+        values[":now"] = {"N": str(int(now))}
+        before: dict[str, Any] = {}
+
+        def put(**request: Any) -> None:
+            before.update(self._client.put_item(**request, ReturnValues="ALL_OLD").get("Attributes", {}))
+
+        if not write_if(
+            put,
+            TableName=self._table,
+            Item=item,
+            ConditionExpression=condition,
+            ExpressionAttributeValues=values,
+            ExpressionAttributeNames={"#ttl": "ttl"},
+        ):
             raise _reused(use)
+        return bool(before)
 
     def check(self, use: KeyUse) -> None:
         """Say whether `claim` would take a use, and claim nothing.
@@ -80,7 +102,10 @@ class IdempotencyKeys:
         """
         found = self._client.get_item(TableName=self._table, Key={"id": {"S": use.id}}, ConsistentRead=True)
         item = found.get("Item")
-        if item and int(item["ttl"]["N"]) >= int(self._clock()) and item["fingerprint"]["S"] != use.fingerprint:
+        if not item or int(item["ttl"]["N"]) < int(self._clock()):
+            return
+        made_by = item.get("made_by", {}).get("S", use.made_by)
+        if (item["fingerprint"]["S"], made_by) != (use.fingerprint, use.made_by):
             raise _reused(use)
 
 
@@ -107,5 +132,8 @@ def _reused(use: KeyUse) -> ProblemError:
         HTTPStatus.UNPROCESSABLE_ENTITY,
         "idempotency-key-reused",
         f"Idempotency-Key {use.key!r} came with another body before; this call started nothing. Repeat that body to "
-        "get that call's answer, or take a new key for another run.",
+        "get that call's answer, or take a new key for another run."
+        if use.made_by is None
+        else f"Idempotency-Key {use.key!r} came with another body before, or before the trigger's dag or conf was "
+        "changed; this call started nothing. Take a new key for another run.",
     )

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from jetway.errors import DagNotFoundError, TransientError
+from jetway.errors import DagNotFoundError, JetwayError, TransientError
 from jetway.http.problems import not_started
 
 if TYPE_CHECKING:
@@ -43,6 +43,19 @@ class Preference:
         return f"wait={self.seconds:.0f}" + (", state=final" if self.final else "")
 
 
+@dataclass(frozen=True, slots=True)
+class Waited:
+    """What a wait has come to.
+
+    Attributes:
+        run: as it was seen last; None when it was not.
+        unknown: what could not be learnt meanwhile, a sentence each.
+    """
+
+    run: DagRun | None = None
+    unknown: Sequence[str] = ()
+
+
 def read_preference(header: str | None) -> Preference:
     """Read a Prefer header. As RFC 7240 has it, what is unknown or malformed is passed over.
 
@@ -67,7 +80,7 @@ def wait_for_run(
     dead_letter: Callable[[], str | None],
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
-) -> DagRun | None:
+) -> Waited:
     """Look for an accepted run until it is as preferred or the time is over; return it as last seen.
 
     A DAG that Airflow does not know is looked for again: its file may be on its way. So is an environment that is
@@ -85,17 +98,24 @@ def wait_for_run(
     """
     deadline = clock() + preference.seconds
     seen: DagRun | None = None
+    trouble: JetwayError | None = None
     pause = FIRST_PAUSE
     while clock() + pause < deadline:
         sleep(pause)
-        with suppress(DagNotFoundError, TransientError):
-            seen = airflow.get_dag_run(dag_id, dag_run_id) or seen
+        try:
+            seen, trouble = airflow.get_dag_run(dag_id, dag_run_id) or seen, None
+        except DagNotFoundError:
+            trouble = None
+        except TransientError as exc:
+            trouble = exc
         if seen is not None and preference.is_met_by(seen):
-            return seen
+            return Waited(seen)
         if seen is None and (because := _why_dead(dead_letter)) is not None:
             raise not_started(because)
         pause = min(pause * 1.5, LONGEST_PAUSE)
-    return seen
+    if trouble is None:
+        return Waited(seen)
+    return Waited(seen, [f"Airflow could not be asked for the run: {trouble.reason}: {trouble}"])
 
 
 def _why_dead(dead_letter: Callable[[], str | None]) -> str | None:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from jetway.airflow import DagRunRequest
 from jetway.airflow.names import check_request
-from jetway.dispatch.run import INTERACTIVE, derive_digest, derive_run_id, parse_message
+from jetway.dispatch.run import CALLS, INTERACTIVE, derive_digest, derive_run_id, parse_message
 from jetway.events import parse_time
 from jetway.http.json_body import read_json_object
 from jetway.http.problems import ProblemError
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from jetway.http.idempotency_keys import KeyUse
 
-TRIGGER = "http"
+TRIGGER = CALLS
 LONGEST_NOTE = 1000  # characters; Airflow's own bound
 LONGEST_IDEMPOTENCY_KEY = 255  # characters
 FIELDS = ("conf", "dag_run_id", "logical_date", "note")
@@ -92,20 +92,25 @@ def check_key(key: str | None) -> str | None:
     return key
 
 
-def key_use(call: Call, trigger: str, identity: Sequence[str]) -> KeyUse | None:
+def key_use(
+    call: Call, trigger: str, identity: Sequence[str], *, made_by: Mapping[str, Any] | None = None
+) -> KeyUse | None:
     """Return for what a call uses its Idempotency-Key; None when it has none.
 
     Args:
         call: whose body is a JSON object.
         trigger: name of the trigger that is called.
         identity: what makes the call that one call.
+        made_by: what makes a run of the body: DAG and conf template of a trigger file. The identity of a call for a DAG
+            has the DAG.
     """
     if call.idempotency_key is None:
         return None
     from jetway.http.idempotency_keys import KeyUse, fingerprint
 
     id_ = f"{trigger}#{derive_digest(trigger, identity)}"
-    return KeyUse(call.idempotency_key, id_, fingerprint(read_json_object(call.body)))
+    body = fingerprint(read_json_object(call.body))
+    return KeyUse(call.idempotency_key, id_, body, fingerprint(made_by) if made_by is not None else None)
 
 
 def accept(
@@ -116,8 +121,8 @@ def accept(
     *,
     trigger: str = TRIGGER,
     limits: Mapping[str, Any] | None = None,
-) -> None:
-    """Put the run on the dispatch queue. When this returns, the run is not lost any more.
+) -> str:
+    """Put the run on the dispatch queue, and return the id of its message. When this returns, the run is not lost.
 
     The deduplication id is the call's own: a second call for the same run must reach Airflow, which knows whether the
     run exists; SQS, which would silently drop it, does not.
@@ -134,12 +139,13 @@ def accept(
         "request_id": call.request_id,
         "caller": call.caller,
     }
-    sqs.send_message(
+    answer = sqs.send_message(
         QueueUrl=queue_url,
         MessageBody=_message(trigger, request.dag_id, event, limits),
         MessageGroupId=INTERACTIVE,
         MessageDeduplicationId=call.request_id,
     )
+    return answer["MessageId"]
 
 
 def event_id(dag_id: str, dag_run_id: str, *, trigger: str = TRIGGER) -> str:

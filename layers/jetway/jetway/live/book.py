@@ -238,13 +238,21 @@ class LiveBook:
             or head(self.s3, drop_bucket, key) is not None
         ):
             return None
-        taken_out = gone.source
-        amend_report(self.s3, drop_bucket, key, taken_out, {"outcome": "removed", "placed": None})
-        tag_verdict(self.s3, drop_bucket, key, gone.drop_version_id, "removed")
-        self.tell(news.removed(self.environment, drop_bucket, key, replace(gone, key=destination), at))
-        last_look = at + LONGEST_WORK
-        self.table.change(key, lambda before: removed(before, key, taken_out, last_look=last_look))
+        self._tell_removed(drop_bucket, key, replace(gone, key=destination), at)
         return gone
+
+    def forget(self, drop_bucket: str, standing: Standing, at: datetime) -> None:
+        """Write down and tell that what a standing names is gone: deleted, though something else was uploaded since."""
+        live = standing.live
+        if live is not None and live.dropped and live.source not in standing.rolled_back:
+            self._tell_removed(drop_bucket, standing.key, live, at)
+
+    def _tell_removed(self, drop_bucket: str, key: str, gone: Live, at: datetime) -> None:
+        amend_report(self.s3, drop_bucket, key, gone.source, {"outcome": "removed", "placed": None})
+        tag_verdict(self.s3, drop_bucket, key, gone.drop_version_id, "removed")
+        self.tell(news.removed(self.environment, drop_bucket, key, gone, at))
+        last_look = at + LONGEST_WORK
+        self.table.change(key, lambda before: removed(before, key, gone.source, last_look=last_look))
 
     def _take_out(self, there: ObjectVersion, drop_bucket: str, key: str) -> bool:
         """Put a delete marker on top of an object; False when the file, or what is live, is another one by now."""

@@ -123,21 +123,25 @@ def report_rollback(
     tag_verdict(s3, drop_bucket, standing.key, bad.drop_version_id, "rolled-back")
 
 
-def tell_live(s3: S3Client, drop_bucket: str, key: str, live: Live, step: InForce) -> None:
+def tell_live(s3: S3Client, drop_bucket: str, key: str, live: Live, step: InForce) -> bool:
     """Have report and tag of the version that is live say so; called again, it changes nothing.
 
     A version that was passed over may be live again after the one that came over it did not work.
+
+    Returns:
+        False when it came through the drop bucket and has no report.
 
     Raises:
         ClientError, BotoCoreError: S3 is in trouble.
     """
     verdict = verdict_of(s3, drop_bucket, key, live.source) if live.dropped else None
     if verdict is None:
-        return
+        return not live.dropped
     placed = {"bucket": live.bucket, "key": live.key, "version": live.version_id}
     changes = {"outcome": "promoted", "placed": placed, "in_force": step.as_dict()}
     amend_report(s3, drop_bucket, key, live.source, changes)
     tag_verdict(s3, drop_bucket, key, live.drop_version_id, verdict)
+    return True
 
 
 def tell_rollback_again(s3: S3Client, drop_bucket: str, standing: Standing, version: str, at: datetime) -> bool:

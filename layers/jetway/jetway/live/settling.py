@@ -80,9 +80,11 @@ def _after_deletion(seen: Seen) -> Step:
         return _DONE if seen.settled is None or seen.outcome == "vanished" else Step("take-out")
     standing = seen.standing
     named = standing is not None and standing.live is not None and standing.live.ours
-    if standing is not None and standing.stage == "rolling-back":
+    if named and standing is not None and standing.stage == "rolling-back":
         named = False  # the next look closes it
-    return Step("take-out") if named or seen.there not in {None, BY_HAND} else _DONE
+    if seen.there == BY_HAND:
+        return Step("overtake") if named else _DONE
+    return Step("take-out") if named or seen.there is not None else _DONE
 
 
 def _put_right(seen: Seen, agreement: Agreement) -> Step:

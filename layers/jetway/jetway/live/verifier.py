@@ -19,7 +19,7 @@ from jetway.live import news
 from jetway.live.by_hand import overtake, source_of
 from jetway.live.in_force import InForce
 from jetway.live.missing import awaited
-from jetway.live.restore import Restored, report_rollback, restore, tell_live
+from jetway.live.restore import Restored, report_rollback, restore, tell_live, tell_rollback_again
 from jetway.live.settling import compare
 from jetway.live.standing import (
     LONGEST_WORK,
@@ -78,12 +78,12 @@ class Verifier:
         verify_after: timedelta,
         clock: Callable[[], datetime],
         seconds_left: Callable[[], float],
-        ask_gate: Callable[[str], None] = lambda _key: None,
+        ask_gate: Callable[[str, str | None], None] = lambda _key, _version: None,
     ) -> None:
         """Take the parts.
 
         Args:
-            ask_gate: has the gate settle a key anew, soon.
+            ask_gate: has the gate settle a key anew, soon; with a version id, that version too.
         """
         self._table = table
         self._updates = updates
@@ -206,7 +206,7 @@ class Verifier:
                 drop_bucket=self._drop_bucket,
             )
             return False
-        self._ask_gate(standing.key)
+        self._ask_gate(standing.key, None)
         self._table.put(replace(standing, due_at=now + PAUSE))
         return False
 
@@ -218,12 +218,16 @@ class Verifier:
         with suppress(StandingChangedError):
             if not self._bucket_agrees(standing, now):
                 return
-            if standing.live is not None:  # a kill may have kept it from being said, or somebody slower said otherwise
-                tell_live(self._s3, self._drop_bucket, key, standing.live, InForce("verified", standing.live.at))
-            if (
-                standing.live is None and standing.stage != "by-hand"
-            ):  # what was passed over may have its turn, and nothing may be there unknown
-                self._ask_gate(key)
+            # A kill may have kept it from being said, or somebody slower has said otherwise.
+            live = standing.live
+            if live and not tell_live(self._s3, self._drop_bucket, key, live, InForce("verified", live.at)):
+                self._ask_gate(key, live.drop_version_id)  # its function was killed before it wrote the report
+                self._table.put(replace(standing, due_at=now + PAUSE))
+                return
+            for version in standing.rolled_back[-1:]:
+                tell_rollback_again(self._s3, self._drop_bucket, standing, version, now)
+            if standing.live is None and standing.stage != "by-hand":
+                self._ask_gate(key, None)  # what was passed over may have its turn, and nothing may be there unknown
             self._table.put(replace(standing, due_at=None))
 
     def _wait(self, standing: Standing, decision: Decision, now: datetime) -> None:
@@ -263,14 +267,14 @@ class Verifier:
             step = InForce("verified", now) if good else InForce("verifying", now, now + self._verify_after)
             tell_live(self._s3, self._drop_bucket, key, restored.live, step)
         else:
-            self._ask_gate(key)  # something newer may be there, or older versions that were passed over
+            self._ask_gate(key, None)  # something newer may be there, or older versions that were passed over
         last_look = now + LONGEST_WORK
         after = rolled_back(standing, restored.live, due_at=now + self._verify_after, last_look=last_look)
         try:
             self._table.put(after)
         except StandingChangedError:
             # A newer version came meanwhile, and may have been taken out with this one: the gate looks.
-            self._ask_gate(key)
+            self._ask_gate(key, None)
         back = restored.live.source if restored.live else None
         on_verified(Verified(key, bad.source, "rolled-back", standing.problems, back))
 

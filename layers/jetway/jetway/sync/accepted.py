@@ -54,15 +54,20 @@ def load(s3: S3Client, bucket: str) -> Accepted:
     return Accepted(content.get("triggers", {}), there)
 
 
-def save(s3: S3Client, bucket: str, before: Accepted, triggers: Mapping[str, Mapping[str, Any]]) -> None:
+def save(s3: S3Client, bucket: str, before: Accepted, triggers: Mapping[str, Mapping[str, Any]]) -> bool:
     """Write the accepted triggers, if they have changed.
+
+    Returns:
+        Whether they have.
 
     Raises:
         TransientError: somebody else wrote them since they were read.
         ClientError, BotoCoreError: S3 is in trouble.
     """
-    if json_text(triggers) != json_text(before.triggers):
-        save_json(s3, bucket, KEY, {"format": FORMAT, "triggers": triggers}, before.there)
+    if json_text(triggers) == json_text(before.triggers):
+        return False
+    save_json(s3, bucket, KEY, {"format": FORMAT, "triggers": triggers}, before.there)
+    return True
 
 
 def load_json(s3: S3Client, bucket: str, key: str, format_: str) -> tuple[Mapping[str, Any], ObjectVersion | None]:

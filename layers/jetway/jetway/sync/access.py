@@ -16,8 +16,9 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from jetway.artifacts.findings import Finding, Judgement
+from jetway.errors import TransientError
 from jetway.http.access_file import KEY, LARGEST_FILE, parse_access
-from jetway.objects import head, read
+from jetway.objects import ObjectVersion, head, read
 from jetway.reports import report_on, write_report
 from jetway.sync.accepted import load_json, save_json
 
@@ -38,7 +39,7 @@ def sync_access(
         What has changed, in words; nothing when all is as it was.
 
     Raises:
-        TransientError, ClientError, BotoCoreError: not now; nothing has changed.
+        TransientError, ClientError, BotoCoreError: not now; nothing has changed, or the file has, meanwhile.
     """
     content, there = load_json(s3, bucket, ACCEPTED, FORMAT)
     before = {**_NONE, **content}
@@ -47,6 +48,7 @@ def sync_access(
         if before["document"] is None and before["seen"] is None:
             return []
         save_json(s3, bucket, ACCEPTED, {**_NONE, "format": FORMAT}, there)
+        _check_unchanged(s3, bucket, source)
         return ["deleted access"]
     if before["seen"] and before["seen"]["version"] == source.label:
         return []
@@ -65,7 +67,15 @@ def sync_access(
     write_report(s3, report_on(KEY, judged, clock() - started, source=source, judged_at=now), source)
     seen = {"version": source.label, "verdict": judged.verdict}
     save_json(s3, bucket, ACCEPTED, {**after, "format": FORMAT, "seen": seen}, there)
+    _check_unchanged(s3, bucket, source)
     return ["put access" if parsed.document is not None else "rejected access"]
+
+
+def _check_unchanged(s3: S3Client, bucket: str, seen: ObjectVersion | None) -> None:
+    """Look at the file again: a run beside this one may have seen a newer one before this one wrote."""
+    newest = head(s3, bucket, KEY)
+    if (newest.label if newest else None) != (seen.label if seen else None):
+        raise TransientError(f"{KEY} has changed while it was put in force.")
 
 
 def _what_counts(before: Mapping[str, Any]) -> Finding:

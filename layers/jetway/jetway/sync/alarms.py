@@ -2,7 +2,8 @@
 
 start_dag_run counts the runs that a trigger started in metric DagRunsStarted (dimensions Environment and Trigger). So
 the alarm is raised when no event came, and also when events came and none could be started. The clock starts when the
-alarm is made: one data point is put then, or a new alarm would be raised at once.
+alarm is made: one data point is put then, or a new alarm would be raised at once. It says that 0 runs were started,
+which is true: the alarm asks how many points there are, and everybody else for their sum.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from jetway.sync.refusals import covers, refusal
+from jetway.sync.refusals import is_as, refusal
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudwatch import CloudWatchClient
@@ -20,6 +21,16 @@ if TYPE_CHECKING:
     from jetway.triggers.rules import AlarmSpec
 
 METRIC = "DagRunsStarted"
+
+# An alarm of ours has none of these.
+_OF_OTHERS = (
+    "ExtendedStatistic",
+    "Unit",
+    "Metrics",
+    "ThresholdMetricId",
+    "EvaluateLowSampleCountPercentile",
+    "InsufficientDataActions",
+)
 
 
 @dataclass(slots=True)
@@ -60,7 +71,7 @@ class Alarms:
             ClientError, BotoCoreError: CloudWatch is in trouble.
         """
         there, wanted = self.found.get(spec.name), self._request(spec)
-        if there is not None and covers(there, wanted):
+        if there is not None and is_as(there, wanted, absent=_OF_OTHERS):
             return None
         try:
             if there is None:
@@ -94,17 +105,18 @@ class Alarms:
                 {"Name": "Environment", "Value": self.environment},
                 {"Name": "Trigger", "Value": spec.trigger},
             ],
-            "Statistic": "Sum",
+            "Statistic": "SampleCount",
             "Period": spec.period,
             "EvaluationPeriods": spec.periods,
             "DatapointsToAlarm": spec.periods,
             "Threshold": 1.0,
             "ComparisonOperator": "LessThanThreshold",
             "TreatMissingData": "breaching",
+            "ActionsEnabled": True,
             "AlarmActions": actions,
             "OKActions": actions,
         }
 
     def _start_the_clock(self, dimensions: Any) -> None:
-        data: Any = [{"MetricName": METRIC, "Dimensions": dimensions, "Value": 1, "Unit": "Count"}]
+        data: Any = [{"MetricName": METRIC, "Dimensions": dimensions, "Value": 0, "Unit": "Count"}]
         self.client.put_metric_data(Namespace=self.namespace, MetricData=data)

@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from jetway.errors import TransientError
 from jetway.objects import ObjectVersion, head, read
 from jetway.triggers.file import LARGEST_FILE, PREFIX, Parsed, parse
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 _AT_ONCE = 8
+_MOST_TRIES = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,19 +41,33 @@ def read_files(s3: S3Client, bucket: str, *, clock: Callable[[], float] = time.p
     """Read all trigger files, in the order of their keys.
 
     Raises:
+        TransientError: a file changes faster than it can be read.
         ClientError, BotoCoreError: S3 is in trouble.
     """
 
     def read_one(key: str) -> File | None:
-        source = head(s3, bucket, key)
-        content = read(s3, source, LARGEST_FILE) if source else None
-        if source is None or content is None:
-            return None  # changed or deleted since: another event is on its way
-        started = clock()
-        parsed = parse(content, key)
-        return File(source, parsed, clock() - started)
+        for _ in range(_MOST_TRIES):
+            source = head(s3, bucket, key)
+            if source is None:
+                return None  # deleted since it was listed
+            content = read(s3, source, LARGEST_FILE)
+            if content is not None:
+                started = clock()
+                parsed = parse(content, key)
+                return File(source, parsed, clock() - started)
+        # It is there: to take it for deleted would delete its trigger.
+        raise TransientError(f"s3://{bucket}/{key} changes faster than it can be read.")
 
-    pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=PREFIX)
-    keys = [item["Key"] for page in pages for item in page.get("Contents", []) if not item["Key"].endswith("/")]
     with ThreadPoolExecutor(_AT_ONCE) as pool:
-        return [file for file in pool.map(read_one, sorted(keys)) if file is not None]
+        return [file for file in pool.map(read_one, sorted(list_files(s3, bucket))) if file is not None]
+
+
+def list_files(s3: S3Client, bucket: str) -> dict[str, str]:
+    """Return the ETags of all trigger files, by key.
+
+    Raises:
+        ClientError, BotoCoreError: S3 is in trouble.
+    """
+    pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=PREFIX)
+    there = (item for page in pages for item in page.get("Contents", []))
+    return {item["Key"]: item["ETag"] for item in there if not item["Key"].endswith("/")}

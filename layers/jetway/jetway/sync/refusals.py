@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from botocore.exceptions import ClientError
 
-# The same request will be refused again. Everything else (throttling, 5xx, missing permissions) is no fault of a file.
+# The same request will be refused again. Everything else is no fault of a file: throttling, 5xx, missing permissions,
+# and something that is not found any more, for whoever took it away did so just now.
 _REFUSALS = frozenset(
     {
         "InvalidEventPatternException",
@@ -18,7 +20,6 @@ _REFUSALS = frozenset(
         "LimitExceeded",
         "ServiceQuotaExceededException",
         "ManagedRuleException",
-        "ResourceNotFoundException",
     }
 )
 
@@ -33,6 +34,17 @@ def refusal(exc: ClientError, name: str) -> Exception:
     if error["Code"] in _REFUSALS:
         return ResourceRefusedError(f"AWS refuses {name} ({error['Code']}): {error['Message']}")
     return exc
+
+
+def is_missing(exc: ClientError) -> bool:
+    """Whether AWS says that the resource, or what holds it, is not there."""
+    return exc.response["Error"]["Code"] == "ResourceNotFoundException"
+
+
+def may_be_done(exc: Exception) -> bool:
+    """Whether a call that failed may have been carried out all the same: AWS failed while it was at it."""
+    answer = getattr(exc, "response", {}).get("ResponseMetadata", {})
+    return bool(answer.get("HTTPStatusCode", 400) >= 500)
 
 
 def covers(actual: object, wanted: object) -> bool:
@@ -50,3 +62,12 @@ def covers(actual: object, wanted: object) -> bool:
             and all(covers(one, other) for one, other in zip(actual, wanted, strict=True))
         )
     return actual == wanted
+
+
+def is_as(actual: Mapping[str, Any], wanted: Mapping[str, Any], *, absent: Iterable[str]) -> bool:
+    """Whether a resource is as wanted, and has nothing of what only somebody else can have given it.
+
+    Args:
+        absent: members that must be missing or empty.
+    """
+    return covers(dict(actual), dict(wanted)) and not any(actual.get(name) for name in absent)

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
 from jetway.errors import TransientError
-from jetway.sync.refusals import refusal
+from jetway.sync.refusals import ResourceRefusedError, is_missing, may_be_done, refusal
 from jetway.triggers.rules import RuleSpec, json_text
 
 if TYPE_CHECKING:
@@ -24,19 +24,28 @@ Place = tuple[str, str]  # bus, rule
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A rule that is there."""
+    """A rule that is there.
+
+    Attributes:
+        state: as EventBridge says it.
+        added: what a rule of ours has not, and PutRule takes away: a schedule, a role.
+    """
 
     pattern: Any
-    enabled: bool
+    state: str
     description: str
     targets: tuple[Mapping[str, Any], ...]
+    added: tuple[str, ...] = ()
 
-    def is_as(self, spec: RuleSpec) -> bool:
+    @classmethod
+    def of(cls, spec: RuleSpec) -> Found:
+        """Return what a rule will be."""
+        return cls(dict(spec.pattern), "ENABLED" if spec.enabled else "DISABLED", spec.description, spec.targets)
+
+    def is_as(self, wanted: Found) -> bool:
         """Whether nothing about it has to be changed; a target that somebody added has to."""
-        return (
-            (self.enabled, self.description) == (spec.enabled, spec.description)
-            and self.pattern == spec.pattern
-            and _by_id(self.targets) == _by_id(spec.targets)
+        return replace(self, targets=()) == replace(wanted, targets=()) and _by_id(self.targets) == _by_id(
+            wanted.targets
         )
 
 
@@ -78,43 +87,39 @@ class Rules:
         found = {
             place: Found(
                 pattern=json.loads(rule.get("EventPattern") or "null"),
-                enabled=rule["State"] == "ENABLED",
+                state=rule["State"],
                 description=rule.get("Description", ""),
                 targets=of_rule,
+                added=tuple(rule[name] for name in ("ScheduleExpression", "RoleArn") if rule.get(name)),
             )
             for (place, rule), of_rule in zip(ours.items(), targets, strict=True)
+            if of_rule is not None
         }
         return cls(client, prefix, frozenset(others), others, found)
 
     def put(self, spec: RuleSpec) -> str | None:
         """Make a rule what it should be; return what was done, or None when it was so.
 
+        A rule and its targets are two calls. When the second one is refused, the first is taken back: the new pattern
+        with the old target would start the old DAG with events that are not its own.
+
         Raises:
             ResourceRefusedError: AWS refuses it for what it is.
-            TransientError, ClientError, BotoCoreError: EventBridge is in trouble.
+            TransientError, ClientError, BotoCoreError: EventBridge is in trouble; the rule may be half of each.
         """
-        place = (spec.bus, spec.name)
+        place, wanted = (spec.bus, spec.name), Found.of(spec)
         there = self.found.get(place)
-        if there is not None and there.is_as(spec):
+        if there is not None and there.is_as(wanted):
             return None
+        self._put_rule(place, replace(wanted, targets=there.targets if there else ()))
         try:
-            self.client.put_rule(
-                Name=spec.name,
-                EventBusName=spec.bus,
-                EventPattern=json_text(spec.pattern),
-                State="ENABLED" if spec.enabled else "DISABLED",
-                Description=spec.description,
-            )
-            wanted: Any = list(spec.targets)
-            answer = self.client.put_targets(Rule=spec.name, EventBusName=spec.bus, Targets=wanted)
-        except ClientError as exc:
-            raise refusal(exc, f"rule {spec.name}") from exc
-        if answer["FailedEntryCount"]:
-            raise TransientError(f"EventBridge did not take the targets of {spec.name}: {answer['FailedEntries']}")
-        extra = _by_id(there.targets).keys() - _by_id(spec.targets).keys() if there else ()
-        if extra:
-            self._remove_targets(place, sorted(extra))
-        self.found[place] = Found(dict(spec.pattern), spec.enabled, spec.description, spec.targets)
+            # First, or there may be no room for ours.
+            self._remove_targets(place, self._ids(place) - _by_id(wanted.targets).keys())
+            self._put_targets(place, wanted)
+        except (ResourceRefusedError, TransientError, ClientError) as exc:
+            if there is not None and there.pattern is not None and not may_be_done(exc):
+                self._put_rule(place, replace(there, targets=self.found[place].targets, added=()))
+            raise
         return "changed" if there else "created"
 
     def delete(self, place: Place) -> None:
@@ -126,15 +131,50 @@ class Rules:
         bus, name = place
         if not name.startswith(self.prefix):
             raise ValueError(f"rule {name!r} is not ours.")
-        if self.found[place].targets:
-            self._remove_targets(place, sorted(_by_id(self.found[place].targets)))
-        self.client.delete_rule(Name=name, EventBusName=bus)
+        try:
+            self._remove_targets(place, self._ids(place))
+            self.client.delete_rule(Name=name, EventBusName=bus)
+        except ClientError as exc:
+            if not is_missing(exc):
+                raise
         del self.found[place]
 
-    def _remove_targets(self, place: Place, ids: list[str]) -> None:
-        answer = self.client.remove_targets(Rule=place[1], EventBusName=place[0], Ids=ids)
+    def _put_rule(self, place: Place, rule: Found) -> None:
+        state: Any = rule.state
+        try:
+            self.client.put_rule(
+                Name=place[1],
+                EventBusName=place[0],
+                EventPattern=json_text(rule.pattern),
+                State=state,
+                Description=rule.description,
+            )
+        except ClientError as exc:
+            raise refusal(exc, f"rule {place[1]}") from exc
+        self.found[place] = rule
+
+    def _put_targets(self, place: Place, wanted: Found) -> None:
+        targets: Any = list(wanted.targets)
+        try:
+            answer = self.client.put_targets(Rule=place[1], EventBusName=place[0], Targets=targets)
+        except ClientError as exc:
+            raise refusal(exc, f"rule {place[1]}") from exc
+        if answer["FailedEntryCount"]:
+            raise TransientError(f"EventBridge did not take the targets of {place[1]}: {answer['FailedEntries']}")
+        self.found[place] = wanted
+
+    def _remove_targets(self, place: Place, ids: Set[str]) -> None:
+        if not ids:
+            return
+        answer = self.client.remove_targets(Rule=place[1], EventBusName=place[0], Ids=sorted(ids))
         if answer["FailedEntryCount"]:
             raise TransientError(f"EventBridge did not remove targets of {place[1]}: {answer['FailedEntries']}")
+        there = self.found[place]
+        left = tuple(target for target in there.targets if target["Id"] not in ids)
+        self.found[place] = replace(there, targets=left)
+
+    def _ids(self, place: Place) -> Set[str]:
+        return _by_id(self.found[place].targets).keys()
 
 
 def _buses(client: EventBridgeClient) -> list[str]:
@@ -149,9 +189,15 @@ def _buses(client: EventBridgeClient) -> list[str]:
         more = {"NextToken": answer["NextToken"]}
 
 
-def _targets(client: EventBridgeClient, place: Place) -> tuple[Mapping[str, Any], ...]:
+def _targets(client: EventBridgeClient, place: Place) -> tuple[Mapping[str, Any], ...] | None:
+    """Targets of a rule; None when it was deleted since it was listed."""
     pages = client.get_paginator("list_targets_by_rule").paginate(Rule=place[1], EventBusName=place[0])
-    return tuple(target for page in pages for target in page["Targets"])
+    try:
+        return tuple(target for page in pages for target in page["Targets"])
+    except ClientError as exc:
+        if is_missing(exc):
+            return None
+        raise
 
 
 def _by_id(targets: tuple[Mapping[str, Any], ...]) -> dict[str, Any]:

@@ -2,26 +2,32 @@
 
 A run does not ask what has changed: it compares everything with everything. So an event that came twice or never, a
 crash in the middle, and what somebody changed by hand are all the same to it.
+
+Two runs may overlap: a message was put on the queue by hand under another group, or the function was invoked by hand.
+So a run that has changed anything lists the files once more, after its last change. If they are not those that it went
+by, its messages come back; if they are, whatever changes them later is told by an event, whose run sees what this one
+did. Thus the last change that is made to AWS is always one of a run that knew the files of that moment.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from math import inf
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
 from jetway.artifacts.findings import Finding, Judgement, judgement
-from jetway.errors import TransientError
+from jetway.errors import OutOfTimeError, TransientError
 from jetway.reports import report_on, write_report
 from jetway.sync import accepted
 from jetway.sync.access import sync_access
 from jetway.sync.alarms import Alarms
 from jetway.sync.buckets import bucket_finding
-from jetway.sync.files import File, read_files
+from jetway.sync.files import File, list_files, read_files
 from jetway.sync.refusals import ResourceRefusedError
 from jetway.sync.rules import Rules
 from jetway.sync.schedules import Schedules
@@ -35,6 +41,9 @@ if TYPE_CHECKING:
     from mypy_boto3_scheduler import EventBridgeSchedulerClient
 
     from jetway.sync.dags import KnownDags
+
+# With less time left than this no further file is begun: what was settled is written down, and that takes some calls.
+SECONDS_TO_SAVE = 20.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,8 +101,17 @@ class Synced:
     troubles: list[Exception] = field(default_factory=list)
 
 
-def sync(clients: Clients, settings: Settings, *, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> Synced:
-    """Bring AWS to what the trigger files say.
+def sync(
+    clients: Clients,
+    settings: Settings,
+    *,
+    now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    seconds_left: Callable[[], float] = lambda: inf,
+) -> Synced:
+    """Bring AWS to what the trigger files say, as far as the time allows: another run goes on from there.
+
+    Args:
+        seconds_left: until the run is ended from outside.
 
     Returns:
         What was done. Trouble with one trigger is in it; the others are dealt with all the same.
@@ -108,13 +126,22 @@ def sync(clients: Clients, settings: Settings, *, now: Callable[[], datetime] = 
         done.troubles.append(exc)
     before = accepted.load(clients.s3, settings.bucket)
     files = read_files(clients.s3, settings.bucket)
-    run = _Run.start(clients, settings, before, now(), done)
+    run = _Run.start(clients, settings, before, now=now, seconds_left=seconds_left, done=done)
     run.delete_what_has_no_file({file.key for file in files})
-    for file in files:
+    for number, file in enumerate(files):
+        if seconds_left() < SECONDS_TO_SAVE:
+            run.leave(files[number:])
+            break
         run.settle(file)
     run.delete_what_is_not_wanted()
-    accepted.save(clients.s3, settings.bucket, before, run.triggers)
-    return run.done
+    saved = accepted.save(clients.s3, settings.bucket, before, run.triggers)
+    went_by = {file.key: file.source.etag for file in files}
+    if (saved or done.changes) and list_files(clients.s3, settings.bucket) != went_by:
+        done.troubles.append(TransientError("trigger files have changed during the run."))
+    return done
+
+
+What = tuple[str, ...]  # rule, its bus and name; or schedule or alarm, and its name
 
 
 @dataclass(slots=True)
@@ -122,27 +149,38 @@ class _Run:
     clients: Clients
     settings: Settings
     before: accepted.Accepted
-    now: datetime
+    now: Callable[[], datetime]
+    seconds_left: Callable[[], float]
     rules: Rules
     schedules: Schedules
     alarms: Alarms
     triggers: dict[str, Mapping[str, Any]] = field(default_factory=dict)
-    wanted: set[tuple[str, ...]] = field(default_factory=set)
-    kept: set[str] = field(default_factory=set)
+    wanted: set[What] = field(default_factory=set)
+    kept: set[str] = field(default_factory=set)  # names of triggers of which nothing is deleted
+    unknown: set[str] = field(default_factory=set)  # of which nothing is deleted that was there before this run
+    there_before: frozenset[What] = frozenset()
     buckets: dict[str, Finding | None] = field(default_factory=dict)
     done: Synced = field(default_factory=Synced)
     dags: KnownDags | None = None
 
     @classmethod
     def start(
-        cls, clients: Clients, settings: Settings, before: accepted.Accepted, now: datetime, done: Synced
+        cls,
+        clients: Clients,
+        settings: Settings,
+        before: accepted.Accepted,
+        *,
+        now: Callable[[], datetime],
+        seconds_left: Callable[[], float],
+        done: Synced,
     ) -> _Run:
         places = settings.places
-        return cls(
+        run = cls(
             clients,
             settings,
             before,
             now,
+            seconds_left,
             Rules.load(clients.events, places.prefix),
             Schedules.load(clients.scheduler, places.group, places.prefix),
             Alarms.load(
@@ -155,6 +193,8 @@ class _Run:
             done=done,
             dags=settings.dags() if settings.dags else None,
         )
+        run.there_before = frozenset(run._there())
+        return run
 
     def settle(self, file: File) -> None:
         """Make the newest version of a file the trigger that is in force; if it cannot be, the last good one."""
@@ -166,18 +206,28 @@ class _Run:
             if trigger and not refused:
                 judged = _with(judged, self._warnings(trigger, judged))
                 if entry.get("document") != trigger.document:
-                    entry = _entry(trigger, file, self.now)
+                    entry = _entry(trigger, file, self.now())
             else:
                 judged = _with(judged, [*refused, *self._keep_the_last_good(file.key, entry)])
                 self.done.rejected.append(file.key)
             self.triggers[file.key] = self._report(file, judged, entry)
         except (TransientError, ClientError, BotoCoreError) as exc:
             # The others are dealt with all the same, and nothing of this one is taken away.
-            self.kept.add(name_of(file.key))
+            self._keep(file)
             self.done.troubles.append(exc)
-            if file.key in self.before.triggers:
-                self.triggers[file.key] = self.before.triggers[file.key]
         self.done.in_force += bool(entry.get("document"))
+
+    def leave(self, files: Sequence[File]) -> None:
+        """Leave files and what they have in AWS as they are, for another run."""
+        for file in files:
+            self._keep(file)
+        words = f"the time is over: {len(files)} trigger files are left for another run."
+        self.done.troubles.append(OutOfTimeError(words))
+
+    def _keep(self, file: File) -> None:
+        self.kept.add(name_of(file.key))
+        if file.key in self.before.triggers:
+            self.triggers[file.key] = self.before.triggers[file.key]
 
     def delete_what_has_no_file(self, keys: set[str]) -> None:
         """Delete what deleted files leave behind, before anything new needs its place among the rules."""
@@ -186,14 +236,25 @@ class _Run:
 
     def delete_what_is_not_wanted(self) -> None:
         """Delete what triggers do not need any more: the rule on another bus, the schedule that is a rule now."""
-        kept = {self.settings.places.name(name) for name in self.kept}
-        self._delete(lambda what: what not in self.wanted and what[-1] not in kept)
+        kept, unknown = ({self.settings.places.name(name) for name in names} for names in (self.kept, self.unknown))
+        self._delete(
+            lambda what: (
+                what not in self.wanted
+                and what[-1] not in kept
+                and not (what[-1] in unknown and what in self.there_before)
+            )
+        )
 
-    def _delete(self, unwanted: Callable[[tuple[str, ...]], bool]) -> None:
-        there: list[tuple[str, ...]] = [("rule", *place) for place in self.rules.found]
+    def _there(self) -> list[What]:
+        there: list[What] = [("rule", *place) for place in self.rules.found]
         there += [("schedule", name) for name in self.schedules.found]
-        there += [("alarm", name) for name in self.alarms.found]
-        for what in filter(unwanted, there):
+        return there + [("alarm", name) for name in self.alarms.found]
+
+    def _delete(self, unwanted: Callable[[What], bool]) -> None:
+        for what in filter(unwanted, self._there()):
+            if self.seconds_left() < SECONDS_TO_SAVE:
+                self.done.troubles.append(OutOfTimeError("the time is over: another run deletes what is left over."))
+                return
             try:
                 match what:
                     case ("rule", bus, name):
@@ -213,18 +274,19 @@ class _Run:
         refused = [*resources.findings, *self._check_places(resources)]
         if refused:
             return refused
-        made: set[tuple[str, ...]] = set()
+        made: set[What] = set()
         try:
+            # First what starts nothing: if it is refused, nothing of the trigger is in force yet. Without its metric
+            # an alarm would be raised for ever.
+            for alarm in resources.alarms if self.settings.metrics_by_trigger else ():
+                self._note(self.alarms.put(alarm), "alarm", alarm.name)
+                made.add(("alarm", alarm.name))
             for rule in resources.rules:
                 self._note(self.rules.put(rule), "rule", rule.bus, rule.name)
                 made.add(("rule", rule.bus, rule.name))
             for schedule in resources.schedules:
                 self._note(self.schedules.put(schedule, self.now), "schedule", schedule.name)
                 made.add(("schedule", schedule.name))
-            # Without its metric an alarm would be raised for ever.
-            for alarm in resources.alarms if self.settings.metrics_by_trigger else ():
-                self._note(self.alarms.put(alarm), "alarm", alarm.name)
-                made.add(("alarm", alarm.name))
         except ResourceRefusedError as exc:
             remedy = "Correct what AWS names, and drop the file again."
             return [Finding("aws-refuses", "error", str(exc), None, remedy)]
@@ -259,8 +321,10 @@ class _Run:
         document = entry.get("document")
         last_good = from_document(document, name).trigger if document else None
         put = last_good is not None and not self._put(last_good)
-        if not put and (document or self.before.there is None):
-            self.kept.add(name)  # what is there stays: it cannot be made anew, or nobody knows what it should be
+        if not put and document:
+            self.kept.add(name)  # it cannot be made anew
+        elif not put and self.before.there is None:
+            self.unknown.add(name)  # nobody knows what it should be
         if not document:
             return []
         message = f"The trigger of {entry['accepted_at']} (version {entry['version']}) stays in force."
@@ -286,7 +350,7 @@ class _Run:
         if self.dags and (unknown := self.dags.finding(trigger.dag, _line_of(judged, trigger.dag))):
             yield unknown
         at = getattr(trigger.on, "at", None)
-        if at is not None and at <= self.now:
+        if at is not None and at <= self.now():
             message = f"Its moment {at.isoformat()} is over: it does not fire any more."
             yield Finding("moment-is-over", "warning", message, None, "Delete the file, or give it another moment.")
 
@@ -298,7 +362,7 @@ class _Run:
             "report": hashlib.sha256(repr((file.source.label, judged)).encode()).hexdigest()[:16],
         }
         if entry.get("seen") != seen:
-            report = report_on(file.key, judged, file.seconds, source=file.source, judged_at=self.now)
+            report = report_on(file.key, judged, file.seconds, source=file.source, judged_at=self.now())
             write_report(self.clients.s3, report, file.source)
         empty = {"name": name_of(file.key), "kind": None, "document": None}
         return {**empty, **entry, "seen": seen}

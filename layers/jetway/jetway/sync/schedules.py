@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from jetway.sync.refusals import covers, refusal
+from jetway.errors import TransientError
+from jetway.sync.refusals import is_as, is_missing, refusal
 
 if TYPE_CHECKING:
     from mypy_boto3_scheduler import EventBridgeSchedulerClient
 
     from jetway.triggers.rules import ScheduleSpec
+
+# A schedule of ours has none of these: with an end in the past it would never fire again.
+_OF_OTHERS = ("StartDate", "EndDate", "KmsKeyArn")
+
+# Scheduler tries a target for a day at most; what fires once and is still there after that will not fire any more.
+_LEFT_OVER = timedelta(days=2)
 
 
 @dataclass(slots=True)
@@ -22,12 +30,14 @@ class Schedules:
 
     Attributes:
         found: ours by name, as GetSchedule gives them.
+        group_there: whether the group is; it is the stack's, and only deploying the stack makes it.
     """
 
     client: EventBridgeSchedulerClient
     group: str
     prefix: str
     found: dict[str, Any]
+    group_there: bool = True
 
     @classmethod
     def load(cls, client: EventBridgeSchedulerClient, group: str, prefix: str) -> Schedules:
@@ -37,31 +47,43 @@ class Schedules:
             ClientError, BotoCoreError: Scheduler is in trouble.
         """
         found: dict[str, Any] = {}
-        for page in client.get_paginator("list_schedules").paginate(GroupName=group, NamePrefix=prefix):
-            for summary in page["Schedules"]:
-                name = summary["Name"]
-                if name.startswith(prefix) and (there := _get(client, group, name)) is not None:
-                    found[name] = there
+        try:
+            for page in client.get_paginator("list_schedules").paginate(GroupName=group, NamePrefix=prefix):
+                for summary in page["Schedules"]:
+                    name = summary["Name"]
+                    if name.startswith(prefix) and (there := _get(client, group, name)) is not None:
+                        found[name] = there
+        except ClientError as exc:
+            if not is_missing(exc):
+                raise
+            return cls(client, group, prefix, {}, group_there=False)  # rules and webhooks do not need it
         return cls(client, group, prefix, found)
 
-    def put(self, spec: ScheduleSpec, now: datetime) -> str | None:
+    def put(self, spec: ScheduleSpec, clock: Callable[[], datetime]) -> str | None:
         """Make a schedule what it should be; return what was done, or None when it was so.
 
         One that fires once is left alone from its moment on: it fires, and is deleted by Scheduler.
 
+        Args:
+            clock: tells now, not when the run began: it may have fired and be gone since then.
+
         Raises:
             ResourceRefusedError: AWS refuses it for what it is.
+            TransientError: the group is not there.
             ClientError, BotoCoreError: Scheduler is in trouble.
         """
-        there = self.found.get(spec.name)
+        there, now = self.found.get(spec.name), clock()
         wanted: Any = dict(spec.request)
         if spec.at is not None and spec.at <= now:
-            if there is None or there["ScheduleExpression"] == wanted["ScheduleExpression"]:
+            is_its_own = there is not None and there["ScheduleExpression"] == wanted["ScheduleExpression"]
+            if there is None or (is_its_own and now < spec.at + _LEFT_OVER):
                 return None
             self.delete(spec.name)
             return "deleted"
-        if there is not None and covers(there, wanted):
+        if there is not None and is_as(there, wanted, absent=_OF_OTHERS):
             return None
+        if not self.group_there:
+            raise TransientError(f"schedule group {self.group!r} is gone: deploy the stack again, which makes it.")
         try:
             if there is None:
                 self.client.create_schedule(Name=spec.name, **wanted)
@@ -83,7 +105,7 @@ class Schedules:
         try:
             self.client.delete_schedule(GroupName=self.group, Name=name)
         except ClientError as exc:
-            if exc.response["Error"]["Code"] != "ResourceNotFoundException":
+            if not is_missing(exc):
                 raise
         del self.found[name]
 
@@ -92,6 +114,6 @@ def _get(client: EventBridgeSchedulerClient, group: str, name: str) -> Any:
     try:
         return client.get_schedule(GroupName=group, Name=name)
     except ClientError as exc:
-        if exc.response["Error"]["Code"] == "ResourceNotFoundException":
+        if is_missing(exc):
             return None  # fired and deleted since it was listed
         raise

@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo, available_timezones
 _MONTHS = "JAN|FEB|MAR|APR|MAY|JUN|JUL|AUG|SEP|OCT|NOV|DEC"
 _DAYS = "SUN|MON|TUE|WED|THU|FRI|SAT"
 _YEARS = (1970, 2199)
+_STEPS = re.compile(r"/([0-9]+)")
 
 # Field, least and greatest number, names, and what else it may be.
 _FIELDS = (
@@ -31,6 +32,8 @@ def cron_fault(cron: str) -> str | None:
     for text, (name, least, most, names, other) in zip(fields, _FIELDS, strict=True):
         if not _field_fits(text, least, most, names, other):
             return f"the {name} field is {text!r}"
+        if any(int(step) == 0 for step in _STEPS.findall(text)):
+            return f"the {name} field is {text!r}, and a step is at least 1"
     if (fields[2] == "?") == (fields[4] == "?"):
         return "day-of-month or day-of-week must be '?', and the other one not"
     return None
@@ -63,6 +66,6 @@ def _field_fits(text: str, least: int, most: int, names: str, other: str) -> boo
         if found is None or (found["first"] == "*" and (found["last"] or not found["step"])):
             return False
         numbers = [int(value) for value in (found["first"], found["last"]) if value and value.isdecimal()]
-        if any(not least <= number <= most for number in numbers) or found["step"] == "0":
+        if any(not least <= number <= most for number in numbers):
             return False
     return True

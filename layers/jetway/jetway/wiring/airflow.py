@@ -6,7 +6,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Literal
 
 from jetway.airflow.environment import Environment
-from jetway.wiring.clients import COMES_AGAIN, client
+from jetway.wiring.clients import COMES_AGAIN, ONCE, client
 from jetway.wiring.variables import one_of
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ def connect(
     mwaa: MWAAClient | None = None,
     environment: Environment | None = None,
     read_timeout: float = 60.0,
+    creates: bool = False,
 ) -> AirflowQuestions:
     """Return the client of one environment. Nothing is sent before its first request.
 
@@ -39,6 +40,7 @@ def connect(
         mwaa: of MWAA's control plane; made when not given.
         environment: shared with others who ask for it; made when not given.
         read_timeout: seconds that a CLI command may take.
+        creates: runs will be created with it.
     """
     mwaa = mwaa or mwaa_client()
     environment = environment or Environment(mwaa, environment_name)
@@ -54,5 +56,6 @@ def connect(
     if transport == "rest":
         from jetway.airflow.rest import RestClient
 
-        return RestClient(mwaa, environment, fallback=cache(cli))
+        creator = client("mwaa", ONCE) if creates else None
+        return RestClient(mwaa, environment, fallback=cache(cli), creator=creator)
     raise ValueError(f"Transport must be 'cli' or 'rest', not {transport!r}.")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
+from typing import TYPE_CHECKING
 
 from jetway.batches.closing import Finisher
 from jetway.batches.collector import Collector
@@ -13,6 +14,9 @@ from jetway.observability import metrics
 from jetway.wiring.clients import MANIFEST, client
 from jetway.wiring.parts import LedgerConfig, ledger_of
 from jetway.wiring.variables import FromEnv, part, variable
+
+if TYPE_CHECKING:
+    from mypy_boto3_sqs import SQSClient
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +36,8 @@ class Config(FromEnv):
 class Parts:
     """Parts of collect_batch."""
 
+    config: Config
+    sqs: SQSClient
     collector: Collector
     intake: Intake
 
@@ -46,4 +52,4 @@ def wired() -> Parts:
     finisher = Finisher(batches, s3, sqs, bucket=config.drop_bucket, dispatch_url=config.dispatch_queue_url)
     collector = Collector(batches, finisher, sqs, collect_url=config.collect_queue_url)
     intake = Intake(collector, sqs, ledger_of(config.ledger), dead_letters_url=config.dead_letters_url)
-    return Parts(collector, intake)
+    return Parts(config, sqs, collector, intake)

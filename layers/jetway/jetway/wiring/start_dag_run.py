@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from jetway import events_out
 from jetway.airflow.environment import Environment
 from jetway.airflow.watch import watch_of
+from jetway.aws.crashes import Crashes
 from jetway.dispatch.dispatcher import Dispatcher, Limits
 from jetway.dispatch.lanes import COMMAND_TIMEOUT
 from jetway.dispatch.rates import Rates
@@ -61,9 +62,14 @@ def wired() -> Parts:
     ledger, environment = ledger_of(config.ledger), Environment(mwaa, config.environment_name)
     airflow, watched = (
         connect(
-            config.environment_name, config.transport, mwaa=mwaa, environment=environment, read_timeout=read_timeout
+            config.environment_name,
+            config.transport,
+            mwaa=mwaa,
+            environment=environment,
+            read_timeout=read_timeout,
+            creates=creates,
         )
-        for read_timeout in (COMMAND_TIMEOUT, STATE_TIMEOUT)
+        for read_timeout, creates in ((COMMAND_TIMEOUT, True), (STATE_TIMEOUT, False))
     )
     dispatcher = Dispatcher(
         airflow,
@@ -75,6 +81,7 @@ def wired() -> Parts:
         environment=config.environment_name,
         dead_letters_url=config.dead_letters_url,
         tell=lambda event: events_out.put(events, config.event_bus, [event]),
+        crashes=Crashes(client("dynamodb"), config.ledger.table, key="id", ttl="ttl"),
         dags=watch_of(watched, command_seconds=STATE_TIMEOUT),
     )
     return Parts(config, sqs, dispatcher)

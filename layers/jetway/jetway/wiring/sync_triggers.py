@@ -4,13 +4,25 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache, partial
+from typing import TYPE_CHECKING
 
 from jetway.observability import metrics
 from jetway.sync.dags import KnownDags
 from jetway.sync.run import Clients, Settings
 from jetway.triggers.rules import Places
-from jetway.wiring.clients import THROTTLED, client
-from jetway.wiring.variables import FromEnv, either, flag, number, optional, variable
+from jetway.wiring.clients import THROTTLED, client, tag_what_is_made
+from jetway.wiring.variables import Env, FromEnv, either, flag, number, optional, variable
+
+Tag = tuple[str, str]
+
+
+def _tags(env: Env, name: str) -> tuple[Tag, ...]:
+    """Read tags as key=value, separated by commas."""
+    pairs = [part.partition("=") for part in env.get(name, "").split(",") if part.strip()]
+    return tuple((key.strip(), value.strip()) for key, _, value in pairs)
+
+if TYPE_CHECKING:
+    from mypy_boto3_sqs import SQSClient
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,10 +34,12 @@ class Config(FromEnv):
         alarm_topic_arn: SNS topic that absence alarms tell; None for none.
         max_rules_per_bus: the account's quota.
         webhooks: whether the stack takes webhooks.
+        tags: of the rules and alarms that it makes, which are none of the stack's.
     """
 
     environment_name: str = variable("ENVIRONMENT_NAME")
     drop_bucket: str = variable("DROP_BUCKET")
+    tags: tuple[Tag, ...] = variable("TAGS", _tags)
     artifact_table: str = variable("ARTIFACT_TABLE")
     webhooks: bool = variable("WEBHOOKS", either("enabled", "disabled"))
     stack_name: str = variable("STACK_NAME")
@@ -38,6 +52,7 @@ class Config(FromEnv):
     max_rules_per_bus: int = variable("MAX_RULES_PER_BUS", number)
     metrics_by_trigger: bool = variable("METRICS_BY_TRIGGER", flag)
     metrics_namespace: str = variable("POWERTOOLS_METRICS_NAMESPACE")
+    sync_queue_url: str = variable("SYNC_QUEUE_URL")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +61,8 @@ class Parts:
 
     clients: Clients
     settings: Settings
+    sqs: SQSClient
+    queue_url: str
 
 
 @cache
@@ -59,6 +76,9 @@ def wired() -> Parts:
         client("scheduler", THROTTLED),
         client("cloudwatch", THROTTLED),
     )
+    if config.tags:
+        tag_what_is_made(clients.events, "PutRule", config.tags)
+        tag_what_is_made(clients.cloudwatch, "PutMetricAlarm", config.tags)
     places = Places(
         stack=config.stack_name,
         dispatch_queue=config.dispatch_queue_arn,
@@ -78,4 +98,4 @@ def wired() -> Parts:
         webhooks=config.webhooks,
         dags=partial(KnownDags, client("dynamodb", THROTTLED), config.artifact_table),
     )
-    return Parts(clients, settings)
+    return Parts(clients, settings, client("sqs"), config.sync_queue_url)

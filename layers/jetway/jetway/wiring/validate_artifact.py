@@ -13,11 +13,13 @@ from botocore.config import Config as ClientConfig
 from jetway.airflow.environment import Environment
 from jetway.artifacts.asking import Told, ask_function
 from jetway.artifacts.resolver import Resolver
-from jetway.gate import Gate, as_read, hold_nothing
+from jetway.aws.crashes import Crashes
+from jetway.gate import as_read, hold_nothing
 from jetway.live.book import LiveBook
 from jetway.live.table import StandingTable
 from jetway.objects import head
 from jetway.observability import metrics
+from jetway.watched_gate import WatchedGate
 from jetway.wiring.airflow import mwaa_client
 from jetway.wiring.clients import LOADING, PATIENT, RESOLVING, client
 from jetway.wiring.parts import AUTOMATIC, WORKER_REPLACEMENT, ArtifactConfig, now, teller_of
@@ -75,7 +77,7 @@ class Parts:
     """Parts of validate_artifact."""
 
     config: Config
-    gate: Gate
+    gate: WatchedGate
     sqs: SQSClient
 
 
@@ -99,7 +101,7 @@ def wired() -> Parts:
     )
     resolver = _resolver(config, s3)
     loader = _loader(config, s3, dynamodb, resolver.provided) if config.import_dag else None
-    gate = Gate(
+    gate = WatchedGate(
         s3,
         Environment(mwaa_client(), config.environment_name),
         config.drop_bucket,
@@ -108,6 +110,7 @@ def wired() -> Parts:
         resolve=resolver.judge,
         load=loader or as_read,
         release=loader.release if loader else hold_nothing,
+        crashes=Crashes(dynamodb, config.artifact_table, key="pk", ttl="expires_at"),
     )
     return Parts(config, gate, client("sqs"))
 

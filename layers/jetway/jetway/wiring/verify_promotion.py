@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache, partial
@@ -51,9 +52,10 @@ def wired() -> Parts:
     standings, records = StandingTable(dynamodb, config.artifact_table), UpdateTable(dynamodb, config.artifact_table)
     time_left = TimeLeft()
 
-    def ask_gate(key: str) -> None:
+    def ask_gate(key: str, version_id: str | None) -> None:
         if config.artifact_queue_url is not None:
-            sqs.send_message(QueueUrl=config.artifact_queue_url, MessageBody=settle_again(config.drop_bucket, key))
+            body = settle_again(config.drop_bucket, key, version_id)
+            sqs.send_message(QueueUrl=config.artifact_queue_url, MessageBody=body)
 
     verifier = Verifier(
         standings,
@@ -71,6 +73,6 @@ def wired() -> Parts:
     return Parts(verifier, time_left)
 
 
-def _why_pip_failed(group: str | None, since: datetime) -> str | None:
+def _why_pip_failed(groups: Sequence[str], since: datetime) -> str | None:
     # Only after an update that failed is there something to read.
-    return why_pip_failed(client("logs", COMES_AGAIN), group, since)
+    return why_pip_failed(client("logs", COMES_AGAIN), groups, since)

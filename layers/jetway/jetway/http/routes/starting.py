@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from jetway.dispatch.run import DERIVED
 from jetway.http import answers
 from jetway.http.deadline import DeadlineError, deadline
-from jetway.http.prefer import Preference, read_preference, wait_for_run
+from jetway.http.prefer import Preference, Waited, read_preference, wait_for_run
 from jetway.http.run_requests import TRIGGER, Call, accept, event_id
 from jetway.observability import logger
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.event_handler import Response
 
-    from jetway.airflow import DagRun, DagRunRequest
+    from jetway.airflow import DagRunRequest
     from jetway.http.access import Reach
     from jetway.http.idempotency_keys import KeyUse
     from jetway.http.routes.request import Request
@@ -43,9 +45,11 @@ def start(
     """
     if reach is not None:
         reach.require("start", request.dag_id)
-    if key is not None:
-        keys = asked.services.idempotency_keys
-        asked.in_time(lambda: keys.check(key) if dry_run else keys.claim(key))
+    keys, repeated = asked.services.idempotency_keys, False
+    if key is not None and dry_run:
+        asked.in_time(lambda: keys.check(key))
+    elif key is not None:
+        repeated = asked.in_time(lambda: keys.claim(key))
     if dry_run:
         from jetway.http.routes.dry_runs import dry_run_of
 
@@ -53,14 +57,21 @@ def start(
     preference = read_preference(asked.header("prefer"))
     config = asked.services.settings
     trigger, limits = (webhook.name, webhook.limits) if webhook else (TRIGGER, None)
-    asked.in_time(
+    event = event_id(request.dag_id, request.dag_run_id, trigger=trigger)
+    is_chosen = DERIVED.fullmatch(request.dag_run_id) is None
+    if repeated or (is_chosen and preference.seconds):
+        from jetway.http.routes.deleted import refuse_deleted  # late: the ledger costs a cold start more than the call
+
+        refuse_deleted(asked, event)
+    message_id = asked.in_time(
         lambda: accept(asked.services.sqs, config.dispatch_queue_url, request, call, trigger=trigger, limits=limits)
     )
     ids = {"dag_id": request.dag_id, "dag_run_id": request.dag_run_id}
     logger.info("accepted", extra={**ids, "trigger": trigger, "caller": call.caller})
-    run = _wait(asked, request, preference, call, trigger) if reach is not None else None
+    waited = _wait(asked, request, preference, event, message_id) if reach is not None else Waited()
+    run = waited.run
     if run is None:
-        return answers.accepted_answer(request, warnings=_warnings(asked, request))
+        return answers.accepted_answer(request, warnings=[*_warnings(asked, request), *waited.unknown])
     from jetway.http.routes.looking import why_it_waits
 
     because = why_it_waits(asked, run)
@@ -75,18 +86,20 @@ def _warnings(asked: Request, request: DagRunRequest) -> list[str]:
     return ["note is not kept: only the rest transport can set it (parameter Transport)."] if loses_note else []
 
 
-def _wait(asked: Request, request: DagRunRequest, preference: Preference, call: Call, trigger: str) -> DagRun | None:
-    """Wait as preferred; None when Airflow has nothing to show in time."""
-    if not preference.seconds:
-        return None
+def _wait(asked: Request, request: DagRunRequest, preference: Preference, event: str, message_id: str) -> Waited:
+    """Wait as preferred.
 
-    id_ = event_id(request.dag_id, request.dag_run_id, trigger=trigger)
+    Args:
+        event: id of the call's event, in the ledger.
+        message_id: of the call's own message: a dead letter of an earlier call for the same run is not this one's.
+    """
+    if not preference.seconds:
+        return Waited()
     left = asked.seconds_left()
     bounded = replace(preference, seconds=min(preference.seconds, left))
 
     def dead_letter() -> str | None:
-        # An earlier call for the same run may have become one; this call is a new try.
-        return asked.services.ledger.why_dead(id_, since=call.received_at)
+        return asked.services.ledger.why_dead(event, since=datetime.min.replace(tzinfo=UTC), message_id=message_id)
 
     try:
         with deadline(left):
@@ -94,4 +107,4 @@ def _wait(asked: Request, request: DagRunRequest, preference: Preference, call: 
             return wait_for_run(airflow, request.dag_id, request.dag_run_id, bounded, dead_letter=dead_letter)
     except DeadlineError:
         asked.services.forget()
-        return None
+        return Waited(unknown=["Airflow did not answer while this call waited, so what became of it is not known yet."])

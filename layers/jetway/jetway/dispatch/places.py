@@ -1,0 +1,62 @@
+"""The place that an event has in a window of its trigger's rate: taken, kept for its next try, or given back."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from jetway.dispatch.rates import has_place, is_now
+from jetway.ledger import LedgerUnavailableError
+
+if TYPE_CHECKING:
+    from jetway.dispatch.outcomes import Case
+    from jetway.dispatch.rates import Rates
+    from jetway.ledger import Ledger
+
+
+class Places:
+    """The places of events. One event has one at a time, however often it is tried."""
+
+    def __init__(self, ledger: Ledger, rates: Rates) -> None:
+        self._ledger = ledger
+        self._rates = rates
+
+    def of(self, case: Case, now: datetime, latest: datetime) -> int | None:
+        """Return when the window begins in which the event has a place, in seconds since 1970; None without a rate.
+
+        Args:
+            latest: a place after it is of no use.
+
+        Raises:
+            EventTooOldError: the next place is after `latest`; none is taken.
+            LedgerUnavailableError: DynamoDB does not do its part.
+        """
+        rate, waits = case.rate, case.known.waits
+        if rate is None:
+            return None
+        if case.before.place is not None and is_now(case.before.place, rate, now):
+            return case.before.place
+        turn = waits.not_before if waits else None
+        if turn is not None and (turn > now or has_place(waits, rate, now)):
+            return int(turn.timestamp())
+        return self._rates.take(case.known.trigger.name, rate, latest=latest).start
+
+    def give_back(self, case: Case, begins: int | None) -> None:
+        """Note that this try has made no run, and never will; let others have its place.
+
+        The row forgets the place before others can have it. When it cannot be given back, since others have places in
+        later windows, the event keeps it for its next try. Trouble costs the place, never the rate.
+
+        Args:
+            begins: the place's window; None when there is none.
+        """
+        if begins is None and case.attempt is None:
+            return
+        with suppress(LedgerUnavailableError):  # then the next try takes this one for one that may have made the run
+            if begins is None or case.rate is None:
+                self._ledger.settle(case.id, case.attempt)
+                return
+            self._ledger.settle(case.id, case.attempt)
+            if not self._rates.give_back(case.known.trigger.name, case.rate, begins):
+                self._ledger.keep_place(case.id, begins)

@@ -1,0 +1,224 @@
+"""Airflow as a set of runs, behind MWAA's two doors: InvokeRestApi and the command line.
+
+Both answer as recorded answers of Airflow 3 do. A fault is what MWAA or a proxy answers instead: `503` when nothing was
+done, `503 done` when all was done and only the answer is another.
+"""
+
+# ruff: noqa: N803 - arguments have the names that AWS gives them
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import shlex
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from types import SimpleNamespace
+from typing import Any, Self
+from urllib.parse import unquote
+
+import requests
+from botocore.exceptions import ClientError, EndpointConnectionError, ReadTimeoutError
+from urllib3.exceptions import NewConnectionError
+
+RUNS_FOR = timedelta(seconds=90)
+
+CREATE, LOOK, LIST = "airflow.create_run", "airflow.get_run", "airflow.list"
+
+# Of a create; each also with " done": Airflow made the run before.
+ANSWERS = ("503", "500", "502", "504", "429", "closed")
+OF_REST = (*ANSWERS, "unreachable", *(f"{each} done" for each in ANSWERS if each != "429"))
+OF_REST_REPEATED = ("409 repeated", "429 repeated", "503 repeated")
+OF_CLI = (*OF_REST, "garbage done", "OperationalError", "OperationalError done", "BrokenPipeError done")
+OF_LOOKS = ("503", "closed", "429")
+
+
+@dataclass
+class Run:
+    """One run; `ours` when Jetway asked for it."""
+
+    dag_id: str
+    run_id: str
+    created_at: datetime
+    ours: bool
+
+
+class Airflow:
+    """The runs, and the DAGs that it knows."""
+
+    def __init__(self, clock: Callable[[], datetime], dags: set[str]) -> None:
+        self.runs: dict[tuple[str, str], Run] = {}
+        self.dags = dags
+        self.clock = clock
+
+    def create(self, dag_id: str, run_id: str, *, ours: bool = True) -> str:
+        """Make a run; return made, there or unknown."""
+        if dag_id not in self.dags:
+            return "unknown"
+        if (dag_id, run_id) in self.runs:
+            return "there"
+        self.runs[dag_id, run_id] = Run(dag_id, run_id, self.clock(), ours)
+        return "made"
+
+    def state(self, run: Run) -> str:
+        return "success" if self.clock() - run.created_at >= RUNS_FOR else "running"
+
+    def shown(self, dag_id: str, run_id: str) -> dict[str, Any]:
+        run = self.runs[dag_id, run_id]
+        end = (run.created_at + RUNS_FOR).isoformat() if self.state(run) == "success" else None
+        start = run.created_at.isoformat()
+        found = {"dag_id": dag_id, "dag_run_id": run_id, "run_id": run_id, "state": self.state(run)}
+        return {**found, "conf": {}, "logical_date": None, "start_date": start, "end_date": end}
+
+
+Fail = Callable[[str, Callable[[], Any]], Any]
+Cross = Callable[[str, Callable[[], Any], Fail], Any]
+
+
+class Mwaa:
+    """Stands in for boto3's client of MWAA. What asks Airflow passes `cross`."""
+
+    def __init__(self, airflow: Airflow, cross: Cross, *, attempts: int = 1) -> None:
+        self._airflow = airflow
+        self._cross = cross
+        self.meta = SimpleNamespace(config=SimpleNamespace(retries={"total_max_attempts": attempts}))
+
+    def get_environment(self, *, Name: str) -> dict[str, Any]:
+        facts = {"Name": Name, "Status": "AVAILABLE", "AirflowVersion": "3.3.1", "SourceBucketArn": "arn:aws:s3:::b"}
+        return {"Environment": {**facts, "DagS3Path": "dags"}}
+
+    def create_cli_token(self, *, Name: str) -> dict[str, Any]:
+        return {"CliToken": "t", "WebServerHostname": f"{Name}.example"}
+
+    def invoke_rest_api(self, *, Name: str, Method: str, Path: str, **more: Any) -> dict[str, Any]:
+        parts = [unquote(part) for part in Path.strip("/").split("/")]
+        if Method == "POST" and parts[-1] == "dagRuns":
+            return self._ask(CREATE, lambda: self._create(parts[1], more["Body"]["dag_run_id"]))
+        if parts[-1] == "list":
+            return self._ask(LIST, lambda: self._list(more["Body"]))
+        return self._ask(LOOK, lambda: self._look(*parts[1::2]))
+
+    def _ask(self, name: str, answer: Callable[[], tuple[int, Any]]) -> dict[str, Any]:
+        found: dict[str, Any] = self._cross(name, lambda: _rest(*answer()), _fail_rest)
+        return found
+
+    def _create(self, dag_id: str, run_id: str) -> tuple[int, Any]:
+        made = self._airflow.create(dag_id, run_id)
+        if made == "made":
+            return 200, self._airflow.shown(dag_id, run_id)
+        return (409 if made == "there" else 404), {"detail": made}
+
+    def _look(self, dag_id: str, run_id: str | None = None) -> tuple[int, Any]:
+        if run_id is None:
+            known = dag_id in self._airflow.dags
+            return (200, {"dag_id": dag_id, "is_paused": False}) if known else (404, {})
+        return (200, self._airflow.shown(dag_id, run_id)) if (dag_id, run_id) in self._airflow.runs else (404, {})
+
+    def _list(self, body: Mapping[str, Any]) -> tuple[int, Any]:
+        ended = [self._airflow.shown(*key) for key in self._airflow.runs if key[0] in body["dag_ids"]]
+        since = datetime.fromisoformat(body["end_date_gte"])
+        ended = [run for run in ended if run["end_date"] and datetime.fromisoformat(run["end_date"]) >= since]
+        return 200, {"dag_runs": ended, "total_entries": len(ended)}
+
+
+def _rest(status: int, document: Any, *, repeats: int = 0) -> dict[str, Any]:
+    if status < 400:
+        return {"RestApiStatusCode": status, "RestApiResponse": document}
+    code = "RestApiServerException" if status >= 500 else "RestApiClientException"
+    meta = {"RetryAttempts": repeats, "HTTPStatusCode": 400}
+    more = {"RestApiStatusCode": status, "RestApiResponse": document}
+    answer: Any = {"Error": {"Code": code, "Message": ""}, "ResponseMetadata": meta, **more}
+    raise ClientError(answer, "InvokeRestApi")
+
+
+def _fail_rest(fault: str, call: Callable[[], Any]) -> Any:
+    kind, _, how = fault.partition(" ")
+    if how:
+        _quietly(call)
+    if kind == "closed":
+        raise ReadTimeoutError(endpoint_url="https://mwaa.example")
+    if kind == "unreachable":
+        raise EndpointConnectionError(endpoint_url="https://mwaa.example")
+    return _rest(int(kind), {"detail": "no"}, repeats=int(how == "repeated"))
+
+
+def _quietly(call: Callable[[], Any]) -> None:
+    with suppress(ClientError):
+        call()
+
+
+class CommandLine(requests.Session):
+    """Stands in for the session that posts commands to the web server."""
+
+    def __init__(self, airflow: Airflow, cross: Cross) -> None:
+        super().__init__()
+        self._airflow = airflow
+        self._cross = cross
+
+    def post(self, url: Any, data: Any = None, json: Any = None, **_more: Any) -> Any:
+        argv = shlex.split(data.decode())
+        name = {"trigger": CREATE, "state": LOOK}.get(argv[1], LIST)
+        return self._cross(name, lambda: _Answer(*self._run(argv)), _fail_cli)
+
+    def _run(self, argv: list[str]) -> tuple[int, bytes]:
+        if argv[:2] == ["dags", "trigger"]:
+            run_id = next(word.removeprefix("--run-id=") for word in argv if word.startswith("--run-id="))
+            made = self._airflow.create(argv[-1], run_id)
+            if made == "made":
+                return _output([self._airflow.shown(argv[-1], run_id)])
+            return _died("DagNotFound: Dag id x not found" if made == "unknown" else "DagRunAlreadyExists: there")
+        if argv[:2] == ["dags", "state"]:
+            found = self._airflow.runs.get((argv[-2], argv[-1]))
+            return _printed(f"{self._airflow.state(found)}\n" if found else "None\n")
+        if argv[1] == "list":
+            return _output(
+                [{"dag_id": dag_id, "is_paused": "False", "is_stale": "False"} for dag_id in self._airflow.dags]
+            )
+        assert argv[:2] == ["dags", "list-runs"], argv
+        return _output([self._airflow.shown(*key) for key in self._airflow.runs if key[0] == argv[-1]])
+
+
+class _Answer:
+    """One HTTP answer, as far as the endpoint reads it."""
+
+    def __init__(self, status: int, body: bytes) -> None:
+        self.status_code, self.headers = status, dict[str, str]()
+        stream = io.BytesIO(body)
+        self.raw = SimpleNamespace(read1=lambda size, decode_content: stream.read(size))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """There is nothing to close."""
+
+
+def _fail_cli(fault: str, call: Callable[[], Any]) -> Any:
+    kind, _, done = fault.partition(" ")
+    if done:
+        call()
+    if kind == "closed":
+        raise requests.exceptions.ReadTimeout
+    if kind == "unreachable":
+        raise requests.exceptions.ConnectionError(NewConnectionError(None, "refused"))  # type: ignore[arg-type]
+    if kind == "garbage":
+        return _Answer(200, b"<html>")
+    if kind.endswith("Error"):
+        return _Answer(*_died(f"{kind}: no"))
+    return _Answer(int(kind), b"<html>")
+
+
+def _printed(stdout: str, stderr: str = "", status: int = 200) -> tuple[int, bytes]:
+    texts = {"stdout": stdout, "stderr": stderr}
+    return status, json.dumps({name: base64.b64encode(text.encode()).decode() for name, text in texts.items()}).encode()
+
+
+def _output(rows: list[dict[str, Any]]) -> tuple[int, bytes]:
+    return _printed(json.dumps(rows) + "\n")
+
+
+def _died(of: str) -> tuple[int, bytes]:
+    return _printed("", f"Traceback (most recent call last):\n  File x\nairflow.exceptions.{of}\n", status=400)
