@@ -148,7 +148,7 @@ class Verifier:
             suspected |= {problem.where for problem in decision.problems if decision.action == "wait"}
             if decision.due_at == now and look.dags is None:
                 look = self._with_dags(look)
-            self._deal_with(standing.key, look, updates, facts, now, on_verified)
+            self._deal_with(standing.key, look, updates, facts, now, on_verified=on_verified)
         # What may be a waiting version's fault must still be new at the next look.
         known = {file: digest for file, digest in digests(errors).items() if file not in suspected}
         self._table.remember_errors({file: look.known[file] for file in suspected & look.known.keys()} | known)
@@ -160,6 +160,7 @@ class Verifier:
         updates: UpdateOutlook,
         facts: EnvironmentFacts,
         now: datetime,
+        *,
         on_verified: Callable[[Verified], None],
     ) -> None:
         standing = self._table.get(key)
