@@ -96,11 +96,12 @@ bench-gate: $(STAMP) ## Compare the gate with the real DagBag, on Airflow's own 
 check: lint types ## Run all static checks
 
 # import-linter finds packages as Python does, so it is told where their folders are.
-lint: $(STAMP) ## ruff, import-linter and cfn-lint
+lint: $(STAMP) ## ruff, import-linter, cfn-lint; cfn-lint and parliament on the transformed templates
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	PYTHONPATH=layers/jetway:layers/loader:cli:plugins $(BIN)/lint-imports --no-logo --cache-dir .jetway/import-linter
 	$(BIN)/cfn-lint template.yaml environment.yaml
+	$(BIN)/python -m local.lint_stacks
 
 types: $(STAMP) ## mypy, strict
 	$(BIN)/mypy

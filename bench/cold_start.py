@@ -98,6 +98,7 @@ def environment(layer: Path, endpoint: str, **more: str) -> dict[str, str]:
         "LEDGER_TABLE": "ledger",
         "REPLAY_TABLE": "replays",
         "IDEMPOTENCY_TABLE": "idempotency",
+        "WEBHOOKS": "enabled",
         "WEBHOOK_SECRET_PREFIX": "bench/webhooks/",
         **more,
     }

@@ -16,8 +16,9 @@ import shlex
 import subprocess
 import sys
 import tomllib
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,7 +31,9 @@ from local.venvs import ROOT
 if TYPE_CHECKING:
     from mypy_boto3_cloudformation import CloudFormationClient
     from mypy_boto3_cloudformation.type_defs import StackTypeDef
+    from mypy_boto3_kms import KMSClient
     from mypy_boto3_mwaa import MWAAClient
+    from mypy_boto3_s3 import S3Client
 
 SAMCONFIG, ENVIRONMENTS = ROOT / "samconfig.toml", ROOT / "environments.toml"
 # Outputs of environment.yaml that are parameters of template.yaml.
@@ -52,12 +55,14 @@ class Profile:
     Attributes:
         region: None for the one of the caller's AWS configuration.
         overrides: parameters of the template.
+        tags: of the stack.
     """
 
     name: str
     stack_name: str
     region: str | None
     overrides: Mapping[str, str] = field(default_factory=dict)
+    tags: Mapping[str, str] = field(default_factory=dict)
 
 
 def profiles(file: Path) -> dict[str, Any]:
@@ -80,9 +85,13 @@ def read_profile(file: Path, name: str) -> Profile:
         said |= known[name].get(section, {}).get("parameters", {})
     if "stack_name" not in said:
         raise AwsDeployError(f"profile {name!r} of {file.name} names no stack_name.")
-    overrides = said.get("parameter_overrides", [])
-    pairs = shlex.split(overrides) if isinstance(overrides, str) else overrides
-    return Profile(name, said["stack_name"], said.get("region"), dict(pair.split("=", 1) for pair in pairs))
+    overrides, tags = (_pairs(said.get(option, [])) for option in ("parameter_overrides", "tags"))
+    return Profile(name, said["stack_name"], said.get("region"), overrides, tags)
+
+
+def _pairs(said: str | list[str]) -> dict[str, str]:
+    pairs = shlex.split(said) if isinstance(said, str) else said
+    return dict(pair.split("=", 1) for pair in pairs)
 
 
 def region_of(jetway: Profile, environment: Profile | None, session: boto3.Session) -> str:
@@ -141,8 +150,17 @@ def _describe(client: CloudFormationClient, stack_name: str) -> StackTypeDef | N
     return stack
 
 
-def read_environment(client: MWAAClient, name: str) -> dict[str, str]:
+# What GetEnvironment and template.yaml call by one name, and leave out where the environment has none.
+_PATHS = ("PluginsS3Path", "RequirementsS3Path", "StartupScriptS3Path")
+
+
+def read_environment(client: MWAAClient, name: str, bucket_key: Callable[[str], str]) -> dict[str, str]:
     """What MWAA tells of an environment, as parameters of Jetway.
+
+    Args:
+        client: of MWAA.
+        name: of the environment.
+        bucket_key: ARN of the key that a bucket is encrypted with; the environment's own may be another one.
 
     Raises:
         AwsDeployError: there is no such environment; the text names those that there are.
@@ -153,16 +171,34 @@ def read_environment(client: MWAAClient, name: str) -> dict[str, str]:
     except client.exceptions.ResourceNotFoundException as exc:
         region = client.meta.region_name
         raise AwsDeployError(f"{region} has no environment {name!r}; it has {_known(client) or 'none'}.") from exc
-    found = {
-        "EnvironmentName": name,
-        "EnvironmentBucketName": facts["SourceBucketArn"].rpartition(":")[2],
-        "EnvironmentKmsKeyArn": facts.get("KmsKey", ""),
-    }
+    bucket = facts["SourceBucketArn"].rpartition(":")[2]
+    found = {"EnvironmentName": name, "EnvironmentBucketName": bucket, "EnvironmentKmsKeyArn": bucket_key(bucket)}
+    found |= {path: str(facts.get(path) or "").strip("/") for path in _PATHS}
+    folder = facts["DagS3Path"].strip("/")
     if facts.get("WebserverAccessMode") == "PRIVATE_ONLY":  # a public web server is reached without joining the VPC
         network = facts["NetworkConfiguration"]
         found["SubnetIds"] = ",".join(network["SubnetIds"])
         found["SecurityGroupIds"] = ",".join(network["SecurityGroupIds"])
-    return {key: value for key, value in found.items() if value}
+    return {**{key: value for key, value in found.items() if value}, "DagS3Path": f"{folder}/" if folder else ""}
+
+
+def key_of_bucket(s3: S3Client, kms: KMSClient, bucket: str) -> str:
+    """ARN of the KMS key of one's own that a bucket encrypts with by default; empty for none, or one of AWS's.
+
+    Raises:
+        ClientError: S3 or KMS refused.
+    """
+    try:
+        (rule, *_) = s3.get_bucket_encryption(Bucket=bucket)["ServerSideEncryptionConfiguration"]["Rules"]
+    except ClientError as exc:
+        if exc.response["Error"]["Code"] == "ServerSideEncryptionConfigurationNotFoundError":
+            return ""
+        raise
+    key = rule.get("ApplyServerSideEncryptionByDefault", {}).get("KMSMasterKeyID", "")
+    if not key or ":key/" in key:
+        return key
+    facts = kms.describe_key(KeyId=key)["KeyMetadata"]  # an id or an alias
+    return "" if facts.get("KeyManager") == "AWS" else facts["Arn"]
 
 
 def _known(client: MWAAClient) -> str:
@@ -219,9 +255,13 @@ def _jetway(name: str, environment: str) -> int:
     mwaa = session.client("mwaa")
     cloudformation = session.client("cloudformation")
     if environment:
-        told = read_environment(mwaa, environment)
+        of_bucket = partial(key_of_bucket, session.client("s3"), session.client("kms"))
+        told = read_environment(mwaa, environment, of_bucket)
     else:
         told = handed_on(cloudformation, made.stack_name) if made else {}
+    if profile.tags:  # what the stack makes has the stack's; what trigger files make, these
+        tags = ",".join(f"{key}={value}" for key, value in profile.tags.items())
+        profile = replace(profile, overrides={"Tags": tags, **profile.overrides})
     overrides = dict(profile.overrides)
     deployed = _describe(cloudformation, profile.stack_name)
     if told or deployed is None or deployed["StackStatus"] not in WHOLE:  # else sam keeps the values of last time

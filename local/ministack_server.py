@@ -17,6 +17,14 @@ https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-scaling.html
 GetObject gives the asked range of the asked version; MiniStack 1.5.33 gives the whole of a version.
 https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html
 
+CopyObject goes ahead only if If-Match and If-None-Match hold, as PutObject and DeleteObject do; MiniStack 1.5.33 copies
+whatever they say. Any of the three answers 409 ConditionalRequestConflict, as of two writes at once, to a request with
+the header x-conflict, which only tests send.
+https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html
+
+S3's events on the event bus name the version; MiniStack 1.5.33 leaves it out.
+https://docs.aws.amazon.com/AmazonS3/latest/userguide/ev-events.html
+
 Files of functions and layers keep their modes, so that a layer may hold a program, and a layer is unpacked once;
 MiniStack 1.5.33 drops the modes, and unpacks a layer for each of its workers, which takes a minute for an Airflow.
 https://docs.aws.amazon.com/lambda/latest/dg/packaging-layers.html
@@ -31,6 +39,7 @@ at random, as AWS does, and names all else by stack and logical id.
 from __future__ import annotations
 
 import hashlib
+import json
 import operator
 import os
 import tempfile
@@ -165,6 +174,62 @@ def _get_range(bucket: str, key: str, headers: dict[str, str], query: Any = None
 
 
 s3._get_object = _get_range
+
+
+Answer = tuple[int, dict[str, str], bytes]
+_put_object, _copy_object, _delete_object = s3._put_object, s3._copy_object, s3._delete_object
+
+
+def _conflict(bucket: str, key: str, headers: dict[str, str]) -> Answer | None:
+    """The refusal of a test that asks for one."""
+    if "x-conflict" not in headers:
+        return None
+    said = "A conflicting operation occurred while the request was in flight."
+    refused: Answer = s3._error("ConditionalRequestConflict", said, 409, f"/{bucket}/{key}")
+    return refused
+
+
+def _put_or_conflict(bucket: str, key: str, body: bytes, headers: dict[str, str], *more: Any) -> Any:
+    return _conflict(bucket, key, headers) or _put_object(bucket, key, body, headers, *more)
+
+
+def _delete_or_conflict(bucket: str, key: str, headers: dict[str, str] | None = None, query: Any = None) -> Any:
+    return _conflict(bucket, key, headers or {}) or _delete_object(bucket, key, headers, query)
+
+
+def _copy_if(bucket: str, key: str, headers: dict[str, str]) -> Any:
+    there = s3._ensure_bucket(bucket)
+    refused = _conflict(bucket, key, headers)
+    if refused is None and there is not None:
+        refused = s3._check_put_preconditions(headers, there["objects"].get(key))
+    return refused or _copy_object(bucket, key, headers)
+
+
+s3._put_object, s3._copy_object, s3._delete_object = _put_or_conflict, _copy_if, _delete_or_conflict
+
+
+_fire_s3_event, _dispatch_event = s3._fire_s3_event, eventbridge._dispatch_event
+_told = threading.local()  # each event is told in a thread of its own
+
+
+def _fire_naming_the_version(*args: Any, version_id: str | None = None, **more: Any) -> None:
+    _told.version_id = version_id
+    try:
+        _fire_s3_event(*args, version_id=version_id, **more)
+    finally:
+        _told.version_id = None
+
+
+def _dispatch_with_the_version(event: dict[str, Any], *more: Any, **options: Any) -> Any:
+    version_id = getattr(_told, "version_id", None)
+    if version_id and event.get("Source") == "aws.s3":
+        detail = json.loads(event["Detail"])
+        detail["object"]["version-id"] = version_id
+        event = {**event, "Detail": json.dumps(detail)}
+    return _dispatch_event(event, *more, **options)
+
+
+s3._fire_s3_event, eventbridge._dispatch_event = _fire_naming_the_version, _dispatch_with_the_version
 
 
 _unpacking = threading.Lock()

@@ -6,7 +6,7 @@ verdict.
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 def handler(_event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
     """Measure once, publish, and return the measurement."""
     parts = wired()
-    watched = parts.watched
     now = datetime.now(UTC)
     facts = parts.environment.facts()
+    watched = replace(parts.watched, environment_class=facts.environment_class)
     found = ask(parts.cloudwatch, watched, now)
     settings = settings_of(facts)
     saturation = measure(readings(found, watched, now), settings)

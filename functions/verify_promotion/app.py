@@ -16,7 +16,11 @@ if TYPE_CHECKING:
 
     from jetway.live.verifier import Verified
 
-METRICS = {"good": "ArtifactsVerified", "rolled-back": "ArtifactsRolledBack"}
+METRICS = {
+    "good": "ArtifactsVerified",
+    "rolled-back": "ArtifactsRolledBack",
+    "never-appeared": "ArtifactsNeverAppeared",
+}
 
 
 @logger.inject_lambda_context
@@ -25,7 +29,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> None:  # noqa: ARG
     """Look at what is due; what could not be looked at is due again in a minute."""
     parts = wired()
     parts.time_left.of(context)
-    for name in METRICS.values():
+    for name in set(METRICS.values()):
         metrics.add_metric(name, MetricUnit.Count, 0)  # an alarm needs data to see that it is over
     try:
         parts.verifier.look(on_verified=_report)

@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import boto3
@@ -15,7 +16,15 @@ import yaml
 from botocore.exceptions import ClientError
 
 from local import venvs
-from local.aws_deploy import ENVIRONMENTS, SAMCONFIG, AwsDeployError, handed_on, read_environment, read_profile
+from local.aws_deploy import (
+    ENVIRONMENTS,
+    SAMCONFIG,
+    AwsDeployError,
+    handed_on,
+    key_of_bucket,
+    read_environment,
+    read_profile,
+)
 from local.calls import wait_for
 from local.examples.scene import unique
 from local.ministack import CREDENTIALS, REGION
@@ -200,7 +209,7 @@ def test_tasks_without_a_way_to_the_internet_reach_secrets_and_the_bus_also_of_a
         named = {**parameters, "EnvironmentName": f"tasks-{backend}", "SecretsBackend": backend}
         _, found = deploy(stack, known, named)
         own = {logical for logical in found if logical.endswith("Endpoint")}
-        assert own == {"S3Endpoint", *wanted}
+        assert own == {"S3Endpoint", "OpsEndpoint", *wanted}
 
 
 def test_an_existing_vpc_is_used_and_nothing_of_a_network_is_made(stack: Stack, known: str) -> None:
@@ -229,12 +238,15 @@ def test_what_mwaa_refuses_after_minutes_cloudformation_refuses_at_once(
 
 def test_an_environment_of_another_making_is_read_from_mwaa_and_a_wrong_name_is_told(stack: Stack) -> None:
     mwaa, config = stack.client("mwaa"), stack.gateway_config
-    assert read_environment(mwaa, config.environment) == {
+    of_bucket = partial(key_of_bucket, stack.client("s3"), stack.client("kms"))
+    found = read_environment(mwaa, config.environment, of_bucket)
+    assert {key: value for key, value in found.items() if not key.endswith("S3Path")} == {
         "EnvironmentName": config.environment,
         "EnvironmentBucketName": config.bucket,
     }
+    assert found["DagS3Path"] == "dags/"
     with pytest.raises(AwsDeployError, match=f"has no environment 'nowhere'; it has {config.environment}"):
-        read_environment(mwaa, "nowhere")
+        read_environment(mwaa, "nowhere", of_bucket)
 
 
 @pytest.mark.slow

@@ -28,6 +28,7 @@ ENVIRONMENT = {
     "LEDGER_TABLE": "ledger",
     "REPLAY_TABLE": "replays",
     "IDEMPOTENCY_TABLE": "idempotency",
+    "WEBHOOKS": "enabled",
     "WEBHOOK_SECRET_PREFIX": "acme/webhooks/",
 }
 

@@ -27,6 +27,9 @@ TEMPLATE: dict[str, Any] = yaml.load((ROOT / "template.yaml").read_text(), Loade
 RESOURCES: dict[str, dict[str, Any]] = TEMPLATE["Resources"]
 FUNCTIONS = {name: found for name, found in RESOURCES.items() if found["Type"] == "AWS::Serverless::Function"}
 
+# The stack's own, unless the account has one for it.
+THE_KEY = {"If": ["UseOwnKey", {"Ref": "KmsKeyArn"}, {"GetAtt": "Key.Arn"}]}
+
 
 def of_type(kind: str) -> dict[str, dict[str, Any]]:
     """Properties of all resources of a type, by their names."""
@@ -34,9 +37,18 @@ def of_type(kind: str) -> dict[str, dict[str, Any]]:
 
 
 def statements(function: dict[str, Any]) -> list[dict[str, Any]]:
-    """The function's own policy statements; of a conditional one, the branch that exists."""
-    found = function["Properties"]["Policies"][0]["Statement"]
-    return [statement["If"][1] if "If" in statement else statement for statement in found]
+    """What a function's role says, its managed policies included; of what is conditional, the branch that exists."""
+    role = RESOURCES[function["Properties"]["Role"]["GetAtt"].partition(".")[0]]["Properties"]
+    managed = [branch(arn)["Ref"] for arn in role.get("ManagedPolicyArns", [])]
+    documents = [policy["PolicyDocument"] for policy in role["Policies"]]
+    documents += [RESOURCES[name]["Properties"]["PolicyDocument"] for name in managed]
+    return [branch(statement) for document in documents for statement in document["Statement"]]
+
+
+def branch(node: dict[str, Any]) -> dict[str, Any]:
+    """The branch that exists, of what may be conditional."""
+    found: dict[str, Any] = node["If"][1] if "If" in node else node
+    return found
 
 
 def assert_plain_http_is_denied(policy: dict[str, Any], action: str, name: str) -> None:

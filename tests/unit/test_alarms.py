@@ -31,6 +31,7 @@ class Expected:
         missing: treatment of missing data.
         parameter: which one changes it.
         more: dimension beside Environment.
+        queue: whose metric of SQS it is; those have no dimension Environment.
         remedy: words of the description that tell what to do.
     """
 
@@ -41,6 +42,7 @@ class Expected:
     remedy: str
     parameter: str | None = None
     more: tuple[str, str] | None = None
+    queue: str | None = None
 
 
 def load(cluster: str, metric: str) -> Expected:
@@ -92,6 +94,15 @@ TABLE = {
     "dispatch-queue-age": Expected(
         (OURS, "DispatchQueueAge"), "Maximum > 900", 180, "notBreaching", "start_dag_run", "DispatchQueueAgeSeconds"
     ),
+    # SQS finds the groups of a FIFO queue among the first 120,000 messages.
+    "dispatch-queue-depth": Expected(
+        ("AWS/SQS", "ApproximateNumberOfMessagesVisible"),
+        "Maximum > 100000",
+        300,
+        "notBreaching",
+        "batch",
+        queue="DispatchQueue",
+    ),
     "runs-behind-stale-dag": Expected(
         (OURS, "RunsBehindStaleDag"), "Sum > 0", 300, "notBreaching", "put its file back"
     ),
@@ -119,7 +130,9 @@ def test_an_alarm_rises_when_it_should(name: str) -> None:
     assert alarm["TreatMissingData"] == expected.missing
     assert expected.remedy in alarm["AlarmDescription"]
     more = [{"Name": expected.more[0], "Value": expected.more[1]}] if expected.more else []
-    assert alarm["Dimensions"] == [*more, {"Name": "Environment", "Value": {"Ref": "EnvironmentName"}}]
+    queue = [{"Name": "QueueName", "Value": {"GetAtt": f"{expected.queue}.QueueName"}}]
+    environment = [*more, {"Name": "Environment", "Value": {"Ref": "EnvironmentName"}}]
+    assert alarm["Dimensions"] == (queue if expected.queue else environment)
     refs = {value["Ref"] for value in (alarm["Threshold"], alarm["EvaluationPeriods"]) if isinstance(value, dict)}
     assert refs == ({expected.parameter} if expected.parameter else set())
 

@@ -7,9 +7,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import botocore
 import pytest
 
 from jetway.wiring import clients
+from jetway.wiring.variables import ConfigError
 from tests.unit.ledger_table import read_template
 from tests.unit.sample_events import ROOT
 
@@ -101,3 +103,23 @@ def test_a_function_that_is_waited_for_is_given_its_time_and_is_asked_once(wait:
     config: Any = getattr(clients, wait)
     assert config.retries["total_max_attempts"] == 1
     assert config.read_timeout > int(read_template()["Resources"][function]["Properties"]["Timeout"])
+
+
+@pytest.mark.parametrize("version", ["1.35.0", "1.40.60", "1.9.99", "0.99"])
+def test_a_botocore_that_does_not_know_the_requests_is_refused(version: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Otherwise CopyObject would be refused by botocore itself: ten tries of each file, and nothing promoted."""
+    monkeypatch.setattr(botocore, "__version__", version)
+    clients._session.cache_clear()
+    with pytest.raises(ConfigError, match=rf"botocore {version} .*1\.40\.61 or later.*PythonRuntime"):
+        clients.client("s3")
+    clients._session.cache_clear()
+
+
+@pytest.mark.parametrize("version", ["1.40.61", "1.41.0", "1.44.8", "2.0.0", "1.50.0rc1.dev0"])
+def test_a_botocore_that_knows_them_is_taken(version: str) -> None:
+    clients.check_botocore(version)
+
+
+def test_the_oldest_botocore_is_one_that_knows_what_is_asked_since_which_these_tests_run_on() -> None:
+    made: Any = clients.client("s3").meta.service_model
+    assert {"IfMatch", "IfNoneMatch"} <= made.operation_model("CopyObject").input_shape.members.keys()

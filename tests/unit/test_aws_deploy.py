@@ -11,6 +11,7 @@ from typing import Any
 
 import boto3
 import pytest
+from botocore.exceptions import ClientError
 from botocore.stub import Stubber
 
 from local.aws_deploy import (
@@ -20,6 +21,7 @@ from local.aws_deploy import (
     Profile,
     handed_on,
     jetway_overrides,
+    key_of_bucket,
     read_environment,
     read_profile,
     region_of,
@@ -70,8 +72,9 @@ def test_profiles_of_both_files_belong_together_and_ask_for_what_there_is() -> N
 def test_a_profile_is_read_with_overrides_as_text_or_list(tmp_path: Path) -> None:
     file = tmp_path / "samconfig.toml"
     text = '[a.global.parameters]\nstack_name = "s"\nregion = "eu-west-1"\n'
-    text += "[a.deploy.parameters]\nparameter_overrides = {}\n"
-    wanted = Profile("a", "s", "eu-west-1", {"A": "1", "B": "x y=z"})
+    text += "[a.deploy.parameters]\nparameter_overrides = {0}\ntags = {0}\n"
+    pairs = {"A": "1", "B": "x y=z"}
+    wanted = Profile("a", "s", "eu-west-1", pairs, pairs)
     for overrides in ("'A=1 B=\"x y=z\"'", '["A=1", "B=x y=z"]'):
         file.write_text(text.format(overrides))
         assert read_profile(file, "a") == wanted
@@ -107,34 +110,92 @@ def test_without_an_environment_one_is_told_how_to_get_or_name_one() -> None:
     assert "`make deploy PROFILE=prod ENVIRONMENT=…`; eu-central-1 has analytics, billing." in str(refused.value)
 
 
-def test_an_environment_of_another_making_is_read_from_mwaa() -> None:
+OTHER_KEY = "arn:aws:kms:eu-central-1:123456789012:key/2"
+
+
+def test_an_environment_of_another_making_is_read_from_mwaa_and_its_bucket() -> None:
     facts = {
         "Name": "analytics",
         "SourceBucketArn": "arn:aws:s3:::acme-airflow",
+        "DagS3Path": "airflow/dags/",
+        "RequirementsS3Path": "airflow/requirements.txt",
         "KmsKey": "arn:aws:kms:eu-central-1:123456789012:key/1",
         "NetworkConfiguration": {"SubnetIds": ["subnet-1", "subnet-2"], "SecurityGroupIds": ["sg-1"]},
         "WebserverAccessMode": "PRIVATE_ONLY",
     }
+    keys = {"acme-airflow": OTHER_KEY}
     private = {
         "EnvironmentName": "analytics",
         "EnvironmentBucketName": "acme-airflow",
-        "EnvironmentKmsKeyArn": "arn:aws:kms:eu-central-1:123456789012:key/1",
+        "EnvironmentKmsKeyArn": OTHER_KEY,
+        "DagS3Path": "airflow/dags/",
+        "RequirementsS3Path": "airflow/requirements.txt",
         "SubnetIds": "subnet-1,subnet-2",
         "SecurityGroupIds": "sg-1",
     }
-    assert read_environment(mwaa(facts=facts), "analytics") == private
-    public = {key: value for key, value in facts.items() if key != "KmsKey"} | {"WebserverAccessMode": "PUBLIC_ONLY"}
-    assert read_environment(mwaa(facts=public), "analytics") == {
+    assert read_environment(mwaa(facts=facts), "analytics", keys.__getitem__) == private
+    public = {"Name": "analytics", "SourceBucketArn": "arn:aws:s3:::acme-airflow", "DagS3Path": "dags"}
+    public["KmsKey"] = "arn:aws:kms:eu-central-1:123456789012:key/1"  # the environment's; its bucket has none
+    assert read_environment(mwaa(facts=public), "analytics", lambda _: "") == {
         "EnvironmentName": "analytics",
         "EnvironmentBucketName": "acme-airflow",
+        "DagS3Path": "dags/",
     }
-    assert private.keys() <= JETWAY_PARAMETERS.keys()
+    root = {**public, "DagS3Path": "/"}
+    assert read_environment(mwaa(facts=root), "analytics", lambda _: "")["DagS3Path"] == ""  # all of the bucket
+    assert private.keys() | {"PluginsS3Path", "StartupScriptS3Path"} <= JETWAY_PARAMETERS.keys()
+
+
+def keys_of(
+    *, rule: dict[str, str] | None = None, code: str = "", key: dict[str, str] | None = None
+) -> tuple[Any, Any]:
+    """S3 that answers with a bucket's rule or an error, and KMS that knows one key by its alias."""
+    found = [
+        boto3.client(service, region_name="eu-central-1", aws_access_key_id="x", aws_secret_access_key="x")
+        for service in ("s3", "kms")
+    ]
+    s3, kms = map(Stubber, found)
+    if code:
+        s3.add_client_error("get_bucket_encryption", code)
+    else:
+        rules = [{"ApplyServerSideEncryptionByDefault": rule}] if rule else [{}]
+        answer = {"ServerSideEncryptionConfiguration": {"Rules": rules}}
+        s3.add_response("get_bucket_encryption", answer, {"Bucket": "b"})
+    if key:
+        kms.add_response("describe_key", {"KeyMetadata": {"KeyId": "2", **key}}, {"KeyId": "alias/bucket"})
+    s3.activate()
+    kms.activate()
+    return found[0], found[1]
+
+
+ALIAS = {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": "alias/bucket"}
+
+
+@pytest.mark.parametrize(
+    ("clients", "arn"),
+    [
+        ({"rule": {"SSEAlgorithm": "AES256"}}, ""),
+        ({"rule": {"SSEAlgorithm": "aws:kms"}}, ""),  # aws/s3
+        ({"rule": {"SSEAlgorithm": "aws:kms:dsse", "KMSMasterKeyID": OTHER_KEY}}, OTHER_KEY),
+        ({"rule": ALIAS, "key": {"Arn": OTHER_KEY, "KeyManager": "CUSTOMER"}}, OTHER_KEY),
+        ({"rule": ALIAS, "key": {"Arn": OTHER_KEY, "KeyManager": "AWS"}}, ""),
+        ({"code": "ServerSideEncryptionConfigurationNotFoundError"}, ""),
+        ({}, ""),
+    ],
+)
+def test_a_buckets_key_is_the_one_that_it_encrypts_with(clients: dict[str, Any], arn: str) -> None:
+    assert key_of_bucket(*keys_of(**clients), "b") == arn
+
+
+def test_a_bucket_that_tells_nothing_is_an_error_and_not_a_bucket_without_a_key() -> None:
+    with pytest.raises(ClientError, match="AccessDenied"):
+        key_of_bucket(*keys_of(code="AccessDenied"), "b")
 
 
 @pytest.mark.parametrize(("names", "told"), [(("a", "b"), "it has a, b."), ((), "it has none.")])
 def test_a_name_that_mwaa_does_not_know_is_told_with_those_it_knows(names: tuple[str, ...], told: str) -> None:
     with pytest.raises(AwsDeployError, match=f"eu-central-1 has no environment 'x'; {told}"):
-        read_environment(mwaa(*names, lists=False), "x")
+        read_environment(mwaa(*names, lists=False), "x", lambda _: "")
 
 
 @pytest.mark.parametrize("status", ["CREATE_IN_PROGRESS", "ROLLBACK_COMPLETE", "DELETE_FAILED"])

@@ -45,7 +45,13 @@ def test_the_dashboard_shows_workers_verdict_latency_runs_artifacts_and_costs() 
     assert {(name, "Maximum") for name in most} <= drawn
     assert {("DispatchLatency", stat) for stat in ("p50", "p95", "p99")} <= drawn
     assert by_trigger == {"DagRunsStarted", "DagRunsDuplicate", "EventsDeadLettered"}
-    verdicts = {"ArtifactsPromoted", "ArtifactsRejected", "ArtifactsVerified", "ArtifactsRolledBack"}
+    verdicts = {
+        "ArtifactsPromoted",
+        "ArtifactsRejected",
+        "ArtifactsVerified",
+        "ArtifactsRolledBack",
+        "ArtifactsNeverAppeared",
+    }
     assert {(name, "Sum") for name in verdicts} <= drawn
     assert {("WorkerCostPerHour", "Maximum"), ("AdvisedCostPerMonth", "Maximum")} <= drawn
     (timeline,) = [
@@ -59,6 +65,8 @@ def test_every_function_and_every_dead_letter_queue_is_watched() -> None:
     variables = FUNCTIONS["MeasureWorkers"]["Properties"]["Environment"]["Variables"]
     watched = {entry["Ref"] for entry in variables["FUNCTIONS"]["Join"][1]}
     assert watched == FUNCTIONS.keys() - {"MeasureWorkers"}, "name it in FUNCTIONS of MeasureWorkers"
+    reads = {name for name, found in FUNCTIONS.items() if "'SQS'" in str(found["Properties"].get("Events"))}
+    assert {entry["Ref"] for entry in variables["QUEUE_FUNCTIONS"]["Join"][1]} == reads
     letters = {entry["GetAtt"].partition(".")[0] for entry in variables["DEAD_LETTER_QUEUES"]["Join"][1]}
     targets = re.findall(r"deadLetterTargetArn: !GetAtt (\w+)\.Arn", (ROOT / "template.yaml").read_text())
     assert set(targets) <= letters, "name it in DEAD_LETTER_QUEUES of MeasureWorkers"
@@ -73,7 +81,8 @@ def test_every_alarm_says_what_to_do_and_tells_somebody_when_it_is_over() -> Non
     for name, alarm in alarms.items():
         assert len(alarm["AlarmDescription"]) > 60, name
         assert alarm["AlarmActions"] == alarm["OKActions"] == [{"Ref": "AlarmTopic"}], name
-        assert {"Name": "Environment", "Value": {"Ref": "EnvironmentName"}} in alarm["Dimensions"], name
+        environment = {"Name": "Environment", "Value": {"Ref": "EnvironmentName"}}
+        assert environment in alarm["Dimensions"] or alarm["Namespace"] == "AWS/SQS", name
         assert alarm["TreatMissingData"] in {"missing", "breaching", "notBreaching"}, name
         assert "Metrics" not in alarm, name  # metric math is not everywhere
 
@@ -86,7 +95,15 @@ def test_the_manual_tells_what_measuring_costs() -> None:
     pool = TEMPLATE["Parameters"]["WatchedPools"]["Default"]
     asked = len(
         metric_queries(
-            Watched("e", [pool], ["q"], ["d"] * len(letters), ["f"] * (len(functions) + 1), ["w"] * len(work))
+            Watched(
+                "e",
+                [pool],
+                ["q"],
+                ["d"] * len(letters),
+                ["f"] * (len(functions) + 1),
+                ["w"] * len(work),
+                ["r"] * len(variables["QUEUE_FUNCTIONS"]["Join"][1]),
+            )
         )
     )
     handler = (ROOT / "functions/scale_workers/app.py").read_text()

@@ -145,7 +145,15 @@ def test_a_conflict_refuses_a_transaction_and_no_step_of_it(stub: Stubber) -> No
     assert transact(client, [put(KEY), put(KEY)]) == (Refusal(failed=False), Refusal(failed=True))
 
 
-@pytest.mark.parametrize("codes", [(), ("None", "ThrottlingError"), ("ValidationError", "None")])
+@pytest.mark.parametrize("code", ["ThrottlingError", "ProvisionedThroughputExceeded"])
+def test_a_partition_that_takes_no_more_just_now_is_like_a_conflict(stub: Stubber, code: str) -> None:
+    """Botocore repeats no cancelled transaction, whatever it was cancelled for."""
+    cancelled(stub, "None", code)
+    client: Any = stub.client
+    assert transact(client, [put(KEY), put(KEY)]) == (Refusal(failed=False), Refusal(failed=False))
+
+
+@pytest.mark.parametrize("codes", [(), ("None", "ItemCollectionSizeLimitExceeded"), ("ValidationError", "None")])
 def test_a_transaction_that_was_cancelled_for_another_cause_is_trouble(stub: Stubber, codes: tuple[str, ...]) -> None:
     cancelled(stub, *codes)
     client: Any = stub.client

@@ -133,3 +133,13 @@ def test_a_key_that_is_older_than_what_is_kept_of_triggers_now_is_taken(stage: S
     (item,) = table.scan()["Items"]
     table.update_item(Key={"id": item["id"]}, UpdateExpression="REMOVE made_by")
     assert stage.post({"a": 1}, "/triggers/hook", **KEY)[0] == 202
+
+
+@pytest.mark.parametrize(("seconds", "gone"), [(5, False), (90, True)])
+def test_a_run_that_is_gone_is_said_to_be_when_it_is_looked_up(stage: Stage, seconds: int, gone: bool) -> None:
+    stage.decide("started", "r1", "m", at=datetime.now(UTC) - timedelta(seconds=seconds))
+    answer = ask("GET", f"{PATH}/r1")
+    problem = json.loads(answer["body"])
+    assert (answer["statusCode"], problem["event"]["decision"]) == (404, "started")
+    assert ("somebody deleted it" in problem["detail"]) is gone
+    assert ("Retry-After" in answer["headers"]) is not gone

@@ -268,3 +268,16 @@ def test_a_delivery_that_could_not_be_queued_may_come_again(stage: Stage, monkey
     set_queue(monkeypatch, queue)
     assert send("plain", PUSH, headers)["statusCode"] == 202
     assert len(stage.queued()) == 1
+
+
+def test_a_stack_without_webhooks_says_so_and_asks_nobody(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The route stays, closed by IAM: whoever IAM lets in is told why, whether or not the body is signed."""
+    monkeypatch.setenv("WEBHOOKS", "disabled")
+    wired().forget()
+    body = b'{"ref": "refs/heads/main", "repository": {"name": "shop"}}'
+    for headers in ({}, github(body)):
+        answer = ask("POST", "/webhooks/push", body=body, headers=headers)
+        problem = json.loads(answer["body"])
+        assert (answer["statusCode"], problem["type"]) == (404, "urn:jetway:problem:webhooks-disabled")
+        assert "Webhooks=enabled" in problem["detail"]
+    assert stage.queued() == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import runpy
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -101,6 +102,41 @@ def test_no_additional_workers_is_none_of_them_and_no_samples_at_all_is_no_count
     assert readings(ago(base_count={0: 2}), WATCHED, NOW).workers is None
     assert readings(ago(base_count={9: 2}), WATCHED, NOW).workers is None
     assert readings({}, WATCHED, NOW).workers is None
+
+
+@pytest.mark.parametrize(
+    ("counts", "workers"),
+    [({}, None), ({"base_count": 1}, 1), ({"additional_count": 1}, 1), ({"base_count": 1, "additional_count": 2}, 1)],
+)
+def test_the_one_container_of_a_micro_environment_counts_under_whichever_name(
+    counts: dict[str, float], workers: int | None
+) -> None:
+    """Scheduler and worker at once; MWAA does not say which of the two its metrics are named after."""
+    micro = replace(WATCHED, environment_class="mw1.micro")
+    asked: list[Any] = metric_queries(micro)
+    clusters = {
+        dimension["Value"]
+        for query in asked
+        for dimension in query["MetricStat"]["Metric"]["Dimensions"]
+        if dimension["Name"] == "Cluster"
+    }
+    assert clusters == {"BaseWorker", "Scheduler"}
+    assert len(asked) == len(metric_queries(WATCHED))  # it costs no more
+    found = ago(**{name: {1: count} for name, count in counts.items()}, additional_cpu={1: 97.0})
+    now = readings(found, micro, NOW)
+    assert (now.workers, now.cpu) == (workers, 97.0)
+    assert {minute.workers for minute in now.history} <= {workers, None}
+
+
+def test_invocations_that_lambda_dropped_as_a_loop_are_errors() -> None:
+    """They are no errors of the function in Lambda's own count."""
+    looping = replace(WATCHED, readers=["f2"])
+    (query,) = [query for query in metric_queries(looping) if query["Id"].startswith("loops")]
+    metric = query["MetricStat"]["Metric"]
+    assert (metric["Namespace"], metric["MetricName"]) == ("AWS/Lambda", "RecursiveInvocationsDropped")
+    found = ago(errors_0={1: 2.0}, loops_0={2: 3.0})
+    assert operations(found, looping, NOW).errors == 5.0
+    assert operations(found, WATCHED, NOW).errors == 2.0
 
 
 def test_gauges_hold_while_they_are_fresh() -> None:

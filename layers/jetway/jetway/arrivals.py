@@ -30,6 +30,19 @@ class Arrival:
     expired: bool = False
 
 
+def settle_again(bucket: str, key: str, version_id: str | None = None) -> str:
+    """The body of a message that has the gate settle a key anew, as S3 tells of an object: of this version, or any."""
+    of_version = {"version-id": version_id} if version_id else {}
+    event = {
+        "id": f"settle-again/{bucket}/{key}",
+        "source": "aws.s3",
+        "detail-type": _TYPES[0],
+        "time": datetime.now(UTC).isoformat(),
+        "detail": {"bucket": {"name": bucket}, "object": {"key": key, "etag": "any", "sequencer": "0", **of_version}},
+    }
+    return json.dumps(event)
+
+
 def parse_arrival(body: str) -> Arrival:
     """Read the body of a message: S3's "Object Created" or "Object Deleted" as EventBridge sends it.
 

@@ -1,24 +1,29 @@
 """The gate: what was dropped is judged, then promoted or quarantined, and reported.
 
-An arrival only says that a key has changed. What counts is the key's newest version: whoever finds that
-what is live is older than that settles the newest as well, so events may come twice, late or out of order.
+An arrival only says that a key has changed. What counts is what is there: the versions in the drop bucket, the object
+in the environment's bucket, and the standing. Whoever has done something looks at all three again, and goes on until
+they agree; so events may come twice, late, out of order or at once, and may be cut short anywhere (docs/promotion.md).
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Literal
 
-from jetway.artifacts.findings import Candidate, Judgement, Verdict, judgement
+from jetway.artifacts.findings import Candidate, Finding, Judgement, Verdict, judgement
 from jetway.artifacts.keys import placing_findings, quarantine_key, report_key
 from jetway.artifacts.kinds import is_artifact, kind_of
 from jetway.errors import TransientError, UnknownEventError
+from jetway.live.by_hand import source_of
+from jetway.live.settling import Seen, compare, next_step, wanted
+from jetway.live.standing import BY_HAND
+from jetway.live.update_record import MEMBERS
 from jetway.object_stream import VersionGoneError, open_version
-from jetway.objects import ObjectVersion, head, read
-from jetway.promotion import Placement, carries, promote, quarantine
+from jetway.objects import ObjectVersion, head, read, versions_of
+from jetway.promotion import Placement, promote, quarantine
 from jetway.reports import report_on, write_report
 
 if TYPE_CHECKING:
@@ -27,8 +32,10 @@ if TYPE_CHECKING:
     from jetway.airflow.environment import Environment, EnvironmentFacts
     from jetway.arrivals import Arrival
     from jetway.live.book import LiveBook
+    from jetway.live.standing import Standing
 
-_MOST_ROUNDS = 5
+_MOST_BY_HAND = 20  # versions that somebody has put on top of each other by hand
+_MOST_ROUNDS = 20  # each settles one version; most of them were passed over
 
 # Judges a requirements.txt by resolving it: its content, the environment, and what reading it says.
 Resolve = Callable[[bytes, "EnvironmentFacts", Judgement], Judgement]
@@ -99,7 +106,7 @@ class Gate:
         """Deal with an object that was put in the drop bucket, or deleted from it.
 
         Returns:
-            What was done: one entry, or more when newer versions came meanwhile.
+            What was done: one entry, or more when newer versions came meanwhile, or older ones had been passed over.
 
         Raises:
             UnknownEventError: the object is in another bucket.
@@ -112,36 +119,120 @@ class Gate:
         if not is_artifact(key) or arrival.expired:
             return [Settled(key, "ignored", version_id)]
         facts = self._environment.facts()
-        newest = head(self._s3, self.drop_bucket, key)
-        if newest is None:
-            return [self._remove(key, facts)]
-        version: ObjectVersion | None = newest
-        if not arrival.deleted and version_id not in {None, newest.version_id}:
+        version = newest = head(self._s3, self.drop_bucket, key)
+        if newest is not None and not arrival.deleted and version_id not in {None, newest.version_id}:
             version = head(self._s3, self.drop_bucket, key, version_id)
-        if version is None:
-            return [Settled(key, "vanished", version_id)]
+            if version is None:
+                return [Settled(key, "vanished", version_id)]
         done: list[Settled] = []
+        refused: set[str] = set()
         for _ in range(_MOST_ROUNDS):
-            settled, newest = self._settle(version, facts)
+            settled = self._remove(key, facts) if version is None else self._settle(version, facts, refused)
             done.append(settled)
-            if newest is None or newest.label == version.label or not self._is_live(version, facts):
+            if settled.outcome == "quarantined" and version is not None:
+                refused.add(version.label)
+            left = self._left(key, version, settled.outcome, facts, refused)
+            if not left:
                 return done
-            # Ours is live though a newer one is there: it came while we copied, or we died before we looked.
-            version = newest
+            version = left[0]
         raise TransientError(f"{key!r} changes faster than it can be judged.")
 
-    def _settle(self, version: ObjectVersion, facts: EnvironmentFacts) -> tuple[Settled, ObjectVersion | None]:
-        """Judge one version, act and report; also return the newest version as seen after that."""
-        if self._book.was_rolled_back(version.key, version.label):
-            return Settled(version.key, "rolled-back", version.label), None
+    def _left(
+        self, key: str, settled: ObjectVersion | None, outcome: str, facts: EnvironmentFacts, refused: set[str]
+    ) -> list[ObjectVersion | None]:
+        """Look again: the version that is to be settled next, None for the deletion; nothing when all agree."""
+        destination = kind_of(key).destination(key, facts)
+        if destination is None:
+            return []
+        newest = head(self._s3, self.drop_bucket, key)
+        live = head(self._s3, facts.source_bucket, destination)
+        standing = self._book.standing(key)
+        if newest and settled and newest.label != settled.label:
+            self._is_refused(newest.key, newest.label, refused)
+        seen = Seen(
+            newest=newest.label if newest else None,
+            there=source_of(live),
+            standing=standing,
+            settled=settled.label if settled else None,
+            outcome=outcome,
+            refused=refused,
+            by_update=key in MEMBERS,
+        )
+        if settled is not None:
+            self._book.tell_again(self.drop_bucket, standing, settled.label, self._now())
+        step = next_step(seen)
+        if step.action == "take-out":
+            return [None]
+        if step.action == "overtake" and standing is not None:
+            self._book.overtake(self.drop_bucket, standing, self._now())
+        elif step.action == "roll-back" and standing is not None and live is not None:
+            self._book.roll_back_again(standing, live, self._now())
+        elif newest is not None and step.action in {"settle", "find"}:
+            label = step.version or self._find(newest, seen, refused)
+            if label is None and standing is not None and compare(standing, seen.there) == "gone":
+                self._book.forget(self.drop_bucket, standing, self._now())
+            found = newest if label == newest.label else label and head(self._s3, self.drop_bucket, key, label)
+            # What is live and gone from the drop bucket gives way to the newest that is there.
+            return [found or newest] if label else []
+        return []
+
+    def _find(self, newest: ObjectVersion, seen: Seen, refused: set[str]) -> str | None:
+        """The version that is wanted where the newest is bad, or nothing is live."""
+        label = self._wanted(newest, seen.standing, seen.there, refused)
+        if label == seen.settled and seen.outcome != "promoted":
+            return None  # it has had its turn just now
+        if label is not None or seen.there in {None, BY_HAND}:
+            return label
+        # One that was passed over went live, and the invocation that did it may have died before it told.
+        return None if self._book.is_told(self.drop_bucket, newest.key, str(seen.there)) else seen.there
+
+    def _wanted(
+        self, newest: ObjectVersion, standing: Standing | None, there: str | None, refused: set[str]
+    ) -> str | None:
+        """The newest version that is not known to be bad; None when what is live is to stay."""
+        bad = standing.rolled_back if standing is not None else ()
+        live = None if there in bad or there == BY_HAND else there
+
+        def dropped() -> Iterator[str]:
+            yield newest.label
+            for version in versions_of(self._s3, self.drop_bucket, newest.key):
+                if version is None:
+                    return  # what is below a deletion was deleted
+                if version in {newest.version_id, "null"}:
+                    continue
+                if (
+                    version not in bad
+                    and version not in refused
+                    and self._book.was_refused(self.drop_bucket, newest.key, version)
+                ):
+                    refused.add(version)
+                yield version
+
+        return wanted(dropped(), bad, refused, live)
+
+    def _is_refused(self, key: str, version: str, refused: set[str]) -> None:
+        """Add a version to those that the gate has refused, if it has."""
+        if version not in refused and self._book.was_refused(self.drop_bucket, key, version):
+            refused.add(version)
+
+    def _settle(self, version: ObjectVersion, facts: EnvironmentFacts, refused: set[str]) -> Settled:
+        """Judge one version, act and report."""
+        standing = self._book.standing(version.key)
+        rolled_back = standing is not None and version.label in standing.rolled_back
+        if rolled_back and self._book.tell_again(self.drop_bucket, standing, version.label, self._now()):
+            return Settled(version.key, "rolled-back", version.label)
         judged_at, started = self._now(), self._clock()
         judged = self._judge(version, facts)
         if judged is None:
-            return Settled(version.key, "vanished", version.label), None
+            return Settled(version.key, "vanished", version.label)
         seconds = self._clock() - started
         report = report_key(version.key, version.label)
-        placement = self._place(version, judged, facts, report)
+        placement = self._place(version, judged, facts, report, refused)
         in_force = None
+        warnings = [_ONTO_BY_HAND] if placement.onto_by_hand else []
+        if placement.outcome == "promoted" and placement.version_id is None:
+            warnings.append(_WITHOUT_VERSIONS)
+        judged = replace(judged, findings=(*judged.findings, *warnings))
         if placement.outcome == "promoted":
             standing = self._book.note(version, judged, placement, report=report, at=self._now())
             in_force = self._book.in_force(standing, placement, facts, self.drop_bucket)
@@ -155,9 +246,9 @@ class Gate:
             placement=placement,
             in_force=in_force,
         )
-        newest = write_report(self._s3, written, version)
+        write_report(self._s3, written, version)
         self._book.announce(written, report)
-        settled = Settled(
+        return Settled(
             key=version.key,
             outcome=placement.outcome,
             version=version.label,
@@ -169,7 +260,6 @@ class Gate:
             fresh=placement.fresh,
             seconds=round(seconds, 6),
         )
-        return settled, newest
 
     def _judge(self, version: ObjectVersion, facts: EnvironmentFacts) -> Judgement | None:
         """Judge by key and content; None when the version is gone."""
@@ -192,11 +282,35 @@ class Gate:
             return self._load(version, content, facts, judged)
         return self._resolve(content, facts, judged) if judged.kind == "requirements" else judged
 
-    def _place(self, version: ObjectVersion, judged: Judgement, facts: EnvironmentFacts, report: str) -> Placement:
+    def _place(
+        self, version: ObjectVersion, judged: Judgement, facts: EnvironmentFacts, report: str, refused: set[str]
+    ) -> Placement:
         destination = kind_of(version.key).destination(version.key, facts)
         if judged.verdict == "rejected" or destination is None:
             return quarantine(self._s3, version, quarantine_key(version.key, version.label), report=report)
-        return promote(self._s3, version, facts.source_bucket, destination, report=report)
+        standing = self._book.standing(version.key)
+        if standing is not None and version.label in standing.rolled_back:
+            return Placement("rolled-back")  # while it was judged
+        there = head(self._s3, facts.source_bucket, destination)
+        if there is not None and source_of(there) == BY_HAND and self._was_live(version, there):
+            return Placement("superseded")  # by what somebody has put there by hand since it went live
+
+        def one_wanted() -> str | None:
+            newest = head(self._s3, self.drop_bucket, version.key)
+            live = source_of(head(self._s3, facts.source_bucket, destination))
+            if newest is not None and newest.label != version.label:
+                self._is_refused(newest.key, newest.label, refused)
+            return None if newest is None else self._wanted(newest, standing, live, refused)
+
+        return promote(self._s3, version, facts.source_bucket, destination, report=report, wanted=one_wanted)
+
+    def _was_live(self, version: ObjectVersion, there: ObjectVersion) -> bool:
+        """Whether a version is right below what was put on top of it by hand."""
+        for found in versions_of(self._s3, there.bucket, there.key)[:_MOST_BY_HAND]:
+            below = head(self._s3, there.bucket, there.key, found) if found else None
+            if source_of(below) != BY_HAND:
+                return source_of(below) == version.label
+        return False
 
     def _remove(self, key: str, facts: EnvironmentFacts) -> Settled:
         """Take out what a deleted object had promoted."""
@@ -209,7 +323,20 @@ class Gate:
             return Settled(key, "vanished")
         return Settled(key, "removed", gone.source, kind_of(key).name, dag_ids=gone.dags, fresh=True)
 
-    def _is_live(self, version: ObjectVersion, facts: EnvironmentFacts) -> bool:
-        destination = kind_of(version.key).destination(version.key, facts)
-        live = head(self._s3, facts.source_bucket, destination) if destination else None
-        return live is not None and carries(live, version)
+
+_ONTO_BY_HAND = Finding(
+    rule="onto-by-hand",
+    severity="warning",
+    message="An object that did not come through the drop bucket was there: this version is live on top of it.",
+    line=None,
+    remedy="The bucket's versions keep it. Change the file in the drop bucket only: what is live is a copy of that.",
+)
+
+_WITHOUT_VERSIONS = Finding(
+    rule="bucket-without-versions",
+    severity="warning",
+    message="The environment's bucket keeps no versions: if this one does not work, what was before cannot come back.",
+    line=None,
+    remedy="Switch versioning on, as MWAA wants it: "
+    "aws s3api put-bucket-versioning --bucket NAME --versioning-configuration Status=Enabled",
+)

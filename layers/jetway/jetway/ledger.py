@@ -132,9 +132,10 @@ class Ledger:
             )
         return read_before(answer.get("Attributes") or {}, attempt)
 
-    def settle(self, id_: str, attempt: Attempt | None) -> None:
-        """Note that a try has made no run, and never will; its event has no place any more."""
-        self._update(id_, {"place": None}, add=0, condition=Attr("id").exists(), settled=attempt)
+    def settle(self, id_: str, attempt: Attempt | None, *, keep_place: bool = False) -> None:
+        """Note that a try has made no run, and never will; its event has no place any more, unless it keeps it."""
+        values = {} if keep_place else {"place": None}
+        self._update(id_, values, add=0, condition=Attr("id").exists(), settled=attempt)
 
     def keep_place(self, id_: str, place: int) -> None:
         """Note the window in which an event has a place."""

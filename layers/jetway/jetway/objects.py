@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 # marker. https://docs.aws.amazon.com/AmazonS3/latest/userguide/DeleteMarker.html
 _GONE = frozenset({"404", "405", "NoSuchKey", "NoSuchVersion", "NotFound", "MethodNotAllowed"})
 _CHANGED = frozenset({"412", "409", "PreconditionFailed", "ConditionalRequestConflict"})
+
+_MOST_VERSIONS = 1000  # one page; so many versions without a good one mean that there is none
 
 _CONTENT_HEADERS = ("CacheControl", "ContentDisposition", "ContentEncoding", "ContentLanguage", "ContentType")
 
@@ -106,3 +109,35 @@ def is_gone(exc: ClientError) -> bool:
 def is_changed(exc: ClientError) -> bool:
     """Whether a condition of a write or read did not hold: somebody else was faster."""
     return exc.response["Error"]["Code"] in _CHANGED
+
+
+@contextmanager
+def suppress_if_changed() -> Iterator[None]:
+    """Take it calmly that a conditional write was refused: something else is there than was seen, or nothing at all.
+
+    S3 answers 412 or 409; and 404 where the condition names an object and there is none any more.
+    https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html
+    """
+    try:
+        yield
+    except ClientError as exc:
+        if not (is_changed(exc) or is_gone(exc)):
+            raise
+
+
+def versions_of(s3: S3Client, bucket: str, key: str) -> list[str | None]:
+    """Return the version ids of a key, newest first; None stands for a delete marker, "null" for no version id.
+
+    Raises:
+        ClientError, BotoCoreError: S3 is in trouble.
+    """
+    answer = s3.list_object_versions(Bucket=bucket, Prefix=key, MaxKeys=_MOST_VERSIONS)
+    entries: list[tuple[bool, datetime, int, str | None]] = []
+    # Both lists are newest first; a time is cut to whole seconds, and a marker of the same second came last.
+    for order, version in enumerate(answer.get("Versions", [])):
+        if version["Key"] == key:
+            entries.append((version["IsLatest"], version["LastModified"], -order, version["VersionId"]))
+    markers = (marker for marker in answer.get("DeleteMarkers", []) if marker["Key"] == key)
+    entries += ((marker["IsLatest"], marker["LastModified"], 1, None) for marker in markers)
+    entries.sort(key=lambda entry: entry[:3], reverse=True)
+    return [version_id for *_, version_id in entries]

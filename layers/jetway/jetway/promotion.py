@@ -1,13 +1,14 @@
 """Promotion and quarantine: server-side copies of exactly the version that was judged.
 
 Older never overwrites newer. A copy goes ahead only if, after looking at what is live, the version is still
-the newest of its key, and only onto what was looked at. The original stays where it is: deleting a key of
-the drop bucket means taking it out of the environment, and `aws s3 sync` would upload it again.
+the one that is wanted: the newest of its key that is not known to be bad; and only onto what was looked at. The
+original stays where it is: deleting a key of the drop bucket means taking it out of the environment, and `aws s3 sync`
+would upload it again.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import quote
@@ -43,6 +44,7 @@ class Placement:
         bucket, key, version_id: of the copy, where there is one.
         fresh: the copy was made just now, and not by an earlier delivery of the same event.
         first: a fresh copy, and nothing was there before.
+        onto_by_hand: a fresh copy, on top of an object that somebody had put there by hand.
     """
 
     outcome: Outcome
@@ -51,16 +53,26 @@ class Placement:
     version_id: str | None = None
     fresh: bool = False
     first: bool = False
+    onto_by_hand: bool = False
 
 
-def promote(s3: S3Client, source: ObjectVersion, bucket: str, key: str, *, report: str) -> Placement:
-    """Make this version live, unless it is live already or is not the newest any more.
+def promote(
+    s3: S3Client,
+    source: ObjectVersion,
+    bucket: str,
+    key: str,
+    *,
+    report: str,
+    wanted: Callable[[], str | None] | None = None,
+) -> Placement:
+    """Make this version live, unless it is live already or another one is wanted.
 
     Args:
         s3: the client.
         source: the version that was judged.
         bucket, key: where it goes live.
         report: key of its report.
+        wanted: tells the version that is to be live, None for none; without it that is the newest one.
 
     Raises:
         TransientError: others keep writing to the same key.
@@ -73,8 +85,10 @@ def promote(s3: S3Client, source: ObjectVersion, bucket: str, key: str, *, repor
         newest = head(s3, source.bucket, source.key)
         if newest is None:
             return Placement("vanished")
-        if newest.label != source.label:
+        if newest.label != source.label and (wanted is None or wanted() != source.label):
             return Placement("superseded")
+        if newest.label != source.label and head(s3, source.bucket, source.key, source.version_id) is None:
+            return Placement("vanished")
         placement = _copy(s3, source, bucket, key, "promoted", report=report, onto=live)
         if placement is not None:
             return placement
@@ -130,9 +144,14 @@ def _copy(
         if is_changed(exc):
             return None
         if is_gone(exc):
-            return Placement("vanished")
+            # The source; or what was to be copied onto, and then the next look tells.
+            return Placement("vanished") if onto is None else None
         raise
-    return Placement(outcome, bucket, key, answer.get("VersionId"), fresh=True, first=onto is None)
+    made = answer.get("VersionId")
+    by_hand = onto is not None and SOURCE_VERSION not in onto.metadata
+    return Placement(
+        outcome, bucket, key, None if made == "null" else made, fresh=True, first=onto is None, onto_by_hand=by_hand
+    )
 
 
 def _metadata(source: ObjectVersion, report: str) -> Mapping[str, str]:

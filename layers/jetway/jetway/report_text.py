@@ -59,6 +59,11 @@ _STEPS_OF_DAG_FILES = {
         "It is live since {since}. Whether it works in the environment is not known yet: Jetway looks there{looks}.",
     ),
     "verified": ("live and verified", "It is live, and works in the environment: {since}."),
+    "never-appeared": ("live, not seen in Airflow", "It is live, and could not be verified until {since}."),
+    "replaced-by-hand": (
+        "replaced by hand",
+        "Something else was put in its place in the environment's bucket by hand; seen at {since}.",
+    ),
 }
 _UPDATED = frozenset({"requirements", "plugins", "startup-script"})
 _MOST_DAGS = 50

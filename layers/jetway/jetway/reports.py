@@ -168,17 +168,19 @@ def amend_report(s3: S3Client, bucket: str, key: str, version: str, changes: Map
     Raises:
         ClientError, BotoCoreError: S3 is in trouble.
     """
-    document = _read(s3, bucket, report_key(key, version))
-    if document is None:
+    before_it = _read(s3, bucket, report_key(key, version))
+    if before_it is None:
         return  # it has expired
+    document = dict(before_it)
     if "outcome" in changes:
         document.pop("in_force", None)  # the way into force ends with another outcome, unless it is told anew
     document |= changes
-    _put(s3, bucket, report_key(key, version), _json(document))
+    if document != before_it:
+        _put(s3, bucket, report_key(key, version), _json(document))
     latest = report_key(key, "latest")
     before = head(s3, bucket, latest)
     newest = _read(s3, bucket, latest)
-    if before is None or newest is None or newest.get("source") != document["source"]:
+    if before is None or newest is None or newest.get("source") != document["source"] or newest == document:
         return
     try:
         _put(s3, bucket, latest, _json(document), **unchanged(before))
@@ -196,6 +198,45 @@ def known_in_force(s3: S3Client, bucket: str, key: str, version: str) -> Mapping
         ClientError, BotoCoreError: S3 is in trouble.
     """
     return (_read(s3, bucket, report_key(key, version)) or {}).get("in_force")
+
+
+def outcome_of(s3: S3Client, bucket: str, key: str, version: str) -> str | None:
+    """Return what the report of a version says became of it; None when there is no report.
+
+    Raises:
+        ClientError, BotoCoreError: S3 is in trouble.
+    """
+    return (_read(s3, bucket, report_key(key, version)) or {}).get("outcome")
+
+
+def verdict_of(s3: S3Client, bucket: str, key: str, version: str) -> str | None:
+    """Return the gate's verdict on a version, as its report says; None when there is no report.
+
+    Raises:
+        ClientError, BotoCoreError: S3 is in trouble.
+    """
+    return (_read(s3, bucket, report_key(key, version)) or {}).get("verdict")
+
+
+def is_on_its_way(s3: S3Client, bucket: str, key: str) -> bool:
+    """Whether an object of the drop bucket is there and not judged yet: its newest version has no report.
+
+    Raises:
+        ClientError, BotoCoreError: S3 is in trouble.
+    """
+    listed = s3.list_objects_v2(Bucket=bucket, Prefix=key, MaxKeys=1).get("Contents", [])
+    there = next((found for found in listed if found["Key"] == key), None)
+    return there is not None and not is_reported(s3, bucket, key, there["ETag"], there["LastModified"])
+
+
+def is_reported(s3: S3Client, bucket: str, key: str, etag: str, last_modified: datetime) -> bool:
+    """Whether the newest report of an artifact is that of the version which a listing shows as the newest.
+
+    Raises:
+        ClientError, BotoCoreError: S3 is in trouble.
+    """
+    source = (_read(s3, bucket, report_key(key, "latest")) or {}).get("source") or {}
+    return (source.get("etag"), source.get("last_modified")) == (etag.strip('"'), last_modified.isoformat())
 
 
 def _read(s3: S3Client, bucket: str, key: str) -> dict[str, Any] | None:

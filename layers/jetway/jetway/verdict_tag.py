@@ -40,3 +40,19 @@ def tag_verdict(s3: S3Client, bucket: str, key: str, version_id: str | None, ver
             return False
         raise
     return True
+
+
+def verdict_tag(s3: S3Client, bucket: str, key: str, version_id: str | None) -> str | None:
+    """Return what the tag of one version says; None when it has none, or is gone.
+
+    Raises:
+        ClientError, BotoCoreError: S3 is in trouble.
+    """
+    version: Any = {"VersionId": version_id} if version_id else {}
+    try:
+        tags = s3.get_object_tagging(Bucket=bucket, Key=key, **version)["TagSet"]
+    except ClientError as exc:
+        if is_gone(exc):
+            return None
+        raise
+    return next((tag["Value"] for tag in tags if tag["Key"] == TAG), None)

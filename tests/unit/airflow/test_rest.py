@@ -5,9 +5,13 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
+import boto3
 import pytest
+from botocore.config import Config
+from botocore.exceptions import EndpointConnectionError
 
 from jetway.airflow import Dag, DagRun, DagRunRequest, RunAlreadyExistsError
+from jetway.airflow.rest_answers import Call, explain, may_repeat
 from jetway.errors import (
     AnswerLostError,
     CommandRejectedError,
@@ -399,3 +403,22 @@ def test_an_answer_that_an_update_explains_names_the_status(rest: Rest) -> None:
     with pytest.raises(EnvironmentUnavailableError, match="'acme' is UPDATING") as caught:
         rest.client.list_dags(limit=1)
     assert caught.value.status == "UPDATING"
+
+
+@pytest.mark.parametrize(("attempts", "error"), [(1, EnvironmentUnavailableError), (2, AnswerLostError)])
+def test_a_connection_that_never_stood_proves_nothing_of_a_call_before(attempts: int, error: type[JetwayError]) -> None:
+    """Of a client that repeats calls, what is raised is what became of the last one."""
+    retries: Any = {"mode": "standard", "total_max_attempts": attempts}
+    config = Config(connect_timeout=0.2, retries=retries, inject_host_prefix=False)
+    mwaa = boto3.client(
+        "mwaa",
+        region_name="eu-central-1",
+        aws_access_key_id="AKIATEST",
+        aws_secret_access_key="test",
+        endpoint_url="http://127.0.0.1:1",
+        config=config,
+    )
+    call = Call("acme", "POST", "/dags/hello/dagRuns", "hello", creates=True, repeats=may_repeat(mwaa))
+    with pytest.raises(EndpointConnectionError) as caught:
+        mwaa.get_environment(Name="acme")
+    assert type(explain(caught.value, call)) is error

@@ -23,6 +23,7 @@ from jetway.gate import Gate, Settled
 from jetway.live.book import LiveBook
 from jetway.live.news import News
 from jetway.live.table import StandingTable
+from tests.unit.strict_copies import strict
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -141,6 +142,6 @@ def buckets(*, versioned: bool = True, environment_is_there: bool = True) -> Ite
             stubber.add_response("get_environment", ENVIRONMENT, {"Name": "acme"})
         else:
             stubber.add_client_error("get_environment", "ResourceNotFoundException")
-        world = Buckets(SESSION.client("s3"), Environment(mwaa, "acme"), versioned=versioned)
+        world = Buckets(strict(SESSION.client("s3")), Environment(mwaa, "acme"), versioned=versioned)
         yield world
         world.check_reports()

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jetway.arrivals import Arrival, parse_arrival
+from jetway.arrivals import Arrival, parse_arrival, settle_again
 from jetway.errors import UnknownEventError
 
 
@@ -96,3 +96,9 @@ def test_anything_else_is_refused_in_one_way(body: str) -> None:
 def test_no_json_crashes_it(body: Any) -> None:
     with pytest.raises(UnknownEventError):
         parse_arrival(json.dumps(event() | {"detail": body} if isinstance(body, dict) else body))
+
+
+@pytest.mark.parametrize("version", [None, "v1"])
+def test_the_message_that_has_a_key_settled_again_is_read_as_an_arrival(version: str | None) -> None:
+    key = "dags/a+b & c/ü.py"
+    assert parse_arrival(settle_again("acme-drop", key, version)) == Arrival("acme-drop", key, version)

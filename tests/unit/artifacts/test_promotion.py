@@ -130,6 +130,16 @@ def test_a_source_that_is_gone_when_the_copy_is_made(script: Script) -> None:
     assert promoted(script) == Placement("vanished")
 
 
+def test_what_it_was_to_be_copied_onto_may_be_gone_and_then_we_look_again(script: Script) -> None:
+    script.head(LIVE, "l1", etag='"old"')
+    script.head(DROP, "v2")
+    script.answer("copy_object", "NoSuchKey", IfMatch='"old"')
+    script.head(LIVE, None)
+    script.head(DROP, "v2")
+    script.answer("copy_object", {"VersionId": "l2"}, IfNoneMatch="*")
+    assert promoted(script).version_id == "l2"
+
+
 def test_other_refusals_are_left_to_a_retry(script: Script) -> None:
     script.head(LIVE, None)
     script.head(DROP, "v2")

@@ -94,6 +94,12 @@ def _id(world: World) -> str:
     return entry_id(read.trigger.name, read.digest)
 
 
+def tries_of(world: World) -> list[str]:
+    """Return the tries in the row of `file_message()` whose end is not known."""
+    item: Any = world.ledger.table.get_item(Key={"id": _id(world)})["Item"]
+    return sorted(item["attempts"])
+
+
 def is_started_told_and_followed(world: World) -> None:
     """One run, in the ledger as started, announced, in the open rows; no dead letter."""
     (row,) = world.ledger.list_events(since=NOW - timedelta(days=1))
@@ -224,6 +230,13 @@ class TestWhoseTheRunIs:
         assert world.dispatch(found).decision == "duplicate"
         assert (airflow.calls, world.told, world.ledger.open_entries(limit=9)) == (0, [], [])
 
+    def test_theirs_when_it_is_another_events(self, world: World, airflow: Airflow) -> None:
+        """A call that asks for the run id that Jetway derived of a file."""
+        world.dispatch(file_message(dag="ingest_orders"))
+        (run_id,) = [run.dag_run_id for run in airflow.runs.values()]
+        assert world.dispatch(call(run_id)).decision == "duplicate"
+        assert len(world.told) == 1
+
     def test_theirs_when_it_comes_between_the_look_and_the_call(self, world: World, airflow: Airflow) -> None:
         look = airflow.get_dag_run
 
@@ -242,6 +255,35 @@ class TestWhoseTheRunIs:
             world.dispatch(call())
         airflow.runs["ingest_orders", CHOSEN] = DagRun("ingest_orders", CHOSEN, "running")
         assert world.dispatch(again(call())).decision == "duplicate"
+
+    def test_a_row_keeps_a_bounded_number_of_tries(self, world: World, airflow: Airflow) -> None:
+        """Airflow answers nothing for days, and each try may have made the run."""
+        airflow.error = AnswerLostError("502", unreachable=True)
+        found = file_message()
+        for minutes in range(60):
+            world.now = NOW + timedelta(seconds=minutes)
+            with pytest.raises(AnswerLostError):
+                world.dispatch(found)
+            found = again(found)
+        attempts = tries_of(world)
+        assert len(attempts) == 20
+        assert attempts[0].startswith(NOW.isoformat(timespec="microseconds")), "the first says since when"
+        airflow.error = None
+        world.dispatch(found)
+        is_started_told_and_followed(world)
+
+    def test_a_look_that_is_not_answered_leaves_no_try_behind(self, world: World, airflow: Airflow) -> None:
+        airflow.after = KilledError()
+        found = file_message(trigger=YOUNG)
+        with pytest.raises(KilledError):
+            world.dispatch(found)
+        world.now += timedelta(minutes=8)
+        airflow.blind = EnvironmentUnavailableError("503")
+        for _ in range(3):
+            found = again(found)
+            with pytest.raises(EnvironmentUnavailableError):
+                world.dispatch(found)
+        assert len(tries_of(world)) == 1
 
 
 class TestOfTheRate:

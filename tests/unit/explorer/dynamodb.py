@@ -7,7 +7,6 @@ A condition that it cannot read fails. Reading an index sees every write at once
 
 from __future__ import annotations
 
-import copy
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Literal
@@ -33,12 +32,12 @@ class DynamoDB:
 
     def get_item(self, *, TableName: str, Key: Item, ConsistentRead: bool = False) -> dict[str, Any]:
         found = self._table(TableName).get(_pk(Key))
-        return {} if found is None else {"Item": copy.deepcopy(found)}
+        return {} if found is None else {"Item": dict(found)}
 
     def put_item(self, *, TableName: str, Item: Item, **condition: Any) -> dict[str, Any]:
         table = self._table(TableName)
         _require("PutItem", table.get(_pk(Item)), condition)
-        table[_pk(Item)] = copy.deepcopy(Item)
+        table[_pk(Item)] = dict(Item)
         return {}
 
     def delete_item(self, *, TableName: str, Key: Item, **condition: Any) -> dict[str, Any]:
@@ -64,10 +63,10 @@ class DynamoDB:
             and _holds(KeyConditionExpression, item, ExpressionAttributeNames, ExpressionAttributeValues)
         ]
         assert partition in ExpressionAttributeNames.values()
-        return {"Items": copy.deepcopy(sorted(found, key=lambda item: next(iter(item[sort].values()))))}
+        return {"Items": [dict(item) for item in sorted(found, key=lambda item: next(iter(item[sort].values())))]}
 
     def scan(self, *, TableName: str) -> dict[str, Any]:
-        return {"Items": copy.deepcopy(list(self._table(TableName).values()))}
+        return {"Items": [dict(item) for item in self._table(TableName).values()]}
 
     def get_paginator(self, operation: Literal["query", "scan"]) -> _Paginator:
         return _Paginator(self, operation)

@@ -10,11 +10,13 @@ from typing import Any
 
 from tests.unit.explorer.event_calls import Calls
 from tests.unit.explorer.event_invariants import judge
+from tests.unit.explorer.event_street import FaultyPlay
 from tests.unit.explorer.event_world import EventWorld, in_turn
 
 CHOSEN = "invoice-4711"
 DERIVED = "jetway__http__neao5nwq7jut2lxa4mqj"
 CALL = {"name": "http", "kind": "http"}
+KILLED_WITH_A_RUN = 5  # calls: of a call with a chosen id, over rest, the fifth one creates the run
 BATCH = {"batch": {"max_events": 2, "within": 60}}
 
 
@@ -66,7 +68,10 @@ def call(transport: str, run_id: str) -> Scene:
     """A call; it is redriven, and repeated."""
     scene = Scene(transport)
     scene.send(run_id, CALL, group="interactive")
-    scene.act(copy=in_turn(partial(scene.send, run_id, CALL, group="interactive"), scene.dispatch))
+    scene.act(
+        copy=in_turn(partial(scene.send, run_id, CALL, group="interactive"), scene.dispatch),
+        killed_elsewhere=lambda: scene.street.perform(FaultyPlay("dispatch again", killed_after=KILLED_WITH_A_RUN)),
+    )
     return scene
 
 
@@ -222,7 +227,7 @@ MEETINGS: Mapping[str, Meeting] = {
     "file": Meeting(file, "dispatch", ("copy", "other_dag", "into_a_batch", "follow", "dispatch again")),
     "young": Meeting(young, "dispatch", ("dispatch again",)),
     "derived call": Meeting(partial(call, run_id=DERIVED), "dispatch", ("copy", "dispatch again")),
-    "chosen call": Meeting(partial(call, run_id=CHOSEN), "dispatch", ("copy", "dispatch again")),
+    "chosen call": Meeting(partial(call, run_id=CHOSEN), "dispatch", ("copy", "dispatch again", "killed_elsewhere")),
     "call of others": Meeting(call_of_others, "dispatch", ("dispatch again",)),
     "unknown": Meeting(unknown, "dispatch", ("parsed", "copy", "dispatch again")),
     "known late": Meeting(known_late, "dispatch", ("copy", "dispatch again")),

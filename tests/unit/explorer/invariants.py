@@ -29,7 +29,8 @@ def _of_key(world: PromotionWorld, key: str) -> Iterator[str]:
     live = world.s3.buckets[LIVE].newest(key)
     source = live.metadata.get(SOURCE_VERSION, "by hand") if live else None
     yield from _agrees(world, key, source)
-    yield from _is_right(world, key, dropped, uploads, source)
+    markers = [place for place, version in enumerate(dropped) if version.body is None]
+    yield from _is_right(world, key, dropped[markers[-1] if markers else 0 :], uploads, source)
     for version in uploads:
         yield from _is_told(world, key, version, version is dropped[-1], source)
 
@@ -47,7 +48,11 @@ def _agrees(world: PromotionWorld, key: str, source: str | None) -> Iterator[str
 def _is_right(
     world: PromotionWorld, key: str, dropped: list[Version], uploads: list[Version], source: str | None
 ) -> Iterator[str]:
-    """2, 3 and 5: what is live is what should be, and nobody is blamed who is innocent."""
+    """2, 3 and 5: what is live is what should be, and nobody is blamed who is innocent.
+
+    Args:
+        dropped: what came since the file was deleted last; what is below that was deleted with it.
+    """
     standing = world.standing(key)
     rolled_back = standing.rolled_back if standing else ()
     fates = {version.id: _fate(world, version) for version in uploads}
@@ -56,17 +61,18 @@ def _is_right(
             yield f"2: {blamed} was rolled back, and it works."
     if source == "by hand":
         return
-    if dropped[-1].body is None:
+    there = [version.id for version in dropped if version.body is not None]
+    if not there:
         if source is not None:
             yield f"5: the file was deleted, and {source} is live."
         return
-    if standing is not None and standing.stage == "removed" and any(fate == "works" for fate in fates.values()):
+    if standing is not None and standing.stage == "removed" and any(fates[version] == "works" for version in there):
         yield "5: the standing says removed, and nobody has deleted the file."
     if source is not None and fates.get(source) != "works":
         yield f"3: {source} is live, which {fates.get(source)}."
-    if source is None and "works" in fates.values():
+    if source is None and "works" in {fates[version] for version in there}:
         yield "3: nothing is live, and there is a version that works."
-    accepted = [version.id for version in uploads if fates[version.id] != "refused"]
+    accepted = [version for version in there if fates[version] != "refused"]
     if accepted and source != accepted[-1] and accepted[-1] not in rolled_back:
         yield f"2: {accepted[-1]} is the newest that the gate accepts; it is neither live nor rolled back."
 
@@ -84,7 +90,8 @@ def _is_told(world: PromotionWorld, key: str, version: Version, newest: bool, so
         if (outcome, tag, state) != ("promoted", "accepted", "verified") or "ArtifactPromoted" not in told:
             yield f"4: {version.id} is live; report {outcome} {state}, tag {tag}, events {sorted(told)}."
     elif newest and _fate(world, version) == "refused":
-        if (outcome, tag) != ("quarantined", "rejected") or "ArtifactRejected" not in told:
+        said = (outcome, tag) == ("quarantined", "rejected")
+        if not said or "ArtifactRejected" not in told:
             yield f"4: {version.id} was refused; report {outcome}, tag {tag}, events {sorted(told)}."
     if newest and outcome in {"vanished", "removed"}:
         yield f"5: {version.id} is there, and its report says {outcome}."

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
@@ -39,7 +40,7 @@ from tests.unit.explorer.walker import Street
 
 DROP, LIVE, TABLE = "drop", "live", "artifacts"
 START = datetime(2026, 11, 22, 6, 0, tzinfo=UTC)
-MINUTE, VERIFY_AFTER = timedelta(minutes=1), timedelta(seconds=120)
+SECOND, MINUTE, VERIFY_AFTER = timedelta(seconds=1), timedelta(minutes=1), timedelta(seconds=120)
 FACTS = EnvironmentFacts("acme", "AVAILABLE", "3.3.1", LIVE, "dags")
 
 _TRUTH = re.compile(rb"^# (\w+)(?: (\w+))?", re.MULTILINE)
@@ -59,10 +60,10 @@ def truth_of(body: bytes) -> tuple[str, str]:
 
 
 class Airflow:
-    """What the environment shows: files as they were live `lag` ago, each parsed a moment ago."""
+    """What the environment shows: files as they were live `lag` ago, each parsed then; or when, nobody tells."""
 
-    def __init__(self, world: PromotionWorld, lag: timedelta) -> None:
-        self._world, self._lag = world, lag
+    def __init__(self, world: PromotionWorld, lag: timedelta, *, tells_parses: bool) -> None:
+        self._world, self._lag, self._tells_parses = world, lag, tells_parses
 
     def list_import_errors(self) -> list[ImportProblem]:
         seen = self._seen()
@@ -78,7 +79,7 @@ class Airflow:
     def list_dags(self, *, limit: int, offset: int = 0) -> tuple[list[Dag], int]:
         seen, broken = self._seen(), {problem.path for problem in self.list_import_errors()}
         dags = [
-            Dag(dag_id[1].decode(), fileloc=path)
+            Dag(dag_id[1].decode(), fileloc=path, parsed_at=self._world.now - self._lag if self._tells_parses else None)
             for path, version in seen.items()
             if path not in broken and truth_of(version.body or b"")[0] != "silent"
             if (dag_id := _DAG_ID.search(version.body or b""))
@@ -106,6 +107,18 @@ class Environment:
     usable_facts = facts
 
 
+@dataclass(eq=False, slots=True)
+class Message:
+    """One message of the gate's queue; two that say the same are two.
+
+    Attributes:
+        not_before: it is stuck until then: its function was killed, or came late.
+    """
+
+    arrival: Arrival
+    not_before: datetime = START
+
+
 class PromotionWorld:
     """Both buckets and what acts on them. What arrives in the drop bucket waits in `queue` until it is delivered.
 
@@ -115,6 +128,7 @@ class PromotionWorld:
         kms: the buckets are encrypted with SSE-KMS: ETags say nothing of the content.
         lag: how old what Airflow shows is.
         skew: by how much the verifier's clock is ahead of the gate's.
+        tells_parses: whether Airflow says when it has parsed a DAG.
     """
 
     def __init__(
@@ -125,44 +139,58 @@ class PromotionWorld:
         kms: bool = False,
         lag: timedelta = timedelta(),
         skew: timedelta = timedelta(),
+        tells_parses: bool = True,
     ) -> None:
         self.now, self.skew = START, skew
         self.street = Street()
         self.actors: Mapping[str, Callable[[], object]] = {}
-        self.queue: list[Arrival] = []
+        self.queue: list[Message] = []
         self._named = versions_in_events
         self.s3 = S3(lambda: self.now, self._arrive)
         self.s3.if_match_on_nothing = nothing
         for bucket in (DROP, LIVE):
             self.s3.make(bucket, kms=kms)
         self.dynamodb = DynamoDB({"by_due": ("open", "due_at")})
-        self.airflow = Airflow(self, lag)
+        self.airflow = Airflow(self, lag, tells_parses=tells_parses)
         self.news: list[News] = []
         self.settled: list[Settled] = []
         self.verified: list[Verified] = []
 
+    def as_in(self, other: PromotionWorld) -> None:
+        """Begin where another world is: much sooner than by doing all again."""
+        self.now, self.queue, self.news = other.now, [replace(each) for each in other.queue], list(other.news)
+        self.s3.as_in(other.s3)
+        self.dynamodb.tables = {name: dict(table) for name, table in other.dynamodb.tables.items()}
+
     # ------------------------------------------------------------------------------------------------- what people do
     def upload(self, key: str, body: bytes) -> str:
-        """Put a file in the drop bucket; its event waits."""
+        """Put a file in the drop bucket; its event waits. People do one thing a second: S3's times are no finer."""
+        self.now += SECOND
         version: str = self.s3.put_object(Bucket=DROP, Key=key, Body=body)["VersionId"]
         return version
 
+    def upload_event_again(self, key: str) -> None:
+        """Have S3's event of the newest version come a second time."""
+        self._arrive(DROP, key, self.s3.buckets[DROP].keys[key][-1].id, False)
+
     def delete(self, key: str) -> None:
         """Delete a file of the drop bucket; its event waits."""
+        self.now += SECOND
         self.s3.delete_object(Bucket=DROP, Key=key)
 
     def put_by_hand(self, key: str, body: bytes) -> None:
         """Put a file into the environment's bucket, past Jetway."""
+        self.now += SECOND
         self.s3.put_object(Bucket=LIVE, Key=key, Body=body)
 
     # ------------------------------------------------------------------------------------------------- the functions
-    def deliver(self, arrival: Arrival) -> bool:
-        """Have the gate settle one arrival; it is gone from the queue only if that worked."""
+    def deliver(self, message: Message) -> bool:
+        """Have the gate settle one message; it is gone from the queue only if that worked."""
         try:
-            self.settled += self.gate().settle(arrival)
+            self.settled += self.gate().settle(message.arrival)
         except (TransientError, ClientError):
             return False
-        self.street.cross("sqs.delete_message", lambda: self.queue.remove(arrival) if arrival in self.queue else None)
+        self.street.cross("sqs.delete_message", lambda: self.queue.remove(message) if message in self.queue else None)
         return True
 
     def look(self) -> None:
@@ -177,7 +205,9 @@ class PromotionWorld:
         s3, table = self._clients()
         book = LiveBook(s3, table, self._tell, "acme", VERIFY_AFTER)
         environment: Any = Environment()
-        return Gate(s3, environment, DROP, book, max_dag_file_bytes=1024 * 1024, now=lambda: self.now)
+        return Gate(
+            s3, environment, DROP, book, max_dag_file_bytes=1024 * 1024, clock=lambda: 0.0, now=lambda: self.now
+        )
 
     def verifier(self) -> Verifier:
         """The verifier of a new sandbox."""
@@ -201,16 +231,18 @@ class PromotionWorld:
             verify_after=VERIFY_AFTER,
             clock=lambda: self.now + self.skew,
             seconds_left=lambda: 100.0,
+            ask_gate=self.street.tell("sqs.send_message", self._ask_gate),
         )
 
     # ------------------------------------------------------------------------------------------------- rest
     def rest(self, minutes: int = 90) -> bool:
         """Deliver what waits and let the schedule fire until nothing is left to be done; False when it never is."""
-        quiet = 0
-        for _ in range(minutes):
-            for arrival in list(self.queue):
-                self.deliver(arrival)
-            self.now += MINUTE
+        end, quiet = self.now + minutes * MINUTE, 0
+        while self.now < end:
+            for message in list(self.queue):
+                if message.not_before <= self.now:
+                    self.deliver(message)
+            self.now += MINUTE if self.queue else max(MINUTE, self._next_due() - self.now - self.skew)
             self.look()
             quiet = 0 if self.queue or self.open() else quiet + 1
             if quiet > 1:
@@ -221,6 +253,10 @@ class PromotionWorld:
         """Whether a standing waits for a look."""
         return any("open" in item for item in self.dynamodb.tables.get(TABLE, {}).values())
 
+    def _next_due(self) -> datetime:
+        due = [item["due_at"]["S"] for item in self.dynamodb.tables.get(TABLE, {}).values() if "open" in item]
+        return datetime.fromisoformat(min(due)) if due else self.now
+
     def prepare(self, key: str, body: bytes) -> str:
         """Upload a file, and let everything come to rest; return its version."""
         version = self.upload(key, body)
@@ -229,13 +265,22 @@ class PromotionWorld:
         return version
 
     # ------------------------------------------------------------------------------------------------- what is there
+    def state(self) -> str:
+        """All that decides how things go on from here, as text: the same text, the same end."""
+        told = sorted({(news.event.detail_type, news.event.id) for news in self.news})
+        waiting = [message.arrival for message in self.queue]
+        buckets = [bucket.keys for bucket in self.s3.buckets.values()]
+        return repr((buckets, self.dynamodb.tables, waiting, told, self.now))
+
     def standing(self, key: str) -> Standing | None:
         return StandingTable(self.dynamodb, TABLE).get(key)  # type: ignore[arg-type]
 
     def told(self, key: str, version: str) -> set[str]:
         """The types of the events that tell of a version."""
         events = (news.event for news in self.news)
-        return {each.detail_type for each in events if (each.detail["key"], each.detail["version"]) == (key, version)}
+        of_key = [each for each in events if each.detail["key"] == key]
+        back = {"ArtifactPromoted" for each in of_key if (each.detail.get("restored") or {}).get("version") == version}
+        return back | {each.detail_type for each in of_key if each.detail["version"] == version}
 
     def _clients(self) -> tuple[Any, StandingTable]:
         table: Any = self.street.client(self.dynamodb, "dynamodb")
@@ -244,6 +289,9 @@ class PromotionWorld:
     def _tell(self, news: News) -> None:
         self.street.cross("events.put_events", lambda: self.news.append(news))
 
+    def _ask_gate(self, key: str, version: str | None) -> None:
+        self.queue.append(Message(Arrival(DROP, key, version)))
+
     def _arrive(self, bucket: str, key: str, version: str, deleted: bool) -> None:
         if bucket == DROP and is_artifact(key):
-            self.queue.append(Arrival(DROP, key, version if self._named else None, deleted))
+            self.queue.append(Message(Arrival(DROP, key, version if self._named else None, deleted)))

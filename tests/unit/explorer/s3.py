@@ -97,6 +97,13 @@ class S3:
         self.buckets[name] = Bucket(name, versioned, kms)
         return self.buckets[name]
 
+    def as_in(self, other: S3) -> None:
+        """Hold what another one holds."""
+        self._ids = other._ids
+        for name, bucket in other.buckets.items():
+            self.make(name, versioned=bucket.versioned, kms=bucket.kms)
+            self.buckets[name].keys = {key: list(versions) for key, versions in bucket.keys.items()}
+
     # ------------------------------------------------------------------------------------------------- reading
     def head_object(self, *, Bucket: str, Key: str, VersionId: str | None = None) -> dict[str, Any]:
         return _described(self._found("HeadObject", Bucket, Key, VersionId))
@@ -141,12 +148,12 @@ class S3:
                 listed["Versions"].append({**entry, "ETag": each.etag, "Size": len(each.body)})
         return {name: entries for name, entries in listed.items() if entries}
 
-    def list_objects_v2(self, *, Bucket: str, Prefix: str = "") -> dict[str, Any]:
+    def list_objects_v2(self, *, Bucket: str, Prefix: str = "", MaxKeys: int = 1000) -> dict[str, Any]:
         there = self.buckets[Bucket]
         found = [each for key in sorted(there.keys) if key.startswith(Prefix) and (each := there.newest(key))]
         contents = [
             {"Key": each.key, "ETag": each.etag, "Size": len(each.body or b""), "LastModified": each.at}
-            for each in found
+            for each in found[:MaxKeys]
         ]
         return {"Contents": contents} if contents else {}
 

@@ -3,74 +3,107 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 from functools import partial
+from typing import Any
 
 from tests.unit.explorer.invariants import judge
 from tests.unit.explorer.promotion_world import VERIFY_AFTER, PromotionWorld, content
 
-KEY = "dags/orders.py"
+KEY, HELPER, OTHER = "dags/orders.py", "dags/helper.py", "dags/other.py"
+STUCK = timedelta(minutes=30)  # longer than everything has its time to be parsed
 
 
 class Scene(PromotionWorld):
-    """A world whose judge knows the invariants of promotion."""
+    """A world whose judge knows the invariants of promotion, and remembers what came of states seen before."""
+
+    ends: dict[str, list[str]]
 
     def judge(self) -> list[str]:
-        return judge(self)
+        state = self.state()
+        if state not in self.ends:
+            self.ends[state] = judge(self)
+        return self.ends[state]
 
 
 def scene(
-    *uploads: str, before: str = "", live: str = "", same: bool = False, delete: bool = False, **world: object
+    *uploads: str,
+    before: str = "",
+    live: str = "",
+    same: bool = False,
+    twice: bool = False,
+    helper: bool = False,
+    **world: Any,
 ) -> Callable[[], Scene]:
     """Return what makes a scene.
 
+    Its actors: v1, v2 … are the uploads, each with the gate that its event invokes; "again" delivers what waits in the
+    queue a second time; "delete" deletes the file; "look" and "another look" are verify_promotion; "by hand" writes
+    into the environment's bucket.
+
     Args:
-        uploads: what the files are that come while we watch; actors v1, v2 …
-        before: what was verified before.
-        live: what went live after that, and is due to be looked at.
+        uploads: what becomes of the files that come while we watch.
+        before: of what was verified before.
+        live: of what went live after that, and is due to be looked at.
         same: the uploads have the bytes of what is live.
-        delete: an actor deletes the file. "again" delivers the first event a second time.
+        twice: the event of what is live comes a second time.
+        helper: dags/helper.py was dropped before all this, and its event is stuck.
         world: options of the world.
     """
+    ends: dict[str, list[str]] = {}
+    prepared: list[Scene] = []
 
     def make() -> Scene:
-        made = Scene(**world)  # type: ignore[arg-type]
-        if before:
-            made.prepare(KEY, content(before, note="v0"))
-        if live:
-            made.upload(KEY, content(live, note="v1"))
-            for arrival in list(made.queue):
-                made.deliver(arrival)
-            made.now += VERIFY_AFTER
-        made.actors = _actors(made, uploads, live, same=same, delete=delete)
+        if not prepared:
+            prepared.append(_prepared(Scene(**world), before, live, silent="silent" in (*uploads, live), helper=helper))
+            if twice:
+                prepared[0].upload_event_again(KEY)
+        made = Scene(**world)
+        made.as_in(prepared[0])
+        made.ends = ends
+        first = 2 if live else 1
+        truths = [
+            content(live, note="v1") if same else content(truth, note=f"v{n}") for n, truth in enumerate(uploads, first)
+        ]
+        made.actors = {
+            **{
+                f"v{n}": partial(_arrive, made, partial(made.upload, KEY, body)) for n, body in enumerate(truths, first)
+            },
+            "again": partial(_again, made),
+            "delete": partial(_arrive, made, partial(made.delete, KEY)),
+            "look": made.look,
+            "another look": made.look,
+            "by hand": partial(made.put_by_hand, KEY, content("works", note="by hand")),
+        }
         return made
 
     return make
 
 
-def _actors(
-    world: Scene, uploads: tuple[str, ...], live: str, *, same: bool, delete: bool
-) -> dict[str, Callable[[], object]]:
-    first = 2 if live else 1
-    actors: dict[str, Callable[[], object]] = {"look": world.look, "another look": world.look}
-    for number, truth in enumerate(uploads, first):
-        body = content(live, note="v1") if same else content(truth, note=f"v{number}")
-        actors[f"v{number}"] = partial(_arrive, world, partial(world.upload, KEY, body))
-        actors[f"v{number} again"] = partial(_again, world, len(actors))
-    if delete:
-        actors["delete"] = partial(_arrive, world, partial(world.delete, KEY))
-    actors["by hand"] = partial(world.put_by_hand, KEY, content("works", note="by hand"))
-    return actors
+def _prepared(made: Scene, before: str, live: str, *, silent: bool, helper: bool) -> Scene:
+    if silent:
+        made.prepare(OTHER, content("works", "other"))  # by which the parser is seen to go on
+    if helper:
+        made.upload(HELPER, b"# works\nLIMIT = 1\n")
+        made.queue[-1].not_before = made.now + STUCK
+    if before:
+        made.prepare(KEY, content(before, note="v0"))
+    if live:
+        _arrive(made, partial(made.upload, KEY, content(live, note="v1")))
+        made.now += VERIFY_AFTER
+    return made
 
 
 def _arrive(world: Scene, act: Callable[[], object]) -> None:
     """Somebody does something in the drop bucket, and the gate is invoked for it."""
     waiting = list(world.queue)
     act()
-    for arrival in [each for each in world.queue if each not in waiting]:
-        world.deliver(arrival)
+    for message in [each for each in world.queue if each not in waiting]:
+        world.deliver(message)
 
 
-def _again(world: Scene, _number: int) -> None:
-    """What waits in the queue is delivered, though another invocation is at it."""
-    for arrival in list(world.queue):
-        world.deliver(arrival)
+def _again(world: Scene) -> None:
+    """What waits in the queue is delivered, though another invocation may be at it."""
+    for message in list(world.queue):
+        if message.not_before <= world.now:
+            world.deliver(message)

@@ -50,10 +50,10 @@ GUARDS = {
         "ledger.py", 'if entry.decision == "held":', "if not entry:", "given up"
     ),
     "an earlier try's run is looked for before an event is given up": Guard(
-        "dispatch/dispatcher.py", "in dags_to_look_in(case, also_own=also_own):", "in ():", "young"
+        "dispatch/dispatcher.py", "in outcomes.dags_to_look_in(case, also_own=also_own):", "in ():", "young"
     ),
     "a command that died of something unknown may have made the run": Guard(
-        "dispatch/dispatcher.py", " or isinstance(exc, CommandRejectedError)", "", "file", "cli"
+        "dispatch/dispatcher.py", "also_own=isinstance(exc, CommandRejectedError)", "also_own=False", "file", "cli"
     ),
     "an answer of 5xx proves nothing, over rest": Guard(
         "airflow/rest_answers.py", " or (status >= 500 and call.creates)", "", "chosen call"
@@ -92,6 +92,9 @@ GUARDS = {
         "            self._places.give_back(case, begins)\n            return self._refuse(case, exc)\n        self",
         "rated",
         "cli",
+    ),
+    "a run of ours is not called somebody else's": Guard(
+        "dispatch/dispatcher.py", "if outcome is None and asked:", "if not case:", "chosen call"
     ),
     "a place is good in its own window only": Guard(
         "dispatch/rates.py", "< start + rate.per", "< start + 9 * rate.per", "rated"

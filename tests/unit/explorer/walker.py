@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
@@ -201,28 +202,49 @@ def play_it(make: Callable[[], World], play: Play) -> tuple[list[Frame], Broken 
     return _judged(world)
 
 
-def walk(make: Callable[[], World], first: str, second: str | None = None, *, kills: bool = True) -> Walk:
+class _EnoughError(Exception):
+    """The walk was to end at the first play that breaks something."""
+
+
+def walk(
+    make: Callable[[], World],
+    first: str,
+    second: str | None = None,
+    *,
+    kills: bool = True,
+    until_broken: bool = False,
+) -> Walk:
     """Walk every place where a second actor can run within a first, and every place where one of them is killed.
 
     Args:
         make: a world in which all is prepared, the same each time.
         first, second: names of actors; without the second only kills are walked.
         kills: whether to kill at all.
+        until_broken: whether one play that breaks something is enough.
     """
     found = Walk()
+    with suppress(_EnoughError):
+        _walk(make, first, second, found, kills=kills, until_broken=until_broken)
+    return found
 
+
+def _walk(
+    make: Callable[[], World], first: str, second: str | None, found: Walk, *, kills: bool, until_broken: bool
+) -> None:
     def run(play: Play) -> list[Frame]:
         frames, broken = play_it(make, play)
         found.plays += 1
         if broken is not None:
             found.broken.append(broken)
+            if until_broken:
+                raise _EnoughError
         return frames
 
     if second is None:
         (frame,) = run(Play(first))
         for done in frame.writes if kills else ():
             run(Play(first, killed_after=done))
-        return found
+        return
     done = 0
     while True:
         play = Play(first, ((done, Play(second)),))
@@ -235,7 +257,7 @@ def walk(make: Callable[[], World], first: str, second: str | None = None, *, ki
                 if after >= done:  # else the second runs after it, as at `after == done`
                     run(replace(play, killed_after=after))
         if done >= len(outer.calls):
-            return found
+            return
         done += 1
 
 

@@ -53,6 +53,27 @@ def test_files_are_in_force_and_removed_cold_and_warm(
     assert rules() == set()
 
 
+def test_rules_and_alarms_that_are_none_of_the_stacks_have_the_tags_that_the_account_asks_for(edge: Edge) -> None:
+    sync = edge.deploy(app, "SyncTriggers", Tags="team=data,cost-center=42=b")
+    put(orders=ORDERS + "expect: {within: 2h}\n")
+    assert sync.failed(records(DROPPED)) == []
+    tags = [{"Key": "team", "Value": "data"}, {"Key": "cost-center", "Value": "42=b"}]
+    events: Any = boto3.client("events")
+    arn = events.describe_rule(Name="jetway.orders")["Arn"]
+    assert events.list_tags_for_resource(ResourceARN=arn)["Tags"] == tags
+    assert [sent["Tags"] for sent in edge.aws.asked("cloudwatch.PutMetricAlarm")] == [tags]
+
+    put(orders=ORDERS.replace("billing", "shop"))  # a rule that is changed has them already
+    assert sync.failed(records(DROPPED)) == []
+    assert events.list_tags_for_resource(ResourceARN=arn)["Tags"] == tags
+
+
+def test_without_tags_none_are_sent(edge: Edge, sync: Function) -> None:
+    put(orders=ORDERS)
+    assert sync.failed(records(DROPPED)) == []
+    assert all("Tags" not in sent for sent in edge.aws.asked("eventbridge.PutRule"))
+
+
 def test_the_daily_message_finds_nothing_to_do(edge: Edge, sync: Function) -> None:
     put(orders=ORDERS)
     sync(records(DROPPED))

@@ -37,7 +37,7 @@ def asked(*lines: str) -> str | None:
             {"events": [{"message": line} for line in lines[half:]]},
             ASKED | {"nextToken": "more"},
         )
-        found = why_pip_failed(logs, GROUP, SINCE)
+        found = why_pip_failed(logs, [GROUP], SINCE)
         stubber.assert_no_pending_responses()
     return found
 
@@ -57,10 +57,10 @@ def test_a_group_that_is_not_there_has_no_errors(code: str) -> None:
     with Stubber(logs) as stubber:
         stubber.add_client_error("filter_log_events", code)
         if code == "ResourceNotFoundException":
-            assert why_pip_failed(logs, GROUP, SINCE) is None
+            assert why_pip_failed(logs, [GROUP], SINCE) is None
         else:
             with pytest.raises(ClientError):
-                why_pip_failed(logs, GROUP, SINCE)
+                why_pip_failed(logs, [GROUP], SINCE)
 
 
 def test_without_a_way_to_the_log_import_errors_decide() -> None:
@@ -70,13 +70,31 @@ def test_without_a_way_to_the_log_import_errors_decide() -> None:
         raise EndpointConnectionError(endpoint_url="https://logs.example.com")
 
     logs.meta.events.register("before-send.cloudwatch-logs.FilterLogEvents", unreachable)
-    assert why_pip_failed(logs, GROUP, SINCE) is None
-    assert why_pip_failed(logs, None, SINCE) is None
+    assert why_pip_failed(logs, [GROUP], SINCE) is None
+    assert why_pip_failed(logs, [], SINCE) is None
 
 
-@pytest.mark.parametrize("enabled", [True, False])
-def test_the_group_is_that_of_the_environment(*, enabled: bool) -> None:
-    arn = f"arn:aws:logs:eu-central-1:111122223333:log-group:{GROUP}"
-    logging = {"SchedulerLogs": {"Enabled": enabled, "CloudWatchLogGroupArn": arn}}
+WORKER = "airflow-acme-Worker"
+
+
+def test_every_group_is_looked_into_since_pip_logs_where_the_environments_class_says() -> None:
+    """In mw1.micro scheduler and worker are one container, which logs in the worker's group."""
+    logs = SESSION.client("logs")
+    with Stubber(logs) as stubber:
+        stubber.add_response("filter_log_events", {"events": []}, ASKED)
+        failed = {"events": [{"message": CONFLICT}, {"message": FAILED}]}
+        stubber.add_response("filter_log_events", failed, ASKED | {"logGroupName": WORKER})
+        assert why_pip_failed(logs, [GROUP, WORKER], SINCE) == f"{CONFLICT}\n{FAILED}"
+        stubber.assert_no_pending_responses()
+
+
+@pytest.mark.parametrize("enabled", [(), ("Scheduler",), ("Worker",), ("Scheduler", "Worker")])
+def test_the_groups_are_those_of_the_environment(enabled: tuple[str, ...]) -> None:
+    arn = "arn:aws:logs:eu-central-1:111122223333:log-group:airflow-acme-"
+    logging = {
+        f"{kind}Logs": {"Enabled": kind in enabled, "CloudWatchLogGroupArn": f"{arn}{kind}"}
+        for kind in ("Scheduler", "Worker", "Task")
+    }
     facts = parse_environment(ENVIRONMENT["Environment"] | {"LoggingConfiguration": logging})
-    assert facts.scheduler_log_group == (GROUP if enabled else None)
+    assert facts.install_log_groups == tuple(f"airflow-acme-{kind}" for kind in enabled)
+    assert parse_environment(ENVIRONMENT["Environment"]).install_log_groups == ()

@@ -12,7 +12,7 @@ from botocore.stub import ANY, Stubber
 from jsonschema import Draft202012Validator
 
 from jetway.live.news import News, Teller
-from tests.unit.artifacts.buckets import DROP
+from tests.unit.artifacts.buckets import DROP, LIVE
 
 from .world import GOOD, World
 
@@ -42,6 +42,22 @@ def test_every_event_conforms_to_its_schema(world: World) -> None:
     for news in world.news:
         check(news)
     assert set(world.told()) == {"ArtifactPromoted", "ArtifactRejected", "ArtifactRolledBack", "ArtifactRemoved"}
+
+
+def test_so_do_those_of_what_is_passed_over_replaced_by_hand_and_never_seen(world: World) -> None:
+    first = world.s3.put_object(Bucket=DROP, Key=KEY, Body=GOOD)["VersionId"]
+    world.drop(KEY, GOOD + b"# newer\n")
+    world.settle(KEY, first)
+    world.s3.put_object(Bucket=LIVE, Key=KEY, Body=b"by hand")
+    world.minutes(3)
+    world.airflow.dags = {}
+    world.drop("dags/silent.py", GOOD)
+    world.minutes(14)
+    for news in world.news:
+        check(news)
+    assert {"ArtifactSuperseded", "ArtifactNeverAppeared"} <= set(world.told())
+    by_hand = [news.event.detail["by_hand"] for news in world.news if "by_hand" in news.event.detail]
+    assert by_hand == [True]
 
 
 def test_nobody_is_disturbed_by_what_works(world: World) -> None:

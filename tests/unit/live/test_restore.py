@@ -3,53 +3,75 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Literal
 
 import pytest
-from botocore.stub import ANY, Stubber
 
-from jetway.live.restore import restore
+from jetway.errors import TransientError
+from jetway.live.restore import Restored, restore
 from jetway.live.standing import Live
-from tests.unit.artifacts.buckets import LIVE, SESSION
+from tests.unit.explorer.s3 import S3
 
 KEY = "dags/orders.py"
 NOW = datetime(2026, 11, 22, 6, 0, tzinfo=UTC)
-BAD = Live("v2", LIVE, KEY, "l2", "dag-file", "accepted", NOW, "reports/r.json")
 
 
-def seen(version: str, etag: str, source: str) -> dict[str, Any]:
-    return {
-        "VersionId": version,
-        "ETag": etag,
-        "ContentLength": 1,
-        "LastModified": NOW,
-        "Metadata": {"jetway-source-version": source},
-    }
+@pytest.fixture
+def s3() -> S3:
+    made = S3(lambda: NOW)
+    made.make("live")
+    return made
 
 
-@pytest.mark.parametrize("refusal", ["PreconditionFailed", "ConditionalRequestConflict"])
-def test_the_copy_goes_only_onto_what_is_rolled_back(refusal: str) -> None:
-    s3 = SESSION.client("s3")
-    good = Live("v1", LIVE, KEY, "l1", "dag-file", "accepted", NOW, "reports/r.json")
-    with Stubber(s3) as stubber:
-        stubber.add_response("head_object", seen("l2", '"e2"', "v2"))
-        stubber.add_response("head_object", seen("l1", '"e1"', "v1"), {"Bucket": LIVE, "Key": KEY, "VersionId": "l1"})
-        expected: dict[str, Any] = dict.fromkeys(("MetadataDirective", "Metadata", "TaggingDirective"), ANY)
-        expected |= {"Bucket": LIVE, "Key": KEY, "IfMatch": '"e2"'}
-        expected |= {"CopySource": {"Bucket": LIVE, "Key": KEY, "VersionId": "l1"}}
-        stubber.add_client_error("copy_object", refusal, expected_params=expected)
-        assert restore(s3, BAD, good, {"v2"}, NOW).outcome == "superseded"
-        stubber.assert_no_pending_responses()
+def put(s3: S3, source: str, **metadata: str) -> Live:
+    """Put a version in the environment's bucket."""
+    metadata = {"jetway-source-version": source, **metadata} if source else metadata
+    version = s3.put_object(Bucket="live", Key=KEY, Body=source.encode(), Metadata=metadata)["VersionId"]
+    return Live(source, "live", KEY, version, "dag-file", "accepted", NOW, "reports/r.json")
 
 
-def test_the_deletion_goes_only_onto_what_is_rolled_back() -> None:
-    s3 = SESSION.client("s3")
-    versions = [{"Key": KEY, "VersionId": "l2", "LastModified": NOW}]
-    with Stubber(s3) as stubber:
-        stubber.add_response("head_object", seen("l2", '"e2"', "v2"))
-        stubber.add_response("list_object_versions", {"Versions": versions})
-        stubber.add_response("head_object", seen("l2", '"e2"', "v2"))
-        expected = {"Bucket": LIVE, "Key": KEY, "IfMatch": '"e2"'}
-        stubber.add_client_error("delete_object", "PreconditionFailed", expected_params=expected)
-        assert restore(s3, BAD, None, {"v2"}, NOW).outcome == "superseded"
-        stubber.assert_no_pending_responses()
+def rolled_back(s3: S3, bad: Live, good: Live | None = None) -> Restored:
+    client: Any = s3
+    return restore(client, bad, good, {bad.source}, NOW)
+
+
+@pytest.mark.parametrize("operation", ["CopyObject", "DeleteObject"])
+def test_refused_because_of_another_write_it_looks_again(s3: S3, operation: str) -> None:
+    good = put(s3, "v1") if operation == "CopyObject" else None
+    bad = put(s3, "v2")
+    s3.conflicts[operation] = 1
+    restored = rolled_back(s3, bad, good)
+    assert (restored.outcome, restored.live and restored.live.source) == (
+        ("restored", "v1") if good else ("removed", None)
+    )
+
+
+def test_others_who_keep_writing_are_left_to_the_next_look(s3: S3) -> None:
+    bad = put(s3, "v2")
+    s3.conflicts["DeleteObject"] = 99
+    with pytest.raises(TransientError, match="again and again"):
+        rolled_back(s3, bad)
+
+
+def test_done_by_another_look_it_is_done(s3: S3) -> None:
+    good, bad = put(s3, "v1"), put(s3, "v2")
+    assert rolled_back(s3, bad, good).outcome == "restored"
+    again = rolled_back(s3, bad, good)
+    assert (again.outcome, again.live and again.live.source) == ("restored", "v1")
+    assert len(s3.list_object_versions(Bucket="live", Prefix=KEY)["Versions"]) == 3, "copied once"
+
+
+@pytest.mark.parametrize("nothing", [404, 412])
+def test_taken_out_by_another_look_it_is_out(s3: S3, nothing: Literal[404, 412]) -> None:
+    s3.if_match_on_nothing = nothing
+    bad = put(s3, "v2")
+    s3.delete_object(Bucket="live", Key=KEY)
+    assert rolled_back(s3, bad) == Restored("removed")
+
+
+@pytest.mark.parametrize(("source", "by_hand"), [("v3", False), ("", True)])
+def test_what_has_come_since_stays(s3: S3, source: str, *, by_hand: bool) -> None:
+    good, bad = put(s3, "v1"), put(s3, "v2")
+    put(s3, source)
+    assert rolled_back(s3, bad, good) == Restored("superseded", by_hand=by_hand)
+    assert s3.get_object(Bucket="live", Key=KEY)["Body"].read() == source.encode()

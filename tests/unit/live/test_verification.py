@@ -28,6 +28,7 @@ NO_MODULE = "Traceback (most recent call last):\n  …\nModuleNotFoundError: No 
 
 
 def test_a_file_that_works_is_good_once_the_environment_has_parsed_it(world: World) -> None:
+    world.airflow.dags = {}
     version = world.drop(KEY)
     assert world.look(after=timedelta(seconds=119)) == []
     assert world.airflow.asked == [], "nothing is asked before it is due"
@@ -254,11 +255,11 @@ def test_what_does_not_fit_into_the_time_is_due_the_next_minute(world: World) ->
 
 
 def test_a_newer_version_that_comes_in_between_is_not_touched(world: World) -> None:
-    world.verified(KEY)
-    world.drop(KEY, WORSE)
+    good = world.verified(KEY)
+    bad = world.drop(KEY, WORSE)
     newer = world.s3.put_object(Bucket=DROP, Key=KEY, Body=b"# newest\n")["VersionId"]
     world.airflow.errors = {FILE: KEY_ERROR}
-    name = "before-parameter-build.s3.HeadObject"
+    name = "before-parameter-build.s3.CopyObject"
 
     def once(**_: object) -> None:
         world.s3.meta.events.unregister(name, once)
@@ -266,9 +267,11 @@ def test_a_newer_version_that_comes_in_between_is_not_touched(world: World) -> N
 
     world.s3.meta.events.register(name, once)
     (found,) = world.minutes(2)
-    assert found.outcome == "superseded"
+    assert (found.outcome, found.version, found.restored) == ("rolled-back", bad, None)
     assert world.live(KEY) == b"# newest\n"
     assert world.standing(KEY).stage == "verifying"
+    assert (world.report(KEY, bad)["outcome"], world.tag(KEY, bad)) == ("rolled-back", "rolled-back")
+    assert good not in world.standing(KEY).rolled_back
 
 
 def test_the_dags_of_the_version_before_prove_nothing(world: World) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -30,6 +32,7 @@ from jetway.live.verifier import Verified, Verifier
 from jetway.updates import Updates
 from tests.unit.artifacts.buckets import DROP, LIVE, SESSION, TABLE, VERIFY_AFTER, make_artifact_table
 from tests.unit.batches.world import Kill
+from tests.unit.strict_copies import strict
 
 START = datetime(2026, 11, 22, 6, 0, tzinfo=UTC)
 GOOD = b"from airflow.sdk import DAG\nwith DAG('orders'):\n    pass\n"
@@ -41,10 +44,15 @@ FACTS = EnvironmentFacts("acme", "AVAILABLE", "3.3.1", LIVE, "dags")
 
 @dataclass
 class Airflow:
-    """What the environment would say."""
+    """What the environment would say.
 
+    Attributes:
+        dags: file by dag id; None for those that the live files make, as far as they have no error.
+    """
+
+    live: Callable[[], dict[str, bytes]]
     errors: dict[str, str] = field(default_factory=dict)
-    dags: dict[str, str] = field(default_factory=dict)
+    dags: dict[str, str] | None = None
     asked: list[str] = field(default_factory=list)
 
     def list_import_errors(self) -> list[ImportProblem]:
@@ -53,7 +61,16 @@ class Airflow:
 
     def list_dags(self, *, limit: int, offset: int = 0) -> tuple[list[Dag], int]:
         self.asked.append("dags")
-        return [Dag(dag_id, fileloc=path) for dag_id, path in self.dags.items()], len(self.dags)
+        dags = self._made() if self.dags is None else self.dags
+        return [Dag(dag_id, fileloc=path) for dag_id, path in dags.items()], len(dags)
+
+    def _made(self) -> dict[str, str]:
+        return {
+            dag_id.decode(): path
+            for path, body in self.live().items()
+            if path not in self.errors
+            for dag_id in re.findall(rb"DAG\('(\w+)'", body)
+        }
 
     def list_dag_runs(self, dag_id: str, *, limit: int, state: str | None = None) -> tuple[list[DagRun], int]:
         raise NotImplementedError
@@ -134,14 +151,14 @@ class World:
 
     def __init__(self) -> None:
         self.now = START
-        self.s3: Any = SESSION.client("s3")
+        self.s3: Any = strict(SESSION.client("s3"))
         self.dynamodb: Any = SESSION.client("dynamodb")
         make_artifact_table(self.dynamodb)
         for bucket in (DROP, LIVE):
             self.s3.create_bucket(Bucket=bucket)
             self.s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
         self.table = StandingTable(self.dynamodb, TABLE)
-        self.airflow, self.mwaa = Airflow(), Mwaa()
+        self.airflow, self.mwaa = Airflow(self._live_files), Mwaa()
         self.environment = Environment(self.mwaa)
         self.records = UpdateTable(self.dynamodb, TABLE)
         self.automatic, self.quiet = True, timedelta()
@@ -171,7 +188,7 @@ class World:
             UpdateVerifier(
                 UpdateTable(kill.wrap(self.dynamodb), TABLE),
                 standings,
-                lambda group, _: self.pip.get(group),
+                lambda groups, _: next((self.pip[group] for group in groups or (None,) if group in self.pip), None),
                 partial(say, kill.wrap(self.s3), DROP),
             ),
             kill.wrap(self.s3),
@@ -271,6 +288,11 @@ class World:
             return None
         body: bytes = self.s3.get_object(Bucket=LIVE, Key=key)["Body"].read()
         return body
+
+    def _live_files(self) -> dict[str, bytes]:
+        listed = self.s3.list_objects_v2(Bucket=LIVE, Prefix="dags/").get("Contents", [])
+        keys = [found["Key"] for found in listed if found["Key"].endswith(".py")]
+        return {key.removeprefix("dags/"): self.live(key) or b"" for key in keys}
 
     def versions(self, key: str) -> tuple[int, int]:
         """How many versions and delete markers the live key has."""

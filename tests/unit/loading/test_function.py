@@ -45,14 +45,31 @@ def test_the_answer_is_of_the_one_file() -> None:
     assert (answer.loaded, answer.airflow_version, answer.died) == (LOADED, "3.3.1", None)
 
 
-def test_a_function_that_dies_of_the_file_is_told_from_one_that_does_not_work() -> None:
+DIED = {"errorType": "Runtime.ExitError", "errorMessage": "exit status 9"}
+
+
+def test_a_file_of_which_two_sandboxes_die_ends_the_function() -> None:
     world = World()
-    died = {"errorType": "Runtime.ExitError", "errorMessage": "exit status 9"}
-    world.answers(died, FunctionError="Unhandled")
+    world.answers(DIED, FunctionError="Unhandled")
     world.answers({"airflow": "3.3.1", "loaded": []})
+    world.answers(DIED, FunctionError="Unhandled")
     assert world.load().died == "Runtime.ExitError: exit status 9"
-    world.answers(died, FunctionError="Unhandled")
-    world.answers(died, FunctionError="Unhandled")
+    world.stub.assert_no_pending_responses()
+
+
+def test_a_sandbox_that_is_lost_once_is_no_fault_of_the_file() -> None:
+    world = World()
+    world.answers(DIED, FunctionError="Unhandled")
+    world.answers({"airflow": "3.3.1", "loaded": []})
+    world.answers({"airflow": "3.3.1", "loaded": [LOADED]})
+    answer = world.load()
+    assert (answer.loaded, answer.died) == (LOADED, None)
+
+
+def test_a_function_that_dies_without_a_file_does_not_work() -> None:
+    world = World()
+    world.answers(DIED, FunctionError="Unhandled")
+    world.answers(DIED, FunctionError="Unhandled")
     with pytest.raises(LoadUnavailableError, match=r"import-dag-3 does not work: Runtime\.ExitError"):
         world.load()
 

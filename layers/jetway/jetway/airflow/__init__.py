@@ -73,12 +73,14 @@ class Dag:
     Attributes:
         is_paused: None where Airflow does not say (a file that is not in its database yet).
         fileloc: path of its file on Airflow's machines.
+        parsed_at: when Airflow last loaded its file and found it there; None where the transport does not say.
     """
 
     dag_id: str
     is_paused: bool | None = None
     owners: tuple[str, ...] = ()
     fileloc: str | None = None
+    parsed_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,11 +89,16 @@ class ImportProblem:
 
     Attributes:
         path: the file: absolute up to Airflow 3.0, relative to the dags folder from 3.1.
-        error: the traceback.
+        error: the traceback; "REDACTED…" for a user who may not see all DAGs of the file.
     """
 
     path: str
     error: str
+
+    @property
+    def redacted(self) -> bool:
+        """Whether Airflow does not say what the error is."""
+        return self.error.startswith("REDACTED")
 
 
 class AirflowClient(Protocol):

@@ -50,7 +50,8 @@ class EnvironmentFacts:
         last_update: Status of LastUpdate: SUCCESS, PENDING or FAILED.
         last_update_at: when that update began.
         last_update_error: why it failed, in MWAA's words.
-        scheduler_log_group: name of the log group of the schedulers; None when their logs are not enabled.
+        install_log_groups: names of the log groups that what pip says may be in, those whose logs are enabled: the
+            scheduler's, and the worker's, where both are one container (mw1.micro).
     """
 
     name: str
@@ -72,7 +73,7 @@ class EnvironmentFacts:
     last_update: str | None = None
     last_update_at: datetime | None = None
     last_update_error: str | None = None
-    scheduler_log_group: str | None = None
+    install_log_groups: tuple[str, ...] = ()
 
     @property
     def version(self) -> tuple[int, ...]:
@@ -98,7 +99,7 @@ class EnvironmentFacts:
 def parse_environment(answer: Mapping[str, Any]) -> EnvironmentFacts:
     """Turn the `Environment` member of GetEnvironment's answer into facts."""
     update = answer.get("LastUpdate") or {}
-    logs = (answer.get("LoggingConfiguration") or {}).get("SchedulerLogs") or {}
+    logs = answer.get("LoggingConfiguration") or {}
     return EnvironmentFacts(
         name=answer["Name"],
         status=answer["Status"],
@@ -119,13 +120,16 @@ def parse_environment(answer: Mapping[str, Any]) -> EnvironmentFacts:
         last_update=update.get("Status"),
         last_update_at=update.get("CreatedAt"),
         last_update_error=(update.get("Error") or {}).get("ErrorMessage"),
-        scheduler_log_group=_log_group(logs.get("CloudWatchLogGroupArn")) if logs.get("Enabled") else None,
+        install_log_groups=tuple(
+            filter(None, (_log_group(logs.get(f"{kind}Logs")) for kind in ("Scheduler", "Worker")))
+        ),
     )
 
 
-def _log_group(arn: str | None) -> str | None:
-    """The name in arn:aws:logs:<region>:<account>:log-group:<name>, which may end with ":*"."""
-    return arn.split(":")[6] if arn and arn.count(":") >= 6 else None
+def _log_group(logs: Mapping[str, Any] | None) -> str | None:
+    """The name in arn:aws:logs:<region>:<account>:log-group:<name>, which may end with ":*"; None while disabled."""
+    arn: str = (logs or {}).get("CloudWatchLogGroupArn") or ""
+    return arn.split(":")[6] if logs and logs.get("Enabled") and arn.count(":") >= 6 else None
 
 
 def _key(path: str | None) -> str | None:

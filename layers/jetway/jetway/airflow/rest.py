@@ -216,7 +216,7 @@ class RestClient:
         try:
             answer = client.invoke_rest_api(Name=self._environment.name, Method=method, Path=path, **arguments)
         except (ClientError, BotoCoreError, ResponseParserError) as exc:
-            repeats = rest_answers.may_repeat(client.meta.config)
+            repeats = rest_answers.may_repeat(client)
             call = rest_answers.Call(self._environment.name, method, path, dag_id, creates=creates, repeats=repeats)
             error = rest_answers.explain(exc, call)
             if isinstance(error, TransientError):

@@ -10,7 +10,8 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from datetime import datetime
+from typing import Any
 
 from botocore.exceptions import (
     BotoCoreError,
@@ -36,9 +37,6 @@ from jetway.errors import (
 
 from . import refusals
 from .environment import unavailable
-
-if TYPE_CHECKING:
-    from botocore.config import Config
 
 _THROTTLED = frozenset({"ThrottlingException", "Throttling", "TooManyRequestsException", "RequestLimitExceeded"})
 _FAILED = frozenset({"InternalServerException", "InternalFailure", "RestApiServerException", "ServiceUnavailable"})
@@ -135,9 +133,12 @@ def explain(exc: ClientError | BotoCoreError | ResponseParserError, call: Call) 
         if call.creates and was_repeated(exc) and not isinstance(error, refusals.DuplicateError | AnswerLostError):
             return AnswerLostError(f"{error} The call was sent more than once, and Airflow may have done it before.")
         return error
-    # Of a call that was repeated, what is raised is what became of the last one.
-    never_sent = isinstance(exc, _NEVER_SENT) and not (call.creates and call.repeats)
-    if isinstance(exc, ResponseParserError) or (isinstance(exc, HTTPClientError) and not never_sent):
+    if isinstance(exc, _NEVER_SENT):
+        # Of a call that was repeated, what is raised is what became of the last one.
+        lost = call.creates and call.repeats
+    else:
+        lost = isinstance(exc, ResponseParserError | HTTPClientError)
+    if lost:
         return AnswerLostError(f"No answer to {call}: {type(exc).__name__}. Airflow may have done it.")
     return unavailable(call.environment, "InvokeRestApi", exc)
 
@@ -149,9 +150,10 @@ def was_repeated(exc: BaseException | None) -> bool:
     return exc.response.get("ResponseMetadata", {}).get("RetryAttempts", 0) > 0
 
 
-def may_repeat(config: Config) -> bool:
-    """Whether a client of that configuration sends a call again that failed."""
-    retries: Mapping[str, Any] = config.retries or {}  # type: ignore[attr-defined] # the stubs leave it out
+def may_repeat(client: object) -> bool:
+    """Whether a client sends a call again that failed, as far as its configuration tells: botocore's default is yes."""
+    config = getattr(getattr(client, "meta", None), "config", None)
+    retries: Mapping[str, Any] = getattr(config, "retries", None) or {}
     return retries.get("total_max_attempts") != 1
 
 
@@ -232,7 +234,16 @@ def _dag(document: Mapping[str, Any]) -> Dag:
         is_paused=document.get("is_paused"),
         owners=tuple(str(owner) for owner in document.get("owners") or ()),
         fileloc=document.get("fileloc"),
+        parsed_at=_moment(document.get("last_parsed_time")),
     )
+
+
+def _moment(text: object) -> datetime | None:
+    try:
+        found = datetime.fromisoformat(text) if isinstance(text, str) else None
+    except ValueError:
+        return None
+    return found if found is not None and found.tzinfo is not None else None
 
 
 def _run(document: Mapping[str, Any]) -> DagRun:

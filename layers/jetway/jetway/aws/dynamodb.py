@@ -2,7 +2,8 @@
 
 ConditionalCheckFailedException   the item is not as the condition wants it: `write_if` and `put_if` return False
 TransactionCanceledException      for ConditionalCheckFailed: the same, of one step; for TransactionConflict: another
-                                  write of an item is on its way. `transact` returns which; other causes are raised
+                                  write of an item is on its way; for throttling: the partition takes no more now. Worth
+                                  another try after a pause. `transact` returns which; other causes are raised
 TransactionConflictException      a transaction on the item is on its way: raised, worth another try
 anything else                     throttled, refused, out of reach: nothing is known of the item, and it is raised
 
@@ -25,7 +26,9 @@ P = ParamSpec("P")
 ABSENT = "attribute_not_exists(pk)"  # the condition of an item that must not be there yet
 
 _FAILED = "ConditionalCheckFailed"
-_CONFLICT = "TransactionConflict"
+# Nothing is wrong with the step, and nothing was written.
+# https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_TransactWriteItems.html
+_NOT_NOW = frozenset({"TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"})
 
 
 def write_if(write: Callable[P, object], *args: P.args, **request: P.kwargs) -> bool:
@@ -128,7 +131,8 @@ class Refusal:
     """What a transaction that was not made says of one of its steps.
 
     Attributes:
-        failed: the step's condition does not hold; else the step was not at fault, or another write was on its way.
+        failed: the step's condition does not hold; else the step was not at fault, another write was on its way, or the
+            partition took no more just then.
         item: as it is, where the step has asked for it.
     """
 
@@ -137,7 +141,7 @@ class Refusal:
 
 
 def transact(client: DynamoDBClient, steps: Sequence[Any]) -> tuple[Refusal, ...]:
-    """Make all steps, or none: then because a condition does not hold, or another write of an item was on its way.
+    """Make all steps, or none: then a condition does not hold, or it is worth another try after a pause.
 
     Returns:
         nothing when they are made; else one for each step, in order.
@@ -152,7 +156,7 @@ def transact(client: DynamoDBClient, steps: Sequence[Any]) -> tuple[Refusal, ...
             raise
         reasons: Sequence[Mapping[str, Any]] = exc.response.get("CancellationReasons", ())
         codes = {reason.get("Code") for reason in reasons}
-        if not codes & {_FAILED, _CONFLICT}:
+        if not codes & {_FAILED, *_NOT_NOW}:
             raise
         return tuple(Refusal(reason.get("Code") == _FAILED, reason.get("Item", {})) for reason in reasons)
     return ()

@@ -29,7 +29,7 @@ LONGEST_DELAY = 900  # seconds that SQS delays a message
 # A batch that was closed just now is being finished by whoever closed it.
 LEFT_ALONE = timedelta(seconds=60)
 
-NOT_NOW = (ClientError, BotoCoreError, ForeignManifestError)
+NOT_NOW = (ClientError, BotoCoreError, ForeignManifestError, ContendedError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +94,7 @@ class Collector:
                 tries += 1
                 if tries == MOST_TRIES:
                     raise
-                self._sleep(random.uniform(0, min(LONGEST_PAUSE, 0.01 * 2**tries)))  # noqa: S311 - no secret
+                self._pause(tries)
             else:
                 tries = 0
                 for one in settled:
@@ -143,7 +143,13 @@ class Collector:
 
     def _close_if_due(self, batch: Open | None, on_dispatched: Callable[[Closed], None]) -> Open | None:
         """Return the stream's open batch, when it still takes events."""
+        tries = 0
         while batch is not None and batch.is_due(self._clock()):
+            if tries == MOST_TRIES:
+                raise ContendedError(f"batch {batch.batch_id} cannot be closed now")
+            if tries:
+                self._pause(tries)
+            tries += 1
             if self._table.close(batch, self._clock()):
                 try:
                     self._finish(batch.batch_id, on_dispatched)
@@ -152,6 +158,9 @@ class Collector:
                     logger.warning("batch left to the sweep", extra={"batch_id": batch.batch_id, "error": str(exc)})
             batch = self._table.find_open(batch.stream_id)
         return batch
+
+    def _pause(self, tries: int) -> None:
+        self._sleep(random.uniform(0, min(LONGEST_PAUSE, 0.01 * 2**tries)))  # noqa: S311 - no secret
 
     def _finish(self, batch_id: str, on_dispatched: Callable[[Closed], None]) -> None:
         batch = self._finisher.finish(batch_id)

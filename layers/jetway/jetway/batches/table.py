@@ -120,7 +120,7 @@ class BatchTable:
             members: `MOST_CLAIMS` and `LARGEST_PAGE` at most, no digest twice, no more than the batch has room for.
 
         Raises:
-            ContendedError: the open batch is not any more as it was seen.
+            ContendedError: the open batch is not any more as it was seen, or DynamoDB takes no more just now.
         """
         batch_id = batch.batch_id if batch else batch_id_of(stream.name, members)
         ttl = _expiry(now + CLAIMS_KEPT)
@@ -142,7 +142,7 @@ class BatchTable:
         return Claim(batch_id, _find_duplicates(refusals, batch_id, members) if refusals else {})
 
     def close(self, batch: Open, now: datetime) -> bool:
-        """Close the batch; False when it is not any more as it was seen: closed by others, or grown."""
+        """Close the batch; False when it is not any more as it was seen (closed by others, grown), or cannot be now."""
         closed_at = {"S": now.isoformat()}
         steps: list[Any] = [
             {
@@ -272,7 +272,7 @@ def _find_duplicates(refusals: Sequence[Refusal], batch_id: str, members: Sequen
         if refusal.failed
     }
     if not duplicates:
-        raise ContendedError("the open batch was changed by another collector")
+        raise ContendedError("the open batch was changed by another collector, or DynamoDB throttles")
     return duplicates
 
 

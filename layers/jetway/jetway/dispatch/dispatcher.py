@@ -13,21 +13,22 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import nullcontext, suppress
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from dataclasses import replace
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from jetway.airflow import RunAlreadyExistsError
 from jetway.airflow.refusals import dag_stale
 from jetway.aws.crashes import CrashedError
+from jetway.dispatch import outcomes
 from jetway.dispatch.announcements import announcement, because_of
-from jetway.dispatch.backoff import wait_before_retry
 from jetway.dispatch.dead_letters import reason_of
 from jetway.dispatch.letters import Letters
-from jetway.dispatch.outcomes import Case, dags_to_look_in, entry_of, is_in_doubt, outcome_before, since_of
+from jetway.dispatch.limits import Limits
+from jetway.dispatch.missing import MissingDags, run_in
+from jetway.dispatch.outcomes import Case
 from jetway.dispatch.places import Places
 from jetway.dispatch.run import INTERACTIVE, parse_message, plan
-from jetway.dispatch.waiting import next_waits
 from jetway.errors import (
     AnswerLostError,
     CommandRejectedError,
@@ -56,43 +57,16 @@ if TYPE_CHECKING:
     from jetway.events_out import OutEvent
     from jetway.ledger import Ledger
 
+__all__ = ["Dispatcher", "Limits"]
+
 # An error that nobody foresaw is retried so often before it is a dead letter: it must not hold a lane for days.
 UNFORESEEN_TRIES = 5
 
 # No answer may mean that the environment is ill, or that this one DAG is: after so many tries the lane goes on.
 LOST_ANSWERS = 3
 
-# For so long a DAG that Airflow did not know is not asked for again: ten thousand files for it must not cost ten
-# thousand commands of three seconds each. Shorter than the first wait aside.
-MISSING_FOR = timedelta(seconds=7)
-
 # Of a call's run that was there before the call was tried: a caller who chooses a run id can meet another one's.
 WHOSE = ": Airflow had it already when this call was tried first, so it is another caller's"
-
-# Tries that a first wait aside counts as: 8 to 16 seconds. MWAA needs 30 s and more to see a new file.
-FIRST_ASIDE = 4
-LONGEST_ASIDE = 120.0  # seconds
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """What bounds all dispatching.
-
-    Attributes:
-        max_event_age: an event must have its run by then; triggers may have a limit of their own.
-        grace: an unknown DAG may become known for so long.
-    """
-
-    max_event_age: timedelta
-    grace: timedelta = timedelta(0)
-
-
-@dataclass(frozen=True, slots=True)
-class Missing:
-    """A DAG that was not there a moment ago, why, and until when it is not asked for again."""
-
-    error: DagNotFoundError
-    until: datetime
 
 
 class Dispatcher:
@@ -133,7 +107,7 @@ class Dispatcher:
         self._dags = dags
         self._crashes = crashes
         self._clock = clock
-        self._missing: dict[str, Missing] = {}
+        self._missing = MissingDags()
 
     def dispatch(self, message: Message) -> Entry:
         """Start the message's run; return what became of it, as it stands in the ledger.
@@ -152,10 +126,7 @@ class Dispatcher:
     def _trying(self, case: Case) -> AbstractContextManager[bool]:
         if self._crashes is None:
             return nullcontext(enter_result=False)
-        # What has waited aside for an answer is a new message of an old one, which may have crashed.
-        waits = case.known.waits
-        receives = case.message.tries + (waits is not None and waits.because == AnswerLostError.reason)
-        return self._crashes.trying(case.message_id, receives)
+        return self._crashes.trying(case.message_id, outcomes.receives_of(case))
 
     def _try(self, case: Case, *, crashed: bool) -> Entry:
         try:
@@ -177,9 +148,8 @@ class Dispatcher:
         entry = self._entry(case, "held", because=f"{reason_of(exc)}: {exc}")
         if case.read is not None:
             entry = replace(entry, until=self._latest(case))
-        redriven_at = case.read.redriven_at if case.read else None
         try:
-            return replace(entry, decision=self._ledger.record(entry, redriven_at=redriven_at))
+            return replace(entry, decision=self._ledger.record(entry, redriven_at=case.redriven_at))
         except TransientError as ledger_exc:
             logger.warning("the ledger did not take a row", extra={"error": str(ledger_exc)})
             return entry
@@ -209,29 +179,27 @@ class Dispatcher:
 
     def _outcome_before(self, case: Case) -> Entry | None:
         """Return what an earlier delivery has come to, when that is the event's outcome; it is counted."""
-        outcome = outcome_before(case)
+        outcome = outcomes.outcome_before(case)
         if outcome is None:
             return None
         if outcome.is_unsent_letter:
             return self._letters.send(case.message, outcome.entry)
         self._ledger.count(case.id, settled=case.attempt)
-        seen = outcome.entry
-        entry = self._entry(case, "duplicate", because=outcome.because)
+        seen, entry = outcome.entry, self._entry(case, "duplicate", because=outcome.because)
         return replace(entry, dag_id=seen.dag_id, dag_run_id=seen.dag_run_id, batch_id=seen.batch_id, state=seen.state)
 
     def _start(self, case: Case, request: DagRunRequest, now: datetime) -> Entry:
         """Start the run, unless it is too late, too early, or an earlier try has made it."""
         latest = self._latest(case)
         if now > latest:
-            because = f"the event of {case.known.event.occurred_at.isoformat()} could not be started by "
-            return self._refuse(
-                case, EventTooOldError(f"{because}{latest.isoformat()}; redrive it if it is still wanted.")
-            )
+            of, by = case.known.event.occurred_at.isoformat(), latest.isoformat()
+            because = f"the event of {of} could not be started by {by}; redrive it if it is still wanted."
+            return self._refuse(case, EventTooOldError(because))
         if (found := self._made_before(case, request, now)) is not None:
             return found
-        missing = self._missing.get(request.dag_id)
-        if missing is not None and case.message.group != INTERACTIVE and missing.until > now:
-            return self._not_found(case, missing.error)
+        missing = self._missing.recall(request.dag_id, now)
+        if missing is not None and case.message.group != INTERACTIVE:
+            return self._not_found(case, missing)
         return self._in_turn(case, request, now, latest)
 
     def _in_turn(self, case: Case, request: DagRunRequest, now: datetime, latest: datetime) -> Entry:
@@ -247,7 +215,7 @@ class Dispatcher:
             return self._aside(case, because, not_before=turn)
         if not case.asks_later:
             return self._create(case, request, begins)
-        if case.is_first_of_chosen and (theirs := self._airflow_has(request.dag_id, case.run_id)) is not None:
+        if case.is_first_of_chosen and (theirs := run_in(self._airflow, request.dag_id, case.run_id)) is not None:
             return self._of_others(case, theirs, begins)
         attempt = Attempt.begin(request.dag_id, now)
         before = self._ledger.begin(case.id, "dispatch", attempt, place=begins)
@@ -267,7 +235,7 @@ class Dispatcher:
         if not elsewhere and (case.rate is None or not case.before.attempts):
             return None
         found = self._earlier_run(case, also_own=False)
-        return self._doubt(case) if found is None and elsewhere and is_in_doubt(case, now) else found
+        return self._doubt(case) if found is None and elsewhere and outcomes.is_in_doubt(case, now) else found
 
     def _create(self, case: Case, request: DagRunRequest, begins: int | None) -> Entry:
         """Ask Airflow for the run."""
@@ -281,12 +249,14 @@ class Dispatcher:
         except AnswerLostError as exc:
             # The run may be there: the try stays in the row, and the place is taken.
             tries = len(case.before.attempts) + 1
+            if (redundant := outcomes.redundant_attempt(case)) is not None:
+                self._ledger.settle(case.id, redundant, keep_place=True)
             if exc.unreachable or (tries < LOST_ANSWERS and case.known.waits is None):
                 raise
             return self._aside(case, f"{exc.reason}: {exc}", settles=False)
         except (TransientError, PermanentError) as exc:
             return self._not_made(case, request, begins, exc)
-        return self._started(case, run, since=since_of(case))
+        return self._started(case, run, since=outcomes.since_of(case))
 
     def _trigger(self, request: DagRunRequest) -> DagRun:
         if self._dags.is_stale(request.dag_id):
@@ -305,7 +275,7 @@ class Dispatcher:
             return self._refuse(case, exc, begins)
         self._places.give_back(case, begins)
         if isinstance(exc, DagNotFoundError):
-            self._missing[request.dag_id] = Missing(exc, self._clock() + MISSING_FOR)
+            self._missing.remember(request.dag_id, exc, self._clock())
             return self._not_found(case, exc)
         if isinstance(exc, RunCollisionError):
             return self._aside(case, f"{exc.reason}: {exc}")
@@ -325,28 +295,24 @@ class Dispatcher:
         if found is not None:
             return found
         self._places.give_back(case, begins)
-        if isinstance(exc, PermanentError) and is_in_doubt(case, self._clock()):
+        if isinstance(exc, PermanentError) and outcomes.is_in_doubt(case, self._clock()):
             return self._doubt(case)
         return self._dead_letter(case, exc)
 
     def _earlier_run(self, case: Case, *, also_own: bool) -> Entry | None:
         """Look for a run that an earlier try of the event has made; when it is there, it is started."""
-        for dag_id in dags_to_look_in(case, also_own=also_own):
+        for dag_id in outcomes.dags_to_look_in(case, also_own=also_own):
             try:
-                run = self._airflow_has(dag_id, case.run_id)
-            except AnswerLostError as exc:
-                if case.message.tries < LOST_ANSWERS:
-                    raise
-                return self._aside(case, f"{exc.reason}: {exc}", settles=False)
+                run = run_in(self._airflow, dag_id, case.run_id)
+            except TransientError as exc:
+                if isinstance(exc, AnswerLostError) and case.message.tries >= LOST_ANSWERS:
+                    return self._aside(case, f"{exc.reason}: {exc}", settles=not also_own)
+                if not also_own:
+                    self._places.give_back(case, None)  # this try has asked for no run
+                raise
             if run is not None:
                 return self._started(case, run, since=case.known.event.occurred_at)
         return None
-
-    def _airflow_has(self, dag_id: str, run_id: str) -> DagRun | None:
-        try:
-            return self._airflow.get_dag_run(dag_id, run_id)
-        except PermanentError:  # no such DAG, so no such run
-            return None
 
     def _doubt(self, case: Case) -> Entry:
         """Let some minutes pass: another delivery may be about to start the run, or Airflow about to make it."""
@@ -409,19 +375,9 @@ class Dispatcher:
         Args:
             settles: this try has made no run, and never will.
         """
-        waits = next_waits(
-            case.known.waits,
-            because=because.partition(":")[0],
-            first=case.message.first_tried_at,
-            now=self._clock(),
-            not_before=not_before,
-            message_id=case.message.message_id,
-        )
-        delay = wait_before_retry(waits.count - 1 + FIRST_ASIDE, longest=LONGEST_ASIDE)
-        self._waiting.send(case.message, waits, delay=delay)
+        self._waiting.aside(case.message, case.known.waits, because=because.partition(":")[0], not_before=not_before)
         latest = self._latest(case)
-        entry = self._entry(case, "waiting", because=because)
-        entry = replace(entry, until=min(until or latest, latest))
+        entry = replace(self._entry(case, "waiting", because=because), until=min(until or latest, latest))
         return self._record(entry, settled=case.attempt if settles else None)
 
     def _dead_letter(self, case: Case, exc: Exception) -> Entry:
@@ -441,4 +397,4 @@ class Dispatcher:
         return replace(entry, decision=self._ledger.record(entry, settled=settled))
 
     def _entry(self, case: Case, decision: Decision, *, because: str | None = None) -> Entry:
-        return entry_of(case, decision, because=because, now=self._clock())
+        return outcomes.entry_of(case, decision, because=because, now=self._clock())

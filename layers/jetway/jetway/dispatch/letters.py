@@ -46,9 +46,10 @@ class Letters:
             AnswerLostError: another delivery has begun meanwhile; it may start the run.
             LedgerUnavailableError: DynamoDB does not do its part.
         """
-        redriven_at = case.read.redriven_at if case.read else None
         alone = case.before.number or None
-        decision = self._ledger.record(entry, untold=True, settled=case.attempt, alone=alone, redriven_at=redriven_at)
+        decision = self._ledger.record(
+            entry, untold=True, settled=case.attempt, alone=alone, redriven_at=case.redriven_at
+        )
         if decision != "dead-lettered":
             return replace(entry, decision=decision, because="another delivery of the event has started its run")
         return self.send(case.message, entry, exc)

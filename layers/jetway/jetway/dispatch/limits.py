@@ -11,6 +11,19 @@ from jetway.events import parse_time
 
 
 @dataclass(frozen=True, slots=True)
+class Limits:
+    """What bounds all dispatching.
+
+    Attributes:
+        max_event_age: an event must have its run by then; triggers may have a limit of their own.
+        grace: an unknown DAG may become known for so long.
+    """
+
+    max_event_age: timedelta
+    grace: timedelta = timedelta(0)
+
+
+@dataclass(frozen=True, slots=True)
 class Rate:
     """At most `count` runs in `per` seconds."""
 

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from jetway.dispatch.unread import unread_entry
+from jetway.errors import AnswerLostError
 from jetway.ledger import Attempt, Before, Decision, Entry, entry_id
 
 if TYPE_CHECKING:
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 
 # A try may still be at work for so long, or Airflow with what it was asked: start_dag_run has 240 s.
 LONGEST_TRY = timedelta(minutes=5)
+
+# Tries without an end that a row keeps. When Airflow answers nothing for days, there is one a minute.
+MOST_ATTEMPTS = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +71,11 @@ class Case:
         """SQS's id of the message, as it first came."""
         waits = self.read.waits if self.read else None
         return (waits and waits.message_id) or self.message.message_id
+
+    @property
+    def redriven_at(self) -> datetime | None:
+        """When somebody sent the message again."""
+        return self.read.redriven_at if self.read else None
 
     @property
     def asks_later(self) -> bool:
@@ -135,6 +144,23 @@ def dags_to_look_in(case: Case, *, also_own: bool) -> list[str]:
 def is_in_doubt(case: Case, now: datetime) -> bool:
     """Whether an earlier try may still make the run, although it is not there."""
     return any(now - attempt.at < LONGEST_TRY for attempt in case.before.attempts)
+
+
+def receives_of(case: Case) -> int:
+    """Return how often a message was received, as far as that tells of crashes.
+
+    What has waited aside for an answer is a new message of an old one, which may have crashed.
+    """
+    waits = case.known.waits
+    return case.message.tries + (waits is not None and waits.because == AnswerLostError.reason)
+
+
+def redundant_attempt(case: Case) -> Attempt | None:
+    """Return a try that the row need not keep: the first one says since when, and a later one in which DAG."""
+    attempts = case.before.attempts
+    if len(attempts) < MOST_ATTEMPTS or case.attempt is None:
+        return None
+    return next((attempt for attempt in attempts[1:] if attempt.dag_id == case.attempt.dag_id), None)
 
 
 def since_of(case: Case) -> datetime:

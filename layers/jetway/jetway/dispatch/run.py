@@ -96,7 +96,8 @@ class DispatchMessage:
     @property
     def is_run_id_chosen(self) -> bool:
         """Whether a caller chose the run id, so that others may have a run of that id. A derived one is ours alone."""
-        return DERIVED.fullmatch(self.run_id) is None
+        derived = DERIVED.fullmatch(self.run_id)
+        return derived is None or derived[1] != self.trigger.name  # else of another event
 
 
 @dataclass(frozen=True, slots=True)

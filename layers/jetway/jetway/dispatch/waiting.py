@@ -12,6 +12,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from jetway.dispatch.backoff import wait_before_retry
 from jetway.dispatch.limits import Waits
 
 if TYPE_CHECKING:
@@ -21,6 +22,10 @@ if TYPE_CHECKING:
 
 LONGEST_DELAY = 900  # seconds; SQS delays no longer
 SOON = 1.0  # seconds: nearer than that is now
+
+# Tries that a first wait aside counts as: 8 to 16 seconds. MWAA needs 30 s and more to see a new file.
+FIRST_ASIDE = 4
+LONGEST_ASIDE = 120.0  # seconds
 
 
 def next_waits(
@@ -66,6 +71,24 @@ class Waiting:
         self._sqs = sqs
         self._url = queue_url
         self._clock = clock
+
+    def aside(self, message: Message, waits: Waits | None, *, because: str, not_before: datetime | None = None) -> None:
+        """Send a message aside, once more or for the first time, and for longer each time.
+
+        Args:
+            waits: how it has waited before.
+            because: the reason's stable word.
+            not_before: when it may be tried again, if that is known.
+        """
+        waits = next_waits(
+            waits,
+            because=because,
+            first=message.first_tried_at,
+            now=self._clock(),
+            not_before=not_before,
+            message_id=message.message_id,
+        )
+        self.send(message, waits, delay=wait_before_retry(waits.count - 1 + FIRST_ASIDE, longest=LONGEST_ASIDE))
 
     def send(self, message: Message, waits: Waits, *, delay: int) -> None:
         """Send a message aside.

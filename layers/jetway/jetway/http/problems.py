@@ -61,6 +61,12 @@ class Problem:
 
 NO_SUCH_RESOURCE = Problem(HTTPStatus.NOT_FOUND, "no-such-resource", "There is no such resource; see the API's docs.")
 
+WEBHOOKS_DISABLED = Problem(
+    HTTPStatus.NOT_FOUND,
+    "webhooks-disabled",
+    "This stack takes no webhooks: deploy it with the parameter Webhooks=enabled.",
+)
+
 
 class ProblemError(Exception):
     """Ends a request with a problem."""

@@ -1,8 +1,11 @@
 """What is live: how an artifact stands, whether it works in the environment, and how the previous one comes back.
 
 standing   facts of one artifact, and how they change (pure)
+settling   what is left to be done about a key: the drop bucket, the environment's and the standing have to agree (pure)
+by_hand    what was put there past the drop bucket: told, and left
 table      the standings, in DynamoDB
 verdicts   what import errors and missing DAGs mean for what was promoted (pure)
+missing    files that an import error misses, and whether they are on their way
 restore    the previous version comes back, or the object goes
 verifier   looks at what is due, and acts
 news       events and messages on all that

@@ -3,21 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
+from jetway.artifacts.kinds import kind_of
 from jetway.live import news
+from jetway.live.by_hand import overtake, source_of
 from jetway.live.in_force import InForce, of_standing, waiting
-from jetway.live.standing import DELETED, NOTHING, Live, promoted, removed
+from jetway.live.restore import tell_rollback_again
+from jetway.live.standing import (
+    BY_HAND,
+    DELETED,
+    LONGEST_WORK,
+    NOTHING,
+    Live,
+    drop_version_id,
+    promoted,
+    removed,
+    rolling_back_again,
+)
+from jetway.live.table import StandingChangedError
 from jetway.live.undo import put_nothing
 from jetway.live.update_record import MEMBERS, command, members
-from jetway.objects import head, is_changed, unchanged
+from jetway.objects import head, is_changed, is_gone, unchanged
 from jetway.promotion import REPORT, SOURCE_VERSION
-from jetway.reports import amend_report, known_in_force
-from jetway.verdict_tag import tag_verdict
+from jetway.reports import amend_report, known_in_force, outcome_of
+from jetway.verdict_tag import tag_verdict, verdict_tag
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -58,10 +73,46 @@ class LiveBook:
     worker_replacement: WorkerReplacement = "GRACEFUL"
     quiet: timedelta = timedelta()
 
-    def was_rolled_back(self, key: str, version: str) -> bool:
-        """Whether a version was live once and did not work; it never goes live again."""
-        standing = self.table.get(key)
-        return standing is not None and version in standing.rolled_back
+    def standing(self, key: str) -> Standing | None:
+        """How an artifact stands now."""
+        return self.table.get(key)
+
+    def was_refused(self, drop_bucket: str, key: str, version: str) -> bool:
+        """Whether the gate has rejected a version, as its report says."""
+        return outcome_of(self.s3, drop_bucket, key, version) == "quarantined"
+
+    def is_told(self, drop_bucket: str, key: str, version: str) -> bool:
+        """Whether it was told that a version went live: its tag is the last that is written."""
+        return verdict_tag(self.s3, drop_bucket, key, drop_version_id(version)) in {"accepted", "unknown"}
+
+    def tell_again(self, drop_bucket: str, standing: Standing | None, version: str, at: datetime) -> bool:
+        """Have the report of a version that was rolled back say so, where somebody slower has written over it.
+
+        Returns:
+            False when it was not rolled back, or has no report.
+        """
+        if standing is None or version not in standing.rolled_back:
+            return False
+        return tell_rollback_again(self.s3, drop_bucket, standing, version, at)
+
+    def roll_back_again(self, standing: Standing, live: ObjectVersion, at: datetime) -> None:
+        """Write down that a version that was rolled back is live again, and has to go."""
+        bad = Live(
+            source=live.metadata[SOURCE_VERSION],
+            bucket=live.bucket,
+            key=live.key,
+            version_id=live.version_id,
+            kind=kind_of(standing.key).name,
+            verdict="unknown",
+            at=at,
+            report=live.metadata.get(REPORT, ""),
+        )
+        with suppress(StandingChangedError):  # whoever was faster looks at the bucket, too
+            self.table.put(rolling_back_again(standing, bad, at))
+
+    def overtake(self, drop_bucket: str, standing: Standing, at: datetime) -> None:
+        """Write down and tell that somebody has put something else live by hand."""
+        overtake(self.s3, self.table, self.tell, standing, at, environment=self.environment, drop_bucket=drop_bucket)
 
     def note(
         self, version: ObjectVersion, judged: Judgement, placement: Placement, *, report: str, at: datetime
@@ -136,7 +187,7 @@ class LiveBook:
         return waiting(live.at, facts, self.quiet, command=by_hand).as_dict()
 
     def announce(self, report: Report, report_key: str) -> None:
-        """Tell of a version that was promoted or quarantined, and tag it."""
+        """Tell of a version that was promoted, quarantined or superseded, and tag it."""
         placed = report.placement
         if report.source is None or placed is None:
             return
@@ -149,9 +200,10 @@ class LiveBook:
                 f"it comes into force when you run\n\n{to_run}\n\n"
                 "and is verified after that, 10 to 30 minutes later."
             )
-        if placed.outcome in {"promoted", "quarantined"}:
-            tag_verdict(self.s3, report.source.bucket, report.path, report.source.version_id, report.verdict)
+        if placed.outcome in {"promoted", "quarantined", "superseded"}:
             self.tell(news.judged(self.environment, report, report_key, note=note))
+            tag = "superseded" if placed.outcome == "superseded" else report.verdict
+            tag_verdict(self.s3, report.source.bucket, report.path, report.source.version_id, tag)
 
     def remove(self, drop_bucket: str, key: str, bucket: str, destination: str, at: datetime) -> Live | None:
         """Take out what a key had promoted: a delete marker on top of it.
@@ -167,24 +219,48 @@ class LiveBook:
             return self._replace_by_nothing(drop_bucket, key, standing, there, at)
         gone = None if standing is None else standing.live
         if there is not None:
-            if SOURCE_VERSION not in there.metadata:
+            source = source_of(there)
+            if source in {None, BY_HAND} or not self._take_out(there, drop_bucket, key):
                 return None
-            try:
-                self.s3.delete_object(Bucket=bucket, Key=destination, IfMatch=there.etag)
-            except ClientError as exc:
-                if is_changed(exc):
-                    return None  # a newer version came, whose own event deals with it
-                raise
-            source = there.metadata[SOURCE_VERSION]
             if gone is None or gone.source != source:
                 report = there.metadata.get(REPORT, "")
-                gone = Live(source, bucket, destination, there.version_id, "unknown", "unknown", at, report)
-        if gone is None:
+                gone = Live(str(source), bucket, destination, there.version_id, "unknown", "unknown", at, report)
+        rolled_back = () if standing is None else standing.rolled_back  # that is its fate then, and told
+        # The same content uploaded again may have been taken out as well: whoever called looks, and brings it back.
+        if (
+            gone is None
+            or not gone.dropped
+            or gone.source in rolled_back
+            or head(self.s3, drop_bucket, key) is not None
+        ):
             return None
-        amend_report(self.s3, drop_bucket, key, gone.source, {"outcome": "removed", "placed": None})
-        self.tell(news.removed(self.environment, drop_bucket, key, replace(gone, key=destination), at))
-        self.table.change(key, lambda before: removed(before, key))
+        self._tell_removed(drop_bucket, key, replace(gone, key=destination), at)
         return gone
+
+    def forget(self, drop_bucket: str, standing: Standing, at: datetime) -> None:
+        """Write down and tell that what a standing names is gone: deleted, though something else was uploaded since."""
+        live = standing.live
+        if live is not None and live.dropped and live.source not in standing.rolled_back:
+            self._tell_removed(drop_bucket, standing.key, live, at)
+
+    def _tell_removed(self, drop_bucket: str, key: str, gone: Live, at: datetime) -> None:
+        amend_report(self.s3, drop_bucket, key, gone.source, {"outcome": "removed", "placed": None})
+        tag_verdict(self.s3, drop_bucket, key, gone.drop_version_id, "removed")
+        self.tell(news.removed(self.environment, drop_bucket, key, gone, at))
+        last_look = at + LONGEST_WORK
+        self.table.change(key, lambda before: removed(before, key, gone.source, last_look=last_look))
+
+    def _take_out(self, there: ObjectVersion, drop_bucket: str, key: str) -> bool:
+        """Put a delete marker on top of an object; False when the file, or what is live, is another one by now."""
+        if head(self.s3, drop_bucket, key) is not None:
+            return False
+        try:
+            self.s3.delete_object(Bucket=there.bucket, Key=there.key, IfMatch=there.etag)
+        except ClientError as exc:
+            if is_changed(exc) or is_gone(exc):
+                return False
+            raise
+        return True
 
     def _replace_by_nothing(
         self, drop_bucket: str, key: str, standing: Standing | None, there: ObjectVersion | None, at: datetime

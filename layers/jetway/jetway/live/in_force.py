@@ -20,7 +20,9 @@ if TYPE_CHECKING:
     from jetway.airflow.environment import EnvironmentFacts
     from jetway.live.standing import Live, Standing
 
-State = Literal["waiting", "updating", "verifying", "verified", "going-back", "not-applied", "replaced-by-hand"]
+State = Literal[
+    "waiting", "updating", "verifying", "verified", "going-back", "not-applied", "replaced-by-hand", "never-appeared"
+]
 
 # What an update of an MWAA environment takes: https://docs.aws.amazon.com/mwaa/latest/userguide/update-environment.html
 LONGEST_UPDATE = timedelta(minutes=30)
@@ -33,7 +35,8 @@ class InForce:
     Attributes:
         state: "waiting" for an update of the environment; "updating"; "verifying" - it is in force, and looked at;
             "verified"; "going-back" - it is in force still, and an update to what was before is on its way;
-            "not-applied" - the update failed, it was never in force; "replaced-by-hand".
+            "not-applied" - the update failed, it was never in force; "replaced-by-hand"; "never-appeared" - Airflow
+            shows neither its DAGs nor an error.
         since: when that began, timezone-aware.
         until: when the next step is expected, about; None when nothing of Jetway's is to be waited for.
         because: what it takes, or why it is so; for people.

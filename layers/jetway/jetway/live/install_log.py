@@ -2,11 +2,12 @@
 
 The image goes on starting and writes one line of its own after pip's:
 https://github.com/aws/amazon-mwaa-docker-images, python/mwaa/utils/user_requirements.py. It does so at every log level,
-as long as the scheduler's logs are enabled.
+as long as the scheduler's logs are enabled; or the worker's, where both are one container, as in mw1.micro.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -23,19 +24,22 @@ _MOST_LINES = 10
 _MOST_PAGES = 10
 
 
-def why_pip_failed(logs: CloudWatchLogsClient, group: str | None, since: datetime) -> str | None:
+def why_pip_failed(logs: CloudWatchLogsClient, groups: Sequence[str], since: datetime) -> str | None:
     """Return the errors that pip told when it failed; None when it did not, or when that cannot be known.
 
     Args:
-        group: name of the scheduler's log group; None when its logs are not enabled.
+        groups: names of the log groups it may be in; of logs that are not enabled there is none.
         since: the beginning of the update.
 
     Raises:
         ClientError, BotoCoreError: CloudWatch Logs throttles or is in trouble.
     """
-    if group is None:
-        return None
-    lines: dict[str, None] = {}  # each scheduler tells the same
+    found = (_errors(logs, group, since) for group in groups)
+    return next((errors for errors in found if errors), None)
+
+
+def _errors(logs: CloudWatchLogsClient, group: str, since: datetime) -> str | None:
+    lines: dict[str, None] = {}  # each container tells the same
     failed = False
     pages = logs.get_paginator("filter_log_events").paginate(
         logGroupName=group,

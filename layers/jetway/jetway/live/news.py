@@ -5,7 +5,7 @@ docs/events.md and docs/schemas/ describe the events. Delivery is at-least-once;
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -62,8 +62,11 @@ class Teller:
             self._sns.publish(TopicArn=self._topic_arn, Subject=subject[:_LONGEST_SUBJECT], Message=news.message)
 
 
+_NAMES = {"promoted": "ArtifactPromoted", "quarantined": "ArtifactRejected", "superseded": "ArtifactSuperseded"}
+
+
 def judged(environment: str, report: Report, report_key: str, *, note: str | None = None) -> News:
-    """The news on a version that was promoted or quarantined.
+    """The news on a version that was promoted, quarantined or superseded.
 
     Args:
         report: of the version; with source, time and placement.
@@ -91,9 +94,9 @@ def judged(environment: str, report: Report, report_key: str, *, note: str | Non
         detail["dags"] = document["dags"][:_ID]
         detail["parse_seconds"] = document.get("parse_seconds")
         detail["in_force"] = document.get("in_force")
-    name = "ArtifactPromoted" if promoted else "ArtifactRejected"
+    name = _NAMES[report.placement.outcome]
     event = OutEvent(name, f"{report.path}#{report.source.label}#{name}", report.judged_at, detail)
-    if promoted and note is None:
+    if name == "ArtifactSuperseded" or (promoted and note is None):
         return News(event)
     if promoted:
         return News(event, f"Jetway {environment}: {report.path} is ready to be applied", note)
@@ -137,7 +140,9 @@ def rolled_back(
     }
     event = OutEvent("ArtifactRolledBack", f"{key}#{bad.source}#ArtifactRolledBack", at, detail)
     now = "Nothing was live before: it was taken out again." if was_live else "Nothing was in force before."
-    if back is not None and was_live:
+    if restored.outcome == "superseded":
+        now = "It was not live any more: something newer had come."
+    elif back is not None and was_live:
         now = f"{_named(back)} {'comes back' if note else 'is live again'}."
     elif back is not None:
         now = f"{_named(back)} stays in force."
@@ -172,6 +177,48 @@ def removed(environment: str, drop_bucket: str, key: str, gone: Live, at: dateti
     """The news on an artifact that was taken out because its object was deleted from the drop bucket."""
     detail = {**_common(environment, drop_bucket, key, gone), "placed": _placed(gone)}
     return News(OutEvent("ArtifactRemoved", f"{key}#{gone.source}#ArtifactRemoved", at, detail))
+
+
+def never_appeared(
+    environment: str, drop_bucket: str, standing: Standing, problems: Sequence[Problem], at: datetime
+) -> News:
+    """The news on a version that is live and of which Airflow shows neither its DAGs nor an error."""
+    live, key = standing.live, standing.key
+    if live is None:
+        raise ValueError("a live version is needed")
+    detail = {
+        **_common(environment, drop_bucket, key, live),
+        "placed": _placed(live),
+        "dags": list(live.dags[:_ID]),
+        "problems": [_shown(problem) for problem in problems],
+    }
+    event = OutEvent("ArtifactNeverAppeared", f"{key}#{live.source}#ArtifactNeverAppeared", at, detail)
+    lines = [
+        f"{key} (version {live.source}) is live since {live.at:%Y-%m-%d %H:%M} UTC.",
+        f"Environment {environment} does not show its DAGs, and no error.",
+        "It was not rolled back: nobody can tell whether it is at fault.",
+        "",
+        *(problem.message for problem in problems),
+        "",
+        "To do: look for the file in the log group of the DAG processor, correct it, and upload it again.",
+        f"Report: s3://{drop_bucket}/{live.report}",
+    ]
+    return News(event, f"Jetway {environment}: {key} has not appeared", "\n".join(lines))
+
+
+def put_by_hand(environment: str, drop_bucket: str, key: str, live: Live, at: datetime) -> News:
+    """The news on a version that was live until somebody put something else there by hand, past the drop bucket."""
+    detail = {**_common(environment, drop_bucket, key, live), "placed": _placed(live), "by_hand": True}
+    event = OutEvent("ArtifactSuperseded", f"{key}#{live.source}#ArtifactSuperseded#by-hand", at, detail)
+    lines = [
+        f"Version {live.source} of {key} was live as s3://{live.bucket}/{live.key}.",
+        "Something else was put there past the drop bucket.",
+        "What is there now is not Jetway's: it is left as it is, and not verified.",
+        "",
+        f"To do: upload the file to s3://{drop_bucket}/{key}, so that it is checked and can be taken back.",
+        f"Report of the version that was live: s3://{drop_bucket}/{live.report}",
+    ]
+    return News(event, f"Jetway {environment}: {key} was replaced by hand", "\n".join(lines))
 
 
 def _common(environment: str, bucket: str, key: str, live: Live) -> Mapping[str, Any]:

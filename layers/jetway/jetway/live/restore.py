@@ -1,21 +1,21 @@
 """The previous version comes back, as a copy on top, or the object goes: both can be taken back by hand.
 
-Everything is conditional on the live object still being the version that is rolled back: what somebody uploads
-meanwhile is not touched.
+Everything is conditional on the live object still being what was seen there. S3 compares content, not versions: the
+same bytes that were uploaded again may be taken out with the bad version. So whoever has written looks again: the
+standing of what came meanwhile has changed, and the gate puts it right.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
-from botocore.exceptions import ClientError
-
-from jetway.live.standing import BY_HAND
-from jetway.objects import ObjectVersion, head, is_changed, is_gone, unchanged
+from jetway.errors import TransientError
+from jetway.live.standing import BY_HAND, drop_version_id
+from jetway.objects import ObjectVersion, head, suppress_if_changed, unchanged, versions_of
 from jetway.promotion import REPORT, SOURCE_VERSION
-from jetway.reports import amend_report
+from jetway.reports import amend_report, outcome_of, verdict_of
 from jetway.verdict_tag import tag_verdict
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 # On the copy that came back: which version it came back for.
 INSTEAD_OF = "jetway-instead-of"
 
-_MOST_VERSIONS = 1000  # one page; so many versions without a good one mean that there is none
+_MOST_TRIES = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,10 +39,12 @@ class Restored:
     Attributes:
         outcome: "superseded" - something else is live already.
         live: what came back.
+        by_hand: somebody has put something else live by hand.
     """
 
     outcome: Literal["restored", "removed", "superseded"]
     live: Live | None = None
+    by_hand: bool = False
 
 
 def restore(s3: S3Client, bad: Live, good: Live | None, rolled_back: Collection[str], now: datetime) -> Restored:
@@ -54,35 +56,38 @@ def restore(s3: S3Client, bad: Live, good: Live | None, rolled_back: Collection[
         rolled_back: sources that must not come back.
 
     Raises:
+        TransientError: others keep writing to the same key.
         ClientError, BotoCoreError: S3 is in trouble.
     """
-    live = head(s3, bad.bucket, bad.key)
-    if live is not None and live.metadata.get(INSTEAD_OF) == bad.source:
-        return Restored("restored", _as_live(live, bad, good, now))
-    previous = previous_version(s3, bad, good, rolled_back)
-    if live is None:
-        return Restored("removed" if previous is None else "superseded")
-    if live.metadata.get(SOURCE_VERSION) != bad.source:
-        return Restored("superseded")
-    if previous is None:
-        return _remove(s3, live)
-    try:
-        answer = s3.copy_object(
-            Bucket=bad.bucket,
-            Key=bad.key,
-            CopySource=previous.address,  # type: ignore[arg-type]
-            MetadataDirective="REPLACE",
-            Metadata={**previous.metadata, INSTEAD_OF: bad.source},
-            TaggingDirective="REPLACE",
-            **previous.headers,  # type: ignore[arg-type]
-            **unchanged(live),
-        )
-    except ClientError as exc:
-        if is_changed(exc) or is_gone(exc):
-            return Restored("superseded")
-        raise
-    restored = replace(previous, version_id=answer.get("VersionId"))
-    return Restored("restored", _as_live(restored, bad, good, now))
+    for _ in range(_MOST_TRIES):
+        live = head(s3, bad.bucket, bad.key)
+        if live is None:
+            return Restored("removed")
+        if live.metadata.get(INSTEAD_OF) == bad.source:
+            return Restored("restored", _as_live(live, bad, good, now))
+        if live.metadata.get(SOURCE_VERSION) != bad.source:
+            return Restored("superseded", by_hand=SOURCE_VERSION not in live.metadata)
+        previous = previous_version(s3, bad, good, rolled_back)
+        with suppress_if_changed():
+            if previous is None:
+                s3.delete_object(Bucket=live.bucket, Key=live.key, IfMatch=live.etag)
+                return Restored("removed")
+            return Restored("restored", _as_live(_copy(s3, previous, live, bad), bad, good, now))
+    raise TransientError(f"s3://{bad.bucket}/{bad.key} is written by others again and again.")
+
+
+def _copy(s3: S3Client, previous: ObjectVersion, live: ObjectVersion, bad: Live) -> ObjectVersion:
+    answer = s3.copy_object(
+        Bucket=bad.bucket,
+        Key=bad.key,
+        CopySource=previous.address,  # type: ignore[arg-type]
+        MetadataDirective="REPLACE",
+        Metadata={**previous.metadata, INSTEAD_OF: bad.source},
+        TaggingDirective="REPLACE",
+        **previous.headers,  # type: ignore[arg-type]
+        **unchanged(live),
+    )
+    return replace(previous, version_id=answer.get("VersionId"))
 
 
 def report_rollback(
@@ -118,15 +123,52 @@ def report_rollback(
     tag_verdict(s3, drop_bucket, standing.key, bad.drop_version_id, "rolled-back")
 
 
-def _remove(s3: S3Client, live: ObjectVersion) -> Restored:
-    """Delete the object; in the versioned bucket that is a marker on top of it."""
-    try:
-        s3.delete_object(Bucket=live.bucket, Key=live.key, IfMatch=live.etag)
-    except ClientError as exc:
-        if is_changed(exc):
-            return Restored("superseded")
-        raise
-    return Restored("removed")
+def tell_live(s3: S3Client, drop_bucket: str, key: str, live: Live, step: InForce) -> bool:
+    """Have report and tag of the version that is live say so; called again, it changes nothing.
+
+    A version that was passed over may be live again after the one that came over it did not work.
+
+    Returns:
+        False when it came through the drop bucket and has no report.
+
+    Raises:
+        ClientError, BotoCoreError: S3 is in trouble.
+    """
+    verdict = verdict_of(s3, drop_bucket, key, live.source) if live.dropped else None
+    if verdict is None:
+        return not live.dropped
+    placed = {"bucket": live.bucket, "key": live.key, "version": live.version_id}
+    changes = {"outcome": "promoted", "placed": placed, "in_force": step.as_dict()}
+    amend_report(s3, drop_bucket, key, live.source, changes)
+    tag_verdict(s3, drop_bucket, key, live.drop_version_id, verdict)
+    return True
+
+
+def tell_rollback_again(s3: S3Client, drop_bucket: str, standing: Standing, version: str, at: datetime) -> bool:
+    """Have report and tag of a version that was rolled back say so, when they were written by somebody slower.
+
+    Returns:
+        False when the version has no report.
+
+    Raises:
+        ClientError, BotoCoreError: S3 is in trouble.
+    """
+    outcome = outcome_of(s3, drop_bucket, standing.key, version)
+    if outcome is None:
+        return False
+    if outcome != "rolled-back":
+        changes = {
+            "outcome": "rolled-back",
+            "placed": None,
+            "verification": {
+                "at": at.isoformat(),
+                "problems": [asdict(problem) for problem in standing.problems],
+                "restored": None,
+            },
+        }
+        amend_report(s3, drop_bucket, standing.key, version, changes)
+    tag_verdict(s3, drop_bucket, standing.key, drop_version_id(version), "rolled-back")
+    return True
 
 
 def previous_version(s3: S3Client, bad: Live, good: Live | None, rolled_back: Collection[str]) -> ObjectVersion | None:
@@ -136,7 +178,7 @@ def previous_version(s3: S3Client, bad: Live, good: Live | None, rolled_back: Co
         if found is not None:
             return found
     below = False
-    for version in _versions(s3, bad):
+    for version in versions_of(s3, bad.bucket, bad.key):
         found = None if version is None else head(s3, bad.bucket, bad.key, version)
         source = None if found is None else found.metadata.get(SOURCE_VERSION)
         if source == bad.source:
@@ -144,21 +186,6 @@ def previous_version(s3: S3Client, bad: Live, good: Live | None, rolled_back: Co
         elif below and (found is None or source not in rolled_back):
             return found  # None: it was deleted before, which is what comes back
     return None
-
-
-def _versions(s3: S3Client, live: Live) -> Iterator[str | None]:
-    """Version ids of the key, newest first; None for a delete marker."""
-    answer = s3.list_object_versions(Bucket=live.bucket, Prefix=live.key, MaxKeys=_MOST_VERSIONS)
-    entries: list[tuple[datetime, int, str | None]] = []
-    # Both lists are newest first; a time is cut to whole seconds, and a marker of the same second came last.
-    for order, version in enumerate(answer.get("Versions", [])):
-        if version["Key"] == live.key:
-            entries.append((version["LastModified"], -order, version["VersionId"]))
-    markers = (marker for marker in answer.get("DeleteMarkers", []) if marker["Key"] == live.key)
-    entries += ((marker["LastModified"], 1, None) for marker in markers)
-    entries.sort(key=lambda entry: entry[:2], reverse=True)
-    for _, _, version_id in entries:
-        yield version_id
 
 
 def _as_live(found: ObjectVersion, bad: Live, good: Live | None, now: datetime) -> Live:

@@ -3,6 +3,9 @@
 promoted ──▶ verifying ──▶ good
                  └──▶ rolling-back ──▶ rolled-back        (or verifying again: what came back was never verified)
 requirements.txt, plugins.zip, startup.sh:   promoted ──▶ waiting ──▶ updating ──▶ verifying …
+
+A standing that is closed while somebody who began before the last change may still be at work has a last look to come
+(`due_at`): only then is it sure that the bucket holds what it says.
 """
 
 from __future__ import annotations
@@ -10,16 +13,21 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 if TYPE_CHECKING:
     from jetway.artifacts.findings import Verdict
 
-Stage = Literal["waiting", "updating", "verifying", "rolling-back", "good", "rolled-back", "removed"]
+Stage = Literal[
+    "waiting", "updating", "verifying", "rolling-back", "good", "rolled-back", "removed", "by-hand", "never-appeared"
+]
 
 # Work is left to be done on artifacts in these stages.
 OPEN: frozenset[Stage] = frozenset({"waiting", "updating", "verifying", "rolling-back"})
+
+# Longer than any function runs that writes to the environment's bucket (template.yaml, Timeout).
+LONGEST_WORK = timedelta(seconds=330)
 
 # The newest are kept; an item holds 400 KB.
 _MOST_ROLLED_BACK = 200
@@ -29,6 +37,31 @@ BY_HAND = "by-hand-"
 NOTHING = "nothing"
 DELETED = "deleted-"
 MOST_PROBLEMS = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """What looks have seen of Airflow's parser since a version is live.
+
+    Attributes:
+        parsed_at: when the version's DAGs were parsed, at the first look that showed them parsed since.
+        witness: another file that was parsed since, and when; None where there is none.
+        passes: how often the witness was parsed anew: the parser has gone past all files as often.
+    """
+
+    parsed_at: datetime | None = None
+    witness: tuple[str, datetime] | None = None
+    passes: int = 0
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Self:
+        """Read what `asdict` and JSON made of one."""
+        parsed_at, witness = values["parsed_at"], values["witness"]
+        return cls(
+            datetime.fromisoformat(parsed_at) if parsed_at else None,
+            (witness[0], datetime.fromisoformat(witness[1])) if witness else None,
+            values["passes"],
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +76,7 @@ class Live:
         guessed: it may make other DAGs than those.
         clean: what was live before had no error, or there was nothing: an error seen now is this version's.
         first: there was never anything before: what Airflow shows of the file now is this version's.
+        sight: what was seen of its parsing.
     """
 
     source: str
@@ -57,6 +91,7 @@ class Live:
     guessed: bool = False
     clean: bool = False
     first: bool = False
+    sight: Sight = Sight()
 
     @property
     def ours(self) -> bool:
@@ -71,12 +106,14 @@ class Live:
     @property
     def drop_version_id(self) -> str | None:
         """The version id in the drop bucket; None where that has no versions."""
-        return None if self.source.startswith("etag-") else self.source
+        return drop_version_id(self.source)
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Self:
         """Read what `asdict` and JSON made of one."""
         values |= {"at": datetime.fromisoformat(values["at"]), "dags": tuple(values["dags"])}
+        if "sight" in values:
+            values["sight"] = Sight.from_dict(values["sight"])
         return cls(**values)
 
 
@@ -94,6 +131,19 @@ class Problem:
 
 
 @dataclass(frozen=True, slots=True)
+class Untold:
+    """A roll-back that was written down, and that report, tag and people are to be told of.
+
+    Attributes:
+        live: the version.
+        problems: why.
+    """
+
+    live: Live
+    problems: tuple[Problem, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Standing:
     """One artifact.
 
@@ -103,7 +153,8 @@ class Standing:
         good: the newest version that was verified, of those that followed one another without a removal.
         rolled_back: sources that never go live again.
         problems: why the live version is being, or the last one was, rolled back.
-        due_at: when it is to be looked at, in an open stage.
+        due_at: when it is to be looked at: in an open stage what works, in a closed one whether the bucket agrees.
+        untold: roll-backs that something newer has cut short.
         revision: counts the writes; 0 is not in the table yet.
     """
 
@@ -114,6 +165,7 @@ class Standing:
     rolled_back: tuple[str, ...] = ()
     problems: tuple[Problem, ...] = ()
     due_at: datetime | None = None
+    untold: tuple[Untold, ...] = ()
     revision: int = 0
 
     def as_json(self) -> str:
@@ -124,18 +176,31 @@ class Standing:
 
     @classmethod
     def from_json(cls, text: str, revision: int) -> Self:
-        """Read what `as_json` wrote."""
+        """Read what `as_json` wrote, or an earlier release of Jetway."""
         values = json.loads(text)
+        untold = [
+            Untold(Live.from_dict(each["live"]), _problems(each["problems"])) for each in values.get("untold", ())
+        ]
         return cls(
             key=values["key"],
             stage=values["stage"],
             live=Live.from_dict(values["live"]) if values["live"] else None,
             good=Live.from_dict(values["good"]) if values["good"] else None,
             rolled_back=tuple(values["rolled_back"]),
-            problems=tuple(Problem(**problem) for problem in values["problems"]),
+            problems=_problems(values["problems"]),
             due_at=datetime.fromisoformat(values["due_at"]) if values["due_at"] else None,
+            untold=tuple(untold),
             revision=revision,
         )
+
+
+def _problems(values: Iterable[dict[str, str]]) -> tuple[Problem, ...]:
+    return tuple(Problem(**problem) for problem in values)
+
+
+def drop_version_id(source: str) -> str | None:
+    """The version id in the drop bucket that a source names; None where that has no versions."""
+    return None if source.startswith("etag-") else source
 
 
 def promoted(before: Standing | None, key: str, live: Live, *, due_at: datetime, waits: bool) -> Standing:
@@ -154,24 +219,46 @@ def promoted(before: Standing | None, key: str, live: Live, *, due_at: datetime,
     if live.source in before.rolled_back and waits:
         return before  # it is not in force, and nothing asks for it
     if live.source in before.rolled_back:
-        # Another delivery of its event was half-way through when it was rolled back.
-        return replace(before, stage="rolling-back", live=live, due_at=live.at)
-    if before.live is not None and before.live.source == live.source:
+        return rolling_back_again(before, live, live.at)
+    if before.live is not None and (before.live.source, before.live.version_id) == (live.source, live.version_id):
         return before
     live = replace(live, clean=clean, first=live.first and not before.revision, dags=live.dags[:_MOST_DAGS])
-    return replace(before, stage="waiting" if waits else "verifying", live=live, problems=(), due_at=due_at)
+    stage: Stage = "waiting" if waits else "verifying"
+    return replace(before, stage=stage, live=live, problems=(), due_at=due_at, untold=_untold(before))
 
 
-def verified(standing: Standing, seen: Iterable[str]) -> Standing:
+def rolling_back_again(before: Standing, bad: Live, now: datetime) -> Standing:
+    """A version that was rolled back is live: another delivery of its event was half-way through then."""
+    if before.stage == "rolling-back" and before.live is not None and before.live.source == bad.source:
+        return before
+    return replace(before, stage="rolling-back", live=bad, due_at=now, untold=_untold(before))
+
+
+def _untold(before: Standing) -> tuple[Untold, ...]:
+    """What is to be told of when a standing goes on to something else."""
+    if before.stage != "rolling-back" or before.live is None:
+        return before.untold
+    return (*before.untold, Untold(before.live, before.problems))[-MOST_PROBLEMS:]
+
+
+def verified(standing: Standing, seen: Iterable[str], now: datetime | None = None) -> Standing:
     """The live version works.
 
     Args:
         seen: the DAGs that Airflow shows of its file: the next version must not lose them unawares.
+        now: of a file of the dags folder, which gets a last look if it has come just now.
     """
     live = standing.live
     if live is not None:
         live = replace(live, dags=tuple(sorted(seen))[:_MOST_DAGS])
-    return replace(standing, stage="good", live=live, good=live, problems=(), due_at=None)
+    last_look = live.at + LONGEST_WORK if live is not None and now is not None else None
+    due_at = last_look if last_look is not None and now is not None and last_look > now else None
+    return replace(standing, stage="good", live=live, good=live, problems=(), due_at=due_at)
+
+
+def never_appeared(standing: Standing) -> Standing:
+    """The live version shows neither an error nor its DAGs, and nobody can tell why: it stays, and people are told."""
+    return replace(standing, stage="never-appeared", problems=(), due_at=None)
 
 
 def to_roll_back(standing: Standing, problems: Iterable[Problem], now: datetime) -> Standing:
@@ -193,21 +280,35 @@ def overtaken(standing: Standing) -> Standing:
     return replace(standing, stage="rolled-back", live=None, good=None, rolled_back=rolled_back, due_at=None)
 
 
-def rolled_back(standing: Standing, restored: Live | None, *, due_at: datetime) -> Standing:
+def put_by_hand(standing: Standing, *, last_look: datetime) -> Standing:
+    """Somebody has put something else live by hand, which is theirs. The version that was live is not at fault."""
+    return replace(standing, stage="by-hand", live=None, good=None, problems=(), due_at=last_look)
+
+
+def rolled_back(standing: Standing, restored: Live | None, *, due_at: datetime, last_look: datetime) -> Standing:
     """The previous version is back, or nothing is live.
 
     A version that was never verified is verified now: it may be as bad.
+
+    Args:
+        due_at: the first look at a version that is verified now.
+        last_look: of what is closed.
     """
-    if restored is None:
-        return replace(standing, stage="rolled-back", live=None, good=None, due_at=None)
+    if restored is None or not restored.ours:
+        return replace(standing, stage="rolled-back", live=None, good=None, due_at=last_look)
     if standing.good is not None and restored.source == standing.good.source:
-        return replace(standing, stage="rolled-back", live=restored, good=restored, due_at=None)
-    if not restored.ours:
-        return replace(standing, stage="rolled-back", live=None, good=None, due_at=None)
+        return replace(standing, stage="rolled-back", live=restored, good=restored, due_at=last_look)
     return replace(standing, stage="verifying", live=restored, good=None, due_at=due_at)
 
 
-def removed(before: Standing | None, key: str) -> Standing:
-    """What was live was taken out, on purpose."""
+def removed(before: Standing | None, key: str, gone: str, *, last_look: datetime) -> Standing:
+    """What was live was taken out, on purpose.
+
+    Args:
+        gone: its source; the standing of another version, which has come meanwhile, stays as it is.
+    """
     before = before or Standing(key, "removed")
-    return replace(before, stage="removed", live=None, good=None, problems=(), due_at=None)
+    if before.live is not None and before.live.source != gone:
+        return before
+    cleared: dict[str, Any] = {"live": None, "good": None, "problems": (), "untold": _untold(before)}
+    return replace(before, stage="removed", due_at=last_look, **cleared)

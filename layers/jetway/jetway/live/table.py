@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from jetway.aws.dynamodb import VersionedItem, revision_of
 from jetway.errors import TransientError
-from jetway.live.standing import OPEN, Standing
+from jetway.live.standing import Standing
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -50,7 +50,7 @@ class StandingTable:
         """
         written = replace(standing, revision=standing.revision + 1)
         attributes = {"standing": {"S": written.as_json()}}
-        if written.stage in OPEN and written.due_at is not None:
+        if written.due_at is not None:
             # Only what has both attributes is in the index.
             attributes |= {"open": {"S": "open"}, "due_at": {"S": written.due_at.isoformat()}}
         if not self._item(standing.key).put(attributes, onto=standing.revision):
@@ -75,7 +75,7 @@ class StandingTable:
         raise StandingChangedError(f"the standing of {key!r} is written by others again and again.")
 
     def list_open(self, limit: int) -> list[Standing]:
-        """Return what is not settled, by when it is due. The index may lag by a moment: get it anew before acting."""
+        """Return what is to be looked at, by when it is due. The index may lag a moment: get it anew before acting."""
         found: list[Standing] = []
         pages = self._client.get_paginator("query").paginate(
             TableName=self._table,

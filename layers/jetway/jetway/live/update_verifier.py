@@ -34,13 +34,13 @@ class UpdateVerifier:
     """Decides on the update that has ended last.
 
     Attributes:
-        why_pip_failed: asks the environment's log, by its group and since when.
+        why_pip_failed: asks the environment's logs, by their groups and since when.
         say: writes into the report of a version how far it is on its way into force.
     """
 
     records: UpdateTable
     standings: StandingTable
-    why_pip_failed: Callable[[str | None, datetime], str | None]
+    why_pip_failed: Callable[[Sequence[str], datetime], str | None]
     say: Callable[[str, Live, InForce], None]
 
     def is_due(self, record: UpdateRecord, now: datetime) -> bool:
@@ -94,7 +94,7 @@ class UpdateVerifier:
     def _of_pip(self, record: UpdateRecord, facts: EnvironmentFacts) -> tuple[Problem, ...]:
         if "requirements.txt" not in record.artifacts or record.began_at is None:
             return ()
-        words = self.why_pip_failed(facts.scheduler_log_group, record.began_at)
+        words = self.why_pip_failed(facts.install_log_groups, record.began_at)
         return (Problem("requirements.txt", words),) if words else ()
 
     def _not_brought(

@@ -9,11 +9,11 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from jetway.live.standing import Live, Problem, Standing
+from jetway.live.standing import Live, Problem, Sight, Standing
 
 if TYPE_CHECKING:
     from jetway.airflow import ImportProblem
@@ -25,6 +25,11 @@ SYNC = timedelta(seconds=60)
 # (dag_processor.stale_dag_threshold, scheduler.parsing_cleanup_interval).
 STALE = timedelta(seconds=120)
 PAUSE = timedelta(seconds=55)  # between two looks: a little less than the schedule's minute
+
+# A DAG that cannot be told to work or to fail by then is told of, and looked at no more.
+PATIENCE = timedelta(minutes=30)
+# So often the parser must be seen to have gone past a file: once it may have been slow, or have been restarted.
+_PASSES = 3
 
 _MWAA_DAGS = "/usr/local/airflow/dags/"
 
@@ -43,6 +48,7 @@ class Outlook:
         errors: its import errors.
         known: those of an earlier look: digest by file.
         dags: its DAGs: file, relative to the dags folder, by dag id; None when it was not asked.
+        parsed: when each of them was parsed last, by dag id; empty where the transport does not say.
         fresh_files: what was made live lately, by file, relative to the dags folder.
         restarted_at: when the last update of the environment ended.
     """
@@ -52,6 +58,7 @@ class Outlook:
     dags: Mapping[str, str] | None
     fresh_files: Mapping[str, Live]
     restarted_at: datetime | None = None
+    parsed: Mapping[str, datetime] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,13 +66,16 @@ class Decision:
     """What to do about a version.
 
     Attributes:
-        action: "wait" - look again at `due_at`; "keep" - it works; "roll-back" - for these problems.
+        action: "wait" - look again at `due_at`, with the DAGs when that is now; "keep" - it works; "roll-back" - for
+            these problems; "tell" - for these it cannot be told whether it works.
         problems: what is, or may be, this version's fault.
+        sight: what is to be remembered of this look; None for nothing new.
     """
 
     action: str
     due_at: datetime | None = None
     problems: tuple[Problem, ...] = ()
+    sight: Sight | None = None
 
 
 def parse_time(facts: EnvironmentFacts) -> timedelta:
@@ -100,19 +110,99 @@ def decide(standing: Standing, look: Outlook, facts: EnvironmentFacts, now: date
         # keep coming put it off only once.
         latest = max((fresh.at for fresh in look.fresh_files.values()), default=live.at)
         return _blame(live, errors, over, max(over, min(latest, over) + parsing), now)
-    if shows_itself(live) and look.dags is not None:
-        file = file_of(live, facts)
-        if all(look.dags.get(dag_id) == file for dag_id in live.dags):
-            return Decision("keep")  # parsed, and well
-    expected = expected_dags(standing)
-    if expected:
+    return _without_errors(standing, live, look, facts, now)
+
+
+def _without_errors(standing: Standing, live: Live, look: Outlook, facts: EnvironmentFacts, now: datetime) -> Decision:
+    """Decide on a version of which there is no error: was it parsed, or does nobody come to it?"""
+    begun = max(live.at, look.restarted_at or live.at)
+    over, expected = begun + parse_time(facts), expected_dags(standing)
+    if now < over and not (live.dags or live.guessed or expected):
+        return Decision("wait", min(now + PAUSE, over))
+    if look.dags is None:
+        return Decision("wait", now)
+    sight = _sight(live, look, facts, begun + SYNC, over)
+    if _is_parsed(live, look, facts, sight):
+        return Decision("keep")
+    if expected or live.dags:
         over += STALE
     if now < over:
-        return Decision("wait", min(now + PAUSE, over))
-    vanished = sorted(expected - look.dags.keys()) if look.dags is not None else []
+        return Decision("wait", min(now + PAUSE, over), sight=sight)
+    vanished = sorted(expected - look.dags.keys())
     if vanished:
         return Decision("roll-back", problems=tuple(_vanished(live, dag_id) for dag_id in vanished))
-    return Decision("keep")
+    return _not_seen(live, look, facts, sight, over, now)
+
+
+def _not_seen(  # noqa: PLR0917 - what a look has shown of one version
+    live: Live, look: Outlook, facts: EnvironmentFacts, sight: Sight, over: datetime, now: datetime
+) -> Decision:
+    """Decide on a version that has had its time, and of which there is neither an error nor a proof."""
+    unknown = any(error.redacted for error in look.errors)
+    if not unknown and (not live.dags or _is_all_that_shows(live, look, facts)):
+        return Decision("keep")  # a module; or only running the file tells which DAGs it makes
+    problem = Problem(file_of(live, facts), _UNKNOWN if unknown else _NEVER_APPEARED)
+    gone_past = sight.parsed_at is None and sight.passes >= _PASSES
+    if gone_past and not unknown and not is_guess(live):
+        return Decision("roll-back", problems=(problem,))
+    patience = over + PATIENCE if look.parsed else over
+    return Decision("tell", None, (problem,)) if now >= patience else Decision("wait", now + PAUSE, sight=sight)
+
+
+def _sight(live: Live, look: Outlook, facts: EnvironmentFacts, synced: datetime, over: datetime) -> Sight:
+    """What is known of the parser after this look.
+
+    Args:
+        synced: from then on what is parsed is this version.
+        over: from then on the parser has the file in its queue.
+    """
+    sight, file, dags = live.sight, file_of(live, facts), look.dags or {}
+    if sight.parsed_at is None:
+        parsed = _parsed(live, look, facts)
+        sight = replace(sight, parsed_at=parsed if parsed is not None and parsed > synced else None)
+    others = {dags[dag_id]: at for dag_id, at in look.parsed.items() if dags.get(dag_id, file) != file and at > over}
+    seen = others.get(sight.witness[0]) if sight.witness else None
+    if sight.witness is None or seen is None:
+        # The one that was parsed last is the one that is parsed often.
+        newest = max(others.items(), key=lambda item: item[1], default=None)
+        return replace(sight, witness=newest, passes=0)
+    if seen > sight.witness[1]:
+        return replace(sight, witness=(sight.witness[0], seen), passes=sight.passes + 1)
+    return sight
+
+
+def _parsed(live: Live, look: Outlook, facts: EnvironmentFacts) -> datetime | None:
+    """When the DAGs of a version were parsed last; None while one of those that it is known to make is not there."""
+    file, dags = file_of(live, facts), look.dags or {}
+    there = {dag_id for dag_id, path in dags.items() if path == file and dag_id in look.parsed}
+    # Of ids that were made of stand-ins only the file can be asked for.
+    wanted = there if is_guess(live) else set(live.dags)
+    return min((look.parsed[dag_id] for dag_id in wanted), default=None) if wanted <= there else None
+
+
+def _is_parsed(live: Live, look: Outlook, facts: EnvironmentFacts, sight: Sight) -> bool:
+    """Whether Airflow has parsed this version, and well: twice; or it alone makes DAGs that are there."""
+    if look.parsed:
+        parsed = _parsed(live, look, facts)
+        return parsed is not None and sight.parsed_at is not None and parsed > sight.parsed_at
+    return shows_itself(live) and _is_there(live, look, facts)
+
+
+def _is_all_that_shows(live: Live, look: Outlook, facts: EnvironmentFacts) -> bool:
+    """Whether its DAGs are there, or may be others, where the transport does not tell what was parsed."""
+    return not look.parsed and (is_guess(live) or _is_there(live, look, facts))
+
+
+def _is_there(live: Live, look: Outlook, facts: EnvironmentFacts) -> bool:
+    file, dags = file_of(live, facts), look.dags or {}
+    return all(dags.get(dag_id) == file for dag_id in live.dags)
+
+
+_NEVER_APPEARED = (
+    "never-appeared: Airflow shows no import error for this file, and not the DAGs that the gate has seen. "
+    "It may end the process that parses it (os._exit, sys.exit, a crash in C), or make its DAGs only elsewhere."
+)
+_UNKNOWN = "not-known: Airflow does not show the import errors of all files to Jetway's role, so that nobody can tell."
 
 
 def _blame(
@@ -135,6 +225,11 @@ def _blame(
 def shows_itself(live: Live) -> bool:
     """Whether the DAGs that Airflow shows prove that it has parsed this version: no other one has ever made them."""
     return live.first and bool(live.dags) and not live.guessed
+
+
+def is_guess(live: Live) -> bool:
+    """Whether its DAGs in the environment may be others than those that the gate has seen."""
+    return live.guessed or live.verdict == "unknown"
 
 
 def expected_dags(standing: Standing) -> frozenset[str]:
@@ -172,11 +267,12 @@ def new_errors(errors: Sequence[ImportProblem], known: Mapping[str, str]) -> lis
 def _errors_of(live: Live, look: Outlook, facts: EnvironmentFacts) -> list[ImportProblem]:
     file = file_of(live, facts)
     # Of a zip Airflow names the file within.
-    own = [error for error in look.errors if f"{relative_path(error.path)}/".startswith(f"{file}/")]
+    shown = [error for error in look.errors if not error.redacted]
+    own = [error for error in shown if f"{relative_path(error.path)}/".startswith(f"{file}/")]
     through = re.compile(rf"/dags/{re.escape(file)}[\"')]")
     others = [
         error
-        for error in new_errors(look.errors, look.known)
+        for error in new_errors(shown, look.known)
         if error not in own and relative_path(error.path) not in look.fresh_files and through.search(error.error)
     ]
     return own + others

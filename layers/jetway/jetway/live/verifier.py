@@ -1,12 +1,14 @@
 """Looks at the environment for what was promoted, and rolls back what does not work there.
 
-Each step can be done again: a roll-back is written down before S3 is touched, every write to S3 is conditional on what
-is rolled back being live, and the standing is closed last. Killed anywhere, the next look goes on from there.
+Nothing is blamed, called good or closed before a look at the bucket: where it does not hold what the standing names,
+the gate is asked to settle the key anew. Each step can be done again: a roll-back is written down before S3 is touched,
+every write to S3 is conditional on what was seen there, and the standing is closed last. Killed anywhere, the next look
+goes on from there.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -14,16 +16,29 @@ from typing import TYPE_CHECKING
 
 from jetway.artifacts.kinds import DAGS
 from jetway.live import news
-from jetway.live.in_force import InForce, say
-from jetway.live.restore import report_rollback, restore
-from jetway.live.standing import Problem, Standing, rolled_back, to_roll_back, verified
+from jetway.live.by_hand import overtake, source_of
+from jetway.live.in_force import InForce
+from jetway.live.missing import awaited
+from jetway.live.restore import Restored, report_rollback, restore, tell_live, tell_rollback_again
+from jetway.live.settling import compare
+from jetway.live.standing import (
+    LONGEST_WORK,
+    OPEN,
+    Problem,
+    Standing,
+    never_appeared,
+    rolled_back,
+    to_roll_back,
+    verified,
+)
 from jetway.live.table import StandingChangedError
-from jetway.live.verdicts import Decision, Outlook, decide, digests, file_of, relative_path, shows_itself
+from jetway.live.verdicts import PAUSE, Decision, Outlook, decide, digests, file_of, relative_path
+from jetway.objects import head
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-    from jetway.airflow import AirflowLists
+    from jetway.airflow import AirflowLists, Dag
     from jetway.airflow.environment import Environment, EnvironmentFacts
     from jetway.live.news import News
     from jetway.live.table import StandingTable
@@ -40,7 +55,7 @@ class Verified:
 
     key: str
     version: str
-    outcome: str  # good, rolled-back, superseded
+    outcome: str  # good, rolled-back, superseded, never-appeared
     problems: tuple[Problem, ...] = ()
     restored: str | None = None
 
@@ -61,7 +76,13 @@ class Verifier:
         verify_after: timedelta,
         clock: Callable[[], datetime],
         seconds_left: Callable[[], float],
+        ask_gate: Callable[[str, str | None], None] = lambda _key, _version: None,
     ) -> None:
+        """Take the parts.
+
+        Args:
+            ask_gate: has the gate settle a key anew, soon; with a version id, that version too.
+        """
         self._table = table
         self._updates = updates
         self._s3 = s3
@@ -72,6 +93,7 @@ class Verifier:
         self._verify_after = verify_after
         self._clock = clock
         self._seconds_left = seconds_left
+        self._ask_gate = ask_gate
 
     def look(self, *, on_verified: Callable[[Verified], None]) -> None:
         """Deal with what is due, unknown verdicts first; one question to Airflow serves all of it.
@@ -86,17 +108,26 @@ class Verifier:
         now = self._clock()
         standings = [found for found in self._table.list_open(MOST_AT_ONCE) if found.key.startswith(DAGS)]
         due = sorted((found for found in standings if found.due_at and found.due_at <= now), key=_order)
+        for standing in standings:
+            if standing.untold and self._in_time():
+                self._tell_untold(standing.key, now)
         # What is written down as rolled back is finished whatever the environment says.
         for standing in due:
             if standing.stage == "rolling-back" and self._in_time():
                 self._finish(standing.key, now, on_verified)
-        verifying = [(found, found.live) for found in due if found.stage == "verifying" and found.live]
+            elif standing.stage not in OPEN and self._in_time():
+                self._look_last(standing.key, now)
+        verifying = [found for found in due if found.stage == "verifying" and found.live]
         record = self._updates.records.get()
         update_is_due = self._updates.is_due(record, now)
         if not update_is_due and (record.phase != "idle" or not verifying):
             return  # what a file needs may come with the update: it is judged after that
         facts = self._environment.usable_facts()
-        files = {file_of(found.live, facts): found.live for found in standings if found.live is not None}
+        files = {
+            file_of(found.live, facts): found.live
+            for found in standings
+            if found.live is not None and found.stage in OPEN
+        }
         errors = self._airflow.list_import_errors()
         if update_is_due:
             outcome, problems = self._updates.look(record, errors, files, facts, now)
@@ -106,14 +137,13 @@ class Verifier:
                 return  # the files are judged when what was before is back
         look = Outlook(errors, self._table.known_errors(), None, files, record.ended_at)
         suspected: set[str] = set()
-        for standing, live in verifying:
+        for standing in verifying:
             if not self._in_time():
                 return
             decision = decide(standing, look, facts, now)
             suspected |= {problem.where for problem in decision.problems if decision.action == "wait"}
-            asks = decision.action == "keep" or (not decision.problems and shows_itself(live))
-            if asks and look.dags is None:
-                look = replace(look, dags=self._list_dags())
+            if decision.due_at == now and look.dags is None:
+                look = self._with_dags(look)
             self._deal_with(standing.key, look, facts, now, on_verified)
         # What may be a waiting version's fault must still be new at the next look.
         known = {file: digest for file, digest in digests(errors).items() if file not in suspected}
@@ -125,14 +155,20 @@ class Verifier:
         standing = self._table.get(key)
         if standing is None or standing.stage != "verifying" or standing.live is None:
             return  # another invocation was faster
-        decision = decide(standing, look, facts, now)
         try:
+            if not self._bucket_agrees(standing, now):
+                return
+            decision = decide(standing, look, facts, now)
             if decision.action == "keep" and look.dags is not None:
                 file = file_of(standing.live, facts)
                 seen = [dag_id for dag_id, path in look.dags.items() if path == file]
-                say(self._s3, self._drop_bucket, key, standing.live, InForce("verified", now))
-                self._table.put(verified(standing, seen))
+                self._table.put(verified(standing, seen, now))
+                tell_live(self._s3, self._drop_bucket, key, standing.live, InForce("verified", now))
                 on_verified(Verified(key, standing.live.source, "good"))
+            elif decision.action == "roll-back" and awaited(self._s3, self._drop_bucket, decision.problems):
+                self._wait(standing, Decision("wait", now + PAUSE), now)
+            elif decision.action == "tell":
+                self._tell_never_appeared(standing, decision.problems, now, on_verified)
             elif decision.action == "roll-back":
                 self._table.put(to_roll_back(standing, decision.problems, now))
                 self._finish(key, now, on_verified)
@@ -141,10 +177,71 @@ class Verifier:
         except StandingChangedError:
             return  # a newer version came while we looked
 
+    def _bucket_agrees(self, standing: Standing, now: datetime) -> bool:
+        """Look whether the bucket holds what the standing names; if not, see to it that it is put right."""
+        if standing.live is None:
+            return True
+        there = source_of(head(self._s3, standing.live.bucket, standing.live.key))
+        agreement = compare(standing, there)
+        if agreement == "agree":
+            return True
+        if agreement == "by-hand":
+            overtake(
+                self._s3,
+                self._table,
+                self._tell,
+                standing,
+                now,
+                environment=self._environment.name,
+                drop_bucket=self._drop_bucket,
+            )
+            return False
+        self._ask_gate(standing.key, None)
+        self._table.put(replace(standing, due_at=now + PAUSE))
+        return False
+
+    def _look_last(self, key: str, now: datetime) -> None:
+        """Put a closed standing away: whoever began before the last change is not at work any more."""
+        standing = self._table.get(key)
+        if standing is None or standing.stage in OPEN or standing.due_at is None or standing.due_at > now:
+            return
+        with suppress(StandingChangedError):
+            if not self._bucket_agrees(standing, now):
+                return
+            # A kill may have kept it from being said, or somebody slower has said otherwise.
+            live = standing.live
+            if live and not tell_live(self._s3, self._drop_bucket, key, live, InForce("verified", live.at)):
+                self._ask_gate(key, live.drop_version_id)  # its function was killed before it wrote the report
+                self._table.put(replace(standing, due_at=now + PAUSE))
+                return
+            for version in standing.rolled_back[-1:]:
+                tell_rollback_again(self._s3, self._drop_bucket, standing, version, now)
+            if standing.live is None and standing.stage != "by-hand":
+                self._ask_gate(key, None)  # what was passed over may have its turn, and nothing may be there unknown
+            self._table.put(replace(standing, due_at=None))
+
     def _wait(self, standing: Standing, decision: Decision, now: datetime) -> None:
         due_at = decision.due_at or now
+        live = standing.live
+        if live is not None and decision.sight is not None:
+            live = replace(live, sight=decision.sight)
         if due_at > now:
-            self._table.put(replace(standing, due_at=due_at))
+            self._table.put(replace(standing, due_at=due_at, live=live))
+
+    def _tell_never_appeared(
+        self,
+        standing: Standing,
+        problems: tuple[Problem, ...],
+        now: datetime,
+        on_verified: Callable[[Verified], None],
+    ) -> None:
+        if standing.live is None:
+            return
+        step = InForce("never-appeared", now, None, problems[0].message)
+        tell_live(self._s3, self._drop_bucket, standing.key, standing.live, step)
+        self._tell(news.never_appeared(self._environment.name, self._drop_bucket, standing, problems, now))
+        self._table.put(never_appeared(standing))
+        on_verified(Verified(standing.key, standing.live.source, "never-appeared", problems))
 
     def _finish(self, key: str, now: datetime, on_verified: Callable[[Verified], None]) -> None:
         """Carry out a roll-back that is written down, from wherever it stopped."""
@@ -153,19 +250,50 @@ class Verifier:
             return
         bad = standing.live
         restored = restore(self._s3, bad, standing.good, standing.rolled_back, now)
-        if restored.outcome != "superseded":
-            report_rollback(self._s3, self._drop_bucket, standing, bad, restored.live, at=now)
-            self._tell(news.rolled_back(self._environment.name, self._drop_bucket, standing, restored, now))
-        after = rolled_back(standing, restored.live, due_at=now + self._verify_after)
-        with suppress(StandingChangedError):  # a newer version came meanwhile; this one is rolled back all the same
+        report_rollback(self._s3, self._drop_bucket, standing, bad, restored.live, at=now)
+        self._tell(news.rolled_back(self._environment.name, self._drop_bucket, standing, restored, now))
+        if restored.live is not None:
+            good = standing.good is not None and standing.good.source == restored.live.source
+            step = InForce("verified", now) if good else InForce("verifying", now, now + self._verify_after)
+            tell_live(self._s3, self._drop_bucket, key, restored.live, step)
+        else:
+            self._ask_gate(key, None)  # something newer may be there, or older versions that were passed over
+        last_look = now + LONGEST_WORK
+        after = rolled_back(standing, restored.live, due_at=now + self._verify_after, last_look=last_look)
+        try:
             self._table.put(after)
-        outcome = "superseded" if restored.outcome == "superseded" else "rolled-back"
+        except StandingChangedError:
+            # A newer version came meanwhile, and may have been taken out with this one: the gate looks.
+            self._ask_gate(key, None)
         back = restored.live.source if restored.live else None
-        on_verified(Verified(key, bad.source, outcome, standing.problems, back))
+        on_verified(Verified(key, bad.source, "rolled-back", standing.problems, back))
 
-    def _list_dags(self) -> Mapping[str, str]:
-        dags, _total = self._airflow.list_dags(limit=_ALL_DAGS)
-        return {dag.dag_id: relative_path(dag.fileloc or "") for dag in dags}
+    def _tell_untold(self, key: str, now: datetime) -> None:
+        """Tell of roll-backs that something newer has cut short."""
+        standing = self._table.get(key)
+        if standing is None or not standing.untold:
+            return
+        for each in standing.untold:
+            told = replace(standing, stage="rolling-back", live=each.live, problems=each.problems)
+            report_rollback(self._s3, self._drop_bucket, told, each.live, None, at=now)
+            restored = Restored("superseded")
+            self._tell(news.rolled_back(self._environment.name, self._drop_bucket, told, restored, now))
+        with suppress(StandingChangedError):
+            self._table.put(replace(standing, untold=()))
+
+    def _with_dags(self, look: Outlook) -> Outlook:
+        """Ask for the DAGs, page by page: Airflow gives a hundred at once."""
+        found: list[Dag] = []
+        while True:
+            page, total = self._airflow.list_dags(limit=_ALL_DAGS, offset=len(found))
+            found += page
+            if not page or len(found) >= total:
+                break
+        return replace(
+            look,
+            dags={dag.dag_id: relative_path(dag.fileloc or "") for dag in found},
+            parsed={dag.dag_id: dag.parsed_at for dag in found if dag.parsed_at is not None},
+        )
 
     def _in_time(self) -> bool:
         return self._seconds_left() > _SECONDS_FOR_ONE

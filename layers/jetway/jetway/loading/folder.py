@@ -18,6 +18,7 @@ from botocore.exceptions import ClientError
 from jetway.artifacts.kinds import DAGS
 from jetway.objects import head, is_changed, is_gone
 from jetway.promotion import SOURCE_VERSION
+from jetway.reports import is_reported
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -52,7 +53,7 @@ class FolderCopy:
 
     Attributes:
         files: path relative to the folder → content.
-        pending: paths that were dropped a moment ago and are not live yet, with when they came.
+        pending: paths that were dropped and are neither live nor judged yet, with when they came.
         partial: the folder is too large to be copied whole.
         by_hand: paths that are live and that the drop bucket has no object for.
     """
@@ -79,6 +80,7 @@ class DagsFolder:
         self._drop_bucket = drop_bucket
         self._now = now
         self._remembered: dict[tuple[str, str, str], bytes] = {}
+        self._judged: set[tuple[str, str, datetime]] = set()
 
     def copy(self, facts: EnvironmentFacts, path: str, content: bytes) -> FolderCopy:
         """Return a copy with one file as given.
@@ -94,18 +96,33 @@ class DagsFolder:
         prefix = f"{facts.dags_path}/" if facts.dags_path else ""
         files = dict(self._list(facts.source_bucket, prefix))
         by_hand = set(files) - {path}
-        pending = {}
+        coming = {}
         for name, dropped in self._list(self._drop_bucket, DAGS):
             live = files.get(name)
             by_hand.discard(name)
             recent = self._now() - dropped.last_modified < _PENDING
             if name != path and recent and (live is None or live.last_modified <= dropped.last_modified):
-                files[name], pending[name] = dropped, dropped.last_modified
+                coming[name] = dropped
+        pending = self._not_judged(coming)
+        files |= {name: coming[name] for name in pending}
         files.pop(path, None)
         chosen, partial = _within_bounds(files)
         contents = self._contents(chosen)
         contents[path] = content
         return FolderCopy(contents, pending, partial, frozenset(by_hand))
+
+    def _not_judged(self, coming: Mapping[str, Listed]) -> dict[str, datetime]:
+        """Which of the files that are not live have no report yet, and when they came; a refused one has one."""
+
+        def judged(listed: Listed) -> bool:
+            known = (listed.key, listed.etag, listed.last_modified) in self._judged
+            return known or is_reported(self._s3, listed.bucket, listed.key, listed.etag, listed.last_modified)
+
+        with ThreadPoolExecutor(_THREADS) as pool:
+            found = dict(zip(coming, pool.map(judged, coming.values()), strict=True))
+        done = (listed for name, listed in coming.items() if found[name])
+        self._judged = {(listed.key, listed.etag, listed.last_modified) for listed in done}  # a report stays
+        return {name: listed.last_modified for name, listed in coming.items() if not found[name]}
 
     def is_by_hand(self, facts: EnvironmentFacts, key: str) -> bool:
         """Whether an object of the environment's bucket is there and did not come through the drop bucket.

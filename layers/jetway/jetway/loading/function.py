@@ -28,9 +28,9 @@ class LoadAnswer:
     """What import_dag says of one file.
 
     Attributes:
-        loaded: `jetway_loader.model.Loaded` as JSON; None when the function died of the file.
+        loaded: `jetway_loader.model.Loaded` as JSON; None when the function died of the file, twice.
         airflow_version: that loaded it.
-        died: how the function ended, when it did.
+        died: how the function ended the second time, when it did.
     """
 
     loaded: Mapping[str, Any] | None
@@ -68,13 +68,17 @@ class LoadFunctions:
         Raises:
             LoadUnavailableError: throttled, or the function does not work whatever the file is.
         """
-        answer, died = self._invoke(function, {"bundle": self._bundle(bundle), "files": files, "options": options})
+        question = {"bundle": self._bundle(bundle), "files": files, "options": options}
+        answer, died = self._invoke(function, question)
         if died is not None:
             # Its own fault, or the file's? Without a file it must work.
             empty = {"bundle": {"zip": base64.b64encode(_EMPTY).decode()}, "files": [], "options": options}
             _, broken = self._invoke(function, empty)
             if broken is not None:
                 raise LoadUnavailableError(f"{function} does not work: {broken}")
+            # A sandbox may be lost for reasons of its own: only what dies in a fresh one, too, dies of the file.
+            answer, died = self._invoke(function, question)
+        if died is not None:
             return LoadAnswer(None, died=died)
         if "unavailable" in answer:
             raise LoadUnavailableError(f"{function}: {answer['unavailable']}")

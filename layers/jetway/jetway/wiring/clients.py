@@ -1,16 +1,23 @@
 """AWS's clients, made here and nowhere else, and how long each service is waited for.
 
-botocore instead of boto3, which loads the S3 transfer manager: a fifth less to import in a cold start.
+botocore instead of boto3, which loads the S3 transfer manager: a fifth less to import in a cold start. Both are those
+of the Lambda runtime: the layer's own would be 30 MB more for every cold start to fetch.
 """
 
 from __future__ import annotations
 
+import re
 from functools import cache
 from typing import TYPE_CHECKING, Any, Literal, overload
 
+import botocore
 from botocore.config import Config
 
+from jetway.wiring.variables import ConfigError
+
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from boto3.session import Session
     from botocore.session import Session as BotocoreSession
     from mypy_boto3_cloudwatch import CloudWatchClient
@@ -26,6 +33,8 @@ if TYPE_CHECKING:
     from mypy_boto3_sns import SNSClient
     from mypy_boto3_sqs import SQSClient
 
+# CopyObject takes IfMatch and IfNoneMatch since then: an older one refuses the request, and nothing would be promoted.
+OLDEST_BOTOCORE = (1, 40, 61)
 CONNECT_TIMEOUT = 3.0
 
 
@@ -96,6 +105,23 @@ def client(service: str, wait: Config = QUICK) -> Any:
     return _session().create_client(service, config=wait)
 
 
+def tag_what_is_made(made_by: Any, operation: str, tags: Iterable[tuple[str, str]]) -> None:
+    """Have a client send tags with every call of an operation; AWS ignores them for what is there already.
+
+    Args:
+        made_by: the client.
+        operation: as AWS writes it, such as PutRule.
+        tags: keys and values.
+    """
+    sent = [{"Key": key, "Value": value} for key, value in tags]
+    service = made_by.meta.service_model.service_id.hyphenize()
+
+    def add(params: dict[str, Any], **_: Any) -> None:
+        params["Tags"] = sent
+
+    made_by.meta.events.register(f"provide-client-params.{service}.{operation}", add)
+
+
 def table(name: str) -> Table:
     """Return a table of DynamoDB, in boto3's words."""
     return _boto3().resource("dynamodb", config=QUICK).Table(name)
@@ -108,8 +134,26 @@ def _boto3() -> Session:
     return Session(botocore_session=_session())  # once only: it adds its own words to what that one makes
 
 
+def check_botocore(version: str) -> None:
+    """Refuse a botocore that does not know all that the functions ask of AWS.
+
+    Args:
+        version: of botocore, as it says it.
+
+    Raises:
+        ConfigError: it is too old; the text says what to do.
+    """
+    if tuple(map(int, re.findall(r"\d+", version)[:3])) < OLDEST_BOTOCORE:
+        oldest = ".".join(map(str, OLDEST_BOTOCORE))
+        raise ConfigError(
+            f"botocore {version} of this Lambda runtime is too old; Jetway needs {oldest} or later. Deploy with a "
+            "newer PythonRuntime, or let Lambda update the functions' runtime (runtime management: Auto)."
+        )
+
+
 @cache
 def _session() -> BotocoreSession:
     from botocore.session import get_session
 
+    check_botocore(botocore.__version__)
     return get_session()  # one for all: it keeps what each client would else load anew, most of a client's making

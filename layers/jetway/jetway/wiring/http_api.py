@@ -7,7 +7,7 @@ from functools import cache, cached_property
 from typing import TYPE_CHECKING
 
 from jetway.wiring.clients import client, table
-from jetway.wiring.variables import FromEnv, one_of, variable
+from jetway.wiring.variables import FromEnv, either, one_of, variable
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudwatch import CloudWatchClient
@@ -43,6 +43,7 @@ class Config(FromEnv):
     ledger_table: str = variable("LEDGER_TABLE")
     replay_table: str = variable("REPLAY_TABLE")
     idempotency_table: str = variable("IDEMPOTENCY_TABLE")
+    webhooks_enabled: bool = variable("WEBHOOKS", either("enabled", "disabled"))
     webhook_secret_prefix: str = variable("WEBHOOK_SECRET_PREFIX")
 
 

@@ -37,6 +37,7 @@ class Config(FromEnv):
     work_queues: tuple[str, ...] = variable("WORK_QUEUES", _names)
     dead_letters: tuple[str, ...] = variable("DEAD_LETTER_QUEUES", _names)
     functions: tuple[str, ...] = variable("FUNCTIONS", _with_own)
+    readers: tuple[str, ...] = variable("QUEUE_FUNCTIONS", _names)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +61,7 @@ def wired() -> Parts:
         config.dead_letters,
         config.functions,
         config.work_queues,
+        config.readers,
     )
     environment = Environment(mwaa_client(), config.environment_name, max_age=0)
     return Parts(watched, environment, client("cloudwatch", COMES_AGAIN))

@@ -10,8 +10,16 @@ from jetway.observability import metrics
 from jetway.sync.dags import KnownDags
 from jetway.sync.run import Clients, Settings
 from jetway.triggers.rules import Places
-from jetway.wiring.clients import THROTTLED, client
-from jetway.wiring.variables import FromEnv, either, flag, number, optional, variable
+from jetway.wiring.clients import THROTTLED, client, tag_what_is_made
+from jetway.wiring.variables import Env, FromEnv, either, flag, number, optional, variable
+
+Tag = tuple[str, str]
+
+
+def _tags(env: Env, name: str) -> tuple[Tag, ...]:
+    """Read tags as key=value, separated by commas."""
+    pairs = [part.partition("=") for part in env.get(name, "").split(",") if part.strip()]
+    return tuple((key.strip(), value.strip()) for key, _, value in pairs)
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
@@ -26,10 +34,12 @@ class Config(FromEnv):
         alarm_topic_arn: SNS topic that absence alarms tell; None for none.
         max_rules_per_bus: the account's quota.
         webhooks: whether the stack takes webhooks.
+        tags: of the rules and alarms that it makes, which are none of the stack's.
     """
 
     environment_name: str = variable("ENVIRONMENT_NAME")
     drop_bucket: str = variable("DROP_BUCKET")
+    tags: tuple[Tag, ...] = variable("TAGS", _tags)
     artifact_table: str = variable("ARTIFACT_TABLE")
     webhooks: bool = variable("WEBHOOKS", either("enabled", "disabled"))
     stack_name: str = variable("STACK_NAME")
@@ -66,6 +76,9 @@ def wired() -> Parts:
         client("scheduler", THROTTLED),
         client("cloudwatch", THROTTLED),
     )
+    if config.tags:
+        tag_what_is_made(clients.events, "PutRule", config.tags)
+        tag_what_is_made(clients.cloudwatch, "PutMetricAlarm", config.tags)
     places = Places(
         stack=config.stack_name,
         dispatch_queue=config.dispatch_queue_arn,

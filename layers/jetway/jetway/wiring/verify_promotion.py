@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache, partial
 
 from jetway.airflow.environment import Environment
+from jetway.arrivals import settle_again
 from jetway.live.in_force import say
 from jetway.live.install_log import why_pip_failed
 from jetway.live.table import StandingTable
@@ -17,13 +19,18 @@ from jetway.observability import metrics
 from jetway.wiring.airflow import TRANSPORTS, Transport, connect, mwaa_client
 from jetway.wiring.clients import COMES_AGAIN, PATIENT, client
 from jetway.wiring.parts import ArtifactConfig, TimeLeft, now, teller_of
-from jetway.wiring.variables import variable
+from jetway.wiring.variables import optional, variable
 
 
 @dataclass(frozen=True, slots=True)
 class Config(ArtifactConfig):
-    """Configuration of verify_promotion."""
+    """Configuration of verify_promotion.
 
+    Attributes:
+        artifact_queue_url: where the gate is asked to settle a key; without it that waits for the key's next event.
+    """
+
+    artifact_queue_url: str | None = variable("ARTIFACT_QUEUE_URL", optional)
     transport: Transport = variable("TRANSPORT", TRANSPORTS)
 
 
@@ -40,10 +47,16 @@ def wired() -> Parts:
     """Return the parts. Nothing is sent before the first look."""
     config = Config.from_env()
     metrics.set_default_dimensions(Environment=config.environment_name)
-    mwaa, dynamodb, s3 = mwaa_client(), client("dynamodb", PATIENT), client("s3", PATIENT)
+    mwaa, dynamodb, s3, sqs = mwaa_client(), client("dynamodb", PATIENT), client("s3", PATIENT), client("sqs", PATIENT)
     environment = Environment(mwaa, config.environment_name, max_age=10.0)
     standings, records = StandingTable(dynamodb, config.artifact_table), UpdateTable(dynamodb, config.artifact_table)
     time_left = TimeLeft()
+
+    def ask_gate(key: str, version_id: str | None) -> None:
+        if config.artifact_queue_url is not None:
+            body = settle_again(config.drop_bucket, key, version_id)
+            sqs.send_message(QueueUrl=config.artifact_queue_url, MessageBody=body)
+
     verifier = Verifier(
         standings,
         UpdateVerifier(records, standings, _why_pip_failed, partial(say, s3, config.drop_bucket)),
@@ -55,10 +68,11 @@ def wired() -> Parts:
         verify_after=config.verify_after,
         clock=now,
         seconds_left=time_left,
+        ask_gate=ask_gate,
     )
     return Parts(verifier, time_left)
 
 
-def _why_pip_failed(group: str | None, since: datetime) -> str | None:
+def _why_pip_failed(groups: Sequence[str], since: datetime) -> str | None:
     # Only after an update that failed is there something to read.
-    return why_pip_failed(client("logs", COMES_AGAIN), group, since)
+    return why_pip_failed(client("logs", COMES_AGAIN), groups, since)

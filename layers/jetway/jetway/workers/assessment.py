@@ -31,6 +31,11 @@ TASKS_PER_WORKER: Mapping[str, int] = {
     "mw1.2xlarge": 80,
 }
 DOES_NOT_SCALE = frozenset({"mw1.micro"})
+# A worker that is ill keeps its tasks until MWAA replaces it.
+_REPLACEMENT = (
+    "The configuration option mwaa.worker_replacement_threshold_seconds says when MWAA replaces a worker that is not "
+    "healthy."
+)
 
 OVERLOADED_PERCENT = 95.0  # the threshold of AWS's own recommended alarms for worker CPU and memory
 STALLED_SECONDS = 300.0  # a worker takes minutes to start: a younger queue with nothing running is no stall yet
@@ -299,7 +304,7 @@ def _stall(readings: Readings, settings: WorkerSettings) -> str | None:
         if enough if oldest is None else oldest >= STALLED_SECONDS:
             return (
                 f"{queued:.0f} tasks are queued and none runs. Look at the workers' logs: they do not start, or take "
-                "nothing from the queue."
+                f"nothing from the queue. {_REPLACEMENT}"
             )
         return None
     workers = readings.workers
@@ -307,7 +312,7 @@ def _stall(readings: Readings, settings: WorkerSettings) -> str | None:
     if free and oldest is not None and oldest >= STALLED_SECONDS:
         return (
             f"{queued:.0f} tasks are queued for {oldest:.0f} s though workers have free slots. Look for tasks that are "
-            "stranded as running, and for workers that are being replaced."
+            f"stranded as running, and for workers that are being replaced. {_REPLACEMENT}"
         )
     return None
 
@@ -325,7 +330,7 @@ def _overload(readings: Readings) -> str | None:
         if value is not None and value >= OVERLOADED_PERCENT:
             return (
                 f"Worker {name} is at {value:.0f} %. Lower celery.worker_autoscale, so that a worker takes fewer "
-                "tasks, or take a larger class."
+                f"tasks, or take a larger class. {_REPLACEMENT}"
             )
     return None
 

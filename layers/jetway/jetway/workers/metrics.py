@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from jetway.workers.assessment import Minute, Pool, Readings
+from jetway.workers.assessment import DOES_NOT_SCALE, Minute, Pool, Readings
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudwatch.type_defs import MetricDataQueryTypeDef, MetricDataResultTypeDef
@@ -42,6 +42,8 @@ class Watched:
         work_queues: all other SQS queues that something should be read from; the same.
         dead_letters: SQS queues that should be empty.
         functions: Lambda functions whose errors and throttles are counted.
+        readers: those of them that read a queue, whose invocations Lambda may drop as a loop.
+        environment_class: of the environment.
     """
 
     environment: str
@@ -50,6 +52,17 @@ class Watched:
     dead_letters: Sequence[str] = ()
     functions: Sequence[str] = ()
     work_queues: Sequence[str] = ()
+    readers: Sequence[str] = ()
+    environment_class: str = "mw1.small"
+
+    @property
+    def second_cluster(self) -> str:
+        """The cluster that has workers beside BaseWorker.
+
+        In mw1.micro scheduler and worker are one container, and there are no additional workers. Which cluster its
+        metrics name is not documented: so both are asked for, and the one that has data counts.
+        """
+        return "Scheduler" if self.environment_class in DOES_NOT_SCALE else "AdditionalWorker"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +73,7 @@ class Operations:
         queue_age: seconds that the oldest event has waited for its run.
         work_queue_age: seconds that the oldest message of any other queue has waited.
         dead_letters: messages in all dead-letter queues.
-        errors, throttles: of all functions in the last minutes.
+        errors, throttles: of all functions in the last minutes; invocations that Lambda dropped as a loop are errors.
     """
 
     queue_age: float | None = None
@@ -122,12 +135,12 @@ def readings(found: Mapping[str, Series], watched: Watched, now: datetime, lengt
     queued = _newest(found.get("queued"), now)
     if queued == 0 and oldest is None:
         oldest = 0.0  # a queue without messages has no oldest one
-    history = tuple(_history(found, now, length))
+    history = tuple(_history(found, watched, now, length))
     return Readings(
         running=_newest(found.get("running"), now),
         queued=queued,
         oldest=oldest,
-        workers=_workers(found, now),
+        workers=_workers(found, watched, now),
         cpu=_most(_newest(found.get(f"{cluster}_cpu"), now) for cluster in ("base", "additional")),
         memory=_most(_newest(found.get(f"{cluster}_memory"), now) for cluster in ("base", "additional")),
         open_slots=_newest(found.get("open"), now),
@@ -158,7 +171,9 @@ def operations(found: Mapping[str, Series], watched: Watched, now: datetime) -> 
         queue_age=_most(_newest(values, now) for values in each("age", len(watched.queues))),
         work_queue_age=_most(_newest(values, now) for values in each("work_age", len(watched.work_queues))),
         dead_letters=_sum(dead),
-        errors=_sum(_recent(values, now) for values in each("errors", functions)),
+        errors=_sum(
+            _recent(values, now) for values in (*each("errors", functions), *each("loops", len(watched.readers)))
+        ),
         throttles=_sum(_recent(values, now) for values in each("throttles", functions)),
     )
 
@@ -171,7 +186,7 @@ def _metrics(watched: Watched) -> Iterator[_Metric]:
         ("oldest", "ApproximateAgeOfOldestTask"),
     ):
         yield _Metric(id_, "AWS/MWAA", name, "Maximum", environment)
-    for id_, cluster in (("base", "BaseWorker"), ("additional", "AdditionalWorker")):
+    for id_, cluster in (("base", "BaseWorker"), ("additional", watched.second_cluster)):
         dimensions = {"Cluster": cluster, **environment}
         yield _Metric(f"{id_}_count", "AWS/MWAA", "CPUUtilization", "SampleCount", dimensions)
         yield _Metric(f"{id_}_cpu", "AWS/MWAA", "CPUUtilization", "Average", dimensions)
@@ -196,34 +211,42 @@ def _metrics(watched: Watched) -> Iterator[_Metric]:
     for number, function in enumerate(watched.functions):
         yield _Metric(f"errors_{number}", "AWS/Lambda", "Errors", "Sum", {"FunctionName": function})
         yield _Metric(f"throttles_{number}", "AWS/Lambda", "Throttles", "Sum", {"FunctionName": function})
+    for number, function in enumerate(watched.readers):
+        # https://docs.aws.amazon.com/lambda/latest/dg/invocation-recursion.html
+        name = "RecursiveInvocationsDropped"
+        yield _Metric(f"loops_{number}", "AWS/Lambda", name, "Sum", {"FunctionName": function})
 
 
-def _workers(found: Mapping[str, Series], now: datetime) -> int | None:
+def _workers(found: Mapping[str, Series], watched: Watched, now: datetime) -> int | None:
     """Count the workers by the newest two whole minutes, and take the greater: samples may come late.
 
     The current minute is left out: its samples are still coming. No sample of AdditionalWorker means none.
     """
     counts = []
     for ago in range(1, 1 + int(FRESH.total_seconds() // PERIOD)):
-        count = _count(found, _minute(now) - timedelta(seconds=ago * PERIOD))
+        count = _count(found, watched, _minute(now) - timedelta(seconds=ago * PERIOD))
         if count is not None:
             counts.append(count)
     return max(counts[:2], default=None)
 
 
-def _count(found: Mapping[str, Series], minute: datetime) -> int | None:
+def _count(found: Mapping[str, Series], watched: Watched, minute: datetime) -> int | None:
     counts = [found.get(f"{cluster}_count", {}).get(minute) for cluster in ("base", "additional")]
     known = [count for count in counts if count is not None]
+    if watched.environment_class in DOES_NOT_SCALE:
+        known = known[:1]  # the same container, under either name
     return round(sum(known)) if known else None
 
 
-def _history(found: Mapping[str, Series], now: datetime, length: timedelta) -> Iterator[Minute]:
+def _history(found: Mapping[str, Series], watched: Watched, now: datetime, length: timedelta) -> Iterator[Minute]:
     """Every minute of the window, oldest first, the current one included; gauges hold until they are stale."""
     start, end = window(now, length)
     minute = start
     while minute < end:
         at = min(minute + timedelta(seconds=PERIOD), now)
-        yield Minute(_newest(found.get("running"), at), _newest(found.get("queued"), at), _count(found, minute))
+        yield Minute(
+            _newest(found.get("running"), at), _newest(found.get("queued"), at), _count(found, watched, minute)
+        )
         minute += timedelta(seconds=PERIOD)
 
 

@@ -125,7 +125,7 @@ class WorkerScaler:
 
     def _demand(self, settings: WorkerSettings, now: datetime) -> tuple[Demand, str | None]:
         length = timedelta(minutes=self._policy.lower_after)
-        watched = Watched(self._environment.name)
+        watched = Watched(self._environment.name, environment_class=settings.environment_class)
         series: dict[str, Series] = ask(self._cloudwatch, watched, now, length)
         measured = readings(series, watched, now, length)
         demand = Demand(

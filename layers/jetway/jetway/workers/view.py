@@ -102,8 +102,9 @@ REMEDIES: Mapping[str, str] = {
     "bounded-by-parallelism": "more workers would not help: raise core.parallelism",
     "bounded-by-pool": "more workers would not help: give the pool more slots",
     "bounded-by-max-workers": "more workers would help: raise MaxWorkers (mw1.micro: a larger class)",
-    "worker-overloaded": "more workers would not help: fewer tasks per worker, or a larger class",
-    "stalled": "more workers would not help: look at the worker logs",
+    "worker-overloaded": "more workers would not help: fewer tasks per worker, a larger class, or replacement of "
+    "workers that are ill (mwaa.worker_replacement_threshold_seconds)",
+    "stalled": "more workers would not help: look at the worker logs, and at mwaa.worker_replacement_threshold_seconds",
 }
 _STATE = {"verdict": "Verdict", "lowest": "MinWorkers", "highest": "MaxWorkers"}
 

@@ -28,6 +28,9 @@ SPARE = 3.0
 YOUNG = timedelta(seconds=10)
 LONGEST_QUESTION = 8.0  # seconds
 
+# A run that was started since Airflow was asked for it is there now.
+JUST_STARTED = timedelta(minutes=1)
+
 
 def looked_up(asked: Request, dag_id: str, dag_run_id: str) -> Response[str]:
     """Answer with a run as Airflow has it.
@@ -44,7 +47,7 @@ def looked_up(asked: Request, dag_id: str, dag_run_id: str) -> Response[str]:
     if run is None:
         detail = f"Airflow has no run {dag_run_id!r} (yet): one that was accepted is there when dispatched."
         problem = Problem(HTTPStatus.NOT_FOUND, "run-not-found", detail, answers.RETRY_AFTER)
-        raise ProblemError.of(_with_event(asked, problem, dag_id, dag_run_id))
+        raise ProblemError.of(_said_to_be_gone(_with_event(asked, problem, dag_id, dag_run_id)))
     return answers.json_answer(answers.run_shown(run, _because(asked, run)))
 
 
@@ -64,6 +67,19 @@ def _with_event(asked: Request, problem: Problem, dag_id: str, dag_run_id: str) 
         entry = asked.in_time(lambda: event_of_run(asked.services.ledger, dag_id, dag_run_id))
         return replace(problem, members={**problem.members, "event": event_member(entry)})
     return problem
+
+
+def _said_to_be_gone(problem: Problem) -> Problem:
+    """Return the problem of a run that is not there; one that was started some time ago will not come any more."""
+    event = problem.members.get("event")
+    if not event or event["decision"] != "started":
+        return problem
+    if datetime.now(UTC) - datetime.fromisoformat(event["decided_at"]) < JUST_STARTED:
+        return problem
+    detail = (
+        f"Airflow has no run of that id any more: it was started at {event['decided_at']}, and somebody deleted it."
+    )
+    return replace(problem, detail=detail, headers={})
 
 
 def _because(asked: Request, run: DagRun) -> str | None:

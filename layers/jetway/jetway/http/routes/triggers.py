@@ -7,6 +7,7 @@ from urllib.parse import unquote
 from aws_lambda_powertools.event_handler import Response  # noqa: TC002 - Powertools reads routes' annotations
 
 from jetway.http import answers, query
+from jetway.http.problems import WEBHOOKS_DISABLED, ProblemError
 from jetway.http.routes.request import Request, make_router
 from jetway.http.routes.starting import start
 from jetway.http.run_requests import key_use
@@ -42,7 +43,7 @@ def trigger_by_name(name: str) -> Response[str]:
     "/webhooks/<name>",
     summary="Receive Webhook",
     description="Starts the run of a trigger file with `on: {http: {auth: hmac}}`. The signature of the body says who "
-    "sends it. The route is there when the stack's parameter Webhooks is enabled.",
+    "sends it. Unless the stack's parameter Webhooks is enabled, API Gateway asks for IAM, and the answer is 404.",
     tags=["Trigger"],
     operation_id="receive_webhook",
 )
@@ -50,6 +51,8 @@ def receive_webhook(name: str) -> Response[str]:
     """Accept a signed webhook: 202 as soon as its run is on the dispatch queue."""
     from jetway.http import webhooks
 
+    if not request.services.settings.webhooks_enabled:
+        raise ProblemError.of(WEBHOOKS_DISABLED)
     request.query()
     call, headers = request.call("webhook", with_key=False), request.headers()
     found = request.in_time(lambda: request.services.webhooks.get(unquote(name)))
