@@ -5,7 +5,7 @@ STAMP := .venv/installed
 UV := .jetway/venvs/uv/bin/uv
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up down logs ui env unenv test test-all unit thorough integration load test-examples test-browser coverage mutants bench-cold-start \
+.PHONY: help setup demo up down logs ui env unenv test test-all unit thorough integration load load-mixed chaos test-examples test-browser coverage mutants bench-cold-start \
   lint format types check mwaa-packages module-table openapi signals plugins build deploy deploy-environment bench-workers bench-gate bench-plugins fuzz lock clean
 
 help: ## List the targets
@@ -63,6 +63,13 @@ fuzz: $(STAMP) ## 500 zips, requirement files and DAG files each from hypothesis
 
 load: $(STAMP) ## 1,000 events delivered three times in bad weather: what is lost or doubled (half an hour)
 	$(BIN)/python -m bench.load --sample-events 200
+
+load-mixed: $(STAMP) ## 1,000 events of all kinds, delivered twice, while the gateway and functions are killed (half an hour each for REST and CLI)
+	$(BIN)/python -m bench.load --ways mixed --kills --transport rest
+	$(BIN)/python -m bench.load --ways mixed --kills --transport cli
+
+chaos: $(STAMP) ## Three rounds of 60 DAG files, good and bad, while functions are killed: what is live, and what was told (three quarters of an hour)
+	$(BIN)/python -m bench.chaos
 
 test-examples: $(STAMP) ## Run every example of dags/ to success on a local stack of its own
 	$(BIN)/pytest -q tests/integration/test_examples.py tests/integration/test_run_from_everywhere.py

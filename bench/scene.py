@@ -34,6 +34,7 @@ class Result:
         surplus: runs too many.
         seconds: from the first put to the last run.
         faults: how often which fault struck.
+        wrong: what else is wrong, in words.
     """
 
     way: str
@@ -44,6 +45,7 @@ class Result:
     surplus: int
     seconds: float
     faults: dict[str, int] = field(default_factory=dict)
+    wrong: list[str] = field(default_factory=list)
 
 
 def put_dags(stack: Stack, *dag_ids: str) -> None:
@@ -57,23 +59,39 @@ def put_dags(stack: Stack, *dag_ids: str) -> None:
         airflow_api(stack, "PATCH", f"/dags/{dag_id}", Body={"is_paused": True})
 
 
-def make_rules(stack: Stack, bucket: str, queue_url: str, trigger: dict[str, Any]) -> None:
-    """Make a bucket whose every new object comes to the queue three times, as three different messages.
+def make_rules(
+    stack: Stack, bucket: str, queue_url: str, trigger: dict[str, Any], *, deliveries: int = DELIVERIES
+) -> None:
+    """Make a bucket whose every new object comes to the queue so many times, as different messages."""
+    s3 = stack.client("s3")
+    s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": "eu-central-1"})
+    s3.put_bucket_notification_configuration(Bucket=bucket, NotificationConfiguration={"EventBridgeConfiguration": {}})
+    pattern = {"source": ["aws.s3"], "detail-type": ["Object Created"], "detail": {"bucket": {"name": [bucket]}}}
+    add_rules(stack, bucket, queue_url, trigger, pattern, deliveries=deliveries)
+
+
+def add_rules(
+    stack: Stack,
+    name: str,
+    queue_url: str,
+    trigger: dict[str, Any],
+    pattern: dict[str, Any],
+    *,
+    deliveries: int = DELIVERIES,
+) -> None:
+    """Make rules that send every event of a pattern to the queue so many times, as different messages.
 
     They differ in a member that nobody reads, so that SQS's own deduplication does not make one of them.
     """
-    s3, events, sqs = stack.client("s3"), stack.client("events"), stack.client("sqs")
-    s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": "eu-central-1"})
-    s3.put_bucket_notification_configuration(Bucket=bucket, NotificationConfiguration={"EventBridgeConfiguration": {}})
+    events, sqs = stack.client("events"), stack.client("sqs")
     arn = sqs.get_queue_attributes(QueueUrl=queue_url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
-    pattern = {"source": ["aws.s3"], "detail-type": ["Object Created"], "detail": {"bucket": {"name": [bucket]}}}
-    for number in range(DELIVERIES):
+    for number in range(deliveries):
         template = f'{{"delivery": {number}, "trigger": {json.dumps(trigger)}, "event": <aws.events.event.json>}}'
         target: dict[str, Any] = {"Id": "queue", "Arn": arn, "InputTransformer": {"InputTemplate": template}}
         if queue_url.endswith(".fifo"):
             target["SqsParameters"] = {"MessageGroupId": "bulk"}
-        events.put_rule(Name=f"{bucket}-{number}", EventPattern=json.dumps(pattern))
-        events.put_targets(Rule=f"{bucket}-{number}", Targets=[target])
+        events.put_rule(Name=f"{name}-{number}", EventPattern=json.dumps(pattern))
+        events.put_targets(Rule=f"{name}-{number}", Targets=[target])
 
 
 def put_files(stack: Stack, bucket: str, count: int) -> set[str]:
@@ -86,21 +104,24 @@ def put_files(stack: Stack, bucket: str, count: int) -> set[str]:
 
 
 class Weather:
-    """The faults of the gateway: 10 % of answers lost after the run was made, 10 % 503, and one update."""
+    """The faults of the gateway: answers lost after the run was made, 503 as often, and one update."""
 
-    def __init__(self, stack: Stack, target: str, *, updating: float) -> None:
+    def __init__(self, stack: Stack, target: str, *, updating: float, probability: float = 0.1) -> None:
         self._stack = stack
         self._url = f"{stack.gateway_url}/_local/faults"
         self._counters = f"{stack.gateway_url}/_local/counters"
         self._target = target
+        self._probability = probability
         self._updating = updating
-        self._before: dict[str, int] = {}
+        self._until = 0.0
+        self._begun = 0
+        self._before: Counter[str] = Counter()
+        self._earlier: Counter[str] = Counter()
 
     def __enter__(self) -> Weather:
-        self._before = self._get(self._counters)
-        for kind in ("busy", "lose_answer"):
-            self._post(kind=kind, target=self._target, probability=0.1, seed=7)
-        self._post(kind="status", status="UPDATING", seconds=self._updating)
+        self._until = time.monotonic() + self._updating
+        self._before = self._get()
+        self._begin()
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -108,17 +129,32 @@ class Weather:
 
     def struck(self) -> dict[str, int]:
         """Return how often each fault struck since the beginning."""
-        now = self._get(self._counters)
+        now = self._earlier + self._get()
         names = (f"{self._target}.busy", f"{self._target}.lose_answer")
-        return {name: now.get(name, 0) - self._before.get(name, 0) for name in names}
+        return {name: now[name] - self._before[name] for name in names}
+
+    def remember(self) -> None:
+        """Keep the gateway's counters, which it loses when it is killed."""
+        self._earlier += self._get()
+
+    def again(self) -> None:
+        """Begin anew: a gateway that was killed has forgotten its faults."""
+        self._begin()
+
+    def _begin(self) -> None:
+        self._begun += 1
+        for kind in ("busy", "lose_answer"):
+            self._post(kind=kind, target=self._target, probability=self._probability, seed=6 + self._begun)
+        left = self._until - time.monotonic()
+        if left > 0:
+            self._post(kind="status", status="UPDATING", seconds=left)
 
     def _post(self, **fault: object) -> None:
         requests.post(self._url, json=fault, timeout=10, verify=self._stack.ca_bundle).raise_for_status()
 
-    def _get(self, url: str) -> dict[str, int]:
-        answer = requests.get(url, timeout=10, verify=self._stack.ca_bundle)
-        found: dict[str, int] = answer.json()
-        return found
+    def _get(self) -> Counter[str]:
+        answer = requests.get(self._counters, timeout=10, verify=self._stack.ca_bundle)
+        return Counter(answer.json())
 
 
 def members(stack: Stack, manifest: str) -> list[str]:
@@ -143,11 +179,14 @@ def all_runs(stack: Stack, dag_id: str) -> list[dict[str, Any]]:
 
 def waiting_queue(stack: Stack) -> str:
     """Return the URL of the queue of what waits aside, which is nobody's but the stack's."""
-    found = stack.client("cloudformation").describe_stack_resource(
-        StackName=STACK_NAME, LogicalResourceId="WaitingQueue"
-    )
-    url: str = found["StackResourceDetail"]["PhysicalResourceId"]
-    return url
+    return physical_id(stack, "WaitingQueue")
+
+
+def physical_id(stack: Stack, logical_id: str) -> str:
+    """Return the name, or the URL of a queue, that a resource of the deployed template has."""
+    found = stack.client("cloudformation").describe_stack_resource(StackName=STACK_NAME, LogicalResourceId=logical_id)
+    name: str = found["StackResourceDetail"]["PhysicalResourceId"]
+    return name
 
 
 def queued(stack: Stack, *urls: str) -> int:

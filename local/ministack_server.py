@@ -29,6 +29,9 @@ Files of functions and layers keep their modes, so that a layer may hold a progr
 MiniStack 1.5.33 drops the modes, and unpacks a layer for each of its workers, which takes a minute for an Airflow.
 https://docs.aws.amazon.com/lambda/latest/dg/packaging-layers.html
 
+A process that dies while it starts ends its own invocation; MiniStack 1.5.33 ends all others of its function with it.
+https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtime-environment.html
+
 An HTTP API has an address that every program can resolve, the same after the next `make up`; MiniStack 1.5.33 draws a
 name at random, below 127.0.0.1, which no name server knows.
 
@@ -261,8 +264,27 @@ class _Package(zipfile.ZipFile):
 
 
 lambda_runtime.zipfile = SimpleNamespace(
-    ZipFile=_Package, BadZipFile=zipfile.BadZipFile, LargeZipFile=zipfile.LargeZipFile
+    ZipFile=_Package,
+    BadZipFile=zipfile.BadZipFile,
+    LargeZipFile=zipfile.LargeZipFile,
+    LargeFileError=zipfile.LargeZipFile,  # MiniStack's name for it, which no zipfile has
 )
+
+
+_invoke_worker = lambda_runtime.Worker.invoke
+
+
+def _invoke_alone(worker: Any, *args: Any, **more: Any) -> dict[str, Any]:
+    try:
+        answer: dict[str, Any] = _invoke_worker(worker, *args, **more)
+    except (RuntimeError, OSError) as exc:  # what escapes here makes MiniStack discard every worker of the function
+        if worker._proc is not None:
+            lambda_runtime.kill_workers([worker])
+        return {"status": "error", "error": str(exc), "log": worker._drain_stderr()}
+    return answer
+
+
+lambda_runtime.Worker.invoke = _invoke_alone
 
 
 _create_api = provisioners._apigw_v2_api_create
