@@ -118,7 +118,7 @@ def draw(mutants: Iterable[Mutant], number: int = SAMPLE, seed: int = SEED) -> l
     return sorted((mutant for mutant in mutants if not mutant.is_prose), key=rank)[:number]
 
 
-def copy_repository(work: Path, tests: Sequence[str]) -> None:
+def copy_repository(work: Path, tests: Sequence[str], rooms: Sequence[str] = ROOMS) -> None:
     """Make the copy that mutmut works in, with its configuration."""
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir(parents=True)
@@ -137,7 +137,7 @@ def copy_repository(work: Path, tests: Sequence[str]) -> None:
     shutil.copytree(work / PACKAGE, work / "jetway")
     settings = {
         "source_paths": ["jetway"],
-        "only_mutate": [f"jetway/{room}" for room in ROOMS],
+        "only_mutate": [f"jetway/{room}" for room in rooms],
         "also_copy": others,
         "pytest_add_cli_args": ["-o", "pythonpath=. plugins layers/loader cli", "-m", "not slow", *STEADY],
         "pytest_add_cli_args_test_selection": [*tests, *(f"--ignore={path}" for path in LEFT_OUT)],
@@ -192,7 +192,7 @@ def exit_codes(work: Path) -> dict[str, int | None]:
     return codes
 
 
-def run_mutmut(work: Path, children: int) -> list[Mutant]:
+def run_mutmut(work: Path, children: int, number: int = SAMPLE) -> list[Mutant]:
     """Let mutmut plant all mutants, draw the sample and test what has no result yet; return the sample."""
     os.chdir(work)  # where mutmut looks for its configuration as soon as it is imported
     # Of requirements/mutants.txt: the tests of this module go without.
@@ -204,7 +204,7 @@ def run_mutmut(work: Path, children: int) -> list[Mutant]:
     mutmut.copy_src_dir()
     mutmut.copy_also_copy_files()
     mutmut.create_mutants(children)
-    sample = draw(list_mutants(work))
+    sample = draw(list_mutants(work), number)
     codes = exit_codes(work)
     left = [mutant.name for mutant in sample if codes.get(mutant.name) is None]
     if left:
@@ -246,13 +246,15 @@ def main() -> int:
     parser.add_argument(
         "--tests", nargs="+", default=["tests/unit"], help="that may find them; all unit tests by default"
     )
+    parser.add_argument("--rooms", nargs="+", default=ROOMS, help="to plant them in, as paths in layers/jetway/jetway")
+    parser.add_argument("--sample", type=int, default=SAMPLE, metavar="NUMBER", help="how many are drawn")
     parser.add_argument("--resume", action="store_true", help="go on with the copy and the results of a run before")
     parser.add_argument("--output", type=Path, help="JSON file for the survivors, in the form of local/survivors.json")
     given = parser.parse_args()
     began = time.monotonic()
     if not given.resume:
-        copy_repository(WORK, given.tests)
-    sample = run_mutmut(WORK, given.children)
+        copy_repository(WORK, given.tests, given.rooms)
+    sample = run_mutmut(WORK, given.children, given.sample)
     codes, reasons = exit_codes(WORK), accepted()
     lines, good = judge(sample, codes, reasons)
     print("\n".join(lines))

@@ -269,15 +269,18 @@ def _deploy(
     return fingerprint
 
 
+_GRACE = 2.0  # seconds; what they would still write is thrown away
+
+
 def down() -> None:
     """Stop every program of the stack. All that it held is gone; its ports and its logs stay."""
     state = state_folder()
     run = state / "run"
     for name in (UI, emf_bridge.NAME, "gateway"):
-        processes.stop_named(run, name)
+        processes.stop_named(run, name, grace=_GRACE)
     for file in state.glob("airflow-*/jetway.json"):
-        airflow.stop(airflow.Airflow.read(file))
-    processes.stop_named(run, ministack.NAME)
+        airflow.stop(airflow.Airflow.read(file), grace=_GRACE)
+    processes.stop_named(run, ministack.NAME, grace=_GRACE)
     # What was started by somebody who was killed at once, before anything was written down.
     processes.stop_strays(run, *(home / "run" for home in state.glob("airflow-*")))
     (state / "stack.json").unlink(missing_ok=True)

@@ -14,6 +14,7 @@ from jetway_cli.redrive import redrive
 from jetway_cli.run import run
 from jetway_cli.triggers import triggers
 from jetway_cli.ui import ui
+from jetway_cli.updates import updates
 from jetway_cli.wait import wait
 from jetway_cli.workers import workers
 
@@ -75,4 +76,5 @@ cli.add_command(events)
 cli.add_command(triggers)
 cli.add_command(dry_run)
 cli.add_command(workers)
+cli.add_command(updates)
 cli.add_command(ui)

@@ -16,7 +16,12 @@ if TYPE_CHECKING:
 
     from jetway.live.update_steps import Step
 
-METRICS = {"begun": "UpdatesBegun", "failed": "UpdatesFailed", "undo-failed": "UpdatesFailed"}
+METRICS = {
+    "begun": "UpdatesBegun",
+    "failed": "UpdatesFailed",
+    "undo-failed": "UpdatesFailed",
+    "stalled": "UpdatesFailed",
+}
 
 
 @logger.inject_lambda_context
@@ -34,7 +39,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> None:  # noqa: ARG
 
 
 def _report(step: Step) -> None:
-    log = logger.error if step.step == "undo-failed" else logger.info
+    log = logger.error if step.step in {"undo-failed", "stalled"} else logger.info
     log(f"update {step.step}", extra=asdict(step))
     if step.step in METRICS:
         metrics.add_metric(METRICS[step.step], MetricUnit.Count, 1)

@@ -16,6 +16,7 @@
     └── TransientError                      worth another try, later
         ├── EnvironmentBusyError            503: too many CLI commands at once
         ├── EnvironmentUnavailableError     not AVAILABLE, unknown, unreachable, 5xx or throttled
+        │   └── updates.NotBegunError       UpdateEnvironment certainly did nothing
         ├── TokenRefusedError               401/403 with a token just minted
         ├── AnswerLostError                 sent, but no answer: the run may or may not exist
         ├── RunCollisionError               another run of the DAG began at the same moment (Airflow 2)

@@ -12,9 +12,12 @@ import pytest
 from click.testing import Result
 
 from jetway.ledger import Entry, Ledger
+from jetway.live.standing import Standing
 from tests.unit.cli.conftest import REGION, Cloud
 from tests.unit.cli.test_triggers import BUCKET, ORDERS, accept, put_rule
+from tests.unit.cli.test_updates import LIVE, UPDATING, put
 from tests.unit.cli.test_workers import saturate
+from tests.unit.mwaa_server import MwaaServer
 from tests.unit.sample_events import ROOT, sample_event
 
 TEXT = (ROOT / "docs" / "cli.md").read_text(encoding="utf-8")
@@ -63,10 +66,21 @@ def _workers(cloud: Cloud) -> None:
     saturate(boto3.client("cloudwatch", region_name=REGION), datetime(2026, 11, 22, 6, 30, tzinfo=UTC))
 
 
+def _updates(cloud: Cloud) -> None:
+    put(cloud, UPDATING, Standing("requirements.txt", "updating", LIVE))
+    cloud.outputs["EnvironmentName"] = "prod"
+
+
 def _nothing(_cloud: Cloud) -> None:
     """The command is offline."""
 
 
+DESCRIBED = {
+    "Name": "prod",
+    "LastUpdate": {"Status": "PENDING", "CreatedAt": UPDATING.ours_at},
+    "RequirementsS3Path": "requirements.txt",
+    "RequirementsS3ObjectVersion": "3HL4kqtJlcpXroDTDmJr",
+}
 SCENES: dict[str, Callable[[Cloud], None]] = {
     "run": _run,
     "run-wait": _run,
@@ -75,6 +89,7 @@ SCENES: dict[str, Callable[[Cloud], None]] = {
     "events": _events,
     "triggers": _trigger,
     "workers": _workers,
+    "updates": _updates,
     "dry-run": _nothing,
 }
 
@@ -88,7 +103,10 @@ def test_an_example_prints_what_the_page_shows(
     cloud: Cloud, jetway: Callable[..., Result], name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(ROOT)
+    monkeypatch.setenv("AWS_DISABLE_HOST_PREFIX_INJECTION", "true")
     command, output = EXAMPLES[name]
     SCENES[name](cloud)
-    result = jetway(*shlex.split(command))
+    with MwaaServer(status="UPDATING", more=DESCRIBED) as mwaa:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_MWAA", mwaa.url)
+        result = jetway(*shlex.split(command))
     assert (result.exit_code, result.stdout) == (0, output)

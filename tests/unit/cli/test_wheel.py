@@ -25,7 +25,7 @@ from tests.unit.cli.moto_server import moto_server
 from tests.unit.cli.test_docs import RUN_ID, _events, _letter, _trigger, _workers
 from tests.unit.sample_events import ROOT
 
-COMMANDS = ("check", "run", "wait", "redrive", "events", "triggers", "dry-run", "workers", "ui")
+COMMANDS = ("check", "run", "wait", "redrive", "events", "triggers", "dry-run", "workers", "updates", "ui")
 PACKAGES = (ROOT / "layers" / "jetway", ROOT / "layers" / "loader", ROOT / "cli")
 
 Installed = Callable[..., subprocess.CompletedProcess[str]]
@@ -183,7 +183,9 @@ def test_the_pages_are_served(
 
 
 @pytest.mark.thorough
-@pytest.mark.parametrize("command", ["triggers", "events", "redrive", "workers", "run orders", "ui --no-browser"])
+@pytest.mark.parametrize(
+    "command", ["triggers", "events", "redrive", "workers", "updates", "run orders", "ui --no-browser"]
+)
 def test_without_credentials_a_command_says_what_to_do(jetway: Installed, command: str) -> None:
     done = jetway(*command.split(), AWS_REGION=REGION)
     assert (done.returncode, done.stdout) == (3, "")

@@ -120,13 +120,14 @@ class S3:
         found = self._found("GetObject", Bucket, Key, VersionId)
         if IfMatch is not None and IfMatch != found.etag:
             raise _error("GetObject", 412)
-        body = found.body or b""
+        body, told = found.body or b"", {}
         if Range is not None:
             start, _, end = Range.removeprefix("bytes=").partition("-")
             if int(start) >= len(body):
                 raise _error("GetObject", 416)
+            told = {"ContentRange": f"bytes {start}-{end or len(body) - 1}/{len(body)}"}
             body = body[int(start) : int(end) + 1 if end else None]
-        return {**_described(found), "ContentLength": len(body), "Body": io.BytesIO(body)}
+        return {**_described(found), **told, "ContentLength": len(body), "Body": io.BytesIO(body)}
 
     def get_bucket_versioning(self, *, Bucket: str) -> dict[str, Any]:
         return {"Status": "Enabled"} if self.buckets[Bucket].versioned else {}

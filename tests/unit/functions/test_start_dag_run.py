@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import Any
 
 import boto3
 import pytest
 
 from functions.start_dag_run import app
+from jetway.aws.visibility import EVERY, SPAN
 
 from .airflow_rest import Airflow
 from .edge import Context, Edge, Function
@@ -76,6 +78,23 @@ def test_a_transient_error_comes_back_and_holds_its_lane_alone(edge: Edge, airfl
     assert start.failed(again) == []
     assert held(edge) == {}
     assert len(airflow.runs) == 4
+
+
+@pytest.mark.slow
+def test_a_lane_that_waits_is_held_for_its_wait_alone_while_another_is_worked_on(
+    edge: Edge, airflow: Airflow, start: Function
+) -> None:
+    """Every ten seconds the function holds what it still works on for half a minute, and nothing else."""
+    edge.aws.fails("dynamodb.UpdateItem", times=2)
+    naps = iter([EVERY + 2])
+    edge.aws.on("mwaa.InvokeRestApi", lambda: time.sleep(next(naps, 0)))
+    assert start.failed(records(file_event("a"), file_event("b"), groups="ab")) == ["m0"]
+    asked = [entry for each in edge.aws.asked("sqs.ChangeMessageVisibilityBatch") for entry in each["Entries"]]
+    spans = [[each["VisibilityTimeout"] for each in asked if each["ReceiptHandle"] == f"handle-m{n}"] for n in (0, 1)]
+    (first, wait), signs = spans
+    assert (first, set(signs)) == (SPAN, {SPAN})
+    assert len(signs) > 1
+    assert wait < EVERY
 
 
 def test_a_longer_trouble_holds_a_lane_for_longer(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
 
@@ -64,7 +66,9 @@ def test_an_update_that_failed_counts_its_artifacts_as_rolled_back(
 ) -> None:
     world.drop("requirements.txt", REQUIREMENTS)
     world.drop("startup.sh", STARTUP)
-    assert world.apply() == ["begun"]  # and now MWAA has neither of them in force
+    assert world.apply() == ["begun"]
+    world.mwaa.end(error="no")  # and now MWAA has neither of them in force
+    mwaa.status, mwaa.more = "UPDATE_FAILED", {"LastUpdate": world.mwaa.described["LastUpdate"]}
     assert counted(capsys) == NOTHING | {"ArtifactsRolledBack": 2.0, "UpdatesFailed": 1.0}
     assert counted(capsys) == NOTHING, "counted once, and an alarm sees that it is over"
     assert {world.standing(key).stage for key in ("requirements.txt", "startup.sh")} == {"rolled-back"}
@@ -76,6 +80,17 @@ def test_while_the_environment_is_updating_nothing_is_counted(
     world.drop("requirements.txt", REQUIREMENTS)
     world.apply()
     mwaa.status = "UPDATING"
+    world.records.put(replace(world.records.get(), began_at=datetime.now(UTC)))
+    assert counted(capsys) == NOTHING
+
+
+def test_an_update_that_ends_no_more_is_counted_and_told_once(
+    world: World, mwaa: MwaaServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    world.drop("requirements.txt", REQUIREMENTS)
+    world.apply()  # days ago, by the clock of the function
+    mwaa.status = "UPDATING"
+    assert counted(capsys) == NOTHING | {"UpdatesFailed": 1.0}
     assert counted(capsys) == NOTHING
 
 

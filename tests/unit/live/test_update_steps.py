@@ -28,7 +28,7 @@ def test_bounds_that_mwaa_does_not_show_yet_are_not_asked_for_again(world: World
 def test_a_first_file_that_mwaa_refuses_leaves_nothing_behind(world: World) -> None:
     world.mwaa.refuses = "The plugins cannot be read."
     bad = world.drop("plugins.zip", PLUGINS)
-    assert world.apply(after=timedelta(minutes=1)) == ["failed"]
+    assert world.settle_update(7)[-1] == "failed"
     assert world.versions("plugins.zip") == (1, 0), "no empty plugins.zip is put on top: nothing has to be gone back to"
     standing = world.standing("plugins.zip")
     assert (standing.stage, standing.live, standing.rolled_back) == ("rolled-back", None, (bad,))
@@ -56,9 +56,13 @@ def test_a_refused_update_names_what_it_was_to_bring(world: World) -> None:
     versions = {
         key: world.drop(key, body) for key, body in {"requirements.txt": REQUIREMENTS, "plugins.zip": PLUGINS}.items()
     }
+    for _ in range(2):
+        (step,) = steps(world)
+        assert (step.step, step.artifacts) == ("held", versions)
+        world.now += timedelta(minutes=3)
     (step,) = steps(world)
     assert (step.step, step.artifacts) == ("failed", versions)  # so many count as rolled back
-    assert step.because == "The file cannot be read."
+    assert step.because == "MWAA refused the update: The file cannot be read."
 
 
 def test_with_manual_updates_import_errors_are_asked_for_every_ten_minutes_to_the_second(world: World) -> None:

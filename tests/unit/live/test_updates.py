@@ -76,7 +76,7 @@ def test_forced_is_asked_for_and_named_where_the_deployment_says_so(world: World
     assert "--worker-replacement-strategy FORCED" in (world.news[-1].message or "")
     world.mwaa.described["RequirementsS3ObjectVersion"] = version(world, "requirements.txt")
     world.airflow.errors = {"team/orders.py": NO_MODULE}
-    assert world.settle_update(5) == ["adopted", "rolled-back", "undone"]
+    assert world.settle_update(5) == ["adopted", "rolled-back", "held"]
     assert "--worker-replacement-strategy FORCED" in (world.news[-1].message or "")
 
 
@@ -244,7 +244,7 @@ def test_manual_names_the_command_and_verifies_what_somebody_applies(world: Worl
     world.drop("requirements.txt", MORE)
     world.mwaa.described["RequirementsS3ObjectVersion"] = version(world, "requirements.txt")
     world.airflow.errors = {"team/orders.py": NO_MODULE}
-    assert world.settle_update(5) == ["adopted", "rolled-back", "undone"]
+    assert world.settle_update(5) == ["adopted", "rolled-back", "held"]
     assert world.mwaa.asked == []
     assert f"--requirements-s3-object-version {live}" in (world.news[-1].message or "")
 
@@ -252,7 +252,7 @@ def test_manual_names_the_command_and_verifies_what_somebody_applies(world: Worl
 def test_what_mwaa_refuses_is_given_up_with_its_words(world: World) -> None:
     bad = world.drop("plugins.zip", PLUGINS)
     world.mwaa.refuses = "The plugins file is not readable by the execution role."
-    assert world.apply() == ["failed"]
+    assert world.settle_update(2 + 2 * 3) == ["held"] * 6 + ["failed"], "asked three times, three minutes apart"
     assert world.standing("plugins.zip").rolled_back == (bad,)
     assert "not readable by the execution role" in (world.news[-1].message or "")
     assert world.settle_update() == []
@@ -279,7 +279,7 @@ def test_bounds_alone_begin_at_once_and_are_not_verified(world: World) -> None:
     world.drop("requirements.txt", REQUIREMENTS)
     assert world.apply() == ["in-progress"]
     world.mwaa.end()
-    assert world.settle_update(2) == ["applied", "begun"], "artifacts that came meanwhile go next"
+    assert world.apply() == ["applied", "begun"], "artifacts that came meanwhile go next, at once"
 
 
 def test_bounds_follow_bounds_as_soon_as_the_environment_is_available(world: World) -> None:

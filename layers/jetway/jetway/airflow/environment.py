@@ -28,6 +28,9 @@ USABLE_STATUSES = frozenset({"AVAILABLE", "UPDATE_FAILED"})
 # https://docs.aws.amazon.com/mwaa/latest/API/API_Environment.html
 _PASSING_STATUSES = frozenset({"CREATING", "UPDATING", "ROLLING_BACK", "CREATING_SNAPSHOT", "MAINTENANCE", "PENDING"})
 
+# The call certainly did nothing: a right is missing, the call came too often, or it did not reach MWAA.
+DENIED = frozenset({"AccessDeniedException", "AccessDenied"})
+THROTTLED = frozenset({"ThrottlingException", "TooManyRequestsException", "RequestLimitExceeded"})
 _NO_WAY = frozenset({"EndpointConnectionError", "ConnectTimeoutError"})
 
 _OF_THE_WEB_SERVER = (EnvironmentBusyError, EnvironmentUnavailableError, TokenRefusedError)
@@ -50,6 +53,7 @@ class EnvironmentFacts:
         last_update: Status of LastUpdate: SUCCESS, PENDING or FAILED.
         last_update_at: when that update began.
         last_update_error: why it failed, in MWAA's words.
+        last_update_source: who began it, in MWAA's words; its own maintenance is an update too.
         install_log_groups: names of the log groups that what pip says may be in, those whose logs are enabled: the
             scheduler's, and the worker's, where both are one container (mw1.micro).
     """
@@ -73,6 +77,7 @@ class EnvironmentFacts:
     last_update: str | None = None
     last_update_at: datetime | None = None
     last_update_error: str | None = None
+    last_update_source: str | None = None
     install_log_groups: tuple[str, ...] = ()
 
     @property
@@ -120,6 +125,7 @@ def parse_environment(answer: Mapping[str, Any]) -> EnvironmentFacts:
         last_update=update.get("Status"),
         last_update_at=update.get("CreatedAt"),
         last_update_error=(update.get("Error") or {}).get("ErrorMessage"),
+        last_update_source=update.get("Source"),
         install_log_groups=tuple(
             filter(None, (_log_group(logs.get(f"{kind}Logs")) for kind in ("Scheduler", "Worker")))
         ),
@@ -216,6 +222,14 @@ class Environment:
         return error if facts.usable else not_available(facts)
 
 
+def did_nothing(exc: Exception) -> bool:
+    """Whether a call of MWAA's control plane that failed has certainly changed nothing."""
+    if isinstance(exc, ClientError):
+        code = exc.response["Error"]["Code"]
+        return code in DENIED | THROTTLED or code in {"ResourceNotFoundException", "ValidationException"}
+    return type(exc).__name__ in _NO_WAY
+
+
 def not_available(facts: EnvironmentFacts) -> EnvironmentUnavailableError:
     """Return the error of an environment that takes no work now."""
     return EnvironmentUnavailableError(
@@ -239,10 +253,10 @@ def unavailable(name: str, operation: str, exc: Exception) -> EnvironmentUnavail
             f"MWAA has no environment {name!r} in this account and region. "
             "Deploy with the right EnvironmentName; events wait meanwhile."
         )
-    if code in {"AccessDeniedException", "AccessDenied"}:
+    if code in DENIED:
         return EnvironmentUnavailableError(
             f"{operation} on environment {name!r} is denied: the function's role or a service control "
-            "policy lacks the permission."
+            f"policy lacks the permission airflow:{operation}."
         )
     if code in _NO_WAY:
         return EnvironmentUnavailableError(

@@ -11,7 +11,11 @@ verifier   looks at what is due, and acts
 news       events and messages on all that
 
 of requirements.txt, plugins.zip and startup.sh, beside `jetway.updates`:
-update_record     the one update that is on its way
+update_record     the one update that is on its way, and what is owed
+update_plan       what is next, and when (pure)
+update_acts       what is decided is done: update_idle, update_calls, update_ends, with update_hand at hand
+update_standings  how standings change by it
+update_outlook    what updates mean for files that are being verified (pure)
 update_verifier   whether it has broken anything
 undo              the versions of an update are given up
 sameness          whether an update would change anything

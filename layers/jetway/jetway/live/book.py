@@ -148,17 +148,21 @@ class LiveBook:
         overtaken: list[Live] = []
 
         def change(before: Standing | None) -> Standing:
-            overtaken.clear()
-            if before is not None and before.stage == "waiting" and before.live and before.live.source != live.source:
-                overtaken.append(before.live)
+            overtaken[:] = _passed_over(before, live)
             return promoted(before, version.key, live, due_at=due_at, waits=waits)
 
+        if waits:  # before, so that who dies in between does it again; and after, for what came in between
+            self._supersede(version, _passed_over(self.table.get(version.key), live))
         standing = self.table.change(version.key, change)
+        self._supersede(version, overtaken)
+        return standing
+
+    def _supersede(self, version: ObjectVersion, overtaken: list[Live]) -> None:
         for older in overtaken:
-            if older.dropped:
+            tag_verdict(self.s3, version.bucket, version.key, older.drop_version_id, "superseded")
+            if outcome_of(self.s3, version.bucket, version.key, older.source) != "superseded":
                 changes = {"outcome": "superseded", "placed": None}
                 amend_report(self.s3, version.bucket, version.key, older.source, changes)
-        return standing
 
     def in_force(
         self, standing: Standing, placement: Placement, facts: EnvironmentFacts, drop_bucket: str
@@ -266,25 +270,62 @@ class LiveBook:
         self, drop_bucket: str, key: str, standing: Standing | None, there: ObjectVersion | None, at: datetime
     ) -> Live | None:
         """MWAA cannot clear a path: an empty file is put live, and the environment updated to it, like any version."""
-        live = None if standing is None else standing.live
-        if there is None or standing is None or live is None or not live.ours or live.source == NOTHING:
-            return None
-        source = there.metadata.get(SOURCE_VERSION, "")
-        deleted = source if source.startswith(DELETED) else f"{DELETED}{live.source}"
-        if live.source == deleted or deleted in standing.rolled_back:
-            return None  # known already; or it broke the environment, and what was before came back
+        live = standing.live if standing is not None else None
+        bad = standing.rolled_back if standing is not None else ()
+        if bad:  # who was here before may have written over what report and tag say of it, and died
+            self.tell_again(drop_bucket, standing, bad[-1], at)
+        source = there.metadata.get(SOURCE_VERSION) if there is not None else None
+        if there is None or source is None or source == NOTHING:
+            return None  # nothing is there, or what was put there by hand
+        gone = source.removeprefix(DELETED)
+        if gone in bad:
+            if live is None or not live.dropped:
+                return None
+            gone = live.source  # what is below it is in force
+        deleted = f"{DELETED}{gone}"
+        if deleted in bad or deleted == (source if live is None else live.source):
+            if deleted not in bad and gone not in bad and head(self.s3, drop_bucket, key) is None:
+                self._removed_again(drop_bucket, key, gone)
+            return None  # it broke the environment, and what was before came back; or it is known already
+        if head(self.s3, drop_bucket, key) is not None:
+            return None  # it has come again
         version_id = there.version_id or ""
         if source != deleted:
-            if source != live.source and source not in standing.rolled_back:
-                return None  # put there by hand
             version_id = put_nothing(self.s3, there.bucket, there.key, key, deleted, **unchanged(there))
-        nothing = Live(deleted, there.bucket, there.key, version_id, live.kind, "accepted", at, "")
+        nothing = Live(deleted, there.bucket, there.key, version_id, kind_of(key).name, "accepted", at, "")
+        taken = live if live is not None and live.source == gone else replace(nothing, source=gone)
         changes: dict[str, Any] = {"outcome": "removed", "placed": None}
-        if standing.stage != "waiting":  # what never was in force is gone at once
+        if standing is not None and standing.stage != "waiting":  # what never was in force is gone at once
             until = at + self.quiet if self.automatic else None
             because = None if self.automatic else _BY_HAND
             changes["in_force"] = InForce("waiting", at, until, because).as_dict()
-        amend_report(self.s3, drop_bucket, key, live.source, changes)
-        self.tell(news.removed(self.environment, drop_bucket, key, live, at))
-        self.table.change(key, lambda before: promoted(before, key, nothing, due_at=at, waits=True))
-        return live
+        now = self.table.get(key)
+        if now is None or gone not in now.rolled_back:
+            amend_report(self.s3, drop_bucket, key, gone, changes)
+            tag_verdict(self.s3, drop_bucket, key, taken.drop_version_id, "removed")
+        self.tell(news.removed(self.environment, drop_bucket, key, taken, at))
+        known = {deleted, gone, None if live is None else live.source}
+
+        def change(before: Standing | None) -> Standing:
+            if before is not None and (before.live.source if before.live else None) not in known:
+                return before  # something newer has been written down meanwhile
+            return promoted(before, key, nothing, due_at=at, waits=True)
+
+        after = self.table.change(key, change)
+        if self.tell_again(drop_bucket, after, gone, at) and (after.live is None or after.live.source != deleted):
+            # It has failed meanwhile, and what was before it is back: that goes too.
+            return self._replace_by_nothing(drop_bucket, key, after, head(self.s3, there.bucket, there.key), at)
+        return taken
+
+    def _removed_again(self, drop_bucket: str, key: str, gone: str) -> None:
+        """Have report and tag of what was deleted say so, where somebody slower has written over them."""
+        if outcome_of(self.s3, drop_bucket, key, gone) not in {None, "removed"}:
+            amend_report(self.s3, drop_bucket, key, gone, {"outcome": "removed", "placed": None})
+        tag_verdict(self.s3, drop_bucket, key, drop_version_id(gone), "removed")
+
+
+def _passed_over(before: Standing | None, live: Live) -> list[Live]:
+    """What waited for its update, and is superseded by another version."""
+    if before is None or before.stage != "waiting" or before.live is None or before.live.source == live.source:
+        return []
+    return [before.live] if before.live.dropped else []

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
 from jetway.live.standing import DELETED
-from jetway.reports import amend_report
+from jetway.reports import amend_report, outcome_of
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -91,5 +91,7 @@ def say(s3: S3Client, drop_bucket: str, key: str, live: Live, step: InForce) -> 
         ClientError, BotoCoreError: S3 is in trouble.
     """
     version = live.source.removeprefix(DELETED)
+    if version != live.source and outcome_of(s3, drop_bucket, key, version) != "removed":
+        return  # what was deleted has not worked: its report says that
     if live.dropped or version != live.source:
         amend_report(s3, drop_bucket, key, version, {"in_force": step.as_dict()})

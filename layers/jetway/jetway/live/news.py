@@ -145,7 +145,7 @@ def rolled_back(
     elif back is not None and was_live:
         now = f"{_named(back)} {'comes back' if note else 'is live again'}."
     elif back is not None:
-        now = f"{_named(back)} stays in force."
+        now = f"{_named(back)} {'comes back' if note else 'stays in force'}."
     happened = [
         f"{key} (version {bad.source}) went live at {bad.at:%Y-%m-%d %H:%M} UTC.",
         f"It does not work in environment {environment}. {now}",
@@ -165,6 +165,69 @@ def rolled_back(
         f"Report: s3://{drop_bucket}/{bad.report}",
     ]
     return News(event, f"Jetway {environment}: {key} was rolled back", "\n".join(lines))
+
+
+def overtaken(
+    environment: str, drop_bucket: str, key: str, ours: Live, *, there: tuple[str, str] | None, at: datetime, again: str
+) -> News:
+    """The news that somebody else has changed what an environment uses of a kind of which Jetway has a version.
+
+    Args:
+        ours: the version that was in force, or is to come into force.
+        there: path and object version in force now, the latter empty where the environment names none.
+        again: why the version of Jetway's goes over it, and what begins it; empty: theirs is left alone.
+    """
+    detail = {
+        **_common(environment, drop_bucket, key, ours),
+        "in_force": None if there is None else {"path": there[0], "version": there[1] or None},
+        "next": "updates-again" if again else "left-alone",
+    }
+    # One event for each state that is found: the same one again is a copy.
+    state = "none" if there is None else f"{there[0]}@{there[1]}"
+    event = OutEvent("ArtifactOvertaken", f"{key}#{ours.source}#{state}#ArtifactOvertaken", at, detail)
+    uses = "uses none" if there is None else f"uses {there[0]}, object version {there[1] or 'not named'}"
+    lines = [
+        f"Somebody else has changed environment {environment}: for {key} it {uses}.",
+        f"Jetway's version is {ours.source} (s3://{ours.bucket}/{ours.key}, object version {ours.version_id}).",
+        "",
+        again or "Jetway leaves it as it is: it does not verify it, and does not undo it.",
+        "",
+        "To do: let one of the two write requirements, plugins and startup script. With Terraform: ignore_changes.",
+    ]
+    if not again:
+        lines.append("To bring Jetway's version back, upload the file to the drop bucket again.")
+    return News(event, f"Jetway {environment}: {key} was changed by somebody else", "\n".join(lines))
+
+
+def stalled(
+    environment: str, reason: str, because: str, keys: tuple[str, ...], *, since: datetime, at: datetime, to_do: str
+) -> News:
+    """The news that an update of the environment cannot go on.
+
+    Args:
+        reason: a stable word.
+        because: in whose words.
+        keys: what it is to bring, or goes back from.
+        since: since when.
+        to_do: what a person can do.
+    """
+    detail = {
+        "environment": environment,
+        "reason": reason,
+        "because": because[:_LONGEST_SHOWN],
+        "artifacts": list(keys),
+        "since": since.isoformat(),
+    }
+    event = OutEvent("EnvironmentUpdateStalled", f"{environment}#{since.isoformat()}#{reason}#stalled", at, detail)
+    waits = ", ".join(keys) or "the bounds of its workers"
+    lines = [
+        f"The update of environment {environment} cannot go on since {since:%Y-%m-%d %H:%M} UTC. Waiting: {waits}.",
+        because[:_LONGEST_SHOWN],
+        "",
+        f"To do: {to_do}",
+        "`jetway updates` shows what is next.",
+    ]
+    return News(event, f"Jetway {environment}: an update cannot go on", "\n".join(lines))
 
 
 def _named(live: Live) -> str:

@@ -64,6 +64,8 @@ def next_step(seen: Seen) -> Step:
         return _after_deletion(seen)
     if seen.settled is None:
         return Step("settle", seen.newest)  # it has come again: what the deletion took away is due to it
+    if seen.by_update and seen.outcome == "rolled-back":
+        return _DONE  # its object stays where it is: what is in force is for the updates to tell
     agreement = "agree" if seen.by_update else compare(seen.standing, seen.there)
     if agreement != "agree":
         return _put_right(seen, agreement)

@@ -273,11 +273,8 @@ def to_roll_back(standing: Standing, problems: Iterable[Problem], now: datetime)
 
 
 def overtaken(standing: Standing) -> Standing:
-    """Somebody has put something else live by hand, which is theirs; our version does not come back over it."""
-    rolled_back = standing.rolled_back
-    if standing.live is not None and standing.live.source not in rolled_back:
-        rolled_back = (*rolled_back, standing.live.source)[-_MOST_ROLLED_BACK:]
-    return replace(standing, stage="rolled-back", live=None, good=None, rolled_back=rolled_back, due_at=None)
+    """Somebody has pointed the environment elsewhere, which is theirs; ours did not fail, and goes not over it."""
+    return replace(standing, stage="by-hand", good=None, problems=(), due_at=None)
 
 
 def put_by_hand(standing: Standing, *, last_look: datetime) -> Standing:

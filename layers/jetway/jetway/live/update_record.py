@@ -1,15 +1,18 @@
 """The update of the environment that is on its way: one item in the artifact table, `environment#update`.
 
-idle ──▶ updating ──▶ verifying ──▶ idle          artifacts; of workers alone: updating ──▶ idle
-            │             └──▶ undo ──▶ undoing ──▶ idle
-            └── failed: MWAA has gone back by itself ──▶ idle
+idle ──▶ updating ──▶ verifying ──▶ verified ──▶ idle          artifacts; of bounds alone: updating ──▶ idle
+            │             └──▶ undo ──▶ idle, and the way back is owed: it goes with the next update
+            └── ours has failed, or was refused time and again: undo ──▶ idle
+
+A verdict is written down (verified, undo) before anything is done about it: whoever comes later finishes it, and
+nobody decides anew.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -22,7 +25,9 @@ if TYPE_CHECKING:
 
     from jetway.airflow.environment import EnvironmentFacts
 
-Phase = Literal["idle", "updating", "verifying", "undo", "undoing"]
+Phase = Literal["idle", "updating", "verifying", "verified", "undo"]
+Trouble = Literal["", "permission-missing", "throttled", "airflow-silent", "environment-unusable"]
+Place = tuple[str, str]  # path and object version; the version is empty where the environment names none
 WorkerReplacement = Literal["GRACEFUL", "FORCED"]
 
 # Key in the drop bucket → how UpdateEnvironment's members begin.
@@ -33,36 +38,93 @@ _PK = "environment#update"
 
 
 @dataclass(frozen=True, slots=True)
+class Debt:
+    """A version that is known not to work and is in force still: what was before it has to come back.
+
+    Attributes:
+        bad: what is in force.
+        back: what comes back; None: nothing was there, and the empty file that stands for it is not made yet.
+        since: when it was found not to work.
+        failed: how often the way back has failed.
+        because: why it failed last.
+        told: it failed too often. A person was told the command; Jetway asks for it no more.
+    """
+
+    bad: Live
+    back: Place | None
+    since: datetime
+    failed: int = 0
+    because: str = ""
+    told: bool = False
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Debt:
+        """Read what `asdict` and JSON made of one."""
+        since = datetime.fromisoformat(values["since"])
+        return cls(**values | {"bad": Live.from_dict(values["bad"]), "back": _place(values["back"]), "since": since})
+
+
+@dataclass(frozen=True, slots=True)
 class UpdateRecord:
     """The one update that Jetway has begun, and what waits for the next.
 
     Attributes:
-        artifacts: what it brings into force, by key of the drop bucket.
+        artifacts: what it brings into force, by key of the drop bucket. While idle: what an update has brought, and
+            what is verified once the others of that update have gone back.
         changes: members of UpdateEnvironment.
-        before: path and version that were in force, by key of the drop bucket; None where there was none. The version
-            is empty where the environment named none: it took the newest.
-        baseline: import errors before it: digest by file. While idle, those of a moment ago, in case somebody
-            applies what waits.
+        before: what was in force, by key of the drop bucket; None where there was nothing.
+        baseline: import errors before it: digest by file; taken at `baseline_at`.
         began_at: when it was written down that it begins.
-        last_update_at: LastUpdate.CreatedAt of the environment then: another one shows that an update has begun.
-        ended_at: when it was seen to have ended.
-        due_at: when the environment is to be looked at; while idle, when its import errors are.
-        problems: why it is being undone.
+        last_update_at: LastUpdate.CreatedAt of the environment then.
+        accepted_at: when MWAA took our call.
+        why: it began; for people.
+        ours_at: LastUpdate.CreatedAt that the environment showed after that: this update is ours, and no other.
+        source: LastUpdate.Source of it.
+        ended_at: when the environment was seen to have been updated last, by whomever.
+        due_at: when the environment is to be looked at.
+        problems: why versions are given up, and `blamed` which, by key.
+        gone_back: they are not in force: MWAA has gone back by itself, or has never taken them.
+        owed: bad versions that are in force, by key.
+        refused: sources by key that MWAA refused while it was to be had, `refusals` times, `refused_at` the last time.
         workers: MinWorkers and MaxWorkers that wait to go along; `workers_at` says since when.
+        refused_workers: bounds that MWAA refused when they went along.
+        trouble: what stands in the way, `trouble_since` when, `trouble_words` in whose words; `trouble_told` a person.
+        try_at: before this nothing is asked for.
+        seen: what was in force when it was last looked at, by key; None: nobody has looked yet.
+        seen_update: LastUpdate.CreatedAt then.
     """
 
     phase: Phase = "idle"
     artifacts: Mapping[str, Live] = field(default_factory=dict)
     changes: Mapping[str, Any] = field(default_factory=dict)
-    before: Mapping[str, tuple[str, str] | None] = field(default_factory=dict)
+    before: Mapping[str, Place | None] = field(default_factory=dict)
     baseline: Mapping[str, str] = field(default_factory=dict)
+    baseline_at: datetime | None = None
     began_at: datetime | None = None
     last_update_at: datetime | None = None
+    accepted_at: datetime | None = None
+    why: str = ""
+    ours_at: datetime | None = None
+    source: str | None = None
     ended_at: datetime | None = None
     due_at: datetime | None = None
     problems: tuple[Problem, ...] = ()
+    blamed: tuple[str, ...] = ()
+    gone_back: bool = False
+    owed: Mapping[str, Debt] = field(default_factory=dict)
+    refused: Mapping[str, str] = field(default_factory=dict)
+    refusals: int = 0
+    refused_at: datetime | None = None
     workers: Mapping[str, int] | None = None
     workers_at: datetime | None = None
+    refused_workers: Mapping[str, int] | None = None
+    trouble: Trouble = ""
+    trouble_since: datetime | None = None
+    trouble_words: str = ""
+    trouble_told: bool = False
+    try_at: datetime | None = None
+    seen: Mapping[str, Place | None] | None = None
+    seen_update: datetime | None = None
     revision: int = 0
 
     def as_json(self) -> str:
@@ -73,23 +135,83 @@ class UpdateRecord:
 
     @classmethod
     def from_json(cls, text: str, revision: int) -> UpdateRecord:
-        """Read what `as_json` wrote."""
+        """Read what `as_json` wrote, also that of an earlier version of Jetway."""
         values = json.loads(text)
-        for name in ("began_at", "last_update_at", "ended_at", "due_at", "workers_at"):
-            values[name] = datetime.fromisoformat(values[name]) if values[name] else None
+        for name in _TIMES:
+            values[name] = datetime.fromisoformat(values[name]) if values.get(name) else None
         values["artifacts"] = {key: Live.from_dict(live) for key, live in values["artifacts"].items()}
-        values["before"] = {key: tuple(found) if found else None for key, found in values["before"].items()}
+        values["before"] = _places(values["before"])
+        values["seen"] = _places(values["seen"]) if values.get("seen") is not None else None
         values["problems"] = tuple(Problem(**problem) for problem in values["problems"])
-        return cls(**values, revision=revision)
+        values["blamed"] = tuple(values.get("blamed", ()))
+        values["owed"] = {key: Debt.from_dict(debt) for key, debt in values.get("owed", {}).items()}
+        undoing = values["phase"] == "undoing"
+        if undoing:  # once a phase of its own
+            values["phase"] = "updating"
+        record = cls(**values, revision=revision)
+        if undoing:
+            return replace(record, owed=_owed_before(record), artifacts={})
+        return (
+            replace(record, blamed=tuple(record.artifacts)) if record.phase == "undo" and not record.blamed else record
+        )
 
     def idle(self, *, ended_at: datetime | None = None) -> UpdateRecord:
-        """Nothing is on its way any more; what waits still does."""
-        return UpdateRecord(
+        """Nothing is on its way any more; what waits, what is owed and what stands in the way is as it was.
+
+        Which update was ours, and why it began, is kept until the next one.
+        """
+        return replace(
+            self,
+            phase="idle",
+            artifacts={},
+            changes={},
+            before={},
+            accepted_at=None,
             ended_at=ended_at or self.ended_at,
-            workers=self.workers,
-            workers_at=self.workers_at,
-            revision=self.revision,
+            due_at=None,
+            problems=(),
+            blamed=(),
+            gone_back=False,
         )
+
+    def untroubled(self) -> UpdateRecord:
+        """Nothing stands in the way any more."""
+        return replace(self, trouble="", trouble_since=None, trouble_words="", trouble_told=False, try_at=None)
+
+    @property
+    def pays(self) -> Mapping[str, Debt]:
+        """What the update on its way goes back from."""
+        return {
+            key: debt
+            for key, debt in self.owed.items()
+            if key not in self.artifacts and debt.back and members(key, *debt.back).items() <= self.changes.items()
+        }
+
+    def is_ours(self, facts: EnvironmentFacts) -> bool:
+        """Whether the environment's last update is the one that our accepted call began."""
+        return self.ours_at is not None and self.ours_at == facts.last_update_at
+
+
+_TIMES = tuple(each.name for each in fields(UpdateRecord) if "datetime" in str(each.type))
+
+
+def _places(values: Mapping[str, Any]) -> dict[str, Place | None]:
+    return {key: _place(found) for key, found in values.items()}
+
+
+def _place(found: Any) -> Place | None:
+    return (found[0], found[1]) if found else None
+
+
+def _owed_before(record: UpdateRecord) -> dict[str, Debt]:
+    """What an earlier version of Jetway was going back from."""
+    owed = {}
+    for key, bad in record.artifacts.items():
+        path = record.changes.get(f"{MEMBERS[key]}S3Path")
+        if path:
+            back = (path, record.changes.get(f"{MEMBERS[key]}S3ObjectVersion", ""))
+            owed[key] = Debt(bad, back, record.began_at or bad.at)
+    return owed
 
 
 class UpdateTable:
@@ -115,7 +237,7 @@ class UpdateTable:
         return written
 
 
-def in_force(facts: EnvironmentFacts, key: str) -> tuple[str, str] | None:
+def in_force(facts: EnvironmentFacts, key: str) -> Place | None:
     """Path and object version that the environment uses, of which the version may be empty; None for none."""
     path, version = {
         "requirements.txt": (facts.requirements_path, facts.requirements_version),
@@ -130,13 +252,14 @@ def members(key: str, path: str, version: str) -> dict[str, str]:
     return {f"{MEMBERS[key]}S3Path": path, f"{MEMBERS[key]}S3ObjectVersion": version}
 
 
-def facts_show(facts: EnvironmentFacts, name: str, value: object) -> bool:
-    """Whether a member of UpdateEnvironment is in force."""
-    if name in {"MinWorkers", "MaxWorkers"}:
-        return value == (facts.min_workers if name == "MinWorkers" else facts.max_workers)
-    key = next(key for key, member in MEMBERS.items() if name.startswith(member))
-    found = in_force(facts, key)
-    return found is not None and value == found[name.endswith("Version")]
+def all_in_force(facts: EnvironmentFacts) -> dict[str, Place | None]:
+    """What the environment uses of each kind."""
+    return {key: in_force(facts, key) for key in MEMBERS}
+
+
+def place_of(live: Live) -> Place:
+    """Path and object version of what was made live."""
+    return live.key, live.version_id or ""
 
 
 def command(environment: str, changes: Mapping[str, Any], worker_replacement: WorkerReplacement) -> str:

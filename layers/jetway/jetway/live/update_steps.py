@@ -14,7 +14,20 @@ if TYPE_CHECKING:
     from jetway.live.undo import Undo
     from jetway.live.update_record import UpdateRecord
 
-StepName = Literal["held", "begun", "in-progress", "applied", "failed", "undone", "undo-failed", "adopted", "unchanged"]
+StepName = Literal[
+    "held",
+    "begun",
+    "in-progress",
+    "applied",
+    "failed",
+    "undone",
+    "undo-failed",
+    "adopted",
+    "unchanged",
+    "overtaken",  # somebody else has changed the environment
+    "silent",  # Airflow does not answer since the update, which is undone
+    "stalled",  # a person was told that it cannot go on
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +61,3 @@ class Turn:
     ) -> None:
         """Hand on a step that has just been done."""
         self.on_step(Step(step, {key: live.source for key, live in artifacts.items()}, because, changes))
-
-    def hold(self, artifacts: Mapping[str, Live], step: Literal["held", "in-progress"] = "held") -> None:
-        """Leave everything as it is: the environment takes no update now."""
-        self.tell(step, artifacts, f"the environment is {self.facts.status}")

@@ -32,6 +32,7 @@ from jetway.live.standing import (
     verified,
 )
 from jetway.live.table import StandingChangedError
+from jetway.live.update_verifier import Witness
 from jetway.live.verdicts import PAUSE, Decision, Outlook, decide, digests, file_of, relative_path
 from jetway.objects import head
 
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     from jetway.airflow.environment import Environment, EnvironmentFacts
     from jetway.live.news import News
     from jetway.live.table import StandingTable
+    from jetway.live.update_outlook import UpdateOutlook
     from jetway.live.update_verifier import UpdateVerifier
 
 MOST_AT_ONCE = 1000
@@ -130,27 +132,36 @@ class Verifier:
         }
         errors = self._airflow.list_import_errors()
         if update_is_due:
-            outcome, problems = self._updates.look(record, errors, files, facts, now)
-            for key, live in record.artifacts.items() if outcome != "wait" else ():
+            witness = Witness(self._s3, self._drop_bucket)
+            outcome, problems, settled = self._updates.look(record, errors, files, facts, now, witness=witness)
+            for key, live in settled.items():
                 on_verified(Verified(key, live.source, outcome, problems))
             if outcome == "rolled-back":
                 return  # the files are judged when what was before is back
-        look = Outlook(errors, self._table.known_errors(), None, files, record.ended_at)
+        updates = self._updates.outlook(facts, now)
+        look = Outlook(errors, self._table.known_errors(), None, files, updates.restarted_at)
         suspected: set[str] = set()
         for standing in verifying:
             if not self._in_time():
                 return
-            decision = decide(standing, look, facts, now)
+            decision = updates.judged(decide(standing, look, facts, now), now)
             suspected |= {problem.where for problem in decision.problems if decision.action == "wait"}
             if decision.due_at == now and look.dags is None:
                 look = self._with_dags(look)
-            self._deal_with(standing.key, look, facts, now, on_verified)
+            self._deal_with(standing.key, look, updates, facts, now, on_verified=on_verified)
         # What may be a waiting version's fault must still be new at the next look.
         known = {file: digest for file, digest in digests(errors).items() if file not in suspected}
         self._table.remember_errors({file: look.known[file] for file in suspected & look.known.keys()} | known)
 
     def _deal_with(
-        self, key: str, look: Outlook, facts: EnvironmentFacts, now: datetime, on_verified: Callable[[Verified], None]
+        self,
+        key: str,
+        look: Outlook,
+        updates: UpdateOutlook,
+        facts: EnvironmentFacts,
+        now: datetime,
+        *,
+        on_verified: Callable[[Verified], None],
     ) -> None:
         standing = self._table.get(key)
         if standing is None or standing.stage != "verifying" or standing.live is None:
@@ -158,7 +169,7 @@ class Verifier:
         try:
             if not self._bucket_agrees(standing, now):
                 return
-            decision = decide(standing, look, facts, now)
+            decision = updates.judged(decide(standing, look, facts, now), now)
             if decision.action == "keep" and look.dags is not None:
                 file = file_of(standing.live, facts)
                 seen = [dag_id for dag_id, path in look.dags.items() if path == file]

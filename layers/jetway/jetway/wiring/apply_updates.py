@@ -15,7 +15,7 @@ from jetway.live.update_record import UpdateTable
 from jetway.observability import metrics
 from jetway.updates import Updates
 from jetway.wiring.airflow import TRANSPORTS, Transport, connect, mwaa_client
-from jetway.wiring.clients import PATIENT, client
+from jetway.wiring.clients import ASKED_ONCE, PATIENT, client
 from jetway.wiring.parts import AUTOMATIC, WORKER_REPLACEMENT, ArtifactConfig, now, teller_of
 from jetway.wiring.variables import seconds, variable
 
@@ -56,7 +56,7 @@ def wired() -> Parts:
     mwaa, dynamodb = mwaa_client(), client("dynamodb", PATIENT)
     standings = StandingTable(dynamodb, config.artifact_table)
     updates = Updates(
-        mwaa,
+        client("mwaa", ASKED_ONCE),
         Environment(mwaa, config.environment_name, max_age=0, max_age_unusable=0),
         UpdateTable(dynamodb, config.artifact_table),
         standings,

@@ -61,6 +61,8 @@ QUICK = bounded()
 PATIENT = bounded(read_timeout=15)
 # MWAA, whose InvokeRestApi itself ends after 10 s, and what functions ask that come again in some minutes anyway.
 COMES_AGAIN = bounded(read_timeout=15, attempts=2)
+# UpdateEnvironment: a second try is refused for the sake of the first one, whose answer was lost.
+ASKED_ONCE = bounded(read_timeout=30, attempts=1)
 # Runs are created with one call each: of a call that was repeated, no error says what became of the first one.
 ONCE = bounded(read_timeout=15, attempts=1)
 # Rules, schedules and alarms are written one by one, at rates that EventBridge throttles.

@@ -15,7 +15,7 @@ from jetway.live.update_record import UpdateTable
 from jetway.observability import metrics
 from jetway.updates import Updates
 from jetway.wiring.airflow import mwaa_client
-from jetway.wiring.clients import COMES_AGAIN, client
+from jetway.wiring.clients import ASKED_ONCE, COMES_AGAIN, client
 from jetway.wiring.parts import AUTOMATIC, WORKER_REPLACEMENT, now
 from jetway.wiring.variables import ConfigError, Env, FromEnv, number, one_of, part, text, variable
 from jetway.workers.bursts import Backlog
@@ -100,7 +100,7 @@ def wired() -> Parts:
     mwaa, dynamodb = mwaa_client(), client("dynamodb", COMES_AGAIN)
     batches = BatchTable(dynamodb, config.batch_table)
     updates = Updates(
-        mwaa,
+        client("mwaa", ASKED_ONCE),
         Environment(mwaa, config.environment_name, max_age=0, max_age_unusable=0),
         UpdateTable(dynamodb, config.artifact_table),
         StandingTable(dynamodb, config.artifact_table),

@@ -21,6 +21,7 @@ def _tags(env: Env, name: str) -> tuple[Tag, ...]:
     pairs = [part.partition("=") for part in env.get(name, "").split(",") if part.strip()]
     return tuple((key.strip(), value.strip()) for key, _, value in pairs)
 
+
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
 

@@ -1,0 +1,182 @@
+"""Moments in the life of an update, and who may act then."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import cache
+from typing import Any
+
+from .promotion_world import MINUTE
+from .update_invariants import judge
+from .update_world import UpdateWorld, plugins, requirements
+
+R, P = "requirements.txt", "plugins.zip"
+V0, V1, V2 = requirements(), requirements(pin="pytz==2024.1"), requirements(pin="tabulate==0.9.0")
+BREAKS, FAILS = requirements("breaks", "pytz==2024.1"), requirements("fails", "pytz==2024.1")
+OPTION: dict[str, Any] = {"AirflowConfigurationOptions": {"core.parallelism": "64"}}
+
+
+class Moment(UpdateWorld):
+    """A world with a judge, and actors by name; what comes of a state that was seen before, the judge remembers."""
+
+    ends: dict[str, list[str]]
+
+    def judge(self) -> Sequence[str]:
+        state = self.state()
+        if state not in self.ends:
+            self.ends[state] = judge(self)
+        return self.ends[state]
+
+    def act(self) -> None:
+        self.actors = {
+            "apply": self.apply,
+            "apply later": self._apply_later,
+            "look": self.look,
+            "gate": self._deliver_first,
+            "delete": self._delete,
+            "option": lambda: self._somebody(OPTION),
+            "option fails": lambda: self._somebody(OPTION, "There is no such option."),
+            "theirs": lambda: self._somebody(self.by_hand(b"# theirs\n")),
+        }
+
+    def _apply_later(self) -> None:
+        """Another invocation, when what the first has written down is taken for dead."""
+        self.now += 2 * MINUTE
+        self.apply()
+
+    def _deliver_first(self) -> None:
+        if self.queue:
+            self.deliver(self.queue[0])
+
+    def _delete(self) -> None:
+        self.delete(R)
+        self.deliver(self.queue[-1])
+
+    def _somebody(self, changes: dict[str, Any], error: str | None = None) -> None:
+        if self.mwaa.described["Status"] != "UPDATING":
+            self.mwaa.somebody(changes, error=error)
+
+
+def _phase(world: UpdateWorld, phase: str) -> None:
+    """Let time pass until the next call of a function meets the record in that phase."""
+    world.run(120, until=lambda: world.records.get().phase == phase)
+    assert world.records.get().phase == phase
+
+
+def waits(world: UpdateWorld, body: bytes = V1) -> None:
+    """v1 waits over v0."""
+    world.verified_update(V0)
+    world.drop(R, body)
+
+
+def first_waits(world: UpdateWorld) -> None:
+    """The first version of all waits."""
+    world.run()
+    world.drop(R, V1)
+
+
+def ended(world: UpdateWorld, body: bytes = V1) -> None:
+    """The update to v1 has ended, and nobody has seen it yet."""
+    waits(world, body)
+    _phase(world, "updating")
+    world.now += 26 * MINUTE
+
+
+def failed(world: UpdateWorld) -> None:
+    ended(world, FAILS)
+
+
+def _due(world: UpdateWorld, body: bytes, *, over: bool) -> None:
+    """v1 is in force, and the look at it is due; it is the last one, when all is over."""
+    ended(world, body)
+    world.apply()
+    world.now += (8 if over else 3) * MINUTE
+
+
+def looked_good(world: UpdateWorld) -> None:
+    _due(world, V1, over=True)
+
+
+def looked_bad(world: UpdateWorld) -> None:
+    _due(world, BREAKS, over=False)
+
+
+def undo(world: UpdateWorld) -> None:
+    """What is in force does not work; nothing is done about it yet."""
+    looked_bad(world)
+    world.look()
+    assert world.records.get().phase == "undo"
+
+
+def undo_first(world: UpdateWorld) -> None:
+    """The same, and there was nothing before."""
+    world.run()
+    world.drop(R, BREAKS)
+    _phase(world, "undo")
+
+
+def back(world: UpdateWorld) -> None:
+    """The update back has ended, and nobody has seen it yet."""
+    undo(world)
+    world.apply()
+    world.now += 26 * MINUTE
+
+
+def newer(world: UpdateWorld) -> None:
+    """v2 has come to the drop bucket while v1 waits."""
+    waits(world)
+    world.upload(R, V2)
+
+
+def newer_over_bad(world: UpdateWorld) -> None:
+    """v2 has come to the drop bucket while v1 is about to be undone."""
+    undo(world)
+    world.upload(R, V2)
+
+
+def same(world: UpdateWorld) -> None:
+    """v0's content waits again."""
+    waits(world, V0)
+
+
+def deletion(world: UpdateWorld) -> None:
+    """The deletion of v0 waits for its update."""
+    world.verified_update(V0)
+    world.delete_and_settle(R)
+
+
+def upload(world: UpdateWorld) -> None:
+    """v1 has come to the drop bucket, over v0."""
+    world.verified_update(V0)
+    world.upload(R, V1)
+
+
+def with_plugins(world: UpdateWorld) -> None:
+    """Requirements that pip could not install, with plugins, are in force; the look is due."""
+    world.verified_update(V0)
+    world.drop(R, requirements("unfound", "no==1"))
+    world.drop(P, plugins())
+    _phase(world, "updating")
+    world.now += 26 * MINUTE
+    world.apply()
+    world.now += 3 * MINUTE
+
+
+def moment(prepare: Callable[[UpdateWorld], None]) -> Callable[[], Moment]:
+    """Worlds in which that is so: it is prepared once."""
+
+    ends: dict[str, list[str]] = {}
+
+    @cache
+    def prepared() -> Moment:
+        world = Moment()
+        prepare(world)
+        return world
+
+    def make() -> Moment:
+        world = prepared().copy()
+        world.ends = ends
+        world.act()
+        return world
+
+    return make
