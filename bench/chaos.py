@@ -201,7 +201,11 @@ def _seconds(dropped: Sequence[Dropped], facts: dict[str, Facts], *, second_chan
     for each in dropped:
         story, expected = each.story, each.expected
         copied_at = facts[story.key].copied_at
-        if story.live is None or expected is None or story.second_chance != second_chance or expected not in copied_at:
+        if story.live is None or expected is None or expected not in copied_at:
+            continue
+        # On a slow machine a version is passed over that had all the time there is.
+        newer = [copied_at[version] for version in each.versions[story.live + 1 :] if version in copied_at]
+        if (story.second_chance or any(at < copied_at[expected] for at in newer)) != second_chance:
             continue
         since = each.at[story.live]
         if story.needs is not None:
