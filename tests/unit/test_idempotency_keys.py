@@ -164,6 +164,22 @@ def test_a_key_is_free_again_a_year_after_its_last_use(queue: str) -> None:
         keys.claim(use)
 
 
+def test_a_claim_says_whether_the_key_was_used_for_the_same_before(queue: str) -> None:
+    keys = IdempotencyKeys(boto3.client("dynamodb"), "idempotency", clock=Clock())
+    assert [keys.claim(KeyUse("k", "http#1", "a")) for _ in range(2)] == [False, True]
+
+
+def test_a_key_of_a_trigger_is_of_what_makes_its_run_too(queue: str) -> None:
+    keys = IdempotencyKeys(boto3.client("dynamodb"), "idempotency", clock=Clock())
+    keys.claim(KeyUse("k", "trigger#1", "a", "conf 1"))
+    keys.check(KeyUse("k", "trigger#1", "a", "conf 1"))
+    with pytest.raises(ProblemError) as caught:
+        keys.check(KeyUse("k", "trigger#1", "a", "conf 2"))
+    assert "before the trigger's dag or conf was changed" in caught.value.problem.detail
+    keys.claim(KeyUse("l", "trigger#2", "a"))  # as an earlier release of Jetway wrote it
+    keys.check(KeyUse("l", "trigger#2", "a", "conf 1"))
+
+
 NAMES = st.text(max_size=3)
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | NAMES,

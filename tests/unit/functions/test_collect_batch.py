@@ -122,6 +122,12 @@ def test_a_transient_error_brings_back_what_is_not_safe_and_nothing_else(edge: E
     assert collect.metrics() == {"EventsBatched": 1.0, "BatchesDispatched": 0.0}
 
 
+def test_what_came_often_and_what_is_new_come_back_together(edge: Edge, collect: Function) -> None:
+    edge.aws.fails("dynamodb.TransactWriteItems", "ThrottlingException")
+    new, often = records(event("a"), ids="new"), records(event("b"), receives=5, ids="often")
+    assert collect.failed({"Records": new["Records"] + often["Records"]}) == ["new0", "often0"]
+
+
 def test_when_the_ledger_is_not_there_the_event_is_safe_and_comes_back_for_its_row(
     edge: Edge, collect: Function
 ) -> None:
