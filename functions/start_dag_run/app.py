@@ -11,7 +11,7 @@ from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from jetway.aws.visibility import Holding
 from jetway.dispatch.lanes import Lanes, by_lane, free_lane, hold_lanes
 from jetway.dispatch.metering import count
-from jetway.observability import logger, metrics
+from jetway.observability import logger
 from jetway.wiring.start_dag_run import Parts, wired
 
 if TYPE_CHECKING:
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 
 @logger.inject_lambda_context
-@metrics.log_metrics
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Start the runs of one batch; what must wait is reported as failed and made invisible for its wait."""
     parts = wired()

@@ -25,7 +25,7 @@ from tests.integration.test_promotion import (
     wait_until_live,
 )
 
-LONGEST = 120.0
+LONGEST = 300.0  # seconds; a look at two parses, and at a DAG that may be gone, takes minutes
 TRIES = 5
 BAD = 'REGION = Variable.get("a_variable_that_nobody_has_made")'
 

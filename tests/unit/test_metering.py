@@ -31,7 +31,6 @@ def entry(decision: Decision, because: str | None = None, latency: float | None 
 
 
 def printed(capsys: pytest.CaptureFixture[str]) -> list[tuple[set[str], dict[str, float]]]:
-    metrics.flush_metrics()
     found = []
     for line in capsys.readouterr().out.splitlines():
         document = json.loads(line)

@@ -11,6 +11,7 @@ import pytest
 
 from functions.start_dag_run import app
 from jetway.aws.visibility import EVERY, SPAN
+from jetway.observability import metrics
 
 from .airflow_rest import Airflow
 from .edge import Context, Edge, Function
@@ -57,6 +58,16 @@ def test_an_event_becomes_one_run_cold_and_warm(
     assert edge.told() == ["DagRunStarted", "DagRunStarted"]
     assert held(edge) == {}
     assert freed(edge) == [], "Lambda deletes the one lane of a batch"
+
+
+def test_what_was_counted_is_written_before_the_next_message(edge: Edge, airflow: Airflow, start: Function) -> None:
+    """A function that is killed then has lost nothing of the runs that it has started."""
+    unwritten: list[dict[str, Any]] = []
+    edge.aws.on("mwaa.InvokeRestApi", lambda: unwritten.append(dict(metrics.provider.metric_set)))
+    assert start.failed(records(*map(file_event, "abc"), groups="aaa")) == []
+    assert unwritten
+    assert not any(unwritten)
+    assert start.metrics()["DagRunsStarted"] == 3.0
 
 
 def test_a_transient_error_comes_back_and_holds_its_lane_alone(edge: Edge, airflow: Airflow, start: Function) -> None:

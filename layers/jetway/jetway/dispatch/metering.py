@@ -30,7 +30,7 @@ BY_TRIGGER = frozenset({"started", "duplicate", "dead-lettered"})
 
 
 def count(entry: Entry, *, environment: str, by_trigger: bool) -> None:
-    """Count one decision.
+    """Count one decision, and write that down at once: a function that is killed has lost nothing of those before.
 
     Args:
         environment: name of the MWAA environment.
@@ -49,3 +49,5 @@ def count(entry: Entry, *, environment: str, by_trigger: bool) -> None:
             dimensions = {"Environment": environment, "Trigger": entry.trigger}
             with single_metric(name, unit, value, default_dimensions=dimensions) as of_trigger:
                 of_trigger.service = ""  # would be one more dimension
+    if found:
+        metrics.flush_metrics()
