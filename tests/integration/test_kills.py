@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from local.calls import read_report, wait_for
+from local.calls import TooLateError, read_report, wait_for
 from local.lambda_workers import Worker, function_names, workers_named, workers_of
 from local.stack import Stack
 from tests.integration.conftest import drop
@@ -20,7 +21,7 @@ from tests.integration.test_promotion import (
     in_stage,
     invoke,
     live,
-    standing,
+    physical_name,
     wait_for_dag,
     wait_until_live,
 )
@@ -113,26 +114,16 @@ def _mended_amid_the_roll_back(stack: Stack, key: str, bad: str, mended: bytes) 
     Returns:
         The fix's version; empty when the look was stopped too late, and nothing was dropped.
     """
-    names, over = function_names(stack, "VerifyPromotion"), False
     with ThreadPoolExecutor(1) as pool:
+        over = threading.Event()
 
         def look() -> None:
-            deadline = time.monotonic() + LONGEST
-            while not over and time.monotonic() < deadline:
+            while not over.wait(0.5):
                 invoke(stack, "VerifyPromotion")
-                time.sleep(0.5)
-
-        def stop_then() -> list[Worker] | None:
-            """The workers are known before the standing is read, so that they are stopped at once."""
-            workers = workers_named(stack, names)
-            found = standing(stack, key)
-            if found is None or found["stage"] != "rolling-back" or found["live"]["source"] != bad:
-                return None
-            return [worker for worker in workers if worker.stop()]
 
         looking = pool.submit(look)
         try:
-            workers = wait_for("the words", stop_then, seconds=LONGEST, pause=0.0)
+            workers = _stopped_at_its_words(stack, key, bad)
             try:
                 if live(stack, key) != bad:
                     return ""
@@ -143,5 +134,25 @@ def _mended_amid_the_roll_back(stack: Stack, key: str, bad: str, mended: bytes) 
                 for worker in workers:
                     worker.go_on()
         finally:
-            over = True
+            over.set()
             looking.result()
+
+
+def _stopped_at_its_words(stack: Stack, key: str, bad: str) -> list[Worker]:
+    """Wait until the standing says that the version is being rolled back, and stop whoever has written that.
+
+    Between words and deed are some hundredths of a second: nothing is asked for here that can be had before.
+    """
+    names, table = function_names(stack, "VerifyPromotion"), physical_name(stack, "ArtifactTable")
+    dynamodb = stack.client("dynamodb")
+    item = {"pk": {"S": f"artifact#{key}"}}
+    deadline, listed_at, workers = time.monotonic() + LONGEST, 0.0, list[Worker]()
+    while time.monotonic() < deadline:
+        if time.monotonic() - listed_at > 1:
+            workers, listed_at = workers_named(stack, names), time.monotonic()
+        found = json.loads(dynamodb.get_item(TableName=table, Key=item, ConsistentRead=True)["Item"]["standing"]["S"])
+        if found["stage"] == "rolling-back":
+            return [worker for worker in workers if worker.stop()]
+        if bad in found["rolled_back"]:
+            return []  # too late
+    raise TooLateError(f"{key} was not rolled back within {LONGEST:.0f} s.")
