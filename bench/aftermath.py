@@ -160,8 +160,9 @@ def _outcomes(story: Story, number: int) -> set[str]:
 
 
 def _faults_of_latest(dropped: Dropped, facts: Facts) -> list[str]:
+    deleted = dropped.story.acts[-1].fate == "deletes"
     if facts.latest is None:
-        return ["there is no latest.json"] if facts.reports else []
+        return ["there is no latest.json"] if facts.reports and not deleted else []
     version = facts.latest["source"]["version"]
     own = facts.reports.get(version)
     found = []
@@ -170,7 +171,7 @@ def _faults_of_latest(dropped: Dropped, facts: Facts) -> list[str]:
             f"latest.json says {facts.latest.get('outcome')}, its version's report {(own or {}).get('outcome')}"
         )
     last = dropped.versions[-1]
-    if dropped.story.acts[-1].fate != "deletes" and version not in {last, facts.live}:
+    if not deleted and version not in {last, facts.live}:
         found.append(f"latest.json is of {_named(version, dropped)}")
     return found
 

@@ -76,6 +76,9 @@ def main() -> int:
     parser.add_argument("--kills", action=argparse.BooleanOptionalAction, default=True)
     parser.add_argument("--kill-for", type=float, default=150.0, help="seconds after the last drop")
     parser.add_argument("--transport", choices=["rest", "cli"], default="rest")
+    parser.add_argument(
+        "--gates", type=int, default=4, help="files judged at once; two cores cannot be twenty sandboxes"
+    )
     parser.add_argument("--patience", type=float, default=1500.0, help="seconds until all must be at rest")
     parser.add_argument("--keep", action="store_true", help="leave the local stack running")
     arguments = parser.parse_args()
@@ -85,6 +88,7 @@ def main() -> int:
     try:
         parameters = {"Transport": arguments.transport, "AirflowLayers": "airflow3", "VerifyAfterSeconds": "20"}
         stack = local_stack.up(progress, parameters=lambda: parameters, faults=True)
+        _bound(stack, arguments.gates)
         listener = Listener.subscribe(stack, "chaos")
         for number in range(1, arguments.rounds + 1):
             with (
@@ -99,6 +103,17 @@ def main() -> int:
             local_stack.down()
     Console().print(_table(results))
     return 1 if any(_is_bad(result) for result in results) else 0
+
+
+def _bound(stack: Stack, gates: int) -> None:
+    """Let so many invocations of validate_artifact run at once: each has an import of Airflow beside it.
+
+    On AWS each has processors of its own (template.yaml has 20); here they would all wait for the same two.
+    """
+    functions = stack.client("lambda")
+    name = physical_id(stack, "ValidateArtifact")
+    for mapping in functions.list_event_source_mappings(FunctionName=name)["EventSourceMappings"]:
+        functions.update_event_source_mapping(UUID=mapping["UUID"], ScalingConfig={"MaximumConcurrency": gates})
 
 
 def _round(stack: Stack, listener: Listener, number: int, arguments: argparse.Namespace) -> Result:
