@@ -45,7 +45,7 @@ test: check unit thorough integration ## Run what CI runs: static checks, unit t
 
 test-all: check ## Run every test, the slow ones included (about an hour on two cores)
 	$(BIN)/pytest -q -n auto tests/unit
-	$(BIN)/pytest -q -n 2 --dist loadgroup tests/integration
+	$(BIN)/pytest -q -n 2 tests/integration
 	$(BIN)/pytest -q tests/make
 	@$(MAKE) test-browser
 
@@ -56,7 +56,7 @@ thorough: $(STAMP) ## Run the unit tests that drive AWS in process through many 
 	$(BIN)/pytest -q -n auto -m "thorough and not slow" tests/unit
 
 integration: $(STAMP) ## Deploy to two local stacks of their own, one for each transport, and test on real Airflow
-	$(BIN)/pytest -q --durations=15 -n 2 --dist loadgroup -m "not slow" tests/integration
+	$(BIN)/pytest -q --durations=15 -n 2 -m "not slow" tests/integration
 
 fuzz: $(STAMP) ## 500 zips, requirement files and DAG files each from hypothesis and atheris: nothing may crash
 	@$(BIN)/python -m local.fuzz

@@ -1,7 +1,7 @@
 """Two local stacks for the integration tests, beside the one of `make up`: the real template, real Airflow.
 
-One reaches Airflow over the CLI endpoint, one over InvokeRestApi. Each has its share of the modules; `-n 2 --dist
-loadgroup` runs them side by side, otherwise one comes after the other.
+One reaches Airflow over the CLI endpoint, one over InvokeRestApi. Each has its share of the modules; with `-n 2` they
+are side by side, otherwise one comes after the other.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from typing import Any, Literal
 import boto3
 import pytest
 from rich.console import Console
+from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
 
 from jetway.ledger import Ledger
 from local import stack as local_stack
@@ -55,13 +56,22 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("transport", ["rest" if module in OVER_REST else "cli"], indirect=True, scope="session")
 
 
-@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: item.path.name in OVER_REST)  # so that no stack is started twice
     for item in items:
         if HERE in item.path.parents:
             item.add_marker(pytest.mark.integration)
-            item.add_marker(pytest.mark.xdist_group("rest" if item.path.name in OVER_REST else "cli"))
+
+
+class ByTransport(LoadScopeScheduling):  # type: ignore[misc]  # pytest-xdist's is not typed
+    """One worker for each stack. (Groups of pytest-xdist 3.8 do not work with pytest 9.)"""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return "rest" if nodeid.partition("::")[0].rpartition("/")[2] in OVER_REST else "cli"
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling:
+    return ByTransport(config, log)
 
 
 LONGEST = 120.0  # seconds for an event out

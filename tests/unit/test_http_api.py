@@ -199,7 +199,7 @@ def test_dags_are_listed_as_airflow_lists_them(queue: str, mwaa: MwaaServer) -> 
     mwaa.answer = lambda _: (200, {"dags": [{"dag_id": "a", "is_paused": False, "owners": ["x"]}], "total_entries": 1})
     got = json.loads(ask("GET", "/dags")["body"])
     assert got == {
-        "dags": [{"dag_id": "a", "is_paused": False, "owners": ["x"], "fileloc": None}],
+        "dags": [{"dag_id": "a", "is_paused": False, "owners": ["x"], "fileloc": None, "last_parsed_time": None}],
         "total_entries": 1,
     }
 

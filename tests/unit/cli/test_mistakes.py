@@ -95,6 +95,7 @@ MISTAKES: dict[str, list[list[str]]] = {
         ["--follow", "--trigger", ""],
     ],
     "triggers": [*STACK, ["orders"], ["--trigger", "orders"], ["triggers/orders.yaml"], ["-x"]],
+    "updates": [*STACK, ["requirements.txt"], ["--begin"], ["--json=yes"], ["-x"]],
     "workers": [
         *STACK,
         *(["--until", one] for one in ("", "yesterday", "25:00", "9" * 9 + "d")),

@@ -79,7 +79,11 @@ class Airflow:
     def list_dags(self, *, limit: int, offset: int = 0) -> tuple[list[Dag], int]:
         seen, broken = self._seen(), {problem.path for problem in self.list_import_errors()}
         dags = [
-            Dag(dag_id[1].decode(), fileloc=path, parsed_at=self._world.now - self._lag if self._tells_parses else None)
+            Dag(
+                dag_id[1].decode(),
+                fileloc=path,
+                last_parsed_time=self._world.now - self._lag if self._tells_parses else None,
+            )
             for path, version in seen.items()
             if path not in broken and truth_of(version.body or b"")[0] != "silent"
             if (dag_id := _DAG_ID.search(version.body or b""))

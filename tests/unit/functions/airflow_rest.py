@@ -17,6 +17,7 @@ class Airflow:
         paused: dag_ids of DAGs that are.
         stale_later: DAGs whose file goes between the run and the question about the DAG.
         errors, files: import errors, and DAGs' files.
+        parsed: when these were parsed last, as Airflow says it; None when it does not.
         status: of every answer, when it is not 200.
     """
 
@@ -27,6 +28,7 @@ class Airflow:
     stale_later: set[str] = field(default_factory=set)
     errors: dict[str, str] = field(default_factory=dict)
     files: dict[str, str] = field(default_factory=dict)
+    parsed: str | None = None
     status: int = 200
 
     def __call__(self, asked: dict[str, Any]) -> tuple[int, object]:
@@ -38,7 +40,8 @@ class Airflow:
             errors = [{"filename": name, "stack_trace": text} for name, text in self.errors.items()]
             return 200, {"import_errors": errors, "total_entries": len(errors)}
         if not dag_id:
-            dags = [{"dag_id": name, "fileloc": path, "is_paused": False} for name, path in self.files.items()]
+            common = {"is_paused": False, "last_parsed_time": self.parsed}
+            dags = [{"dag_id": name, "fileloc": path, **common} for name, path in self.files.items()]
             return 200, {"dags": dags, "total_entries": len(dags)}
         if dag_id in self.unknown:
             return 404, {"detail": f"DAG with dag_id: '{dag_id}' not found"}

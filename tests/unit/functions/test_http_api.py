@@ -71,9 +71,10 @@ def test_a_transient_error_of_airflow_is_a_problem_that_says_when_to_come_back(
     answer = ask(api, "GET", path)
     assert_problem(answer, HTTPStatus.SERVICE_UNAVAILABLE, answer.body["type"].rpartition(":")[2], path)
     assert answer.body["type"].startswith("urn:jetway:problem:environment-")
-    airflow.status, airflow.files = 200, {"ingest": "ingest.py"}
+    airflow.status, airflow.files, airflow.parsed = 200, {"ingest": "ingest.py"}, "2026-11-29T06:00:00.123456Z"
     answer = ask(api, "GET", path)
     assert (answer.status, [dag["dag_id"] for dag in answer.body["dags"]]) == (200, ["ingest"])
+    assert answer.body["dags"][0]["last_parsed_time"] == "2026-11-29T06:00:00.123456+00:00"
 
 
 def test_a_permanent_error_is_a_problem_of_the_caller(edge: Edge, airflow: Airflow, api: Function) -> None:

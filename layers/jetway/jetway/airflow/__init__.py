@@ -73,14 +73,14 @@ class Dag:
     Attributes:
         is_paused: None where Airflow does not say (a file that is not in its database yet).
         fileloc: path of its file on Airflow's machines.
-        parsed_at: when Airflow last loaded its file and found it there; None where the transport does not say.
+        last_parsed_time: when Airflow last loaded its file and found it there; None where the transport does not say.
     """
 
     dag_id: str
     is_paused: bool | None = None
     owners: tuple[str, ...] = ()
     fileloc: str | None = None
-    parsed_at: datetime | None = None
+    last_parsed_time: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -234,7 +234,7 @@ def _dag(document: Mapping[str, Any]) -> Dag:
         is_paused=document.get("is_paused"),
         owners=tuple(str(owner) for owner in document.get("owners") or ()),
         fileloc=document.get("fileloc"),
-        parsed_at=_moment(document.get("last_parsed_time")),
+        last_parsed_time=_moment(document.get("last_parsed_time")),
     )
 
 

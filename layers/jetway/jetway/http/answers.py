@@ -15,7 +15,7 @@ from aws_lambda_powertools.event_handler import Response
 from jetway.http.problems import CONTENT_TYPE, Problem
 
 if TYPE_CHECKING:
-    from jetway.airflow import DagRun, DagRunRequest
+    from jetway.airflow import Dag, DagRun, DagRunRequest
     from jetway.http.pages import Page
     from jetway.ledger import Entry
 
@@ -53,6 +53,11 @@ def run_shown(run: DagRun, because: str | None) -> dict[str, Any]:
         because: why a queued run does not start.
     """
     return asdict(run) | {"because": because}
+
+
+def dag_shown(dag: Dag) -> dict[str, Any]:
+    """Return a DAG as the API shows it."""
+    return asdict(dag) | {"last_parsed_time": dag.last_parsed_time and dag.last_parsed_time.isoformat()}
 
 
 def accepted_answer(request: DagRunRequest, state: str = "accepted", warnings: Sequence[str] = ()) -> Response[str]:

@@ -303,7 +303,7 @@ class Verifier:
         return replace(
             look,
             dags={dag.dag_id: relative_path(dag.fileloc or "") for dag in found},
-            parsed={dag.dag_id: dag.parsed_at for dag in found if dag.parsed_at is not None},
+            parsed={dag.dag_id: dag.last_parsed_time for dag in found if dag.last_parsed_time},
         )
 
     def _in_time(self) -> bool:

@@ -84,6 +84,7 @@ LINES: Sequence[Line] = (
     Line("promoted", "ArtifactsPromoted", "artifacts promoted", "", "Sum", "sum", "artifacts"),
     Line("rejected", "ArtifactsRejected", "artifacts rejected", "", "Sum", "sum", "artifacts"),
     Line("verified", "ArtifactsVerified", "artifacts that work", "", "Sum", "sum", "artifacts"),
+    Line("never_appeared", "ArtifactsNeverAppeared", "artifacts that never appeared", "", "Sum", "sum", "artifacts"),
     Line("rolled_back", "ArtifactsRolledBack", "artifacts rolled back", "", "Sum", "sum", "artifacts"),
     Line("cost_per_hour", "WorkerCostPerHour", "additional workers, by the hour", "$", group="costs"),
     Line("advised_cost", "AdvisedCostPerMonth", "what is advised, by the month", "$", group="costs"),

@@ -82,4 +82,4 @@ def get_dags() -> Response[str]:
 
     options, reach = request.asked(LIST_DAGS)
     dags, total = request.ask(lambda airflow: visible_dags(airflow, reach, **options))
-    return answers.json_answer({"dags": [asdict(dag) for dag in dags], "total_entries": total})
+    return answers.json_answer({"dags": [answers.dag_shown(dag) for dag in dags], "total_entries": total})
