@@ -150,13 +150,16 @@ def test_events_that_were_never_delivered_are_redriven_and_those_that_ran_start_
         )
     chosen = ("redrive", "--trigger", NAME, "--json")
     for more in (("--dry-run",), ()):
-        sent = json.loads(jetway(stack, *chosen, *more))["sent"]
-        assert [(one["trigger"], one["reason"], one["dag_id"]) for one in sent] == [(NAME, "undelivered", dag)] * 2
-    assert json.loads(jetway(stack, *chosen))["sent"] == []
+        done = json.loads(jetway(stack, *chosen, *more))
+        # One event has had its run by another way: its letter is taken away and starts nothing.
+        for letters in (done["sent"], done["over"]):
+            assert [(one["trigger"], one["reason"], one["dag_id"]) for one in letters] == [(NAME, "undelivered", dag)]
+    again = json.loads(jetway(stack, *chosen))
+    assert (again["sent"], again["over"]) == ([], [])
     second = row_of(ledger, "missed.csv")
     wait_until_dispatched(stack)
     row = row_of(ledger, "ran.csv")
-    assert (row.dag_run_id, row.deliveries) == (first.dag_run_id, 2)
+    assert (row.dag_run_id, row.deliveries) == (first.dag_run_id, 1)
     confs = [run["conf"].get("told") for run in list_runs(stack, dag).values()]
     assert (confs.count("ran.csv"), confs.count("missed.csv")) == (1, 1)
     assert second.dag_run_id in list_runs(stack, dag)

@@ -9,6 +9,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from local.calls import wait_for
+from local.ministack import REGION
 from local.stack import Stack
 
 BUCKET = "ground-of-the-tests"
@@ -17,7 +18,7 @@ BUCKET = "ground-of-the-tests"
 @pytest.fixture(scope="module")
 def s3(stack: Stack) -> Any:
     client = stack.client("s3")
-    client.create_bucket(Bucket=BUCKET)
+    client.create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": REGION})
     client.put_bucket_versioning(Bucket=BUCKET, VersioningConfiguration={"Status": "Enabled"})
     return client
 
