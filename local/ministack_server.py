@@ -35,6 +35,8 @@ https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtime-environment.html
 An HTTP API has an address that every program can resolve, the same after the next `make up`; MiniStack 1.5.33 draws a
 name at random, below 127.0.0.1, which no name server knows.
 
+A condition of a template may ask for AWS::Partition; MiniStack 1.5.33 takes its name for its value there.
+
 A bucket has the same name after the next `make up`, so that a shell that knows it still does; MiniStack 1.5.33 draws it
 at random, as AWS does, and names all else by stack and logical id.
 """
@@ -66,7 +68,12 @@ from ministack.services import (  # type: ignore[import-not-found]
     s3,
     scheduler,
 )
-from ministack.services.cloudformation import provisioners  # type: ignore[import-not-found]
+from ministack.services.cloudformation import (  # type: ignore[import-not-found]
+    changesets,
+    handlers,
+    provisioners,
+    stacks,
+)
 
 _invoke_target = eventbridge._invoke_target
 
@@ -319,6 +326,18 @@ def _create_bucket_with_name(logical_id: str, props: dict[str, Any], stack_name:
 
 provisioners._s3_create = _create_bucket_with_name
 provisioners._RESOURCE_HANDLERS["AWS::S3::Bucket"]["create"] = _create_bucket_with_name
+
+
+_evaluate_conditions = changesets._evaluate_conditions
+
+
+def _with_partition(template: dict[str, Any], params: dict[str, Any]) -> dict[str, Any]:
+    told: dict[str, Any] = _evaluate_conditions(template, {"AWS::Partition": {"Value": "aws"}, **params})
+    return told
+
+
+for _module in (changesets, handlers, stacks):
+    _module._evaluate_conditions = _with_partition
 
 
 if __name__ == "__main__":
