@@ -23,9 +23,12 @@ from jetway.live.update_record import UpdateRecord
 from jetway.live.verdicts import digests
 from jetway.reports import amend_report
 
+from . import test_update_files as files
+from . import test_update_people as people
 from . import test_update_scenes as scenes
 from . import update_scenes as at
 from .update_scenes import moment
+from .update_stage import with_a_broken_update
 from .update_world import UpdateWorld
 from .walker import walk
 
@@ -124,7 +127,7 @@ SCENES: dict[str, tuple[Callable[[Patch], None], Callable[..., None], dict[str, 
     "refused once": (a_refusal_is_a_verdict, scenes.test_a_refusal_for_an_update_that_has_just_ended_is_no_verdict, {}),
     "what comes may heal": (
         nothing_comes,
-        scenes.test_a_file_waits_for_the_requirements_that_wait,
+        files.test_a_file_waits_for_the_requirements_that_wait,
         {"minute": 20, "look_first": False},
     ),
     "left behind": (
@@ -133,13 +136,13 @@ SCENES: dict[str, tuple[Callable[[Patch], None], Callable[..., None], dict[str, 
         {"stage": "updating"},
     ),
     "again": (the_way_back_fails_once_for_good, scenes.test_a_way_back_that_fails_is_tried_again, {"times": 1}),
-    "as bad": (what_was_broken_before_is_known, scenes.test_a_fix_that_is_as_bad_leads_back_to_what_worked, {}),
+    "as bad": (what_was_broken_before_is_known, people.test_a_fix_that_is_as_bad_leads_back_to_what_worked, {}),
     "silent": (
         silence_is_no_problem,
         scenes.test_an_update_that_silences_airflow_is_undone_and_does_not_lock_the_fix_out,
         {},
     ),
-    "no need": (everything_is_an_update, scenes.test_the_bytes_that_terraform_has_in_force_need_no_update, {}),
+    "no need": (everything_is_an_update, people.test_the_bytes_that_terraform_has_in_force_need_no_update, {}),
 }
 
 
@@ -147,8 +150,8 @@ SCENES: dict[str, tuple[Callable[[Patch], None], Callable[..., None], dict[str, 
 def test_the_scene_misses_it(guard: str, monkeypatch: Patch) -> None:
     take_out, scene, more = SCENES[guard]
     if "broken" in scene.__code__.co_varnames[: scene.__code__.co_argcount]:
-        world: Any = scenes.broken.__wrapped__(UpdateWorld())  # type: ignore[attr-defined]
-        more = {**more, "broken": world}
+        world = UpdateWorld()
+        more = {**more, "broken": (world, with_a_broken_update(world))}
     else:
         more = {**more, "world": UpdateWorld()}
     take_out(monkeypatch)
