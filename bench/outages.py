@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import random
-import threading
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from local import airflow, processes
 from local.airflow import Airflow
+from local.background import Background
 from local.gateway import service
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ _TRIES = 5
 _DOWN = (0.5, 4.0)  # seconds, at least and at most, that nobody starts it again
 
 
-class GatewayKiller:
+class GatewayKiller(Background):
     """Kills the gateway with all that it runs, again and again, until it is told to stop.
 
     Args:
@@ -29,20 +29,10 @@ class GatewayKiller:
     """
 
     def __init__(self, stack: Stack, weather: Weather, pauses: tuple[float, float] | None, *, seed: int) -> None:
+        super().__init__("outages")
         self._stack, self._weather, self._pauses = stack, weather, pauses
         self._random = random.Random(seed)  # noqa: S311 - no secret hangs on it
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="outages", daemon=True)
         self.kills = 0
-
-    def __enter__(self) -> GatewayKiller:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Kill it no more; it runs afterwards."""
-        self._over.set()
-        self._thread.join()
 
     def _run(self) -> None:
         while self._pauses is not None and not self._over.wait(self._random.uniform(*self._pauses)):
@@ -62,27 +52,17 @@ class GatewayKiller:
         raise processes.ProcessError(f"The gateway does not start: see {folder / 'gateway.log'}.")
 
 
-class AirflowKeeper:
+class AirflowKeeper(Background):
     """Starts Airflow's programs again when they end, as MWAA does with its containers.
 
     On SQLite the scheduler ends when it cannot write for half a minute, which a busy machine brings about.
     """
 
     def __init__(self, stack: Stack) -> None:
+        super().__init__("keeper")
         self._airflow = Airflow.read(stack.gateway_config.airflow)
         self._programs = len(airflow.running(self._airflow))
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="keeper", daemon=True)
         self.restarts = 0
-
-    def __enter__(self) -> AirflowKeeper:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Leave it to itself."""
-        self._over.set()
-        self._thread.join()
 
     def _run(self) -> None:
         while not self._over.wait(_LOOK_SECONDS):

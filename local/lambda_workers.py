@@ -12,7 +12,6 @@ from __future__ import annotations
 import os
 import random
 import signal
-import threading
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -22,6 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from local import ministack, processes
+from local.background import Background
 from local.deploy import STACK_NAME
 
 if TYPE_CHECKING:
@@ -126,7 +126,7 @@ def workers_named(stack: Stack, names: Mapping[str, str]) -> list[Worker]:
     return found
 
 
-class Killer:
+class Killer(Background):
     """Kills workers of functions at random moments while they work, until it is told to stop.
 
     Args:
@@ -134,25 +134,12 @@ class Killer:
     """
 
     def __init__(self, stack: Stack, pauses: Mapping[str, tuple[float, float]], *, seed: int) -> None:
+        super().__init__("killer")
         self._stack = stack
         self._pauses = pauses
         self._names = function_names(stack, *pauses)
         self._random = random.Random(seed)  # noqa: S311 - no secret hangs on it
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="killer", daemon=True)
         self._kills: Counter[str] = Counter()
-
-    def __enter__(self) -> Killer:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.stop()
-
-    def stop(self) -> None:
-        """Kill nothing any more."""
-        self._over.set()
-        self._thread.join()
 
     @property
     def kills(self) -> dict[str, int]:
@@ -178,7 +165,7 @@ class Killer:
         deadline = time.monotonic() + _BUSY_WITHIN
         while time.monotonic() < deadline and not self._over.is_set():
             used = {worker: worker.seconds() for worker in workers_named(self._stack, names)}
-            time.sleep(_LOOK_SECONDS * 2)
+            self._over.wait(_LOOK_SECONDS * 2)
             working = [worker for worker, seconds in used.items() if worker.seconds() > seconds]
             if working:
                 return self._random.choice(working)
