@@ -10,6 +10,7 @@ from moto import mock_aws
 
 from jetway.artifacts.python_source import MOST_WORDS
 from tests.unit.artifacts.buckets import BAD, DROP, GOOD
+from tests.unit.live.world import LIVE
 from tests.unit.live.world import World as Live
 from tests.unit.mwaa_server import MwaaServer
 from tests.unit.signals.airflow import Environment
@@ -91,13 +92,29 @@ def test_rolled_back(files: Files) -> dict[str, str]:
     return files.look()
 
 
-@shows("superseded", "report", "artifacts")
+@shows("neverappeared", "report", "artifacts", "page", "out")
+def test_never_appeared(files: Files) -> dict[str, str]:
+    files.live.airflow.dags = {}
+    files.live.drop(DAG, GOOD)
+    assert [found.outcome for found in files.live.minutes(45)] == ["never-appeared"]
+    return files.look()
+
+
+@shows("byhand", "report", "artifacts", "page", "out")
+def test_replaced_by_hand(files: Files) -> dict[str, str]:
+    files.live.drop(DAG, GOOD)
+    files.live.s3.put_object(Bucket=LIVE, Key=DAG, Body=GOOD + b"# by hand\n")
+    files.live.minutes(3)
+    return files.look()
+
+
+@shows("superseded", "report", "artifacts", "out")
 def test_superseded(files: Files) -> dict[str, str]:
     first = files.live.s3.put_object(Bucket=DROP, Key=DAG, Body=GOOD + b"# 1\n")["VersionId"]
     second = files.live.s3.put_object(Bucket=DROP, Key=DAG, Body=GOOD)["VersionId"]
     assert [settled.outcome for settled in files.live.settle(DAG, first)] == ["superseded"]
     files.live.settle(DAG, second)
-    seen = files.look(DAG, "report", "artifacts")
+    seen = files.look(DAG, "report", "artifacts", "out")
     assert second in seen["report"]
     return seen
 
