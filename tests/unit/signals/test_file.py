@@ -148,6 +148,18 @@ def test_the_update_has_brought_it(files: Files) -> dict[str, str]:
     return files.look(REQUIREMENTS, "report", "artifacts", "page")
 
 
+@shows("overtaken", "report", "artifacts", "page", "out")
+def test_somebody_else_has_put_another_one_in_force(files: Files) -> dict[str, str]:
+    files.live.drop(REQUIREMENTS, PINNED)
+    assert files.live.apply() == ["begun"]
+    files.live.mwaa.end()
+    assert files.live.settle_update() == ["applied", "good"]
+    theirs = files.live.s3.put_object(Bucket=LIVE, Key=REQUIREMENTS, Body=PINNED + b"# theirs\n")["VersionId"]
+    files.live.mwaa.described["RequirementsS3ObjectVersion"] = theirs
+    files.live.apply()
+    return files.look(REQUIREMENTS)
+
+
 @shows("failedupdate", "report", "artifacts", "page", "out")
 def test_the_update_failed(files: Files) -> dict[str, str]:
     files.live.drop(REQUIREMENTS, PINNED)
