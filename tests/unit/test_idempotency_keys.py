@@ -159,7 +159,7 @@ def test_a_key_is_free_again_a_year_after_its_last_use(queue: str) -> None:
             keys.check(KeyUse("k", "http#1", "b"))
     clock.now += timedelta(hours=2).total_seconds()
     keys.check(KeyUse("k", "http#1", "b"))
-    keys.claim(KeyUse("k", "http#1", "b"))
+    assert keys.claim(KeyUse("k", "http#1", "b")) is False, "what is left of the other use is no use of this one"
     with pytest.raises(ProblemError):
         keys.claim(use)
 

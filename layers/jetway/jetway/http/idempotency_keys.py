@@ -92,7 +92,8 @@ class IdempotencyKeys:
             ExpressionAttributeNames={"#ttl": "ttl"},
         ):
             raise _reused(use)
-        return bool(before)
+        # An item past its time may still be there, of whatever payload.
+        return bool(before) and int(before["ttl"]["N"]) >= int(now)
 
     def check(self, use: KeyUse) -> None:
         """Say whether `claim` would take a use, and claim nothing.
