@@ -35,7 +35,8 @@ https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtime-environment.html
 An HTTP API has an address that every program can resolve, the same after the next `make up`; MiniStack 1.5.33 draws a
 name at random, below 127.0.0.1, which no name server knows.
 
-A condition of a template may ask for AWS::Partition; MiniStack 1.5.33 takes its name for its value there.
+A condition of a template may ask for AWS::Partition, and compare what Fn::Join makes of parameters; MiniStack 1.5.33
+takes the name for the value, and no text to be equal to a Join.
 
 A bucket has the same name after the next `make up`, so that a shell that knows it still does; MiniStack 1.5.33 draws it
 at random, as AWS does, and names all else by stack and logical id.
@@ -331,13 +332,29 @@ provisioners._RESOURCE_HANDLERS["AWS::S3::Bucket"]["create"] = _create_bucket_wi
 _evaluate_conditions = changesets._evaluate_conditions
 
 
-def _with_partition(template: dict[str, Any], params: dict[str, Any]) -> dict[str, Any]:
-    told: dict[str, Any] = _evaluate_conditions(template, {"AWS::Partition": {"Value": "aws"}, **params})
+def _with_partition_and_joins(template: dict[str, Any], params: dict[str, Any]) -> dict[str, Any]:
+    known = {"AWS::Partition": {"Value": "aws"}, **params}
+    conditions = {name: _joined(found, known) for name, found in template.get("Conditions", {}).items()}
+    told: dict[str, Any] = _evaluate_conditions({**template, "Conditions": conditions}, known)
     return told
 
 
+def _joined(part: Any, params: dict[str, Any]) -> Any:
+    """A part of a condition in which each Fn::Join of parameters is its text."""
+    if isinstance(part, list):
+        return [_joined(item, params) for item in part]
+    if not isinstance(part, dict):
+        return part
+    if "Fn::Join" not in part:
+        return {name: _joined(value, params) for name, value in part.items()}
+    separator, items = part["Fn::Join"]
+    if isinstance(items, dict):  # a list that is a parameter: here one text with commas
+        items = str(params[items["Ref"]]["Value"]).split(",")
+    return separator.join(str(params[item["Ref"]]["Value"]) if isinstance(item, dict) else item for item in items)
+
+
 for _module in (changesets, handlers, stacks):
-    _module._evaluate_conditions = _with_partition
+    _module._evaluate_conditions = _with_partition_and_joins
 
 
 if __name__ == "__main__":

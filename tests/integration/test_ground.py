@@ -83,3 +83,33 @@ def test_an_event_names_the_version(stack: Stack, s3: Any) -> None:
         events.remove_targets(Rule="ground-of-the-tests", Ids=["queue"])
         events.delete_rule(Name="ground-of-the-tests")
         sqs.delete_queue(QueueUrl=queue)
+
+
+def test_a_condition_compares_the_partition_and_joined_parameters(stack: Stack) -> None:
+    template = {
+        "Parameters": {"Names": {"Type": "CommaDelimitedList", "Default": ""}},
+        "Conditions": {
+            "Named": {"Fn::Not": [{"Fn::Equals": [{"Fn::Join": ["", {"Ref": "Names"}]}, ""]}]},
+            "Usual": {"Fn::Equals": [{"Ref": "AWS::Partition"}, "aws"]},
+        },
+        "Resources": {
+            name: {"Type": "AWS::SQS::Queue", "Condition": name, "Properties": {}} for name in ("Named", "Usual")
+        },
+    }
+    client = stack.client("cloudformation")
+    for given, made in (("", {"Usual"}), ("a,b", {"Named", "Usual"})):
+        name = f"conditions-{len(given)}"
+        client.create_stack(
+            StackName=name,
+            TemplateBody=json.dumps(template),
+            Parameters=[{"ParameterKey": "Names", "ParameterValue": given}],
+        )
+
+        def is_made(name: str = name) -> bool:
+            (found,) = client.describe_stacks(StackName=name)["Stacks"]
+            return bool(found["StackStatus"] == "CREATE_COMPLETE")
+
+        wait_for("the stack", is_made, seconds=60)
+        listed = client.list_stack_resources(StackName=name)["StackResourceSummaries"]
+        assert {each["LogicalResourceId"] for each in listed} == made
+        client.delete_stack(StackName=name)

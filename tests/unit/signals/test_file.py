@@ -9,8 +9,7 @@ import pytest
 from moto import mock_aws
 
 from jetway.artifacts.python_source import MOST_WORDS
-from tests.unit.artifacts.buckets import BAD, DROP, GOOD
-from tests.unit.live.world import LIVE
+from tests.unit.artifacts.buckets import BAD, DROP, GOOD, LIVE
 from tests.unit.live.world import World as Live
 from tests.unit.mwaa_server import MwaaServer
 from tests.unit.signals.airflow import Environment
