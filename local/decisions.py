@@ -1,6 +1,7 @@
 """What IAM was asked on local stacks, against what the template grants.
 
-    python -m local.decisions       # `make decisions`, after `make integration`
+    python -m local.decisions --check    # the end of `make integration`: is the list of what is never asked right?
+    python -m local.decisions            # `make decisions`: what it lacks, in its own form; and write what doctor asks
 
 The integration tests leave every decision in `.jetway/test-*/decisions.jsonl`. What no run asks for, on either stack,
 stands in local/never_asked.toml with the reason; all else that the roles are granted is what they need, and is in
@@ -13,7 +14,6 @@ import json
 import re
 import sys
 import tomllib
-from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -163,20 +163,32 @@ def runs_of_the_tests() -> list[Path]:
 
 
 def main() -> int:
-    """Say what the list lacks, in its own form, and write what doctor asks. The exit code says whether it is whole."""
-    from local import needed_actions  # noqa: PLC0415 - it reads this module's list
-
-    needed_actions.write()
+    """Say how the list differs from what the last run of the integration tests has asked; return an exit code."""
+    check = sys.argv[1:] == ["--check"]
     used, all_granted, known = asked(read(*runs_of_the_tests())), granted(), exempt()
     found = list(differences(used, known, all_granted))
-    print("\n".join(found) or "local/never_asked.toml is right.")
-    missing: dict[tuple[str, str], dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
-    for grant in sorted(all_granted - used - set(known)):
-        missing[grant.role, grant.statement]["actions"].append(grant.action)
-    for (role, statement), entry in missing.items():
-        print(f'\n[[grant]]\nroles = ["{role}"]\nstatement = "{statement}"\nactions = {json.dumps(entry["actions"])}')
-        print('why = ""')
+    print("\n".join(found) or f"{NEVER_ASKED.name} is right: all else that is granted was asked for.")
+    if not check:
+        from local import needed_actions  # noqa: PLC0415 - it reads this module's list
+
+        needed_actions.write()
+        print(*_lacking(sorted(all_granted - used - set(known))), sep="\n")
+    elif found:
+        print(f"Correct the template, or {NEVER_ASKED.relative_to(ROOT)}; `make decisions` shows what it lacks.")
     return min(len(found), 1)
+
+
+def _lacking(grants: Iterable[Grant]) -> Iterator[str]:
+    """Entries of the list, without their reasons."""
+    by_statement: dict[tuple[str, str], list[str]] = {}
+    for grant in grants:
+        by_statement.setdefault((grant.role, grant.statement), []).append(grant.action)
+    entries: dict[tuple[str, tuple[str, ...]], list[str]] = {}
+    for (role, statement), actions in by_statement.items():
+        entries.setdefault((statement, tuple(actions)), []).append(role)
+    for (statement, asked_for), roles in entries.items():
+        head = f"[[grant]]\nroles = {json.dumps(roles)}\nstatement = {json.dumps(statement)}"
+        yield f'\n{head}\nactions = {json.dumps(asked_for)}\nwhy = ""'
 
 
 if __name__ == "__main__":

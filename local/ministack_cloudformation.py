@@ -9,8 +9,8 @@ random, as AWS does, and names all else by stack and logical id.
 A condition of a template may ask for AWS::Partition, and compare what Fn::Join makes of parameters; MiniStack takes the
 name for the value, and no text to be equal to a Join.
 
-Buckets, tables and topics keep the key that the template names, and a role its permissions boundary; MiniStack drops
-them. A log group whose key does not let CloudWatch Logs encrypt is refused.
+Buckets, tables and topics keep the key that the template names, a role its permissions boundary, and a function its
+RecursiveLoop; MiniStack drops them. A log group whose key does not let CloudWatch Logs encrypt is refused.
 https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/encrypt-log-data-kms.html
 
 Policies are as IAM wants them: see local/iam_documents.py.
@@ -25,7 +25,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ministack.core import iam_evaluator, responses  # type: ignore[import-not-found]
-from ministack.services import apigateway, dynamodb, iam, kms, s3, sns  # type: ignore[import-not-found]
+from ministack.services import apigateway, dynamodb, iam, kms, lambda_svc, s3, sns  # type: ignore[import-not-found]
 from ministack.services.cloudformation import (  # type: ignore[import-not-found]
     changesets,
     handlers,
@@ -89,16 +89,22 @@ def _joined(part: Any, params: dict[str, Any]) -> Any:
     return separator.join(str(params[item["Ref"]]["Value"]) if isinstance(item, dict) else item for item in items)
 
 
-def _create_with(kind: str, then: Callable[[str, dict[str, Any]], None]) -> None:
-    """Do something with each resource of a type that has been made: its id and its properties."""
-    create: Make = provisioners._RESOURCE_HANDLERS[kind]["create"]
+def _then(kind: str, keep: Callable[[str, dict[str, Any]], None]) -> None:
+    """Do something with each resource of a type that was made or changed: its id and its properties."""
+    found = provisioners._RESOURCE_HANDLERS[kind]
+    create, update = found["create"], found["update"]
 
     def made(logical_id: str, props: dict[str, Any], stack_name: str) -> Made:
         physical_id, attributes = create(logical_id, props, stack_name)
-        then(physical_id, props)
+        keep(physical_id, props)
         return physical_id, attributes
 
-    provisioners._RESOURCE_HANDLERS[kind]["create"] = made
+    def changed(physical_id: str, before: Any, props: dict[str, Any], *more: Any, **named: Any) -> Any:
+        answer = update(physical_id, before, props, *more, **named)
+        keep(answer[0] if isinstance(answer, tuple) else physical_id, props)
+        return answer
+
+    found["create"], found["update"] = made, changed
 
 
 def _keep_the_buckets_key(bucket: str, props: dict[str, Any]) -> None:
@@ -128,6 +134,10 @@ def _keep_the_topics_key(topic: str, props: dict[str, Any]) -> None:
 def _keep_the_boundary(role: str, props: dict[str, Any]) -> None:
     if props.get("PermissionsBoundary"):
         iam._roles[role]["PermissionsBoundary"] = props["PermissionsBoundary"]
+
+
+def _keep_whether_loops_are_let_through(function: str, props: dict[str, Any]) -> None:
+    lambda_svc._functions[function]["recursive_loop"] = props.get("RecursiveLoop", "Terminate")
 
 
 def _refuse_first(kind: str, refusal: Callable[[dict[str, Any], str], str | None]) -> None:
@@ -233,11 +243,12 @@ def _create_policy_within_the_quota(asked: Any) -> Any:
 _create_policy = iam._create_policy
 
 
-_MADE: Mapping[str, Callable[[str, dict[str, Any]], None]] = {
+_KEPT: Mapping[str, Callable[[str, dict[str, Any]], None]] = {
     "AWS::S3::Bucket": _keep_the_buckets_key,
     "AWS::DynamoDB::Table": _keep_the_tables_key,
     "AWS::SNS::Topic": _keep_the_topics_key,
     "AWS::IAM::Role": _keep_the_boundary,
+    "AWS::Lambda::Function": _keep_whether_loops_are_let_through,
 }
 _REFUSED: Mapping[str, Callable[[dict[str, Any], str], str | None]] = {
     "AWS::IAM::Role": _refused_role,
@@ -258,8 +269,8 @@ def install() -> None:
     provisioners._RESOURCE_HANDLERS["AWS::S3::Bucket"]["create"] = _create_bucket_with_name
     for module in (changesets, handlers, stacks):
         module._evaluate_conditions = _with_partition_and_joins
-    for kind, then in _MADE.items():
-        _create_with(kind, then)
+    for kind, keep in _KEPT.items():
+        _then(kind, keep)
     for kind, refusal in _REFUSED.items():
         _refuse_first(kind, refusal)
     iam_evaluator.validate_policy_document, iam._trust_policy_not_principal_error = _validate_as_iam, _trust_as_iam

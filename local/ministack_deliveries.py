@@ -1,14 +1,20 @@
 """What AWS's services do by themselves, in MiniStack: only what a policy lets them, as on AWS.
 
-EventBridge sends to a queue if the queue's policy, and its key's, let it; else to the target's dead-letter queue, if
-that one's do. MiniStack 1.5.33 asks neither, and knows no dead-letter queue of a target.
+EventBridge sends to a queue if the queue's policy, and its key's, let it, and invokes a function if its policy does;
+else it sends to the target's dead-letter queue, if that one's do. MiniStack 1.5.33 asks none of them, and knows no
+dead-letter queue of a target.
 https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-use-resource-based.html#eb-sqs-permissions
 
-EventBridge Scheduler sends by the role that the schedule names.
+EventBridge Scheduler sends by the role that the schedule names, and replaces context attributes in a target's input
+(<aws.scheduler.scheduled-time> and its like); MiniStack 1.5.33 leaves them as text.
 https://docs.aws.amazon.com/scheduler/latest/UserGuide/setting-up.html
+https://docs.aws.amazon.com/scheduler/latest/UserGuide/managing-schedule-context-attributes.html
 
 An alarm publishes to a topic if the topic's policy, and its key's, let CloudWatch.
 https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/AlarmThatSendsEmail.html
+
+An HTTP API invokes a function if the function's policy lets it.
+https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html
 
 Lambda polls a queue, and writes a function's log, by the function's role.
 https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html
@@ -17,40 +23,63 @@ https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html
 from __future__ import annotations
 
 import time
+import uuid
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 from ministack.core import arn as arns  # type: ignore[import-not-found]
 from ministack.core import responses
-from ministack.services import cloudwatch, eventbridge, lambda_svc, sns, sqs  # type: ignore[import-not-found]
+from ministack.services import (  # type: ignore[import-not-found]
+    apigateway,
+    cloudwatch,
+    eventbridge,
+    lambda_svc,
+    sns,
+    sqs,
+)
 
 from local import ministack_iam
 
 _invoke_target, _dispatch_alarm_actions = eventbridge._invoke_target, cloudwatch._dispatch_alarm_actions
+_invoke_lambda_proxy = apigateway._invoke_lambda_proxy
 _run_sqs_batch, _emit_lambda_logs = lambda_svc._run_sqs_batch, lambda_svc._emit_lambda_logs
-_EVENTS, _ALARMS, _SCHEDULER, _LAMBDA = (
-    f"{name}.amazonaws.com" for name in ("events", "cloudwatch", "scheduler", "lambda")
-)
+Members = dict[str, Any]
+_EVENTS, _ALARMS = "events.amazonaws.com", "cloudwatch.amazonaws.com"
+_SCHEDULER, _LAMBDA, _API_GATEWAY = "scheduler.amazonaws.com", "lambda.amazonaws.com", "apigateway.amazonaws.com"
 
 
-def _invoke_if_allowed(target: Mapping[str, Any], event: dict[str, Any], rule: Mapping[str, Any], *rest: Any) -> Any:
-    queue, letters = str(target.get("Arn", "")), (target.get("DeadLetterConfig") or {}).get("Arn", "")
-    if ":sqs:" not in queue:
-        return _invoke_target(target, event, rule, *rest)
-    if event.get("Source") == "aws.scheduler" and "RoleArn" in target:
-
-        def may(on: str) -> bool:
+def _invoke_if_allowed(target: Members, event: Members, rule: Members, *rest: Any) -> Any:
+    def may(on: str) -> bool:
+        if ":lambda:" in on:
+            return _rule_may_invoke(on, str(rule.get("Arn", "")))
+        if ":sqs:" not in on:
+            return True
+        if event.get("Source") == "aws.scheduler" and "RoleArn" in target:
             return _schedule_may_send(target["RoleArn"], on, rule)
-    else:
+        return rule_may_send(on, str(rule.get("Arn", "")))
 
-        def may(on: str) -> bool:
-            return rule_may_send(on, str(rule.get("Arn", "")))
-
-    if may(queue):
-        return _invoke_target(target, event, rule, *rest)
+    letters = (target.get("DeadLetterConfig") or {}).get("Arn", "")
+    if may(str(target.get("Arn", ""))):
+        return _with_context_attributes(target, event, rule, *rest)
     if letters and may(letters):
-        return _invoke_target({**target, "Arn": letters, "SqsParameters": None}, event, rule, *rest)
+        return _with_context_attributes({**target, "Arn": letters, "SqsParameters": None}, event, rule, *rest)
     return None
+
+
+def _with_context_attributes(target: Members, event: Members, rule: Members, *rest: Any) -> Any:
+    if event.get("Source") == "aws.scheduler" and "Input" in target:
+        scheduled = datetime.fromtimestamp(int(event["Time"]), tz=UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        text = target["Input"]
+        for name, value in {
+            "schedule-arn": rule.get("Arn", ""),
+            "scheduled-time": scheduled,
+            "execution-id": uuid.uuid4().hex[:16],
+            "attempt-number": "1",
+        }.items():
+            text = text.replace(f"<aws.scheduler.{name}>", value)
+        target = {**target, "Input": text}
+    return _invoke_target(target, event, rule, *rest)
 
 
 def rule_may_send(queue: str, rule: str) -> bool:
@@ -62,6 +91,12 @@ def rule_may_send(queue: str, rule: str) -> bool:
     return ministack_iam.service_may(
         _EVENTS, "sqs:SendMessage", queue, policy, context
     ) and ministack_iam.service_may_use_the_key(_EVENTS, "sqs:SendMessage", queue, {})
+
+
+def _rule_may_invoke(function: str, rule: str) -> bool:
+    policy = (lambda_svc.function_policy_for_arn(function) or [None])[0]
+    context = {"aws:sourcearn": rule, "aws:sourceaccount": responses.get_account_id()}
+    return ministack_iam.service_may(_EVENTS, "lambda:InvokeFunction", function, policy, context)
 
 
 def _schedule_may_send(role: str, queue: str, schedule: Mapping[str, Any]) -> bool:
@@ -112,9 +147,23 @@ def _log_if_the_role_may(function: dict[str, Any], *args: Any, **more: Any) -> N
         _emit_lambda_logs(function, *args, **more)
 
 
+async def _proxy_if_allowed(integration: Members, api: str, stage: str, *args: Any, **more: Any) -> Any:
+    function = apigateway._extract_lambda_ref_from_integration_uri(integration.get("integrationUri", ""))
+    route = str(more.get("route_key") or (args[5] if len(args) > 5 else "$default"))
+    method, _, path = route.partition(" ")
+    where = f"{api}/{stage}/{method}{path}"
+    source = f"arn:aws:execute-api:{responses.get_region()}:{responses.get_account_id()}:{where}"
+    policy = (lambda_svc.function_policy_for_arn(function) or [None])[0]
+    context = {"aws:sourcearn": source, "aws:sourceaccount": responses.get_account_id()}
+    if ministack_iam.service_may(_API_GATEWAY, "lambda:InvokeFunction", function, policy, context):
+        return await _invoke_lambda_proxy(integration, api, stage, *args, **more)
+    return 500, {"Content-Type": "application/json"}, b'{"message":"Internal Server Error"}'
+
+
 def install() -> None:
     """Put all this in force."""
     eventbridge._invoke_target = _invoke_if_allowed
     cloudwatch._dispatch_alarm_actions = _publish_if_allowed
+    apigateway._invoke_lambda_proxy = _proxy_if_allowed
     lambda_svc._run_sqs_batch = _run_if_the_role_may
     lambda_svc._emit_lambda_logs = _log_if_the_role_may

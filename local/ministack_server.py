@@ -2,10 +2,6 @@
 
 Gaps are closed here, so that product code needs no branch for them and tests of alarms and lanes prove something:
 
-EventBridge Scheduler replaces context attributes in a target's input (<aws.scheduler.scheduled-time> and its like);
-MiniStack 1.5.33 leaves them as text.
-https://docs.aws.amazon.com/scheduler/latest/UserGuide/managing-schedule-context-attributes.html
-
 An alarm looks at the metric with exactly its dimensions, period by period, and treats missing data as it is told;
 MiniStack 1.5.33 lumps all dimensions and periods together. It looks whenever a metric is put, here as there.
 https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/alarm-evaluation.html
@@ -46,10 +42,8 @@ import sys
 import tempfile
 import threading
 import time
-import uuid
 import zipfile
 from collections.abc import Callable
-from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -71,28 +65,10 @@ from local import (
     ministack_cloudformation,
     ministack_deliveries,
     ministack_iam,
+    ministack_loops,
     ministack_requests,
 )
 
-_invoke_target = eventbridge._invoke_target
-
-
-def _with_context_attributes(target: dict[str, Any], event: dict[str, Any], rule: dict[str, Any], *rest: Any) -> Any:
-    if event.get("Source") == "aws.scheduler" and "Input" in target:
-        scheduled = datetime.fromtimestamp(int(event["Time"]), tz=UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-        text = target["Input"]
-        for name, value in {
-            "schedule-arn": rule.get("Arn", ""),
-            "scheduled-time": scheduled,
-            "execution-id": uuid.uuid4().hex[:16],
-            "attempt-number": "1",
-        }.items():
-            text = text.replace(f"<aws.scheduler.{name}>", value)
-        target = {**target, "Input": text}
-    return _invoke_target(target, event, rule, *rest)
-
-
-eventbridge._invoke_target = _with_context_attributes
 scheduler._SCHEDULE_TICK_INTERVAL = 1  # seconds between looks at the schedules; 10 would only slow the tests
 
 _BREACHES: dict[str, Callable[[float, float], bool]] = {
@@ -296,6 +272,7 @@ lambda_runtime.Worker.invoke = _invoke_alone
 if __name__ == "__main__":
     ministack_cloudformation.install()
     ministack_deliveries.install()
+    ministack_loops.install()
     ministack_requests.install()
     ministack_authorizer.install()
     ministack_iam.install(Path(os.environ["JETWAY_DECISIONS"]))
