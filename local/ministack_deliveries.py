@@ -51,13 +51,10 @@ _SCHEDULER, _LAMBDA, _API_GATEWAY = "scheduler.amazonaws.com", "lambda.amazonaws
 
 def _invoke_if_allowed(target: Members, event: Members, rule: Members, *rest: Any) -> Any:
     def may(on: str) -> bool:
-        if ":lambda:" in on:
-            return _rule_may_invoke(on, str(rule.get("Arn", "")))
-        if ":sqs:" not in on:
-            return True
-        if event.get("Source") == "aws.scheduler" and "RoleArn" in target:
-            return _schedule_may_send(target["RoleArn"], on, rule)
-        return rule_may_send(on, str(rule.get("Arn", "")))
+        if event.get("Source") == "aws.scheduler":
+            return _schedule_may(target, on, rule)
+        asked = {"sqs": _rule_may_send, "lambda": _rule_may_invoke}.get(arns.parse_arn(on).service)
+        return asked is None or asked(on, str(rule.get("Arn", "")))
 
     letters = (target.get("DeadLetterConfig") or {}).get("Arn", "")
     if may(str(target.get("Arn", ""))):
@@ -82,8 +79,7 @@ def _with_context_attributes(target: Members, event: Members, rule: Members, *re
     return _invoke_target(target, event, rule, *rest)
 
 
-def rule_may_send(queue: str, rule: str) -> bool:
-    """Whether EventBridge may send to a queue for a rule; both by ARN."""
+def _rule_may_send(queue: str, rule: str) -> bool:
     policy = (sqs._queue_by_arn(queue) or {"attributes": {}})["attributes"].get("Policy")
     context = {"aws:sourcearn": rule, "aws:sourceaccount": responses.get_account_id()}
     # EventBridge gives KMS no source to test.
@@ -99,13 +95,17 @@ def _rule_may_invoke(function: str, rule: str) -> bool:
     return ministack_iam.service_may(_EVENTS, "lambda:InvokeFunction", function, policy, context)
 
 
-def _schedule_may_send(role: str, queue: str, schedule: Mapping[str, Any]) -> bool:
+_BY_ROLE = {"sqs": "sqs:SendMessage", "lambda": "lambda:InvokeFunction"}
+
+
+def _schedule_may(target: Members, on: str, schedule: Members) -> bool:
     # The trust policy is asked with the group's ARN, not the schedule's.
     # https://docs.aws.amazon.com/scheduler/latest/UserGuide/cross-service-confused-deputy-prevention.html
     spec = arns.parse_arn(str(schedule["Arn"]))
     group = f"arn:aws:scheduler:{spec.region}:{spec.account_id}:schedule-group/{spec.resource.split('/')[1]}"
     context = {"aws:sourcearn": group, "aws:sourceaccount": spec.account_id}
-    return ministack_iam.Given(role, _SCHEDULER, "scheduler", context).may("sqs:SendMessage", queue)
+    role = ministack_iam.Given(target["RoleArn"], _SCHEDULER, "scheduler", context)
+    return role.may(_BY_ROLE[arns.parse_arn(on).service], on)
 
 
 def _publish_if_allowed(alarm: dict[str, Any], before: str, state: str, reason: str) -> None:
