@@ -11,6 +11,7 @@ import pytest
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 
 from jetway.airflow import DagRun, DagRunRequest
+from jetway.batches.hands import Hands
 from jetway.batches.intake import Intake
 from jetway.dispatch.messages import Message
 from jetway.errors import (
@@ -110,7 +111,8 @@ class TestOnTwoWays:
                 raise AssertionError("nothing is to be collected")
 
         started = world.dispatch(file_message())
-        intake = Intake(NoCollector(), world.sqs, world.ledger, dead_letters_url=world.dead_url)  # type: ignore[arg-type]
+        hands = Hands(world.dynamodb, "batches")
+        intake = Intake(NoCollector(), world.sqs, world.ledger, dead_letters_url=world.dead_url, hands=hands)  # type: ignore[arg-type]
         body = json.loads(file_message().body)
         body["trigger"]["batch"] = {"max_events": 5, "within": 60}
         record = SQSRecord(sample_event("dispatch_batch")["Records"][0] | {"body": json.dumps(body)})

@@ -108,7 +108,10 @@ def outcome_before(case: Case) -> Outcome | None:
     row, way = case.before.entry, case.before.way
     if row is not None and row.decision == "started":
         return Outcome(row, f"duplicate of run {row.dag_run_id}")
+    of_letter = f"duplicate of a dead letter ({row.because}); redrive that one" if row else ""
     if way == "collect":
+        if row is not None and row.decision == "dead-lettered":
+            return Outcome(row, of_letter)  # the collect queue is where its redrive goes
         entry = row or entry_of(case, "batched", now=case.message.sent_at)
         batch = f"batch {entry.batch_id}" if entry.batch_id else "a batch"
         return Outcome(entry, f"duplicate of an event in {batch}")
@@ -116,7 +119,7 @@ def outcome_before(case: Case) -> Outcome | None:
         return None
     if row.message_id == case.message_id:
         return Outcome(row, row.because or "", is_unsent_letter=True)
-    return Outcome(row, f"duplicate of a dead letter ({row.because}); redrive that one")
+    return Outcome(row, of_letter)
 
 
 def _is_wanted_anew(case: Case, row: Entry) -> bool:
