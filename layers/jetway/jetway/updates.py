@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Literal
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from jetway.airflow.environment import DENIED, THROTTLED, did_nothing, unavailable
-from jetway.errors import EnvironmentUnavailableError
+from jetway.airflow.environment import THROTTLED, did_nothing, is_denied, unavailable
+from jetway.errors import EnvironmentUnavailableError, PermissionMissingError
 from jetway.live.update_acts import Acts
 from jetway.live.update_plan import CALL_AGAIN_AFTER, Plan, Rules, decide, shows_ours, waiting
 from jetway.live.update_record import MEMBERS, UpdateRecord
@@ -39,8 +39,7 @@ __all__ = ["CALL_AGAIN_AFTER", "NotBegunError", "RefusedError", "Scaled", "Updat
 
 # So many things are done one after the other; the next minute goes on.
 _MOST_STEPS = 12
-# A right that is missing is seldom there in a minute.
-_DENIED_AGAIN = timedelta(minutes=15)
+_DENIED_AGAIN = timedelta(seconds=PermissionMissingError.longest_wait)
 
 Scaled = Literal["begun", "goes-along", "held"]
 
@@ -199,7 +198,7 @@ class Updates:
         accepted = replace(record.untroubled(), accepted_at=self._clock(), refused={}, refusals=0, refused_at=None)
         try:
             facts = self._environment.facts()
-        except EnvironmentUnavailableError as exc:
+        except (EnvironmentUnavailableError, PermissionMissingError) as exc:
             logger.warning("it is not known yet which update is ours", extra={"because": str(exc)})
         else:
             if shows_ours(record, facts):
@@ -212,15 +211,12 @@ class Updates:
             self._mwaa.update_environment(Name=facts.name, WorkerReplacementStrategy=strategy, **record.changes)
         except (ClientError, BotoCoreError) as exc:
             code = exc.response["Error"]["Code"] if isinstance(exc, ClientError) else ""
-            if isinstance(exc, ClientError) and code == "ValidationException":
+            if isinstance(exc, ClientError) and code == "ValidationException" and not is_denied(exc):
                 raise RefusedError(exc.response["Error"].get("Message", "ValidationException")) from exc
             error = unavailable(facts.name, "UpdateEnvironment", exc)
             if did_nothing(exc):
-                raise NotBegunError(str(error), _trouble(code)) from exc
+                trouble: Trouble = "throttled" if code in THROTTLED else "environment-unusable"
+                if isinstance(error, PermissionMissingError):
+                    trouble = "permission-missing"
+                raise NotBegunError(str(error), trouble) from error
             raise error from exc  # the answer is lost: the environment will show whether it has begun
-
-
-def _trouble(code: str) -> Trouble:
-    if code in DENIED:
-        return "permission-missing"
-    return "throttled" if code in THROTTLED else "environment-unusable"

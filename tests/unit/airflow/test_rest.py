@@ -20,6 +20,7 @@ from jetway.errors import (
     InvalidConfError,
     InvalidRequestError,
     JetwayError,
+    PermissionMissingError,
     TransientError,
 )
 from tests.unit.airflow.rest_stage import FOUND, LONG_DAG_ID, LONG_RUN_ID, PARAM, RUN, Rest, body
@@ -214,8 +215,8 @@ class TestRefusal:
             ),
             (422, "no json", InvalidRequestError, "does not say why"),
             (422, '{"detail": "Nope"}', CommandRejectedError, "Nope"),
-            (401, {}, EnvironmentUnavailableError, r"airflow:InvokeRestApi.*role/acme/<role>"),
-            (403, {}, EnvironmentUnavailableError, r"airflow:InvokeRestApi.*role/acme/<role>"),
+            (401, {}, EnvironmentUnavailableError, r"Airflow answers 401 .*role/acme/<role>.*AirflowRole"),
+            (403, {}, EnvironmentUnavailableError, r"Airflow answers 403 .*role/acme/<role>.*AirflowRole"),
             (429, {}, EnvironmentUnavailableError, "throttled"),
         ],
     )
@@ -260,7 +261,7 @@ class TestRefusal:
     @pytest.mark.parametrize(
         ("code", "error", "text"),
         [
-            ("AccessDeniedException", EnvironmentUnavailableError, "airflow:InvokeRestApi"),
+            ("AccessDeniedException", PermissionMissingError, "airflow:InvokeRestApi on .*role/acme/<role>"),
             ("ThrottlingException", EnvironmentUnavailableError, "throttled"),
             ("ResourceNotFoundException", EnvironmentUnavailableError, "no environment 'acme'"),
             ("InternalServerException", AnswerLostError, "InternalServerException"),
@@ -273,6 +274,24 @@ class TestRefusal:
         rest.refuses(None, code=code)
 
         with pytest.raises(error, match=text):
+            rest.client.trigger_dag_run(RUN)
+
+    def test_for_want_of_a_right_in_the_words_of_a_validation(self, rest: Rest) -> None:
+        """MWAA's other form: what it asks of its caller."""
+        rest.environment("3.3.1")
+        words = "User arn:aws:iam::1:role/x does not have permissions to perform: kms:Decrypt on resource: key/1."
+        rest.stub.add_client_error("invoke_rest_api", "ValidationException", words)
+
+        with pytest.raises(PermissionMissingError) as caught:
+            rest.client.trigger_dag_run(RUN)
+        assert (caught.value.action, caught.value.resource) == ("kms:Decrypt", "key/1")
+
+    def test_of_a_value_with_the_word_in_it_is_no_denial(self, rest: Rest) -> None:
+        rest.environment("3.3.1")
+        words = "1 validation error detected: Value '/dags/permissions/dagRuns' at 'path' failed to satisfy constraint"
+        rest.stub.add_client_error("invoke_rest_api", "ValidationException", words)
+
+        with pytest.raises(CommandRejectedError, match="MWAA refuses POST"):
             rest.client.trigger_dag_run(RUN)
 
     def test_of_an_environment_too_old(self, rest: Rest) -> None:

@@ -41,6 +41,14 @@ def test_token_refused(world: World) -> dict[str, str]:
     return {**ask_all(world), "health": world.ask("GET", "/health"), "page": page(world)}
 
 
+@shows("denied", *ASKED, "health", "page", "out")
+def test_a_right_is_missing(world: World) -> dict[str, str]:
+    world.mwaa.denies["CreateCliToken"] = "AccessDeniedException"
+    seen = {**ask_all(world), "health": world.ask("GET", "/health"), "page": page(world), "out": world.outcoming()}
+    assert seen["out"].count("PermissionMissing") <= 1, "once, not every try"
+    return seen
+
+
 @shows("busy", *ASKED, "health", "page")
 def test_busy(world: World) -> dict[str, str]:
     world.environment.refusal = 503

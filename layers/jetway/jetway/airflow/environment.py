@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -14,6 +15,7 @@ from jetway.errors import (
     AnswerLostError,
     EnvironmentBusyError,
     EnvironmentUnavailableError,
+    PermissionMissingError,
     TokenRefusedError,
     TransientError,
 )
@@ -29,9 +31,18 @@ USABLE_STATUSES = frozenset({"AVAILABLE", "UPDATE_FAILED"})
 _PASSING_STATUSES = frozenset({"CREATING", "UPDATING", "ROLLING_BACK", "CREATING_SNAPSHOT", "MAINTENANCE", "PENDING"})
 
 # The call certainly did nothing: a right is missing, the call came too often, or it did not reach MWAA.
-DENIED = frozenset({"AccessDeniedException", "AccessDenied"})
+_DENIED = frozenset({"AccessDeniedException", "AccessDenied", "UnauthorizedOperation"})
 THROTTLED = frozenset({"ThrottlingException", "TooManyRequestsException", "RequestLimitExceeded"})
 _NO_WAY = frozenset({"EndpointConnectionError", "ConnectTimeoutError"})
+
+# What MWAA itself asks of S3, EC2 or KMS in its caller's name it also refuses with a ValidationException.
+# One that repeats what it was given may have any word in it.
+_REPEATS = re.compile(r"\d+ validation errors? detected")
+_OF_A_RIGHT = re.compile(r"not authori[sz]ed|access (?:is |was )?denied|permissions?\b|explicit deny", re.IGNORECASE)
+# https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot_access-denied.html
+_ACTION = re.compile(r"\b(?:perform:? |permissions? |action )\W?([a-z0-9-]+:[A-Z][A-Za-z]+)")
+_RESOURCE = re.compile(r"\bon resource:? (\S+)")
+_LONGEST_WORDS = 500
 
 _OF_THE_WEB_SERVER = (EnvironmentBusyError, EnvironmentUnavailableError, TokenRefusedError)
 
@@ -175,7 +186,8 @@ class Environment:
             max_age: seconds that they may be old; what the environment was made with when not given.
 
         Raises:
-            EnvironmentUnavailableError: no such environment, no permission, throttled or unreachable.
+            PermissionMissingError: the role may not ask.
+            EnvironmentUnavailableError: no such environment, throttled or unreachable.
         """
         now = self._clock()
         if self._facts is not None:
@@ -195,6 +207,7 @@ class Environment:
         """Return the facts of an environment that takes work now.
 
         Raises:
+            PermissionMissingError: as `facts`.
             EnvironmentUnavailableError: as `facts`, and when its status is not AVAILABLE.
         """
         facts = self.facts()
@@ -217,7 +230,7 @@ class Environment:
             return error
         try:
             facts = self.facts(max_age=self._max_age_unusable)
-        except EnvironmentUnavailableError:
+        except (EnvironmentUnavailableError, PermissionMissingError):
             return error
         return error if facts.usable else not_available(facts)
 
@@ -226,7 +239,7 @@ def did_nothing(exc: Exception) -> bool:
     """Whether a call of MWAA's control plane that failed has certainly changed nothing."""
     if isinstance(exc, ClientError):
         code = exc.response["Error"]["Code"]
-        return code in DENIED | THROTTLED or code in {"ResourceNotFoundException", "ValidationException"}
+        return code in _DENIED | THROTTLED or code in {"ResourceNotFoundException", "ValidationException"}
     return type(exc).__name__ in _NO_WAY
 
 
@@ -245,18 +258,52 @@ def _hint(status: str) -> str:
     return "Look at the environment in the MWAA console."
 
 
-def unavailable(name: str, operation: str, exc: Exception) -> EnvironmentUnavailableError:
+def is_denied(exc: BaseException | None) -> bool:
+    """Whether a call was refused for want of a right, be it of the call itself or of what MWAA asks of its caller."""
+    if not isinstance(exc, ClientError):
+        return False
+    code, words = exc.response["Error"]["Code"], _words(exc)
+    if code != "ValidationException" or _REPEATS.match(words):
+        return code in _DENIED
+    return _OF_A_RIGHT.search(words) is not None
+
+
+def denied(name: str, operation: str, exc: ClientError, *, resource: str | None = None) -> PermissionMissingError:
+    """Return the error of a call that was refused for want of a right, with the action that AWS names.
+
+    Args:
+        name: of the environment.
+        operation: that was called.
+        exc: the refusal.
+        resource: on which the right is needed, where AWS does not say.
+    """
+    words = _words(exc)
+    action = found[1] if (found := _ACTION.search(words)) else f"airflow:{operation}"
+    resource = found[1].rstrip(".,;") if (found := _RESOURCE.search(words)) else resource
+    on = f" on {resource}" if resource else ""
+    said = f" AWS says: {words[:_LONGEST_WORDS]}" if words else ""
+    return PermissionMissingError(
+        f"{operation} on environment {name!r} is denied: the function's role or a policy above it (a permissions "
+        f"boundary, a service control policy, a VPC endpoint's policy) lacks the permission {action}{on}.{said}",
+        action=action,
+        resource=resource,
+    )
+
+
+def _words(exc: ClientError) -> str:
+    # A code that botocore's model does not know comes with "Message".
+    return str(exc.response["Error"].get("Message") or exc.response.get("Message") or "")
+
+
+def unavailable(name: str, operation: str, exc: Exception) -> EnvironmentUnavailableError | PermissionMissingError:
     """Say in Jetway's words why an MWAA control-plane call failed."""
+    if isinstance(exc, ClientError) and is_denied(exc):
+        return denied(name, operation, exc)
     code = exc.response["Error"]["Code"] if isinstance(exc, ClientError) else type(exc).__name__
     if code == "ResourceNotFoundException":
         return EnvironmentUnavailableError(
             f"MWAA has no environment {name!r} in this account and region. "
             "Deploy with the right EnvironmentName; events wait meanwhile."
-        )
-    if code in DENIED:
-        return EnvironmentUnavailableError(
-            f"{operation} on environment {name!r} is denied: the function's role or a service control "
-            f"policy lacks the permission airflow:{operation}."
         )
     if code in _NO_WAY:
         return EnvironmentUnavailableError(

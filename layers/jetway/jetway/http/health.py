@@ -8,7 +8,8 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from jetway.airflow.environment import not_available
-from jetway.errors import EnvironmentBusyError, JetwayError
+from jetway.denials import say
+from jetway.errors import EnvironmentBusyError, JetwayError, PermissionMissingError
 
 if TYPE_CHECKING:
     from jetway.airflow import AirflowQuestions
@@ -44,6 +45,8 @@ def ask_airflow(airflow: AirflowQuestions, *, sleep: Callable[[float], None] = t
             sleep(PAUSE_WHEN_BUSY)
             airflow.ping()
     except JetwayError as exc:
+        if isinstance(exc, PermissionMissingError):
+            say(exc)
         return Reached(False, f"{exc.reason}: {exc}")
     return Reached(True)
 

@@ -16,11 +16,12 @@ from jetway.observability import metrics
 from jetway.updates import Updates
 from jetway.wiring.airflow import TRANSPORTS, Transport, connect, mwaa_client
 from jetway.wiring.clients import ASKED_ONCE, PATIENT, client
-from jetway.wiring.parts import AUTOMATIC, WORKER_REPLACEMENT, ArtifactConfig, now, teller_of
+from jetway.wiring.parts import AUTOMATIC, WORKER_REPLACEMENT, ArtifactConfig, denials_of, now, teller_of
 from jetway.wiring.variables import seconds, variable
 
 if TYPE_CHECKING:
     from jetway.airflow import ImportProblem
+    from jetway.denials import Denials
     from jetway.live.update_record import WorkerReplacement
 
 
@@ -46,6 +47,7 @@ class Parts:
     updates: Updates
     undo: Undo
     import_errors: Callable[[], Sequence[ImportProblem]]
+    denials: Denials
 
 
 @cache
@@ -75,4 +77,4 @@ def wired() -> Parts:
         clock=now,
     )
     airflow = connect(config.environment_name, config.transport, mwaa=mwaa)
-    return Parts(config, updates, undo, airflow.list_import_errors)
+    return Parts(config, updates, undo, airflow.list_import_errors, denials_of(config, "apply_updates"))
