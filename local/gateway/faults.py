@@ -9,9 +9,9 @@
 | --- | --- | --- |
 | busy | 503 before anything is done | target, count or probability |
 | lose_answer | the work is done, then the connection is closed without an answer | target, count or probability |
-| status | GetEnvironment tells this status; the web server is down unless that is usable, or it `serves` | status, seconds, serves |
+| status | GetEnvironment tells this; the web server is down unless usable, or `serves` | status, seconds, serves |
 | web_server_down | every connection to the web server is closed at once | seconds |
-| denied | an operation is refused for want of a right, with AccessDeniedException or another code | operation, seconds, code |
+| denied | an operation is refused for want of a right (AccessDeniedException) | operation, seconds, code |
 
 `target` is "cli" (default) or "rest" (InvokeRestApi). `seed` makes probabilities repeatable.
 """

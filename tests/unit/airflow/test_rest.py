@@ -303,11 +303,20 @@ class TestRefusal:
         with pytest.raises(EnvironmentUnavailableError, match="cannot do InvokeRestApi yet"):
             rest.client.trigger_dag_run(RUN)
 
-    def test_of_an_environment_that_is_updating(self, rest: Rest) -> None:
+    def test_of_an_environment_that_is_updating_and_does_not_serve(self, rest: Rest) -> None:
         rest.environment("3.3.1", "UPDATING")
+        rest.refuses(503, {"message": "Service Unavailable"}, code="RestApiServerException")
 
         with pytest.raises(EnvironmentUnavailableError, match="UPDATING"):
             rest.client.trigger_dag_run(RUN)
+
+    def test_is_none_of_an_environment_that_is_updating_and_serves(self, rest: Rest) -> None:
+        rest.environment("3.3.1", "UPDATING")
+        page = {"limit": 1, "offset": 0, "order_by": "dag_id"}
+        rest.answers("GET", "/dags", {"dags": [], "total_entries": 0}, QueryParameters=page)
+        rest.answers("POST", "/dags/hello/dagRuns", FOUND, Body=body("3.3.1"))
+
+        assert rest.client.trigger_dag_run(RUN).dag_run_id == RUN.dag_run_id
 
     def test_before_anything_is_sent(self, rest: Rest) -> None:
         with pytest.raises(InvalidRequestError):

@@ -70,7 +70,7 @@ def test_a_transient_error_is_said_and_all_stays_due(
     if trouble == "busy":
         airflow.status = 503
     else:
-        edge.aws.mwaa.status = "UPDATING"
+        airflow.status, edge.aws.mwaa.status = 503, "UPDATING"
     verify(scheduled())
     assert verify.metrics() == NOTHING
     line = vars(caplog.records[-1])

@@ -55,6 +55,21 @@ def test_busy(world: World) -> dict[str, str]:
     return {**ask_all(world), "health": world.ask("GET", "/health"), "page": page(world)}
 
 
+@shows("serving", "run", "events", "health", "dags", "dry", "post", "ledger", "page")
+def test_updating_and_serving(world: World) -> dict[str, str]:
+    world.mwaa.status = "UPDATING"
+    return {
+        "run": world.jetway("run", "hello"),
+        "health": world.ask("GET", "/health"),
+        "dags": world.dags("hello"),
+        "dry": world.post(dry_run="true"),
+        "post": world.post(),
+        "page": page(world),
+        "events": world.jetway("events"),
+        "ledger": world.events(),
+    }
+
+
 @shows("failed_update", "run", "health", "dags", "dry", "post", "page")
 def test_update_failed(world: World) -> dict[str, str]:
     world.mwaa.status = "UPDATE_FAILED"

@@ -27,6 +27,12 @@ if TYPE_CHECKING:
 # https://docs.aws.amazon.com/mwaa/latest/userguide/troubleshooting.html
 USABLE_STATUSES = frozenset({"AVAILABLE", "UPDATE_FAILED"})
 
+# While workers end their tasks (GRACEFUL, twelve hours at most), schedulers and web server may serve all the time. Not
+# tried while ROLLING_BACK or CREATING_SNAPSHOT: a run that is made then may be lost with the database that comes back.
+# https://docs.aws.amazon.com/mwaa/latest/API/API_UpdateEnvironment.html
+UPDATING = "UPDATING"
+SERVES_FOR = 15.0  # seconds after a question during which none is asked before the next run
+
 # https://docs.aws.amazon.com/mwaa/latest/API/API_Environment.html
 _PASSING_STATUSES = frozenset({"CREATING", "UPDATING", "ROLLING_BACK", "CREATING_SNAPSHOT", "MAINTENANCE", "PENDING"})
 
@@ -111,6 +117,11 @@ class EnvironmentFacts:
         """Whether runs may be started now."""
         return self.status in USABLE_STATUSES
 
+    @property
+    def may_serve(self) -> bool:
+        """Whether it is worth a try: it is usable, or an update is on its way during which it may serve."""
+        return self.usable or self.status == UPDATING
+
 
 def parse_environment(answer: Mapping[str, Any]) -> EnvironmentFacts:
     """Turn the `Environment` member of GetEnvironment's answer into facts."""
@@ -178,6 +189,7 @@ class Environment:
         self._max_age_unusable = max_age_unusable
         self._facts: EnvironmentFacts | None = None
         self._asked_at = 0.0
+        self._served_at = float("-inf")
 
     def facts(self, *, max_age: float | None = None) -> EnvironmentFacts:
         """Return the environment's facts.
@@ -203,16 +215,32 @@ class Environment:
         self._asked_at = now
         return self._facts
 
-    def usable_facts(self) -> EnvironmentFacts:
-        """Return the facts of an environment that takes work now.
+    def serving_facts(self, ask: Callable[[], object]) -> EnvironmentFacts:
+        """Return the facts of an environment that takes work now: while it is UPDATING, once a question has shown it.
+
+        A question, for what is refused or lost of it creates nothing.
+
+        Args:
+            ask: asks Airflow something; raises TransientError when it does not serve.
 
         Raises:
             PermissionMissingError: as `facts`.
-            EnvironmentUnavailableError: as `facts`, and when its status is not AVAILABLE.
+            EnvironmentUnavailableError: as `facts`, and when it does not serve.
         """
         facts = self.facts()
-        if not facts.usable:
+        if facts.usable:
+            return facts
+        if not facts.may_serve:
             raise not_available(facts)
+        now = self._clock()
+        if not 0 <= now - self._served_at < SERVES_FOR:
+            try:
+                ask()
+            except (EnvironmentUnavailableError, PermissionMissingError):
+                raise
+            except TransientError as exc:
+                raise not_available(facts) from exc
+            self._served_at = now
         return facts
 
     def reason_of(self, error: TransientError, *, of_a_question: bool = False) -> TransientError:
@@ -253,6 +281,11 @@ def not_available(facts: EnvironmentFacts) -> EnvironmentUnavailableError:
 
 
 def _hint(status: str) -> str:
+    if status == UPDATING:
+        return (
+            "Its web server does not answer. An update takes 10 to 30 minutes; running tasks may have 12 hours more to "
+            "end (GRACEFUL). Events wait until it answers, and are not lost."
+        )
     if status in _PASSING_STATUSES:
         return "That takes 10 to 30 minutes. Events wait for it and are not lost."
     return "Look at the environment in the MWAA console."

@@ -14,7 +14,7 @@ from jetway.live.undo import Undo
 from jetway.live.update_record import UpdateTable
 from jetway.observability import metrics
 from jetway.updates import Updates
-from jetway.wiring.airflow import TRANSPORTS, Transport, connect, mwaa_client
+from jetway.wiring.airflow import import_errors_of, mwaa_client
 from jetway.wiring.clients import ASKED_ONCE, PATIENT, client
 from jetway.wiring.parts import AUTOMATIC, WORKER_REPLACEMENT, ArtifactConfig, denials_of, now, teller_of
 from jetway.wiring.variables import seconds, variable
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 class Config(ArtifactConfig):
     """Configuration of apply_updates."""
 
-    transport: Transport = variable("TRANSPORT", TRANSPORTS)
     automatic: bool = variable("APPLY_UPDATES", AUTOMATIC)
     worker_replacement: WorkerReplacement = variable("WORKER_REPLACEMENT_STRATEGY", WORKER_REPLACEMENT)
     quiet: timedelta = variable("UPDATE_QUIET_SECONDS", seconds)
@@ -76,5 +75,7 @@ def wired() -> Parts:
         worker_replacement=config.worker_replacement,
         clock=now,
     )
-    airflow = connect(config.environment_name, config.transport, mwaa=mwaa)
-    return Parts(config, updates, undo, airflow.list_import_errors, denials_of(config, "apply_updates"))
+    errors = import_errors_of(
+        config.environment_name, mwaa=mwaa, environment=Environment(mwaa, config.environment_name)
+    )
+    return Parts(config, updates, undo, errors.errors, denials_of(config, "apply_updates"))

@@ -17,7 +17,7 @@ from jetway.live.update_record import UpdateTable
 from jetway.live.update_verifier import UpdateVerifier
 from jetway.live.verifier import Verifier
 from jetway.observability import metrics
-from jetway.wiring.airflow import TRANSPORTS, Transport, connect, mwaa_client
+from jetway.wiring.airflow import TRANSPORTS, Transport, connect, import_errors_of, mwaa_client
 from jetway.wiring.clients import COMES_AGAIN, PATIENT, client
 from jetway.wiring.parts import ArtifactConfig, TimeLeft, denials_of, now, teller_of
 from jetway.wiring.variables import optional, variable
@@ -74,6 +74,7 @@ def wired() -> Parts:
         clock=now,
         seconds_left=time_left,
         ask_gate=ask_gate,
+        import_errors=import_errors_of(config.environment_name, mwaa=mwaa, environment=environment).read,
     )
     return Parts(verifier, time_left, denials_of(config, "verify_promotion"))
 
