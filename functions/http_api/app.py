@@ -34,15 +34,17 @@ if "AWS_LAMBDA_RUNTIME_API" in os.environ:
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Answer one request."""
     app.append_context(services=wired())  # type: ignore[no-untyped-call]
-    return app.resolve(event, context)
+    answer = app.resolve(event, context)
+    if metrics.metric_set:  # seldom: a right that is missing
+        metrics.set_default_dimensions(Environment=wired().settings.environment_name)
+        metrics.flush_metrics()
+    return answer
 
 
 @app.exception_handler([JetwayError, ProblemError])  # type: ignore[untyped-decorator]
 def _problem(error: JetwayError | ProblemError) -> Response[str]:
     if (denial := denial_in(error)) is not None:
-        metrics.set_default_dimensions(Environment=wired().settings.environment_name)
         say(denial)
-        metrics.flush_metrics()
     return _answer(error.problem if isinstance(error, ProblemError) else problem_of(error))
 
 

@@ -23,7 +23,8 @@ _STEPS = {
     ),
     ("promoted", "updating"): (
         "the environment is being updated",
-        "It is not in force yet: the update that brings it began at {since} and takes 10 to 30 minutes.",
+        "It is not in force yet: the update that brings it began at {since}. It takes 10 to 30 minutes, and up to 12 "
+        "hours more while running tasks end (GRACEFUL).",
     ),
     ("promoted", "verifying"): (
         "in force, being verified",
@@ -48,7 +49,8 @@ _STEPS = {
     ),
     ("removed", "updating"): (
         "deleted, the environment is being updated",
-        "It was deleted. It stays in force until the update that began at {since} has ended, in 10 to 30 minutes.",
+        "It was deleted. It stays in force until the update that began at {since} has ended, in 10 to 30 minutes, or up "
+        "to 12 hours more while running tasks end (GRACEFUL).",
     ),
     ("removed", "verifying"): ("removed", "It was deleted, and is not in force since {since}."),
     ("removed", "verified"): ("removed", "It was deleted, and is not in force since {since}."),
