@@ -4,7 +4,8 @@ UpdateEnvironment takes 10 to 30 minutes, under GRACEFUL up to 12 hours more, an
 whatever wants one is held until the environment is AVAILABLE (or UPDATE_FAILED, which is as usable: MWAA has gone
 back), and what has come by then goes together, the way back from what does not work too. What is next is decided by
 `jetway.live.update_plan` alone; here it is done. An update is written down before it is asked for, and a verdict before
-anything is done about it, each onto what was read: a crash anywhere neither loses nor repeats it, and of two at once one stops.
+anything is done about it, each onto what was read: a crash anywhere neither loses nor repeats it, and of two at once
+one stops.
 """
 
 from __future__ import annotations
