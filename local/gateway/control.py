@@ -89,6 +89,8 @@ class ControlPlane:
         operation, function = found
         self._faults.count(f"api.{operation}")
         self._authorize(request, operation, unquote(name))
+        if (refused := self._faults.denied(operation)) is not None:
+            raise ServiceError(*refused, _denial(operation, self._environment.describe()["Arn"]))
         return function(request, self._known(unquote(name)))
 
     def _authorize(self, request: Request, operation: str, name: str) -> None:
@@ -106,8 +108,8 @@ class ControlPlane:
         return description | {"Status": self._faults.status() or description["Status"]}
 
     def usable(self) -> bool:
-        """Whether the web server answers: not while the environment is updating."""
-        return self.description()["Status"] in USABLE
+        """Whether the web server answers: not while the environment is updating, unless a fault lets it serve."""
+        return self.description()["Status"] in USABLE or self._faults.serves()
 
     def _known(self, name: str) -> str:
         if name != self._environment.describe()["Name"]:
@@ -157,6 +159,14 @@ class ControlPlane:
         if status >= 400:
             raise ServiceError(400, "RestApiClientException", members=values)
         return values
+
+
+def _denial(operation: str, arn: str) -> str:
+    # https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot_access-denied.html
+    return (
+        f"User: arn:aws:sts::000000000000:assumed-role/denied/denied is not authorized to perform: airflow:{operation} "
+        f"on resource: {arn} because no identity-based policy allows the airflow:{operation} action"
+    )
 
 
 def _check_signature(request: Request) -> None:

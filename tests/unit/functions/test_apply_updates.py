@@ -122,6 +122,28 @@ def test_a_transient_error_is_said_and_tried_again(
     assert apply.metrics() == NOTHING | {"UpdatesBegun": 1.0}
 
 
+@pytest.mark.parametrize("call", ["GetEnvironment", "UpdateEnvironment", "InvokeRestApi"])
+@pytest.mark.parametrize("code", ["AccessDeniedException", "ValidationException"])
+def test_a_right_that_is_missing_is_loud_and_gives_no_version_up(
+    edge: Edge, world: World, apply: Function, caplog: pytest.LogCaptureFixture, call: str, code: str
+) -> None:
+    """Of UpdateEnvironment MWAA also says it with the code of a bad value: that is no refusal of the artifact."""
+    world.drop("requirements.txt", REQUIREMENTS)
+    edge.aws.mwaa.denies[call] = code
+    for _ in range(4):
+        apply(scheduled())
+    assert "PermissionMissing" in edge.told()
+    assert edge.told().count("PermissionMissing") == 1
+    errors = [vars(line) for line in caplog.records if line.levelname == "ERROR"]
+    assert f"airflow:{call}" in {line.get("action") for line in errors}
+    standing = world.standing("requirements.txt")
+    assert (standing.rolled_back, standing.stage) == ((), "waiting")
+    edge.aws.mwaa.denies.clear()
+    if call == "GetEnvironment":
+        apply(scheduled())
+        assert apply.metrics() == NOTHING | {"UpdatesBegun": 1.0}
+
+
 def test_trouble_of_jetways_own_is_an_error_of_the_function(edge: Edge, world: World, apply: Function) -> None:
     world.drop("requirements.txt", REQUIREMENTS)
     edge.aws.fails("dynamodb.GetItem", "AccessDeniedException")

@@ -62,17 +62,15 @@ def test_what_works_stays_and_what_does_not_goes_cold_and_warm(
     assert verify.metrics() == NOTHING, "counted once"
 
 
-@pytest.mark.parametrize("trouble", ["busy", "updating", "denied"])
+@pytest.mark.parametrize("trouble", ["busy", "updating"])
 def test_a_transient_error_is_said_and_all_stays_due(
     edge: Edge, airflow: Airflow, world: World, verify: Function, caplog: pytest.LogCaptureFixture, trouble: str
 ) -> None:
     world.drop(GOOD)
     if trouble == "busy":
         airflow.status = 503
-    elif trouble == "updating":
-        edge.aws.mwaa.status = "UPDATING"
     else:
-        edge.aws.fails("mwaa.GetEnvironment", "AccessDeniedException")
+        airflow.status, edge.aws.mwaa.status = 503, "UPDATING"
     verify(scheduled())
     assert verify.metrics() == NOTHING
     line = vars(caplog.records[-1])
@@ -81,6 +79,27 @@ def test_a_transient_error_is_said_and_all_stays_due(
     assert world.standing(GOOD).stage == "verifying"
     airflow.status, edge.aws.mwaa.status = 200, "AVAILABLE"
     edge.aws.works()
+    verify.cold()
+    verify(scheduled())
+    assert verify.metrics() == NOTHING | {"ArtifactsVerified": 1.0}
+
+
+@pytest.mark.parametrize("call", ["GetEnvironment", "InvokeRestApi"])
+@pytest.mark.parametrize("code", ["AccessDeniedException", "ValidationException"])
+def test_a_right_that_is_missing_is_loud_and_rolls_nothing_back(
+    edge: Edge, airflow: Airflow, world: World, verify: Function, caplog: pytest.LogCaptureFixture, call: str, code: str
+) -> None:
+    world.drop(GOOD)
+    edge.aws.mwaa.denies[call] = code
+    for _ in range(3):
+        verify(scheduled())
+        assert verify.metrics() == NOTHING | {"PermissionMissing": 1.0}
+    line = vars(caplog.records[-1])
+    assert (line["msg"], line["levelname"], line["action"]) == ("permission missing", "ERROR", f"airflow:{call}")
+    assert "environment/acme" in line["resource"]
+    assert edge.told() == ["PermissionMissing"], "once"
+    assert world.standing(GOOD).stage == "verifying"
+    edge.aws.mwaa.denies.clear()
     verify.cold()
     verify(scheduled())
     assert verify.metrics() == NOTHING | {"ArtifactsVerified": 1.0}

@@ -16,8 +16,9 @@ from botocore.exceptions import ClientError
 from jetway.airflow import Dag, DagRun, DagRunRequest, ImportProblem
 from jetway.airflow.environment import Environment as MwaaEnvironment
 from jetway.airflow.environment import EnvironmentFacts, parse_environment
+from jetway.airflow.import_errors import Found
 from jetway.arrivals import Arrival
-from jetway.errors import EnvironmentUnavailableError
+from jetway.errors import PermissionMissingError
 from jetway.gate import Gate, Settled
 from jetway.live.book import LiveBook
 from jetway.live.in_force import say
@@ -54,9 +55,12 @@ class Airflow:
     errors: dict[str, str] = field(default_factory=dict)
     dags: dict[str, str] | None = None
     asked: list[str] = field(default_factory=list)
+    denied: PermissionMissingError | None = None  # what every question gets
 
     def list_import_errors(self) -> list[ImportProblem]:
         self.asked.append("errors")
+        if self.denied is not None:
+            raise self.denied
         return [ImportProblem(path, error) for path, error in self.errors.items()]
 
     def list_dags(self, *, limit: int, offset: int = 0) -> tuple[list[Dag], int]:
@@ -140,11 +144,6 @@ class Environment:
         names = [f"{thing}_{part}" for thing in ("requirements", "plugins", "startup_script") for part in PARTS]
         return replace(self.current, **{name: getattr(described, name) for name in names})
 
-    def usable_facts(self) -> EnvironmentFacts:
-        if not self.current.usable:
-            raise EnvironmentUnavailableError("the environment is not AVAILABLE.")
-        return self.facts()
-
 
 class World:
     """Call within `moto.mock_aws`. `fresh` gives another one."""
@@ -166,6 +165,7 @@ class World:
         self.news: list[News] = []
         self.pip: dict[str | None, str] = {}
         self.seconds_left = 100.0
+        self.judges = True  # whether import errors are those of the schedulers
 
     def fresh(self) -> World:
         for backend in ("dynamodb", "s3"):
@@ -199,6 +199,7 @@ class World:
             verify_after=VERIFY_AFTER,
             clock=lambda: self.now,
             seconds_left=lambda: self.seconds_left,
+            import_errors=lambda: Found(self.airflow.list_import_errors(), self.judges),
         )
 
     def updates(self, kill: Kill | None = None) -> Updates:

@@ -9,6 +9,7 @@ InvokeRestApi; both give the same facts and raise the same errors.
     rest  rest_answers           InvokeRestApi: client, and what its answers mean
     duplicates                   what "already exists" means, for both
     environment                  version and status of the environment
+    import_errors                over REST whatever the transport, and whether they prove anything
 """
 
 from __future__ import annotations

@@ -36,7 +36,7 @@ from jetway.errors import (
 )
 
 from . import refusals
-from .environment import unavailable
+from .environment import denied, is_denied, unavailable
 
 _THROTTLED = frozenset({"ThrottlingException", "Throttling", "TooManyRequestsException", "RequestLimitExceeded"})
 _FAILED = frozenset({"InternalServerException", "InternalFailure", "RestApiServerException", "ServiceUnavailable"})
@@ -166,12 +166,8 @@ def _explain_client_error(exc: ClientError, call: Call) -> JetwayError:
         return EnvironmentUnavailableError(
             f"{call} is throttled: MWAA takes about 10 calls per second. It is tried again later."
         )
-    if code in {"AccessDeniedException", "AccessDenied"} or status in {401, 403}:
-        return EnvironmentUnavailableError(
-            f"{call} is denied ({status or code}). The function's role needs airflow:InvokeRestApi on "
-            f"arn:aws:airflow:<region>:<account>:role/{call.environment}/<role>, where <role> is an Airflow "
-            "role that may create DAG runs: User, Op or Admin."
-        )
+    if is_denied(exc):
+        return denied(call.environment, "InvokeRestApi", exc, resource=_role(call))
     if isinstance(status, int):
         return _explain_status(status, answer.get("RestApiResponse"), call)
     if code == "ValidationException":
@@ -179,6 +175,10 @@ def _explain_client_error(exc: ClientError, call: Call) -> JetwayError:
     if call.creates and (code in _FAILED or answer.get("ResponseMetadata", {}).get("HTTPStatusCode", 0) >= 500):
         return AnswerLostError(f"{call} failed in MWAA: {code}. Airflow may have done it.")
     return unavailable(call.environment, "InvokeRestApi", exc)
+
+
+def _role(call: Call) -> str:
+    return f"arn:aws:airflow:<region>:<account>:role/{call.environment}/<role>"
 
 
 def _invalid(message: str, call: Call) -> JetwayError:
@@ -192,6 +192,13 @@ def _explain_status(status: int, response: object, call: Call) -> JetwayError:
         return refusals.dag_not_found(call.dag_id)  # or no such run, when one was asked for
     if status == 409:
         return refusals.DuplicateError(f"{call} answers 409.")
+    if status in {401, 403}:
+        # MWAA has let the call through; it is Airflow that does not.
+        return EnvironmentUnavailableError(
+            f"Airflow answers {status} to {call}: the Airflow role of the call may not do that. The function's role "
+            f"has airflow:InvokeRestApi on {_role(call)}; <role> must be an Airflow role that may create DAG runs: "
+            "User, Op or Admin. Set the parameter AirflowRole, or give that role the right in Airflow."
+        )
     if status in {408, 504} or (status >= 500 and call.creates):
         # A 500 or 502 comes from a web server that fell over, and may have done so when all was done.
         return AnswerLostError(f"{call} answers {status}. Airflow may have done it.")

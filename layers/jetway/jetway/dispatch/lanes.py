@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from jetway.dispatch.backoff import wait_before_retry
+from jetway.dispatch.backoff import longest_hold, wait_before_retry
 from jetway.dispatch.messages import Message
 from jetway.dispatch.run import INTERACTIVE
 from jetway.errors import EnvironmentBusyError, EnvironmentUnavailableError, OutOfTimeError, TransientError
@@ -53,6 +53,7 @@ class Lanes:
         seconds_left: Callable[[], float],
         on_held: Callable[[Message, TransientError, int], None] = lambda _message, _exc, _wait: None,
         sleep: Callable[[float], None] = time.sleep,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         """Take the parts.
 
@@ -61,11 +62,13 @@ class Lanes:
             seconds_left: until the function is ended.
             on_held: told of each message whose lane must wait, why, and how many seconds.
             sleep: waits so many seconds.
+            clock: tells now, timezone-aware.
         """
         self._dispatch = dispatch
         self._seconds_left = seconds_left
         self._on_held = on_held
         self._sleep = sleep
+        self._clock = clock
         self.waits: dict[str, int] = {}
 
     def handle(self, record: SQSRecord) -> Entry:
@@ -81,7 +84,8 @@ class Lanes:
         try:
             return self._dispatch_patiently(message)
         except TransientError as exc:
-            self._on_held(message, exc, self._hold(message, longest=exc.longest_wait))
+            longest = longest_hold(exc.longest_wait, self._clock() - message.first_tried_at)
+            self._on_held(message, exc, self._hold(message, longest=longest, shortest=exc.shortest_wait))
             raise
         except Exception:
             wait = self._hold(message, longest=LONGEST_WAIT_UNFORESEEN)
@@ -98,8 +102,8 @@ class Lanes:
                 self._sleep(random.uniform(pause / 2, pause))  # noqa: S311 - no secret
         return self._dispatch(message)
 
-    def _hold(self, message: Message, *, longest: float) -> int:
-        wait = wait_before_retry(message.tries, longest=longest)
+    def _hold(self, message: Message, *, longest: float, shortest: float = 0.0) -> int:
+        wait = wait_before_retry(message.tries, longest=longest, shortest=shortest)
         self.waits[message.group] = wait
         return wait
 

@@ -23,6 +23,10 @@ if TYPE_CHECKING:
 # A try may still be at work for so long, or Airflow with what it was asked: start_dag_run has 240 s.
 LONGEST_TRY = timedelta(minutes=5)
 
+# Of a call's run that was there before the call was tried: a caller who chooses a run id can meet another one's.
+WHOSE = ": Airflow had it already when this call was tried first, so it is another caller's"
+DOUBT = "an earlier try of the event has not ended, and may start its run yet"
+
 # Tries without an end that a row keeps. When Airflow answers nothing for days, there is one a minute.
 MOST_ATTEMPTS = 20
 

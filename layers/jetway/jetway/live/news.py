@@ -245,7 +245,7 @@ def removed(environment: str, drop_bucket: str, key: str, gone: Live, at: dateti
 def never_appeared(
     environment: str, drop_bucket: str, standing: Standing, problems: Sequence[Problem], at: datetime
 ) -> News:
-    """The news on a version that is live and of which Airflow shows neither its DAGs nor an error."""
+    """The news on a version that is live and of which nobody can tell whether it works."""
     live, key = standing.live, standing.key
     if live is None:
         raise ValueError("a live version is needed")
@@ -258,7 +258,7 @@ def never_appeared(
     event = OutEvent("ArtifactNeverAppeared", f"{key}#{live.source}#ArtifactNeverAppeared", at, detail)
     lines = [
         f"{key} (version {live.source}) is live since {live.at:%Y-%m-%d %H:%M} UTC.",
-        f"Environment {environment} does not show its DAGs, and no error.",
+        f"Environment {environment} shows neither that it works nor that it does not.",
         "It was not rolled back: nobody can tell whether it is at fault.",
         "",
         *(problem.message for problem in problems),

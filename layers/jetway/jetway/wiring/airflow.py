@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from mypy_boto3_mwaa import MWAAClient
 
     from jetway.airflow import AirflowQuestions
+    from jetway.airflow.import_errors import ImportErrors
 
 Transport = Literal["cli", "rest"]
 TRANSPORTS = one_of("cli", "rest")
@@ -21,6 +22,18 @@ TRANSPORTS = one_of("cli", "rest")
 def mwaa_client() -> MWAAClient:
     """Return a client of MWAA's control plane."""
     return client("mwaa", COMES_AGAIN)
+
+
+def import_errors_of(
+    environment_name: str, *, mwaa: MWAAClient, environment: Environment, read_timeout: float = 60.0
+) -> ImportErrors:
+    """Return what reads import errors, whatever the transport. Nothing is sent."""
+    from jetway.airflow.import_errors import ImportErrors
+
+    def over(transport: Transport) -> AirflowQuestions:
+        return connect(environment_name, transport, mwaa=mwaa, environment=environment, read_timeout=read_timeout)
+
+    return ImportErrors(environment, rest=cache(lambda: over("rest")), cli=cache(lambda: over("cli")))
 
 
 def connect(

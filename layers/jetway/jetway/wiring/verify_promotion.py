@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache, partial
+from typing import TYPE_CHECKING
 
 from jetway.airflow.environment import Environment
 from jetway.arrivals import settle_again
@@ -16,10 +17,13 @@ from jetway.live.update_record import UpdateTable
 from jetway.live.update_verifier import UpdateVerifier
 from jetway.live.verifier import Verifier
 from jetway.observability import metrics
-from jetway.wiring.airflow import TRANSPORTS, Transport, connect, mwaa_client
+from jetway.wiring.airflow import TRANSPORTS, Transport, connect, import_errors_of, mwaa_client
 from jetway.wiring.clients import COMES_AGAIN, PATIENT, client
-from jetway.wiring.parts import ArtifactConfig, TimeLeft, now, teller_of
+from jetway.wiring.parts import ArtifactConfig, TimeLeft, denials_of, now, teller_of
 from jetway.wiring.variables import optional, variable
+
+if TYPE_CHECKING:
+    from jetway.denials import Denials
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +44,7 @@ class Parts:
 
     verifier: Verifier
     time_left: TimeLeft
+    denials: Denials
 
 
 @cache
@@ -69,8 +74,9 @@ def wired() -> Parts:
         clock=now,
         seconds_left=time_left,
         ask_gate=ask_gate,
+        import_errors=import_errors_of(config.environment_name, mwaa=mwaa, environment=environment).read,
     )
-    return Parts(verifier, time_left)
+    return Parts(verifier, time_left, denials_of(config, "verify_promotion"))
 
 
 def _why_pip_failed(groups: Sequence[str], since: datetime) -> str | None:
