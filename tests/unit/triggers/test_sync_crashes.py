@@ -11,7 +11,8 @@ import pytest
 from jetway.aws.crashes import Crashes
 from jetway.sync.run import Synced, sync
 from tests.unit.triggers.memory import Call
-from tests.unit.triggers.walking import CHANGED, EDITED, KEY, NIGHTLY, NOW, ORDERS, SETTINGS, KilledError, made_of
+from tests.unit.triggers.walking import CHANGED, EDITED, KEY, NIGHTLY, ORDERS, SETTINGS, KilledError, made_of
+from tests.unit.triggers.world import NOW
 
 FILES = (("triggers/a.yaml", NIGHTLY), (KEY, ORDERS), ("triggers/z.yaml", NIGHTLY))
 

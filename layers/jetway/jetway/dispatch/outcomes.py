@@ -7,7 +7,7 @@ may have made a run stays in the row until its end is known, so that nobody has 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from jetway.dispatch.unread import unread_entry
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 # A try may still be at work for so long, or Airflow with what it was asked: start_dag_run has 240 s.
 LONGEST_TRY = timedelta(minutes=5)
+
+NEVER = datetime.min.replace(tzinfo=UTC)
 
 # Tries without an end that a row keeps. When Airflow answers nothing for days, there is one a minute.
 MOST_ATTEMPTS = 20
@@ -144,9 +146,14 @@ def dags_to_look_in(case: Case, *, also_own: bool) -> list[str]:
     return sorted(found)
 
 
+def doubted_until(case: Case) -> datetime:
+    """Return until when an earlier try may still make the run, although it is not there; long ago if none can."""
+    return max((attempt.at + LONGEST_TRY for attempt in case.before.attempts), default=NEVER)
+
+
 def is_in_doubt(case: Case, now: datetime) -> bool:
     """Whether an earlier try may still make the run, although it is not there."""
-    return any(now - attempt.at < LONGEST_TRY for attempt in case.before.attempts)
+    return now < doubted_until(case)
 
 
 def receives_of(case: Case) -> int:
