@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import boto3
@@ -187,3 +188,26 @@ def test_a_schedule_group_that_is_gone_is_told_and_holds_nothing_else(
     assert rules() == {"jetway.orders"}
     assert sync.metrics()["TriggersRejected"] == 0.0
     assert sync.metrics()["TriggerSyncFailures"] == 1.0
+
+
+class KilledError(BaseException):
+    """The process is gone."""
+
+
+def test_a_file_that_ends_the_function_three_times_is_told_and_keeps_no_other_from_coming_into_force(
+    edge: Edge, sync: Function
+) -> None:
+    def die() -> None:
+        if edge.aws.asked("eventbridge.PutRule")[-1]["Name"] == "jetway.orders":
+            raise KilledError
+
+    edge.aws.on("eventbridge.PutRule", die)
+    put(orders=ORDERS, zebra=ORDERS)
+    for receives in (1, 2, 3):
+        with pytest.raises(KilledError):
+            sync(records(DROPPED, receives=receives))
+    assert sync.failed(records(DROPPED, receives=4)) == []
+    assert sync.metrics()["TriggersRejected"] == 1.0
+    assert rules() == {"jetway.zebra"}
+    body = boto3.client("s3").get_object(Bucket="acme-drop", Key="reports/triggers/orders.yaml/latest.json")["Body"]
+    assert [finding["rule"] for finding in json.loads(body.read())["findings"]] == ["crashed"]

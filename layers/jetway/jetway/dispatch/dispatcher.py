@@ -316,7 +316,7 @@ class Dispatcher:
 
     def _doubt(self, case: Case) -> Entry:
         """Let some minutes pass: another delivery may be about to start the run, or Airflow about to make it."""
-        return self._aside(case, f"{AnswerLostError.reason}: {outcomes.DOUBT}")
+        return self._aside(case, f"{AnswerLostError.reason}: {outcomes.DOUBT}", until=outcomes.doubted_until(case))
 
     def _of_others(self, case: Case, run: DagRun, begins: int | None) -> Entry:
         """Say that a run is somebody else's, unless another delivery of the event has asked for it meanwhile."""
@@ -355,7 +355,8 @@ class Dispatcher:
         since = (waits and waits.since_of(exc.reason)) or now
         if now - since >= self._limits.grace:
             return self._refuse(case, exc)
-        return self._aside(case, f"{exc.reason}: {exc}", until=since + self._limits.grace)
+        until = max(since + self._limits.grace, outcomes.doubted_until(case))
+        return self._aside(case, f"{exc.reason}: {exc}", until=until)
 
     def _latest(self, case: Case) -> datetime:
         """Return when the event is too old to be started."""
@@ -370,19 +371,18 @@ class Dispatcher:
         until: datetime | None = None,
         settles: bool = True,
     ) -> Entry:
-        """Send the message aside.
+        """Send the message aside; it comes back by `until` at the latest.
 
         Args:
             settles: this try has made no run, and never will.
         """
-        self._waiting.aside(case.message, case.known.waits, because=because.partition(":")[0], not_before=not_before)
-        latest = self._latest(case)
-        entry = replace(self._entry(case, "waiting", because=because), until=min(until or latest, latest))
+        self._waiting.aside(case.message, case.known.waits, because=because, not_before=not_before, by=until)
+        until = min(filter(None, (until, self._latest(case))))
+        entry = replace(self._entry(case, "waiting", because=because), until=until)
         return self._record(entry, settled=case.attempt if settles else None)
 
     def _dead_letter(self, case: Case, exc: Exception) -> Entry:
-        entry = self._entry(case, "dead-lettered", because=f"{reason_of(exc)}: {exc}")
-        return self._letters.decide(case, entry, exc)
+        return self._letters.decide(case, self._entry(case, "dead-lettered", because=f"{reason_of(exc)}: {exc}"), exc)
 
     def _told(self, entry: Entry) -> bool:
         """Tell the bus; what it does not take now, `follow_runs` sends later: no event out may hold a lane."""

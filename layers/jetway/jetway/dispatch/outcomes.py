@@ -7,7 +7,7 @@ may have made a run stays in the row until its end is known, so that nobody has 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from jetway.dispatch.unread import unread_entry
@@ -26,6 +26,8 @@ LONGEST_TRY = timedelta(minutes=5)
 # Of a call's run that was there before the call was tried: a caller who chooses a run id can meet another one's.
 WHOSE = ": Airflow had it already when this call was tried first, so it is another caller's"
 DOUBT = "an earlier try of the event has not ended, and may start its run yet"
+
+NEVER = datetime.min.replace(tzinfo=UTC)
 
 # Tries without an end that a row keeps. When Airflow answers nothing for days, there is one a minute.
 MOST_ATTEMPTS = 20
@@ -148,9 +150,14 @@ def dags_to_look_in(case: Case, *, also_own: bool) -> list[str]:
     return sorted(found)
 
 
+def doubted_until(case: Case) -> datetime:
+    """Return until when an earlier try may still make the run, although it is not there; long ago if none can."""
+    return max((attempt.at + LONGEST_TRY for attempt in case.before.attempts), default=NEVER)
+
+
 def is_in_doubt(case: Case, now: datetime) -> bool:
     """Whether an earlier try may still make the run, although it is not there."""
-    return any(now - attempt.at < LONGEST_TRY for attempt in case.before.attempts)
+    return now < doubted_until(case)
 
 
 def receives_of(case: Case) -> int:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import cache, partial
 from typing import TYPE_CHECKING
 
+from jetway.aws.crashes import Crashes
 from jetway.observability import metrics
 from jetway.sync.dags import KnownDags
 from jetway.sync.run import Clients, Settings
@@ -64,6 +65,7 @@ class Parts:
     settings: Settings
     sqs: SQSClient
     queue_url: str
+    crashes: Crashes
 
 
 @cache
@@ -99,4 +101,5 @@ def wired() -> Parts:
         webhooks=config.webhooks,
         dags=partial(KnownDags, client("dynamodb", THROTTLED), config.artifact_table),
     )
-    return Parts(clients, settings, client("sqs"), config.sync_queue_url)
+    crashes = Crashes(client("dynamodb"), config.artifact_table, key="pk", ttl="expires_at")
+    return Parts(clients, settings, client("sqs"), config.sync_queue_url, crashes)
