@@ -28,6 +28,7 @@ NOT_MADE: Mapping[str, str] = {
     "AWS::Lambda::LayerVersion": "the layer is on the path",
     "AWS::Lambda::Permission": "the pump invokes handlers",
     "AWS::Logs::LogGroup": "handlers print",
+    "AWS::S3::BucketPolicy": "moto takes a Deny for granted, whatever its condition says",
     "AWS::Scheduler::Schedule": "nothing fires in moto",
 }
 
@@ -48,7 +49,6 @@ def deploy(stack: Rendered) -> None:
         "AWS::SNS::TopicPolicy": _topic_policy,
         "AWS::DynamoDB::Table": _table,
         "AWS::S3::Bucket": _bucket,
-        "AWS::S3::BucketPolicy": _bucket_policy,
         "AWS::Scheduler::ScheduleGroup": _schedule_group,
         "AWS::CloudWatch::Alarm": _alarm,
         "AWS::Events::Rule": _rule,
@@ -156,11 +156,6 @@ def make_bucket(name: str, *, encryption: Any = None) -> None:
             for rule in encryption["ServerSideEncryptionConfiguration"]
         ]
         s3.put_bucket_encryption(Bucket=name, ServerSideEncryptionConfiguration={"Rules": rules})
-
-
-def _bucket_policy(_stack: Rendered, _name: str, properties: Properties) -> None:
-    policy = json.dumps(properties["PolicyDocument"])
-    client("s3").put_bucket_policy(Bucket=properties["Bucket"], Policy=policy)
 
 
 def _schedule_group(stack: Rendered, name: str, _properties: Properties) -> None:

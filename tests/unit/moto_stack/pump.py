@@ -21,6 +21,7 @@ from local.rendered import ACCOUNT, REGION, Rendered
 from tests.unit.functions.edge import Context, cold
 from tests.unit.moto_stack.deployed import client, deploy
 
+_NOBODY_LOADS = {"IMPORT_DAG": "", "RESOLVE_REQUIREMENTS": ""}  # moto runs no function without Docker
 ALL = "all-events"  # the rule and the queue by which the pump gets every event
 
 
@@ -30,6 +31,7 @@ class Pump:
     def __init__(self, stack: Rendered, monkeypatch: pytest.MonkeyPatch) -> None:
         self.stack = stack
         self.told: list[dict[str, Any]] = []
+        self._warm: set[str] = set()
         self._monkeypatch = monkeypatch
         deploy(stack)
         sqs, events = client("sqs"), client("events")
@@ -109,13 +111,16 @@ class Pump:
                 )
 
     def invoke(self, function: str, event: Mapping[str, Any]) -> Any:
-        """Invoke a function's handler, cold, with its variables of the template."""
+        """Invoke a function's handler, with its variables of the template; the first time cold."""
         found = self.stack.resources[function]["Properties"]
-        for name, value in found["Environment"]["Variables"].items():
+        variables = {**found["Environment"]["Variables"], **_NOBODY_LOADS}
+        for name, value in variables.items():
             self._monkeypatch.setenv(name, str(value))
         self._monkeypatch.setenv("AWS_LAMBDA_FUNCTION_NAME", function)
         app = _app_of(function)
-        cold(app)
+        if function not in self._warm:
+            cold(app)
+            self._warm.add(function)
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "No application metrics")
             return app.handler(dict(event), Context())

@@ -28,6 +28,7 @@ PARAMETERS = {
     "Transport": "rest",
     "GraceMinutes": "1",
 }
+STACK = Rendered(parameters=PARAMETERS)
 DAG = b"""
 from datetime import datetime
 from airflow.sdk import DAG
@@ -57,7 +58,7 @@ def pump(monkeypatch: pytest.MonkeyPatch, airflow: Airflow) -> Iterator[Pump]:
             monkeypatch.setenv(name, value)
         monkeypatch.setattr(metrics.provider, "namespace", "Jetway")  # read at import, before this
         make_bucket("acme-airflow")
-        yield Pump(Rendered(parameters=PARAMETERS), monkeypatch)
+        yield Pump(STACK, monkeypatch)
 
 
 def drop(pump: Pump, key: str, body: bytes, bucket: str | None = None) -> None:
