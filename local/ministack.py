@@ -58,6 +58,7 @@ def start(
         "JETWAY_DECISIONS": str(decisions),
         "IOT_MTLS_ENABLED": "0",  # it would listen on a fixed port
         "PYTHONDONTWRITEBYTECODE": "1",
+        "EVENTS_BEGIN_AFTER": os.environ.get("EVENTS_BEGIN_AFTER", "0"),
         **lambda_env,
     }
     # -P: this folder is not to be searched for modules, or local/ministack.py would hide the real one.

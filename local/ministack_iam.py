@@ -60,6 +60,8 @@ _evaluate, _enforce = iam_evaluator.evaluate, iam_evaluator.enforce
 _heard: contextvars.ContextVar[list[Any] | None] = contextvars.ContextVar("jetway_heard", default=None)
 # What a denial is to name where it is not the call itself: action and resource.
 missing: contextvars.ContextVar[tuple[str, str] | None] = contextvars.ContextVar("jetway_missing", default=None)
+# What a request names beside its first resource.
+other_resources: contextvars.ContextVar[tuple[str, ...]] = contextvars.ContextVar("jetway_others", default=())
 # The role that the request hands on to EventBridge Scheduler.
 passed_role: contextvars.ContextVar[str] = contextvars.ContextVar("jetway_passed_role", default="")
 
@@ -111,6 +113,8 @@ def enforce(  # noqa: PLR0917 - MiniStack's own signature
     context = {**(service_context or {}), **session, "aws:viaawsservice": "false"}
     call = Call(key, action, service, region, resource_arn, context)
     refused = ask(call)
+    for other in other_resources.get():
+        refused = refused if refused is not None else _also(replace(call, on=other))
     if refused is None and action in {"scheduler:CreateSchedule", "scheduler:UpdateSchedule"} and passed_role.get():
         passing = {**session, "iam:passedtoservice": "scheduler.amazonaws.com"}
         refused = _also(Call(key, "iam:PassRole", "iam", region, passed_role.get(), passing))

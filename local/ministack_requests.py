@@ -1,7 +1,8 @@
 """What IAM takes a request for: resource, condition keys, the words of a denial; where MiniStack 1.5.33 is not right.
 
 The call is encrypted, as AWS's endpoints are (aws:SecureTransport).
-PutEvents has events:source, PutMetricData has cloudwatch:namespace; rules and schedules have ARNs of their own.
+PutEvents has events:source, PutMetricData has cloudwatch:namespace; rules, schedules and each of several alarms have
+ARNs of their own.
 https://docs.aws.amazon.com/service-authorization/latest/reference/reference_policies_actions-resources-contextkeys.html
 """
 
@@ -31,6 +32,11 @@ def _resource(  # noqa: PLR0917 - MiniStack's own signature
     service: str, method: str, path: str, headers: Any, body: bytes, params: Any, region: str = "", account: str = ""
 ) -> Any:
     ministack_iam.passed_role.set("")
+    ministack_iam.other_resources.set(())
+    if service == "monitoring" and (alarms := _alarms(body, params)):
+        first, *others = (f"arn:aws:cloudwatch:{region}:{account}:alarm:{name}" for name in alarms)
+        ministack_iam.other_resources.set(tuple(others))
+        return first
     if service == "events":
         asked, operation = _members(body), headers.get("x-amz-target", "").rpartition(".")[2]
         rule = asked.get("Rule") or (asked.get("Name") if operation.endswith("Rule") else None)
@@ -44,6 +50,13 @@ def _resource(  # noqa: PLR0917 - MiniStack's own signature
         ministack_iam.passed_role.set(str(asked.get("Target", {}).get("RoleArn", "")))
         return f"arn:aws:scheduler:{region}:{account}:schedule/{group}/{path.rpartition('/')[2]}"
     return _extract_resource_arn(service, method, path, headers, body, params, region, account)
+
+
+def _alarms(body: bytes, params: Any) -> list[str]:
+    """The alarms that DeleteAlarms names, be it in JSON or as a form."""
+    listed = _members(body).get("AlarmNames") or []
+    form = [value for name, value in params.items() if name.startswith("AlarmNames.member.")]
+    return [*listed, *(value[0] if isinstance(value, list) else value for value in form)]
 
 
 def _context(service: str, action: str, body: bytes, params: Any) -> dict[str, Any]:

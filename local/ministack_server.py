@@ -68,7 +68,9 @@ from local import (
     ministack_cloudformation,
     ministack_deliveries,
     ministack_iam,
+    ministack_late_events,
     ministack_loops,
+    ministack_missing,
     ministack_requests,
 )
 
@@ -311,7 +313,9 @@ if __name__ == "__main__":
     ministack_cloudformation.install()
     ministack_deliveries.install()
     ministack_loops.install()
+    ministack_late_events.install(float(os.environ.get("EVENTS_BEGIN_AFTER", "0")))
     ministack_requests.install()
+    ministack_missing.install()
     ministack_authorizer.install()
     ministack_iam.install(Path(os.environ["JETWAY_DECISIONS"]))
     app.main()

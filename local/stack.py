@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any
 import boto3
 from botocore.config import Config
 
-from local import airflow, certificates, decisions, deploy, emf_bridge, ministack, processes, venvs
+from local import airflow, certificates, decisions, deploy, emf_bridge, environment_bucket, ministack, processes, venvs
 from local.gateway import service
 from local.gateway.config import GatewayConfig
 
@@ -197,13 +197,14 @@ def up(
                 "SSL_CERT_FILE": str(certificate.bundle),
             },
         )
-        _make_environment_bucket(endpoint)
+        key = environment_bucket.make(_client("s3", endpoint), _client("kms", endpoint), ENVIRONMENT_BUCKET)
     aws = {**ministack.CREDENTIALS, "AWS_ENDPOINT_URL": endpoint, **AIRFLOW_OPTIONS}
     with progress.step("Airflow's database"):
         prepared = airflow.prepare(state, airflow_python, version, port=ports["airflow"], extra_env=aws)
     gateway = GatewayConfig(
         environment=ENVIRONMENT_NAME,
         bucket=ENVIRONMENT_BUCKET,
+        kms_key=key,
         port=ports["gateway"],
         state=state / "gateway",
         airflow=prepared.file,
@@ -228,7 +229,11 @@ def up(
     pool = ThreadPoolExecutor(2)
     try:
         starting = [pool.submit(start_airflow), pool.submit(start_gateway)]
-        fingerprint = _deploy(progress, state, sam_python.with_name("sam"), endpoint, parameters, version=version)
+
+        def all_parameters() -> Mapping[str, str]:
+            return {"EnvironmentKmsKeyArn": key, **parameters()}
+
+        fingerprint = _deploy(progress, state, sam_python.with_name("sam"), endpoint, all_parameters, version=version)
         for program in starting:
             program.result()
     finally:
@@ -368,22 +373,6 @@ def _client(service_name: str, endpoint: str, ca_bundle: str | None = None, **co
         aws_secret_access_key=ministack.CREDENTIALS["AWS_SECRET_ACCESS_KEY"],
         verify=ca_bundle,
         config=Config(inject_host_prefix=False, **config),
-    )
-
-
-def _make_environment_bucket(endpoint: str) -> None:
-    """Make the bucket that MWAA would read: versioned and closed to the public, as MWAA demands."""
-    s3 = _client("s3", endpoint)
-    names = [bucket["Name"] for bucket in s3.list_buckets()["Buckets"]]
-    if ENVIRONMENT_BUCKET in names:
-        return
-    s3.create_bucket(Bucket=ENVIRONMENT_BUCKET, CreateBucketConfiguration={"LocationConstraint": ministack.REGION})
-    s3.put_bucket_versioning(Bucket=ENVIRONMENT_BUCKET, VersioningConfiguration={"Status": "Enabled"})
-    s3.put_public_access_block(
-        Bucket=ENVIRONMENT_BUCKET,
-        PublicAccessBlockConfiguration=dict.fromkeys(
-            ("BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets"), True
-        ),
     )
 
 

@@ -55,7 +55,9 @@ def refused_types(stack: Stack) -> set[str]:
     """What this CloudFormation does not know, in its own words."""
     try:
         stack.client("cloudformation").create_stack(
-            StackName=f"refused-{unique()}", TemplateBody=SOURCE, Capabilities=["CAPABILITY_IAM"]
+            StackName=f"refused-{unique()}",
+            TemplateBody=SOURCE,
+            Capabilities=["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"],
         )
     except ClientError as exc:
         (listed,) = re.findall(r"Unrecognized resource types: \[(.*)\]", str(exc))

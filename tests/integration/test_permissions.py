@@ -14,7 +14,7 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from local import decisions
-from local.calls import let_send, wait_for
+from local.calls import call_api, let_send, wait_for
 from local.ministack import ACCOUNT, REGION
 from local.stack import ENVIRONMENT_NAME, Stack
 from tests.integration.conftest import Denials, drop
@@ -75,9 +75,9 @@ def key_of(stack: Stack) -> str:
     return str(found["Attributes"]["KmsMasterKeyId"])
 
 
-# What MWAA asks of whoever updates an environment, whatever changes: issue F2 of no emulator.
+# What MWAA asks of whoever updates an environment, whatever changes.
 UPDATE = ["airflow:UpdateEnvironment", "ec2:DescribeSubnets", "ec2:DescribeVpcs", "ec2:DescribeSecurityGroups"]
-UPDATE += ["s3:GetEncryptionConfiguration"]
+UPDATE += ["s3:GetEncryptionConfiguration", "kms:DescribeKey", "kms:ListGrants", "kms:CreateGrant"]
 
 
 @pytest.mark.parametrize("missing", UPDATE)
@@ -124,6 +124,21 @@ def test_the_key_of_a_queue_and_of_a_bucket_is_asked_for_too(stack: Stack, denia
     may = (allow("s3:PutObject"), allow("kms:*", on=key, **elsewhere))
     with session(stack, *may) as (who, client), denials.wanted(stack, who, "kms:GenerateDataKey"):
         refusal(client("s3").put_object, Bucket=bucket, Key="data/none/x.csv", Body=b"x")
+
+
+def test_what_is_not_there_is_told_only_to_who_may_list_the_bucket(stack: Stack, denials: Denials) -> None:
+    nowhere = {"Bucket": stack.outputs["DropBucketName"], "Key": "data/none/none.csv"}
+    with session(stack, allow("s3:GetObject", "kms:*")) as (who, client), denials.wanted(stack, who, "s3:ListBucket"):
+        assert refusal(client("s3").get_object, **nowhere).startswith("AccessDenied")
+        assert refusal(client("s3").head_object, **nowhere).startswith("403")
+    with session(stack, allow("s3:GetObject", "s3:ListBucket", "kms:*")) as (_, client):
+        assert refusal(client("s3").get_object, **nowhere).startswith("NoSuchKey")
+
+
+@pytest.mark.parametrize("path", ["/", "/artifacts", "/dags", "/events", "/health", "/workers"])
+def test_each_page_may_ask_for_what_it_shows(stack: Stack, path: str) -> None:
+    """A page that is denied something shows less, and the run of the tests ends red for it."""
+    assert call_api(stack, "GET", path).status_code == 200
 
 
 def test_a_rule_sends_only_where_the_queues_policy_lets_it(stack: Stack, denials: Denials) -> None:
