@@ -113,7 +113,7 @@ def key_of(path: Path) -> str:
         WrongUseError: it is no kind of artifact.
     """
     name, parts = path.name.lower(), path.absolute().parts
-    if "triggers" in parts[:-1] and name.endswith(_YAML):
+    if name.endswith(_YAML) and ("triggers" in parts[:-1] or ("dags" not in parts and _looks_like_a_trigger(path))):
         return f"triggers/{path.name}"
     if name.endswith(".txt") and (name.startswith("requirements") or parts[-2:-1] == ("requirements",)):
         return "requirements.txt"
@@ -128,8 +128,6 @@ def key_of(path: Path) -> str:
     if "dags" in parts[:-1]:
         place = len(parts) - 1 - parts[::-1].index("dags")
         return "dags/" + "/".join(parts[place + 1 :])
-    if name.endswith(_YAML) and _looks_like_a_trigger(path):
-        return f"triggers/{path.name}"
     raise WrongUseError(
         f"{path} is not an artifact. Give a folder (dags, triggers, plugins, or one that holds them), DAG files (.py, "
         ".zip), requirements.txt, plugins.zip, startup.sh, trigger files (.yaml with dag: and on:), access.yaml, or "
