@@ -166,6 +166,7 @@ class World:
         self.pip: dict[str | None, str] = {}
         self.seconds_left = 100.0
         self.judges = True  # whether import errors are those of the schedulers
+        self.meanwhile: list[Callable[[], object]] = []  # what happens while the gate judges
 
     def fresh(self) -> World:
         for backend in ("dynamodb", "s3"):
@@ -178,7 +179,20 @@ class World:
         book = LiveBook(
             s3, table, self._teller(kill), "acme", VERIFY_AFTER, self.automatic, self.worker_replacement, self.quiet
         )
-        return Gate(s3, self.environment, DROP, book, max_dag_file_bytes=1024 * 1024, now=lambda: self.now)  # type: ignore[arg-type]
+        return Gate(
+            s3,
+            self.environment,  # type: ignore[arg-type]
+            DROP,
+            book,
+            max_dag_file_bytes=1024 * 1024,
+            now=lambda: self.now,
+            clock=self._while_it_is_judged,
+        )
+
+    def _while_it_is_judged(self) -> float:
+        while self.meanwhile:
+            self.meanwhile.pop()()
+        return 0.0
 
     def verifier(self, kill: Kill | None = None) -> Verifier:
         kill = kill or Kill()
@@ -263,6 +277,12 @@ class World:
     def delete(self, key: str) -> list[Settled]:
         self.s3.delete_object(Bucket=DROP, Key=key)
         return self.settle(key, deleted=True)
+
+    def vanish(self, key: str, body: bytes = GOOD, kill: Kill | None = None) -> list[Settled]:
+        """Upload, and delete while the gate judges."""
+        version = self.s3.put_object(Bucket=DROP, Key=key, Body=body)["VersionId"]
+        self.meanwhile.append(lambda: self.s3.delete_object(Bucket=DROP, Key=key))
+        return self.settle(key, version, kill)
 
     def look(self, kill: Kill | None = None, *, after: timedelta = timedelta()) -> list[Verified]:
         self.now += after

@@ -62,11 +62,16 @@ class Teller:
             self._sns.publish(TopicArn=self._topic_arn, Subject=subject[:_LONGEST_SUBJECT], Message=news.message)
 
 
-_NAMES = {"promoted": "ArtifactPromoted", "quarantined": "ArtifactRejected", "superseded": "ArtifactSuperseded"}
+_NAMES = {
+    "promoted": "ArtifactPromoted",
+    "quarantined": "ArtifactRejected",
+    "superseded": "ArtifactSuperseded",
+    "vanished": "ArtifactVanished",
+}
 
 
 def judged(environment: str, report: Report, report_key: str, *, note: str | None = None) -> News:
-    """The news on a version that was promoted, quarantined or superseded.
+    """The news on a version that was promoted, quarantined or superseded, or deleted while it was judged.
 
     Args:
         report: of the version; with source, time and placement.
@@ -96,7 +101,7 @@ def judged(environment: str, report: Report, report_key: str, *, note: str | Non
         detail["in_force"] = document.get("in_force")
     name = _NAMES[report.placement.outcome]
     event = OutEvent(name, f"{report.path}#{report.source.label}#{name}", report.judged_at, detail)
-    if name == "ArtifactSuperseded" or (promoted and note is None):
+    if name in {"ArtifactSuperseded", "ArtifactVanished"} or (promoted and note is None):
         return News(event)
     if promoted:
         return News(event, f"Jetway {environment}: {report.path} is ready to be applied", note)
