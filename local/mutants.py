@@ -25,9 +25,11 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from local.venvs import HOME, ROOT
 
@@ -50,12 +52,17 @@ LEFT_OUT = (
         for name in ("bench_workers", "documentation", "dashboard", "examples", "routes", "template")
     ),
 )
+# Tests that walk thousands of interleavings: a minute for each mutant that nothing else finds. They are run only for
+# those that would else need a reason to live.
+WALKS = "tests/unit/explorer"
+LONGEST_WALK = 1200.0  # seconds; a mutant that makes it longer never ends
+
 SEED = 20261129
 SAMPLE = 400
 LEAST_KILLED = 0.90
 
 # The same examples each time; a machine that is busy is no fault of theirs.
-STEADY = ("--hypothesis-profile=ci",)
+PYTEST = ("-o", "pythonpath=. plugins layers/loader cli", "-m", "not slow", "--hypothesis-profile=ci")
 
 WORK = HOME / "mutants"
 SURVIVORS = ROOT / "local" / "survivors.json"
@@ -139,8 +146,8 @@ def copy_repository(work: Path, tests: Sequence[str], rooms: Sequence[str] = ROO
         "source_paths": ["jetway"],
         "only_mutate": [f"jetway/{room}" for room in rooms],
         "also_copy": others,
-        "pytest_add_cli_args": ["-o", "pythonpath=. plugins layers/loader cli", "-m", "not slow", *STEADY],
-        "pytest_add_cli_args_test_selection": [*tests, *(f"--ignore={path}" for path in LEFT_OUT)],
+        "pytest_add_cli_args": PYTEST,
+        "pytest_add_cli_args_test_selection": [*tests, *(f"--ignore={path}" for path in (*LEFT_OUT, WALKS))],
     }
     with (work / "pyproject.toml").open("a") as file:
         file.write("\n[tool.mutmut]\nuse_git_change_detection = false\n")
@@ -212,6 +219,24 @@ def run_mutmut(work: Path, children: int, number: int = SAMPLE) -> list[Mutant]:
     return sample
 
 
+def walk(
+    work: Path, living: Sequence[Mutant], children: int, run: Callable[..., Any] = subprocess.run
+) -> dict[str, int]:
+    """Let the walks look for mutants that nothing else has found; return pytest's exit code for each, by its name."""
+
+    def exit_code(mutant: Mutant) -> int:
+        command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *PYTEST, WALKS]
+        env = {**os.environ, "MUTANT_UNDER_TEST": mutant.name}
+        try:
+            done = run(command, cwd=work / "mutants", env=env, stdout=subprocess.DEVNULL, timeout=LONGEST_WALK)
+        except subprocess.TimeoutExpired:
+            return min(_TIMED_OUT)
+        return int(done.returncode)
+
+    with ThreadPoolExecutor(children) as pool:
+        return dict(zip((mutant.name for mutant in living), pool.map(exit_code, living), strict=True))
+
+
 def accepted() -> dict[tuple[str, str, str, int], str]:
     """Return the survivors that may live, each with the reason."""
     listed = json.loads(SURVIVORS.read_text())
@@ -256,6 +281,7 @@ def main() -> int:
         copy_repository(WORK, given.tests, given.rooms)
     sample = run_mutmut(WORK, given.children, given.sample)
     codes, reasons = exit_codes(WORK), accepted()
+    codes |= walk(WORK, [m for m in sample if codes.get(m.name) == 0 and m.identity not in reasons], given.children)
     lines, good = judge(sample, codes, reasons)
     print("\n".join(lines))
     print(f"It took {(time.monotonic() - began) / 60:.0f} minutes.")

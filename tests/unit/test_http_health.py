@@ -15,6 +15,7 @@ from jetway.errors import EnvironmentBusyError, EnvironmentUnavailableError, Jet
 from jetway.http import health
 from jetway.observability import metrics
 from jetway.wiring.http_api import wired
+from tests.unit.hanging import hang
 from tests.unit.http_function import IGNORED_ONCE, QUEUES, ask, in_process
 from tests.unit.mwaa_server import MwaaServer
 
@@ -139,8 +140,8 @@ def test_an_update_that_began_a_moment_ago_is_found_out_by_the_question(queue: s
 
 @IGNORED_ONCE
 def test_an_airflow_that_hangs_does_not_make_health_hang(queue: str, mwaa: MwaaServer) -> None:
-    mwaa.answer = lambda _asked: (404 if mwaa.release.wait(30) else 500, {})
-    status, found = get_health(seconds=4)
+    mwaa.answer = lambda _asked: hang(mwaa)
+    status, found = get_health()
     assert (status, found["airflow"]["reachable"]) == (503, False)
     assert "timeout: Airflow did not answer" in found["airflow"]["detail"]
     assert get_health()[1]["airflow"] == found["airflow"]  # remembered, and not waited for again

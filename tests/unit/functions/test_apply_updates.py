@@ -78,6 +78,34 @@ def test_an_update_that_failed_counts_its_artifacts_as_rolled_back(edge: Edge, w
     assert apply.metrics() == NOTHING, "counted once"
 
 
+def test_an_update_that_ends_no_more_is_counted_and_told_once(edge: Edge, world: World, apply: Function) -> None:
+    world.drop("requirements.txt", REQUIREMENTS)
+    world.apply()  # days ago, by the clock of the function
+    edge.aws.mwaa.status = "UPDATING"
+    apply(scheduled())
+    assert apply.metrics() == NOTHING | {"UpdatesFailed": 1.0}
+    apply(scheduled())
+    assert apply.metrics() == NOTHING
+    assert edge.told() == ["EnvironmentUpdateStalled"]
+
+
+def test_what_was_done_before_airflow_fell_silent_is_told(
+    edge: Edge, world: World, apply: Function, caplog: pytest.LogCaptureFixture
+) -> None:
+    applied(world)
+    again = world.drop("requirements.txt", REQUIREMENTS)
+    world.drop("startup.sh", STARTUP)
+    as_described(edge, world)
+    edge.aws.mwaa.answer = lambda _asked: (503, {"detail": "no"})  # how it is before an update
+    apply(scheduled())
+    assert apply.metrics() == NOTHING
+    lines = {line.getMessage(): vars(line) for line in caplog.records}
+    assert lines["update unchanged"]["artifacts"] == {"requirements.txt": again}
+    assert "the update cannot go on now" in lines
+    assert edge.aws.mwaa.updates == []
+    assert [world.standing(key).stage for key in ("requirements.txt", "startup.sh")] == ["good", "waiting"]
+
+
 def test_a_way_back_that_fails_is_a_failed_update_and_an_error_in_the_log(
     edge: Edge, world: World, apply: Function, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -82,6 +82,22 @@ def test_the_daily_message_finds_nothing_to_do(edge: Edge, sync: Function) -> No
     assert sync.metrics() == NOTHING | {"TriggersInForce": 1.0}
 
 
+def test_the_daily_message_repairs_what_was_changed_by_hand(edge: Edge, sync: Function) -> None:
+    put(orders=ORDERS)
+    sync(records(DROPPED))
+    events: Any = boto3.client("events")
+    events.remove_targets(Rule="jetway.orders", Ids=["jetway"])
+    events.put_rule(Name="jetway.orders", EventPattern='{"source": ["somebody"]}', State="DISABLED")
+    for name in ("jetway.foreign", "other.orders"):
+        events.put_rule(Name=name, EventPattern='{"source": ["somebody"]}')
+    assert sync.failed(records(scheduled())) == []
+    assert rules() == {"jetway.orders", "other.orders"}
+    rule = events.describe_rule(Name="jetway.orders")
+    assert (rule["State"], json.loads(rule["EventPattern"])) == ("ENABLED", {"source": ["acme.billing"]})
+    assert len(events.list_targets_by_rule(Rule="jetway.orders")["Targets"]) == 1
+    assert sync.metrics()["TriggerChanges"] == 2.0
+
+
 @pytest.mark.parametrize("call", ["s3.ListObjectsV2", "eventbridge.ListRules"])
 def test_when_nothing_can_be_done_all_messages_come_back_and_an_alarm_may_count_it(
     edge: Edge, sync: Function, caplog: pytest.LogCaptureFixture, call: str

@@ -55,6 +55,7 @@ def test_what_works_stays_and_what_does_not_goes_cold_and_warm(
     assert world.standing(GOOD).stage == "good"
     assert world.standing(BAD).rolled_back == (bad,)
     assert world.live(BAD) is None
+    assert world.report(BAD)["verification"]["problems"][0]["message"].endswith("KeyError: 'x'")
     assert edge.told() == ["ArtifactRolledBack"]
     (mail,) = edge.aws.asked("sns.Publish")
     assert BAD in mail["Message"]
@@ -117,6 +118,22 @@ def test_trouble_of_jetways_own_is_an_error_of_the_function_and_what_was_done_is
     edge.aws.works()
     verify(scheduled())
     assert verify.metrics() == NOTHING | {"ArtifactsRolledBack": 1.0}
+
+
+def test_what_was_done_before_airflow_fell_silent_is_told_and_counted(
+    edge: Edge, airflow: Airflow, world: World, verify: Function, caplog: pytest.LogCaptureFixture
+) -> None:
+    world.drop(BAD, OTHER)
+    world.now += timedelta(minutes=1)
+    world.drop(GOOD)
+    airflow.errors = {"returns.py": "Traceback…\nKeyError: 'x'\n"}
+    # It is asked for DAGs only for the second file.
+    edge.aws.mwaa.answer = lambda asked: (503, {"detail": "no"}) if asked["Path"] == "/dags" else airflow(asked)
+    verify(scheduled())
+    assert verify.metrics() == NOTHING | {"ArtifactsRolledBack": 1.0}
+    lines = [line.getMessage() for line in caplog.records]
+    assert lines.index("artifact rolled-back") < lines.index("artifacts cannot be verified now")
+    assert (world.standing(BAD).stage, world.standing(GOOD).stage) == ("rolled-back", "verifying")
 
 
 def test_each_invocation_has_its_own_time(edge: Edge, world: World, verify: Function) -> None:

@@ -3,31 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 import pytest
 
-from jetway.aws.crashes import Crashes
 from jetway.sync.run import Synced, sync
 from tests.unit.triggers.memory import Call
-from tests.unit.triggers.walking import CHANGED, EDITED, KEY, NIGHTLY, ORDERS, SETTINGS, KilledError, made_of
+from tests.unit.triggers.walking import CHANGED, EDITED, KEY, NIGHTLY, ORDERS, SETTINGS, KilledError, Tries, made_of
 from tests.unit.triggers.world import NOW
 
 FILES = (("triggers/a.yaml", NIGHTLY), (KEY, ORDERS), ("triggers/z.yaml", NIGHTLY))
-
-
-class Tries:
-    """The only item that counts, as DynamoDB keeps it."""
-
-    def __init__(self) -> None:
-        self.tries: dict[str, int] = {}
-
-    def update_item(self, **request: Any) -> Any:
-        key, number = request["Key"]["pk"]["S"], int(request["ExpressionAttributeValues"][":n"]["N"])
-        adds = request["UpdateExpression"].startswith("ADD")
-        self.tries[key] = number + (self.tries.get(key, 0) if adds else 0)
-        return {"Attributes": {"tries": {"N": str(self.tries[key])}}}
 
 
 def reading(call: Call) -> bool:
@@ -46,8 +31,7 @@ class Stage:
         self.aws.stage = self._at
         self.deadly = deadly
         self.calls: list[Call] = []
-        crashes: Any = Tries()
-        self._crashes = Crashes(crashes, "t", key="pk", ttl="expires_at")
+        self._tries = Tries()
 
     def _at(self, call: Call, do: Callable[[], Any]) -> Any:
         self.calls.append(call)
@@ -57,8 +41,7 @@ class Stage:
 
     def run(self, receives: int = 1) -> Synced:
         self.calls = []
-        watch = partial(self._crashes.trying, receives=receives) if receives > 1 else None
-        return sync(self.aws.clients(), SETTINGS, now=lambda: NOW, watch=watch)
+        return sync(self.aws.clients(), SETTINGS, now=lambda: NOW, watch=self._tries.watch(receives))
 
     def die(self, times: int = 3) -> None:
         for number in range(1, times + 1):
