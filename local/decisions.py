@@ -74,7 +74,7 @@ class Exempt:
     """Why a grant is not asked for.
 
     Attributes:
-        asked: "never", or "sometimes" where it hangs on chance whether a run asks.
+        asked: "never"; "slow", by slow tests only; or "sometimes", where it hangs on chance whether a run asks.
         needed: whether AWS needs it all the same, so that doctor is to ask.
         why: the reason, a sentence.
     """

@@ -62,6 +62,8 @@ _heard: contextvars.ContextVar[list[Any] | None] = contextvars.ContextVar("jetwa
 missing: contextvars.ContextVar[tuple[str, str] | None] = contextvars.ContextVar("jetway_missing", default=None)
 # What a request names beside its first resource.
 other_resources: contextvars.ContextVar[tuple[str, ...]] = contextvars.ContextVar("jetway_others", default=())
+# What else a request needs on its resource.
+also_needed: contextvars.ContextVar[str] = contextvars.ContextVar("jetway_also", default="")
 # The role that the request hands on to EventBridge Scheduler.
 passed_role: contextvars.ContextVar[str] = contextvars.ContextVar("jetway_passed_role", default="")
 
@@ -115,6 +117,8 @@ def enforce(  # noqa: PLR0917 - MiniStack's own signature
     refused = ask(call)
     for other in other_resources.get():
         refused = refused if refused is not None else _also(replace(call, on=other))
+    if refused is None and also_needed.get():
+        refused = _also(replace(call, action=also_needed.get()))
     if refused is None and action in {"scheduler:CreateSchedule", "scheduler:UpdateSchedule"} and passed_role.get():
         passing = {**session, "iam:passedtoservice": "scheduler.amazonaws.com"}
         refused = _also(Call(key, "iam:PassRole", "iam", region, passed_role.get(), passing))

@@ -33,6 +33,7 @@ def _resource(  # noqa: PLR0917 - MiniStack's own signature
 ) -> Any:
     ministack_iam.passed_role.set("")
     ministack_iam.other_resources.set(())
+    ministack_iam.also_needed.set(_for_tags(headers, body, params))
     if service == "monitoring" and (alarms := _alarms(body, params)):
         first, *others = (f"arn:aws:cloudwatch:{region}:{account}:alarm:{name}" for name in alarms)
         ministack_iam.other_resources.set(tuple(others))
@@ -50,6 +51,19 @@ def _resource(  # noqa: PLR0917 - MiniStack's own signature
         ministack_iam.passed_role.set(str(asked.get("Target", {}).get("RoleArn", "")))
         return f"arn:aws:scheduler:{region}:{account}:schedule/{group}/{path.rpartition('/')[2]}"
     return _extract_resource_arn(service, method, path, headers, body, params, region, account)
+
+
+def _for_tags(headers: Any, body: bytes, params: Any) -> str:
+    """What a call needs, too, that tags what it makes: the tags' own action.
+
+    https://docs.aws.amazon.com/eventbridge/latest/APIReference/API_PutRule.html
+    https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_PutMetricAlarm.html
+    """
+    if not (_members(body).get("Tags") or "Tags.member.1.Key" in params):
+        return ""
+    operation = headers.get("x-amz-target", "").rpartition(".")[2] or params.get("Action", "")
+    operation = operation[0] if isinstance(operation, list) else operation
+    return {"PutRule": "events:TagResource", "PutMetricAlarm": "cloudwatch:TagResource"}.get(operation, "")
 
 
 def _alarms(body: bytes, params: Any) -> list[str]:

@@ -245,6 +245,7 @@ def test_an_environment_of_another_making_is_read_from_mwaa_and_a_wrong_name_is_
     assert {key: value for key, value in found.items() if not key.endswith("S3Path")} == {
         "EnvironmentName": config.environment,
         "EnvironmentBucketName": config.bucket,
+        "EnvironmentKmsKeyArn": config.kms_key,
     }
     assert found["DagS3Path"] == "dags/"
     with pytest.raises(AwsDeployError, match=f"has no environment 'nowhere'; it has {config.environment}"):

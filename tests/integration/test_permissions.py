@@ -11,6 +11,7 @@ from typing import Any
 import boto3
 import pytest
 from botocore.config import Config
+from botocore.credentials import Credentials
 from botocore.exceptions import ClientError
 
 from local import decisions
@@ -18,6 +19,7 @@ from local.calls import call_api, let_send, wait_for
 from local.ministack import ACCOUNT, REGION
 from local.stack import ENVIRONMENT_NAME, Stack
 from tests.integration.conftest import Denials, drop
+from tests.integration.http_callers import call_as, make_user
 
 TRUSTED = {"Effect": "Allow", "Principal": {"AWS": "*"}, "Action": "sts:AssumeRole"}
 
@@ -199,6 +201,15 @@ def test_a_function_reads_its_queue_and_writes_its_log_by_its_role(stack: Stack,
             drop(stack, "dags/broken_by_permission.py", b"not python at all (")
     finally:
         iam.delete_role_policy(RoleName=role, PolicyName="deny")
+
+
+def test_a_call_is_signed_by_whom_it_names_and_allowed_by_iam(stack: Stack, denials: Denials) -> None:
+    user, url = make_user(stack, f"signer-{uuid.uuid4().hex[:8]}"), f"{stack.http_api_url}/dags"
+    assert call_as(user, url).status_code == 200
+    assert call_as(Credentials(user.access_key, "of somebody else"), url).status_code == 403
+    with session(stack) as (who, client), denials.wanted(stack, who, "execute-api:Invoke"):
+        keys = client("sts")._request_signer._credentials
+        assert call_as(Credentials(keys.access_key, keys.secret_key, keys.token), url).status_code == 403
 
 
 def test_a_role_that_nobody_trusts_is_not_used(stack: Stack) -> None:
