@@ -38,7 +38,9 @@ def sync(*, as_json: bool, **where: Any) -> None:
     if as_json:
         print_json(swept)
     else:
-        click.echo(f"{swept['listed']} versions listed, {swept['queued']} files without a report: they are checked now.")
+        click.echo(
+            f"{swept['listed']} versions listed, {swept['queued']} files without a report: they are checked now."
+        )
         click.echo("Rules, schedules and alarms of the trigger files are compared with what they should be.")
     if swept["still_live"]:
         keys = ", ".join(swept["still_live"])

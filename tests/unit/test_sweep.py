@@ -188,7 +188,7 @@ def test_a_page_that_was_not_queued_is_done_again(world: World) -> None:
     assert world.sweep().queued == 1
 
 
-MOMENTS = st.datetimes(datetime(2026, 1, 1), datetime(2026, 12, 1)).map(lambda found: found.replace(tzinfo=UTC))
+MOMENTS = st.datetimes(timezones=st.just(UTC))
 
 
 @given(st.builds(Place, MOMENTS, st.none() | MOMENTS, st.none() | st.text(), st.text(), st.text(), st.none() | MOMENTS))
