@@ -19,16 +19,17 @@ MOST_ROUNDS = 200  # of four minutes each; a round lists some hundred thousand v
 
 
 @click.command(epilog="The exit code is 1 when something was deleted and is live all the same.")
+@click.option("--now", is_flag=True, help="Also what came within the last ten minutes, whose event may be on its way.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @stack_options
-def sync(*, as_json: bool, **where: Any) -> None:
+def sync(*, now: bool, as_json: bool, **where: Any) -> None:
     """Look for dropped files of which no event has come, and put rules and schedules right.
 
     Jetway does both by itself, every quarter of an hour and every day. What has no report of its newest version is
     checked as if it were dropped now; what came within the last ten minutes is left to its event.
     """
     target = Target(**where)
-    swept = sweep(target.client("lambda"), target.output("SweepFunctionName"))
+    swept = sweep(target.client("lambda"), target.output("SweepFunctionName"), at_once=now)
     target.client("sqs").send_message(
         QueueUrl=target.output("TriggerSyncQueueUrl"),
         MessageBody=json.dumps({"why": "jetway sync"}),
@@ -50,8 +51,11 @@ def sync(*, as_json: bool, **where: Any) -> None:
         )
 
 
-def sweep(client: LambdaClient, function: str) -> dict[str, Any]:
+def sweep(client: LambdaClient, function: str, *, at_once: bool = False) -> dict[str, Any]:
     """Have everything looked at; return what was found.
+
+    Args:
+        at_once: also what came just now.
 
     Raises:
         StackTroubleError: the function failed, or did not come to an end.
@@ -59,7 +63,7 @@ def sweep(client: LambdaClient, function: str) -> dict[str, Any]:
     found: dict[str, Any] = {"listed": 0, "queued": 0, "still_live": [], "finished": False}
     for number in range(MOST_ROUNDS):
         # A pass that is cut short is gone on with, not begun anew.
-        payload = json.dumps({"whole": number == 0}).encode()
+        payload = json.dumps({"whole": number == 0, "at_once": at_once}).encode()
         answer = client.invoke(FunctionName=function, Payload=payload)
         part = json.loads(answer["Payload"].read())
         if "FunctionError" in answer:

@@ -22,7 +22,8 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Sweep once, or a part of it: what is left is for the next invocation.
 
     Args:
-        event: of a schedule; or `{"whole": true}`, from `jetway sync`: everything is looked at.
+        event: of a schedule; or of `jetway sync`: with `whole` everything is looked at, with `at_once` also what came
+            just now.
         context: how much time there is.
     """
     parts = wired()
@@ -30,7 +31,8 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     def seconds_left() -> float:
         return context.get_remaining_time_in_millis() / 1000 - SECONDS_TO_WRITE
 
-    swept = parts.sweep.run(whole=event.get("whole") is True, seconds_left=seconds_left)
+    whole, at_once = event.get("whole") is True, event.get("at_once") is True
+    swept = parts.sweep.run(whole=whole, at_once=at_once, seconds_left=seconds_left)
     metrics.add_metric("ArtifactsFoundUnseen", MetricUnit.Count, swept.queued)
     if swept.queued:
         logger.warning("artifacts without a report were found, and are judged now", extra={"queued": swept.queued})

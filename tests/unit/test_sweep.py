@@ -50,7 +50,9 @@ class World:
             self.s3.put_object(Bucket=DROP, Key=report_key(key, version), Body=b"{}")
         return version
 
-    def sweep(self, *, whole: bool = False, pages: int | None = None, retention: timedelta = 90 * DAY) -> Swept:
+    def sweep(
+        self, *, whole: bool = False, at_once: bool = False, pages: int | None = None, retention: timedelta = 90 * DAY
+    ) -> Swept:
         """Invoke once; with `pages`, the time is over after so many."""
         left = iter([1.0] * (pages - 1) if pages else [])
         return Sweep(
@@ -62,7 +64,7 @@ class World:
             table=TABLE,
             retention=retention,
             clock=lambda: self.now,
-        ).run(whole=whole, seconds_left=lambda: next(left, 0.0) if pages else 1.0)
+        ).run(whole=whole, at_once=at_once, seconds_left=lambda: next(left, 0.0) if pages else 1.0)
 
     def queued(self) -> list[str]:
         """Return the keys that the gate was handed, and take them away."""
@@ -111,6 +113,10 @@ def test_what_came_just_now_is_left_to_its_event_and_looked_for_later(world: Wor
     assert world.sweep().queued == 0
     world.now += ON_ITS_WAY + timedelta(minutes=5)
     assert world.sweep().queued == 1
+    world.drop("dags/younger.py")
+    world.now = datetime.now(UTC) + timedelta(seconds=2)
+    world.queued()
+    assert world.sweep(whole=True, at_once=True).queued == 2, "a person may know better"
 
 
 def test_it_is_handed_on_once_soon_and_once_a_day_until_it_has_a_report(world: World) -> None:

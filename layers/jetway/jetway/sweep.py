@@ -92,17 +92,18 @@ class Swept:
     finished: bool = False
 
 
-def next_pass(place: Place, now: datetime, *, whole: bool) -> Place:
+def next_pass(place: Place, now: datetime, *, whole: bool, youngest: timedelta = ON_ITS_WAY) -> Place:
     """Return where the next pass begins; the one in hand, when it is not over. Pure.
 
     Args:
         whole: everything is to be looked at, whenever it changed.
+        youngest: what changed within this time is left alone.
     """
     whole = whole or place.whole_at is None or now - place.whole_at >= WHOLE_EVERY
     if place.prefix is not None and not (whole and place.since is not None):
         return place
     since = None if whole else place.until
-    return Place(now - ON_ITS_WAY, since, "", whole_at=now if whole else place.whole_at)
+    return Place(now - youngest, since, "", whole_at=now if whole else place.whole_at)
 
 
 class Sweep:
@@ -137,7 +138,7 @@ class Sweep:
         self._retention = retention
         self._clock = clock
 
-    def run(self, *, whole: bool, seconds_left: Callable[[], float]) -> Swept:
+    def run(self, *, whole: bool, seconds_left: Callable[[], float], at_once: bool = False) -> Swept:
         """Go on with the pass in hand, or begin one, until it is over or the time is.
 
         Two at once do the same work twice, which does no harm; one of them keeps its place.
@@ -145,6 +146,7 @@ class Sweep:
         Args:
             whole: everything is to be looked at, whenever it changed.
             seconds_left: that this may take; at least one page is done.
+            at_once: also what came just now, and whose event may be on its way.
 
         Raises:
             TransientError, ClientError, BotoCoreError: S3, SQS or DynamoDB is in trouble; what was not kept is done
@@ -154,7 +156,8 @@ class Sweep:
         revision = revision_of(item) if item is not None else 0
         place = Place.from_json(item["place"]["S"]) if item is not None else Place()
         now = self._clock()
-        place, swept = next_pass(place, now, whole=whole), Swept()
+        youngest = timedelta() if at_once else ON_ITS_WAY
+        place, swept = next_pass(place, now, whole=whole, youngest=youngest), Swept()
         while place.prefix is not None:
             entries, after = self._page(place)
             swept.listed += len(entries)

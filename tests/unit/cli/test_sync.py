@@ -38,7 +38,10 @@ def test_a_pass_that_is_cut_short_is_gone_on_with(cloud: Cloud, synced: str, jet
     result = jetway("sync")
     assert result.exit_code == 0
     assert "2000 versions listed, 3 files without a report" in result.output
-    assert [call.body for call in cloud.calls] == [{"whole": True}, {"whole": False}]
+    assert [call.body for call in cloud.calls] == [
+        {"whole": True, "at_once": False},
+        {"whole": False, "at_once": False},
+    ]
     assert {call.path for call in cloud.calls} == {"/2015-03-31/functions/sweep/invocations"}
     assert len(cloud.drain(synced)) == 1
 
