@@ -6,6 +6,7 @@ import json
 import subprocess
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -79,7 +80,7 @@ def test_a_file_of_which_no_event_came_is_found(stack: Stack) -> None:
     finally:
         events.enable_rule(Name=rule)
     assert read_report(stack, "dags/never_told.py") is None
-    command = [venvs.ROOT / ".venv" / "bin" / "jetway", "sync", "--now"]
+    command: list[str | Path] = [venvs.ROOT / ".venv" / "bin" / "jetway", "sync", "--now"]
     done = subprocess.run(command, env=make_env(stack), capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     report = wait_for("the report", lambda: read_report(stack, "dags/never_told.py"), seconds=60)

@@ -192,7 +192,7 @@ class Sweep:
     def _next_folder(self, after: str) -> str | None:
         """Return the next folder at the top of the bucket that may hold artifacts; None when there is none."""
         while True:
-            start = {"StartAfter": after + _LAST} if after else {}
+            start: Any = {"StartAfter": after + _LAST} if after else {}
             answer = self._s3.list_objects_v2(Bucket=self._bucket, Delimiter="/", MaxKeys=_PAGE, **start)
             folders = [found["Prefix"] for found in answer.get("CommonPrefixes", [])]
             for folder in folders:

@@ -27,7 +27,7 @@ def part(*, finished: bool, queued: int = 0, still_live: tuple[str, ...] = ()) -
 def synced(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> str:
     """URL of the queue that has rules compared."""
     monkeypatch.setenv("AWS_ENDPOINT_URL_LAMBDA", cloud.url)
-    attributes = {"FifoQueue": "true", "ContentBasedDeduplication": "true"}
+    attributes: Any = {"FifoQueue": "true", "ContentBasedDeduplication": "true"}
     url = cloud.sqs.create_queue(QueueName="sync.fifo", Attributes=attributes)["QueueUrl"]
     cloud.outputs |= {"SweepFunctionName": "sweep", "TriggerSyncQueueUrl": url}
     return url

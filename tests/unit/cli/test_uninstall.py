@@ -60,8 +60,8 @@ class Made:
 
 @pytest.fixture
 def made(cloud: Cloud) -> Made:
-    session = boto3.Session(region_name=REGION)
-    events, cloudwatch, scheduler, iam = (session.client(name) for name in ("events", "cloudwatch", "scheduler", "iam"))  # type: ignore[call-overload]
+    session: Any = boto3.Session(region_name=REGION)
+    events, cloudwatch, scheduler, iam = (session.client(name) for name in ("events", "cloudwatch", "scheduler", "iam"))
     events.create_event_bus(Name="partner")
     for bus, name in (
         ("default", f"{STACK}.orders"),
@@ -156,7 +156,7 @@ def test_events_that_wait_are_not_lost(cloud: Cloud, made: Made, jetway: Callabl
 
 
 def test_of_a_stack_that_is_gone_all_is_found_by_name(cloud: Cloud, made: Made, jetway: Callable[..., Result]) -> None:
-    session = boto3.Session(region_name=REGION)
+    session: Any = boto3.Session(region_name=REGION)
     session.client("events").put_rule(Name="gone.orders", EventPattern="{}")
     session.client("s3").create_bucket(
         Bucket="gone-dropbucket-9", CreateBucketConfiguration={"LocationConstraint": REGION}
