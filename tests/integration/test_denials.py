@@ -55,15 +55,15 @@ def test_a_denial_holds_the_event_and_is_told_and_nothing_is_lost(
     call = {"dag_run_id": run_id, "conf": {"key": code}, "logical_date": None, "note": None}
     call |= {"time": datetime.now(UTC).isoformat(), "request_id": run_id, "caller": "arn:aws:iam::1:user/ops"}
     message = {"trigger": {"name": "http", "kind": "http", "dag": dag}, "event": call}
-    fault = {"kind": "denied", "operation": "CreateCliToken", "code": code, "seconds": 60}
+    fault = {"kind": "denied", "operation": "InvokeRestApi", "code": code, "seconds": 60}
     requests.post(faults, json=fault, timeout=10, verify=stack.ca_bundle).raise_for_status()
     assert deliver(stack, message, 1)["batchItemFailures"] == [{"itemIdentifier": "denied"}]
     row = next(found for found in ledger.list_events("http") if found.dag_run_id == run_id)
     assert row.decision == "held"
     assert (row.because or "").startswith("permission-missing: ")
-    assert "airflow:CreateCliToken" in (row.because or "")
+    assert "airflow:InvokeRestApi" in (row.because or "")
     told = listener.wait_for("PermissionMissing", function="start_dag_run")
-    assert told["detail"]["action"] == "airflow:CreateCliToken"
+    assert told["detail"]["action"] == "airflow:InvokeRestApi"
     asked = call_api(stack, "GET", "/dags")
     assert (asked.status_code, asked.json()["type"]) == (503, "urn:jetway:problem:permission-missing")
     requests.delete(faults, timeout=10, verify=stack.ca_bundle)
