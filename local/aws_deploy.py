@@ -43,6 +43,11 @@ WHOLE = frozenset(
     {"CREATE_COMPLETE", "UPDATE_COMPLETE", "UPDATE_COMPLETE_CLEANUP_IN_PROGRESS", "UPDATE_ROLLBACK_COMPLETE"}
 )
 
+# https://docs.aws.amazon.com/AmazonS3/latest/userguide/enable-event-notifications-eventbridge.html
+AT_FIRST = """
+S3 sends no events for the first five minutes or so. What you drop meanwhile is found within half an hour, or at once by
+`jetway sync --now`. A file under data/ that is dropped too early starts no run: drop it again."""
+
 
 class AwsDeployError(RuntimeError):
     """Something to deploy with is missing; the text says what to do."""
@@ -273,7 +278,10 @@ def _jetway(name: str, environment: str) -> int:
         return built
     told_to_sam = [f'{key}="{value}"' for key, value in sorted(overrides.items())]
     options = ["--parameter-overrides", *told_to_sam] if told_to_sam else []
-    return _sam("deploy", "--config-env", name, "--region", region, *options)
+    done = _sam("deploy", "--config-env", name, "--region", region, *options)
+    if not done and deployed is None:
+        print(AT_FIRST)
+    return done
 
 
 def _sam(*arguments: str | Path) -> int:

@@ -12,8 +12,10 @@ from jetway_cli.errors import translated
 from jetway_cli.events import events
 from jetway_cli.redrive import redrive
 from jetway_cli.run import run
+from jetway_cli.sync import sync
 from jetway_cli.triggers import triggers
 from jetway_cli.ui import ui
+from jetway_cli.uninstall import uninstall
 from jetway_cli.updates import updates
 from jetway_cli.wait import wait
 from jetway_cli.workers import workers
@@ -77,4 +79,6 @@ cli.add_command(triggers)
 cli.add_command(dry_run)
 cli.add_command(workers)
 cli.add_command(updates)
+cli.add_command(sync)
+cli.add_command(uninstall)
 cli.add_command(ui)

@@ -36,8 +36,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     app.append_context(services=wired())  # type: ignore[no-untyped-call]
     answer = app.resolve(event, context)
     if metrics.metric_set:  # seldom: a right that is missing
-        metrics.set_default_dimensions(Environment=wired().settings.environment_name)
-        metrics.flush_metrics()
+        wired().flush_metrics()
     return answer
 
 

@@ -18,7 +18,7 @@ from .airflow_rest import Airflow
 from .edge import Context, Edge, Function
 from .sources import file_event, records
 
-ALARMS = {"RunsBehindStaleDag"}
+ALARMS = {"RunsBehindStaleDag", "PermissionMissing"}
 
 
 @pytest.fixture
