@@ -31,7 +31,7 @@ def _check_trigger(candidate: Candidate, _environment: EnvironmentFacts, _max_by
     parsed = parse(candidate.content, candidate.path)
     if parsed.trigger is None:
         return parsed.judgement
-    moment = moment_findings(parsed.trigger, datetime.now(UTC), parsed.line)
+    moment = moment_findings(parsed.trigger.on, datetime.now(UTC), parsed.line)
     return replace(parsed.judgement, findings=(*parsed.judgement.findings, *moment))
 
 

@@ -24,7 +24,7 @@ def warnings(on: dict[str, Any], dag: str = "orders") -> list[Finding]:
     parsed = parse(json.dumps({"dag": dag, "on": on}).encode(), "triggers/orders.yaml")
     assert parsed.trigger is not None
     assert parsed.judgement.verdict == "accepted"
-    found = [*parsed.judgement.findings, *moment_findings(parsed.trigger, NOW, parsed.line)]
+    found = [*parsed.judgement.findings, *moment_findings(parsed.trigger.on, NOW, parsed.line)]
     assert {finding.severity for finding in found} <= {"warning"}
     return found
 
@@ -197,6 +197,6 @@ def test_a_moment_that_is_over_is_told_with_its_line() -> None:
     text = b"dag: orders\non:\n  schedule:\n    timezone: Europe/Vienna\n    at: 2020-01-01T00:00:00\n"
     parsed = parse(text, "triggers/orders.yaml")
     assert parsed.trigger is not None
-    (finding,) = moment_findings(parsed.trigger, NOW, parsed.line)
+    (finding,) = moment_findings(parsed.trigger.on, NOW, parsed.line)
     assert (finding.rule, finding.severity, finding.line) == ("moment-is-over", "warning", 5)
     assert warnings({"schedule": {"at": "2027-01-01T00:00:00"}}) == []

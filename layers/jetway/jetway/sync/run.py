@@ -350,7 +350,7 @@ class _Run:
             yield deaf
         if self.dags and (unknown := self.dags.finding(trigger.dag, _line_of(judged, trigger.dag))):
             yield unknown
-        yield from moment_findings(trigger, self.now())
+        yield from moment_findings(trigger.on, self.now())
 
     def _report(self, file: File, judged: Judgement, entry: Mapping[str, Any]) -> Mapping[str, Any]:
         """Write the file's report, unless the same is there; return its entry among the accepted triggers."""

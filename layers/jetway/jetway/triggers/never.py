@@ -12,12 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 from jetway.artifacts.findings import Finding
 from jetway.shape import shown
-from jetway.triggers.file import Schedule
 from jetway.triggers.schedule_text import ever_comes
 
 if TYPE_CHECKING:
     from jetway.shape import Path
-    from jetway.triggers.file import TriggerFile
     from jetway.yaml_text import Document
 
 # What other tools read as a pattern. A bracket or brace alone may well be in a name.
@@ -46,23 +44,21 @@ def doubts(document: Document) -> list[Finding]:
     ]
 
 
-def moment_findings(trigger: TriggerFile, now: datetime, line: int | None = None) -> Iterator[Finding]:
+def moment_findings(source: Any, now: datetime, line: int | None = None) -> Iterator[Finding]:
     """Tell of a schedule that does not fire any more, or never did.
 
     Args:
-        trigger: a valid one.
+        source: what a valid trigger file says in `on`; only of a `Schedule` there is something to say.
         now: timezone-aware.
         line: of its file where the schedule is.
     """
-    source = trigger.on
-    if not isinstance(source, Schedule):
-        return
-    if source.at is not None and source.at <= now:
-        message = f"Its moment {source.at.isoformat()} is over: it does not fire any more."
+    at, expression = getattr(source, "at", None), str(getattr(source, "expression", ""))
+    if at is not None and at <= now:
+        message = f"Its moment {at.isoformat()} is over: it does not fire any more."
         yield Finding("moment-is-over", "warning", message, line, "Delete the file, or give it another moment.")
-    cron = source.expression.removeprefix("cron(").removesuffix(")")
+    cron = expression.removeprefix("cron(").removesuffix(")")
     # A day earlier, whatever the time zone: today is a day that comes.
-    if source.expression.startswith("cron(") and not ever_comes(cron, (now - timedelta(days=1)).date()):
+    if expression.startswith("cron(") and not ever_comes(cron, (now - timedelta(days=1)).date()):
         message = f"No day to come fits the cron expression {cron!r}: it never fires."
         remedy = "Look at day-of-month, month and year together: L is a month's last day, * as year every year."
         yield Finding("never-fires", "warning", message, line, remedy)
