@@ -34,6 +34,7 @@ from jetway.sync.refusals import ResourceRefusedError
 from jetway.sync.rules import Rules
 from jetway.sync.schedules import Schedules
 from jetway.triggers.file import S3, Http, TriggerFile, from_document, name_of
+from jetway.triggers.never import moment_findings
 from jetway.triggers.rules import Places, Resources, resources_of
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     from mypy_boto3_scheduler import EventBridgeSchedulerClient
 
     from jetway.sync.dags import KnownDags
+    from jetway.sync.webhooks import Hooks
 
 # With less time left than this no further file is begun: what was settled is written down, and that takes some calls.
 SECONDS_TO_SAVE = 20.0
@@ -69,7 +71,7 @@ class Settings:
         topic: ARN of the SNS topic of absence alarms, or None.
         most_rules: quota of rules per bus.
         metrics_by_trigger: whether triggers have the metric that absence alarms stand on.
-        webhooks: whether the stack takes webhooks.
+        hooks: makes what tells of webhooks that nothing listens to, anew for each run; None: nothing is said of them.
         dags: makes what tells of DAGs that are not known, anew for each run; None: nothing is said of them.
     """
 
@@ -80,7 +82,7 @@ class Settings:
     topic: str | None = None
     most_rules: int = 300
     metrics_by_trigger: bool = True
-    webhooks: bool = True
+    hooks: Callable[[], Hooks] | None = None
     dags: Callable[[], KnownDags] | None = None
 
 
@@ -169,6 +171,7 @@ class _Run:
     done: Synced = field(default_factory=Synced)
     dags: KnownDags | None = None
     watch: Watch = lambda _name: nullcontext(enter_result=False)
+    hooks: Hooks | None = None
 
     @classmethod
     def start(
@@ -199,6 +202,7 @@ class _Run:
             ),
             done=done,
             dags=settings.dags() if settings.dags else None,
+            hooks=settings.hooks() if settings.hooks else None,
         )
         run.there_before = frozenset(run._there())
         return run
@@ -356,18 +360,12 @@ class _Run:
         if trigger.expect and not self.settings.metrics_by_trigger:
             message = "The stack has no metrics by trigger, so that expect has no effect."
             yield Finding("no-metrics", "warning", message, None, "Set the stack's parameter MetricsByTrigger to true.")
-        if isinstance(trigger.on, Http) and trigger.on.auth == "hmac" and not self.settings.webhooks:
-            message = (
-                f"This stack takes no webhooks: POST /webhooks/{trigger.name} is answered with 404, and nothing starts."
-            )
-            remedy = "Set the stack's parameter Webhooks to enabled, or use auth: iam (POST /triggers/…)."
-            yield Finding("webhooks-off", "warning", message, None, remedy)
+        signed = isinstance(trigger.on, Http) and trigger.on.auth == "hmac"
+        if signed and self.hooks and (deaf := self.hooks.finding(trigger.name, None)):
+            yield deaf
         if self.dags and (unknown := self.dags.finding(trigger.dag, line_of(trigger.dag, judged))):
             yield unknown
-        at = getattr(trigger.on, "at", None)
-        if at is not None and at <= self.now():
-            message = f"Its moment {at.isoformat()} is over: it does not fire any more."
-            yield Finding("moment-is-over", "warning", message, None, "Delete the file, or give it another moment.")
+        yield from moment_findings(trigger.on, self.now())
 
     def _report(self, file: File, judged: Judgement, entry: Mapping[str, Any]) -> Mapping[str, Any]:
         """Write the file's report, unless the same is there; return its entry among the accepted triggers."""

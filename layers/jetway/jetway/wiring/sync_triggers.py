@@ -10,8 +10,9 @@ from jetway.aws.crashes import Crashes
 from jetway.observability import metrics
 from jetway.sync.dags import KnownDags
 from jetway.sync.run import Clients, Settings
+from jetway.sync.webhooks import Hooks
 from jetway.triggers.rules import Places
-from jetway.wiring.clients import THROTTLED, client, tag_what_is_made
+from jetway.wiring.clients import THROTTLED, bounded, client, tag_what_is_made
 from jetway.wiring.variables import Env, FromEnv, either, flag, number, optional, variable
 
 Tag = tuple[str, str]
@@ -90,6 +91,7 @@ def wired() -> Parts:
         scheduler_role=config.scheduler_role_arn,
         group=config.schedule_group,
     )
+    hooks_prefix = f"{config.stack_name}/webhooks/"  # as WEBHOOK_SECRET_PREFIX of the HTTP API
     settings = Settings(
         bucket=config.drop_bucket,
         environment=config.environment_name,
@@ -98,7 +100,7 @@ def wired() -> Parts:
         topic=config.alarm_topic_arn,
         most_rules=config.max_rules_per_bus,
         metrics_by_trigger=config.metrics_by_trigger,
-        webhooks=config.webhooks,
+        hooks=partial(Hooks, client("secretsmanager", bounded(attempts=1)) if config.webhooks else None, hooks_prefix),
         dags=partial(KnownDags, client("dynamodb", THROTTLED), config.artifact_table),
     )
     crashes = Crashes(client("dynamodb"), config.artifact_table, key="pk", ttl="expires_at")
