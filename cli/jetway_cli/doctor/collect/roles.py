@@ -1,0 +1,58 @@
+"""Asks IAM whether a role may do what its function does. Nothing is done in the role's name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from jetway_cli.doctor.facts import Decision, StackFacts
+from jetway_cli.doctor.needs import Need, arn_of, needs_of
+
+SIMULATE = "iam:SimulatePrincipalPolicy"
+
+
+def decide(iam: Any, role: str, need: Need, stack: StackFacts) -> tuple[Decision, ...]:
+    """Ask what IAM says of each action on each thing.
+
+    Args:
+        role: logical id of the role.
+
+    Raises:
+        ClientError, BotoCoreError: IAM refuses to say, or is in trouble.
+    """
+    resource = stack.find(role)
+    if resource is None:
+        raise ValueError(f"the stack has no {role}.")
+    request: dict[str, Any] = {
+        "PolicySourceArn": arn_of(resource, stack),
+        "ActionNames": list(need.actions),
+        "ResourceArns": list(need.resources),
+        "ContextEntries": need.entries,
+    }
+    pages = iam.get_paginator("simulate_principal_policy").paginate(**request)
+    return tuple(found for page in pages for one in page["EvaluationResults"] for found in _read(role, one))
+
+
+def questions(stack: StackFacts) -> list[tuple[str, Need]]:
+    """Return what has to be asked, by role."""
+    roles = [found.logical for found in stack.of_kind("AWS::IAM::Role")]
+    return [(role, need) for role in roles for need in needs_of(role, stack)]
+
+
+def _read(role: str, result: Mapping[str, Any]) -> Iterator[Decision]:
+    """Read one result: IAM says it for each thing by itself where it was asked about several."""
+    action, by = str(result["EvalActionName"]), _who_denies(result)
+    each = result.get("ResourceSpecificResults") or []
+    for one in each:
+        limited = by or _who_denies(one)
+        yield Decision(role, action, str(one["EvalResourceName"]), str(one["EvalResourceDecision"]), limited)
+    if not each:
+        yield Decision(role, action, str(result.get("EvalResourceName", "*")), str(result["EvalDecision"]), by)
+
+
+def _who_denies(result: Mapping[str, Any]) -> str:
+    if (result.get("OrganizationsDecisionDetail") or {}).get("AllowedByOrganizations") is False:
+        return "an organization's policy"
+    if (result.get("PermissionsBoundaryDecisionDetail") or {}).get("AllowedByPermissionsBoundary") is False:
+        return "the permissions boundary"
+    return ""
