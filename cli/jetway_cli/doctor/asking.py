@@ -89,7 +89,7 @@ class Desk:
         self._pool.shutdown(wait=False, cancel_futures=True)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Question(Generic[T]):
     """A question that was asked."""
 

@@ -41,7 +41,7 @@ def subscriptions(facts: Facts) -> Result:
             if not one.confirmed:
                 found.warn(
                     f"{one.protocol} {one.endpoint} has not confirmed its subscription to the topic of {one.topic}.",
-                    "Follow the link in the mail of AWS Notifications. (A new one: deploy with another AlarmEmail, and back.)",
+                    "Follow the link in the mail of AWS Notifications; another AlarmEmail, and back, sends it anew.",
                 )
         slack = facts.stack.parameters.get("SlackChannelId")
         if not slack and not any(one.topic == "alarms" for one in seen):
