@@ -23,6 +23,7 @@ class MwaaServer:
         more: members that it tells beside those, or instead.
         described: how often GetEnvironment was called.
         cli_host: the web server that a CLI token is for.
+        gone: there is no such environment (any more).
         updates: what UpdateEnvironment was called with.
         asked: method and path of every InvokeRestApi.
         release: set at the end, so that an answer that hangs does not outlive its test.
@@ -34,6 +35,7 @@ class MwaaServer:
     more: dict[str, Any] = field(default_factory=dict)
     described: int = 0
     cli_host: str = "localhost:1"
+    gone: bool = False
     updates: list[dict[str, Any]] = field(default_factory=list)
     asked: list[tuple[str, str]] = field(default_factory=list)
     release: threading.Event = field(default_factory=threading.Event)
@@ -48,6 +50,9 @@ class MwaaServer:
 
             def do_GET(self) -> None:
                 server.described += 1
+                if server.gone:
+                    self._send(404, {"message": "No environment."}, "ResourceNotFoundException")
+                    return
                 self._send(
                     200,
                     {
@@ -73,11 +78,11 @@ class MwaaServer:
                 content = {"RestApiStatusCode": status, "RestApiResponse": document}
                 self._send(200 if status < 400 else 400, content)
 
-            def _send(self, status: int, content: object) -> None:
+            def _send(self, status: int, content: object, error: str = "RestApiClientException") -> None:
                 body = json.dumps(content, default=datetime.timestamp).encode()
                 self.send_response(status)
                 if status >= 400:
-                    self.send_header("x-amzn-ErrorType", "RestApiClientException")
+                    self.send_header("x-amzn-ErrorType", error)
                 self.send_header("Content-Type", "application/json")
                 self.send_header("Content-Length", str(len(body)))
                 self.end_headers()

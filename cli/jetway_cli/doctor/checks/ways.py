@@ -39,6 +39,9 @@ def cli(facts: Facts) -> Result:
 
 def _trip(facts: Facts, way: str, mine: Asked[Trip], other: Asked[Trip], words: str) -> Result:
     found, transport = Findings(), facts.stack.parameters.get("Transport", "auto")
+    if facts.environment.known and facts.environment.value is None:
+        found.problems.append(Problem("not known", "There is no such environment.", "See environment-status."))
+        return found.result(f"{way}-round-trip", "")
     if found.needs(mine) and mine.value is not None:
         if not mine.value.answered:
             _say_why(facts, way, mine.value, other, found)
