@@ -6,7 +6,7 @@ UV := .jetway/venvs/uv/bin/uv
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo up down logs ui env unenv test test-all unit thorough integration load load-mixed chaos test-examples test-browser coverage mutants bench-cold-start \
-  lint format types check mwaa-packages module-table openapi signals plugins build deploy deploy-environment bench-workers bench-gate bench-plugins fuzz lock clean
+  lint format types check mwaa-packages module-table openapi role-actions conformance signals plugins build deploy deploy-environment bench-workers bench-gate bench-plugins fuzz lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{gsub(/[$$][$$]/, "$$", $$2); printf "  %-18s %s\n", $$1, $$2}'
@@ -119,6 +119,9 @@ mwaa-packages: $(STAMP) ## Write what each Airflow version on MWAA ships, from A
 module-table: $(STAMP) ## Write which modules the distributions of MWAA's images bring, from the Airflows of the local stack
 	$(BIN)/python -m local.module_table
 
+role-actions: $(STAMP) ## Write what each function's role must be allowed, from template.yaml, for `jetway doctor`
+	@$(BIN)/python -m local.role_actions
+
 openapi: $(STAMP) ## Write docs/openapi.json from the code of the HTTP API
 	PYTHONPATH=layers/jetway $(BIN)/python -m local.openapi
 
@@ -141,6 +144,9 @@ build: $(STAMP) ## sam build
 
 deploy: $(STAMP) ## Deploy Jetway to AWS; ENVIRONMENT=NAME to that MWAA environment, PROFILE=prod by that profile (docs/environments.md)
 	@$(BIN)/python -m local.aws_deploy jetway $(PROFILE) $(ENVIRONMENT)
+
+conformance: $(STAMP) ## Ask AWS what only AWS can settle (docs/conformance.md); STACK=jetway, about an hour, cleans up after itself
+	@$(BIN)/python -m local.conformance $(CONFORMANCE)
 
 deploy-environment: $(STAMP) ## Create an MWAA environment in AWS; about half an hour; PROFILE as above
 	@$(BIN)/python -m local.aws_deploy environment $(PROFILE)

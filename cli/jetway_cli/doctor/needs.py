@@ -68,7 +68,7 @@ def needs_of(role: str, stack: StackFacts) -> tuple[Need, ...]:
         if not all(holds({"Condition": name}, conditions, stack.parameters) for name in one["when"]):
             continue
         things = tuple(sorted(filter(None, (fill(resource, stack) for resource in one["resources"]))))
-        context = tuple(sorted((key, str(fill(value, stack)).rstrip("*")) for key, value in one["context"].items()))
+        context = tuple(sorted((key, str(fill(value.rstrip("*"), stack))) for key, value in one["context"].items()))
         for service, actions in _by_service(one["actions"]):
             if things:
                 together.setdefault((service, things, context), set()).update(actions)
