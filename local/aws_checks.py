@@ -69,7 +69,7 @@ def check_network(client: MWAAClient, parameters: Mapping[str, str]) -> None:
             return  # who deploys need not be allowed to look; `jetway doctor` says what it could not see
         raise
     if facts.get("WebserverAccessMode") == "PRIVATE_ONLY" and not parameters.get("SubnetIds"):
-        network = facts.get("NetworkConfiguration", {})
+        network: Mapping[str, Any] = facts.get("NetworkConfiguration") or {}
         subnets, groups = (",".join(network.get(kind, [])) for kind in ("SubnetIds", "SecurityGroupIds"))
         raise AwsDeployError(
             f"environment {name} has a private web server (PRIVATE_ONLY), and the stack has no SubnetIds: no function "

@@ -14,11 +14,10 @@ import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 from botocore.stub import Stubber
 
-from local.aws_checks import WHOLE, check_network, check_services, check_stack
+from local.aws_checks import WHOLE, AwsDeployError, check_network, check_services, check_stack
 from local.aws_deploy import (
     ENVIRONMENTS,
     SAMCONFIG,
-    AwsDeployError,
     Profile,
     handed_on,
     jetway_overrides,

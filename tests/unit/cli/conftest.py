@@ -134,7 +134,10 @@ def _handler(cloud: Cloud) -> type[BaseHTTPRequestHandler]:
                 if asked.get("StackName", [STACK]) != [STACK]:
                     self._send(400, NO_STACK.format(*asked["StackName"]).encode(), "text/xml")
                     return
-                answer = {"ListStackResources": _resources, "SimulatePrincipalPolicy": partial(_simulated, asked)}
+                answer: dict[str, Callable[[Cloud], str]] = {
+                    "ListStackResources": _resources,
+                    "SimulatePrincipalPolicy": partial(_simulated, asked),
+                }
                 self._send(200, answer.get(asked["Action"][0], _stacks)(cloud).encode(), "text/xml")
             else:
                 self._api()

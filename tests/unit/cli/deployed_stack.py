@@ -103,9 +103,9 @@ class LambdaServer:
 @contextmanager
 def deployed(cloud: Cloud) -> Iterator[LambdaServer]:
     """Make the stack's resources, one trigger of a bucket and one schedule."""
-    client = {
-        name: boto3.client(name, region_name=REGION) for name in ("s3", "kms", "sqs", "events", "sns", "scheduler")
-    }  # type: ignore[call-overload]
+    services = ("s3", "kms", "sqs", "events", "sns", "scheduler")
+    make: Any = boto3.client
+    client: dict[str, Any] = {name: make(name, region_name=REGION) for name in services}
     policy = json.dumps({**POLICY, "Statement": [_plain(one) for one in POLICY["Statement"]]})
     key = client["kms"].create_key(Policy=policy)["KeyMetadata"]["Arn"]
     for bucket in (DROP, ENVIRONMENT, ORDERS):

@@ -92,7 +92,7 @@ def test_it_only_reads(cloud: Cloud, functions: LambdaServer, mwaa: MwaaServer) 
     assert len(names) > 25  # so that the recording is known to record
 
 
-Plant = Callable[[Cloud, LambdaServer, MwaaServer], None]
+Plant = Callable[[Cloud, LambdaServer, MwaaServer], Any]
 
 
 def _no_events(bucket: str) -> Plant:
