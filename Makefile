@@ -6,7 +6,7 @@ UV := .jetway/venvs/uv/bin/uv
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo up down logs ui env unenv test test-all unit thorough integration load load-mixed chaos test-examples test-browser coverage mutants bench-cold-start \
-  lint format types check mwaa-packages module-table openapi role-actions conformance signals plugins build deploy deploy-environment bench-workers bench-gate bench-plugins fuzz lock clean
+  lint format types check mwaa-packages module-table openapi decisions conformance signals plugins build deploy deploy-environment bench-workers bench-gate bench-plugins fuzz lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{gsub(/[$$][$$]/, "$$", $$2); printf "  %-18s %s\n", $$1, $$2}'
@@ -57,6 +57,7 @@ thorough: $(STAMP) ## Run the unit tests that drive AWS in process through many 
 
 integration: $(STAMP) ## Deploy to two local stacks of their own, one for each transport, and test on real Airflow
 	$(BIN)/pytest -q --durations=15 -n 2 -m "not slow" tests/integration
+	$(BIN)/python -m local.decisions --check
 
 fuzz: $(STAMP) ## 500 zips, requirement files and DAG files each from hypothesis and atheris: nothing may crash
 	@$(BIN)/python -m local.fuzz
@@ -119,11 +120,11 @@ mwaa-packages: $(STAMP) ## Write what each Airflow version on MWAA ships, from A
 module-table: $(STAMP) ## Write which modules the distributions of MWAA's images bring, from the Airflows of the local stack
 	$(BIN)/python -m local.module_table
 
-role-actions: $(STAMP) ## Write what each function's role must be allowed, from template.yaml, for `jetway doctor`
-	@$(BIN)/python -m local.role_actions
-
 openapi: $(STAMP) ## Write docs/openapi.json from the code of the HTTP API
 	PYTHONPATH=layers/jetway $(BIN)/python -m local.openapi
+
+decisions: $(STAMP) ## Compare what the roles may with what the last `make integration` asked; write the list that doctor asks
+	@$(BIN)/python -m local.decisions
 
 signals: $(STAMP) ## Write docs/signals.md, what every place shows in every state, from the table that its tests obey
 	$(BIN)/python -m tests.unit.signals

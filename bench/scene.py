@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import requests
 
 from local import venvs
-from local.calls import TooLateError, airflow_api, wait_for
+from local.calls import TooLateError, airflow_api, let_send, wait_for
 from local.deploy import STACK_NAME
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ def add_rules(
     They differ in a member that nobody reads, so that SQS's own deduplication does not make one of them.
     """
     events, sqs = stack.client("events"), stack.client("sqs")
-    arn = sqs.get_queue_attributes(QueueUrl=queue_url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    arn = let_send(sqs, queue_url, "events")
     for number in range(deliveries):
         template = f'{{"delivery": {number}, "trigger": {json.dumps(trigger)}, "event": <aws.events.event.json>}}'
         target: dict[str, Any] = {"Id": "queue", "Arn": arn, "InputTransformer": {"InputTemplate": template}}

@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any
 import boto3
 from botocore.config import Config
 
-from local import airflow, certificates, deploy, emf_bridge, ministack, processes, venvs
+from local import airflow, certificates, decisions, deploy, emf_bridge, ministack, processes, venvs
 from local.gateway import service
 from local.gateway.config import GatewayConfig
 
@@ -126,6 +126,10 @@ class Stack:
         """The gateway's configuration, to start it again with."""
         return GatewayConfig.read(Path(self.state) / "gateway.json")
 
+    def decisions(self) -> list[decisions.Decision]:
+        """Return what IAM has decided since the stack's start."""
+        return decisions.read(Path(self.state) / decisions.FILE)
+
     @property
     def run_folder(self) -> Path:
         """Where the programs' logs and pid files are."""
@@ -165,6 +169,7 @@ def up(
     airflow.check_python(version, sys.version_info[:2])
     if of_running is None:
         down()  # what a machine that was switched off, or a MiniStack that died, has left
+        (state / decisions.FILE).unlink(missing_ok=True)  # of the stack before; `down` leaves them to be read
         ports = choose_ports(state, version, ports)
     elif of_running != version:
         raise StackError(
@@ -182,6 +187,7 @@ def up(
             port=ports["ministack"],
             folder=run,
             temporary=state / "tmp",
+            decisions=state / decisions.FILE,
             lambda_env={
                 "AWS_ENDPOINT_URL_MWAA": gateway_url,
                 "AWS_DISABLE_HOST_PREFIX_INJECTION": "true",

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from local.gateway.app import Gateway
+from local.gateway.callers import Ask, nobody_asks
 from local.gateway.cli import CliEndpoint
 from local.gateway.control import ControlPlane
 from local.gateway.description import describe_new
@@ -41,6 +42,7 @@ def compose(
     applier: Applier = keep,
     clock: Callable[[], float] = time.time,
     rest_seconds: float = 10.0,
+    ask: Ask = nobody_asks,
 ) -> Parts:
     """Put the parts together.
 
@@ -48,6 +50,7 @@ def compose(
         ready: whether commands can be run.
         clock: seconds since the epoch.
         rest_seconds: how long InvokeRestApi waits for Airflow.
+        ask: whether IAM lets the caller do something.
     """
     faults = Faults()
     tokens = Tokens(load_key(config.state / "token.key"), config.environment, clock)
@@ -66,6 +69,7 @@ def compose(
         faults=faults,
         hostname=config.hostname,
         token_seconds=config.token_seconds,
+        ask=ask,
     )
     app = Gateway(
         control=control,

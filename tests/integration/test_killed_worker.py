@@ -52,6 +52,7 @@ def aws(tmp_path: Path) -> Iterator[dict[str, str]]:
         port=port,
         folder=tmp_path,
         temporary=tmp_path / "temporary",
+        decisions=tmp_path / "decisions.jsonl",
         lambda_env={"PYTHONPATH": ":".join(paths)},
     )
     try:
@@ -65,6 +66,15 @@ def aws(tmp_path: Path) -> Iterator[dict[str, str]]:
         processes.stop(server)
 
 
+def make_role(iam: Any) -> str:
+    """Make the function's role, and return its ARN."""
+    trust = {"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}
+    may = {"Effect": "Allow", "Action": ["sqs:*", "logs:*"], "Resource": "*"}
+    made = iam.create_role(RoleName="reader", AssumeRolePolicyDocument=json.dumps({"Statement": [trust]}))
+    iam.put_role_policy(RoleName="reader", PolicyName="all", PolicyDocument=json.dumps({"Statement": [may]}))
+    return str(made["Role"]["Arn"])
+
+
 def deploy(clients: dict[str, str]) -> tuple[Any, str, str]:
     """Make the queues and the function; return SQS's client and the queues' URLs."""
     sqs: Any = boto3.client("sqs", **clients)  # type: ignore[call-overload]
@@ -72,13 +82,14 @@ def deploy(clients: dict[str, str]) -> tuple[Any, str, str]:
     attributes = {"FifoQueue": "true", "ContentBasedDeduplication": "true", "VisibilityTimeout": str(QUEUES_OWN)}
     url = sqs.create_queue(QueueName="lanes.fifo", Attributes=attributes)["QueueUrl"]
     seen = sqs.create_queue(QueueName="seen")["QueueUrl"]
+    role = make_role(boto3.client("iam", **clients))  # type: ignore[call-overload]
     code = io.BytesIO()
     with zipfile.ZipFile(code, "w") as package:
         package.writestr("app.py", CODE)
     functions.create_function(
         FunctionName="reader",
         Runtime="python3.13",
-        Role=f"arn:aws:iam::{ministack.ACCOUNT}:role/reader",
+        Role=role,
         Handler="app.handler",
         Code={"ZipFile": code.getvalue()},
         Timeout=QUEUES_OWN,

@@ -61,11 +61,12 @@ class Desk:
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _pool: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(AT_ONCE))
 
-    def client(self, service: str, *, seconds: float = ANSWERING) -> Any:
+    def client(self, service: str, *, seconds: float = ANSWERING, tries: int = TRIES) -> Any:
         """Return the client of a service.
 
         Args:
             seconds: that one try may take.
+            tries: in all; one only of what takes long.
         """
         from botocore.config import Config
 
@@ -74,7 +75,7 @@ class Desk:
                 config = Config(
                     connect_timeout=CONNECTING,
                     read_timeout=seconds,
-                    retries={"mode": "standard", "total_max_attempts": TRIES if seconds <= ANSWERING else 1},
+                    retries={"mode": "standard", "total_max_attempts": tries if seconds <= ANSWERING else 1},
                     max_pool_connections=AT_ONCE,
                 )
                 self.clients[service, seconds] = self.target.client(service, config)

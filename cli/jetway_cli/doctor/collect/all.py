@@ -15,6 +15,7 @@ from jetway_cli.doctor import facts
 from jetway_cli.doctor.asking import Desk, Question
 from jetway_cli.doctor.collect import account, parts, roles, storage, triggers, ways
 from jetway_cli.doctor.facts import Asked, Facts, Resource, StackFacts
+from jetway_cli.doctor.needs import needs
 from jetway_cli.errors import error_code
 
 if TYPE_CHECKING:
@@ -132,7 +133,7 @@ class _Asked:
 def _begin(desk: Desk, stack: StackFacts, now: datetime) -> _Asked:
     """Ask all that needs no other answer first; what takes longest is asked first."""
     name = stack.parameters.get("EnvironmentName") or stack.outputs.get("EnvironmentName", "")
-    iam = desk.client("iam")
+    iam = desk.client("iam", tries=5)  # the most calls of all go there
 
     def each(kind: str, action: str, look: Callable[[Resource], Any]) -> list[Question[Any]]:
         return [desk.begin(action, partial(look, found)) for found in stack.of_kind(kind)]
@@ -146,8 +147,7 @@ def _begin(desk: Desk, stack: StackFacts, now: datetime) -> _Asked:
         environment=desk.begin("airflow:GetEnvironment", lambda: _environment(desk, name)),
         triggers=desk.begin("s3:GetObject", lambda: triggers.triggers(desk, stack, now)),
         roles=[
-            (role, desk.begin(roles.SIMULATE, partial(roles.decide, iam, role, need, stack)))
-            for role, need in roles.questions(stack)
+            (need.role, desk.begin(roles.SIMULATE, partial(roles.decide, iam, need, stack))) for need in needs(stack)
         ],
         functions=each("AWS::Lambda::Function", "lambda:GetFunctionConfiguration", partial(parts.function, desk)),
         queues=each("AWS::SQS::Queue", "sqs:GetQueueAttributes", lambda one: parts.queue(desk, one, now)),

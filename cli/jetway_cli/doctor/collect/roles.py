@@ -6,23 +6,20 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from jetway_cli.doctor.facts import Decision, StackFacts
-from jetway_cli.doctor.needs import Need, arn_of, needs_of
+from jetway_cli.doctor.needs import Need, arn_of
 
 SIMULATE = "iam:SimulatePrincipalPolicy"
 
 
-def decide(iam: Any, role: str, need: Need, stack: StackFacts) -> tuple[Decision, ...]:
+def decide(iam: Any, need: Need, stack: StackFacts) -> tuple[Decision, ...]:
     """Ask what IAM says of each action on each thing.
-
-    Args:
-        role: logical id of the role.
 
     Raises:
         ClientError, BotoCoreError: IAM refuses to say, or is in trouble.
     """
-    resource = stack.find(role)
+    resource = stack.find(need.role)
     if resource is None:
-        raise ValueError(f"the stack has no {role}.")
+        raise ValueError(f"the stack has no {need.role}.")
     request: dict[str, Any] = {
         "PolicySourceArn": arn_of(resource, stack),
         "ActionNames": list(need.actions),
@@ -30,13 +27,7 @@ def decide(iam: Any, role: str, need: Need, stack: StackFacts) -> tuple[Decision
         "ContextEntries": need.entries,
     }
     pages = iam.get_paginator("simulate_principal_policy").paginate(**request)
-    return tuple(found for page in pages for one in page["EvaluationResults"] for found in _read(role, one))
-
-
-def questions(stack: StackFacts) -> list[tuple[str, Need]]:
-    """Return what has to be asked, by role."""
-    roles = [found.logical for found in stack.of_kind("AWS::IAM::Role")]
-    return [(role, need) for role in roles for need in needs_of(role, stack)]
+    return tuple(found for page in pages for one in page["EvaluationResults"] for found in _read(need.role, one))
 
 
 def _read(role: str, result: Mapping[str, Any]) -> Iterator[Decision]:
