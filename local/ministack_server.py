@@ -67,6 +67,7 @@ from local import (
     ministack_iam,
     ministack_loops,
     ministack_requests,
+    ministack_simulation,
 )
 
 scheduler._SCHEDULE_TICK_INTERVAL = 1  # seconds between looks at the schedules; 10 would only slow the tests
@@ -275,5 +276,6 @@ if __name__ == "__main__":
     ministack_loops.install()
     ministack_requests.install()
     ministack_authorizer.install()
+    ministack_simulation.install()
     ministack_iam.install(Path(os.environ["JETWAY_DECISIONS"]))
     app.main()
