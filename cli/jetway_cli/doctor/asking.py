@@ -19,8 +19,8 @@ T = TypeVar("T")
 
 # S3 gives HEAD requests no code but the status; SNS and IAM have words of their own.
 _DENIED = DENIED | {"403", "Forbidden", "AuthorizationErrorException", "NotAuthorized", "AllAccessDisabled"}
-AT_ONCE = 24
-CONNECTING, ANSWERING, TRIES = 3, 8, 2
+AT_ONCE = 12
+CONNECTING, ANSWERING, TRIES = 3, 12, 2
 
 
 def ask(action: str, call: Callable[[], T]) -> Asked[T]:

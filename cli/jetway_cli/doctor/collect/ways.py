@@ -56,15 +56,20 @@ def cli(desk: Desk, environment: str) -> Trip:
     Raises:
         ClientError, BotoCoreError: MWAA gives no token.
     """
+    from requests.utils import get_environ_proxies
+
     from jetway.airflow import commands
     from jetway.airflow.endpoint import CliEndpoint, new_session
     from jetway.airflow.environment import Environment
     from jetway.errors import JetwayError
 
     mwaa = desk.client("mwaa")
-    mwaa.create_cli_token(Name=environment)  # a denial is told as what it is; the endpoint has one word for all
+    # A denial is told as what it is; the endpoint has one word for all.
+    host = mwaa.create_cli_token(Name=environment)["WebServerHostname"]
     session = new_session()
-    session.verify = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("AWS_CA_BUNDLE") or True
+    if "AWS_CA_BUNDLE" in os.environ:  # the web server is AWS's; requests would prefer its own variable
+        session.trust_env, session.verify = False, os.environ["AWS_CA_BUNDLE"]
+        session.proxies.update(get_environ_proxies(f"https://{host}/"))
     endpoint = CliEndpoint(
         mwaa, Environment(mwaa, environment), session=session, connect_timeout=CONNECTING, read_timeout=LONGEST_TRIP
     )
