@@ -159,6 +159,7 @@ class RoleSeen:
 
     Attributes:
         logical: its logical id.
+        gone: whether there is no such role.
         arn: of the role.
         decisions: of everything that it needs.
     """
@@ -166,6 +167,7 @@ class RoleSeen:
     logical: str
     arn: str
     decisions: Asked[tuple[Decision, ...]]
+    gone: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,9 +175,10 @@ class FunctionSeen:
     """A function of the stack.
 
     Attributes:
-        state, update: State and LastUpdateStatus.
+        state, update: State and LastUpdateStatus; "gone" when there is no such function.
         role: ARN.
         in_vpc: whether it joins a VPC.
+        reserved: executions at once that are its own, and its most; None for as many as the account has.
         reads: what its event source mappings read: queue's ARN and their state.
     """
 
@@ -185,6 +188,7 @@ class FunctionSeen:
     update: str
     role: str
     in_vpc: bool
+    reserved: int | None = None
     reads: tuple[tuple[str, str], ...] = ()
 
 
@@ -193,14 +197,16 @@ class QueueSeen:
     """A queue of the stack.
 
     Attributes:
-        waiting: messages that nobody works on.
-        age: seconds that the oldest has waited; None where CloudWatch has no number.
+        waiting: messages that nobody works on; None when there is no such queue.
+        age: seconds that the oldest has waited.
+        senders: services that the queue's policy lets in.
     """
 
     logical: str
     name: str
-    waiting: int
+    waiting: int | None
     age: Asked[float]
+    senders: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -65,6 +65,7 @@ class Cloud:
         status: of the stack.
         resources: of the stack: logical id, physical id, type and status.
         denied: actions that IAM says no role may do.
+        gone: whether IAM has no role at all.
     """
 
     sqs: SQSClient
@@ -83,6 +84,7 @@ class Cloud:
     status: str = "CREATE_COMPLETE"
     resources: list[tuple[str, str, str, str]] = field(default_factory=list)
     denied: set[str] = field(default_factory=set)
+    gone: bool = False
 
     @cached_property
     def ledger(self) -> Table:
@@ -133,6 +135,9 @@ def _handler(cloud: Cloud) -> type[BaseHTTPRequestHandler]:
                 asked = parse_qs(self.rfile.read(int(self.headers["Content-Length"])).decode())
                 if asked.get("StackName", [STACK]) != [STACK]:
                     self._send(400, NO_STACK.format(*asked["StackName"]).encode(), "text/xml")
+                    return
+                if asked["Action"] == ["SimulatePrincipalPolicy"] and cloud.gone:
+                    self._send(404, NO_STACK.replace("ValidationError", "NoSuchEntity").encode(), "text/xml")
                     return
                 answer: dict[str, Callable[[Cloud], str]] = {
                     "ListStackResources": _resources,

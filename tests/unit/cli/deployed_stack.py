@@ -45,6 +45,7 @@ class LambdaServer:
     reads: dict[str, tuple[str, str]]
     concurrency: int = 1000
     state: str = "Active"
+    reserved: int | None = None
     loaded: dict[str, Any] = field(
         default_factory=lambda: {"airflow": "3.3.1", "loaded": [{"verdict": "accepted", "findings": []}]}
     )
@@ -60,6 +61,8 @@ class LambdaServer:
             name = unquote(path.partition("FunctionName=")[2].partition("&")[0])
             found = [self.reads[name]] if name in self.reads else []
             return {"EventSourceMappings": [{"EventSourceArn": arn, "State": state} for arn, state in found]}
+        if path.endswith("/concurrency"):
+            return {} if self.reserved is None else {"ReservedConcurrentExecutions": self.reserved}
         if path.endswith("/invocations"):
             return self.loaded
         name = unquote(path.split("/")[3])
@@ -124,11 +127,15 @@ def deployed(cloud: Cloud) -> Iterator[LambdaServer]:
             fifo = one.physical.endswith(".fifo")
             attributes = {"FifoQueue": "true"} if fifo else {}
             name += ".fifo" if fifo else ""
+            allow = {"Effect": "Allow", "Principal": {"Service": "events.amazonaws.com"}, "Action": "sqs:SendMessage"}
+            attributes["Policy"] = json.dumps({"Version": "2012-10-17", "Statement": [{**allow, "Resource": "*"}]})
             name = client["sqs"].create_queue(QueueName=name, Attributes=attributes)["QueueUrl"]
         elif one.kind == "AWS::SNS::Topic":
             name = client["sns"].create_topic(Name=name)["TopicArn"]
         elif one.kind == "AWS::S3::Bucket":
             name = DROP
+        elif one.kind == "AWS::CloudWatch::Alarm":
+            put_alarm(name)
         elif one.kind == "AWS::KMS::Key":
             name = key.rpartition("/")[2]
         physical[one.logical] = name
@@ -163,7 +170,6 @@ def deployed(cloud: Cloud) -> Iterator[LambdaServer]:
     client["sns"].subscribe(
         TopicArn=physical["AlarmTopic"], Protocol="sqs", Endpoint=f"arn:aws:sqs:{REGION}:{ACCOUNT}:x"
     )
-    put_alarm("jetway-dead-letters")
     _put_triggers(client["s3"], physical, arn)
     functions = [one for one in stack().resources if one.kind == "AWS::Lambda::Function"]
     reading = sum(one.kind == "AWS::Lambda::EventSourceMapping" for one in stack().resources)

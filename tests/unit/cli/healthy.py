@@ -95,7 +95,10 @@ def healthy(**changes: Any) -> Facts:
         "roles": (RoleSeen("StartDagRunRole", "jetway-StartDagRunRole-X1", Asked((decision(),))),),
         "functions": Asked(functions),
         "queues": Asked(
-            tuple(QueueSeen(one.logical, one.physical, 0, Asked(0.0)) for one in own.of_kind("AWS::SQS::Queue"))
+            tuple(
+                QueueSeen(one.logical, arn_of(one, own).rpartition(":")[2], 0, Asked(0.0), ("events.amazonaws.com",))
+                for one in own.of_kind("AWS::SQS::Queue")
+            )
         ),
         "rules": Asked(
             tuple(
@@ -105,7 +108,12 @@ def healthy(**changes: Any) -> Facts:
         ),
         "schedules": Asked((ScheduleSeen("SweepBatches", "jetway-SweepBatches-X1", "ENABLED"),)),
         "triggers": Asked(TriggersSeen(1, (), {"orders": ("orders",)}, (), {"default": 20})),
-        "alarms": Asked((AlarmSeen("jetway-dead-letters", "OK", "Redrive them.", actions_enabled=True),)),
+        "alarms": Asked(
+            tuple(
+                AlarmSeen(one.physical, "OK", "Redrive them.", actions_enabled=True)
+                for one in own.of_kind("AWS::CloudWatch::Alarm")
+            )
+        ),
         "subscriptions": Asked((Subscription("alarms", "email", "airflow@example.com", confirmed=True),)),
         "loads": Asked((LoadSeen("ImportDagAirflow3", "3.3.1", "accepted"),)),
         "quotas": QuotaSeen(Asked(300), Asked(1000), Asked(12.0)),

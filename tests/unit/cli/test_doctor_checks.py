@@ -75,6 +75,10 @@ def role(**changes: Any) -> Facts:
     return healthy(roles=(RoleSeen("StartDagRunRole", "start-role", Asked((decision(), decision(**changes)))),))
 
 
+def role_gone() -> Facts:
+    return healthy(roles=(RoleSeen("StartDagRunRole", "start-role", Asked(()), gone=True),))
+
+
 def policy_without(service: str) -> Any:
     (key,) = healthy().keys.value or ()
     assert key.policy.value is not None
@@ -335,7 +339,7 @@ FAULTS: list[tuple[str, Callable[[], Facts], str, str, str]] = [
         "alarms",
         lambda: with_first("alarms", state="ALARM"),
         "warning",
-        "jetway-dead-letters is raised",
+        "jetway-UpdatesFailedAlarm-X1 is raised",
         "Redrive them.",
     ),
     (
@@ -345,7 +349,13 @@ FAULTS: list[tuple[str, Callable[[], Facts], str, str, str]] = [
         "nobody is told",
         "enable-alarm-actions",
     ),
-    ("alarms", lambda: healthy(alarms=Asked(())), "warning", "no alarms", "Deploy"),
+    ("alarms", lambda: healthy(alarms=Asked(())), "warning", "more was deleted", "out of the stack"),
+    ("rest-calls", lambda: healthy(rest_throttled=Asked(None)), "not known", "no function has counted", "Nothing"),
+    ("functions", lambda: with_first("functions", state="gone"), "broken", "was deleted", "out of the stack"),
+    ("functions", lambda: with_first("functions", reserved=0), "broken", "0 times at once", "delete-function-conc"),
+    ("dead-letters", lambda: with_queue("WaitingQueue", waiting=None), "broken", "was deleted", "out of the stack"),
+    ("rules", lambda: with_queue("ArtifactQueue", senders=()), "broken", "does not let in", "policy back"),
+    ("role-permissions", role_gone, "broken", "(StartDagRunRole) was deleted", "RolePath"),
     ("subscriptions", lambda: with_first("subscriptions", confirmed=False), "warning", "not confirmed", "link"),
     ("subscriptions", lambda: healthy(subscriptions=Asked(())), "warning", "Nobody is subscribed", "AlarmEmail"),
     ("layers", lambda: with_first("loads", verdict=None, error="no module"), "broken", "no module", "make build"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from jetway_cli.doctor.results import Findings, Result, listed
+from jetway_cli.doctor.results import Findings, Problem, Result, listed
 
 if TYPE_CHECKING:
     from jetway_cli.doctor.facts import Facts
@@ -27,8 +27,13 @@ def alarms(facts: Facts) -> Result:
                 f"The actions of {listed(silent)} are off: nobody is told.",
                 f"aws cloudwatch enable-alarm-actions --alarm-names {silent[0]}",
             )
-        if not facts.alarms.value:
-            found.warn("The stack has no alarms: they were deleted.", "Deploy the stack again.")
+        there = {one.name for one in facts.alarms.value or ()}
+        gone = [one.physical for one in facts.stack.of_kind("AWS::CloudWatch::Alarm") if one.physical not in there]
+        if gone:
+            found.warn(
+                f"Alarm {listed(gone)} was deleted.",
+                "Take it out of the stack and back in: a deployment of template.yaml without it, then with it.",
+            )
     return found.result("alarms", f"None of {len(facts.alarms.value or ())} alarms is raised.")
 
 
@@ -93,6 +98,10 @@ def rest_calls(facts: Facts) -> Result:
     """Judge whether calls of InvokeRestApi are being throttled."""
     found = Findings()
     if found.needs(facts.rest_throttled):
+        if facts.rest_throttled.value is None:
+            found.problems.append(
+                Problem("not known", "In the last hour no function has counted calls of InvokeRestApi.", "Nothing.")
+            )
         count = facts.rest_throttled.value or 0
         budget = facts.stack.parameters.get("RestCallsPerSecond", "10")
         if count:

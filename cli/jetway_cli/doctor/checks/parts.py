@@ -18,6 +18,8 @@ DEAD = frozenset(
 )
 # A message that is not read at once is no fault; these wait on purpose.
 _WAITS_ON_PURPOSE = frozenset({"WaitingQueue"})
+EVENTS = "events.amazonaws.com"
+BACK_IN = "Take what is gone out of the stack and back in: deploy template.yaml without it, then with it."
 _WORK_QUEUE_AGE = 3600
 _LONG = 900
 
@@ -26,6 +28,11 @@ def permissions(facts: Facts) -> Result:
     """Judge whether each function's role may do what its function does."""
     found = Findings()
     for role in facts.roles:
+        if role.gone:
+            found.broken(
+                f"Role {role.arn} ({role.logical}) was deleted.",
+                "Deploy the stack again with another RolePath, which makes all roles anew.",
+            )
         if not found.needs(role.decisions):
             continue
         denied = [one for one in role.decisions.value or () if one.decision != "allowed"]
@@ -58,7 +65,17 @@ def functions(facts: Facts) -> Result:
 
 
 def _judge_function(one: FunctionSeen, ours: set[str], found: Findings) -> None:
-    if one.state not in {"Active", "Inactive"}:  # inactive: not used for weeks, and woken by the next call
+    if one.state == "gone":
+        found.broken(
+            f"Function {one.name} ({one.logical}) was deleted.",
+            BACK_IN,
+        )
+    elif one.reserved == 0:
+        found.broken(
+            f"Function {one.name} may run 0 times at once (reserved concurrency): it is switched off.",
+            f"aws lambda delete-function-concurrency --function-name {one.name}",
+        )
+    elif one.state not in {"Active", "Inactive"}:  # inactive: not used for weeks, and woken by the next call
         found.broken(f"Function {one.name} is {one.state}.", _DEPLOY)
     elif one.update == "Failed":
         found.broken(f"The last update of function {one.name} failed.", _DEPLOY)
@@ -108,6 +125,12 @@ def dead_letters(facts: Facts) -> Result:
     """Judge whether something was given up."""
     found = Findings()
     if found.needs(facts.queues):
+        for one in facts.queues.value or ():
+            if one.waiting is None:
+                found.broken(
+                    f"Queue {one.name} ({one.logical}) was deleted.",
+                    BACK_IN,
+                )
         full = [one for one in facts.queues.value or () if one.logical in DEAD and one.waiting]
         for one in full:
             found.warn(
@@ -126,7 +149,13 @@ def _many(queue: QueueSeen) -> str:
 def rules(facts: Facts) -> Result:
     """Judge whether the stack's own rules are there, enabled, and send to the stack."""
     found = Findings()
+    found.needs(facts.queues)  # it says whom they let in
     if found.needs(facts.rules):
+        closed = {
+            one.name
+            for one in facts.queues.value or ()
+            if one.waiting is not None and EVENTS not in {*one.senders, "*"}
+        }
         kinds = ("AWS::SQS::Queue", "AWS::Lambda::Function")
         ours = {arn_of(one, facts.stack) for kind in kinds for one in facts.stack.of_kind(kind)}
         for one in facts.rules.value or ():
@@ -148,6 +177,11 @@ def rules(facts: Facts) -> Result:
                 found.warn(
                     f"Rule {one.name} ({one.logical}) sends to {listed(strange)}, too.",
                     f"aws events remove-targets --rule {one.name}, unless it is meant.",
+                )
+            elif deaf := [name for arn in one.targets if (name := arn.rpartition(":")[2]) in closed]:
+                found.broken(
+                    f"The policy of queue {listed(deaf)} does not let in EventBridge: what {one.name} sends is lost.",
+                    "Put the queue's policy back as template.yaml has it.",
                 )
     return found.result("rules", f"{len(facts.rules.value or ())} rules of the stack are enabled.")
 

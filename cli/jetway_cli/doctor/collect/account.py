@@ -10,9 +10,8 @@ from jetway_cli.doctor.asking import Desk, ask
 from jetway_cli.doctor.collect.parts import history
 from jetway_cli.doctor.facts import AlarmSeen, Asked, QuotaSeen, StackFacts, Subscription
 
-# How what triggers make describes itself: `jetway.triggers.rules` and `jetway.sync.alarms`.
+# How a rule of a trigger describes itself: `jetway.triggers.rules`.
 _RULE_OF_A_TRIGGER = "Jetway: triggers/"
-_ALARM_OF_A_TRIGGER = "No run was started by trigger "
 _RULES_QUOTA = "Number of rules"
 _DAY = 24 * 60
 
@@ -81,21 +80,39 @@ def _peak(desk: Desk, now: datetime) -> float:
 
 def leftovers(desk: Desk) -> dict[str, tuple[str, ...]]:
     """Look for what triggers of stacks that are gone have made. A stack's name has no dot: it ends at the first."""
+    from jetway.sync.alarms import METRIC
+
     there = _stacks(desk)
     found: dict[str, list[str]] = {}
     events = desk.client("events")
     for bus in _buses(events):
         for page in events.get_paginator("list_rules").paginate(EventBusName=bus):
             for rule in page["Rules"]:
-                if str(rule.get("Description", "")).startswith(_RULE_OF_A_TRIGGER):
-                    _note(found, there, f"rule {rule['Name']}", rule["Name"])
+                name = rule["Name"]
+                if _may_be_left(name, there) and _is_of_a_trigger(events, rule, bus):
+                    _note(found, there, f"rule {name}", name)
     for name in _schedules(desk):
         _note(found, there, f"schedule {name}", name)
     for page in desk.client("cloudwatch").get_paginator("describe_alarms").paginate(AlarmTypes=["MetricAlarm"]):
         for alarm in page["MetricAlarms"]:
-            if str(alarm.get("AlarmDescription", "")).startswith(_ALARM_OF_A_TRIGGER):
+            if (alarm.get("Namespace"), alarm.get("MetricName")) == ("Jetway", METRIC) and "." in alarm["AlarmName"]:
                 _note(found, there, f"alarm {alarm['AlarmName']}", alarm["AlarmName"])
     return {stack: tuple(what) for stack, what in found.items()}
+
+
+def _may_be_left(name: str, there: frozenset[str]) -> bool:
+    stack, dot, _ = name.partition(".")
+    return bool(dot) and stack not in there
+
+
+def _is_of_a_trigger(events: Any, rule: Mapping[str, Any], bus: str) -> bool:
+    """Whether a trigger made a rule: it says so, or sends to a queue of the stack that its name begins with."""
+    if str(rule.get("Description", "")).startswith(_RULE_OF_A_TRIGGER):
+        return True
+    stack = rule["Name"].partition(".")[0]
+    queues = tuple(f":{stack}-{queue}-" for queue in ("DispatchQueue", "CollectQueue"))
+    targets = events.list_targets_by_rule(Rule=rule["Name"], EventBusName=bus)["Targets"]
+    return any(queue in target["Arn"] for target in targets for queue in queues)
 
 
 def _stacks(desk: Desk) -> frozenset[str]:

@@ -184,9 +184,11 @@ def _environment(desk: Desk, name: str) -> facts.EnvironmentSeen | None:
     )
 
 
-def _throttled(desk: Desk, environment: str, now: datetime) -> float:
+def _throttled(desk: Desk, environment: str, now: datetime) -> float | None:
+    """How many calls were throttled in the last hour; None when no function has counted any, not even none."""
     of = {"Environment": environment}
-    return sum(parts.history(desk, "Jetway", REST_METRIC, of, now, minutes=60, statistic="Sum"))
+    values = parts.history(desk, "Jetway", REST_METRIC, of, now, minutes=60, statistic="Sum")
+    return sum(values) if values else None
 
 
 def _buckets(desk: Desk, stack: StackFacts, seen: Asked[Any], until: float) -> Asked[tuple[facts.BucketSeen, ...]]:
@@ -226,13 +228,15 @@ def _roles(stack: StackFacts, asked: Sequence[tuple[str, Question[Any]]], until:
     found = []
     for role, questions in by_role.items():
         answers = _together(questions, until=until)
-        decisions = tuple(one for some in answers.value or () for one in some)
+        gone = answers.known and any(some is None for some in answers.value or ())
+        decisions = tuple(one for some in answers.value or () for one in some or ())
         resource = stack.find(role)
         found.append(
             facts.RoleSeen(
                 role,
                 resource.physical if resource else "",
                 Asked(decisions) if answers.known else Asked(None, answers.denied, answers.trouble),
+                gone,
             )
         )
     return tuple(found)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -12,8 +14,16 @@ from jetway_cli.errors import error_code
 
 def function(desk: Desk, resource: Resource) -> FunctionSeen:
     """Look at a function and what it reads."""
+    from botocore.exceptions import ClientError
+
     client = desk.client("lambda")
-    found = client.get_function_configuration(FunctionName=resource.physical)
+    try:
+        found = client.get_function_configuration(FunctionName=resource.physical)
+    except ClientError as exc:
+        if error_code(exc) != "ResourceNotFoundException":
+            raise
+        return FunctionSeen(resource.logical, resource.physical, "gone", "", "", in_vpc=False)
+    reserved = client.get_function_concurrency(FunctionName=resource.physical).get("ReservedConcurrentExecutions")
     mappings = client.get_paginator("list_event_source_mappings").paginate(FunctionName=resource.physical)
     reads = [(one["EventSourceArn"], one.get("State", "")) for page in mappings for one in page["EventSourceMappings"]]
     return FunctionSeen(
@@ -23,17 +33,39 @@ def function(desk: Desk, resource: Resource) -> FunctionSeen:
         update=found.get("LastUpdateStatus", "Successful"),
         role=found["Role"],
         in_vpc=bool((found.get("VpcConfig") or {}).get("SubnetIds")),
+        reserved=reserved,
         reads=tuple(reads),
     )
 
 
 def queue(desk: Desk, resource: Resource, now: datetime) -> QueueSeen:
     """Look at a queue: how many messages wait, and for how long."""
-    name = resource.physical.rpartition("/")[2]
-    wanted: Any = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesDelayed"]
-    told = desk.client("sqs").get_queue_attributes(QueueUrl=resource.physical, AttributeNames=wanted)["Attributes"]
+    from botocore.exceptions import ClientError
+
+    name, sqs = resource.physical.rpartition("/")[2], desk.client("sqs")
+    wanted: Any = ["ApproximateNumberOfMessages", "Policy"]
+    try:
+        told = sqs.get_queue_attributes(QueueUrl=resource.physical, AttributeNames=wanted)["Attributes"]
+    except ClientError as exc:
+        if error_code(exc) not in _NO_QUEUE:
+            raise
+        return QueueSeen(resource.logical, name, None, Asked(0.0))
     age = ask("cloudwatch:GetMetricData", lambda: age_of(desk, name, now))
-    return QueueSeen(resource.logical, name, int(told["ApproximateNumberOfMessages"]), age)
+    senders = tuple(_services(json.loads(told.get("Policy") or "{}")))
+    return QueueSeen(resource.logical, name, int(told["ApproximateNumberOfMessages"]), age, senders)
+
+
+_NO_QUEUE = frozenset({"NonExistentQueue", "QueueDoesNotExist"})
+
+
+def _services(policy: Mapping[str, Any]) -> Iterator[str]:
+    """Services that a queue's policy lets send to it."""
+    statements = policy.get("Statement", [])
+    for one in statements if isinstance(statements, list) else [statements]:
+        if one.get("Effect") == "Allow":
+            principal = one.get("Principal", {})
+            found = principal.get("Service", []) if isinstance(principal, dict) else principal
+            yield from found if isinstance(found, list) else [found]
 
 
 def age_of(desk: Desk, queue_name: str, now: datetime) -> float:

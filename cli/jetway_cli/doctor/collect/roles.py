@@ -7,16 +7,19 @@ from typing import Any
 
 from jetway_cli.doctor.facts import Decision, StackFacts
 from jetway_cli.doctor.needs import Need, arn_of
+from jetway_cli.errors import error_code
 
 SIMULATE = "iam:SimulatePrincipalPolicy"
 
 
-def decide(iam: Any, need: Need, stack: StackFacts) -> tuple[Decision, ...]:
-    """Ask what IAM says of each action on each thing.
+def decide(iam: Any, need: Need, stack: StackFacts) -> tuple[Decision, ...] | None:
+    """Ask what IAM says of each action on each thing; None when there is no such role.
 
     Raises:
         ClientError, BotoCoreError: IAM refuses to say, or is in trouble.
     """
+    from botocore.exceptions import ClientError
+
     resource = stack.find(need.role)
     if resource is None:
         raise ValueError(f"the stack has no {need.role}.")
@@ -27,7 +30,12 @@ def decide(iam: Any, need: Need, stack: StackFacts) -> tuple[Decision, ...]:
         "ContextEntries": need.entries,
     }
     pages = iam.get_paginator("simulate_principal_policy").paginate(**request)
-    return tuple(found for page in pages for one in page["EvaluationResults"] for found in _read(need.role, one))
+    try:
+        return tuple(found for page in pages for one in page["EvaluationResults"] for found in _read(need.role, one))
+    except ClientError as exc:
+        if error_code(exc) != "NoSuchEntity":
+            raise
+        return None
 
 
 def _read(role: str, result: Mapping[str, Any]) -> Iterator[Decision]:

@@ -108,6 +108,8 @@ def health(desk: Desk) -> tuple[int, Mapping[str, Any]]:
 
 def load(desk: Desk, resource: Resource) -> LoadSeen:
     """Have import_dag load a DAG file that is good; its role allows nothing, so that nothing can come of it."""
+    from botocore.exceptions import ClientError
+
     bundle = io.BytesIO()
     with zipfile.ZipFile(bundle, "w") as archive:
         archive.writestr("jetway_doctor.py", PROBE)
@@ -117,9 +119,14 @@ def load(desk: Desk, resource: Resource) -> LoadSeen:
         "files": ["jetway_doctor.py"],
         "options": options,
     }
-    answer = desk.client("lambda", seconds=LOADING).invoke(
-        FunctionName=resource.physical, Payload=json.dumps(question).encode()
-    )
+    try:
+        answer = desk.client("lambda", seconds=LOADING).invoke(
+            FunctionName=resource.physical, Payload=json.dumps(question).encode()
+        )
+    except ClientError as exc:
+        if error_code(exc) not in {"ResourceNotFoundException", "TooManyRequestsException"}:
+            raise
+        return LoadSeen(resource.logical, error=str(exc))
     said = json.loads(answer["Payload"].read())
     said = said if isinstance(said, dict) else {}
     if "FunctionError" in answer:
