@@ -71,6 +71,7 @@ from local import (
     ministack_loops,
     ministack_requests,
     ministack_simulation,
+    ministack_subscriptions,
 )
 
 scheduler._SCHEDULE_TICK_INTERVAL = 1  # seconds between looks at the schedules; 10 would only slow the tests
@@ -315,5 +316,6 @@ if __name__ == "__main__":
     ministack_requests.install()
     ministack_authorizer.install()
     ministack_simulation.install()
+    ministack_subscriptions.install()
     ministack_iam.install(Path(os.environ["JETWAY_DECISIONS"]))
     app.main()

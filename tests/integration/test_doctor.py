@@ -134,12 +134,23 @@ def trigger_edited(stack: Stack) -> Iterator[None]:
         stack.client("s3").delete_object(Bucket=stack.outputs["DropBucketName"], Key=f"triggers/{TRIGGER}.yaml")
 
 
+@contextmanager
+def nobody_confirms(stack: Stack) -> Iterator[None]:
+    sns, topic = stack.client("sns"), stack.outputs["AlarmTopicArn"]
+    made = sns.subscribe(TopicArn=topic, Protocol="email", Endpoint="airflow@example.com", ReturnSubscriptionArn=True)
+    try:
+        yield
+    finally:
+        sns.unsubscribe(SubscriptionArn=made["SubscriptionArn"])
+
+
 PLANTED: dict[str, Any] = {
     "rules": (rule_disabled, "broken", "DataDroppedRule"),
     "bucket-events": (bucket_silent, "broken", "the drop bucket"),
     "role-permissions": (role_edited, "broken", "dynamodb:UpdateItem"),
     "dead-letters": (dead_letter, "warning", "UndeliveredEvents"),
     "queue-readers": (reader_off, "broken", "does not read"),
+    "subscriptions": (nobody_confirms, "warning", "airflow@example.com has not confirmed"),
     "triggers": (trigger_edited, "broken", f"Rule jetway.{TRIGGER} was changed by hand"),
 }
 
