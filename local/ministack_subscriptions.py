@@ -1,4 +1,4 @@
-"""A subscription that nobody has confirmed is listed as one; MiniStack 1.5.33 lists it as confirmed, and mail needs none.
+"""A subscription that nobody has confirmed is listed as such; MiniStack 1.5.33 lists it as confirmed, mail above all.
 
 https://docs.aws.amazon.com/sns/latest/api/API_ListSubscriptionsByTopic.html
 """

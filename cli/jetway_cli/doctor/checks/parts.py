@@ -162,7 +162,7 @@ def rules(facts: Facts) -> Result:
             if one.state is None:
                 found.broken(
                     f"Rule {one.name} ({one.logical}) was deleted.",
-                    "Deploy the stack anew with another name, or make the rule again by hand as template.yaml has it.",
+                    BACK_IN,
                 )
             elif one.state == "DISABLED":
                 found.broken(
@@ -194,7 +194,7 @@ def schedules(facts: Facts) -> Result:
             if one.state is None and one.logical != "BuiltInSchedule":  # at(…) is deleted by nobody, but may be over
                 found.broken(
                     f"Schedule {one.name} ({one.logical}) was deleted.",
-                    "Deploy the stack again with another RolePath or name; or make it by hand as template.yaml has it.",
+                    BACK_IN,
                 )
             elif one.state is None:
                 found.warn(
