@@ -282,11 +282,14 @@ def _jetway(name: str, environment: str) -> int:
     told_to_sam = [f'{key}="{value}"' for key, value in sorted(overrides.items())]
     options = ["--parameter-overrides", *told_to_sam] if told_to_sam else []
     failed = _sam("deploy", "--config-env", name, "--region", region, *options)
-    return failed or _doctor(profile.stack_name, region)
+    return failed or examine(profile.stack_name, region)
 
 
-def _doctor(stack: str, region: str) -> int:
-    """Look at what was deployed. What cannot be learnt makes no deployment fail."""
+def examine(stack: str, region: str) -> int:
+    """Have `jetway doctor` look at what was deployed; return 1 when something is broken, else 0.
+
+    What cannot be learnt makes no deployment fail: who deploys need not be allowed to look.
+    """
     command = [sys.executable, "-m", "jetway_cli", "doctor", "--stack", stack, "--region", region]
     code = subprocess.run(command, cwd=ROOT, check=False).returncode
     return 1 if code == 1 else 0

@@ -19,6 +19,7 @@ from local.aws_deploy import (
     ENVIRONMENTS,
     SAMCONFIG,
     Profile,
+    examine,
     handed_on,
     jetway_overrides,
     key_of_bucket,
@@ -320,3 +321,15 @@ def test_what_is_missing_is_said_before_anything_is_built(
     assert (done.returncode, done.stdout) == (1, "")
     assert told in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_deployment_does_not_fail_because_nobody_may_look(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    for name in ("AWS_SHARED_CREDENTIALS_FILE", "AWS_CONFIG_FILE"):
+        monkeypatch.setenv(name, os.devnull)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    assert examine("jetway", "eu-central-1") == 0
+    assert "No AWS credentials found" in capfd.readouterr().err

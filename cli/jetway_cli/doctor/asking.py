@@ -53,10 +53,12 @@ class Desk:
 
     Attributes:
         target: the stack, and the caller's credentials.
+        reason: why nothing is asked any more.
         clients: made once for each service.
     """
 
     target: Target
+    reason: str | None = None
     clients: dict[tuple[str, float], Any] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _pool: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(AT_ONCE))
@@ -83,6 +85,10 @@ class Desk:
 
     def begin(self, action: str, call: Callable[[], T]) -> Question[T]:
         """Ask a question; the answer is fetched later."""
+        if self.reason is not None:
+            known: Future[Asked[T]] = Future()
+            known.set_result(Asked(trouble=self.reason))
+            return Question(action, known)
         return Question(action, self._pool.submit(ask, action, call))
 
     def close(self) -> None:

@@ -11,10 +11,15 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+from jetway_cli.stack import WHOLE
+
 if TYPE_CHECKING:
     from jetway.airflow.environment import EnvironmentFacts
 
 T = TypeVar("T")
+
+# Stacks in these states never were whole, or are no more: nothing but the state can be looked at.
+_NEVER_WHOLE = ("CREATE_", "ROLLBACK_", "DELETE_", "REVIEW_", "IMPORT_IN_PROGRESS")
 
 
 @dataclass(frozen=True)
@@ -69,6 +74,11 @@ class StackFacts:
     outputs: Mapping[str, str] = field(default_factory=dict)
     parameters: Mapping[str, str] = field(default_factory=dict)
     resources: tuple[Resource, ...] = ()
+
+    @property
+    def was_whole(self) -> bool:
+        """Whether the stack has, or had before an update, all of its resources."""
+        return self.status in WHOLE or not self.status.startswith(_NEVER_WHOLE)
 
     def of_kind(self, kind: str) -> tuple[Resource, ...]:
         """Return the resources of a type that were made."""

@@ -350,3 +350,23 @@ def test_without_credentials_or_a_region_it_ends_in_a_sentence(
     result = CliRunner().invoke(cli, ["doctor"])
     assert result.exit_code == 3, result.exception
     assert said in result.stderr
+
+
+@pytest.mark.parametrize("status", ["ROLLBACK_COMPLETE", "CREATE_IN_PROGRESS", "CREATE_FAILED", "REVIEW_IN_PROGRESS"])
+def test_of_a_stack_that_never_was_whole_the_state_is_said_with_what_to_do(
+    cloud: Cloud, jetway: Callable[..., Result], mwaa: MwaaServer, monkeypatch: pytest.MonkeyPatch, status: str
+) -> None:
+    """No output, and a role that AWS refused: other commands point to doctor, doctor says what to do."""
+    monkeypatch.setenv("AWS_ENDPOINT_URL_IAM", cloud.url)
+    cloud.outputs.clear()
+    cloud.status, cloud.resources = status, [("ValidateArtifactRole", "", "AWS::IAM::Role", "CREATE_FAILED")]
+    other = jetway("triggers")
+    assert other.exit_code == 3
+    assert f"Stack 'jetway' is {status}, so that it has no output DropBucketName. `jetway doctor` says" in other.stderr
+    result = jetway("doctor", "--json")
+    assert result.exit_code == 1
+    first, *rest = json.loads(result.stdout)["checks"]
+    assert (first["id"], first["state"]) == ("stack-state", "broken")
+    assert "ValidateArtifactRole" in first["seen"]
+    assert first["remedy"]
+    assert {one["state"] for one in rest} == {"not known"}

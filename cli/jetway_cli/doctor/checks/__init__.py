@@ -52,7 +52,7 @@ def judge(facts: Facts) -> list[Result]:
 
     A stack that never was whole is judged by its state alone: all else would follow from that.
     """
-    if not stack.is_there(facts.stack):
+    if not facts.stack.was_whole:
         first = stack.state(facts)
         rest = [
             Result(name, "not known", f"The stack is {facts.stack.status}.", first.remedy) for name in list(CHECKS)[1:]

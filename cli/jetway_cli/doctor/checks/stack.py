@@ -10,14 +10,6 @@ from jetway_cli.stack import WHOLE
 if TYPE_CHECKING:
     from jetway_cli.doctor.facts import Facts, StackFacts
 
-# These never were whole, or are no more: nothing but the stack's state can be looked at.
-_NEVER_WHOLE = ("CREATE_", "ROLLBACK_", "DELETE_", "REVIEW_", "IMPORT_IN_PROGRESS")
-
-
-def is_there(stack: StackFacts) -> bool:
-    """Whether the stack has, or had before an update, all of its resources."""
-    return stack.status in WHOLE or not stack.status.startswith(_NEVER_WHOLE)
-
 
 def state(facts: Facts) -> Result:
     """Judge the stack's state."""

@@ -47,6 +47,8 @@ def _collect(desk: Desk, clock: Callable[[], datetime]) -> Facts:
     told = desk.target.heard.get("date")
     now = clock()
     stack = _stack(desk)
+    if not stack.was_whole:
+        desk.reason = f"The stack is {stack.status}."
     asked = _begin(desk, stack, now)
     until = time.monotonic() + LONGEST
     environment = asked.environment.answer(until)
