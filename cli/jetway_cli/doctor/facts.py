@@ -208,7 +208,7 @@ class QueueSeen:
 
     Attributes:
         waiting: messages that nobody works on; None when there is no such queue.
-        age: seconds that the oldest has waited.
+        age: seconds that the oldest has waited; None where CloudWatch has no number.
         senders: services that the queue's policy lets in.
     """
 

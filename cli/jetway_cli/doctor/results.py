@@ -53,6 +53,10 @@ class Findings:
         """Note something that somebody should look at."""
         self.problems.append(Problem("warning", seen, remedy))
 
+    def unknown(self, seen: str, remedy: str) -> None:
+        """Note something that nobody can tell."""
+        self.problems.append(Problem("not known", seen, remedy))
+
     def needs(self, *answers: Asked[Any]) -> bool:
         """Whether all these answers are there; those that are not are noted."""
         for asked in answers:

@@ -68,6 +68,13 @@ def role_gone() -> Facts:
     return healthy(roles=(RoleSeen("StartDagRunRole", "start-role", Asked(()), gone=True),))
 
 
+def policy_denying() -> Any:
+    (key,) = healthy().keys.value or ()
+    assert key.policy.value is not None
+    deny = {"Effect": "Deny", "Principal": "*", "Action": "kms:Decrypt", "Resource": "*"}
+    return Asked({"Statement": [*key.policy.value["Statement"], deny]})
+
+
 def policy_without(service: str) -> Any:
     (key,) = healthy().keys.value or ()
     assert key.policy.value is not None
@@ -236,6 +243,7 @@ FAULTS: list[Fault] = [
         "belongs to account 999999999999",
         "kms:Decrypt",
     ),
+    ("key-policy", lambda: with_key(policy=policy_denying()), "broken", "Deny without any condition", "Take that"),
     ("key-policy", lambda: with_key(policy=policy_without("root")), "broken", "neither lets IAM decide", "KeyRoleArns"),
     (
         "key-policy",

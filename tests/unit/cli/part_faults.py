@@ -94,6 +94,7 @@ PART_FAULTS: list[Fault] = [
     ("rest-calls", lambda: healthy(rest_throttled=Asked(None)), "not known", "no function has counted", "Nothing"),
     ("functions", lambda: with_first("functions", state="gone"), "broken", "was deleted", "out of the stack"),
     ("functions", lambda: with_first("functions", reserved=0), "broken", "0 times at once", "delete-function-conc"),
+    ("queue-age", lambda: with_queue("CollectQueue", waiting=1, age=Asked(None)), "not known", "no age", "Look again"),
     ("dead-letters", lambda: with_queue("WaitingQueue", waiting=None), "broken", "was deleted", "out of the stack"),
     ("rules", lambda: with_queue("ArtifactQueue", senders=()), "broken", "does not let in", "policy back"),
     ("role-permissions", role_gone, "broken", "(StartDagRunRole) was deleted", "RolePath"),

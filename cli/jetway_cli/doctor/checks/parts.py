@@ -112,7 +112,11 @@ def queue_age(facts: Facts) -> Result:
             if one.logical in DEAD or one.logical in _WAITS_ON_PURPOSE or not found.needs(one.age):
                 continue
             bound = longest if one.logical == "DispatchQueue" else _WORK_QUEUE_AGE
-            if one.waiting and (one.age.value or 0) > bound:
+            if one.waiting and one.age.value is None:
+                found.unknown(
+                    f"{_many(one)} in {one.logical}; CloudWatch has no age of them.", "Look again in 15 minutes."
+                )
+            elif one.waiting and (one.age.value or 0) > bound:
                 found.warn(
                     f"{_many(one)} in {one.logical}, the oldest for {one.age.value:,.0f} s (bound: {bound} s).",
                     "`jetway events` says why what waits does; with nothing there, look at the log of the function "

@@ -114,6 +114,11 @@ def _judge_key(key: KeySeen, stack: StackFacts, found: Findings) -> None:
     if not found.needs(key.policy):
         return
     statements = list(_statements(key.policy.value or {}))
+    for one in _denials(key.policy.value or {}):
+        found.broken(
+            f"The policy of key {key.arn}, of {key.used_for}, has a Deny without any condition on {listed(one)}.",
+            "Take that statement out, or give it the condition that was meant.",
+        )
     if not statements:
         return  # a key of AWS's
     if not any(_delegates(one, stack) for one in statements):
@@ -138,9 +143,17 @@ def _roles(stack: StackFacts) -> list[str]:
     return [arn_of(one, stack) for one in found if one is not None]
 
 
-def _statements(policy: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+def _statements(policy: Mapping[str, Any], effect: str = "Allow") -> Iterator[Mapping[str, Any]]:
     found = policy.get("Statement", [])
-    yield from (one for one in (found if isinstance(found, list) else [found]) if one.get("Effect") == "Allow")
+    yield from (one for one in (found if isinstance(found, list) else [found]) if one.get("Effect") == effect)
+
+
+def _denials(policy: Mapping[str, Any]) -> Iterator[set[str]]:
+    """What each statement denies of what everybody needs, whatever the request is like."""
+    for one in _statements(policy, "Deny"):
+        denied = _actions(one) & {"*", "kms:*", "kms:decrypt", "kms:generatedatakey", "kms:generatedatakey*"}
+        if denied and not one.get("Condition"):
+            yield denied
 
 
 def _principals(statement: Mapping[str, Any], kind: str) -> list[str]:
@@ -165,11 +178,15 @@ def _lets_in(statement: Mapping[str, Any], service: str) -> bool:
 
 
 def _allows_use(statement: Mapping[str, Any]) -> bool:
-    actions = statement.get("Action", [])
-    found = {str(one).lower() for one in (actions if isinstance(actions, list) else [actions])}
-    return bool(found & {"*", "kms:*"}) or (
-        {"kms:decrypt"} <= found and any(one.startswith("kms:generatedatakey") for one in found)
-    )
+    found = _actions(statement)
+    if found & {"*", "kms:*"}:
+        return True
+    return "kms:decrypt" in found and any(one.startswith("kms:generatedatakey") for one in found)
+
+
+def _actions(statement: Mapping[str, Any]) -> set[str]:
+    found = statement.get("Action", [])
+    return {str(one).lower() for one in (found if isinstance(found, list) else [found])}
 
 
 def events(facts: Facts) -> Result:

@@ -49,8 +49,8 @@ def queue(desk: Desk, resource: Resource, now: datetime) -> QueueSeen:
     except ClientError as exc:
         if error_code(exc) not in _NO_QUEUE:
             raise
-        return QueueSeen(resource.logical, name, None, Asked(0.0))
-    age = ask("cloudwatch:GetMetricData", lambda: age_of(desk, name, now))
+        return QueueSeen(resource.logical, name, None, Asked(None))
+    age: Asked[float] = ask("cloudwatch:GetMetricData", lambda: age_of(desk, name, now))
     senders = tuple(_services(json.loads(told.get("Policy") or "{}")))
     return QueueSeen(resource.logical, name, int(told["ApproximateNumberOfMessages"]), age, senders)
 
@@ -68,10 +68,9 @@ def _services(policy: Mapping[str, Any]) -> Iterator[str]:
             yield from found if isinstance(found, list) else [found]
 
 
-def age_of(desk: Desk, queue_name: str, now: datetime) -> float:
-    """Return the seconds that the oldest message has waited, as SQS says it once in some minutes; 0 for no number."""
-    found = newest(desk, "AWS/SQS", "ApproximateAgeOfOldestMessage", {"QueueName": queue_name}, now, minutes=15)
-    return found or 0.0
+def age_of(desk: Desk, queue_name: str, now: datetime) -> float | None:
+    """Return the seconds that the oldest message has waited, as SQS says it now and then; None for no number."""
+    return newest(desk, "AWS/SQS", "ApproximateAgeOfOldestMessage", {"QueueName": queue_name}, now, minutes=15)
 
 
 def newest(
