@@ -64,6 +64,11 @@ def role(**changes: Any) -> Facts:
     return healthy(roles=(RoleSeen("StartDagRunRole", "start-role", Asked((decision(), decision(**changes)))),))
 
 
+def ill(**changes: Any) -> Facts:
+    """The functions do not reach Airflow either."""
+    return healthy(health=Asked((503, {"environment": {}, "airflow": {"detail": "x"}})), **changes)
+
+
 def role_gone() -> Facts:
     return healthy(roles=(RoleSeen("StartDagRunRole", "start-role", Asked(()), gone=True),))
 

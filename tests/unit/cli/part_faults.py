@@ -9,7 +9,7 @@ from jetway_cli.doctor.facts import (
     Trip,
 )
 from local.rendered import ACCOUNT
-from tests.unit.cli.faults import Fault, role, role_gone, with_first, with_parameters, with_queue, with_triggers
+from tests.unit.cli.faults import Fault, ill, role, role_gone, with_first, with_parameters, with_queue, with_triggers
 from tests.unit.cli.healthy import environment, healthy
 
 PART_FAULTS: list[Fault] = [
@@ -102,11 +102,18 @@ PART_FAULTS: list[Fault] = [
     ("subscriptions", lambda: healthy(subscriptions=Asked(())), "warning", "Nobody is subscribed", "AlarmEmail"),
     ("layers", lambda: with_first("loads", verdict=None, error="no module"), "broken", "no module", "make build"),
     ("layers", lambda: healthy(loads=Asked(())), "broken", "no import_dag", "Deploy"),
-    ("rest-round-trip", lambda: healthy(rest=Asked(Trip(False, "403"))), "broken", "403", "Transport=cli"),
-    ("cli-round-trip", lambda: healthy(cli=Asked(Trip(False, "timed out"))), "warning", "goes the other", "Nothing"),
+    ("rest-round-trip", lambda: ill(rest=Asked(Trip(False, "403"))), "broken", "403", "Transport=cli"),
+    (
+        "rest-round-trip",
+        lambda: healthy(rest=Asked(Trip(False, "403"))),
+        "warning",
+        "the functions reach",
+        "own Airflow",
+    ),
+    ("cli-round-trip", lambda: ill(cli=Asked(Trip(False, "timed out"))), "warning", "goes the other", "Nothing"),
     (
         "cli-round-trip",
-        lambda: with_parameters(healthy(cli=Asked(Trip(False, "x")), rest=Asked(Trip(False, "y"))), Transport="auto"),
+        lambda: with_parameters(ill(cli=Asked(Trip(False, "x")), rest=Asked(Trip(False, "y"))), Transport="auto"),
         "broken",
         "Transport=auto needs it",
         "web server's log",

@@ -250,9 +250,9 @@ PLANTED: dict[str, tuple[Plant, dict[str, str]]] = {
         lambda _c, functions, _m: functions.loaded.update(unavailable="no airflow"),
         {"layers": "broken"},
     ),
-    "an Airflow that answers no REST call": (
+    "an Airflow that answers no REST call of the caller's": (
         lambda _c, _f, mwaa: setattr(mwaa, "answer", lambda _asked: (403, {"detail": "Forbidden"})),
-        {"rest-round-trip": "broken"},
+        {"rest-round-trip": "warning"},
     ),
     "an HTTP API that is ill": (
         lambda cloud, *_: cloud.answers.__setitem__(0, (500, {"message": "Internal Server Error"})),
@@ -265,7 +265,12 @@ PLANTED: dict[str, tuple[Plant, dict[str, str]]] = {
 
 # A stack takes its time to make, so that faults that have nothing to do with each other are planted together. What the
 # environment is like decides what it means that Airflow does not answer.
-APART = {"an Airflow that answers no REST call", "an environment that updates", "an environment without SubnetIds"}
+APART = {
+    "an Airflow that answers no REST call of the caller's",
+    "an HTTP API that is ill",
+    "an environment that updates",
+    "an environment without SubnetIds",
+}
 
 
 def _together() -> list[list[str]]:

@@ -61,7 +61,13 @@ def _say_why(facts: Facts, way: str, trip: Trip, other: Asked[Trip], found: Find
         found.warn(f"{trip.said}", f"The environment is {seen.facts.status}; run this again when it is AVAILABLE.")
         return
     goes = other.value is not None and other.value.answered
-    if way in _MUST.get(transport, frozenset()) or not goes:
+    if facts.health.value is not None and facts.health.value[1].get("status") == "healthy":
+        # The functions ask by the stack's transport, in an Airflow role of their own.
+        found.warn(
+            f"Airflow did not answer you; the functions reach it (http-api): {trip.said}",
+            "If it was a refusal, your own Airflow role may not read DAGs. Nothing has to be done for Jetway.",
+        )
+    elif way in _MUST.get(transport, frozenset()) or not goes:
         found.broken(
             f"Airflow does not answer, and Transport={transport} needs it: {trip.said}",
             "Look at the web server's log in the MWAA console."
