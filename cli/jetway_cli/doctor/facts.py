@@ -215,7 +215,7 @@ class QueueSeen:
     logical: str
     name: str
     waiting: int | None
-    age: Asked[float]
+    age: Asked[float | None]
     senders: tuple[str, ...] = ()
 
 

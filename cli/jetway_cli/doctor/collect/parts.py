@@ -50,7 +50,7 @@ def queue(desk: Desk, resource: Resource, now: datetime) -> QueueSeen:
         if error_code(exc) not in _NO_QUEUE:
             raise
         return QueueSeen(resource.logical, name, None, Asked(None))
-    age: Asked[float] = ask("cloudwatch:GetMetricData", lambda: age_of(desk, name, now))
+    age = ask("cloudwatch:GetMetricData", lambda: age_of(desk, name, now))
     senders = tuple(_services(json.loads(told.get("Policy") or "{}")))
     return QueueSeen(resource.logical, name, int(told["ApproximateNumberOfMessages"]), age, senders)
 
