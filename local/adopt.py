@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, Any
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
-from local.aws_deploy import ENVIRONMENTS, SAMCONFIG, AwsDeployError, profiles, read_profile, region_of
+from local.aws_checks import AwsDeployError
+from local.aws_deploy import ENVIRONMENTS, SAMCONFIG, profiles, read_profile, region_of
 from local.venvs import ROOT
 
 if TYPE_CHECKING:

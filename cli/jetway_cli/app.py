@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from jetway_cli.check import check
+from jetway_cli.doctor.command import doctor
 from jetway_cli.dry_run import dry_run
 from jetway_cli.errors import translated
 from jetway_cli.events import events
@@ -71,6 +72,7 @@ def cli() -> None:
 
 
 cli.add_command(check)
+cli.add_command(doctor)
 cli.add_command(run)
 cli.add_command(wait)
 cli.add_command(redrive)

@@ -33,6 +33,7 @@ class MwaaServer:
         more: members that it tells beside those, or instead.
         described: how often GetEnvironment was called.
         cli_host: the web server that a CLI token is for.
+        gone: there is no such environment (any more).
         updates: what UpdateEnvironment was called with.
         asked: method and path of every InvokeRestApi.
         denies: operation → how it is refused: with AccessDeniedException, or ValidationException.
@@ -45,6 +46,7 @@ class MwaaServer:
     more: dict[str, Any] = field(default_factory=dict)
     described: int = 0
     cli_host: str = "localhost:1"
+    gone: bool = False
     updates: list[dict[str, Any]] = field(default_factory=list)
     asked: list[tuple[str, str]] = field(default_factory=list)
     denies: dict[str, str] = field(default_factory=dict)
@@ -64,6 +66,9 @@ class MwaaServer:
             def do_GET(self) -> None:
                 server.described += 1
                 if self._denied("GetEnvironment"):
+                    return
+                if server.gone:
+                    self._send(404, {"message": "No environment."}, "ResourceNotFoundException")
                     return
                 self._send(
                     200,
