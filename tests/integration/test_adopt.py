@@ -15,7 +15,7 @@ import pytest
 
 from local import ministack, processes, venvs
 from local.adopt import adopt, chosen, import_template, left_behind, names_of
-from local.aws_deploy import AwsDeployError
+from local.aws_checks import AwsDeployError
 from local.venvs import ROOT
 
 STACK = "adopted"
@@ -28,7 +28,12 @@ QUEUE = "  DispatchQueue:\n    Type: AWS::SQS::Queue\n"
 def session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     folder, port = tmp_path_factory.mktemp("adopt"), processes.free_port()
     process = ministack.start(
-        Path(venvs.ensure("ministack")), port=port, folder=folder, temporary=folder / "tmp", lambda_env={}
+        Path(venvs.ensure("ministack")),
+        port=port,
+        folder=folder,
+        temporary=folder / "tmp",
+        decisions=folder / "decisions.jsonl",
+        lambda_env={},
     )
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{port}")

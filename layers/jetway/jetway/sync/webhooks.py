@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -34,7 +35,7 @@ class Hooks:
         secret = f"{self._prefix}{name}"
         try:
             # One that does not answer is not waited for again: this is a warning only.
-            there = self._client.describe_secret(SecretId=secret) if self._answers else {}
+            there: Mapping[str, Any] = self._client.describe_secret(SecretId=secret) if self._answers else {}
         except (ClientError, BotoCoreError) as exc:
             if isinstance(exc, ClientError) and exc.response["Error"]["Code"] == "ResourceNotFoundException":
                 return _no_secret(f"There is no secret {secret} in Secrets Manager", line, _make(secret))
