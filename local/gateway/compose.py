@@ -14,6 +14,7 @@ from local.gateway.description import describe_new
 from local.gateway.environment import Applier, Environment, keep
 from local.gateway.faults import Faults
 from local.gateway.rest import RestApi, WebServer
+from local.gateway.throttle import Throttle
 from local.gateway.tokens import Tokens, load_key
 
 if TYPE_CHECKING:
@@ -50,6 +51,14 @@ def compose(
         rest_seconds: how long InvokeRestApi waits for Airflow.
     """
     faults = Faults()
+    throttle = Throttle(
+        {
+            "InvokeRestApi": config.rest_calls_per_second,
+            "CreateCliToken": config.cli_tokens_per_second,
+            "CreateWebLoginToken": config.web_login_tokens_per_second,
+        },
+        clock=clock,
+    )
     tokens = Tokens(load_key(config.state / "token.key"), config.environment, clock)
     environment = Environment(
         config.state / "environment.json",
@@ -64,6 +73,7 @@ def compose(
         tokens=tokens,
         rest=rest,
         faults=faults,
+        throttle=throttle,
         hostname=config.hostname,
         token_seconds=config.token_seconds,
     )
@@ -79,6 +89,7 @@ def compose(
         ),
         web=WebServer(airflow_major=airflow.major, tokens=tokens, rest=rest),
         faults=faults,
+        throttle=throttle,
         web_url=airflow.url,
         ready=ready,
         injection=config.faults,

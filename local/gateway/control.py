@@ -18,6 +18,7 @@ from local.gateway.server import Request, Response, json_response
 if TYPE_CHECKING:
     from local.gateway.faults import Faults
     from local.gateway.rest import RestApi
+    from local.gateway.throttle import Throttle
     from local.gateway.tokens import Tokens
 
 
@@ -44,6 +45,7 @@ class ControlPlane:
         tokens: Tokens,
         rest: RestApi,
         faults: Faults,
+        throttle: Throttle,
         hostname: str,
         token_seconds: float = 60.0,
     ) -> None:
@@ -51,6 +53,7 @@ class ControlPlane:
         self._tokens = tokens
         self._rest = rest
         self._faults = faults
+        self._throttle = throttle
         self._hostname = hostname
         self._token_seconds = token_seconds
         self._operations: Mapping[tuple[str, str], tuple[str, Operation]] = {
@@ -84,6 +87,9 @@ class ControlPlane:
             raise ServiceError(404, "UnknownOperationException", "Unknown operation")
         operation, function = found
         self._faults.count(f"api.{operation}")
+        if not self._throttle.admits(operation):
+            self._faults.count(f"throttled.{operation}")
+            raise ServiceError(429, "ThrottlingException", "Rate exceeded")
         return function(request, self._known(unquote(name)))
 
     def description(self) -> dict[str, Any]:
