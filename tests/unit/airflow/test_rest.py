@@ -16,6 +16,7 @@ from jetway.errors import (
     AnswerLostError,
     CommandRejectedError,
     DagNotFoundError,
+    EnvironmentBusyError,
     EnvironmentUnavailableError,
     InvalidConfError,
     InvalidRequestError,
@@ -216,7 +217,7 @@ class TestRefusal:
             (422, '{"detail": "Nope"}', CommandRejectedError, "Nope"),
             (401, {}, EnvironmentUnavailableError, r"airflow:InvokeRestApi.*role/acme/<role>"),
             (403, {}, EnvironmentUnavailableError, r"airflow:InvokeRestApi.*role/acme/<role>"),
-            (429, {}, EnvironmentUnavailableError, "throttled"),
+            (429, {}, EnvironmentBusyError, "throttled"),
         ],
     )
     def test_of_airflow(self, rest: Rest, status: int, response: Any, error: type[JetwayError], text: str) -> None:
@@ -261,7 +262,7 @@ class TestRefusal:
         ("code", "error", "text"),
         [
             ("AccessDeniedException", EnvironmentUnavailableError, "airflow:InvokeRestApi"),
-            ("ThrottlingException", EnvironmentUnavailableError, "throttled"),
+            ("ThrottlingException", EnvironmentBusyError, "throttled"),
             ("ResourceNotFoundException", EnvironmentUnavailableError, "no environment 'acme'"),
             ("InternalServerException", AnswerLostError, "InternalServerException"),
             ("RestApiClientException", EnvironmentUnavailableError, "RestApiClientException"),

@@ -44,6 +44,8 @@ def mwaa(world: World, monkeypatch: pytest.MonkeyPatch) -> Iterator[MwaaServer]:
             "WORKER_REPLACEMENT_STRATEGY": "GRACEFUL",
             "UPDATE_QUIET_SECONDS": "0",
             "TRANSPORT": "cli",
+            "BUDGET_TABLE": "ledger",
+            "REST_CALLS_PER_SECOND": "10",
             "AWS_DEFAULT_REGION": "us-east-1",
             "AWS_ENDPOINT_URL_MWAA": server.url,
             "AWS_DISABLE_HOST_PREFIX_INJECTION": "true",

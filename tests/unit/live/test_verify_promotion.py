@@ -65,6 +65,8 @@ def rest(world: World, monkeypatch: pytest.MonkeyPatch) -> Iterator[Rest]:
             "EVENT_BUS_NAME": "default",
             "VERIFY_AFTER_SECONDS": "120",
             "TRANSPORT": "rest",
+            "BUDGET_TABLE": "ledger",
+            "REST_CALLS_PER_SECOND": "10",
             "AWS_DEFAULT_REGION": "us-east-1",
             "AWS_ENDPOINT_URL_MWAA": server.url,
             "AWS_DISABLE_HOST_PREFIX_INJECTION": "true",

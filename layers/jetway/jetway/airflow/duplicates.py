@@ -16,6 +16,7 @@ from jetway.errors import (
     EnvironmentBusyError,
     EnvironmentUnavailableError,
     JetwayError,
+    OutOfTurnError,
     RunCollisionError,
     TokenRefusedError,
 )
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from jetway.airflow import DagRun, DagRunRequest
 
 
-_OF_THE_ENVIRONMENT = (EnvironmentBusyError, EnvironmentUnavailableError, TokenRefusedError)
+_OF_THE_ENVIRONMENT = (EnvironmentBusyError, EnvironmentUnavailableError, OutOfTurnError, TokenRefusedError)
 
 
 def after_a_lost_answer(

@@ -29,6 +29,7 @@ from jetway.errors import (
     AnswerLostError,
     CommandRejectedError,
     DagNotFoundError,
+    EnvironmentBusyError,
     EnvironmentUnavailableError,
     InvalidConfError,
     InvalidRequestError,
@@ -40,6 +41,12 @@ from .environment import unavailable
 
 _THROTTLED = frozenset({"ThrottlingException", "Throttling", "TooManyRequestsException", "RequestLimitExceeded"})
 _FAILED = frozenset({"InternalServerException", "InternalFailure", "RestApiServerException", "ServiceUnavailable"})
+
+
+class NoRestApiError(EnvironmentUnavailableError):
+    """MWAA says that the environment must be updated before it can do InvokeRestApi; the call did nothing."""
+
+
 _NEVER_SENT = (ConnectTimeoutError, EndpointConnectionError, ProxyConnectionError, SSLError)
 
 
@@ -162,9 +169,11 @@ def _explain_client_error(exc: ClientError, call: Call) -> JetwayError:
     answer: Mapping[str, Any] = exc.response
     status = answer.get("RestApiStatusCode")
     code = answer["Error"]["Code"]
-    if code in _THROTTLED or status == 429:
-        return EnvironmentUnavailableError(
-            f"{call} is throttled: MWAA takes about 10 calls per second. It is tried again later."
+    http_status = answer.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+    if code in _THROTTLED or 429 in {status, http_status}:
+        return EnvironmentBusyError(
+            f"{call} is throttled: AWS takes about 10 calls of InvokeRestApi per second, of all who call. It is tried "
+            "again later. See the parameter RestCallsPerSecond."
         )
     if code in {"AccessDeniedException", "AccessDenied"} or status in {401, 403}:
         return EnvironmentUnavailableError(
@@ -176,14 +185,14 @@ def _explain_client_error(exc: ClientError, call: Call) -> JetwayError:
         return _explain_status(status, answer.get("RestApiResponse"), call)
     if code == "ValidationException":
         return _invalid(refusals.first_line(str(answer["Error"].get("Message", ""))), call)
-    if call.creates and (code in _FAILED or answer.get("ResponseMetadata", {}).get("HTTPStatusCode", 0) >= 500):
+    if call.creates and (code in _FAILED or http_status >= 500):
         return AnswerLostError(f"{call} failed in MWAA: {code}. Airflow may have done it.")
     return unavailable(call.environment, "InvokeRestApi", exc)
 
 
 def _invalid(message: str, call: Call) -> JetwayError:
     if "update your environment" in message.lower():
-        return EnvironmentUnavailableError(f"Environment {call.environment!r} cannot do InvokeRestApi yet: {message}")
+        return NoRestApiError(f"Environment {call.environment!r} cannot do InvokeRestApi yet: {message}")
     return CommandRejectedError(f"MWAA refuses {call}: {message}")
 
 

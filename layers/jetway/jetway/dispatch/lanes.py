@@ -17,7 +17,13 @@ from botocore.exceptions import BotoCoreError, ClientError
 from jetway.dispatch.backoff import wait_before_retry
 from jetway.dispatch.messages import Message
 from jetway.dispatch.run import INTERACTIVE
-from jetway.errors import EnvironmentBusyError, EnvironmentUnavailableError, OutOfTimeError, TransientError
+from jetway.errors import (
+    EnvironmentBusyError,
+    EnvironmentUnavailableError,
+    OutOfTimeError,
+    OutOfTurnError,
+    TransientError,
+)
 from jetway.observability import logger
 
 if TYPE_CHECKING:
@@ -28,6 +34,7 @@ if TYPE_CHECKING:
         DeleteMessageBatchRequestEntryTypeDef,
     )
 
+    from jetway.airflow.budget import Share
     from jetway.ledger import Entry
 
 # A command whose answer is lost and the look-ups after it, each to its timeout (COMMAND_TIMEOUT): with less time left
@@ -36,6 +43,11 @@ COMMAND_TIMEOUT = 30.0
 SECONDS_FOR_ONE_MESSAGE = 3 * COMMAND_TIMEOUT + 20.0
 
 LONGEST_WAIT_UNFORESEEN = 60.0  # seconds
+
+# More lanes than the budget of REST calls bears keep one another waiting. One that has waited so long in all gives its
+# place to those that have none, or it would keep it until nothing of it is left.
+LONGEST_TURN = 5.0  # seconds
+OUT_OF_TURN = (5, 15)  # seconds until it tries again
 
 # A web server that is busy for a moment answers 503. Holding the lane for it costs seconds for all that is behind, and
 # counts as a try of messages that were never tried; so a refusal that came at once is tried again in place first.
@@ -52,6 +64,7 @@ class Lanes:
         *,
         seconds_left: Callable[[], float],
         on_held: Callable[[Message, TransientError, int], None] = lambda _message, _exc, _wait: None,
+        waited: Callable[[], float] = lambda: 0.0,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         """Take the parts.
@@ -60,11 +73,13 @@ class Lanes:
             dispatch: starts a message's run; raises TransientError when its lane must wait.
             seconds_left: until the function is ended.
             on_held: told of each message whose lane must wait, why, and how many seconds.
+            waited: seconds that the lane in hand has waited for its turns in the budget of REST calls.
             sleep: waits so many seconds.
         """
         self._dispatch = dispatch
         self._seconds_left = seconds_left
         self._on_held = on_held
+        self._waited = waited
         self._sleep = sleep
         self.waits: dict[str, int] = {}
 
@@ -78,8 +93,14 @@ class Lanes:
         if self._seconds_left() < SECONDS_FOR_ONE_MESSAGE:
             self.waits[message.group] = 0
             raise OutOfTimeError("the function's time is nearly over; the rest of the batch goes back at once")
+        if self._waited() > LONGEST_TURN and message.group != INTERACTIVE:
+            self._pass_the_turn(message)
+            raise OutOfTurnError("other lanes wait for the budget of REST calls too; the rest of the batch comes again")
         try:
             return self._dispatch_patiently(message)
+        except OutOfTurnError as exc:
+            self._on_held(message, exc, self._pass_the_turn(message))
+            raise
         except TransientError as exc:
             self._on_held(message, exc, self._hold(message, longest=exc.longest_wait))
             raise
@@ -97,6 +118,12 @@ class Lanes:
                     raise
                 self._sleep(random.uniform(pause / 2, pause))  # noqa: S311 - no secret
         return self._dispatch(message)
+
+    def _pass_the_turn(self, message: Message) -> int:
+        # The same for who has just had a turn as for who had none yet, or those would hardly ever have one.
+        wait = random.randint(*OUT_OF_TURN)  # noqa: S311 - no secret
+        self.waits[message.group] = wait
+        return wait
 
     def _hold(self, message: Message, *, longest: float) -> int:
         wait = wait_before_retry(message.tries, longest=longest)
@@ -128,6 +155,11 @@ def by_lane(records: Iterable[dict[str, Any]]) -> list[list[dict[str, Any]]]:
     for record in interactive_first(records):
         lanes.setdefault(record["attributes"].get("MessageGroupId", ""), []).append(record)
     return list(lanes.values())
+
+
+def share_of(records: Sequence[dict[str, Any]]) -> Share:
+    """Return whose calls of Airflow's REST API the records of one lane make."""
+    return "interactive" if records[0]["attributes"].get("MessageGroupId") == INTERACTIVE else "bulk"
 
 
 def free_lane(sqs: SQSClient, queue_url: str, records: Sequence[SQSRecord]) -> None:

@@ -14,10 +14,10 @@ from jetway.live.undo import Undo
 from jetway.live.update_record import UpdateTable
 from jetway.observability import metrics
 from jetway.updates import Updates
-from jetway.wiring.airflow import TRANSPORTS, Transport, connect, mwaa_client
+from jetway.wiring.airflow import TRANSPORTS, TURN_LATER, BudgetConfig, Transport, budget_of, connect, mwaa_client
 from jetway.wiring.clients import ASKED_ONCE, PATIENT, client
 from jetway.wiring.parts import AUTOMATIC, WORKER_REPLACEMENT, ArtifactConfig, now, teller_of
-from jetway.wiring.variables import seconds, variable
+from jetway.wiring.variables import part, seconds, variable
 
 if TYPE_CHECKING:
     from jetway.airflow import ImportProblem
@@ -29,6 +29,7 @@ class Config(ArtifactConfig):
     """Configuration of apply_updates."""
 
     transport: Transport = variable("TRANSPORT", TRANSPORTS)
+    budget: BudgetConfig = part(BudgetConfig.from_env)
     automatic: bool = variable("APPLY_UPDATES", AUTOMATIC)
     worker_replacement: WorkerReplacement = variable("WORKER_REPLACEMENT_STRATEGY", WORKER_REPLACEMENT)
     quiet: timedelta = variable("UPDATE_QUIET_SECONDS", seconds)
@@ -74,5 +75,6 @@ def wired() -> Parts:
         worker_replacement=config.worker_replacement,
         clock=now,
     )
-    airflow = connect(config.environment_name, config.transport, mwaa=mwaa)
+    budget = budget_of(config.budget, longest=TURN_LATER)
+    airflow = connect(config.environment_name, config.transport, mwaa=mwaa, budget=budget)
     return Parts(config, updates, undo, airflow.list_import_errors)

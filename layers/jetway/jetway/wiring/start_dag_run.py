@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from jetway import events_out
+from jetway.airflow.auto import AutoClient
 from jetway.airflow.environment import Environment
 from jetway.airflow.watch import watch_of
 from jetway.aws.crashes import Crashes
@@ -16,13 +17,15 @@ from jetway.dispatch.lanes import COMMAND_TIMEOUT
 from jetway.dispatch.rates import Rates
 from jetway.dispatch.waiting import Waiting
 from jetway.observability import metrics
-from jetway.wiring.airflow import TRANSPORTS, Transport, connect, mwaa_client
+from jetway.wiring.airflow import TRANSPORTS, TURN_SOON, BudgetConfig, Transport, budget_of, connect, mwaa_client
 from jetway.wiring.clients import client
 from jetway.wiring.parts import LedgerConfig, ledger_of
 from jetway.wiring.variables import FromEnv, flag, hours, minutes, part, variable
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
+
+    from jetway.airflow.budget import Budget
 
 # Seconds for `dags list`, which Airflow 2 answers by parsing the whole DAGs folder: to know of a DAG is a courtesy.
 STATE_TIMEOUT = 15.0
@@ -34,6 +37,7 @@ class Config(FromEnv):
 
     environment_name: str = variable("ENVIRONMENT_NAME")
     transport: Transport = variable("TRANSPORT", TRANSPORTS)
+    budget: BudgetConfig = part(BudgetConfig.from_env)
     dispatch_queue_url: str = variable("DISPATCH_QUEUE_URL")
     dead_letters_url: str = variable("DEAD_LETTERS_URL")
     waiting_queue_url: str = variable("WAITING_QUEUE_URL")
@@ -46,11 +50,16 @@ class Config(FromEnv):
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """Parts of start_dag_run."""
+    """Parts of start_dag_run.
+
+    Attributes:
+        budget: of calls of Airflow's REST API; begun anew for each lane.
+    """
 
     config: Config
     sqs: SQSClient
     dispatcher: Dispatcher
+    budget: Budget
 
 
 @cache
@@ -60,17 +69,13 @@ def wired() -> Parts:
     metrics.set_default_dimensions(Environment=config.environment_name)
     sqs, events, mwaa = client("sqs"), client("events"), mwaa_client()
     ledger, environment = ledger_of(config.ledger), Environment(mwaa, config.environment_name)
-    airflow, watched = (
-        connect(
-            config.environment_name,
-            config.transport,
-            mwaa=mwaa,
-            environment=environment,
-            read_timeout=read_timeout,
-            creates=creates,
-        )
-        for read_timeout, creates in ((COMMAND_TIMEOUT, True), (STATE_TIMEOUT, False))
-    )
+    budget = budget_of(config.budget, longest=TURN_SOON)
+    common: Any = {"mwaa": mwaa, "environment": environment, "budget": budget}
+    name, transport = config.environment_name, config.transport
+    airflow = connect(name, transport, read_timeout=COMMAND_TIMEOUT, creates=True, **common)
+    if isinstance(airflow, AutoClient):
+        common["chooser"] = airflow.chooser
+    watched = connect(name, transport, read_timeout=STATE_TIMEOUT, **common)
     dispatcher = Dispatcher(
         airflow,
         sqs,
@@ -84,4 +89,4 @@ def wired() -> Parts:
         crashes=Crashes(client("dynamodb"), config.ledger.table, key="id", ttl="ttl"),
         dags=watch_of(watched, command_seconds=STATE_TIMEOUT),
     )
-    return Parts(config, sqs, dispatcher)
+    return Parts(config, sqs, dispatcher, budget)

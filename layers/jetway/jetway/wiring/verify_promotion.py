@@ -16,10 +16,10 @@ from jetway.live.update_record import UpdateTable
 from jetway.live.update_verifier import UpdateVerifier
 from jetway.live.verifier import Verifier
 from jetway.observability import metrics
-from jetway.wiring.airflow import TRANSPORTS, Transport, connect, mwaa_client
+from jetway.wiring.airflow import TRANSPORTS, TURN_LATER, BudgetConfig, Transport, budget_of, connect, mwaa_client
 from jetway.wiring.clients import COMES_AGAIN, PATIENT, client
 from jetway.wiring.parts import ArtifactConfig, TimeLeft, now, teller_of
-from jetway.wiring.variables import optional, variable
+from jetway.wiring.variables import optional, part, variable
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +32,7 @@ class Config(ArtifactConfig):
 
     artifact_queue_url: str | None = variable("ARTIFACT_QUEUE_URL", optional)
     transport: Transport = variable("TRANSPORT", TRANSPORTS)
+    budget: BudgetConfig = part(BudgetConfig.from_env)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +62,13 @@ def wired() -> Parts:
         standings,
         UpdateVerifier(records, standings, _why_pip_failed, partial(say, s3, config.drop_bucket)),
         s3,
-        connect(config.environment_name, config.transport, mwaa=mwaa, environment=environment),
+        connect(
+            config.environment_name,
+            config.transport,
+            mwaa=mwaa,
+            environment=environment,
+            budget=budget_of(config.budget, longest=TURN_LATER),
+        ),
         environment,
         drop_bucket=config.drop_bucket,
         tell=teller_of(config).tell,
