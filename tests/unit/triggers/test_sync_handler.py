@@ -31,6 +31,7 @@ ENVIRONMENT = {
     "MAX_RULES_PER_BUS": "300",
     "METRICS_BY_TRIGGER": "true",
     "WEBHOOKS": "disabled",
+    "TRANSPORT": "auto",
     "ARTIFACT_TABLE": TABLE,
     "POWERTOOLS_METRICS_NAMESPACE": "Jetway",
     "SYNC_QUEUE_URL": f"https://sqs.{REGION}.amazonaws.com/123456789012/sync.fifo",

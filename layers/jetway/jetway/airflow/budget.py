@@ -6,6 +6,9 @@ do not keep people waiting, nor the other way round:
     interactive   calls and schedules, and what people ask over the HTTP API
     bulk          files and events, and what Jetway asks for itself
 
+Commands of the command line, which lanes send beside one another where REST does not work or a dag_id does not fit into
+its path, have a share apart: the web server runs about four at once, and one takes some three seconds.
+
 A share is one item of the ledger's table: the moment until which its turns are taken. A call takes the next turn in one
 write, and sleeps until it comes. A share that is idle lends its turns to the other one, so that either has the whole
 budget while nobody needs the other. https://en.wikipedia.org/wiki/Generic_cell_rate_algorithm
@@ -26,9 +29,11 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 Share = Literal["bulk", "interactive"]
+_Item = Literal["bulk", "interactive", "commands"]
 
-_PARTS: dict[Share, float] = {"bulk": 0.7, "interactive": 0.3}
-_OTHER: dict[Share, Share] = {"bulk": "interactive", "interactive": "bulk"}
+_PARTS: dict[_Item, float] = {"bulk": 0.7, "interactive": 0.3}
+_LENDS: dict[_Item, _Item] = {"bulk": "interactive", "interactive": "bulk"}  # to the one, what the other has not used
+_COMMANDS_PER_SECOND = 1.0
 
 # Calls of a share may be so much ahead of their turns: half of what AWS's own bucket may hold, so that calls which
 # bunch on their way are not throttled.
@@ -92,31 +97,43 @@ class Budget:
         Raises:
             OutOfTurnError: its turn would come too late.
         """
-        now = int(self._clock() * _SECOND)
-        try:
-            wait = self._take(now)
-        except (ClientError, BotoCoreError) as exc:
-            logger.warning("a call of Airflow's REST API is not counted", extra={"error": str(exc)})
-            return
-        if wait is None:
+        if not self._wait_for_turn(self._share):
             raise OutOfTurnError(
                 f"The share {self._share} of the {self._calls_per_second:g} calls a second that this stack makes of "
                 f"InvokeRestApi is used up for {self._longest:g} s and more. It is tried again later. When AWS "
-                "Support has raised your quota, raise the parameter RestCallsPerSecond, or use Transport: direct."
+                "Support has raised your quota, raise the parameter RestCallsPerSecond."
             )
+
+    def spend_command(self) -> None:
+        """Wait for the turn of one command, unless people wait for it.
+
+        Raises:
+            OutOfTurnError: its turn would come too late.
+        """
+        if self._share != "interactive" and not self._wait_for_turn("commands"):
+            raise OutOfTurnError("Other lanes run commands on the web server now. It is tried again later.")
+
+    def _wait_for_turn(self, item: _Item) -> bool:
+        """Wait for the turn of one call; False when it comes too late."""
+        now = int(self._clock() * _SECOND)
+        try:
+            wait = self._take(item, now)
+        except (ClientError, BotoCoreError) as exc:
+            logger.warning("a call of Airflow is not counted", extra={"error": str(exc)})
+            return True
         if wait:
             self.waited += wait / _SECOND
             self._sleep(wait / _SECOND)
+        return wait is not None
 
-    def _take(self, now: int) -> int | None:
+    def _take(self, share: _Item, now: int) -> int | None:
         """Take the next turn; return microseconds until it comes, None when that is too far away."""
-        share, other = self._share, _OTHER[self._share]
         every = self._every(share)
         ahead = max(_AHEAD, every + _LENT)
         until = self._take_idle(share, now)
         if until is None:
             return 0
-        if until > now + ahead and (lent := self._take_lent(other, now)) is not None:
+        if until > now + ahead and share in _LENDS and (lent := self._take_lent(_LENDS[share], now)) is not None:
             return lent
         latest = now + ahead + int(self._longest * _SECOND)
         if until > latest:
@@ -124,7 +141,7 @@ class Budget:
         begins = self._queue(share, latest)
         return None if begins is None else max(0, begins - ahead - now)
 
-    def _take_lent(self, share: Share, now: int) -> int | None:
+    def _take_lent(self, share: _Item, now: int) -> int | None:
         """Take a turn of a share that nobody needs; return microseconds until it comes, None when there is none."""
         until = self._take_idle(share, now)
         if until is None:
@@ -134,7 +151,7 @@ class Budget:
         begins = self._queue(share, now + _LENT)
         return None if begins is None else max(0, begins - now)
 
-    def _take_idle(self, share: Share, now: int) -> int | None:
+    def _take_idle(self, share: _Item, now: int) -> int | None:
         """Take a turn of a share whose turns are all over; None when that is done, else until when they are taken."""
         try:
             self._client.update_item(
@@ -151,7 +168,7 @@ class Budget:
             return int(answer["Item"]["until"]["N"]) if "Item" in answer else now
         return None
 
-    def _queue(self, share: Share, latest: int) -> int | None:
+    def _queue(self, share: _Item, latest: int) -> int | None:
         """Take the turn behind all others; return when it begins, None when that is after `latest`."""
         every = self._every(share)
         try:
@@ -169,9 +186,10 @@ class Budget:
             return None
         return int(answer["Attributes"]["until"]["N"]) - every
 
-    def _every(self, share: Share) -> int:
+    def _every(self, share: _Item) -> int:
         """Microseconds from one turn of a share to the next."""
-        return int(_SECOND / (self._calls_per_second * _PARTS[share]))
+        part = _PARTS.get(share)
+        return int(_SECOND / (_COMMANDS_PER_SECOND if part is None else self._calls_per_second * part))
 
 
 def _not_so(exc: ClientError) -> Mapping[str, Any]:

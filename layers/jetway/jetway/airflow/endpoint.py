@@ -98,6 +98,7 @@ class CliEndpoint:
         connect_timeout: float = CONNECT_TIMEOUT,
         read_timeout: float = READ_TIMEOUT,
         max_answer_bytes: int = MAX_ANSWER_BYTES,
+        spend: Callable[[], None] = lambda: None,
     ) -> None:
         """Take the client and the environment; nothing is called before the first command.
 
@@ -109,6 +110,7 @@ class CliEndpoint:
             connect_timeout: seconds until the connection stands.
             read_timeout: seconds until the answer is there, whole.
             max_answer_bytes: a longer answer counts as lost.
+            spend: waits for the turn of one command; raises OutOfTurnError when it comes too late.
         """
         self._client = client
         self._environment = environment
@@ -116,6 +118,7 @@ class CliEndpoint:
         self._clock = clock
         self._timeouts = (connect_timeout, read_timeout)
         self._max_answer_bytes = max_answer_bytes
+        self._spend = spend
         self._token: _Token | None = None
         self._last_used = 0.0
 
@@ -131,7 +134,9 @@ class CliEndpoint:
             EnvironmentBusyError, EnvironmentUnavailableError: the command did not run.
             AnswerLostError: the command was sent; whether it ran is not known.
             InvalidRequestError, CommandRejectedError: as `answers.read_output`.
+            OutOfTurnError: it was not sent.
         """
+        self._spend()
         line = commands.to_line(argv).encode()
         try:
             return self._run(line, creates=creates)

@@ -18,12 +18,15 @@ from jetway.dispatch.backoff import wait_before_retry
 from jetway.dispatch.messages import Message
 from jetway.dispatch.run import INTERACTIVE
 from jetway.errors import (
+    AnswerLostError,
     EnvironmentBusyError,
     EnvironmentUnavailableError,
     OutOfTimeError,
     OutOfTurnError,
+    TokenRefusedError,
     TransientError,
 )
+from jetway.ledger import LedgerUnavailableError
 from jetway.observability import logger
 
 if TYPE_CHECKING:
@@ -54,6 +57,9 @@ OUT_OF_TURN = (5, 15)  # seconds until it tries again
 PAUSES = (0.5, 1.5)  # seconds, the longest each
 BRIEF = (EnvironmentBusyError, EnvironmentUnavailableError)
 
+# What is not of one message holds the other lanes of the batch as well: each would meet it, and ask for it again.
+OF_ALL_LANES = (*BRIEF, TokenRefusedError, LedgerUnavailableError)
+
 
 class Lanes:
     """The lanes of one invocation: dispatches records and remembers which lanes must wait, and how long."""
@@ -81,6 +87,7 @@ class Lanes:
         self._on_held = on_held
         self._waited = waited
         self._sleep = sleep
+        self._trouble: TransientError | None = None
         self.waits: dict[str, int] = {}
 
     def handle(self, record: SQSRecord) -> Entry:
@@ -98,11 +105,12 @@ class Lanes:
             raise OutOfTurnError("other lanes wait for the budget of REST calls too; the rest of the batch comes again")
         try:
             return self._dispatch_patiently(message)
-        except OutOfTurnError as exc:
-            self._on_held(message, exc, self._pass_the_turn(message))
-            raise
         except TransientError as exc:
-            self._on_held(message, exc, self._hold(message, longest=exc.longest_wait))
+            is_out_of_turn = isinstance(exc, OutOfTurnError) and message.group != INTERACTIVE
+            if is_out_of_turn or _is_of_all_lanes(exc):
+                self._trouble = exc
+            wait = self._pass_the_turn(message) if is_out_of_turn else self._hold(message, longest=exc.longest_wait)
+            self._on_held(message, exc, wait)
             raise
         except Exception:
             wait = self._hold(message, longest=LONGEST_WAIT_UNFORESEEN)
@@ -110,6 +118,8 @@ class Lanes:
             raise
 
     def _dispatch_patiently(self, message: Message) -> Entry:
+        if self._trouble is not None:
+            raise self._trouble
         for pause in PAUSES:
             try:
                 return self._dispatch(message)
@@ -129,6 +139,10 @@ class Lanes:
         wait = wait_before_retry(message.tries, longest=longest)
         self.waits[message.group] = wait
         return wait
+
+
+def _is_of_all_lanes(exc: TransientError) -> bool:
+    return isinstance(exc, OF_ALL_LANES) or (isinstance(exc, AnswerLostError) and exc.unreachable)
 
 
 def read_message(record: SQSRecord) -> Message:

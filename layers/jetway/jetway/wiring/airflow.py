@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 from jetway.airflow.environment import Environment
 from jetway.wiring.clients import COMES_AGAIN, COUNTING, ONCE, client
-from jetway.wiring.variables import FromEnv, number, one_of, variable
+from jetway.wiring.variables import Env, FromEnv, number, one_of, variable
 
 if TYPE_CHECKING:
     from mypy_boto3_mwaa import MWAAClient
@@ -19,6 +19,12 @@ if TYPE_CHECKING:
 
 Transport = Literal["auto", "cli", "rest"]
 TRANSPORTS = one_of("auto", "cli", "rest")
+
+
+def is_cli(env: Env, name: str) -> bool:
+    """Read whether Airflow is told one thing at a time: then all triggers share one bulk lane."""
+    return TRANSPORTS(env, name) == "cli"
+
 
 # Seconds that a call waits for its turn in the budget. Where somebody waits, or others could be served: not long.
 TURN_SOON = 2.0
@@ -71,7 +77,7 @@ def connect(
         environment: shared with others who ask for it; made when not given.
         read_timeout: seconds that a CLI command may take.
         creates: runs will be created with it.
-        budget: of calls of InvokeRestApi; None: they are not counted.
+        budget: of calls of InvokeRestApi, and of commands beside them; None: they are not counted.
         chooser: of another client with "auto", which then choose together.
     """
     mwaa = mwaa or mwaa_client()
@@ -82,7 +88,9 @@ def connect(
         from jetway.airflow.cli import CliClient
         from jetway.airflow.endpoint import CliEndpoint
 
-        return CliClient(CliEndpoint(mwaa, environment, read_timeout=read_timeout), environment)
+        # Where there is one bulk lane, its commands come one after the other by themselves.
+        spend = budget.spend_command if budget and transport != "cli" else lambda: None
+        return CliClient(CliEndpoint(mwaa, environment, read_timeout=read_timeout, spend=spend), environment)
 
     @cache
     def rest() -> AirflowQuestions:
