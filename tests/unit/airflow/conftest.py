@@ -13,8 +13,9 @@ from botocore.stub import Stubber
 from hypothesis import settings
 
 from jetway.airflow.cli import CliClient
-from jetway.airflow.endpoint import CliEndpoint, new_session
+from jetway.airflow.endpoint import CliEndpoint
 from jetway.airflow.environment import Environment
+from jetway.airflow.web_server import new_session
 from tests.unit.airflow.certificates import make_certificate
 from tests.unit.airflow.rest_stage import OtherClient, Rest, rest_client
 from tests.unit.airflow.webserver import WebServer

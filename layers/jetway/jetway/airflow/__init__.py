@@ -1,13 +1,15 @@
 """The only code that talks to MWAA and Airflow: one protocol, several transports.
 
 `AirflowClient` is what the rest of Jetway sees. `cli` speaks to MWAA's CLI endpoint, `rest` to Airflow's REST API
-through InvokeRestApi; both give the same facts and raise the same errors.
+through InvokeRestApi or on the web server itself; all give the same facts and raise the same errors.
 
     names                        what is refused before anything is sent
     cli   endpoint commands      the command line: client, HTTPS, argument lists
           answers refusals       ... and what its output means
     rest  rest_answers           Airflow's REST API: client, and what its answers mean
           invoke budget          ... through InvokeRestApi, and how often
+          direct                 ... on the web server itself, with a session of our own
+    web_server                   an exchange with the web server, for cli and direct
     auto                         whichever of them works
     duplicates                   what "already exists" means, for all
     environment                  version and status of the environment

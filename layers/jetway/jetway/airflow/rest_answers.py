@@ -182,7 +182,7 @@ def _explain_client_error(exc: ClientError, call: Call) -> JetwayError:
             "role that may create DAG runs: User, Op or Admin."
         )
     if isinstance(status, int):
-        return _explain_status(status, answer.get("RestApiResponse"), call)
+        return explain_status(status, answer.get("RestApiResponse"), call)
     if code == "ValidationException":
         return _invalid(refusals.first_line(str(answer["Error"].get("Message", ""))), call)
     if call.creates and (code in _FAILED or http_status >= 500):
@@ -196,7 +196,16 @@ def _invalid(message: str, call: Call) -> JetwayError:
     return CommandRejectedError(f"MWAA refuses {call}: {message}")
 
 
-def _explain_status(status: int, response: object, call: Call) -> JetwayError:
+def explain_status(status: int, response: object, call: Call) -> JetwayError:
+    """Say in Jetway's words what an answer of Airflow's means.
+
+    Args:
+        status: of HTTP, 400 or more; not that somebody is not logged in, or may not do it.
+        response: its document.
+        call: what was asked.
+    """
+    if status == 429:
+        return EnvironmentBusyError(f"{call} is throttled. It is tried again later.")
     if status == 404:
         return refusals.dag_not_found(call.dag_id)  # or no such run, when one was asked for
     if status == 409:

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from jetway.airflow.auto import Chooser
     from jetway.airflow.budget import Budget, Share
 
-Transport = Literal["auto", "cli", "rest"]
-TRANSPORTS = one_of("auto", "cli", "rest")
+Transport = Literal["auto", "rest", "cli", "direct"]
+TRANSPORTS = one_of("auto", "rest", "cli", "direct")
 
 
 def is_cli(env: Env, name: str) -> bool:
@@ -72,7 +72,7 @@ def connect(
 
     Args:
         environment_name: name of the MWAA environment.
-        transport: "auto", "rest" or "cli".
+        transport: "auto", "rest", "cli" or "direct".
         mwaa: of MWAA's control plane; made when not given.
         environment: shared with others who ask for it; made when not given.
         read_timeout: seconds that a CLI command may take.
@@ -109,8 +109,13 @@ def connect(
         return cli()
     if transport == "rest":
         return rest()
+    if transport == "direct":
+        from jetway.airflow.direct import WebServerApi
+        from jetway.airflow.rest import RestClient
+
+        return RestClient(WebServerApi(mwaa, environment, read_timeout=read_timeout), environment, fallback=cli)
     if transport == "auto":
         from jetway.airflow.auto import AutoClient, Chooser
 
         return AutoClient(chooser or Chooser(environment, rest=rest, cli=cli), rest=rest, cli=cli)
-    raise ValueError(f"Transport must be 'auto', 'rest' or 'cli', not {transport!r}.")
+    raise ValueError(f"Transport must be 'auto', 'rest', 'cli' or 'direct', not {transport!r}.")

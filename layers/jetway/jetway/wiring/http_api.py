@@ -34,7 +34,7 @@ class Config(FromEnv):
     """Configuration of http_api."""
 
     environment_name: str = variable("ENVIRONMENT_NAME")
-    transport: Transport = variable("TRANSPORT", one_of("auto", "cli", "rest"))
+    transport: Transport = variable("TRANSPORT", one_of("auto", "rest", "cli", "direct"))
     budget_table: str = variable("BUDGET_TABLE")
     rest_calls_per_second: int = variable("REST_CALLS_PER_SECOND", number)
     dispatch_queue_url: str = variable("DISPATCH_QUEUE_URL")
