@@ -33,6 +33,7 @@ class RestApi:
     def __init__(self, airflow: Airflow, *, seconds: float = _TIMEOUT_SECONDS) -> None:
         self._airflow = airflow
         self._seconds = seconds
+        self._writing = threading.Lock()
 
     @property
     def prefix(self) -> str:
@@ -62,6 +63,9 @@ class RestApi:
     def forward(self, method: str, target: str, body: bytes, headers: Mapping[str, str]) -> Response:
         """Send a request to Airflow as its administrator.
 
+        One that may write waits for others of its kind: the local Airflow's SQLite has one writer, where MWAA's
+        PostgreSQL has many, and answers 500 ("database is locked") to what comes at the same time.
+
         Raises:
             OSError, http.client.HTTPException: Airflow is not reachable, or too slow (TimeoutError).
         """
@@ -69,6 +73,12 @@ class RestApi:
         if self._airflow.major < 3:
             pair = f"{self._airflow.username}:{self._airflow.password}".encode()
             passed["authorization"] = f"Basic {b64encode(pair).decode()}"
+        if method == "GET":
+            return self._send(method, target, body, passed)
+        with self._writing:
+            return self._send(method, target, body, passed)
+
+    def _send(self, method: str, target: str, body: bytes, passed: Mapping[str, str]) -> Response:
         connection = http.client.HTTPConnection("127.0.0.1", self._airflow.port, timeout=self._seconds)
         try:
             connection.request(method, target, body=body or None, headers=passed)
