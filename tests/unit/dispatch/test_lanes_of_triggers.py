@@ -78,7 +78,6 @@ def handle(dispatching: Dispatching, **more: Any) -> tuple[Lanes, list[str]]:
         EnvironmentUnavailableError("UPDATING"),
         EnvironmentBusyError("throttled"),
         TokenRefusedError("401"),
-        LedgerUnavailableError("DynamoDB"),
         AnswerLostError("nobody there", unreachable=True),
     ],
 )
@@ -91,8 +90,9 @@ def test_trouble_of_the_environment_is_met_once_and_holds_every_lane_of_the_batc
     assert set(lanes.waits) == set(GROUPS)
 
 
-def test_trouble_of_one_message_holds_its_own_lane_alone() -> None:
-    dispatching = Dispatching(AnswerLostError("this one DAG"), groups=("bulk/invoices",))
+@pytest.mark.parametrize("error", [AnswerLostError("this one DAG"), LedgerUnavailableError("this one item")])
+def test_trouble_of_one_message_holds_its_own_lane_alone(error: TransientError) -> None:
+    dispatching = Dispatching(error, groups=("bulk/invoices",))
     lanes, held = handle(dispatching)
     assert sorted(dispatching.asked) == sorted(GROUPS)
     assert (held, set(lanes.waits)) == (["bulk/invoices"], {"bulk/invoices"})

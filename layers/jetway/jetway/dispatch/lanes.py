@@ -26,7 +26,6 @@ from jetway.errors import (
     TokenRefusedError,
     TransientError,
 )
-from jetway.ledger import LedgerUnavailableError
 from jetway.observability import logger
 
 if TYPE_CHECKING:
@@ -58,7 +57,7 @@ PAUSES = (0.5, 1.5)  # seconds, the longest each
 BRIEF = (EnvironmentBusyError, EnvironmentUnavailableError)
 
 # What is not of one message holds the other lanes of the batch as well: each would meet it, and ask for it again.
-OF_ALL_LANES = (*BRIEF, TokenRefusedError, LedgerUnavailableError)
+OF_ALL_LANES = (*BRIEF, TokenRefusedError)
 
 
 class Lanes:
