@@ -9,7 +9,7 @@ from aws_lambda_powertools.utilities.batch import SqsFifoPartialProcessor
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 
 from jetway.aws.visibility import Holding
-from jetway.dispatch.lanes import Lanes, by_lane, free_lane, hold_lanes
+from jetway.dispatch.lanes import Lanes, by_lane, free_lane, hold_lanes, share_of
 from jetway.dispatch.metering import count
 from jetway.errors import PermissionMissingError
 from jetway.observability import logger, metrics
@@ -36,11 +36,13 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         dispatcher.dispatch,
         seconds_left=seconds_left,
         on_held=lambda message, exc, wait: _held(message, exc, dispatcher.held(message, exc), wait),
+        waited=lambda: parts.budget.waited,
     )
     handles = [record["receiptHandle"] for record in event["Records"]]
     failures: list[Any] = []
     with Holding(parts.sqs, parts.config.dispatch_queue_url, handles, seconds_left=seconds_left) as holding:
         for records in by_lane(event["Records"]):
+            parts.budget.begin(share_of(records))
             failures += _start(parts, lanes, records, holding, others=len(records) < len(event["Records"]))
     return {"batchItemFailures": failures}
 

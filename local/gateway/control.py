@@ -19,6 +19,7 @@ from local.gateway.server import Request, Response, json_response
 if TYPE_CHECKING:
     from local.gateway.faults import Faults
     from local.gateway.rest import RestApi
+    from local.gateway.throttle import Throttle
     from local.gateway.tokens import Tokens
 
 
@@ -45,6 +46,7 @@ class ControlPlane:
         tokens: Tokens,
         rest: RestApi,
         faults: Faults,
+        throttle: Throttle,
         hostname: str,
         token_seconds: float = 60.0,
         ask: Ask = nobody_asks,
@@ -54,6 +56,7 @@ class ControlPlane:
         self._tokens = tokens
         self._rest = rest
         self._faults = faults
+        self._throttle = throttle
         self._hostname = hostname
         self._token_seconds = token_seconds
         self._operations: Mapping[tuple[str, str], tuple[str, Operation]] = {
@@ -91,6 +94,9 @@ class ControlPlane:
         self._authorize(request, operation, unquote(name))
         if (refused := self._faults.denied(operation)) is not None:
             raise ServiceError(*refused, _denial(operation, self._environment.describe()["Arn"]))
+        if not self._throttle.admits(operation):
+            self._faults.count(f"throttled.{operation}")
+            raise ServiceError(429, "ThrottlingException", "Rate exceeded")
         return function(request, self._known(unquote(name)))
 
     def _authorize(self, request: Request, operation: str, name: str) -> None:

@@ -4,6 +4,8 @@
     GET    /_local/faults    the faults that are in force
     DELETE /_local/faults    none any more
     GET    /_local/counters  how often what happened
+    POST   /_local/throttle  {"InvokeRestApi": 10, "CreateCliToken": 2}: calls a second, 0 for no bound
+    GET    /_local/throttle  the bounds that are in force
 
 | kind | what happens | fields |
 | --- | --- | --- |

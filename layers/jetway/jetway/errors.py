@@ -15,13 +15,15 @@
     │       ├── airflow.refusals.DuplicateError    Airflow says that such a run exists; stays within airflow
     │       └── airflow.refusals.RunNotFoundError  Airflow has no such run; stays within airflow
     └── TransientError                      worth another try, later
-        ├── EnvironmentBusyError            503: too many CLI commands at once
-        ├── EnvironmentUnavailableError     not AVAILABLE, unknown, unreachable, 5xx or throttled
+        ├── EnvironmentBusyError            too many CLI commands at once (503), or REST calls a second (throttled)
+        ├── EnvironmentUnavailableError     not AVAILABLE, unknown, unreachable, or 5xx
+        │   ├── airflow.rest_answers.NoRestApiError    it must be updated before it can do InvokeRestApi
         │   └── updates.NotBegunError       UpdateEnvironment certainly did nothing
         ├── PermissionMissingError          a role lacks a right: held and loud, for waiting alone mends nothing
         ├── TokenRefusedError               401/403 with a token just minted
         ├── AnswerLostError                 sent, but no answer: the run may or may not exist
         ├── RunCollisionError               another run of the DAG began at the same moment (Airflow 2)
+        ├── OutOfTurnError                  the stack's own budget of REST calls is used up for now
         ├── OutOfTimeError                  the invocation ends before the work could
         ├── SiblingsExpectedError           a dropped file lacks another that may be on its way
         ├── LoadUnavailableError            no DAG file can be loaded now: import_dag is throttled or does not work
@@ -103,13 +105,13 @@ class TransientError(JetwayError):
 
 
 class EnvironmentBusyError(TransientError):
-    """The web server runs as many CLI commands as it can (HTTP 503)."""
+    """The web server runs as many CLI commands as it can (503), or REST calls come too fast for AWS."""
 
     reason = "environment-busy"
 
 
 class EnvironmentUnavailableError(TransientError):
-    """The environment is not AVAILABLE, is unknown, unreachable, answers 5xx, or throttles."""
+    """The environment is not AVAILABLE, is unknown, unreachable, or answers 5xx; or GetEnvironment is throttled."""
 
     reason = "environment-unavailable"
 
@@ -158,6 +160,13 @@ class RunCollisionError(TransientError):
     """Another run of the same DAG began at the same moment, and Airflow 2 takes one run per date."""
 
     reason = "run-collision"
+
+
+class OutOfTurnError(TransientError):
+    """The calls a second that the stack makes of Airflow's REST API at most are used up for now."""
+
+    reason = "out-of-turn"
+    longest_wait = 15.0
 
 
 class OutOfTimeError(TransientError):

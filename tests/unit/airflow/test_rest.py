@@ -16,6 +16,7 @@ from jetway.errors import (
     AnswerLostError,
     CommandRejectedError,
     DagNotFoundError,
+    EnvironmentBusyError,
     EnvironmentUnavailableError,
     InvalidConfError,
     InvalidRequestError,
@@ -217,7 +218,7 @@ class TestRefusal:
             (422, '{"detail": "Nope"}', CommandRejectedError, "Nope"),
             (401, {}, EnvironmentUnavailableError, r"Airflow answers 401 .*role/acme/<role>.*AirflowRole"),
             (403, {}, EnvironmentUnavailableError, r"Airflow answers 403 .*role/acme/<role>.*AirflowRole"),
-            (429, {}, EnvironmentUnavailableError, "throttled"),
+            (429, {}, EnvironmentBusyError, "throttled"),
         ],
     )
     def test_of_airflow(self, rest: Rest, status: int, response: Any, error: type[JetwayError], text: str) -> None:
@@ -262,7 +263,7 @@ class TestRefusal:
         ("code", "error", "text"),
         [
             ("AccessDeniedException", PermissionMissingError, "airflow:InvokeRestApi on .*role/acme/<role>"),
-            ("ThrottlingException", EnvironmentUnavailableError, "throttled"),
+            ("ThrottlingException", EnvironmentBusyError, "throttled"),
             ("ResourceNotFoundException", EnvironmentUnavailableError, "no environment 'acme'"),
             ("InternalServerException", AnswerLostError, "InternalServerException"),
             ("RestApiClientException", EnvironmentUnavailableError, "RestApiClientException"),

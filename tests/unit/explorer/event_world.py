@@ -20,6 +20,7 @@ from jetway import events_out
 from jetway.airflow.cli import CliClient
 from jetway.airflow.endpoint import CliEndpoint
 from jetway.airflow.environment import Environment
+from jetway.airflow.invoke import InvokeRestApi
 from jetway.airflow.rest import RestClient
 from jetway.airflow.watch import CliWatch, RestWatch
 from jetway.batches.closing import Finisher
@@ -119,7 +120,7 @@ class EventWorld:
         cli = CliClient(endpoint, environment, sleep=self.sleep, jitter=lambda: 0.0)
         if self.faulty.transport == "cli":
             return cli
-        return RestClient(mwaa, environment, fallback=lambda: cli)  # type: ignore[arg-type]
+        return RestClient(InvokeRestApi(mwaa, environment), environment, fallback=lambda: cli)  # type: ignore[arg-type]
 
     def ledger(self) -> Ledger:
         return Ledger(self.street.client(self.table, "ledger"), clock=self.clock)

@@ -33,7 +33,8 @@ def follow(edge: Edge, airflow: Airflow) -> Function:
 
 
 def rows() -> list[dict[str, Any]]:
-    return boto3.resource("dynamodb").Table("LedgerTable").scan()["Items"]
+    items = boto3.resource("dynamodb").Table("LedgerTable").scan()["Items"]
+    return [item for item in items if "decision" in item]
 
 
 def let_a_minute_pass() -> None:

@@ -307,3 +307,47 @@ def test_a_message_that_is_killed_before_it_asks_for_a_run_is_a_dead_letter_at_o
     assert json.loads(letter["Body"])["reason"] == "crashed"
     assert start.metrics()["EventsDeadLettered"] == 1.0
     assert airflow.runs == {}
+
+
+def of_lanes(*lanes: str) -> dict[str, Any]:
+    """A batch with two files of each lane, in turn."""
+    names = [(lane, number) for number in (1, 2) for lane in lanes]
+    event = records(*(file_event(f"{lane}-{number}", trigger=lane.rpartition("/")[2]) for lane, number in names))
+    for record, (lane, _number) in zip(event["Records"], names, strict=True):
+        record["attributes"]["MessageGroupId"] = lane
+    return event
+
+
+def test_files_of_many_triggers_and_of_the_lane_that_was_start_in_the_order_of_their_triggers(
+    edge: Edge, airflow: Airflow
+) -> None:
+    start = edge.deploy(app, "StartDagRun", MetricsByTrigger="false")  # auto
+    assert start.failed(of_lanes("bulk/orders", "bulk/invoices", "bulk")) == []
+    posts = [each["Body"]["conf"]["key"] for each in edge.aws.asked("mwaa.InvokeRestApi") if each["Method"] == "POST"]
+    assert len(posts) == len(airflow.runs) == 6
+    for lane in ("bulk/orders", "bulk/invoices", "bulk"):
+        assert [key for key in posts if key.startswith(f"{lane}-")] == [f"{lane}-1", f"{lane}-2"]
+
+
+def test_calls_and_files_spend_their_own_shares_of_the_budget(edge: Edge) -> None:
+    start = edge.deploy(app, "StartDagRun", MetricsByTrigger="false")
+    event = of_lanes("bulk/orders", "interactive")
+    assert start.failed(event) == []
+    keys = [each["Key"]["id"]["S"] for each in edge.aws.asked("dynamodb.UpdateItem") if "S" in str(each["Key"]["id"])]
+    spent = [key for key in keys if key.startswith("budget/")]
+    assert {"budget/interactive", "budget/bulk"} <= set(spent)
+    assert spent.index("budget/interactive") == 0, "people first"
+
+
+def test_trouble_of_the_environment_is_met_once_in_a_batch_and_holds_all_its_lanes(
+    edge: Edge, airflow: Airflow, start: Function
+) -> None:
+    edge.aws.mwaa.status = "UPDATING"
+    event = of_lanes("bulk/orders", "bulk/invoices", "bulk/data")
+    described = edge.aws.mwaa.described
+    assert sorted(start.failed(event)) == [f"m{number}" for number in range(6)]
+    assert edge.aws.mwaa.described - described <= 2, "not once for each lane"
+    assert airflow.runs == {}
+    assert len(held(edge)) == 6
+    assert {row["decision"] for row in rows()} == {"held"}
+    assert len(rows()) == 3, "the first event of each lane says why"

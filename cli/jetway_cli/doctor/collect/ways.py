@@ -59,8 +59,9 @@ def cli(desk: Desk, environment: str) -> Trip:
     from requests.utils import get_environ_proxies
 
     from jetway.airflow import commands
-    from jetway.airflow.endpoint import CliEndpoint, new_session
+    from jetway.airflow.endpoint import CliEndpoint
     from jetway.airflow.environment import Environment
+    from jetway.airflow.web_server import new_session
     from jetway.errors import JetwayError
 
     mwaa = desk.client("mwaa")

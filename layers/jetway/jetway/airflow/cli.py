@@ -127,6 +127,10 @@ class CliClient:
         """List import errors; see `jetway.airflow.AirflowLists`."""
         return answers.listed_import_errors(self._endpoint.run(commands.list_import_errors()))
 
+    def keeps_note(self, _dag_id: str) -> bool:
+        """See `jetway.airflow.AirflowQuestions`; the command line has no place for it."""
+        return False
+
     def _list_dags(self) -> answers.CliOutput:
         return self._endpoint.run(commands.list_dags(self._environment.facts().version))
 

@@ -14,10 +14,18 @@ from jetway.live.undo import Undo
 from jetway.live.update_record import UpdateTable
 from jetway.observability import metrics
 from jetway.updates import Updates
-from jetway.wiring.airflow import import_errors_of, mwaa_client
+from jetway.wiring.airflow import (
+    TRANSPORTS,
+    TURN_LATER,
+    BudgetConfig,
+    Transport,
+    budget_of,
+    import_errors_of,
+    mwaa_client,
+)
 from jetway.wiring.clients import ASKED_ONCE, PATIENT, client
 from jetway.wiring.parts import AUTOMATIC, WORKER_REPLACEMENT, ArtifactConfig, denials_of, now, teller_of
-from jetway.wiring.variables import seconds, variable
+from jetway.wiring.variables import part, seconds, variable
 
 if TYPE_CHECKING:
     from jetway.airflow import ImportProblem
@@ -29,6 +37,8 @@ if TYPE_CHECKING:
 class Config(ArtifactConfig):
     """Configuration of apply_updates."""
 
+    transport: Transport = variable("TRANSPORT", TRANSPORTS)
+    budget: BudgetConfig = part(BudgetConfig.from_env)
     automatic: bool = variable("APPLY_UPDATES", AUTOMATIC)
     worker_replacement: WorkerReplacement = variable("WORKER_REPLACEMENT_STRATEGY", WORKER_REPLACEMENT)
     quiet: timedelta = variable("UPDATE_QUIET_SECONDS", seconds)
@@ -76,6 +86,10 @@ def wired() -> Parts:
         clock=now,
     )
     errors = import_errors_of(
-        config.environment_name, mwaa=mwaa, environment=Environment(mwaa, config.environment_name)
+        config.environment_name,
+        config.transport,
+        mwaa=mwaa,
+        environment=Environment(mwaa, config.environment_name),
+        budget=budget_of(config.budget, longest=TURN_LATER),
     )
     return Parts(config, updates, undo, errors.errors, denials_of(config, "apply_updates"))

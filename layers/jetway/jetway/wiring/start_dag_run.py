@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from jetway import events_out
+from jetway.airflow.auto import AutoClient
 from jetway.airflow.environment import Environment
 from jetway.airflow.watch import watch_of
 from jetway.aws.crashes import Crashes
@@ -16,7 +17,7 @@ from jetway.dispatch.lanes import COMMAND_TIMEOUT
 from jetway.dispatch.rates import Rates
 from jetway.dispatch.waiting import Waiting
 from jetway.observability import metrics
-from jetway.wiring.airflow import TRANSPORTS, Transport, connect, mwaa_client
+from jetway.wiring.airflow import TRANSPORTS, TURN_SOON, BudgetConfig, Transport, budget_of, connect, mwaa_client
 from jetway.wiring.clients import client
 from jetway.wiring.parts import LedgerConfig, denials_by_ledger, ledger_of
 from jetway.wiring.variables import FromEnv, flag, hours, minutes, part, variable
@@ -24,6 +25,7 @@ from jetway.wiring.variables import FromEnv, flag, hours, minutes, part, variabl
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
 
+    from jetway.airflow.budget import Budget
     from jetway.denials import Denials
     from jetway.events_out import OutEvent
 
@@ -37,6 +39,7 @@ class Config(FromEnv):
 
     environment_name: str = variable("ENVIRONMENT_NAME")
     transport: Transport = variable("TRANSPORT", TRANSPORTS)
+    budget: BudgetConfig = part(BudgetConfig.from_env)
     dispatch_queue_url: str = variable("DISPATCH_QUEUE_URL")
     dead_letters_url: str = variable("DEAD_LETTERS_URL")
     waiting_queue_url: str = variable("WAITING_QUEUE_URL")
@@ -49,11 +52,16 @@ class Config(FromEnv):
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """Parts of start_dag_run."""
+    """Parts of start_dag_run.
+
+    Attributes:
+        budget: of calls of Airflow's REST API; begun anew for each lane.
+    """
 
     config: Config
     sqs: SQSClient
     dispatcher: Dispatcher
+    budget: Budget
     denials: Denials
 
 
@@ -64,17 +72,13 @@ def wired() -> Parts:
     metrics.set_default_dimensions(Environment=config.environment_name)
     sqs, events, mwaa = client("sqs"), client("events"), mwaa_client()
     ledger, environment = ledger_of(config.ledger), Environment(mwaa, config.environment_name)
-    airflow, watched = (
-        connect(
-            config.environment_name,
-            config.transport,
-            mwaa=mwaa,
-            environment=environment,
-            read_timeout=read_timeout,
-            creates=creates,
-        )
-        for read_timeout, creates in ((COMMAND_TIMEOUT, True), (STATE_TIMEOUT, False))
-    )
+    budget = budget_of(config.budget, longest=TURN_SOON)
+    common: Any = {"mwaa": mwaa, "environment": environment, "budget": budget}
+    name, transport = config.environment_name, config.transport
+    airflow = connect(name, transport, read_timeout=COMMAND_TIMEOUT, creates=True, **common)
+    if isinstance(airflow, AutoClient):
+        common["chooser"] = airflow.chooser
+    watched = connect(name, transport, read_timeout=STATE_TIMEOUT, **common)
 
     def tell(event: OutEvent) -> None:
         events_out.put(events, config.event_bus, [event])
@@ -93,4 +97,4 @@ def wired() -> Parts:
         dags=watch_of(watched, command_seconds=STATE_TIMEOUT),
     )
     denials = denials_by_ledger(config.ledger, config.environment_name, "start_dag_run", tell)
-    return Parts(config, sqs, dispatcher, denials)
+    return Parts(config, sqs, dispatcher, budget, denials)

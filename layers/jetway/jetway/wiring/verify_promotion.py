@@ -17,10 +17,19 @@ from jetway.live.update_record import UpdateTable
 from jetway.live.update_verifier import UpdateVerifier
 from jetway.live.verifier import Verifier
 from jetway.observability import metrics
-from jetway.wiring.airflow import TRANSPORTS, Transport, connect, import_errors_of, mwaa_client
+from jetway.wiring.airflow import (
+    TRANSPORTS,
+    TURN_LATER,
+    BudgetConfig,
+    Transport,
+    budget_of,
+    connect,
+    import_errors_of,
+    mwaa_client,
+)
 from jetway.wiring.clients import COMES_AGAIN, PATIENT, client
 from jetway.wiring.parts import ArtifactConfig, TimeLeft, denials_of, now, teller_of
-from jetway.wiring.variables import optional, variable
+from jetway.wiring.variables import optional, part, variable
 
 if TYPE_CHECKING:
     from jetway.denials import Denials
@@ -36,6 +45,7 @@ class Config(ArtifactConfig):
 
     artifact_queue_url: str | None = variable("ARTIFACT_QUEUE_URL", optional)
     transport: Transport = variable("TRANSPORT", TRANSPORTS)
+    budget: BudgetConfig = part(BudgetConfig.from_env)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +65,7 @@ def wired() -> Parts:
     mwaa, dynamodb, s3, sqs = mwaa_client(), client("dynamodb", PATIENT), client("s3", PATIENT), client("sqs", PATIENT)
     environment = Environment(mwaa, config.environment_name, max_age=10.0)
     standings, records = StandingTable(dynamodb, config.artifact_table), UpdateTable(dynamodb, config.artifact_table)
-    time_left = TimeLeft()
+    time_left, budget = TimeLeft(), budget_of(config.budget, longest=TURN_LATER)
 
     def ask_gate(key: str, version_id: str | None) -> None:
         if config.artifact_queue_url is not None:
@@ -66,7 +76,7 @@ def wired() -> Parts:
         standings,
         UpdateVerifier(records, standings, _why_pip_failed, partial(say, s3, config.drop_bucket)),
         s3,
-        connect(config.environment_name, config.transport, mwaa=mwaa, environment=environment),
+        connect(config.environment_name, config.transport, mwaa=mwaa, environment=environment, budget=budget),
         environment,
         drop_bucket=config.drop_bucket,
         tell=teller_of(config).tell,
@@ -74,7 +84,9 @@ def wired() -> Parts:
         clock=now,
         seconds_left=time_left,
         ask_gate=ask_gate,
-        import_errors=import_errors_of(config.environment_name, mwaa=mwaa, environment=environment).read,
+        import_errors=import_errors_of(
+            config.environment_name, config.transport, mwaa=mwaa, environment=environment, budget=budget
+        ).read,
     )
     return Parts(verifier, time_left, denials_of(config, "verify_promotion"))
 
