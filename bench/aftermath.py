@@ -53,7 +53,7 @@ class Facts:
         copied_at: when each version's first copy was made, seconds since the epoch.
         reports: document by version, of those that have one.
         latest: the document of `latest.json`.
-        tags: verdict by version, of those that have one; None of a deleted key, whose versions' tags MiniStack hides.
+        tags: verdict by version, of those that have one.
         told: detail-types of the events out by version.
         in_airflow: whether Airflow has the DAG, and a file that makes it.
         import_error: Airflow's, of the file.
@@ -63,7 +63,7 @@ class Facts:
     copied_at: Mapping[str, float] = field(default_factory=dict)
     reports: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     latest: Mapping[str, Any] | None = None
-    tags: Mapping[str, str] | None = field(default_factory=dict)
+    tags: Mapping[str, str] = field(default_factory=dict)
     told: Mapping[str, frozenset[str]] = field(default_factory=dict)
     in_airflow: bool = False
     import_error: str | None = None
@@ -112,8 +112,8 @@ def _faults_of_version(version: str, number: int, dropped: Dropped, facts: Facts
         rules = ", ".join(each["rule"] for each in (report or {}).get("findings", []))
         yield f"its report says {outcome}{f' ({rules})' if rules else ''}, not {' or '.join(sorted(allowed))}"
     if report is None:
-        if version in (facts.tags or {}):
-            yield f"it is tagged {(facts.tags or {})[version]} and has no report"
+        if version in facts.tags:
+            yield f"it is tagged {facts.tags[version]} and has no report"
         return
     state = (report.get("in_force") or {}).get("state")
     if version == facts.live == dropped.expected and state != "verified":
@@ -126,7 +126,7 @@ def _faults_of_version(version: str, number: int, dropped: Dropped, facts: Facts
         if name in told and other != outcome and (other, outcome) not in _LATER:
             yield f"{name} was sent, and its report says {outcome}"
     tag = tag or str(report["verdict"])
-    if facts.tags is not None and facts.tags.get(version) != tag:
+    if facts.tags.get(version) != tag:
         yield f"its tag is {facts.tags.get(version)}, not {tag}"
 
 
@@ -254,10 +254,8 @@ def _report(stack: Stack, key: str, name: str) -> Mapping[str, Any] | None:
     return document
 
 
-def _tags(stack: Stack, dropped: Dropped) -> dict[str, str] | None:
+def _tags(stack: Stack, dropped: Dropped) -> dict[str, str]:
     s3, found = stack.client("s3"), {}
-    if dropped.story.acts[-1].fate == "deletes":
-        return None
     for version in _uploads(dropped):
         where = {"Bucket": stack.outputs["DropBucketName"], "Key": dropped.story.key, "VersionId": version}
         for tag in s3.get_object_tagging(**where)["TagSet"]:

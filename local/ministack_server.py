@@ -22,6 +22,9 @@ whatever they say. Any of the three answers 409 ConditionalRequestConflict, as o
 the header x-conflict, which only tests send.
 https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html
 
+Tags of a version can be read and written while a delete marker is on top of it; MiniStack 1.5.33 knows no such key.
+https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutObjectTagging.html
+
 S3's events on the event bus name the version; MiniStack 1.5.33 leaves it out.
 https://docs.aws.amazon.com/AmazonS3/latest/userguide/ev-events.html
 
@@ -217,6 +220,41 @@ def _copy_if(bucket: str, key: str, headers: dict[str, str]) -> Any:
 
 
 s3._put_object, s3._copy_object, s3._delete_object = _put_or_conflict, _copy_if, _delete_or_conflict
+
+
+_get_object_tagging, _put_object_tagging = s3._get_object_tagging, s3._put_object_tagging
+
+
+def _below_a_marker(bucket: str, key: str, query: Any) -> str | None:
+    """The version that a request names, if the newest of its key is a delete marker."""
+    there = s3._ensure_bucket(bucket)
+    version_id: str | None = s3._qp(query or {}, "versionId", "")
+    if there is None or not version_id or key in there["objects"] or s3._no_such_version(bucket, key, query):
+        return None
+    return version_id
+
+
+def _get_tags_of_a_version(bucket: str, key: str, query: Any = None) -> Any:
+    version_id = _below_a_marker(bucket, key, query)
+    if version_id is None:
+        return _get_object_tagging(bucket, key, query)
+    root = s3.Element("Tagging", xmlns=s3.S3_NS)
+    tags = s3.SubElement(root, "TagSet")
+    for name, value in s3._object_tags.get((bucket, key, version_id), {}).items():
+        tag = s3.SubElement(tags, "Tag")
+        s3.SubElement(tag, "Key").text, s3.SubElement(tag, "Value").text = name, value
+    return 200, {"Content-Type": "application/xml", "x-amz-version-id": version_id}, s3._xml_body(root)
+
+
+def _put_tags_of_a_version(bucket: str, key: str, body: bytes, query: Any = None) -> Any:
+    version_id = _below_a_marker(bucket, key, query)
+    if version_id is None:
+        return _put_object_tagging(bucket, key, body, query)
+    s3._object_tags[(bucket, key, version_id)] = s3._parse_tags_xml(body)
+    return 200, {"Content-Type": "application/xml", "x-amz-version-id": version_id}, b""
+
+
+s3._get_object_tagging, s3._put_object_tagging = _get_tags_of_a_version, _put_tags_of_a_version
 
 
 _fire_s3_event, _dispatch_event = s3._fire_s3_event, eventbridge._dispatch_event

@@ -59,6 +59,17 @@ def test_two_writes_at_once_conflict_when_a_test_asks_for_it(s3: Any) -> None:
         s3.meta.events.unregister("before-sign.s3", unique_id="at-once")
 
 
+def test_a_version_below_a_delete_marker_keeps_its_tags_and_takes_new_ones(s3: Any) -> None:
+    version = s3.put_object(Bucket=BUCKET, Key="tagged", Body=b"1", Tagging="team=ours")["VersionId"]
+    s3.delete_object(Bucket=BUCKET, Key="tagged")
+    where = {"Bucket": BUCKET, "Key": "tagged", "VersionId": version}
+    assert s3.get_object_tagging(**where)["TagSet"] == [{"Key": "team", "Value": "ours"}]
+    tags = [{"Key": "team", "Value": "theirs"}]
+    s3.put_object_tagging(**where, Tagging={"TagSet": tags})
+    assert s3.get_object_tagging(**where)["TagSet"] == tags
+    assert refusal(s3.get_object_tagging, Key="tagged") == "NoSuchKey"
+
+
 def test_an_event_names_the_version(stack: Stack, s3: Any) -> None:
     events, sqs = stack.client("events"), stack.client("sqs")
     s3.put_bucket_notification_configuration(Bucket=BUCKET, NotificationConfiguration={"EventBridgeConfiguration": {}})

@@ -167,7 +167,9 @@ def _not_seen(  # noqa: PLR0917 - what a look has shown of one version
     """Decide on a version that has had its time, and of which there is neither an error nor a proof."""
     unknown = any(error.redacted for error in look.errors)
     if not unknown and (not live.dags or _is_all_that_shows(live, look, facts)):
-        return Decision("keep")  # a module; or only running the file tells which DAGs it makes
+        # A module; or only running the file tells which DAGs it makes: its error shows when the parser has come by.
+        is_left = live.verdict == "unknown" and look.parsed and sight.passes < _PASSES and now < over + PATIENCE
+        return Decision("wait", now + PAUSE, sight=sight) if is_left else Decision("keep")
     problem = Problem(file_of(live, facts), _UNKNOWN if unknown else _NEVER_APPEARED)
     gone_past = sight.parsed_at is None and sight.passes >= _PASSES
     if gone_past and not unknown and not is_guess(live):
