@@ -15,7 +15,8 @@ from jetway_cli.stack import Target, stack_options
 if TYPE_CHECKING:
     from mypy_boto3_lambda import LambdaClient
 
-MOST_ROUNDS = 200  # of four minutes each; a round lists some hundred thousand versions
+SECONDS = 310.0  # a little more than the function has
+MOST_ROUNDS = 200  # of three minutes each
 
 
 @click.command(epilog="The exit code is 1 when something was deleted and is live all the same.")
@@ -29,7 +30,7 @@ def sync(*, now: bool, as_json: bool, **where: Any) -> None:
     checked as if it were dropped now; what came within the last ten minutes is left to its event.
     """
     target = Target(**where)
-    swept = sweep(target.client("lambda"), target.output("SweepFunctionName"), at_once=now)
+    swept = sweep(_patient_client(target), target.output("SweepFunctionName"), at_once=now)
     target.client("sqs").send_message(
         QueueUrl=target.output("TriggerSyncQueueUrl"),
         MessageBody=json.dumps({"why": "jetway sync"}),
@@ -49,6 +50,14 @@ def sync(*, now: bool, as_json: bool, **where: Any) -> None:
             f"Deleted in the drop bucket, and live all the same: {keys}. Upload and delete them again, unless a "
             "lifecycle rule of the bucket deleted them."
         )
+
+
+def _patient_client(target: Target) -> LambdaClient:
+    """The client of Lambda that waits for as long as the function may take, and asks once."""
+    from botocore.config import Config
+
+    config = Config(connect_timeout=5, read_timeout=SECONDS, retries={"total_max_attempts": 1})
+    return target.session.client("lambda", endpoint_url=target.endpoint_url, config=config)
 
 
 def sweep(client: LambdaClient, function: str, *, at_once: bool = False) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from jetway.wiring.sweep_artifacts import wired
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
-SECONDS_TO_WRITE = 30.0  # of the function's time: for the page in hand, its messages, and where the pass stands
+SECONDS_TO_WRITE = 90.0  # of the function's time: for a page of a thousand reports, and to note where the pass stands
 
 
 @logger.inject_lambda_context

@@ -219,7 +219,6 @@ def test_an_unforeseen_error_comes_back_and_at_last_is_a_dead_letter(
 def test_the_alarm_on_runs_behind_a_stale_dag_has_its_metric(edge: Edge, airflow: Airflow, start: Function) -> None:
     airflow.stale_later = {"ingest"}
     start(records(file_event("a"), groups="a"))
-    assert start.metrics().keys() >= ALARMS
     assert start.metrics()["RunsBehindStaleDag"] == 1.0
     airflow.stale_later = set()
     start.cold()

@@ -135,8 +135,10 @@ class Verifier:
         if not update_is_due and (record.phase != "idle" or not verifying):
             return  # what a file needs may come with the update: it is judged after that
         facts = self._environment.facts()
-        if not facts.may_serve or (update_is_due and not facts.usable):
-            raise not_available(facts)  # when somebody else's update follows ours, what is seen may be of either
+        if not facts.may_serve:
+            raise not_available(facts)
+        if update_is_due and not facts.usable:
+            return  # somebody else's update follows ours: what is seen may be of either
         files = {
             file_of(found.live, facts): found.live
             for found in standings
