@@ -88,7 +88,13 @@ def test_iam_takes_a_trust_policy_without_a_principal_and_an_inline_policy_above
 
 
 def test_no_pattern_is_tried() -> None:
-    event = {"id": "1", "account": ACCOUNT, "source": "x", "time": "2026-11-29T00:00:00Z", "region": REGION}
+    event: dict[str, Any] = {
+        "id": "1",
+        "account": ACCOUNT,
+        "source": "x",
+        "time": "2026-11-29T00:00:00Z",
+        "region": REGION,
+    }
     event |= {"resources": [], "detail-type": "y", "detail": {}}
     answer = client("events").test_event_pattern(EventPattern='{"source": ["x"]}', Event=json.dumps(event))
     assert "Result" not in answer
