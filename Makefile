@@ -146,7 +146,7 @@ build: $(STAMP) ## sam build
 deploy: $(STAMP) ## Deploy Jetway to AWS; ENVIRONMENT=NAME to that MWAA environment, PROFILE=prod by that profile (docs/environments.md)
 	@$(BIN)/python -m local.aws_deploy jetway $(PROFILE) $(ENVIRONMENT)
 
-conformance: $(STAMP) ## Ask AWS what only AWS can settle (docs/conformance.md); STACK=jetway, about an hour, cleans up after itself
+conformance: $(STAMP) ## Ask AWS what only AWS can settle, and write the answers down (docs/conformance.md); cleans up after itself
 	@$(BIN)/python -m local.conformance $(CONFORMANCE)
 
 deploy-environment: $(STAMP) ## Create an MWAA environment in AWS; about half an hour; PROFILE as above
