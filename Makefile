@@ -149,7 +149,7 @@ deploy: $(STAMP) ## Deploy Jetway to AWS; ENVIRONMENT=NAME to that MWAA environm
 adopt: $(STAMP) ## Make the stack anew over the bucket, tables and key that a deleted one has left; then make deploy (docs/environments.md)
 	@$(BIN)/python -m local.adopt $(PROFILE) $(LEFT)
 
-conformance: $(STAMP) ## Ask AWS what only AWS can settle (docs/conformance.md); STACK=jetway, about an hour, cleans up after itself
+conformance: $(STAMP) ## Ask AWS what only AWS can settle, and write the answers down (docs/conformance.md); cleans up after itself
 	@$(BIN)/python -m local.conformance $(CONFORMANCE)
 
 deploy-environment: $(STAMP) ## Create an MWAA environment in AWS; about half an hour; PROFILE as above

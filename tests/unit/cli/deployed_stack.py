@@ -27,7 +27,6 @@ from tests.unit.cli.healthy import POLICY, VERSION, stack
 DROP, ENVIRONMENT, ORDERS = "jetway-drop", "acme-airflow", "acme-orders"
 TRIGGER = {"dag": "orders", "on": {"s3": {"bucket": ORDERS, "key": {"suffix": ".csv"}}}, "expect": {"within": "1d"}}
 DAILY = {"dag": "orders", "on": {"schedule": {"rate": "1d"}}}
-QUEUE_KINDS = {"AWS::SQS::Queue", "AWS::KMS::Key", "AWS::S3::Bucket", "AWS::Events::Rule", "AWS::SNS::Topic"}
 
 
 @dataclass

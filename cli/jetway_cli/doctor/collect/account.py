@@ -93,7 +93,8 @@ def leftovers(desk: Desk) -> dict[str, tuple[str, ...]]:
                     _note(found, there, f"rule {name}", name)
     for name in _schedules(desk):
         _note(found, there, f"schedule {name}", name)
-    for page in desk.client("cloudwatch").get_paginator("describe_alarms").paginate(AlarmTypes=["MetricAlarm"]):
+    pages = desk.client("cloudwatch").get_paginator("describe_alarms")
+    for page in pages.paginate(AlarmTypes=["MetricAlarm"], PaginationConfig={"PageSize": 100}):
         for alarm in page["MetricAlarms"]:
             if (alarm.get("Namespace"), alarm.get("MetricName")) == ("Jetway", METRIC) and "." in alarm["AlarmName"]:
                 _note(found, there, f"alarm {alarm['AlarmName']}", alarm["AlarmName"])
