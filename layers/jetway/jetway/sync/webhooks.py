@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -33,9 +32,10 @@ class Hooks:
             message = f"This stack takes no webhooks: POST /webhooks/{name} is answered with 404, and nothing starts."
             return Finding("webhooks-off", "warning", message, line, OFF_REMEDY)
         secret = f"{self._prefix}{name}"
+        if not self._answers:  # it is not waited for again: this is a warning only
+            return None
         try:
-            # One that does not answer is not waited for again: this is a warning only.
-            there: Mapping[str, Any] = self._client.describe_secret(SecretId=secret) if self._answers else {}
+            there = self._client.describe_secret(SecretId=secret)
         except (ClientError, BotoCoreError) as exc:
             if isinstance(exc, ClientError) and exc.response["Error"]["Code"] == "ResourceNotFoundException":
                 return _no_secret(f"There is no secret {secret} in Secrets Manager", line, _make(secret))
