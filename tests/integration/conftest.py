@@ -111,6 +111,7 @@ class Deployment:
             "VerifyAfterSeconds": "5",
             "UpdateQuietSeconds": "10",
             "Webhooks": "enabled",
+            "Tags": "team=data",
             **changes,
         }
 

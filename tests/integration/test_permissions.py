@@ -204,9 +204,11 @@ def test_a_function_reads_its_queue_and_writes_its_log_by_its_role(stack: Stack,
 
 
 def test_a_call_is_signed_by_whom_it_names_and_allowed_by_iam(stack: Stack, denials: Denials) -> None:
-    user, url = make_user(stack, f"signer-{uuid.uuid4().hex[:8]}"), f"{stack.http_api_url}/dags"
+    name, url = f"signer-{uuid.uuid4().hex[:8]}", f"{stack.http_api_url}/dags"
+    user = make_user(stack, name)
     assert call_as(user, url).status_code == 200
-    assert call_as(Credentials(user.access_key, "of somebody else"), url).status_code == 403
+    with denials.wanted(stack, f"arn:aws:iam::{ACCOUNT}:user/{name}", "execute-api:Invoke"):
+        assert call_as(Credentials(user.access_key, "of somebody else"), url).status_code == 403
     with session(stack) as (who, client), denials.wanted(stack, who, "execute-api:Invoke"):
         keys = client("sts")._request_signer._credentials
         assert call_as(Credentials(keys.access_key, keys.secret_key, keys.token), url).status_code == 403
