@@ -169,7 +169,7 @@ def deployed(cloud: Cloud) -> Iterator[LambdaServer]:
     client["sns"].subscribe(
         TopicArn=physical["AlarmTopic"], Protocol="sqs", Endpoint=f"arn:aws:sqs:{REGION}:{ACCOUNT}:x"
     )
-    _put_triggers(client["s3"], physical, arn)
+    put_triggers(physical["AlarmTopic"])
     functions = [one for one in stack().resources if one.kind == "AWS::Lambda::Function"]
     reading = sum(one.kind == "AWS::Lambda::EventSourceMapping" for one in stack().resources)
     reads = {physical[one.logical]: (arn, "Enabled") for one in functions[:reading]}
@@ -195,16 +195,17 @@ def put_alarm(name: str, **changes: Any) -> None:
     cloudwatch.set_alarm_state(AlarmName=name, StateValue="OK", StateReason="so")
 
 
-def _put_triggers(s3: Any, physical: dict[str, str], dispatch: str) -> None:
+def put_triggers(topic: str, *, one_bulk_lane: bool = False) -> None:
     """Do what sync_triggers does for two files."""
     entries = {}
     places = Places(
         stack="jetway",
-        dispatch_queue=dispatch,
+        dispatch_queue=f"arn:aws:sqs:{REGION}:{ACCOUNT}:jetway-DispatchQueue.fifo",
         collect_queue=f"arn:aws:sqs:{REGION}:{ACCOUNT}:jetway-CollectQueue",
         undelivered=f"arn:aws:sqs:{REGION}:{ACCOUNT}:jetway-UndeliveredEvents",
         scheduler_role=f"arn:aws:iam::{ACCOUNT}:role/jetway-SchedulerRole",
         group="jetway",
+        one_bulk_lane=one_bulk_lane,
     )
     rules = Rules.load(boto3.client("events", region_name=REGION), places.prefix)
     schedules = Schedules.load(boto3.client("scheduler", region_name=REGION), places.group, places.prefix)
@@ -213,7 +214,7 @@ def _put_triggers(s3: Any, physical: dict[str, str], dispatch: str) -> None:
         places.prefix,
         environment="acme",
         namespace="Jetway",
-        topic=physical["AlarmTopic"],
+        topic=topic,
     )
     for name, document in (("orders", TRIGGER), ("daily", DAILY)):
         entries[f"triggers/{name}.yaml"] = {"name": name, "kind": "s3", "document": document}
@@ -229,6 +230,7 @@ def _put_triggers(s3: Any, physical: dict[str, str], dispatch: str) -> None:
             boto3.client("cloudwatch", region_name=REGION).set_alarm_state(
                 AlarmName=alarm.name, StateValue="OK", StateReason="so"
             )
+    s3 = boto3.client("s3", region_name=REGION)
     s3.put_object(Bucket=DROP, Key=ACCEPTED, Body=json.dumps({"format": FORMAT, "triggers": entries}))
 
 

@@ -17,7 +17,7 @@ from jetway_cli.doctor.checks import CHECKS, judge
 from jetway_cli.doctor.collect.all import collect
 from jetway_cli.stack import Target
 from tests.unit.cli.conftest import REGION, STACK, Cloud, tell_of_event_bridge
-from tests.unit.cli.deployed_stack import DROP, ENVIRONMENT, ORDERS, LambdaServer, deployed, put_alarm
+from tests.unit.cli.deployed_stack import DROP, ENVIRONMENT, ORDERS, LambdaServer, deployed, put_alarm, put_triggers
 from tests.unit.mwaa_server import MwaaServer
 
 READS = re.compile(r"(Get|List|Describe|Head|Simulate)[A-Z]\w+")
@@ -297,6 +297,16 @@ def test_planted_faults_are_found_and_nothing_else(
         expected |= of_it
     results = found(jetway)
     assert states(results) == expected, [results[one]["seen"] for one in states(results)]
+
+
+def test_a_triggers_lane_is_that_of_the_stacks_transport(
+    cloud: Cloud, jetway: Callable[..., Result], functions: LambdaServer
+) -> None:
+    cloud.parameters["Transport"] = "cli"
+    assert "Rule jetway.orders was changed by hand." in found(jetway)["triggers"]["seen"]
+    put_triggers(cloud.outputs["AlarmTopicArn"], one_bulk_lane=True)
+    cloud.answers.append((200, HEALTHY))
+    assert found(jetway)["triggers"]["state"] == "ok"
 
 
 def test_the_exit_code_is_1_when_something_is_broken_and_the_table_says_what_to_do(

@@ -80,6 +80,7 @@ def _places(stack: StackFacts) -> Places:
         undelivered=arn("UndeliveredEvents"),
         scheduler_role=arn("SchedulerRole"),
         group=stack.outputs.get("ScheduleGroupName", stack.name),
+        one_bulk_lane=stack.parameters.get("Transport") == "cli",
     )
 
 
