@@ -78,6 +78,12 @@ FILES = {
     "good.py": good("good"),
     "writes.py": WRITES + good("writes"),
     "unseen.py": UNSEEN + good("unseen"),
+    "named_by_variable.py": (
+        "import os\nfrom airflow.models import Variable\n"
+        + good("named_before")
+        + 'stage = os.environ.get("STAGE", "dev")\nwith DAG(f"ingest_{stage}"):\n    pass\n'
+        + 'with DAG(Variable.get("dag_name")):\n    pass\n'
+    ),
     "depends.py": 'from airflow.models import Variable\nTABLES = {"a": 1}\nx = TABLES[Variable.get("table")]\n# dag\n',
     "no_file.py": 'from airflow import DAG\nx = open("/usr/local/airflow/dags/no_such_file.yaml").read()\n',
     "network.py": "from airflow import DAG\nimport urllib.request\nurllib.request.urlopen('https://example.com')\n",
@@ -157,6 +163,15 @@ def test_a_file_that_loads_is_accepted_without_a_word(answers: dict[str, Any], n
     (dag,) = answer["dags"]
     assert (dag["schedule"], dag["tasks"]) == ("0 5 * * *", 4 if name == "stood_in.py" else 3)
     assert dag["line"] > 1
+
+
+def test_a_dag_id_is_certain_when_nothing_was_asked_of_the_environment_before(answers: dict[str, Any]) -> None:
+    dags = answers["named_by_variable.py"]["dags"]
+    assert [(dag["dag_id"], dag["certain"]) for dag in dags] == [
+        ("named_before", True),
+        ("ingest_dev", False),
+        ("1", False),
+    ]
 
 
 @pytest.mark.parametrize(

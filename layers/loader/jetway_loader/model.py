@@ -64,6 +64,7 @@ class LoadedDag:
         line: where it is made; None when not in this file.
         schedule: as Airflow writes it, for example "0 5 * * *", or None.
         tasks: how many it has.
+        certain: nothing was asked of the environment before it was made, so that its dag_id is not made of a stand-in.
     """
 
     dag_id: str
@@ -71,6 +72,7 @@ class LoadedDag:
     schedule: str | None
     tags: tuple[str, ...]
     tasks: int
+    certain: bool = True
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from jetway_loader import settings
 from jetway_loader.sightings import Sightings
 from jetway_loader.standins import Finder
-from jetway_loader.unseen import Unseen
+from jetway_loader.unseen import VALUES, Unseen
 
 if TYPE_CHECKING:
     from jetway_loader.airflow_api import Airflow
@@ -37,6 +37,8 @@ def parse(airflow: Airflow, folder: Path, file: Path, options: Options, tell: Te
 
     def note(what: str, name: str, line: int | None) -> None:
         tell({"unseen": [what, name, line]})
+        if what in VALUES:
+            sightings.environment_asked()
 
     os.environ.update(settings.as_variables(options.airflow_options))
     os.environ["AIRFLOW__CORE__DAGBAG_IMPORT_TIMEOUT"] = str(options.import_timeout)
@@ -132,6 +134,7 @@ def _tell_dag(dag: Any, sightings: Sightings, tell: Tell) -> None:
                 "schedule": None if schedule is None or str(schedule) == "None" else str(schedule),
                 "tags": sorted(str(tag) for tag in dag.tags or ()),
                 "tasks": len(dag.tasks),
+                "certain": sightings.is_sure(str(dag.dag_id)),
             }
         }
     )

@@ -21,6 +21,8 @@ class Sightings:
     def __init__(self, file: str) -> None:
         self._file = file
         self._dags: dict[str, int] = {}
+        self._sure: set[str] = set()
+        self._asked = False
         self._edges: list[tuple[list[str], list[str], int]] = []
 
     def line(self) -> int | None:
@@ -44,6 +46,14 @@ class Sightings:
         dag, node = airflow.dag, airflow.node
         self._wrap(dag, "__init__", self._saw_dag, before=False)
         self._wrap(node, "_set_relatives", self._saw_edge, before=True)
+
+    def environment_asked(self) -> None:
+        """From now on a dag_id may be made of what stands for a value of the environment."""
+        self._asked = True
+
+    def is_sure(self, dag_id: str) -> bool:
+        """Whether a DAG of that id was made before anything was asked of the environment."""
+        return not self._asked or dag_id in self._sure
 
     def dag_line(self, dag_id: str) -> int | None:
         """Where that DAG is made."""
@@ -78,6 +88,8 @@ class Sightings:
         setattr(owner, name, wrapped)
 
     def _saw_dag(self, dag: Any) -> None:
+        if not self._asked:
+            self._sure.add(str(dag.dag_id))
         line = self.line()
         if line is not None:
             self._dags.setdefault(str(dag.dag_id), line)

@@ -17,6 +17,8 @@ from typing import Any
 
 Note = Callable[[str, str, int | None], None]
 
+# What has a value that a file may make a dag_id of; a package that stands in has none that Airflow would take.
+VALUES = frozenset({"Variable", "Connection", "environment variable"})
 _NOTHING: Any = object()
 
 

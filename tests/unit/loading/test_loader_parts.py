@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from jetway_loader import settings
 from jetway_loader.__main__ import main
+from jetway_loader.sightings import Sightings
 from jetway_loader.standins import Anything, anything
 from jetway_loader.unseen import UnseenMapping, UnseenText
 
@@ -36,6 +38,34 @@ def test_what_stands_for_a_package_takes_everything() -> None:
     with one as entered:
         assert entered is one
     assert client | None == None | client  # annotations of it can be read
+
+
+class Dag:
+    """What Airflow's DAG is to the sightings."""
+
+    def __init__(self, dag_id: str) -> None:
+        self.dag_id = dag_id
+
+
+class Node:
+    def _set_relatives(self) -> None: ...
+
+
+def test_a_dag_that_is_made_after_the_environment_was_asked_may_be_named_by_a_stand_in() -> None:
+    class Made(Dag):
+        __init__ = Dag.__init__
+
+    sightings = Sightings("/dags/orders.py")
+    sightings.install(SimpleNamespace(dag=Made, node=type("Made", (Node,), {})))  # type: ignore[arg-type]
+    Made("before")
+    assert sightings.is_sure("before")
+    sightings.environment_asked()
+    Made("after")
+    assert (sightings.is_sure("before"), sightings.is_sure("after"), sightings.is_sure("renamed")) == (
+        True,
+        False,
+        False,
+    )
 
 
 def test_as_a_decorator_it_leaves_the_function_alone() -> None:

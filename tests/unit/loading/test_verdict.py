@@ -40,6 +40,24 @@ def test_the_load_says_which_dags_there_are_and_reading_where_they_begin() -> No
     assert judged.parse_seconds == 0.2
 
 
+@pytest.mark.parametrize("certainty", ["exact", "conditional"])
+def test_a_dag_id_that_may_be_made_of_a_stand_in_is_none_unless_it_stands_in_the_file(certainty: Any) -> None:
+    made = [
+        {"dag_id": "1", "line": 3, "schedule": None, "tags": [], "tasks": 1, "certain": False},
+        {"dag_id": "ingest_dev", "line": 4, "schedule": None, "tags": [], "tasks": 1, "certain": False},
+        {"dag_id": "orders", "line": 5, "schedule": None, "tags": [], "tasks": 1, "certain": False},
+        {"dag_id": "before", "line": 6, "schedule": None, "tags": [], "tasks": 1, "certain": True},
+    ]
+    read = Judgement("dag-file", "accepted", (), (FoundDag("orders", 5, certainty), FoundDag(None, 4, "dynamic")))
+    judged = together(read, loaded(dags=made))
+    assert [(dag.dag_id, dag.line, dag.certainty) for dag in judged.dags] == [
+        (None, 3, "dynamic"),
+        (None, 4, "dynamic"),
+        ("orders", 5, "loaded"),
+        ("before", 6, "loaded"),
+    ]
+
+
 def test_a_failed_load_rejects_with_its_findings() -> None:
     finding = {"rule": "cycle", "severity": "error", "message": "A cycle.", "line": 8, "remedy": "Remove it."}
     judged = together(READ, loaded(verdict="rejected", findings=[finding], dags=[]))

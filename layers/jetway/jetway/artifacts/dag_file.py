@@ -6,6 +6,7 @@ else that seems odd is a warning, because the load is the judge (`import_dag`).
 
 from __future__ import annotations
 
+import ast
 import codecs
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
@@ -16,11 +17,15 @@ from jetway.artifacts.python_source import read_source
 from jetway.artifacts.top_level_work import top_level_work
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from jetway.airflow.environment import EnvironmentFacts
 
 KIND = "dag-file"
 DEFAULT_MAX_BYTES = 1024 * 1024
 
+# Libraries that make DAGs of other files: whoever imports one of them means to.
+_MAKES_DAGS = frozenset({"dagfactory", "dag_factory", "gusty", "cosmos", "boundary_layer", "airflow_declarative"})
 _UTF_16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
@@ -50,6 +55,8 @@ def check_dag_file(
             findings += (_uncalled(name, line) for name, line in found.uncalled)
             findings += () if dags else map(_lost, found.lost)
             findings += top_level_work(source.tree)
+    elif source.tree is not None and b"dag" in candidate.content.lower() and _makes_dags(source.tree, environment):
+        findings.append(_PASSED_OVER)
     if not candidate.content.strip() and candidate.path.rpartition("/")[2] != "__init__.py":
         findings.append(_EMPTY)
     return judgement(KIND, findings, dags, uncertain=source.uncertain)
@@ -62,6 +69,21 @@ def might_contain_dag(content: bytes) -> bool:
     """
     content = content.lower()
     return b"airflow" in content and (b"dag" in content or b"asset" in content)
+
+
+def _makes_dags(tree: ast.Module, environment: EnvironmentFacts) -> bool:
+    """Whether a file that Airflow's safe mode passes over makes DAGs all the same, by a library that does."""
+    if environment.options.get("core.dag_discovery_safe_mode", "").strip().lower() in {"false", "f", "0"}:
+        return False
+    return any(name.partition(".")[0] in _MAKES_DAGS for name in _imported(tree))
+
+
+def _imported(tree: ast.Module) -> Iterator[str]:
+    for node in tree.body:
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            yield node.module
 
 
 def looks_like_utf_16(content: bytes) -> bool:
@@ -111,6 +133,15 @@ _UTF_16 = Finding(
     message="The file is UTF-16: Airflow passes over it without a word and makes no DAG, and Python cannot import it.",
     line=None,
     remedy="Save it as UTF-8 (PowerShell: Out-File -Encoding utf8) and upload it again.",
+)
+
+_PASSED_OVER = Finding(
+    rule="passed-over",
+    severity="warning",
+    message="Airflow passes over this file and makes no DAG of it: it looks only at files in which the word airflow "
+    "and the word dag or asset stand, and here one of them is missing.",
+    line=None,
+    remedy="If it makes DAGs, write both words into a comment: # airflow dag",
 )
 
 _EMPTY = Finding(

@@ -108,17 +108,23 @@ def _in_dags_folder(key: str, environment: EnvironmentFacts) -> str:
 
 
 def _unknown(candidate: Candidate, _environment: EnvironmentFacts, _max_bytes: int) -> Judgement:
+    name = candidate.path.rpartition("/")[2]
     near = _near(candidate.path)
     if near is not None:
         remedy = f"Did you mean {near}?"
-    elif candidate.path.endswith(".py"):
-        remedy = f"A DAG file belongs in {DAGS}: upload it as {DAGS}{candidate.path.rpartition('/')[2]}"
+    elif candidate.path.startswith("plugins/"):
+        remedy = f"What belongs to plugins goes live as {_PLUGINS}: cd plugins && zip -r ../{_PLUGINS} ."
+    elif name.lower().endswith((".py", ".zip")):
+        remedy = f"A DAG file belongs in {DAGS}: upload it as {DAGS}{name}"
+    elif name.lower().endswith((".yaml", ".yml")):
+        remedy = (
+            f"A trigger file belongs in triggers/: upload it as triggers/{name.rpartition('.')[0]}.yaml. A data file "
+            f"that starts a DAG belongs in data/<dag_id>/, and what DAG files read in {DAGS}."
+        )
     else:
         remedy = (
-            f"A data file that starts a DAG belongs in data/<dag_id>/: upload it as "
-            f"data/<dag_id>/{candidate.path.rpartition('/')[2]}. Other places are: "
-            + "; ".join((*(kind.shown for kind in KINDS), *_OTHER_PLACES))
-            + "."
+            f"A data file that starts a DAG belongs in data/<dag_id>/: upload it as data/<dag_id>/{name}. "
+            "Other places are: " + "; ".join((*(kind.shown for kind in KINDS), *_OTHER_PLACES)) + "."
         )
     finding = Finding(
         rule="unknown-kind",
@@ -131,13 +137,20 @@ def _unknown(candidate: Candidate, _environment: EnvironmentFacts, _max_bytes: i
 
 
 def _near(key: str) -> str | None:
-    """The key that was meant: a folder or a file of the drop bucket that is written otherwise."""
-    folder, slash, rest = key.partition("/")
-    if slash:
-        found = difflib.get_close_matches(folder.lower(), _FOLDERS, n=1)
-        return f"{found[0]}/{rest}" if found and rest else None
-    found = difflib.get_close_matches(key.lower(), _TOP_FILES, n=1, cutoff=0.8)
-    return found[0] if found else None
+    """The key that was meant: a folder or a file of the drop bucket that is written otherwise, or lies too deep."""
+    *folders, name = key.split("/")
+    top = difflib.get_close_matches(name.lower(), _TOP_FILES, n=1, cutoff=0.8)
+    if not folders:
+        return top[0] if top else None
+    found = difflib.get_close_matches(folders[0].lower(), _FOLDERS, n=1)
+    if found and name:
+        return "/".join((found[0], *folders[1:], name))
+    if name.lower() in _TOP_FILES:  # as aws-mwaa-local-runner has them: requirements/requirements.txt
+        return name.lower()
+    for place in ("dags", "triggers"):
+        if place in folders and name:
+            return "/".join((place, *folders[folders.index(place) + 1 :], name))
+    return _REQUIREMENTS if folders[-1] == "requirements" and name.endswith(".txt") else None
 
 
 def _kind(name: str, pattern: str, shown: str, check: Check, **more: Any) -> Kind:

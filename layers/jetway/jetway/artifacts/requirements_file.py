@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from jetway.artifacts.findings import Candidate, Finding, Judgement, judgement
 from jetway.artifacts.mwaa import Packages, full_python, marker_environment, packages_of
 from jetway.artifacts.requirement_constraints import constraint_findings, in_force
+from jetway.artifacts.requirement_freeze import as_one
 from jetway.artifacts.requirement_lines import UnreadableError, decode
 from jetway.artifacts.requirement_pins import pin_findings
 from jetway.artifacts.requirement_places import place_findings
@@ -47,7 +48,7 @@ def check_requirements(candidate: Candidate, environment: EnvironmentFacts, shel
     active = active_ones(asked, python)
     findings += constraint_findings(asked, environment.airflow_version, python)
     pins = in_force(asked, packages, environment.airflow_version, python) if packages else {}
-    findings += pin_findings(asked, active, packages, pins)
+    findings += as_one(list(pin_findings(asked, active, packages, pins)), active, environment.airflow_version)
     if packages is None:
         findings.append(_unknown_version(environment.airflow_version))
     places, uncertain = place_findings(asked, active, environment.python_version, packages, shelf)

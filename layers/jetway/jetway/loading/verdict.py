@@ -144,19 +144,21 @@ def too_early(
 
 
 def _dags(static: Judgement, loaded: list[Mapping[str, Any]]) -> tuple[FoundDag, ...]:
-    """The DAGs that loading made; reading knows better where a decorated function begins."""
+    """The DAGs that loading made; reading knows better where a decorated function begins.
+
+    A dag_id that may be made of what stands for a Variable or an environment variable is none, unless it stands in the
+    file as it is: the environment makes another one.
+    """
     lines = {dag.dag_id: dag.line for dag in static.dags if dag.certainty != "dynamic"}
-    return tuple(
-        FoundDag(
-            dag_id=dag["dag_id"],
-            line=lines.get(dag["dag_id"]) or dag["line"],
-            certainty="loaded",
-            schedule=dag["schedule"],
-            tags=tuple(dag["tags"]),
-            tasks=dag["tasks"],
-        )
-        for dag in loaded
-    )
+    found = []
+    for dag in loaded:
+        dag_id, line = dag["dag_id"], lines.get(dag["dag_id"]) or dag["line"]
+        if dag_id not in lines and not dag.get("certain", True):
+            found.append(FoundDag(None, line, "dynamic"))
+            continue
+        known = {"schedule": dag["schedule"], "tags": tuple(dag["tags"]), "tasks": dag["tasks"]}
+        found.append(FoundDag(dag_id, line, "loaded", **known))
+    return tuple(found)
 
 
 def _without_loaded(static: Judgement, *, known: bool) -> tuple[Finding, ...]:

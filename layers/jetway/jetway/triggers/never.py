@@ -72,7 +72,7 @@ def _keys(value: Any, path: Path) -> Iterator[Doubt]:
     elif isinstance(value, str):
         yield from _key(value, path, "")
     else:
-        for name in value.keys() - {"anything-but"}:
+        for name in sorted(value.keys() - {"anything-but"}):
             yield from _key(value[name], (*path, name), name)
         if "anything-but" in value:
             yield from _excluded(value["anything-but"], (*path, "anything-but"))
