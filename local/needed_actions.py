@@ -12,6 +12,7 @@ from local.venvs import ROOT
 
 TARGET = ROOT / "cli" / "jetway_cli" / "needed_actions.json"
 _NO_VALUE = {"Ref": "AWS::NoValue"}
+_NOT = "not "  # before the name of a condition whose other branch is meant
 
 
 def write() -> None:
@@ -29,7 +30,7 @@ def text() -> str:
         if role["Type"] == "AWS::IAM::Role"
     }
     named = {condition for needs in roles.values() for need in needs for condition in need["when"]}
-    conditions = {name: _written_out({"Condition": name}, template["Conditions"]) for name in sorted(named)}
+    conditions = {name: _written_out(_condition(name), template["Conditions"]) for name in sorted(named)}
     # One need a line, so that a difference can be read.
     lines = ",\n".join(
         f"  {json.dumps(name)}: [\n" + ",\n".join(f"   {json.dumps(need)}" for need in needs) + "\n  ]"
@@ -64,23 +65,31 @@ def _statements(
     """Each statement of a role, inline or of a managed policy of the stack, and the conditions that bring it."""
     documents = [(policy["PolicyDocument"], list[str]()) for policy in properties.get("Policies", [])]
     for managed in properties.get("ManagedPolicyArns", []):
-        found, when = _chosen(managed)
-        documents.append((resources[found["Ref"]]["Properties"]["PolicyDocument"], when))
+        documents += [
+            (resources[found["Ref"]]["Properties"]["PolicyDocument"], when) for found, when in _branches(managed)
+        ]
     for document, when in documents:
         for statement in document["Statement"]:
-            found, more = _chosen(statement)
-            yield found, when + more
+            for found, more in _branches(statement):
+                yield found, when + more
 
 
-def _chosen(node: Node) -> tuple[dict[str, Node], list[str]]:
-    """What an Fn::If without an else gives, and its conditions."""
+def _branches(node: Node) -> Iterator[tuple[dict[str, Node], list[str]]]:
+    """Yield what the branches of an Fn::If give, each with its conditions."""
     if "Fn::If" not in node:
-        return node, []
+        yield node, []
+        return
     condition, yes, no = node["Fn::If"]
-    if no != _NO_VALUE:
-        raise ValueError(f"a choice between two: {node}")
-    found, more = _chosen(yes)
-    return found, [condition, *more]
+    for branch, name in ((yes, condition), (no, f"{_NOT}{condition}")):
+        if branch != _NO_VALUE:
+            for found, more in _branches(branch):
+                yield found, [name, *more]
+
+
+def _condition(name: str) -> Node:
+    """A condition of the template by its name, or that it does not hold."""
+    there = {"Condition": name.removeprefix(_NOT)}
+    return {"Fn::Not": [there]} if name.startswith(_NOT) else there
 
 
 def _context(conditions: Mapping[str, Mapping[str, Node]]) -> Iterator[dict[str, Any]]:
