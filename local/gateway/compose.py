@@ -8,12 +8,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from local.gateway.app import Gateway
+from local.gateway.callers import Ask, nobody_asks
 from local.gateway.cli import CliEndpoint
 from local.gateway.control import ControlPlane
 from local.gateway.description import describe_new
 from local.gateway.environment import Applier, Environment, keep
 from local.gateway.faults import Faults
 from local.gateway.rest import RestApi, WebServer
+from local.gateway.throttle import Throttle
 from local.gateway.tokens import Tokens, load_key
 
 if TYPE_CHECKING:
@@ -41,6 +43,7 @@ def compose(
     applier: Applier = keep,
     clock: Callable[[], float] = time.time,
     rest_seconds: float = 10.0,
+    ask: Ask = nobody_asks,
 ) -> Parts:
     """Put the parts together.
 
@@ -48,8 +51,17 @@ def compose(
         ready: whether commands can be run.
         clock: seconds since the epoch.
         rest_seconds: how long InvokeRestApi waits for Airflow.
+        ask: whether IAM lets the caller do something.
     """
     faults = Faults()
+    throttle = Throttle(
+        {
+            "InvokeRestApi": config.rest_calls_per_second,
+            "CreateCliToken": config.cli_tokens_per_second,
+            "CreateWebLoginToken": config.web_login_tokens_per_second,
+        },
+        clock=clock,
+    )
     tokens = Tokens(load_key(config.state / "token.key"), config.environment, clock)
     environment = Environment(
         config.state / "environment.json",
@@ -64,8 +76,10 @@ def compose(
         tokens=tokens,
         rest=rest,
         faults=faults,
+        throttle=throttle,
         hostname=config.hostname,
         token_seconds=config.token_seconds,
+        ask=ask,
     )
     app = Gateway(
         control=control,
@@ -79,6 +93,7 @@ def compose(
         ),
         web=WebServer(airflow_major=airflow.major, tokens=tokens, rest=rest),
         faults=faults,
+        throttle=throttle,
         web_url=airflow.url,
         ready=ready,
         injection=config.faults,

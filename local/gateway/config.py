@@ -17,6 +17,7 @@ class GatewayConfig:
     Attributes:
         environment: the MWAA environment's name.
         bucket: the environment's bucket, on `endpoint`.
+        kms_key: ARN of the environment's key; None where it is AWS's own.
         port: where to listen on 127.0.0.1.
         state: a folder for what must survive a restart: environment, token key, what was synchronised.
         airflow: the file of the local Airflow (`local.airflow.Airflow.file`).
@@ -31,6 +32,8 @@ class GatewayConfig:
         cli_concurrency: CLI commands that run at once; one more gets 503.
         cli_timeout: seconds after which a command is killed.
         token_seconds: life of CLI and web login tokens.
+        rest_calls_per_second: of InvokeRestApi, for all who call; one more is throttled. 0 for no bound.
+        cli_tokens_per_second, web_login_tokens_per_second: the same of the two tokens, for which AWS gives no figure.
         sync_seconds: pause between two looks at the bucket.
         metrics_seconds: period of the metrics; 0 turns them off.
         faults: whether the fault injection of integration tests exists.
@@ -50,6 +53,7 @@ class GatewayConfig:
     region: str = "us-east-1"
     dags_path: str = "dags"
     execution_role_arn: str | None = None
+    kms_key: str | None = None
     environment_class: str = "mw1.small"
     min_workers: int = 1
     max_workers: int = 10
@@ -57,6 +61,9 @@ class GatewayConfig:
     cli_concurrency: int = 4
     cli_timeout: float = 120.0
     token_seconds: float = 60.0
+    rest_calls_per_second: float = 10.0
+    cli_tokens_per_second: float = 0.0
+    web_login_tokens_per_second: float = 0.0
     sync_seconds: float = 1.0
     metrics_seconds: float = 60.0
     faults: bool = False

@@ -41,7 +41,8 @@ def rules_of(file: Path) -> Iterator[str]:
 
 
 def test_every_rule_is_in_the_table_and_no_other() -> None:
-    files = [file for folder in FOLDERS for file in folder.rglob("*.py")]
+    # doctor's faults are of a stack, and in docs/doctor.md.
+    files = [file for folder in FOLDERS for file in folder.rglob("*.py") if file.parent.name != "doctor"]
     in_code = {rule for file in files for rule in rules_of(file)} - {"environment"}  # where a problem of `live` is
     in_table = re.findall(r"^\| `([a-z0-9-]+)`", TEXT.partition("## Rules")[2], re.MULTILINE)
     assert len(in_table) == len(set(in_table)), "a rule stands twice"

@@ -99,6 +99,22 @@ def test_a_redacted_list_of_errors_is_not_known_and_never_no_error() -> None:
     assert looks(module, {"other": JUST_NOW}, minutes=60)[0] == "keep"
 
 
+def test_a_file_of_which_the_gate_knows_no_dag_is_good_when_the_parser_has_gone_past_it() -> None:
+    """On a busy environment its error shows long after the time that parsing takes by the settings."""
+    unknown: Verdict = "unknown"
+    live = replace(LIVE, dags=(), verdict=unknown)
+    stands_still = {"other": timedelta(hours=1)}
+    action, minutes = looks(live, stands_still, minutes=60)
+    assert action == "keep"
+    assert START + VERIFY_AFTER + minutes * MINUTE >= OVER - STALE + PATIENCE
+    action, minutes = looks(live, {"other": JUST_NOW}, minutes=60)
+    assert action == "keep"
+    assert START + VERIFY_AFTER + minutes * MINUTE >= OVER - STALE + 2 * MINUTE
+    error = ImportProblem(KEY.removeprefix("dags/"), "FileNotFoundError: it is nowhere")
+    late = Outlook([error], {}, {"other": "other.py"}, {}, parsed={"other": OVER})
+    assert decide(Standing(KEY, "verifying", live), late, FACTS, OVER + 5 * MINUTE).action == "roll-back"
+
+
 @pytest.mark.parametrize("tells_parses", [True, False])
 def test_from_the_drop_bucket_to_the_message(*, tells_parses: bool) -> None:
     world = PromotionWorld(tells_parses=tells_parses)

@@ -152,7 +152,7 @@ def test_new_import_errors_anywhere_undo_the_update(world: World) -> None:
     assert Counter(world.told())["ArtifactRolledBack"] == 1
     message = world.news[-1].message or ""
     assert f"Version {good} comes back." in message
-    assert "still in force: the environment is being updated back, which takes 10 to 30 minutes" in message
+    assert "still in force: the environment is being updated back, which takes 10 to 30 minutes or more" in message
 
 
 def test_what_mwaa_cannot_clear_is_replaced_by_nothing(world: World) -> None:
@@ -321,16 +321,20 @@ def test_killed_after_any_call_an_update_is_neither_lost_nor_doubled(world: Worl
         if not fails and len(world.mwaa.asked) > 1:
             world.airflow.errors = {"team/orders.py": NO_MODULE}
 
+    def what_comes_of_it(world: World) -> str | None:
+        asked = [each.get("RequirementsS3ObjectVersion") for each in world.mwaa.asked]
+        return "no" if fails and asked[-1] != asked[0] else None
+
     def run(world: World, kill: Kill) -> None:
         """One invocation after the other; the kill counts through all of them."""
         for _ in range(12):
             world.apply(kill, after=MINUTE)
             break_a_dag(world)
             if world.mwaa.described["Status"] == "UPDATING":
-                world.mwaa.end(error="no" if fails and len(world.mwaa.asked) == 2 else None)
+                world.mwaa.end(error=what_comes_of_it(world))
             world.look(kill)
 
-    def judge(world: World, good: str, bad: str) -> None:
+    def judge(world: World, good: str, bad: str, *, lost: bool = False) -> None:
         standing = world.standing("requirements.txt")
         assert standing.stage == "rolled-back"
         assert standing.rolled_back == (bad,)
@@ -338,7 +342,8 @@ def test_killed_after_any_call_an_update_is_neither_lost_nor_doubled(world: Worl
         assert standing.live.source == good
         assert world.mwaa.described["RequirementsS3ObjectVersion"] == standing.live.version_id
         versions = [asked.get("RequirementsS3ObjectVersion") for asked in world.mwaa.asked]
-        assert len(versions) == (2 if fails else 3), "each version is asked for once, and the way back once"
+        once = 2 if fails else 3
+        assert once <= len(versions) <= once + lost, "each version is asked for once, and the way back once"
         assert Counter(world.told())["ArtifactRolledBack"] == 1
         assert world.report("requirements.txt")["outcome"] == "rolled-back"
 
@@ -355,6 +360,8 @@ def test_killed_after_any_call_an_update_is_neither_lost_nor_doubled(world: Worl
         world.now += CALL_AGAIN_AFTER
         break_a_dag(world)
         if world.mwaa.described["Status"] == "UPDATING":
-            world.mwaa.end(error="no" if fails and len(world.mwaa.asked) == 2 else None)
+            world.mwaa.end(error=what_comes_of_it(world))
         run(world, Kill())
-        judge(world, good, bad)
+        # An update that nobody has written down as ours may have been another's: it is tried once more.
+        written = [call for call in counted.calls[:after] if call in {"update_environment", "put_item"}]
+        judge(world, good, bad, lost=written[-1:] == ["update_environment"])

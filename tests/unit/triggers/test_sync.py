@@ -41,7 +41,7 @@ def test_every_kind_becomes_what_it_needs_and_a_second_run_changes_nothing(world
     rule = world.rules()["jetway.orders"]
     assert json.loads(rule["EventPattern"])["detail"]["object"] == {"key": [{"wildcard": "in/*.csv"}]}
     (target,) = rule["Targets"]
-    assert (target["Arn"], target["SqsParameters"]) == (PLACES.dispatch_queue, {"MessageGroupId": "bulk"})
+    assert (target["Arn"], target["SqsParameters"]) == (PLACES.dispatch_queue, {"MessageGroupId": "bulk/orders"})
     assert world.rules()["jetway.many"]["Targets"][0]["Arn"] == PLACES.collect_queue
     assert set(world.rules("acme")) == {"jetway.closed"}
     assert world.schedules() == ["jetway.nightly"]

@@ -51,6 +51,7 @@ class Outlook:
         parsed: when each of them was parsed last, by dag id; empty where the transport does not say.
         fresh_files: what was made live lately, by file, relative to the dags folder.
         restarted_at: when the last update of the environment ended.
+        judges: whether errors, and DAGs that are missing, prove anything (`jetway.airflow.import_errors`).
     """
 
     errors: Sequence[ImportProblem]
@@ -59,6 +60,7 @@ class Outlook:
     fresh_files: Mapping[str, Live]
     restarted_at: datetime | None = None
     parsed: Mapping[str, datetime] = field(default_factory=dict)
+    judges: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +78,31 @@ class Decision:
     due_at: datetime | None = None
     problems: tuple[Problem, ...] = ()
     sight: Sight | None = None
+
+
+_UNSURE = (
+    "not-certain: this is what the web server finds when it loads the file itself. It is private, and may lack "
+    "packages that schedulers and workers have. "
+)
+
+
+def unsure(found: Problem) -> Problem:
+    """The problem, with why it proves nothing."""
+    return replace(found, message=_UNSURE + found.message)
+
+
+def certain(decision: Decision, *, judges: bool, usable: bool, now: datetime) -> Decision:
+    """The decision, or what is left of it where nobody can be sure that it is right.
+
+    Args:
+        judges: whether the import errors and DAGs are those of the schedulers.
+        usable: no update is on its way. Else half of the environment is as it was before, and may go back to it.
+    """
+    if decision.action in {"roll-back", "tell"} and not usable:
+        return Decision("wait", now + PAUSE, decision.problems)
+    if decision.action == "roll-back" and not judges:
+        return Decision("tell", None, tuple(map(unsure, decision.problems)))
+    return decision
 
 
 def parse_time(facts: EnvironmentFacts) -> timedelta:
@@ -140,7 +167,9 @@ def _not_seen(  # noqa: PLR0917 - what a look has shown of one version
     """Decide on a version that has had its time, and of which there is neither an error nor a proof."""
     unknown = any(error.redacted for error in look.errors)
     if not unknown and (not live.dags or _is_all_that_shows(live, look, facts)):
-        return Decision("keep")  # a module; or only running the file tells which DAGs it makes
+        # A module; or only running the file tells which DAGs it makes: its error shows when the parser has come by.
+        is_left = live.verdict == "unknown" and look.parsed and sight.passes < _PASSES and now < over + PATIENCE
+        return Decision("wait", now + PAUSE, sight=sight) if is_left else Decision("keep")
     problem = Problem(file_of(live, facts), _UNKNOWN if unknown else _NEVER_APPEARED)
     gone_past = sight.parsed_at is None and sight.passes >= _PASSES
     if gone_past and not unknown and not is_guess(live):

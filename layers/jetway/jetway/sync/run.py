@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from math import inf
@@ -27,7 +28,8 @@ from jetway.sync import accepted
 from jetway.sync.access import sync_access
 from jetway.sync.alarms import Alarms
 from jetway.sync.buckets import bucket_finding
-from jetway.sync.files import File, list_files, read_files
+from jetway.sync.dags import line_of
+from jetway.sync.files import File, Watch, list_files, passed_over, read_files
 from jetway.sync.refusals import ResourceRefusedError
 from jetway.sync.rules import Rules
 from jetway.sync.schedules import Schedules
@@ -109,11 +111,14 @@ def sync(
     *,
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
     seconds_left: Callable[[], float] = lambda: inf,
+    watch: Watch | None = None,
 ) -> Synced:
     """Bring AWS to what the trigger files say, as far as the time allows: another run goes on from there.
 
     Args:
         seconds_left: until the run is ended from outside.
+        watch: tries each file, when an earlier run may have been ended by one; a file that has done so time and again
+            is rejected, and passed over from then on, until it comes anew.
 
     Returns:
         What was done. Trouble with one trigger is in it; the others are dealt with all the same.
@@ -127,8 +132,9 @@ def sync(
     except (TransientError, ClientError, BotoCoreError) as exc:
         done.troubles.append(exc)
     before = accepted.load(clients.s3, settings.bucket)
-    files = read_files(clients.s3, settings.bucket)
+    files = read_files(clients.s3, settings.bucket, crashed=before.crashed, watch=watch)
     run = _Run.start(clients, settings, before, now=now, seconds_left=seconds_left, done=done)
+    run.watch = watch or run.watch
     run.delete_what_has_no_file({file.key for file in files})
     for number, file in enumerate(files):
         if seconds_left() < SECONDS_TO_SAVE:
@@ -164,6 +170,7 @@ class _Run:
     buckets: dict[str, Finding | None] = field(default_factory=dict)
     done: Synced = field(default_factory=Synced)
     dags: KnownDags | None = None
+    watch: Watch = lambda _name: nullcontext(enter_result=False)
     hooks: Hooks | None = None
 
     @classmethod
@@ -202,6 +209,10 @@ class _Run:
 
     def settle(self, file: File) -> None:
         """Make the newest version of a file the trigger that is in force; if it cannot be, the last good one."""
+        with self.watch(f"{file.key}#{file.source.label}#put") as crashed:
+            self._settle(passed_over(file.source) if crashed else file)
+
+    def _settle(self, file: File) -> None:
         self.done.files += 1
         entry = self.before.triggers.get(file.key, {})
         judged, trigger = file.parsed.judgement, file.parsed.trigger
@@ -210,9 +221,13 @@ class _Run:
             if trigger and not refused:
                 judged = _with(judged, self._warnings(trigger, judged))
                 if entry.get("document") != trigger.document:
-                    entry = _entry(trigger, file, self.now())
+                    entry = accepted.entry_of(trigger, file.source.label, self.now())
             else:
-                judged = _with(judged, [*refused, *self._keep_the_last_good(file.key, entry)])
+                if file.crashed:
+                    self.kept.add(name_of(file.key))
+                with self.watch(f"{file.key}#last-good") as crashed:  # what ends the function may be this
+                    last_good = [] if crashed else self._keep_the_last_good(file.key, entry)
+                judged = _with(judged, [*refused, *last_good])
                 self.done.rejected.append(file.key)
             self.triggers[file.key] = self._report(file, judged, entry)
         except (TransientError, ClientError, BotoCoreError) as exc:
@@ -348,7 +363,7 @@ class _Run:
         signed = isinstance(trigger.on, Http) and trigger.on.auth == "hmac"
         if signed and self.hooks and (deaf := self.hooks.finding(trigger.name, None)):
             yield deaf
-        if self.dags and (unknown := self.dags.finding(trigger.dag, _line_of(judged, trigger.dag))):
+        if self.dags and (unknown := self.dags.finding(trigger.dag, line_of(trigger.dag, judged))):
             yield unknown
         yield from moment_findings(trigger.on, self.now())
 
@@ -358,6 +373,7 @@ class _Run:
             "version": file.source.label,
             "verdict": judged.verdict,
             "report": hashlib.sha256(repr((file.source.label, judged)).encode()).hexdigest()[:16],
+            **({"crashed": True} if file.crashed else {}),
         }
         if entry.get("seen") != seen:
             report = report_on(file.key, judged, file.seconds, source=file.source, judged_at=self.now())
@@ -370,21 +386,7 @@ class _Run:
             self.done.changes.append(" ".join((change, *what)))
 
 
-def _line_of(judged: Judgement, dag_id: str) -> int | None:
-    return next((dag.line for dag in judged.dags if dag.dag_id == dag_id), None)
-
-
 def _with(judged: Judgement, more: Any) -> Judgement:
     findings = (*judged.findings, *more)
     verdict = judgement(judged.kind, findings).verdict
     return replace(judged, findings=findings, verdict=verdict)
-
-
-def _entry(trigger: TriggerFile, file: File, now: datetime) -> Mapping[str, Any]:
-    return {
-        "name": trigger.name,
-        "kind": trigger.kind,
-        "document": dict(trigger.document),
-        "version": file.source.label,
-        "accepted_at": now.isoformat(timespec="seconds"),
-    }
