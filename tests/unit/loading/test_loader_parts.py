@@ -78,7 +78,7 @@ def test_a_failure_for_what_only_the_environment_has_is_one_finding_with_the_rea
         '  File "/dags/orders.py", line 4, in <module>\n    x = TABLES[key]\n'
         "KeyError: '1'\n"
     )
-    told = [
+    told: list[dict[str, Any]] = [
         {"begun": True},
         {"unseen": ["Variable", "table", 3]},
         {"error": trace},
