@@ -165,7 +165,9 @@ def _in_folder(folder: Path, scratch: Path) -> Search:
     own = [] if "dags" in parts else [entry for entry in top if entry.name in TOP_FILES and entry.is_file()]
     search = _dags(folder, out)
     beside = [one for one in search.found if one.file not in own]
-    return replace(search, found=[*beside, *map(_single, own)])
+    judged = tuple(f"{_shown(entry)} (" for entry in own)  # though .gitignore may name it
+    left_out = [said for said in search.left_out if not said.startswith(judged)]
+    return replace(search, found=[*beside, *map(_single, own)], left_out=left_out)
 
 
 def _is_place(entry: Path) -> bool:

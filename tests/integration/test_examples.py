@@ -46,7 +46,7 @@ def installed(scene: Scene, name: str) -> Iterator[examples.Example]:
         for file in example.files or (name,):
             report = read_report(scene.stack, f"dags/{file}.py") or {}
             # Only a package index tells which modules dag-factory brings.
-            expected = {"missing-module", "not-certain"} if file == "yaml_workflow" else set[str]()
+            expected = {"missing-module"} if file == "yaml_workflow" else set[str]()
             assert {finding["rule"] for finding in report["findings"]} <= expected
             assert report["verdict"] in ({"accepted", "unknown"} if expected else {"accepted"})
         yield example

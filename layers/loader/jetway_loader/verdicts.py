@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from jetway_loader.faults import Fault, read_error
-from jetway_loader.model import Finding, Loaded, LoadedDag, Options, Severity, Verdict
+from jetway_loader.model import Finding, Loaded, LoadedDag, Options, Verdict
 
 if TYPE_CHECKING:
     from jetway_loader.children import Ended
@@ -44,12 +44,12 @@ def judge(ended: Ended[Any], path: str, file: str, folder: str, options: Options
     faults = [_doubted(fault, options) for fault in _distinct(faults)]
     certain = [fault for fault in faults if fault.certain]
     verdict: Verdict = "rejected" if certain else "unknown" if faults else "accepted"
-    severity: Severity = "error" if certain else "warning"
-    findings = [Finding(fault.rule, severity, fault.message, fault.line, fault.remedy) for fault in faults]
-    if faults and not certain:
-        findings.append(_why_unknown(faults, told, options))
-    if not faults:
-        findings += _remarks(told, options)
+    if certain:
+        findings = [Finding(fault.rule, "error", fault.message, fault.line, fault.remedy) for fault in faults]
+    elif faults:
+        findings = _not_certain(faults, told, options)
+    else:
+        findings = _remarks(told, options)
     return Loaded(
         path=path,
         verdict=verdict,
@@ -112,7 +112,8 @@ def _doubted(fault: Fault, options: Options) -> Fault:
     return fault
 
 
-def _why_unknown(faults: list[Fault], told: _Told, options: Options) -> Finding:
+def _not_certain(faults: list[Fault], told: _Told, options: Options) -> list[Finding]:
+    """One warning for each failure that may be due to what the gate cannot see, with the reason in it."""
     remedy = "Nothing, if it is right for the environment; what the gate cannot tell is looked at there."
     line = None
     if options.nearest:
@@ -126,13 +127,17 @@ def _why_unknown(faults: list[Fault], told: _Told, options: Options) -> Finding:
         why = "the file relies on what is only in the environment" + (f" ({seen})" if seen else "")
         line = next((line for _, _, line in told.unseen if line), None)
         remedy = "Read Variables, Connections, files and services in tasks, not when the file is loaded."
-    return Finding(
-        "not-certain",
-        "warning",
-        f"This failure is not certain: {why}. The file goes live and is looked at there.",
-        line,
-        remedy,
-    )
+    said = f"This is not certain: {why}. The file goes live and is looked at there."
+    return [
+        Finding(
+            fault.rule,
+            "warning",
+            f"{fault.message.removesuffix('.')}. {said}",
+            fault.line or line,
+            remedy,
+        )
+        for fault in faults
+    ]
 
 
 def _remarks(told: _Told, options: Options) -> list[Finding]:

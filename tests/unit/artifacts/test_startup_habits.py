@@ -24,6 +24,7 @@ def rules(text: str) -> list[tuple[str, int | None]]:
         *("shopt -so errexit", "shopt -s -o errexit", "shopt -os errexit", "true; set -e", "[ -f x ] && set -e"),
         *("if true; then set -e; fi", "builtin set -e", "{ set -e; }", "case $x in a) set -e;; esac", "\\set -e"),
         *("main() { set -e; }; main", "for i in 1 2; do set -e; done", "set \\\n -e", "set -e # why"),
+        *("trap 'exit 1' ERR", "trap exit ERR EXIT", "eval 'set -e'", 'eval "set -o errexit; true"'),
     ],
 )
 def test_every_form_of_errexit(line: str) -> None:
@@ -46,6 +47,7 @@ def test_every_form_of_errexit(line: str) -> None:
         ),
         *("(set -e; true)", "echo set -e", "# set -e", "echo 'set -e'", 'echo "\nset -e\n"', "set -e | cat"),
         *("x=$(set -e; pwd); echo $x", "bash -c 'set -e'", "helper() { set -e; }", "shopt -s extglob", "set"),
+        *("trap 'echo failed' ERR", "trap 'exit 1' INT", "trap - ERR", "eval true"),
         "cat > /tmp/x <<EOF\nset -e\nEOF",
         "cat <<-'EOF'\n\tset -e\n\tEOF",
     ],

@@ -164,6 +164,12 @@ def test_what_has_a_place_is_judged_though_gitignore_names_it(tmp_path: Path) ->
     assert "local" not in check(tmp_path).stderr
 
 
+def test_that_is_so_beside_dag_files_at_the_top_too(tmp_path: Path) -> None:
+    project(tmp_path, {"orders.py": GOOD, "plugins.zip": b"built", ".gitignore": "*.zip\n"})
+    assert verdicts_below(tmp_path)["plugins.zip"] == ("plugins", "rejected")
+    assert "Not looked at" not in check(tmp_path).stderr
+
+
 def test_trigger_files_may_be_kept_in_folders_and_are_said_to_start_nothing_there(tmp_path: Path) -> None:
     project(
         tmp_path / "triggers",

@@ -5,14 +5,18 @@ from __future__ import annotations
 import os
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from jetway_loader import settings
 from jetway_loader.__main__ import main
+from jetway_loader.children import Ended
+from jetway_loader.model import Options
 from jetway_loader.sightings import Sightings
 from jetway_loader.standins import Anything, anything
 from jetway_loader.unseen import UnseenMapping, UnseenText
+from jetway_loader.verdicts import judge
 
 
 def test_a_value_that_nobody_knows_passes_for_a_number_a_text_and_a_mapping() -> None:
@@ -66,6 +70,29 @@ def test_a_dag_that_is_made_after_the_environment_was_asked_may_be_named_by_a_st
         False,
         False,
     )
+
+
+def test_a_failure_for_what_only_the_environment_has_is_one_finding_with_the_reason_in_it() -> None:
+    trace = (
+        "Traceback (most recent call last):\n"
+        '  File "/dags/orders.py", line 4, in <module>\n    x = TABLES[key]\n'
+        "KeyError: '1'\n"
+    )
+    told: list[dict[str, Any]] = [
+        {"begun": True},
+        {"unseen": ["Variable", "table", 3]},
+        {"error": trace},
+        {"done": True, "seconds": 0.1, "cpu_seconds": 0.1},
+    ]
+    ended = Ended("/dags/orders.py", told, seconds=0.1)
+    judged = judge(ended, "orders.py", "/dags/orders.py", "/dags", Options())
+    (finding,) = judged.findings
+    assert (judged.verdict, finding.rule, finding.severity, finding.line) == ("unknown", "import-error", "warning", 4)
+    assert finding.message == (
+        "KeyError: '1'. This is not certain: the file relies on what is only in the environment (Variable 'table'). "
+        "The file goes live and is looked at there."
+    )
+    assert finding.remedy.startswith("Read Variables")
 
 
 def test_as_a_decorator_it_leaves_the_function_alone() -> None:

@@ -60,6 +60,8 @@ def of_key(key: Any) -> list[Finding]:
         ({"anything-but": "*.tmp"}, "anything-but: {wildcard: …}"),
         ({"anything-but": ["a", "*.tmp"]}, "anything-but: {wildcard: …}"),
         ({"anything-but": {"suffix": "*.tmp"}}, "anything-but: {wildcard: …}"),
+        ({"anything-but": {"prefix": "/tmp/"}}, "Write 'tmp/'."),
+        ({"anything-but": {"wildcard": "/tmp/*"}}, "Write 'tmp/*'."),
     ],
 )
 def test_a_glob_where_text_is_meant_and_a_beginning_that_no_key_has(key: Any, remedy: str) -> None:

@@ -8,7 +8,8 @@ https://docs.aws.amazon.com/mwaa/latest/userguide/using-startup-script.html
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from itertools import dropwhile
 
 from jetway.artifacts.findings import Finding
@@ -70,12 +71,29 @@ _UNCLEAR = re.compile(r"\beval\b|\$\{!|\benvsubst\b|\b(?:source|\.)\s+\S|\bexpor
 
 def habits(text: str) -> list[Finding]:
     """Return what MWAA undoes or does not survive, and what has no effect."""
-    found = commands(text)
+    found = list(_evaluated(commands(text)))
     called = {_bare(command.words)[0] for command in found if _bare(command.words)}
     # A function that nobody calls does nothing; what runs in a process of its own does nothing to this shell.
     counts = [one for one in found if not one.apart and (one.function is None or one.function in called)]
     findings = [*_shebang(text), *_of_commands(counts), *_not_exported(counts, text)]
     return sorted(findings, key=lambda finding: finding.line or 0)
+
+
+def _evaluated(found: Iterable[Command]) -> Iterator[Command]:
+    """The commands, and those in the text that `eval` is given."""
+    for command in found:
+        yield command
+        words = _bare(command.words)
+        if words[:1] == ("eval",):
+            for inner in commands(" ".join(map(_unquoted, words[1:]))):
+                yield replace(command, words=inner.words, apart=command.apart or inner.apart)
+
+
+def _ends_on_errors(words: tuple[str, ...]) -> bool:
+    """Whether the first command that fails will end the shell: `set -e` in any form, or a trap that does the same."""
+    if words[:1] == ("trap",) and len(words) > 2:
+        return "ERR" in words[2:] and re.search(r"\bexit\b", words[1]) is not None
+    return _sets(words, "e", "errexit")
 
 
 def _of_commands(counts: Sequence[Command]) -> Iterator[Finding]:
@@ -85,7 +103,7 @@ def _of_commands(counts: Sequence[Command]) -> Iterator[Finding]:
         for name in _assigned(command.words):
             if name in RESERVED or name.startswith("MWAA__"):
                 yield _reserved(name, command.line)
-        if "errexit" not in seen and _sets(words, "e", "errexit"):
+        if "errexit" not in seen and _ends_on_errors(words):
             seen.add("errexit")
             yield _errexit(command.line)
         if "exec" not in seen and words[:1] == ("exec",) and _program(words[1:]):

@@ -107,11 +107,15 @@ def _excluded(value: Any, path: Path) -> Iterator[Doubt]:
     """What anything-but leaves out: a glob there leaves out nothing."""
     if isinstance(value, Mapping):
         for name, item in value.items():
-            if name != "wildcard":
-                yield from _excluded(item, (*path, name))
+            yield from _excluded(item, (*path, name))
         return
     for text in value if isinstance(value, list) else [value]:
-        if isinstance(text, str) and "*" in text:
+        if not isinstance(text, str):
+            continue
+        if path[-1] != "suffix" and text.startswith("/"):
+            message = f"No key begins with a slash, so that {text!r} leaves out nothing."
+            yield ("never-fires", path, message, f"Write {text.lstrip('/')!r}.")
+        elif path[-1] != "wildcard" and "*" in text:
             message = f"'*' is taken as it is, so that {text!r} leaves out nothing."
             yield ("never-fires", path, message, "For a pattern write anything-but: {wildcard: …}.")
 
