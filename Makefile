@@ -6,7 +6,7 @@ UV := .jetway/venvs/uv/bin/uv
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo up down logs ui env unenv test test-all unit thorough integration load load-mixed chaos test-examples test-browser coverage mutants bench-cold-start \
-  lint format types check mwaa-packages module-table openapi signals plugins build deploy deploy-environment bench-workers bench-gate bench-plugins fuzz lock clean
+  lint format types check mwaa-packages module-table openapi decisions conformance signals plugins build deploy adopt deploy-environment bench-workers bench-gate bench-plugins fuzz lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{gsub(/[$$][$$]/, "$$", $$2); printf "  %-18s %s\n", $$1, $$2}'
@@ -57,6 +57,7 @@ thorough: $(STAMP) ## Run the unit tests that drive AWS in process through many 
 
 integration: $(STAMP) ## Deploy to two local stacks of their own, one for each transport, and test on real Airflow
 	$(BIN)/pytest -q --durations=15 -n 2 -m "not slow" tests/integration
+	$(BIN)/python -m local.decisions --check
 
 fuzz: $(STAMP) ## 500 zips, requirement files and DAG files each from hypothesis and atheris: nothing may crash
 	@$(BIN)/python -m local.fuzz
@@ -122,6 +123,9 @@ module-table: $(STAMP) ## Write which modules the distributions of MWAA's images
 openapi: $(STAMP) ## Write docs/openapi.json from the code of the HTTP API
 	PYTHONPATH=layers/jetway $(BIN)/python -m local.openapi
 
+decisions: $(STAMP) ## Compare what the roles may with what the last `make integration` asked; write the list that doctor asks
+	@$(BIN)/python -m local.decisions
+
 signals: $(STAMP) ## Write docs/signals.md, what every place shows in every state, from the table that its tests obey
 	$(BIN)/python -m tests.unit.signals
 
@@ -141,6 +145,12 @@ build: $(STAMP) ## sam build
 
 deploy: $(STAMP) ## Deploy Jetway to AWS; ENVIRONMENT=NAME to that MWAA environment, PROFILE=prod by that profile (docs/environments.md)
 	@$(BIN)/python -m local.aws_deploy jetway $(PROFILE) $(ENVIRONMENT)
+
+adopt: $(STAMP) ## Make the stack anew over the bucket, tables and key that a deleted one has left; then make deploy (docs/environments.md)
+	@$(BIN)/python -m local.adopt $(PROFILE) $(LEFT)
+
+conformance: $(STAMP) ## Ask AWS what only AWS can settle, and write the answers down (docs/conformance.md); cleans up after itself
+	@$(BIN)/python -m local.conformance $(CONFORMANCE)
 
 deploy-environment: $(STAMP) ## Create an MWAA environment in AWS; about half an hour; PROFILE as above
 	@$(BIN)/python -m local.aws_deploy environment $(PROFILE)

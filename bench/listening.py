@@ -6,6 +6,8 @@ import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Self
 
+from local.calls import let_send
+
 if TYPE_CHECKING:
     from local.stack import Stack
 
@@ -23,7 +25,7 @@ class Listener:
         """Make a queue of that name and a rule that sends all of Jetway's events there."""
         sqs, events = stack.client("sqs"), stack.client("events")
         url = sqs.create_queue(QueueName=name)["QueueUrl"]
-        arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+        arn = let_send(sqs, url, "events")
         events.put_rule(Name=name, EventPattern=json.dumps({"source": ["jetway"]}))
         events.put_targets(Rule=name, Targets=[{"Id": "queue", "Arn": arn}])
         return cls(sqs, url)

@@ -14,7 +14,7 @@ import requests
 
 from jetway.dispatch.run import bulk_lane
 from local import venvs
-from local.calls import TooLateError, airflow_api, wait_for
+from local.calls import TooLateError, airflow_api, let_send, wait_for
 from local.deploy import STACK_NAME
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ def add_rules(
     They differ in a member that nobody reads, so that SQS's own deduplication does not make one of them.
     """
     events, sqs = stack.client("events"), stack.client("sqs")
-    arn = sqs.get_queue_attributes(QueueUrl=queue_url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    arn = let_send(sqs, queue_url, "events")
     for number in range(deliveries):
         template = f'{{"delivery": {number}, "trigger": {json.dumps(trigger)}, "event": <aws.events.event.json>}}'
         target: dict[str, Any] = {"Id": "queue", "Arn": arn, "InputTransformer": {"InputTemplate": template}}

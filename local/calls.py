@@ -155,3 +155,24 @@ def list_runs(stack: Stack, dag_id: str) -> dict[str, dict[str, Any]]:
     """Return the DAG's newest runs by run id."""
     answer = airflow_api(stack, "GET", f"/dags/{dag_id}/dagRuns", QueryParameters={"limit": 100, "order_by": "-id"})
     return {run["dag_run_id"]: run for run in (answer or {}).get("dag_runs", [])}
+
+
+def let_send(sqs: Any, url: str, *services: str) -> str:
+    """Add to a queue's policy that AWS's services may send to it; return the queue's ARN.
+
+    Args:
+        sqs: a client.
+        services: "events", whose rules then may; "sns", whose topics then may.
+    """
+    found = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])["Attributes"]
+    policy = json.loads(found.get("Policy") or '{"Version": "2012-10-17", "Statement": []}')
+    statement = {
+        "Effect": "Allow",
+        "Principal": {"Service": [f"{service}.amazonaws.com" for service in services]},
+        "Action": "sqs:SendMessage",
+        "Resource": found["QueueArn"],
+    }
+    if statement not in policy["Statement"]:
+        policy["Statement"].append(statement)
+        sqs.set_queue_attributes(QueueUrl=url, Attributes={"Policy": json.dumps(policy)})
+    return str(found["QueueArn"])

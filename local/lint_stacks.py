@@ -3,8 +3,9 @@
     python -m local.lint_stacks
 
 cfn-lint reads a SAM template, but none of its rules on policies reaches what stands in a function; parliament knows
-IAM's actions, resources and condition keys, and nothing of CloudFormation. Both get the whole of the stack; policies
-are looked at once with the defaults and once with all that parameters can add.
+IAM's actions, resources and condition keys, and nothing of CloudFormation; moto's IAM takes or refuses a document as a
+whole. All get the whole of the stack; policies are looked at once with the defaults and once with all that parameters
+can add.
 """
 
 from __future__ import annotations
@@ -14,8 +15,13 @@ import subprocess
 import sys
 import tempfile
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
+
+import boto3
+from botocore.exceptions import ClientError
+from moto import mock_aws
 
 from local.rendered import WHOLE, Node, Rendered, transformed
 from local.venvs import ROOT
@@ -31,7 +37,7 @@ _KNOWN = (
 
 def main() -> int:
     """Print what the linters find; return how many findings there are, as an exit code."""
-    found = [line for name in WHOLE for line in (*_cfn_lint(name), *_parliament(name))]
+    found = [line for name in WHOLE for line in (*_cfn_lint(name), *_policies(name))]
     for line in found:
         print(line)
     return min(len(found), 1)
@@ -52,13 +58,40 @@ def _cfn_lint(name: str) -> Iterator[str]:
         yield f"{name} transformed: {match['Rule']['Id']} {match['Message']} ({path})"
 
 
-def _parliament(name: str) -> Iterator[str]:
+def _policies(name: str) -> Iterator[str]:
     """Lint the policies of roles."""
     said: set[str] = set()
     for parameters in ({}, WHOLE[name]):
-        for resource, where, document in Rendered(ROOT / name, parameters).documents():
+        stack = Rendered(ROOT / name, parameters)
+        for resource, where, document in stack.documents():
             said |= {f"{name}: {resource}, {where}: {finding}" for finding in policy_findings(where, document)}
+        said |= {f"{name}: {finding}" for finding in iam_refusals(stack)}
     yield from sorted(said)
+
+
+def iam_refusals(stack: Rendered) -> Iterator[str]:
+    """Yield what an IAM other than the local stack's refuses of a stack's roles and managed policies."""
+    keys = {"aws_access_key_id": "none", "aws_secret_access_key": "none", "region_name": "eu-central-1"}
+    with mock_aws():
+        iam: Any = boto3.client("iam", **keys)  # type: ignore[call-overload]
+        for name, role in stack.of_type("AWS::IAM::Role").items():
+            trust = json.dumps(role["AssumeRolePolicyDocument"])
+            iam.create_role(RoleName=name, AssumeRolePolicyDocument=trust)  # moto looks at it only in an update
+            yield from _refusal(name, iam.update_assume_role_policy, RoleName=name, PolicyDocument=trust)
+            for policy in role.get("Policies", []):
+                document = json.dumps(policy["PolicyDocument"])
+                arguments = {"RoleName": name, "PolicyName": policy["PolicyName"], "PolicyDocument": document}
+                yield from _refusal(f"{name}, {policy['PolicyName']}", iam.put_role_policy, **arguments)
+        for name, managed in stack.of_type("AWS::IAM::ManagedPolicy").items():
+            document = json.dumps(managed["PolicyDocument"])
+            yield from _refusal(name, iam.create_policy, PolicyName=name, PolicyDocument=document)
+
+
+def _refusal(what: str, call: Callable[..., object], **arguments: str) -> Iterator[str]:
+    try:
+        call(**arguments)
+    except ClientError as exc:
+        yield f"{what}: IAM refuses it: {exc.response['Error']['Code']} {exc.response['Error']['Message']}"
 
 
 def policy_findings(where: str, document: Mapping[str, Node]) -> Iterator[str]:

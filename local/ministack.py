@@ -27,7 +27,7 @@ CREDENTIALS: Mapping[str, str] = {
 
 
 def start(
-    python: Path, *, port: int, folder: Path, temporary: Path, lambda_env: Mapping[str, str]
+    python: Path, *, port: int, folder: Path, temporary: Path, decisions: Path, lambda_env: Mapping[str, str]
 ) -> processes.Process:
     """Start MiniStack and wait until it answers.
 
@@ -36,6 +36,7 @@ def start(
         port: the loopback port to serve.
         folder: where log and pid file go.
         temporary: where the code of functions is unpacked.
+        decisions: the file that IAM's decisions are appended to, one JSON object a line.
         lambda_env: environment variables that every function sees, beside its own.
 
     Raises:
@@ -53,8 +54,11 @@ def start(
         "MINISTACK_REGION": REGION,
         "MINISTACK_ACCOUNT_ID": ACCOUNT,
         "LAMBDA_EXECUTOR": "local",
+        "AUTH": "true",  # every function by its own role; CREDENTIALS are the root user's
+        "JETWAY_DECISIONS": str(decisions),
         "IOT_MTLS_ENABLED": "0",  # it would listen on a fixed port
         "PYTHONDONTWRITEBYTECODE": "1",
+        "EVENTS_BEGIN_AFTER": os.environ.get("EVENTS_BEGIN_AFTER", "0"),
         **lambda_env,
     }
     # -P: this folder is not to be searched for modules, or local/ministack.py would hide the real one.

@@ -2,10 +2,6 @@
 
 Gaps are closed here, so that product code needs no branch for them and tests of alarms and lanes prove something:
 
-EventBridge Scheduler replaces context attributes in a target's input (<aws.scheduler.scheduled-time> and its like);
-MiniStack 1.5.33 leaves them as text.
-https://docs.aws.amazon.com/scheduler/latest/UserGuide/managing-schedule-context-attributes.html
-
 An alarm looks at the metric with exactly its dimensions, period by period, and treats missing data as it is told;
 MiniStack 1.5.33 lumps all dimensions and periods together. It looks whenever a metric is put, here as there.
 https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/alarm-evaluation.html
@@ -35,14 +31,8 @@ https://docs.aws.amazon.com/lambda/latest/dg/packaging-layers.html
 A process that dies while it starts ends its own invocation; MiniStack 1.5.33 ends all others of its function with it.
 https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtime-environment.html
 
-An HTTP API has an address that every program can resolve, the same after the next `make up`; MiniStack 1.5.33 draws a
-name at random, below 127.0.0.1, which no name server knows.
-
-A condition of a template may ask for AWS::Partition, and compare what Fn::Join makes of parameters; MiniStack 1.5.33
-takes the name for the value, and no text to be equal to a Join.
-
-A bucket has the same name after the next `make up`, so that a shell that knows it still does; MiniStack 1.5.33 draws it
-at random, as AWS does, and names all else by stack and logical id.
+What concerns permissions is in local/ministack_iam.py and local/ministack_deliveries.py, what concerns templates in
+local/ministack_cloudformation.py.
 """
 
 from __future__ import annotations
@@ -51,13 +41,12 @@ import hashlib
 import json
 import operator
 import os
+import sys
 import tempfile
 import threading
 import time
-import uuid
 import zipfile
 from collections.abc import Callable
-from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -65,39 +54,28 @@ from typing import Any
 from ministack import app  # type: ignore[import-not-found]
 from ministack.core import lambda_runtime  # type: ignore[import-not-found]
 from ministack.services import (  # type: ignore[import-not-found]
-    apigateway,
     cloudwatch,
     eventbridge,
     lambda_svc,
     s3,
     scheduler,
 )
-from ministack.services.cloudformation import (  # type: ignore[import-not-found]
-    changesets,
-    handlers,
-    provisioners,
-    stacks,
+
+# Last, so that nothing of MiniStack's is looked for here.
+sys.path.append(str(Path(__file__).resolve().parents[1]))
+from local import (
+    ministack_authorizer,
+    ministack_cloudformation,
+    ministack_deliveries,
+    ministack_iam,
+    ministack_late_events,
+    ministack_loops,
+    ministack_missing,
+    ministack_requests,
+    ministack_simulation,
+    ministack_subscriptions,
 )
 
-_invoke_target = eventbridge._invoke_target
-
-
-def _with_context_attributes(target: dict[str, Any], event: dict[str, Any], rule: dict[str, Any], *rest: Any) -> Any:
-    if event.get("Source") == "aws.scheduler" and "Input" in target:
-        scheduled = datetime.fromtimestamp(int(event["Time"]), tz=UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-        text = target["Input"]
-        for name, value in {
-            "schedule-arn": rule.get("Arn", ""),
-            "scheduled-time": scheduled,
-            "execution-id": uuid.uuid4().hex[:16],
-            "attempt-number": "1",
-        }.items():
-            text = text.replace(f"<aws.scheduler.{name}>", value)
-        target = {**target, "Input": text}
-    return _invoke_target(target, event, rule, *rest)
-
-
-eventbridge._invoke_target = _with_context_attributes
 scheduler._SCHEDULE_TICK_INTERVAL = 1  # seconds between looks at the schedules; 10 would only slow the tests
 
 _BREACHES: dict[str, Callable[[float, float], bool]] = {
@@ -333,67 +311,15 @@ def _invoke_alone(worker: Any, *args: Any, **more: Any) -> dict[str, Any]:
 lambda_runtime.Worker.invoke = _invoke_alone
 
 
-_create_api = provisioners._apigw_v2_api_create
-
-
-def _create_api_with_address(logical_id: str, props: dict[str, Any], stack_name: str) -> tuple[str, dict[str, Any]]:
-    wanted = hashlib.sha256(f"{stack_name}/{logical_id}".encode()).hexdigest()[:8]
-    if apigateway.find_api_scope(wanted) is None:  # else another API replaces that one
-        props = {**props, "Tags": {**(props.get("Tags") or {}), "ms-custom-id": wanted}}
-    api_id, attributes = _create_api(logical_id, props, stack_name)
-    endpoint = f"http://127.0.0.1:{os.environ['GATEWAY_PORT']}/_aws/execute-api/{api_id}/$default"
-    apigateway._apis[api_id]["apiEndpoint"] = endpoint
-    return api_id, {**attributes, "ApiEndpoint": endpoint}
-
-
-provisioners._apigw_v2_api_create = _create_api_with_address
-provisioners._RESOURCE_HANDLERS["AWS::ApiGatewayV2::Api"]["create"] = _create_api_with_address
-
-
-_create_bucket = provisioners._s3_create
-
-
-def _create_bucket_with_name(logical_id: str, props: dict[str, Any], stack_name: str) -> tuple[str, dict[str, Any]]:
-    if not props.get("BucketName") and not provisioners._NAME_SEED.get():
-        provisioners._NAME_SEED.set("first")
-        wanted = provisioners._physical_name(stack_name, logical_id, lowercase=True, max_len=63)
-        if s3._bucket_owner_account(wanted) is not None:  # the bucket that this one replaces
-            provisioners._NAME_SEED.set("")
-    created: tuple[str, dict[str, Any]] = _create_bucket(logical_id, props, stack_name)
-    return created
-
-
-provisioners._s3_create = _create_bucket_with_name
-provisioners._RESOURCE_HANDLERS["AWS::S3::Bucket"]["create"] = _create_bucket_with_name
-
-
-_evaluate_conditions = changesets._evaluate_conditions
-
-
-def _with_partition_and_joins(template: dict[str, Any], params: dict[str, Any]) -> dict[str, Any]:
-    known = {"AWS::Partition": {"Value": "aws"}, **params}
-    conditions = {name: _joined(found, known) for name, found in template.get("Conditions", {}).items()}
-    told: dict[str, Any] = _evaluate_conditions({**template, "Conditions": conditions}, known)
-    return told
-
-
-def _joined(part: Any, params: dict[str, Any]) -> Any:
-    """A part of a condition in which each Fn::Join of parameters is its text."""
-    if isinstance(part, list):
-        return [_joined(item, params) for item in part]
-    if not isinstance(part, dict):
-        return part
-    if "Fn::Join" not in part:
-        return {name: _joined(value, params) for name, value in part.items()}
-    separator, items = part["Fn::Join"]
-    if isinstance(items, dict):  # a list that is a parameter: here one text with commas
-        items = str(params[items["Ref"]]["Value"]).split(",")
-    return separator.join(str(params[item["Ref"]]["Value"]) if isinstance(item, dict) else item for item in items)
-
-
-for _module in (changesets, handlers, stacks):
-    _module._evaluate_conditions = _with_partition_and_joins
-
-
 if __name__ == "__main__":
+    ministack_cloudformation.install()
+    ministack_deliveries.install()
+    ministack_loops.install()
+    ministack_late_events.install(float(os.environ.get("EVENTS_BEGIN_AFTER", "0")))
+    ministack_requests.install()
+    ministack_missing.install()
+    ministack_authorizer.install()
+    ministack_simulation.install()
+    ministack_subscriptions.install()
+    ministack_iam.install(Path(os.environ["JETWAY_DECISIONS"]))
     app.main()

@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any
 import boto3
 from botocore.config import Config
 
-from local import airflow, certificates, deploy, emf_bridge, ministack, processes, venvs
+from local import airflow, certificates, decisions, deploy, emf_bridge, environment_bucket, ministack, processes, venvs
 from local.gateway import service
 from local.gateway.config import GatewayConfig
 
@@ -126,6 +126,10 @@ class Stack:
         """The gateway's configuration, to start it again with."""
         return GatewayConfig.read(Path(self.state) / "gateway.json")
 
+    def decisions(self) -> list[decisions.Decision]:
+        """Return what IAM has decided since the stack's start."""
+        return decisions.read(Path(self.state) / decisions.FILE)
+
     @property
     def run_folder(self) -> Path:
         """Where the programs' logs and pid files are."""
@@ -165,6 +169,7 @@ def up(
     airflow.check_python(version, sys.version_info[:2])
     if of_running is None:
         down()  # what a machine that was switched off, or a MiniStack that died, has left
+        (state / decisions.FILE).unlink(missing_ok=True)  # of the stack before; `down` leaves them to be read
         ports = choose_ports(state, version, ports)
     elif of_running != version:
         raise StackError(
@@ -182,6 +187,7 @@ def up(
             port=ports["ministack"],
             folder=run,
             temporary=state / "tmp",
+            decisions=state / decisions.FILE,
             lambda_env={
                 "AWS_ENDPOINT_URL_MWAA": gateway_url,
                 "AWS_DISABLE_HOST_PREFIX_INJECTION": "true",
@@ -191,13 +197,14 @@ def up(
                 "SSL_CERT_FILE": str(certificate.bundle),
             },
         )
-        _make_environment_bucket(endpoint)
+        key = environment_bucket.make(_client("s3", endpoint), _client("kms", endpoint), ENVIRONMENT_BUCKET)
     aws = {**ministack.CREDENTIALS, "AWS_ENDPOINT_URL": endpoint, **AIRFLOW_OPTIONS}
     with progress.step("Airflow's database"):
         prepared = airflow.prepare(state, airflow_python, version, port=ports["airflow"], extra_env=aws)
     gateway = GatewayConfig(
         environment=ENVIRONMENT_NAME,
         bucket=ENVIRONMENT_BUCKET,
+        kms_key=key,
         port=ports["gateway"],
         state=state / "gateway",
         airflow=prepared.file,
@@ -222,7 +229,11 @@ def up(
     pool = ThreadPoolExecutor(2)
     try:
         starting = [pool.submit(start_airflow), pool.submit(start_gateway)]
-        fingerprint = _deploy(progress, state, sam_python.with_name("sam"), endpoint, parameters, version=version)
+
+        def all_parameters() -> Mapping[str, str]:
+            return {"EnvironmentKmsKeyArn": key, **parameters()}
+
+        fingerprint = _deploy(progress, state, sam_python.with_name("sam"), endpoint, all_parameters, version=version)
         for program in starting:
             program.result()
     finally:
@@ -362,22 +373,6 @@ def _client(service_name: str, endpoint: str, ca_bundle: str | None = None, **co
         aws_secret_access_key=ministack.CREDENTIALS["AWS_SECRET_ACCESS_KEY"],
         verify=ca_bundle,
         config=Config(inject_host_prefix=False, **config),
-    )
-
-
-def _make_environment_bucket(endpoint: str) -> None:
-    """Make the bucket that MWAA would read: versioned and closed to the public, as MWAA demands."""
-    s3 = _client("s3", endpoint)
-    names = [bucket["Name"] for bucket in s3.list_buckets()["Buckets"]]
-    if ENVIRONMENT_BUCKET in names:
-        return
-    s3.create_bucket(Bucket=ENVIRONMENT_BUCKET, CreateBucketConfiguration={"LocationConstraint": ministack.REGION})
-    s3.put_bucket_versioning(Bucket=ENVIRONMENT_BUCKET, VersioningConfiguration={"Status": "Enabled"})
-    s3.put_public_access_block(
-        Bucket=ENVIRONMENT_BUCKET,
-        PublicAccessBlockConfiguration=dict.fromkeys(
-            ("BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets"), True
-        ),
     )
 
 

@@ -9,6 +9,7 @@ One listener serves the control plane as boto3's `mwaa` client calls it, and the
     compose       puts the parts together
     app           routes a request to one of:
       control     GetEnvironment, UpdateEnvironment, CreateCliToken, …
+      callers     whether IAM lets the caller do it, asked of MiniStack
       cli         POST /aws_mwaa/cli: token, concurrency, supported commands, the envelope
       rest        InvokeRestApi, web login and /api, forwarded to Airflow's REST API
       faults      for tests: lost answers, 503s, UPDATING; only when configured

@@ -16,7 +16,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from local import airflow as local_airflow
 from local.gateway.environment import UpdateFailedError
-from local.gateway.install_log import tell_of_failure
+from local.gateway.install_log import group_of, tell_of_failure
 from local.gateway.overlay import Overlay, OverlayError
 from local.processes import ProcessError
 
@@ -113,7 +113,7 @@ class AirflowUpdater:
         return airflow
 
     def _tell(self, environment: Description, output: str) -> None:
-        group = environment["LoggingConfiguration"]["SchedulerLogs"]["CloudWatchLogGroupArn"].rpartition(":")[2]
+        group = group_of(environment)
         try:
             tell_of_failure(self._logs, group, output)
         except (ClientError, BotoCoreError) as exc:

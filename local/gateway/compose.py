@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from local.gateway.app import Gateway
+from local.gateway.callers import Ask, nobody_asks
 from local.gateway.cli import CliEndpoint
 from local.gateway.control import ControlPlane
 from local.gateway.description import describe_new
@@ -42,6 +43,7 @@ def compose(
     applier: Applier = keep,
     clock: Callable[[], float] = time.time,
     rest_seconds: float = 10.0,
+    ask: Ask = nobody_asks,
 ) -> Parts:
     """Put the parts together.
 
@@ -49,6 +51,7 @@ def compose(
         ready: whether commands can be run.
         clock: seconds since the epoch.
         rest_seconds: how long InvokeRestApi waits for Airflow.
+        ask: whether IAM lets the caller do something.
     """
     faults = Faults()
     throttle = Throttle(
@@ -76,6 +79,7 @@ def compose(
         throttle=throttle,
         hostname=config.hostname,
         token_seconds=config.token_seconds,
+        ask=ask,
     )
     app = Gateway(
         control=control,

@@ -17,6 +17,7 @@ class GatewayConfig:
     Attributes:
         environment: the MWAA environment's name.
         bucket: the environment's bucket, on `endpoint`.
+        kms_key: ARN of the environment's key; None where it is AWS's own.
         port: where to listen on 127.0.0.1.
         state: a folder for what must survive a restart: environment, token key, what was synchronised.
         airflow: the file of the local Airflow (`local.airflow.Airflow.file`).
@@ -52,6 +53,7 @@ class GatewayConfig:
     region: str = "us-east-1"
     dags_path: str = "dags"
     execution_role_arn: str | None = None
+    kms_key: str | None = None
     environment_class: str = "mw1.small"
     min_workers: int = 1
     max_workers: int = 10

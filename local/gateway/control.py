@@ -1,7 +1,7 @@
 """MWAA's control plane as boto3's `mwaa` client calls it (protocol rest-json).
 
-https://docs.aws.amazon.com/mwaa/latest/API/API_Operations.html. Signatures are not verified, but a request must
-carry one for the right service: what forgets to sign fails here as it would on AWS.
+https://docs.aws.amazon.com/mwaa/latest/API/API_Operations.html. A request must carry a signature for the right service;
+whose it is, and whether they may, is asked of the local AWS (`callers`).
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
+from local.gateway.callers import Ask, needs_of, nobody_asks
 from local.gateway.environment import USABLE, Environment, InvalidUpdateError, check_status
 from local.gateway.model import check_input, members
 from local.gateway.server import Request, Response, json_response
@@ -48,7 +49,9 @@ class ControlPlane:
         throttle: Throttle,
         hostname: str,
         token_seconds: float = 60.0,
+        ask: Ask = nobody_asks,
     ) -> None:
+        self._ask = ask
         self._environment = environment
         self._tokens = tokens
         self._rest = rest
@@ -81,16 +84,29 @@ class ControlPlane:
         resource, _, name = request.path.strip("/").partition("/")
         if (request.method, resource, name) == ("GET", "environments", ""):
             self._faults.count("api.ListEnvironments")
+            self._authorize(request, "ListEnvironments", "")
             return {"Environments": [self.description()["Name"]]}
         found = self._operations.get((request.method, resource))
         if found is None or not name:
             raise ServiceError(404, "UnknownOperationException", "Unknown operation")
         operation, function = found
         self._faults.count(f"api.{operation}")
+        self._authorize(request, operation, unquote(name))
+        if (refused := self._faults.denied(operation)) is not None:
+            raise ServiceError(*refused, _denial(operation, self._environment.describe()["Arn"]))
         if not self._throttle.admits(operation):
             self._faults.count(f"throttled.{operation}")
             raise ServiceError(429, "ThrottlingException", "Rate exceeded")
         return function(request, self._known(unquote(name)))
+
+    def _authorize(self, request: Request, operation: str, name: str) -> None:
+        """Raise ServiceError unless IAM lets the caller do this; asked before whether the environment exists."""
+        known = self._environment.describe()
+        arn = known["Arn"].rpartition("/")[0] + f"/{name}"
+        changes = _body(request) if operation == "UpdateEnvironment" else {}
+        refusal = self._ask(request, needs_of(operation, arn, known, changes))
+        if refusal is not None:
+            raise ServiceError(refusal.status, refusal.code, refusal.message)
 
     def description(self) -> dict[str, Any]:
         """The environment now, with a status that a test may have forced."""
@@ -98,8 +114,8 @@ class ControlPlane:
         return description | {"Status": self._faults.status() or description["Status"]}
 
     def usable(self) -> bool:
-        """Whether the web server answers: not while the environment is updating."""
-        return self.description()["Status"] in USABLE
+        """Whether the web server answers: not while the environment is updating, unless a fault lets it serve."""
+        return self.description()["Status"] in USABLE or self._faults.serves()
 
     def _known(self, name: str) -> str:
         if name != self._environment.describe()["Name"]:
@@ -149,6 +165,14 @@ class ControlPlane:
         if status >= 400:
             raise ServiceError(400, "RestApiClientException", members=values)
         return values
+
+
+def _denial(operation: str, arn: str) -> str:
+    # https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot_access-denied.html
+    return (
+        f"User: arn:aws:sts::000000000000:assumed-role/denied/denied is not authorized to perform: airflow:{operation} "
+        f"on resource: {arn} because no identity-based policy allows the airflow:{operation} action"
+    )
 
 
 def _check_signature(request: Request) -> None:

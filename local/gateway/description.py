@@ -63,4 +63,5 @@ def describe_new(config: GatewayConfig, *, airflow_version: str, now: float) -> 
         "CeleryExecutorQueue": f"arn:aws:sqs:{region}:{account}:airflow-celery-00000000-0000-0000-0000-000000000000",
         "EndpointManagement": "SERVICE",
         "Tags": {},
+        **({"KmsKey": config.kms_key} if config.kms_key else {}),
     }

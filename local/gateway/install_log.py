@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import time
 import uuid
+from collections.abc import Mapping
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from mypy_boto3_logs import CloudWatchLogsClient
@@ -22,11 +23,22 @@ _VERDICT = (
 )
 
 
+def group_of(environment: Mapping[str, Any]) -> str:
+    """Return the name of the log group that pip's log goes to.
+
+    "For hybrid worker/scheduler containers we publish the requirement install logs to the worker CloudWatch log group":
+    scheduler and worker are one container in mw1.micro.
+    """
+    logs = "WorkerLogs" if environment["EnvironmentClass"] == "mw1.micro" else "SchedulerLogs"
+    arn: str = environment["LoggingConfiguration"][logs]["CloudWatchLogGroupArn"]
+    return arn.rpartition(":")[2]
+
+
 def tell_of_failure(logs: CloudWatchLogsClient, group: str, output: str) -> None:
     """Write what the installer said, and MWAA's own line, to a stream as that of a starting scheduler.
 
     Args:
-        group: name of the scheduler's log group; made when missing.
+        group: as `group_of` gives it; made when missing.
         output: of uv, whose lines become errors as pip would mark them.
 
     Raises:

@@ -19,6 +19,7 @@ from botocore.config import Config
 from local import processes, venvs
 from local.airflow import Airflow
 from local.gateway.applying import AirflowUpdater
+from local.gateway.callers import ask_local_aws
 from local.gateway.compose import compose
 from local.gateway.loads import LoadMeter
 from local.gateway.metrics import MetricsPublisher
@@ -100,7 +101,8 @@ def run(config: GatewayConfig) -> None:
         restart_commands=lambda updated: runner.restart(updated.environment(log_level="INFO")),
         uv=venvs.uv,
     )
-    parts = compose(config, airflow, runner=runner, ready=runner.is_ready, applier=updater)
+    ask = ask_local_aws(config.endpoint, config.region)
+    parts = compose(config, airflow, runner=runner, ready=runner.is_ready, applier=updater, ask=ask)
     sync = DagSync(
         _client(config, "s3"),
         config.bucket,

@@ -24,7 +24,9 @@ from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
 from jetway.ledger import Ledger
 from local import stack as local_stack
 from local import venvs
-from local.calls import airflow_api, read_report, wait_for
+from local.calls import airflow_api, let_send, read_report, wait_for
+from local.decisions import Decision
+from local.decisions import denials as denied
 from local.examples import PARAMETERS
 from local.ministack import CREDENTIALS, REGION
 from local.progress import Progress
@@ -39,6 +41,7 @@ Transport = Literal["cli", "rest"]
 # What these modules look at is the same over both transports, or is InvokeRestApi.
 OVER_REST = frozenset(
     {
+        "test_denials.py",  # a token of the command line is good for 45 s, whatever is denied meanwhile
         "test_examples.py",
         "test_import_dag.py",
         "test_kinds.py",
@@ -124,15 +127,57 @@ def deployment(transport: Transport) -> Deployment:
     return Deployment(transport)
 
 
+# They have no permission at all, so Lambda cannot write their logs either.
+_WITHOUT_POWER = ("ImportDagRole", "ResolveRequirementsRole")
+
+
+class Denials:
+    """What IAM may refuse on a stack."""
+
+    def __init__(self) -> None:
+        self._wanted: list[tuple[str, str]] = [(role, "logs:CreateLogStream") for role in _WITHOUT_POWER]
+
+    @contextmanager
+    def wanted(self, stack: Stack, who: str, action: str) -> Iterator[None]:
+        """Let IAM refuse an action to a role (by its logical id), a user (by its ARN) or a service (by its name), from
+        now on; it must have done so at the end of the block."""
+        before = len(self._found(stack, who, action))
+        self._wanted.append((who, action))
+        yield
+        wait_for(f"{action} denied to {who}", lambda: len(self._found(stack, who, action)) > before or None, seconds=20)
+
+    def unexpected(self, stack: Stack) -> list[Decision]:
+        return [found for found in denied(stack.decisions()) if not self._is_wanted(found)]
+
+    def _is_wanted(self, found: Decision) -> bool:
+        return any(found.action == action and who in {found.role, found.who} for who, action in self._wanted)
+
+    def _found(self, stack: Stack, who: str, action: str) -> list[Decision]:
+        found = denied(stack.decisions())
+        return [each for each in found if each.action == action and who in {each.role, each.who}]
+
+
 @pytest.fixture(scope="session")
-def stack(transport: Transport, deployment: Deployment) -> Iterator[Stack]:
-    """The deployed stack, with an empty Airflow and faults that tests can inject."""
+def denials() -> Denials:
+    """For tests that want to be denied something."""
+    return Denials()
+
+
+@pytest.fixture(scope="session")
+def stack(transport: Transport, deployment: Deployment, denials: Denials) -> Iterator[Stack]:
+    """The deployed stack, with an empty Airflow and faults that tests can inject.
+
+    At its end nobody must have been denied anything, but what a test has wanted.
+    """
     os.environ["JETWAY_STATE"] = str(venvs.HOME / f"test-{transport}")
     local_stack.down()
     try:
-        yield local_stack.up(Progress(Console(stderr=True)), parameters=deployment.parameters, faults=True)
+        running = local_stack.up(Progress(Console(stderr=True)), parameters=deployment.parameters, faults=True)
+        yield running
+        unexpected = denials.unexpected(running)
     finally:
         local_stack.down()
+    assert not unexpected, "IAM denied:\n" + "\n".join(sorted(set(map(str, unexpected))))
 
 
 @contextmanager
@@ -224,7 +269,7 @@ def listener(stack: Stack) -> Listener:
     """A queue that all of Jetway's events go to."""
     sqs, events = stack.client("sqs"), stack.client("events")
     url = sqs.create_queue(QueueName="listener")["QueueUrl"]
-    arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    arn = let_send(sqs, url, "events")
     events.put_rule(Name="listener", EventPattern=json.dumps({"source": ["jetway"]}))
     events.put_targets(Rule="listener", Targets=[{"Id": "queue", "Arn": arn}])
     return Listener(sqs, url)

@@ -12,7 +12,7 @@ from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
-from local.ministack import REGION
+from local.ministack import ACCOUNT, REGION
 from local.stack import Stack
 
 
@@ -24,21 +24,31 @@ def call_as(credentials: Credentials, url: str, method: str = "GET", body: objec
     return requests.request(method, url, data=data, headers=dict(request.headers), timeout=40)
 
 
+def may_call(stack: Stack) -> str:
+    """The policy of whoever may call the HTTP API."""
+    on = f"arn:aws:execute-api:{REGION}:{ACCOUNT}:{stack.http_api_id}/*"
+    statement = {"Sid": "CallTheHttpApi", "Effect": "Allow", "Action": "execute-api:Invoke", "Resource": on}
+    return json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+
+
 def make_user(stack: Stack, name: str) -> Credentials:
-    """Make an IAM user and return a key of it."""
+    """Make an IAM user that may call the HTTP API, and return a key of it."""
     iam = stack.client("iam")
     iam.create_user(UserName=name)
+    iam.put_user_policy(UserName=name, PolicyName="call", PolicyDocument=may_call(stack))
     key = iam.create_access_key(UserName=name)["AccessKey"]
     return Credentials(key["AccessKeyId"], key["SecretAccessKey"])
 
 
 def assume_role(stack: Stack, name: str, session: str) -> Credentials:
-    """Make an IAM role and return keys of one session of it."""
+    """Make an IAM role that may call the HTTP API, and return keys of one session of it."""
     trust = {
         "Version": "2012-10-17",
         "Statement": [{"Effect": "Allow", "Principal": {"AWS": "*"}, "Action": "sts:AssumeRole"}],
     }
-    role: Any = stack.client("iam").create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps(trust))
+    iam: Any = stack.client("iam")
+    role = iam.create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps(trust))
+    iam.put_role_policy(RoleName=name, PolicyName="call", PolicyDocument=may_call(stack))
     sts = stack.client("sts")
     key = sts.assume_role(RoleArn=role["Role"]["Arn"], RoleSessionName=session)["Credentials"]
     return Credentials(key["AccessKeyId"], key["SecretAccessKey"], key["SessionToken"])

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from local import venvs
-from local.calls import airflow_api, list_runs, wait_for
+from local.calls import airflow_api, let_send, list_runs, wait_for
 from local.stack import Stack
 from tests.integration.conftest import drop
 
@@ -36,9 +36,7 @@ def landing(stack: Stack, batch_dag: str) -> Iterator[str]:
     s3, events = stack.client("s3"), stack.client("events")
     s3.create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": "eu-central-1"})
     s3.put_bucket_notification_configuration(Bucket=BUCKET, NotificationConfiguration={"EventBridgeConfiguration": {}})
-    queue = stack.client("sqs").get_queue_attributes(
-        QueueUrl=stack.outputs["CollectQueueUrl"], AttributeNames=["QueueArn"]
-    )["Attributes"]["QueueArn"]
+    queue = let_send(stack.client("sqs"), stack.outputs["CollectQueueUrl"], "events")
     trigger = {"name": "landed", "kind": "s3", "dag": batch_dag, "batch": {"max_events": MAX_EVENTS, "within": 5}}
     template = f'{{"trigger": {json.dumps(trigger)}, "event": <aws.events.event.json>}}'
     pattern = {"source": ["aws.s3"], "detail-type": ["Object Created"], "detail": {"bucket": {"name": [BUCKET]}}}

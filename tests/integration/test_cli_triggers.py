@@ -14,7 +14,7 @@ import pytest
 
 from jetway.ledger import Entry, Ledger
 from local import venvs
-from local.calls import list_runs, wait_for
+from local.calls import let_send, list_runs, wait_for
 from local.stack import Stack
 from tests.integration.conftest import LONGEST, drop
 from tests.integration.test_cli import jetway, wait_until_dispatched
@@ -36,7 +36,7 @@ def heard(stack: Stack, dag: str, folder: Path) -> Iterator[str]:
     s3.create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": "eu-central-1"})
     s3.put_bucket_notification_configuration(Bucket=BUCKET, NotificationConfiguration={"EventBridgeConfiguration": {}})
     url: str = sqs.create_queue(QueueName=BUCKET)["QueueUrl"]
-    arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    arn = let_send(sqs, url, "events")
     events.put_rule(Name=BUCKET, EventPattern=json.dumps({"detail": {"bucket": {"name": [BUCKET]}}}))
     events.put_targets(Rule=BUCKET, Targets=[{"Id": "queue", "Arn": arn}])
     text = f"dag: {dag}\non: {{s3: {{bucket: {BUCKET}, key: {{suffix: .csv}}}}}}\nconf: {{told: '{{{{ key }}}}'}}\n"

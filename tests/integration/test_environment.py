@@ -19,7 +19,6 @@ from local import venvs
 from local.aws_deploy import (
     ENVIRONMENTS,
     SAMCONFIG,
-    AwsDeployError,
     handed_on,
     key_of_bucket,
     read_environment,
@@ -55,7 +54,9 @@ def refused_types(stack: Stack) -> set[str]:
     """What this CloudFormation does not know, in its own words."""
     try:
         stack.client("cloudformation").create_stack(
-            StackName=f"refused-{unique()}", TemplateBody=SOURCE, Capabilities=["CAPABILITY_IAM"]
+            StackName=f"refused-{unique()}",
+            TemplateBody=SOURCE,
+            Capabilities=["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"],
         )
     except ClientError as exc:
         (listed,) = re.findall(r"Unrecognized resource types: \[(.*)\]", str(exc))
@@ -243,9 +244,10 @@ def test_an_environment_of_another_making_is_read_from_mwaa_and_a_wrong_name_is_
     assert {key: value for key, value in found.items() if not key.endswith("S3Path")} == {
         "EnvironmentName": config.environment,
         "EnvironmentBucketName": config.bucket,
+        "EnvironmentKmsKeyArn": config.kms_key,
     }
     assert found["DagS3Path"] == "dags/"
-    with pytest.raises(AwsDeployError, match=f"has no environment 'nowhere'; it has {config.environment}"):
+    with pytest.raises(match=f"has no environment 'nowhere'; it has {config.environment}"):
         read_environment(mwaa, "nowhere", of_bucket)
 
 

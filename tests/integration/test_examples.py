@@ -17,7 +17,7 @@ import pytest
 
 from local import examples, venvs
 from local.airflow import Airflow
-from local.calls import airflow_api, call_api, read_report, wait_for
+from local.calls import airflow_api, call_api, let_send, read_report, wait_for
 from local.examples.plays import with_key
 from local.examples.scene import BUCKET, Ended, Scene, unique
 from local.examples.sources import SAMPLES, Sources
@@ -101,7 +101,7 @@ def listen(scene: Scene, source: str) -> Callable[[], list[dict[str, Any]]]:
     sqs, events = scene.stack.client("sqs"), scene.stack.client("events")
     name = f"listen-{unique()}"
     url = sqs.create_queue(QueueName=name)["QueueUrl"]
-    arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    arn = let_send(sqs, url, "events")
     events.put_rule(Name=name, EventPattern=json.dumps({"source": [source]}))
     events.put_targets(Rule=name, Targets=[{"Id": "queue", "Arn": arn}])
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from local.calls import wait_for
+from local.calls import let_send, wait_for
 from local.ministack import REGION
 from local.stack import Stack
 
@@ -74,7 +74,7 @@ def test_an_event_names_the_version(stack: Stack, s3: Any) -> None:
     events, sqs = stack.client("events"), stack.client("sqs")
     s3.put_bucket_notification_configuration(Bucket=BUCKET, NotificationConfiguration={"EventBridgeConfiguration": {}})
     queue = sqs.create_queue(QueueName="ground-of-the-tests")["QueueUrl"]
-    arn = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    arn = let_send(sqs, queue, "events")
     pattern = {"source": ["aws.s3"], "detail": {"bucket": {"name": [BUCKET]}}}
     events.put_rule(Name="ground-of-the-tests", EventPattern=json.dumps(pattern), State="ENABLED")
     events.put_targets(Rule="ground-of-the-tests", Targets=[{"Id": "queue", "Arn": arn}])

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import io
 import json
-import sysconfig
 import time
-import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import boto3
 import pytest
 
 from jetway.aws.visibility import SPAN
-from local import ministack, processes, venvs
+from tests.integration import ministack_alone
 
 pytestmark = pytest.mark.slow
 
@@ -44,46 +40,19 @@ def handler(event, context):
 
 @pytest.fixture
 def aws(tmp_path: Path) -> Iterator[dict[str, str]]:
-    """MiniStack with one FIFO queue and a function that reads it; what clients of it need."""
-    port = processes.free_port()
-    paths = [sysconfig.get_path("purelib"), str(venvs.ROOT / "layers" / "jetway")]
-    server = ministack.start(
-        venvs.ensure("ministack"),
-        port=port,
-        folder=tmp_path,
-        temporary=tmp_path / "temporary",
-        lambda_env={"PYTHONPATH": ":".join(paths)},
-    )
-    try:
-        yield {
-            "endpoint_url": f"http://127.0.0.1:{port}",
-            "region_name": ministack.REGION,
-            "aws_access_key_id": "test",
-            "aws_secret_access_key": "test",
-        }
-    finally:
-        processes.stop(server)
+    """What clients of MiniStack need."""
+    with ministack_alone.running(tmp_path) as clients:
+        yield clients
 
 
 def deploy(clients: dict[str, str]) -> tuple[Any, str, str]:
     """Make the queues and the function; return SQS's client and the queues' URLs."""
-    sqs: Any = boto3.client("sqs", **clients)  # type: ignore[call-overload]
-    functions: Any = boto3.client("lambda", **clients)  # type: ignore[call-overload]
+    sqs, functions = (ministack_alone.client(clients, name) for name in ("sqs", "lambda"))
     attributes = {"FifoQueue": "true", "ContentBasedDeduplication": "true", "VisibilityTimeout": str(QUEUES_OWN)}
     url = sqs.create_queue(QueueName="lanes.fifo", Attributes=attributes)["QueueUrl"]
     seen = sqs.create_queue(QueueName="seen")["QueueUrl"]
-    code = io.BytesIO()
-    with zipfile.ZipFile(code, "w") as package:
-        package.writestr("app.py", CODE)
-    functions.create_function(
-        FunctionName="reader",
-        Runtime="python3.13",
-        Role=f"arn:aws:iam::{ministack.ACCOUNT}:role/reader",
-        Handler="app.handler",
-        Code={"ZipFile": code.getvalue()},
-        Timeout=QUEUES_OWN,
-        Environment={"Variables": {"SQS": clients["endpoint_url"], "QUEUE": url, "SEEN": seen}},
-    )
+    variables = {"SQS": clients["endpoint_url"], "QUEUE": url, "SEEN": seen}
+    ministack_alone.make_function(clients, "reader", CODE, QUEUES_OWN, **variables)
     arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
     functions.create_event_source_mapping(
         EventSourceArn=arn, FunctionName="reader", BatchSize=1, FunctionResponseTypes=["ReportBatchItemFailures"]

@@ -12,7 +12,7 @@ import pytest
 import requests
 
 from jetway.objects import head
-from local.calls import airflow_api, read_report, wait_for
+from local.calls import airflow_api, let_send, read_report, wait_for
 from local.stack import ENVIRONMENT_BUCKET, ENVIRONMENT_NAME, Stack
 from tests.integration.conftest import drop
 from tests.unit.local.wheels import wheel
@@ -85,7 +85,7 @@ def messages(stack: Stack) -> str:
     """A queue that gets what the artifact topic sends from now on."""
     sqs, sns = stack.client("sqs"), stack.client("sns")
     url: str = sqs.create_queue(QueueName="artifact-messages")["QueueUrl"]
-    arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    arn = let_send(sqs, url, "sns")
     sns.subscribe(TopicArn=physical_name(stack, "ArtifactTopic"), Protocol="sqs", Endpoint=arn)
     return url
 

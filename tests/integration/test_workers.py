@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from local.calls import airflow_api, call_api, read_report, wait_for
+from local.calls import airflow_api, call_api, let_send, read_report, wait_for
 from local.stack import ENVIRONMENT_NAME, Stack
 from tests.integration.conftest import drop
 from tests.integration.test_cli import jetway
@@ -82,7 +82,7 @@ def told(stack: Stack) -> Iterator[Callable[..., dict[str, Any]]]:
     """What came to a queue that subscribes to the alarms, and to Jetway's events."""
     sqs, name = stack.client("sqs"), f"told-{uuid.uuid4().hex[:8]}"
     url = sqs.create_queue(QueueName=name)["QueueUrl"]
-    arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    arn = let_send(sqs, url, "events", "sns")
     sns, events = stack.client("sns"), stack.client("events")
     subscription = sns.subscribe(TopicArn=stack.outputs["AlarmTopicArn"], Protocol="sqs", Endpoint=arn)
     pattern = {"source": ["jetway"], "detail-type": [{"prefix": "Worker"}]}

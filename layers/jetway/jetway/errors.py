@@ -6,6 +6,7 @@
     │   │   ├── InvalidConfError            conf that is no JSON object, too large, or against the DAG's params
     │   │   └── workers.floors.FloorsError  floors.yaml is not as it should be
     │   ├── EventTooOldError                it could not be started within its time
+    │   │   └── DeniedTooLongError          ... for want of a right
     │   ├── UnknownEventError               an event of a shape that Jetway does not know
     │   ├── DagNotFoundError                Airflow has no such DAG (yet)
     │   ├── aws.crashes.CrashedError        it has ended the function that worked on it, three times
@@ -18,6 +19,7 @@
         ├── EnvironmentUnavailableError     not AVAILABLE, unknown, unreachable, or 5xx
         │   ├── airflow.rest_answers.NoRestApiError    it must be updated before it can do InvokeRestApi
         │   └── updates.NotBegunError       UpdateEnvironment certainly did nothing
+        ├── PermissionMissingError          a role lacks a right: held and loud, for waiting alone mends nothing
         ├── TokenRefusedError               401/403 with a token just minted
         ├── AnswerLostError                 sent, but no answer: the run may or may not exist
         ├── RunCollisionError               another run of the DAG began at the same moment (Airflow 2)
@@ -70,6 +72,12 @@ class EventTooOldError(PermanentError):
     reason = "event-too-old"
 
 
+class DeniedTooLongError(EventTooOldError):
+    """The event could not be started within its time, because a right was missing."""
+
+    reason = "permission-missing"
+
+
 class UnknownEventError(PermanentError):
     """The event has a shape that Jetway does not know."""
 
@@ -89,9 +97,10 @@ class CommandRejectedError(PermanentError):
 
 
 class TransientError(JetwayError):
-    """Worth another try, later; `longest_wait` seconds later at the most."""
+    """Worth another try, later; `shortest_wait` seconds later at the least, `longest_wait` at the most."""
 
     reason = "transient"
+    shortest_wait: ClassVar[float] = 0.0
     longest_wait: ClassVar[float] = 60.0
 
 
@@ -105,12 +114,29 @@ class EnvironmentUnavailableError(TransientError):
     """The environment is not AVAILABLE, is unknown, unreachable, or answers 5xx; or GetEnvironment is throttled."""
 
     reason = "environment-unavailable"
-    longest_wait = 900.0  # an update takes 10 to 30 minutes
 
     def __init__(self, message: str, status: str | None = None) -> None:
         """Take the message, and the environment's status when that is the reason."""
         super().__init__(message)
         self.status = status
+
+
+class PermissionMissingError(TransientError):
+    """A role or a policy lacks a right: nothing was done, and no event or file is at fault.
+
+    Waiting mends it no more than a retry does; a person does. So it is held like trouble that passes, asked for seldom,
+    and told where people look (`jetway.denials`).
+    """
+
+    reason = "permission-missing"
+    shortest_wait = 900.0  # a right that is missing is seldom there in a minute
+    longest_wait = 900.0
+
+    def __init__(self, message: str, *, action: str, resource: str | None = None) -> None:
+        """Take the message, the action that is missing, such as airflow:GetEnvironment, and on what, where known."""
+        super().__init__(message)
+        self.action = action
+        self.resource = resource
 
 
 class TokenRefusedError(TransientError):

@@ -18,6 +18,7 @@ from botocore.config import Config
 from local import certificates, processes
 from local.airflow import Airflow
 from local.certificates import Certificates
+from local.gateway.callers import Ask, nobody_asks
 from local.gateway.compose import Parts, compose
 from local.gateway.config import GatewayConfig
 from local.gateway.environment import Applier, keep
@@ -178,7 +179,12 @@ def launch(
     closing: list[Callable[[], Any]] = []
 
     def start(
-        airflow_version: str = "3.3.1", *, applier: Applier = keep, rest_seconds: float = 10.0, **settings: Any
+        airflow_version: str = "3.3.1",
+        *,
+        applier: Applier = keep,
+        rest_seconds: float = 10.0,
+        ask: Ask = nobody_asks,
+        **settings: Any,
     ) -> Running:
         state = tmp_path / "gateway"
         state.mkdir(exist_ok=True)
@@ -203,7 +209,8 @@ def launch(
             endpoint="http://127.0.0.1:1",
             **{"faults": True, "update_seconds": 0.0, **settings},
         )
-        parts = compose(config, airflow, runner=runner, applier=applier, clock=clock, rest_seconds=rest_seconds)
+        seconds = rest_seconds
+        parts = compose(config, airflow, runner=runner, applier=applier, clock=clock, rest_seconds=seconds, ask=ask)
         server = Server(config.port, config.certificate, config.key, parts.app)
         thread = threading.Thread(target=server.serve_forever, args=(0.01,))
         thread.start()

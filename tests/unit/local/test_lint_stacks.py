@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from local.lint_stacks import policy_findings
+from local.lint_stacks import iam_refusals, policy_findings
 from local.rendered import Rendered
 
 
@@ -71,3 +71,45 @@ def test_a_template_is_rendered_as_cloudformation_would(tmp_path: Path) -> None:
     arn = named.resources["Other"]["Properties"]["RedrivePolicy"]["deadLetterTargetArn"]
     assert arn == "arn:aws:sqs:eu-central-1:123456789012:s-Queue-X1"
     assert ":aws:policy/" in str(plain.resources["FunctionRole"]["Properties"]["ManagedPolicyArns"])
+
+
+ROLE = """
+Parameters: {EnvironmentName: {Type: String, Default: airflow}}
+Resources:
+  Caller:
+    Type: AWS::IAM::Role
+    Properties:
+      AssumeRolePolicyDocument:
+        Version: "2012-10-17"
+        Statement: [{Effect: Allow, Principal: {Service: lambda.amazonaws.com}, Action: sts:AssumeRole}]
+      Policies:
+        - PolicyName: calls
+          PolicyDocument:
+            Version: "2012-10-17"
+            Statement:
+              - {Sid: EventsOut, Effect: Allow, Action: sqs:SendMessage, Resource: "*"}
+              - {Sid: AGAIN, Effect: Allow, Action: sns:Publish, Resource: "*"}
+  Managed:
+    Type: AWS::IAM::ManagedPolicy
+    Properties:
+      PolicyDocument:
+        Version: "2012-10-17"
+        Statement: [{Effect: Allow, Action: sqs:SendMessage, Resource: "*"}]
+"""
+
+
+@pytest.mark.parametrize(
+    ("changed", "to", "found"),
+    [
+        ("", "", None),
+        ("AGAIN", "EventsOut", "Caller, calls: IAM refuses it: MalformedPolicyDocument"),
+        ("[{Effect: Allow, Action: sqs", "[{Effect: Permit, Action: sqs", "Managed: IAM refuses it"),
+        ("Principal: {Service: lambda.amazonaws.com}", "Resource: '*'", "Caller: IAM refuses it"),
+    ],
+)
+def test_another_iam_takes_every_document_as_a_whole(tmp_path: Path, changed: str, to: str, found: str | None) -> None:
+    file = tmp_path / "template.yaml"
+    file.write_text(ROLE.replace(changed, to) if changed else ROLE)
+    said = list(iam_refusals(Rendered(file, stack="s")))
+    assert (found is None) == (said == []), said
+    assert found is None or any(line.startswith(found) for line in said), said

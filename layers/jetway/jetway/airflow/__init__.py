@@ -13,6 +13,7 @@ through InvokeRestApi or on the web server itself; all give the same facts and r
     auto                         whichever of them works
     duplicates                   what "already exists" means, for all
     environment                  version and status of the environment
+    import_errors                over REST whatever the transport, and whether they prove anything
 """
 
 from __future__ import annotations

@@ -64,7 +64,7 @@ class CliClient:
         `note` is not sent: the command line has no place for it.
         """
         conf = names.check_request(request)
-        version = self._environment.usable_facts().version
+        version = self._environment.serving_facts(self.ping).version
         argv = commands.trigger(version, request, conf)
         attempt = 1
         while True:

@@ -17,6 +17,7 @@ from jetway.errors import (
     EnvironmentUnavailableError,
     JetwayError,
     OutOfTurnError,
+    PermissionMissingError,
     RunCollisionError,
     TokenRefusedError,
 )
@@ -25,7 +26,13 @@ if TYPE_CHECKING:
     from jetway.airflow import DagRun, DagRunRequest
 
 
-_OF_THE_ENVIRONMENT = (EnvironmentBusyError, EnvironmentUnavailableError, OutOfTurnError, TokenRefusedError)
+_OF_THE_ENVIRONMENT = (
+    EnvironmentBusyError,
+    EnvironmentUnavailableError,
+    OutOfTurnError,
+    PermissionMissingError,
+    TokenRefusedError,
+)
 
 
 def after_a_lost_answer(

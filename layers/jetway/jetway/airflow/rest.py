@@ -83,7 +83,7 @@ class RestClient:
     def trigger_dag_run(self, request: DagRunRequest) -> DagRun:
         """Create the run; see `jetway.airflow.AirflowClient`."""
         names.check_request(request)
-        facts = self._environment.usable_facts()
+        facts = self._environment.serving_facts(self.ping)
         path = _path("dags", request.dag_id, "dagRuns")
         if not self._takes(path):
             self._log_fallback("start", request.dag_id)

@@ -37,7 +37,7 @@ from jetway.errors import (
 )
 
 from . import refusals
-from .environment import unavailable
+from .environment import denied, is_denied, unavailable
 
 _THROTTLED = frozenset({"ThrottlingException", "Throttling", "TooManyRequestsException", "RequestLimitExceeded"})
 _FAILED = frozenset({"InternalServerException", "InternalFailure", "RestApiServerException", "ServiceUnavailable"})
@@ -175,19 +175,29 @@ def _explain_client_error(exc: ClientError, call: Call) -> JetwayError:
             f"{call} is throttled: AWS takes about 10 calls of InvokeRestApi per second, of all who call. It is tried "
             "again later. See the parameter RestCallsPerSecond."
         )
-    if code in {"AccessDeniedException", "AccessDenied"} or status in {401, 403}:
-        return EnvironmentUnavailableError(
-            f"{call} is denied ({status or code}). The function's role needs airflow:InvokeRestApi on "
-            f"arn:aws:airflow:<region>:<account>:role/{call.environment}/<role>, where <role> is an Airflow "
-            "role that may create DAG runs: User, Op or Admin."
-        )
+    if is_denied(exc):
+        return denied(call.environment, "InvokeRestApi", exc, resource=_role(call))
     if isinstance(status, int):
-        return explain_status(status, answer.get("RestApiResponse"), call)
+        is_refused = status in {401, 403}
+        return _not_allowed(status, call) if is_refused else explain_status(status, answer.get("RestApiResponse"), call)
     if code == "ValidationException":
         return _invalid(refusals.first_line(str(answer["Error"].get("Message", ""))), call)
     if call.creates and (code in _FAILED or http_status >= 500):
         return AnswerLostError(f"{call} failed in MWAA: {code}. Airflow may have done it.")
     return unavailable(call.environment, "InvokeRestApi", exc)
+
+
+def _not_allowed(status: int, call: Call) -> JetwayError:
+    """MWAA has let the call through; it is Airflow that does not."""
+    return EnvironmentUnavailableError(
+        f"Airflow answers {status} to {call}: the Airflow role of the call may not do that. The function's role "
+        f"has airflow:InvokeRestApi on {_role(call)}; <role> must be an Airflow role that may create DAG runs: "
+        "User, Op or Admin. Set the parameter AirflowRole, or give that role the right in Airflow."
+    )
+
+
+def _role(call: Call) -> str:
+    return f"arn:aws:airflow:<region>:<account>:role/{call.environment}/<role>"
 
 
 def _invalid(message: str, call: Call) -> JetwayError:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from jetway.dispatch.backoff import wait_before_retry
+from jetway.dispatch.backoff import longest_hold, wait_before_retry
 from jetway.dispatch.messages import Message
 from jetway.dispatch.run import INTERACTIVE
 from jetway.errors import (
@@ -23,6 +23,7 @@ from jetway.errors import (
     EnvironmentUnavailableError,
     OutOfTimeError,
     OutOfTurnError,
+    PermissionMissingError,
     TokenRefusedError,
     TransientError,
 )
@@ -57,7 +58,7 @@ PAUSES = (0.5, 1.5)  # seconds, the longest each
 BRIEF = (EnvironmentBusyError, EnvironmentUnavailableError)
 
 # What is not of one message holds the other lanes of the batch as well: each would meet it, and ask for it again.
-OF_ALL_LANES = (*BRIEF, TokenRefusedError)
+OF_ALL_LANES = (*BRIEF, PermissionMissingError, TokenRefusedError)
 
 
 class Lanes:
@@ -71,6 +72,7 @@ class Lanes:
         on_held: Callable[[Message, TransientError, int], None] = lambda _message, _exc, _wait: None,
         waited: Callable[[], float] = lambda: 0.0,
         sleep: Callable[[float], None] = time.sleep,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         """Take the parts.
 
@@ -80,12 +82,14 @@ class Lanes:
             on_held: told of each message whose lane must wait, why, and how many seconds.
             waited: seconds that the lane in hand has waited for its turns in the budget of REST calls.
             sleep: waits so many seconds.
+            clock: tells now, timezone-aware.
         """
         self._dispatch = dispatch
         self._seconds_left = seconds_left
         self._on_held = on_held
         self._waited = waited
         self._sleep = sleep
+        self._clock = clock
         self._trouble: TransientError | None = None
         self.waits: dict[str, int] = {}
 
@@ -108,7 +112,11 @@ class Lanes:
             is_out_of_turn = isinstance(exc, OutOfTurnError) and message.group != INTERACTIVE
             if is_out_of_turn or _is_of_all_lanes(exc):
                 self._trouble = exc
-            wait = self._pass_the_turn(message) if is_out_of_turn else self._hold(message, longest=exc.longest_wait)
+            if is_out_of_turn:
+                wait = self._pass_the_turn(message)
+            else:
+                longest = longest_hold(exc.longest_wait, self._clock() - message.first_tried_at)
+                wait = self._hold(message, longest=longest, shortest=exc.shortest_wait)
             self._on_held(message, exc, wait)
             raise
         except Exception:
@@ -134,8 +142,8 @@ class Lanes:
         self.waits[message.group] = wait
         return wait
 
-    def _hold(self, message: Message, *, longest: float) -> int:
-        wait = wait_before_retry(message.tries, longest=longest)
+    def _hold(self, message: Message, *, longest: float, shortest: float = 0.0) -> int:
+        wait = wait_before_retry(message.tries, longest=longest, shortest=shortest)
         self.waits[message.group] = wait
         return wait
 

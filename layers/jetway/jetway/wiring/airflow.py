@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from jetway.airflow import AirflowQuestions
     from jetway.airflow.auto import Chooser
     from jetway.airflow.budget import Budget, Share
+    from jetway.airflow.import_errors import ImportErrors
 
 Transport = Literal["auto", "rest", "cli", "direct"]
 TRANSPORTS = one_of("auto", "rest", "cli", "direct")
@@ -55,6 +56,29 @@ def budget_of(config: BudgetConfig, *, longest: float, share: Share = "bulk") ->
 def mwaa_client() -> MWAAClient:
     """Return a client of MWAA's control plane."""
     return client("mwaa", COMES_AGAIN)
+
+
+def import_errors_of(
+    environment_name: str,
+    transport: Transport,
+    *,
+    mwaa: MWAAClient,
+    environment: Environment,
+    budget: Budget,
+    read_timeout: float = 60.0,
+) -> ImportErrors:
+    """Return what reads import errors: over REST, whatever the transport. Nothing is sent."""
+    from jetway.airflow.import_errors import ImportErrors
+
+    @cache
+    def over(way: Transport) -> AirflowQuestions:
+        return connect(
+            environment_name, way, mwaa=mwaa, environment=environment, read_timeout=read_timeout, budget=budget
+        )
+
+    if transport == "direct":  # Airflow's REST API too, and there is no right to anything else
+        return ImportErrors(environment, rest=lambda: over("direct"), cli=lambda: over("direct"))
+    return ImportErrors(environment, rest=lambda: over("rest"), cli=lambda: over("cli"))
 
 
 def connect(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from jetway.batches.closing import Finisher
 from jetway.batches.collector import Collector
+from jetway.batches.hands import Hands
 from jetway.batches.intake import Intake
 from jetway.batches.table import BatchTable
 from jetway.observability import metrics
@@ -60,5 +61,6 @@ def wired() -> Parts:
         one_bulk_lane=config.one_bulk_lane,
     )
     collector = Collector(batches, finisher, sqs, collect_url=config.collect_queue_url)
-    intake = Intake(collector, sqs, ledger_of(config.ledger), dead_letters_url=config.dead_letters_url)
+    hands = Hands(client("dynamodb"), config.batch_table)
+    intake = Intake(collector, sqs, ledger_of(config.ledger), dead_letters_url=config.dead_letters_url, hands=hands)
     return Parts(config, sqs, collector, intake)

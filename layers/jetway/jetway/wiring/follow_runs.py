@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
+from typing import TYPE_CHECKING
 
 from jetway import events_out
 from jetway.airflow.watch import watch_of
@@ -11,8 +12,11 @@ from jetway.dispatch.following import Follower
 from jetway.observability import metrics
 from jetway.wiring.airflow import TRANSPORTS, TURN_LATER, BudgetConfig, Transport, budget_of, connect
 from jetway.wiring.clients import client
-from jetway.wiring.parts import LedgerConfig, TimeLeft, ledger_of
+from jetway.wiring.parts import LedgerConfig, TimeLeft, denials_by_ledger, ledger_of
 from jetway.wiring.variables import FromEnv, part, variable
+
+if TYPE_CHECKING:
+    from jetway.denials import Denials
 
 COMMAND_TIMEOUT = 30.0  # seconds that a command can take; with less time left none is begun
 
@@ -37,6 +41,7 @@ class Parts:
 
     follower: Follower
     time_left: TimeLeft
+    denials: Denials
 
 
 @cache
@@ -53,4 +58,10 @@ def wired() -> Parts:
         environment=config.environment_name,
         tell=lambda found: events_out.put(events, config.event_bus, found),
     )
-    return Parts(follower, time_left)
+    denials = denials_by_ledger(
+        config.ledger,
+        config.environment_name,
+        "follow_runs",
+        lambda event: events_out.put(events, config.event_bus, [event]),
+    )
+    return Parts(follower, time_left, denials)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import cache, cached_property
 from typing import TYPE_CHECKING
 
+from jetway.observability import metrics
 from jetway.wiring.clients import client, table
 from jetway.wiring.variables import FromEnv, either, number, one_of, variable
 
@@ -162,6 +163,11 @@ class Parts:
         from jetway.http.replays import ReplayCache
 
         return ReplayCache(self.dynamodb, self.settings.replay_table)
+
+    def flush_metrics(self) -> None:
+        """Write the metrics of this call."""
+        metrics.set_default_dimensions(Environment=self.settings.environment_name)
+        metrics.flush_metrics()
 
     def warm_up(self) -> None:
         """Make what nearly every call needs."""

@@ -19,13 +19,15 @@ from jetway.dispatch.waiting import Waiting
 from jetway.observability import metrics
 from jetway.wiring.airflow import TRANSPORTS, TURN_SOON, BudgetConfig, Transport, budget_of, connect, mwaa_client
 from jetway.wiring.clients import client
-from jetway.wiring.parts import LedgerConfig, ledger_of
+from jetway.wiring.parts import LedgerConfig, denials_by_ledger, ledger_of
 from jetway.wiring.variables import FromEnv, flag, hours, minutes, part, variable
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
 
     from jetway.airflow.budget import Budget
+    from jetway.denials import Denials
+    from jetway.events_out import OutEvent
 
 # Seconds for `dags list`, which Airflow 2 answers by parsing the whole DAGs folder: to know of a DAG is a courtesy.
 STATE_TIMEOUT = 15.0
@@ -60,6 +62,7 @@ class Parts:
     sqs: SQSClient
     dispatcher: Dispatcher
     budget: Budget
+    denials: Denials
 
 
 @cache
@@ -76,6 +79,10 @@ def wired() -> Parts:
     if isinstance(airflow, AutoClient):
         common["chooser"] = airflow.chooser
     watched = connect(name, transport, read_timeout=STATE_TIMEOUT, **common)
+
+    def tell(event: OutEvent) -> None:
+        events_out.put(events, config.event_bus, [event])
+
     dispatcher = Dispatcher(
         airflow,
         sqs,
@@ -85,8 +92,9 @@ def wired() -> Parts:
         limits=Limits(max_event_age=config.max_event_age, grace=config.grace),
         environment=config.environment_name,
         dead_letters_url=config.dead_letters_url,
-        tell=lambda event: events_out.put(events, config.event_bus, [event]),
+        tell=tell,
         crashes=Crashes(client("dynamodb"), config.ledger.table, key="id", ttl="ttl"),
         dags=watch_of(watched, command_seconds=STATE_TIMEOUT),
     )
-    return Parts(config, sqs, dispatcher, budget)
+    denials = denials_by_ledger(config.ledger, config.environment_name, "start_dag_run", tell)
+    return Parts(config, sqs, dispatcher, budget, denials)

@@ -6,12 +6,14 @@ from dataclasses import dataclass
 from functools import cache, partial
 from typing import TYPE_CHECKING
 
+from jetway.aws.crashes import Crashes
 from jetway.observability import metrics
 from jetway.sync.dags import KnownDags
 from jetway.sync.run import Clients, Settings
+from jetway.sync.webhooks import Hooks
 from jetway.triggers.rules import Places
 from jetway.wiring.airflow import is_cli
-from jetway.wiring.clients import THROTTLED, client, tag_what_is_made
+from jetway.wiring.clients import THROTTLED, bounded, client, tag_what_is_made
 from jetway.wiring.variables import Env, FromEnv, either, flag, number, optional, variable
 
 Tag = tuple[str, str]
@@ -67,6 +69,7 @@ class Parts:
     settings: Settings
     sqs: SQSClient
     queue_url: str
+    crashes: Crashes
 
 
 @cache
@@ -92,6 +95,7 @@ def wired() -> Parts:
         group=config.schedule_group,
         one_bulk_lane=config.one_bulk_lane,
     )
+    hooks_prefix = f"{config.stack_name}/webhooks/"  # as WEBHOOK_SECRET_PREFIX of the HTTP API
     settings = Settings(
         bucket=config.drop_bucket,
         environment=config.environment_name,
@@ -100,7 +104,8 @@ def wired() -> Parts:
         topic=config.alarm_topic_arn,
         most_rules=config.max_rules_per_bus,
         metrics_by_trigger=config.metrics_by_trigger,
-        webhooks=config.webhooks,
+        hooks=partial(Hooks, client("secretsmanager", bounded(attempts=1)) if config.webhooks else None, hooks_prefix),
         dags=partial(KnownDags, client("dynamodb", THROTTLED), config.artifact_table),
     )
-    return Parts(clients, settings, client("sqs"), config.sync_queue_url)
+    crashes = Crashes(client("dynamodb"), config.artifact_table, key="pk", ttl="expires_at")
+    return Parts(clients, settings, client("sqs"), config.sync_queue_url, crashes)
