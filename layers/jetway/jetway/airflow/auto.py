@@ -163,7 +163,7 @@ class AutoClient:
         """See `jetway.airflow.AirflowQuestions`; REST where that is not found out yet."""
         return self._of(self.chooser.known or "rest").keeps_note(dag_id)
 
-    def client(self) -> AirflowQuestions:
+    def chosen(self) -> AirflowQuestions:
         """Return the client of the way that works.
 
         Raises:
@@ -175,7 +175,7 @@ class AutoClient:
         return self._rest() if way == "rest" else self._cli()
 
     def _ask(self, ask: Callable[[AirflowQuestions], T]) -> T:
-        client = self.client()
+        client = self.chosen()
         try:
             return ask(client)
         except NoRestApiError as exc:

@@ -272,26 +272,26 @@ class AutoWatch:
 
     def is_stale(self, dag_id: str) -> bool:
         """See `Watch`."""
-        return self._of(self._client.client()).is_stale(dag_id)
+        return self._of(self._client.chosen()).is_stale(dag_id)
 
     def dag_state(self, dag_id: str) -> DagState | None:
         """See `Watch`."""
         try:
-            watch = self._of(self._client.client())
+            watch = self._of(self._client.chosen())
         except JetwayError:
             return None  # to know is a courtesy
         return watch.dag_state(dag_id)
 
     def look(self, wanted: Mapping[str, Sequence[str]], *, since: datetime) -> Iterator[Sighting]:
         """See `Watch`."""
-        client = self._client.client()
+        client = self._client.chosen()
         try:
             yield from self._of(client).look(wanted, since=since)
         except NoRestApiError as exc:  # before anything was seen: it is one call
             self._client.chooser.without_rest(exc)
         else:
             return
-        yield from self._of(self._client.client()).look(wanted, since=since)
+        yield from self._of(self._client.chosen()).look(wanted, since=since)
 
     def _of(self, client: AirflowQuestions) -> Watch:
         key = id(client)
