@@ -142,9 +142,9 @@ def test_a_log_groups_arn_ends_with_a_star_in_policies(stack: Stack, denials: De
     on = f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:{group}"
     with session(stack, allow("logs:FilterLogEvents", on=f"{on}:*")) as (_, client):
         client("logs").filter_log_events(logGroupName=group, limit=1)
-    with session(stack, allow("logs:FilterLogEvents", on=on)) as (who, client):
-        with denials.wanted(stack, who, "logs:FilterLogEvents"):
-            refusal(client("logs").filter_log_events, logGroupName=group, limit=1)
+    missing = "logs:FilterLogEvents"
+    with session(stack, allow(missing, on=on)) as (who, client), denials.wanted(stack, who, missing):
+        refusal(client("logs").filter_log_events, logGroupName=group, limit=1)
 
 
 @pytest.mark.parametrize("path", ["/", "/artifacts", "/dags", "/events", "/health", "/workers"])
