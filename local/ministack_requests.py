@@ -2,13 +2,14 @@
 
 The call is encrypted, as AWS's endpoints are (aws:SecureTransport).
 PutEvents has events:source, PutMetricData has cloudwatch:namespace; rules, schedules and each of several alarms have
-ARNs of their own.
+ARNs of their own, and that of a log group ends with `:*` in policies.
 https://docs.aws.amazon.com/service-authorization/latest/reference/reference_policies_actions-resources-contextkeys.html
 """
 
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 from ministack import app  # type: ignore[import-not-found]
@@ -18,6 +19,9 @@ from local import ministack_iam
 
 _extract_resource_arn, _request_tag_context = iam_actions.extract_resource_arn, iam_actions.request_tag_context
 _access_denied_response, _pin_request_origin = iam_actions.access_denied_response, app.pin_request_origin
+
+
+_LOG_GROUP = re.compile(r"arn:aws:logs:[^:]*:[^:]*:log-group:[^:]+")
 
 
 def _members(body: bytes) -> dict[str, Any]:
@@ -50,7 +54,12 @@ def _resource(  # noqa: PLR0917 - MiniStack's own signature
         group = group[0] if isinstance(group, list) else group
         ministack_iam.passed_role.set(str(asked.get("Target", {}).get("RoleArn", "")))
         return f"arn:aws:scheduler:{region}:{account}:schedule/{group}/{path.rpartition('/')[2]}"
-    return _extract_resource_arn(service, method, path, headers, body, params, region, account)
+    found = str(_extract_resource_arn(service, method, path, headers, body, params, region, account))
+    # "Use the second version, with the :* at the end, […] for all other API actions" than those of tags.
+    # https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/iam-access-control-overview-cwl.html
+    if service == "logs" and "Tag" not in headers.get("x-amz-target", "") and _LOG_GROUP.fullmatch(found):
+        return f"{found}:log-stream:"
+    return found
 
 
 def _for_tags(headers: Any, body: bytes, params: Any) -> str:

@@ -137,6 +137,16 @@ def test_what_is_not_there_is_told_only_to_who_may_list_the_bucket(stack: Stack,
         assert refusal(client("s3").get_object, **nowhere).startswith("NoSuchKey")
 
 
+def test_a_log_groups_arn_ends_with_a_star_in_policies(stack: Stack, denials: Denials) -> None:
+    group = "/jetway/jetway/validate_artifact"
+    on = f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:{group}"
+    with session(stack, allow("logs:FilterLogEvents", on=f"{on}:*")) as (_, client):
+        client("logs").filter_log_events(logGroupName=group, limit=1)
+    missing = "logs:FilterLogEvents"
+    with session(stack, allow(missing, on=on)) as (who, client), denials.wanted(stack, who, missing):
+        refusal(client("logs").filter_log_events, logGroupName=group, limit=1)
+
+
 @pytest.mark.parametrize("path", ["/", "/artifacts", "/dags", "/events", "/health", "/workers"])
 def test_each_page_may_ask_for_what_it_shows(stack: Stack, path: str) -> None:
     """A page that is denied something shows less, and the run of the tests ends red for it."""
