@@ -56,6 +56,11 @@ class Found:
     keys: tuple[str, ...] = ()
 
     @property
+    def is_nothing(self) -> bool:
+        """Whether there is no such stack, nor anything that one of this name has left."""
+        return not (self.deployed or self.outside or self.waiting or self.buckets or self.tables or self.keys)
+
+    @property
     def outside(self) -> int:
         """How many things are outside of the stack."""
         return sum(map(len, (self.alarms, self.schedules, self.rules, self.attached)))

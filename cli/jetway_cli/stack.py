@@ -97,6 +97,10 @@ class Target:
             ) from exc
         return found
 
+    def other_stacks(self) -> str:
+        """Say which stacks of Jetway's there are, for somebody who has named none of them."""
+        return self._other_stacks(self.client("cloudformation"))
+
     def _other_stacks(self, client: Any) -> str:
         """Say which stacks of Jetway's there are, for somebody who has named none of them."""
         from botocore.exceptions import BotoCoreError, ClientError

@@ -27,8 +27,13 @@ def uninstall(*, yes: bool, as_json: bool, **where: Any) -> None:
     """
     from jetway_cli.leftovers import Account
 
-    account = Account(Target(**where))
+    target = Target(**where)
+    account = Account(target)
     found = account.look()
+    if found.is_nothing:
+        raise NegativeError(
+            f"There is no stack {found.stack!r}, and none of that name has left anything.{target.other_stacks()}"
+        )
     if as_json:
         _print_json(found)
     else:

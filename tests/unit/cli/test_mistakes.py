@@ -101,6 +101,8 @@ MISTAKES: dict[str, list[list[str]]] = {
         ["--follow", "--trigger", ""],
     ],
     "triggers": [*STACK, ["orders"], ["--trigger", "orders"], ["triggers/orders.yaml"], ["-x"]],
+    "sync": [*STACK, ["dags/orders.py"], ["--now=yes"], ["--yes"], ["-x"]],
+    "uninstall": [*STACK, ["jetway"], ["--yes=no"], ["--force"], ["-x"]],
     "updates": [*STACK, ["requirements.txt"], ["--begin"], ["--json=yes"], ["-x"]],
     "workers": [
         *STACK,

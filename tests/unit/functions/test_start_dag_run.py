@@ -341,7 +341,7 @@ def test_calls_and_files_spend_their_own_shares_of_the_budget(edge: Edge) -> Non
 def test_trouble_of_the_environment_is_met_once_in_a_batch_and_holds_all_its_lanes(
     edge: Edge, airflow: Airflow, start: Function
 ) -> None:
-    edge.aws.mwaa.status = "UPDATING"
+    edge.aws.mwaa.status, airflow.status = "UPDATING", 503
     event = of_lanes("bulk/orders", "bulk/invoices", "bulk/data")
     described = edge.aws.mwaa.described
     assert sorted(start.failed(event)) == [f"m{number}" for number in range(6)]

@@ -15,6 +15,7 @@ from jetway.errors import (
     AnswerLostError,
     EnvironmentBusyError,
     EnvironmentUnavailableError,
+    JetwayError,
     PermissionMissingError,
     TokenRefusedError,
     TransientError,
@@ -238,7 +239,7 @@ class Environment:
                 ask()
             except (EnvironmentUnavailableError, PermissionMissingError):
                 raise
-            except TransientError as exc:
+            except JetwayError as exc:  # also a 404 of whatever stands there while the web server is replaced
                 raise not_available(facts) from exc
             self._served_at = now
         return facts
