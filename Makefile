@@ -6,7 +6,7 @@ UV := .jetway/venvs/uv/bin/uv
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo up down logs ui env unenv test test-all unit thorough integration load load-mixed chaos test-examples test-browser coverage mutants bench-cold-start \
-  lint format types check mwaa-packages module-table openapi decisions signals plugins build deploy deploy-environment bench-workers bench-gate bench-plugins fuzz lock clean
+  lint format types check mwaa-packages module-table openapi decisions conformance signals plugins build deploy adopt deploy-environment bench-workers bench-gate bench-plugins fuzz lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{gsub(/[$$][$$]/, "$$", $$2); printf "  %-18s %s\n", $$1, $$2}'
@@ -145,6 +145,12 @@ build: $(STAMP) ## sam build
 
 deploy: $(STAMP) ## Deploy Jetway to AWS; ENVIRONMENT=NAME to that MWAA environment, PROFILE=prod by that profile (docs/environments.md)
 	@$(BIN)/python -m local.aws_deploy jetway $(PROFILE) $(ENVIRONMENT)
+
+adopt: $(STAMP) ## Make the stack anew over the bucket, tables and key that a deleted one has left; then make deploy (docs/environments.md)
+	@$(BIN)/python -m local.adopt $(PROFILE) $(LEFT)
+
+conformance: $(STAMP) ## Ask AWS what only AWS can settle, and write the answers down (docs/conformance.md); cleans up after itself
+	@$(BIN)/python -m local.conformance $(CONFORMANCE)
 
 deploy-environment: $(STAMP) ## Create an MWAA environment in AWS; about half an hour; PROFILE as above
 	@$(BIN)/python -m local.aws_deploy environment $(PROFILE)

@@ -76,6 +76,7 @@ _TOLD: dict[str, tuple[str, str | None]] = {
     "rolled-back": ("ArtifactRolledBack", "rolled-back"),
     "removed": ("ArtifactRemoved", "removed"),
     "superseded": ("ArtifactSuperseded", "superseded"),
+    "vanished": ("ArtifactVanished", "vanished"),
 }
 
 
@@ -130,9 +131,12 @@ def _faults_of_version(version: str, number: int, dropped: Dropped, facts: Facts
         yield f"its tag is {facts.tags.get(version)}, not {tag}"
 
 
-# What was told first, and what may be told later: what was passed over has its turn when the newer one has failed.
-_LATER = {("promoted", "rolled-back"), ("promoted", "removed")} | {
-    ("superseded", later) for later in ("promoted", "quarantined", "rolled-back", "removed")
+# What was told first, and what may be told later: what was passed over has its turn when the newer one has failed, and
+# what was deleted when that is taken back.
+_LATER = {("promoted", "rolled-back"), ("promoted", "removed"), ("superseded", "vanished")} | {
+    (first, later)
+    for first in ("superseded", "vanished")
+    for later in ("promoted", "quarantined", "rolled-back", "removed")
 }
 
 

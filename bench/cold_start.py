@@ -90,6 +90,8 @@ def environment(layer: Path, endpoint: str, **more: str) -> dict[str, str]:
         "POWERTOOLS_SERVICE_NAME": "http_api",
         "ENVIRONMENT_NAME": "acme",
         "TRANSPORT": "cli",
+        "BUDGET_TABLE": "ledger",
+        "REST_CALLS_PER_SECOND": "10",
         "DISPATCH_QUEUE_URL": f"{endpoint}/123456789012/dispatch.fifo",
         "COLLECT_QUEUE_URL": f"{endpoint}/123456789012/collect",
         "WAITING_QUEUE_URL": f"{endpoint}/123456789012/waiting",

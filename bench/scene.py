@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import requests
 
+from jetway.dispatch.run import bulk_lane
 from local import venvs
 from local.calls import TooLateError, airflow_api, let_send, wait_for
 from local.deploy import STACK_NAME
@@ -89,7 +90,7 @@ def add_rules(
         template = f'{{"delivery": {number}, "trigger": {json.dumps(trigger)}, "event": <aws.events.event.json>}}'
         target: dict[str, Any] = {"Id": "queue", "Arn": arn, "InputTransformer": {"InputTemplate": template}}
         if queue_url.endswith(".fifo"):
-            target["SqsParameters"] = {"MessageGroupId": "bulk"}
+            target["SqsParameters"] = {"MessageGroupId": bulk_lane(trigger["name"])}
         events.put_rule(Name=f"{name}-{number}", EventPattern=json.dumps(pattern))
         events.put_targets(Rule=f"{name}-{number}", Targets=[target])
 

@@ -16,7 +16,7 @@ import shlex
 import subprocess
 import sys
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -26,6 +26,16 @@ import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
 from local import venvs
+from local.aws_checks import (
+    WHOLE,
+    AwsDeployError,
+    check_network,
+    check_services,
+    check_stack,
+    denied,
+    environments_of,
+    no_environment,
+)
 from local.venvs import ROOT
 
 if TYPE_CHECKING:
@@ -39,13 +49,10 @@ SAMCONFIG, ENVIRONMENTS = ROOT / "samconfig.toml", ROOT / "environments.toml"
 # Outputs of environment.yaml that are parameters of template.yaml.
 HANDED_ON = ("EnvironmentName", "EnvironmentBucketName", "EnvironmentKmsKeyArn", "SubnetIds", "SecurityGroupIds")
 
-WHOLE = frozenset(
-    {"CREATE_COMPLETE", "UPDATE_COMPLETE", "UPDATE_COMPLETE_CLEANUP_IN_PROGRESS", "UPDATE_ROLLBACK_COMPLETE"}
-)
-
-
-class AwsDeployError(RuntimeError):
-    """Something to deploy with is missing; the text says what to do."""
+# https://docs.aws.amazon.com/AmazonS3/latest/userguide/enable-event-notifications-eventbridge.html
+AT_FIRST = """
+S3 sends no events for the first five minutes or so. What you drop meanwhile is found within half an hour, or at once by
+`jetway sync --now`. A file under data/ that is dropped too early starts no run: drop it again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,12 +84,12 @@ def read_profile(file: Path, name: str) -> Profile:
     Raises:
         AwsDeployError: the file has no such profile, or it names no stack.
     """
-    known = profiles(file)
-    if name not in known:
-        raise AwsDeployError(f"{file.name} has no profile {name!r}; it has {', '.join(known)}.")
+    there = profiles(file)
+    if name not in there:
+        raise AwsDeployError(f"{file.name} has no profile {name!r}; it has {', '.join(there)}.")
     said: dict[str, Any] = {}
     for section in ("global", "deploy"):
-        said |= known[name].get(section, {}).get("parameters", {})
+        said |= there[name].get(section, {}).get("parameters", {})
     if "stack_name" not in said:
         raise AwsDeployError(f"profile {name!r} of {file.name} names no stack_name.")
     overrides, tags = (_pairs(said.get(option, [])) for option in ("parameter_overrides", "tags"))
@@ -169,8 +176,9 @@ def read_environment(client: MWAAClient, name: str, bucket_key: Callable[[str], 
     try:
         facts = client.get_environment(Name=name)["Environment"]
     except client.exceptions.ResourceNotFoundException as exc:
-        region = client.meta.region_name
-        raise AwsDeployError(f"{region} has no environment {name!r}; it has {_known(client) or 'none'}.") from exc
+        raise no_environment(client, name) from exc
+    except ClientError as exc:
+        raise denied(exc, "airflow:GetEnvironment", "EnvironmentName, EnvironmentBucketName and its paths") from exc
     bucket = facts["SourceBucketArn"].rpartition(":")[2]
     found = {"EnvironmentName": name, "EnvironmentBucketName": bucket, "EnvironmentKmsKeyArn": bucket_key(bucket)}
     found |= {path: str(facts.get(path) or "").strip("/") for path in _PATHS}
@@ -193,17 +201,15 @@ def key_of_bucket(s3: S3Client, kms: KMSClient, bucket: str) -> str:
     except ClientError as exc:
         if exc.response["Error"]["Code"] == "ServerSideEncryptionConfigurationNotFoundError":
             return ""
-        raise
+        raise denied(exc, "s3:GetEncryptionConfiguration", "EnvironmentKmsKeyArn") from exc
     key = rule.get("ApplyServerSideEncryptionByDefault", {}).get("KMSMasterKeyID", "")
     if not key or ":key/" in key:
         return key
-    facts = kms.describe_key(KeyId=key)["KeyMetadata"]  # an id or an alias
+    try:
+        facts = kms.describe_key(KeyId=key)["KeyMetadata"]  # an id or an alias
+    except ClientError as exc:
+        raise denied(exc, "kms:DescribeKey", "EnvironmentKmsKeyArn") from exc
     return "" if facts.get("KeyManager") == "AWS" else facts["Arn"]
-
-
-def _known(client: MWAAClient) -> str:
-    pages = client.get_paginator("list_environments").paginate()
-    return ", ".join(name for page in pages for name in page["Environments"])
 
 
 def jetway_overrides(
@@ -221,10 +227,11 @@ def jetway_overrides(
     overrides = {**from_environment, **profile.overrides}
     missing = [name for name in ("EnvironmentName", "EnvironmentBucketName") if name not in overrides]
     if missing:
+        there = environments_of(mwaa) or "none"
         raise AwsDeployError(
             f"{' and '.join(missing)}: unknown. There is no {looked_for} to read it from: "
             f"`make deploy-environment PROFILE={profile.name}` makes one. For an environment that exists already, "
-            f"`make deploy PROFILE={profile.name} ENVIRONMENT=…`; {mwaa.meta.region_name} has {_known(mwaa) or 'none'}."
+            f"`make deploy PROFILE={profile.name} ENVIRONMENT=…`; {mwaa.meta.region_name} has {there}."
         )
     return overrides
 
@@ -252,6 +259,7 @@ def _jetway(name: str, environment: str) -> int:
     made = read_profile(ENVIRONMENTS, name) if name in profiles(ENVIRONMENTS) else None
     region = region_of(profile, made, boto3.Session())
     session = boto3.Session(region_name=region)
+    check_services(session)
     mwaa = session.client("mwaa")
     cloudformation = session.client("cloudformation")
     if environment:
@@ -264,16 +272,36 @@ def _jetway(name: str, environment: str) -> int:
         profile = replace(profile, overrides={"Tags": tags, **profile.overrides})
     overrides = dict(profile.overrides)
     deployed = _describe(cloudformation, profile.stack_name)
+    if deployed is not None:
+        check_stack(profile.stack_name, deployed["StackStatus"])
     if told or deployed is None or deployed["StackStatus"] not in WHOLE:  # else sam keeps the values of last time
         looked_for = f"stack {made.stack_name} in {region}" if made else f"profile {name!r} in environments.toml"
         overrides = jetway_overrides(profile, told, looked_for, mwaa)
+    given: Sequence[Any] = deployed.get("Parameters", []) if deployed else []
+    before = {one["ParameterKey"]: one.get("ParameterValue", "") for one in given}
+    check_network(mwaa, {**before, **overrides})
     # sam's cache goes by the sources alone, and would give the layers of the architecture before.
     built = _sam("build", *(["--no-cached"] if "ARCHITECTURE" in os.environ else []))
     if built:
         return built
     told_to_sam = [f'{key}="{value}"' for key, value in sorted(overrides.items())]
     options = ["--parameter-overrides", *told_to_sam] if told_to_sam else []
-    return _sam("deploy", "--config-env", name, "--region", region, *options)
+    failed = _sam("deploy", "--config-env", name, "--region", region, *options)
+    if failed:
+        return failed
+    if deployed is None:
+        print(AT_FIRST)
+    return examine(profile.stack_name, region)
+
+
+def examine(stack: str, region: str) -> int:
+    """Have `jetway doctor` look at what was deployed; return 1 when something is broken, else 0.
+
+    What cannot be learnt makes no deployment fail: who deploys need not be allowed to look.
+    """
+    command = [sys.executable, "-m", "jetway_cli", "doctor", "--stack", stack, "--region", region]
+    code = subprocess.run(command, cwd=ROOT, check=False).returncode
+    return 1 if code == 1 else 0
 
 
 def _sam(*arguments: str | Path) -> int:

@@ -128,6 +128,10 @@ def _holds(stack: Stack, key: str, body: bytes) -> bool:
     return bool(answer["Body"].read() == body)
 
 
+# Ten calls a second are for all who call, and Jetway may use them up.
+_THROTTLED_BESIDE_JETWAY = {"mode": "standard", "total_max_attempts": 10}
+
+
 def airflow_api(stack: Stack, method: str, path: str, **more: Any) -> dict[str, Any] | None:
     """Call Airflow's REST API through MWAA's InvokeRestApi; None when Airflow answers 404, or 5xx as in an update.
 
@@ -135,7 +139,8 @@ def airflow_api(stack: Stack, method: str, path: str, **more: Any) -> dict[str, 
         more: QueryParameters, Body.
     """
     try:
-        answer = stack.client("mwaa").invoke_rest_api(Name=ENVIRONMENT_NAME, Method=method, Path=path, **more)
+        mwaa = stack.client("mwaa", retries=_THROTTLED_BESIDE_JETWAY)
+        answer = mwaa.invoke_rest_api(Name=ENVIRONMENT_NAME, Method=method, Path=path, **more)
     except ClientError as exc:
         modelled: Mapping[str, Any] = exc.response  # RestApiStatusCode is a member of MWAA's own errors only
         status = modelled.get("RestApiStatusCode", 0)

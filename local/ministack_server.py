@@ -72,6 +72,8 @@ from local import (
     ministack_loops,
     ministack_missing,
     ministack_requests,
+    ministack_simulation,
+    ministack_subscriptions,
 )
 
 scheduler._SCHEDULE_TICK_INTERVAL = 1  # seconds between looks at the schedules; 10 would only slow the tests
@@ -317,5 +319,7 @@ if __name__ == "__main__":
     ministack_requests.install()
     ministack_missing.install()
     ministack_authorizer.install()
+    ministack_simulation.install()
+    ministack_subscriptions.install()
     ministack_iam.install(Path(os.environ["JETWAY_DECISIONS"]))
     app.main()

@@ -25,9 +25,11 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from local.venvs import HOME, ROOT
 
@@ -42,6 +44,7 @@ ROOMS = (
     "http/replays.py",
     "aws/dynamodb.py",
 )
+ALL_TESTS = ["tests/unit"]
 # Tests that never come there would only take time.
 LEFT_OUT = (
     *(f"tests/unit/{folder}" for folder in ("airflow", "cli", "loading", "local", "triggers")),
@@ -50,12 +53,17 @@ LEFT_OUT = (
         for name in ("bench_workers", "documentation", "dashboard", "examples", "routes", "template")
     ),
 )
+# Tests that walk thousands of interleavings: a minute for each mutant that nothing else finds. They are run only for
+# those that would else need a reason to live.
+WALKS = "tests/unit/explorer"
+LONGEST_WALK = 1200.0  # seconds; a mutant that makes it longer never ends
+
 SEED = 20261129
 SAMPLE = 400
 LEAST_KILLED = 0.90
 
 # The same examples each time; a machine that is busy is no fault of theirs.
-STEADY = ("--hypothesis-profile=ci",)
+PYTEST = ("-o", "pythonpath=. plugins layers/loader cli", "-m", "not slow", "--hypothesis-profile=ci")
 
 WORK = HOME / "mutants"
 SURVIVORS = ROOT / "local" / "survivors.json"
@@ -139,8 +147,8 @@ def copy_repository(work: Path, tests: Sequence[str], rooms: Sequence[str] = ROO
         "source_paths": ["jetway"],
         "only_mutate": [f"jetway/{room}" for room in rooms],
         "also_copy": others,
-        "pytest_add_cli_args": ["-o", "pythonpath=. plugins layers/loader cli", "-m", "not slow", *STEADY],
-        "pytest_add_cli_args_test_selection": [*tests, *(f"--ignore={path}" for path in LEFT_OUT)],
+        "pytest_add_cli_args": PYTEST,
+        "pytest_add_cli_args_test_selection": [*tests, *(f"--ignore={path}" for path in (*LEFT_OUT, WALKS))],
     }
     with (work / "pyproject.toml").open("a") as file:
         file.write("\n[tool.mutmut]\nuse_git_change_detection = false\n")
@@ -212,6 +220,24 @@ def run_mutmut(work: Path, children: int, number: int = SAMPLE) -> list[Mutant]:
     return sample
 
 
+def walk(
+    work: Path, living: Sequence[Mutant], children: int, run: Callable[..., Any] = subprocess.run
+) -> dict[str, int]:
+    """Let the walks look for mutants that nothing else has found; return pytest's exit code for each, by its name."""
+
+    def exit_code(mutant: Mutant) -> int:
+        command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *PYTEST, WALKS]
+        env = {**os.environ, "MUTANT_UNDER_TEST": mutant.name}
+        try:
+            done = run(command, cwd=work / "mutants", env=env, stdout=subprocess.DEVNULL, timeout=LONGEST_WALK)
+        except subprocess.TimeoutExpired:
+            return min(_TIMED_OUT)
+        return int(done.returncode)
+
+    with ThreadPoolExecutor(children) as pool:
+        return dict(zip((mutant.name for mutant in living), pool.map(exit_code, living), strict=True))
+
+
 def accepted() -> dict[tuple[str, str, str, int], str]:
     """Return the survivors that may live, each with the reason."""
     listed = json.loads(SURVIVORS.read_text())
@@ -243,9 +269,7 @@ def main() -> int:
     """Plant, test, report; the exit status says whether enough was killed and the rest has its reasons."""
     parser = argparse.ArgumentParser(prog="python -m local.mutants", description=__doc__)
     parser.add_argument("--children", type=int, default=os.cpu_count() or 2, help="mutants that are tested at once")
-    parser.add_argument(
-        "--tests", nargs="+", default=["tests/unit"], help="that may find them; all unit tests by default"
-    )
+    parser.add_argument("--tests", nargs="+", default=ALL_TESTS, help="that may find them; all unit tests by default")
     parser.add_argument("--rooms", nargs="+", default=ROOMS, help="to plant them in, as paths in layers/jetway/jetway")
     parser.add_argument("--sample", type=int, default=SAMPLE, metavar="NUMBER", help="how many are drawn")
     parser.add_argument("--resume", action="store_true", help="go on with the copy and the results of a run before")
@@ -256,6 +280,8 @@ def main() -> int:
         copy_repository(WORK, given.tests, given.rooms)
     sample = run_mutmut(WORK, given.children, given.sample)
     codes, reasons = exit_codes(WORK), accepted()
+    if given.tests == ALL_TESTS:
+        codes |= walk(WORK, [m for m in sample if codes.get(m.name) == 0 and m.identity not in reasons], given.children)
     lines, good = judge(sample, codes, reasons)
     print("\n".join(lines))
     print(f"It took {(time.monotonic() - began) / 60:.0f} minutes.")

@@ -7,13 +7,16 @@ from typing import Any
 import click
 
 from jetway_cli.check import check
+from jetway_cli.doctor.command import doctor
 from jetway_cli.dry_run import dry_run
 from jetway_cli.errors import translated
 from jetway_cli.events import events
 from jetway_cli.redrive import redrive
 from jetway_cli.run import run
+from jetway_cli.sync import sync
 from jetway_cli.triggers import triggers
 from jetway_cli.ui import ui
+from jetway_cli.uninstall import uninstall
 from jetway_cli.updates import updates
 from jetway_cli.wait import wait
 from jetway_cli.workers import workers
@@ -69,6 +72,7 @@ def cli() -> None:
 
 
 cli.add_command(check)
+cli.add_command(doctor)
 cli.add_command(run)
 cli.add_command(wait)
 cli.add_command(redrive)
@@ -77,4 +81,6 @@ cli.add_command(triggers)
 cli.add_command(dry_run)
 cli.add_command(workers)
 cli.add_command(updates)
+cli.add_command(sync)
+cli.add_command(uninstall)
 cli.add_command(ui)

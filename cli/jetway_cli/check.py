@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 NEWEST = "3.3.1"
 OLDEST = "2.9"
 READ_ONLY = "DAG files were read only; --load loads them with Airflow, as the drop bucket does."
+MOST_SHOWN = 20
 READ = frozenset({"dag-file", "packed-dags"})  # kinds that --load loads
 _VERSION = re.compile(r"[23]\.\d{1,3}\.\d{1,3}")
 
@@ -104,15 +106,16 @@ def check(
     """Judge what the drop bucket takes, as the gate does: DAG files, requirements.txt, plugins.zip, startup.sh,
     trigger files, access.yaml, floors.yaml.
 
-    A folder is a dags folder, a folder of trigger files (named triggers), or one that holds these and is laid out as
-    the drop bucket. Nothing is asked of AWS; without --load, no code of the files is run.
+    A folder is a dags folder, a folder of trigger files (named triggers), what becomes plugins.zip (named plugins), or
+    a project that holds these. Nothing is asked of AWS; without --load, no code of the files is run.
     """
     from jetway_cli.check_formats import FORMATS
     from jetway_cli.check_judging import Judge
 
     if airflow_python and not loads:
         raise click.UsageError("--airflow-python is for --load.")
-    search = find([*paths, *([requirements] if requirements else [])])
+    scratch = Path(context.with_resource(TemporaryDirectory(prefix="jetway-")))
+    search = find([*paths, *([requirements] if requirements else [])], scratch)
     environment = environment_of(airflow_version)
     judge = Judge(environment, loads=loads, resolves=resolves, index_url=index_url, airflow_python=airflow_python)
     reports = judge.all(search.found)
@@ -121,12 +124,19 @@ def check(
         click.echo(shown)
     if search.passed_over:
         say(f"Not judged, because the drop bucket has no place for it: {', '.join(search.passed_over)}")
+    if search.left_out:
+        say(f"Not looked at: {_some(search.left_out)}")
     if not loads and any(report.kind in READ for report in reports):
         say(READ_ONLY)
     if judge.trouble is not None:
         raise judge.trouble
     if any(report.verdict == "rejected" for report in reports):
         context.exit(1)
+
+
+def _some(items: Sequence[str]) -> str:
+    more = f", and {len(items) - MOST_SHOWN} more" if len(items) > MOST_SHOWN else ""
+    return ", ".join(items[:MOST_SHOWN]) + more
 
 
 def environment_of(airflow_version: str) -> EnvironmentFacts:

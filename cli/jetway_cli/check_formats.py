@@ -30,7 +30,8 @@ def text(reports: Sequence[Report]) -> str:
         if counts[verdict]
     )
     files = "1 file" if len(reports) == 1 else f"{len(reports)} files"
-    dags = sum(dag.dag_id is not None for report in reports for dag in report.dags)
+    # A trigger file names the DAG that it starts, and makes none.
+    dags = sum(dag.dag_id is not None for report in reports if report.kind != "trigger" for dag in report.dags)
     return "\n".join([*lines, f"{files}, {dags} DAG{'' if dags == 1 else 's'}: {verdicts or 'nothing to judge'}"])
 
 

@@ -139,6 +139,8 @@ class Judge:
         refused = placing_findings(one.key, candidate.size, kind.destination(one.key, self._environment))
         if refused:
             judged = replace(judged, verdict="rejected", findings=(*refused, *judged.findings))
+        if one.astray:
+            judged = replace(judged, findings=(*judged.findings, _astray(one)))
         return _Judged(one, candidate.content, judged, time.perf_counter() - started, judged.verdict != "rejected")
 
     def _resolved(self, content: bytes, static: Judgement) -> Judgement:
@@ -263,6 +265,13 @@ def _unreadable(exc: OSError) -> Finding:
 
     message = f"The file cannot be read: {exc.strerror or exc}."
     return Finding("unreadable", "error", message, None, "Give yourself the right to read it, or leave it out.")
+
+
+def _astray(one: Found) -> Finding:
+    from jetway.artifacts.findings import Finding
+
+    message = "It is in a folder below triggers/, where the drop bucket takes no trigger file."
+    return Finding("file-name", "warning", message, None, f"Upload it as {one.key} to put it in force.")
 
 
 def _not_judged(exc: StackTroubleError) -> Finding:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from jetway.artifacts import kinds
@@ -24,8 +26,13 @@ def _check_trigger(candidate: Candidate, _environment: EnvironmentFacts, _max_by
     if candidate.size > _LARGEST_YAML:
         return _too_large("trigger")
     from jetway.triggers.file import parse
+    from jetway.triggers.never import moment_findings
 
-    return parse(candidate.content, candidate.path).judgement
+    parsed = parse(candidate.content, candidate.path)
+    if parsed.trigger is None:
+        return parsed.judgement
+    moment = moment_findings(parsed.trigger.on, datetime.now(UTC), parsed.line)
+    return replace(parsed.judgement, findings=(*parsed.judgement.findings, *moment))
 
 
 def _check_access(candidate: Candidate, _environment: EnvironmentFacts, _max_bytes: int) -> Judgement:

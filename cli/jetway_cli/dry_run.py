@@ -141,7 +141,7 @@ def judge(content: bytes, name: str, event: Mapping[str, Any]) -> Verdict:
 
 
 def _started(trigger: TriggerFile, event: Mapping[str, Any]) -> Verdict:
-    from jetway.dispatch.run import BULK, parse_message, plan
+    from jetway.dispatch.run import bulk_lane, parse_message, plan
     from jetway.errors import PermanentError, UnknownEventError
     from jetway.triggers.rules import message_template
 
@@ -158,9 +158,8 @@ def _started(trigger: TriggerFile, event: Mapping[str, Any]) -> Verdict:
     request = found.request
     if request is None:
         return Verdict(trigger.name, "skipped", trigger.dag, because=(str(found.skipped_because),))
-    return Verdict(
-        trigger.name, "starts", request.dag_id, request.dag_run_id, dict(request.conf), f"dispatch queue, lane {BULK}"
-    )
+    goes_to = f"dispatch queue, lane {bulk_lane(trigger.name)}"
+    return Verdict(trigger.name, "starts", request.dag_id, request.dag_run_id, dict(request.conf), goes_to)
 
 
 def _print(verdicts: list[Verdict]) -> None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from jetway.dispatch.run import BULK, INTERACTIVE
+from jetway.dispatch.run import INTERACTIVE, bulk_lane
 from jetway.errors import PermanentError
 from jetway.events import parse_time
 
@@ -101,9 +101,17 @@ def is_for_a_batch(message: Mapping[str, Any]) -> bool:
     return "look_at" in message or "batch" in message["trigger"]
 
 
-def lane_of(message: Mapping[str, Any]) -> str:
-    """Return the lane of a dispatch message; the letter's own message group is not it."""
-    return INTERACTIVE if message["trigger"].get("kind") in INTERACTIVE_KINDS else BULK
+def lane_of(message: Mapping[str, Any], *, one_bulk_lane: bool = False) -> str:
+    """Return the lane of a dispatch message; the letter's own message group is not it.
+
+    Args:
+        message: the message.
+        one_bulk_lane: whether files and events of all triggers share one lane.
+    """
+    trigger = message["trigger"]
+    if trigger.get("kind") in INTERACTIVE_KINDS:
+        return INTERACTIVE
+    return bulk_lane(trigger["name"], one_for_all=one_bulk_lane)
 
 
 def body_again(message: Mapping[str, Any], *, now: str, force: str | None = None) -> str:

@@ -27,6 +27,10 @@ COLOURS = {
     "held": "yellow",
     "waiting": "yellow",
     "drifted": "red",
+    "ok": "green",
+    "warning": "yellow",
+    "broken": "red",
+    "not known": "cyan",
 }
 
 

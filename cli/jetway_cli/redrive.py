@@ -74,10 +74,16 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Goals:
-    """URLs of the queues that letters go back to."""
+    """Where letters go back to.
+
+    Attributes:
+        dispatch, collect: URLs of the queues.
+        one_bulk_lane: whether files and events of all triggers share one lane.
+    """
 
     dispatch: str
     collect: str
+    one_bulk_lane: bool = False
 
 
 def _reasons(_context: click.Context, _parameter: click.Parameter, reasons: tuple[str, ...]) -> tuple[str, ...]:
@@ -132,7 +138,11 @@ def redrive(
             Source(target.output("CollectDeadLettersUrl")),
             Source(target.output("UndeliveredEventsUrl"), Undelivered(target.client("events")).read),
         ),
-        goals=Goals(dispatch=target.output("DispatchQueueUrl"), collect=target.output("CollectQueueUrl")),
+        goals=Goals(
+            dispatch=target.output("DispatchQueueUrl"),
+            collect=target.output("CollectQueueUrl"),
+            one_bulk_lane=target.parameters.get("Transport") == "cli",
+        ),
         wanted=lambda letter: matches(letter, trigger=trigger, reasons=reasons, since=since),
         dry_run=dry_run,
         force=force,
@@ -234,7 +244,7 @@ def _send_back(sqs: SQSClient, letter: Letter, goals: Goals, body: str) -> None:
     sqs.send_message(
         QueueUrl=goals.dispatch,
         MessageBody=body,
-        MessageGroupId=lane_of(message),
+        MessageGroupId=lane_of(message, one_bulk_lane=goals.one_bulk_lane),
         MessageDeduplicationId=deduplication_id(letter),
     )
 

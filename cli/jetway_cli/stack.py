@@ -15,10 +15,16 @@ from jetway_cli.errors import StackTroubleError, WrongUseError, error_code, sent
 
 if TYPE_CHECKING:
     import boto3
+    from botocore.config import Config
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 DEFAULT_STACK = "jetway"
+# A stack in one of these has all of its resources, as they are or as they were before an update.
+WHOLE = frozenset(
+    {"CREATE_COMPLETE", "UPDATE_COMPLETE", "UPDATE_COMPLETE_CLEANUP_IN_PROGRESS", "UPDATE_ROLLBACK_COMPLETE"}
+    | {"IMPORT_COMPLETE", "IMPORT_ROLLBACK_COMPLETE"}
+)
 DOES_NOT_EXIST = (
     "ValidationError"  # https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_DescribeStacks.html
 )
@@ -46,13 +52,33 @@ class Target:
 
         return boto3.Session(profile_name=self.profile, region_name=self.region)
 
+    @property
+    def described(self) -> Mapping[str, Any]:
+        """The stack as DescribeStacks has it.
+
+        Raises:
+            StackTroubleError: there is no such stack.
+        """
+        found: Mapping[str, Any] = self._answer["Stacks"][0]
+        return found
+
+    @property
+    def heard(self) -> Mapping[str, str]:
+        """The head of that answer, names in small letters.
+
+        Raises:
+            StackTroubleError: there is no such stack.
+        """
+        head: Mapping[str, str] = self._answer.get("ResponseMetadata", {}).get("HTTPHeaders", {})
+        return head
+
     @cached_property
-    def _described(self) -> Mapping[str, Any]:
+    def _answer(self) -> Mapping[str, Any]:
         from botocore.exceptions import ClientError, EndpointConnectionError
 
         client = self.client("cloudformation")
         try:
-            (stack,) = client.describe_stacks(StackName=self.stack)["Stacks"]
+            found: Mapping[str, Any] = client.describe_stacks(StackName=self.stack)
         except ClientError as exc:
             if error_code(exc) != DOES_NOT_EXIST:
                 raise
@@ -69,7 +95,6 @@ class Target:
                 f"{sentence(exc)} {region!r} is not a Region that this command knows.{did_you_mean(region, regions)} "
                 "Check --region (AWS_REGION)."
             ) from exc
-        found: Mapping[str, Any] = stack
         return found
 
     def _other_stacks(self, client: Any) -> str:
@@ -101,7 +126,7 @@ class Target:
         Raises:
             StackTroubleError: there is no such stack.
         """
-        return {output["OutputKey"]: output["OutputValue"] for output in self._described.get("Outputs", [])}
+        return {output["OutputKey"]: output["OutputValue"] for output in self.described.get("Outputs", [])}
 
     @cached_property
     def parameters(self) -> Mapping[str, str]:
@@ -110,7 +135,7 @@ class Target:
         Raises:
             StackTroubleError: there is no such stack.
         """
-        return {one["ParameterKey"]: one.get("ParameterValue", "") for one in self._described.get("Parameters", [])}
+        return {one["ParameterKey"]: one.get("ParameterValue", "") for one in self.described.get("Parameters", [])}
 
     def output(self, name: str) -> str:
         """Return one output of the stack.
@@ -119,6 +144,11 @@ class Target:
             StackTroubleError: the stack has none of that name.
         """
         value = self.outputs.get(name)
+        if not value and (status := self.described.get("StackStatus", "")) not in WHOLE:
+            raise StackTroubleError(
+                f"Stack {self.stack!r} is {status}, so that it has no output {name}. `jetway doctor` says what is "
+                "wrong with it and what to do."
+            )
         if not value:
             raise StackTroubleError(
                 f"Stack {self.stack!r} has no output {name}: it is not Jetway's, or older than this command. Deploy it "
@@ -126,8 +156,11 @@ class Target:
             )
         return value
 
-    def client(self, service: str) -> Any:
+    def client(self, service: str, config: Config | None = None) -> Any:
         """Return a boto3 client of that service.
+
+        Args:
+            config: how long it is waited for, and how often it is tried; patiently when not given.
 
         Raises:
             WrongUseError: AWS is said to be at what is not an address.
@@ -135,7 +168,7 @@ class Target:
         from botocore.config import Config
         from botocore.exceptions import BotoCoreError
 
-        config = Config(connect_timeout=5, read_timeout=30, retries={"mode": "standard", "max_attempts": 4})
+        config = config or Config(connect_timeout=5, read_timeout=30, retries={"mode": "standard", "max_attempts": 4})
         make: Any = self.session.client  # its stubs know service names as literals only
         try:
             return make(service, endpoint_url=self.endpoint_url, config=config)

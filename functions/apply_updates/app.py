@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from aws_lambda_powertools.metrics import MetricUnit
 
+from jetway.denials import denial_in
 from jetway.errors import TransientError
 from jetway.observability import logger, metrics
 from jetway.wiring.apply_updates import wired
@@ -35,6 +36,8 @@ def handler(event: dict[str, Any], context: LambdaContext) -> None:  # noqa: ARG
     try:
         parts.updates.advance(parts.import_errors, parts.undo, config.verify_after, config.quiet, on_step=_report)
     except TransientError as exc:
+        if (denial := denial_in(exc)) is not None:
+            parts.denials.report(denial)
         logger.info("the update cannot go on now", extra={"because": f"{exc.reason}: {exc}"})
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 
 from jetway.aws.visibility import Holding
-from jetway.batches.intake import Taken
+from jetway.batches.intake import Taken, receives
 from jetway.observability import logger, metrics
 from jetway.wiring.collect_batch import wired
 
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from jetway.ledger import Entry
     from jetway.wiring.collect_batch import Parts
 
-OFTEN = 3  # receives; what is received so often may be what ends the function
 LONGEST_WAIT = 600  # seconds; a hundred receives, as the queue allows, are more than half a day of trouble
 
 METRICS = {"batched": "EventsBatched", "duplicate": "EventsDuplicate", "dead-lettered": "EventsDeadLettered"}
@@ -54,27 +53,16 @@ def _take(
 ) -> Taken:
     """Collect the records; those that failed are tried again sooner than after the queue's visibility timeout."""
     handles = [record.receipt_handle for record in records]
-    taken = Taken()
     with Holding(parts.sqs, parts.config.collect_queue_url, handles, seconds_left=seconds_left) as holding:
-        # Whoever ends the function keeps only those waiting that were received as often.
-        for often in (False, True):
-            some = [record for record in records if (_receives(record) >= OFTEN) == often]
-            if some:
-                more = parts.intake.take(some, seconds_left, on_dispatched=dispatched.append)
-                taken.entries.extend(more.entries)
-                taken.failed.extend(more.failed)
+        taken = parts.intake.take(records, seconds_left, on_dispatched=dispatched.append)
         failed = set(taken.failed)
         waits = {each.receipt_handle: _wait(each) for each in records if each.message_id in failed}
         holding.give_back(waits)
     return taken
 
 
-def _receives(record: SQSRecord) -> int:
-    return int(record.attributes.approximate_receive_count)
-
-
 def _wait(record: SQSRecord) -> int:
-    return int(min(LONGEST_WAIT, 2 ** _receives(record)))
+    return int(min(LONGEST_WAIT, 2 ** receives(record)))
 
 
 def _report(entries: Sequence[Entry], dispatched: Sequence[Closed]) -> None:

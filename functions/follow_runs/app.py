@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from jetway.errors import EnvironmentBusyError, EnvironmentUnavailableError
+from jetway.errors import EnvironmentBusyError, EnvironmentUnavailableError, PermissionMissingError
 from jetway.observability import logger, metrics
 from jetway.wiring.follow_runs import wired
 
@@ -21,6 +21,10 @@ def handler(event: dict[str, Any], context: LambdaContext) -> None:  # noqa: ARG
     parts.time_left.of(context)
     try:
         summary = parts.follower.follow()
+    except PermissionMissingError as exc:
+        parts.denials.report(exc)
+        metrics.add_metric("RunsNotFollowed", "Count", 1)
+        return
     except (EnvironmentUnavailableError, EnvironmentBusyError) as exc:
         logger.info("runs cannot be looked at now", extra={"because": f"{exc.reason}: {exc}"})
         metrics.add_metric("RunsNotFollowed", "Count", 1)

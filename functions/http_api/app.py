@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 from aws_lambda_powertools.event_handler import APIGatewayHttpResolver, Response
 from botocore.exceptions import BotoCoreError, ClientError
 
+from jetway.denials import denial_in, say
 from jetway.errors import JetwayError
 from jetway.http import answers
 from jetway.http.problems import NO_SUCH_RESOURCE, Problem, ProblemError, problem_of
 from jetway.http.routes import dags, monitor, pages, triggers
-from jetway.observability import logger
+from jetway.observability import logger, metrics
 from jetway.wiring.http_api import wired
 
 if TYPE_CHECKING:
@@ -33,11 +34,16 @@ if "AWS_LAMBDA_RUNTIME_API" in os.environ:
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Answer one request."""
     app.append_context(services=wired())  # type: ignore[no-untyped-call]
-    return app.resolve(event, context)
+    answer = app.resolve(event, context)
+    if metrics.metric_set:  # seldom: a right that is missing
+        wired().flush_metrics()
+    return answer
 
 
 @app.exception_handler([JetwayError, ProblemError])  # type: ignore[untyped-decorator]
 def _problem(error: JetwayError | ProblemError) -> Response[str]:
+    if (denial := denial_in(error)) is not None:
+        say(denial)
     return _answer(error.problem if isinstance(error, ProblemError) else problem_of(error))
 
 

@@ -10,6 +10,8 @@ from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from jetway.denials import say
+from jetway.errors import PermissionMissingError
 from jetway.observability import logger, metrics
 from jetway.wiring.measure_workers import wired
 from jetway.workers.assessment import measure, settings_of
@@ -23,10 +25,14 @@ if TYPE_CHECKING:
 @logger.inject_lambda_context
 @metrics.log_metrics
 def handler(_event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
-    """Measure once, publish, and return the measurement."""
+    """Measure once, publish, and return the measurement; or why there is none, when that is a right that is missing."""
     parts = wired()
     now = datetime.now(UTC)
-    facts = parts.environment.facts()
+    try:
+        facts = parts.environment.facts()
+    except PermissionMissingError as exc:
+        say(exc)
+        return {"because": f"{exc.reason}: {exc}"}
     watched = replace(parts.watched, environment_class=facts.environment_class)
     found = ask(parts.cloudwatch, watched, now)
     settings = settings_of(facts)

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from aws_lambda_powertools.metrics import MetricUnit
 
+from jetway.denials import denial_in, say
+from jetway.errors import TransientError
 from jetway.events_out import OutEvent, put
 from jetway.observability import logger, metrics
 from jetway.wiring.scale_workers import wired
@@ -24,11 +26,18 @@ if TYPE_CHECKING:
 @logger.inject_lambda_context
 @metrics.log_metrics
 def handler(_event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
-    """Decide once, act if told to, and say so."""
+    """Decide once, act if told to, and say so; or say which right is missing for it."""
     parts = wired()
     config = parts.config
     now = datetime.now(UTC)
-    outcome = parts.scaler.scale(now)
+    try:
+        outcome = parts.scaler.scale(now)
+    except TransientError as exc:
+        denial = denial_in(exc)
+        if denial is None:
+            raise
+        say(denial)
+        return {"because": f"{denial.reason}: {denial}"}
     detail = {**asdict(outcome), "environment": config.environment_name}
     _count(outcome)
     if outcome.floors_error:

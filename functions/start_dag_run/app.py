@@ -9,14 +9,17 @@ from aws_lambda_powertools.utilities.batch import SqsFifoPartialProcessor
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 
 from jetway.aws.visibility import Holding
-from jetway.dispatch.lanes import Lanes, by_lane, free_lane, hold_lanes
+from jetway.dispatch.lanes import Lanes, by_lane, free_lane, hold_lanes, share_of
 from jetway.dispatch.metering import count
-from jetway.observability import logger
+from jetway.errors import PermissionMissingError
+from jetway.observability import logger, metrics
 from jetway.wiring.start_dag_run import Parts, wired
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
+    from jetway.dispatch.messages import Message
+    from jetway.errors import TransientError
     from jetway.ledger import Entry
 
 
@@ -32,12 +35,14 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     lanes = Lanes(
         dispatcher.dispatch,
         seconds_left=seconds_left,
-        on_held=lambda message, exc, wait: _report(dispatcher.held(message, exc), lane=message.group, next_try_in=wait),
+        on_held=lambda message, exc, wait: _held(message, exc, dispatcher.held(message, exc), wait),
+        waited=lambda: parts.budget.waited,
     )
     handles = [record["receiptHandle"] for record in event["Records"]]
     failures: list[Any] = []
     with Holding(parts.sqs, parts.config.dispatch_queue_url, handles, seconds_left=seconds_left) as holding:
         for records in by_lane(event["Records"]):
+            parts.budget.begin(share_of(records))
             failures += _start(parts, lanes, records, holding, others=len(records) < len(event["Records"]))
     return {"batchItemFailures": failures}
 
@@ -64,6 +69,13 @@ def _start(parts: Parts, lanes: Lanes, records: list[Any], holding: Holding, *, 
         done = [SQSRecord(record) for record in records if record["messageId"] not in failed]
         free_lane(sqs, queue_url, done)
     return back
+
+
+def _held(message: Message, exc: TransientError, entry: Entry, wait: int) -> None:
+    if isinstance(exc, PermissionMissingError):
+        wired().denials.report(exc)
+        metrics.flush_metrics()
+    _report(entry, lane=message.group, next_try_in=wait)
 
 
 def _report(entry: Entry, **more: object) -> None:

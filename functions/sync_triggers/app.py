@@ -6,6 +6,7 @@ Messages only say that something may have changed; their queue has one group, so
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from aws_lambda_powertools.metrics import MetricUnit
@@ -36,20 +37,20 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
 
     handles = [record["receiptHandle"] for record in event["Records"]]
     with Holding(parts.sqs, parts.queue_url, handles, seconds_left=seconds_left) as holding:
-        troubles = _sync(parts, seconds_left)
+        receives = max(int(record["attributes"]["ApproximateReceiveCount"]) for record in event["Records"])
+        troubles = _sync(parts, seconds_left, receives)
         if not troubles:
             return {"batchItemFailures": []}
-        wait = _report(
-            troubles, max(int(record["attributes"]["ApproximateReceiveCount"]) for record in event["Records"])
-        )
+        wait = _report(troubles, receives)
         holding.give_back(dict.fromkeys(handles, wait))
     return {"batchItemFailures": [{"itemIdentifier": record["messageId"]} for record in event["Records"]]}
 
 
-def _sync(parts: Parts, seconds_left: Callable[[], float]) -> Sequence[Exception]:
+def _sync(parts: Parts, seconds_left: Callable[[], float], receives: int) -> Sequence[Exception]:
     """Sync once; return what was in the way."""
+    watch = partial(parts.crashes.trying, receives=receives) if receives > 1 else None
     try:
-        synced = sync(parts.clients, parts.settings, seconds_left=seconds_left)
+        synced = sync(parts.clients, parts.settings, seconds_left=seconds_left, watch=watch)
     except (TransientError, ClientError, BotoCoreError) as exc:
         return [exc]
     metrics.add_metric("TriggersInForce", MetricUnit.Count, synced.in_force)

@@ -12,7 +12,7 @@ from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, pro
 
 from jetway.arrivals import parse_arrival
 from jetway.aws.visibility import Holding
-from jetway.errors import OutOfTimeError, SiblingsExpectedError
+from jetway.errors import OutOfTimeError, PermissionMissingError, SiblingsExpectedError
 from jetway.observability import logger, metrics
 from jetway.wiring.validate_artifact import wired
 
@@ -46,6 +46,9 @@ def handler(event: dict[str, Any], context: LambdaContext) -> PartialItemFailure
     for record, (_, error, _) in zip(processor.fail_messages, processor.exceptions, strict=True):
         if isinstance(error, SOON):
             logger.info("artifact waits", extra={"reason": str(error)})
+            continue
+        if isinstance(error, PermissionMissingError):
+            wired().denials.report(error)
             continue
         body = getattr(record, "body", None)
         logger.error("artifact not settled, its message comes back", exc_info=error, extra={"body": body})
@@ -81,6 +84,6 @@ def _wait(error: Exception, receives: int) -> int:
         if error.waited >= grace:  # others keep coming: two more looks, at twice the age and at four times
             return int(error.waited.total_seconds())
         return int(max(error.longest_wait, grace.total_seconds() / LOOKS))
-    if isinstance(error, OutOfTimeError):
+    if isinstance(error, OutOfTimeError | PermissionMissingError):
         return int(error.longest_wait)
     return int(min(LONGEST_WAIT, FIRST_WAIT * 2 ** (receives - 1)))

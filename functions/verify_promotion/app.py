@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from aws_lambda_powertools.metrics import MetricUnit
 
-from jetway.errors import TransientError
+from jetway.errors import PermissionMissingError, TransientError
 from jetway.observability import logger, metrics
 from jetway.wiring.verify_promotion import wired
 
@@ -33,6 +33,8 @@ def handler(event: dict[str, Any], context: LambdaContext) -> None:  # noqa: ARG
         metrics.add_metric(name, MetricUnit.Count, 0)  # an alarm needs data to see that it is over
     try:
         parts.verifier.look(on_verified=_report)
+    except PermissionMissingError as exc:
+        parts.denials.report(exc)  # nothing is rolled back for it: what is due stays due
     except TransientError as exc:
         logger.info("artifacts cannot be verified now", extra={"because": f"{exc.reason}: {exc}"})
 

@@ -13,6 +13,7 @@ One listener serves the control plane as boto3's `mwaa` client calls it, and the
       cli         POST /aws_mwaa/cli: token, concurrency, supported commands, the envelope
       rest        InvokeRestApi, web login and /api, forwarded to Airflow's REST API
       faults      for tests: lost answers, 503s, UPDATING; only when configured
+    throttle      how often an operation may be called
     environment   the environment's description, its status and updates; survives a restart
     description   of a new environment
     model         checks input against botocore's model of MWAA

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from local.gateway.cli import CliEndpoint
     from local.gateway.control import ControlPlane
     from local.gateway.rest import WebServer
+    from local.gateway.throttle import Throttle
 
 _CONTROL = ("/environments", "/clitoken/", "/webtoken/", "/restapi/")
 
@@ -33,6 +34,7 @@ class Gateway:
         cli: CliEndpoint,
         web: WebServer,
         faults: Faults,
+        throttle: Throttle,
         web_url: str,
         ready: Callable[[], bool],
         injection: bool,
@@ -41,6 +43,7 @@ class Gateway:
         self._cli = cli
         self._web = web
         self._faults = faults
+        self._throttle = throttle
         self._web_url = web_url
         self._ready = ready
         self._injection = injection
@@ -80,6 +83,8 @@ class Gateway:
                 return json_response(200, self._faults.counters())
         if self._injection and request.path == "/_local/faults":
             return self._inject(request)
+        if self._injection and request.path == "/_local/throttle":
+            return self._throttled(request)
         return json_response(404, {"message": "Not Found"})
 
     def _inject(self, request: Request) -> Response:
@@ -93,3 +98,13 @@ class Gateway:
         elif request.method != "GET":
             return json_response(405, {"message": "Method Not Allowed"})
         return json_response(200, self._faults.active())
+
+    def _throttled(self, request: Request) -> Response:
+        if request.method == "POST":
+            try:
+                self._throttle.change(json.loads(request.body))
+            except (ValueError, TypeError, AttributeError) as exc:
+                return json_response(400, {"message": str(exc)})
+        elif request.method != "GET":
+            return json_response(405, {"message": "Method Not Allowed"})
+        return json_response(200, self._throttle.rates)

@@ -15,6 +15,7 @@ from local.gateway.description import describe_new
 from local.gateway.environment import Applier, Environment, keep
 from local.gateway.faults import Faults
 from local.gateway.rest import RestApi, WebServer
+from local.gateway.throttle import Throttle
 from local.gateway.tokens import Tokens, load_key
 
 if TYPE_CHECKING:
@@ -53,6 +54,14 @@ def compose(
         ask: whether IAM lets the caller do something.
     """
     faults = Faults()
+    throttle = Throttle(
+        {
+            "InvokeRestApi": config.rest_calls_per_second,
+            "CreateCliToken": config.cli_tokens_per_second,
+            "CreateWebLoginToken": config.web_login_tokens_per_second,
+        },
+        clock=clock,
+    )
     tokens = Tokens(load_key(config.state / "token.key"), config.environment, clock)
     environment = Environment(
         config.state / "environment.json",
@@ -67,6 +76,7 @@ def compose(
         tokens=tokens,
         rest=rest,
         faults=faults,
+        throttle=throttle,
         hostname=config.hostname,
         token_seconds=config.token_seconds,
         ask=ask,
@@ -83,6 +93,7 @@ def compose(
         ),
         web=WebServer(airflow_major=airflow.major, tokens=tokens, rest=rest),
         faults=faults,
+        throttle=throttle,
         web_url=airflow.url,
         ready=ready,
         injection=config.faults,

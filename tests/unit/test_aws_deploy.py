@@ -11,14 +11,15 @@ from typing import Any
 
 import boto3
 import pytest
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, EndpointConnectionError
 from botocore.stub import Stubber
 
+from local.aws_checks import WHOLE, AwsDeployError, check_network, check_services, check_stack
 from local.aws_deploy import (
     ENVIRONMENTS,
     SAMCONFIG,
-    AwsDeployError,
     Profile,
+    examine,
     handed_on,
     jetway_overrides,
     key_of_bucket,
@@ -188,8 +189,85 @@ def test_a_buckets_key_is_the_one_that_it_encrypts_with(clients: dict[str, Any],
 
 
 def test_a_bucket_that_tells_nothing_is_an_error_and_not_a_bucket_without_a_key() -> None:
-    with pytest.raises(ClientError, match="AccessDenied"):
+    with pytest.raises(ClientError, match="InternalError"):
+        key_of_bucket(*keys_of(code="InternalError"), "b")
+
+
+def test_who_may_not_look_is_told_the_permission_and_what_to_write_instead() -> None:
+    with pytest.raises(AwsDeployError, match=r"s3:GetEncryptionConfiguration.*tells EnvironmentKmsKeyArn"):
         key_of_bucket(*keys_of(code="AccessDenied"), "b")
+    client = boto3.client("mwaa", region_name="eu-central-1", aws_access_key_id="x", aws_secret_access_key="x")
+    stubber = Stubber(client)
+    stubber.add_client_error("get_environment", "AccessDeniedException", "User x may not")
+    stubber.activate()
+    with pytest.raises(AwsDeployError, match=r"airflow:GetEnvironment \(User x may not\), which tells EnvironmentName"):
+        read_environment(client, "analytics", lambda _: "")
+
+
+@pytest.mark.parametrize(
+    ("status", "told"),
+    [
+        ("ROLLBACK_COMPLETE", "delete-stack"),
+        ("CREATE_FAILED", "delete-stack"),
+        ("UPDATE_ROLLBACK_FAILED", "continue-update-rollback"),
+        ("UPDATE_IN_PROGRESS", "wait for the end"),
+        ("UPDATE_ROLLBACK_IN_PROGRESS", "wait for the end"),
+    ],
+)
+def test_a_stack_that_takes_no_deployment_says_what_it_takes_first(status: str, told: str) -> None:
+    with pytest.raises(AwsDeployError, match=f"stack jetway is {status}: .*{told}"):
+        check_stack("jetway", status)
+
+
+@pytest.mark.parametrize("status", [*WHOLE, "REVIEW_IN_PROGRESS"])
+def test_a_stack_that_takes_a_deployment_is_deployed_over(status: str) -> None:
+    check_stack("jetway", status)
+
+
+PRIVATE = {
+    "Name": "analytics",
+    "WebserverAccessMode": "PRIVATE_ONLY",
+    "NetworkConfiguration": {"SubnetIds": ["subnet-1", "subnet-2"], "SecurityGroupIds": ["sg-1"]},
+}
+
+
+def test_a_private_environment_without_subnets_is_refused_before_anything_is_built() -> None:
+    given = {"EnvironmentName": "analytics"}
+    with pytest.raises(AwsDeployError, match="SubnetIds=subnet-1,subnet-2 SecurityGroupIds=sg-1"):
+        check_network(mwaa(facts=PRIVATE), given)
+    check_network(mwaa(facts=PRIVATE), {**given, "SubnetIds": "subnet-1"})
+    check_network(mwaa(facts={"Name": "analytics", "WebserverAccessMode": "PUBLIC_ONLY"}), given)
+
+
+def test_an_environment_that_is_gone_is_refused_before_anything_is_built() -> None:
+    with pytest.raises(AwsDeployError, match=r"eu-central-1 has no environment 'x'; it has a\."):
+        check_network(mwaa("a", lists=False), {"EnvironmentName": "x"})
+
+
+class Session:
+    """A boto3 session in a Region where some services have no address."""
+
+    region_name = "xx-north-1"
+
+    def __init__(self, *missing: str) -> None:
+        self.missing = missing
+
+    def client(self, service: str, config: Any) -> Any:
+        client = boto3.client(service, region_name="eu-central-1", aws_access_key_id="x", aws_secret_access_key="x")  # type: ignore[call-overload]
+
+        def answer(**_: Any) -> Any:
+            if service in self.missing:
+                raise EndpointConnectionError(endpoint_url=f"https://{service}.{self.region_name}.amazonaws.com")
+            raise ClientError({"Error": {"Code": "AccessDenied"}}, "x")  # it is there
+
+        client.meta.events.register("before-call", answer)
+        return client
+
+
+def test_a_region_that_lacks_a_service_is_refused_before_anything_is_built() -> None:
+    check_services(Session())  # type: ignore[arg-type]
+    with pytest.raises(AwsDeployError, match=r"xx-north-1: no answer from mwaa, scheduler\. Is that the right Region"):
+        check_services(Session("mwaa", "scheduler"))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(("names", "told"), [(("a", "b"), "it has a, b."), ((), "it has none.")])
@@ -243,3 +321,15 @@ def test_what_is_missing_is_said_before_anything_is_built(
     assert (done.returncode, done.stdout) == (1, "")
     assert told in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_deployment_does_not_fail_because_nobody_may_look(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    for name in ("AWS_SHARED_CREDENTIALS_FILE", "AWS_CONFIG_FILE"):
+        monkeypatch.setenv(name, os.devnull)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    assert examine("jetway", "eu-central-1") == 0
+    assert "No AWS credentials found" in capfd.readouterr().err

@@ -30,7 +30,6 @@ def test_a_deadline_that_comes_where_exceptions_are_ignored_comes_again(monkeypa
 
 
 def test_a_deadline_is_over_with_its_block() -> None:
-    with deadline(0.05):
-        pass
-    time.sleep(0.1)
+    with deadline(60):
+        assert signal.getitimer(signal.ITIMER_REAL)[0] > 0
     assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)

@@ -25,6 +25,7 @@ from jetway.http.run_requests import Call, event_id, read_request
 from jetway.ledger import Entry, Ledger, entry_id
 from jetway.wiring.http_api import wired
 from tests.unit.dispatching import parse_dispatch
+from tests.unit.hanging import hang
 from tests.unit.http_function import IGNORED_ONCE, ask, in_process, queued, set_queue
 from tests.unit.ledger_table import make_ledger_table
 from tests.unit.mwaa_server import MwaaServer
@@ -310,16 +311,16 @@ def test_the_ledgers_id_of_a_call_is_the_dispatchers(queue: str) -> None:
 
 @IGNORED_ONCE
 def test_a_wait_for_an_airflow_that_hangs_ends_in_time(queue: str, mwaa: MwaaServer) -> None:
-    mwaa.answer = lambda _: (404 if mwaa.release.wait(30) else 500, {})
-    answer = ask("POST", "/dags/a/dagRuns", seconds=2.0, headers={"prefer": "wait=25"})
+    mwaa.answer = lambda _: hang(mwaa)
+    answer = ask("POST", "/dags/a/dagRuns", headers={"prefer": "wait=25"})
     assert (answer["statusCode"], json.loads(answer["body"])["state"]) == (202, "accepted")
     assert len(queued(queue)) == 1
 
 
 @IGNORED_ONCE
 def test_a_question_to_an_airflow_that_hangs_is_answered_in_time(queue: str, mwaa: MwaaServer) -> None:
-    mwaa.answer = lambda _: (404 if mwaa.release.wait(30) else 500, {})
-    answer = ask("GET", "/dags", seconds=1.5)
+    mwaa.answer = lambda _: hang(mwaa)
+    answer = ask("GET", "/dags")
     assert (answer["statusCode"], json.loads(answer["body"])["type"]) == (503, "urn:jetway:problem:timeout")
 
 

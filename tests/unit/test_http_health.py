@@ -13,7 +13,9 @@ import pytest
 from jetway.airflow.environment import EnvironmentFacts
 from jetway.errors import EnvironmentBusyError, EnvironmentUnavailableError, JetwayError, TokenRefusedError
 from jetway.http import health
+from jetway.observability import metrics
 from jetway.wiring.http_api import wired
+from tests.unit.hanging import hang
 from tests.unit.http_function import IGNORED_ONCE, QUEUES, ask, in_process
 from tests.unit.mwaa_server import MwaaServer
 
@@ -76,13 +78,52 @@ def test_an_environment_that_is_available_and_whose_airflow_does_not_answer_is_u
     assert found["environment"]["status"] == "AVAILABLE"
 
 
-def test_an_environment_that_updates_is_not_asked_and_says_how_long_it_takes(queue: str, mwaa: MwaaServer) -> None:
+@pytest.mark.parametrize("status", ["ROLLING_BACK", "MAINTENANCE"])
+def test_an_environment_that_takes_no_work_is_not_asked(queue: str, mwaa: MwaaServer, status: str) -> None:
+    mwaa.status = status
+    code, found = get_health()
+    assert (code, found["status"], found["airflow"]["reachable"]) == (503, "unhealthy", None)
+    assert f"'acme' is {status}" in found["airflow"]["detail"]
+    assert "10 to 30 minutes" in found["airflow"]["detail"]
+    assert mwaa.asked == []
+
+
+def test_an_environment_that_updates_and_serves_is_healthy(queue: str, mwaa: MwaaServer) -> None:
     mwaa.status = "UPDATING"
+    status, found = get_health()
+    assert (status, found["status"], found["airflow"]["reachable"]) == (200, "healthy", True)
+    assert found["environment"]["status"] == "UPDATING"
+
+
+def test_an_environment_that_updates_and_does_not_serve_says_how_long_it_takes(queue: str, mwaa: MwaaServer) -> None:
+    mwaa.status, mwaa.answer = "UPDATING", lambda _asked: (503, {"message": "Service Unavailable"})
     status, found = get_health()
     assert (status, found["status"], found["airflow"]["reachable"]) == (503, "unhealthy", None)
     assert "'acme' is UPDATING" in found["airflow"]["detail"]
-    assert "10 to 30 minutes" in found["airflow"]["detail"]
-    assert mwaa.asked == []
+    assert "12 hours" in found["airflow"]["detail"]
+
+
+@pytest.mark.parametrize("code", ["AccessDeniedException", "ValidationException"])
+def test_a_right_that_is_missing_is_named_and_counted(
+    queue: str,
+    mwaa: MwaaServer,
+    code: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(metrics.provider, "namespace", "Jetway")  # as template.yaml gives it
+    mwaa.denies["InvokeRestApi"] = code
+    status, found = get_health()
+    assert (status, found["status"], found["airflow"]["reachable"]) == (503, "unhealthy", False)
+    assert found["airflow"]["detail"].startswith("permission-missing: ")
+    mwaa.denies["GetEnvironment"] = code
+    wired().forget()
+    answered = ask("GET", "/health")
+    problem = json.loads(answered["body"])
+    assert (answered["statusCode"], problem["type"]) == (503, "urn:jetway:problem:permission-missing")
+    assert answered["headers"]["Retry-After"] == "900"
+    printed = [json.loads(line) for line in capsys.readouterr().out.splitlines() if '"_aws"' in line]
+    assert [(line["PermissionMissing"], line["Environment"]) for line in printed] == [([1.0], "acme")] * 2
 
 
 def test_an_update_that_began_a_moment_ago_is_found_out_by_the_question(queue: str, mwaa: MwaaServer) -> None:
@@ -99,8 +140,8 @@ def test_an_update_that_began_a_moment_ago_is_found_out_by_the_question(queue: s
 
 @IGNORED_ONCE
 def test_an_airflow_that_hangs_does_not_make_health_hang(queue: str, mwaa: MwaaServer) -> None:
-    mwaa.answer = lambda _asked: (404 if mwaa.release.wait(30) else 500, {})
-    status, found = get_health(seconds=4)
+    mwaa.answer = lambda _asked: hang(mwaa)
+    status, found = get_health()
     assert (status, found["airflow"]["reachable"]) == (503, False)
     assert "timeout: Airflow did not answer" in found["airflow"]["detail"]
     assert get_health()[1]["airflow"] == found["airflow"]  # remembered, and not waited for again

@@ -14,6 +14,7 @@ from jetway.dispatch.run import derive_digest, derive_run_id
 from jetway.http.run_requests import event_id
 from jetway.ledger import Entry, Ledger, entry_id
 from jetway.wiring.http_api import wired
+from tests.unit.hanging import hang
 from tests.unit.http_function import IGNORED_ONCE, ask, in_process, queued
 from tests.unit.ledger_table import make_ledger_table
 from tests.unit.mwaa_server import MwaaServer
@@ -129,9 +130,9 @@ def test_an_answer_that_was_lost_in_an_update_is_the_updates(
 
 @IGNORED_ONCE
 def test_an_airflow_that_hangs_leaves_time_to_say_what_is_known(ledger: Ledger, mwaa: MwaaServer) -> None:
-    mwaa.answer = lambda _: (404 if mwaa.release.wait(30) else 500, {})
+    mwaa.answer = lambda _: hang(mwaa)
     ledger.record(entry("held", because="answer-lost: no answer", until=UNTIL))
-    status, problem = get(seconds=5)
+    status, problem = get()
     assert (status, problem["type"], problem["event"]["decision"]) == (503, "urn:jetway:problem:timeout", "held")
 
 

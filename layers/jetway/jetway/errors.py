@@ -6,6 +6,7 @@
     │   │   ├── InvalidConfError            conf that is no JSON object, too large, or against the DAG's params
     │   │   └── workers.floors.FloorsError  floors.yaml is not as it should be
     │   ├── EventTooOldError                it could not be started within its time
+    │   │   └── DeniedTooLongError          ... for want of a right
     │   ├── UnknownEventError               an event of a shape that Jetway does not know
     │   ├── DagNotFoundError                Airflow has no such DAG (yet)
     │   ├── aws.crashes.CrashedError        it has ended the function that worked on it, three times
@@ -14,12 +15,15 @@
     │       ├── airflow.refusals.DuplicateError    Airflow says that such a run exists; stays within airflow
     │       └── airflow.refusals.RunNotFoundError  Airflow has no such run; stays within airflow
     └── TransientError                      worth another try, later
-        ├── EnvironmentBusyError            503: too many CLI commands at once
-        ├── EnvironmentUnavailableError     not AVAILABLE, unknown, unreachable, 5xx or throttled
+        ├── EnvironmentBusyError            too many CLI commands at once (503), or REST calls a second (throttled)
+        ├── EnvironmentUnavailableError     not AVAILABLE, unknown, unreachable, or 5xx
+        │   ├── airflow.rest_answers.NoRestApiError    it must be updated before it can do InvokeRestApi
         │   └── updates.NotBegunError       UpdateEnvironment certainly did nothing
+        ├── PermissionMissingError          a role lacks a right: held and loud, for waiting alone mends nothing
         ├── TokenRefusedError               401/403 with a token just minted
         ├── AnswerLostError                 sent, but no answer: the run may or may not exist
         ├── RunCollisionError               another run of the DAG began at the same moment (Airflow 2)
+        ├── OutOfTurnError                  the stack's own budget of REST calls is used up for now
         ├── OutOfTimeError                  the invocation ends before the work could
         ├── SiblingsExpectedError           a dropped file lacks another that may be on its way
         ├── LoadUnavailableError            no DAG file can be loaded now: import_dag is throttled or does not work
@@ -68,6 +72,12 @@ class EventTooOldError(PermanentError):
     reason = "event-too-old"
 
 
+class DeniedTooLongError(EventTooOldError):
+    """The event could not be started within its time, because a right was missing."""
+
+    reason = "permission-missing"
+
+
 class UnknownEventError(PermanentError):
     """The event has a shape that Jetway does not know."""
 
@@ -87,28 +97,46 @@ class CommandRejectedError(PermanentError):
 
 
 class TransientError(JetwayError):
-    """Worth another try, later; `longest_wait` seconds later at the most."""
+    """Worth another try, later; `shortest_wait` seconds later at the least, `longest_wait` at the most."""
 
     reason = "transient"
+    shortest_wait: ClassVar[float] = 0.0
     longest_wait: ClassVar[float] = 60.0
 
 
 class EnvironmentBusyError(TransientError):
-    """The web server runs as many CLI commands as it can (HTTP 503)."""
+    """The web server runs as many CLI commands as it can (503), or REST calls come too fast for AWS."""
 
     reason = "environment-busy"
 
 
 class EnvironmentUnavailableError(TransientError):
-    """The environment is not AVAILABLE, is unknown, unreachable, answers 5xx, or throttles."""
+    """The environment is not AVAILABLE, is unknown, unreachable, or answers 5xx; or GetEnvironment is throttled."""
 
     reason = "environment-unavailable"
-    longest_wait = 900.0  # an update takes 10 to 30 minutes
 
     def __init__(self, message: str, status: str | None = None) -> None:
         """Take the message, and the environment's status when that is the reason."""
         super().__init__(message)
         self.status = status
+
+
+class PermissionMissingError(TransientError):
+    """A role or a policy lacks a right: nothing was done, and no event or file is at fault.
+
+    Waiting mends it no more than a retry does; a person does. So it is held like trouble that passes, asked for seldom,
+    and told where people look (`jetway.denials`).
+    """
+
+    reason = "permission-missing"
+    shortest_wait = 900.0  # a right that is missing is seldom there in a minute
+    longest_wait = 900.0
+
+    def __init__(self, message: str, *, action: str, resource: str | None = None) -> None:
+        """Take the message, the action that is missing, such as airflow:GetEnvironment, and on what, where known."""
+        super().__init__(message)
+        self.action = action
+        self.resource = resource
 
 
 class TokenRefusedError(TransientError):
@@ -132,6 +160,13 @@ class RunCollisionError(TransientError):
     """Another run of the same DAG began at the same moment, and Airflow 2 takes one run per date."""
 
     reason = "run-collision"
+
+
+class OutOfTurnError(TransientError):
+    """The calls a second that the stack makes of Airflow's REST API at most are used up for now."""
+
+    reason = "out-of-turn"
+    longest_wait = 15.0
 
 
 class OutOfTimeError(TransientError):

@@ -120,6 +120,8 @@ class Gate:
             return [Settled(key, "ignored", version_id)]
         facts = self._environment.facts()
         version = newest = head(self._s3, self.drop_bucket, key)
+        if newest is None and version_id is not None and not arrival.deleted:
+            version = self._untold(key, version_id)
         if newest is not None and not arrival.deleted and version_id not in {None, newest.version_id}:
             version = head(self._s3, self.drop_bucket, key, version_id)
             if version is None:
@@ -136,6 +138,11 @@ class Gate:
                 return done
             version = left[0]
         raise TransientError(f"{key!r} changes faster than it can be judged.")
+
+    def _untold(self, key: str, version_id: str) -> ObjectVersion | None:
+        """Return a version below a deletion of which nobody was told what became of it."""
+        version = head(self._s3, self.drop_bucket, key, version_id)
+        return version if version is not None and self._book.is_untold(self.drop_bucket, key, version.label) else None
 
     def _left(
         self, key: str, settled: ObjectVersion | None, outcome: str, facts: EnvironmentFacts, refused: set[str]

@@ -68,7 +68,6 @@ class LedgerUnavailableError(TransientError):
     """DynamoDB did not answer, throttled or refused."""
 
     reason = "ledger-unavailable"
-    longest_wait = 900.0
 
 
 class Ledger:

@@ -15,6 +15,8 @@ _OUTCOMES = {
     "rolled-back": ("rolled back", "It was live, did not work in the environment, and was rolled back."),
     "removed": ("removed", "It was deleted, and is not live any more."),
 }
+_GRACEFUL = ", and up to 12 hours more while running tasks end (GRACEFUL)."
+
 # Step on the way into force of what an update of the environment brings, by outcome.
 _STEPS = {
     ("promoted", "waiting"): (
@@ -23,7 +25,7 @@ _STEPS = {
     ),
     ("promoted", "updating"): (
         "the environment is being updated",
-        "It is not in force yet: the update that brings it began at {since} and takes 10 to 30 minutes.",
+        "It is not in force yet: the update that brings it began at {since}. It takes 10 to 30 minutes" + _GRACEFUL,
     ),
     ("promoted", "verifying"): (
         "in force, being verified",
@@ -48,7 +50,8 @@ _STEPS = {
     ),
     ("removed", "updating"): (
         "deleted, the environment is being updated",
-        "It was deleted. It stays in force until the update that began at {since} has ended, in 10 to 30 minutes.",
+        "It was deleted. It stays in force until the update that began at {since} ends. It takes 10 to 30 minutes"
+        + _GRACEFUL,
     ),
     ("removed", "verifying"): ("removed", "It was deleted, and is not in force since {since}."),
     ("removed", "verified"): ("removed", "It was deleted, and is not in force since {since}."),

@@ -130,7 +130,7 @@ def write_report(s3: S3Client, report: Report, source: ObjectVersion) -> ObjectV
     """Write a report as its version's and, if that is the newest, as the key's latest.
 
     The latest report only moves forward: it is written only onto the one that was there before the version
-    was seen to be the newest.
+    was seen to be the newest. That of a deleted artifact is of the last version that was judged.
 
     Returns:
         The newest version of the artifact, seen after all else was done; None when it is deleted.
@@ -145,8 +145,10 @@ def write_report(s3: S3Client, report: Report, source: ObjectVersion) -> ObjectV
     for _ in range(_MOST_TRIES):
         before, text_before = head(s3, source.bucket, latest), head(s3, source.bucket, text)
         newest = head(s3, source.bucket, source.key)
-        if newest is None or newest.label != source.label:
+        if newest is not None and newest.label != source.label:
             return newest
+        if newest is None and _is_of_later(_read(s3, source.bucket, latest), source):
+            return None
         try:
             _put(s3, source.bucket, latest, body, **unchanged(before))
             _put_text(s3, source.bucket, text, report.as_dict(), **unchanged(text_before))
@@ -156,6 +158,12 @@ def write_report(s3: S3Client, report: Report, source: ObjectVersion) -> ObjectV
         else:
             return newest
     raise TransientError(f"s3://{source.bucket}/{latest} is written by others again and again.")
+
+
+def _is_of_later(report: Mapping[str, Any] | None, source: ObjectVersion) -> bool:
+    """Whether a report is of a version that was uploaded later."""
+    uploaded = ((report or {}).get("source") or {}).get("last_modified")
+    return uploaded is not None and datetime.fromisoformat(uploaded) > source.last_modified
 
 
 def amend_report(s3: S3Client, bucket: str, key: str, version: str, changes: Mapping[str, Any]) -> None:

@@ -1,10 +1,11 @@
 """Updates of the environment: artifacts and the bounds of scaling go as one, and one at a time.
 
-UpdateEnvironment takes 10 to 30 minutes and refuses a second one meanwhile. So whatever wants one is held until the
-environment is AVAILABLE (or UPDATE_FAILED, which is as usable: MWAA has gone back), and what has come by then goes
-together, the way back from what does not work too. What is next is decided by `jetway.live.update_plan` alone; here it
-is done. An update is written down before it is asked for, and a verdict before anything is done about it, each onto
-what was read: a crash anywhere neither loses nor repeats it, and of two at once one stops.
+UpdateEnvironment takes 10 to 30 minutes, under GRACEFUL up to 12 hours more, and refuses a second one meanwhile. So
+whatever wants one is held until the environment is AVAILABLE (or UPDATE_FAILED, which is as usable: MWAA has gone
+back), and what has come by then goes together, the way back from what does not work too. What is next is decided by
+`jetway.live.update_plan` alone; here it is done. An update is written down before it is asked for, and a verdict before
+anything is done about it, each onto what was read: a crash anywhere neither loses nor repeats it, and of two at once
+one stops.
 """
 
 from __future__ import annotations
@@ -16,8 +17,8 @@ from typing import TYPE_CHECKING, Literal
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from jetway.airflow.environment import DENIED, THROTTLED, did_nothing, unavailable
-from jetway.errors import EnvironmentUnavailableError
+from jetway.airflow.environment import THROTTLED, did_nothing, is_denied, unavailable
+from jetway.errors import EnvironmentUnavailableError, PermissionMissingError
 from jetway.live.update_acts import Acts
 from jetway.live.update_plan import CALL_AGAIN_AFTER, Plan, Rules, decide, shows_ours, waiting
 from jetway.live.update_record import MEMBERS, UpdateRecord
@@ -39,8 +40,7 @@ __all__ = ["CALL_AGAIN_AFTER", "NotBegunError", "RefusedError", "Scaled", "Updat
 
 # So many things are done one after the other; the next minute goes on.
 _MOST_STEPS = 12
-# A right that is missing is seldom there in a minute.
-_DENIED_AGAIN = timedelta(minutes=15)
+_DENIED_AGAIN = timedelta(seconds=PermissionMissingError.longest_wait)
 
 Scaled = Literal["begun", "goes-along", "held"]
 
@@ -199,7 +199,7 @@ class Updates:
         accepted = replace(record.untroubled(), accepted_at=self._clock(), refused={}, refusals=0, refused_at=None)
         try:
             facts = self._environment.facts()
-        except EnvironmentUnavailableError as exc:
+        except (EnvironmentUnavailableError, PermissionMissingError) as exc:
             logger.warning("it is not known yet which update is ours", extra={"because": str(exc)})
         else:
             if shows_ours(record, facts):
@@ -212,15 +212,12 @@ class Updates:
             self._mwaa.update_environment(Name=facts.name, WorkerReplacementStrategy=strategy, **record.changes)
         except (ClientError, BotoCoreError) as exc:
             code = exc.response["Error"]["Code"] if isinstance(exc, ClientError) else ""
-            if isinstance(exc, ClientError) and code == "ValidationException":
+            if isinstance(exc, ClientError) and code == "ValidationException" and not is_denied(exc):
                 raise RefusedError(exc.response["Error"].get("Message", "ValidationException")) from exc
             error = unavailable(facts.name, "UpdateEnvironment", exc)
             if did_nothing(exc):
-                raise NotBegunError(str(error), _trouble(code)) from exc
+                trouble: Trouble = "throttled" if code in THROTTLED else "environment-unusable"
+                if isinstance(error, PermissionMissingError):
+                    trouble = "permission-missing"
+                raise NotBegunError(str(error), trouble) from error
             raise error from exc  # the answer is lost: the environment will show whether it has begun
-
-
-def _trouble(code: str) -> Trouble:
-    if code in DENIED:
-        return "permission-missing"
-    return "throttled" if code in THROTTLED else "environment-unusable"

@@ -13,11 +13,11 @@ from botocore.stub import Stubber
 from hypothesis import settings
 
 from jetway.airflow.cli import CliClient
-from jetway.airflow.endpoint import CliEndpoint, new_session
+from jetway.airflow.endpoint import CliEndpoint
 from jetway.airflow.environment import Environment
-from jetway.airflow.rest import RestClient
+from jetway.airflow.web_server import new_session
 from tests.unit.airflow.certificates import make_certificate
-from tests.unit.airflow.rest_stage import OtherClient, Rest
+from tests.unit.airflow.rest_stage import OtherClient, Rest, rest_client
 from tests.unit.airflow.webserver import WebServer
 
 if TYPE_CHECKING:
@@ -124,5 +124,5 @@ def stage(certificate: Path, mwaa: MWAAClient) -> Iterator[Stage]:
 def rest(mwaa: MWAAClient) -> Iterator[Rest]:
     other = OtherClient()
     with Stubber(mwaa) as stub:
-        yield Rest(mwaa, stub, other, RestClient(mwaa, Environment(mwaa, "acme"), fallback=lambda: other))
+        yield Rest(mwaa, stub, other, rest_client(mwaa, lambda: other))
         stub.assert_no_pending_responses()

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from botocore.stub import Stubber
 
 from jetway.airflow import Dag, DagRun, DagRunRequest, DagState, ImportProblem
+from jetway.airflow.environment import Environment
+from jetway.airflow.invoke import InvokeRestApi
 from jetway.airflow.rest import RestClient
 
 if TYPE_CHECKING:
     from mypy_boto3_mwaa import MWAAClient
+
+    from jetway.airflow import AirflowQuestions
 
 RUN = DagRunRequest("hello", "evt_1", {"a": {"b": [1, None]}})
 LONG_RUN_ID = "evt_" + "0" * 60
@@ -40,6 +45,9 @@ class OtherClient:
 
     def get_dag_state(self, dag_id: str) -> DagState:
         return "paused"
+
+    def keeps_note(self, _dag_id: str) -> bool:
+        return False
 
     def ping(self) -> None:
         raise NotImplementedError("its path is short enough")
@@ -97,3 +105,9 @@ class Rest:
 def body(version: str, **more: Any) -> dict[str, Any]:
     date = {"logical_date": None} if version.startswith("3") else {}
     return {"dag_run_id": "evt_1", "conf": {"a": {"b": [1, None]}}, **date, **more}
+
+
+def rest_client(mwaa: MWAAClient, fallback: Callable[[], AirflowQuestions], **more: Any) -> RestClient:
+    """Return the client under test, which calls InvokeRestApi."""
+    environment = Environment(mwaa, "acme")
+    return RestClient(InvokeRestApi(mwaa, environment, **more), environment, fallback)

@@ -19,6 +19,7 @@ from jetway.errors import (
     EnvironmentUnavailableError,
     InvalidRequestError,
     JetwayError,
+    PermissionMissingError,
     TokenRefusedError,
 )
 from tests.unit.airflow.webserver import (
@@ -120,6 +121,9 @@ class TestConnection:
         assert len({request.connection for request in stage.web.requests}) == 2
 
 
+MINT, ACME = "airflow:CreateCliToken", "arn:aws:airflow:eu-west-1:1:environment/acme"
+
+
 class TestToken:
     def test_is_used_for_45_seconds(self, stage: Stage) -> None:
         stage.ready()
@@ -184,7 +188,6 @@ class TestToken:
         ("code", "text"),
         [
             ("ResourceNotFoundException", "no environment 'acme'"),
-            ("AccessDeniedException", "CreateCliToken on environment 'acme' is denied"),
             ("ThrottlingException", "ThrottlingException"),
         ],
     )
@@ -194,6 +197,32 @@ class TestToken:
 
         with pytest.raises(EnvironmentUnavailableError, match=text):
             stage.client().trigger_dag_run(RUN)
+
+    @pytest.mark.parametrize(
+        ("code", "words", "action", "resource"),
+        [
+            ("AccessDeniedException", "", "airflow:CreateCliToken", None),
+            ("AccessDeniedException", "Access denied", "airflow:CreateCliToken", None),
+            (
+                "AccessDeniedException",
+                f"User: arn:aws:sts::1:assumed-role/r/f is not authorized to perform: {MINT} on resource: {ACME} …",
+                MINT,
+                ACME,
+            ),
+            ("ValidationException", "Access denied when fetching EC2 subnet details", "airflow:CreateCliToken", None),
+            ("ValidationException", "You lack permission ec2:DescribeSubnets", "ec2:DescribeSubnets", None),
+        ],
+    )
+    def test_is_not_given_for_want_of_a_right(
+        self, stage: Stage, code: str, words: str, action: str, resource: str | None
+    ) -> None:
+        stage.environment()
+        stage.stub.add_client_error("create_cli_token", code, words)
+
+        with pytest.raises(PermissionMissingError, match="CreateCliToken on environment 'acme' is denied") as caught:
+            stage.client().trigger_dag_run(RUN)
+        assert (caught.value.action, caught.value.resource) == (action, resource)
+        assert stage.web.requests == []
 
     @pytest.mark.parametrize("host", ["evil.example/x?", "user@evil.example", "-", "a b", "[::1]"])
     def test_for_a_host_that_is_none_is_not_used(self, stage: Stage, host: str) -> None:
@@ -356,11 +385,38 @@ class TestStatus:
 
         assert stage.client().get_dag_run("hello", "evt_1") is not None
 
-    def test_of_the_environment_holds_commands_back(self, stage: Stage) -> None:
-        stage.environment(status="UPDATING")
+    @pytest.mark.parametrize("status", ["CREATING", "ROLLING_BACK", "CREATING_SNAPSHOT", "DELETING", "UNAVAILABLE"])
+    def test_of_the_environment_holds_commands_back(self, stage: Stage, status: str) -> None:
+        stage.environment(status=status)
 
-        with pytest.raises(EnvironmentUnavailableError, match="'acme' is UPDATING"):
+        with pytest.raises(EnvironmentUnavailableError, match=f"'acme' is {status}"):
             stage.client().trigger_dag_run(RUN)
+        assert stage.web.requests == []
+
+    def test_that_updates_lets_runs_start_once_a_question_was_answered(self, stage: Stage) -> None:
+        """Under GRACEFUL it may serve for all the twelve hours that tasks have to end."""
+        stage.environment(status="UPDATING")
+        stage.token()
+        stage.web.will(output("3.3.1\n"), created("evt_1"), created("evt_1"))
+        client = stage.client()
+
+        assert client.trigger_dag_run(RUN).dag_run_id == RUN.dag_run_id
+        client.trigger_dag_run(RUN)
+
+        assert [request.argv[0] for request in stage.web.requests] == ["version", "dags", "dags"], "asked once"
+
+    @pytest.mark.parametrize("refusal", [answer(503), answer(502), answer(504), reset])
+    def test_that_updates_and_does_not_serve_holds_them_and_none_is_in_doubt(
+        self, stage: Stage, refusal: Reaction
+    ) -> None:
+        stage.environment(status="UPDATING")
+        stage.token()
+        stage.web.will(refusal)
+
+        with pytest.raises(EnvironmentUnavailableError, match="'acme' is UPDATING") as caught:
+            stage.client().trigger_dag_run(RUN)
+        assert caught.value.status == "UPDATING"
+        assert [request.argv[0] for request in stage.web.requests] == ["version"], "nothing was to be created"
 
     def test_of_an_environment_that_is_not_there(self, stage: Stage) -> None:
         stage.stub.add_client_error("get_environment", "ResourceNotFoundException")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from jetway.airflow import DagRunRequest
-from jetway.airflow.endpoint import new_session
+from jetway.airflow.web_server import new_session
 from jetway.errors import (
     AnswerLostError,
     EnvironmentUnavailableError,

@@ -16,10 +16,12 @@ from jetway.errors import (
     AnswerLostError,
     CommandRejectedError,
     DagNotFoundError,
+    EnvironmentBusyError,
     EnvironmentUnavailableError,
     InvalidConfError,
     InvalidRequestError,
     JetwayError,
+    PermissionMissingError,
     TransientError,
 )
 from tests.unit.airflow.rest_stage import FOUND, LONG_DAG_ID, LONG_RUN_ID, PARAM, RUN, Rest, body
@@ -214,9 +216,9 @@ class TestRefusal:
             ),
             (422, "no json", InvalidRequestError, "does not say why"),
             (422, '{"detail": "Nope"}', CommandRejectedError, "Nope"),
-            (401, {}, EnvironmentUnavailableError, r"airflow:InvokeRestApi.*role/acme/<role>"),
-            (403, {}, EnvironmentUnavailableError, r"airflow:InvokeRestApi.*role/acme/<role>"),
-            (429, {}, EnvironmentUnavailableError, "throttled"),
+            (401, {}, EnvironmentUnavailableError, r"Airflow answers 401 .*role/acme/<role>.*AirflowRole"),
+            (403, {}, EnvironmentUnavailableError, r"Airflow answers 403 .*role/acme/<role>.*AirflowRole"),
+            (429, {}, EnvironmentBusyError, "throttled"),
         ],
     )
     def test_of_airflow(self, rest: Rest, status: int, response: Any, error: type[JetwayError], text: str) -> None:
@@ -260,8 +262,8 @@ class TestRefusal:
     @pytest.mark.parametrize(
         ("code", "error", "text"),
         [
-            ("AccessDeniedException", EnvironmentUnavailableError, "airflow:InvokeRestApi"),
-            ("ThrottlingException", EnvironmentUnavailableError, "throttled"),
+            ("AccessDeniedException", PermissionMissingError, "airflow:InvokeRestApi on .*role/acme/<role>"),
+            ("ThrottlingException", EnvironmentBusyError, "throttled"),
             ("ResourceNotFoundException", EnvironmentUnavailableError, "no environment 'acme'"),
             ("InternalServerException", AnswerLostError, "InternalServerException"),
             ("RestApiClientException", EnvironmentUnavailableError, "RestApiClientException"),
@@ -275,6 +277,24 @@ class TestRefusal:
         with pytest.raises(error, match=text):
             rest.client.trigger_dag_run(RUN)
 
+    def test_for_want_of_a_right_in_the_words_of_a_validation(self, rest: Rest) -> None:
+        """MWAA's other form: what it asks of its caller."""
+        rest.environment("3.3.1")
+        words = "User arn:aws:iam::1:role/x does not have permissions to perform: kms:Decrypt on resource: key/1."
+        rest.stub.add_client_error("invoke_rest_api", "ValidationException", words)
+
+        with pytest.raises(PermissionMissingError) as caught:
+            rest.client.trigger_dag_run(RUN)
+        assert (caught.value.action, caught.value.resource) == ("kms:Decrypt", "key/1")
+
+    def test_of_a_value_with_the_word_in_it_is_no_denial(self, rest: Rest) -> None:
+        rest.environment("3.3.1")
+        words = "1 validation error detected: Value '/dags/permissions/dagRuns' at 'path' failed to satisfy constraint"
+        rest.stub.add_client_error("invoke_rest_api", "ValidationException", words)
+
+        with pytest.raises(CommandRejectedError, match="MWAA refuses POST"):
+            rest.client.trigger_dag_run(RUN)
+
     def test_of_an_environment_too_old(self, rest: Rest) -> None:
         rest.environment("2.4.3")
         rest.stub.add_client_error(
@@ -284,11 +304,20 @@ class TestRefusal:
         with pytest.raises(EnvironmentUnavailableError, match="cannot do InvokeRestApi yet"):
             rest.client.trigger_dag_run(RUN)
 
-    def test_of_an_environment_that_is_updating(self, rest: Rest) -> None:
+    def test_of_an_environment_that_is_updating_and_does_not_serve(self, rest: Rest) -> None:
         rest.environment("3.3.1", "UPDATING")
+        rest.refuses(503, {"message": "Service Unavailable"}, code="RestApiServerException")
 
         with pytest.raises(EnvironmentUnavailableError, match="UPDATING"):
             rest.client.trigger_dag_run(RUN)
+
+    def test_is_none_of_an_environment_that_is_updating_and_serves(self, rest: Rest) -> None:
+        rest.environment("3.3.1", "UPDATING")
+        page = {"limit": 1, "offset": 0, "order_by": "dag_id"}
+        rest.answers("GET", "/dags", {"dags": [], "total_entries": 0}, QueryParameters=page)
+        rest.answers("POST", "/dags/hello/dagRuns", FOUND, Body=body("3.3.1"))
+
+        assert rest.client.trigger_dag_run(RUN).dag_run_id == RUN.dag_run_id
 
     def test_before_anything_is_sent(self, rest: Rest) -> None:
         with pytest.raises(InvalidRequestError):

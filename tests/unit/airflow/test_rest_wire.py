@@ -12,7 +12,6 @@ import pytest
 from botocore.config import Config
 
 from jetway.airflow import DagRun, DagRunRequest
-from jetway.airflow.environment import Environment
 from jetway.airflow.rest import RestClient
 from jetway.errors import (
     AnswerLostError,
@@ -21,7 +20,7 @@ from jetway.errors import (
 )
 from jetway.wiring.airflow import connect
 from tests.unit.airflow.conftest import environment_answer
-from tests.unit.airflow.rest_stage import FOUND, LONG_DAG_ID, PARAM, RUN, OtherClient, Rest, body
+from tests.unit.airflow.rest_stage import FOUND, LONG_DAG_ID, PARAM, RUN, OtherClient, Rest, body, rest_client
 from tests.unit.airflow.webserver import Reaction, WebServer, answer, half_an_answer, reset, silence
 
 if TYPE_CHECKING:
@@ -59,7 +58,7 @@ class TestOnTheWire:
             aws_secret_access_key="test",
             config=Config(inject_host_prefix=False, read_timeout=0.3, retries={"total_max_attempts": 1}),
         )
-        return RestClient(mwaa, Environment(mwaa, "acme"), fallback=OtherClient)
+        return rest_client(mwaa, OtherClient)
 
     def test_run_is_created(self, control_plane: WebServer, live: RestClient) -> None:
         control_plane.will(api(FOUND))
@@ -120,7 +119,7 @@ class TestOnTheWire:
         )
 
         with pytest.raises(EnvironmentUnavailableError, match="EndpointConnectionError"):
-            RestClient(mwaa, Environment(mwaa, "acme"), fallback=OtherClient).get_dag_run("hello", "evt_1")
+            rest_client(mwaa, OtherClient).get_dag_run("hello", "evt_1")
 
 
 class TestLostAnswer:
@@ -142,10 +141,11 @@ class TestLostAnswer:
 
 class TestConnect:
     def test_gives_the_transport_that_was_asked_for(self, mwaa: MWAAClient) -> None:
-        assert type(connect("acme", mwaa=mwaa)).__name__ == "CliClient"
+        assert type(connect("acme", "cli", mwaa=mwaa)).__name__ == "CliClient"
         assert type(connect("acme", "rest", mwaa=mwaa)).__name__ == "RestClient"
+        assert type(connect("acme", mwaa=mwaa)).__name__ == "AutoClient"
 
-    def test_knows_two_transports(self, mwaa: MWAAClient) -> None:
+    def test_knows_no_other_transport(self, mwaa: MWAAClient) -> None:
         with pytest.raises(ValueError, match="'ftp'"):
             connect("acme", "ftp", mwaa=mwaa)  # type: ignore[arg-type]
 
@@ -154,7 +154,7 @@ class TestConnect:
 
         client: Any = connect("acme", "rest")
 
-        config: Config = client._client.meta.config
+        config: Config = client._api._client.meta.config
         times: Mapping[str, Any] = vars(config)
         assert (times["connect_timeout"], times["read_timeout"]) == (3, 15)
         assert times["retries"]["total_max_attempts"] == 2

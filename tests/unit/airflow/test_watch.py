@@ -10,10 +10,9 @@ import pytest
 from botocore.stub import Stubber
 
 from jetway.airflow import Dag, DagRun, DagRunRequest, DagState, ImportProblem
-from jetway.airflow.environment import Environment
-from jetway.airflow.rest import RestClient
 from jetway.airflow.watch import CliWatch, DagStates, RestWatch, Sighting
 from jetway.errors import AnswerLostError, DagNotFoundError, EnvironmentUnavailableError
+from tests.unit.airflow.rest_stage import rest_client
 
 NOW = datetime(2026, 11, 22, 6, tzinfo=UTC)
 
@@ -28,6 +27,9 @@ class Cli:
         self.error: Exception | None = None
 
     def list_import_errors(self) -> list[ImportProblem]:
+        raise NotImplementedError
+
+    def keeps_note(self, _dag_id: str) -> bool:
         raise NotImplementedError
 
     def trigger_dag_run(self, request: DagRunRequest) -> DagRun:
@@ -210,7 +212,7 @@ def rest_watch() -> RestWatch:
     def no_fallback() -> Any:
         raise AssertionError
 
-    return RestWatch(RestClient(CLIENT, Environment(CLIENT, "env"), no_fallback))
+    return RestWatch(rest_client(CLIENT, no_fallback))
 
 
 def answer(runs: list[tuple[str, str, str, datetime]], total: int) -> dict[str, Any]:
@@ -230,7 +232,7 @@ def call(offset: int, dag_ids: list[str]) -> dict[str, Any]:
         "page_limit": 100,
         "page_offset": offset,
     }
-    return {"Name": "env", "Method": "POST", "Path": "/dags/~/dagRuns/list", "Body": body}
+    return {"Name": "acme", "Method": "POST", "Path": "/dags/~/dagRuns/list", "Body": body}
 
 
 def test_rest_finds_the_ends_of_many_dags_in_one_call() -> None:
@@ -273,7 +275,7 @@ def test_rest_without_open_runs_is_not_called() -> None:
 def test_rest_asks_for_the_state_of_one_dag_and_remembers_it() -> None:
     with Stubber(CLIENT) as stub:
         dag = {"RestApiStatusCode": 200, "RestApiResponse": {"dag_id": "etl", "is_paused": True}}
-        stub.add_response("invoke_rest_api", dag, {"Name": "env", "Method": "GET", "Path": "/dags/etl"})
+        stub.add_response("invoke_rest_api", dag, {"Name": "acme", "Method": "GET", "Path": "/dags/etl"})
         watch = rest_watch()
         assert [watch.dag_state("etl"), watch.dag_state("etl")] == ["paused", "paused"]
         assert watch.is_stale("etl") is False  # the REST API itself refuses runs of stale DAGs

@@ -24,6 +24,7 @@ class Request:
     headers: dict[str, str]
     body: bytes
     connection: int
+    method: str = "POST"
 
     @property
     def argv(self) -> list[str]:
@@ -48,6 +49,7 @@ class Handler(BaseHTTPRequestHandler):
                 headers={name.lower(): value for name, value in self.headers.items()},
                 body=body,
                 connection=self.client_address[1],
+                method=self.command,
             )
         )
         if not self.server.stage.script:

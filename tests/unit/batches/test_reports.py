@@ -66,6 +66,7 @@ def function(
         "DROP_BUCKET": "drop",
         "COLLECT_QUEUE_URL": world.collect,
         "DISPATCH_QUEUE_URL": world.dispatch,
+        "TRANSPORT": "auto",
         "DEAD_LETTERS_URL": world.dead,
         "LEDGER_TABLE": world.ledger.table.name,
         "LEDGER_RETENTION_DAYS": "30",

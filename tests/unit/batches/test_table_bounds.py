@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 from jetway.batches.model import Member, Stream
-from jetway.batches.table import CLAIMS_KEPT, HEADERS_KEPT, LARGEST_BATCH, LARGEST_PAGE, BatchTable, Open
+from jetway.batches.table import CLAIMS_KEPT, HEADERS_KEPT, LARGEST_BATCH, LARGEST_PAGE, BatchTable, Open, Owner
 
 from .world import START, World
 
@@ -88,4 +88,4 @@ def test_claims_that_others_have_say_in_which_batch_they_are(world: World) -> No
     table = BatchTable(world.dynamodb, "batches")
     first = table.claim(STREAM, None, [member(1), member(2)], now=START)
     again = table.claim(STREAM, table.find_open(STREAM.id), [member(2), member(3)], now=START)
-    assert again.duplicates == {"digest2": first.batch_id}
+    assert again.duplicates == {"digest2": Owner(first.batch_id)}

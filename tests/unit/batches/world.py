@@ -14,6 +14,7 @@ from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 
 from jetway.batches.closing import Finisher
 from jetway.batches.collector import Collector, Settled
+from jetway.batches.hands import Hands
 from jetway.batches.intake import Intake
 from jetway.batches.model import Closed, Member, Stream
 from jetway.batches.table import BatchTable
@@ -160,20 +161,29 @@ class World:
         )
 
     def take(
-        self, bodies: Iterable[str], kill: Kill | None = None, *, seconds: float | Sequence[float] = 100.0
+        self,
+        bodies: Iterable[str],
+        kill: Kill | None = None,
+        *,
+        seconds: float | Sequence[float] = 100.0,
+        receives: int = 1,
+        ids: Sequence[str] | None = None,
     ) -> tuple[list[Entry], list[str]]:
-        """Run one invocation on these messages; message ids are the positions.
+        """Run one invocation on these messages.
 
         Args:
+            receives: how often they were received.
+            ids: of the messages; their positions by default.
             seconds: that are left, or what one look at the clock after the other says; the last one stays.
         """
         left = [seconds] if isinstance(seconds, float | int) else list(seconds)
         kill = kill or Kill()
         sqs, clock = kill.wrap(self.sqs), lambda: self.now
         ledger = Ledger(kill.wrap(self.ledger.table), clock=clock)
-        intake = Intake(self.collector(kill), sqs, ledger, dead_letters_url=self.dead, clock=clock)
+        hands = Hands(kill.wrap(self.dynamodb), "batches", clock=clock)
+        intake = Intake(self.collector(kill), sqs, ledger, dead_letters_url=self.dead, hands=hands, clock=clock)
         taken = intake.take(
-            records(list(bodies), self.now),
+            records(list(bodies), self.now, receives=receives, ids=ids),
             lambda: left.pop(0) if left[1:] else left[0],
             on_dispatched=self.sent.append,
         )
@@ -270,15 +280,17 @@ def event(number: int, *, max_events: int = 5, within: int = 300, **trigger: obj
     return json.dumps({"trigger": definition, "event": body})
 
 
-def records(bodies: Sequence[str], now: datetime) -> list[SQSRecord]:
+def records(
+    bodies: Sequence[str], now: datetime, *, receives: int = 1, ids: Sequence[str] | None = None
+) -> list[SQSRecord]:
     sent = str(int(now.timestamp() * 1000))
     attributes = {
-        "ApproximateReceiveCount": "1",
+        "ApproximateReceiveCount": str(receives),
         "SentTimestamp": sent,
         "ApproximateFirstReceiveTimestamp": sent,
         "SenderId": "x",
     }
     return [
-        SQSRecord({"messageId": str(number), "receiptHandle": "r", "body": body, "attributes": attributes})
-        for number, body in enumerate(bodies)
+        SQSRecord({"messageId": id_, "receiptHandle": "r", "body": body, "attributes": attributes})
+        for id_, body in zip(ids or map(str, range(len(bodies))), bodies, strict=True)
     ]

@@ -8,7 +8,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from functools import cached_property, partialmethod
+from functools import cached_property, partial, partialmethod
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +18,8 @@ import boto3
 import pytest
 from click.testing import CliRunner, Result
 from moto import mock_aws
+from moto.core.responses import ActionResult
+from moto.s3.responses import S3Response
 from moto.sqs.models import Message, SQSBackend
 
 from jetway_cli.app import cli
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
 REGION = "eu-central-1"
 LEDGER = "ledger"
 STACK = "jetway"
+ACCOUNT = "123456789012"  # moto's own
 LOST = 0  # instead of a status: the connection ends without an answer
 NO_STACK = (
     '<ErrorResponse xmlns="http://cloudformation.amazonaws.com/doc/2010-05-15/"><Error><Type>Sender</Type>'
@@ -59,6 +62,10 @@ class Cloud:
         checked: its calls that were dry runs.
         outputs: of the stack.
         parameters: of the stack.
+        status: of the stack.
+        resources: of the stack: logical id, physical id, type and status.
+        denied: actions that IAM says no role may do.
+        gone: whether IAM has no role at all.
     """
 
     sqs: SQSClient
@@ -74,6 +81,10 @@ class Cloud:
     checks: deque[tuple[int, dict[str, Any]]] = field(default_factory=deque)
     checked: list[Call] = field(default_factory=list)
     parameters: dict[str, str] = field(default_factory=dict)
+    status: str = "CREATE_COMPLETE"
+    resources: list[tuple[str, str, str, str]] = field(default_factory=list)
+    denied: set[str] = field(default_factory=set)
+    gone: bool = False
 
     @cached_property
     def ledger(self) -> Table:
@@ -125,7 +136,14 @@ def _handler(cloud: Cloud) -> type[BaseHTTPRequestHandler]:
                 if asked.get("StackName", [STACK]) != [STACK]:
                     self._send(400, NO_STACK.format(*asked["StackName"]).encode(), "text/xml")
                     return
-                self._send(200, _stacks(cloud.outputs, cloud.parameters).encode(), "text/xml")
+                if asked["Action"] == ["SimulatePrincipalPolicy"] and cloud.gone:
+                    self._send(404, NO_STACK.replace("ValidationError", "NoSuchEntity").encode(), "text/xml")
+                    return
+                answer: dict[str, Callable[[Cloud], str]] = {
+                    "ListStackResources": _resources,
+                    "SimulatePrincipalPolicy": partial(_simulated, asked),
+                }
+                self._send(200, answer.get(asked["Action"][0], _stacks)(cloud).encode(), "text/xml")
             else:
                 self._api()
 
@@ -160,25 +178,68 @@ def _handler(cloud: Cloud) -> type[BaseHTTPRequestHandler]:
     return Handler
 
 
-def _stacks(outputs: dict[str, str], parameters: dict[str, str]) -> str:
+def _stacks(cloud: Cloud) -> str:
     """DescribeStacks' answer.
 
     https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_DescribeStacks.html
     """
     members = "".join(
         f"<member><OutputKey>{name}</OutputKey><OutputValue>{value}</OutputValue></member>"
-        for name, value in outputs.items()
+        for name, value in cloud.outputs.items()
     )
     given = "".join(
         f"<member><ParameterKey>{name}</ParameterKey><ParameterValue>{value}</ParameterValue></member>"
-        for name, value in parameters.items()
+        for name, value in cloud.parameters.items()
     )
     return (
         '<DescribeStacksResponse xmlns="http://cloudformation.amazonaws.com/doc/2010-05-15/"><DescribeStacksResult>'
         "<Stacks><member><StackName>jetway</StackName><CreationTime>2026-11-22T06:00:00Z</CreationTime>"
-        f"<StackStatus>CREATE_COMPLETE</StackStatus><Outputs>{members}</Outputs><Parameters>{given}</Parameters>"
+        f"<StackId>arn:aws:cloudformation:{REGION}:{ACCOUNT}:stack/jetway/1</StackId>"
+        f"<StackStatus>{cloud.status}</StackStatus><Outputs>{members}</Outputs><Parameters>{given}</Parameters>"
         "</member></Stacks>"
         "</DescribeStacksResult></DescribeStacksResponse>"
+    )
+
+
+def _resources(cloud: Cloud) -> str:
+    """ListStackResources' answer."""
+    members = "".join(
+        f"<member><LogicalResourceId>{logical}</LogicalResourceId><PhysicalResourceId>{physical}</PhysicalResourceId>"
+        f"<ResourceType>{kind}</ResourceType><ResourceStatus>{status}</ResourceStatus>"
+        "<LastUpdatedTimestamp>2026-11-22T06:00:00Z</LastUpdatedTimestamp></member>"
+        for logical, physical, kind, status in cloud.resources
+    )
+    return (
+        '<ListStackResourcesResponse xmlns="http://cloudformation.amazonaws.com/doc/2010-05-15/">'
+        f"<ListStackResourcesResult><StackResourceSummaries>{members}</StackResourceSummaries>"
+        "</ListStackResourcesResult></ListStackResourcesResponse>"
+    )
+
+
+def _simulated(asked: dict[str, list[str]], cloud: Cloud) -> str:
+    """SimulatePrincipalPolicy's answer: each action, and of each the things that were asked about."""
+
+    def given(name: str) -> list[str]:
+        return [value for key, (value, *_) in asked.items() if key.startswith(f"{name}.member.")]
+
+    def decision(action: str) -> str:
+        return "implicitDeny" if action in cloud.denied else "allowed"
+
+    members = "".join(
+        f"<member><EvalActionName>{action}</EvalActionName><EvalResourceName>*</EvalResourceName>"
+        f"<EvalDecision>{decision(action)}</EvalDecision><ResourceSpecificResults>"
+        + "".join(
+            f"<member><EvalResourceName>{resource}</EvalResourceName>"
+            f"<EvalResourceDecision>{decision(action)}</EvalResourceDecision></member>"
+            for resource in given("ResourceArns")
+        )
+        + "</ResourceSpecificResults></member>"
+        for action in given("ActionNames")
+    )
+    return (
+        '<SimulatePrincipalPolicyResponse xmlns="https://iam.amazonaws.com/doc/2010-05-08/">'
+        f"<SimulatePrincipalPolicyResult><EvaluationResults>{members}</EvaluationResults>"
+        "<IsTruncated>false</IsTruncated></SimulatePrincipalPolicyResult></SimulatePrincipalPolicyResponse>"
     )
 
 
@@ -186,6 +247,20 @@ def _at_once(queues: SQSBackend, receive: Any, name: str, count: int, _wait: int
     """A long poll that finds nothing ends at once: in moto nothing comes by itself."""
     found: list[Message] = receive(queues, name, count, 0, *more)
     return found
+
+
+def tell_of_event_bridge(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have moto answer GetBucketNotificationConfiguration in full: it keeps EventBridgeConfiguration, untold."""
+    get = S3Response.get_bucket_notification
+    monkeypatch.setattr(S3Response, "get_bucket_notification", lambda response: _with_event_bridge(get, response))
+
+
+def _with_event_bridge(get: Callable[[S3Response], Any], response: S3Response) -> Any:
+    kept = response.backend.get_bucket_notification_configuration(response.bucket_name)
+    if kept is None or kept.event_bridge is None:
+        return get(response)
+    response.data["Action"] = "GetBucketNotificationConfiguration"
+    return response.serialized(ActionResult({"EventBridgeConfiguration": {}}))
 
 
 @pytest.fixture

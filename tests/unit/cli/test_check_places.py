@@ -55,12 +55,15 @@ def test_a_folder_of_trigger_files_is_judged_as_such(tmp_path: Path, name: str) 
     (folder / "good.yaml").write_text(TRIGGER)
     (folder / "broken.yaml").write_text(BROKEN_TRIGGER)
     (folder / "README.md").write_text("Our triggers")
+    (folder / "orders.json").write_text("{}")
     assert verdicts_below(folder) == {
-        "README.md": ("trigger", "rejected"),  # as under triggers/ of the drop bucket
         "broken.yaml": ("trigger", "rejected"),
         "good.yaml": ("trigger", "accepted"),
+        "orders.json": ("trigger", "rejected"),  # as under triggers/ of the drop bucket
     }
-    assert check(folder).exit_code == 1
+    result = check(folder)
+    assert result.exit_code == 1
+    assert f"no place for it: {folder}/README.md" in result.stderr  # nobody takes it for a trigger
 
 
 def test_a_folder_laid_out_as_the_drop_bucket_is_judged_by_its_kinds(dags: Path) -> None:

@@ -65,7 +65,7 @@ def test_every_trigger_says_what_it_makes_of_the_event(triggers: Path) -> None:
         "nightly": "no match",
     }
     assert found["orders"]["conf"] == {"path": "s3://acme/in/a+b é.csv"}
-    assert found["orders"]["goes_to"] == "dispatch queue, lane bulk"
+    assert found["orders"]["goes_to"] == "dispatch queue, lane bulk/orders"
     assert found["other"]["because"] == [
         'detail.bucket.name is "acme", wanted ["other"]',
         'detail.object.key is "in/a+b é.csv", wanted [{"suffix": ".json"}]',

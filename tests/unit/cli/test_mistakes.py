@@ -80,6 +80,12 @@ MISTAKES: dict[str, list[list[str]]] = {
         ["orders", "r1", "--until", "done"],
         ["orders", "r1", "--timeout", "soon"],
     ],
+    "doctor": [
+        *STACK,
+        *(["--probe", one] for one in ("", " ", "a b", "a/b", "..", "\udcff", LONG)),
+        *(["--timeout", one] for one in ("", "soon", "-5m", "5")),
+        *API,
+    ],
     "redrive": [
         *STACK,
         *(["--reason", one] for one in ("", "dag-not-fund", "DAG-NOT-FOUND", "held", LONG)),

@@ -42,7 +42,7 @@ def test_a_letter_goes_back_as_its_own_event_with_a_new_age(cloud: Cloud, jetway
     (sent,) = cloud.drain(cloud.dispatch_url)
     body = json.loads(sent["Body"])
     assert "waits" not in body
-    assert sent["Attributes"]["MessageGroupId"] == "bulk"
+    assert sent["Attributes"]["MessageGroupId"] == "bulk/data"
     assert sent["Attributes"]["MessageDeduplicationId"] == f"redrive-{id_}"
     now = datetime.now(UTC)
     assert now - datetime.fromisoformat(body.pop("redriven_at")) < timedelta(minutes=1)

@@ -63,7 +63,7 @@ def test_an_event_that_eventbridge_could_not_deliver_goes_where_its_rule_would_h
         "load",
         {"path": f"s3://{EVENT['detail']['bucket']['name']}/<{key}>"},
     )
-    assert sent["Attributes"]["MessageGroupId"] == "bulk"
+    assert sent["Attributes"]["MessageGroupId"] == "bulk/orders"
     assert "redriven_at" in json.loads(sent["Body"])
     assert cloud.drain(cloud.undelivered_url) == []
 

@@ -11,15 +11,13 @@ from typing import Any
 import boto3
 import pytest
 from click.testing import Result
-from moto.core.responses import ActionResult
-from moto.s3.responses import S3Response
 
 from jetway.ledger import Entry, Ledger
 from jetway.sync.accepted import FORMAT, KEY
 from jetway.sync.run import Clients, Settings, sync
 from jetway.triggers.file import from_document, parse
 from jetway.triggers.rules import EVENT_OF_RULE, EVENT_OF_SCHEDULE, Places, message_template
-from tests.unit.cli.conftest import REGION, Cloud
+from tests.unit.cli.conftest import REGION, Cloud, tell_of_event_bridge
 from tests.unit.sample_events import ROOT
 
 Jetway = Callable[..., Result]
@@ -45,20 +43,10 @@ def accept(cloud: Cloud, triggers: dict[str, dict[str, Any] | None], seen: str =
     s3.put_object(Bucket=BUCKET, Key=KEY, Body=json.dumps({"format": FORMAT, "triggers": entries}).encode())
 
 
-def _with_event_bridge(get: Callable[[S3Response], Any], response: S3Response) -> Any:
-    """Answer GetBucketNotificationConfiguration in full: moto keeps EventBridgeConfiguration and does not tell it."""
-    kept = response.backend.get_bucket_notification_configuration(response.bucket_name)
-    if kept is None or kept.event_bridge is None:
-        return get(response)
-    response.data["Action"] = "GetBucketNotificationConfiguration"
-    return response.serialized(ActionResult({"EventBridgeConfiguration": {}}))
-
-
 @pytest.fixture(autouse=True)
 def outputs(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
     """What the command reads of the stack."""
-    get = S3Response.get_bucket_notification
-    monkeypatch.setattr(S3Response, "get_bucket_notification", lambda response: _with_event_bridge(get, response))
+    tell_of_event_bridge(monkeypatch)
     cloud.outputs |= {"DropBucketName": BUCKET, "ScheduleGroupName": "jetway"}
     assert cloud.ledger
 

@@ -25,7 +25,7 @@ from tests.unit.cli.moto_server import moto_server
 from tests.unit.cli.test_docs import RUN_ID, _events, _letter, _trigger, _workers
 from tests.unit.sample_events import ROOT
 
-COMMANDS = ("check", "run", "wait", "redrive", "events", "triggers", "dry-run", "workers", "updates", "ui")
+COMMANDS = ("check", "doctor", "run", "wait", "redrive", "events", "triggers", "dry-run", "workers", "updates", "ui")
 PACKAGES = (ROOT / "layers" / "jetway", ROOT / "layers" / "loader", ROOT / "cli")
 
 Installed = Callable[..., subprocess.CompletedProcess[str]]

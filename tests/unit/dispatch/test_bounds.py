@@ -7,11 +7,20 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from jetway.dispatch.backoff import wait_before_retry
+from jetway.dispatch.backoff import longest_hold, wait_before_retry
 from jetway.dispatch.following import LATEST, SOONEST, next_look
 from jetway.dispatch.limits import Rate, Waits, parse_age
 from jetway.dispatch.rates import Window, has_place, next_place
 from jetway.dispatch.waiting import delay_until, next_waits
+from jetway.errors import (
+    EnvironmentBusyError,
+    EnvironmentUnavailableError,
+    PermissionMissingError,
+    TokenRefusedError,
+    TransientError,
+)
+from jetway.triggers.checks import BOUNDS
+from tests.unit.template import RESOURCES, TEMPLATE
 
 NOW = datetime(2026, 11, 22, 6, 0, tzinfo=UTC)
 RATE = Rate(2, 60)
@@ -32,12 +41,44 @@ class Most(random.Random):
 
 
 @pytest.mark.parametrize(
-    ("tries", "least", "most"), [(1, 1, 2), (2, 2, 4), (3, 4, 8), (6, 32, 64), (9, 256, 512), (10, 300, 600)]
+    ("tries", "least", "most"), [(1, 1, 2), (2, 2, 4), (3, 4, 8), (6, 32, 64), (9, 312, 512), (10, 400, 600)]
 )
-def test_a_wait_doubles_and_half_of_it_is_jitter(tries: int, least: int, most: int) -> None:
+def test_a_wait_doubles_and_up_to_half_of_it_is_jitter(tries: int, least: int, most: int) -> None:
     assert wait_before_retry(tries, longest=600, random_=Least()) == least
     assert wait_before_retry(tries, longest=600, random_=Most()) == most
     assert {wait_before_retry(50, longest=1000) for _ in range(20)} != {500}, "and it is jitter"
+
+
+def tries_of(age: timedelta, error: type[TransientError], jitter: random.Random) -> int:
+    """How often a message is received that is held for all its age, as `Lanes` holds it."""
+    held_for, tries = timedelta(), 1
+    while held_for <= age:
+        longest = longest_hold(error.longest_wait, held_for)
+        wait = wait_before_retry(tries, longest=longest, shortest=error.shortest_wait, random_=jitter)
+        held_for, tries = held_for + timedelta(seconds=wait), tries + 1
+    return tries
+
+
+# Receives that are no tries of a message itself: the batches in which it stood behind others that took all the time.
+BEHIND_OTHERS = 9
+
+
+@pytest.mark.parametrize("hours", [*range(1, 25), 48, 72, 96, 120, 144, 168])
+def test_no_event_is_taken_away_by_sqs_before_its_greatest_age(hours: int) -> None:
+    """Over the range of MaxEventAgeHours, which a trigger's max_event_age does not exceed, with the least waits."""
+    bounds = TEMPLATE["Parameters"]["MaxEventAgeHours"]
+    assert (bounds["MinValue"], bounds["MaxValue"]) == (1, 168)
+    assert BOUNDS["limits", "max_event_age"][1] == "7d"
+    most = RESOURCES["DispatchQueue"]["Properties"]["RedrivePolicy"]["maxReceiveCount"]
+    for error in (EnvironmentBusyError, TokenRefusedError, EnvironmentUnavailableError, PermissionMissingError):
+        assert tries_of(timedelta(hours=hours), error, Least()) + BEHIND_OTHERS < most
+
+
+@pytest.mark.parametrize("minutes", [1, 10, 30, 60, 120, 600, 6000])
+def test_a_lane_wakes_up_within_a_tenth_of_the_outage(minutes: int) -> None:
+    outage = timedelta(minutes=minutes)
+    longest = timedelta(seconds=longest_hold(EnvironmentBusyError.longest_wait, outage))
+    assert longest <= max(timedelta(minutes=1), min(outage / 10, timedelta(minutes=15)))
 
 
 @pytest.mark.parametrize(

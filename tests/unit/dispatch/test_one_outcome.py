@@ -11,8 +11,11 @@ import pytest
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 
 from jetway.airflow import DagRun, DagRunRequest
+from jetway.batches.hands import Hands
 from jetway.batches.intake import Intake
+from jetway.dispatch.limits import Limits
 from jetway.dispatch.messages import Message
+from jetway.dispatch.outcomes import LONGEST_TRY
 from jetway.errors import (
     AnswerLostError,
     CommandRejectedError,
@@ -110,7 +113,8 @@ class TestOnTwoWays:
                 raise AssertionError("nothing is to be collected")
 
         started = world.dispatch(file_message())
-        intake = Intake(NoCollector(), world.sqs, world.ledger, dead_letters_url=world.dead_url)  # type: ignore[arg-type]
+        hands = Hands(world.dynamodb, "batches")
+        intake = Intake(NoCollector(), world.sqs, world.ledger, dead_letters_url=world.dead_url, hands=hands)  # type: ignore[arg-type]
         body = json.loads(file_message().body)
         body["trigger"]["batch"] = {"max_events": 5, "within": 60}
         record = SQSRecord(sample_event("dispatch_batch")["Records"][0] | {"body": json.dumps(body)})
@@ -234,3 +238,37 @@ class TestStarted:
         world.dispatch(back)
         (row,) = world.ledger.open_entries(limit=9)
         assert row.since <= NOW
+
+
+class TestOfAnUnknownDagWhoseAnswerWasLost:
+    """Airflow may make the run of a lost try for five minutes; then the event is given up, and not a minute later."""
+
+    def test_it_is_a_dead_letter_when_its_grace_is_over_and_no_try_can_make_its_run(self, world: World) -> None:
+        world.limits = Limits(max_event_age=timedelta(hours=1), grace=timedelta(minutes=1))
+        world.airflow.error = AnswerLostError("no answer")
+        begun = world.now
+        with pytest.raises(AnswerLostError):
+            world.make_dispatcher().dispatch(file_message())
+        world.airflow.error = DagNotFoundError("no such DAG")
+        world.now += timedelta(seconds=2)
+        entry, said = world.make_dispatcher().dispatch(again(file_message())), set()
+        while entry.decision == "waiting":
+            said.add(entry.until)
+            world.now += timedelta(seconds=world.delays[-1])
+            (back,) = world.resume()
+            entry = world.make_dispatcher().dispatch(back)
+        assert (entry.decision, (entry.because or "").partition(":")[0]) == ("dead-lettered", "dag-not-found")
+        assert world.now - begun == LONGEST_TRY, "the minute of its grace lies within"
+        assert said == {begun + LONGEST_TRY}, "and its row has said so all the time"
+
+    def test_without_a_lost_answer_it_is_one_when_its_grace_is_over(self, world: World) -> None:
+        world.limits = Limits(max_event_age=timedelta(hours=1), grace=timedelta(minutes=3))
+        world.airflow.error = DagNotFoundError("no such DAG")
+        begun = world.now
+        entry = world.make_dispatcher().dispatch(file_message())
+        while entry.decision == "waiting":
+            assert entry.until == begun + world.limits.grace
+            world.now += timedelta(seconds=world.delays[-1])
+            (back,) = world.resume()
+            entry = world.make_dispatcher().dispatch(back)
+        assert (entry.decision, world.now - begun) == ("dead-lettered", world.limits.grace)

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 from typing import Any
 
 from tests.unit.explorer.event_calls import Calls
-from tests.unit.explorer.event_invariants import judge
+from tests.unit.explorer.event_invariants import judge, run_id_of
 from tests.unit.explorer.event_street import FaultyPlay
-from tests.unit.explorer.event_world import EventWorld, in_turn
+from tests.unit.explorer.event_world import IN_HAND, EventWorld, in_turn
+from tests.unit.explorer.walker import KilledError
 
 CHOSEN = "invoice-4711"
 DERIVED = "jetway__http__neao5nwq7jut2lxa4mqj"
@@ -43,6 +46,34 @@ class Scene(EventWorld):
 
     def judge(self) -> list[str]:
         return judge(self, theirs=self.theirs)
+
+
+class Deadly(Scene):
+    """Files of a trigger with a batch, of which one ends whoever claims it, before the claim is made or after."""
+
+    def __init__(self, transport: str, *, killer: str, claims: bool) -> None:
+        super().__init__(transport)
+        self._killer, self._claims, self._claim = killer, claims, self.batches.transact_write_items
+        self.batches.transact_write_items = self._transact  # type: ignore[method-assign]
+
+    def _transact(self, *, TransactItems: Sequence[Mapping[str, Any]]) -> dict[str, Any]:  # noqa: N803 - AWS's name
+        claims = [step["Put"]["Item"]["pk"]["S"] for step in TransactItems if "Put" in step]
+        is_deadly = any(name.endswith(run_id_of(self._killer).rpartition("__")[2]) for name in claims)
+        if is_deadly and not self._claims:
+            raise KilledError
+        try:
+            return self._claim(TransactItems=TransactItems)
+        finally:
+            if is_deadly:
+                raise KilledError
+
+    def judge(self) -> list[str]:
+        found = super().judge()
+        bodies = [json.loads(each.body) for each in self.sqs.queues["dead.fifo"].messages]
+        told = sorted((each["message"]["event"]["id"], each["reason"]) for each in bodies)
+        if set(told) != (set() if self._claims else {(self._killer, "crashed")}):
+            found.append(f"8: the dead letters are {told}.")
+        return found
 
 
 def file(transport: str, **trigger: Any) -> Scene:
@@ -157,6 +188,22 @@ def batched(transport: str, files: int = 3, *, within: int = 60, most: int = 2) 
     return scene
 
 
+def deadly(transport: str, *, claims: bool = False, deaths: int = 0) -> Scene:
+    """Three files, of which the second one ends the collector each time; it has done so already, so many times."""
+    scene = Deadly(transport, killer="1.csv", claims=claims)
+    for number in range(3):
+        scene.send(f"{number}.csv", BATCH)
+    for _ in range(deaths):
+        with suppress(KilledError):
+            scene.collect()
+        scene.now += IN_HAND
+    scene.act(
+        copy=in_turn(partial(scene.send, "1.csv", BATCH), partial(scene.collect, newest=True)),
+        more=in_turn(partial(scene.send, "9.csv", BATCH), partial(scene.collect, newest=True)),
+    )
+    return scene
+
+
 def due(transport: str) -> Scene:
     """A batch that is at its deadline when another event comes: who closes it must have seen all of it."""
     scene = batched(transport, files=1, most=5)
@@ -239,6 +286,10 @@ MEETINGS: Mapping[str, Meeting] = {
     "rated": Meeting(rated, "dispatch", ("work", "dispatch again")),
     "rated, unknown": Meeting(partial(rated, events=1, dags=()), "dispatch", ("parsed", "dispatch again")),
     "batched": Meeting(batched, "collect", ("copy", "by_itself", "more", "deadline", "sweep", "collect one")),
+    "deadly": Meeting(deadly, "collect", ("copy", "more", "collect one")),
+    "deadly alone": Meeting(partial(deadly, deaths=2), "collect", ("copy",)),
+    "deadly, claimed": Meeting(partial(deadly, claims=True, deaths=1), "collect", ("copy",)),
+    "crashed": Meeting(partial(deadly, deaths=3), "collect", ("copy", "more", "redrive")),
     "due": Meeting(due, "sweep", ("late", "more", "copy", "by_itself")),
     "room": Meeting(room, "collect", ("more",)),
     "calls": Meeting(

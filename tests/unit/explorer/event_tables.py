@@ -172,6 +172,17 @@ class Batches:
             self._make(key, kind, step)
         return {}
 
+    def put_item(self, *, TableName: str, Item: Item, **more: Any) -> dict[str, Any]:
+        condition, there = more.get("ConditionExpression"), self.items.get(_key(Item), {})
+        if condition is not None and not _text_holds(condition, there, more.get("ExpressionAttributeValues", {})):
+            raise refusal("PutItem", "ConditionalCheckFailedException")
+        self.items[_key(Item)] = copy.deepcopy(dict(Item))
+        return {}
+
+    def delete_item(self, *, TableName: str, Key: Item) -> dict[str, Any]:
+        self.items.pop(_key(Key), None)
+        return {}
+
     def _refused(self, key: tuple[str, str], step: Mapping[str, Any]) -> dict[str, Any]:
         there = self.items.get(key, {})
         condition = step.get("ConditionExpression")
@@ -210,9 +221,10 @@ class _Pages:
         ConsistentRead: bool = False,
     ) -> Iterator[dict[str, Any]]:
         assert ConsistentRead
-        assert KeyConditionExpression == "pk = :pk"
-        pk = ExpressionAttributeValues[":pk"]["S"]
-        found = [item for key, item in sorted(self._batches.items.items()) if key[0] == pk]
+        of_key, _, after = KeyConditionExpression.partition(" AND sk > ")
+        pk = ExpressionAttributeValues[of_key.removeprefix("pk = ")]["S"]
+        least = ExpressionAttributeValues[after]["S"] if after else ""
+        found = [item for key, item in sorted(self._batches.items.items()) if key[0] == pk and key[1] > least]
         yield {"Items": copy.deepcopy(found)}
 
 
@@ -226,11 +238,11 @@ def _text_holds(condition: str, item: Item, values: Named) -> bool:
             return False
         return _OPERATORS[compared[2]](_number(item[compared[1]]), _number(values[compared[3]]))
 
-    return all(term(text) for text in condition.split(" AND "))
+    return any(all(term(text) for text in either.split(" AND ")) for either in condition.split(" OR "))
 
 
 def _number(value: Item) -> Any:
-    return int(value["N"]) if "N" in value else value["S"]
+    return float(value["N"]) if "N" in value else value["S"]
 
 
 def _key(item: Item) -> tuple[str, str]:

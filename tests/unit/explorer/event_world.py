@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
@@ -19,10 +20,12 @@ from jetway import events_out
 from jetway.airflow.cli import CliClient
 from jetway.airflow.endpoint import CliEndpoint
 from jetway.airflow.environment import Environment
+from jetway.airflow.invoke import InvokeRestApi
 from jetway.airflow.rest import RestClient
 from jetway.airflow.watch import CliWatch, RestWatch
 from jetway.batches.closing import Finisher
 from jetway.batches.collector import Collector
+from jetway.batches.hands import Hands
 from jetway.batches.intake import Intake
 from jetway.batches.table import BatchTable
 from jetway.dispatch.dispatcher import Dispatcher, Limits
@@ -117,7 +120,7 @@ class EventWorld:
         cli = CliClient(endpoint, environment, sleep=self.sleep, jitter=lambda: 0.0)
         if self.faulty.transport == "cli":
             return cli
-        return RestClient(mwaa, environment, fallback=lambda: cli)  # type: ignore[arg-type]
+        return RestClient(InvokeRestApi(mwaa, environment), environment, fallback=lambda: cli)  # type: ignore[arg-type]
 
     def ledger(self) -> Ledger:
         return Ledger(self.street.client(self.table, "ledger"), clock=self.clock)
@@ -177,7 +180,12 @@ class EventWorld:
             most = 1
         messages = [found for _ in range(most) if (found := self._take("collect")) is not None]
         intake = Intake(
-            self._collector(), self.street.client(self.sqs, "sqs"), self.ledger(), dead_letters_url="dead.fifo"
+            self._collector(),
+            self.street.client(self.sqs, "sqs"),
+            self.ledger(),
+            dead_letters_url="dead.fifo",
+            hands=Hands(self.street.client(self.batches, "batches"), "b", clock=self.clock),
+            clock=self.clock,
         )
         taken = intake.take([record_of(each) for each in messages], lambda: 200.0, on_dispatched=lambda _batch: None)
         for each in messages:
@@ -252,7 +260,8 @@ class EventWorld:
         for _ in range(200):
             for queue, work in (("dispatch.fifo", self.dispatch), ("waiting", self.resume), ("collect", self.collect)):
                 if any(each.visible_at <= self.now for each in self.sqs.queues[queue].messages):
-                    work()
+                    with suppress(KilledError):  # its messages come back
+                        work()
                     break
             else:
                 return

@@ -93,6 +93,8 @@ def _is_told(world: PromotionWorld, key: str, version: Version, newest: bool, so
         said = (outcome, tag) == ("quarantined", "rejected")
         if not said or "ArtifactRejected" not in told:
             yield f"4: {version.id} was refused; report {outcome}, tag {tag}, events {sorted(told)}."
+    elif outcome == "vanished" and (tag != "vanished" or "ArtifactVanished" not in told):
+        yield f"4: {version.id} has vanished; tag {tag}, events {sorted(told)}."
     if newest and outcome in {"vanished", "removed"}:
         yield f"5: {version.id} is there, and its report says {outcome}."
 

@@ -108,8 +108,6 @@ class Environment:
     def facts(self) -> EnvironmentFacts:
         return FACTS
 
-    usable_facts = facts
-
 
 @dataclass(eq=False, slots=True)
 class Message:

@@ -39,6 +39,18 @@ GUARDS = {
         "                ReturnValues",
         "batched",
     ),
+    "what ends the collector time and again is given up": Guard(
+        "batches/hands.py", "(receives - 2 <= len(hands)) >= MOST", "(receives - 2 <= len(hands)) > 99", "deadly alone"
+    ),
+    "only what was alone at a crash is given up": Guard(
+        "batches/hands.py", "sum(hand == {message_id}", "sum(bool(hand)", "deadly alone"
+    ),
+    "what is in a batch is not given up": Guard(
+        "batches/table.py", "condition = _unclaimed(member)", "condition: dict[str, Any] = {}", "deadly, claimed"
+    ),
+    "a redriven letter is told by its redrive, not by clocks": Guard(
+        "batches/table.py", "_seconds(member.redriven_at)}\n        cond", "_seconds(now)}\n        cond", "crashed"
+    ),
     "a batch takes no more than it has room for": Guard(
         "batches/table.py", "batch_id = :batch AND members <= :room AND", "batch_id = :batch AND", "room"
     ),

@@ -14,6 +14,7 @@ from tests.unit.explorer.event_street import FaultyPlay, by_lot, explore, one_di
 # What hardly talks to Airflow, or takes long, is walked over the transport that has more answers; `make test-all` plays
 # it by lot over both.
 OVER_CLI_ONLY = {"batched", "due", "rated", "rated, unknown", "letter", "waiting", "dead", "ended", "calls", "room"}
+OVER_CLI_ONLY |= {"deadly", "deadly alone", "deadly, claimed", "crashed"}
 WALKED = [
     (name, transport)
     for name in MEETINGS

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from tests.unit.sample_events import sample_event
@@ -11,22 +11,25 @@ from tests.unit.sample_events import sample_event
 from .edge import ACCOUNT, REGION
 
 
-def records(*bodies: object, groups: str = "", receives: int = 1, ids: str = "m") -> dict[str, Any]:
+def records(
+    *bodies: object, groups: str = "", receives: int = 1, ids: str = "m", tried_for: timedelta = timedelta()
+) -> dict[str, Any]:
     """Return what Lambda reads from a queue; the messages are m0, m1 and so on.
 
     Args:
         bodies: texts, or anything else as JSON.
         groups: a letter for each message's group.
         receives: how often each was received.
+        tried_for: since it was received first.
     """
-    now = str(int(datetime.now(UTC).timestamp() * 1000))
+    now, first = (str(int((datetime.now(UTC) - ago).timestamp() * 1000)) for ago in (timedelta(), tried_for))
     (sample, *_) = sample_event("dispatch_batch")["Records"]
     found = []
     for number, body in enumerate(bodies):
         attributes = {
             "ApproximateReceiveCount": str(receives),
             "SentTimestamp": now,
-            "ApproximateFirstReceiveTimestamp": now,
+            "ApproximateFirstReceiveTimestamp": first,
             **({"MessageGroupId": groups[number]} if groups else {}),
         }
         record = {

@@ -78,6 +78,34 @@ def test_an_update_that_failed_counts_its_artifacts_as_rolled_back(edge: Edge, w
     assert apply.metrics() == NOTHING, "counted once"
 
 
+def test_an_update_that_ends_no_more_is_counted_and_told_once(edge: Edge, world: World, apply: Function) -> None:
+    world.drop("requirements.txt", REQUIREMENTS)
+    world.apply()  # days ago, by the clock of the function
+    edge.aws.mwaa.status = "UPDATING"
+    apply(scheduled())
+    assert apply.metrics() == NOTHING | {"UpdatesFailed": 1.0}
+    apply(scheduled())
+    assert apply.metrics() == NOTHING
+    assert edge.told() == ["EnvironmentUpdateStalled"]
+
+
+def test_what_was_done_before_airflow_fell_silent_is_told(
+    edge: Edge, world: World, apply: Function, caplog: pytest.LogCaptureFixture
+) -> None:
+    applied(world)
+    again = world.drop("requirements.txt", REQUIREMENTS)
+    world.drop("startup.sh", STARTUP)
+    as_described(edge, world)
+    edge.aws.mwaa.answer = lambda _asked: (503, {"detail": "no"})  # how it is before an update
+    apply(scheduled())
+    assert apply.metrics() == NOTHING
+    lines = {line.getMessage(): vars(line) for line in caplog.records}
+    assert lines["update unchanged"]["artifacts"] == {"requirements.txt": again}
+    assert "the update cannot go on now" in lines
+    assert edge.aws.mwaa.updates == []
+    assert [world.standing(key).stage for key in ("requirements.txt", "startup.sh")] == ["good", "waiting"]
+
+
 def test_a_way_back_that_fails_is_a_failed_update_and_an_error_in_the_log(
     edge: Edge, world: World, apply: Function, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -114,12 +142,34 @@ def test_a_transient_error_is_said_and_tried_again(
     assert apply.metrics() == NOTHING
     line = vars(caplog.records[-1])
     assert (line["msg"], line["levelname"]) == ("the update cannot go on now", "INFO")
-    assert line["because"].startswith("environment-unavailable: ")
+    assert line["because"].startswith(("environment-unavailable: ", "environment-busy: "))
     edge.aws.works()
     if trouble == "UpdateEnvironment":
         return  # it was written down before, and is asked for again when it has not shown: tests/unit/live
     apply(scheduled())
     assert apply.metrics() == NOTHING | {"UpdatesBegun": 1.0}
+
+
+@pytest.mark.parametrize("call", ["GetEnvironment", "UpdateEnvironment", "InvokeRestApi"])
+@pytest.mark.parametrize("code", ["AccessDeniedException", "ValidationException"])
+def test_a_right_that_is_missing_is_loud_and_gives_no_version_up(
+    edge: Edge, world: World, apply: Function, caplog: pytest.LogCaptureFixture, call: str, code: str
+) -> None:
+    """Of UpdateEnvironment MWAA also says it with the code of a bad value: that is no refusal of the artifact."""
+    world.drop("requirements.txt", REQUIREMENTS)
+    edge.aws.mwaa.denies[call] = code
+    for _ in range(4):
+        apply(scheduled())
+    assert "PermissionMissing" in edge.told()
+    assert edge.told().count("PermissionMissing") == 1
+    errors = [vars(line) for line in caplog.records if line.levelname == "ERROR"]
+    assert f"airflow:{call}" in {line.get("action") for line in errors}
+    standing = world.standing("requirements.txt")
+    assert (standing.rolled_back, standing.stage) == ((), "waiting")
+    edge.aws.mwaa.denies.clear()
+    if call == "GetEnvironment":
+        apply(scheduled())
+        assert apply.metrics() == NOTHING | {"UpdatesBegun": 1.0}
 
 
 def test_trouble_of_jetways_own_is_an_error_of_the_function(edge: Edge, world: World, apply: Function) -> None:

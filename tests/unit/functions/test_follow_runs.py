@@ -33,7 +33,8 @@ def follow(edge: Edge, airflow: Airflow) -> Function:
 
 
 def rows() -> list[dict[str, Any]]:
-    return boto3.resource("dynamodb").Table("LedgerTable").scan()["Items"]
+    items = boto3.resource("dynamodb").Table("LedgerTable").scan()["Items"]
+    return [item for item in items if "decision" in item]
 
 
 def let_a_minute_pass() -> None:
@@ -103,11 +104,21 @@ def test_while_the_web_server_is_busy_it_is_said(
     assert vars(caplog.records[-1])["because"].startswith("environment-busy: ")
 
 
-def test_while_the_environment_is_gone_it_is_said(edge: Edge, airflow: Airflow, follow: Function) -> None:
-    edge.aws.fails("mwaa.InvokeRestApi", "AccessDeniedException")
-    edge.aws.mwaa.status = "UPDATING"
+@pytest.mark.parametrize("code", ["AccessDeniedException", "ValidationException"])
+def test_a_right_that_is_missing_is_loud_and_loses_no_end(
+    edge: Edge, airflow: Airflow, follow: Function, caplog: pytest.LogCaptureFixture, code: str
+) -> None:
+    airflow.end("success")
+    edge.aws.mwaa.denies["InvokeRestApi"] = code
+    for _ in range(2):
+        follow(scheduled())
+        assert follow.metrics() == {"RunsNotFollowed": 1.0, "PermissionMissing": 1.0}
+    (line, _) = [vars(line) for line in caplog.records if line.levelname == "ERROR"]
+    assert (line["msg"], line["action"]) == ("permission missing", "airflow:InvokeRestApi")
+    assert edge.told() == ["PermissionMissing"]
+    edge.aws.mwaa.denies.clear()
     follow(scheduled())
-    assert follow.metrics() == {"RunsNotFollowed": 1.0}
+    assert follow.metrics() == NOTHING | {"DagRunsSucceeded": 3.0}
 
 
 @pytest.mark.parametrize("call", ["dynamodb.Query", "eventbridge.PutEvents"])
@@ -136,4 +147,4 @@ def test_each_invocation_has_its_own_time(edge: Edge, follow: Function, caplog: 
     edge.aws.fails("mwaa.CreateCliToken", "AccessDeniedException")
     follow(scheduled(), Context(41))
     assert edge.aws.asked("mwaa.CreateCliToken") != [], "warm, and not with the time of the invocation before"
-    assert follow.metrics() == {"RunsNotFollowed": 1.0}
+    assert follow.metrics() == {"RunsNotFollowed": 1.0, "PermissionMissing": 1.0}

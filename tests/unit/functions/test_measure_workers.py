@@ -56,6 +56,15 @@ def load(values: Mapping[tuple[str, ...], float] = LOAD) -> None:
         put("AWS/MWAA", name, value, **dimensions, Environment="acme")
 
 
+def test_a_right_that_is_missing_is_loud_and_no_error_of_the_function(
+    edge: Edge, measure: Function, caplog: pytest.LogCaptureFixture
+) -> None:
+    edge.aws.mwaa.denies["GetEnvironment"] = "AccessDeniedException"
+    assert measure(scheduled())["because"].startswith("permission-missing: ")
+    assert measure.metrics() == {"PermissionMissing": 1.0}
+    assert vars(caplog.records[-1])["action"] == "airflow:GetEnvironment"
+
+
 def test_every_alarm_has_its_data_cold_and_warm(
     edge: Edge, measure: Function, caplog: pytest.LogCaptureFixture
 ) -> None:

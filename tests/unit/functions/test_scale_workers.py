@@ -134,6 +134,27 @@ def test_a_transient_error_is_one_of_the_function_and_the_next_invocation_does_i
     assert scale.metrics()["WorkersScaled"] == 1.0
 
 
+@pytest.mark.parametrize(
+    ("call", "code"),
+    [
+        ("GetEnvironment", "AccessDeniedException"),
+        ("UpdateEnvironment", "AccessDeniedException"),
+        ("UpdateEnvironment", "ValidationException"),
+    ],
+)
+def test_a_right_that_is_missing_is_loud_and_no_error_of_the_function(
+    edge: Edge, scale: Function, caplog: pytest.LogCaptureFixture, call: str, code: str
+) -> None:
+    saturate(75)
+    edge.aws.mwaa.denies[call] = code
+    assert scale(scheduled())["because"].startswith("permission-missing: ")
+    assert scale.metrics() == {"PermissionMissing": 1.0}
+    assert vars(caplog.records[-1])["action"] == f"airflow:{call}"
+    edge.aws.mwaa.denies.clear()
+    scale(scheduled())
+    assert scale.metrics()["WorkersScaled"] == 1.0, "nothing was begun, so nothing is held"
+
+
 def test_what_mwaa_does_not_want_is_a_decision_that_says_so(edge: Edge, scale: Function) -> None:
     saturate(75)
     edge.aws.fails("mwaa.UpdateEnvironment", "ValidationException")

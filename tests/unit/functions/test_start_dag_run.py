@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from datetime import timedelta
 from typing import Any
 
 import boto3
@@ -17,7 +18,7 @@ from .airflow_rest import Airflow
 from .edge import Context, Edge, Function
 from .sources import file_event, records
 
-ALARMS = {"RunsBehindStaleDag"}
+ALARMS = {"RunsBehindStaleDag", "PermissionMissing"}
 
 
 @pytest.fixture
@@ -113,15 +114,34 @@ def test_a_longer_trouble_holds_a_lane_for_longer(
 ) -> None:
     edge.aws.mwaa.status = "UPDATING"
     waits = []
-    for receives in (1, 20):
-        assert start.failed(records(file_event("a"), groups="a", receives=receives), Context(110)) == ["m0"]
+    for receives, tried_for in ((1, timedelta()), (20, timedelta(minutes=5)), (40, timedelta(hours=1))):
+        again = records(file_event("a"), groups="a", receives=receives, tried_for=tried_for)
+        assert start.failed(again, Context(110)) == ["m0"]
         waits.append(held(edge)["handle-m0"])
-    assert waits[0] < 10 < 60 < waits[1] <= 900
+    assert waits[0] < 10 < 30 <= waits[1] <= 60 < waits[2] <= 360, "a tenth of the time for which it has been held"
     told = [vars(line) for line in caplog.records if line.getMessage() == "held"]
     assert [(line["lane"], line["next_try_in"]) for line in told] == [("a", wait) for wait in waits]
     (row,) = rows()
     assert row["because"].startswith("environment-unavailable: ")
     assert start.metrics() == {"EventsHeld": 1.0}
+
+
+@pytest.mark.parametrize("code", ["AccessDeniedException", "ValidationException"])
+def test_a_right_that_is_missing_holds_the_lane_for_a_quarter_of_an_hour_and_is_loud(
+    edge: Edge, airflow: Airflow, start: Function, caplog: pytest.LogCaptureFixture, code: str
+) -> None:
+    edge.aws.mwaa.denies["InvokeRestApi"] = code
+    for receives in (1, 2):
+        assert start.failed(records(*map(file_event, "ab"), groups="aa", receives=receives)) == ["m0", "m1"]
+        assert set(held(edge).values()) == {900}
+        assert start.metrics() == {"EventsHeld": 1.0, "PermissionMissing": 1.0}
+    (row,) = rows()
+    assert row["because"].startswith("permission-missing: ")
+    (line, _) = [vars(line) for line in caplog.records if line.levelname == "ERROR"]
+    assert (line["msg"], line["action"]) == ("permission missing", "airflow:InvokeRestApi")
+    assert edge.told() == ["PermissionMissing"]
+    edge.aws.mwaa.denies.clear()
+    assert start.failed(records(*map(file_event, "ab"), groups="aa", receives=3)) == []
 
 
 def test_that_a_lane_cannot_be_held_costs_only_time(edge: Edge, airflow: Airflow, start: Function) -> None:
@@ -199,7 +219,6 @@ def test_an_unforeseen_error_comes_back_and_at_last_is_a_dead_letter(
 def test_the_alarm_on_runs_behind_a_stale_dag_has_its_metric(edge: Edge, airflow: Airflow, start: Function) -> None:
     airflow.stale_later = {"ingest"}
     start(records(file_event("a"), groups="a"))
-    assert start.metrics().keys() >= ALARMS
     assert start.metrics()["RunsBehindStaleDag"] == 1.0
     airflow.stale_later = set()
     start.cold()
@@ -287,3 +306,47 @@ def test_a_message_that_is_killed_before_it_asks_for_a_run_is_a_dead_letter_at_o
     assert json.loads(letter["Body"])["reason"] == "crashed"
     assert start.metrics()["EventsDeadLettered"] == 1.0
     assert airflow.runs == {}
+
+
+def of_lanes(*lanes: str) -> dict[str, Any]:
+    """A batch with two files of each lane, in turn."""
+    names = [(lane, number) for number in (1, 2) for lane in lanes]
+    event = records(*(file_event(f"{lane}-{number}", trigger=lane.rpartition("/")[2]) for lane, number in names))
+    for record, (lane, _number) in zip(event["Records"], names, strict=True):
+        record["attributes"]["MessageGroupId"] = lane
+    return event
+
+
+def test_files_of_many_triggers_and_of_the_lane_that_was_start_in_the_order_of_their_triggers(
+    edge: Edge, airflow: Airflow
+) -> None:
+    start = edge.deploy(app, "StartDagRun", MetricsByTrigger="false")  # auto
+    assert start.failed(of_lanes("bulk/orders", "bulk/invoices", "bulk")) == []
+    posts = [each["Body"]["conf"]["key"] for each in edge.aws.asked("mwaa.InvokeRestApi") if each["Method"] == "POST"]
+    assert len(posts) == len(airflow.runs) == 6
+    for lane in ("bulk/orders", "bulk/invoices", "bulk"):
+        assert [key for key in posts if key.startswith(f"{lane}-")] == [f"{lane}-1", f"{lane}-2"]
+
+
+def test_calls_and_files_spend_their_own_shares_of_the_budget(edge: Edge) -> None:
+    start = edge.deploy(app, "StartDagRun", MetricsByTrigger="false")
+    event = of_lanes("bulk/orders", "interactive")
+    assert start.failed(event) == []
+    keys = [each["Key"]["id"]["S"] for each in edge.aws.asked("dynamodb.UpdateItem") if "S" in str(each["Key"]["id"])]
+    spent = [key for key in keys if key.startswith("budget/")]
+    assert {"budget/interactive", "budget/bulk"} <= set(spent)
+    assert spent.index("budget/interactive") == 0, "people first"
+
+
+def test_trouble_of_the_environment_is_met_once_in_a_batch_and_holds_all_its_lanes(
+    edge: Edge, airflow: Airflow, start: Function
+) -> None:
+    edge.aws.mwaa.status = "UPDATING"
+    event = of_lanes("bulk/orders", "bulk/invoices", "bulk/data")
+    described = edge.aws.mwaa.described
+    assert sorted(start.failed(event)) == [f"m{number}" for number in range(6)]
+    assert edge.aws.mwaa.described - described <= 2, "not once for each lane"
+    assert airflow.runs == {}
+    assert len(held(edge)) == 6
+    assert {row["decision"] for row in rows()} == {"held"}
+    assert len(rows()) == 3, "the first event of each lane says why"

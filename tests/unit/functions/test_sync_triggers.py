@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import boto3
@@ -79,6 +80,22 @@ def test_the_daily_message_finds_nothing_to_do(edge: Edge, sync: Function) -> No
     sync(records(DROPPED))
     assert sync.failed(records(scheduled())) == []
     assert sync.metrics() == NOTHING | {"TriggersInForce": 1.0}
+
+
+def test_the_daily_message_repairs_what_was_changed_by_hand(edge: Edge, sync: Function) -> None:
+    put(orders=ORDERS)
+    sync(records(DROPPED))
+    events: Any = boto3.client("events")
+    events.remove_targets(Rule="jetway.orders", Ids=["jetway"])
+    events.put_rule(Name="jetway.orders", EventPattern='{"source": ["somebody"]}', State="DISABLED")
+    for name in ("jetway.foreign", "other.orders"):
+        events.put_rule(Name=name, EventPattern='{"source": ["somebody"]}')
+    assert sync.failed(records(scheduled())) == []
+    assert rules() == {"jetway.orders", "other.orders"}
+    rule = events.describe_rule(Name="jetway.orders")
+    assert (rule["State"], json.loads(rule["EventPattern"])) == ("ENABLED", {"source": ["acme.billing"]})
+    assert len(events.list_targets_by_rule(Rule="jetway.orders")["Targets"]) == 1
+    assert sync.metrics()["TriggerChanges"] == 2.0
 
 
 @pytest.mark.parametrize("call", ["s3.ListObjectsV2", "eventbridge.ListRules"])
@@ -187,3 +204,26 @@ def test_a_schedule_group_that_is_gone_is_told_and_holds_nothing_else(
     assert rules() == {"jetway.orders"}
     assert sync.metrics()["TriggersRejected"] == 0.0
     assert sync.metrics()["TriggerSyncFailures"] == 1.0
+
+
+class KilledError(BaseException):
+    """The process is gone."""
+
+
+def test_a_file_that_ends_the_function_three_times_is_told_and_keeps_no_other_from_coming_into_force(
+    edge: Edge, sync: Function
+) -> None:
+    def die() -> None:
+        if edge.aws.asked("eventbridge.PutRule")[-1]["Name"] == "jetway.orders":
+            raise KilledError
+
+    edge.aws.on("eventbridge.PutRule", die)
+    put(orders=ORDERS, zebra=ORDERS)
+    for receives in (1, 2, 3):
+        with pytest.raises(KilledError):
+            sync(records(DROPPED, receives=receives))
+    assert sync.failed(records(DROPPED, receives=4)) == []
+    assert sync.metrics()["TriggersRejected"] == 1.0
+    assert rules() == {"jetway.zebra"}
+    body = boto3.client("s3").get_object(Bucket="acme-drop", Key="reports/triggers/orders.yaml/latest.json")["Body"]
+    assert [finding["rule"] for finding in json.loads(body.read())["findings"]] == ["crashed"]

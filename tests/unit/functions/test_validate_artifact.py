@@ -142,6 +142,18 @@ def test_a_wrong_setting_is_an_error_of_the_function_and_not_of_its_messages(
         validate(records(*dropped("one")))
 
 
+def test_a_right_that_is_missing_blames_no_file(edge: Edge, validate: Function) -> None:
+    edge.aws.mwaa.denies["GetEnvironment"] = "AccessDeniedException"
+    (event,) = dropped("one")
+    assert validate.failed(records(event)) == ["m0"]
+    assert waits(edge) == {"handle-m0": 900}
+    assert validate.metrics() == NOTHING | {"PermissionMissing": 1.0}
+    assert edge.told() == ["PermissionMissing"]
+    edge.aws.mwaa.denies.clear()
+    assert validate.failed(records(event, receives=2)) == []
+    assert live() == ["dags/one.py"]
+
+
 class KilledError(BaseException):
     """The process is gone."""
 

@@ -55,6 +55,7 @@ def test_what_works_stays_and_what_does_not_goes_cold_and_warm(
     assert world.standing(GOOD).stage == "good"
     assert world.standing(BAD).rolled_back == (bad,)
     assert world.live(BAD) is None
+    assert world.report(BAD)["verification"]["problems"][0]["message"].endswith("KeyError: 'x'")
     assert edge.told() == ["ArtifactRolledBack"]
     (mail,) = edge.aws.asked("sns.Publish")
     assert BAD in mail["Message"]
@@ -62,17 +63,15 @@ def test_what_works_stays_and_what_does_not_goes_cold_and_warm(
     assert verify.metrics() == NOTHING, "counted once"
 
 
-@pytest.mark.parametrize("trouble", ["busy", "updating", "denied"])
+@pytest.mark.parametrize("trouble", ["busy", "updating"])
 def test_a_transient_error_is_said_and_all_stays_due(
     edge: Edge, airflow: Airflow, world: World, verify: Function, caplog: pytest.LogCaptureFixture, trouble: str
 ) -> None:
     world.drop(GOOD)
     if trouble == "busy":
         airflow.status = 503
-    elif trouble == "updating":
-        edge.aws.mwaa.status = "UPDATING"
     else:
-        edge.aws.fails("mwaa.GetEnvironment", "AccessDeniedException")
+        airflow.status, edge.aws.mwaa.status = 503, "UPDATING"
     verify(scheduled())
     assert verify.metrics() == NOTHING
     line = vars(caplog.records[-1])
@@ -81,6 +80,27 @@ def test_a_transient_error_is_said_and_all_stays_due(
     assert world.standing(GOOD).stage == "verifying"
     airflow.status, edge.aws.mwaa.status = 200, "AVAILABLE"
     edge.aws.works()
+    verify.cold()
+    verify(scheduled())
+    assert verify.metrics() == NOTHING | {"ArtifactsVerified": 1.0}
+
+
+@pytest.mark.parametrize("call", ["GetEnvironment", "InvokeRestApi"])
+@pytest.mark.parametrize("code", ["AccessDeniedException", "ValidationException"])
+def test_a_right_that_is_missing_is_loud_and_rolls_nothing_back(
+    edge: Edge, airflow: Airflow, world: World, verify: Function, caplog: pytest.LogCaptureFixture, call: str, code: str
+) -> None:
+    world.drop(GOOD)
+    edge.aws.mwaa.denies[call] = code
+    for _ in range(3):
+        verify(scheduled())
+        assert verify.metrics() == NOTHING | {"PermissionMissing": 1.0}
+    line = vars(caplog.records[-1])
+    assert (line["msg"], line["levelname"], line["action"]) == ("permission missing", "ERROR", f"airflow:{call}")
+    assert "environment/acme" in line["resource"]
+    assert edge.told() == ["PermissionMissing"], "once"
+    assert world.standing(GOOD).stage == "verifying"
+    edge.aws.mwaa.denies.clear()
     verify.cold()
     verify(scheduled())
     assert verify.metrics() == NOTHING | {"ArtifactsVerified": 1.0}
@@ -98,6 +118,22 @@ def test_trouble_of_jetways_own_is_an_error_of_the_function_and_what_was_done_is
     edge.aws.works()
     verify(scheduled())
     assert verify.metrics() == NOTHING | {"ArtifactsRolledBack": 1.0}
+
+
+def test_what_was_done_before_airflow_fell_silent_is_told_and_counted(
+    edge: Edge, airflow: Airflow, world: World, verify: Function, caplog: pytest.LogCaptureFixture
+) -> None:
+    world.drop(BAD, OTHER)
+    world.now += timedelta(minutes=1)
+    world.drop(GOOD)
+    airflow.errors = {"returns.py": "Traceback…\nKeyError: 'x'\n"}
+    # It is asked for DAGs only for the second file.
+    edge.aws.mwaa.answer = lambda asked: (503, {"detail": "no"}) if asked["Path"] == "/dags" else airflow(asked)
+    verify(scheduled())
+    assert verify.metrics() == NOTHING | {"ArtifactsRolledBack": 1.0}
+    lines = [line.getMessage() for line in caplog.records]
+    assert lines.index("artifact rolled-back") < lines.index("artifacts cannot be verified now")
+    assert (world.standing(BAD).stage, world.standing(GOOD).stage) == ("rolled-back", "verifying")
 
 
 def test_each_invocation_has_its_own_time(edge: Edge, world: World, verify: Function) -> None:

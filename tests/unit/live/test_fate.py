@@ -82,7 +82,7 @@ def test_requirements_are_not_live_before_their_update(world: World) -> None:
     }
     assert world.apply(after=timedelta(minutes=3)) == ["begun"]
     assert "the environment is being updated" in title(world, REQUIREMENTS)
-    assert "began at 2026-11-22 06:03:00 UTC and takes 10 to 30 minutes" in text(world, REQUIREMENTS)
+    assert "began at 2026-11-22 06:03:00 UTC. It takes 10 to 30 minutes, and up to 12" in text(world, REQUIREMENTS)
     world.mwaa.end()
     assert world.apply(after=timedelta(minutes=20)) == ["applied"]
     assert "in force, being verified" in title(world, REQUIREMENTS)

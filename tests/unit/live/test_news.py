@@ -50,12 +50,13 @@ def test_so_do_those_of_what_is_passed_over_replaced_by_hand_and_never_seen(worl
     world.settle(KEY, first)
     world.s3.put_object(Bucket=LIVE, Key=KEY, Body=b"by hand")
     world.minutes(3)
+    world.vanish("dags/gone.py")
     world.airflow.dags = {}
     world.drop("dags/silent.py", GOOD)
     world.minutes(14)
     for news in world.news:
         check(news)
-    assert {"ArtifactSuperseded", "ArtifactNeverAppeared"} <= set(world.told())
+    assert {"ArtifactSuperseded", "ArtifactNeverAppeared", "ArtifactVanished"} <= set(world.told())
     by_hand = [news.event.detail["by_hand"] for news in world.news if "by_hand" in news.event.detail]
     assert by_hand == [True]
 

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.unit.artifacts.buckets import DROP, LIVE
+from tests.unit.batches.world import Kill, KilledError
 
 from .world import GOOD, World
 
 KEY = "dags/team/orders.py"
+
+
+def version_of(world: World) -> str:
+    """Return the one version that is there, below its deletion."""
+    (version,) = world.s3.list_object_versions(Bucket=DROP, Prefix=KEY)["Versions"]
+    return str(version["VersionId"])
 
 
 def test_a_deleted_dag_file_is_taken_out_reversibly(world: World) -> None:
@@ -53,6 +62,49 @@ def test_an_upload_that_is_told_after_its_deletion(world: World) -> None:
     world.s3.delete_object(Bucket=DROP, Key=KEY)
     assert [settled.outcome for settled in world.settle(KEY, version)] == ["vanished"]
     assert world.live(KEY) is None
+
+
+def test_what_is_deleted_while_it_is_judged_is_told_once_and_comes_back_with_its_deletion_taken_back(
+    world: World,
+) -> None:
+    assert [settled.outcome for settled in world.vanish(KEY)] == ["vanished"]
+    (news,) = world.news
+    assert (news.event.detail_type, news.message) == ("ArtifactVanished", None)
+    assert (world.report(KEY)["outcome"], world.tag(KEY, version_of(world))) == ("vanished", "vanished")
+    assert world.live(KEY) is None
+    world.settle(KEY, deleted=True)
+    assert world.told() == ["ArtifactVanished"]
+    (marker,) = world.s3.list_object_versions(Bucket=DROP, Prefix=KEY)["DeleteMarkers"]
+    world.s3.delete_object(Bucket=DROP, Key=KEY, VersionId=marker["VersionId"])
+    world.settle(KEY, marker["VersionId"], deleted=True)
+    assert world.told() == ["ArtifactVanished", "ArtifactPromoted"]
+    assert world.report(KEY)["outcome"] == "promoted"
+
+
+def test_it_is_told_whenever_whoever_judged_it_is_killed(world: World) -> None:
+    counted = Kill()
+    world.vanish(KEY, kill=counted)
+    for after in range(counted.calls.index("put_object"), len(counted.calls) + 1):
+        world = world.fresh()
+        with pytest.raises(KilledError):
+            world.vanish(KEY, kill=Kill(after))
+        version = version_of(world)
+        world.settle(KEY, version)
+        world.settle(KEY, deleted=True)
+        is_reported = "put_object" in counted.calls[:after]
+        assert set(world.told()) == ({"ArtifactVanished"} if is_reported else set()), counted.calls[:after]
+        assert world.tag(KEY, version) == ("vanished" if is_reported else None)
+
+
+def test_the_latest_report_of_a_deleted_file_is_of_the_last_version_that_was_judged(world: World) -> None:
+    first = world.s3.put_object(Bucket=DROP, Key=KEY, Body=GOOD)["VersionId"]
+    second = world.s3.put_object(Bucket=DROP, Key=KEY, Body=GOOD + b"# newer")["VersionId"]
+    world.meanwhile.append(lambda: world.s3.delete_object(Bucket=DROP, Key=KEY))
+    world.settle(KEY, second)
+    latest = world.report(KEY)
+    assert (latest["outcome"], latest["source"]["version"]) == ("vanished", second)
+    world.settle(KEY, first)
+    assert world.report(KEY) == latest
 
 
 def test_what_was_put_there_by_hand_stays(world: World) -> None:

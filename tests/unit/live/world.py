@@ -16,8 +16,9 @@ from botocore.exceptions import ClientError
 from jetway.airflow import Dag, DagRun, DagRunRequest, ImportProblem
 from jetway.airflow.environment import Environment as MwaaEnvironment
 from jetway.airflow.environment import EnvironmentFacts, parse_environment
+from jetway.airflow.import_errors import Found
 from jetway.arrivals import Arrival
-from jetway.errors import EnvironmentUnavailableError
+from jetway.errors import PermissionMissingError
 from jetway.gate import Gate, Settled
 from jetway.live.book import LiveBook
 from jetway.live.in_force import say
@@ -54,9 +55,12 @@ class Airflow:
     errors: dict[str, str] = field(default_factory=dict)
     dags: dict[str, str] | None = None
     asked: list[str] = field(default_factory=list)
+    denied: PermissionMissingError | None = None  # what every question gets
 
     def list_import_errors(self) -> list[ImportProblem]:
         self.asked.append("errors")
+        if self.denied is not None:
+            raise self.denied
         return [ImportProblem(path, error) for path, error in self.errors.items()]
 
     def list_dags(self, *, limit: int, offset: int = 0) -> tuple[list[Dag], int]:
@@ -140,11 +144,6 @@ class Environment:
         names = [f"{thing}_{part}" for thing in ("requirements", "plugins", "startup_script") for part in PARTS]
         return replace(self.current, **{name: getattr(described, name) for name in names})
 
-    def usable_facts(self) -> EnvironmentFacts:
-        if not self.current.usable:
-            raise EnvironmentUnavailableError("the environment is not AVAILABLE.")
-        return self.facts()
-
 
 class World:
     """Call within `moto.mock_aws`. `fresh` gives another one."""
@@ -166,6 +165,8 @@ class World:
         self.news: list[News] = []
         self.pip: dict[str | None, str] = {}
         self.seconds_left = 100.0
+        self.judges = True  # whether import errors are those of the schedulers
+        self.meanwhile: list[Callable[[], object]] = []  # what happens while the gate judges
 
     def fresh(self) -> World:
         for backend in ("dynamodb", "s3"):
@@ -178,7 +179,20 @@ class World:
         book = LiveBook(
             s3, table, self._teller(kill), "acme", VERIFY_AFTER, self.automatic, self.worker_replacement, self.quiet
         )
-        return Gate(s3, self.environment, DROP, book, max_dag_file_bytes=1024 * 1024, now=lambda: self.now)  # type: ignore[arg-type]
+        return Gate(
+            s3,
+            self.environment,  # type: ignore[arg-type]
+            DROP,
+            book,
+            max_dag_file_bytes=1024 * 1024,
+            now=lambda: self.now,
+            clock=self._while_it_is_judged,
+        )
+
+    def _while_it_is_judged(self) -> float:
+        while self.meanwhile:
+            self.meanwhile.pop()()
+        return 0.0
 
     def verifier(self, kill: Kill | None = None) -> Verifier:
         kill = kill or Kill()
@@ -199,6 +213,7 @@ class World:
             verify_after=VERIFY_AFTER,
             clock=lambda: self.now,
             seconds_left=lambda: self.seconds_left,
+            import_errors=lambda: Found(self.airflow.list_import_errors(), self.judges),
         )
 
     def updates(self, kill: Kill | None = None) -> Updates:
@@ -262,6 +277,12 @@ class World:
     def delete(self, key: str) -> list[Settled]:
         self.s3.delete_object(Bucket=DROP, Key=key)
         return self.settle(key, deleted=True)
+
+    def vanish(self, key: str, body: bytes = GOOD, kill: Kill | None = None) -> list[Settled]:
+        """Upload, and delete while the gate judges."""
+        version = self.s3.put_object(Bucket=DROP, Key=key, Body=body)["VersionId"]
+        self.meanwhile.append(lambda: self.s3.delete_object(Bucket=DROP, Key=key))
+        return self.settle(key, version, kill)
 
     def look(self, kill: Kill | None = None, *, after: timedelta = timedelta()) -> list[Verified]:
         self.now += after

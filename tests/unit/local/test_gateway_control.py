@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+import requests
 from botocore.exceptions import ClientError
 
 from local.gateway import model
@@ -258,14 +259,14 @@ def test_a_path_of_64_characters_passes_and_one_more_does_not(gateway: Running) 
 
 
 @pytest.mark.parametrize(
-    ("version", "login", "cookie", "api"),
+    ("version", "login", "cookie", "api", "way"),
     [
-        ("3.3.1", "/pluginsv2/aws_mwaa/login", "_token", "/api/v2/dags"),
-        ("2.11.2", "/aws_mwaa/login", "session", "/api/v1/dags"),
+        ("3.3.1", "/pluginsv2/aws_mwaa/login", "_token", "/api/v2/dags", "bearer token"),
+        ("2.11.2", "/aws_mwaa/login", "session", "/api/v1/dags", "cookie"),
     ],
 )
 def test_a_web_login_token_gives_a_session_at_the_rest_api(
-    launch: Launch, airflow_api: FakeAirflow, version: str, login: str, cookie: str, api: str
+    launch: Launch, airflow_api: FakeAirflow, clock: Clock, version: str, login: str, cookie: str, api: str, way: str
 ) -> None:
     gateway = launch(version)
     assert gateway.http.get(gateway.url + api, timeout=30).status_code == 401
@@ -273,12 +274,25 @@ def test_a_web_login_token_gives_a_session_at_the_rest_api(
     assert token["AirflowIdentity"] == "Admin"
     answer = gateway.http.post(gateway.url + login, data={"token": token["WebToken"]}, timeout=30)
     assert answer.status_code == 200
-    assert gateway.http.get(f"{gateway.url}{api}?limit=1", timeout=30).json() == {"total_entries": 0}
-    assert airflow_api.asked[0]["target"] == f"{api}?limit=1"
     session = answer.cookies[cookie]
     gateway.http.cookies.clear()
-    bearer = {"Authorization": f"Bearer {session}"}
-    assert gateway.http.get(gateway.url + api, headers=bearer, timeout=30).status_code == 200
+    headers = {"bearer token": {"Authorization": f"Bearer {session}"}, "cookie": {"Cookie": f"{cookie}={session}"}}
+
+    def ask(way: str) -> requests.Response:
+        return gateway.http.get(f"{gateway.url}{api}?limit=1", headers=headers[way], timeout=30)
+
+    assert ask(way).json() == {"total_entries": 0}
+    assert airflow_api.asked[0]["target"] == f"{api}?limit=1"
+    (other,) = headers.keys() - {way}
+    assert ask(other).status_code == 401, "as strict as can be"
+    clock.now += 12 * 3600
+    assert ask(way).status_code == 401, "a session lives twelve hours"
+
+
+def test_a_web_login_token_logs_in_once(gateway: Running) -> None:
+    token = gateway.mwaa.create_web_login_token(Name=NAME)["WebToken"]
+    url = f"{gateway.url}/pluginsv2/aws_mwaa/login"
+    assert [gateway.http.post(url, data={"token": token}, timeout=30).status_code for _ in range(2)] == [200, 401]
 
 
 def test_a_web_login_token_expires(gateway: Running, clock: Clock) -> None:

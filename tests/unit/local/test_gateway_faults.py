@@ -8,6 +8,7 @@ import pytest
 import requests
 from botocore.exceptions import ClientError, HTTPClientError
 
+from jetway.airflow.environment import denied, is_denied
 from local.gateway.faults import FaultError, Faults
 from tests.unit.local.conftest import NAME, Clock, FakeAirflow, FakeRunner, Launch, Running
 
@@ -56,6 +57,40 @@ def test_a_forced_status_is_told_and_refuses_updates(gateway: Running) -> None:
         gateway.mwaa.update_environment(Name=NAME, MaxWorkers=2)
     gateway.http.delete(f"{gateway.url}/_local/faults", timeout=30).raise_for_status()
     assert gateway.mwaa.get_environment(Name=NAME)["Environment"]["Status"] == "AVAILABLE"
+
+
+def test_an_environment_that_updates_can_serve_meanwhile_as_under_graceful(gateway: Running) -> None:
+    inject(gateway, kind="status", status="UPDATING", seconds=600, serves=True)
+    assert gateway.mwaa.get_environment(Name=NAME)["Environment"]["Status"] == "UPDATING"
+    assert gateway.cli("version").status_code == 200
+    assert gateway.mwaa.invoke_rest_api(Name=NAME, Path="/dags", Method="GET")["RestApiStatusCode"] == 200
+    with pytest.raises(ClientError, match="UPDATING state"):
+        gateway.mwaa.update_environment(Name=NAME, MaxWorkers=2)
+
+
+@pytest.mark.parametrize(("code", "status"), [("AccessDeniedException", 403), ("ValidationException", 400)])
+@pytest.mark.parametrize(
+    ("operation", "call", "arguments"),
+    [
+        ("GetEnvironment", "get_environment", {}),
+        ("UpdateEnvironment", "update_environment", {"MaxWorkers": 2}),
+        ("CreateCliToken", "create_cli_token", {}),
+        ("CreateWebLoginToken", "create_web_login_token", {}),
+        ("InvokeRestApi", "invoke_rest_api", {"Path": "/dags", "Method": "GET"}),
+    ],
+)
+def test_an_operation_is_denied_in_both_of_mwaas_forms(
+    gateway: Running, operation: str, call: str, arguments: dict[str, Any], code: str, status: int
+) -> None:
+    inject(gateway, kind="denied", operation=operation, code=code, seconds=600)
+    with pytest.raises(ClientError) as error:
+        getattr(gateway.mwaa, call)(Name=NAME, **arguments)
+    response = error.value.response
+    assert (response["Error"]["Code"], response["ResponseMetadata"]["HTTPStatusCode"]) == (code, status)
+    assert is_denied(error.value), "the product knows it for what it is"
+    assert f"airflow:{operation}" in str(denied(NAME, operation, error.value))
+    gateway.http.delete(f"{gateway.url}/_local/faults", timeout=30).raise_for_status()
+    getattr(gateway.mwaa, call)(Name=NAME, **arguments)
 
 
 def test_a_web_server_that_is_down_takes_no_connection(gateway: Running, runner: FakeRunner) -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from local import coverage, mutants
-from local.mutants import SAMPLE, Mutant, draw, exit_codes, judge, list_mutants
+from local.mutants import SAMPLE, Mutant, draw, exit_codes, judge, list_mutants, walk
 
 MUTATED = """
 class Lanes:
@@ -110,3 +111,20 @@ def test_coverage_has_a_bound_for_all_and_one_for_each_file(
     lines, holds = coverage.judge(of_all, of_files)
     assert holds is good
     assert [line for line in lines if "a.py" in line] == ([" 84.99 %  a.py"] if of_files["a.py"] < 85 else [])
+
+
+def test_the_walks_are_run_with_each_mutant_that_nothing_else_has_found(tmp_path: Path) -> None:
+    asked: list[tuple[list[str], dict[str, str]]] = []
+
+    def run(command: list[str], *, env: dict[str, str], cwd: Path, **_: object) -> subprocess.CompletedProcess[str]:
+        assert cwd == tmp_path / "mutants"
+        asked.append((command, env))
+        if env["MUTANT_UNDER_TEST"] == "never ends":
+            raise subprocess.TimeoutExpired(command, 1)
+        return subprocess.CompletedProcess(command, 1 if env["MUTANT_UNDER_TEST"] == "found" else 0)
+
+    codes = walk(tmp_path, [Mutant(name, "a", "b") for name in ("found", "lives", "never ends")], 2, run)
+    sample = [Mutant(name, "a", "b") for name in codes]
+    lines, _ = judge(sample, codes, {})
+    assert lines[-1].startswith("3 mutants: 1 killed, 1 never ended, 1 survived")
+    assert all(command[-1] == "tests/unit/explorer" for command, _ in asked)

@@ -41,10 +41,33 @@ def test_token_refused(world: World) -> dict[str, str]:
     return {**ask_all(world), "health": world.ask("GET", "/health"), "page": page(world)}
 
 
+@shows("denied", *ASKED, "health", "page", "out")
+def test_a_right_is_missing(world: World) -> dict[str, str]:
+    world.mwaa.denies["CreateCliToken"] = "AccessDeniedException"
+    seen = {**ask_all(world), "health": world.ask("GET", "/health"), "page": page(world), "out": world.outcoming()}
+    assert seen["out"].count("PermissionMissing") <= 1, "once, not every try"
+    return seen
+
+
 @shows("busy", *ASKED, "health", "page")
 def test_busy(world: World) -> dict[str, str]:
     world.environment.refusal = 503
     return {**ask_all(world), "health": world.ask("GET", "/health"), "page": page(world)}
+
+
+@shows("serving", "run", "events", "health", "dags", "dry", "post", "ledger", "page")
+def test_updating_and_serving(world: World) -> dict[str, str]:
+    world.mwaa.status = "UPDATING"
+    return {
+        "run": world.jetway("run", "hello"),
+        "health": world.ask("GET", "/health"),
+        "dags": world.dags("hello"),
+        "dry": world.post(dry_run="true"),
+        "post": world.post(),
+        "page": page(world),
+        "events": world.jetway("events"),
+        "ledger": world.events(),
+    }
 
 
 @shows("failed_update", "run", "health", "dags", "dry", "post", "page")

@@ -15,7 +15,7 @@ PAGE = "event.decision,event.because"
 @shows("held", *SEEN, "health")
 def test_held(world: World) -> dict[str, str]:
     in_force(world)
-    world.mwaa.status = "UPDATING"
+    world.mwaa.status, world.environment.refusal = "UPDATING", 503
     world.send(file_event())
     world.dispatch()
     seen = {**look(world), "health": world.ask("GET", "/health")}

@@ -118,6 +118,12 @@ def test_superseded(files: Files) -> dict[str, str]:
     return seen
 
 
+@shows("vanished", "report", "artifacts", "page", "out")
+def test_deleted_while_it_was_judged(files: Files) -> dict[str, str]:
+    assert [settled.outcome for settled in files.live.vanish(DAG)] == ["vanished"]
+    return files.look()
+
+
 @shows("removed", "report", "artifacts", "page", "out")
 def test_removed(files: Files) -> dict[str, str]:
     files.live.drop(DAG, GOOD)

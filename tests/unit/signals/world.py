@@ -121,6 +121,8 @@ class World:
             "ENVIRONMENT_NAME": "acme",
             "POWERTOOLS_METRICS_NAMESPACE": "Jetway",
             "TRANSPORT": "cli",
+            "BUDGET_TABLE": "ledger",
+            "REST_CALLS_PER_SECOND": "10",
             "DISPATCH_QUEUE_URL": self.urls["dispatch.fifo"],
             "DEAD_LETTERS_URL": self.urls["dead.fifo"],
             "WAITING_QUEUE_URL": self.urls["waiting"],

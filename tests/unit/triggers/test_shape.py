@@ -96,7 +96,7 @@ def test_the_schema_and_jetway_agree_on_anything(document: Any) -> None:
 def test_the_samples_are_valid(document: Any) -> None:
     VALIDATOR.validate(document)
     parsed = triggers.from_document(document, "orders")
-    assert parsed.judgement.findings == ()
+    assert {finding.severity for finding in parsed.judgement.findings} <= {"warning"}
     assert parsed.trigger is not None
     assert parsed.trigger.kind == next(iter(document["on"]))
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import boto3
 import pytest
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, ConnectTimeoutError
 from botocore.stub import Stubber
 
 from jetway.errors import TransientError
@@ -20,6 +20,7 @@ from jetway.loading.claims import DagClaims
 from jetway.sync import accepted
 from jetway.sync.buckets import bucket_finding
 from jetway.sync.dags import KnownDags
+from jetway.sync.webhooks import Hooks
 from jetway.triggers.file import from_document
 from tests.unit.artifacts.buckets import TABLE, make_artifact_table
 from tests.unit.triggers.world import BROKEN, CLOSED, DROP, NIGHTLY, NOW, ORDERS, PLACES, REGION, World
@@ -40,7 +41,7 @@ def test_every_kind_becomes_what_it_needs_and_a_second_run_changes_nothing(world
     rule = world.rules()["jetway.orders"]
     assert json.loads(rule["EventPattern"])["detail"]["object"] == {"key": [{"wildcard": "in/*.csv"}]}
     (target,) = rule["Targets"]
-    assert (target["Arn"], target["SqsParameters"]) == (PLACES.dispatch_queue, {"MessageGroupId": "bulk"})
+    assert (target["Arn"], target["SqsParameters"]) == (PLACES.dispatch_queue, {"MessageGroupId": "bulk/orders"})
     assert world.rules()["jetway.many"]["Targets"][0]["Arn"] == PLACES.collect_queue
     assert set(world.rules("acme")) == {"jetway.closed"}
     assert world.schedules() == ["jetway.nightly"]
@@ -294,10 +295,8 @@ HOOK = "dag: orders\non: {http: {auth: hmac}}\n"
 
 
 def test_a_webhook_that_nothing_listens_to_is_said_to_be_so(world: World) -> None:
+    world.hooks = lambda: Hooks(None, "jetway/webhooks/")
     world.sync(hook=HOOK, call=HOOK.replace("hmac", "iam"))
-    assert (world.said("hook"), world.said("call")) == ([], [])
-    world.webhooks = False
-    world.sync()
     report = world.report("hook")
     (finding,) = report["findings"]
     assert (report["verdict"], finding["rule"], finding["severity"]) == ("accepted", "webhooks-off", "warning")
@@ -306,6 +305,56 @@ def test_a_webhook_that_nothing_listens_to_is_said_to_be_so(world: World) -> Non
     )
     assert "Set the stack's parameter Webhooks to enabled" in finding["remedy"]
     assert world.said("call") == []
+
+
+def test_a_webhook_without_a_secret_is_warned_of_until_there_is_one(world: World) -> None:
+    secrets: Any = boto3.client("secretsmanager", region_name=REGION)
+    world.hooks = lambda: Hooks(secrets, "jetway/webhooks/")
+    world.sync(hook=HOOK, call=HOOK.replace("hmac", "iam"))
+    report = world.report("hook")
+    (finding,) = report["findings"]
+    assert (report["verdict"], finding["rule"], finding["severity"]) == ("accepted", "no-secret", "warning")
+    assert "There is no secret jetway/webhooks/hook" in finding["message"]
+    assert "aws secretsmanager create-secret --name jetway/webhooks/hook " in finding["remedy"]
+    assert world.said("call") == []
+    secrets.create_secret(Name="jetway/webhooks/hook", SecretString="s3cret")
+    world.sync()
+    assert world.said("hook") == []
+    secrets.delete_secret(SecretId="jetway/webhooks/hook")
+    world.sync()
+    assert "restore-secret" in world.report("hook")["findings"][0]["remedy"]
+
+
+def test_whether_there_is_a_secret_is_not_said_where_nobody_can_tell() -> None:
+    secrets: Any = boto3.client(
+        "secretsmanager", region_name=REGION, aws_access_key_id="test", aws_secret_access_key="test"
+    )
+    with Stubber(secrets) as stub:
+        stub.add_client_error("describe_secret", "AccessDeniedException")
+        stub.add_client_error("describe_secret", "ResourceNotFoundException")
+        hooks = Hooks(secrets, "jetway/webhooks/")
+        assert hooks.finding("one", 3) is None
+        found = hooks.finding("two", 3)
+    assert found is not None
+    assert (found.rule, found.line) == ("no-secret", 3)
+
+
+def test_secrets_manager_that_does_not_answer_is_waited_for_once() -> None:
+    calls: list[str] = []
+
+    def gone(**_kwargs: Any) -> None:
+        calls.append("asked")
+        raise ConnectTimeoutError(endpoint_url="https://secretsmanager")
+
+    secrets: Any = boto3.client(
+        "secretsmanager", region_name=REGION, aws_access_key_id="test", aws_secret_access_key="test"
+    )
+    secrets.meta.events.register("before-send", gone)
+    hooks = Hooks(secrets, "jetway/webhooks/")
+    assert (hooks.finding("one", None), hooks.finding("two", None)) == (None, None)
+    asked = len(calls)
+    assert hooks.finding("three", None) is None
+    assert len(calls) == asked > 0
 
 
 def test_a_dag_that_no_file_makes_is_warned_of_until_it_comes(world: World) -> None:

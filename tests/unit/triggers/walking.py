@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import copy
 import json
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, partial
 from math import inf
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError, ReadTimeoutError
 
+from jetway.aws.crashes import Crashes
 from jetway.errors import TransientError
+from jetway.sync.files import Watch
 from jetway.sync.run import Settings, sync
 from tests.unit.triggers.memory import DROP, Aws, Call, refused
 from tests.unit.triggers.world import NOW, PLACES
@@ -71,6 +74,25 @@ MORE_SCENES = [
 ]
 
 
+class Tries:
+    """The items that count the crashes of files, as DynamoDB keeps them."""
+
+    def __init__(self) -> None:
+        self.tries: dict[str, int] = {}
+
+    def update_item(self, **request: Any) -> Any:
+        key, number = request["Key"]["pk"]["S"], int(request["ExpressionAttributeValues"][":n"]["N"])
+        adds = request["UpdateExpression"].startswith("ADD")
+        self.tries[key] = number + (self.tries.get(key, 0) if adds else 0)
+        return {"Attributes": {"tries": {"N": str(self.tries[key])}}}
+
+    def watch(self, receives: int) -> Watch | None:
+        """Return what tries files in a run whose messages were received so often."""
+        client: Any = self
+        crashes = Crashes(client, "t", key="pk", ttl="expires_at")
+        return partial(crashes.trying, receives=receives) if receives > 1 else None
+
+
 @dataclass
 class Stage:
     """The drop bucket, AWS and the queue of one schedule.
@@ -88,6 +110,8 @@ class Stage:
     by_hand: bool = False
     rejected: bool = False
     between: str | None = None
+    received: Counter[int] = field(default_factory=Counter)
+    tries: Tries = field(default_factory=Tries)
 
     def message(self) -> None:
         self.sent += 1
@@ -117,9 +141,11 @@ class Stage:
                 dead.append(True)
                 raise
 
+        self.received.update(messages)
+        watch = self.tries.watch(max((self.received[message] for message in messages), default=1))
         outer, self.aws.stage = self.aws.stage, stage
         try:
-            done = sync(self.aws.clients(), SETTINGS, now=lambda: NOW, seconds_left=seconds_left)
+            done = sync(self.aws.clients(), SETTINGS, now=lambda: NOW, seconds_left=seconds_left, watch=watch)
         except (KilledError, TransientError, ClientError, BotoCoreError):
             return
         finally:

@@ -11,6 +11,7 @@ from typing import Any
 
 from jetway.sync.dags import KnownDags
 from jetway.sync.run import Clients, Settings, Synced, sync
+from jetway.sync.webhooks import Hooks
 from jetway.triggers.rules import Places
 
 REGION, DROP = "eu-central-1", "acme-drop"
@@ -37,7 +38,7 @@ class World:
     now: datetime = NOW
     most_rules: int = 300
     metrics_by_trigger: bool = True
-    webhooks: bool = True
+    hooks: Callable[[], Hooks] | None = None
     dags: Callable[[], KnownDags] | None = None
     seconds_left: Callable[[], float] = lambda: inf
 
@@ -52,7 +53,7 @@ class World:
         for name, text in files.items():
             self.drop(f"{name}.yaml", text)
         settings = Settings(
-            DROP, "prod", "Jetway", PLACES, None, self.most_rules, self.metrics_by_trigger, self.webhooks, self.dags
+            DROP, "prod", "Jetway", PLACES, None, self.most_rules, self.metrics_by_trigger, self.hooks, self.dags
         )
         return sync(self.aws, settings, now=lambda: self.now, seconds_left=self.seconds_left)
 

@@ -1,14 +1,19 @@
-"""The only code that talks to MWAA and Airflow: one protocol, two transports.
+"""The only code that talks to MWAA and Airflow: one protocol, several transports.
 
-`AirflowClient` is what the rest of Jetway sees. `cli` speaks to MWAA's CLI endpoint, `rest` to
-InvokeRestApi; both give the same facts and raise the same errors.
+`AirflowClient` is what the rest of Jetway sees. `cli` speaks to MWAA's CLI endpoint, `rest` to Airflow's REST API
+through InvokeRestApi or on the web server itself; all give the same facts and raise the same errors.
 
     names                        what is refused before anything is sent
     cli   endpoint commands      the command line: client, HTTPS, argument lists
           answers refusals       ... and what its output means
-    rest  rest_answers           InvokeRestApi: client, and what its answers mean
-    duplicates                   what "already exists" means, for both
+    rest  rest_answers           Airflow's REST API: client, and what its answers mean
+          invoke budget          ... through InvokeRestApi, and how often
+          direct                 ... on the web server itself, with a session of our own
+    web_server                   an exchange with the web server, for cli and direct
+    auto                         whichever of them works
+    duplicates                   what "already exists" means, for all
     environment                  version and status of the environment
+    import_errors                over REST whatever the transport, and whether they prove anything
 """
 
 from __future__ import annotations
@@ -34,7 +39,7 @@ class DagRunRequest:
         dag_run_id: the run's id, derived from the event and never random (DECISIONS.md, identity).
         conf: the run's conf, a JSON object.
         logical_date: timezone-aware, or None to let Airflow decide (null on Airflow 3).
-        note: free text; only the REST transport can set it.
+        note: free text; only Airflow's REST API can set it.
     """
 
     dag_id: str
@@ -127,7 +132,7 @@ class AirflowClient(Protocol):
 
 
 class AirflowLists(AirflowClient, Protocol):
-    """What people ask of Airflow beside: lists, a page at a time. Both transports have them."""
+    """What people ask of Airflow beside: lists, a page at a time. All transports have them."""
 
     def list_dags(self, *, limit: int, offset: int = 0) -> tuple[list[Dag], int]:
         """Return a page of the DAGs by dag_id, and how many there are in all.
@@ -161,7 +166,7 @@ class AirflowLists(AirflowClient, Protocol):
 
 
 class AirflowQuestions(AirflowLists, Protocol):
-    """All that can be asked of Airflow. Both transports have it."""
+    """All that can be asked of Airflow. All transports have it."""
 
     def get_dag_state(self, dag_id: str) -> DagState:
         """Return whether runs of the DAG would start.
@@ -178,4 +183,8 @@ class AirflowQuestions(AirflowLists, Protocol):
         Raises:
             TransientError: as in `trigger_dag_run`; it says why a run could not be created now.
         """
+        ...
+
+    def keeps_note(self, dag_id: str) -> bool:
+        """Return whether the note of a run of the DAG would be set, as far as that is known. Asks nothing."""
         ...

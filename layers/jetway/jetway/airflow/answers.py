@@ -69,7 +69,7 @@ def read_output(status: int, body: bytes, host: str, *, creates: bool = False) -
         # https://docs.aws.amazon.com/mwaa/latest/userguide/t-apache-airflow-202.html#cli-toomany-202
         raise EnvironmentBusyError(
             f"The web server {host} answers {status}: it is busy. It runs about 4 CLI commands at once and no more. "
-            "The command is tried again later; run fewer commands at a time, or use the rest transport."
+            "The command is tried again later; run fewer commands at a time, or have Jetway talk over REST (Transport)."
         )
     if status in {401, 403}:
         raise TokenRefusedError(

@@ -64,7 +64,7 @@ class CliClient:
         `note` is not sent: the command line has no place for it.
         """
         conf = names.check_request(request)
-        version = self._environment.usable_facts().version
+        version = self._environment.serving_facts(self.ping).version
         argv = commands.trigger(version, request, conf)
         attempt = 1
         while True:
@@ -126,6 +126,10 @@ class CliClient:
     def list_import_errors(self) -> list[ImportProblem]:
         """List import errors; see `jetway.airflow.AirflowLists`."""
         return answers.listed_import_errors(self._endpoint.run(commands.list_import_errors()))
+
+    def keeps_note(self, _dag_id: str) -> bool:
+        """See `jetway.airflow.AirflowQuestions`; the command line has no place for it."""
+        return False
 
     def _list_dags(self) -> answers.CliOutput:
         return self._endpoint.run(commands.list_dags(self._environment.facts().version))

@@ -16,6 +16,8 @@ from jetway.errors import (
     EnvironmentBusyError,
     EnvironmentUnavailableError,
     JetwayError,
+    OutOfTurnError,
+    PermissionMissingError,
     RunCollisionError,
     TokenRefusedError,
 )
@@ -24,7 +26,13 @@ if TYPE_CHECKING:
     from jetway.airflow import DagRun, DagRunRequest
 
 
-_OF_THE_ENVIRONMENT = (EnvironmentBusyError, EnvironmentUnavailableError, TokenRefusedError)
+_OF_THE_ENVIRONMENT = (
+    EnvironmentBusyError,
+    EnvironmentUnavailableError,
+    OutOfTurnError,
+    PermissionMissingError,
+    TokenRefusedError,
+)
 
 
 def after_a_lost_answer(

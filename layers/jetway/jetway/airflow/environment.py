@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -14,6 +15,7 @@ from jetway.errors import (
     AnswerLostError,
     EnvironmentBusyError,
     EnvironmentUnavailableError,
+    PermissionMissingError,
     TokenRefusedError,
     TransientError,
 )
@@ -25,13 +27,28 @@ if TYPE_CHECKING:
 # https://docs.aws.amazon.com/mwaa/latest/userguide/troubleshooting.html
 USABLE_STATUSES = frozenset({"AVAILABLE", "UPDATE_FAILED"})
 
+# While workers end their tasks (GRACEFUL, twelve hours at most), schedulers and web server may serve all the time. Not
+# tried while ROLLING_BACK or CREATING_SNAPSHOT: a run that is made then may be lost with the database that comes back.
+# https://docs.aws.amazon.com/mwaa/latest/API/API_UpdateEnvironment.html
+UPDATING = "UPDATING"
+SERVES_FOR = 15.0  # seconds after a question during which none is asked before the next run
+
 # https://docs.aws.amazon.com/mwaa/latest/API/API_Environment.html
 _PASSING_STATUSES = frozenset({"CREATING", "UPDATING", "ROLLING_BACK", "CREATING_SNAPSHOT", "MAINTENANCE", "PENDING"})
 
 # The call certainly did nothing: a right is missing, the call came too often, or it did not reach MWAA.
-DENIED = frozenset({"AccessDeniedException", "AccessDenied"})
+_DENIED = frozenset({"AccessDeniedException", "AccessDenied", "UnauthorizedOperation"})
 THROTTLED = frozenset({"ThrottlingException", "TooManyRequestsException", "RequestLimitExceeded"})
 _NO_WAY = frozenset({"EndpointConnectionError", "ConnectTimeoutError"})
+
+# What MWAA itself asks of S3, EC2 or KMS in its caller's name it also refuses with a ValidationException.
+# One that repeats what it was given may have any word in it.
+_REPEATS = re.compile(r"\d+ validation errors? detected")
+_OF_A_RIGHT = re.compile(r"not authori[sz]ed|access (?:is |was )?denied|permissions?\b|explicit deny", re.IGNORECASE)
+# https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot_access-denied.html
+_ACTION = re.compile(r"\b(?:perform:? |permissions? |action )\W?([a-z0-9-]+:[A-Z][A-Za-z]+)")
+_RESOURCE = re.compile(r"\bon resource:? (\S+)")
+_LONGEST_WORDS = 500
 
 _OF_THE_WEB_SERVER = (EnvironmentBusyError, EnvironmentUnavailableError, TokenRefusedError)
 
@@ -100,6 +117,11 @@ class EnvironmentFacts:
         """Whether runs may be started now."""
         return self.status in USABLE_STATUSES
 
+    @property
+    def may_serve(self) -> bool:
+        """Whether it is worth a try: it is usable, or an update is on its way during which it may serve."""
+        return self.usable or self.status == UPDATING
+
 
 def parse_environment(answer: Mapping[str, Any]) -> EnvironmentFacts:
     """Turn the `Environment` member of GetEnvironment's answer into facts."""
@@ -167,6 +189,7 @@ class Environment:
         self._max_age_unusable = max_age_unusable
         self._facts: EnvironmentFacts | None = None
         self._asked_at = 0.0
+        self._served_at = float("-inf")
 
     def facts(self, *, max_age: float | None = None) -> EnvironmentFacts:
         """Return the environment's facts.
@@ -175,7 +198,8 @@ class Environment:
             max_age: seconds that they may be old; what the environment was made with when not given.
 
         Raises:
-            EnvironmentUnavailableError: no such environment, no permission, throttled or unreachable.
+            PermissionMissingError: the role may not ask.
+            EnvironmentUnavailableError: no such environment, throttled or unreachable.
         """
         now = self._clock()
         if self._facts is not None:
@@ -191,15 +215,32 @@ class Environment:
         self._asked_at = now
         return self._facts
 
-    def usable_facts(self) -> EnvironmentFacts:
-        """Return the facts of an environment that takes work now.
+    def serving_facts(self, ask: Callable[[], object]) -> EnvironmentFacts:
+        """Return the facts of an environment that takes work now: while it is UPDATING, once a question has shown it.
+
+        A question, for what is refused or lost of it creates nothing.
+
+        Args:
+            ask: asks Airflow something; raises TransientError when it does not serve.
 
         Raises:
-            EnvironmentUnavailableError: as `facts`, and when its status is not AVAILABLE.
+            PermissionMissingError: as `facts`.
+            EnvironmentUnavailableError: as `facts`, and when it does not serve.
         """
         facts = self.facts()
-        if not facts.usable:
+        if facts.usable:
+            return facts
+        if not facts.may_serve:
             raise not_available(facts)
+        now = self._clock()
+        if not 0 <= now - self._served_at < SERVES_FOR:
+            try:
+                ask()
+            except (EnvironmentUnavailableError, PermissionMissingError):
+                raise
+            except TransientError as exc:
+                raise not_available(facts) from exc
+            self._served_at = now
         return facts
 
     def reason_of(self, error: TransientError, *, of_a_question: bool = False) -> TransientError:
@@ -217,7 +258,7 @@ class Environment:
             return error
         try:
             facts = self.facts(max_age=self._max_age_unusable)
-        except EnvironmentUnavailableError:
+        except (EnvironmentUnavailableError, PermissionMissingError):
             return error
         return error if facts.usable else not_available(facts)
 
@@ -226,7 +267,7 @@ def did_nothing(exc: Exception) -> bool:
     """Whether a call of MWAA's control plane that failed has certainly changed nothing."""
     if isinstance(exc, ClientError):
         code = exc.response["Error"]["Code"]
-        return code in DENIED | THROTTLED or code in {"ResourceNotFoundException", "ValidationException"}
+        return code in _DENIED | THROTTLED or code in {"ResourceNotFoundException", "ValidationException"}
     return type(exc).__name__ in _NO_WAY
 
 
@@ -240,23 +281,62 @@ def not_available(facts: EnvironmentFacts) -> EnvironmentUnavailableError:
 
 
 def _hint(status: str) -> str:
+    if status == UPDATING:
+        return (
+            "Its web server does not answer. An update takes 10 to 30 minutes; running tasks may have 12 hours more to "
+            "end (GRACEFUL). Events wait until it answers, and are not lost."
+        )
     if status in _PASSING_STATUSES:
         return "That takes 10 to 30 minutes. Events wait for it and are not lost."
     return "Look at the environment in the MWAA console."
 
 
-def unavailable(name: str, operation: str, exc: Exception) -> EnvironmentUnavailableError:
+def is_denied(exc: BaseException | None) -> bool:
+    """Whether a call was refused for want of a right, be it of the call itself or of what MWAA asks of its caller."""
+    if not isinstance(exc, ClientError):
+        return False
+    code, words = exc.response["Error"]["Code"], _words(exc)
+    if code != "ValidationException" or _REPEATS.match(words):
+        return code in _DENIED
+    return _OF_A_RIGHT.search(words) is not None
+
+
+def denied(name: str, operation: str, exc: ClientError, *, resource: str | None = None) -> PermissionMissingError:
+    """Return the error of a call that was refused for want of a right, with the action that AWS names.
+
+    Args:
+        name: of the environment.
+        operation: that was called.
+        exc: the refusal.
+        resource: on which the right is needed, where AWS does not say.
+    """
+    words = _words(exc)
+    action = found[1] if (found := _ACTION.search(words)) else f"airflow:{operation}"
+    resource = found[1].rstrip(".,;") if (found := _RESOURCE.search(words)) else resource
+    on = f" on {resource}" if resource else ""
+    said = f" AWS says: {words[:_LONGEST_WORDS]}" if words else ""
+    return PermissionMissingError(
+        f"{operation} on environment {name!r} is denied: the function's role or a policy above it (a permissions "
+        f"boundary, a service control policy, a VPC endpoint's policy) lacks the permission {action}{on}.{said}",
+        action=action,
+        resource=resource,
+    )
+
+
+def _words(exc: ClientError) -> str:
+    # A code that botocore's model does not know comes with "Message".
+    return str(exc.response["Error"].get("Message") or exc.response.get("Message") or "")
+
+
+def unavailable(name: str, operation: str, exc: Exception) -> EnvironmentUnavailableError | PermissionMissingError:
     """Say in Jetway's words why an MWAA control-plane call failed."""
+    if isinstance(exc, ClientError) and is_denied(exc):
+        return denied(name, operation, exc)
     code = exc.response["Error"]["Code"] if isinstance(exc, ClientError) else type(exc).__name__
     if code == "ResourceNotFoundException":
         return EnvironmentUnavailableError(
             f"MWAA has no environment {name!r} in this account and region. "
             "Deploy with the right EnvironmentName; events wait meanwhile."
-        )
-    if code in DENIED:
-        return EnvironmentUnavailableError(
-            f"{operation} on environment {name!r} is denied: the function's role or a service control "
-            f"policy lacks the permission airflow:{operation}."
         )
     if code in _NO_WAY:
         return EnvironmentUnavailableError(

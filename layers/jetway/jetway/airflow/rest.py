@@ -1,29 +1,23 @@
-"""The Airflow client over MWAA's InvokeRestApi."""
+"""The Airflow client over Airflow's REST API, whatever carries its calls."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 from urllib.parse import quote
 
-from botocore.exceptions import BotoCoreError, ClientError
-from botocore.parsers import ResponseParserError
-
-from jetway.errors import AnswerLostError, DagNotFoundError, JetwayError, TransientError
+from jetway.errors import AnswerLostError, DagNotFoundError, JetwayError
 
 from . import duplicates, names, rest_answers
 from .refusals import DuplicateError, dag_stale
 
 if TYPE_CHECKING:
-    from mypy_boto3_mwaa import MWAAClient
-
     from jetway.airflow import AirflowQuestions, Dag, DagRun, DagRunRequest, DagState, ImportProblem
 
     from .environment import Environment
 
-# botocore's model of InvokeRestApi. A POST of a run leaves 50 characters for the dag_id.
-MAX_PATH = 64
+Method = Literal["GET", "POST"]
 
 # Filters of GET /dags/{dag_id}/dagRuns, from Airflow's source. They find more than the one id (a substring
 # without regard to case with `_` as wildcard; a prefix), so the answer is searched for it. An older version
@@ -33,39 +27,65 @@ _FIRST_WITH_FILTER = (3, 2)
 _PAGE = 100
 
 
-class RestClient:
-    """`jetway.airflow.AirflowQuestions` over InvokeRestApi.
+class RestCalls(Protocol):
+    """One way to call Airflow's REST API."""
 
-    What does not fit the 64 characters of a path goes over the command line instead.
+    @property
+    def longest_path(self) -> int | None:
+        """Characters that a path may have; None for no bound."""
+        ...
+
+    def call(
+        self,
+        method: Method,
+        path: str,
+        dag_id: str,
+        *,
+        creates: bool = False,
+        query: Mapping[str, Any] | None = None,
+        body: Mapping[str, Any] | None = None,
+    ) -> object:
+        """Make one call and return Airflow's JSON document.
+
+        Args:
+            method: of HTTP.
+            path: below the API's own, which differs between versions; its segments are quoted.
+            dag_id: for the texts of errors.
+            creates: it creates something: an answer that does not prove that it did not is a lost one.
+            query: parameters; JSON values.
+            body: a JSON object.
+
+        Raises:
+            JetwayError: as `jetway.airflow.AirflowClient`; DuplicateError for what exists already, which stays within
+                this package.
+        """
+        ...
+
+
+class RestClient:
+    """`jetway.airflow.AirflowQuestions` over Airflow's REST API.
+
+    What does not fit into the longest path goes over the command line instead.
     """
 
-    def __init__(
-        self,
-        client: MWAAClient,
-        environment: Environment,
-        fallback: Callable[[], AirflowQuestions],
-        *,
-        creator: MWAAClient | None = None,
-    ) -> None:
+    def __init__(self, api: RestCalls, environment: Environment, fallback: Callable[[], AirflowQuestions]) -> None:
         """Take the parts; nothing is called before the first request.
 
         Args:
-            client: boto3's mwaa client, with a read timeout above the 10 s of InvokeRestApi.
+            api: makes the calls.
             environment: tells version and status.
             fallback: returns the client of the command line; called when it is needed.
-            creator: the client that runs are created with. One that repeats no call knows more of what was done.
         """
-        self._client = client
-        self._creator = creator or client
+        self._api = api
         self._environment = environment
         self._fallback = fallback
 
     def trigger_dag_run(self, request: DagRunRequest) -> DagRun:
         """Create the run; see `jetway.airflow.AirflowClient`."""
         names.check_request(request)
-        facts = self._environment.usable_facts()
+        facts = self._environment.serving_facts(self.ping)
         path = _path("dags", request.dag_id, "dagRuns")
-        if len(path) > MAX_PATH:
+        if not self._takes(path):
             self._log_fallback("start", request.dag_id)
             return self._fallback().trigger_dag_run(request)
         try:
@@ -82,10 +102,10 @@ class RestClient:
         names.check_dag_id(dag_id)
         names.check_run_id(dag_run_id)
         path = _path("dags", dag_id, "dagRuns", dag_run_id)
-        if len(path) <= MAX_PATH:
+        if self._takes(path):
             return self._get(path, dag_id, dag_run_id)
         path = _path("dags", dag_id, "dagRuns")
-        if self._environment.facts().version >= _FIRST_WITH_FILTER and len(path) <= MAX_PATH:
+        if self._environment.facts().version >= _FIRST_WITH_FILTER and self._takes(path):
             run, complete = self._search(path, dag_id, dag_run_id)
             if run is not None or complete:
                 return run
@@ -95,14 +115,14 @@ class RestClient:
     def list_dags(self, *, limit: int, offset: int = 0) -> tuple[list[Dag], int]:
         """List DAGs; see `jetway.airflow.AirflowLists`."""
         query = {"limit": limit, "offset": offset, "order_by": "dag_id"}
-        return rest_answers.dags(self._call("GET", "/dags", "", QueryParameters=query))
+        return rest_answers.dags(self._api.call("GET", "/dags", "", query=query))
 
     def list_import_errors(self) -> list[ImportProblem]:
         """List import errors, a page at a time; see `jetway.airflow.AirflowLists`."""
         found: list[ImportProblem] = []
         while True:
             query = {"limit": _PAGE, "offset": len(found)}
-            page, total = rest_answers.import_errors(self._call("GET", "/importErrors", "", QueryParameters=query))
+            page, total = rest_answers.import_errors(self._api.call("GET", "/importErrors", "", query=query))
             found += page
             if not page or len(found) >= total:
                 return found
@@ -111,13 +131,13 @@ class RestClient:
         """List runs; see `jetway.airflow.AirflowLists`."""
         names.check_dag_id(dag_id)
         path = _path("dags", dag_id, "dagRuns")
-        if len(path) > MAX_PATH:
+        if not self._takes(path):
             self._log_fallback("list runs", dag_id)
             return self._fallback().list_dag_runs(dag_id, limit=limit, state=state)
         query: dict[str, Any] = {"limit": limit, "order_by": "-id"}  # the id grows with every run: newest first
         if state is not None:
             query["state"] = state
-        return rest_answers.runs(self._call("GET", path, dag_id, QueryParameters=query), dag_id)
+        return rest_answers.runs(self._api.call("GET", path, dag_id, query=query), dag_id)
 
     def get_dag_state(self, dag_id: str) -> DagState:
         """Tell one DAG's state; see `jetway.airflow.AirflowQuestions`."""
@@ -125,12 +145,15 @@ class RestClient:
         if not self.fits(dag_id):
             self._log_fallback("look up", dag_id)
             return self._fallback().get_dag_state(dag_id)
-        return rest_answers.dag_state(self._call("GET", _path("dags", dag_id), dag_id), dag_id)
+        return rest_answers.dag_state(self._api.call("GET", _path("dags", dag_id), dag_id), dag_id)
 
-    @staticmethod
-    def fits(dag_id: str) -> bool:
-        """Whether a DAG can be asked for over InvokeRestApi."""
-        return len(_path("dags", dag_id)) <= MAX_PATH
+    def fits(self, dag_id: str) -> bool:
+        """Whether a DAG can be asked for without the command line."""
+        return self._takes(_path("dags", dag_id))
+
+    def keeps_note(self, dag_id: str) -> bool:
+        """See `jetway.airflow.AirflowQuestions`; the command line would lose it."""
+        return self._takes(_path("dags", dag_id, "dagRuns"))
 
     def ping(self) -> None:
         """Ask for one DAG: it wants the database and the role's permission; see `jetway.airflow.AirflowQuestions`."""
@@ -157,14 +180,14 @@ class RestClient:
         found: list[DagRun] = []
         for _ in range(max_pages):
             path = "/dags/~/dagRuns/list"
-            page, total = rest_answers.runs(self._call("POST", path, "~", Body={**body, "page_offset": len(found)}))
+            page, total = rest_answers.runs(self._api.call("POST", path, "~", body={**body, "page_offset": len(found)}))
             found += page
             if not page or len(found) >= total:
                 return found, True
         return found, False
 
     def _create(self, path: str, request: DagRunRequest, major: int) -> DagRun:
-        response = self._call("POST", path, request.dag_id, creates=True, Body=_body(request, major))
+        response = self._api.call("POST", path, request.dag_id, creates=True, body=_body(request, major))
         run = rest_answers.run(response, request.dag_id, request.dag_run_id)
         if run is None:
             raise AnswerLostError(f"POST {path} was answered, but not with the run.")
@@ -172,10 +195,10 @@ class RestClient:
 
     def _get(self, path: str, dag_id: str, run_id: str) -> DagRun | None:
         try:
-            response = self._call("GET", path, dag_id)
+            response = self._api.call("GET", path, dag_id)
         except DagNotFoundError:
             # 404 stands for an unknown DAG and for an unknown run of a known DAG.
-            self._call("GET", _path("dags", dag_id), dag_id)
+            self._api.call("GET", _path("dags", dag_id), dag_id)
             return None
         run = rest_answers.run(response, dag_id, run_id)
         if run is None:
@@ -187,7 +210,7 @@ class RestClient:
         # The prefix filter uses an index; the other one reads all runs of the DAG, in the database at least.
         name = "run_id_prefix_pattern" if by_prefix else "run_id_pattern"
         query = {name: run_id, "limit": _PAGE, "order_by": "run_id"}
-        return rest_answers.run_in_list(self._call("GET", path, dag_id, QueryParameters=query), dag_id, run_id)
+        return rest_answers.run_in_list(self._api.call("GET", path, dag_id, query=query), dag_id, run_id)
 
     def _why_not_found(self, dag_id: str, exc: DagNotFoundError) -> DagNotFoundError:
         """Return why Airflow creates no run: to a stale DAG it answers 404 as to one that it never had."""
@@ -209,20 +232,8 @@ class RestClient:
             return found
         raise duplicates.verdict(request, found) from exc
 
-    def _call(
-        self, method: Literal["GET", "POST"], path: str, dag_id: str, *, creates: bool = False, **arguments: Any
-    ) -> object:
-        client = self._creator if creates else self._client
-        try:
-            answer = client.invoke_rest_api(Name=self._environment.name, Method=method, Path=path, **arguments)
-        except (ClientError, BotoCoreError, ResponseParserError) as exc:
-            repeats = rest_answers.may_repeat(client)
-            call = rest_answers.Call(self._environment.name, method, path, dag_id, creates=creates, repeats=repeats)
-            error = rest_answers.explain(exc, call)
-            if isinstance(error, TransientError):
-                error = self._environment.reason_of(error)
-            raise error from exc
-        return answer.get("RestApiResponse")
+    def _takes(self, path: str) -> bool:
+        return self._api.longest_path is None or len(path) <= self._api.longest_path
 
     def _log_fallback(self, what: str, dag_id: str) -> None:
         from jetway.observability import logger

@@ -29,6 +29,7 @@ from jetway.errors import (
     AnswerLostError,
     CommandRejectedError,
     DagNotFoundError,
+    EnvironmentBusyError,
     EnvironmentUnavailableError,
     InvalidConfError,
     InvalidRequestError,
@@ -36,10 +37,16 @@ from jetway.errors import (
 )
 
 from . import refusals
-from .environment import unavailable
+from .environment import denied, is_denied, unavailable
 
 _THROTTLED = frozenset({"ThrottlingException", "Throttling", "TooManyRequestsException", "RequestLimitExceeded"})
 _FAILED = frozenset({"InternalServerException", "InternalFailure", "RestApiServerException", "ServiceUnavailable"})
+
+
+class NoRestApiError(EnvironmentUnavailableError):
+    """MWAA says that the environment must be updated before it can do InvokeRestApi; the call did nothing."""
+
+
 _NEVER_SENT = (ConnectTimeoutError, EndpointConnectionError, ProxyConnectionError, SSLError)
 
 
@@ -162,32 +169,53 @@ def _explain_client_error(exc: ClientError, call: Call) -> JetwayError:
     answer: Mapping[str, Any] = exc.response
     status = answer.get("RestApiStatusCode")
     code = answer["Error"]["Code"]
-    if code in _THROTTLED or status == 429:
-        return EnvironmentUnavailableError(
-            f"{call} is throttled: MWAA takes about 10 calls per second. It is tried again later."
+    http_status = answer.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+    if code in _THROTTLED or 429 in {status, http_status}:
+        return EnvironmentBusyError(
+            f"{call} is throttled: AWS takes about 10 calls of InvokeRestApi per second, of all who call. It is tried "
+            "again later. See the parameter RestCallsPerSecond."
         )
-    if code in {"AccessDeniedException", "AccessDenied"} or status in {401, 403}:
-        return EnvironmentUnavailableError(
-            f"{call} is denied ({status or code}). The function's role needs airflow:InvokeRestApi on "
-            f"arn:aws:airflow:<region>:<account>:role/{call.environment}/<role>, where <role> is an Airflow "
-            "role that may create DAG runs: User, Op or Admin."
-        )
+    if is_denied(exc):
+        return denied(call.environment, "InvokeRestApi", exc, resource=_role(call))
     if isinstance(status, int):
-        return _explain_status(status, answer.get("RestApiResponse"), call)
+        is_refused = status in {401, 403}
+        return _not_allowed(status, call) if is_refused else explain_status(status, answer.get("RestApiResponse"), call)
     if code == "ValidationException":
         return _invalid(refusals.first_line(str(answer["Error"].get("Message", ""))), call)
-    if call.creates and (code in _FAILED or answer.get("ResponseMetadata", {}).get("HTTPStatusCode", 0) >= 500):
+    if call.creates and (code in _FAILED or http_status >= 500):
         return AnswerLostError(f"{call} failed in MWAA: {code}. Airflow may have done it.")
     return unavailable(call.environment, "InvokeRestApi", exc)
 
 
+def _not_allowed(status: int, call: Call) -> JetwayError:
+    """MWAA has let the call through; it is Airflow that does not."""
+    return EnvironmentUnavailableError(
+        f"Airflow answers {status} to {call}: the Airflow role of the call may not do that. The function's role "
+        f"has airflow:InvokeRestApi on {_role(call)}; <role> must be an Airflow role that may create DAG runs: "
+        "User, Op or Admin. Set the parameter AirflowRole, or give that role the right in Airflow."
+    )
+
+
+def _role(call: Call) -> str:
+    return f"arn:aws:airflow:<region>:<account>:role/{call.environment}/<role>"
+
+
 def _invalid(message: str, call: Call) -> JetwayError:
     if "update your environment" in message.lower():
-        return EnvironmentUnavailableError(f"Environment {call.environment!r} cannot do InvokeRestApi yet: {message}")
+        return NoRestApiError(f"Environment {call.environment!r} cannot do InvokeRestApi yet: {message}")
     return CommandRejectedError(f"MWAA refuses {call}: {message}")
 
 
-def _explain_status(status: int, response: object, call: Call) -> JetwayError:
+def explain_status(status: int, response: object, call: Call) -> JetwayError:
+    """Say in Jetway's words what an answer of Airflow's means.
+
+    Args:
+        status: of HTTP, 400 or more; not that somebody is not logged in, or may not do it.
+        response: its document.
+        call: what was asked.
+    """
+    if status == 429:
+        return EnvironmentBusyError(f"{call} is throttled. It is tried again later.")
     if status == 404:
         return refusals.dag_not_found(call.dag_id)  # or no such run, when one was asked for
     if status == 409:

@@ -1,9 +1,10 @@
 """What Jetway wants to know of Airflow beside a run: is its DAG stale or paused, has the run ended? In few calls.
 
-The two transports have little in common here, so each has a watch of its own (DECISIONS.md has the figures):
+REST and command line have little in common here, so each has a watch of its own (DECISIONS.md has the figures):
 
     rest  state: GET /dags/{dag_id}, remembered for a minute per DAG; ends: one list call over all DAGs at once
     cli   state: `dags list`, remembered for five minutes for all DAGs; ends: one command for each DAG
+    auto  that of whichever works
 """
 
 from __future__ import annotations
@@ -15,11 +16,13 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Protocol, cast
 
 from jetway.airflow import AirflowQuestions
+from jetway.airflow.rest_answers import NoRestApiError
 from jetway.errors import AnswerLostError, DagNotFoundError, JetwayError
 from jetway.observability import logger
 
 if TYPE_CHECKING:
     from jetway.airflow import DagRun, DagState
+    from jetway.airflow.auto import AutoClient
     from jetway.airflow.rest import RestClient
 
 ENDED = frozenset({"success", "failed"})
@@ -259,17 +262,60 @@ class CliWatch:
         return self._client.dag_states()
 
 
+class AutoWatch:
+    """`Watch` over whichever way works."""
+
+    def __init__(self, client: AutoClient, watch: Callable[[AirflowQuestions], Watch]) -> None:
+        self._client = client
+        self._watch = watch
+        self._watches: dict[int, Watch] = {}  # by client; there are two
+
+    def is_stale(self, dag_id: str) -> bool:
+        """See `Watch`."""
+        return self._of(self._client.client()).is_stale(dag_id)
+
+    def dag_state(self, dag_id: str) -> DagState | None:
+        """See `Watch`."""
+        try:
+            watch = self._of(self._client.client())
+        except JetwayError:
+            return None  # to know is a courtesy
+        return watch.dag_state(dag_id)
+
+    def look(self, wanted: Mapping[str, Sequence[str]], *, since: datetime) -> Iterator[Sighting]:
+        """See `Watch`."""
+        client = self._client.client()
+        try:
+            yield from self._of(client).look(wanted, since=since)
+        except NoRestApiError as exc:  # before anything was seen: it is one call
+            self._client.chooser.without_rest(exc)
+        else:
+            return
+        yield from self._of(self._client.client()).look(wanted, since=since)
+
+    def _of(self, client: AirflowQuestions) -> Watch:
+        key = id(client)
+        if key not in self._watches:
+            self._watches[key] = self._watch(client)
+        return self._watches[key]
+
+
 def watch_of(
     airflow: AirflowQuestions, *, seconds_left: Callable[[], float] = lambda: 60.0, command_seconds: float = 30.0
 ) -> Watch:
-    """Return the watch that fits a client of either transport.
+    """Return the watch that fits a client of any transport.
 
     Args:
         airflow: the client.
         seconds_left, command_seconds: as in `CliWatch`.
     """
+    from .auto import AutoClient
     from .rest import RestClient
 
+    if isinstance(airflow, AutoClient):
+        return AutoWatch(
+            airflow, lambda client: watch_of(client, seconds_left=seconds_left, command_seconds=command_seconds)
+        )
     if isinstance(airflow, RestClient):
         return RestWatch(airflow)
     return CliWatch(cast("CommandLine", airflow), seconds_left=seconds_left, command_seconds=command_seconds)

@@ -7,9 +7,10 @@ https://docs.aws.amazon.com/mwaa/latest/userguide/configuring-dag-import-plugins
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from jetway.artifacts import plugins_contents
 from jetway.artifacts.airflow_ignore import NAME, ignored, syntax_of
 from jetway.artifacts.findings import Candidate, Finding, FoundPlugin, Judgement, judgement
 from jetway.artifacts.mwaa import full_python, packages_of
@@ -49,6 +50,7 @@ class _Seen:
     modules: int = 0
     wheels: int = 0
     uncertain: bool = False
+    foreign: list[tuple[str, str]] = field(default_factory=list)  # binaries of another platform, and which
 
 
 def check_plugins(candidate: Candidate, environment: EnvironmentFacts) -> Judgement:
@@ -70,6 +72,7 @@ def check_plugins(candidate: Candidate, environment: EnvironmentFacts) -> Judgem
             return judgement(KIND, bounded(findings))
         if not _has_error(findings):  # the layout of names that cannot stay says nothing
             findings += layout_findings(reader.members)
+            findings += plugins_contents.of_names(reader.members)
         seen = _walk(reader, environment)  # what is wrong with modules is told at once, not after the next upload
         findings += seen.findings
         if (seen.modules or seen.wheels) and not _has_error(findings):
@@ -147,9 +150,24 @@ def _walk(reader: ZipReader, environment: EnvironmentFacts) -> _Seen:
         elif name.endswith(".py") and not is_clutter(member.name):
             _module(reader, member, environment.python_version, seen, passed_over=member.name in passed_over)
         else:
-            found = verify(reader, member)
-            seen.findings += [found] if found else []
+            seen.findings += _other(reader, member, environment.python_version, seen)
+    if seen.foreign:
+        seen.findings.append(plugins_contents.foreign_finding(seen.foreign, environment.python_version))
     return seen
+
+
+def _other(reader: ZipReader, member: Member, python: tuple[int, int], seen: _Seen) -> Iterator[Finding]:
+    """What is neither a module nor a wheel: whether it can be unpacked, and whether it hardly belongs there."""
+    found = verify(reader, member)
+    if found:
+        yield found
+    elif plugins_contents.is_binary(member.name):
+        head = reader.content(member, plugins_contents.HEAD - 1)
+        if why := plugins_contents.foreign(member.name, head, python):
+            seen.foreign.append((member.name, why))
+    elif plugins_contents.is_text(member) and not is_clutter(member.name):
+        content = reader.content(member, plugins_contents.MOST_LOOKED_INTO)
+        yield from plugins_contents.secrets(member.name, content)
 
 
 def _passed_over(reader: ZipReader, environment: EnvironmentFacts) -> frozenset[str]:
@@ -200,6 +218,7 @@ def _module(reader: ZipReader, member: Member, python: tuple[int, int], seen: _S
     except BrokenZipError as exc:
         seen.findings.append(damaged(member, exc))
         return
+    seen.findings += plugins_contents.secrets(member.name, content)
     findings, uncertain = module_findings(content, member.name, python)
     if passed_over:  # nobody imports it unless another module does
         seen.findings += (replace(finding, severity="warning") for finding in findings)

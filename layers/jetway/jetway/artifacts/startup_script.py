@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from jetway.artifacts.findings import Candidate, Finding, Judgement, judgement
+from jetway.artifacts.startup_habits import habits
 from jetway.artifacts.zip_structure import shown
 
 if TYPE_CHECKING:
@@ -21,46 +22,8 @@ KIND = "startup-script"
 MAX_BYTES = 1024 * 1024
 SECONDS_FOR_BASH = 10
 
-# What MWAA sets again after the script has run; so is all of MWAA__….
-# https://github.com/aws/amazon-mwaa-docker-images/blob/main/images/airflow/3.3.1/python/mwaa/config/setup_environment.py
-RESERVED = frozenset(
-    {
-        "AIRFLOW_ENV_ID",
-        "AIRFLOW_ENV_NAME",
-        "AIRFLOW_HOME",
-        "AIRFLOW_TASK_REVISION_ID",
-        "AIRFLOW_VERSION",
-        "AIRFLOW__API__BASE_URL",
-        "AIRFLOW__AWS_MWAA__REDIRECT_URL",
-        "AIRFLOW__CELERY__BROKER_URL",
-        "AIRFLOW__CELERY__RESULT_BACKEND",
-        "AIRFLOW__CORE__DATABASE_ACCESS_ISOLATION",
-        "AIRFLOW__CORE__EXECUTOR",
-        "AIRFLOW__CORE__FERNET_KEY",
-        "AIRFLOW__CORE__LOAD_EXAMPLES",
-        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN",
-        "AIRFLOW__OPERATORS__DEFAULT_QUEUE",
-        "AIRFLOW__WEBSERVER__BASE_URL",
-        "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
-        "AWS_DEFAULT_REGION",
-        "AWS_EXECUTION_ENV",
-        "AWS_REGION",
-        "CUSTOMER_ACCOUNT_ID",
-        "ECS_AGENT_URI",
-        "ECS_CONTAINER_METADATA_URI",
-        "ECS_CONTAINER_METADATA_URI_V4",
-        "JWT_PUBLIC_KEY",
-        "PYTHONPATH",
-        "PYTHONUNBUFFERED",
-        "USE_NON_CRITICAL_LOGGING",
-        "WATCHTOWER_VERSION",
-    }
-)
-
-_ASSIGNED = re.compile(r"^\s*(?:(?:export|declare(?:\s+-\w+)*|readonly)\s+)*([A-Za-z_]\w*)\+?=")
 # bash's own words: "startup.sh: line 3: syntax error near unexpected token `fi'".
 _BASH_LINE = re.compile(r"^.*?: line (\d+): (.*)$", re.MULTILINE)
-_ERREXIT = re.compile(r"^\s*set\s+(?:-[A-Za-z]*e|-o\s+errexit)")
 
 
 def check_startup_script(candidate: Candidate, _environment: EnvironmentFacts, *, bash: str | None = None) -> Judgement:
@@ -81,8 +44,8 @@ def check_startup_script(candidate: Candidate, _environment: EnvironmentFacts, *
             findings.append(found)
             uncertain = found.severity == "warning"
     text = candidate.content.decode("utf-8", "replace")
-    for number, line in enumerate(text.splitlines(), start=1):
-        findings += _line_findings(number, line)
+    if not any(finding.severity == "error" for finding in findings):
+        findings += habits(text)
     return judgement(KIND, findings, uncertain=uncertain)
 
 
@@ -128,27 +91,6 @@ def _bytes_findings(content: bytes) -> Iterator[Finding]:
             "Lines end as on Windows: bash takes the carriage return for a part of each command.",
             _line_of(content, b"\r"),
             "Convert it: sed -i 's/\\r$//' startup.sh, and let git keep it: startup.sh text eol=lf in .gitattributes.",
-        )
-
-
-def _line_findings(number: int, line: str) -> Iterator[Finding]:
-    match = _ASSIGNED.match(line)
-    if match and (match[1] in RESERVED or match[1].startswith("MWAA__")):
-        yield Finding(
-            rule="reserved-variable",
-            severity="warning",
-            message=f"{match[1]} is reserved: MWAA sets it again after the script has run.",
-            line=number,
-            remedy="Remove the line; Airflow's options belong into the environment's configuration options.",
-        )
-    if _ERREXIT.match(line):
-        yield Finding(
-            rule="errexit",
-            severity="warning",
-            message="MWAA sources the script: after `set -e` the first command that fails ends MWAA's own start too, "
-            "and the environment does not come up.",
-            line=number,
-            remedy="Remove it, and handle what may fail: dnf install -y X || echo 'X is missing'",
         )
 
 

@@ -204,9 +204,10 @@ def _collisions(name: str, exact: set[str], folded: dict[str, str]) -> Iterator[
     elif other != name:
         yield Finding(
             rule="case-collision",
-            severity="error",
-            message=f"{shown(name)} and {shown(other)} differ in capitals only: on Windows one replaces the other.",
+            severity="warning",
+            message=f"{shown(name)} and {shown(other)} differ in capitals only: they are two files on MWAA, and one "
+            "replaces the other on Windows and macOS.",
             line=None,
-            remedy="Rename one of them.",
+            remedy="Rename one of them, unless both are meant.",
         )
     exact.add(name)

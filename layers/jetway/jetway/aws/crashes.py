@@ -88,7 +88,7 @@ class Crashes:
             self._write(name, "SET tries = :n, #ttl = :ttl", -1)
             raise
         if receives >= 2:
-            self._write(name, "SET tries = :n, #ttl = :ttl", 0)
+            self._write(name, "SET tries = :n, #ttl = :ttl", -1)  # it may be tried again, as a file is
 
     def _write(self, name: str, expression: str, number: int) -> int:
         try:

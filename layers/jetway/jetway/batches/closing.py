@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from botocore.exceptions import ClientError
 
 from jetway.batches.model import Closed, dispatch_message, manifest
-from jetway.dispatch.run import BULK
+from jetway.dispatch.run import bulk_lane
 from jetway.objects import is_changed
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ class Finisher:
         *,
         bucket: str,
         dispatch_url: str,
+        one_bulk_lane: bool = False,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._table = table
@@ -41,6 +42,7 @@ class Finisher:
         self._sqs = sqs
         self._bucket = bucket
         self._dispatch_url = dispatch_url
+        self._one_bulk_lane = one_bulk_lane
         self._clock = clock
 
     def finish(self, batch_id: str) -> Closed | None:
@@ -59,7 +61,7 @@ class Finisher:
         self._sqs.send_message(
             QueueUrl=self._dispatch_url,
             MessageBody=dispatch_message(batch, self._bucket),
-            MessageGroupId=BULK,
+            MessageGroupId=bulk_lane(batch.name, one_for_all=self._one_bulk_lane),
             MessageDeduplicationId=batch.dag_run_id,
         )
         self._table.mark_dispatched(batch_id, self._clock())

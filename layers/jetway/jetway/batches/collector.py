@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Literal
 from botocore.exceptions import BotoCoreError, ClientError
 
 from jetway.batches.closing import Finisher, ForeignManifestError
-from jetway.batches.table import LARGEST_BATCH, LARGEST_PAGE, MOST_CLAIMS, BatchTable, ContendedError, Open
+from jetway.batches.table import LARGEST_BATCH, LARGEST_PAGE, MOST_CLAIMS, BatchTable, ContendedError, Open, Owner
 from jetway.observability import logger
 
 if TYPE_CHECKING:
@@ -34,11 +34,17 @@ NOT_NOW = (ClientError, BotoCoreError, ForeignManifestError, ContendedError)
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """What became of an event: it is in a batch now, or was in one before."""
+    """What became of an event: it is in a batch now, or was in one before, or is a dead letter.
+
+    Attributes:
+        batch_id: the batch; empty when it is a dead letter.
+        letter: id of the message that is the dead letter.
+    """
 
     digest: str
     decision: Literal["batched", "duplicate"]
     batch_id: str
+    letter: str = ""
 
 
 class Collector:
@@ -102,6 +108,17 @@ class Collector:
                     on_settled(one)
             batch = self._close_if_due(self._table.find_open(stream.id), on_dispatched)
 
+    def bury(self, stream: Stream, member: Member, message_id: str) -> Settled:
+        """Let an event be a dead letter, unless it is in a batch, or is one already; return what it is.
+
+        Args:
+            message_id: of the message that is the dead letter.
+
+        Raises:
+            ClientError, BotoCoreError: not now.
+        """
+        return _owned(member.digest, self._table.bury(stream, member, message_id, now=self._clock()))
+
     def look_at(self, stream_id: str, batch_id: str, *, on_dispatched: Callable[[Closed], None]) -> None:
         """Close a batch whose time has come; come back later to one whose time has not."""
         batch = self._table.find_open(stream_id)
@@ -136,7 +153,7 @@ class Collector:
         """Claim a chunk, or learn which of it were claimed before; then nothing else of it is settled."""
         claim = self._table.claim(stream, batch, chunk, now=self._clock())
         if claim.duplicates:
-            return [Settled(digest, "duplicate", batch_id) for digest, batch_id in claim.duplicates.items()]
+            return [_owned(digest, owner) for digest, owner in claim.duplicates.items()]
         if batch is None:
             self._call_back(stream.id, claim.batch_id, stream.within)
         return [Settled(member.digest, "batched", claim.batch_id) for member in chunk]
@@ -175,6 +192,10 @@ class Collector:
             self._sqs.send_message(QueueUrl=self._collect_url, MessageBody=body, DelaySeconds=delay)
         except (ClientError, BotoCoreError) as exc:
             logger.warning("no call back at the deadline", extra={"batch_id": batch_id, "error": str(exc)})
+
+
+def _owned(digest: str, owner: Owner) -> Settled:
+    return Settled(digest, "duplicate", owner.batch_id, owner.letter)
 
 
 def _chunk(members: Iterable[Member], batch: Open | None, stream: Stream) -> list[Member]:

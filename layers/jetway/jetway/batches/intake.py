@@ -8,7 +8,9 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from jetway.aws.crashes import CrashedError
 from jetway.batches.collector import NOT_NOW
+from jetway.batches.hands import Hands, crashes_alone, has_crashed, was_in
 from jetway.batches.model import Member, Stream, parse_member, run_id_of_batch
 from jetway.dispatch.dead_letters import send_dead_letter
 from jetway.dispatch.lanes import read_message
@@ -29,14 +31,22 @@ if TYPE_CHECKING:
 # Some claims, a closing and a manifest: with less time left than this, the rest is better left to another invocation.
 SECONDS_FOR_MORE = 20.0
 
+# So many messages that come again are taken one by one at once, which costs half a second. More cost less together.
+FEW = 10
+
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
     """One message with an event for a batch; several can be of one event."""
 
-    message_id: str
+    message: Message
     stream: Stream
     member: Member
+
+    @property
+    def message_id(self) -> str:
+        """SQS's id of the message."""
+        return self.message.message_id
 
     @property
     def id(self) -> str:
@@ -67,12 +77,19 @@ class Intake:
         ledger: Ledger,
         *,
         dead_letters_url: str,
+        hands: Hands,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
+        """Take the parts; nothing is called.
+
+        Args:
+            hands: knows which messages were in hand at a crash.
+        """
         self._collector = collector
         self._sqs = sqs
         self._ledger = ledger
         self._dead_letters_url = dead_letters_url
+        self._hands = hands
         self._clock = clock
 
     def take(
@@ -82,13 +99,45 @@ class Intake:
         *,
         on_dispatched: Callable[[Closed], None],
     ) -> Taken:
-        """Put the records' events into batches. One that fails does not keep the others.
+        """Put the records' events into batches. One that fails, or ends the function, does not keep the others.
+
+        What may have ended the function is taken by itself, after all others; what has too often is a dead letter.
 
         Args:
             seconds_left: of the invocation.
             on_dispatched: is given each batch that was sent out.
         """
         taken = Taken()
+        all_records = list(records)
+        again = [record for record in all_records if receives(record) > 1]
+        hands = self._hands.left_behind() if again else []
+        suspects: list[SQSRecord] = []
+        others: list[SQSRecord] = []
+        for record in again:
+            alone = len(again) <= FEW or was_in(record.message_id, hands)
+            (suspects if alone else others).append(record)
+        self._take([record for record in all_records if receives(record) <= 1], seconds_left, taken, on_dispatched)
+        if others:
+            with self._hands.holding(record.message_id for record in others):
+                self._take(others, seconds_left, taken, on_dispatched)
+        for record in sorted(suspects, key=lambda record: crashes_alone(record.message_id, hands)):
+            if seconds_left() < SECONDS_FOR_MORE:
+                taken.failed.append(record.message_id)
+                continue
+            with self._hands.holding([record.message_id]):
+                if has_crashed(record.message_id, receives(record), hands):
+                    self._bury(record, taken)
+                else:
+                    self._take([record], seconds_left, taken, on_dispatched)
+        return taken
+
+    def _take(
+        self,
+        records: Iterable[SQSRecord],
+        seconds_left: Callable[[], float],
+        taken: Taken,
+        on_dispatched: Callable[[Closed], None],
+    ) -> None:
         streams: dict[str, list[Delivery]] = {}
         for record in records:
             try:
@@ -104,18 +153,38 @@ class Intake:
         for deliveries in streams.values():
             settled = self._collect(deliveries, lambda: seconds_left() < SECONDS_FOR_MORE, on_dispatched)
             self._record(deliveries, settled, taken)
-        return taken
+
+    def _bury(self, record: SQSRecord, taken: Taken) -> None:
+        """Make a message that has crashed too often a dead letter, unless its event has an outcome."""
+        message, crashed = read_message(record), CrashedError()
+        try:
+            if read_call_back(record.body) is not None:
+                taken.entries.append(self._dead_letter(message, crashed))
+                return
+            found = self._read_event(message)
+            if isinstance(found, Delivery):
+                settled = self._collector.bury(found.stream, found.member, found.message_id)
+                self._record([found], {settled.digest: settled}, taken)
+            else:
+                taken.entries.append(found)
+        except (TransientError, *NOT_NOW) as exc:
+            logger.warning("message comes back", extra={"error": str(exc)})
+            taken.failed.append(record.message_id)
 
     def _read(self, record: SQSRecord, on_dispatched: Callable[[Closed], None]) -> Delivery | Entry | None:
         """Return the event in a message, or what became of one that has none; a call back is answered."""
-        if self._is_about_a_batch(record.body, on_dispatched):
+        if (batch := read_call_back(record.body)) is not None:
+            self._collector.look_at(*batch, on_dispatched=on_dispatched)
             return None
-        message = read_message(record)
+        return self._read_event(read_message(record))
+
+    def _read_event(self, message: Message) -> Delivery | Entry:
+        """Return the event in a message, or what became of one that has none."""
         try:
-            stream, member = parse_member(record.body, sent_at=message.sent_at)
+            stream, member = parse_member(message.body, sent_at=message.sent_at)
         except PermanentError as exc:
             return self._dead_letter(message, exc)
-        return self._unless_by_itself(Delivery(record.message_id, stream, member))
+        return self._unless_by_itself(Delivery(message, stream, member))
 
     def _unless_by_itself(self, delivery: Delivery) -> Delivery | Entry:
         """Return the delivery, or a duplicate when its event is dispatched by itself: its trigger had no batch then.
@@ -162,24 +231,33 @@ class Intake:
             if one is None:
                 taken.failed.append(delivery.message_id)
                 continue
-            entry = self._entry(delivery, one, first=one.decision == "batched" and digest not in recorded)
+            first = one.decision == "batched" and digest not in recorded
             recorded.add(digest)
-            if self._write(entry):
-                taken.entries.append(entry)
-            else:
+            try:
+                taken.entries.append(self._settled(delivery, one, first=first))
+            except (LedgerUnavailableError, *NOT_NOW) as exc:
+                logger.warning("message comes back", extra={"error": str(exc)})
                 taken.failed.append(delivery.message_id)
 
-    def _is_about_a_batch(self, body: str, on_dispatched: Callable[[Closed], None]) -> bool:
-        """Whether the message is no event, but a call back of the collector; then it is answered."""
-        try:
-            message = json.loads(body)
-        except (ValueError, RecursionError):
-            return False
-        if not isinstance(message, dict) or not isinstance(message.get("look_at"), dict):
-            return False
-        stream_id, batch_id = str(message["look_at"].get("stream")), str(message["look_at"].get("batch"))
-        self._collector.look_at(stream_id, batch_id, on_dispatched=on_dispatched)
-        return True
+    def _settled(self, delivery: Delivery, one: Settled, *, first: bool) -> Entry:
+        """Write the row of an event that is settled, and send it when this very message is its dead letter.
+
+        The row of a duplicate says that the event is in its batch, and counts one delivery more.
+
+        Raises:
+            LedgerUnavailableError, ClientError, BotoCoreError: not now; the message comes back for that.
+        """
+        if one.letter == delivery.message_id:
+            exc = CrashedError()
+            entry = self._blank(delivery, "dead-lettered", f"{exc.reason}: {exc}")
+            return self._send(delivery.message, exc, entry)
+        if one.letter:
+            self._ledger.count(delivery.id)
+            return self._blank(delivery, "duplicate", f"duplicate of a dead letter ({CrashedError.reason}); redrive it")
+        entry = self._entry(delivery, one, first=first)
+        because = f"batched into batch {entry.batch_id}"
+        self._ledger.record(replace(entry, decision="batched", because=because))
+        return entry
 
     def _entry(self, delivery: Delivery, settled: Settled, *, first: bool) -> Entry:
         batch_id = settled.batch_id
@@ -206,23 +284,27 @@ class Intake:
             message_id=delivery.message_id,
         )
 
-    def _write(self, entry: Entry) -> bool:
-        """Write the event's row; when the ledger does not take it, the message comes back for that.
-
-        The row of a duplicate says that the event is in its batch, and counts one delivery more.
-        """
-        because = f"batched into batch {entry.batch_id}"
-        try:
-            self._ledger.record(replace(entry, decision="batched", because=because))
-        except LedgerUnavailableError as exc:
-            logger.warning("message comes back", extra={"error": str(exc)})
-            return False
-        return True
-
     def _dead_letter(self, message: Message, exc: PermanentError) -> Entry:
         """Keep a message that is no event of a batch, with the reason, beside the dispatcher's dead letters."""
         because = f"{exc.reason}: {exc}"
-        entry = unread_entry(message, "dead-lettered", because=because, now=self._clock())
+        return self._send(message, exc, unread_entry(message, "dead-lettered", because=because, now=self._clock()))
+
+    def _send(self, message: Message, exc: PermanentError, entry: Entry) -> Entry:
+        """Write that a message is a dead letter, and send it."""
         self._ledger.record(entry, untold=True)  # `follow_runs` tells the bus
         send_dead_letter(self._sqs, self._dead_letters_url, message, exc, entry=entry)
         return entry
+
+
+def receives(record: SQSRecord) -> int:
+    """Return how often a message was received, this time included."""
+    return int(record.attributes.approximate_receive_count or 1)
+
+
+def read_call_back(body: str) -> tuple[str, str] | None:
+    """Return the stream and the batch that a message of the collector itself is about; None of any other message."""
+    try:
+        about = json.loads(body)["look_at"]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return None
+    return (str(about.get("stream")), str(about.get("batch"))) if isinstance(about, dict) else None

@@ -18,7 +18,7 @@ from typing import Any
 from jetway.airflow.names import encode_conf
 from jetway.dispatch.run import TRIGGER_NAME, derive_digest, derive_run_id
 from jetway.errors import InvalidConfError, InvalidRequestError, UnknownEventError
-from jetway.events import parse_event
+from jetway.events import parse_event, parse_time
 
 MANIFESTS = "batches/"  # prefix in the drop bucket
 MANIFEST_FORMAT = "jetway-batch/1"
@@ -41,12 +41,14 @@ class Member:
         digest: names the event among those of its trigger, as in the ledger's key.
         facts: as JSON in ASCII.
         identity: as in `jetway.dispatch.run.DispatchMessage`, for the ledger; a batch's pages do not keep it.
+        redriven_at: when somebody sent the event's dead letter again; a batch's pages do not keep it either.
     """
 
     digest: str
     occurred_at: datetime
     facts: str
     identity: tuple[str, ...] = ()
+    redriven_at: datetime | None = None
 
     @property
     def size(self) -> int:
@@ -134,6 +136,7 @@ def parse_member(body: str, *, sent_at: datetime) -> tuple[Stream, Member]:
         trigger, event_body, forced = message["trigger"], message["event"], message.get("force")
         name, kind = trigger["name"], trigger["kind"]
         max_events, within = trigger["batch"]["max_events"], trigger["batch"]["within"]
+        redriven_at = parse_time(message["redriven_at"]) if message.get("redriven_at") else None
         definition = json.dumps(trigger, sort_keys=True, allow_nan=False)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as exc:
         raise UnknownEventError(
@@ -151,6 +154,7 @@ def parse_member(body: str, *, sent_at: datetime) -> tuple[Stream, Member]:
         occurred_at=event.occurred_at,
         facts=_encode(event.facts),
         identity=identity,
+        redriven_at=redriven_at,
     )
     seconds = _bounded("within", within, int(LONGEST_WITHIN.total_seconds()))
     return Stream(name, definition, _bounded("max_events", max_events, MOST_EVENTS), timedelta(seconds=seconds)), member

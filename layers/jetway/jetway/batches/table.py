@@ -2,7 +2,7 @@
 
 | pk | sk | what |
 | --- | --- | --- |
-| `event#<trigger>#<digest>` | `claim` | the batch that has this event; there until its ttl |
+| `event#<trigger>#<digest>` | `claim` | the batch that has this event, or the dead letter; there until its ttl |
 | `open` | stream id | the stream's open batch: its id, count, bytes and deadline |
 | `batch#<id>` | `header` | trigger, times, and whether it went out |
 | `batch#<id>` | `page#<digest>` | up to 90 members with their facts |
@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from jetway.aws.dynamodb import ABSENT, Refusal, transact
+from jetway.aws.dynamodb import ABSENT, Refusal, transact, write_if
 from jetway.batches.model import Closed, Member, Stream, batch_id_of, in_order
 from jetway.errors import TransientError
 
@@ -76,16 +76,29 @@ class Open:
 
 
 @dataclass(frozen=True, slots=True)
+class Owner:
+    """Who has an event: a batch, or a dead letter.
+
+    Attributes:
+        batch_id: of the batch; empty when it is a dead letter.
+        letter: id of the message that is the dead letter; empty when it is in a batch.
+    """
+
+    batch_id: str = ""
+    letter: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Claim:
     """How an attempt to claim ended.
 
     Attributes:
         batch_id: the batch that was to take the members; it has them if there are no duplicates.
-        duplicates: digests that were claimed before, each with its batch; then nothing was written.
+        duplicates: digests that were claimed before, each with who has it; then nothing was written.
     """
 
     batch_id: str
-    duplicates: Mapping[str, str]
+    duplicates: Mapping[str, Owner]
 
 
 class BatchTable:
@@ -126,8 +139,8 @@ class BatchTable:
         ttl = _expiry(now + CLAIMS_KEPT)
         claims = [
             self._put(
-                {**_key(f"event#{stream.name}#{member.digest}", "claim"), "batch_id": {"S": batch_id}, "ttl": ttl},
-                ConditionExpression=ABSENT,
+                {**_claim_key(stream, member), "batch_id": {"S": batch_id}, "ttl": ttl},
+                **_unclaimed(member),
                 ReturnValuesOnConditionCheckFailure="ALL_OLD",
             )
             for member in members
@@ -140,6 +153,28 @@ class BatchTable:
         steps: list[Any] = [*claims, page, *changes]
         refusals = transact(self._dynamodb, steps)
         return Claim(batch_id, _find_duplicates(refusals, batch_id, members) if refusals else {})
+
+    def bury(self, stream: Stream, member: Member, message_id: str, *, now: datetime) -> Owner:
+        """Claim an event for a dead letter, unless it is claimed: from then on no batch takes it.
+
+        Args:
+            message_id: of the message that is the dead letter.
+
+        Returns:
+            who has the event now.
+        """
+        key = _claim_key(stream, member)
+        letter: dict[str, Any] = {"letter": {"S": message_id}, "redriven_at": _seconds(member.redriven_at)}
+        condition = _unclaimed(member)
+        if write_if(
+            self._dynamodb.put_item,
+            TableName=self._name,
+            Item={**key, **letter, "ttl": _expiry(now + CLAIMS_KEPT)},
+            **condition,
+        ):
+            return Owner(letter=message_id)
+        there = self._dynamodb.get_item(TableName=self._name, Key=key, ConsistentRead=True).get("Item", {})
+        return _owner(there)
 
     def close(self, batch: Open, now: datetime) -> bool:
         """Close the batch; False when it is not any more as it was seen (closed by others, grown), or cannot be now."""
@@ -257,23 +292,48 @@ class BatchTable:
         return {"Put": {"TableName": self._name, "Item": dict(item), **more}}
 
 
-def _find_duplicates(refusals: Sequence[Refusal], batch_id: str, members: Sequence[Member]) -> Mapping[str, str]:
-    """Return the batches that have members already, by digest.
+def _find_duplicates(refusals: Sequence[Refusal], batch_id: str, members: Sequence[Member]) -> Mapping[str, Owner]:
+    """Return who has members already, by digest.
 
     Raises:
         ContendedError: no member is in one.
     """
     if len(refusals) > len(members) + 2 and refusals[-1].failed:
         # The very batch that these members would open was there once.
-        return dict.fromkeys((member.digest for member in members), batch_id)
+        return dict.fromkeys((member.digest for member in members), Owner(batch_id))
     duplicates = {
-        member.digest: refusal.item.get("batch_id", {}).get("S", "")
+        member.digest: _owner(refusal.item)
         for member, refusal in zip(members, refusals, strict=False)
         if refusal.failed
     }
     if not duplicates:
         raise ContendedError("the open batch was changed by another collector, or DynamoDB throttles")
     return duplicates
+
+
+def _owner(claim: Mapping[str, Any]) -> Owner:
+    return Owner(*(claim.get(name, {}).get("S", "") for name in ("batch_id", "letter")))
+
+
+def _unclaimed(member: Member) -> dict[str, Any]:
+    """Return the condition of an event's claim: there is none, or that of the dead letter which was redriven.
+
+    That is known by the time of its redrive, not by clocks.
+    """
+    if member.redriven_at is None:
+        return {"ConditionExpression": ABSENT}
+    return {
+        "ConditionExpression": f"{ABSENT} OR redriven_at < :redriven_at",
+        "ExpressionAttributeValues": {":redriven_at": _seconds(member.redriven_at)},
+    }
+
+
+def _claim_key(stream: Stream, member: Member) -> dict[str, Any]:
+    return _key(f"event#{stream.name}#{member.digest}", "claim")
+
+
+def _seconds(time: datetime | None) -> dict[str, str]:
+    return {"N": str(time.timestamp() if time else 0)}
 
 
 def _key(pk: str, sk: str) -> dict[str, Any]:

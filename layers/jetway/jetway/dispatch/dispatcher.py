@@ -23,6 +23,7 @@ from jetway.aws.crashes import CrashedError
 from jetway.dispatch import outcomes
 from jetway.dispatch.announcements import announcement, because_of
 from jetway.dispatch.dead_letters import reason_of
+from jetway.dispatch.denied import Denied
 from jetway.dispatch.letters import Letters
 from jetway.dispatch.limits import Limits
 from jetway.dispatch.missing import MissingDags, run_in
@@ -35,6 +36,7 @@ from jetway.errors import (
     DagNotFoundError,
     EventTooOldError,
     PermanentError,
+    PermissionMissingError,
     RunCollisionError,
     TransientError,
 )
@@ -64,9 +66,6 @@ UNFORESEEN_TRIES = 5
 
 # No answer may mean that the environment is ill, or that this one DAG is: after so many tries the lane goes on.
 LOST_ANSWERS = 3
-
-# Of a call's run that was there before the call was tried: a caller who chooses a run id can meet another one's.
-WHOSE = ": Airflow had it already when this call was tried first, so it is another caller's"
 
 
 class Dispatcher:
@@ -108,6 +107,7 @@ class Dispatcher:
         self._crashes = crashes
         self._clock = clock
         self._missing = MissingDags()
+        self._denied = Denied()
 
     def dispatch(self, message: Message) -> Entry:
         """Start the message's run; return what became of it, as it stands in the ledger.
@@ -142,6 +142,7 @@ class Dispatcher:
     def held(self, message: Message, exc: Exception) -> Entry:
         """Write down that the message is held with its lane; return the entry, also when the ledger is what fails."""
         case = Case(message)
+        self._denied.note(exc, self._clock())
         with suppress(PermanentError):  # `dispatch` will say so
             case = replace(case, read=parse_message(message.body, sent_at=message.sent_at))
             case = replace(case, request=plan(case.known).request)
@@ -192,9 +193,7 @@ class Dispatcher:
         """Start the run, unless it is too late, too early, or an earlier try has made it."""
         latest = self._latest(case)
         if now > latest:
-            of, by = case.known.event.occurred_at.isoformat(), latest.isoformat()
-            because = f"the event of {of} could not be started by {by}; redrive it if it is still wanted."
-            return self._refuse(case, EventTooOldError(because))
+            return self._refuse(case, self._denied.too_old(case, latest, now))
         if (found := self._made_before(case, request, now)) is not None:
             return found
         missing = self._missing.recall(request.dag_id, now)
@@ -291,8 +290,7 @@ class Dispatcher:
             TransientError: Airflow does not say.
         """
         # A command that died of what nobody foresaw may have made the run before.
-        found = self._earlier_run(case, also_own=isinstance(exc, CommandRejectedError))
-        if found is not None:
+        if (found := self._earlier_run(case, also_own=isinstance(exc, CommandRejectedError))) is not None:
             return found
         self._places.give_back(case, begins)
         if isinstance(exc, PermanentError) and outcomes.is_in_doubt(case, self._clock()):
@@ -307,6 +305,8 @@ class Dispatcher:
             except TransientError as exc:
                 if isinstance(exc, AnswerLostError) and case.message.tries >= LOST_ANSWERS:
                     return self._aside(case, f"{exc.reason}: {exc}", settles=not also_own)
+                if isinstance(exc, PermissionMissingError) and not (also_own or case.before.attempts):
+                    return None  # every try was denied, and so is the look
                 if not also_own:
                     self._places.give_back(case, None)  # this try has asked for no run
                 raise
@@ -316,8 +316,7 @@ class Dispatcher:
 
     def _doubt(self, case: Case) -> Entry:
         """Let some minutes pass: another delivery may be about to start the run, or Airflow about to make it."""
-        because = "an earlier try of the event has not ended, and may start its run yet"
-        return self._aside(case, f"{AnswerLostError.reason}: {because}")
+        return self._aside(case, f"{AnswerLostError.reason}: {outcomes.DOUBT}", until=outcomes.doubted_until(case))
 
     def _of_others(self, case: Case, run: DagRun, begins: int | None) -> Entry:
         """Say that a run is somebody else's, unless another delivery of the event has asked for it meanwhile."""
@@ -330,10 +329,11 @@ class Dispatcher:
         self._places.give_back(case, begins)
         if outcome is not None:
             return outcome
-        entry = self._entry(case, "duplicate", because=f"duplicate of run {run.dag_run_id}{WHOSE}")
+        entry = self._entry(case, "duplicate", because=f"duplicate of run {run.dag_run_id}{outcomes.WHOSE}")
         return self._record(replace(entry, dag_id=run.dag_id, state=run.state), settled=case.attempt)
 
     def _started(self, case: Case, run: DagRun, *, since: datetime) -> Entry:
+        self._denied.over()
         # Stamped before the question about the DAG, which can take longer than all the rest.
         entry = self._entry(case, "started")
         entry = replace(
@@ -355,7 +355,8 @@ class Dispatcher:
         since = (waits and waits.since_of(exc.reason)) or now
         if now - since >= self._limits.grace:
             return self._refuse(case, exc)
-        return self._aside(case, f"{exc.reason}: {exc}", until=since + self._limits.grace)
+        until = max(since + self._limits.grace, outcomes.doubted_until(case))
+        return self._aside(case, f"{exc.reason}: {exc}", until=until)
 
     def _latest(self, case: Case) -> datetime:
         """Return when the event is too old to be started."""
@@ -370,19 +371,18 @@ class Dispatcher:
         until: datetime | None = None,
         settles: bool = True,
     ) -> Entry:
-        """Send the message aside.
+        """Send the message aside; it comes back by `until` at the latest.
 
         Args:
             settles: this try has made no run, and never will.
         """
-        self._waiting.aside(case.message, case.known.waits, because=because.partition(":")[0], not_before=not_before)
-        latest = self._latest(case)
-        entry = replace(self._entry(case, "waiting", because=because), until=min(until or latest, latest))
+        self._waiting.aside(case.message, case.known.waits, because=because, not_before=not_before, by=until)
+        until = min(filter(None, (until, self._latest(case))))
+        entry = replace(self._entry(case, "waiting", because=because), until=until)
         return self._record(entry, settled=case.attempt if settles else None)
 
     def _dead_letter(self, case: Case, exc: Exception) -> Entry:
-        entry = self._entry(case, "dead-lettered", because=f"{reason_of(exc)}: {exc}")
-        return self._letters.decide(case, entry, exc)
+        return self._letters.decide(case, self._entry(case, "dead-lettered", because=f"{reason_of(exc)}: {exc}"), exc)
 
     def _told(self, entry: Entry) -> bool:
         """Tell the bus; what it does not take now, `follow_runs` sends later: no event out may hold a lane."""

@@ -14,10 +14,19 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from jetway.dispatch.backoff import wait_before_retry
+from jetway.dispatch.backoff import longest_hold, wait_before_retry
 from jetway.dispatch.messages import Message
 from jetway.dispatch.run import INTERACTIVE
-from jetway.errors import EnvironmentBusyError, EnvironmentUnavailableError, OutOfTimeError, TransientError
+from jetway.errors import (
+    AnswerLostError,
+    EnvironmentBusyError,
+    EnvironmentUnavailableError,
+    OutOfTimeError,
+    OutOfTurnError,
+    PermissionMissingError,
+    TokenRefusedError,
+    TransientError,
+)
 from jetway.observability import logger
 
 if TYPE_CHECKING:
@@ -28,6 +37,7 @@ if TYPE_CHECKING:
         DeleteMessageBatchRequestEntryTypeDef,
     )
 
+    from jetway.airflow.budget import Share
     from jetway.ledger import Entry
 
 # A command whose answer is lost and the look-ups after it, each to its timeout (COMMAND_TIMEOUT): with less time left
@@ -37,10 +47,18 @@ SECONDS_FOR_ONE_MESSAGE = 3 * COMMAND_TIMEOUT + 20.0
 
 LONGEST_WAIT_UNFORESEEN = 60.0  # seconds
 
+# More lanes than the budget of REST calls bears keep one another waiting. One that has waited so long in all gives its
+# place to those that have none, or it would keep it until nothing of it is left.
+LONGEST_TURN = 5.0  # seconds
+OUT_OF_TURN = (5, 15)  # seconds until it tries again
+
 # A web server that is busy for a moment answers 503. Holding the lane for it costs seconds for all that is behind, and
 # counts as a try of messages that were never tried; so a refusal that came at once is tried again in place first.
 PAUSES = (0.5, 1.5)  # seconds, the longest each
 BRIEF = (EnvironmentBusyError, EnvironmentUnavailableError)
+
+# What is not of one message holds the other lanes of the batch as well: each would meet it, and ask for it again.
+OF_ALL_LANES = (*BRIEF, PermissionMissingError, TokenRefusedError)
 
 
 class Lanes:
@@ -52,7 +70,9 @@ class Lanes:
         *,
         seconds_left: Callable[[], float],
         on_held: Callable[[Message, TransientError, int], None] = lambda _message, _exc, _wait: None,
+        waited: Callable[[], float] = lambda: 0.0,
         sleep: Callable[[float], None] = time.sleep,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         """Take the parts.
 
@@ -60,12 +80,17 @@ class Lanes:
             dispatch: starts a message's run; raises TransientError when its lane must wait.
             seconds_left: until the function is ended.
             on_held: told of each message whose lane must wait, why, and how many seconds.
+            waited: seconds that the lane in hand has waited for its turns in the budget of REST calls.
             sleep: waits so many seconds.
+            clock: tells now, timezone-aware.
         """
         self._dispatch = dispatch
         self._seconds_left = seconds_left
         self._on_held = on_held
+        self._waited = waited
         self._sleep = sleep
+        self._clock = clock
+        self._trouble: TransientError | None = None
         self.waits: dict[str, int] = {}
 
     def handle(self, record: SQSRecord) -> Entry:
@@ -78,10 +103,21 @@ class Lanes:
         if self._seconds_left() < SECONDS_FOR_ONE_MESSAGE:
             self.waits[message.group] = 0
             raise OutOfTimeError("the function's time is nearly over; the rest of the batch goes back at once")
+        if self._waited() > LONGEST_TURN and message.group != INTERACTIVE:
+            self._pass_the_turn(message)
+            raise OutOfTurnError("other lanes wait for the budget of REST calls too; the rest of the batch comes again")
         try:
             return self._dispatch_patiently(message)
         except TransientError as exc:
-            self._on_held(message, exc, self._hold(message, longest=exc.longest_wait))
+            is_out_of_turn = isinstance(exc, OutOfTurnError) and message.group != INTERACTIVE
+            if is_out_of_turn or _is_of_all_lanes(exc):
+                self._trouble = exc
+            if is_out_of_turn:
+                wait = self._pass_the_turn(message)
+            else:
+                longest = longest_hold(exc.longest_wait, self._clock() - message.first_tried_at)
+                wait = self._hold(message, longest=longest, shortest=exc.shortest_wait)
+            self._on_held(message, exc, wait)
             raise
         except Exception:
             wait = self._hold(message, longest=LONGEST_WAIT_UNFORESEEN)
@@ -89,6 +125,8 @@ class Lanes:
             raise
 
     def _dispatch_patiently(self, message: Message) -> Entry:
+        if self._trouble is not None:
+            raise self._trouble
         for pause in PAUSES:
             try:
                 return self._dispatch(message)
@@ -98,10 +136,20 @@ class Lanes:
                 self._sleep(random.uniform(pause / 2, pause))  # noqa: S311 - no secret
         return self._dispatch(message)
 
-    def _hold(self, message: Message, *, longest: float) -> int:
-        wait = wait_before_retry(message.tries, longest=longest)
+    def _pass_the_turn(self, message: Message) -> int:
+        # The same for who has just had a turn as for who had none yet, or those would hardly ever have one.
+        wait = random.randint(*OUT_OF_TURN)  # noqa: S311 - no secret
         self.waits[message.group] = wait
         return wait
+
+    def _hold(self, message: Message, *, longest: float, shortest: float = 0.0) -> int:
+        wait = wait_before_retry(message.tries, longest=longest, shortest=shortest)
+        self.waits[message.group] = wait
+        return wait
+
+
+def _is_of_all_lanes(exc: TransientError) -> bool:
+    return isinstance(exc, OF_ALL_LANES) or (isinstance(exc, AnswerLostError) and exc.unreachable)
 
 
 def read_message(record: SQSRecord) -> Message:
@@ -128,6 +176,11 @@ def by_lane(records: Iterable[dict[str, Any]]) -> list[list[dict[str, Any]]]:
     for record in interactive_first(records):
         lanes.setdefault(record["attributes"].get("MessageGroupId", ""), []).append(record)
     return list(lanes.values())
+
+
+def share_of(records: Sequence[dict[str, Any]]) -> Share:
+    """Return whose calls of Airflow's REST API the records of one lane make."""
+    return "interactive" if records[0]["attributes"].get("MessageGroupId") == INTERACTIVE else "bulk"
 
 
 def free_lane(sqs: SQSClient, queue_url: str, records: Sequence[SQSRecord]) -> None:

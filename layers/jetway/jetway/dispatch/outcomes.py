@@ -7,7 +7,7 @@ may have made a run stays in the row until its end is known, so that nobody has 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from jetway.dispatch.unread import unread_entry
@@ -22,6 +22,12 @@ if TYPE_CHECKING:
 
 # A try may still be at work for so long, or Airflow with what it was asked: start_dag_run has 240 s.
 LONGEST_TRY = timedelta(minutes=5)
+
+# Of a call's run that was there before the call was tried: a caller who chooses a run id can meet another one's.
+WHOSE = ": Airflow had it already when this call was tried first, so it is another caller's"
+DOUBT = "an earlier try of the event has not ended, and may start its run yet"
+
+NEVER = datetime.min.replace(tzinfo=UTC)
 
 # Tries without an end that a row keeps. When Airflow answers nothing for days, there is one a minute.
 MOST_ATTEMPTS = 20
@@ -108,7 +114,10 @@ def outcome_before(case: Case) -> Outcome | None:
     row, way = case.before.entry, case.before.way
     if row is not None and row.decision == "started":
         return Outcome(row, f"duplicate of run {row.dag_run_id}")
+    of_letter = f"duplicate of a dead letter ({row.because}); redrive that one" if row else ""
     if way == "collect":
+        if row is not None and row.decision == "dead-lettered":
+            return Outcome(row, of_letter)  # the collect queue is where its redrive goes
         entry = row or entry_of(case, "batched", now=case.message.sent_at)
         batch = f"batch {entry.batch_id}" if entry.batch_id else "a batch"
         return Outcome(entry, f"duplicate of an event in {batch}")
@@ -116,7 +125,7 @@ def outcome_before(case: Case) -> Outcome | None:
         return None
     if row.message_id == case.message_id:
         return Outcome(row, row.because or "", is_unsent_letter=True)
-    return Outcome(row, f"duplicate of a dead letter ({row.because}); redrive that one")
+    return Outcome(row, of_letter)
 
 
 def _is_wanted_anew(case: Case, row: Entry) -> bool:
@@ -141,9 +150,14 @@ def dags_to_look_in(case: Case, *, also_own: bool) -> list[str]:
     return sorted(found)
 
 
+def doubted_until(case: Case) -> datetime:
+    """Return until when an earlier try may still make the run, although it is not there; long ago if none can."""
+    return max((attempt.at + LONGEST_TRY for attempt in case.before.attempts), default=NEVER)
+
+
 def is_in_doubt(case: Case, now: datetime) -> bool:
     """Whether an earlier try may still make the run, although it is not there."""
-    return any(now - attempt.at < LONGEST_TRY for attempt in case.before.attempts)
+    return now < doubted_until(case)
 
 
 def receives_of(case: Case) -> int:

@@ -38,7 +38,7 @@ DERIVED = re.compile(r"jetway__([A-Za-z0-9][A-Za-z0-9_-]{0,62})__([a-z2-7]{20})"
 
 # Lanes: message groups of dispatch.fifo. SQS hands out one batch of a group at a time.
 INTERACTIVE = "interactive"  # somebody waits: HTTP calls, schedules
-BULK = "bulk"  # files and events, by the thousand
+BULK = "bulk"  # files and events, by the thousand: of all triggers, or with the trigger's name behind it, of one
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +168,19 @@ def plan(message: DispatchMessage) -> Dispatch:
     dag_id = trigger.dag or dag_id_of_key(str(event.facts.get("key", "")), trigger.dag_from_key or "")
     conf = event.facts if trigger.conf is None else render(trigger.conf, _nameable(trigger, event.facts))
     return Dispatch(trigger, event, DagRunRequest(dag_id=dag_id, dag_run_id=run_id, conf=conf))
+
+
+def bulk_lane(trigger: str, *, one_for_all: bool = False) -> str:
+    """Return the lane of a trigger's files and events.
+
+    Args:
+        trigger: its name.
+        one_for_all: the lane of all triggers, where Airflow is told one thing at a time (Transport: cli).
+
+    >>> bulk_lane("orders"), bulk_lane("orders", one_for_all=True)
+    ('bulk/orders', 'bulk')
+    """
+    return BULK if one_for_all else f"{BULK}/{trigger}"
 
 
 def derive_digest(trigger: str, identity: Iterable[str]) -> str:

@@ -10,6 +10,7 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
+from math import ceil
 from typing import TYPE_CHECKING, Any
 
 from jetway.dispatch.backoff import wait_before_retry
@@ -72,23 +73,36 @@ class Waiting:
         self._url = queue_url
         self._clock = clock
 
-    def aside(self, message: Message, waits: Waits | None, *, because: str, not_before: datetime | None = None) -> None:
+    def aside(
+        self,
+        message: Message,
+        waits: Waits | None,
+        *,
+        because: str,
+        not_before: datetime | None = None,
+        by: datetime | None = None,
+    ) -> None:
         """Send a message aside, once more or for the first time, and for longer each time.
 
         Args:
             waits: how it has waited before.
-            because: the reason's stable word.
+            because: the reason: its stable word, then a colon, and what there is to say of it.
             not_before: when it may be tried again, if that is known.
+            by: when it is to be tried again at the latest.
         """
+        now = self._clock()
         waits = next_waits(
             waits,
-            because=because,
+            because=because.partition(":")[0],
             first=message.first_tried_at,
-            now=self._clock(),
+            now=now,
             not_before=not_before,
             message_id=message.message_id,
         )
-        self.send(message, waits, delay=wait_before_retry(waits.count - 1 + FIRST_ASIDE, longest=LONGEST_ASIDE))
+        delay = wait_before_retry(waits.count - 1 + FIRST_ASIDE, longest=LONGEST_ASIDE)
+        if by is not None:
+            delay = min(delay, max(1, ceil((by - now).total_seconds())))
+        self.send(message, waits, delay=delay)
 
     def send(self, message: Message, waits: Waits, *, delay: int) -> None:
         """Send a message aside.

@@ -8,7 +8,8 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from jetway.airflow.environment import not_available
-from jetway.errors import EnvironmentBusyError, JetwayError
+from jetway.denials import say
+from jetway.errors import EnvironmentBusyError, JetwayError, PermissionMissingError
 
 if TYPE_CHECKING:
     from jetway.airflow import AirflowQuestions
@@ -44,6 +45,8 @@ def ask_airflow(airflow: AirflowQuestions, *, sleep: Callable[[float], None] = t
             sleep(PAUSE_WHEN_BUSY)
             airflow.ping()
     except JetwayError as exc:
+        if isinstance(exc, PermissionMissingError):
+            say(exc)
         return Reached(False, f"{exc.reason}: {exc}")
     return Reached(True)
 
@@ -87,7 +90,7 @@ def dispatch_counts(counts: Callable[[str], Mapping[str, str]], queues: Mapping[
 def health_document(facts: EnvironmentFacts, reached: Reached, dispatch: Mapping[str, int]) -> dict[str, Any]:
     """Return what /health says."""
     return {
-        "status": "healthy" if facts.usable and reached.reachable else "unhealthy",
+        "status": "healthy" if reached.reachable else "unhealthy",
         "environment": {"name": facts.name, "status": facts.status, "airflow_version": facts.airflow_version},
         "airflow": asdict(reached),
         "dispatch": dict(dispatch),

@@ -108,7 +108,8 @@ def problem_of(error: JetwayError) -> Problem:
     """Return the problem that says what an error of Jetway says."""
     for kind, status in _STATUS:
         if isinstance(error, kind):
-            headers = {"Retry-After": "30"} if status is HTTPStatus.SERVICE_UNAVAILABLE else {}
+            later = max(30, round(error.shortest_wait)) if isinstance(error, TransientError) else 0
+            headers = {"Retry-After": str(later)} if later else {}
             environment_status = getattr(error, "status", None)
             members = {} if environment_status is None else {"environment_status": environment_status}
             return Problem(status, error.reason, str(error), headers, members)

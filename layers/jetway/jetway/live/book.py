@@ -85,6 +85,12 @@ class LiveBook:
         """Whether it was told that a version went live: its tag is the last that is written."""
         return verdict_tag(self.s3, drop_bucket, key, drop_version_id(version)) in {"accepted", "unknown"}
 
+    def is_untold(self, drop_bucket: str, key: str, version: str) -> bool:
+        """Whether a version was deleted while it was judged, and whoever judged it has died before it told."""
+        if outcome_of(self.s3, drop_bucket, key, version) != "vanished":
+            return False
+        return verdict_tag(self.s3, drop_bucket, key, drop_version_id(version)) != "vanished"
+
     def tell_again(self, drop_bucket: str, standing: Standing | None, version: str, at: datetime) -> bool:
         """Have the report of a version that was rolled back say so, where somebody slower has written over it.
 
@@ -191,7 +197,7 @@ class LiveBook:
         return waiting(live.at, facts, self.quiet, command=by_hand).as_dict()
 
     def announce(self, report: Report, report_key: str) -> None:
-        """Tell of a version that was promoted, quarantined or superseded, and tag it."""
+        """Tell of a version that was promoted, quarantined or superseded, or has vanished, and tag it."""
         placed = report.placement
         if report.source is None or placed is None:
             return
@@ -204,9 +210,9 @@ class LiveBook:
                 f"it comes into force when you run\n\n{to_run}\n\n"
                 "and is verified after that, 10 to 30 minutes later."
             )
-        if placed.outcome in {"promoted", "quarantined", "superseded"}:
+        if placed.outcome in {"promoted", "quarantined", "superseded", "vanished"}:
             self.tell(news.judged(self.environment, report, report_key, note=note))
-            tag = "superseded" if placed.outcome == "superseded" else report.verdict
+            tag = placed.outcome if placed.outcome in {"superseded", "vanished"} else report.verdict
             tag_verdict(self.s3, report.source.bucket, report.path, report.source.version_id, tag)
 
     def remove(self, drop_bucket: str, key: str, bucket: str, destination: str, at: datetime) -> Live | None:

@@ -62,11 +62,16 @@ class Teller:
             self._sns.publish(TopicArn=self._topic_arn, Subject=subject[:_LONGEST_SUBJECT], Message=news.message)
 
 
-_NAMES = {"promoted": "ArtifactPromoted", "quarantined": "ArtifactRejected", "superseded": "ArtifactSuperseded"}
+_NAMES = {
+    "promoted": "ArtifactPromoted",
+    "quarantined": "ArtifactRejected",
+    "superseded": "ArtifactSuperseded",
+    "vanished": "ArtifactVanished",
+}
 
 
 def judged(environment: str, report: Report, report_key: str, *, note: str | None = None) -> News:
-    """The news on a version that was promoted, quarantined or superseded.
+    """The news on a version that was promoted, quarantined or superseded, or deleted while it was judged.
 
     Args:
         report: of the version; with source, time and placement.
@@ -96,7 +101,7 @@ def judged(environment: str, report: Report, report_key: str, *, note: str | Non
         detail["in_force"] = document.get("in_force")
     name = _NAMES[report.placement.outcome]
     event = OutEvent(name, f"{report.path}#{report.source.label}#{name}", report.judged_at, detail)
-    if name == "ArtifactSuperseded" or (promoted and note is None):
+    if name in {"ArtifactSuperseded", "ArtifactVanished"} or (promoted and note is None):
         return News(event)
     if promoted:
         return News(event, f"Jetway {environment}: {report.path} is ready to be applied", note)
@@ -245,7 +250,7 @@ def removed(environment: str, drop_bucket: str, key: str, gone: Live, at: dateti
 def never_appeared(
     environment: str, drop_bucket: str, standing: Standing, problems: Sequence[Problem], at: datetime
 ) -> News:
-    """The news on a version that is live and of which Airflow shows neither its DAGs nor an error."""
+    """The news on a version that is live and of which nobody can tell whether it works."""
     live, key = standing.live, standing.key
     if live is None:
         raise ValueError("a live version is needed")
@@ -258,7 +263,7 @@ def never_appeared(
     event = OutEvent("ArtifactNeverAppeared", f"{key}#{live.source}#ArtifactNeverAppeared", at, detail)
     lines = [
         f"{key} (version {live.source}) is live since {live.at:%Y-%m-%d %H:%M} UTC.",
-        f"Environment {environment} does not show its DAGs, and no error.",
+        f"Environment {environment} shows neither that it works nor that it does not.",
         "It was not rolled back: nobody can tell whether it is at fault.",
         "",
         *(problem.message for problem in problems),

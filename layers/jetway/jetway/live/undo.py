@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from jetway.live.update_record import UpdateRecord, WorkerReplacement
 
 
-_STILL_IN_FORCE = "It is still in force: the environment is being updated back, which takes 10 to 30 minutes."
+_STILL_IN_FORCE = "It is still in force: the environment is being updated back, which takes 10 to 30 minutes or more."
 _ONE_BEFORE = (
     "The version that it was to replace does not work either, and is in force until what was before it is back."
 )

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from jetway.errors import TransientError
+from jetway.errors import PermissionMissingError, TransientError
 from jetway.live.in_force import InForce
 from jetway.live.standing import Problem
 from jetway.live.update_hand import Hand
@@ -115,6 +115,9 @@ class EndActs(Hand):
         turn, record = self.turn, self.turn.record
         try:
             turn.errors()
+        except PermissionMissingError as exc:
+            self._troubled(record, "permission-missing", str(exc))  # no version is at fault for that
+            raise
         except TransientError as exc:
             if not broken_since(record, self.clock()):
                 self._troubled(record, "airflow-silent", str(exc))

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from jetway.errors import TransientError
+from jetway.errors import PermissionMissingError, TransientError
 from jetway.live.in_force import LONGEST_UPDATE, InForce
 from jetway.live.sameness import same_content
 from jetway.live.standing import DELETED
@@ -156,6 +156,9 @@ class IdleActs(Hand):
         record = self.turn.record
         try:
             return digests(self.turn.errors())
+        except PermissionMissingError as exc:
+            self._troubled(record, "permission-missing", str(exc))  # nobody could tell whether the update works
+            raise
         except TransientError as exc:
             since = record.trouble_since if record.trouble == "airflow-silent" else None
             if since is None or self.clock() - since < SILENT_BEFORE_UPDATE:

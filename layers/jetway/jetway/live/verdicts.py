@@ -51,6 +51,7 @@ class Outlook:
         parsed: when each of them was parsed last, by dag id; empty where the transport does not say.
         fresh_files: what was made live lately, by file, relative to the dags folder.
         restarted_at: when the last update of the environment ended.
+        judges: whether errors, and DAGs that are missing, prove anything (`jetway.airflow.import_errors`).
     """
 
     errors: Sequence[ImportProblem]
@@ -59,6 +60,7 @@ class Outlook:
     fresh_files: Mapping[str, Live]
     restarted_at: datetime | None = None
     parsed: Mapping[str, datetime] = field(default_factory=dict)
+    judges: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +78,31 @@ class Decision:
     due_at: datetime | None = None
     problems: tuple[Problem, ...] = ()
     sight: Sight | None = None
+
+
+_UNSURE = (
+    "not-certain: this is what the web server finds when it loads the file itself. It is private, and may lack "
+    "packages that schedulers and workers have. "
+)
+
+
+def unsure(found: Problem) -> Problem:
+    """The problem, with why it proves nothing."""
+    return replace(found, message=_UNSURE + found.message)
+
+
+def certain(decision: Decision, *, judges: bool, usable: bool, now: datetime) -> Decision:
+    """The decision, or what is left of it where nobody can be sure that it is right.
+
+    Args:
+        judges: whether the import errors and DAGs are those of the schedulers.
+        usable: no update is on its way. Else half of the environment is as it was before, and may go back to it.
+    """
+    if decision.action in {"roll-back", "tell"} and not usable:
+        return Decision("wait", now + PAUSE, decision.problems)
+    if decision.action == "roll-back" and not judges:
+        return Decision("tell", None, tuple(map(unsure, decision.problems)))
+    return decision
 
 
 def parse_time(facts: EnvironmentFacts) -> timedelta:

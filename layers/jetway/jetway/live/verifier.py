@@ -8,12 +8,14 @@ goes on from there.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
+from jetway.airflow.environment import not_available
+from jetway.airflow.import_errors import Found
 from jetway.artifacts.kinds import DAGS
 from jetway.live import news
 from jetway.live.by_hand import overtake, source_of
@@ -33,15 +35,28 @@ from jetway.live.standing import (
 )
 from jetway.live.table import StandingChangedError
 from jetway.live.update_verifier import Witness
-from jetway.live.verdicts import PAUSE, Decision, Outlook, decide, digests, file_of, relative_path
+from jetway.live.verdicts import (
+    PAUSE,
+    Decision,
+    Outlook,
+    certain,
+    decide,
+    digests,
+    file_of,
+    new_errors,
+    problem,
+    relative_path,
+    unsure,
+)
 from jetway.objects import head
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-    from jetway.airflow import AirflowLists, Dag
+    from jetway.airflow import AirflowLists, Dag, ImportProblem
     from jetway.airflow.environment import Environment, EnvironmentFacts
     from jetway.live.news import News
+    from jetway.live.standing import Live
     from jetway.live.table import StandingTable
     from jetway.live.update_outlook import UpdateOutlook
     from jetway.live.update_verifier import UpdateVerifier
@@ -79,11 +94,13 @@ class Verifier:
         clock: Callable[[], datetime],
         seconds_left: Callable[[], float],
         ask_gate: Callable[[str, str | None], None] = lambda _key, _version: None,
+        import_errors: Callable[[], Found] | None = None,
     ) -> None:
         """Take the parts.
 
         Args:
             ask_gate: has the gate settle a key anew, soon; with a version id, that version too.
+            import_errors: reads them; those that `airflow` has, when not given.
         """
         self._table = table
         self._updates = updates
@@ -96,6 +113,7 @@ class Verifier:
         self._clock = clock
         self._seconds_left = seconds_left
         self._ask_gate = ask_gate
+        self._import_errors = import_errors or (lambda: Found(airflow.list_import_errors()))
 
     def look(self, *, on_verified: Callable[[Verified], None]) -> None:
         """Deal with what is due, unknown verdicts first; one question to Airflow serves all of it.
@@ -110,6 +128,57 @@ class Verifier:
         now = self._clock()
         standings = [found for found in self._table.list_open(MOST_AT_ONCE) if found.key.startswith(DAGS)]
         due = sorted((found for found in standings if found.due_at and found.due_at <= now), key=_order)
+        self._finish_all(standings, due, now, on_verified)
+        verifying = [found for found in due if found.stage == "verifying" and found.live]
+        record = self._updates.records.get()
+        update_is_due = self._updates.is_due(record, now)
+        if not update_is_due and (record.phase != "idle" or not verifying):
+            return  # what a file needs may come with the update: it is judged after that
+        facts = self._environment.facts()
+        if not facts.may_serve:
+            raise not_available(facts)
+        if update_is_due and not facts.usable:
+            return  # somebody else's update follows ours: what is seen may be of either
+        files = {
+            file_of(found.live, facts): found.live
+            for found in standings
+            if found.live is not None and found.stage in OPEN
+        }
+        found = self._import_errors()
+        errors = found.errors
+        if update_is_due:
+            witness = Witness(self._s3, self._drop_bucket)
+            proofs = errors if found.judges else ()
+            outcome, problems, settled = self._updates.look(record, proofs, files, facts, now, witness=witness)
+            if outcome == "good" and not found.judges:
+                self._tell_unsure(settled, new_errors(errors, record.baseline), now)
+            for key, live in settled.items():
+                on_verified(Verified(key, live.source, outcome, problems))
+            if outcome == "rolled-back":
+                return  # the files are judged when what was before is back
+        updates = self._updates.outlook(facts, now)
+        look = Outlook(errors, self._table.known_errors(), None, files, updates.restarted_at, judges=found.judges)
+        suspected: set[str] = set()
+        for standing in verifying:
+            if not self._in_time():
+                return
+            decision = self._decide(standing, look, updates, facts, now)
+            suspected |= {problem.where for problem in decision.problems if decision.action == "wait"}
+            if decision.due_at == now and look.dags is None:
+                look = self._with_dags(look)
+            self._deal_with(standing.key, look, updates, facts, now, on_verified=on_verified)
+        # What may be a waiting version's fault must still be new at the next look.
+        known = {file: digest for file, digest in digests(errors).items() if file not in suspected}
+        self._table.remember_errors({file: look.known[file] for file in suspected & look.known.keys()} | known)
+
+    def _finish_all(
+        self,
+        standings: Sequence[Standing],
+        due: Sequence[Standing],
+        now: datetime,
+        on_verified: Callable[[Verified], None],
+    ) -> None:
+        """Do what Airflow need not be asked for."""
         for standing in standings:
             if standing.untold and self._in_time():
                 self._tell_untold(standing.key, now)
@@ -119,39 +188,21 @@ class Verifier:
                 self._finish(standing.key, now, on_verified)
             elif standing.stage not in OPEN and self._in_time():
                 self._look_last(standing.key, now)
-        verifying = [found for found in due if found.stage == "verifying" and found.live]
-        record = self._updates.records.get()
-        update_is_due = self._updates.is_due(record, now)
-        if not update_is_due and (record.phase != "idle" or not verifying):
-            return  # what a file needs may come with the update: it is judged after that
-        facts = self._environment.usable_facts()
-        files = {
-            file_of(found.live, facts): found.live
-            for found in standings
-            if found.live is not None and found.stage in OPEN
-        }
-        errors = self._airflow.list_import_errors()
-        if update_is_due:
-            witness = Witness(self._s3, self._drop_bucket)
-            outcome, problems, settled = self._updates.look(record, errors, files, facts, now, witness=witness)
-            for key, live in settled.items():
-                on_verified(Verified(key, live.source, outcome, problems))
-            if outcome == "rolled-back":
-                return  # the files are judged when what was before is back
-        updates = self._updates.outlook(facts, now)
-        look = Outlook(errors, self._table.known_errors(), None, files, updates.restarted_at)
-        suspected: set[str] = set()
-        for standing in verifying:
-            if not self._in_time():
-                return
-            decision = updates.judged(decide(standing, look, facts, now), now)
-            suspected |= {problem.where for problem in decision.problems if decision.action == "wait"}
-            if decision.due_at == now and look.dags is None:
-                look = self._with_dags(look)
-            self._deal_with(standing.key, look, updates, facts, now, on_verified=on_verified)
-        # What may be a waiting version's fault must still be new at the next look.
-        known = {file: digest for file, digest in digests(errors).items() if file not in suspected}
-        self._table.remember_errors({file: look.known[file] for file in suspected & look.known.keys()} | known)
+
+    @staticmethod
+    def _decide(
+        standing: Standing, look: Outlook, updates: UpdateOutlook, facts: EnvironmentFacts, now: datetime
+    ) -> Decision:
+        decision = updates.judged(decide(standing, look, facts, now), now)
+        return certain(decision, judges=look.judges, usable=facts.usable, now=now)
+
+    def _tell_unsure(self, settled: Mapping[str, Live], errors: Sequence[ImportProblem], now: datetime) -> None:
+        """Tell of errors that may be an update's fault, and prove nothing."""
+        problems = tuple(unsure(problem(error)) for error in errors)
+        for key in settled if problems else ():
+            standing = self._table.get(key)
+            if standing is not None and standing.live is not None:
+                self._tell(news.never_appeared(self._environment.name, self._drop_bucket, standing, problems, now))
 
     def _deal_with(
         self,
@@ -169,7 +220,7 @@ class Verifier:
         try:
             if not self._bucket_agrees(standing, now):
                 return
-            decision = updates.judged(decide(standing, look, facts, now), now)
+            decision = self._decide(standing, look, updates, facts, now)
             if decision.action == "keep" and look.dags is not None:
                 file = file_of(standing.live, facts)
                 seen = [dag_id for dag_id, path in look.dags.items() if path == file]

@@ -5,7 +5,8 @@
                                            "accepted_at": "…", "seen": {"version": "…", "verdict": "accepted",
                                                                         "report": "<digest>"}}}}
 
-`document` is null while no version of the file was ever good. Written by sync_triggers only; the HTTP API reads its
+`document` is null while no version of the file was ever good. `seen` has `"crashed": true` besides when that version is
+passed over, for it has ended the function time and again. Written by sync_triggers only; the HTTP API reads its
 webhooks from here.
 """
 
@@ -23,7 +24,11 @@ from jetway.objects import ObjectVersion, head, is_changed, is_gone, unchanged
 from jetway.triggers.rules import json_text
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from mypy_boto3_s3 import S3Client
+
+    from jetway.triggers.file import TriggerFile
 
 KEY = "accepted/triggers.json"
 FORMAT = "jetway-triggers/1"
@@ -40,6 +45,23 @@ class Accepted:
 
     triggers: Mapping[str, Mapping[str, Any]]
     there: ObjectVersion | None
+
+    @property
+    def crashed(self) -> Mapping[str, str]:
+        """Versions that have ended the function time and again, by key."""
+        seen = {key: entry.get("seen") or {} for key, entry in self.triggers.items()}
+        return {key: each["version"] for key, each in seen.items() if each.get("crashed")}
+
+
+def entry_of(trigger: TriggerFile, version: str, now: datetime) -> Mapping[str, Any]:
+    """Return the entry of a file whose newest version is good."""
+    return {
+        "name": trigger.name,
+        "kind": trigger.kind,
+        "document": dict(trigger.document),
+        "version": version,
+        "accepted_at": now.isoformat(timespec="seconds"),
+    }
 
 
 def load(s3: S3Client, bucket: str) -> Accepted:

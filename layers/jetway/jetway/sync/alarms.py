@@ -71,7 +71,7 @@ class Alarms:
             ClientError, BotoCoreError: CloudWatch is in trouble.
         """
         there, wanted = self.found.get(spec.name), self._request(spec)
-        if there is not None and is_as(there, wanted, absent=_OF_OTHERS):
+        if self.stands(spec):
             return None
         try:
             if there is None:
@@ -81,6 +81,11 @@ class Alarms:
             raise refusal(exc, f"alarm {spec.name}") from exc
         self.found[spec.name] = wanted
         return "changed" if there else "created"
+
+    def stands(self, spec: AlarmSpec) -> bool:
+        """Whether an alarm is there and as it should be."""
+        there = self.found.get(spec.name)
+        return there is not None and is_as(there, self._request(spec), absent=_OF_OTHERS)
 
     def delete(self, name: str) -> None:
         """Delete an alarm of ours.

@@ -16,6 +16,8 @@ from jetway.artifacts.findings import Finding
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
+    from jetway.artifacts.findings import Judgement
+
 _CLAIM = "dag#"  # jetway.loading.claims
 _MOST_PAGES = 20  # of a megabyte
 
@@ -57,6 +59,11 @@ class KnownDags:
         for page in islice(pages, _MOST_PAGES):
             for item in page["Items"]:
                 yield from _dags_of(item)
+
+
+def line_of(dag_id: str, judged: Judgement) -> int | None:
+    """Return the line in which a file names a DAG."""
+    return next((dag.line for dag in judged.dags if dag.dag_id == dag_id), None)
 
 
 def _dags_of(item: Mapping[str, Any]) -> Iterator[str]:

@@ -3,17 +3,33 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from jetway.artifacts.findings import Finding, judgement
+from jetway.aws.crashes import MOST
 from jetway.errors import TransientError
 from jetway.objects import ObjectVersion, head, read
 from jetway.triggers.file import LARGEST_FILE, PREFIX, Parsed, parse
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
+
+# Tries a version of a file by its name; says whether it has ended the function so often that it is not tried again.
+Watch = Callable[[str], AbstractContextManager[bool]]
+
+CRASHED = Finding(
+    "crashed",
+    "error",
+    f"The function that syncs triggers was ended {MOST} times while it worked on this version: it was out of memory or "
+    "out of time, or it crashed.",
+    None,
+    "Make the file smaller or simpler and drop it again. The log of sync_triggers says how it ended.",
+)
 
 _AT_ONCE = 8
 _MOST_TRIES = 3
@@ -25,11 +41,13 @@ class File:
 
     Attributes:
         seconds: that judging took.
+        crashed: it is not read any more.
     """
 
     source: ObjectVersion
     parsed: Parsed
     seconds: float
+    crashed: bool = False
 
     @property
     def key(self) -> str:
@@ -37,8 +55,24 @@ class File:
         return self.source.key
 
 
-def read_files(s3: S3Client, bucket: str, *, clock: Callable[[], float] = time.perf_counter) -> list[File]:
+def passed_over(source: ObjectVersion) -> File:
+    """Return a file that is not read, for it has ended the function time and again."""
+    return File(source, Parsed(None, judgement("trigger", [CRASHED])), 0.0, crashed=True)
+
+
+def read_files(
+    s3: S3Client,
+    bucket: str,
+    *,
+    crashed: Mapping[str, str] = MappingProxyType({}),
+    watch: Watch | None = None,
+    clock: Callable[[], float] = time.perf_counter,
+) -> list[File]:
     """Read all trigger files, in the order of their keys.
+
+    Args:
+        crashed: versions that are passed over, by key.
+        watch: tries a file; with it they are read one by one, so that a crash is one file's.
 
     Raises:
         TransientError: a file changes faster than it can be read.
@@ -50,15 +84,20 @@ def read_files(s3: S3Client, bucket: str, *, clock: Callable[[], float] = time.p
             source = head(s3, bucket, key)
             if source is None:
                 return None  # deleted since it was listed
-            content = read(s3, source, LARGEST_FILE)
-            if content is not None:
-                started = clock()
-                parsed = parse(content, key)
-                return File(source, parsed, clock() - started)
+            if crashed.get(key) == source.label:
+                return passed_over(source)
+            with watch(f"{key}#{source.label}") if watch else nullcontext(False) as has_crashed:
+                if has_crashed:
+                    return passed_over(source)
+                content = read(s3, source, LARGEST_FILE)
+                if content is not None:
+                    started = clock()
+                    parsed = parse(content, key)
+                    return File(source, parsed, clock() - started)
         # It is there: to take it for deleted would delete its trigger.
         raise TransientError(f"s3://{bucket}/{key} changes faster than it can be read.")
 
-    with ThreadPoolExecutor(_AT_ONCE) as pool:
+    with ThreadPoolExecutor(1 if watch else _AT_ONCE) as pool:
         return [file for file in pool.map(read_one, sorted(list_files(s3, bucket))) if file is not None]
 
 

@@ -109,7 +109,7 @@ class Rules:
         """
         place, wanted = (spec.bus, spec.name), Found.of(spec)
         there = self.found.get(place)
-        if there is not None and there.is_as(wanted):
+        if self.stands(spec):
             return None
         self._put_rule(place, replace(wanted, targets=there.targets if there else ()))
         try:
@@ -121,6 +121,11 @@ class Rules:
                 self._put_rule(place, replace(there, targets=self.found[place].targets, added=()))
             raise
         return "changed" if there else "created"
+
+    def stands(self, spec: RuleSpec) -> bool:
+        """Whether a rule is there and as it should be."""
+        there = self.found.get((spec.bus, spec.name))
+        return there is not None and there.is_as(Found.of(spec))
 
     def delete(self, place: Place) -> None:
         """Delete a rule of ours.

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from math import inf
@@ -27,11 +28,13 @@ from jetway.sync import accepted
 from jetway.sync.access import sync_access
 from jetway.sync.alarms import Alarms
 from jetway.sync.buckets import bucket_finding
-from jetway.sync.files import File, list_files, read_files
+from jetway.sync.dags import line_of
+from jetway.sync.files import File, Watch, list_files, passed_over, read_files
 from jetway.sync.refusals import ResourceRefusedError
 from jetway.sync.rules import Rules
 from jetway.sync.schedules import Schedules
 from jetway.triggers.file import S3, Http, TriggerFile, from_document, name_of
+from jetway.triggers.never import moment_findings
 from jetway.triggers.rules import Places, Resources, resources_of
 
 if TYPE_CHECKING:
@@ -41,6 +44,7 @@ if TYPE_CHECKING:
     from mypy_boto3_scheduler import EventBridgeSchedulerClient
 
     from jetway.sync.dags import KnownDags
+    from jetway.sync.webhooks import Hooks
 
 # With less time left than this no further file is begun: what was settled is written down, and that takes some calls.
 SECONDS_TO_SAVE = 20.0
@@ -67,7 +71,7 @@ class Settings:
         topic: ARN of the SNS topic of absence alarms, or None.
         most_rules: quota of rules per bus.
         metrics_by_trigger: whether triggers have the metric that absence alarms stand on.
-        webhooks: whether the stack takes webhooks.
+        hooks: makes what tells of webhooks that nothing listens to, anew for each run; None: nothing is said of them.
         dags: makes what tells of DAGs that are not known, anew for each run; None: nothing is said of them.
     """
 
@@ -78,7 +82,7 @@ class Settings:
     topic: str | None = None
     most_rules: int = 300
     metrics_by_trigger: bool = True
-    webhooks: bool = True
+    hooks: Callable[[], Hooks] | None = None
     dags: Callable[[], KnownDags] | None = None
 
 
@@ -107,11 +111,14 @@ def sync(
     *,
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
     seconds_left: Callable[[], float] = lambda: inf,
+    watch: Watch | None = None,
 ) -> Synced:
     """Bring AWS to what the trigger files say, as far as the time allows: another run goes on from there.
 
     Args:
         seconds_left: until the run is ended from outside.
+        watch: tries each file, when an earlier run may have been ended by one; a file that has done so time and again
+            is rejected, and passed over from then on, until it comes anew.
 
     Returns:
         What was done. Trouble with one trigger is in it; the others are dealt with all the same.
@@ -125,8 +132,9 @@ def sync(
     except (TransientError, ClientError, BotoCoreError) as exc:
         done.troubles.append(exc)
     before = accepted.load(clients.s3, settings.bucket)
-    files = read_files(clients.s3, settings.bucket)
+    files = read_files(clients.s3, settings.bucket, crashed=before.crashed, watch=watch)
     run = _Run.start(clients, settings, before, now=now, seconds_left=seconds_left, done=done)
+    run.watch = watch or run.watch
     run.delete_what_has_no_file({file.key for file in files})
     for number, file in enumerate(files):
         if seconds_left() < SECONDS_TO_SAVE:
@@ -162,6 +170,8 @@ class _Run:
     buckets: dict[str, Finding | None] = field(default_factory=dict)
     done: Synced = field(default_factory=Synced)
     dags: KnownDags | None = None
+    watch: Watch = lambda _name: nullcontext(enter_result=False)
+    hooks: Hooks | None = None
 
     @classmethod
     def start(
@@ -192,12 +202,17 @@ class _Run:
             ),
             done=done,
             dags=settings.dags() if settings.dags else None,
+            hooks=settings.hooks() if settings.hooks else None,
         )
         run.there_before = frozenset(run._there())
         return run
 
     def settle(self, file: File) -> None:
         """Make the newest version of a file the trigger that is in force; if it cannot be, the last good one."""
+        with self.watch(f"{file.key}#{file.source.label}#put") as crashed:
+            self._settle(passed_over(file.source) if crashed else file)
+
+    def _settle(self, file: File) -> None:
         self.done.files += 1
         entry = self.before.triggers.get(file.key, {})
         judged, trigger = file.parsed.judgement, file.parsed.trigger
@@ -206,9 +221,13 @@ class _Run:
             if trigger and not refused:
                 judged = _with(judged, self._warnings(trigger, judged))
                 if entry.get("document") != trigger.document:
-                    entry = _entry(trigger, file, self.now())
+                    entry = accepted.entry_of(trigger, file.source.label, self.now())
             else:
-                judged = _with(judged, [*refused, *self._keep_the_last_good(file.key, entry)])
+                if file.crashed:
+                    self.kept.add(name_of(file.key))
+                with self.watch(f"{file.key}#last-good") as crashed:  # what ends the function may be this
+                    last_good = [] if crashed else self._keep_the_last_good(file.key, entry)
+                judged = _with(judged, [*refused, *last_good])
                 self.done.rejected.append(file.key)
             self.triggers[file.key] = self._report(file, judged, entry)
         except (TransientError, ClientError, BotoCoreError) as exc:
@@ -341,18 +360,12 @@ class _Run:
         if trigger.expect and not self.settings.metrics_by_trigger:
             message = "The stack has no metrics by trigger, so that expect has no effect."
             yield Finding("no-metrics", "warning", message, None, "Set the stack's parameter MetricsByTrigger to true.")
-        if isinstance(trigger.on, Http) and trigger.on.auth == "hmac" and not self.settings.webhooks:
-            message = (
-                f"This stack takes no webhooks: POST /webhooks/{trigger.name} is answered with 404, and nothing starts."
-            )
-            remedy = "Set the stack's parameter Webhooks to enabled, or use auth: iam (POST /triggers/…)."
-            yield Finding("webhooks-off", "warning", message, None, remedy)
-        if self.dags and (unknown := self.dags.finding(trigger.dag, _line_of(judged, trigger.dag))):
+        signed = isinstance(trigger.on, Http) and trigger.on.auth == "hmac"
+        if signed and self.hooks and (deaf := self.hooks.finding(trigger.name, None)):
+            yield deaf
+        if self.dags and (unknown := self.dags.finding(trigger.dag, line_of(trigger.dag, judged))):
             yield unknown
-        at = getattr(trigger.on, "at", None)
-        if at is not None and at <= self.now():
-            message = f"Its moment {at.isoformat()} is over: it does not fire any more."
-            yield Finding("moment-is-over", "warning", message, None, "Delete the file, or give it another moment.")
+        yield from moment_findings(trigger.on, self.now())
 
     def _report(self, file: File, judged: Judgement, entry: Mapping[str, Any]) -> Mapping[str, Any]:
         """Write the file's report, unless the same is there; return its entry among the accepted triggers."""
@@ -360,6 +373,7 @@ class _Run:
             "version": file.source.label,
             "verdict": judged.verdict,
             "report": hashlib.sha256(repr((file.source.label, judged)).encode()).hexdigest()[:16],
+            **({"crashed": True} if file.crashed else {}),
         }
         if entry.get("seen") != seen:
             report = report_on(file.key, judged, file.seconds, source=file.source, judged_at=self.now())
@@ -372,21 +386,7 @@ class _Run:
             self.done.changes.append(" ".join((change, *what)))
 
 
-def _line_of(judged: Judgement, dag_id: str) -> int | None:
-    return next((dag.line for dag in judged.dags if dag.dag_id == dag_id), None)
-
-
 def _with(judged: Judgement, more: Any) -> Judgement:
     findings = (*judged.findings, *more)
     verdict = judgement(judged.kind, findings).verdict
     return replace(judged, findings=findings, verdict=verdict)
-
-
-def _entry(trigger: TriggerFile, file: File, now: datetime) -> Mapping[str, Any]:
-    return {
-        "name": trigger.name,
-        "kind": trigger.kind,
-        "document": dict(trigger.document),
-        "version": file.source.label,
-        "accepted_at": now.isoformat(timespec="seconds"),
-    }

@@ -80,7 +80,7 @@ class Schedules:
                 return None
             self.delete(spec.name)
             return "deleted"
-        if there is not None and is_as(there, wanted, absent=_OF_OTHERS):
+        if self.stands(spec):
             return None
         if not self.group_there:
             raise TransientError(f"schedule group {self.group!r} is gone: deploy the stack again, which makes it.")
@@ -93,6 +93,11 @@ class Schedules:
             raise refusal(exc, f"schedule {spec.name}") from exc
         self.found[spec.name] = wanted
         return "changed" if there else "created"
+
+    def stands(self, spec: ScheduleSpec) -> bool:
+        """Whether a schedule is there and as it should be."""
+        there = self.found.get(spec.name)
+        return there is not None and is_as(there, dict(spec.request), absent=_OF_OTHERS)
 
     def delete(self, name: str) -> None:
         """Delete a schedule of ours.

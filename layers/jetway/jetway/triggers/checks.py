@@ -32,7 +32,7 @@ FACTS = {
 }
 
 # Shortest and longest, with the reason for people.
-_BOUNDS = {
+BOUNDS = {
     ("expect", "within"): ("1m", "7d", "a CloudWatch alarm looks back 7 days at the most"),
     ("limits", "max_event_age"): ("1m", "7d", "an event that waits longer is a case for the dead letters"),
     ("batch", "within"): ("1s", "1d", "a batch is closed after a day at the latest"),
@@ -85,7 +85,7 @@ def _faults(value: Mapping[str, Any]) -> Iterator[Fault]:
 
 
 def _check_bounds(value: Mapping[str, Any]) -> Iterator[Fault]:
-    for path, (least, most, because) in _BOUNDS.items():
+    for path, (least, most, because) in BOUNDS.items():
         text = value.get(path[0], {}).get(path[1])
         if text and not parse_duration(least) <= parse_duration(text) <= parse_duration(most):
             yield ("out-of-bounds", path, f"{text} is not within {least} and {most}.", f"Choose another: {because}.")

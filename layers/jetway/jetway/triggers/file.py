@@ -110,10 +110,12 @@ class Parsed:
 
     Attributes:
         trigger: None when there is an error among the findings.
+        line: where it says what starts it; None when it is not known.
     """
 
     trigger: TriggerFile | None
     judgement: Judgement
+    line: int | None = None
 
 
 def name_of(key: str) -> str:
@@ -153,6 +155,7 @@ def from_document(document: Mapping[str, Any], name: str) -> Parsed:
 
 def _parse(document: Document, name: str, findings: list[Finding]) -> Parsed:
     from jetway.triggers.checks import check_document
+    from jetway.triggers.never import doubts
 
     value = document.value
     findings += [
@@ -164,7 +167,13 @@ def _parse(document: Document, name: str, findings: list[Finding]) -> Parsed:
     if any(found.severity == "error" for found in findings):
         return Parsed(None, judgement("trigger", findings))
     dag = FoundDag(value["dag"], document.line(("dag",)), "exact")
-    return Parsed(_trigger(value, name), judgement("trigger", findings, [dag]))
+    findings += doubts(document)
+    return Parsed(_trigger(value, name), judgement("trigger", findings, [dag]), _line_of_source(document))
+
+
+def _line_of_source(document: Document) -> int:
+    kind, source = next(iter(document.value["on"].items()))
+    return document.line(("on", kind, *(name for name in ("cron", "at") if name in source)))
 
 
 @cache

@@ -15,7 +15,7 @@ from typing import Any
 
 from jetway.artifacts.findings import Finding
 from jetway.dispatch.limits import limits_in_message
-from jetway.dispatch.run import BULK, INTERACTIVE
+from jetway.dispatch.run import INTERACTIVE, bulk_lane
 from jetway.triggers.file import S3, BusEvent, Schedule, TriggerFile
 
 # https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-quota.html
@@ -49,6 +49,7 @@ class Places:
         undelivered: ARN of the queue of what EventBridge and Scheduler could not deliver.
         scheduler_role: ARN of the role that Scheduler sends with.
         group: the schedules' group.
+        one_bulk_lane: whether files and events of all triggers share one lane.
     """
 
     stack: str
@@ -57,6 +58,7 @@ class Places:
     undelivered: str
     scheduler_role: str
     group: str
+    one_bulk_lane: bool = False
 
     @property
     def prefix(self) -> str:
@@ -164,7 +166,7 @@ def _rule(trigger: TriggerFile, source: S3 | BusEvent, name: str, places: Places
         "DeadLetterConfig": {"Arn": places.undelivered},
     }
     if trigger.batch is None:
-        target["SqsParameters"] = {"MessageGroupId": BULK}
+        target["SqsParameters"] = {"MessageGroupId": bulk_lane(trigger.name, one_for_all=places.one_bulk_lane)}
     else:
         target["Arn"] = places.collect_queue
     return RuleSpec(

@@ -14,13 +14,22 @@ from jetway.live.undo import Undo
 from jetway.live.update_record import UpdateTable
 from jetway.observability import metrics
 from jetway.updates import Updates
-from jetway.wiring.airflow import TRANSPORTS, Transport, connect, mwaa_client
+from jetway.wiring.airflow import (
+    TRANSPORTS,
+    TURN_LATER,
+    BudgetConfig,
+    Transport,
+    budget_of,
+    import_errors_of,
+    mwaa_client,
+)
 from jetway.wiring.clients import ASKED_ONCE, PATIENT, client
-from jetway.wiring.parts import AUTOMATIC, WORKER_REPLACEMENT, ArtifactConfig, now, teller_of
-from jetway.wiring.variables import seconds, variable
+from jetway.wiring.parts import AUTOMATIC, WORKER_REPLACEMENT, ArtifactConfig, denials_of, now, teller_of
+from jetway.wiring.variables import part, seconds, variable
 
 if TYPE_CHECKING:
     from jetway.airflow import ImportProblem
+    from jetway.denials import Denials
     from jetway.live.update_record import WorkerReplacement
 
 
@@ -29,6 +38,7 @@ class Config(ArtifactConfig):
     """Configuration of apply_updates."""
 
     transport: Transport = variable("TRANSPORT", TRANSPORTS)
+    budget: BudgetConfig = part(BudgetConfig.from_env)
     automatic: bool = variable("APPLY_UPDATES", AUTOMATIC)
     worker_replacement: WorkerReplacement = variable("WORKER_REPLACEMENT_STRATEGY", WORKER_REPLACEMENT)
     quiet: timedelta = variable("UPDATE_QUIET_SECONDS", seconds)
@@ -46,6 +56,7 @@ class Parts:
     updates: Updates
     undo: Undo
     import_errors: Callable[[], Sequence[ImportProblem]]
+    denials: Denials
 
 
 @cache
@@ -74,5 +85,11 @@ def wired() -> Parts:
         worker_replacement=config.worker_replacement,
         clock=now,
     )
-    airflow = connect(config.environment_name, config.transport, mwaa=mwaa)
-    return Parts(config, updates, undo, airflow.list_import_errors)
+    errors = import_errors_of(
+        config.environment_name,
+        config.transport,
+        mwaa=mwaa,
+        environment=Environment(mwaa, config.environment_name),
+        budget=budget_of(config.budget, longest=TURN_LATER),
+    )
+    return Parts(config, updates, undo, errors.errors, denials_of(config, "apply_updates"))

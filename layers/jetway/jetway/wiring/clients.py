@@ -57,6 +57,8 @@ def bounded(*, read_timeout: float = 5.0, attempts: int = 3) -> Config:
 
 # What answers in milliseconds when it is well; all tries end within the 29 s of an HTTP call.
 QUICK = bounded()
+# A count that is a courtesy: nobody is to wait for it when DynamoDB is not well.
+COUNTING = bounded(read_timeout=1.5, attempts=1)
 # Artifacts: objects have megabytes, and nobody waits for the function's answer.
 PATIENT = bounded(read_timeout=15)
 # MWAA, whose InvokeRestApi itself ends after 10 s, and what functions ask that come again in some minutes anyway.

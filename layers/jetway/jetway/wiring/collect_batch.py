@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING
 
 from jetway.batches.closing import Finisher
 from jetway.batches.collector import Collector
+from jetway.batches.hands import Hands
 from jetway.batches.intake import Intake
 from jetway.batches.table import BatchTable
 from jetway.observability import metrics
+from jetway.wiring.airflow import is_cli
 from jetway.wiring.clients import MANIFEST, client
 from jetway.wiring.parts import LedgerConfig, ledger_of
 from jetway.wiring.variables import FromEnv, part, variable
@@ -29,6 +31,7 @@ class Config(FromEnv):
     collect_queue_url: str = variable("COLLECT_QUEUE_URL")
     dispatch_queue_url: str = variable("DISPATCH_QUEUE_URL")
     dead_letters_url: str = variable("DEAD_LETTERS_URL")
+    one_bulk_lane: bool = variable("TRANSPORT", is_cli)
     ledger: LedgerConfig = part(LedgerConfig.from_env)
 
 
@@ -49,7 +52,15 @@ def wired() -> Parts:
     metrics.set_default_dimensions(Environment=config.environment_name)
     sqs, s3 = client("sqs"), client("s3", MANIFEST)
     batches = BatchTable(client("dynamodb"), config.batch_table)
-    finisher = Finisher(batches, s3, sqs, bucket=config.drop_bucket, dispatch_url=config.dispatch_queue_url)
+    finisher = Finisher(
+        batches,
+        s3,
+        sqs,
+        bucket=config.drop_bucket,
+        dispatch_url=config.dispatch_queue_url,
+        one_bulk_lane=config.one_bulk_lane,
+    )
     collector = Collector(batches, finisher, sqs, collect_url=config.collect_queue_url)
-    intake = Intake(collector, sqs, ledger_of(config.ledger), dead_letters_url=config.dead_letters_url)
+    hands = Hands(client("dynamodb"), config.batch_table)
+    intake = Intake(collector, sqs, ledger_of(config.ledger), dead_letters_url=config.dead_letters_url, hands=hands)
     return Parts(config, sqs, collector, intake)

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from functools import cache, cached_property
 from typing import TYPE_CHECKING
 
+from jetway.observability import metrics
 from jetway.wiring.clients import client, table
-from jetway.wiring.variables import FromEnv, either, one_of, variable
+from jetway.wiring.variables import FromEnv, either, number, one_of, variable
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudwatch import CloudWatchClient
@@ -34,7 +35,9 @@ class Config(FromEnv):
     """Configuration of http_api."""
 
     environment_name: str = variable("ENVIRONMENT_NAME")
-    transport: Transport = variable("TRANSPORT", one_of("cli", "rest"))
+    transport: Transport = variable("TRANSPORT", one_of("auto", "rest", "cli", "direct"))
+    budget_table: str = variable("BUDGET_TABLE")
+    rest_calls_per_second: int = variable("REST_CALLS_PER_SECOND", number)
     dispatch_queue_url: str = variable("DISPATCH_QUEUE_URL")
     collect_queue_url: str = variable("COLLECT_QUEUE_URL")
     waiting_queue_url: str = variable("WAITING_QUEUE_URL")
@@ -99,10 +102,18 @@ class Parts:
     @cached_property
     def airflow(self) -> AirflowQuestions:
         """Return the client of Airflow."""
-        from jetway.wiring.airflow import connect  # late: `requests` is slow to import
+        from jetway.wiring.airflow import TURN_SOON, BudgetConfig, budget_of, connect  # late: what few calls need
 
-        name, transport = self.settings.environment_name, self.settings.transport
-        return connect(name, transport, mwaa=self.mwaa, environment=self.environment, read_timeout=20.0)
+        settings = self.settings
+        budget = BudgetConfig(settings.budget_table, settings.rest_calls_per_second)
+        return connect(
+            settings.environment_name,
+            settings.transport,
+            mwaa=self.mwaa,
+            environment=self.environment,
+            read_timeout=20.0,
+            budget=budget_of(budget, longest=TURN_SOON, share="interactive"),
+        )
 
     @cached_property
     def reachability(self) -> Reachability:
@@ -152,6 +163,11 @@ class Parts:
         from jetway.http.replays import ReplayCache
 
         return ReplayCache(self.dynamodb, self.settings.replay_table)
+
+    def flush_metrics(self) -> None:
+        """Write the metrics of this call."""
+        metrics.set_default_dimensions(Environment=self.settings.environment_name)
+        metrics.flush_metrics()
 
     def warm_up(self) -> None:
         """Make what nearly every call needs."""

@@ -10,8 +10,12 @@ from jetway.wiring.clients import PATIENT, client, table
 from jetway.wiring.variables import FromEnv, days, either, one_of, seconds, variable
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
+    from jetway.denials import Denials
+    from jetway.events_out import OutEvent
     from jetway.ledger import Ledger
     from jetway.live.news import Teller
 
@@ -71,6 +75,34 @@ def teller_of(config: ArtifactConfig) -> Teller:
     from jetway.live.news import Teller
 
     return Teller(client("events", PATIENT), config.event_bus, client("sns", PATIENT), config.topic_arn)
+
+
+def denials_by_ledger(
+    config: LedgerConfig, environment: str, function: str, tell: Callable[[OutEvent], None]
+) -> Denials:
+    """Return what tells of denials, with its memory in the ledger's table."""
+    from jetway.denials import Denials
+
+    return Denials(
+        client("dynamodb"), config.table, key="id", ttl="ttl", environment=environment, function=function, tell=tell
+    )
+
+
+def denials_of(config: ArtifactConfig, function: str) -> Denials:
+    """Return what tells of denials, with its memory in the artifact table."""
+    from jetway import events_out
+    from jetway.denials import Denials
+
+    events = client("events", PATIENT)
+    return Denials(
+        client("dynamodb", PATIENT),
+        config.artifact_table,
+        key="pk",
+        ttl="expires_at",
+        environment=config.environment_name,
+        function=function,
+        tell=lambda event: events_out.put(events, config.event_bus, [event]),
+    )
 
 
 def now() -> datetime:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from jetway import events_out
+from jetway.airflow.auto import AutoClient
 from jetway.airflow.environment import Environment
 from jetway.airflow.watch import watch_of
 from jetway.aws.crashes import Crashes
@@ -16,13 +17,17 @@ from jetway.dispatch.lanes import COMMAND_TIMEOUT
 from jetway.dispatch.rates import Rates
 from jetway.dispatch.waiting import Waiting
 from jetway.observability import metrics
-from jetway.wiring.airflow import TRANSPORTS, Transport, connect, mwaa_client
+from jetway.wiring.airflow import TRANSPORTS, TURN_SOON, BudgetConfig, Transport, budget_of, connect, mwaa_client
 from jetway.wiring.clients import client
-from jetway.wiring.parts import LedgerConfig, ledger_of
+from jetway.wiring.parts import LedgerConfig, denials_by_ledger, ledger_of
 from jetway.wiring.variables import FromEnv, flag, hours, minutes, part, variable
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
+
+    from jetway.airflow.budget import Budget
+    from jetway.denials import Denials
+    from jetway.events_out import OutEvent
 
 # Seconds for `dags list`, which Airflow 2 answers by parsing the whole DAGs folder: to know of a DAG is a courtesy.
 STATE_TIMEOUT = 15.0
@@ -34,6 +39,7 @@ class Config(FromEnv):
 
     environment_name: str = variable("ENVIRONMENT_NAME")
     transport: Transport = variable("TRANSPORT", TRANSPORTS)
+    budget: BudgetConfig = part(BudgetConfig.from_env)
     dispatch_queue_url: str = variable("DISPATCH_QUEUE_URL")
     dead_letters_url: str = variable("DEAD_LETTERS_URL")
     waiting_queue_url: str = variable("WAITING_QUEUE_URL")
@@ -46,11 +52,17 @@ class Config(FromEnv):
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """Parts of start_dag_run."""
+    """Parts of start_dag_run.
+
+    Attributes:
+        budget: of calls of Airflow's REST API; begun anew for each lane.
+    """
 
     config: Config
     sqs: SQSClient
     dispatcher: Dispatcher
+    budget: Budget
+    denials: Denials
 
 
 @cache
@@ -60,17 +72,17 @@ def wired() -> Parts:
     metrics.set_default_dimensions(Environment=config.environment_name)
     sqs, events, mwaa = client("sqs"), client("events"), mwaa_client()
     ledger, environment = ledger_of(config.ledger), Environment(mwaa, config.environment_name)
-    airflow, watched = (
-        connect(
-            config.environment_name,
-            config.transport,
-            mwaa=mwaa,
-            environment=environment,
-            read_timeout=read_timeout,
-            creates=creates,
-        )
-        for read_timeout, creates in ((COMMAND_TIMEOUT, True), (STATE_TIMEOUT, False))
-    )
+    budget = budget_of(config.budget, longest=TURN_SOON)
+    common: Any = {"mwaa": mwaa, "environment": environment, "budget": budget}
+    name, transport = config.environment_name, config.transport
+    airflow = connect(name, transport, read_timeout=COMMAND_TIMEOUT, creates=True, **common)
+    if isinstance(airflow, AutoClient):
+        common["chooser"] = airflow.chooser
+    watched = connect(name, transport, read_timeout=STATE_TIMEOUT, **common)
+
+    def tell(event: OutEvent) -> None:
+        events_out.put(events, config.event_bus, [event])
+
     dispatcher = Dispatcher(
         airflow,
         sqs,
@@ -80,8 +92,9 @@ def wired() -> Parts:
         limits=Limits(max_event_age=config.max_event_age, grace=config.grace),
         environment=config.environment_name,
         dead_letters_url=config.dead_letters_url,
-        tell=lambda event: events_out.put(events, config.event_bus, [event]),
+        tell=tell,
         crashes=Crashes(client("dynamodb"), config.ledger.table, key="id", ttl="ttl"),
         dags=watch_of(watched, command_seconds=STATE_TIMEOUT),
     )
-    return Parts(config, sqs, dispatcher)
+    denials = denials_by_ledger(config.ledger, config.environment_name, "start_dag_run", tell)
+    return Parts(config, sqs, dispatcher, budget, denials)

@@ -6,11 +6,14 @@ from dataclasses import dataclass
 from functools import cache, partial
 from typing import TYPE_CHECKING
 
+from jetway.aws.crashes import Crashes
 from jetway.observability import metrics
 from jetway.sync.dags import KnownDags
 from jetway.sync.run import Clients, Settings
+from jetway.sync.webhooks import Hooks
 from jetway.triggers.rules import Places
-from jetway.wiring.clients import THROTTLED, client, tag_what_is_made
+from jetway.wiring.airflow import is_cli
+from jetway.wiring.clients import THROTTLED, bounded, client, tag_what_is_made
 from jetway.wiring.variables import Env, FromEnv, either, flag, number, optional, variable
 
 Tag = tuple[str, str]
@@ -34,6 +37,7 @@ class Config(FromEnv):
         collect_queue_arn: of batched events; None when the stack has no such queue.
         alarm_topic_arn: SNS topic that absence alarms tell; None for none.
         max_rules_per_bus: the account's quota.
+        one_bulk_lane: whether files and events of all triggers share one lane.
         webhooks: whether the stack takes webhooks.
         tags: of the rules and alarms that it makes, which are none of the stack's.
     """
@@ -42,6 +46,7 @@ class Config(FromEnv):
     drop_bucket: str = variable("DROP_BUCKET")
     tags: tuple[Tag, ...] = variable("TAGS", _tags)
     artifact_table: str = variable("ARTIFACT_TABLE")
+    one_bulk_lane: bool = variable("TRANSPORT", is_cli)
     webhooks: bool = variable("WEBHOOKS", either("enabled", "disabled"))
     stack_name: str = variable("STACK_NAME")
     schedule_group: str = variable("SCHEDULE_GROUP")
@@ -64,6 +69,7 @@ class Parts:
     settings: Settings
     sqs: SQSClient
     queue_url: str
+    crashes: Crashes
 
 
 @cache
@@ -87,7 +93,9 @@ def wired() -> Parts:
         undelivered=config.undelivered_events_arn,
         scheduler_role=config.scheduler_role_arn,
         group=config.schedule_group,
+        one_bulk_lane=config.one_bulk_lane,
     )
+    hooks_prefix = f"{config.stack_name}/webhooks/"  # as WEBHOOK_SECRET_PREFIX of the HTTP API
     settings = Settings(
         bucket=config.drop_bucket,
         environment=config.environment_name,
@@ -96,7 +104,8 @@ def wired() -> Parts:
         topic=config.alarm_topic_arn,
         most_rules=config.max_rules_per_bus,
         metrics_by_trigger=config.metrics_by_trigger,
-        webhooks=config.webhooks,
+        hooks=partial(Hooks, client("secretsmanager", bounded(attempts=1)) if config.webhooks else None, hooks_prefix),
         dags=partial(KnownDags, client("dynamodb", THROTTLED), config.artifact_table),
     )
-    return Parts(clients, settings, client("sqs"), config.sync_queue_url)
+    crashes = Crashes(client("dynamodb"), config.artifact_table, key="pk", ttl="expires_at")
+    return Parts(clients, settings, client("sqs"), config.sync_queue_url, crashes)

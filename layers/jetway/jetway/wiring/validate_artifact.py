@@ -22,7 +22,7 @@ from jetway.observability import metrics
 from jetway.watched_gate import WatchedGate
 from jetway.wiring.airflow import mwaa_client
 from jetway.wiring.clients import LOADING, PATIENT, RESOLVING, client
-from jetway.wiring.parts import AUTOMATIC, WORKER_REPLACEMENT, ArtifactConfig, now, teller_of
+from jetway.wiring.parts import AUTOMATIC, WORKER_REPLACEMENT, ArtifactConfig, denials_of, now, teller_of
 from jetway.wiring.variables import ConfigError, Env, number, optional, seconds, variable
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
 
     from jetway.artifacts.resolving import Question
+    from jetway.denials import Denials
     from jetway.live.update_record import WorkerReplacement
     from jetway.loading.loader import DagLoader, Provided
 
@@ -79,6 +80,7 @@ class Parts:
     config: Config
     gate: WatchedGate
     sqs: SQSClient
+    denials: Denials
 
 
 @cache
@@ -112,7 +114,7 @@ def wired() -> Parts:
         release=loader.release if loader else hold_nothing,
         crashes=Crashes(dynamodb, config.artifact_table, key="pk", ttl="expires_at"),
     )
-    return Parts(config, gate, client("sqs"))
+    return Parts(config, gate, client("sqs"), denials_of(config, "validate_artifact"))
 
 
 def _resolver(config: Config, s3: S3Client) -> Resolver:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache, partial
+from typing import TYPE_CHECKING
 
 from jetway.airflow.environment import Environment
 from jetway.arrivals import settle_again
@@ -16,10 +17,22 @@ from jetway.live.update_record import UpdateTable
 from jetway.live.update_verifier import UpdateVerifier
 from jetway.live.verifier import Verifier
 from jetway.observability import metrics
-from jetway.wiring.airflow import TRANSPORTS, Transport, connect, mwaa_client
+from jetway.wiring.airflow import (
+    TRANSPORTS,
+    TURN_LATER,
+    BudgetConfig,
+    Transport,
+    budget_of,
+    connect,
+    import_errors_of,
+    mwaa_client,
+)
 from jetway.wiring.clients import COMES_AGAIN, PATIENT, client
-from jetway.wiring.parts import ArtifactConfig, TimeLeft, now, teller_of
-from jetway.wiring.variables import optional, variable
+from jetway.wiring.parts import ArtifactConfig, TimeLeft, denials_of, now, teller_of
+from jetway.wiring.variables import optional, part, variable
+
+if TYPE_CHECKING:
+    from jetway.denials import Denials
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +45,7 @@ class Config(ArtifactConfig):
 
     artifact_queue_url: str | None = variable("ARTIFACT_QUEUE_URL", optional)
     transport: Transport = variable("TRANSPORT", TRANSPORTS)
+    budget: BudgetConfig = part(BudgetConfig.from_env)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +54,7 @@ class Parts:
 
     verifier: Verifier
     time_left: TimeLeft
+    denials: Denials
 
 
 @cache
@@ -50,7 +65,7 @@ def wired() -> Parts:
     mwaa, dynamodb, s3, sqs = mwaa_client(), client("dynamodb", PATIENT), client("s3", PATIENT), client("sqs", PATIENT)
     environment = Environment(mwaa, config.environment_name, max_age=10.0)
     standings, records = StandingTable(dynamodb, config.artifact_table), UpdateTable(dynamodb, config.artifact_table)
-    time_left = TimeLeft()
+    time_left, budget = TimeLeft(), budget_of(config.budget, longest=TURN_LATER)
 
     def ask_gate(key: str, version_id: str | None) -> None:
         if config.artifact_queue_url is not None:
@@ -61,7 +76,7 @@ def wired() -> Parts:
         standings,
         UpdateVerifier(records, standings, _why_pip_failed, partial(say, s3, config.drop_bucket)),
         s3,
-        connect(config.environment_name, config.transport, mwaa=mwaa, environment=environment),
+        connect(config.environment_name, config.transport, mwaa=mwaa, environment=environment, budget=budget),
         environment,
         drop_bucket=config.drop_bucket,
         tell=teller_of(config).tell,
@@ -69,8 +84,11 @@ def wired() -> Parts:
         clock=now,
         seconds_left=time_left,
         ask_gate=ask_gate,
+        import_errors=import_errors_of(
+            config.environment_name, config.transport, mwaa=mwaa, environment=environment, budget=budget
+        ).read,
     )
-    return Parts(verifier, time_left)
+    return Parts(verifier, time_left, denials_of(config, "verify_promotion"))
 
 
 def _why_pip_failed(groups: Sequence[str], since: datetime) -> str | None:

@@ -82,7 +82,7 @@ def get_health() -> Response[str]:
     }
     counted = request.in_time(lambda: health.dispatch_counts(_count_messages, queues))
     facts = request.in_time(_facts)
-    reached = _reach_airflow() if facts.usable else health.not_asked(facts)
+    reached = _reach_airflow() if facts.may_serve else health.not_asked(facts)
     if reached.reachable is False:
         facts = request.in_time(lambda: request.services.environment.facts(max_age=health.JUST_NOW))
         if not facts.usable:  # an update has begun since

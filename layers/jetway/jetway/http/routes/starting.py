@@ -82,8 +82,8 @@ def start(
 
 def _warnings(asked: Request, request: DagRunRequest) -> list[str]:
     """Return what of a request will not be done."""
-    loses_note = request.note is not None and asked.services.settings.transport == "cli"
-    return ["note is not kept: only the rest transport can set it (parameter Transport)."] if loses_note else []
+    loses_note = request.note is not None and not asked.services.airflow.keeps_note(request.dag_id)
+    return ["note is not kept: only Airflow's REST API can set it (parameter Transport)."] if loses_note else []
 
 
 def _wait(asked: Request, request: DagRunRequest, preference: Preference, event: str, message_id: str) -> Waited:

@@ -1,0 +1,116 @@
+"""AWS asked within bounds, many questions side by side. What is refused, or not answered, is an answer too."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from jetway_cli.doctor.facts import Asked
+from jetway_cli.errors import DENIED, error_code, sentence
+
+if TYPE_CHECKING:
+    from jetway_cli.stack import Target
+
+T = TypeVar("T")
+
+# S3 gives HEAD requests no code but the status; SNS and IAM have words of their own.
+_DENIED = DENIED | {"403", "Forbidden", "AuthorizationErrorException", "NotAuthorized", "AllAccessDisabled"}
+AT_ONCE = 12
+CONNECTING, ANSWERING, TRIES = 3, 12, 2
+
+
+def ask(action: str, call: Callable[[], T]) -> Asked[T]:
+    """Return the answer to a question, or why there is none.
+
+    Args:
+        action: the IAM action that it takes, for whoever lacks it.
+    """
+    from botocore.exceptions import BotoCoreError, ClientError
+    from click import ClickException
+    from requests.exceptions import RequestException
+
+    from jetway.errors import JetwayError
+
+    try:
+        return Asked(call())
+    except ClientError as exc:
+        if error_code(exc) in _DENIED:
+            return Asked(denied=action)
+        return Asked(trouble=sentence(f"{exc.operation_name} failed: {exc.response.get('Error', {}).get('Message')}"))
+    except ClickException as exc:
+        return Asked(trouble=exc.message)
+    except (BotoCoreError, RequestException, JetwayError, OSError, ValueError, KeyError) as exc:
+        return Asked(trouble=sentence(f"{action} got no answer that can be read: {type(exc).__name__}: {exc}"))
+
+
+@dataclass(slots=True)
+class Desk:
+    """Where the questions are asked from.
+
+    Attributes:
+        target: the stack, and the caller's credentials.
+        reason: why nothing is asked any more.
+        clients: made once for each service.
+    """
+
+    target: Target
+    reason: str | None = None
+    clients: dict[tuple[str, float], Any] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _pool: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(AT_ONCE))
+
+    def client(self, service: str, *, seconds: float = ANSWERING, tries: int = TRIES) -> Any:
+        """Return the client of a service.
+
+        Args:
+            seconds: that one try may take.
+            tries: in all; one only of what takes long.
+        """
+        from botocore.config import Config
+
+        with self._lock:  # boto3's session makes one client at a time
+            if (service, seconds) not in self.clients:
+                config = Config(
+                    connect_timeout=CONNECTING,
+                    read_timeout=seconds,
+                    retries={"mode": "standard", "total_max_attempts": tries if seconds <= ANSWERING else 1},
+                    max_pool_connections=AT_ONCE,
+                )
+                self.clients[service, seconds] = self.target.client(service, config)
+            return self.clients[service, seconds]
+
+    def begin(self, action: str, call: Callable[[], T]) -> Question[T]:
+        """Ask a question; the answer is fetched later."""
+        if self.reason is not None:
+            known: Future[Asked[T]] = Future()
+            known.set_result(Asked(trouble=self.reason))
+            return Question(action, known)
+        return Question(action, self._pool.submit(ask, action, call))
+
+    def close(self) -> None:
+        """Wait for nobody any more."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+
+@dataclass(frozen=True)
+class Question(Generic[T]):
+    """A question that was asked."""
+
+    action: str
+    future: Future[Asked[T]]
+
+    def answer(self, until: float) -> Asked[T]:
+        """Return the answer, or that there was none in time.
+
+        Args:
+            until: the moment of `time.monotonic` up to which it is waited for.
+        """
+        try:
+            return self.future.result(max(0.0, until - time.monotonic()))
+        except TimeoutError:
+            self.future.cancel()
+            return Asked(trouble=f"{self.action} was not answered in time.")

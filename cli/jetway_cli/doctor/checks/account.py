@@ -1,0 +1,137 @@
+"""Alarms and who hears them, quotas, clocks, and what is left of stacks that are gone."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from jetway_cli.doctor.results import Findings, Problem, Result, listed
+
+if TYPE_CHECKING:
+    from jetway_cli.doctor.facts import Facts
+
+NEAR = 0.8  # of a quota
+_NEEDED_AT_ONCE = 50  # 10 validate_artifact, their loads, 5 + 5 movers, dispatch, API calls
+_WRONG, _REFUSED = 30.0, 240.0  # seconds; AWS refuses a signature of more than five minutes ago
+
+
+def alarms(facts: Facts) -> Result:
+    """Judge whether an alarm is raised."""
+    found = Findings()
+    if found.needs(facts.alarms):
+        for one in facts.alarms.value or ():
+            if one.state == "ALARM":
+                found.warn(f"Alarm {one.name} is raised.", one.description or "See docs/workers.md.")
+        silent = [one.name for one in facts.alarms.value or () if not one.actions_enabled]
+        if silent:
+            found.warn(
+                f"The actions of {listed(silent)} are off: nobody is told.",
+                f"aws cloudwatch enable-alarm-actions --alarm-names {silent[0]}",
+            )
+        there = {one.name for one in facts.alarms.value or ()}
+        gone = [one.physical for one in facts.stack.of_kind("AWS::CloudWatch::Alarm") if one.physical not in there]
+        if gone:
+            found.warn(
+                f"Alarm {listed(gone)} was deleted.",
+                "Take it out of the stack and back in: a deployment of template.yaml without it, then with it.",
+            )
+    return found.result("alarms", f"None of {len(facts.alarms.value or ())} alarms is raised.")
+
+
+def subscriptions(facts: Facts) -> Result:
+    """Judge whether somebody hears the alarms."""
+    found = Findings()
+    if found.needs(facts.subscriptions):
+        seen = facts.subscriptions.value or ()
+        for one in seen:
+            if not one.confirmed:
+                found.warn(
+                    f"{one.protocol} {one.endpoint} has not confirmed its subscription to the topic of {one.topic}.",
+                    "Follow the link in the mail of AWS Notifications; another AlarmEmail, and back, sends it anew.",
+                )
+        slack = facts.stack.parameters.get("SlackChannelId")
+        if not slack and not any(one.topic == "alarms" for one in seen):
+            found.warn(
+                "Nobody is subscribed to the topic of alarms.",
+                "Deploy with AlarmEmail=…, AlarmHttpsUrl=… or a Slack channel.",
+            )
+    return found.result("subscriptions", f"{len(facts.subscriptions.value or ())} subscriptions, all confirmed.")
+
+
+def rule_quota(facts: Facts) -> Result:
+    """Judge whether there is room for more rules."""
+    found = Findings()
+    given = int(facts.stack.parameters.get("MaxRulesPerBus") or 300)
+    quota = facts.quotas.rules.value
+    most = min(given, quota) if quota else given
+    if found.needs(facts.triggers) and facts.triggers.value is not None:
+        for bus, count in facts.triggers.value.rules.items():
+            if count >= NEAR * most:
+                found.warn(
+                    f"Bus {bus} has {count} rules of {most}.",
+                    "Have the quota “Rules” of EventBridge raised and deploy with MaxRulesPerBus, or use another bus.",
+                )
+        if quota is not None and given > quota:
+            found.warn(
+                f"MaxRulesPerBus is {given}, the account's quota {quota}.", f"Deploy with MaxRulesPerBus={quota}."
+            )
+    counts = facts.triggers.value.rules if facts.triggers.value else {}
+    return found.result("rule-quota", f"{max(counts.values(), default=0)} rules of {most} on a bus.")
+
+
+def concurrency(facts: Facts) -> Result:
+    """Judge whether Lambda may run enough at once."""
+    found = Findings()
+    if found.needs(facts.quotas.concurrency, facts.quotas.peak):
+        most, peak = facts.quotas.concurrency.value or 0, facts.quotas.peak.value or 0
+        remedy = "Have Lambda's quota “Concurrent executions” raised (Service Quotas console)."
+        if most < _NEEDED_AT_ONCE:
+            found.warn(
+                f"The account may run {most} functions at once; Jetway alone can need {_NEEDED_AT_ONCE}.", remedy
+            )
+        elif peak >= NEAR * most:
+            found.warn(f"{peak:.0f} of {most} concurrent executions were in use in the last day.", remedy)
+        return found.result("concurrency", f"At most {peak:.0f} of {most} concurrent executions in the last day.")
+    return found.result("concurrency", "")
+
+
+def rest_calls(facts: Facts) -> Result:
+    """Judge whether calls of InvokeRestApi are being throttled."""
+    found = Findings()
+    if found.needs(facts.rest_throttled):
+        if facts.rest_throttled.value is None:
+            found.problems.append(
+                Problem("not known", "In the last hour no function has counted calls of InvokeRestApi.", "Nothing.")
+            )
+        count = facts.rest_throttled.value or 0
+        budget = facts.stack.parameters.get("RestCallsPerSecond", "10")
+        if count:
+            found.warn(
+                f"{count:.0f} calls of InvokeRestApi were throttled in the last hour (RestCallsPerSecond={budget}).",
+                "The whole account shares the limit: lower RestCallsPerSecond, or have AWS Support raise the limit.",
+            )
+    return found.result("rest-calls", "No call of InvokeRestApi was throttled in the last hour.")
+
+
+def clock(facts: Facts) -> Result:
+    """Judge this machine's clock: AWS refuses signatures of another time."""
+    found = Findings()
+    if found.needs(facts.skew):
+        skew = facts.skew.value or 0.0
+        said = f"This machine's clock is {abs(skew):.0f} s {'ahead of' if skew > 0 else 'behind'} AWS's."
+        if abs(skew) > _REFUSED:
+            found.broken(f"{said} AWS refuses calls beyond 5 minutes.", "Set the clock by NTP.")
+        elif abs(skew) > _WRONG:
+            found.warn(said, "Set the clock by NTP.")
+    return found.result("clock", "This machine's clock agrees with AWS's.")
+
+
+def leftovers(facts: Facts) -> Result:
+    """Judge whether stacks that are gone have left something that still acts."""
+    found = Findings()
+    if found.needs(facts.leftovers):
+        for stack, what in sorted((facts.leftovers.value or {}).items()):
+            found.warn(
+                f"Stack {stack} is gone, and left {listed(what)}.",
+                f"jetway uninstall --stack {stack} shows and deletes what a stack has left.",
+            )
+    return found.result("leftovers", "Nothing is left of stacks that are gone.")

@@ -1,0 +1,183 @@
+"""The MWAA environment that the stack serves."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from jetway_cli.doctor.results import Findings, Problem, Result, listed
+
+if TYPE_CHECKING:
+    from jetway_cli.doctor.facts import EnvironmentSeen, Facts
+
+OLDEST = (2, 9)
+_PASSING = frozenset({"CREATING", "UPDATING", "ROLLING_BACK", "CREATING_SNAPSHOT", "MAINTENANCE", "PENDING"})
+_CLASSES = ("mw1.micro", "mw1.small", "mw1.medium", "mw1.large", "mw1.xlarge", "mw1.2xlarge")
+_PATHS = {
+    "PluginsS3Path": "plugins_path",
+    "RequirementsS3Path": "requirements_path",
+    "StartupScriptS3Path": "startup_script_path",
+}
+
+
+def _seen(facts: Facts, found: Findings) -> EnvironmentSeen | None:
+    """The environment, if it can be seen; that it is gone is broken for `status` alone."""
+    if not found.needs(facts.environment):
+        return None
+    if facts.environment.value is None:
+        found.problems.append(Problem("not known", "There is no such environment.", "See environment-status."))
+    return facts.environment.value
+
+
+def status(facts: Facts) -> Result:
+    """Judge the environment's status and its last update."""
+    found = Findings()
+    if facts.environment.known and facts.environment.value is None:
+        name = facts.stack.parameters.get("EnvironmentName", "")
+        found.broken(
+            f"There is no environment {name!r} in {facts.stack.region} of account {facts.stack.account}.",
+            "Deploy with the name of one that exists (make deploy ENVIRONMENT=…), or make it anew under this name; "
+            "events wait meanwhile, up to MaxEventAgeHours.",
+        )
+    if (seen := _seen(facts, found)) is None:
+        return found.result("environment-status", "")
+    its = seen.facts
+    if its.status in _PASSING:
+        found.warn(f"Environment {its.name} is {its.status}: events wait, in order.", "Wait for it to be AVAILABLE.")
+    elif not its.usable:
+        found.broken(
+            f"Environment {its.name} is {its.status}: nothing can start.",
+            "Look at the environment in the MWAA console.",
+        )
+    elif its.last_update == "FAILED":
+        found.warn(
+            f"The last update of {its.name} failed: {its.last_update_error or 'MWAA does not say why'}",
+            "Look at the log streams requirements_install and startup_script; `jetway updates` says what Jetway did.",
+        )
+    return found.result("environment-status", f"Environment {its.name} is {its.status}.")
+
+
+def airflow_version(facts: Facts) -> Result:
+    """Judge whether Jetway knows this Airflow, and has its major version to load files with."""
+    from jetway.artifacts.mwaa import known_versions
+
+    found = Findings()
+    if (seen := _seen(facts, found)) is None:
+        return found.result("airflow-version", "")
+    its = seen.facts
+    layers = facts.stack.parameters.get("AirflowLayers", "both")
+    if its.version < OLDEST:
+        found.broken(
+            f"Airflow {its.airflow_version} is older than 2.9, which Jetway does not know.",
+            "Upgrade the environment (MWAA console, or UpdateEnvironment with AirflowVersion).",
+        )
+    elif its.airflow_version not in known_versions():
+        found.warn(
+            f"Jetway does not know which packages MWAA ships with Airflow {its.airflow_version}, so that "
+            "requirements.txt is judged without them.",
+            "Update Jetway and deploy again.",
+        )
+    if layers not in {"both", f"airflow{its.major}"}:
+        found.warn(
+            f"The environment runs Airflow {its.airflow_version}, and files are loaded with {layers} only: no failure "
+            "of a load is certain, so nothing is rejected for it.",
+            "Deploy with AirflowLayers=both.",
+        )
+    return found.result("airflow-version", f"Airflow {its.airflow_version}; AirflowLayers={layers}.")
+
+
+def environment_class(facts: Facts) -> Result:
+    """Judge the environment's class, and whether the bounds of scaling fit it."""
+    found = Findings()
+    if (seen := _seen(facts, found)) is None:
+        return found.result("environment-class", "")
+    its, parameters = seen.facts, facts.stack.parameters
+    act = parameters.get("ScalingMode") == "act"
+    if its.environment_class not in _CLASSES:
+        found.warn(
+            f"{its.environment_class} is a class that Jetway does not know: tasks per worker are guessed.",
+            "Set celery.worker_autoscale in the environment's configuration options, and update Jetway.",
+        )
+    if its.environment_class == "mw1.micro" and act:
+        found.warn(
+            "ScalingMode=act has no effect on mw1.micro, which has one worker.",
+            "Deploy with ScalingMode=advise, or take a larger class.",
+        )
+    most = int(parameters.get("ScalingMaxWorkers") or 0)
+    if act and its.max_workers > most:
+        found.warn(
+            f"The environment's MaxWorkers is {its.max_workers}, above ScalingMaxWorkers={most}: Jetway will lower it.",
+            "Deploy with a higher ScalingMaxWorkers if that is not meant.",
+        )
+    said = f"{its.environment_class}, {its.min_workers} to {its.max_workers} workers."
+    return found.result("environment-class", said)
+
+
+def files(facts: Facts) -> Result:
+    """Judge whether the stack promotes files to where the environment reads them."""
+    found = Findings()
+    if (seen := _seen(facts, found)) is None:
+        return found.result("environment-files", "")
+    its, parameters = seen.facts, facts.stack.parameters
+    wrong = list(_misplaced(seen, parameters))
+    if wrong:
+        found.broken(
+            f"What goes live is put where the environment does not look: {listed(wrong, '; ')}.",
+            f"Deploy with the environment's own: make deploy ENVIRONMENT={its.name}",
+        )
+    return found.result("environment-files", f"s3://{its.source_bucket}/{its.dags_path} is where files go live.")
+
+
+def _misplaced(seen: EnvironmentSeen, parameters: Mapping[str, str]) -> list[str]:
+    its = seen.facts
+    wrong = []
+    if parameters.get("EnvironmentBucketName") != its.source_bucket:
+        wrong.append(
+            f"EnvironmentBucketName={parameters.get('EnvironmentBucketName')}, the environment's is {its.source_bucket}"
+        )
+    if (given := parameters.get("DagS3Path", "dags/")).strip("/") != its.dags_path:
+        wrong.append(f"DagS3Path={given}, the environment's is {its.dags_path}/")
+    for parameter, fact in _PATHS.items():
+        its_own = getattr(its, fact)
+        if its_own and parameters.get(parameter, its_own) != its_own:
+            wrong.append(f"{parameter}={parameters[parameter]}, the environment's is {its_own}")
+    return wrong
+
+
+def network(facts: Facts) -> Result:
+    """Judge access mode against transport and the functions' network."""
+    found = Findings()
+    if (seen := _seen(facts, found)) is None:
+        return found.result("environment-network", "")
+    its, parameters = seen.facts, facts.stack.parameters
+    subnets = [one for one in parameters.get("SubnetIds", "").split(",") if one]
+    groups = [one for one in parameters.get("SecurityGroupIds", "").split(",") if one]
+    private = its.webserver_access_mode == "PRIVATE_ONLY"
+    if private and not subnets:
+        found.broken(
+            f"The web server of {its.name} is private (PRIVATE_ONLY), and the stack has no SubnetIds: no function can "
+            "reach it.",
+            f"make deploy ENVIRONMENT={its.name} reads subnets and security groups from MWAA; or deploy with "
+            f"SubnetIds={','.join(seen.subnets)} SecurityGroupIds={','.join(seen.groups)}",
+        )
+    elif subnets and not groups:
+        found.broken(
+            "The stack has SubnetIds and no SecurityGroupIds: its functions cannot join the VPC.",
+            f"Deploy with SecurityGroupIds={','.join(seen.groups)}",
+        )
+    elif private and not set(groups) & set(seen.groups):
+        found.warn(
+            f"None of the functions' security groups ({listed(groups)}) is the environment's ({listed(seen.groups)}).",
+            "Let the functions' group in on port 443 in the environment's group, or deploy with the environment's.",
+        )
+    elif subnets and not private:
+        found.warn(
+            f"The web server is public ({its.webserver_access_mode}), and functions join a VPC all the same: they "
+            "need a NAT gateway or endpoints there.",
+            "Deploy with SubnetIds and SecurityGroupIds empty, unless the VPC is meant.",
+        )
+    transport = parameters.get("Transport", "")
+    said = (
+        f"{its.webserver_access_mode}, Transport={transport}, functions {'in a VPC' if subnets else 'outside a VPC'}."
+    )
+    return found.result("environment-network", said)

@@ -1,0 +1,111 @@
+"""Ways to Airflow, and the layers that load DAG files."""
+
+from __future__ import annotations
+
+from jetway_cli.doctor.facts import Asked, Facts, Trip
+from jetway_cli.doctor.results import Findings, Problem, Result, listed
+
+# Which way must work for which Transport; with auto one of both is enough.
+_MUST = {"rest": frozenset({"rest"}), "cli": frozenset({"cli"}), "direct": frozenset()}
+
+
+def layers(facts: Facts) -> Result:
+    """Judge whether each Airflow loads a DAG file that is good."""
+    found = Findings()
+    if found.needs(facts.loads):
+        for one in facts.loads.value or ():
+            if one.verdict != "accepted":
+                found.broken(
+                    f"{one.function} does not load a good DAG file: {one.error or one.verdict}.",
+                    "Build the layers anew and deploy: make build, make deploy (ARCHITECTURE as before).",
+                )
+        if not facts.loads.value:
+            found.broken(
+                "The stack has no import_dag: no DAG file is loaded before it goes live.", "Deploy the stack again."
+            )
+    versions = listed(f"Airflow {one.airflow}" for one in facts.loads.value or ())
+    return found.result("layers", f"{versions} load a good DAG file.")
+
+
+def rest(facts: Facts) -> Result:
+    """Judge the round trip over InvokeRestApi."""
+    return _trip(facts, "rest", facts.rest, facts.cli, "InvokeRestApi")
+
+
+def cli(facts: Facts) -> Result:
+    """Judge the round trip over the CLI endpoint."""
+    return _trip(facts, "cli", facts.cli, facts.rest, "the CLI endpoint")
+
+
+def _trip(facts: Facts, way: str, mine: Asked[Trip], other: Asked[Trip], words: str) -> Result:
+    found, transport = Findings(), facts.stack.parameters.get("Transport", "auto")
+    if facts.environment.known and facts.environment.value is None:
+        found.problems.append(Problem("not known", "There is no such environment.", "See environment-status."))
+        return found.result(f"{way}-round-trip", "")
+    if found.needs(mine) and mine.value is not None:
+        if not mine.value.answered:
+            _say_why(facts, way, mine.value, other, found)
+        return found.result(
+            f"{way}-round-trip", f"{mine.value.said} over {words} in {mine.value.seconds:.1f} s; Transport={transport}."
+        )
+    return found.result(f"{way}-round-trip", "")
+
+
+def _say_why(facts: Facts, way: str, trip: Trip, other: Asked[Trip], found: Findings) -> None:
+    transport = facts.stack.parameters.get("Transport", "auto")
+    seen = facts.environment.value
+    if seen is not None and seen.facts.webserver_access_mode == "PRIVATE_ONLY":
+        found.problems.extend(_from_outside(trip))
+        return
+    if seen is not None and not seen.facts.usable:
+        found.warn(f"{trip.said}", f"The environment is {seen.facts.status}; run this again when it is AVAILABLE.")
+        return
+    goes = other.value is not None and other.value.answered
+    if facts.health.value is not None and facts.health.value[1].get("status") == "healthy":
+        # The functions ask by the stack's transport, in an Airflow role of their own.
+        found.warn(
+            f"Airflow did not answer you; the functions reach it (http-api): {trip.said}",
+            "If it was a refusal, your own Airflow role may not read DAGs. Nothing has to be done for Jetway.",
+        )
+    elif way in _MUST.get(transport, frozenset()) or not goes:
+        found.broken(
+            f"Airflow does not answer, and Transport={transport} needs it: {trip.said}",
+            "Look at the web server's log in the MWAA console."
+            + (f" The other way works: deploy with Transport={'cli' if way == 'rest' else 'rest'}." if goes else ""),
+        )
+    else:
+        found.warn(
+            f"This way does not work, and Transport={transport} goes the other: {trip.said}", "Nothing has to be done."
+        )
+
+
+def _from_outside(trip: Trip) -> list[Problem]:
+    return [
+        Problem(
+            "not known",
+            f"The web server is private and was not reached from here: {trip.said}",
+            "The check http-api says whether the functions reach it.",
+        )
+    ]
+
+
+def http_api(facts: Facts) -> Result:
+    """Judge what the HTTP API says of itself: its function asks Airflow as all functions do."""
+    found = Findings()
+    if not found.needs(facts.health) or facts.health.value is None:
+        return found.result("http-api", "")
+    status, body = facts.health.value
+    if status in {401, 403}:
+        found.needs(Asked(denied="execute-api:Invoke"))
+    elif body.get("status") == "healthy":
+        pass
+    elif "environment" in body:
+        detail = (body.get("airflow") or {}).get("detail") or f"the environment is {body['environment'].get('status')}"
+        found.broken(
+            f"The functions do not reach Airflow: {detail}",
+            "See environment-status, environment-network and role-permissions.",
+        )
+    else:
+        said = body.get("detail") or body.get("message") or ""
+        found.broken(f"The HTTP API answered {status}: {said}", "Look at the log of http_api.")
+    return found.result("http-api", "The HTTP API answers, and its function reaches Airflow.")

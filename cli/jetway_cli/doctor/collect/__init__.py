@@ -1,0 +1,1 @@
+"""The questions, by theme: each function reads from AWS and returns facts."""

@@ -1,0 +1,86 @@
+"""`jetway doctor`."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from dataclasses import asdict
+from datetime import timedelta
+from typing import Any
+
+import click
+
+from jetway_cli.arguments import Text
+from jetway_cli.doctor.checks import judge
+from jetway_cli.doctor.results import Result
+from jetway_cli.errors import NegativeError
+from jetway_cli.output import print_json, print_table, say
+from jetway_cli.stack import Target, api_option, stack_options
+from jetway_cli.times import Span
+
+
+@click.command(
+    epilog="Exit codes: 0 all is well, or there are warnings only; 1 something is broken; 2 wrong use; 3 it could not "
+    "be learnt: no credentials, no such stack. What you may not see is “not known”, with the permission that it takes."
+)
+@click.option("--probe", metavar="DAG", type=Text(), help="Drop a file for DAG, too, and wait for its run.")
+@click.option("--timeout", type=Span(), default="10m", show_default=True, help="Wait for that run no longer than this.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@api_option
+@stack_options
+def doctor(*, probe: str | None, timeout: timedelta, as_json: bool, **where: Any) -> None:
+    """Look whether the stack and all around it is as it must be, and say what to do.
+
+    It changes nothing without --probe.
+    """
+    from jetway.airflow.names import check_dag_id
+    from jetway_cli.doctor.collect.all import collect
+
+    if probe:
+        check_dag_id(probe)
+    target = Target(**where)
+    began = time.monotonic()
+    facts = collect(target)
+    results = judge(facts)
+    if probe:
+        results.append(_probe(target, probe, timeout))
+    if as_json:
+        print_json({"stack": facts.stack.name, "worst": worst(results), "checks": [asdict(one) for one in results]})
+    else:
+        show(results, time.monotonic() - began)
+    broken = [one.id for one in results if one.state == "broken"]
+    if broken:
+        raise NegativeError(f"Broken: {', '.join(broken)}.")
+
+
+def _probe(target: Target, dag_id: str, timeout: timedelta) -> Result:
+    from jetway_cli.doctor import asking
+    from jetway_cli.doctor import probe as probing
+
+    asked = asking.ask("s3:PutObject", lambda: probing.probe(target, dag_id, timeout))
+    if asked.value is not None:
+        return asked.value
+    if asked.denied:
+        return Result(
+            "probe", "not known", f"You may not do {asked.denied}.", f"Ask for {asked.denied} in your policy."
+        )
+    return Result("probe", "not known", str(asked.trouble), "Try again later.")
+
+
+def worst(results: list[Result]) -> str:
+    """Return the worst state there is; “not known” is worse than ok, and no more."""
+    states = {one.state for one in results}
+    return next((state for state in ("broken", "warning", "not known") if state in states), "ok")
+
+
+def show(results: list[Result], seconds: float) -> None:
+    """Print a table for people: a remedy stands in a line of its own below what was seen."""
+    rows = []
+    for one in results:
+        rows.append([one.state, one.id, one.seen])
+        if one.remedy and one.state != "ok":
+            rows.append(["", "", f"→ {one.remedy}"])
+    print_table(["state", "check", "seen"], rows)
+    counts = Counter(one.state for one in results)
+    said = ", ".join(f"{counts[state]} {state}" for state in ("broken", "warning", "not known", "ok") if counts[state])
+    say(f"{len(results)} checks in {seconds:.0f} s: {said}.")

@@ -1,0 +1,380 @@
+"""What doctor has seen. Nothing here asks anybody, and nothing here judges.
+
+Whatever somebody else may refuse to tell is an `Asked`: the answer, or the permission that the caller lacks, or why
+there is no answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from jetway_cli.stack import WHOLE
+
+if TYPE_CHECKING:
+    from jetway.airflow.environment import EnvironmentFacts
+
+T = TypeVar("T")
+
+# Stacks in these states never were whole, or are no more: nothing but the state can be looked at.
+_NEVER_WHOLE = ("CREATE_", "ROLLBACK_", "DELETE_", "REVIEW_", "IMPORT_IN_PROGRESS")
+
+
+@dataclass(frozen=True)
+class Asked(Generic[T]):
+    """An answer, or why there is none.
+
+    Attributes:
+        value: None when there is no answer, or when that is the answer: there is no such thing.
+        denied: the IAM action that the caller may not do.
+        trouble: any other reason why there is no answer, as a sentence.
+    """
+
+    value: T | None = None
+    denied: str | None = None
+    trouble: str | None = None
+
+    @property
+    def known(self) -> bool:
+        """Whether there is an answer."""
+        return self.denied is None and self.trouble is None
+
+
+@dataclass(frozen=True, slots=True)
+class Resource:
+    """A resource of the stack.
+
+    Attributes:
+        physical: its id in AWS; empty when it was never made.
+    """
+
+    logical: str
+    physical: str
+    kind: str
+    status: str
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class StackFacts:
+    """The stack as CloudFormation has it.
+
+    Attributes:
+        account, partition: that it is in.
+    """
+
+    name: str
+    region: str
+    account: str
+    status: str
+    partition: str = "aws"
+    reason: str = ""
+    outputs: Mapping[str, str] = field(default_factory=dict)
+    parameters: Mapping[str, str] = field(default_factory=dict)
+    resources: tuple[Resource, ...] = ()
+
+    @property
+    def was_whole(self) -> bool:
+        """Whether the stack has, or had before an update, all of its resources."""
+        return self.status in WHOLE or not self.status.startswith(_NEVER_WHOLE)
+
+    def of_kind(self, kind: str) -> tuple[Resource, ...]:
+        """Return the resources of a type that were made."""
+        return tuple(found for found in self.resources if found.kind == kind and found.physical)
+
+    def find(self, logical: str) -> Resource | None:
+        """Return a resource by its logical id; None when the stack has none."""
+        return next((found for found in self.resources if found.logical == logical and found.physical), None)
+
+    def arn(self, service: str, rest: str) -> str:
+        """Return an ARN of this account and Region."""
+        return f"arn:{self.partition}:{service}:{self.region}:{self.account}:{rest}"
+
+
+@dataclass(frozen=True, slots=True)
+class EnvironmentSeen:
+    """The environment as GetEnvironment has it.
+
+    Attributes:
+        subnets, groups: of its network.
+        key: ARN or id of its KMS key; None for one of AWS's.
+    """
+
+    facts: EnvironmentFacts
+    subnets: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
+    key: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BucketSeen:
+    """A bucket, as far as anybody tells.
+
+    Attributes:
+        why: what of Jetway it is: "the drop bucket", "trigger orders".
+        there: False when there is no such bucket.
+        key: of the default encryption: empty for none, or a key of AWS's.
+        events: whether it sends its events to EventBridge.
+    """
+
+    name: str
+    why: str
+    there: Asked[bool] = field(default_factory=lambda: Asked(True))
+    versioning: Asked[str] = field(default_factory=lambda: Asked("Enabled"))
+    key: Asked[str] = field(default_factory=lambda: Asked(""))
+    events: Asked[bool] = field(default_factory=lambda: Asked(True))
+
+
+@dataclass(frozen=True, slots=True)
+class KeySeen:
+    """A KMS key.
+
+    Attributes:
+        used_for: what of Jetway is encrypted with it, in words.
+        ours: whether it must let the stack's services in, too.
+        state: as KMS says it.
+        account: that owns it.
+        policy: its key policy, parsed.
+    """
+
+    arn: str
+    used_for: str
+    ours: bool
+    state: Asked[str]
+    account: str
+    policy: Asked[Mapping[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What IAM says of one action of a role on one resource.
+
+    Attributes:
+        decision: allowed, implicitDeny or explicitDeny, as IAM says it.
+        by: what denies when it is not the role's own policy: "the permissions boundary", "an organization's policy".
+    """
+
+    role: str
+    action: str
+    resource: str
+    decision: str
+    by: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RoleSeen:
+    """A function's role.
+
+    Attributes:
+        logical: its logical id.
+        gone: whether there is no such role.
+        arn: of the role.
+        decisions: of everything that it needs.
+    """
+
+    logical: str
+    arn: str
+    decisions: Asked[tuple[Decision, ...]]
+    gone: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class FunctionSeen:
+    """A function of the stack.
+
+    Attributes:
+        state, update: State and LastUpdateStatus; "gone" when there is no such function.
+        role: ARN.
+        in_vpc: whether it joins a VPC.
+        reserved: executions at once that are its own, and its most; None for as many as the account has.
+        reads: what its event source mappings read: queue's ARN and their state.
+    """
+
+    logical: str
+    name: str
+    state: str
+    update: str
+    role: str
+    in_vpc: bool
+    reserved: int | None = None
+    reads: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class QueueSeen:
+    """A queue of the stack.
+
+    Attributes:
+        waiting: messages that nobody works on; None when there is no such queue.
+        age: seconds that the oldest has waited; None where CloudWatch has no number.
+        senders: services that the queue's policy lets in.
+    """
+
+    logical: str
+    name: str
+    waiting: int | None
+    age: Asked[float | None]
+    senders: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class RuleSeen:
+    """A rule of the stack's own.
+
+    Attributes:
+        state: as EventBridge says it; None when there is no such rule.
+        targets: ARNs.
+    """
+
+    logical: str
+    name: str
+    state: str | None
+    targets: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ScheduleSeen:
+    """A schedule of the stack's own; `state` is None when there is no such schedule."""
+
+    logical: str
+    name: str
+    state: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Drift:
+    """A rule, schedule or alarm of a trigger that is not as its accepted file says.
+
+    Attributes:
+        what: "rule jetway.orders".
+        how: "is missing", "differs", "is disabled", "belongs to no trigger".
+    """
+
+    what: str
+    how: str
+
+
+@dataclass(frozen=True, slots=True)
+class TriggersSeen:
+    """The triggers in force.
+
+    Attributes:
+        in_force: how many.
+        rejected: keys of files whose newest version is not.
+        buckets: what triggers read: bucket and names of the triggers.
+        drift: what is not as accepted.
+        rules: how many rules there are on each bus that has some of ours.
+    """
+
+    in_force: int
+    rejected: tuple[str, ...]
+    buckets: Mapping[str, tuple[str, ...]]
+    drift: tuple[Drift, ...]
+    rules: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class AlarmSeen:
+    """An alarm of the stack's."""
+
+    name: str
+    state: str
+    description: str
+    actions_enabled: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Subscription:
+    """A subscription of one of the topics.
+
+    Attributes:
+        topic: "alarms" or "artifacts".
+    """
+
+    topic: str
+    protocol: str
+    endpoint: str
+    confirmed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class LoadSeen:
+    """What import_dag made of a DAG file that is good on every Airflow.
+
+    Attributes:
+        airflow: the version that loaded it, as the function says.
+        verdict: accepted, when all is well.
+        error: why there is no verdict.
+    """
+
+    function: str
+    airflow: str | None = None
+    verdict: str | None = None
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class QuotaSeen:
+    """Limits of the account.
+
+    Attributes:
+        rules: per bus; None where Service Quotas does not say.
+        concurrency: executions of all functions of the account at once.
+        peak: the most that there were at once in the last day; None where CloudWatch has no number.
+    """
+
+    rules: Asked[int]
+    concurrency: Asked[int]
+    peak: Asked[float]
+
+
+@dataclass(frozen=True, slots=True)
+class Trip:
+    """A question that went to Airflow and back.
+
+    Attributes:
+        answered: whether Airflow did.
+        said: its version, or why not.
+        seconds: that it took.
+    """
+
+    answered: bool
+    said: str
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """All that doctor has seen.
+
+    Attributes:
+        skew: seconds that this machine's clock is ahead of AWS's.
+        rest_throttled: calls of InvokeRestApi that were throttled in the last hour.
+        health: what GET /health of the HTTP API says: status code and document.
+        leftovers: rules, schedules and alarms of stacks that are gone, by the stack's name.
+    """
+
+    now: datetime
+    version: str
+    stack: StackFacts
+    environment: Asked[EnvironmentSeen]
+    buckets: Asked[tuple[BucketSeen, ...]]
+    keys: Asked[tuple[KeySeen, ...]]
+    roles: tuple[RoleSeen, ...]
+    functions: Asked[tuple[FunctionSeen, ...]]
+    queues: Asked[tuple[QueueSeen, ...]]
+    rules: Asked[tuple[RuleSeen, ...]]
+    schedules: Asked[tuple[ScheduleSeen, ...]]
+    triggers: Asked[TriggersSeen]
+    alarms: Asked[tuple[AlarmSeen, ...]]
+    subscriptions: Asked[tuple[Subscription, ...]]
+    loads: Asked[tuple[LoadSeen, ...]]
+    quotas: QuotaSeen
+    skew: Asked[float]
+    rest_throttled: Asked[float]
+    rest: Asked[Trip]
+    cli: Asked[Trip]
+    health: Asked[tuple[int, Mapping[str, Any]]]
+    leftovers: Asked[Mapping[str, tuple[str, ...]]]

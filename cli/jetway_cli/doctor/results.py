@@ -1,0 +1,93 @@
+"""What a check says, and how it is put together from what was found."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from jetway_cli.doctor.facts import Asked
+
+State = Literal["ok", "warning", "broken", "not known"]
+
+_MOST_SHOWN = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What one check says.
+
+    Attributes:
+        id: of the check.
+        seen: what was seen, as a sentence.
+        remedy: the one thing to do; empty when there is nothing to do.
+    """
+
+    id: str
+    state: State
+    seen: str
+    remedy: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Something that is not as it should be."""
+
+    state: State
+    seen: str
+    remedy: str
+
+
+@dataclass(slots=True)
+class Findings:
+    """What a check finds while it looks; the worst of it is what the check says."""
+
+    problems: list[Problem] = field(default_factory=list)
+
+    def broken(self, seen: str, remedy: str) -> None:
+        """Note something that keeps Jetway from working."""
+        self.problems.append(Problem("broken", seen, remedy))
+
+    def warn(self, seen: str, remedy: str) -> None:
+        """Note something that somebody should look at."""
+        self.problems.append(Problem("warning", seen, remedy))
+
+    def unknown(self, seen: str, remedy: str) -> None:
+        """Note something that nobody can tell."""
+        self.problems.append(Problem("not known", seen, remedy))
+
+    def needs(self, *answers: Asked[Any]) -> bool:
+        """Whether all these answers are there; those that are not are noted."""
+        for asked in answers:
+            if asked.denied is not None:
+                self.problems.append(
+                    Problem("not known", f"You may not do {asked.denied}.", f"Ask for {asked.denied} in your policy.")
+                )
+            elif asked.trouble is not None:
+                self.problems.append(Problem("not known", asked.trouble, "Try again later."))
+        return all(asked.known for asked in answers)
+
+    def result(self, id_: str, fine: str) -> Result:
+        """Say the worst of what was noted, or that all is well.
+
+        Args:
+            id_: of the check.
+            fine: what is said then.
+        """
+        for state in ("broken", "warning", "not known"):
+            found = [problem for problem in self.problems if problem.state == state]
+            if found:
+                return Result(id_, found[0].state, listed([one.seen for one in found], " "), found[0].remedy)
+        return Result(id_, "ok", fine)
+
+
+def listed(items: Iterable[str], separator: str = ", ") -> str:
+    """Return items as one text, the first few only; each once.
+
+    >>> listed(str(number) for number in range(7))
+    '0, 1, 2, 3, 4, and 2 more'
+    """
+    found: Sequence[str] = list(dict.fromkeys(items))
+    shown, more = found[:_MOST_SHOWN], len(found) - _MOST_SHOWN
+    return separator.join([*shown, *([f"and {more} more"] if more > 0 else [])])

@@ -1,0 +1,89 @@
+"""`jetway sync`: looks now for what lies in the drop bucket and was never told."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from jetway_cli.errors import NegativeError, StackTroubleError
+from jetway_cli.output import print_json, say
+from jetway_cli.stack import Target, stack_options
+
+if TYPE_CHECKING:
+    from mypy_boto3_lambda import LambdaClient
+
+SECONDS = 310.0  # a little more than the function has
+MOST_ROUNDS = 200  # of three minutes each
+
+
+@click.command(epilog="The exit code is 1 when something was deleted and is live all the same.")
+@click.option("--now", is_flag=True, help="Also what came within the last ten minutes, whose event may be on its way.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@stack_options
+def sync(*, now: bool, as_json: bool, **where: Any) -> None:
+    """Look for dropped files of which no event has come, and put rules and schedules right.
+
+    Jetway does both by itself, every quarter of an hour and every day. What has no report of its newest version is
+    checked as if it were dropped now; what came within the last ten minutes is left to its event.
+    """
+    target = Target(**where)
+    swept = sweep(_patient_client(target), target.output("SweepFunctionName"), at_once=now)
+    target.client("sqs").send_message(
+        QueueUrl=target.output("TriggerSyncQueueUrl"),
+        MessageBody=json.dumps({"why": "jetway sync"}),
+        MessageGroupId="triggers",
+        MessageDeduplicationId=uuid.uuid4().hex,
+    )
+    if as_json:
+        print_json(swept)
+    else:
+        click.echo(
+            f"{swept['listed']} versions listed, {swept['queued']} files without a report: they are checked now."
+        )
+        click.echo("Rules, schedules and alarms of the trigger files are compared with what they should be.")
+    if swept["still_live"]:
+        keys = ", ".join(swept["still_live"])
+        raise NegativeError(
+            f"Deleted in the drop bucket, and live all the same: {keys}. Upload and delete them again, unless a "
+            "lifecycle rule of the bucket deleted them."
+        )
+
+
+def _patient_client(target: Target) -> LambdaClient:
+    """The client of Lambda that waits for as long as the function may take, and asks once."""
+    from botocore.config import Config
+
+    config = Config(connect_timeout=5, read_timeout=SECONDS, retries={"total_max_attempts": 1})
+    return target.session.client("lambda", endpoint_url=target.endpoint_url, config=config)
+
+
+def sweep(client: LambdaClient, function: str, *, at_once: bool = False) -> dict[str, Any]:
+    """Have everything looked at; return what was found.
+
+    Args:
+        at_once: also what came just now.
+
+    Raises:
+        StackTroubleError: the function failed, or did not come to an end.
+    """
+    found: dict[str, Any] = {"listed": 0, "queued": 0, "still_live": [], "finished": False}
+    for number in range(MOST_ROUNDS):
+        # A pass that is cut short is gone on with, not begun anew.
+        payload = json.dumps({"whole": number == 0, "at_once": at_once}).encode()
+        answer = client.invoke(FunctionName=function, Payload=payload)
+        part = json.loads(answer["Payload"].read())
+        if "FunctionError" in answer:
+            raise StackTroubleError(
+                f"sweep_artifacts failed: {part.get('errorMessage', part)} See its log. What it has found is checked."
+            )
+        found["listed"] += part["listed"]
+        found["queued"] += part["queued"]
+        found["still_live"] += part["still_live"]
+        found["finished"] = part["finished"]
+        if part["finished"]:
+            return found
+        say(f"{found['listed']} versions listed so far.")
+    raise StackTroubleError("The drop bucket has more than can be listed in one go. Run `jetway sync` again.")

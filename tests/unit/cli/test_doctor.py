@@ -1,0 +1,377 @@
+"""`jetway doctor` on a stack of moto's: what it asks, what it finds, how it ends."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import boto3
+import pytest
+from click.testing import CliRunner, Result
+
+from jetway_cli.app import cli
+from jetway_cli.doctor.checks import CHECKS, judge
+from jetway_cli.doctor.collect.all import collect
+from jetway_cli.stack import Target
+from tests.unit.cli.conftest import REGION, STACK, Cloud, tell_of_event_bridge
+from tests.unit.cli.deployed_stack import DROP, ENVIRONMENT, ORDERS, LambdaServer, deployed, put_alarm
+from tests.unit.mwaa_server import MwaaServer
+
+READS = re.compile(r"(Get|List|Describe|Head|Simulate)[A-Z]\w+")
+# They have names of doing, and do nothing: a load without any permission, a token, a question to Airflow.
+HARMLESS = {"Invoke", "CreateCliToken", "InvokeRestApi"}
+HEALTHY = {"status": "healthy", "environment": {}, "airflow": {}}
+
+
+@pytest.fixture
+def mwaa(monkeypatch: pytest.MonkeyPatch) -> Iterator[MwaaServer]:
+    monkeypatch.setenv("AWS_DISABLE_HOST_PREFIX_INJECTION", "true")
+    with MwaaServer(lambda _asked: (200, {"dags": []})) as server:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_MWAA", server.url)
+        yield server
+
+
+@pytest.fixture
+def functions(cloud: Cloud, mwaa: MwaaServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[LambdaServer]:
+    tell_of_event_bridge(monkeypatch)
+    with deployed(cloud) as server:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_LAMBDA", server.url)
+        monkeypatch.setenv("AWS_ENDPOINT_URL_SERVICE_QUOTAS", server.url)
+        monkeypatch.setenv("AWS_ENDPOINT_URL_IAM", cloud.url)
+        cloud.answers.append((200, HEALTHY))
+        yield server
+
+
+def client(service: str) -> Any:
+    make: Any = boto3.client
+    return make(service, region_name=REGION)
+
+
+def found(jetway: Callable[..., Result], *args: str) -> dict[str, dict[str, str]]:
+    document = json.loads(jetway("doctor", "--json", *args).stdout)
+    return {one["id"]: one for one in document["checks"]}
+
+
+def states(results: dict[str, dict[str, str]]) -> dict[str, str]:
+    """What is not ok. The CLI endpoint has no TLS here, and nobody counts calls."""
+    here = {"cli-round-trip", "rest-calls"}
+    return {name: one["state"] for name, one in results.items() if one["state"] != "ok" and name not in here}
+
+
+def test_a_stack_that_is_well_has_nothing_broken(
+    cloud: Cloud, jetway: Callable[..., Result], functions: LambdaServer
+) -> None:
+    result = jetway("doctor", "--json")
+    assert result.exit_code == 0, result.stdout
+    document = json.loads(result.stdout)
+    assert [one["id"] for one in document["checks"]] == list(CHECKS)
+    assert states({one["id"]: one for one in document["checks"]}) == {}
+    assert document["stack"] == "jetway"
+    assert document["worst"] == "warning"  # the CLI endpoint, as above
+
+
+def test_it_only_reads(cloud: Cloud, functions: LambdaServer, mwaa: MwaaServer) -> None:
+    """Every call of every client, and every request that goes past the clients."""
+    target = Target(STACK, REGION, None, None)
+    called: list[tuple[str, dict[str, Any]]] = []
+    target.session.events.register(
+        "before-parameter-build", lambda params, model, **_: called.append((model.name, dict(params)))
+    )
+    facts = collect(target)
+    assert len(judge(facts)) == len(CHECKS)
+    names = {name for name, _ in called}
+    assert {name for name in names if not READS.fullmatch(name)} <= HARMLESS
+    assert {params["Method"] for name, params in called if name == "InvokeRestApi"} == {"GET"}
+    assert {params["FunctionName"] for name, params in called if name == "Invoke"} == {
+        "jetway-ImportDagAirflow2",
+        "jetway-ImportDagAirflow3",
+    }
+    assert [(call.method, call.path) for call in cloud.calls] == [("GET", "/api/health")]
+    assert len(names) > 25  # so that the recording is known to record
+
+
+Plant = Callable[[Cloud, LambdaServer, MwaaServer], Any]
+
+
+def _no_events(bucket: str) -> Plant:
+    return lambda *_: client("s3").put_bucket_notification_configuration(Bucket=bucket, NotificationConfiguration={})
+
+
+def _foreign_key(*_: Any) -> None:
+    key = client("kms").create_key()["KeyMetadata"]["Arn"]
+    rule = {"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": key}}
+    client("s3").put_bucket_encryption(Bucket=ENVIRONMENT, ServerSideEncryptionConfiguration={"Rules": [rule]})
+
+
+def _suspended(*_: Any) -> None:
+    client("s3").put_bucket_versioning(Bucket=ENVIRONMENT, VersioningConfiguration={"Status": "Suspended"})
+
+
+def _disabled_key(cloud: Cloud, *_: Any) -> None:
+    client("kms").disable_key(KeyId=next(one[1] for one in cloud.resources if one[0] == "Key"))
+
+
+def _target_of_another(*_: Any) -> None:
+    target = {"Id": "jetway", "Arn": "arn:aws:sqs:eu-central-1:123456789012:elsewhere"}
+    client("events").put_targets(Rule="jetway.orders", Targets=[target])
+
+
+def _schedule_by_hand(*_: Any) -> None:
+    there = client("scheduler").get_schedule(GroupName="jetway", Name="jetway.daily")
+    kept = {name: there[name] for name in ("GroupName", "Name", "FlexibleTimeWindow", "Target")}
+    client("scheduler").update_schedule(**kept, ScheduleExpression="rate(2 days)")
+
+
+def _leftover(*_: Any) -> None:
+    client("events").put_rule(
+        Name="gone.orders", EventPattern='{"source": ["x"]}', Description="Jetway: triggers/orders.yaml starts DAG x"
+    )
+
+
+def url_of(cloud: Cloud, queue: str) -> str:
+    return next(one[1] for one in cloud.resources if one[0] == queue)
+
+
+def _dead_letter(cloud: Cloud, *_: Any) -> None:
+    client("sqs").send_message(QueueUrl=url_of(cloud, "UndeliveredEvents"), MessageBody="x")
+
+
+def _in_the_ledger_of_alarms(*_: Any) -> None:
+    client("cloudwatch").set_alarm_state(AlarmName="jetway-DeadLettersAlarm", StateValue="ALARM", StateReason="so")
+
+
+def _set(server: str, **values: Any) -> Plant:
+    def plant(cloud: Cloud, functions: LambdaServer, mwaa: MwaaServer) -> None:
+        for name, value in values.items():
+            setattr({"cloud": cloud, "functions": functions, "mwaa": mwaa}[server], name, value)
+
+    return plant
+
+
+def _one(kind: str, name: str) -> Plant:
+    def plant(cloud: Cloud, functions: LambdaServer, mwaa: MwaaServer) -> None:
+        first = next(iter(functions.reads if kind == "reads" else functions.roles))
+        if kind == "reads":
+            functions.reads[first] = (functions.reads[first][0], name)
+        else:
+            functions.roles[first] = name
+
+    return plant
+
+
+PLANTED: dict[str, tuple[Plant, dict[str, str]]] = {
+    "a stack that is half deployed": (_set("cloud", status="UPDATE_ROLLBACK_FAILED"), {"stack-state": "broken"}),
+    "a stack of another version": (
+        lambda cloud, *_: cloud.outputs.update(JetwayVersion="9.9.9"),
+        {"stack-version": "warning"},
+    ),
+    "an environment that updates": (_set("mwaa", status="UPDATING"), {"environment-status": "warning"}),
+    "an environment without SubnetIds": (
+        lambda _c, _f, mwaa: mwaa.more.update(WebserverAccessMode="PRIVATE_ONLY"),
+        {"environment-network": "broken"},
+    ),
+    "an environment of another bucket": (
+        lambda _c, _f, mwaa: mwaa.more.update(SourceBucketArn="arn:aws:s3:::theirs"),
+        {"environment-files": "broken"},
+    ),
+    "an environment's bucket without versions": (_suspended, {"bucket-versioning": "broken"}),
+    "an environment's bucket with a foreign key": (_foreign_key, {"bucket-encryption": "broken"}),
+    "a key that is disabled": (_disabled_key, {"key-policy": "broken"}),
+    "a drop bucket without events": (_no_events(DROP), {"bucket-events": "broken"}),
+    "a trigger's bucket without events": (_no_events(ORDERS), {"bucket-events": "broken"}),
+    "a role that may not write the ledger": (
+        _set("cloud", denied={"dynamodb:UpdateItem"}),
+        {"role-permissions": "broken"},
+    ),
+    "a function that is not ready": (_set("functions", state="Failed"), {"functions": "broken"}),
+    "a function with another role": (_one("roles", "arn:aws:iam::123456789012:role/mine"), {"functions": "broken"}),
+    "a function that is switched off": (_set("functions", reserved=0), {"functions": "broken"}),
+    "a queue that was deleted": (
+        lambda cloud, *_: client("sqs").delete_queue(QueueUrl=url_of(cloud, "WaitingQueue")),
+        {"dead-letters": "broken"},
+    ),
+    "a queue that lets in nobody": (
+        lambda cloud, *_: client("sqs").set_queue_attributes(
+            QueueUrl=url_of(cloud, "DispatchQueue"), Attributes={"Policy": ""}
+        ),
+        {"rules": "broken"},
+    ),
+    "a role that was deleted": (_set("cloud", gone=True), {"role-permissions": "broken"}),
+    "an alarm that was deleted": (
+        lambda *_: client("cloudwatch").delete_alarms(AlarmNames=["jetway-DeadLettersAlarm"]),
+        {"alarms": "warning"},
+    ),
+    "a rule of a stack that is gone, which says nothing": (
+        lambda *_: (
+            client("events").put_rule(Name="gone.orders", EventPattern='{"source": ["x"]}'),
+            client("events").put_targets(
+                Rule="gone.orders",
+                Targets=[{"Id": "1", "Arn": f"arn:aws:sqs:{REGION}:123456789012:gone-CollectQueue-1"}],
+            ),
+        ),
+        {"leftovers": "warning"},
+    ),
+    "a queue that is not read": (_one("reads", "Disabled"), {"queue-readers": "broken"}),
+    "a dead letter": (_dead_letter, {"dead-letters": "warning"}),
+    "a rule that is disabled": (
+        lambda *_: client("events").disable_rule(Name="jetway-DataDroppedRule"),
+        {"rules": "broken"},
+    ),
+    "a rule that was deleted": (
+        lambda *_: (
+            client("events").remove_targets(Rule="jetway-DataDroppedRule", Ids=["1"]),
+            client("events").delete_rule(Name="jetway-DataDroppedRule"),
+        ),
+        {"rules": "broken"},
+    ),
+    "a schedule that was deleted": (
+        lambda *_: client("scheduler").delete_schedule(GroupName="jetway", Name="jetway-SweepBatches"),
+        {"schedules": "broken"},
+    ),
+    "a trigger's rule that is disabled": (
+        lambda *_: client("events").disable_rule(Name="jetway.orders"),
+        {"triggers": "broken"},
+    ),
+    "a trigger's rule that sends elsewhere": (_target_of_another, {"triggers": "broken"}),
+    "a trigger's schedule of another time": (_schedule_by_hand, {"triggers": "broken"}),
+    "a trigger's alarm that was deleted": (
+        lambda *_: client("cloudwatch").delete_alarms(AlarmNames=["jetway.orders"]),
+        {"triggers": "broken"},
+    ),
+    "an alarm that is raised": (_in_the_ledger_of_alarms, {"alarms": "warning"}),
+    "an alarm without actions": (
+        lambda *_: put_alarm("jetway-DeadLettersAlarm", ActionsEnabled=False),
+        {"alarms": "warning"},
+    ),
+    "a layer that loads nothing": (
+        lambda _c, functions, _m: functions.loaded.update(unavailable="no airflow"),
+        {"layers": "broken"},
+    ),
+    "an Airflow that answers no REST call of the caller's": (
+        lambda _c, _f, mwaa: setattr(mwaa, "answer", lambda _asked: (403, {"detail": "Forbidden"})),
+        {"rest-round-trip": "warning"},
+    ),
+    "an HTTP API that is ill": (
+        lambda cloud, *_: cloud.answers.__setitem__(0, (500, {"message": "Internal Server Error"})),
+        {"http-api": "broken"},
+    ),
+    "an account of ten executions": (_set("functions", concurrency=10), {"concurrency": "warning"}),
+    "a rule of a stack that is gone": (_leftover, {"leftovers": "warning"}),
+}
+
+
+# A stack takes its time to make, so that faults that have nothing to do with each other are planted together. What the
+# environment is like decides what it means that Airflow does not answer.
+APART = {
+    "an Airflow that answers no REST call of the caller's",
+    "an HTTP API that is ill",
+    "an environment that updates",
+    "an environment without SubnetIds",
+}
+
+
+def _together() -> list[list[str]]:
+    groups: list[list[str]] = []
+    for name, (_, expected) in PLANTED.items():
+        for group in groups:
+            taken = {check for other in group for check in PLANTED[other][1]}
+            if not taken & expected.keys() and not (name in APART and APART & set(group)):
+                group.append(name)
+                break
+        else:
+            groups.append([name])
+    return groups
+
+
+@pytest.mark.parametrize("names", _together(), ids=lambda names: f"{names[0]} and {len(names) - 1} more")
+def test_planted_faults_are_found_and_nothing_else(
+    names: list[str], cloud: Cloud, jetway: Callable[..., Result], functions: LambdaServer, mwaa: MwaaServer
+) -> None:
+    expected: dict[str, str] = {}
+    for name in names:
+        plant, of_it = PLANTED[name]
+        plant(cloud, functions, mwaa)
+        expected |= of_it
+    results = found(jetway)
+    assert states(results) == expected, [results[one]["seen"] for one in states(results)]
+
+
+def test_the_exit_code_is_1_when_something_is_broken_and_the_table_says_what_to_do(
+    cloud: Cloud, jetway: Callable[..., Result], functions: LambdaServer
+) -> None:
+    client("events").disable_rule(Name="jetway-DataDroppedRule")
+    result = jetway("doctor")
+    assert result.exit_code == 1
+    assert "aws events enable-rule --name jetway-DataDroppedRule" in result.stdout
+    assert result.stderr.endswith("Error: Broken: rules.\n")
+    assert "30 checks in" in result.stderr
+
+
+def test_an_environment_that_was_deleted_is_said_once(
+    cloud: Cloud, jetway: Callable[..., Result], functions: LambdaServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with MwaaServer() as gone:
+        gone.gone = True
+        monkeypatch.setenv("AWS_ENDPOINT_URL_MWAA", gone.url)
+        results = found(jetway)
+    assert results["environment-status"]["state"] == "broken"
+    assert (
+        "There is no environment 'acme' in eu-central-1 of account 123456789012."
+        in results["environment-status"]["seen"]
+    )
+    assert results["environment-files"]["state"] == "not known"
+    assert [name for name, one in results.items() if one["state"] == "broken"] == ["environment-status"]
+
+
+def test_without_a_stack_it_ends_in_a_sentence(cloud: Cloud, jetway: Callable[..., Result]) -> None:
+    result = jetway("doctor", "--stack", "nope")
+    assert result.exit_code == 3
+    assert "There is no stack 'nope' in eu-central-1." in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("environment", "said"),
+    [
+        ({"AWS_REGION": REGION}, "No AWS credentials found"),
+        ({"AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "x"}, "No AWS Region is set"),
+        (
+            {"AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "x", "AWS_REGION": "eu-centrall-1"},
+            "is not a Region that this command knows. Did you mean 'eu-central-1'?",
+        ),
+    ],
+)
+def test_without_credentials_or_a_region_it_ends_in_a_sentence(
+    environment: dict[str, str], said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in list(os.environ):
+        if name.startswith(("AWS_", "JETWAY_")):
+            monkeypatch.delenv(name)
+    nothing = dict.fromkeys(("AWS_SHARED_CREDENTIALS_FILE", "AWS_CONFIG_FILE"), os.devnull)
+    for name, value in {**nothing, "AWS_EC2_METADATA_DISABLED": "true", **environment}.items():
+        monkeypatch.setenv(name, value)
+    result = CliRunner().invoke(cli, ["doctor"])
+    assert result.exit_code == 3, result.exception
+    assert said in result.stderr
+
+
+@pytest.mark.parametrize("status", ["ROLLBACK_COMPLETE", "CREATE_IN_PROGRESS", "CREATE_FAILED", "REVIEW_IN_PROGRESS"])
+def test_of_a_stack_that_never_was_whole_the_state_is_said_with_what_to_do(
+    cloud: Cloud, jetway: Callable[..., Result], mwaa: MwaaServer, monkeypatch: pytest.MonkeyPatch, status: str
+) -> None:
+    """No output, and a role that AWS refused: other commands point to doctor, doctor says what to do."""
+    monkeypatch.setenv("AWS_ENDPOINT_URL_IAM", cloud.url)
+    cloud.outputs.clear()
+    cloud.status, cloud.resources = status, [("ValidateArtifactRole", "", "AWS::IAM::Role", "CREATE_FAILED")]
+    other = jetway("triggers")
+    assert other.exit_code == 3
+    assert f"Stack 'jetway' is {status}, so that it has no output DropBucketName. `jetway doctor` says" in other.stderr
+    result = jetway("doctor", "--json")
+    assert result.exit_code == 1
+    first, *rest = json.loads(result.stdout)["checks"]
+    assert (first["id"], first["state"]) == ("stack-state", "broken")
+    assert "ValidateArtifactRole" in first["seen"]
+    assert first["remedy"]
+    assert {one["state"] for one in rest} == {"not known"}

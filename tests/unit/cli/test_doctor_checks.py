@@ -1,0 +1,138 @@
+"""Every check of doctor: nothing to say of a stack that is well, and at least one fault each that it finds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from jetway_cli.doctor.checks import CHECKS, judge
+from jetway_cli.doctor.facts import (
+    Asked,
+    BucketSeen,
+    Drift,
+    Facts,
+    KeySeen,
+    QuotaSeen,
+    RoleSeen,
+    ScheduleSeen,
+)
+from jetway_cli.doctor.results import Result
+from local.rendered import ACCOUNT
+from tests.unit.cli.faults import FAULTS, failed, with_parameters, with_triggers
+from tests.unit.cli.healthy import KEY, healthy, stack
+from tests.unit.cli.part_faults import PART_FAULTS
+
+DENIED: Asked[Any] = Asked(denied="some:Action")
+
+
+def of(results: list[Result], check: str) -> Result:
+    return next(one for one in results if one.id == check)
+
+
+def test_nothing_is_said_of_a_stack_that_is_well() -> None:
+    results = judge(healthy())
+    assert [one for one in results if one.state != "ok" or one.remedy] == []
+    assert [one.id for one in results] == list(CHECKS)
+    assert all(one.seen for one in results)
+
+
+def test_every_check_has_a_fault_planted() -> None:
+    assert {check for check, *_ in [*FAULTS, *PART_FAULTS]} == set(CHECKS)
+
+
+@pytest.mark.parametrize(("check", "facts", "state", "seen", "remedy"), [*FAULTS, *PART_FAULTS])
+def test_a_fault_is_found_with_the_one_thing_to_do(
+    check: str, facts: Callable[[], Facts], state: str, seen: str, remedy: str
+) -> None:
+    found = of(judge(facts()), check)
+    assert (found.id, found.state) == (check, state)
+    assert seen in found.seen
+    assert remedy in found.remedy
+
+
+# What the caller may not see: member of Facts → checks that cannot say anything then.
+UNSEEN = {
+    "environment": {"environment-status", "airflow-version", "environment-class", "environment-files"},
+    "buckets": {"bucket-versioning", "bucket-encryption", "bucket-events"},
+    "keys": {"key-policy"},
+    "functions": {"functions", "queue-readers"},
+    "queues": {"queue-age", "dead-letters"},
+    "rules": {"rules"},
+    "schedules": {"schedules"},
+    "triggers": {"triggers", "bucket-events", "rule-quota"},
+    "alarms": {"alarms"},
+    "subscriptions": {"subscriptions"},
+    "loads": {"layers"},
+    "skew": {"clock"},
+    "rest_throttled": {"rest-calls"},
+    "rest": {"rest-round-trip"},
+    "cli": {"cli-round-trip"},
+    "health": {"http-api"},
+    "leftovers": {"leftovers"},
+}
+
+
+@pytest.mark.parametrize("member", UNSEEN)
+def test_what_the_caller_may_not_see_is_not_known_and_names_the_permission(member: str) -> None:
+    found = {one.id: one for one in judge(healthy(**{member: DENIED}))}
+    for check in UNSEEN[member]:
+        assert (found[check].state, found[check].seen) == ("not known", "You may not do some:Action.")
+        assert "some:Action" in found[check].remedy
+    assert {one.id for one in found.values() if one.state == "broken"} == set()
+
+
+def test_a_role_that_nobody_may_ask_about_and_quotas_are_not_known_too() -> None:
+    unseen = healthy(roles=(RoleSeen("StartDagRunRole", "r", DENIED),), quotas=QuotaSeen(DENIED, DENIED, DENIED))
+    found = {one.id: one.state for one in judge(unseen)}
+    assert found["role-permissions"] == found["concurrency"] == "not known"
+    assert found["rule-quota"] == "ok"  # the stack's own parameter says how many there may be
+
+
+def test_a_fault_that_is_seen_outweighs_what_is_not() -> None:
+    buckets = (
+        BucketSeen("a", "the drop bucket", versioning=DENIED, key=Asked(KEY)),
+        BucketSeen("b", "the environment's bucket", versioning=Asked("Disabled")),
+    )
+    assert of(judge(healthy(buckets=Asked(buckets))), "bucket-versioning").state == "broken"
+
+
+def test_trouble_is_not_known_either() -> None:
+    found = of(judge(healthy(alarms=Asked(trouble="It was not answered in time."))), "alarms")
+    assert (found.state, found.seen) == ("not known", "It was not answered in time.")
+
+
+@pytest.mark.parametrize("status", ["CREATE_IN_PROGRESS", "ROLLBACK_COMPLETE", "DELETE_FAILED", "REVIEW_IN_PROGRESS"])
+def test_of_a_stack_that_never_was_whole_only_its_state_is_judged(status: str) -> None:
+    first, *rest = judge(failed(status))
+    assert first.state == "broken"
+    assert {one.state for one in rest} == {"not known"}
+    assert {one.remedy for one in rest} == {first.remedy}
+
+
+def test_a_stack_within_an_update_is_judged_as_it_is() -> None:
+    results = judge(healthy(stack=replace(stack(), status="UPDATE_ROLLBACK_FAILED")))
+    assert [one.id for one in results if one.state != "ok"] == ["stack-state"]
+
+
+def test_a_deleted_built_in_schedule_is_a_warning() -> None:
+    seen = (ScheduleSeen("BuiltInSchedule", "s", None),)
+    assert of(judge(healthy(schedules=Asked(seen))), "schedules").state == "warning"
+
+
+def test_a_key_of_another_account_and_one_of_aws_need_no_policy() -> None:
+    by_aws = KeySeen("alias/aws/s3", "the environment's bucket", False, Asked("Enabled"), ACCOUNT, Asked({}))
+    assert of(judge(healthy(keys=Asked((by_aws,)))), "key-policy").state == "ok"
+
+
+def test_many_faults_are_shown_in_part() -> None:
+    drift = tuple(Drift(f"rule jetway.{number}", "is missing") for number in range(8))
+    seen = of(judge(with_triggers(drift=drift)), "triggers").seen
+    assert seen.endswith("and 3 more")
+
+
+def test_slack_counts_as_somebody_who_hears() -> None:
+    facts = with_parameters(healthy(subscriptions=Asked(())), SlackChannelId="C1")
+    assert of(judge(facts), "subscriptions").state == "ok"
