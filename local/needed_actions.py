@@ -28,7 +28,7 @@ def text() -> str:
         for name, role in template["Resources"].items()
         if role["Type"] == "AWS::IAM::Role"
     }
-    named = {condition for needs in roles.values() for need in needs for condition in need["when"]}
+    named = {when.removeprefix("!") for needs in roles.values() for need in needs for when in need["when"]}
     conditions = {name: _written_out({"Condition": name}, template["Conditions"]) for name in sorted(named)}
     # One need a line, so that a difference can be read.
     lines = ",\n".join(
@@ -64,23 +64,24 @@ def _statements(
     """Each statement of a role, inline or of a managed policy of the stack, and the conditions that bring it."""
     documents = [(policy["PolicyDocument"], list[str]()) for policy in properties.get("Policies", [])]
     for managed in properties.get("ManagedPolicyArns", []):
-        found, when = _chosen(managed)
-        documents.append((resources[found["Ref"]]["Properties"]["PolicyDocument"], when))
+        for found, when in _branches(managed):
+            documents.append((resources[found["Ref"]]["Properties"]["PolicyDocument"], when))
     for document, when in documents:
         for statement in document["Statement"]:
-            found, more = _chosen(statement)
-            yield found, when + more
+            for found, more in _branches(statement):
+                yield found, when + more
 
 
-def _chosen(node: Node) -> tuple[dict[str, Node], list[str]]:
-    """What an Fn::If without an else gives, and its conditions."""
+def _branches(node: Node, when: tuple[str, ...] = ()) -> Iterator[tuple[dict[str, Node], list[str]]]:
+    """What an Fn::If may give, each with the conditions that bring it; "!Name" where Name must not hold."""
+    if node == _NO_VALUE:
+        return
     if "Fn::If" not in node:
-        return node, []
+        yield node, list(when)
+        return
     condition, yes, no = node["Fn::If"]
-    if no != _NO_VALUE:
-        raise ValueError(f"a choice between two: {node}")
-    found, more = _chosen(yes)
-    return found, [condition, *more]
+    yield from _branches(yes, (*when, condition))
+    yield from _branches(no, (*when, f"!{condition}"))
 
 
 def _context(conditions: Mapping[str, Mapping[str, Node]]) -> Iterator[dict[str, Any]]:
