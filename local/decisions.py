@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from local.rendered import WHOLE, Rendered
+from local.rendered import WHOLE, Rendered, parse
 from local.venvs import HOME, ROOT
 
 FILE = "decisions.jsonl"
@@ -103,10 +103,12 @@ def denials(decisions: Iterable[Decision]) -> list[Decision]:
 
 
 def granted() -> set[Grant]:
-    """Return all that the template can grant a role: with every parameter that adds something."""
-    stack = Rendered(parameters=WHOLE["template.yaml"])
+    """Return all that the template can grant a role: with every parameter that adds something, by every transport."""
+    transports = parse(ROOT / "template.yaml")["Parameters"]["Transport"]["AllowedValues"]
+    whole = WHOLE["template.yaml"]
     return {
         Grant(role, statement["Sid"], action)
+        for stack in (Rendered(parameters={**whole, "Transport": transport}) for transport in transports)
         for role in stack.of_type("AWS::IAM::Role")
         for statement in stack.statements(role)
         if statement["Effect"] == "Allow"

@@ -12,7 +12,6 @@ from local.venvs import ROOT
 
 TARGET = ROOT / "cli" / "jetway_cli" / "needed_actions.json"
 _NO_VALUE = {"Ref": "AWS::NoValue"}
-_NOT = "not "  # before the name of a condition whose other branch is meant
 
 
 def write() -> None:
@@ -29,8 +28,8 @@ def text() -> str:
         for name, role in template["Resources"].items()
         if role["Type"] == "AWS::IAM::Role"
     }
-    named = {condition for needs in roles.values() for need in needs for condition in need["when"]}
-    conditions = {name: _written_out(_condition(name), template["Conditions"]) for name in sorted(named)}
+    named = {when.removeprefix("!") for needs in roles.values() for need in needs for when in need["when"]}
+    conditions = {name: _written_out({"Condition": name}, template["Conditions"]) for name in sorted(named)}
     # One need a line, so that a difference can be read.
     lines = ",\n".join(
         f"  {json.dumps(name)}: [\n" + ",\n".join(f"   {json.dumps(need)}" for need in needs) + "\n  ]"
@@ -65,31 +64,24 @@ def _statements(
     """Each statement of a role, inline or of a managed policy of the stack, and the conditions that bring it."""
     documents = [(policy["PolicyDocument"], list[str]()) for policy in properties.get("Policies", [])]
     for managed in properties.get("ManagedPolicyArns", []):
-        documents += [
-            (resources[found["Ref"]]["Properties"]["PolicyDocument"], when) for found, when in _branches(managed)
-        ]
+        for found, when in _branches(managed):
+            documents.append((resources[found["Ref"]]["Properties"]["PolicyDocument"], when))
     for document, when in documents:
         for statement in document["Statement"]:
             for found, more in _branches(statement):
                 yield found, when + more
 
 
-def _branches(node: Node) -> Iterator[tuple[dict[str, Node], list[str]]]:
-    """Yield what the branches of an Fn::If give, each with its conditions."""
+def _branches(node: Node, when: tuple[str, ...] = ()) -> Iterator[tuple[dict[str, Node], list[str]]]:
+    """What an Fn::If may give, each with the conditions that bring it; "!Name" where Name must not hold."""
+    if node == _NO_VALUE:
+        return
     if "Fn::If" not in node:
-        yield node, []
+        yield node, list(when)
         return
     condition, yes, no = node["Fn::If"]
-    for branch, name in ((yes, condition), (no, f"{_NOT}{condition}")):
-        if branch != _NO_VALUE:
-            for found, more in _branches(branch):
-                yield found, [name, *more]
-
-
-def _condition(name: str) -> Node:
-    """A condition of the template by its name, or that it does not hold."""
-    there = {"Condition": name.removeprefix(_NOT)}
-    return {"Fn::Not": [there]} if name.startswith(_NOT) else there
+    yield from _branches(yes, (*when, condition))
+    yield from _branches(no, (*when, f"!{condition}"))
 
 
 def _context(conditions: Mapping[str, Mapping[str, Node]]) -> Iterator[dict[str, Any]]:

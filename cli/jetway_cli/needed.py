@@ -79,9 +79,14 @@ def questions(parameters: Mapping[str, str], resources: Mapping[str, Resource]) 
     found: list[Question] = []
     for role, needs in _list()["roles"].items():
         for need in needs:
-            if role in resources and all(holds(_list()["conditions"][name], parameters) for name in need["when"]):
+            if role in resources and all(_comes_with(condition, parameters) for condition in need["when"]):
                 found += _questions(role, need, parameters, resources)
     return found
+
+
+def _comes_with(name: str, parameters: Mapping[str, str]) -> bool:
+    """Whether a condition holds, or, as "!Name", does not."""
+    return holds(_list()["conditions"][name.removeprefix("!")], parameters) != name.startswith("!")
 
 
 def _questions(

@@ -35,7 +35,11 @@ def questions(given: Mapping[str, str]) -> tuple[Rendered, list[needed.Question]
     return stack, needed.questions(parameters_of(given), resources)
 
 
-@pytest.mark.parametrize("given", [{}, WHOLE["template.yaml"], OTHERS], ids=["defaults", "whole", "others"])
+@pytest.mark.parametrize(
+    "given",
+    [{}, WHOLE["template.yaml"], OTHERS, {"Transport": "direct"}],
+    ids=["defaults", "whole", "others", "direct"],
+)
 def test_each_action_of_each_statement_is_asked_on_each_of_its_resources(given: Mapping[str, str]) -> None:
     stack, asked = questions(given)
     exempt = {grant for grant, why in decisions.exempt().items() if why.asked == "never" and not why.needed}
