@@ -17,7 +17,7 @@ ASK_AIRFLOW = {
     "FollowRunsRole",
     "HttpApiFunctionRole",
 }
-READ_IMPORT_ERRORS = {"VerifyPromotionRole", "ApplyUpdatesFunctionRole"}  # over REST, whatever the transport
+JUDGES = {"VerifyPromotionRole", "ApplyUpdatesFunctionRole"}  # import errors are read over REST, whatever the transport
 TRANSPORTS = ("auto", "rest", "cli", "direct")
 TO_TALK = {"airflow:CreateCliToken", "airflow:InvokeRestApi", "airflow:CreateWebLoginToken"}
 
@@ -54,7 +54,7 @@ def test_a_role_has_the_rights_of_its_transport_and_no_more(transport: str, acti
     found = rights(transport)
     assert found.keys() == ASK_AIRFLOW
     for name, statements in found.items():
-        wanted = actions | ({"airflow:InvokeRestApi"} if transport == "cli" and name in READ_IMPORT_ERRORS else set())
+        wanted = actions | ({"airflow:InvokeRestApi"} if transport == "cli" and name in JUDGES else set())
         assert {action for one in statements for action in listed(one["Action"])} & TO_TALK == wanted, name
         for one in statements:
             of_role = "airflow:CreateCliToken" not in listed(one["Action"])
@@ -76,7 +76,7 @@ def test_calls_are_counted_by_who_makes_them_and_nothing_else_is_written(transpo
         if name in {"StartDagRunRole", "FollowRunsRole"}:
             assert counting, name  # they write the ledger's rows
             continue
-        if transport == "direct" or (transport == "cli" and name not in READ_IMPORT_ERRORS):
+        if transport == "direct" or (transport == "cli" and name not in JUDGES):
             assert counting == [], name
             continue
         (only,) = counting
