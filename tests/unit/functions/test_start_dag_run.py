@@ -338,6 +338,13 @@ def test_calls_and_files_spend_their_own_shares_of_the_budget(edge: Edge) -> Non
     assert spent.index("budget/interactive") == 0, "people first"
 
 
+def test_a_call_that_is_throttled_is_counted(edge: Edge, airflow: Airflow, start: Function) -> None:
+    airflow.status = 429
+    assert start.failed(records(file_event("a"), groups="a")) == ["m0"]
+    assert start.metrics()["RestCallsThrottled"] >= 1.0, "what `jetway doctor` looks at"
+    assert airflow.runs == {}
+
+
 def test_trouble_of_the_environment_is_met_once_in_a_batch_and_holds_all_its_lanes(
     edge: Edge, airflow: Airflow, start: Function
 ) -> None:

@@ -36,6 +36,7 @@ class InvokeRestApi:
         *,
         creator: MWAAClient | None = None,
         spend: Callable[[], None] = _uncounted,
+        throttled: Callable[[], None] = _uncounted,
     ) -> None:
         """Take the parts; nothing is called.
 
@@ -44,11 +45,13 @@ class InvokeRestApi:
             environment: tells name and status.
             creator: the client that runs are created with. One that repeats no call knows more of what was done.
             spend: waits for the turn of one call; raises OutOfTurnError when it comes too late.
+            throttled: told of each call that is throttled for good, after boto3's own tries.
         """
         self._client = client
         self._creator = creator or client
         self._environment = environment
         self._spend = spend
+        self._throttled = throttled
 
     def call(
         self,
@@ -75,7 +78,9 @@ class InvokeRestApi:
             call = rest_answers.Call(self._environment.name, method, path, dag_id, creates=creates, repeats=repeats)
             error = rest_answers.explain(exc, call)
             # Of a throttle the environment knows nothing.
-            if isinstance(error, TransientError) and not isinstance(error, EnvironmentBusyError):
+            if isinstance(error, EnvironmentBusyError):
+                self._throttled()
+            elif isinstance(error, TransientError):
                 error = self._environment.reason_of(error)
             raise error from exc
         return answer.get("RestApiResponse")

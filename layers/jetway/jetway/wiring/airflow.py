@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from typing import TYPE_CHECKING, Literal
 
 from jetway.airflow.environment import Environment
+from jetway.observability import count_now
 from jetway.wiring.clients import COMES_AGAIN, COUNTING, ONCE, client
 from jetway.wiring.variables import Env, FromEnv, number, one_of, variable
 
@@ -126,6 +127,7 @@ def connect(
             environment,
             creator=client("mwaa", ONCE) if creates else None,
             spend=budget.spend if budget else lambda: None,
+            throttled=partial(count_now, "RestCallsThrottled", environment_name) if budget else lambda: None,
         )
         return RestClient(api, environment, fallback=cli)
 
