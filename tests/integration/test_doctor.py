@@ -14,7 +14,7 @@ import pytest
 
 from jetway_cli.doctor.checks import CHECKS
 from local import venvs
-from local.calls import wait_for
+from local.calls import call_api, wait_for
 from local.stack import Stack
 from tests.integration.conftest import LONGEST, drop
 
@@ -52,6 +52,8 @@ def physical(stack: Stack, logical: str) -> str:
 
 
 def test_nothing_is_broken_on_a_stack_that_is_well_and_a_probe_goes_all_the_way(stack: Stack, dag: str) -> None:
+    # A cold start on a busy machine may take longer than doctor waits for the API.
+    wait_for("the HTTP API", lambda: call_api(stack, "GET", "/health").ok or None, seconds=120)
     code, results, stderr = doctor(stack, "--probe", dag, "--timeout", "2m")
     assert (code, broken(results)) == (0, {}), stderr
     assert results.keys() == {*CHECKS, "probe"}
