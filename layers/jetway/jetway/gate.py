@@ -235,6 +235,8 @@ class Gate:
         seconds = self._clock() - started
         report = report_key(version.key, version.label)
         placement = self._place(version, judged, facts, report, refused)
+        if placement.outcome == "vanished" and self._book.had_its_turn(self.drop_bucket, version.key, version.label):
+            return Settled(version.key, "vanished", version.label)  # by another delivery; the deletion tells its fate
         in_force = None
         warnings = [_ONTO_BY_HAND] if placement.onto_by_hand else []
         if placement.outcome == "promoted" and placement.version_id is None:

@@ -85,6 +85,10 @@ class LiveBook:
         """Whether it was told that a version went live: its tag is the last that is written."""
         return verdict_tag(self.s3, drop_bucket, key, drop_version_id(version)) in {"accepted", "unknown"}
 
+    def had_its_turn(self, drop_bucket: str, key: str, version: str) -> bool:
+        """Whether a version has a report of something else than that it was deleted while it was judged."""
+        return outcome_of(self.s3, drop_bucket, key, version) not in {None, "vanished"}
+
     def is_untold(self, drop_bucket: str, key: str, version: str) -> bool:
         """Whether a version was deleted while it was judged, and whoever judged it has died before it told."""
         if outcome_of(self.s3, drop_bucket, key, version) != "vanished":
