@@ -96,6 +96,19 @@ def test_it_is_told_whenever_whoever_judged_it_is_killed(world: World) -> None:
         assert world.tag(KEY, version) == ("vanished" if is_reported else None)
 
 
+def test_what_was_promoted_and_removed_while_a_second_delivery_judges_it_has_not_vanished(world: World) -> None:
+    version = world.s3.put_object(Bucket=DROP, Key=KEY, Body=GOOD)["VersionId"]
+
+    def the_first_delivery_and_the_deletion() -> None:
+        world.settle(KEY, version)
+        world.delete(KEY)
+
+    world.meanwhile.append(the_first_delivery_and_the_deletion)
+    world.settle(KEY, version)
+    assert (world.report(KEY)["outcome"], world.tag(KEY, version)) == ("removed", "removed")
+    assert world.told() == ["ArtifactPromoted", "ArtifactRemoved"]
+
+
 def test_the_latest_report_of_a_deleted_file_is_of_the_last_version_that_was_judged(world: World) -> None:
     first = world.s3.put_object(Bucket=DROP, Key=KEY, Body=GOOD)["VersionId"]
     second = world.s3.put_object(Bucket=DROP, Key=KEY, Body=GOOD + b"# newer")["VersionId"]
