@@ -115,6 +115,24 @@ def test_a_file_of_which_the_gate_knows_no_dag_is_good_when_the_parser_has_gone_
     assert decide(Standing(KEY, "verifying", live), late, FACTS, OVER + 5 * MINUTE).action == "roll-back"
 
 
+def test_an_error_that_airflow_has_met_before_the_version_was_there_is_not_its_fault() -> None:
+    """On a busy environment the error of the version before is shown until the parser comes to the file again."""
+    path = KEY.removeprefix("dags/")
+    after_a_bad_one = replace(LIVE, first=False, clean=False)
+
+    def action(met: datetime | None, now: datetime, live: Live = after_a_bad_one) -> str:
+        errors = [ImportProblem(path, "Traceback…\nValueError: it is broken", met)]
+        return decide(Standing(KEY, "verifying", live), Outlook(errors, {}, {}, {}), FACTS, now).action
+
+    late = OVER + 5 * MINUTE
+    assert action(START - MINUTE, late) == "wait"
+    assert action(START + SYNC, late) == "wait", "MWAA may not have copied it by then"
+    assert action(START + SYNC + timedelta(seconds=1), late) == "roll-back"
+    assert action(None, late) == "roll-back", "the command line does not say"
+    assert action(START - MINUTE, OVER + PATIENCE) == "roll-back", "nobody waits for ever"
+    assert action(START - MINUTE, late, replace(after_a_bad_one, clean=True)) == "roll-back"
+
+
 @pytest.mark.parametrize("tells_parses", [True, False])
 def test_from_the_drop_bucket_to_the_message(*, tells_parses: bool) -> None:
     world = PromotionWorld(tells_parses=tells_parses)

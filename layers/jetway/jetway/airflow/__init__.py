@@ -95,10 +95,12 @@ class ImportProblem:
     Attributes:
         path: the file: absolute up to Airflow 3.0, relative to the dags folder from 3.1.
         error: the traceback; "REDACTED…" for a user who may not see all DAGs of the file.
+        at: when Airflow met it last, at a parsing of the file; None where the transport does not say.
     """
 
     path: str
     error: str
+    at: datetime | None = None
 
     @property
     def redacted(self) -> bool:

@@ -119,7 +119,11 @@ def import_errors(response: object) -> tuple[list[ImportProblem], int]:
         AnswerLostError: the response is no list of import errors.
     """
     items, total = _page(response, "import_errors")
-    return [ImportProblem(str(item.get("filename", "")), str(item.get("stack_trace", ""))) for item in items], total
+    problems = [
+        ImportProblem(str(item.get("filename", "")), str(item.get("stack_trace", "")), _moment(item.get("timestamp")))
+        for item in items
+    ]
+    return problems, total
 
 
 def run_in_list(response: object, dag_id: str, run_id: str) -> tuple[DagRun | None, bool]:

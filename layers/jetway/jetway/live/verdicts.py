@@ -130,8 +130,12 @@ def decide(standing: Standing, look: Outlook, facts: EnvironmentFacts, now: date
         return Decision("keep")
     # An update may have brought what the file needs: all files are parsed anew after it.
     parsing = parse_time(facts)
-    over = max(live.at, look.restarted_at or live.at) + parsing
+    begun = max(live.at, look.restarted_at or live.at)
+    over = begun + parsing
     errors = _errors_of(live, look, facts)
+    if errors and not live.clean and _are_of_before(errors, begun + SYNC) and now < over + PATIENCE:
+        # The version before left them, and the parser has not come to this one since: it is slow.
+        return Decision("wait", now + PAUSE, tuple(problem(error) for error in errors))
     if errors:
         # What they miss may have gone live after this one: an upload of many files takes minutes. Files that
         # keep coming put it off only once.
@@ -305,6 +309,11 @@ def _errors_of(live: Live, look: Outlook, facts: EnvironmentFacts) -> list[Impor
         if error not in own and relative_path(error.path) not in look.fresh_files and through.search(error.error)
     ]
     return own + others
+
+
+def _are_of_before(errors: Sequence[ImportProblem], synced: datetime) -> bool:
+    """Whether Airflow has met none of them since MWAA has surely copied the version."""
+    return all(error.at is not None and error.at <= synced for error in errors)
 
 
 def _digest(error: ImportProblem) -> str:
