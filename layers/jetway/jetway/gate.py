@@ -255,8 +255,11 @@ class Gate:
             placement=placement,
             in_force=in_force,
         )
+        if placement.outcome == "vanished":  # nothing comes back to it but its own event: what the report says is told
+            self._book.announce(written, report)
         write_report(self._s3, written, version)
-        self._book.announce(written, report)
+        if placement.outcome != "vanished":
+            self._book.announce(written, report)
         return Settled(
             key=version.key,
             outcome=placement.outcome,

@@ -84,16 +84,19 @@ def test_what_is_deleted_while_it_is_judged_is_told_once_and_comes_back_with_its
 def test_it_is_told_whenever_whoever_judged_it_is_killed(world: World) -> None:
     counted = Kill()
     world.vanish(KEY, kill=counted)
-    for after in range(counted.calls.index("put_object"), len(counted.calls) + 1):
+    tagged_after = counted.calls.index("put_object_tagging") + 1
+    for after in range(tagged_after - 1, len(counted.calls) + 1):
         world = world.fresh()
         with pytest.raises(KilledError):
             world.vanish(KEY, kill=Kill(after))
         version = version_of(world)
         world.settle(KEY, version)
         world.settle(KEY, deleted=True)
-        is_reported = "put_object" in counted.calls[:after]
-        assert set(world.told()) == ({"ArtifactVanished"} if is_reported else set()), counted.calls[:after]
-        assert world.tag(KEY, version) == ("vanished" if is_reported else None)
+        is_tagged = after >= tagged_after
+        assert set(world.told()) == ({"ArtifactVanished"} if is_tagged else set()), counted.calls[:after]
+        assert world.tag(KEY, version) == ("vanished" if is_tagged else None)
+        if is_tagged:
+            assert world.report(KEY, version)["outcome"] == "vanished"
 
 
 def test_what_was_promoted_and_removed_while_a_second_delivery_judges_it_has_not_vanished(world: World) -> None:

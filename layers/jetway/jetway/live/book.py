@@ -91,9 +91,9 @@ class LiveBook:
 
     def is_untold(self, drop_bucket: str, key: str, version: str) -> bool:
         """Whether a version was deleted while it was judged, and whoever judged it has died before it told."""
-        if outcome_of(self.s3, drop_bucket, key, version) != "vanished":
+        if outcome_of(self.s3, drop_bucket, key, version) is not None:
             return False
-        return verdict_tag(self.s3, drop_bucket, key, drop_version_id(version)) != "vanished"
+        return verdict_tag(self.s3, drop_bucket, key, drop_version_id(version)) == "vanished"
 
     def tell_again(self, drop_bucket: str, standing: Standing | None, version: str, at: datetime) -> bool:
         """Have the report of a version that was rolled back say so, where somebody slower has written over it.
@@ -215,9 +215,13 @@ class LiveBook:
                 "and is verified after that, 10 to 30 minutes later."
             )
         if placed.outcome in {"promoted", "quarantined", "superseded", "vanished"}:
-            self.tell(news.judged(self.environment, report, report_key, note=note))
             tag = placed.outcome if placed.outcome in {"superseded", "vanished"} else report.verdict
-            tag_verdict(self.s3, report.source.bucket, report.path, report.source.version_id, tag)
+            where = (report.source.bucket, report.path, report.source.version_id)
+            if placed.outcome == "vanished":
+                tag_verdict(self.s3, *where, tag)  # first: by it whoever comes again knows that it is to be told
+            self.tell(news.judged(self.environment, report, report_key, note=note))
+            if placed.outcome != "vanished":
+                tag_verdict(self.s3, *where, tag)
 
     def remove(self, drop_bucket: str, key: str, bucket: str, destination: str, at: datetime) -> Live | None:
         """Take out what a key had promoted: a delete marker on top of it.
