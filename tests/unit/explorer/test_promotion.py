@@ -141,11 +141,6 @@ MUTATIONS: dict[str, tuple[str, Any, str]] = {
     ),
     "never appeared is good": ("live.verdicts._not_seen", lambda *_: Decision("keep"), "a file that ends its parser"),
     "what is live is not told again": ("live.verifier.tell_live", _never, "a roll-back meets a fix"),
-    "what has vanished is not told again": (
-        "live.book.LiveBook.is_untold",
-        lambda *_: False,
-        "an upload meets a deletion",
-    ),
     "what came by hand is Jetway's": (
         "gate.source_of",
         lambda _: None,
