@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from jetway.sync.rules import Rules
 
 # Outputs with the URLs of queues whose messages are events that have no outcome yet.
-_WAITING = ("DispatchQueueUrl", "CollectQueueUrl")
+WAITING = ("DispatchQueueUrl", "WaitingQueueUrl", "CollectQueueUrl")
 _COUNTS: Any = (
     "ApproximateNumberOfMessages",
     "ApproximateNumberOfMessagesNotVisible",
@@ -169,7 +169,7 @@ class Account:
 
     def _waiting(self, outputs: Mapping[str, str]) -> int:
         sqs, total = self.target.client("sqs"), 0
-        for url in filter(None, map(outputs.get, _WAITING)):
+        for url in filter(None, map(outputs.get, WAITING)):
             counts = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=_COUNTS)["Attributes"]
             total += sum(int(counts[name]) for name in _COUNTS)
         return total

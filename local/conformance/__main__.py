@@ -109,6 +109,7 @@ def ask_all(ground: Ground, questions: Mapping[str, Ask]) -> tuple[dict[str, str
         for name, ask in questions.items():
             try:
                 answers[name] = ask(ground)
+            # NotImplementedError is moto's word for what it lacks.
             except (ClientError, BotoCoreError, ValueError, KeyError, NotImplementedError) as exc:
                 answers[name] = f"could not be asked: {type(exc).__name__}: {exc}"
             print(f"{name}: {answers[name]}", flush=True)

@@ -55,7 +55,7 @@ def rounds(aws: dict[str, str], name: str, *, until: int) -> tuple[int, str]:
         return len(found) >= until or None
 
     wait_for(f"{until} rounds", look, seconds=60)
-    time.sleep(2)
+    time.sleep(2)  # in which a round too many would come
     look()
     return len(found), queue
 

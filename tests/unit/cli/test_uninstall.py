@@ -12,7 +12,8 @@ import boto3
 import pytest
 from click.testing import Result
 
-from jetway_cli.leftovers import Found, commands
+from jetway_cli.leftovers import WAITING, Found, commands
+from tests.unit.ledger_table import read_template
 
 from .conftest import REGION, STACK, Cloud
 
@@ -153,6 +154,21 @@ def test_events_that_wait_are_not_lost(cloud: Cloud, made: Made, jetway: Callabl
     cloud.drain(cloud.dispatch_url)
     assert jetway("uninstall", "--yes").exit_code == 0
     assert made.attached() == []
+
+
+def test_events_that_wait_beside_their_lane_are_not_lost_either(
+    cloud: Cloud, made: Made, jetway: Callable[..., Result]
+) -> None:
+    aside = cloud.sqs.create_queue(QueueName="aside")["QueueUrl"]
+    cloud.outputs["WaitingQueueUrl"] = aside
+    cloud.sqs.send_message(QueueUrl=aside, MessageBody="{}", DelaySeconds=900)
+    result = jetway("uninstall", "--yes")
+    assert (result.exit_code, "1 events wait" in result.output) == (1, True)
+    assert made.attached() == ["ReadManifests"]
+
+
+def test_every_queue_of_events_that_is_asked_is_an_output_of_the_stack() -> None:
+    assert set(WAITING) <= read_template()["Outputs"].keys()
 
 
 def test_of_a_stack_that_is_gone_all_is_found_by_name(cloud: Cloud, made: Made, jetway: Callable[..., Result]) -> None:

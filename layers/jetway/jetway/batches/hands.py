@@ -75,7 +75,7 @@ class Hands:
             logger.warning("what is in hand is not written down", extra={"error": str(exc)})
         try:
             yield
-        except Exception:
+        except Exception:  # not finally: what ends the process is a crash, and leaves the hand behind
             self._open(key)
             raise
         self._open(key)
