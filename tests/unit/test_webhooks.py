@@ -151,7 +151,9 @@ def test_the_form_that_github_sends_by_default_is_taken(stage: Stage) -> None:
     assert json.loads(ping["body"]) == {"message": "pong"}
 
 
-@pytest.mark.parametrize("body", [b"", b"payload", b"a=1", b"payload=%7B%7D&payload=%7B%7D", b"payload=%ff", b"x=1&" * 20])
+@pytest.mark.parametrize(
+    "body", [b"", b"payload", b"a=1", b"payload=%7B%7D&payload=%7B%7D", b"payload=%ff", b"x=1&" * 20]
+)
 def test_a_form_without_its_payload_is_told_what_to_choose(stage: Stage, body: bytes) -> None:
     answer = send("push", body, {**github(body), "content-type": FORM})
     assert answer["statusCode"] == 422

@@ -131,7 +131,18 @@ class AccessList:
 # Claims that name one thing. A text "[mallory alice]" in one of them is a name, and no list.
 # https://openid.net/specs/openid-connect-core-1_0.html#IDToken, #StandardClaims
 _NEVER_LISTS = frozenset(
-    {"sub", "iss", "azp", "client_id", "email", "preferred_username", "username", "cognito:username", "name", "nickname"}
+    {
+        "sub",
+        "iss",
+        "azp",
+        "client_id",
+        "email",
+        "preferred_username",
+        "username",
+        "cognito:username",
+        "name",
+        "nickname",
+    }
     | {"given_name", "family_name", "phone_number", "upn", "unique_name", "oid", "tid", "jti"}
 )
 

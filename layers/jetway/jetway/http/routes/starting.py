@@ -73,7 +73,9 @@ def start(
     waited = _wait(asked, request, preference, event, message_id) if reach is not None else Waited()
     run = waited.run
     if run is None:
-        return answers.accepted_answer(request, warnings=[*_warnings(asked, request), *waited.unknown], named_by=named_by)
+        return answers.accepted_answer(
+            request, warnings=[*_warnings(asked, request), *waited.unknown], named_by=named_by
+        )
     from jetway.http.routes.looking import why_it_waits
 
     because = why_it_waits(asked, run)
