@@ -177,7 +177,7 @@ def test_signatures_by_the_thousand_are_refused() -> None:
     "secret", ["whsec_not base64!", "whsec_", "", "whsec_" + base64.b64encode(b"of 15 bytes ...").decode()]
 )
 def test_a_secret_that_cannot_sign_refuses_in_the_words_of_a_wrong_one(secret: str) -> None:
-    with pytest.raises(SignatureError, match="^the signature does not match the body$"):
+    with pytest.raises(SignatureError, match=r"^the signature does not match the body$"):
         STANDARD.verify(secret)
 
 

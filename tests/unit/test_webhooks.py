@@ -146,7 +146,8 @@ def test_the_form_that_github_sends_by_default_is_taken(stage: Stage) -> None:
     assert answer["statusCode"] == 202, answer["body"]
     (message,) = stage.queued()
     request = parse_dispatch(message["Body"], sent_at=parse_time("2026-11-22T06:00:00Z")).request
-    assert request is not None and dict(request.conf) == {"branch": "refs/heads/main", "repository": "dags"}
+    assert request is not None
+    assert dict(request.conf) == {"branch": "refs/heads/main", "repository": "dags"}
     ping = send("push", body, {**github(body, event="ping"), "content-type": f"{FORM}; charset=utf-8"})
     assert json.loads(ping["body"]) == {"message": "pong"}
 

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 import pytest
 
 from jetway.live import update_standings as to
-from jetway.live.standing import Live, Standing
+from jetway.live.standing import Live, Problem, Standing
 
 KEY = "requirements.txt"
 NOW = datetime(2026, 11, 30, 9, tzinfo=UTC)
@@ -52,12 +52,14 @@ def test_an_update_takes_its_version_from_stage_to_stage() -> None:
     good = to.good(KEY, OURS)(updating)
     assert (good.stage, good.live, good.good) == ("good", OURS, OURS)
     there = to.is_in_force(OURS, (KEY, "another copy"))(updating)
-    assert there.stage == "good" and there.live is not None and there.live.version_id == "another copy"
+    assert there.stage == "good"
+    assert there.live is not None
+    assert there.live.version_id == "another copy"
 
 
 def test_a_deletion_that_is_in_force_leaves_nothing_to_go_back_to() -> None:
-    gone = to.is_gone(KEY, OURS)(Standing(KEY, "updating", live=OURS, good=OURS, problems=("p",), due_at=NOW))
-    assert gone == Standing(KEY, "removed")
+    updating = Standing(KEY, "updating", live=OURS, good=OURS, problems=(Problem(KEY, "p"),), due_at=NOW)
+    assert to.is_gone(KEY, OURS)(updating) == Standing(KEY, "removed")
 
 
 def test_what_was_rolled_back_to_nothing_says_what_nothing_is() -> None:

@@ -65,8 +65,8 @@ def read_request(dag_id: str, call: Call) -> DagRunRequest:
     chosen = _text(fields, "dag_run_id")
     if chosen and chosen.startswith(DERIVED_PREFIX) and chosen != derived:
         raise _invalid(
-            f"dag_run_id {chosen!r} is not valid: Jetway derives the ids that begin with {DERIVED_PREFIX!r} from events, "
-            "so the run of another event could not be told from this one. Choose another prefix."
+            f"dag_run_id {chosen!r} is not valid: ids that begin with {DERIVED_PREFIX!r} are derived from events, and "
+            "the event of this id would take your run for its own. Choose another prefix."
         )
     request = DagRunRequest(
         dag_id=dag_id,

@@ -81,7 +81,7 @@ def _judged(parser: Callable[[bytes], ParsedAccess], content: bytes) -> ParsedAc
     """Judge the list; a fault of ours with it stops no trigger, and the last good list stays in force."""
     try:
         return parser(content)
-    except Exception as exc:
+    except Exception as exc:  # noqa: BLE001 - whatever it is, the triggers go on
         logger.exception("the access list could not be judged")
         return ParsedAccess(None, judgement(KIND, [internal_error(exc)]))
 

@@ -107,7 +107,7 @@ def _judged(parser: Callable[[bytes, str], Parsed], content: bytes, key: str) ->
     """Judge one file; a fault of ours with it is its finding, and the others are put in force."""
     try:
         return parser(content, key)
-    except Exception as exc:
+    except Exception as exc:  # noqa: BLE001 - whatever it is, the other files go on
         logger.exception("a trigger file could not be judged", extra={"key": key})
         return Parsed(None, judgement("trigger", [internal_error(exc)]))
 
