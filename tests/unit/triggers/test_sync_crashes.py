@@ -135,12 +135,12 @@ class OfOursError(Exception):
 
 def test_a_fault_of_ours_with_one_file_is_that_files_and_the_others_are_put_in_force() -> None:
     stage = Stage(lambda _call: False)
-    plain, stage.aws.stage = stage.aws.stage, None
+    plain = stage.aws.stage
 
     def at(call: Call, do: Callable[[], Any]) -> Any:
         if putting(call):
             raise OfOursError("the fault's own words")
-        return plain(call, do) if plain else do()
+        return plain(call, do)
 
     stage.aws.stage = at
     done = changed(stage).run()
