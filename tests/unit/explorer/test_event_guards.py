@@ -35,7 +35,7 @@ GUARDS = {
     ),
     "an event is claimed once": Guard(
         "batches/table.py",
-        "                ConditionExpression=ABSENT,\n                ReturnValues",
+        "                **_unclaimed(member),\n                ReturnValues",
         "                ReturnValues",
         "batched",
     ),
@@ -95,7 +95,7 @@ GUARDS = {
         "dispatch/dispatcher.py", "any(attempt.dag_id != request.dag_id for", "any(not attempt for", "file"
     ),
     "a try that may be at work is waited for": Guard(
-        "dispatch/outcomes.py", "now - attempt.at < LONGEST_TRY", "now < attempt.at", "file"
+        "dispatch/outcomes.py", "attempt.at + LONGEST_TRY for", "attempt.at for", "file"
     ),
     "a dead letter is final": Guard("dispatch/outcomes.py", "or _is_wanted_anew(case, row)", "or row", "given up"),
     "a place is given back once it is known that there is no run": Guard(
