@@ -185,7 +185,7 @@ def holds_its_lane(case: Case, exc: TransientError) -> bool:
 def is_refused_for_good(case: Case, now: datetime) -> bool:
     """Whether an event has waited long enough for the answer to a question that Airflow refuses."""
     waits = case.known.waits
-    since = waits and waits.since_of(AnswerLostError.reason)
+    since = None if waits is None else waits.since_of(AnswerLostError.reason)
     return since is not None and now - since >= LONGEST_REFUSED
 
 
