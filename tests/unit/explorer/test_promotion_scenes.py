@@ -1,14 +1,19 @@
-"""What falls into a roll-back, more than the walk of two actors has."""
+"""What happens to a key in a row, or all at once, that the walk of two actors has not."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from .scenes import KEY, Scene, scene
-from .promotion_world import content
+from jetway.errors import TransientError
+from jetway.reports import amend_report, outcome_of
+
+from .invariants import judge
+from .promotion_world import DROP, PromotionWorld, content
+from .scenes import KEY, OTHER, Scene, scene
 from .walker import Play, play_it
 
 
@@ -51,3 +56,39 @@ def test_one_that_is_passed_over_for_a_refused_one_during_a_roll_back_has_its_tu
 ) -> None:
     make = scene(before=before, live="breaks", **world)
     assert not in_every_place(with_two_uploads(make, passed_over, "refused"), "look", "both")
+
+
+def test_what_comes_back_and_ends_its_parser_is_not_called_good() -> None:
+    """It was never verified: that its DAGs are not there has still to be seen."""
+    world = PromotionWorld()
+    world.prepare(OTHER, content("works", "other"))
+    for truth in ("silent", "breaks"):
+        world.upload(KEY, content(truth))
+        world.deliver(world.queue[-1])
+    assert judge(world) == []
+
+
+@pytest.mark.parametrize("lag", [20, 90, 150])
+def test_a_helper_that_has_just_come_is_still_to_be_parsed(lag: int) -> None:
+    """A look that falls between its promotion and the next parsing sees the error still."""
+    assert scene(helper=True, live="needs helper", lag=timedelta(seconds=lag))().judge() == []
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_the_latest_report_tells_the_last_fate_though_another_write_was_in_the_way(times: int) -> None:
+    """S3 answers 409 while another conditional write is on its way: that is no newer report."""
+    world = PromotionWorld()
+    version = world.prepare(KEY, content("works"))
+    world.s3.conflicts["PutObject"] = times
+    client: Any = world.s3
+    amend_report(client, DROP, KEY, version, {"outcome": "removed"})
+    assert [outcome_of(client, DROP, KEY, name) for name in (version, "latest")] == ["removed", "removed"]
+
+
+def test_a_latest_report_that_others_keep_writing_is_amended_later() -> None:
+    world = PromotionWorld()
+    version = world.prepare(KEY, content("works"))
+    world.s3.conflicts["PutObject"] = 99
+    client: Any = world.s3
+    with pytest.raises(TransientError, match="again and again"):
+        amend_report(client, DROP, KEY, version, {"outcome": "removed"})

@@ -82,6 +82,18 @@ def test_a_helper_that_is_not_live_yet_is_not_what_the_update_was_to_bring(world
     is_innocent(world, version, V1)
 
 
+def test_nor_is_one_in_a_folder_without_an_init_file(world: UpdateWorld) -> None:
+    """`dags/humanize/` comes with its first module."""
+    version = world.drop(R, V1)
+    world.run(20)
+    world.upload("dags/humanize/numbers.py", b"x = 1\n")
+    late = world.queue.pop()
+    world.drop("dags/orders.py", NEEDS_HUMANIZE)
+    world.run(16)
+    world.queue.append(late)
+    is_innocent(world, version, V1)
+
+
 def test_a_broken_dag_file_is_rolled_back_while_the_right_to_update_is_missing(world: UpdateWorld) -> None:
     world.verified_update()
     world.mwaa.denied = True

@@ -17,6 +17,7 @@ from jetway.live.in_force import InForce, of_standing, waiting
 from jetway.live.restore import tell_rollback_again
 from jetway.live.standing import (
     BY_HAND,
+    CERTAIN,
     DELETED,
     LONGEST_WORK,
     NOTHING,
@@ -136,7 +137,7 @@ class LiveBook:
         """
         if placement.bucket is None or placement.key is None:
             raise ValueError("a copy is needed")
-        certain = [dag for dag in judged.dags if dag.dag_id is not None and dag.certainty in {"exact", "loaded"}]
+        certain = [dag for dag in judged.dags if dag.dag_id is not None and dag.certainty in CERTAIN]
         exact = tuple(dag.dag_id for dag in certain if dag.dag_id is not None)
         live = Live(
             source=version.label,

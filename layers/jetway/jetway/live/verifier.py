@@ -21,7 +21,7 @@ from jetway.live import news
 from jetway.live.by_hand import overtake, source_of
 from jetway.live.in_force import InForce
 from jetway.live.missing import awaited
-from jetway.live.restore import Restored, report_rollback, restore, tell_live, tell_rollback_again
+from jetway.live.restore import Restored, as_judged, report_rollback, restore, tell_live, tell_rollback_again
 from jetway.live.settling import compare
 from jetway.live.standing import (
     LONGEST_WORK,
@@ -312,6 +312,8 @@ class Verifier:
             return
         bad = standing.live
         restored = restore(self._s3, bad, standing.good, standing.rolled_back, now)
+        if restored.live is not None and (standing.good is None or restored.live.source != standing.good.source):
+            restored = replace(restored, live=as_judged(self._s3, self._drop_bucket, key, restored.live))
         report_rollback(self._s3, self._drop_bucket, standing, bad, restored.live, at=now)
         self._tell(news.rolled_back(self._environment.name, self._drop_bucket, standing, restored, now))
         if restored.live is not None:
