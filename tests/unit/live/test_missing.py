@@ -76,7 +76,7 @@ def test_one_that_was_passed_over_for_a_refused_one_comes_next() -> None:
     world.upload(HELPER, b"LIMIT = 1\n")
     world.upload(HELPER, content("refused"))
     first, second = world.queue
-    world.gate()._settle(_newest(world), FACTS, set())  # noqa: SLF001 - and whoever did it is not at the next one yet
+    world.gate()._settle(_newest(world), FACTS, set())  # and whoever does it is not at the next one yet
     assert awaited(s3, DROP, (LATE,)), "all that is newer was refused"
     world.queue.remove(second)
     assert world.deliver(first)
