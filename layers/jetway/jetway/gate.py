@@ -179,9 +179,19 @@ class Gate:
             label = step.version or self._find(newest, seen, refused)
             if label is None and standing is not None and compare(standing, seen.there) == "gone":
                 self._book.forget(self.drop_bucket, standing, self._now())
-            found = newest if label == newest.label else label and head(self._s3, self.drop_bucket, key, label)
-            # What is live and gone from the drop bucket gives way to the newest that is there.
-            return [found or newest] if label else []
+            return self._next(newest, label, seen, live) if label else []
+        return []
+
+    def _next(
+        self, newest: ObjectVersion, label: str, seen: Seen, live: ObjectVersion | None
+    ) -> list[ObjectVersion | None]:
+        """The version that is to be settled; what is live and gone from the drop bucket gives way to the newest."""
+        found = newest if label == newest.label else head(self._s3, self.drop_bucket, newest.key, label)
+        bad = {*seen.refused, *(seen.standing.rolled_back if seen.standing is not None else ())}
+        if found is not None or newest.label not in {*bad, seen.settled}:
+            return [found or newest]
+        if live is not None and compare(seen.standing, seen.there) == "other":
+            self._book.adopt(newest.key, live, self._now())
         return []
 
     def _find(self, newest: ObjectVersion, seen: Seen, refused: set[str]) -> str | None:

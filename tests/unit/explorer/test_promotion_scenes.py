@@ -12,9 +12,9 @@ from jetway.errors import TransientError
 from jetway.reports import amend_report, outcome_of
 
 from .invariants import judge
-from .promotion_world import DROP, PromotionWorld, content
+from .promotion_world import DROP, LIVE, PromotionWorld, content
 from .scenes import KEY, OTHER, Scene, scene
-from .walker import Play, play_it
+from .walker import KilledError, Play, play_it
 
 
 def with_two_uploads(make: Callable[[], Scene], first: str, second: str) -> Callable[[], Scene]:
@@ -72,6 +72,43 @@ def test_what_comes_back_and_ends_its_parser_is_not_called_good() -> None:
 def test_a_helper_that_has_just_come_is_still_to_be_parsed(lag: int) -> None:
     """A look that falls between its promotion and the next parsing sees the error still."""
     assert scene(helper=True, live="needs helper", lag=timedelta(seconds=lag))().judge() == []
+
+
+@pytest.mark.parametrize("newer", ["breaks", "refused"])
+def test_what_is_live_and_gone_from_the_drop_bucket_stays_while_all_that_is_newer_is_bad(newer: str) -> None:
+    """An old version was deleted by its id, or has expired: the message that tells of it, or of another, ends."""
+    world = PromotionWorld()
+    version = world.prepare(KEY, content("works"))
+    world.prepare(KEY, content(newer))
+    world.s3.delete_object(Bucket=DROP, Key=KEY, VersionId=version)
+    for _ in range(2):
+        assert world.rest(), "every message is dealt with"
+        live = world.s3.buckets[LIVE].newest(KEY)
+        assert live is not None
+        assert live.body == content("works")
+        world.upload(KEY, content("refused", note="once more"))
+
+
+def test_what_was_copied_by_one_who_died_and_is_gone_from_the_drop_bucket_is_taken_up() -> None:
+    world = PromotionWorld()
+    version = world.upload(KEY, content("works"))
+    made = world.s3.copy_object
+
+    def copied_and_killed(**arguments: Any) -> None:
+        made(**arguments)
+        raise KilledError
+
+    world.s3.copy_object = copied_and_killed  # type: ignore[method-assign, assignment]
+    with pytest.raises(KilledError):
+        world.deliver(world.queue[0])
+    world.s3.copy_object = made  # type: ignore[method-assign]
+    world.upload(KEY, content("refused"))
+    world.s3.delete_object(Bucket=DROP, Key=KEY, VersionId=version)
+    assert world.rest(), "every message is dealt with"
+    standing = world.standing(KEY)
+    assert standing is not None
+    assert standing.live is not None
+    assert (standing.stage, standing.live.source) == ("good", version)
 
 
 @pytest.mark.parametrize("times", [1, 2])
