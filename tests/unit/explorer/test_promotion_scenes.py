@@ -12,7 +12,7 @@ from jetway.errors import TransientError
 from jetway.reports import amend_report, outcome_of
 
 from .invariants import judge
-from .promotion_world import DROP, LIVE, PromotionWorld, content
+from .promotion_world import DROP, LIVE, MINUTE, PromotionWorld, content
 from .scenes import KEY, OTHER, Scene, scene
 from .walker import KilledError, Play, play_it
 
@@ -72,6 +72,35 @@ def test_what_comes_back_and_ends_its_parser_is_not_called_good() -> None:
 def test_a_helper_that_has_just_come_is_still_to_be_parsed(lag: int) -> None:
     """A look that falls between its promotion and the next parsing sees the error still."""
     assert scene(helper=True, live="needs helper", lag=timedelta(seconds=lag))().judge() == []
+
+
+def test_killed_when_it_is_called_good_the_report_says_so_all_the_same() -> None:
+    """Long after its promotion, so that no last look is due."""
+    make = scene(live="works", lag=timedelta(minutes=4, seconds=30))
+
+    def looked(times: int, killed_after: int | None = None) -> Scene:
+        world = make()
+        world.street.actors = world.actors
+        for number in range(times):
+            world.now += MINUTE
+            world.street.perform(Play("look", killed_after=killed_after if number == times - 1 else None))
+        return world
+
+    times = next(times for times in range(1, 30) if stage(looked(times)) == "good")
+    for after in looked(times).street.played[-1].writes:
+        assert looked(times, after).judge() == [], after
+
+
+def stage(world: Scene) -> str:
+    standing = world.standing(KEY)
+    assert standing is not None
+    return standing.stage
+
+
+def test_a_look_judges_only_what_was_live_when_airflow_was_asked() -> None:
+    """The version that is live by then is of a clock that is behind: by the look's, it has had its time."""
+    make = scene("works", live="breaks", skew=timedelta(seconds=600))
+    assert in_every_place(make, "look", "v2") == []
 
 
 @pytest.mark.parametrize("newer", ["breaks", "refused"])
