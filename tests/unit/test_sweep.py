@@ -67,13 +67,13 @@ class World:
         ).run(whole=whole, at_once=at_once, seconds_left=lambda: next(left, 0.0) if pages else 1.0)
 
     def queued(self) -> list[str]:
-        """Return the keys that the gate was handed, with the version that it was handed of, and take them away."""
+        """Return the keys that the gate was handed, and take them away."""
         found: list[str] = []
         while got := self.sqs.receive_message(QueueUrl=self.url, MaxNumberOfMessages=10).get("Messages"):
             for message in got:
                 arrival = parse_arrival(message["Body"])
-                assert (arrival.bucket, arrival.deleted) == (DROP, False)
-                found.append(arrival.key + (f"#{arrival.version_id}" if arrival.version_id else ""))
+                assert (arrival.bucket, arrival.version_id, arrival.deleted) == (DROP, None, False)
+                found.append(arrival.key)
                 self.sqs.delete_message(QueueUrl=self.url, ReceiptHandle=message["ReceiptHandle"])
         return sorted(found)
 
@@ -95,22 +95,6 @@ def test_what_has_no_report_of_its_newest_version_is_handed_to_the_gate(world: W
     swept = world.sweep()
     assert world.queued() == ["dags/newer.py", "dags/untold.py", "odd/place.py", "requirements.txt"]
     assert (swept.queued, swept.finished) == (4, True)
-
-
-def test_what_was_deleted_lately_and_was_never_told_of_is_handed_to_the_gate(world: World) -> None:
-    """Who judged it may have died before it told that the version had vanished; the gate finds that out."""
-    world.drop("dags/before.py")
-    world.s3.delete_object(Bucket=DROP, Key="dags/before.py")
-    first, told = world.drop("dags/before.py"), world.drop("dags/told.py", reported=True)
-    second = world.drop("dags/before.py", b"newer")
-    for key in ("dags/before.py", "dags/told.py"):
-        world.s3.delete_object(Bucket=DROP, Key=key)
-    swept = world.sweep()
-    assert world.queued() == sorted(f"dags/before.py#{version}" for version in (first, second)), told
-    assert swept.queued == 0, "nobody has missed its event"
-    world.now += 2 * DAY
-    world.sweep(whole=True)
-    assert world.queued() == [], "not for ever"
 
 
 def test_what_is_no_artifact_is_neither_handed_on_nor_listed(world: World) -> None:

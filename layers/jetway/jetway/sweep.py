@@ -5,9 +5,7 @@ The artifacts of the drop bucket are listed, and what has no report of its newes
 does the same again as often as it is asked. What changed just now is left alone: its event is on its way. A change is
 looked for soon, by the pass into whose time it falls, and once a day with all others of which reports are still kept.
 
-What was deleted and is live all the same is only told: a lifecycle rule deletes too, and nobody asked for that. What
-lies right below a deletion of the last day without a report is handed to the gate once more: of two deliveries of its
-event one may have died before it told that the version had vanished, and the other one may have ended the message.
+What was deleted and is live all the same is only told: a lifecycle rule deletes too, and nobody asked for that.
 
 One pass over the bucket may take many invocations. Where it stands is one item of the artifact table:
 
@@ -21,7 +19,6 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from itertools import islice, takewhile
 from typing import TYPE_CHECKING, Any
 
 from jetway.arrivals import settle_again
@@ -31,7 +28,7 @@ from jetway.aws.dynamodb import VersionedItem, revision_of
 from jetway.errors import TransientError
 from jetway.live.standing import DELETED
 from jetway.live.table import StandingTable
-from jetway.objects import head, versions_of
+from jetway.objects import head
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -165,14 +162,9 @@ class Sweep:
             entries, after = self._page(place)
             swept.listed += len(entries)
             changed = [entry for entry in entries if self._counts(entry, place, now)]
-            unseen = [each["Key"] for each in changed if "ETag" in each and not self._is_reported(each)]
-            self._queue([(key, None) for key in unseen])
-            swept.queued += len(unseen)
-            deleted = [each for each in changed if "ETag" not in each]
-            gone = [each["Key"] for each in deleted if self._is_live(each["Key"])]
+            self._queue([each["Key"] for each in changed if "ETag" in each and not self._is_reported(each)], swept)
+            gone = [each["Key"] for each in changed if "ETag" not in each and self._is_live(each["Key"])]
             swept.still_live += gone[: _MOST_SHOWN - len(swept.still_live)]
-            lately = [each["Key"] for each in deleted if now - each["LastModified"] < WHOLE_EVERY]
-            self._queue([(key, version) for key in lately for version in self._untold(key)])
             place = after
             if seconds_left() <= 0:
                 break
@@ -220,31 +212,23 @@ class Sweep:
     def _is_reported(self, entry: Mapping[str, Any]) -> bool:
         version = entry["VersionId"]
         label = "etag-" + entry["ETag"].strip('"') if version == "null" else version
-        return self._has_report(entry["Key"], label)
-
-    def _has_report(self, key: str, label: str) -> bool:
-        return head(self._s3, self._bucket, report_key(key, label)) is not None
-
-    def _untold(self, key: str) -> list[str]:
-        """Versions between a deletion and the one before it that have no report."""
-        below = takewhile(lambda version: version is not None, versions_of(self._s3, self._bucket, key)[1:])
-        return [version for version in islice(below, _MOST_SHOWN) if version and not self._has_report(key, version)]
+        return head(self._s3, self._bucket, report_key(entry["Key"], label)) is not None
 
     def _is_live(self, key: str) -> bool:
         standing = self._standings.get(key)
         live = standing.live if standing is not None else None
         return live is not None and not live.source.startswith(DELETED)
 
-    def _queue(self, found: Sequence[tuple[str, str | None]]) -> None:
-        """Hand keys to the gate, some of them with one of their versions."""
-        for first in range(0, len(found), _MESSAGES):
-            batch = found[first : first + _MESSAGES]
+    def _queue(self, keys: Sequence[str], swept: Swept) -> None:
+        for first in range(0, len(keys), _MESSAGES):
+            batch = keys[first : first + _MESSAGES]
             answer = self._sqs.send_message_batch(
                 QueueUrl=self._queue_url,
                 Entries=[
-                    {"Id": str(number), "MessageBody": settle_again(self._bucket, key, version)}
-                    for number, (key, version) in enumerate(batch)
+                    {"Id": str(number), "MessageBody": settle_again(self._bucket, key)}
+                    for number, key in enumerate(batch)
                 ],
             )
             if answer.get("Failed"):
                 raise TransientError(f"SQS did not take {len(answer['Failed'])} of {len(batch)} messages.")
+            swept.queued += len(batch)
