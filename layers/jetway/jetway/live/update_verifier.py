@@ -160,8 +160,8 @@ class UpdateVerifier:
         The gate accepts a file only if every module that it imports is in the dags folder, in the image, or comes
         with requirements or plugins. What waits for the next update may bring it.
         """
-        if BRING_MODULES.isdisjoint(record.artifacts):
-            return []
+        if not any(live.dropped for key, live in record.artifacts.items() if key in BRING_MODULES):
+            return []  # a deletion brings nothing
         if modules_come({key: self.standings.get(key) for key in BRING_MODULES}):
             return []
         found = []
