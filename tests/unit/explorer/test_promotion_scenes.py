@@ -74,6 +74,14 @@ def test_a_helper_that_has_just_come_is_still_to_be_parsed(lag: int) -> None:
     assert scene(helper=True, live="needs helper", lag=timedelta(seconds=lag))().judge() == []
 
 
+def test_a_file_that_has_waited_for_an_hour_is_still_to_be_seen_twice() -> None:
+    """Its patience has run out by then, for want of the module."""
+    world = scene(helper=True, live="needs helper")()
+    world.queue[0].not_before = world.now + timedelta(hours=1)
+    assert world.judge() == []
+    assert stage(world) == "good"
+
+
 def test_killed_when_it_is_called_good_the_report_says_so_all_the_same() -> None:
     """Long after its promotion, so that no last look is due."""
     make = scene(live="works", lag=timedelta(minutes=4, seconds=30))

@@ -191,7 +191,8 @@ def _not_seen(  # noqa: PLR0917 - what a look has shown of one version
     gone_past = sight.parsed_at is None and sight.passes >= _PASSES
     if gone_past and not unknown and not is_guess(live):
         return Decision("roll-back", problems=(problem,))
-    patience = over + PATIENCE if look.parsed else over
+    # One that waited long for a module has its time from when it could be parsed.
+    patience = max(over, sight.parsed_at or over) + PATIENCE if look.parsed else over
     return Decision("tell", None, (problem,)) if now >= patience else Decision("wait", now + PAUSE, sight=sight)
 
 
