@@ -45,8 +45,9 @@ class Places:
     def give_back(self, case: Case, begins: int | None) -> None:
         """Note that this try has made no run, and never will; let others have its place.
 
-        The row forgets the place before others can have it. When it cannot be given back, since others have places in
-        later windows, the event keeps it for its next try. Trouble costs the place, never the rate.
+        The row forgets the place before others can have it. The event keeps it for its next try when it cannot be given
+        back, since others have places in later windows; and when another delivery of the event may have started the run
+        in it. Trouble costs the place, never the rate.
 
         Args:
             begins: the place's window; None when there is none.
@@ -56,7 +57,12 @@ class Places:
         with suppress(LedgerUnavailableError):  # then the next try takes this one for one that may have made the run
             if begins is None or case.rate is None:
                 self._ledger.settle(case.id, case.attempt)
-                return
-            self._ledger.settle(case.id, case.attempt)
-            if not self._rates.give_back(case.known.trigger.name, case.rate, begins):
+            elif _is_shared(case, begins) or not self._ledger.settle(case.id, case.attempt, alone=case.before.number):
+                self._ledger.settle(case.id, case.attempt, keep_place=True)
+            elif not self._rates.give_back(case.known.trigger.name, case.rate, begins):
                 self._ledger.keep_place(case.id, begins)
+
+
+def _is_shared(case: Case, begins: int) -> bool:
+    """Whether another try of the event that may make the run has the same place."""
+    return any(attempt.at.timestamp() >= begins for attempt in case.before.attempts)
