@@ -216,6 +216,20 @@ class TestOfTheRate:
         other = file_message("b", trigger=self.HOURLY | {"max_event_age": 7200})
         assert world.dispatch(other).decision == "waiting"
 
+    def test_a_place_that_was_waited_for_and_given_back_is_another_events(self, world: World, airflow: Airflow) -> None:
+        """The message says which window it has waited for, however often it comes."""
+        hourly = self.HOURLY | {"max_event_age": 9999}
+        assert world.dispatch(file_message("a", trigger=hourly)).decision == "started"
+        assert world.dispatch(file_message("b", trigger=hourly)).decision == "waiting"
+        world.now = NOW.replace(hour=7, second=0)
+        (back,) = world.resume()
+        airflow.errors = [EnvironmentBusyError("429")]
+        with pytest.raises(EnvironmentBusyError):
+            world.dispatch(back)
+        assert world.dispatch(file_message("c", trigger=hourly)).decision == "started"
+        assert world.dispatch(again(back)).decision == "waiting"
+        assert len(airflow.runs) == 2
+
     def test_the_grace_goes_on_while_other_reasons_come_between(self, world: World, airflow: Airflow) -> None:
         airflow.error = DagNotFoundError("never")
         trigger = {"rate": {"count": 1, "per": 900}}

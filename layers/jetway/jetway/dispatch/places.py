@@ -6,7 +6,7 @@ from contextlib import suppress
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from jetway.dispatch.rates import has_place, is_now
+from jetway.dispatch.rates import is_now
 from jetway.ledger import LedgerUnavailableError
 
 if TYPE_CHECKING:
@@ -32,15 +32,16 @@ class Places:
             EventTooOldError: the next place is after `latest`; none is taken.
             LedgerUnavailableError: DynamoDB does not do its part.
         """
-        rate, waits = case.rate, case.known.waits
+        rate, place = case.rate, case.before.place
         if rate is None:
             return None
-        if case.before.place is not None and is_now(case.before.place, rate, now):
-            return case.before.place
-        turn = waits.not_before if waits else None
-        if turn is not None and (turn > now or has_place(waits, rate, now)):
-            return int(turn.timestamp())
-        return self._rates.take(case.known.trigger.name, rate, latest=latest).start
+        if place is not None and (place > now.timestamp() or is_now(place, rate, now)):
+            return place
+        place = self._rates.take(case.known.trigger.name, rate, latest=latest).start
+        if place > now.timestamp():
+            # Not only in the message, which says so for ever: who waits for a place may have given it back since.
+            self._ledger.keep_place(case.id, place)
+        return place
 
     def give_back(self, case: Case, begins: int | None) -> None:
         """Note that this try has made no run, and never will; let others have its place.
