@@ -13,7 +13,7 @@ One pass over the bucket may take many invocations. Where it stands is one item 
 
     sweep#artifacts    place: since, until: the window of the pass; prefix, key, version: what was listed last;
                        whole_at: when the last pass over everything began
-                       expiry: what is known of the bucket's lifecycle rules (`jetway.expiry`)
+                       expiry: what is known of the bucket's lifecycle rules (`jetway.aws.expiry`)
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ from jetway.arrivals import settle_again
 from jetway.artifacts.keys import report_key
 from jetway.artifacts.kinds import NOT_ARTIFACTS, is_artifact
 from jetway.aws.dynamodb import VersionedItem, revision_of
+from jetway.aws.expiry import Expiry
 from jetway.errors import TransientError
-from jetway.expiry import Expiry
 from jetway.live.table import StandingTable
 from jetway.objects import head
 from jetway.reports import outcome_of
