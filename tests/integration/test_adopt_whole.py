@@ -92,7 +92,11 @@ def test_a_stack_works_again_over_what_it_has_left(aws: dict[str, str], tmp_path
     (target,) = events.list_targets_by_rule(Rule=rules()[0])["Targets"]
     assert target["Arn"].rpartition(":")[2] == after["DispatchQueue"].rpartition("/")[2]
     assert dynamodb.get_item(TableName=after["LedgerTable"], Key={"id": ROW["id"]})["Item"] == ROW
-    # Those of the stack that was deleted ran on for a moment without their roles.
+    # Those of the stack that was deleted ran on for a moment without their roles, and there is no MWAA here.
     roles = [name for logical, name in after.items() if logical.endswith("Role")]
-    denied = decisions.denials(decisions.read(tmp_path / "decisions.jsonl"))
-    assert [str(each) for each in denied if any(f"/{role}/" in each.who for role in roles)] == []
+    denied = [
+        each
+        for each in decisions.denials(decisions.read(tmp_path / "decisions.jsonl"))
+        if not each.action.startswith("airflow:") and any(f"/{role}/" in each.who for role in roles)
+    ]
+    assert list(map(str, denied)) == []
