@@ -290,7 +290,8 @@ def be_mwaa(mounts: tuple[Mount, ...], note: Note, line: Line) -> None:
         environ._data[environ.encodekey(name)] = environ.encodevalue(value)
     PATHS.lead(mounts, Path(home, WRITTEN, str(os.getpid())), note, line)
     sys.path[:] = dict.fromkeys(as_on_mwaa(place, mounts) for place in [*sys.path, mounts[0].there])
-    sys.path_importer_cache.clear()  # it remembers that MWAA's folders are not there
+    for place in [place for place in sys.path_importer_cache if place.startswith(AIRFLOW)]:
+        del sys.path_importer_cache[place]  # it remembers that MWAA's folders are not there
     for name in ("airflow.configuration", "airflow.settings"):
         module = sys.modules.get(name)
         for attribute, value in list(vars(module).items()) if module else ():
