@@ -37,6 +37,15 @@ _NEEDS_WORLD = frozenset(
     }
 )
 
+# What readers of data files say of their content.
+_OF_DATA = frozenset(
+    {
+        *("JSONDecodeError", "TOMLDecodeError", "UnicodeDecodeError", "BadZipFile", "ParseError", "XMLSyntaxError"),
+        *("YAMLError", "ScannerError", "ParserError", "ComposerError", "ConstructorError", "ReaderError"),
+        *("ParsingError", "MissingSectionHeaderError", "DuplicateOptionError", "DuplicateSectionError"),
+    }
+)
+
 _RULES: Mapping[str, tuple[str, str]] = {
     "AirflowDagCycleException": (
         "cycle",
@@ -139,6 +148,9 @@ def read_error(entry: Mapping[str, Any], file: str, folder: str, *, relied: bool
     elif elsewhere:
         words += f" (in {elsewhere})"
         remedy = remedy.replace("this line", elsewhere)
+    if kind in _OF_DATA and entry.get("after"):
+        words += f" (it had opened {entry['after']})"
+        remedy = f"Correct {entry['after']}, or what reads it."
     return Fault(rule, words.replace(folder + "/", ""), line, remedy, missing, certain)
 
 

@@ -130,7 +130,7 @@ def _tell_error(text: str, sightings: Sightings, tell: Tell) -> None:
     for path in paths.not_led(text):
         tell({"unseen": ["file", path, None]})
     only = next(iter(sightings._dags.values()), None) if len(sightings._dags) == 1 else None
-    tell({"error": text, "lines": lines, "dag_line": next(iter(dags.values()), only)})
+    tell({"error": text, "lines": lines, "dag_line": next(iter(dags.values()), only), "after": paths.PATHS.last})
 
 
 def _tell_dag(dag: Any, sightings: Sightings, tell: Tell) -> None:

@@ -136,6 +136,7 @@ class Paths:
         self._line: Line = lambda: None
         self._read: dict[str, None] = {}
         self._has_written = False
+        self.last: str | None = None  # what was opened or looked for last, below the dags folder
 
     @property
     def leads(self) -> bool:
@@ -237,8 +238,10 @@ class Paths:
         name = place.seen[len(place.mount.seen) + 1 :]
         if lists:
             name = f"{name}/" if name else "/"
-        if len(self._read) < _MOST_READ and name and not name.endswith((".py", ".pyc")):
-            self._read.setdefault(name)
+        if name and not name.endswith((".py", ".pyc")):
+            self.last = name
+            if len(self._read) < _MOST_READ:
+                self._read.setdefault(name)
 
 
 def _is_importing() -> bool:

@@ -75,6 +75,11 @@ def test_what_only_looks_like_it_is_not(pattern: str) -> None:
     assert not_in_re2(pattern) is None
 
 
+def test_what_only_re2_knows_gets_no_word() -> None:
+    assert judge("a\\.py\\z\n\\pL+_old\n\\Qa.b\\E\n}+\n", AIRFLOW_2).findings == ()
+    assert ignored(["a.py", "a.pyc"], {"": "a\\.py\\z"}, "re2") == {"a.py"}
+
+
 def test_airflow_3_reads_regular_expressions_with_pythons_re() -> None:
     assert judge("^(?!(foo|bar)).*\n", REGEXPS_ON_3).findings == ()
     assert ignored(["foo/a.py", "other/a.py"], {"": "^(?!(foo|bar)).*"}, "regexp") == {"other/a.py"}

@@ -57,17 +57,20 @@ class ImportDag:
         text = files[name].decode()
         read, findings, verdict = [], [], "accepted"
         if text.startswith("reads "):
-            folder, _, pattern = text.removeprefix("reads ").rpartition("/")
-            flows = [path for path in files if path.startswith(f"{folder}/") and path.endswith(pattern.lstrip("*"))]
-            read = [f"{folder}/", *flows] if "*" in pattern else flows
+            folder, slash, pattern = text.removeprefix("reads ").rpartition("/")
+            folder += slash if folder else ""
+            flows = [path for path in files if path.startswith(folder) and path.endswith(pattern.lstrip("*"))]
+            read = [folder, *flows] if "*" in pattern else flows
             bad = [path for path in flows if b"broken" in files[path]]
             doubtful = [path for path in flows if b"doubtful" in files[path]]
             if bad or doubtful:
                 words = {"rule": "import-error", "message": f"JSONDecodeError of {(bad + doubtful)[0]}", "line": 9}
                 findings = [{**words, "severity": "error", "remedy": "Correct it."}]
                 verdict = "rejected" if bad else "unknown"
+        made = [content.decode() for path, content in files.items() if path in read and content.startswith(b"dag_")]
+        dags = [{"dag_id": dag_id, "line": 1, "schedule": None, "tags": [], "tasks": 0} for dag_id in made]
         told = {"path": name, "verdict": verdict, "findings": findings, "missing": [], "siblings": [], "read": read}
-        return {**told, "skipped": None, "dags": [], "seconds": 0.1}
+        return {**told, "skipped": None, "dags": dags, "seconds": 0.1}
 
 
 class World:
@@ -201,6 +204,23 @@ def test_a_dag_file_that_is_refused_reads_nothing(world: World) -> None:
     world.live("worse/x.json", b"broken")
     assert world.judge("worse.py", b"reads worse/x.json", DAG_FILE).verdict == "rejected"
     assert world.readers.of("worse/x.json", ()) == []
+
+
+def test_a_dag_that_comes_of_a_data_file_is_its_readers_and_no_other_files(world: World) -> None:
+    world.live("other.json", b"dag_b")
+    world.judge_dag_file("other.py", b"reads /other.json")
+    assert world.judge("cfg/flows/maps.json", b"dag_a").verdict == "accepted"
+    assert "dag#dag_a" in world.items()
+    with pytest.raises(SiblingsExpectedError, match="a DAG that it makes is another file's"):
+        world.judge("cfg/flows/maps.json", b"dag_b", after=20)
+    judged = world.judge("cfg/flows/maps.json", b"dag_b")
+    (finding,) = judged.findings
+    assert (judged.verdict, finding.rule) == ("rejected", "duplicate-dag-id")
+    assert finding.message.startswith(
+        "With it dags/cfg/factory.py makes a DAG 'dag_b', and dags/other.py makes one too."
+    )
+    assert world.judge("cfg/flows/maps.json", b"dag_c").verdict == "accepted"
+    assert "dag#dag_a" not in world.items(), "nobody makes it any more"
 
 
 def test_what_is_kept_of_what_was_read() -> None:

@@ -110,7 +110,7 @@ def _read(text: str, here: str, syntax: Syntax) -> list[Rule]:
 
 
 def _re2(pattern: str, here: str) -> Rule | None:
-    return None if not_in_re2(pattern) else _regexp(pattern, here)
+    return None if not_in_re2(pattern) else _regexp(re.sub(r"(?<!\\)((?:\\\\)*)\\z", r"\1\\Z", pattern), here)
 
 
 def _regexp(pattern: str, _here: str) -> Rule | None:
@@ -130,6 +130,8 @@ def _fault_of_regexp(pattern: str, syntax: Syntax) -> tuple[str, bool] | None:
     try:
         re.compile(pattern)
     except (re.error, RecursionError, OverflowError) as exc:
+        if syntax == "re2" and _ONLY_RE2.search(pattern):
+            return None  # which Python cannot tell
         return f"it is no regular expression ({exc})", False
     return None
 
@@ -144,6 +146,7 @@ def not_in_re2(pattern: str) -> str | None:
     return next((name for name, found in _LACKING if found.search(bare)), None)
 
 
+_ONLY_RE2 = re.compile(r"\\[pPQCz]|[$^][*+?]")
 _NOT_ESCAPES = set("\\.*+?()[]{}|^$/-#&~!@%=<>,;:'\"` ")
 _ESCAPED = re.compile(r"\\.", re.DOTALL)
 _CLASS = re.compile(r"\[\^?\]?[^\]\\]*(?:\\.[^\]\\]*)*\]")
@@ -154,7 +157,7 @@ _LACKING = (
     ("conditions", re.compile(r"\(\?\(")),
     ("comments", re.compile(r"\(\?#")),
     ("references back to groups", re.compile(r"\(\?P=|\\[1-9]")),
-    ("possessive quantifiers", re.compile(r"[*+?}]\+")),
+    ("possessive quantifiers", re.compile(r"(?:[*+?]|\{\d*,?\d*\})\+")),
     ("such flags", re.compile(r"\(\?[a-zA-Z]*[axLu][a-zA-Z]*[:)]")),
     (r"\Z (write \z)", re.compile(r"\\Z")),
     (r"\N, \u and \U", re.compile(r"\\[NuU]")),

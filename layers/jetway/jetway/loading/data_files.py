@@ -20,9 +20,11 @@ from jetway.loading.rivals import evident_dags, patterns_of
 if TYPE_CHECKING:
     from jetway.airflow.environment import EnvironmentFacts
     from jetway.artifacts.findings import Judgement
+    from jetway.loading.claims import DagClaims
     from jetway.loading.folder import DagsFolder, FolderCopy
     from jetway.loading.function import LoadAnswer, LoadFunctions
     from jetway.loading.readers import Readers
+    from jetway.loading.rivals import Rival
     from jetway.objects import ObjectVersion
 
 # Of a file that more DAG files read, so many are loaded: what breaks one breaks most.
@@ -39,6 +41,7 @@ class FolderFiles:
         folder: makes copies of the dags folder.
         functions: that load.
         readers: who reads what.
+        claims: which file a dag_id belongs to.
         live_dags: which DAGs a live file makes.
         grace: how long a file that breaks a live one waits for files that may be on their way.
         now: the clock.
@@ -49,13 +52,14 @@ class FolderFiles:
         folder: DagsFolder,
         functions: LoadFunctions,
         readers: Readers,
+        claims: DagClaims,
         live_dags: LiveDags,
         *,
         grace: timedelta,
         now: Callable[[], datetime],
     ) -> None:
         self._folder, self._functions, self._readers = folder, functions, readers
-        self._live_dags, self._grace, self._now = live_dags, grace, now
+        self._claims, self._live_dags, self._grace, self._now = claims, live_dags, grace, now
 
     def data(
         self,
@@ -92,15 +96,31 @@ class FolderFiles:
         if failing:
             before = self._load(self._folder.copy(facts, path, None), failing, facts, options)
             guilty = {reader: after[reader] for reader in failing if reader in before and not _failed(before[reader])}
-        for reader, answer in after.items():
-            if answer.loaded is not None and not _failed(answer):
-                self._readers.remember(reader, answer.loaded.get("read", ()))
-        judged = broken(static, guilty)
-        waited = seen_at - version.last_modified
+        judged, waited = broken(static, guilty), seen_at - version.last_modified
         if judged.verdict == "rejected" and waited < self._grace:
             reader = next(iter(guilty))
             raise SiblingsExpectedError(f"{version.key} waits: {DAGS}{reader} fails with it.", waited)
+        if judged.verdict != "rejected":
+            judged = self._settled(version, judged, after, waited)
         return replace(judged, readers=tuple(readers))
+
+    def _settled(
+        self, version: ObjectVersion, judged: Judgement, after: Mapping[str, LoadAnswer], waited: timedelta
+    ) -> Judgement:
+        """Keep what the readers read and make now; refuse the file if one makes a DAG with it that another file has."""
+        taken: dict[str, tuple[str, Rival]] = {}
+        for reader, answer in after.items():
+            if answer.loaded is None or _failed(answer) or answer.loaded["skipped"]:
+                continue
+            self._readers.remember(reader, answer.loaded.get("read", ()))
+            held = self._claims.held(f"{DAGS}{reader}")
+            made = answer.loaded["dags"]
+            ids = {dag["dag_id"] for dag in made if dag.get("certain", True) or dag["dag_id"] in held}
+            rivals = self._claims.claim(f"{DAGS}{reader}", ids, version.last_modified, self._now())
+            taken |= {dag_id: (reader, rival) for dag_id, rival in rivals.items()}
+        if taken and waited < self._grace:
+            raise SiblingsExpectedError(f"{version.key} waits: a DAG that it makes is another file's.", waited)
+        return doubled(judged, taken)
 
     def _load(
         self, copy: FolderCopy, files: Sequence[str], facts: EnvironmentFacts, options: Callable[[], Mapping[str, Any]]
@@ -166,6 +186,27 @@ def broken(static: Judgement, guilty: Mapping[str, LoadAnswer]) -> Judgement:
     if not findings:
         return static
     return replace(static, verdict="rejected" if certain else "unknown", findings=(*static.findings, *findings))
+
+
+def doubled(judged: Judgement, taken: Mapping[str, tuple[str, Rival]]) -> Judgement:
+    """The judgement of a data file with which a DAG file makes DAGs that other files have.
+
+    Args:
+        judged: so far.
+        taken: dag_id → the DAG file that reads the data file, and the file that has the DAG.
+    """
+    findings = tuple(
+        Finding(
+            "duplicate-dag-id",
+            "error",
+            f"With it {DAGS}{reader} makes a DAG {dag_id!r}, and {rival.key} makes one too. "
+            "Airflow would show the one that it parsed last, in turns.",
+            None,
+            "Give one of them another dag_id, or delete the other file first.",
+        )
+        for dag_id, (reader, rival) in sorted(taken.items())
+    )
+    return replace(judged, verdict="rejected", findings=(*judged.findings, *findings)) if findings else judged
 
 
 def _failed(answer: LoadAnswer) -> bool:

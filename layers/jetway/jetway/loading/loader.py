@@ -71,7 +71,7 @@ class DagLoader:
         self._plugins, self._advise = plugins, advise
         self._grace, self._provided, self._now = grace, provided, now
         self._readers = readers
-        self._others = FolderFiles(folder, functions, readers, live_dags, grace=grace, now=now)
+        self._others = FolderFiles(folder, functions, readers, claims, live_dags, grace=grace, now=now)
 
     def __call__(self, version: ObjectVersion, content: bytes, facts: EnvironmentFacts, static: Judgement) -> Judgement:
         """Judge a DAG file by loading it, or another file of the dags folder by the DAG files that it concerns.
