@@ -68,7 +68,9 @@ class ImportDag:
                 findings = [{**words, "severity": "error", "remedy": "Correct it."}]
                 verdict = "rejected" if bad else "unknown"
         made = [content.decode() for path, content in files.items() if path in read and content.startswith(b"dag_")]
-        dags = [{"dag_id": dag_id, "line": 1, "schedule": None, "tags": [], "tasks": 0} for dag_id in made]
+        dags: list[dict[str, Any]] = [
+            {"dag_id": dag_id, "line": 1, "schedule": None, "tags": [], "tasks": 0} for dag_id in made
+        ]
         told = {"path": name, "verdict": verdict, "findings": findings, "missing": [], "siblings": [], "read": read}
         return {**told, "skipped": None, "dags": dags, "seconds": 0.1}
 
