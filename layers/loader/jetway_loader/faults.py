@@ -108,6 +108,7 @@ class Fault:
         missing: the module that was not found, or that lacks a name.
         certain: nothing that the gate cannot see has to do with it.
         remedy: what to do.
+        data: the file of the dags folder, relative to it, whose content the error is about.
     """
 
     rule: str
@@ -116,6 +117,7 @@ class Fault:
     remedy: str
     missing: str | None = None
     certain: bool = True
+    data: str | None = None
 
 
 def read_error(entry: Mapping[str, Any], file: str, folder: str, *, relied: bool) -> Fault:
@@ -148,10 +150,11 @@ def read_error(entry: Mapping[str, Any], file: str, folder: str, *, relied: bool
     elif elsewhere:
         words += f" (in {elsewhere})"
         remedy = remedy.replace("this line", elsewhere)
-    if kind in _OF_DATA and entry.get("after"):
-        words += f" (it had opened {entry['after']})"
-        remedy = f"Correct {entry['after']}, or what reads it."
-    return Fault(rule, words.replace(folder + "/", ""), line, remedy, missing, certain)
+    data = entry.get("after") if kind in _OF_DATA else None
+    if data:
+        words += f" (it had opened {data})"
+        remedy = f"Correct {data}, or what reads it."
+    return Fault(rule, words.replace(folder + "/", ""), line, remedy, missing, certain, data)
 
 
 def _last_line(text: str) -> tuple[str, str]:

@@ -57,6 +57,7 @@ def judge(ended: Ended[Any], path: str, file: str, folder: str, options: Options
         dags=tuple(sorted(told.dags, key=lambda dag: (dag.line or 0, dag.dag_id))),
         siblings=tuple(sorted(told.siblings)),
         read=tuple(sorted(told.read)),
+        data=next((fault.data for fault in faults if fault.data), None),
         missing=tuple(sorted({fault.missing for fault in faults if fault.missing})),
         seconds=round(told.seconds or ended.seconds, 6),
         cpu_seconds=None if told.cpu_seconds is None else round(told.cpu_seconds, 6),
