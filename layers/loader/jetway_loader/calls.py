@@ -15,6 +15,7 @@ import posix
 import posixpath
 import subprocess
 import sys
+from abc import ABCMeta
 from collections.abc import Iterator
 from types import ModuleType, TracebackType
 from typing import Any
@@ -217,7 +218,7 @@ class _Dynamic(Led):
             spec.origin = origin
 
 
-class _AnyFileIO(type):
+class _AnyFileIO(ABCMeta):
     def __instancecheck__(cls, instance: Any) -> bool:
         return isinstance(instance, _FileIO)
 
