@@ -32,7 +32,7 @@ _MOST_READ = 1000  # paths that are told of one file
 _NAMED = re.compile(rf"{AIRFLOW}[^\s'\"`,;:)\]>]*")
 _ABSENT = re.compile(
     r"no such file|not found|(?:can ?not|unable to|failed to|could not) (?:open|load|read|find)|does not exist"
-    r"|error reading",
+    r"|error reading|no files? (?:found|match)",
     re.IGNORECASE,
 )
 
