@@ -11,10 +11,11 @@ import ast
 import re
 import sys
 import traceback
+import zipfile
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
+from types import ModuleType, TracebackType
 from typing import Any
 
 from jetway_loader import standins
@@ -23,7 +24,6 @@ from jetway_loader.influence import Influence
 from jetway_loader.scopes import Function, Module, expressions, full_name
 from jetway_loader.sightings import Made, Place, Sightings, closes_cycle
 
-_DAG = frozenset({"DAG", "dag"})
 _SCHEDULES = ("schedule", "schedule_interval", "timetable")
 # What a DAG or a group hands to its tasks.
 _HANDED_DOWN = frozenset({"default_args", "start_date", "end_date", "params"})
@@ -109,15 +109,16 @@ class Certainty:
 
     def _influence(self, failure: Failure) -> tuple[Influence, dict[str, Module]]:
         """Read the files that take part: a module whose import has failed is known by the error alone."""
-        files = {str(self._file): self._file.stem}
+        files = {str(self._file): f"{self._file.stem} itself"}  # which nobody imports by that name
         for name, module in list(sys.modules.items()):
             files.setdefault(getattr(module, "__file__", None) or "", name)
         for place in failure.places:
             files.setdefault(place.file, str(Path(place.file).with_suffix("").name))
         users = {file: name for file, name in files.items() if file.endswith(".py") and self._sightings.is_users(file)}
-        modules = {name: Module(name, file, Path(file).read_bytes()) for file, name in users.items()}
+        modules = {name: Module(name, file, _text(Path(file))) for file, name in users.items()}
         places = ((place.file, place.position()) for place in self._sightings.sources)
-        return Influence(modules, places), {module.file: module for module in modules.values()}
+        influence = Influence(modules, places, _is_constant)
+        return influence, {module.file: module for module in modules.values()}
 
 
 class _Question:
@@ -183,8 +184,10 @@ class _Question:
     def _is_about(self, node: ast.AST, module: Module) -> bool:
         """Whether what the error is about is unseen, where it came up."""
         failure = self._failure
-        if isinstance(node, ast.Raise | ast.Import | ast.ImportFrom):
-            return node in self._unseen_imports(node, module)
+        if isinstance(node, ast.Raise):
+            return False  # it is raised whatever it says
+        if isinstance(node, ast.ClassDef):
+            return any(self._influence.unseen(part, module) for part in expressions(node))
         if isinstance(node, ast.Call):
             if failure.rule == "exits":
                 return self._influence.unseen(node.func, module)
@@ -198,9 +201,6 @@ class _Question:
     def _ends_in_airflow(self) -> bool:
         last = self._failure.places[-1].file
         return "/airflow/" in last
-
-    def _unseen_imports(self, node: ast.AST, module: Module) -> list[ast.AST]:
-        return [node] if not isinstance(node, ast.Raise) and self._influence.unseen(node, module) else []
 
     def _special(self, failure: Failure) -> Callable[[ast.Call, Module], bool] | None:
         """What looks at the arguments that an error is about, where it tells which those are."""
@@ -218,8 +218,9 @@ class _Question:
 
     def _arguments(self, call: ast.Call, module: Module) -> bool:
         """Of arguments that are not known, or that are not there."""
-        given = {item.arg for item in call.keywords}
-        if any(self._unseen_keys(item.value, module) for item in call.keywords if item.arg is None):
+        keywords = [item for one in (call, *self._decorators(call, module)) for item in one.keywords]
+        given = {item.arg for item in keywords}
+        if any(self._unseen_keys(item.value, module) for item in keywords if item.arg is None):
             return True
         if any(isinstance(item, ast.Starred) and self._influence.unseen(item, module) for item in call.args):
             return True
@@ -245,9 +246,15 @@ class _Question:
         found = self._influence.definitions(node.func, module)
         if not found:
             return node
+        calls = [item for item in self._decorators(node, module) if _last(item.func) == "dag"]
+        return calls[0] if len(calls) == 1 else None
+
+    def _decorators(self, node: ast.Call, module: Module) -> list[ast.Call]:
+        """The calls that decorate the function that is called, when it is one of the same file."""
+        found = self._influence.definitions(node.func, module)
         decorators = [item for one in found if isinstance(one, Function) for item in one.decorator_list]
-        calls = [item for item in decorators if isinstance(item, ast.Call) and _last(item.func) in _DAG]
-        return calls[0] if len(calls) == 1 and len(found) == 1 and calls[0] in module.parents else None
+        here = len(found) == 1 and found[0] in module.parents
+        return [item for item in decorators if here and isinstance(item, ast.Call)]
 
     def _twice(self, name: str) -> bool:
         """Of an id that is there twice: each task that has it."""
@@ -364,7 +371,7 @@ class _Question:
         """Whether something unseen decides which function a call on the way is of."""
         module = self._modules[place.file]
         for node in self._failing(place):
-            if isinstance(node, ast.Import | ast.ImportFrom):
+            if isinstance(node, ast.Import | ast.ImportFrom | ast.ClassDef):
                 continue
             asked = node.func if isinstance(node, ast.Call) else node
             if self._influence.unseen(asked, module):
@@ -383,6 +390,22 @@ class _Question:
         if found or statement is None:
             return found
         return [*expressions(statement)] or [statement]
+
+
+def _text(file: Path) -> bytes:
+    """The source of a file, which may be in a zip."""
+    packed = next((above for above in file.parents if above.is_file()), None)
+    if packed is None:
+        return file.read_bytes()
+    with zipfile.ZipFile(packed) as bundle:
+        return bundle.read(file.relative_to(packed).as_posix())
+
+
+def _is_constant(name: str) -> bool:
+    """Whether something imported is a module, a class or a function, which calling it does not change."""
+    head, _, last = name.rpartition(".")
+    found = sys.modules.get(name) or getattr(sys.modules.get(head), last, None)
+    return isinstance(found, ModuleType | type) or callable(found)
 
 
 def _places(trace: TracebackType | None) -> Iterator[Place]:

@@ -32,6 +32,7 @@ _NEEDS_WORLD = frozenset(
         *("TokenRetrievalError", "ClientError", "InvalidAccessKeyId", "DefaultCredentialsError"),
         *("FileNotFoundError", "NotADirectoryError", "IsADirectoryError", "PermissionError"),
         *("AirflowConfigException", "AirflowNotFoundException", "CalledProcessError", "TimeoutExpired"),
+        "PackageNotFoundError",
     }
 )
 

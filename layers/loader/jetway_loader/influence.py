@@ -9,10 +9,10 @@ much makes a fault `unknown`, never the other way round. Pure; nothing is run.
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import pairwise
 
-from jetway_loader.references import Definition, References, calls, forks, own
+from jetway_loader.references import Definition, References, aliases, calls, forks, own
 from jetway_loader.scopes import (
     BUILTINS,
     Function,
@@ -35,6 +35,7 @@ _ADDS_PATHS = frozenset({"site.addsitedir", "pkgutil.extend_path"})
 # Take arguments and change none of them.
 _PURE = BUILTINS - {"setattr", "delattr", "next", "exec", "eval", "__import__", "__build_class__"}
 _RUNS_TEXT = frozenset({"exec", "eval"})
+_NAMESPACES = frozenset({"globals", "locals", "vars"})
 
 Jump = ast.Return | ast.Raise | ast.Break | ast.Continue
 Loop = ast.For | ast.AsyncFor | ast.While
@@ -46,12 +47,19 @@ class Influence:
     Args:
         modules: by the name they are imported by: the judged file, and those of the folder that it uses.
         sources: where something unseen was asked for: file and position of what ran.
+        is_constant: tells of the full name of something imported whether it is a module, a class or a function.
     """
 
-    def __init__(self, modules: Mapping[str, Module], sources: Iterable[tuple[str, Position]]) -> None:
+    def __init__(
+        self,
+        modules: Mapping[str, Module],
+        sources: Iterable[tuple[str, Position]],
+        is_constant: Callable[[str], bool] = lambda _name: True,
+    ) -> None:
         self._modules = modules
         self._files = {module.file: module for module in modules.values()}
         self._names: set[tuple[Scope, str]] = set()  # that may hold something unseen
+        self._changed: set[tuple[Scope, str]] = set()  # whose content may have been changed to something unseen
         self._state: set[str] = set()
         self._returns: set[ast.AST] = set()  # functions and classes whose outcome may be unseen
         self._methods: set[str] = set()  # names of those
@@ -61,7 +69,7 @@ class Influence:
         self._open = False  # names may have been made out of texts
         self._wild = False  # unseen text was run
         self._marked: set[ast.AST] = set()
-        self._references = References(modules)
+        self._references = References(modules, is_constant)
         for file, position in sources:
             self._mark(file, position)
         self._escaped = self._references.handed_on()
@@ -114,7 +122,7 @@ class Influence:
         self._wild = True
 
     def _size(self) -> tuple[int, ...]:
-        known = (self._names, self._state, self._returns, self._touching, self._driven, self._decided)
+        known = (self._names, self._changed, self._state, self._returns, self._touching, self._driven, self._decided)
         return (*(len(item) for item in known), self._open, self._wild)
 
     def _definition(self, node: ast.AST, scope: Scope) -> None:
@@ -136,6 +144,8 @@ class Influence:
         jumps = [item for item in own(node) if isinstance(item, Jump)]
         values = [item.value for item in own(node) if isinstance(item, ast.Return | ast.Yield | ast.YieldFrom)]
         decided = any(item in self._decided for item in jumps)
+        if any(isinstance(item, ast.Yield | ast.YieldFrom) for item in own(node)):
+            decided = decided or any(item in self._decided for item in own(node))
         if decided and any(isinstance(item, ast.Return | ast.Raise) for item in jumps if item in self._decided):
             self._driven.add(node)  # what follows is run or not
         if decided or any(value is not None and self._is(value, scope) for value in values):
@@ -288,20 +298,30 @@ class Influence:
         if name in _STATE:
             self._state.add(str(name))
             return
-        if start is None or (isinstance(node, ast.Call) and start.id in {"globals", "locals", "vars"}):
+        if start is None or (start.id in _NAMESPACES and scope.of(start.id) is None):
             self._open = True
             return
         whole = full_name(attribute, scope) if attribute is not None else name
         found = by_module(whole, self._modules) if whole else None
         if found is not None and found[1]:
             self._names.add((found[0].scope, found[1].partition(".")[0]))
-        self._taint(start.id, scope)
-        owner = scope.of(start.id)
-        if owner is not None and isinstance(owner.node, Function):
-            above = owner.module.parents[owner.node]
-            names = parameters(owner.node)
-            if isinstance(above, ast.ClassDef) and names and names[0] == start.id:
+        self._change_name(start.id, scope)
+
+    def _change_name(self, name: str, scope: Scope) -> None:
+        """What a name holds was changed: so was what else has a name for it."""
+        owner = scope.of(name) or scope
+        if (owner, name) in self._changed:
+            return
+        self._changed.add((owner, name))
+        self._names.add((owner, name))
+        if isinstance(owner.node, Function):
+            above, names = owner.module.parents[owner.node], parameters(owner.node)
+            if isinstance(above, ast.ClassDef) and names and names[0] == name:
                 self._returns.add(above)
+        for value in owner.bound[name]:
+            for held in aliases(value) if isinstance(value, ast.expr) else ():
+                if not self._references.is_fixed(held, owner):
+                    self._change_name(held.id, owner)
 
     def _effects(self, node: ast.expr, scope: Scope, *, decided: bool) -> None:
         """What the calls in an expression may change, and whom they call with what."""
@@ -320,6 +340,8 @@ class Influence:
         given = [item for item in arguments if self._is(item, scope)]
         callees, known = self._references.callees(node.func, scope)
         handed = [found for item in arguments for found in self._references.referred(item, scope)]
+        for definition in callees:
+            self._take_back(node, definition, scope)
         if decided or self._is(node.func, scope):
             self._driven.update([*callees, *handed, *(() if known else self._escaped)])
         if not (given or decided or node in self._marked):
@@ -328,6 +350,8 @@ class Influence:
         plain = isinstance(node.func, ast.Name) and scope.of(node.func.id) is None and node.func.id
         if plain in _RUNS_TEXT and (given or decided):
             self._wild = True
+        if plain == "setattr":
+            self._open = True  # of a module, perhaps
         if name in _ADDS_PATHS:
             self._state.add("sys.path")
         if isinstance(node.func, ast.Attribute):
@@ -348,9 +372,12 @@ class Influence:
         if name is not None:
             if name in _STATE and changed:
                 self._state.add(name)
-            return
+            if not changed or self._references.is_constant(name):
+                return
         start = root(node)
-        if start is not None and not self._references.is_fixed(start, scope):
+        if start is not None and start.id in _NAMESPACES and scope.of(start.id) is None:
+            self._open = True
+        elif start is not None and not self._references.is_fixed(start, scope):
             self._change(node, scope)
 
     def _pass(self, call: ast.Call, definition: Definition, scope: Scope, *, everything: bool) -> None:
@@ -362,22 +389,40 @@ class Influence:
                     if isinstance(item, Function):
                         self._taint_parameters(item)
             return
-        module = next(found for found in self._modules.values() if definition in found.scopes)
-        simple = isinstance(call.func, ast.Name) and not definition.args.vararg and not definition.args.kwarg
-        stars = any(isinstance(item, ast.Starred) for item in call.args) or any(not key.arg for key in call.keywords)
-        if everything or not simple or stars:
-            if not everything:
-                self._taint_parameters(definition)
+        pairs = self._pairs(call, definition)
+        if pairs is None and not everything:
+            self._taint_parameters(definition)
+        inner = self._references.scope(definition)
+        self._names.update((inner, name) for name, value in pairs or () if name and self._is(value, scope))
+
+    def _take_back(self, call: ast.Call, definition: Definition, scope: Scope) -> None:
+        """Follow what a function of the folder changes of its arguments."""
+        if isinstance(definition, ast.ClassDef):
             return
-        names, inner = parameters(definition), module.scopes[definition]
-        for name, value in [*zip(names, call.args, strict=False), *((key.arg, key.value) for key in call.keywords)]:
-            if name is not None and self._is(value, scope):
-                self._names.add((inner, name))
+        inner = self._references.scope(definition)
+        changed = {name for name in parameters(definition) if (inner, name) in self._changed}
+        if not changed:
+            return
+        values = [*call.args, *(item.value for item in call.keywords)]
+        for name, value in self._pairs(call, definition) or [(None, value) for value in values]:
+            start = root(value)
+            if start is not None and name in {*changed, None} and not self._references.is_fixed(start, scope):
+                self._change(value, scope)
+
+    @staticmethod
+    def _pairs(call: ast.Call, definition: Definition) -> list[tuple[str | None, ast.expr]] | None:
+        """Which argument is which parameter's; None when that is not plain to see."""
+        if isinstance(definition, ast.ClassDef) or not isinstance(call.func, ast.Name):
+            return None
+        stars = any(isinstance(item, ast.Starred) for item in call.args) or any(not key.arg for key in call.keywords)
+        if stars or definition.args.vararg or definition.args.kwarg:
+            return None
+        named = [(key.arg, key.value) for key in call.keywords]
+        return [*zip(parameters(definition), call.args, strict=False), *named]
 
     def _taint_parameters(self, definition: Definition) -> None:
-        for module in self._modules.values():
-            if definition in module.scopes:
-                self._names.update((module.scopes[definition], name) for name in parameters(definition))
+        inner = self._references.scope(definition)
+        self._names.update((inner, name) for name in parameters(definition))
 
     def _touches(self, node: ast.AST, scope: Scope) -> bool:
         """Whether something unseen takes part in a statement or one in it, but for definitions."""

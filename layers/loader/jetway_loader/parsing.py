@@ -21,7 +21,7 @@ from jetway_loader import settings
 from jetway_loader.certainty import Certainty
 from jetway_loader.sightings import Sightings
 from jetway_loader.standins import Finder
-from jetway_loader.unseen import VALUES, Unseen
+from jetway_loader.unseen import Unseen
 
 if TYPE_CHECKING:
     from jetway_loader.airflow_api import Airflow
@@ -41,7 +41,7 @@ def parse(airflow: Airflow, folder: Path, file: Path, options: Options, tell: Te
         tell({"unseen": [what, name, line]})
         if what != "missing module" or (options.unlisted and "." not in name):
             sightings.source()
-        if what in VALUES:
+        if what not in {"package", "missing module"}:
             sightings.environment_asked()
 
     def report(entry: dict[str, Any]) -> None:

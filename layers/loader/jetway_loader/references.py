@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from jetway_loader.scopes import BUILTINS, Function, Module, Scope, by_module, full_name, root
 
@@ -15,15 +15,20 @@ class References:
 
     Args:
         modules: by the name they are imported by.
+        is_constant: tells of the full name of something imported whether it is a module, a class or a function.
     """
 
-    def __init__(self, modules: Mapping[str, Module]) -> None:
-        self._modules = modules
+    def __init__(self, modules: Mapping[str, Module], is_constant: Callable[[str], bool]) -> None:
+        self._modules, self.is_constant = modules, is_constant
         self._methods: dict[str, list[Definition]] = {}
         for module in modules.values():
             for node in module.scopes:
                 if isinstance(node, Function) and isinstance(module.parents[node], ast.ClassDef):
                     self._methods.setdefault(node.name, []).append(node)
+
+    def scope(self, definition: Definition) -> Scope:
+        """What is inside a function or class."""
+        return next(module.scopes[definition] for module in self._modules.values() if definition in module.scopes)
 
     def callees(self, node: ast.expr, scope: Scope) -> tuple[list[Definition], bool]:
         """The folder's functions that a call may be of, and whether it can be no others."""
@@ -91,7 +96,26 @@ class References:
             return True
         bound = owner.bound[node.id]
         own = [item for item in bound if isinstance(item, Function | ast.ClassDef) and item is not owner.node]
-        return all(isinstance(item, str) or item in own for item in bound)
+        return all(self.is_constant(item) if isinstance(item, str) else item in own for item in bound)
+
+
+def aliases(node: ast.expr) -> Iterator[ast.Name]:
+    """The names whose content an expression may hand out as it is, or hold."""
+    match node:
+        case ast.Name():
+            yield node
+        case ast.Attribute() | ast.Subscript():
+            if (start := root(node)) is not None:
+                yield start
+        case ast.Call(func=func, args=args, keywords=keywords):
+            for part in (func, *args, *(item.value for item in keywords)):
+                yield from aliases(part)
+        case ast.Constant() | ast.JoinedStr() | ast.Compare() | ast.Lambda():
+            return
+        case _:
+            for child in ast.iter_child_nodes(node):
+                if isinstance(child, ast.expr):
+                    yield from aliases(child)
 
 
 def own(node: Function) -> Iterable[ast.AST]:

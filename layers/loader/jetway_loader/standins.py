@@ -162,9 +162,10 @@ class Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         _watching.append(self._used)
 
     def _used(self) -> None:
-        """A stand-in is used: where a library does so for users' code, what comes of it is unseen."""
+        """A stand-in is used by users' code, or by a library for it: what comes of it is unseen."""
         if self._sightings.asks(for_airflow=True):
             self._sightings.source()
+            self._sightings.environment_asked()
 
     def find_spec(self, fullname: str, _path: Any = None, _target: Any = None) -> importlib.machinery.ModuleSpec | None:
         """Stand in for a module of the environment."""

@@ -11,6 +11,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Iterator
+from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -18,15 +19,13 @@ if TYPE_CHECKING:
 
 Note = Callable[[str, str, int | None], None]
 
-# What has a value that a file may make a dag_id of; a package that stands in has none that Airflow would take.
-VALUES = frozenset({"Variable", "Connection", "environment variable"})
 _NOTHING: Any = object()
 # Audited looks at what is outside; and the modules that users' code asks through.
 _LOOKS = frozenset({"open", "os.listdir", "os.scandir", "subprocess.Popen", "os.system", "os.posix_spawn"})
 _PARSERS = ("configuration.py", "parser.py")
 _PATHS = (
     *("os.py", "genericpath.py", "posixpath.py", "<frozen os>", "<frozen genericpath>", "<frozen posixpath>"),
-    *("pathlib.py", "pathlib/_local.py", "glob.py", "subprocess.py", "configparser.py"),
+    *("pathlib.py", "pathlib/_local.py", "glob.py", "shutil.py", "subprocess.py", "configparser.py"),
 )
 
 
@@ -86,6 +85,8 @@ class Unseen:
         self._environment_variables()
         self._options()
         self._files()
+        self._distributions()
+        self._database()
         self._json()
         self._network()
 
@@ -210,6 +211,32 @@ class Unseen:
 
         os.stat = look
 
+    def _distributions(self) -> None:
+        """Metadata of packages that are not installed here, and are there."""
+        found = metadata.Distribution.from_name
+
+        def from_name(name: str) -> Any:
+            try:
+                return found(name)
+            except metadata.PackageNotFoundError:
+                if self._sightings.asks(through=("metadata/__init__.py",)):
+                    self._note("package", name, self._line())
+                raise
+
+        metadata.Distribution.from_name = staticmethod(from_name)  # type: ignore[method-assign]
+
+    def _database(self) -> None:
+        """What Airflow's metadata database holds: the one here is empty."""
+        engine = getattr(_imported("sqlalchemy.engine"), "Engine", None)
+        if engine is None:
+            return
+
+        def asked(*_args: Any) -> None:
+            if self._sightings.line() is not None:
+                self._note("database", "of Airflow", self._line())
+
+        _imported("sqlalchemy.event").listen(engine, "before_cursor_execute", asked)
+
     @staticmethod
     def _json() -> None:
         loads = json.loads
@@ -223,6 +250,8 @@ class Unseen:
         """Refuse connections, and the look-up of names, so that none is waited for. Local sockets of files stay."""
 
         def audit(event: str, args: tuple[Any, ...]) -> None:
+            if event == "socket.gethostname" and self._sightings.asks():
+                self._note("host name", "of this machine", self._line())
             if event in _LOOKS:
                 self._saw_files(args)
                 return
@@ -244,7 +273,8 @@ class Unseen:
         """A file opens, lists or starts something: what is not of its folder is this machine's, if it is at all."""
         path = args[0] if args else None
         name = os.fsdecode(path) if isinstance(path, str | bytes | os.PathLike) else ""
-        if name and not self._sightings.is_users(os.path.realpath(name)) and self._sightings.asks(through=_PATHS):
+        inside = self._sightings.is_users(os.path.realpath(name) + os.sep)
+        if name and not inside and self._sightings.asks(through=_PATHS):
             self._note("file", name, self._line())
 
 
