@@ -21,6 +21,7 @@ class Sightings:
     def __init__(self, file: str) -> None:
         self._file = file
         self._dags: dict[str, int] = {}
+        self._tasks: dict[tuple[str, str], int] = {}
         self._sure: set[str] = set()
         self._asked = False
         self._edges: list[tuple[list[str], list[str], int]] = []
@@ -45,6 +46,7 @@ class Sightings:
         """Look over Airflow's shoulder, in the child that loads a file."""
         dag, node = airflow.dag, airflow.node
         self._wrap(dag, "__init__", self._saw_dag, before=False)
+        self._wrap(dag, "add_task", self._saw_task, before=True)
         self._wrap(node, "_set_relatives", self._saw_edge, before=True)
 
     def environment_asked(self) -> None:
@@ -58,6 +60,10 @@ class Sightings:
     def dag_line(self, dag_id: str) -> int | None:
         """Where that DAG is made."""
         return self._dags.get(dag_id)
+
+    def task_line(self, dag_id: str, task_id: str) -> int | None:
+        """Where that task is made."""
+        return self._tasks.get((dag_id, task_id))
 
     def cycle_line(self) -> int | None:
         """The line whose dependency closes a cycle."""
@@ -93,6 +99,15 @@ class Sightings:
         line = self.line()
         if line is not None:
             self._dags.setdefault(str(dag.dag_id), line)
+
+    def _saw_task(self, dag: Any, task: Any, *_args: Any, **_kwargs: Any) -> None:
+        frame: FrameType | None = sys._getframe(1)
+        while frame is not None:
+            # Not within the operator's own `__init__`, which all of its tasks share.
+            if frame.f_code.co_filename == self._file and frame.f_locals.get("self") is not task:
+                self._tasks.setdefault((str(dag.dag_id), str(getattr(task, "task_id", ""))), frame.f_lineno)
+                return
+            frame = frame.f_back
 
     def _saw_edge(self, node: Any, others: Any, *_args: Any, upstream: bool = False, **_kwargs: Any) -> None:
         line = self.line()

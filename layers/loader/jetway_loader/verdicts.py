@@ -50,6 +50,7 @@ def judge(ended: Ended[Any], path: str, file: str, folder: str, options: Options
         findings = _not_certain(faults, told, options)
     else:
         findings = _remarks(told, options)
+    findings += told.advice
     return Loaded(
         path=path,
         verdict=verdict,
@@ -76,6 +77,7 @@ class _Told:
         unseen = [tuple(entry["unseen"]) for entry in told if "unseen" in entry]
         self.unseen = list(dict.fromkeys(item for item in unseen if item[0] != "missing module"))
         self.lacking = list(dict.fromkeys(item for item in unseen if item[0] == "missing module"))
+        self.advice = [Finding(**entry["advice"]) for entry in told if "advice" in entry]
         self.dags = [
             LoadedDag(**{**entry["dag"], "tags": tuple(entry["dag"]["tags"])}) for entry in told if "dag" in entry
         ]
