@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -18,12 +19,16 @@ from jetway_cli.output import say
 
 if TYPE_CHECKING:
     from jetway.artifacts.mwaa import Packages
+    from jetway_cli.check_kept import Said
 
 SECONDS_TO_INSTALL = 900
 MEBIBYTES_FOR_ONE_FILE = 1024  # as in the gate
 SECONDS_FOR_ONE_FILE = 32  # MWAA's 30, and what ending a process takes
 SECONDS_TO_START = 120  # importing Airflow without bytecode, and making its database
 
+_LOADED = (0, 1)  # exit statuses: nothing, or something, is rejected
+
+_INSTALLED = re.compile(r"python3\.(\d+)/site-packages/apache_airflow-([^/]+)\.dist-info$")
 _VERSIONS = (
     "import sys; from importlib.metadata import version; print(version('apache-airflow'), *sys.version_info[:2])"
 )
@@ -84,9 +89,15 @@ def airflow_python(packages: Packages) -> Path:
 def versions_of(python: Path) -> tuple[str, tuple[int, int]]:
     """Return the version of the Airflow that a Python has, and its own.
 
+    In a virtual environment the names of folders tell, without starting it.
+
     Raises:
         StackTroubleError: it has none, or is no Python.
     """
+    prefix = python.absolute().parent.parent
+    found = [_INSTALLED.search(str(place)) for place in prefix.glob("lib/python3.*/site-packages/apache_airflow-*.dist-info")]
+    if (prefix / "pyvenv.cfg").is_file() and len(found) == 1 and found[0] is not None:
+        return found[0][2], (3, int(found[0][1]))
     command = [str(python), "-c", _VERSIONS]
     airflow, major, minor = _run(command, f"find Airflow in {python}", seconds=SECONDS_TO_START).stdout.split()
     return airflow, (int(major), int(minor))
@@ -119,6 +130,7 @@ def load(
     *,
     nearest: bool,
     other_python: bool = False,
+    keeps: bool = False,
 ) -> dict[str, dict[str, Any]]:
     """Load DAG files with the Airflow of that Python.
 
@@ -129,6 +141,7 @@ def load(
         provided: "modules" and "unlisted" distributions that the environment has.
         nearest: this Airflow is not the environment's version.
         other_python: nor is this Python.
+        keeps: a kept process is asked, where there can be one.
 
     Returns:
         What came of each file, by its path, as jetway_loader says it.
@@ -136,31 +149,42 @@ def load(
     Raises:
         StackTroubleError: Airflow does not work.
     """
-    import jetway_loader
+    from jetway_cli.check_kept import Kept
 
     jobs = min(4, os.cpu_count() or 1)
+    seconds = SECONDS_TO_START + SECONDS_FOR_ONE_FILE * len(files) / jobs
+    env = {name: value for name, value in os.environ.items() if name in {"PATH", "HOME", "LANG", "TMPDIR"}}
     with tempfile.TemporaryDirectory(prefix="jetway-") as place:
-        # A copy, so that nothing else that is installed beside jetway is seen.
-        shutil.copytree(Path(jetway_loader.__file__).parent, Path(place, "jetway_loader"))
         Path(place, "provided.json").write_text(json.dumps(provided))
         Path(place, "files.json").write_text(json.dumps(list(files)))
-        command = [str(python), "-m", "jetway_loader", "--json", "--jobs", str(jobs)]
-        command += ["--files", str(Path(place, "files.json"))]
-        command += ["--provided", str(Path(place, "provided.json")), *(["--nearest"] if nearest else [])]
-        command += ["--memory", str(MEBIBYTES_FOR_ONE_FILE), *(["--other-python"] if other_python else [])]
-        command += ["--", str(folder)]
-        env = {name: value for name, value in os.environ.items() if name in {"PATH", "HOME", "LANG", "TMPDIR"}}
-        done = _run(
-            command,
-            "load DAG files",
-            env=env | {"PYTHONPATH": place, "PYTHONDONTWRITEBYTECODE": "1"},
-            seconds=SECONDS_TO_START + SECONDS_FOR_ONE_FILE * len(files) / jobs,
-            good=(0, 1),
-        )
+        arguments = ["--json", "--jobs", str(jobs), "--files", str(Path(place, "files.json"))]
+        arguments += ["--provided", str(Path(place, "provided.json")), *(["--nearest"] if nearest else [])]
+        arguments += ["--memory", str(MEBIBYTES_FOR_ONE_FILE), *(["--other-python"] if other_python else [])]
+        arguments += ["--", str(folder.absolute())]
+        said = Kept(python, env).ask(arguments, seconds=seconds) if keeps else None
+        if said is None or said.status not in _LOADED:
+            said = _load_alone(python, arguments, env, seconds, Path(place))
     try:
-        return {loaded["path"]: loaded for loaded in json.loads(done.stdout)}
+        return {loaded["path"]: loaded for loaded in json.loads(said.stdout)}
     except ValueError:
-        raise StackTroubleError(f"Could not load DAG files: {(done.stderr or done.stdout).strip()[-1000:]}") from None
+        raise StackTroubleError(f"Could not load DAG files: {(said.stderr or said.stdout).strip()[-1000:]}") from None
+
+
+def _load_alone(python: Path, arguments: Sequence[str], env: Mapping[str, str], seconds: float, place: Path) -> Said:
+    """Load with a process that is started for it, and ends with it."""
+    import jetway_loader
+    from jetway_cli.check_kept import Said
+
+    # A copy, so that nothing else that is installed beside jetway is seen.
+    shutil.copytree(Path(jetway_loader.__file__).parent, place / "jetway_loader")
+    done = _run(
+        [str(python), "-m", "jetway_loader", *arguments],
+        "load DAG files",
+        env={**env, "PYTHONPATH": str(place), "PYTHONDONTWRITEBYTECODE": "1", "PYTHONSAFEPATH": "1"},
+        seconds=seconds,
+        good=_LOADED,
+    )
+    return Said(done.returncode, done.stdout, done.stderr)
 
 
 def _cache() -> Path:

@@ -44,6 +44,7 @@ class Judge:
         resolves: bool,
         index_url: str | None = None,
         airflow_python: Path | None = None,
+        keeps: bool = False,
     ) -> None:
         """Make it.
 
@@ -53,7 +54,9 @@ class Judge:
             resolves: whether requirements.txt is resolved.
             index_url: of the package index.
             airflow_python: the Python of a virtual environment that has Airflow; None to have one set up.
+            keeps: whether the process that loads is kept, for the next check.
         """
+        self._keeps = keeps
         self._airflow_python = airflow_python
         self._environment, self._loads, self._resolves, self._index_url = environment, loads, resolves, index_url
         self.trouble: StackTroubleError | None = None
@@ -202,7 +205,9 @@ class Judge:
         has, nearest = self._provided(judged), airflow_version != self._environment.airflow_version
         other_python = python_version != self._environment.python_version
         for folder, files in by_folder.items():
-            answers = load(python, folder, list(files), has, nearest=nearest, other_python=other_python)
+            answers = load(
+                python, folder, list(files), has, nearest=nearest, other_python=other_python, keeps=self._keeps
+            )
             for name, one in files.items():
                 answer: Mapping[str, Any] = answers[name]
                 one.judgement = together(one.judgement, LoadAnswer(answer))

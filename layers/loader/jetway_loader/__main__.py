@@ -7,14 +7,19 @@ import json
 import logging
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 from jetway_loader import settings
 from jetway_loader.model import Loaded, Options
 
+Load = Callable[[Path, Path, list[str], Options], list[Loaded] | None]
 
-def main(arguments: list[str] | None = None) -> int:
-    """Exit status: 0 nothing rejected, 1 something rejected, 2 wrong use, 3 no Airflow that works."""
+
+def main(arguments: list[str] | None = None, load: Load | None = None) -> int:
+    """Load, and print what came of it; `load` stands in for importing Airflow first.
+
+    Exit status: 0 nothing rejected, 1 something rejected, 2 wrong use, 3 no Airflow that works."""
     parser = argparse.ArgumentParser(prog="python -m jetway_loader", description=__doc__)
     parser.add_argument("folder", type=Path, help="the dags folder")
     parser.add_argument("files", nargs="*", help="files to judge, relative to FOLDER; all Python files by default")
@@ -52,7 +57,7 @@ def main(arguments: list[str] | None = None) -> int:
         other_python=given.other_python,
     )
     with tempfile.TemporaryDirectory(prefix="jetway-loader-") as home:
-        found = _load(Path(home), folder, files, options)
+        found = (load or _load)(Path(home), folder, files, options)
     if found is None:
         return 3
     if given.json:

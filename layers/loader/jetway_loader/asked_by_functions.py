@@ -32,6 +32,7 @@ def asked(task: Any, names: frozenset[str], inside: str) -> tuple[str, list[tupl
     if function is None or not function.__code__.co_filename.startswith(inside):
         return "", []
     code = function.__code__
+    names -= _given_by_name(task)
     found = {name: code.co_firstlineno for name in _arguments(function, task) if name in names}
     for node in _definitions(code.co_filename, code.co_firstlineno):
         arguments = (*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs)
@@ -51,22 +52,27 @@ def _function(task: Any) -> Any:
 
 
 def _arguments(function: Any, task: Any) -> Iterator[str]:
-    """Arguments that only the context can give: without a default, and given neither by place nor by name."""
+    """Arguments that have no default and are not given by their place."""
     partial = getattr(task, "partial_kwargs", None)
     values = partial if isinstance(partial, Mapping) else {}
     if getattr(task, "python_callable", None) is None and "python_callable" not in values:
         return
     by_place = values.get("op_args", getattr(task, "op_args", None)) or ()
-    by_name = set(_keys(values.get("op_kwargs", getattr(task, "op_kwargs", None))))
-    for input_name in ("expand_input", "op_kwargs_expand_input"):
-        by_name |= set(_keys(getattr(getattr(task, input_name, None), "value", None)))
     places = len(by_place) if isinstance(by_place, list | tuple) else 0
     for number, parameter in enumerate(inspect.signature(function).parameters.values()):
         by_position = parameter.kind in {parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD}
         if parameter.kind in {parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL} or (by_position and number < places):
             continue
-        if parameter.default is parameter.empty and parameter.name not in by_name:
+        if parameter.default is parameter.empty:
             yield parameter.name
+
+
+def _given_by_name(task: Any) -> frozenset[str]:
+    """What the task itself adds to the context, which is what its function gets."""
+    partial = getattr(task, "partial_kwargs", None)
+    given = partial.get("op_kwargs") if isinstance(partial, Mapping) else getattr(task, "op_kwargs", None)
+    expanded = (getattr(getattr(task, name, None), "value", None) for name in ("expand_input", "op_kwargs_expand_input"))
+    return frozenset(name for values in (given, *expanded) for name in _keys(values))
 
 
 def _keys(values: Any) -> Iterator[str]:

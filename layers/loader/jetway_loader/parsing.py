@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jetway_loader import settings
+from jetway_loader.samples import Samples
 from jetway_loader.sightings import Sightings
 from jetway_loader.standins import Finder
 from jetway_loader.unseen import VALUES, Unseen
@@ -60,13 +61,15 @@ def parse(airflow: Airflow, folder: Path, file: Path, options: Options, tell: Te
     warnings.simplefilter("ignore")
     dags: list[Any] = []
     started, used = time.perf_counter(), time.process_time()
+    samples = Samples(str(file))
     try:
         tell({"begun": True})
         dags = (_parse_3 if airflow.major >= 3 else _parse_2)(airflow, folder, file, sightings, tell)
     except SystemExit as exc:
         tell({"error": f"SystemExit: {exc.code}", "trace": traceback.format_exc()})
+    took = samples.stop()
     tell({"siblings": _siblings(folder, file)})
-    tell({"done": True, "seconds": time.perf_counter() - started, "cpu_seconds": time.process_time() - used})
+    tell({"done": True, **took, "seconds": time.perf_counter() - started, "cpu_seconds": time.process_time() - used})
     _advise(airflow, dags, sightings, tell, file=file, folder=folder)
 
 

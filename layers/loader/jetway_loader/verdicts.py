@@ -11,7 +11,7 @@ from jetway_loader.model import Finding, Loaded, LoadedDag, Options, Verdict
 if TYPE_CHECKING:
     from jetway_loader.children import Ended
 
-_SLOW = 1 / 3  # of the environment's time limit: its machines may be slower and busier than this one
+_SLOW_SECONDS = 3.0  # a tenth of MWAA's limit: its machines may be slower, and each file is loaded again and again
 
 
 def judge(ended: Ended[Any], path: str, file: str, folder: str, options: Options) -> Loaded:
@@ -72,6 +72,10 @@ class _Told:
         self.parsed = sum(entry.get("parsed", 0) for entry in told)
         self.seconds: float | None = next((entry["seconds"] for entry in told if "done" in entry), None)
         self.cpu_seconds: float | None = next((entry["cpu_seconds"] for entry in told if "done" in entry), None)
+        done = next((entry for entry in told if "done" in entry), {})
+        self.busy: float = done.get("busy", self.seconds or 0.0)
+        self.at: int | None = done.get("at")
+        self.doing: str = done.get("doing", "")
         self.exit_line: int | None = next((entry["exit_line"] for entry in told if "exit_line" in entry), None)
         self.siblings = [str(name) for entry in told for name in entry.get("siblings", ())]
         unseen = [tuple(entry["unseen"]) for entry in told if "unseen" in entry]
@@ -155,14 +159,15 @@ def _remarks(told: _Told, options: Options) -> list[Finding]:
                     "If a DAG was meant: upload the module to the dags folder, or add its package to requirements.txt.",
                 )
             )
-    seconds = told.seconds or 0.0
-    if seconds > options.import_timeout * _SLOW:
+    if told.busy >= min(_SLOW_SECONDS, options.import_timeout / 3):
+        where = f" Most of it went by at this line: {told.doing}." if told.doing else ""
         found.append(
             Finding(
                 "slow-parse",
                 "warning",
-                f"Loading took {seconds:.1f} s; the environment gives a file {options.import_timeout:g} s, every time.",
-                None,
+                f"Loading took {told.busy:.1f} s; the environment gives a file {options.import_timeout:g} s, and loads it "
+                f"again and again.{where}",
+                told.at,
                 "Move slow work from the module's top level into tasks.",
             )
         )
