@@ -95,7 +95,9 @@ def versions_of(python: Path) -> tuple[str, tuple[int, int]]:
         StackTroubleError: it has none, or is no Python.
     """
     prefix = python.absolute().parent.parent
-    found = [_INSTALLED.search(str(place)) for place in prefix.glob("lib/python3.*/site-packages/apache_airflow-*.dist-info")]
+    found = [
+        _INSTALLED.search(str(place)) for place in prefix.glob("lib/python3.*/site-packages/apache_airflow-*.dist-info")
+    ]
     if (prefix / "pyvenv.cfg").is_file() and len(found) == 1 and found[0] is not None:
         return found[0][2], (3, int(found[0][1]))
     command = [str(python), "-c", _VERSIONS]

@@ -1,7 +1,7 @@
 """The kept process of `jetway check --load`: found, started and asked.
 
-Importing Airflow takes two seconds and more; a process that has done so answers within a fraction of one. Its socket lies
-in a folder that only this user can enter. The socket's name is made of all that the answer depends on and that the
+Importing Airflow takes two seconds and more; a process that has done so answers within a fraction of one. Its socket
+lies in a folder that only this user can enter. The socket's name is made of all that the answer depends on and that the
 process cannot change afterwards: the Python, Jetway's own code, and what a process inherits. Whether what it has
 imported is still what is installed it looks up itself, at each question.
 """
@@ -90,7 +90,15 @@ class Kept:
         known += [_namespace(name) for name in _NAMESPACES]
         import resource
 
-        limits = ("RLIMIT_AS", "RLIMIT_CPU", "RLIMIT_DATA", "RLIMIT_FSIZE", "RLIMIT_NOFILE", "RLIMIT_NPROC", "RLIMIT_STACK")
+        limits = (
+            "RLIMIT_AS",
+            "RLIMIT_CPU",
+            "RLIMIT_DATA",
+            "RLIMIT_FSIZE",
+            "RLIMIT_NOFILE",
+            "RLIMIT_NPROC",
+            "RLIMIT_STACK",
+        )
         known += [resource.getrlimit(getattr(resource, name)) for name in limits if hasattr(resource, name)]
         return hashlib.sha256(repr(known).encode()).hexdigest()[:16]
 
@@ -121,7 +129,8 @@ class Kept:
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
                 cwd="/",
-                env=self._environment | {"PYTHONPATH": str(code), "PYTHONDONTWRITEBYTECODE": "1", "PYTHONSAFEPATH": "1"},
+                env=self._environment
+                | {"PYTHONPATH": str(code), "PYTHONDONTWRITEBYTECODE": "1", "PYTHONSAFEPATH": "1"},
                 start_new_session=True,
             )
 

@@ -9,7 +9,6 @@ import json
 import os
 import re
 import subprocess
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -161,7 +160,8 @@ FILES = {
     "places.py": PLACES,
     "sql/load.sql": "-- day by day\nSELECT *\nFROM orders WHERE day = '{{ ds }}'\n",
     "sql/outer.sql": "-- all of it\n{% include 'sql/load.sql' %}\n",
-    "slow_property.py": "import traceback\n" + PLACES.split("\n\n\nCOMMAND")[0].replace("self.sql, ", "").replace("= sql, p", "= p")
+    "slow_property.py": "import traceback\n"
+    + PLACES.partition("\n\n\nCOMMAND")[0].replace("self.sql, ", "").replace("= sql, p", "= p")
     + """
     @property
     def sql(self):
@@ -275,7 +275,7 @@ def test_task_place_and_line_are_said(answers: dict[str, Any]) -> None:
         (line_of('"mapped"'), f"Task 'mapped' {of} asks for prev_ds in bash_command"),
         (line_of('"mapped"'), f"Task 'mapped' {of} asks for ds and ts in env and bash_command"),
         (line_of("def decorated"), f"Task 'decorated' {of} asks for ds in its function"),
-        (line_of("decorated("), f"Task 'decorated' {of} asks for next_ds_nodash in op_args"),
+        (line_of('decorated("'), f"Task 'decorated' {of} asks for next_ds_nodash in op_args"),
         (line_of('"a", bash'), "Tasks 'a' and 'b' of DAG 'daily' ask for ds and ts in bash_command"),
         (line_of('"empty"'), "Task 'empty' of DAG 'lenient' asks for ds in bash_command"),
     ]

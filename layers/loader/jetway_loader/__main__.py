@@ -9,9 +9,13 @@ import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from jetway_loader import settings
 from jetway_loader.model import Loaded, Options
+
+if TYPE_CHECKING:
+    from jetway_loader.airflow_api import Airflow
 
 Load = Callable[[Path, Path, list[str], Options], list[Loaded] | None]
 
@@ -74,7 +78,6 @@ def _load(home: Path, folder: Path, files: list[str], options: Options) -> list[
     settings.set_up(home, folder)
     logging.disable(logging.CRITICAL)  # answers go to standard output, where Airflow logs as well
     from jetway_loader import airflow_api
-    from jetway_loader.loading import load
 
     try:
         airflow = airflow_api.load_airflow()
@@ -83,6 +86,13 @@ def _load(home: Path, folder: Path, files: list[str], options: Options) -> list[
         return None
     settings.migrate(airflow.version)
     airflow_api.warm_up(airflow)
+    return load_with(airflow, folder, files, options)
+
+
+def load_with(airflow: Airflow, folder: Path, files: list[str], options: Options) -> list[Loaded]:
+    """Load with an Airflow that is imported and set up; the answers are in the order of the files."""
+    from jetway_loader.loading import load
+
     order = {name: number for number, name in enumerate(files)}
     return sorted(load(airflow, folder, files, options), key=lambda loaded: order[loaded.path])
 

@@ -71,7 +71,9 @@ def _given_by_name(task: Any) -> frozenset[str]:
     """What the task itself adds to the context, which is what its function gets."""
     partial = getattr(task, "partial_kwargs", None)
     given = partial.get("op_kwargs") if isinstance(partial, Mapping) else getattr(task, "op_kwargs", None)
-    expanded = (getattr(getattr(task, name, None), "value", None) for name in ("expand_input", "op_kwargs_expand_input"))
+    expanded = (
+        getattr(getattr(task, name, None), "value", None) for name in ("expand_input", "op_kwargs_expand_input")
+    )
     return frozenset(name for values in (given, *expanded) for name in _keys(values))
 
 
@@ -87,13 +89,17 @@ def _looked_up(function: Function) -> Iterator[tuple[str, int]]:
     """`context["ds"]` and the like, unless the function asks somewhere whether the context has something."""
     contexts = set(_contexts(function))
     for node in ast.walk(function):
-        if isinstance(node, ast.Compare) and any(isinstance(op, ast.In | ast.NotIn) for op in node.ops):
-            if any(_is_context(other, contexts) for other in node.comparators):
-                return
+        tested = (
+            node.comparators if isinstance(node, ast.Compare) and isinstance(node.ops[0], ast.In | ast.NotIn) else []
+        )
+        if any(_is_context(other, contexts) for other in tested):
+            return
     for node in ast.walk(function):
-        if isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Load) and _is_context(node.value, contexts):
-            if isinstance(node.slice, ast.Constant) and isinstance(node.slice.value, str):
-                yield node.slice.value, node.lineno
+        if not isinstance(node, ast.Subscript) or not isinstance(node.ctx, ast.Load):
+            continue
+        key = node.slice.value if isinstance(node.slice, ast.Constant) else None
+        if isinstance(key, str) and _is_context(node.value, contexts):
+            yield key, node.lineno
 
 
 def _contexts(function: Function) -> Iterator[str]:

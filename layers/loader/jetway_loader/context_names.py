@@ -1,7 +1,7 @@
 """What Airflow gives a run to render templates with, and what it does not: read off both versions' own lists.
 
-Airflow 3 has no longer what 2.11 lists in `airflow.utils.context.KNOWN_CONTEXT_KEYS` beside `airflow.sdk`'s `Context`, and
-its `RuntimeTaskInstance.get_template_context` adds what hangs on the logical date only to a run that has one.
+Airflow 3 has no longer what 2.11 lists in `airflow.utils.context.KNOWN_CONTEXT_KEYS` beyond `airflow.sdk`'s `Context`,
+and its `RuntimeTaskInstance.get_template_context` adds what hangs on the logical date only to a run that has one.
 https://airflow.apache.org/docs/apache-airflow/stable/installation/upgrading_to_airflow3.html
 """
 

@@ -1,7 +1,7 @@
 """Which names a Jinja template cannot do without: read with Jinja's own parser, never rendered.
 
-People guard what may not be there: `{% if ds is defined %}`, `{{ ds | default('-') }}`, `{% if dag_run.logical_date %}`.
-A name that is used behind such a guard is not needed.
+People guard what may not be there: `{% if ds is defined %}`, `{{ ds | default('-') }}`,
+`{% if dag_run.logical_date %}`. A name that is used behind such a guard is not needed.
 """
 
 from __future__ import annotations

@@ -2,11 +2,11 @@
 
 python -m jetway_loader.kept --socket PATH [--idle SECONDS], with the listening socket as standard input.
 
-A question is one line of JSON, {"arguments": [...], "environment": {...}, "folder": text, "umask": number}; the answer is
-one object, {"status": number, "stdout": text, "stderr": text}, or {"stale": true} when what the process has imported
-has changed since. What a child does is gone with it: it has a home and a database of its own, and the process itself
-runs nobody's code. It ends when nobody has asked for a while, when it is stale, when its socket is gone, or when a
-child has changed its home.
+A question is one line of JSON, {"arguments": [...], "environment": {...}, "folder": text, "umask": number}; the
+answer is one object, {"status": number, "stdout": text, "stderr": text}, or {"stale": true} when what the process has
+imported has changed since. What a child does is gone with it: it has a home and a database of its own, and the process
+itself runs nobody's code. It ends when nobody has asked for a while, when it is stale, when its socket is gone, or when
+a child has changed its home.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jetway_loader import settings
 
 if TYPE_CHECKING:
+    from jetway_loader.__main__ import Load
     from jetway_loader.airflow_api import Airflow
     from jetway_loader.model import Loaded, Options
 
@@ -149,7 +149,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--idle", type=float, default=IDLE_SECONDS, metavar="SECONDS")
     given = parser.parse_args(arguments)
     listener = socket.socket(fileno=os.dup(0))
-    listener.setblocking(False)  # noqa: FBT003 - the standard library's own signature
+    listener.setblocking(False)
     null = os.open(os.devnull, os.O_RDWR)
     os.dup2(null, 0)
     with tempfile.TemporaryDirectory(prefix="jetway-kept-") as place, contextlib.ExitStack() as at_end:
@@ -200,7 +200,7 @@ def _answer(connection: socket.socket, airflow: Airflow, imported: dict[str, int
         from jetway_loader.__main__ import main as load
 
         try:
-            status = load(question["arguments"], partial(_load, airflow, kept_home))
+            status = load(question["arguments"], _loading_with(airflow, kept_home))
         except SystemExit as exc:  # wrong use
             status = exc.code if isinstance(exc.code, int) else 1
     end = 0 if _state(kept_home) == before else _CHANGED
@@ -214,15 +214,17 @@ def _tell(connection: socket.socket, answer: dict[str, Any]) -> None:
     connection.shutdown(socket.SHUT_RDWR)
 
 
-def _load(airflow: Airflow, kept_home: Path, home: Path, folder: Path, files: list[str], options: Options) -> list[Loaded]:
-    """Load as a process does that has just imported Airflow."""
-    from jetway_loader.loading import load
+def _loading_with(airflow: Airflow, kept_home: Path) -> Load:
+    """Load as a process does that has just imported Airflow, with a home and a database of its own."""
+    from jetway_loader.__main__ import load_with
 
-    template = kept_home / "airflow.db"
-    settings.set_up(home, folder, template=template if template.exists() else None)
-    settings.move(airflow.version, kept_home, home, folder)
-    order = {name: number for number, name in enumerate(files)}
-    return sorted(load(airflow, folder, files, options), key=lambda loaded: order[loaded.path])
+    def load(home: Path, folder: Path, files: list[str], options: Options) -> list[Loaded]:
+        template = kept_home / "airflow.db"
+        settings.set_up(home, folder, template=template if template.exists() else None)
+        settings.move(airflow.version, kept_home, home, folder)
+        return load_with(airflow, folder, files, options)
+
+    return load
 
 
 def _import_what_is_imported_late() -> None:
@@ -243,7 +245,7 @@ def _imported() -> Iterator[tuple[str, int]]:
 
 def _changed(path: str) -> int:
     try:
-        return os.stat(path).st_mtime_ns
+        return Path(path).stat().st_mtime_ns
     except OSError:
         return 0
 
@@ -251,11 +253,10 @@ def _changed(path: str) -> int:
 def _state(home: Path) -> dict[str, tuple[int, int]]:
     """All that is in a folder, with size and time."""
     found = {}
-    for place, folders, files in os.walk(home):
-        for name in (*folders, *files):
-            with contextlib.suppress(OSError):
-                status = os.lstat(os.path.join(place, name))
-                found[os.path.join(place, name)] = (status.st_size, status.st_mtime_ns)
+    for path in home.rglob("*"):
+        with contextlib.suppress(OSError):
+            status = path.lstat()
+            found[str(path)] = (status.st_size, status.st_mtime_ns)
     return found
 
 
@@ -268,7 +269,7 @@ def _identity(path: Path) -> tuple[int, int] | None:
 
 
 def _is_mine(connection: socket.socket) -> bool:
-    """Whether the other side is of this user. The folder lets nobody else in; where Linux tells, it is looked at too."""
+    """Whether the other side is of this user: the folder lets nobody else in, and Linux tells as well."""
     if not hasattr(socket, "SO_PEERCRED"):
         return True
     size = struct.calcsize("3i")
@@ -291,7 +292,4 @@ def _signal(pid: int, number: int) -> None:
 
 
 if __name__ == "__main__":
-    # As a module of its own name: what children import must be what this process has.
-    from jetway_loader import kept
-
-    sys.exit(kept.main())
+    sys.exit(main())

@@ -17,6 +17,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict
 from functools import partial
+from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,7 @@ from jetway_loader import settings
 from jetway_loader.samples import Samples
 from jetway_loader.sightings import Sightings
 from jetway_loader.standins import Finder
+from jetway_loader.template_advice import advice
 from jetway_loader.unseen import VALUES, Unseen
 
 if TYPE_CHECKING:
@@ -60,6 +62,7 @@ def parse(airflow: Airflow, folder: Path, file: Path, options: Options, tell: Te
     _watch_swallowed(note, sightings.importing_line)
     warnings.simplefilter("ignore")
     dags: list[Any] = []
+    last = next(reversed(sys.modules))
     started, used = time.perf_counter(), time.process_time()
     samples = Samples(str(file))
     try:
@@ -68,15 +71,13 @@ def parse(airflow: Airflow, folder: Path, file: Path, options: Options, tell: Te
     except SystemExit as exc:
         tell({"error": f"SystemExit: {exc.code}", "trace": traceback.format_exc()})
     took = samples.stop()
-    tell({"siblings": _siblings(folder, file)})
+    tell({"siblings": _siblings(folder, file, last)})
     tell({"done": True, **took, "seconds": time.perf_counter() - started, "cpu_seconds": time.process_time() - used})
     _advise(airflow, dags, sightings, tell, file=file, folder=folder)
 
 
 def _advise(airflow: Airflow, dags: list[Any], sightings: Sightings, tell: Tell, *, file: Path, folder: Path) -> None:
     """Tell advice on what tasks ask for. All else has been told: whatever goes wrong here is lost, and nothing more."""
-    from jetway_loader.template_advice import advice
-
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
     signal.setitimer(signal.ITIMER_REAL, _SECONDS_FOR_ADVICE)
     with suppress(Exception):
@@ -84,10 +85,17 @@ def _advise(airflow: Airflow, dags: list[Any], sightings: Sightings, tell: Tell,
             tell({"advice": asdict(finding)})
 
 
-def _siblings(folder: Path, file: Path) -> list[str]:
-    """The files of the dags folder that were imported, but for the judged one."""
+def _siblings(folder: Path, file: Path, last: str) -> list[str]:
+    """The files of the dags folder that were imported, but for the judged one.
+
+    Args:
+        last: the module that was imported last before the file was loaded. Those before it are not looked at: each
+            would be a page of memory to copy, and they are two thousand.
+    """
+    since = takewhile(lambda name: name != last, reversed(sys.modules))
+    modules = [sys.modules.get(name) for name in list(since)]
     inside = str(folder) + os.sep
-    files = (getattr(module, "__file__", None) or "" for module in list(sys.modules.values()))
+    files = (getattr(module, "__file__", None) or "" for module in modules)
     found = {name.removeprefix(inside) for name in files if name.startswith(inside)}
     return sorted(found - {str(file).removeprefix(inside)})
 

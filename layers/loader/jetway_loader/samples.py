@@ -1,4 +1,4 @@
-"""What a file does while it is loaded: looked at once a second by a thread outside of Python, which nothing holds up."""
+"""What a file does while it is loaded: looked at once a second by a thread that no Python code can hold up."""
 
 from __future__ import annotations
 

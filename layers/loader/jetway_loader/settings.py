@@ -6,6 +6,7 @@ import os
 import shutil
 import sys
 from collections.abc import Iterator, Mapping
+from configparser import ConfigParser
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -141,8 +142,8 @@ def move(version: str, before: Path, home: Path, folder: Path) -> None:
         for name, value in list(vars(module).items()):
             if isinstance(value, str) and str(before) in value:
                 setattr(module, name, moved(value))
-    defaults = getattr(configuration.conf, "_default_values", None)
-    for section in defaults.sections() if defaults is not None else ():
+    defaults: Any = getattr(configuration.conf, "_default_values", None) or ConfigParser()
+    for section in defaults.sections():
         for name, value in defaults.items(section, raw=True):
             if value is not None and str(before) in value:
                 defaults.set(section, name, moved(value))

@@ -1,6 +1,6 @@
 """Advice on what tasks ask of a run that it may not have: what Airflow 3 no longer gives, and dates.
 
-Templates are read, not rendered. Nothing of it is ever more than advice, and the load has been told of before it is given.
+Templates are read, not rendered. It is never more than advice, and what came of the load has been told before.
 """
 
 from __future__ import annotations
@@ -223,12 +223,16 @@ def _dateless(asks: Sequence[Ask], dag: Any) -> Finding:
     else:
         which = "A run that is started without a logical date"
     message = f"{_who(asks)}. {which} has no {_listed(_names(asks), 'or')}: {_then(asks[0])}."
-    instead = "{{ dag_run.run_after | ds }}, which every run has" if any(ask.rendered for ask in asks) else (
-        'context["dag_run"].run_after, which every run has'
+    instead = (
+        "{{ dag_run.run_after | ds }}, which every run has"
+        if any(ask.rendered for ask in asks)
+        else ('context["dag_run"].run_after, which every run has')
     )
     guard = "`{% if ds is defined %}`" if asks[0].rendered else "a default for the argument, or `context.get()`"
     return _finding(
-        asks, message, f"Start such runs with a logical date; or use {instead}; or guard it: {guard}. See {_CONTEXT_URL}"
+        asks,
+        message,
+        f"Start such runs with a logical date; or use {instead}; or guard it: {guard}. See {_CONTEXT_URL}",
     )
 
 

@@ -165,8 +165,8 @@ def _remarks(told: _Told, options: Options) -> list[Finding]:
             Finding(
                 "slow-parse",
                 "warning",
-                f"Loading took {told.busy:.1f} s; the environment gives a file {options.import_timeout:g} s, and loads it "
-                f"again and again.{where}",
+                f"Loading took {told.busy:.1f} s; the environment gives a file {options.import_timeout:g} s, and loads "
+                f"it again and again.{where}",
                 told.at,
                 "Move slow work from the module's top level into tasks.",
             )
