@@ -1,4 +1,4 @@
-"""The kept process with a real Airflow: it answers as a process of its own does, and nothing of a load reaches the next."""
+"""The kept process with a real Airflow: it answers as one of its own does, and nothing of a load reaches the next."""
 
 from __future__ import annotations
 
@@ -81,7 +81,14 @@ from airflow.utils.session import create_session
 with create_session() as session:
     assert session.query(Pool).filter(Pool.pool == "left").count() == 0
 """
-SLEEPS = 'from airflow import DAG\nimport os, pathlib, time\npathlib.Path("{mark}").write_text(str(os.getpid()))\ntime.sleep(20)\n'
+SLEEPS = """
+import os, pathlib, time
+
+from airflow import DAG
+
+pathlib.Path("{mark}").write_text(str(os.getpid()))
+time.sleep(20)
+"""
 KILLS_ITS_PARENT = (
     "from airflow import DAG\nimport os, signal, time\nos.kill(os.getppid(), signal.SIGKILL)\ntime.sleep(1)\n"
 )
