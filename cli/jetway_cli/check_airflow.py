@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import os
@@ -14,6 +15,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from jetway_cli.check_python import find_python
 from jetway_cli.errors import StackTroubleError
 from jetway_cli.output import say
 
@@ -67,23 +69,54 @@ def airflow_python(packages: Packages) -> Path:
     """
     lines = requirements(packages)
     digest = hashlib.sha256("\n".join(lines).encode()).hexdigest()[:12]
-    folder = _cache() / f"airflow-{packages.airflow}-{digest}"
-    python = folder / "bin" / "python"
-    if (folder / "complete").exists():
-        return python
-    say(f"Setting up Airflow {packages.airflow} in {folder}; this is done once.")
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    _make(folder, ".".join(packages.python.split(".")[:2]))
+    wanted, own = ".".join(packages.python.split(".")[:2]), ".".join(map(str, sys.version_info[:2]))
+
+    def folder(python: str) -> Path:
+        return cache() / f"airflow-{packages.airflow}-python{python}-{digest}"
+
+    if _is_complete(folder(wanted)):
+        return folder(wanted) / "bin" / "python"
+    found = find_python(wanted, uv(), environ=os.environ, home=Path.home())
+    if found is None and _is_complete(folder(own)):
+        return folder(own) / "bin" / "python"  # as was said when it was made
+    cache().mkdir(parents=True, exist_ok=True)
+    with Path(cache(), f"airflow-{packages.airflow}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # of two at once the second finds it made
+        if _is_complete(folder(wanted)):
+            return folder(wanted) / "bin" / "python"
+        say(f"Setting up Airflow {packages.airflow} below {cache()}; this is done once.")
+        try:
+            made = folder(wanted)
+            _make(made, str(found or wanted))
+        except StackTroubleError as exc:
+            say(f"{exc}\nPython {wanted} cannot be had: Python {own} is taken, which may read some files otherwise.")
+            made = folder(own)
+            _make(made, sys.executable)
+        _install(made, lines, packages)
+    return made / "bin" / "python"
+
+
+def _is_complete(folder: Path) -> bool:
+    return (folder / "complete").exists()
+
+
+def _make(folder: Path, python: str) -> None:
+    """Make a virtual environment on a Python, or on that version, which uv may fetch."""
+    command = [uv(), "venv", "--quiet", "--no-config", "--clear", "--python", python, str(folder)]
+    _run(command, "make a virtual environment")
+
+
+def _install(folder: Path, lines: Sequence[str], packages: Packages) -> None:
     with tempfile.TemporaryDirectory() as place:
         listed = Path(place, "requirements.txt")
         listed.write_text("\n".join(lines))
         constraints = Path(place, "constraints.txt")
         pins = dict(packages.constraints) | dict(packages.essential)
         constraints.write_text("\n".join(f"{name}=={version}" for name, version in sorted(pins.items())))
-        command = [uv(), "pip", "install", "--quiet", "--no-config", "--compile-bytecode", "--python", str(python)]
-        _run([*command, "--constraint", str(constraints), "--requirement", str(listed)], "install Airflow")
+        command = [uv(), "pip", "install", "--quiet", "--no-config", "--compile-bytecode"]
+        command += ["--python", str(folder / "bin" / "python"), "--constraint", str(constraints)]
+        _run([*command, "--requirement", str(listed)], "install Airflow")
     (folder / "complete").touch()
-    return python
 
 
 def versions_of(python: Path) -> tuple[str, tuple[int, int]]:
@@ -103,17 +136,6 @@ def versions_of(python: Path) -> tuple[str, tuple[int, int]]:
     command = [str(python), "-c", _VERSIONS]
     airflow, major, minor = _run(command, f"find Airflow in {python}", seconds=SECONDS_TO_START).stdout.split()
     return airflow, (int(major), int(minor))
-
-
-def _make(folder: Path, wanted: str) -> None:
-    """Make the virtual environment on the environment's Python; on this one where that cannot be had."""
-    command = [uv(), "venv", "--quiet", "--no-config", "--clear"]
-    try:
-        _run([*command, "--python", wanted, str(folder)], "make a virtual environment")
-    except StackTroubleError as exc:
-        own = ".".join(map(str, sys.version_info[:2]))
-        say(f"{exc}\nPython {wanted} cannot be had: Python {own} is taken, which may read some files otherwise.")
-        _run([*command, "--python", sys.executable, str(folder)], "make a virtual environment")
 
 
 def requirements(packages: Packages) -> list[str]:
@@ -189,7 +211,7 @@ def _load_alone(python: Path, arguments: Sequence[str], env: Mapping[str, str], 
     return Said(done.returncode, done.stdout, done.stderr)
 
 
-def _cache() -> Path:
+def cache() -> Path:
     """Where tools keep what they can make again: https://specifications.freedesktop.org/basedir-spec/"""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "jetway"
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 SECONDS_FOR_UV = 60.0
 SECONDS_FOR_WHEELS = 20.0
+MOST_KEPT = 500 * 1024**2  # bytes of uv's cache
 
 
 @dataclass(slots=True)
@@ -152,7 +153,7 @@ class Judge:
         from jetway_cli.check_airflow import uv
 
         def ask(question: Question) -> Answer:
-            return resolve(question, uv(), seconds=SECONDS_FOR_UV)
+            return resolve(question, uv(), seconds=SECONDS_FOR_UV, home=_uv_home())
 
         judged, answer = resolved(content, self._environment, static, ask, index_url=self._index_url, shelf=self._shelf)
         if self._loads and answer is not None:
@@ -236,6 +237,17 @@ class Judge:
         found = provided(self._environment, required, learned)
         plugins = root_modules(self._shelf.names) if self._shelf else set()
         return found | {"modules": sorted({*found["modules"], *plugins})}
+
+
+def _uv_home() -> Path | None:
+    """A folder that keeps uv's cache; None where there is no place for one, and all is fetched anew."""
+    from jetway.artifacts.resolving import emptied
+    from jetway_cli.check_airflow import cache
+
+    try:
+        return emptied(cache() / "uv", MOST_KEPT)
+    except OSError:
+        return None
 
 
 def refuse_duplicates(judged: Sequence[_Judged]) -> None:

@@ -55,7 +55,7 @@ class Kept:
     """
 
     def __init__(self, python: Path, environment: Mapping[str, str], *, idle: float | None = None) -> None:
-        self._python, self._environment, self._idle = python, dict(environment), idle
+        self._python, self._environment, self._idle = python.absolute(), dict(environment), idle
 
     def ask(self, arguments: Sequence[str], *, seconds: float) -> Said | None:
         """Ask it, and start it first where there is none.
@@ -120,19 +120,25 @@ class Kept:
         path.unlink(missing_ok=True)
         command = [str(self._python), "-m", "jetway_loader.kept", "--socket", str(path)]
         command += ["--idle", str(self._idle)] if self._idle is not None else []
+        settings = {"PYTHONPATH": str(code), "PYTHONDONTWRITEBYTECODE": "1", "PYTHONSAFEPATH": "1"}
         with socket.socket(socket.AF_UNIX) as listener:
             listener.bind(str(path))
             listener.listen(_WAITING)
-            subprocess.Popen(
-                command,
-                stdin=listener.fileno(),
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                cwd="/",
-                env=self._environment
-                | {"PYTHONPATH": str(code), "PYTHONDONTWRITEBYTECODE": "1", "PYTHONSAFEPATH": "1"},
-                start_new_session=True,
-            )
+            try:
+                process = subprocess.Popen(
+                    command,
+                    stdin=listener.fileno(),
+                    stdout=subprocess.DEVNULL,
+                    stderr=subprocess.DEVNULL,
+                    cwd="/",
+                    env={**self._environment, **settings},
+                    start_new_session=True,
+                )
+            except OSError:
+                path.unlink()
+                shutil.rmtree(code)
+                raise
+        process.returncode = 0  # it lives on: nobody waits for it, and nobody is to be warned of that
 
     def _answer(self, connection: socket.socket, arguments: Sequence[str], seconds: float) -> dict[str, Any] | None:
         question = {

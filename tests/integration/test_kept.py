@@ -153,13 +153,13 @@ def _timeless(answer: dict[str, Any]) -> dict[str, Any]:
 def test_it_answers_as_a_process_of_its_own_does(runtime: Path, kept: Kept, tmp_path: Path) -> None:
     dags = tmp_path / "dags"
     dags.mkdir()
-    write_mutants(dags)
+    assert list(write_mutants(dags))
     for name, text in FILES.items():
         (dags / name).parent.mkdir(parents=True, exist_ok=True)
         (dags / name).write_text(text)
     names = sorted(path.relative_to(dags).as_posix() for path in dags.rglob("*.py"))
     wanted = {name: _timeless(answer) for name, answer in alone(dags, *names, "--timeout", "3", "--jobs", "2").items()}
-    assert len(names) > 40
+    assert len(names) > 35
     assert {answer["verdict"] for answer in wanted.values()} == {"accepted", "rejected", "unknown"}
     for _ in range(2):
         found = ask(kept, dags, *names)

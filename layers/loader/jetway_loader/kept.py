@@ -30,7 +30,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jetway_loader import settings
+from jetway_loader import children, settings
 
 if TYPE_CHECKING:
     from jetway_loader.__main__ import Load
@@ -70,6 +70,7 @@ class Keeper:
     listener: socket.socket
     path: Path
     idle: float = IDLE_SECONDS
+    _selector: selectors.DefaultSelector = field(default_factory=selectors.DefaultSelector)
     _answering: list[_Answering] = field(default_factory=list)
     _ending: bool = False
 
@@ -77,7 +78,7 @@ class Keeper:
         """Answer; returns when it ends."""
         before, identity = _state(self.home), _identity(self.path)
         imported, asked = dict(_imported()), time.monotonic()
-        selector = selectors.DefaultSelector()
+        selector = self._selector
         selector.register(self.listener, selectors.EVENT_READ)
         while not self._ending or self._answering:
             for key, _ in selector.select(_LOOK_SECONDS):
@@ -115,6 +116,7 @@ class Keeper:
             status = 70
             try:
                 self.listener.close()
+                self._selector.close()
                 for other in self._answering:
                     other.connection.close()
                 status = _answer(connection, self.airflow, imported)
@@ -152,6 +154,7 @@ def main(arguments: list[str] | None = None) -> int:
     listener.setblocking(False)
     null = os.open(os.devnull, os.O_RDWR)
     os.dup2(null, 0)
+    os.close(null)
     with tempfile.TemporaryDirectory(prefix="jetway-kept-") as place, contextlib.ExitStack() as at_end:
         at_end.callback(_take_away_code, given.socket)
         home = Path(place)
@@ -180,6 +183,7 @@ def _take_away_code(beside: Path) -> None:
 def _answer(connection: socket.socket, airflow: Airflow, imported: dict[str, int]) -> int:
     """Be the child that answers one question."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # what it has started is ended on the way out
+    children.withheld.add(connection.fileno())
     connection.settimeout(_SECONDS_TO_ASK)
     with connection.makefile("rb") as lines:
         question = json.loads(lines.readline(_LARGEST_QUESTION))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import ssl
 import subprocess
 import sys
@@ -16,6 +17,7 @@ import tempfile
 import tomllib
 import zipfile
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -132,6 +134,32 @@ def resolve(question: Question, uv: str, *, seconds: float, home: Path | None = 
     if result.returncode == 0:
         return _resolved(result.stdout)
     return _refused(result.stderr)
+
+
+def emptied(home: Path, most: int) -> Path:
+    """Return a folder for uv's cache, which is emptied first when it has grown too large.
+
+    What a cache keeps is what indexes answered, each under its own address, and for as long as the index itself allows:
+    so one file's index says nothing to another file's, and a new version is seen when the index would have it seen.
+
+    Args:
+        home: the folder; None of it need be there.
+        most: bytes; one resolution more may be added to them.
+    """
+    size = 0
+    for place, _, files in os.walk(home):
+        for name in files:
+            try:
+                size += Path(place, name).lstat().st_size
+            except OSError:  # another one cleans up
+                continue
+    if size > most:
+        going = Path(tempfile.mkdtemp(dir=home.parent, prefix="going-"))
+        with suppress(OSError):  # another one was first
+            home.rename(going / home.name)
+        shutil.rmtree(going, ignore_errors=True)
+    home.mkdir(parents=True, exist_ok=True)
+    return home
 
 
 def _command(uv: str, question: Question) -> list[str]:
