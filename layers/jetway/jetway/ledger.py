@@ -31,6 +31,7 @@ from jetway.ledger_rows import (
     OpenEntry,
     Way,
     entry_id,
+    has_no_outcome,
     read_before,
     read_entry,
     read_time,
@@ -182,7 +183,7 @@ class Ledger:
             settled: the try that the decision is of; it has made no run, and never will.
             alone: `Before.number` of the try; the decision stands only if no other try has begun since.
             redriven_at: when the message was redriven that this was decided on. A message that is held changes nothing
-                of an event that has its outcome, for it may be a late copy; one that is redriven is none.
+                of an event that has its outcome, for it may be a late copy; but one that was redriven since may.
 
         Returns:
             the entry's decision; "duplicate" when the row says "started" already, and the entry says "started" as well
@@ -226,8 +227,7 @@ class Ledger:
         if alone is not None:
             condition &= Attr("begun").eq(alone)
         if entry.decision == "held":
-            open_ends = ["held", "waiting", *(["dead-lettered"] if redriven_at is not None else [])]
-            condition &= Attr("decision").not_exists() | Attr("decision").is_in(open_ends)
+            condition &= has_no_outcome(redriven_at)
         ends = entry.decision not in _NOT_AN_END
         try:
             written = self._update(entry.id, values, add=1 if ends else 0, condition=condition, settled=settled)

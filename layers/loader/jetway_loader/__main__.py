@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from jetway_loader import settings
+from jetway_loader import calls, settings
 from jetway_loader.model import Loaded, Options
 
 if TYPE_CHECKING:
@@ -76,6 +76,7 @@ def main(arguments: list[str] | None = None, load: Load | None = None) -> int:
 def _load(home: Path, folder: Path, files: list[str], options: Options) -> list[Loaded] | None:
     """Import Airflow and load; None without an Airflow."""
     settings.set_up(home, folder)
+    calls.install()
     logging.disable(logging.CRITICAL)  # answers go to standard output, where Airflow logs as well
     from jetway_loader import airflow_api
 

@@ -30,7 +30,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jetway_loader import children, settings
+from jetway_loader import calls, children, settings
 
 if TYPE_CHECKING:
     from jetway_loader.__main__ import Load
@@ -159,6 +159,7 @@ def main(arguments: list[str] | None = None) -> int:
         at_end.callback(_take_away_code, given.socket)
         home = Path(place)
         settings.set_up(home, home / "dags")
+        calls.install()
         logging.disable(logging.CRITICAL)
         from jetway_loader import airflow_api
 

@@ -21,7 +21,7 @@ from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jetway_loader import settings
+from jetway_loader import paths, settings
 from jetway_loader.samples import Samples
 from jetway_loader.sightings import Sightings
 from jetway_loader.standins import Finder
@@ -40,6 +40,13 @@ def parse(airflow: Airflow, folder: Path, file: Path, options: Options, tell: Te
     """Load one file in this process, which is good for nothing else afterwards.
 
     Tells, as things happen: {"unseen": [what, name, line]}, {"error": text, …}, {"dag": …}, {"done": …}.
+
+    Args:
+        airflow: of this process.
+        folder: the dags folder as it is here; MWAA's path leads to it.
+        file: that is loaded, with MWAA's path.
+        options: how to load.
+        tell: gets what happens.
     """
     sightings = Sightings(str(file))
 
@@ -50,8 +57,9 @@ def parse(airflow: Airflow, folder: Path, file: Path, options: Options, tell: Te
 
     os.environ.update(settings.as_variables(options.airflow_options))
     os.environ["AIRFLOW__CORE__DAGBAG_IMPORT_TIMEOUT"] = str(options.import_timeout)
-    if str(folder) not in sys.path:
-        sys.path.append(str(folder))
+    home = Path(os.environ["AIRFLOW_HOME"])
+    paths.be_mwaa(paths.mounts_of(folder, home, whole=not options.partial), note, sightings.line)
+    folder = Path(paths.DAGS)
     # Python remembers for good that a folder on its path was not there when Airflow was imported.
     importlib.invalidate_caches()
     sys.dont_write_bytecode = True
@@ -71,7 +79,7 @@ def parse(airflow: Airflow, folder: Path, file: Path, options: Options, tell: Te
     except SystemExit as exc:
         tell({"error": f"SystemExit: {exc.code}", "trace": traceback.format_exc()})
     took = samples.stop()
-    tell({"siblings": _siblings(folder, file, last)})
+    tell({"siblings": _siblings(folder, file, last), "read": paths.PATHS.read()})
     tell({"done": True, **took, "seconds": time.perf_counter() - started, "cpu_seconds": time.process_time() - used})
     _advise(airflow, dags, sightings, tell, file=file, folder=folder)
 
@@ -150,6 +158,8 @@ def _tell_error(text: str, sightings: Sightings, tell: Tell) -> None:
     """Tell of an error in Airflow's words, and of the lines that those words may be about."""
     lines = {"cycle": sightings.cycle_line()} if "Cycl" in text or "cycl" in text else {}
     dags = {dag_id: line for dag_id, line in sightings._dags.items() if dag_id in text}
+    for path in paths.not_led(text):
+        tell({"unseen": ["file", path, None]})
     only = next(iter(sightings._dags.values()), None) if len(sightings._dags) == 1 else None
     tell({"error": text, "lines": lines, "dag_line": next(iter(dags.values()), only)})
 

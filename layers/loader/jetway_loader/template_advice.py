@@ -66,7 +66,7 @@ def advice(dags: Sequence[Any], sightings: Sightings, *, file: str, folder: str,
         found += [_removed(asks, major) for asks in _together(reader.removed(linted=major >= 3))]
         if major >= 3:
             found += [_dateless(asks, dag) for asks in _together(reader.dates(), whole=_has_schedule(dag))]
-    return sorted(found, key=lambda finding: finding.line or 0)[:_MOST_FINDINGS]
+    return sorted(found, key=lambda finding: (finding.line or 0, finding.message))[:_MOST_FINDINGS]
 
 
 class _Dag:

@@ -38,7 +38,12 @@ class Scene(EventWorld):
             "collect one": partial(self.collect, most=1),
             "sweep": self.sweep,
             "redrive": self.redrive,
+            "reached otherwise": self.reached_otherwise,
         }
+
+    def reached_otherwise(self) -> None:
+        """The VPC endpoint of the private web server is made, or deleted."""
+        self.airflow.is_reached_over_rest = not self.airflow.is_reached_over_rest
 
     def act(self, **actors: Callable[[], object]) -> None:
         """Give it actors of its own."""
@@ -92,6 +97,16 @@ def young(transport: str) -> Scene:
     """A file that is too old when a killed function's message comes back."""
     scene = Scene(transport, killed_for=timedelta(minutes=8))
     scene.send("a.csv", {"max_event_age": 300})
+    return scene
+
+
+def late(transport: str) -> Scene:
+    """A file that is too old when it comes back; the function was killed when it had made its run."""
+    scene = young(transport)
+    scene.street.actors = scene.actors
+    scene.street.perform(FaultyPlay("dispatch", killed_after=2))
+    scene.street.played.clear()
+    scene.now += timedelta(minutes=8)
     return scene
 
 
@@ -239,6 +254,15 @@ def letter(transport: str) -> Scene:
     return scene
 
 
+def redriven(transport: str) -> Scene:
+    """A dead letter that is redriven; its DAG is not known, and the message is delivered twice."""
+    scene = unknown(transport)
+    scene.rest()
+    scene.redrive()
+    scene.now += timedelta(minutes=6)
+    return scene
+
+
 def room(transport: str) -> Scene:
     """A batch with room for two more; two are to come, and another collector brings one."""
     scene = batched(transport, files=1, most=3)
@@ -260,7 +284,7 @@ class Meeting:
     """Who meets whom in a scene.
 
     Attributes:
-        make: makes the scene, over rest or cli.
+        make: makes the scene, over rest, cli or auto.
         first: the actor whose calls are disturbed.
         others: actors that may come between two of them.
     """
@@ -273,6 +297,7 @@ class Meeting:
 MEETINGS: Mapping[str, Meeting] = {
     "file": Meeting(file, "dispatch", ("copy", "other_dag", "into_a_batch", "follow", "dispatch again")),
     "young": Meeting(young, "dispatch", ("dispatch again",)),
+    "late": Meeting(late, "dispatch", ("dispatch again", "follow")),
     "derived call": Meeting(partial(call, run_id=DERIVED), "dispatch", ("copy", "dispatch again")),
     "chosen call": Meeting(partial(call, run_id=CHOSEN), "dispatch", ("copy", "dispatch again", "killed_elsewhere")),
     "call of others": Meeting(call_of_others, "dispatch", ("dispatch again",)),
@@ -281,6 +306,7 @@ MEETINGS: Mapping[str, Meeting] = {
     "given up": Meeting(given_up, "dispatch", ("redriven", "redrive", "dispatch again")),
     "waiting": Meeting(waiting, "resume", ("resume", "copy", "dispatch")),
     "letter": Meeting(letter, "redrive", ("redrive", "dispatch", "copy")),
+    "redriven": Meeting(redriven, "dispatch", ("dispatch again", "parsed", "redrive")),
     "dead": Meeting(dead, "follow", ("redriven", "redrive")),
     "ended": Meeting(ended, "follow", ("follow", "copy")),
     "rated": Meeting(rated, "dispatch", ("work", "dispatch again")),
