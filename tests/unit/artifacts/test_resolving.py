@@ -7,6 +7,7 @@ import sys
 import threading
 from collections.abc import Iterator, Mapping
 from functools import partial
+from hashlib import sha256
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, ClassVar
@@ -66,7 +67,11 @@ def index(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         project.mkdir(exist_ok=True)
         (project / name).write_bytes(content)
         (project / "index.html").write_text(
-            "".join(f'<a href="{file.name}">{file.name}</a>' for file in project.iterdir() if file.suffix != ".html")
+            "".join(
+                f'<a href="{file.name}#sha256={sha256(file.read_bytes()).hexdigest()}">{file.name}</a>'
+                for file in project.iterdir()
+                if file.suffix != ".html"
+            )
         )
     server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(folder)))
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
