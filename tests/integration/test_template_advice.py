@@ -43,6 +43,9 @@ NEEDS: dict[str, list[str]] = {
     "{{ dag_run.execution_date.year }}": ["dag_run.execution_date"],
     "{{ dag_run['execution_date'].year }}": ["dag_run.execution_date"],
     "{{ conf.get('core', 'dags_folder') }}": ["conf"],
+    "{{ dag_run.logical_date.year }}": ["dag_run.logical_date"],
+    "{{ dag_run.data_interval_start.strftime('%Y') }}": ["dag_run.data_interval_start"],
+    "{{ dag_run['logical_date']['year'] }}": ["dag_run.logical_date"],
     # Guarded, or not what it looks like.
     "{{ ds | default('none') }}{{ prev_ds | d('none') }}": [],
     "{% if ds is defined %}{{ ts }}{% else %}none{% endif %}": [],
@@ -61,6 +64,10 @@ NEEDS: dict[str, list[str]] = {
     "{{ params.ds }}{{ 'ds' }}{# {{ ds }} #}{% raw %}{{ ds }}{% endraw %}": [],
     "{{ dag_run.run_after | ds }}": [],
     "{{ dag_run.logical_date }}": [],
+    "{{ dag_run.logical_date | ds }}": [],
+    "{{ dag_run.logical_date.year if dag_run.logical_date else 'none' }}": [],
+    "{{ (dag_run.logical_date or dag_run.run_after).year }}": [],
+    "{% if dag_run.data_interval_end %}{{ dag_run.data_interval_end.year }}{% endif %}": [],
     "{{ run_id }} {{ next_ds }} costs {{ own_macro() }}": [],  # next_ds is the DAG's own
     "ds": [],
     "{{ ds": [],
@@ -201,7 +208,8 @@ from airflow.sdk.definitions._internal.templater import create_template_env
 
 own = {"next_ds": "mine", "own_macro": lambda: 1}
 env = create_template_env(user_defined_macros=own)
-run = types.SimpleNamespace(logical_date=None, run_after=datetime(2026, 1, 1), run_type="manual")
+dates = dict.fromkeys(["logical_date", "data_interval_start", "data_interval_end"])
+run = types.SimpleNamespace(**dates, run_after=datetime(2026, 1, 1), run_type="manual")
 from airflow.sdk.execution_time.context import MacrosAccessor
 context = {"dag_run": run, "run_id": "manual__x", "params": {"ds": "x"}, "macros": MacrosAccessor()}
 def outcome(text):

@@ -34,6 +34,9 @@ REMOVED_ATTRIBUTES = {
     "ti.execution_date": "logical_date",
 }
 
+# What is None in a run without a logical date, so that nothing can be looked up in it.
+NULLABLE = frozenset({"dag_run.logical_date", "dag_run.data_interval_start", "dag_run.data_interval_end"})
+
 # What only a run with a logical date has. https://github.com/apache/airflow/pull/46194
 DATED = frozenset(
     {

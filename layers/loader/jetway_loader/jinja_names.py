@@ -25,13 +25,16 @@ class Wanted:
     Attributes:
         names: of the context.
         attributes: of things in the context, such as "dag_run.execution_date".
-        together: names of which a run has all or none; "dag_run.logical_date", tested, says that it has them.
+        nullable: of these what is looked up in them, for they may be None; tested, they say that all of `together` is
+            there.
+        together: names of which a run has all or none.
         strict: a name that is not there is an error even where it is only tested, as Airflow has it unless a DAG says
             otherwise.
     """
 
     names: frozenset[str]
     attributes: frozenset[str] = frozenset()
+    nullable: frozenset[str] = frozenset()
     together: frozenset[str] = frozenset()
     strict: bool = True
 
@@ -164,7 +167,9 @@ class _Reader:
         """The wanted name or attribute that a node reads."""
         if isinstance(node, nodes.Name):
             return node.name if node.ctx == "load" and node.name in self._names else None
-        whole = _attribute(node)
+        whole, inner = _attribute(node), _attribute(getattr(node, "node", None))
+        if inner in self._wanted.nullable and isinstance(node, nodes.Getattr | nodes.Getitem):
+            return inner
         return whole if whole in self._wanted.attributes else None
 
     def _known(self, test: nodes.Node, *, truth: bool) -> frozenset[str]:
@@ -185,16 +190,19 @@ class _Reader:
             name = test.node.name if isinstance(test.node, nodes.Name) else _attribute(test.node)
             return frozenset({name} if name and truth is (test.name == "defined") else ())
         if isinstance(test, nodes.Test) and test.name == "none":
-            return date if not truth and _is_date(test.node) else frozenset()
+            return date if not truth and self._is_date(test.node) else frozenset()
         if isinstance(test, nodes.Compare) and len(test.ops) == 1:
             operand, other = test.ops[0], getattr(test.ops[0].expr, "value", "")
-            if _is_date(test.expr) and isinstance(operand.expr, nodes.Const) and other is None:
+            if self._is_date(test.expr) and isinstance(operand.expr, nodes.Const) and other is None:
                 return date if truth is (operand.op == "ne") else frozenset()
             scheduled = _attribute(test.expr) == "dag_run.run_type" and other in _RUNS and operand.op == "eq"
             return date if scheduled and truth else frozenset()
         if truth and isinstance(test, nodes.Name):  # of a strict name that is not there the test itself fails
             return frozenset({test.name})
-        return date if truth and _is_date(test) else frozenset()
+        return date if truth and self._is_date(test) else frozenset()
+
+    def _is_date(self, node: nodes.Node | None) -> bool:
+        return _attribute(node) in self._wanted.nullable
 
 
 def _forgiven(node: nodes.Node) -> nodes.Node | None:
@@ -204,10 +212,6 @@ def _forgiven(node: nodes.Node) -> nodes.Node | None:
     if isinstance(node, nodes.Test) and node.name in {"defined", "undefined", "none"}:
         return node.node
     return None
-
-
-def _is_date(node: nodes.Node | None) -> bool:
-    return _attribute(node) == "dag_run.logical_date"
 
 
 def _attribute(node: Any) -> str | None:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jetway_loader.asked_by_functions import asked
-from jetway_loader.context_names import DATED, REMOVED, REMOVED_ATTRIBUTES
+from jetway_loader.context_names import DATED, NULLABLE, REMOVED, REMOVED_ATTRIBUTES
 from jetway_loader.model import Finding
 from jetway_loader.template_fields import templates
 
@@ -82,20 +82,22 @@ class _Dag:
             linted: ruff is asked too, which knows the functions of @task.
         """
         for task in self._dag.tasks:
-            yield from self._rendered(task, frozenset(REMOVED), frozenset(REMOVED_ATTRIBUTES))
+            yield from self._rendered(task, frozenset(REMOVED), frozenset(REMOVED_ATTRIBUTES), frozenset())
             if not (linted and _is_decorated(task)):
                 yield from self._of_function(task, frozenset(REMOVED))
 
     def dates(self) -> Iterator[Ask]:
         """What they ask for that only a run with a logical date has."""
         for task in self._dag.tasks:
-            yield from self._rendered(task, DATED, frozenset())
+            yield from self._rendered(task, DATED, frozenset(), NULLABLE)
             yield from self._of_function(task, DATED)
 
-    def _rendered(self, task: Any, names: frozenset[str], attributes: frozenset[str]) -> Iterator[Ask]:
+    def _rendered(
+        self, task: Any, names: frozenset[str], attributes: frozenset[str], nullable: frozenset[str]
+    ) -> Iterator[Ask]:
         from jetway_loader.jinja_names import Wanted, needed
 
-        wanted = Wanted(names - _added_by(task), attributes, DATED, strict=self._strict)
+        wanted = Wanted(names - _added_by(task), attributes, nullable, DATED | nullable, strict=self._strict)
         for field, text in templates(task):
             source, of_file = text, ""
             if text.endswith(tuple(getattr(task, "template_ext", None) or ())) and text:
@@ -254,6 +256,8 @@ def _then(ask: Ask) -> str:
     if not ask.fails:
         return "its place in the text stays empty"
     base, _, attribute = ask.names[0].partition(".")
+    if ask.names[0] in NULLABLE:
+        return "the task fails (it is None)"
     error = f" ({base!r} has no attribute {attribute!r})" if attribute else f" ({base!r} is undefined)"
     return "the task fails" + (error if ask.rendered else "")
 
