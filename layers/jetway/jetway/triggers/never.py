@@ -234,8 +234,8 @@ def _matches(value: Any, text: str) -> bool:
         wanted, text = str(wanted).lower(), text.lower()
     if matcher == "wildcard":
         return re.fullmatch(".*".join(map(re.escape, str(wanted).split("*"))), text, re.DOTALL) is not None
-    fits = {"prefix": text.startswith, "suffix": text.endswith, "equals-ignore-case": text.__eq__}.get(matcher)
-    return fits is not None and fits(str(wanted))
+    fits = {"prefix": text.startswith(str(wanted)), "suffix": text.endswith(str(wanted))}
+    return fits.get(matcher, matcher == "equals-ignore-case" and text == wanted)
 
 
 def _several(value: Any) -> list[Any]:
