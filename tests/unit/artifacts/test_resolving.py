@@ -33,9 +33,13 @@ def uv() -> str:
 
 
 class Quiet(SimpleHTTPRequestHandler):
-    """A folder as a package index, which says nothing of how long an answer holds; its log is a list of paths."""
+    """A folder as a package index; its log is a list of paths."""
 
     asked: ClassVar[list[str]] = []
+
+    def end_headers(self) -> None:
+        self.send_header("Cache-Control", "max-age=0")  # as those of companies have it
+        super().end_headers()
 
     def log_message(self, *args: Any) -> None:
         self.asked.append(self.path)
