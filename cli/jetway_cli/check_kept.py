@@ -75,6 +75,8 @@ class Kept:
             try:
                 connection = self._connection(path)
                 answer = self._answer(connection, arguments, seconds)
+            except (ConnectionResetError, BrokenPipeError):  # it was ending
+                answer = None
             except (OSError, ValueError):
                 return None
             if answer is not None and "stale" not in answer:

@@ -234,8 +234,12 @@ def _matches(value: Any, text: str) -> bool:
         wanted, text = str(wanted).lower(), text.lower()
     if matcher == "wildcard":
         return re.fullmatch(".*".join(map(re.escape, str(wanted).split("*"))), text, re.DOTALL) is not None
-    fits = {"prefix": text.startswith(str(wanted)), "suffix": text.endswith(str(wanted))}
-    return fits.get(matcher, matcher == "equals-ignore-case" and text == wanted)
+    fits = {
+        "prefix": text.startswith(str(wanted)),
+        "suffix": text.endswith(str(wanted)),
+        "equals-ignore-case": text == str(wanted),
+    }
+    return fits.get(matcher, False)
 
 
 def _several(value: Any) -> list[Any]:
