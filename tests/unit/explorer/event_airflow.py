@@ -28,6 +28,8 @@ RUNS_FOR = timedelta(seconds=90)
 
 CREATE, LOOK, LIST, PING = "airflow.create_run", "airflow.get_run", "airflow.list", "airflow.get_anything"
 
+DENIED = "denied"  # a right is missing
+
 # Of a create; each also with " done": Airflow made the run before.
 ANSWERS = ("503", "500", "502", "504", "429", "closed")
 OF_REST = (*ANSWERS, "unreachable", *(f"{each} done" for each in ANSWERS if each != "429"))
@@ -35,7 +37,7 @@ OF_REST_REPEATED = ("409 repeated", "429 repeated", "503 repeated")
 NO_REST = "no REST"  # MWAA says that the environment must be updated before it can do InvokeRestApi
 OF_CLI = (*OF_REST, "garbage done", "OperationalError", "OperationalError done", "BrokenPipeError done")
 OF_LOOKS = ("503", "closed", "429")
-OF_LOOKS_OVER_REST = (*OF_LOOKS, "400")
+OF_LOOKS_OVER_REST = (*OF_LOOKS, "400", DENIED)
 OF_LOOKS_OVER_CLI = (*OF_LOOKS, "garbage", "OperationalError", "BrokenPipeError")
 
 
@@ -152,7 +154,9 @@ def _rest(status: int, document: Any, *, repeats: int = 0) -> dict[str, Any]:
 def _fail_rest(fault: str, call: Callable[[], Any]) -> Any:
     kind, _, how = fault.partition(" ")
     if fault == NO_REST:
-        raise _refused("Update your environment to use InvokeRestApi")
+        raise _refused("ValidationException", "Update your environment to use InvokeRestApi")
+    if fault == DENIED:
+        raise _refused("AccessDeniedException", "User: me is not authorized to perform: airflow:InvokeRestApi")
     if how:
         _quietly(call)
     if kind == "closed":
@@ -162,8 +166,8 @@ def _fail_rest(fault: str, call: Callable[[], Any]) -> Any:
     return _rest(int(kind), {"detail": "no"}, repeats=int(how == "repeated"))
 
 
-def _refused(message: str) -> ClientError:
-    return ClientError({"Error": {"Code": "ValidationException", "Message": message}}, "InvokeRestApi")
+def _refused(code: str, message: str) -> ClientError:
+    return ClientError({"Error": {"Code": code, "Message": message}}, "InvokeRestApi")
 
 
 def _quietly(call: Callable[[], Any]) -> None:
