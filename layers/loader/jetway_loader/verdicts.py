@@ -56,6 +56,7 @@ def judge(ended: Ended[Any], path: str, file: str, folder: str, options: Options
         findings=tuple(findings),
         dags=tuple(sorted(told.dags, key=lambda dag: (dag.line or 0, dag.dag_id))),
         siblings=tuple(sorted(told.siblings)),
+        read=tuple(sorted(told.read)),
         missing=tuple(sorted({fault.missing for fault in faults if fault.missing})),
         seconds=round(told.seconds or ended.seconds, 6),
         cpu_seconds=None if told.cpu_seconds is None else round(told.cpu_seconds, 6),
@@ -73,6 +74,7 @@ class _Told:
         self.cpu_seconds: float | None = next((entry["cpu_seconds"] for entry in told if "done" in entry), None)
         self.exit_line: int | None = next((entry["exit_line"] for entry in told if "exit_line" in entry), None)
         self.siblings = [str(name) for entry in told for name in entry.get("siblings", ())]
+        self.read = [str(name) for entry in told for name in entry.get("read", ())]
         unseen = [tuple(entry["unseen"]) for entry in told if "unseen" in entry]
         self.unseen = list(dict.fromkeys(item for item in unseen if item[0] != "missing module"))
         self.lacking = list(dict.fromkeys(item for item in unseen if item[0] == "missing module"))
