@@ -1,7 +1,7 @@
 """Airflow as a set of runs, behind MWAA's two doors: InvokeRestApi and the command line.
 
 Both answer as recorded answers of Airflow 3 do. A fault is what MWAA or a proxy answers instead: `503` when nothing was
-done, `503 done` when all was done and only the answer is another.
+done, `503 done` when all was done and only the answer is another, `504 later` when it is done some minutes later.
 """
 
 # ruff: noqa: N803 - arguments have the names that AWS gives them
@@ -25,17 +25,21 @@ from botocore.exceptions import ClientError, EndpointConnectionError, ReadTimeou
 from urllib3.exceptions import NewConnectionError
 
 RUNS_FOR = timedelta(seconds=90)
+LATE = timedelta(minutes=4)  # that Airflow may take to make a run that it was asked for
 
 CREATE, LOOK, LIST, PING = "airflow.create_run", "airflow.get_run", "airflow.list", "airflow.get_anything"
 
+DENIED = "denied"  # a right is missing
+
 # Of a create; each also with " done": Airflow made the run before.
 ANSWERS = ("503", "500", "502", "504", "429", "closed")
-OF_REST = (*ANSWERS, "unreachable", *(f"{each} done" for each in ANSWERS if each != "429"))
+LATER = ("closed later", "504 later")
+OF_REST = (*ANSWERS, "unreachable", *(f"{each} done" for each in ANSWERS if each != "429"), *LATER)
 OF_REST_REPEATED = ("409 repeated", "429 repeated", "503 repeated")
 NO_REST = "no REST"  # MWAA says that the environment must be updated before it can do InvokeRestApi
 OF_CLI = (*OF_REST, "garbage done", "OperationalError", "OperationalError done", "BrokenPipeError done")
 OF_LOOKS = ("503", "closed", "429")
-OF_LOOKS_OVER_REST = (*OF_LOOKS, "400")
+OF_LOOKS_OVER_REST = (*OF_LOOKS, "400", DENIED)
 OF_LOOKS_OVER_CLI = (*OF_LOOKS, "garbage", "OperationalError", "BrokenPipeError")
 
 
@@ -57,15 +61,34 @@ class Airflow:
         self.dags = dags
         self.clock = clock
         self.is_reached_over_rest = True
+        self.is_slow = False
+        self._on_their_way: list[tuple[datetime, Run]] = []
 
     def create(self, dag_id: str, run_id: str, *, ours: bool = True) -> str:
-        """Make a run; return made, there or unknown."""
+        """Make a run, when it is slow some minutes later; return made, there, unknown or nothing yet."""
         if dag_id not in self.dags:
             return "unknown"
+        self.arrive()
+        if self.is_slow:
+            self._on_their_way.append((self.clock() + LATE, Run(dag_id, run_id, self.clock(), ours)))
+            return "nothing yet"
         if (dag_id, run_id) in self.runs:
             return "there"
         self.runs[dag_id, run_id] = Run(dag_id, run_id, self.clock(), ours)
         return "made"
+
+    def arrive(self) -> None:
+        """Make the runs that were asked for a while ago, unless somebody else has made them since."""
+        for at, run in self._on_their_way:
+            if at <= self.clock():
+                self.runs.setdefault((run.dag_id, run.run_id), run)
+
+    def late(self, call: Callable[[], Any]) -> None:
+        """Answer a call, and do what it asks for some minutes later."""
+        self.is_slow = True
+        with suppress(ClientError):
+            call()
+        self.is_slow = False
 
     def state(self, run: Run) -> str:
         return "success" if self.clock() - run.created_at >= RUNS_FOR else "running"
@@ -117,7 +140,11 @@ class Mwaa:
         return self._ask(LOOK, lambda: self._look(*parts[1::2]))
 
     def _ask(self, name: str, answer: Callable[[], tuple[int, Any]]) -> dict[str, Any]:
-        found: dict[str, Any] = self._cross(name, lambda: _rest(*answer()), _fail_rest)
+        def fail(fault: str, call: Callable[[], Any]) -> Any:
+            return _fail_rest(fault, call, self._airflow)
+
+        self._airflow.arrive()
+        found: dict[str, Any] = self._cross(name, lambda: _rest(*answer()), fail)
         return found
 
     def _create(self, dag_id: str, run_id: str) -> tuple[int, Any]:
@@ -149,11 +176,15 @@ def _rest(status: int, document: Any, *, repeats: int = 0) -> dict[str, Any]:
     raise ClientError(answer, "InvokeRestApi")
 
 
-def _fail_rest(fault: str, call: Callable[[], Any]) -> Any:
+def _fail_rest(fault: str, call: Callable[[], Any], airflow: Airflow) -> Any:
     kind, _, how = fault.partition(" ")
     if fault == NO_REST:
-        raise _refused("Update your environment to use InvokeRestApi")
-    if how:
+        raise _refused("ValidationException", "Update your environment to use InvokeRestApi")
+    if fault == DENIED:
+        raise _refused("AccessDeniedException", "User: me is not authorized to perform: airflow:InvokeRestApi")
+    if how == "later":
+        airflow.late(call)
+    elif how:
         _quietly(call)
     if kind == "closed":
         raise ReadTimeoutError(endpoint_url="https://mwaa.example")
@@ -162,8 +193,8 @@ def _fail_rest(fault: str, call: Callable[[], Any]) -> Any:
     return _rest(int(kind), {"detail": "no"}, repeats=int(how == "repeated"))
 
 
-def _refused(message: str) -> ClientError:
-    return ClientError({"Error": {"Code": "ValidationException", "Message": message}}, "InvokeRestApi")
+def _refused(code: str, message: str) -> ClientError:
+    return ClientError({"Error": {"Code": code, "Message": message}}, "InvokeRestApi")
 
 
 def _quietly(call: Callable[[], Any]) -> None:
@@ -182,7 +213,12 @@ class CommandLine(requests.Session):
     def post(self, url: Any, data: Any = None, json: Any = None, **_more: Any) -> Any:
         argv = shlex.split(data.decode())
         name = PING if argv == ["version"] else {"trigger": CREATE, "state": LOOK}.get(argv[1], LIST)
-        return self._cross(name, lambda: _Answer(*self._run(argv)), _fail_cli)
+
+        def fail(fault: str, call: Callable[[], Any]) -> Any:
+            return _fail_cli(fault, call, self._airflow)
+
+        self._airflow.arrive()
+        return self._cross(name, lambda: _Answer(*self._run(argv)), fail)
 
     def _run(self, argv: list[str]) -> tuple[int, bytes]:
         if argv == ["version"]:
@@ -219,11 +255,13 @@ class _Answer:
         """There is nothing to close."""
 
 
-def _fail_cli(fault: str, call: Callable[[], Any]) -> Any:
+def _fail_cli(fault: str, call: Callable[[], Any], airflow: Airflow) -> Any:
     kind, _, done = fault.partition(" ")
     if fault == NO_REST:
         return call()  # that is nothing to a command
-    if done:
+    if done == "later":
+        airflow.late(call)
+    elif done:
         call()
     if kind == "closed":
         raise requests.exceptions.ReadTimeout

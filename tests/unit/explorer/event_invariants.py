@@ -11,7 +11,7 @@ from typing import Any
 from jetway.batches.model import run_id_of_batch
 from jetway.dispatch.run import derive_run_id, parse_message
 from jetway.ledger import entry_id
-from tests.unit.explorer.event_airflow import Run
+from tests.unit.explorer.event_airflow import LATE, Run
 from tests.unit.explorer.event_world import START, EventWorld, event_of
 
 LETTER_IN_HAND = timedelta(minutes=6)  # a command that was killed looks at its letters for no longer
@@ -28,6 +28,8 @@ def judge(world: EventWorld, *, theirs: Sequence[str] = ()) -> list[str]:
         world.now += LETTER_IN_HAND
         world.redrive()
         world.rest()
+    world.now += LATE  # what is on its way is there by then
+    world.airflow.arrive()
     broken += world.trouble
     batches = _batches(world)
     for name, definition in world.sent.items():

@@ -17,6 +17,7 @@ from botocore.exceptions import ReadTimeoutError
 
 from tests.unit.explorer.event_airflow import (
     CREATE,
+    DENIED,
     LIST,
     LOOK,
     NO_REST,
@@ -32,7 +33,7 @@ from tests.unit.explorer.event_tables import refusal
 from tests.unit.explorer.walker import Broken, Frame, Play, Street, Walk, World
 
 OF_CREATES: Mapping[str, Sequence[str]] = {
-    "rest": (*OF_REST, *OF_REST_REPEATED, NO_REST),
+    "rest": (*OF_REST, *OF_REST_REPEATED, NO_REST, DENIED),
     "cli": OF_CLI,
     "auto": (*OF_REST, NO_REST),  # what both ways know
 }
