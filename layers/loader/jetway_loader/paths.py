@@ -245,11 +245,13 @@ class Paths:
 
 
 def _is_importing() -> bool:
-    """Whether Python looks for a module just now: it looks in every folder of its path."""
+    """Whether Python looks for a module just now, in every folder of its path; not when it reads for pkgutil."""
     frame: FrameType | None = sys._getframe(1)
     while frame is not None and frame.f_code.co_filename.startswith(_OWN):
         frame = frame.f_back
-    return frame is not None and frame.f_code.co_filename.startswith(("<frozen importlib", "<frozen zipimport"))
+    if frame is None or not frame.f_code.co_filename.startswith(("<frozen importlib", "<frozen zipimport")):
+        return False
+    return frame.f_code.co_name != "get_data"
 
 
 # They work on this machine's paths, whatever is put in their place afterwards.
