@@ -26,6 +26,14 @@ from typing import Any
 AIRFLOW = "/usr/local/airflow"
 DAGS = f"{AIRFLOW}/dags"
 
+# What is known of MWAA's environment variables: they name its folders.
+VARIABLES = {
+    "AIRFLOW_HOME": AIRFLOW,
+    "HOME": AIRFLOW,
+    "AIRFLOW__CORE__DAGS_FOLDER": DAGS,
+    "AIRFLOW__CORE__PLUGINS_FOLDER": f"{AIRFLOW}/plugins",
+}
+
 WRITTEN = "written"  # in the real home: what files write, one folder for each process
 _MOST_READ = 1000  # paths that are told of one file
 
@@ -286,12 +294,10 @@ def be_mwaa(mounts: tuple[Mount, ...], note: Note, line: Line) -> None:
         line: as of `Paths.lead`.
     """
     home = os.environ["AIRFLOW_HOME"]
-    variables = {"AIRFLOW__CORE__DAGS_FOLDER": DAGS}
-    if mounts[-1].seen == AIRFLOW:
-        os.chdir(home)
-        variables |= {"AIRFLOW_HOME": AIRFLOW, "HOME": AIRFLOW, "AIRFLOW__CORE__PLUGINS_FOLDER": f"{AIRFLOW}/plugins"}
+    with suppress(OSError):  # of a machine that has MWAA's folder, and gives it to others
+        os.chdir(home if mounts[-1].seen == AIRFLOW else AIRFLOW)
     environ: Any = os.environ
-    for name, value in variables.items():  # not by putenv: programs that are started need this machine's
+    for name, value in VARIABLES.items():  # not by putenv: programs that are started need this machine's
         environ._data[environ.encodekey(name)] = environ.encodevalue(value)
     PATHS.lead(mounts, Path(home, WRITTEN, str(os.getpid())), note, line)
     sys.path[:] = dict.fromkeys(as_on_mwaa(place, mounts) for place in [*sys.path, mounts[0].there])
