@@ -16,6 +16,14 @@ DATA = {
     "conf/orders.ini": "[orders]\nteam = sales\n",
     "conf/broken.json": '{"name": "maps",}\n',
     "sql/orders.sql": "select {{ what }}",
+    "conf/good.json": "{}",
+    "conf/x.toml": "a = 1\n",
+    "conf/rows.csv": "a,b\n",
+    "common/__init__.py": "",
+    "common/more.txt": "more",
+    "common/settings.py": (
+        "from pathlib import Path\nROWS = (Path(__file__).parent.parent / 'conf' / 'rows.csv').read_text()\n"
+    ),
     "common/shared_names.py": 'FIRST = "one"\n',
     "packed.zip": "",
     "written/here.txt": "old",
@@ -48,7 +56,7 @@ assert name == "/usr/local/airflow/dags/conf/tables.yaml"
 from pathlib import Path
 folder = Path('/usr/local/airflow/dags/conf')
 assert folder.resolve() == folder
-assert [p.name for p in sorted(folder.iterdir())] == ['broken.json', 'orders.ini', 'tables.yaml']
+assert {p.name for p in folder.iterdir()} > {'broken.json', 'orders.ini', 'tables.yaml'}
 assert Path(__file__).parent == folder.parent and Path(__file__).read_text()
 """,
     "by_os": """
@@ -114,6 +122,31 @@ if not os.path.exists('/usr/local/airflow'):
 """,
 }
 
+# How files read what lies beside them → what is told of it.
+READS = {
+    "reads_json": ("import json\njson.loads((HERE / 'conf/good.json').read_text())", {"conf/good.json"}),
+    "reads_yaml": ("import yaml\nyaml.safe_load((HERE / 'conf/tables.yaml').open())", {"conf/tables.yaml"}),
+    "reads_ini": (
+        "import configparser\nconfigparser.ConfigParser().read(HERE / 'conf/orders.ini')",
+        {"conf/orders.ini"},
+    ),
+    "reads_toml": ("import tomllib\ntomllib.loads(Path('dags/conf/x.toml').read_text())", {"conf/x.toml"}),
+    "reads_csv": ("import csv\nassert list(csv.reader(open(HERE / 'conf/rows.csv')))", {"conf/rows.csv"}),
+    "reads_sql": (
+        "TEXT = open(os.path.join(os.path.dirname(__file__), 'sql', 'orders.sql')).read()",
+        {"sql/orders.sql"},
+    ),
+    "reads_by_glob": ("assert sorted(HERE.glob('conf/*.yaml'))", {"conf/"}),
+    "reads_by_rglob": ("assert sorted(HERE.rglob('*.sql'))", {"/", "conf/", "sql/"}),
+    "reads_by_walk": ("assert sorted(os.walk(HERE / 'sql'))", {"sql/"}),
+    "reads_by_listdir": ("os.chdir(HERE)\nassert os.listdir('conf')", {"conf/"}),
+    "reads_by_module": ("from common import settings\nassert settings.ROWS", {"conf/rows.csv"}),
+    "reads_by_pkgutil": ("import pkgutil\nassert pkgutil.get_data('common', 'more.txt')", {"common/more.txt"}),
+    "reads_what_may_be_absent": ("if (HERE / 'conf/mine.yaml').exists():\n    raise OSError", {"conf/mine.yaml"}),
+    "reads_nothing": ("x = 1", set()),
+}
+READS_BEGIN = "import os\nfrom pathlib import Path\n\nHERE = Path(__file__).parent\n"
+
 BAD = {
     # Only after what was read can be read does the fault show.
     "then_broken": (
@@ -155,6 +188,7 @@ raise RuntimeError("cannot open /usr/local/airflow/dags/sql/orders.sql")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("paths") / "mine"
     files = DATA | {f"{name}.py": text + DAG.format(name=name) for name, text in GOOD.items()}
+    files |= {f"{name}.py": READS_BEGIN + text + DAG.format(name=name) for name, (text, _) in READS.items()}
     for name, text in (files | {f"{name}.py": text for name, (text, _) in BAD.items()}).items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(text)
@@ -171,6 +205,14 @@ def test_what_works_on_mwaa_works_here(answers: dict[str, Any], name: str) -> No
     answer = answers[f"{name}.py"]
     assert [(found["line"], found["message"]) for found in answer["findings"]] == []
     assert (answer["verdict"], [dag["dag_id"] for dag in answer["dags"]]) == ("accepted", [name])
+
+
+@pytest.mark.parametrize("name", READS)
+def test_what_reads_data_files_loads_and_is_known_as_their_reader(answers: dict[str, Any], name: str) -> None:
+    answer, wanted = answers[f"{name}.py"], READS[name][1]
+    assert (answer["verdict"], [found["message"] for found in answer["findings"]]) == ("accepted", [])
+    assert wanted <= set(answer["read"])
+    assert wanted or answer["read"] == []
 
 
 @pytest.mark.parametrize("name", BAD)

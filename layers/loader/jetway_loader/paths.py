@@ -253,11 +253,13 @@ class Paths:
 
 
 def _is_importing() -> bool:
-    """Whether Python looks for a module just now: it looks in every folder of its path."""
+    """Whether Python looks for a module just now, in every folder of its path; not when it reads for pkgutil."""
     frame: FrameType | None = sys._getframe(1)
     while frame is not None and frame.f_code.co_filename.startswith(_OWN):
         frame = frame.f_back
-    return frame is not None and frame.f_code.co_filename.startswith(("<frozen importlib", "<frozen zipimport"))
+    if frame is None or not frame.f_code.co_filename.startswith(("<frozen importlib", "<frozen zipimport")):
+        return False
+    return frame.f_code.co_name != "get_data"
 
 
 # They work on this machine's paths, whatever is put in their place afterwards.
@@ -292,13 +294,11 @@ def be_mwaa(mounts: tuple[Mount, ...], note: Note, line: Line) -> None:
         line: as of `Paths.lead`.
     """
     home = os.environ["AIRFLOW_HOME"]
-    is_whole = mounts[-1].seen == AIRFLOW
-    if is_whole:
-        os.chdir(home)
+    with suppress(OSError):  # of a machine that has MWAA's folder, and gives it to others
+        os.chdir(home if mounts[-1].seen == AIRFLOW else AIRFLOW)
     environ: Any = os.environ
     for name, value in VARIABLES.items():  # not by putenv: programs that are started need this machine's
-        if is_whole or value == DAGS:
-            environ._data[environ.encodekey(name)] = environ.encodevalue(value)
+        environ._data[environ.encodekey(name)] = environ.encodevalue(value)
     PATHS.lead(mounts, Path(home, WRITTEN, str(os.getpid())), note, line)
     sys.path[:] = dict.fromkeys(as_on_mwaa(place, mounts) for place in [*sys.path, mounts[0].there])
     for place in [place for place in sys.path_importer_cache if place.startswith(AIRFLOW)]:
