@@ -106,6 +106,22 @@ def test_killed_when_it_is_called_good_the_report_says_so_all_the_same() -> None
         assert looked(times, after).judge() == [], after
 
 
+def test_a_version_without_a_report_gets_one_when_it_is_called_good() -> None:
+    """Its gate was killed before the report, and its message is lost; it is seen long after its promotion."""
+
+    def delivered(killed_after: int | None = None) -> PromotionWorld:
+        world = PromotionWorld(lag=timedelta(minutes=4, seconds=30))
+        world.upload(KEY, content("works"))
+        world.street.actors = {"gate": lambda: world.deliver(world.queue[0])}
+        world.street.perform(Play("gate", killed_after=killed_after))
+        return world
+
+    calls = delivered().street.played[0].calls
+    world = delivered(calls.index("dynamodb.put_item") + 1)
+    world.queue.clear()
+    assert judge(world) == []
+
+
 def stage(world: Scene) -> str:
     standing = world.standing(KEY)
     assert standing is not None
