@@ -23,7 +23,7 @@ from jetway.live.standing import BY_HAND
 from jetway.live.update_record import MEMBERS
 from jetway.object_stream import VersionGoneError, open_version
 from jetway.objects import ObjectVersion, head, read, versions_of
-from jetway.promotion import Placement, promote, quarantine
+from jetway.promotion import Placement, carries, promote, quarantine
 from jetway.reports import report_on, write_report
 
 if TYPE_CHECKING:
@@ -244,6 +244,7 @@ class Gate:
         judged = self._judge(version, facts)
         if judged is None:
             return Settled(version.key, "vanished", version.label)
+        judged = self._as_it_went_live(version, judged, facts)
         seconds = self._clock() - started
         report = report_key(version.key, version.label)
         placement = self._place(version, judged, facts, report, refused)
@@ -305,6 +306,21 @@ class Gate:
         if judged.kind == "dag-file":
             return self._load(version, content, facts, judged)
         return self._resolve(content, facts, judged) if judged.kind == "requirements" else judged
+
+    def _as_it_went_live(self, version: ObjectVersion, judged: Judgement, facts: EnvironmentFacts) -> Judgement:
+        """Return what is told of a version that is refused now and is live: another delivery has let it through.
+
+        Only the verifier takes out what is live. So that what is found now is a warning; else the gate would refuse
+        what is live again and again, and no round would be the last.
+        """
+        if judged.verdict != "rejected":
+            return judged
+        destination = kind_of(version.key).destination(version.key, facts)
+        live = head(self._s3, facts.source_bucket, destination) if destination is not None else None
+        if live is None or not carries(live, version):
+            return judged
+        warnings = [replace(finding, severity="warning") for finding in judged.findings]
+        return judgement(judged.kind, warnings, judged.dags, uncertain=True)
 
     def _place(
         self, version: ObjectVersion, judged: Judgement, facts: EnvironmentFacts, report: str, refused: set[str]

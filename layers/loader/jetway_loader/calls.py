@@ -258,7 +258,8 @@ def _replace(module: ModuleType, name: str, put: Led, led: dict[int, Led]) -> No
 
 def _replace_in(module: ModuleType, led: dict[int, Led]) -> None:
     """Replace what a module has taken over by its own name, also in its classes."""
-    if module.__name__ == "jetway_loader.paths":
+    # A name that is not to be imported stands among the modules as None.
+    if getattr(module, "__name__", None) in {None, "jetway_loader.paths"}:
         return
     for name, value in list(getattr(module, "__dict__", {}).items()):
         if id(value) in led:

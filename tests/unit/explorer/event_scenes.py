@@ -20,6 +20,7 @@ CHOSEN = "invoice-4711"
 DERIVED = "jetway__http__neao5nwq7jut2lxa4mqj"
 CALL = {"name": "http", "kind": "http"}
 KILLED_WITH_A_RUN = 5  # calls: of a call with a chosen id, over rest, the fifth one creates the run
+THROTTLED = tuple((call, "429") for call in range(4, 30))  # from the call on that creates the run, over cli
 BATCH = {"batch": {"max_events": 2, "within": 60}}
 
 
@@ -184,7 +185,11 @@ def rated(transport: str, events: int = 3, dags: tuple[str, ...] = ("etl",)) -> 
     scene = Scene(transport, dags=dags, grace=timedelta(minutes=5))
     for number in range(events):
         scene.send(f"{number}.csv", {"rate": {"count": 1, "per": 60}})
-    scene.act(work=scene.dispatch, parsed=lambda: scene.airflow.dags.add("etl"))
+    scene.act(
+        work=scene.dispatch,
+        parsed=lambda: scene.airflow.dags.add("etl"),
+        throttled=lambda: scene.street.perform(FaultyPlay("dispatch again", faults=THROTTLED)),
+    )
     return scene
 
 
@@ -309,7 +314,7 @@ MEETINGS: Mapping[str, Meeting] = {
     "redriven": Meeting(redriven, "dispatch", ("dispatch again", "parsed", "redrive")),
     "dead": Meeting(dead, "follow", ("redriven", "redrive")),
     "ended": Meeting(ended, "follow", ("follow", "copy")),
-    "rated": Meeting(rated, "dispatch", ("work", "dispatch again")),
+    "rated": Meeting(rated, "dispatch", ("work", "dispatch again", "throttled")),
     "rated, unknown": Meeting(partial(rated, events=1, dags=()), "dispatch", ("parsed", "dispatch again")),
     "batched": Meeting(batched, "collect", ("copy", "by_itself", "more", "deadline", "sweep", "collect one")),
     "deadly": Meeting(deadly, "collect", ("copy", "more", "collect one")),

@@ -55,7 +55,7 @@ GUARDS = {
     "a row is closed as it was seen": Guard(
         "ledger.py", 'Attr("open").exists() & as_seen', 'Attr("open").exists()', "dead"
     ),
-    "started is final": Guard("ledger.py", '.ne("started")', '.ne("nothing")', "file"),
+    "started is final": Guard("ledger_rows.py", '.ne("started")', '.ne("nothing")', "file"),
     "a late copy that is held undoes no outcome": Guard(
         "ledger.py", 'if entry.decision == "held":', "if not entry:", "given up"
     ),
@@ -107,6 +107,13 @@ GUARDS = {
         "dispatch/dispatcher.py",
         "            return self._refuse(case, exc, begins)\n        self",
         "            self._places.give_back(case, begins)\n            return self._refuse(case, exc)\n        self",
+        "rated",
+        "cli",
+    ),
+    "a place that another delivery has as well is not given away": Guard(
+        "dispatch/places.py",
+        "return any(attempt.at.timestamp() >= begins for",
+        "return any(not attempt for",
         "rated",
         "cli",
     ),
