@@ -81,6 +81,12 @@ def test_a_helper_that_has_just_come_is_still_to_be_parsed(lag: int) -> None:
     assert scene(helper=True, live="needs helper", lag=timedelta(seconds=lag))().judge() == []
 
 
+def test_nobody_is_told_of_a_file_that_waits_where_errors_prove_nothing() -> None:
+    world = scene(helper=True, live="needs helper", judges=False, tells_parses=False)()
+    assert world.judge() == []
+    assert "ArtifactNeverAppeared" not in {news.event.detail_type for news in world.news}
+
+
 def test_a_file_that_has_waited_for_an_hour_is_still_to_be_seen_twice() -> None:
     """Its patience has run out by then, for want of the module."""
     world = scene(helper=True, live="needs helper")()
