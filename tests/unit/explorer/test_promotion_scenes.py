@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -17,20 +17,37 @@ from .scenes import KEY, OTHER, Scene, scene
 from .walker import KilledError, Play, play_it
 
 
-def with_two_uploads(make: Callable[[], Scene], first: str, second: str) -> Callable[[], Scene]:
-    """The scene with one more actor: two versions are uploaded, and then both events are delivered."""
+def act(world: Scene, name: str) -> None:
+    """Do what a person does: "up works", "up same" (the bytes of the newest again), "delete", "undelete", "by hand"."""
+    dropped = world.s3.buckets[DROP].keys.get(KEY, [])
+    uploads = [version for version in dropped if version.body is not None]
+    if name == "up same":
+        world.upload(KEY, (uploads[-1].body if uploads else None) or content("works"))
+    elif name.startswith("up "):
+        world.upload(KEY, content(name.removeprefix("up "), note=f"at once {len(dropped)}"))
+    elif name == "delete" and world.s3.buckets[DROP].newest(KEY):
+        world.delete(KEY)
+    elif name == "undelete" and dropped[-1].body is None:
+        world.s3.delete_object(Bucket=DROP, Key=KEY, VersionId=dropped[-1].id)
+    elif name == "by hand":
+        world.put_by_hand(KEY, content("works", note="by hand"))
+
+
+def with_people(make: Callable[[], Scene], acts: Sequence[str], *, in_order: bool = True) -> Callable[[], Scene]:
+    """The scene with one more actor: people do several things, and then all events are delivered."""
 
     def made() -> Scene:
         world = make()
 
-        def both() -> None:
+        def people() -> None:
             waiting = list(world.queue)
-            for number, truth in enumerate((first, second)):
-                world.upload(KEY, content(truth, note=f"both {number}"))
-            for message in [each for each in world.queue if each not in waiting]:
+            for name in acts:
+                act(world, name)
+            come = [each for each in world.queue if each not in waiting]
+            for message in come if in_order else reversed(come):
                 world.deliver(message)
 
-        world.actors = {**world.actors, "both": both}
+        world.actors = {**world.actors, "people": people}
         return world
 
     return made
@@ -62,7 +79,42 @@ def test_one_that_is_passed_over_for_a_refused_one_during_a_roll_back_has_its_tu
     passed_over: str, before: str, world: dict[str, Any]
 ) -> None:
     make = scene(before=before, live="breaks", **world)
-    assert in_every_place(with_two_uploads(make, passed_over, "refused"), "look", "both") == []
+    acts = (f"up {passed_over}", "up refused")
+    assert in_every_place(with_people(make, acts), "look", "people") == []
+
+
+AT_ONCE = (
+    ("delete", "up works"),
+    ("delete", "up same"),
+    ("up works", "delete"),
+    ("up breaks", "up works"),
+    ("up refused", "delete", "up works"),
+    ("by hand", "up works"),
+    ("up works", "by hand"),
+    ("by hand", "delete"),
+    ("delete", "undelete"),
+    ("up works", "up refused", "up breaks"),
+    ("up same", "up refused"),
+    ("up breaks", "up refused", "delete", "up same"),
+)
+# What is there before, and who is at work meanwhile.
+AT_WORK: tuple[tuple[dict[str, Any], tuple[str, ...], str], ...] = (
+    ({"live": "breaks"}, (), "look"),
+    ({"before": "works", "live": "breaks"}, (), "look"),
+    ({"live": "works"}, (), "look"),
+    ({"before": "works"}, ("works",), "v1"),
+    ({"live": "works"}, ("breaks",), "v2"),
+    ({"before": "works"}, (), "delete"),
+)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("in_order", [True, False], ids=["in order", "the last event first"])
+@pytest.mark.parametrize("acts", AT_ONCE, ids=" and ".join)
+def test_several_things_that_people_do_at_once_end_well(acts: tuple[str, ...], *, in_order: bool) -> None:
+    for there, uploads, outer in AT_WORK:
+        make = with_people(scene(*uploads, **there), acts, in_order=in_order)
+        assert in_every_place(make, outer, "people") == []
 
 
 def test_what_comes_back_and_ends_its_parser_is_not_called_good() -> None:
