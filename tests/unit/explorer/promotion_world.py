@@ -22,6 +22,7 @@ from botocore.exceptions import ClientError
 
 from jetway.airflow import Dag, ImportProblem
 from jetway.airflow.environment import EnvironmentFacts
+from jetway.airflow.import_errors import Found
 from jetway.arrivals import Arrival
 from jetway.artifacts.kinds import is_artifact
 from jetway.errors import TransientError
@@ -131,6 +132,7 @@ class PromotionWorld:
         lag: how old what Airflow shows is.
         skew: by how much the verifier's clock is ahead of the gate's.
         tells_parses: whether Airflow says when it has parsed a DAG.
+        judges: whether its import errors prove anything.
     """
 
     def __init__(
@@ -142,7 +144,9 @@ class PromotionWorld:
         lag: timedelta = timedelta(),
         skew: timedelta = timedelta(),
         tells_parses: bool = True,
+        judges: bool = True,
     ) -> None:
+        self._judges = judges
         self.now, self.skew = START, skew
         self.street = Street()
         self.actors: Mapping[str, Callable[[], object]] = {}
@@ -234,6 +238,7 @@ class PromotionWorld:
             clock=lambda: self.now + self.skew,
             seconds_left=lambda: 100.0,
             ask_gate=self.street.tell("sqs.send_message", self._ask_gate),
+            import_errors=lambda: Found(airflow.list_import_errors(), judges=self._judges),
         )
 
     # ------------------------------------------------------------------------------------------------- rest

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -17,20 +17,37 @@ from .scenes import KEY, OTHER, Scene, scene
 from .walker import KilledError, Play, play_it
 
 
-def with_two_uploads(make: Callable[[], Scene], first: str, second: str) -> Callable[[], Scene]:
-    """The scene with one more actor: two versions are uploaded, and then both events are delivered."""
+def act(world: Scene, name: str) -> None:
+    """Do what a person does: "up works", "up same" (the bytes of the newest again), "delete", "undelete", "by hand"."""
+    dropped = world.s3.buckets[DROP].keys.get(KEY, [])
+    uploads = [version for version in dropped if version.body is not None]
+    if name == "up same":
+        world.upload(KEY, (uploads[-1].body if uploads else None) or content("works"))
+    elif name.startswith("up "):
+        world.upload(KEY, content(name.removeprefix("up "), note=f"at once {len(dropped)}"))
+    elif name == "delete" and world.s3.buckets[DROP].newest(KEY):
+        world.delete(KEY)
+    elif name == "undelete" and dropped[-1].body is None:
+        world.s3.delete_object(Bucket=DROP, Key=KEY, VersionId=dropped[-1].id)
+    elif name == "by hand":
+        world.put_by_hand(KEY, content("works", note="by hand"))
+
+
+def with_people(make: Callable[[], Scene], acts: Sequence[str], *, in_order: bool = True) -> Callable[[], Scene]:
+    """The scene with one more actor: people do several things, and then all events are delivered."""
 
     def made() -> Scene:
         world = make()
 
-        def both() -> None:
+        def people() -> None:
             waiting = list(world.queue)
-            for number, truth in enumerate((first, second)):
-                world.upload(KEY, content(truth, note=f"both {number}"))
-            for message in [each for each in world.queue if each not in waiting]:
+            for name in acts:
+                act(world, name)
+            come = [each for each in world.queue if each not in waiting]
+            for message in come if in_order else reversed(come):
                 world.deliver(message)
 
-        world.actors = {**world.actors, "both": both}
+        world.actors = {**world.actors, "people": people}
         return world
 
     return made
@@ -48,14 +65,56 @@ def in_every_place(make: Callable[[], Scene], outer: str, inner: str) -> list[st
     return broken
 
 
-@pytest.mark.parametrize("world", [{}, {"versions_in_events": False}], ids=["as it is", "events without a version"])
-@pytest.mark.parametrize("before", ["works", ""], ids=["over a good one", "the first"])
-@pytest.mark.parametrize("passed_over", ["works", "breaks"])
+@pytest.mark.parametrize(
+    ("passed_over", "before", "world"),
+    [
+        ("works", "works", {}),
+        ("breaks", "works", {}),
+        ("works", "", {}),
+        ("works", "works", {"versions_in_events": False}),
+    ],
+    ids=["over a good one", "a bad one", "the first", "events without a version"],
+)
 def test_one_that_is_passed_over_for_a_refused_one_during_a_roll_back_has_its_turn(
     passed_over: str, before: str, world: dict[str, Any]
 ) -> None:
     make = scene(before=before, live="breaks", **world)
-    assert not in_every_place(with_two_uploads(make, passed_over, "refused"), "look", "both")
+    acts = (f"up {passed_over}", "up refused")
+    assert in_every_place(with_people(make, acts), "look", "people") == []
+
+
+AT_ONCE = (
+    ("delete", "up works"),
+    ("delete", "up same"),
+    ("up works", "delete"),
+    ("up breaks", "up works"),
+    ("up refused", "delete", "up works"),
+    ("by hand", "up works"),
+    ("up works", "by hand"),
+    ("by hand", "delete"),
+    ("delete", "undelete"),
+    ("up works", "up refused", "up breaks"),
+    ("up same", "up refused"),
+    ("up breaks", "up refused", "delete", "up same"),
+)
+# What is there before, and who is at work meanwhile.
+AT_WORK: tuple[tuple[dict[str, Any], tuple[str, ...], str], ...] = (
+    ({"live": "breaks"}, (), "look"),
+    ({"before": "works", "live": "breaks"}, (), "look"),
+    ({"live": "works"}, (), "look"),
+    ({"before": "works"}, ("works",), "v1"),
+    ({"live": "works"}, ("breaks",), "v2"),
+    ({"before": "works"}, (), "delete"),
+)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("in_order", [True, False], ids=["in order", "the last event first"])
+@pytest.mark.parametrize("acts", AT_ONCE, ids=" and ".join)
+def test_several_things_that_people_do_at_once_end_well(acts: tuple[str, ...], *, in_order: bool) -> None:
+    for there, uploads, outer in AT_WORK:
+        make = with_people(scene(*uploads, **there), acts, in_order=in_order)
+        assert in_every_place(make, outer, "people") == []
 
 
 def test_what_comes_back_and_ends_its_parser_is_not_called_good() -> None:
@@ -72,6 +131,12 @@ def test_what_comes_back_and_ends_its_parser_is_not_called_good() -> None:
 def test_a_helper_that_has_just_come_is_still_to_be_parsed(lag: int) -> None:
     """A look that falls between its promotion and the next parsing sees the error still."""
     assert scene(helper=True, live="needs helper", lag=timedelta(seconds=lag))().judge() == []
+
+
+def test_nobody_is_told_of_a_file_that_waits_where_errors_prove_nothing() -> None:
+    world = scene(helper=True, live="needs helper", judges=False, tells_parses=False)()
+    assert world.judge() == []
+    assert "ArtifactNeverAppeared" not in {news.event.detail_type for news in world.news}
 
 
 def test_a_file_that_has_waited_for_an_hour_is_still_to_be_seen_twice() -> None:
@@ -97,6 +162,22 @@ def test_killed_when_it_is_called_good_the_report_says_so_all_the_same() -> None
     times = next(times for times in range(1, 30) if stage(looked(times)) == "good")
     for after in looked(times).street.played[-1].writes:
         assert looked(times, after).judge() == [], after
+
+
+def test_a_version_without_a_report_gets_one_when_it_is_called_good() -> None:
+    """Its gate was killed before the report, and its message is lost; it is seen long after its promotion."""
+
+    def delivered(killed_after: int | None = None) -> PromotionWorld:
+        world = PromotionWorld(lag=timedelta(minutes=4, seconds=30))
+        world.upload(KEY, content("works"))
+        world.street.actors = {"gate": lambda: world.deliver(world.queue[0])}
+        world.street.perform(Play("gate", killed_after=killed_after))
+        return world
+
+    calls = delivered().street.played[0].calls
+    world = delivered(calls.index("dynamodb.put_item") + 1)
+    world.queue.clear()
+    assert judge(world) == []
 
 
 def stage(world: Scene) -> str:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
 from typing import Any, Literal
 
 import pytest
 
+from jetway.artifacts.keys import report_key
 from jetway.errors import TransientError
-from jetway.live.restore import Restored, restore
+from jetway.live.restore import Restored, as_judged, restore
 from jetway.live.standing import Live
 from tests.unit.explorer.s3 import S3
 
@@ -75,3 +77,22 @@ def test_what_has_come_since_stays(s3: S3, source: str, *, by_hand: bool) -> Non
     put(s3, source)
     assert rolled_back(s3, bad, good) == Restored("superseded", by_hand=by_hand)
     assert s3.get_object(Bucket="live", Key=KEY)["Body"].read() == source.encode()
+
+
+@pytest.mark.parametrize("source", ["v1", "by-hand-l1", "nothing"])
+def test_of_what_has_no_report_nothing_more_is_known(s3: S3, source: str) -> None:
+    """It has expired, or there never was one."""
+    s3.make("drop")
+    back = Live(source, "live", KEY, "l1", "dag-file", "unknown", NOW, "", guessed=True)
+    client: Any = s3
+    assert as_judged(client, "drop", KEY, back) == back
+
+
+def test_what_has_come_back_has_to_show_the_dags_of_its_report(s3: S3) -> None:
+    s3.make("drop")
+    dags = [{"dag_id": "orders", "certainty": "loaded"}, {"dag_id": None, "certainty": "conditional"}]
+    report = {"kind": "dag-file", "verdict": "accepted", "dags": dags}
+    s3.put_object(Bucket="drop", Key=report_key(KEY, "v1"), Body=json.dumps(report).encode())
+    client: Any = s3
+    back = as_judged(client, "drop", KEY, Live("v1", "live", KEY, "l1", "dag-file", "unknown", NOW, ""))
+    assert (back.verdict, back.dags, back.guessed) == ("accepted", ("orders",), True), "one of its DAGs is a guess"

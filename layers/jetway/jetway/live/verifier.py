@@ -238,7 +238,7 @@ class Verifier:
                     self._ask_gate(key, standing.live.drop_version_id)  # who judged it has died before the report
                 self._table.put(verified(standing, seen, now))
                 on_verified(Verified(key, standing.live.source, "good"))
-            elif decision.action == "roll-back" and awaited(self._s3, self._drop_bucket, decision.problems):
+            elif decision.action in {"roll-back", "tell"} and awaited(self._s3, self._drop_bucket, decision.problems):
                 self._wait(standing, Decision("wait", now + PAUSE), now)
             elif decision.action == "tell":
                 self._tell_never_appeared(standing, decision.problems, now, on_verified)
