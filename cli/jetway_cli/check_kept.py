@@ -17,6 +17,7 @@ import socket
 import stat
 import subprocess
 import tempfile
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -28,6 +29,7 @@ import jetway_loader
 _NAMESPACES = ("mnt", "pid", "user")
 _WAITING = 64  # connections that wait while it starts
 _PIECE = 1 << 20
+_SECONDS_TO_FORGET = 86400.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,29 +119,36 @@ class Kept:
 
     def _start(self, path: Path) -> None:
         """Start one. The socket is made here, so that whoever connects meanwhile waits and is answered."""
-        code = Path(tempfile.mkdtemp(dir=path.parent, suffix=".code"))  # it takes it away when it ends
+        for old in path.parent.glob(f"{path.name}-*.code"):  # of one that was killed
+            if time.time() - old.stat().st_mtime > _SECONDS_TO_FORGET:
+                shutil.rmtree(old, ignore_errors=True)
+        # It takes its copy of the code away when it ends.
+        code = Path(tempfile.mkdtemp(dir=path.parent, prefix=f"{path.name}-", suffix=".code"))
         shutil.copytree(Path(jetway_loader.__file__).parent, code / "jetway_loader", ignore=_without_bytecode)
         path.unlink(missing_ok=True)
+        try:
+            with socket.socket(socket.AF_UNIX) as listener:
+                listener.bind(str(path))
+                listener.listen(_WAITING)
+                self._run(path, listener, code)
+        except OSError:
+            path.unlink(missing_ok=True)
+            shutil.rmtree(code, ignore_errors=True)
+            raise
+
+    def _run(self, path: Path, listener: socket.socket, code: Path) -> None:
         command = [str(self._python), "-m", "jetway_loader.kept", "--socket", str(path)]
         command += ["--idle", str(self._idle)] if self._idle is not None else []
         settings = {"PYTHONPATH": str(code), "PYTHONDONTWRITEBYTECODE": "1", "PYTHONSAFEPATH": "1"}
-        with socket.socket(socket.AF_UNIX) as listener:
-            listener.bind(str(path))
-            listener.listen(_WAITING)
-            try:
-                process = subprocess.Popen(
-                    command,
-                    stdin=listener.fileno(),
-                    stdout=subprocess.DEVNULL,
-                    stderr=subprocess.DEVNULL,
-                    cwd="/",
-                    env={**self._environment, **settings},
-                    start_new_session=True,
-                )
-            except OSError:
-                path.unlink()
-                shutil.rmtree(code)
-                raise
+        process = subprocess.Popen(
+            command,
+            stdin=listener.fileno(),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            cwd="/",
+            env={**self._environment, **settings},
+            start_new_session=True,
+        )
         process.returncode = 0  # it lives on: nobody waits for it, and nobody is to be warned of that
 
     def _answer(self, connection: socket.socket, arguments: Sequence[str], seconds: float) -> dict[str, Any] | None:

@@ -13,11 +13,11 @@ from typing import Any
 import pytest
 
 from bench.gate.corpus import good, write_mutants
+from jetway_cli.check_airflow import _load_alone
 from jetway_cli.check_kept import Kept
 from local import airflow, venvs
 
 from .test_loader import FILES
-from .test_loader import load as alone
 
 VERSION = os.environ.get("AIRFLOW_VERSION") or airflow.DEFAULT_VERSION
 ENVIRONMENT = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
@@ -164,9 +164,9 @@ def test_it_answers_as_a_process_of_its_own_does(runtime: Path, kept: Kept, tmp_
         (dags / name).parent.mkdir(parents=True, exist_ok=True)
         (dags / name).write_text(text)
     names = sorted(path.relative_to(dags).as_posix() for path in dags.rglob("*.py"))
-    wanted = {
-        name: _timeless(answer) for name, answer in alone(dags, *names, "--timeout", LIMIT, "--jobs", "2").items()
-    }
+    arguments = ["--json", "--jobs", "2", "--timeout", LIMIT, str(dags), *names]
+    alone = _load_alone(venvs.ensure(f"airflow-{VERSION}"), arguments, ENVIRONMENT, SECONDS, tmp_path)
+    wanted = {answer["path"]: _timeless(answer) for answer in json.loads(alone.stdout)}
     assert len(names) > 35
     assert {answer["verdict"] for answer in wanted.values()} == {"accepted", "rejected", "unknown"}
     for _ in range(2):

@@ -68,8 +68,6 @@ def parse(airflow: Airflow, folder: Path, file: Path, options: Options, tell: Te
     home = Path(os.environ["AIRFLOW_HOME"])
     paths.be_mwaa(paths.mounts_of(folder, home, whole=not options.partial), note, sightings.line)
     folder = Path(paths.DAGS)
-    # Python remembers for good that a folder on its path was not there when Airflow was imported.
-    importlib.invalidate_caches()
     sys.dont_write_bytecode = True
     sightings.install(airflow)
     Unseen(sightings, note).install()

@@ -301,8 +301,10 @@ def be_mwaa(mounts: tuple[Mount, ...], note: Note, line: Line) -> None:
         environ._data[environ.encodekey(name)] = environ.encodevalue(value)
     PATHS.lead(mounts, Path(home, WRITTEN, str(os.getpid())), note, line)
     sys.path[:] = dict.fromkeys(as_on_mwaa(place, mounts) for place in [*sys.path, mounts[0].there])
-    for place in [place for place in sys.path_importer_cache if place.startswith(AIRFLOW)]:
-        del sys.path_importer_cache[place]  # it remembers that MWAA's folders are not there
+    # Python remembers for good that a folder on its path was not there. Others stay: each is pages of memory to copy.
+    for place, finder in list(sys.path_importer_cache.items()):
+        if finder is None or place.startswith(AIRFLOW):
+            del sys.path_importer_cache[place]
     for name in ("airflow.configuration", "airflow.settings"):
         module = sys.modules.get(name)
         for attribute, value in list(vars(module).items()) if module else ():

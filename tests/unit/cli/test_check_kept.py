@@ -6,6 +6,7 @@ import os
 import socket
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -113,6 +114,30 @@ def test_what_makes_no_sense_is_no_answer(kept: Kept) -> None:
 
 def test_a_python_that_is_not_there_is_no_answer(kept: Kept, tmp_path: Path) -> None:
     assert Kept(tmp_path / "none", {}).ask(["pid"], seconds=20) is None
+    assert [path.suffix for path in (tmp_path / "run" / "jetway").iterdir()] == [".lock"]
+
+
+def test_where_a_sockets_path_would_be_too_long_there_is_no_answer(
+    kept: Kept, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runtime = tmp_path / ("long" * 25)
+    runtime.mkdir()
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(runtime))
+    assert kept.ask(["pid"], seconds=20) is None
+    assert list((runtime / "jetway").iterdir()) == []
+
+
+def test_what_one_that_was_killed_has_left_is_taken_away_after_a_day(kept: Kept, tmp_path: Path) -> None:
+    folder = tmp_path / "run" / "jetway"
+    folder.mkdir(mode=0o700)
+    name = kept._name()
+    for old, age in ((f"{name}-old.code", 90000), (f"{name}-new.code", 10), ("another-old.code", 90000)):
+        (folder / old).mkdir()
+        os.utime(folder / old, (time.time() - age, time.time() - age))
+    assert kept.ask(["hello"], seconds=20) is not None
+    left = {path.name for path in folder.glob("*.code")}
+    assert {f"{name}-new.code", "another-old.code"} < left
+    assert f"{name}-old.code" not in left
 
 
 @pytest.mark.parametrize("spoil", ["readable", "link", "file", "another's"])
