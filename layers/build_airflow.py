@@ -172,7 +172,7 @@ def _strip(version: str, packages: Path) -> None:
 
 
 def _compile(interpreter: Path, packages: Path, layer: Path) -> None:
-    """Add bytecode: of what is imported whatever the DAG file is, then of as many other packages as there is room for."""
+    """Add bytecode: of what is imported whatever the DAG file is, then of as many others as there is room for."""
     done = _run([interpreter, "-c", _IMPORTED], "import Airflow", env={"PYTHONPATH": str(ROOT / "layers" / "loader")})
     imported = set(done.stdout.splitlines()[-1].split())  # above it Airflow may have logged
     sources = {path: _size(path, "*.py") for path in packages.iterdir() if path.is_dir() or path.suffix == ".py"}

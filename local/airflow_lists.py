@@ -1,7 +1,7 @@
 """Write the hash-pinned lists of the Airflows that Jetway runs (`make airflow-lists`): what MWAA's image has, whole.
 
-One list for each version, requirements/airflow-<version>.txt: for the local stack, for the layers of import_dag, and for
-what `jetway check --load` sets up. The names and versions are those of the image's own bill of materials
+One list for each version, requirements/airflow-<version>.txt: for the local stack and for the layers of import_dag;
+`jetway check --load` sets up the same. The names and versions are those of the image's own bill of materials
 (layers/jetway/jetway/artifacts/mwaa_packages), with nothing that their metadata would add: what the image has not is
 not there either.
 """
@@ -49,7 +49,9 @@ def write(version: str) -> Path:
     target = venvs.ROOT / "requirements" / f"airflow-{version}.txt"
     command = [venvs.uv(), "pip", "compile", "--quiet", "--no-header", "--no-annotate", *_COMPILE]
     command += ["--output-file", target, "-"]
-    subprocess.run(list(map(str, command)), input="\n".join(wanted(packages)), text=True, check=True, stdout=subprocess.DEVNULL)
+    subprocess.run(
+        list(map(str, command)), input="\n".join(wanted(packages)), text=True, check=True, stdout=subprocess.DEVNULL
+    )
     return target
 
 

@@ -13,6 +13,7 @@ from jetway_cli.errors import StackTroubleError
 if TYPE_CHECKING:
     from jetway.airflow.environment import EnvironmentFacts
     from jetway.artifacts.findings import Finding, Judgement
+    from jetway.artifacts.provided import Required
     from jetway.artifacts.resolving import Answer, Question
     from jetway.artifacts.shelf import Shelf
     from jetway.reports import Report
@@ -58,8 +59,7 @@ class Judge:
         self._environment, self._loads, self._resolves, self._index_url = environment, loads, resolves, index_url
         self.trouble: StackTroubleError | None = None
         self._shelf: Shelf | None = None
-        # name of a distribution that requirements.txt brings → its modules, as its wheel says; None when it is not read
-        self._learned: dict[str, Sequence[str] | None] = {}
+        self._required: Required | None = None
 
     def all(self, found: Sequence[Found]) -> list[Report]:
         """Judge every file; what the machine could not do is `trouble` afterwards, and said of the files it concerns.
@@ -134,6 +134,8 @@ class Judge:
             judged = check_requirements(candidate, self._environment, self._shelf)
             if self._resolves:
                 judged = self._resolved(candidate.content, judged)
+            elif self._loads:
+                self._learn(candidate.content, None)
         else:
             judged = kind.check(candidate, self._environment, DEFAULT_MAX_BYTES)
         refused = placing_findings(one.key, candidate.size, kind.destination(one.key, self._environment))
@@ -152,21 +154,24 @@ class Judge:
             return resolve(question, uv(), seconds=SECONDS_FOR_UV)
 
         judged, answer = resolved(content, self._environment, static, ask, index_url=self._index_url, shelf=self._shelf)
-        if self._loads and answer is not None:
-            self._learn(answer)
+        if self._loads:
+            self._learn(content, answer)
         return judged
 
-    def _learn(self, answer: Answer) -> None:
-        """Keep which modules the wheels bring that uv has chosen."""
+    def _learn(self, content: bytes, answer: Answer | None) -> None:
+        """Keep what a requirements.txt brings, as the wheels tell that uv has chosen."""
         from jetway.artifacts.mwaa import packages_of
-        from jetway.artifacts.requirement_resolution import names_of
-        from jetway.artifacts.wheel_modules import modules_of
+        from jetway.artifacts.provided import required_by
+        from jetway.artifacts.wheel_modules import contents_at
 
         packages = packages_of(self._environment.airflow_version)
         installed = packages.installed if packages else {}
-        wheels = {name: url for name, url in answer.wheels.items() if name not in installed}
-        modules = modules_of(wheels, seconds=SECONDS_FOR_WHEELS)
-        self._learned.update({name: modules.get(name) for name in names_of(answer)})
+        chosen = answer.versions if answer else {}
+        wheels = {
+            name: url for name, url in (answer.wheels if answer else {}).items() if installed.get(name) != chosen[name]
+        }
+        contents = contents_at(wheels, seconds=SECONDS_FOR_WHEELS)
+        self._required = required_by(content, self._environment, answer, contents)
 
     def _pass_over(self, judged: Sequence[_Judged]) -> None:
         """Take out what .airflowignore takes out; where files are loaded, Airflow does it itself."""
@@ -199,7 +204,7 @@ class Judge:
             return
         python = self._airflow()
         airflow_version, python_version = versions_of(python)
-        has, nearest = self._provided(judged), airflow_version != self._environment.airflow_version
+        has, nearest = self._provided(), airflow_version != self._environment.airflow_version
         other_python = python_version != self._environment.python_version
         for folder, files in by_folder.items():
             answers = load(python, folder, list(files), has, nearest=nearest, other_python=other_python)
@@ -221,14 +226,12 @@ class Judge:
             raise LookupError(wanted)
         return airflow_python(packages)
 
-    def _provided(self, judged: Sequence[_Judged]) -> dict[str, list[str]]:
-        """Which modules the environment has: of its image, and of the requirements.txt and plugins.zip judged too."""
+    def _provided(self) -> dict[str, Any]:
+        """What the environment has: of its image, and of the requirements.txt and plugins.zip judged too."""
         from jetway.artifacts.plugin_modules import root_modules
-        from jetway.artifacts.provided import provided
+        from jetway.artifacts.provided import Required, provided
 
-        required = _required(judged, self._environment) | self._learned.keys()
-        learned = {name: modules for name, modules in self._learned.items() if modules is not None}
-        found = provided(self._environment, required, learned)
+        found = provided(self._environment, self._required or Required())
         plugins = root_modules(self._shelf.names) if self._shelf else set()
         return found | {"modules": sorted({*found["modules"], *plugins})}
 
@@ -301,22 +304,6 @@ def _nearest(environment: EnvironmentFacts, known: Sequence[str]) -> str:
     """The newest known version that is not newer, else the oldest."""
     older = [name for name in known if tuple(map(int, name.split("."))) <= environment.version]
     return older[-1] if older else known[0]
-
-
-def _required(judged: Sequence[_Judged], environment: EnvironmentFacts) -> set[str]:
-    """What the requirements.txt among the files bring, by name."""
-    from jetway.artifacts.requirement_lines import UnreadableError
-    from jetway.artifacts.requirements_file import parse_for
-
-    names: set[str] = set()
-    for one in judged:
-        if one.judgement.kind == "requirements":
-            try:
-                _, active, _ = parse_for(one.content, environment)
-            except UnreadableError:
-                continue
-            names.update(wanted.name or wanted.place for wanted in active)
-    return names
 
 
 def _shelf(found: Sequence[Found], environment: EnvironmentFacts) -> Shelf | None:

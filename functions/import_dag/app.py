@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jetway_loader import settings
+from jetway_loader.inventory import Inventory
 from jetway_loader.model import Options
 
 if TYPE_CHECKING:
@@ -74,6 +75,7 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
         patience=max(1.0, left / max(1, len(event["files"]))),
         memory=CHILD_MEMORY,
         provided=frozenset(given.get("provided", ())),
+        inventory=Inventory.parse(given.get("inventory")),
         unlisted=frozenset(given.get("unlisted", ())),
         airflow_options=given.get("airflow_options", {}),
         nearest=given["airflow_version"] != _airflow.version,

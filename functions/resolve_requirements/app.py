@@ -1,9 +1,9 @@
-"""resolve_requirements: resolves requirements with uv, and says which modules they would bring.
+"""resolve_requirements: resolves requirements with uv, and says what they would bring.
 
 Its role allows nothing: package names of somebody's file are looked up at an index, and what comes back is not ours.
 
-    jetway.artifacts.resolving.Question, as JSON, and {"known": ["name", …]}, whose modules are not asked for
-    → jetway.artifacts.resolving.Answer, as JSON, and {"modules": {"name": ["module", …]}}
+    jetway.artifacts.resolving.Question, as JSON, and {"known": ["name==version", …]}, whose wheels are not asked
+    → jetway.artifacts.resolving.Answer, as JSON, and {"contents": {"name": …}}, each jetway.artifacts.contents.Contents
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from jetway.artifacts.resolving import Question, resolve
-from jetway.artifacts.wheel_modules import modules_of
+from jetway.artifacts.wheel_modules import contents_at
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
 SECONDS_FOR_UV = 40.0
-SECONDS_FOR_MODULES = 10.0
+SECONDS_FOR_CONTENTS = 10.0
 
 
 def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
@@ -29,5 +29,6 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
     known = frozenset(given.pop("known", ()))
     # uv's cache is one of this invocation: what one file makes it fetch is nothing to the next.
     answer = resolve(Question.parse(given), find_uv_bin(), seconds=SECONDS_FOR_UV)
-    wheels = {name: url for name, url in answer.wheels.items() if name not in known}
-    return asdict(answer) | {"modules": modules_of(wheels, seconds=SECONDS_FOR_MODULES)}
+    wheels = {name: url for name, url in answer.wheels.items() if f"{name}=={answer.versions[name]}" not in known}
+    contents = contents_at(wheels, seconds=SECONDS_FOR_CONTENTS)
+    return asdict(answer) | {"contents": {name: found.as_json() for name, found in contents.items()}}

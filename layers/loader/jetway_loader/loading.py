@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from jetway_loader import airflow_api, children, parsing, settings, standins, verdicts
+from jetway_loader import airflow_api, children, parsing, settings, standin_modules, verdicts
 from jetway_loader.model import Loaded, Options
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def load(airflow: Airflow, folder: Path, files: Sequence[str], options: Options)
     yield from skipped  # only now: while the options are set, nobody else's code is to run
     airflow_api.warm_for(Path(path) for path in to_load)
 
-    options = replace(options, provided=standins.lacking(options.provided))
+    options = replace(options, provided=standin_modules.lacking(options.provided))
 
     def work(path: str, tell: Tell) -> None:
         parsing.parse(airflow, folder, Path(path), options, tell)

@@ -17,9 +17,9 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jetway_loader import settings
+from jetway_loader import settings, task_decorators
 from jetway_loader.sightings import Sightings
-from jetway_loader.standins import Finder
+from jetway_loader.standin_modules import Finder
 from jetway_loader.unseen import VALUES, Unseen
 
 if TYPE_CHECKING:
@@ -49,7 +49,9 @@ def parse(airflow: Airflow, folder: Path, file: Path, options: Options, tell: Te
     sys.dont_write_bytecode = True
     sightings.install(airflow)
     Unseen(folder, note, sightings.line).install()
-    Finder(options.provided, note, sightings.line).install()
+    Finder(options.provided, options.inventory, note, sightings.line).install()
+    open_ended = bool(options.unlisted) or any(name.startswith("airflow.providers.") for name in options.provided)
+    task_decorators.install(options.inventory, open_ended=open_ended, note=note, line=sightings.line)
     _watch_exits(tell, sightings.line)
     _watch_swallowed(note, sightings.importing_line)
     warnings.simplefilter("ignore")
@@ -60,6 +62,7 @@ def parse(airflow: Airflow, folder: Path, file: Path, options: Options, tell: Te
     except SystemExit as exc:
         tell({"error": f"SystemExit: {exc.code}", "trace": traceback.format_exc()})
     tell({"siblings": _siblings(folder, file)})
+    tell({"changed": sorted(name for name in list(sys.modules) if name in options.inventory.changed)})
     tell({"done": True, "seconds": time.perf_counter() - started, "cpu_seconds": time.process_time() - used})
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from jetway_loader.faults import Fault, read_error
 from jetway_loader.model import Finding, Loaded, LoadedDag, Options, Verdict
+from jetway_loader.standin_modules import STAR, UNKNOWN
 
 if TYPE_CHECKING:
     from jetway_loader.children import Ended
@@ -41,15 +42,15 @@ def judge(ended: Ended[Any], path: str, file: str, folder: str, options: Options
                 "Run `airflow dags report` with the environment's Airflow; its log names the error.",
             )
         )
-    faults = [_doubted(fault, options) for fault in _distinct(faults)]
+    faults = [_doubted(fault, told, options) for fault in _distinct(faults)]
     certain = [fault for fault in faults if fault.certain]
-    verdict: Verdict = "rejected" if certain else "unknown" if faults else "accepted"
+    verdict: Verdict = "rejected" if certain else "unknown" if faults or told.unknown else "accepted"
     if certain:
         findings = [Finding(fault.rule, "error", fault.message, fault.line, fault.remedy) for fault in faults]
     elif faults:
         findings = _not_certain(faults, told, options)
     else:
-        findings = _remarks(told, options)
+        findings = [*_of_unknown(told), *_remarks(told, options)]
     return Loaded(
         path=path,
         verdict=verdict,
@@ -75,6 +76,8 @@ class _Told:
         self.siblings = [str(name) for entry in told for name in entry.get("siblings", ())]
         unseen = [tuple(entry["unseen"]) for entry in told if "unseen" in entry]
         self.unseen = list(dict.fromkeys(item for item in unseen if item[0] != "missing module"))
+        self.unknown = [item for item in self.unseen if item[0] in {UNKNOWN, STAR}]
+        self.changed = frozenset(str(name) for entry in told for name in entry.get("changed", ()))
         self.lacking = list(dict.fromkeys(item for item in unseen if item[0] == "missing module"))
         self.dags = [
             LoadedDag(**{**entry["dag"], "tags": tuple(entry["dag"]["tags"])}) for entry in told if "dag" in entry
@@ -103,8 +106,12 @@ def _death(ended: Ended[Any], options: Options, line: int | None, *, relied: boo
     )
 
 
-def _doubted(fault: Fault, options: Options) -> Fault:
+def _doubted(fault: Fault, told: _Told, options: Options) -> Fault:
     """Take certainty from a fault that may be this machine's."""
+    if told.changed or (fault.missing and options.inventory.is_changed(fault.missing)):
+        return replace(fault, certain=False)
+    if fault.rule == "undefined-name" and any(what == STAR for what, _, _ in told.unknown):
+        return replace(fault, certain=False)
     if options.nearest or (options.other_python and fault.rule == "syntax"):
         return replace(fault, certain=False)
     if fault.rule == "missing-module" and fault.missing and options.unlisted and "." not in fault.missing:
@@ -116,7 +123,9 @@ def _not_certain(faults: list[Fault], told: _Told, options: Options) -> list[Fin
     """One warning for each failure that may be due to what the gate cannot see, with the reason in it."""
     remedy = "Nothing, if it is right for the environment; what the gate cannot tell is looked at there."
     line = None
-    if options.nearest:
+    if told.changed:
+        why = f"the environment has another version of {', '.join(sorted(told.changed)[:3])}"
+    elif options.nearest:
         why = "it was loaded with another version of Airflow than the environment's"
     elif options.other_python and any(fault.rule == "syntax" for fault in faults):
         why = "it was loaded with another version of Python than the environment's"
@@ -137,6 +146,22 @@ def _not_certain(faults: list[Fault], told: _Told, options: Options) -> list[Fin
             remedy,
         )
         for fault in faults
+    ]
+
+
+def _of_unknown(told: _Told) -> list[Finding]:
+    """What the file uses and nobody here knows."""
+    names = list(dict.fromkeys(name for _, name, _ in told.unknown))
+    if not names:
+        return []
+    return [
+        Finding(
+            "unknown-content",
+            "warning",
+            f"What is in {', '.join(names[:5])} is not known here: whether the file loads shows in the environment.",
+            next((line for _, _, line in told.unknown if line), None),
+            "Nothing, if it is right for the environment.",
+        )
     ]
 
 

@@ -52,6 +52,14 @@ class Wanted:
         return canonicalize_name(self.requirement.name) if self.requirement else None
 
     @property
+    def version(self) -> str | None:
+        """The one version of an index that it can be; None when there may be several."""
+        if self.source != "index" or self.requirement is None:
+            return None
+        exact = (spec for spec in self.requirement.specifier if spec.operator in {"==", "==="})
+        return next((spec.version for spec in exact if not spec.version.endswith(".*")), None)
+
+    @property
     def pinned(self) -> bool:
         """Whether it can only be one version."""
         return self.source != "index" or (
