@@ -12,6 +12,7 @@ from jetway_cli.errors import StackTroubleError
 
 if TYPE_CHECKING:
     from jetway.airflow.environment import EnvironmentFacts
+    from jetway.artifacts.beside import Beside
     from jetway.artifacts.findings import Finding, Judgement
     from jetway.artifacts.provided import Required
     from jetway.artifacts.resolving import Answer, Question
@@ -59,6 +60,7 @@ class Judge:
         self._environment, self._loads, self._resolves, self._index_url = environment, loads, resolves, index_url
         self.trouble: StackTroubleError | None = None
         self._shelf: Shelf | None = None
+        self._beside: Beside | None = None
         self._required: Required | None = None
 
     def all(self, found: Sequence[Found]) -> list[Report]:
@@ -70,6 +72,7 @@ class Judge:
         from jetway.reports import report_on
 
         self._shelf = _shelf(found, self._environment)
+        self._beside = _beside(found, self._shelf)
         judged = [self._one(one) for one in found]
         if self._loads:
             try:
@@ -131,7 +134,7 @@ class Judge:
         kind = kind_of(one.key)
         candidate = one.candidate(kind, DEFAULT_MAX_BYTES)
         if kind.name == "requirements":
-            judged = check_requirements(candidate, self._environment, self._shelf)
+            judged = check_requirements(candidate, self._environment, self._shelf, self._beside)
             if self._resolves:
                 judged = self._resolved(candidate.content, judged)
             elif self._loads:
@@ -153,7 +156,15 @@ class Judge:
         def ask(question: Question) -> Answer:
             return resolve(question, uv(), seconds=SECONDS_FOR_UV)
 
-        judged, answer = resolved(content, self._environment, static, ask, index_url=self._index_url, shelf=self._shelf)
+        judged, answer = resolved(
+            content,
+            self._environment,
+            static,
+            ask,
+            index_url=self._index_url,
+            shelf=self._shelf,
+            beside=self._beside,
+        )
         if self._loads:
             self._learn(content, answer)
         return judged
@@ -171,7 +182,7 @@ class Judge:
             name: url for name, url in (answer.wheels if answer else {}).items() if installed.get(name) != chosen[name]
         }
         contents = contents_at(wheels, seconds=SECONDS_FOR_WHEELS)
-        self._required = required_by(content, self._environment, answer, contents)
+        self._required = required_by(content, self._environment, answer, contents, self._beside)
 
     def _pass_over(self, judged: Sequence[_Judged]) -> None:
         """Take out what .airflowignore takes out; where files are loaded, Airflow does it itself."""
@@ -321,3 +332,27 @@ def _shelf(found: Sequence[Found], environment: EnvironmentFacts) -> Shelf | Non
             return read_shelf(stream, file.stat().st_size, environment.python_version, final=True)
     except (BrokenZipError, LargeDirectoryError, OSError):
         return None  # said of the file itself
+
+
+def _beside(found: Sequence[Found], shelf: Shelf | None) -> Beside:
+    """Reads the files that a requirements.txt may name: of the dags folders and the plugins.zip that are judged too."""
+    from jetway.artifacts.beside import Beside
+    from jetway.artifacts.mwaa import DAGS_FOLDER, PLUGINS_FOLDER
+    from jetway.artifacts.requirement_lines import UnreadableError, decode
+    from jetway.artifacts.requirements_file import MAX_BYTES
+
+    folders = {one.folder for one in found if one.folder is not None and one.key.startswith("dags/")}
+
+    def text(path: str) -> str | None:
+        if path.startswith(f"{PLUGINS_FOLDER}/"):
+            return shelf.text(path) if shelf is not None else None
+        for folder in folders:
+            file = folder / path.removeprefix(f"{DAGS_FOLDER}/")
+            try:
+                if file.is_file() and file.stat().st_size <= MAX_BYTES:
+                    return decode(file.read_bytes())
+            except (OSError, UnreadableError):
+                return None
+        return None
+
+    return Beside(text, frozenset({DAGS_FOLDER} if folders else ()))

@@ -25,6 +25,7 @@ from jetway.artifacts.requirements_file import parse_for
 
 if TYPE_CHECKING:
     from jetway.airflow.environment import EnvironmentFacts
+    from jetway.artifacts.beside import Beside
     from jetway.artifacts.resolving import Answer
 
 _PROVIDERS = "apache-airflow-providers-"
@@ -67,7 +68,11 @@ class Required:
 
 
 def required_by(
-    content: bytes, environment: EnvironmentFacts, answer: Answer | None, contents: Mapping[str, Contents]
+    content: bytes,
+    environment: EnvironmentFacts,
+    answer: Answer | None,
+    contents: Mapping[str, Contents],
+    beside: Beside | None = None,
 ) -> Required:
     """Return what a requirements.txt brings.
 
@@ -76,25 +81,26 @@ def required_by(
         environment: for its Airflow version.
         answer: of uv; None when it was not asked.
         contents: what the wheels told that it chose.
+        beside: reads the files that it names with -r and -c.
     """
     try:
-        asked, active, packages = parse_for(content, environment)
+        asked, active, packages = parse_for(content, environment, beside)
     except UnreadableError:
         return Required()
     installed = packages.installed if packages else {}
-    pins = in_force(asked, packages, packages.airflow, packages.python) if packages else {}
+    pins = in_force(asked, packages) if packages else {}
     versions: dict[str, str | None] = {}
     for wanted in active:
         name = wanted.name or canonicalize_name(wanted.place)  # of a bare URL or path: its modules are not known
         versions[name] = wanted.version or pins.get(name)
-    unread = asked.nested and "the files that requirements.txt names with -r"
     if answer is not None and answer.status == "resolved":
         named = {name for name in versions if name not in names_of(answer)}  # by a URL or a path: not resolved
         versions |= names_of(answer)
     else:
         named = set(versions)
     open_ones = {name for name in named if installed.get(name) is None or versions[name] not in {None, installed[name]}}
-    return Required(versions, contents, frozenset(open_ones | ({unread} if unread else set())))
+    open_ones |= {path for _, path in asked.nested}  # files of requirements that were not read
+    return Required(versions, contents, frozenset(open_ones))
 
 
 def provided(environment: EnvironmentFacts, required: Required = Required()) -> dict[str, Any]:

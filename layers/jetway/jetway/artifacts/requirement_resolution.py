@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -18,12 +18,19 @@ from jetway.artifacts.shelf import inside
 
 if TYPE_CHECKING:
     from jetway.airflow.environment import EnvironmentFacts
+    from jetway.artifacts.beside import Beside
     from jetway.artifacts.mwaa import Packages
     from jetway.artifacts.requirements_model import Requested, Wanted
     from jetway.artifacts.shelf import Shelf
     from jetway.artifacts.wheel_files import WheelMetadata
 
 Ask = Callable[[Question], Answer]
+
+# Of all that MWAA's images have, these are published as source only. What they need has been the same for years.
+_WITHOUT_WHEEL: Mapping[str, tuple[str, ...]] = {
+    "psycopg2": (),
+    "python-nvd3": ("python-slugify>=1.2.5", "Jinja2>=2.8"),
+}
 
 # More than any real file; each is asked of the index.
 MOST_REQUIREMENTS = 1000
@@ -37,6 +44,7 @@ def resolved(
     *,
     index_url: str | None = None,
     shelf: Shelf | None = None,
+    beside: Beside | None = None,
 ) -> tuple[Judgement, Answer | None]:
     """Judge once more, by really resolving.
 
@@ -47,13 +55,14 @@ def resolved(
         ask: asks uv.
         index_url: the index, when the file names none.
         shelf: plugins.zip, when it is known.
+        beside: reads the files that it names with -r and -c.
 
     Returns:
         The judgement, and uv's answer when it was asked.
     """
     if static.verdict == "rejected":
         return static, None
-    asked, active, packages = parse_for(content, environment)
+    asked, active, packages = parse_for(content, environment, beside)
     if packages is None:
         return static, None  # nothing to compare with
     unseen = bool(asked.find_links) or asked.no_index is not None
@@ -71,7 +80,7 @@ def resolved(
     findings, uncertain = answer_findings(
         answer, active, open_index=elsewhere and asked.no_index is None, open_wheels=more_wheels
     )
-    findings += _unread_constraints(asked, packages, shelf)
+    findings += _unread_constraints(asked)
     unread = any(found.rule == "constraints-not-read" for found in findings)
     uncertain = uncertain or static.verdict == "unknown" or unread
     judged = judgement(static.kind, [*static.findings, *findings], uncertain=uncertain)
@@ -87,11 +96,11 @@ def question_of(
     shelf: Shelf | None,
 ) -> Question:
     """Return what uv is asked: all that is named, under all constraints that are known or can be fetched."""
-    pins = dict(in_force(asked, packages, packages.airflow, packages.python)) | dict(packages.essential)
+    pins = dict(in_force(asked, packages)) | dict(packages.essential)
     constraints = [f"{name}=={version}" for name, version in sorted(pins.items())]
     own = next((url for _, url in asked.indexes), None) if asked.own_index else None
     extra = [url for _, url in asked.indexes[1 if asked.own_index else 0 :]]
-    unknown = unknown_constraints(asked, packages.airflow, packages.python)
+    unknown = unknown_constraints(asked)
     offline = asked.no_index is not None
     wheels = dict(shelf.found_by(asked) or {}) if shelf else {}
     requirements = []
@@ -102,8 +111,7 @@ def question_of(
             requirements.append(f"{named.name}=={named.version}")
         elif wanted.requirement is not None and wanted.source == "index":
             requirements.append(str(wanted.requirement))
-    for _, place in unknown:
-        constraints += (shelf.constraints(place) if shelf else None) or ()
+    constraints += dict.fromkeys(str(one) for lines in asked.own_constraints.values() for one in lines)
     texts = {name: wheel.as_text() for name, wheel in wheels.items()}
     return Question(
         requirements=tuple(requirements),
@@ -114,7 +122,7 @@ def question_of(
         extra_index_urls=tuple(filter(None, map(_https, extra))),
         prerelease=asked.pre,
         # Without an index what is installed is there as well.
-        wheels=(_installed(packages) if offline else {}) | texts,
+        wheels=(_installed(packages) if offline else _built(packages)) | texts,
         no_index=offline,
     )
 
@@ -178,6 +186,19 @@ def _installed(packages: Packages) -> dict[str, str]:
     }
 
 
+def _built(packages: Packages) -> dict[str, str]:
+    """What the environment has that an index has no wheel of: pip keeps it, and builds nothing."""
+    return {
+        f"{name.replace('-', '_')}-{packages.installed[name]}-py3-none-any.whl": "\n".join(
+            [f"Metadata-Version: 2.1\nName: {name}\nVersion: {packages.installed[name]}"]
+            + [f"Requires-Dist: {one}" for one in requires]
+        )
+        + "\n"
+        for name, requires in _WITHOUT_WHEEL.items()
+        if name in packages.installed
+    }
+
+
 def line_of(said: str, active: Sequence[Wanted]) -> int | None:
     """Return the line of the requirement that uv's words name first."""
     first: tuple[int, int] | None = None
@@ -195,7 +216,7 @@ def names_of(answer: Answer) -> dict[str, str]:
     return {canonicalize_name(name): version for name, version in answer.versions.items()}
 
 
-def _unread_constraints(asked: Requested, packages: Packages, shelf: Shelf | None) -> list[Finding]:
+def _unread_constraints(asked: Requested) -> list[Finding]:
     offline = asked.no_index is not None
     return [
         Finding(
@@ -205,8 +226,8 @@ def _unread_constraints(asked: Requested, packages: Packages, shelf: Shelf | Non
             line=line,
             remedy="Nothing to do; the environment's update shows it.",
         )
-        for line, place in unknown_constraints(asked, packages.airflow, packages.python)
-        if (offline or not place.startswith("https://")) and (shelf is None or shelf.constraints(place) is None)
+        for line, place in unknown_constraints(asked)
+        if offline or not place.startswith("https://")
     ]
 
 

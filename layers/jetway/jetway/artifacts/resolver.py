@@ -8,8 +8,10 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from jetway.artifacts.asking import Told
+from jetway.artifacts.beside import Beside
 from jetway.artifacts.findings import Candidate
-from jetway.artifacts.mwaa import PLUGINS_FOLDER, packages_of
+from jetway.artifacts.kinds import DAGS
+from jetway.artifacts.mwaa import DAGS_FOLDER, PLUGINS_FOLDER, packages_of
 from jetway.artifacts.provided import Required, provided, required_by
 from jetway.artifacts.requirement_lines import UnreadableError, decode
 from jetway.artifacts.requirement_resolution import resolved
@@ -65,9 +67,9 @@ class Resolver:
             ClientError, BotoCoreError: Lambda or S3 is in trouble.
         """
         told = Told(Answer("not-resolved", "no function to resolve with is deployed"))
-        shelf = self._shelf(environment) if static.verdict != "rejected" and _speaks_of_plugins(content) else None
-        if shelf is not None:
-            static = check_requirements(Candidate("requirements.txt", len(content), content), environment, shelf)
+        shelf = self._shelf(environment) if _speaks_of_plugins(content) else None
+        beside = self._beside(environment, shelf)
+        static = check_requirements(Candidate("requirements.txt", len(content), content), environment, shelf, beside)
 
         def ask(question: Question) -> Answer:
             nonlocal told
@@ -77,9 +79,9 @@ class Resolver:
                 told = self._ask(question, frozenset(f"{name}=={version}" for name, version in has.items()))
             return told.answer
 
-        judged, _ = resolved(content, environment, static, ask, index_url=self._index_url, shelf=shelf)
+        judged, _ = resolved(content, environment, static, ask, index_url=self._index_url, shelf=shelf, beside=beside)
         if judged.verdict != "rejected":
-            self._keep(content, environment, told)
+            self._keep(content, environment, told, beside)
         return judged
 
     def provided(self, environment: EnvironmentFacts) -> Mapping[str, Any]:
@@ -97,8 +99,8 @@ class Resolver:
         self._remembered = (self._clock(), version, found)
         return found
 
-    def _keep(self, content: bytes, environment: EnvironmentFacts, told: Told) -> None:
-        body = required_by(content, environment, told.answer, told.contents).as_json()
+    def _keep(self, content: bytes, environment: EnvironmentFacts, told: Told, beside: Beside) -> None:
+        body = required_by(content, environment, told.answer, told.contents, beside).as_json()
         self._s3.put_object(
             Bucket=self._bucket, Key=KEPT, Body=json.dumps(body).encode(), ContentType="application/json"
         )
@@ -116,6 +118,31 @@ class Resolver:
                 return read_shelf(stream, version.size, environment.python_version, final=False)
         except (BrokenZipError, LargeDirectoryError, VersionGoneError):
             return None
+
+    def _beside(self, environment: EnvironmentFacts, shelf: Shelf | None) -> Beside:
+        """The files that it may name: of dags/, the newest that was dropped, else the live one; and of plugins.zip."""
+        known: dict[str, str | None] = {}
+
+        def text(path: str) -> str | None:
+            if path.startswith(f"{PLUGINS_FOLDER}/"):
+                return shelf.text(path) if shelf is not None else None
+            if path not in known:
+                known[path] = self._text(environment, path.removeprefix(f"{DAGS_FOLDER}/"))
+            return known[path]
+
+        return Beside(text)  # not final: what is not there may be on its way
+
+    def _text(self, environment: EnvironmentFacts, path: str) -> str | None:
+        live = f"{environment.dags_path}/{path}" if environment.dags_path else path
+        for bucket, key in ((self._bucket, f"{DAGS}{path}"), (environment.source_bucket, live)):
+            version = head(self._s3, bucket, key) if bucket else None
+            content = read(self._s3, version, MAX_BYTES) if version else None
+            if content is not None:
+                try:
+                    return decode(content)
+                except UnreadableError:
+                    return None
+        return None
 
     def _kept(self) -> Required | None:
         version = head(self._s3, self._bucket, KEPT)
@@ -135,6 +162,7 @@ class Resolver:
 
 def _speaks_of_plugins(content: bytes) -> bool:
     try:
-        return PLUGINS_FOLDER in decode(content)
+        text = decode(content)
     except UnreadableError:
         return False
+    return PLUGINS_FOLDER in text or "../plugins/" in text
