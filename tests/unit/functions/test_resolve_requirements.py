@@ -77,7 +77,7 @@ def ask(index: str, *requirements: str, **more: Any) -> dict[str, Any]:
 
 def test_versions_wheels_and_contents_are_told_time_after_time(index: str) -> None:
     for _ in range(2):
-        answer = ask(index, "beta", known=["alpha"])
+        answer = ask(index, "beta", known=["alpha==1.0"])
         assert (answer["status"], answer["said"]) == ("resolved", "")
         assert answer["versions"] == {"alpha": "1.0", "beta": "1.0"}
         assert answer["wheels"]["alpha"].endswith("alpha-1.0-py3-none-any.whl")
