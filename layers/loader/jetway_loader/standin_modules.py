@@ -19,6 +19,8 @@ from jetway_loader.inventory import above
 from jetway_loader.standins import stand_in
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from jetway_loader.inventory import Inventory
 
 Note = Callable[[str, str, int | None], None]
@@ -40,6 +42,33 @@ def _is_here(name: str) -> bool:
         return importlib.util.find_spec(name) is not None
     except (ImportError, AttributeError, ValueError):
         return False  # a parent is not here, or is no package
+
+
+def may_be_anothers(module: str, inventory: Inventory, folder: Path) -> bool:
+    """Whether a module that is not here may come with a distribution of unknown content.
+
+    Not below a package that is here or known, which has all its modules itself; below a namespace anybody may add one.
+
+    Args:
+        module: dotted.
+        inventory: what is known.
+        folder: the dags folder.
+    """
+    top = module.partition(".")[0]
+    if (folder / top).exists() or (folder / f"{top}.py").exists():
+        return False
+    return not any(parent in inventory.contents or _is_package(parent) for parent in above(module))
+
+
+def _is_package(name: str) -> bool:
+    """Whether it is here and no namespace; Airflow itself is one for its providers."""
+    if name in {"airflow", "airflow.providers"}:
+        return False
+    try:
+        spec = importlib.util.find_spec(name)
+    except (ImportError, AttributeError, ValueError):
+        return False
+    return spec is not None and spec.origin is not None
 
 
 class _Module(ModuleType):

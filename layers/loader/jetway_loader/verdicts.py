@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jetway_loader.faults import Fault, read_error
 from jetway_loader.model import Finding, Loaded, LoadedDag, Options, Verdict
-from jetway_loader.standin_modules import STAR, UNKNOWN
+from jetway_loader.standin_modules import STAR, UNKNOWN, may_be_anothers
 
 if TYPE_CHECKING:
     from jetway_loader.children import Ended
@@ -42,7 +43,7 @@ def judge(ended: Ended[Any], path: str, file: str, folder: str, options: Options
                 "Run `airflow dags report` with the environment's Airflow; its log names the error.",
             )
         )
-    faults = [_doubted(fault, told, options) for fault in _distinct(faults)]
+    faults = [_doubted(fault, told, options, Path(folder)) for fault in _distinct(faults)]
     certain = [fault for fault in faults if fault.certain]
     verdict: Verdict = "rejected" if certain else "unknown" if faults or told.unknown else "accepted"
     if certain:
@@ -106,7 +107,7 @@ def _death(ended: Ended[Any], options: Options, line: int | None, *, relied: boo
     )
 
 
-def _doubted(fault: Fault, told: _Told, options: Options) -> Fault:
+def _doubted(fault: Fault, told: _Told, options: Options, folder: Path) -> Fault:
     """Take certainty from a fault that may be this machine's."""
     if told.changed or (fault.missing and options.inventory.is_changed(fault.missing)):
         return replace(fault, certain=False)
@@ -114,8 +115,10 @@ def _doubted(fault: Fault, told: _Told, options: Options) -> Fault:
         return replace(fault, certain=False)
     if options.nearest or (options.other_python and fault.rule == "syntax"):
         return replace(fault, certain=False)
-    if fault.rule == "missing-module" and fault.missing and options.unlisted and "." not in fault.missing:
-        return replace(fault, certain=False)
+    if fault.rule == "missing-module" and fault.missing and options.unlisted:
+        own = fault.missing.startswith("airflow.") and not fault.missing.startswith("airflow.providers.")
+        if not own and may_be_anothers(fault.missing, options.inventory, folder):
+            return replace(fault, certain=False)
     return fault
 
 

@@ -157,7 +157,7 @@ def test_a_wheel_by_its_path_is_resolved_with_what_it_depends_on(world: Buckets)
     judged = Resolver(world.s3, DROP, ask).judge(content, AIRFLOW_3, static(content))
     assert judged.verdict == "accepted"
     assert [(question.requirements, list(question.wheels), question.no_index) for question in asked] == [
-        (("mine==1",), ["mine-1-py3-none-any.whl"], False)
+        (("mine==1",), ["psycopg2-2.9.12-py3-none-any.whl", "mine-1-py3-none-any.whl"], False)
     ]
 
 

@@ -22,7 +22,7 @@ SEEN_BY_MWAA = re.compile(r"-c |--constraint ")
 _VARIABLE = re.compile(r"\$\{[A-Z0-9_]+\}")
 # pip reads these as a short option with the rest as its value, -f with "ind-links".
 _ONE_DASH = re.compile(r"-(find-links|index-url|extra-index-url|constraint|requirement|editable|pypi-url)(?=[\s=]|$)")
-_PASSED_OVER = frozenset({"find-links"})
+_FINDS_NOTHING = frozenset({"find-links", "index-url", "pypi-url"})  # which what is installed does not need
 _ARCHIVES = (".whl", ".zip", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".tar")
 _VCS = ("git+", "hg+", "svn+", "bzr+")
 
@@ -207,8 +207,8 @@ def _unknown_option(line: Line) -> Finding:
 
 
 def _one_dash(line: Line, option: str) -> Finding:
-    passed_over = option in _PASSED_OVER
-    then = "It finds no wheels there." if passed_over else "It would install nothing of the file."
+    passed_over = option in _FINDS_NOTHING
+    then = "It finds nothing there." if passed_over else "It would install nothing of the file."
     return Finding(
         rule="requirement-syntax",
         severity="warning" if passed_over else "error",
