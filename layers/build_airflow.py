@@ -189,7 +189,7 @@ def _compile(interpreter: Path, packages: Path, layer: Path) -> None:
 
 def _bytecode(interpreter: Path, paths: list[Path], layer: Path) -> None:
     # By hash and unchecked: a zip file keeps other times than those of the build.
-    options = ["--invalidation-mode", "unchecked-hash", "-s", layer, "-p", "/opt"]
+    options: list[str | Path] = ["--invalidation-mode", "unchecked-hash", "-s", layer, "-p", "/opt"]
     _run(
         [interpreter, "-m", "compileall", "-q", "-j", "0", *options, *paths],
         "compile the layer",

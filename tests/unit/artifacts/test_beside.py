@@ -9,7 +9,7 @@ import pytest
 
 from jetway.artifacts.beside import Beside, on_mwaa
 from jetway.artifacts.findings import Candidate, Judgement
-from jetway.artifacts.mwaa import DAGS_FOLDER
+from jetway.artifacts.mwaa import DAGS_FOLDER, packages_of
 from jetway.artifacts.requirement_resolution import resolved
 from jetway.artifacts.requirements_file import check_requirements
 from jetway.artifacts.resolver import Resolver
@@ -170,6 +170,44 @@ def test_what_the_image_has_and_no_index_has_a_wheel_of_is_at_hand() -> None:
     (nvd3,) = [text for name, text in wheels.items() if name.startswith("python_nvd3-")]
     assert "Requires-Dist: Jinja2" in nvd3
     assert any(name.startswith("psycopg2-2.") for name in wheels)
+
+
+def said_by_uv(*answers: Answer) -> tuple[Judgement, Answer | None, list[Question]]:
+    """Judge a file that needs thrift, when uv answers so, one question after the other."""
+    asked: list[Question] = []
+    left = list(answers)
+
+    def ask(one: Question) -> Answer:
+        asked.append(one)
+        return left.pop(0)
+
+    text = "apache-airflow-providers-databricks\n"
+    judged, answer = resolved(text.encode(), AIRFLOW_3, judge(text), ask)
+    return judged, answer, asked
+
+
+def test_a_source_that_airflows_constraints_name_is_built_there() -> None:
+    packages = packages_of("3.3.1")
+    assert packages is not None
+    version = packages.constraints["thrift"]
+    missing = Answer("not-resolved", f"Because thrift=={version} has no usable wheels and other depends on it")
+    good = Answer("resolved", "", {"thrift": version})
+    judged, answer, asked = said_by_uv(missing, good)
+    assert (judged.verdict, answer and answer.built) == ("accepted", ("thrift",))
+    assert ("built-there", None) in rules(judged)
+    assert f"thrift-{version}-py3-none-any.whl" in asked[1].wheels
+    assert said_by_uv(missing, missing)[0].verdict == "unknown", "the same question is not asked for ever"
+    conflict = Answer("conflict", "no")
+    assert said_by_uv(missing, conflict)[0].verdict == "rejected"
+
+
+@pytest.mark.parametrize("what", ["thrift==0.0.1", "mysqlclient=={mysqlclient}", "mine==1"])
+def test_another_source_stays_open(what: str) -> None:
+    packages = packages_of("3.3.1")
+    assert packages is not None
+    said = f"Because {what.format(**packages.constraints)} has no usable wheels"
+    judged, _, asked = said_by_uv(Answer("not-resolved", said))
+    assert (judged.verdict, len(asked)) == ("unknown", 1)
 
 
 @pytest.mark.parametrize("bucket", [DROP, LIVE])

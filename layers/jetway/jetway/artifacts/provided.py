@@ -99,6 +99,7 @@ def required_by(
     else:
         named = set(versions)
     open_ones = {name for name in named if installed.get(name) is None or versions[name] not in {None, installed[name]}}
+    open_ones |= set(answer.built if answer else ())
     open_ones |= {path for _, path in asked.nested}  # files of requirements that were not read
     return Required(versions, contents, frozenset(open_ones))
 

@@ -26,6 +26,12 @@ if TYPE_CHECKING:
 
 Ask = Callable[[Question], Answer]
 
+# As uv says it of a version that would have to be built.
+_SOURCE_ONLY = re.compile(r"\b(?P<name>[A-Za-z0-9][\w.-]*)==(?P<version>[\w.+!-]*\w) has no usable wheels")
+_MOST_SOURCES = 4  # each is another question
+# What these are built with is on Airflow's machines and not in MWAA's image.
+_NEEDS_LIBRARIES = frozenset({"gssapi", "krb5", "mysqlclient", "pykerberos", "python-ldap", "sasl"})
+
 # Of all that MWAA's images have, these are published as source only. What they need has been the same for years.
 _WITHOUT_WHEEL: Mapping[str, tuple[str, ...]] = {
     "psycopg2": (),
@@ -72,7 +78,7 @@ def resolved(
     question = question_of(asked, active, packages, index_url=index_url, shelf=shelf)
     if not question.requirements:
         return static, None
-    answer = ask(question)
+    answer = _with_sources(question, in_force(asked, packages), ask)
     # An index of its own, set in startup.sh or in a line with a variable, may know what PyPI does not; so may wheels
     # in a place, or in a plugins.zip, that is not here.
     elsewhere = environment.startup_script_path is not None or bool(asked.variables)
@@ -80,11 +86,39 @@ def resolved(
     findings, uncertain = answer_findings(
         answer, active, open_index=elsewhere and asked.no_index is None, open_wheels=more_wheels
     )
+    findings += [_built_there(name, answer.versions.get(name, ""), active) for name in answer.built]
     findings += _unread_constraints(asked)
     unread = any(found.rule == "constraints-not-read" for found in findings)
     uncertain = uncertain or static.verdict == "unknown" or unread
     judged = judgement(static.kind, [*static.findings, *findings], uncertain=uncertain)
     return replace(judged, dags=static.dags), answer
+
+
+def _with_sources(question: Question, pins: Mapping[str, str], ask: Ask) -> Answer:
+    """Ask; and where only a wheel is missing of a version that Airflow's own constraints name, ask as if it were there.
+
+    Airflow installs from those constraints, so such a version can be built, and what it needs is among them.
+    """
+    answer, built = ask(question), list[str]()
+    while answer.status == "not-resolved" and len(built) < _MOST_SOURCES:
+        found = _SOURCE_ONLY.search(answer.said)
+        name = canonicalize_name(found["name"]) if found else ""
+        if not found or name in built or name in _NEEDS_LIBRARIES or pins.get(name) != found["version"]:
+            return answer
+        built.append(name)
+        question = replace(question, wheels=dict(question.wheels) | _wheel(name, found["version"]))
+        answer = ask(question)
+    return replace(answer, built=tuple(built)) if answer.status == "resolved" else answer
+
+
+def _built_there(name: str, version: str, active: Sequence[Wanted]) -> Finding:
+    return Finding(
+        rule="built-there",
+        severity="warning",
+        message=f"{name}=={version} is published as source only: pip builds it on every worker that starts.",
+        line=next((wanted.line for wanted in active if wanted.name == name), None),
+        remedy="Nothing, if the time does not matter; else build a wheel once and put it into plugins.zip.",
+    )
 
 
 def question_of(
@@ -176,26 +210,24 @@ def _wheel_at(wanted: Wanted, shelf: Shelf | None) -> WheelMetadata | None:
     return shelf.wheels.get(inside(wanted.place.removeprefix("file://").partition("#")[0]) or "")
 
 
+def _wheel(name: str, version: str, requires: Sequence[str] = ()) -> dict[str, str]:
+    """A wheel at hand: its file name, and its metadata."""
+    lines = [f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}", *(f"Requires-Dist: {one}" for one in requires)]
+    return {f"{name.replace('-', '_')}-{version}-py3-none-any.whl": "\n".join(lines) + "\n"}
+
+
 def _installed(packages: Packages) -> dict[str, str]:
     """What the environment has, as wheels that want nothing: its own wants are met."""
-    return {
-        f"{name.replace('-', '_')}-{version}-py3-none-any.whl": (
-            f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
-        )
-        for name, version in packages.installed.items()
-    }
+    return {key: text for name, version in packages.installed.items() for key, text in _wheel(name, version).items()}
 
 
 def _built(packages: Packages) -> dict[str, str]:
     """What the environment has that an index has no wheel of: pip keeps it, and builds nothing."""
     return {
-        f"{name.replace('-', '_')}-{packages.installed[name]}-py3-none-any.whl": "\n".join(
-            [f"Metadata-Version: 2.1\nName: {name}\nVersion: {packages.installed[name]}"]
-            + [f"Requires-Dist: {one}" for one in requires]
-        )
-        + "\n"
+        key: text
         for name, requires in _WITHOUT_WHEEL.items()
         if name in packages.installed
+        for key, text in _wheel(name, packages.installed[name], requires).items()
     }
 
 

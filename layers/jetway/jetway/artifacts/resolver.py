@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from jetway.artifacts.asking import Told
@@ -79,9 +80,11 @@ class Resolver:
                 told = self._ask(question, frozenset(f"{name}=={version}" for name, version in has.items()))
             return told.answer
 
-        judged, _ = resolved(content, environment, static, ask, index_url=self._index_url, shelf=shelf, beside=beside)
+        judged, answer = resolved(
+            content, environment, static, ask, index_url=self._index_url, shelf=shelf, beside=beside
+        )
         if judged.verdict != "rejected":
-            self._keep(content, environment, told, beside)
+            self._keep(content, environment, replace(told, answer=answer or told.answer), beside)
         return judged
 
     def provided(self, environment: EnvironmentFacts) -> Mapping[str, Any]:

@@ -91,12 +91,14 @@ class Answer:
         said: uv's own words; "" when it is resolved.
         versions: name → version of all that would be there.
         wheels: name → URL of its wheel.
+        built: names among them that are published as source only, of which nothing more is known.
     """
 
     status: Status
     said: str = ""
     versions: Mapping[str, str] = field(default_factory=dict)
     wheels: Mapping[str, str] = field(default_factory=dict)
+    built: tuple[str, ...] = ()
 
 
 def resolve(question: Question, uv: str, *, seconds: float, home: Path | None = None) -> Answer:
