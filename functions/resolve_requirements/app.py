@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from jetway.artifacts.contents import as_json_within
 from jetway.artifacts.resolving import Question, resolve
 from jetway.artifacts.wheel_modules import contents_at
 
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
 SECONDS_FOR_UV = 40.0
 SECONDS_FOR_CONTENTS = 10.0
+# An answer may have 6 MB: https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
+MOST_TOLD = 4 * 1024**2
 
 
 def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
@@ -30,5 +33,5 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
     # uv's cache is one of this invocation: what one file makes it fetch is nothing to the next.
     answer = resolve(Question.parse(given), find_uv_bin(), seconds=SECONDS_FOR_UV)
     wheels = {name: url for name, url in answer.wheels.items() if f"{name}=={answer.versions[name]}" not in known}
-    contents = contents_at(wheels, seconds=SECONDS_FOR_CONTENTS)
-    return asdict(answer) | {"contents": {name: found.as_json() for name, found in contents.items()}}
+    contents = as_json_within(contents_at(wheels, seconds=SECONDS_FOR_CONTENTS), MOST_TOLD)
+    return asdict(answer) | {"built": list(answer.built), "contents": contents}

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jetway.artifacts.contents import Contents, contents_of, decorators_in, known_contents, module_of
+from jetway.artifacts.contents import Contents, as_json_within, contents_of, decorators_in, known_contents, module_of
 from jetway.artifacts.module_names import names_in
 from jetway.artifacts.mwaa import packages_of
 from jetway.artifacts.provided import Required, provided, required_by
@@ -181,6 +181,17 @@ def test_what_requirements_bring_without_an_answer_is_open() -> None:
     found = required_by(content, AIRFLOW_3, answer, {"pymongo": Contents({"pymongo": None})})
     assert (found.open, "pymongo" in provided(AIRFLOW_3, found)["inventory"]["contents"]) == (frozenset(), True)
     assert provided(AIRFLOW_3, found)["inventory"]["changed"] == ["boto3"], "of another version than the image's"
+
+
+def test_contents_give_up_names_before_modules_and_the_largest_first() -> None:
+    small, large = Contents({"a": "x"}), Contents({"b": "y" * 1000, "b.c": "z"}, {"d": "b.d"})
+    contents = {"small": small, "large": large}
+    assert as_json_within(contents, 10_000) == {"small": small.as_json(), "large": large.as_json()}
+    less = as_json_within(contents, 200)
+    assert less["small"] == small.as_json()
+    assert less["large"] == {"modules": {"b": None, "b.c": None}, "decorators": {"d": "b.d"}}
+    assert as_json_within(contents, 40).keys() == {"small"}
+    assert as_json_within(contents, 1) == {}
 
 
 def test_an_older_note_of_what_is_required_is_read() -> None:

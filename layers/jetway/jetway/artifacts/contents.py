@@ -142,6 +142,28 @@ def decorators_in(source: bytes, function: str) -> dict[str, str]:
     return {str(name): str(made) for name, made in pairs}
 
 
+def as_json_within(contents: Mapping[str, Contents], most: int) -> dict[str, dict[str, Any]]:
+    """Return contents as JSON takes them, in so many bytes: the largest give up their names, then are left out.
+
+    Args:
+        contents: name of a distribution → what it brings.
+        most: bytes of all of it.
+    """
+    told = {name: found.as_json() for name, found in contents.items()}
+    sizes = {name: len(json.dumps(found)) for name, found in told.items()}
+    for without in ("names", "all"):
+        for name in sorted(sizes, key=lambda name: -sizes[name]):
+            if sum(sizes.values()) <= most:
+                return told
+            if without == "all":
+                del told[name], sizes[name]
+            else:
+                one = Contents(dict.fromkeys(contents[name].modules), contents[name].decorators)
+                told[name] = one.as_json()
+                sizes[name] = len(json.dumps(told[name]))
+    return told
+
+
 def known_contents(name: str, version: str | None) -> Contents | None:
     """Return what is known here of a distribution's version without asking an index, or None.
 
