@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jetway_loader.faults import Fault, read_error
@@ -11,12 +10,14 @@ from jetway_loader.model import Finding, Loaded, LoadedDag, Options, Verdict
 from jetway_loader.standin_modules import STAR, UNKNOWN, may_be_anothers
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from jetway_loader.children import Ended
 
 _SLOW = 1 / 3  # of the environment's time limit: its machines may be slower and busier than this one
 
 
-def judge(ended: Ended[Any], path: str, file: str, folder: str, options: Options) -> Loaded:
+def judge(ended: Ended[Any], path: str, file: str, folder: str, options: Options, *, real: Path) -> Loaded:
     """Judge one file.
 
     Args:
@@ -25,6 +26,7 @@ def judge(ended: Ended[Any], path: str, file: str, folder: str, options: Options
         file: its absolute path.
         folder: the dags folder's absolute path.
         options: as it was loaded with.
+        real: where the dags folder is on this machine.
     """
     told = _Told(ended.told)
     faults, relied = [], False
@@ -43,7 +45,7 @@ def judge(ended: Ended[Any], path: str, file: str, folder: str, options: Options
                 "Run `airflow dags report` with the environment's Airflow; its log names the error.",
             )
         )
-    faults = [_doubted(fault, told, options, Path(folder)) for fault in _distinct(faults)]
+    faults = [_doubted(fault, told, options, real) for fault in _distinct(faults)]
     certain = [fault for fault in faults if fault.certain]
     verdict: Verdict = "rejected" if certain else "unknown" if faults or told.unknown else "accepted"
     if certain:
@@ -58,6 +60,7 @@ def judge(ended: Ended[Any], path: str, file: str, folder: str, options: Options
         findings=tuple(findings),
         dags=tuple(sorted(told.dags, key=lambda dag: (dag.line or 0, dag.dag_id))),
         siblings=tuple(sorted(told.siblings)),
+        read=tuple(sorted(told.read)),
         missing=tuple(sorted({fault.missing for fault in faults if fault.missing})),
         seconds=round(told.seconds or ended.seconds, 6),
         cpu_seconds=None if told.cpu_seconds is None else round(told.cpu_seconds, 6),
@@ -75,6 +78,7 @@ class _Told:
         self.cpu_seconds: float | None = next((entry["cpu_seconds"] for entry in told if "done" in entry), None)
         self.exit_line: int | None = next((entry["exit_line"] for entry in told if "exit_line" in entry), None)
         self.siblings = [str(name) for entry in told for name in entry.get("siblings", ())]
+        self.read = [str(name) for entry in told for name in entry.get("read", ())]
         unseen = [tuple(entry["unseen"]) for entry in told if "unseen" in entry]
         self.unseen = list(dict.fromkeys(item for item in unseen if item[0] != "missing module"))
         self.unknown = [item for item in self.unseen if item[0] in {UNKNOWN, STAR}]
