@@ -116,6 +116,12 @@ def test_a_provider_tells_its_task_decorators() -> None:
     assert Contents.parse(read(files).as_json()) == read(files)
 
 
+def test_a_namespace_is_nobodys() -> None:
+    shared = b"__path__ = __import__('pkgutil').extend_path(__path__, __name__)\n"
+    found = read({"acme/__init__.py": shared, "acme/x.py": b"", "airflow/__init__.py": b"", "google/__init__.py": b""})
+    assert found.modules == {"acme.x": ""}
+
+
 @pytest.mark.parametrize(
     "text",
     [

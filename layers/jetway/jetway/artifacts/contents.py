@@ -8,6 +8,7 @@ from __future__ import annotations
 import ast
 import configparser
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
@@ -24,6 +25,9 @@ MOST_MODULES = 8000
 
 _SUFFIXES = (".py", ".so", ".pyd")
 _LARGEST_METADATA = 256 * 1024
+# Airflow's own, which some providers ship as well, and what everybody adds to.
+_NAMESPACES = frozenset({"airflow", "airflow.providers", "azure", "google", "google.cloud"})
+_SHARES = re.compile(rb"\b(?:extend_path|declare_namespace)\s*\(")
 _PROVIDER = "apache_airflow_provider"  # the group of entry points that makes a distribution a provider
 
 
@@ -77,7 +81,7 @@ def module_of(path: str) -> str | None:
 
 def contents_in(paths: Iterable[str]) -> Contents:
     """Return what the names of a wheel's files tell: the modules, and no names."""
-    found = sorted({module for path in paths if (module := module_of(path))})
+    found = sorted({module for path in paths if (module := module_of(path))} - _NAMESPACES)
     return Contents(dict.fromkeys(found[:MOST_MODULES]))
 
 
@@ -90,17 +94,24 @@ def contents_of(reader: ZipReader) -> Contents:
     modules: dict[str, str | None] = {}
     for member in reader.members:
         module = module_of(member.name)
-        if module is None or len(modules) >= MOST_MODULES:
+        if module is None or module in _NAMESPACES or len(modules) >= MOST_MODULES:
             continue
-        names = _names(reader, member)
+        source = _source(reader, member)
+        if source is not None and _SHARES.search(source):
+            continue  # a namespace of the old kind: others have modules there, too
+        names = None if source is None else _names(source)
         modules[module] = names if module not in modules else None  # fast.py beside fast.so
     return Contents(dict(sorted(modules.items())), _decorators(reader))
 
 
-def _names(reader: ZipReader, member: Member) -> str | None:
+def _source(reader: ZipReader, member: Member) -> bytes | None:
     if not member.name.endswith(".py") or member.is_closed or member.size > LARGEST_SOURCE:
         return None
-    names = names_in(reader.content(member, LARGEST_SOURCE))
+    return reader.content(member, LARGEST_SOURCE)
+
+
+def _names(source: bytes) -> str | None:
+    names = names_in(source)
     return None if names is None else " ".join(sorted(names))
 
 
