@@ -155,7 +155,11 @@ class Judge:
         from jetway.artifacts.resolving import resolve
         from jetway_cli.check_airflow import uv
 
+        first: frozenset[str] = frozenset()
+
         def ask(question: Question) -> Answer:
+            nonlocal first
+            first = question.names()
             return resolve(question, uv(), seconds=SECONDS_FOR_UV)
 
         judged, answer = resolved(
@@ -168,10 +172,10 @@ class Judge:
             beside=self._beside,
         )
         if self._loads:
-            self._learn(content, answer)
+            self._learn(content, answer, first)
         return judged
 
-    def _learn(self, content: bytes, answer: Answer | None) -> None:
+    def _learn(self, content: bytes, answer: Answer | None, first: frozenset[str] = frozenset()) -> None:
         """Keep what a requirements.txt brings, as the wheels tell that uv has chosen."""
         from jetway.artifacts.mwaa import packages_of
         from jetway.artifacts.provided import required_by
@@ -183,7 +187,7 @@ class Judge:
         wheels = {
             name: url for name, url in (answer.wheels if answer else {}).items() if installed.get(name) != chosen[name]
         }
-        contents = contents_at(wheels, seconds=SECONDS_FOR_WHEELS)
+        contents = contents_at(wheels, seconds=SECONDS_FOR_WHEELS, first=first)
         self._required = required_by(content, self._environment, answer, contents, self._beside)
 
     def _pass_over(self, judged: Sequence[_Judged]) -> None:

@@ -31,7 +31,9 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
     given = dict(event)
     known = frozenset(given.pop("known", ()))
     # uv's cache is one of this invocation: what one file makes it fetch is nothing to the next.
-    answer = resolve(Question.parse(given), find_uv_bin(), seconds=SECONDS_FOR_UV)
+    question = Question.parse(given)
+    answer = resolve(question, find_uv_bin(), seconds=SECONDS_FOR_UV)
     wheels = {name: url for name, url in answer.wheels.items() if f"{name}=={answer.versions[name]}" not in known}
-    contents = as_json_within(contents_at(wheels, seconds=SECONDS_FOR_CONTENTS), MOST_TOLD)
-    return asdict(answer) | {"built": list(answer.built), "contents": contents}
+    first = question.names() if wheels else ()
+    contents = contents_at(wheels, seconds=SECONDS_FOR_CONTENTS, first=first)
+    return asdict(answer) | {"built": list(answer.built), "contents": as_json_within(contents, MOST_TOLD)}

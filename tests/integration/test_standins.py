@@ -119,7 +119,7 @@ def test_what_people_write_is_not_refused(verdicts: dict[str, dict[str, object]]
 
 
 @pytest.mark.parametrize(
-    "name", ["pod", "azure", "dbt", "spark", "bigquery", "docker_task", "pod_task", "postgres", "redis"]
+    "name", ["pod", "azure", "dbt", "spark", "bigquery", "docker_task", "pod_task", "pyspark_task", "postgres", "redis"]
 )
 def test_what_the_data_knows_is_accepted(verdicts: dict[str, dict[str, object]], name: str) -> None:
     assert verdicts[name]["verdict"] == "accepted", verdicts[name]["findings"]

@@ -40,6 +40,19 @@ def install(inventory: Inventory, *, open_ended: bool, note: Note, line: Callabl
     collection.__getattr__ = get
 
 
+def _with_injected(given: dict[str, Any]) -> dict[str, Any]:
+    """Keyword arguments of a task's function: a provider may add some when it runs, as `spark` of `@task.pyspark`."""
+    arguments = dict(given.get("op_kwargs") or {})
+    signature = inspect.signature(given["python_callable"])
+    try:
+        bound = signature.bind_partial(*(given.get("op_args") or ()), **arguments).arguments
+    except TypeError:
+        return arguments  # Airflow says what is wrong
+    kinds = {inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY}
+    left = (one for name, one in signature.parameters.items() if name not in bound and one.kind in kinds)
+    return arguments | {one.name: None for one in left if one.default is one.empty}
+
+
 def _decorator(name: str) -> Callable[..., Any]:
     """A task decorator that takes every argument, and makes tasks as Airflow's own do."""
     try:
@@ -50,7 +63,8 @@ def _decorator(name: str) -> Callable[..., Any]:
     known = {parameter for one in decorated.__mro__ for parameter in inspect.signature(one.__init__).parameters}
 
     def init(self: Any, **kwargs: Any) -> None:
-        decorated.__init__(self, **{key: value for key, value in kwargs.items() if key in known})
+        given = {key: value for key, value in kwargs.items() if key in known}
+        decorated.__init__(self, **given | {"op_kwargs": _with_injected(given)})
 
     members = {"__module__": __name__, "__init__": init, "custom_operator_name": f"@task.{name}", "template_fields": ()}
     operator = type(decorated)(f"_{name.title().replace('_', '')}DecoratedOperator", (decorated,), members)

@@ -9,7 +9,7 @@ import ast
 import configparser
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from importlib import resources
@@ -85,8 +85,12 @@ def contents_in(paths: Iterable[str]) -> Contents:
     return Contents(dict.fromkeys(found[:MOST_MODULES]))
 
 
-def contents_of(reader: ZipReader) -> Contents:
+def contents_of(reader: ZipReader, goes_on: Callable[[], bool] = lambda: True) -> Contents:
     """Return what a whole wheel tells.
+
+    Args:
+        reader: of the wheel.
+        goes_on: asked before each module; when it does not, the names of the rest are not read.
 
     Raises:
         BrokenZipError: a member of it cannot be read.
@@ -96,7 +100,7 @@ def contents_of(reader: ZipReader) -> Contents:
         module = module_of(member.name)
         if module is None or module in _NAMESPACES or len(modules) >= MOST_MODULES:
             continue
-        source = _source(reader, member)
+        source = _source(reader, member) if goes_on() else None
         if source is not None and _SHARES.search(source):
             continue  # a namespace of the old kind: others have modules there, too
         names = None if source is None else _names(source)

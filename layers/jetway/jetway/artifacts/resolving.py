@@ -20,6 +20,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Self
 
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
 from jetway.artifacts.mwaa import ARCHITECTURE, GLIBC
 from jetway.artifacts.requirement_lines import redacted
 
@@ -67,6 +70,10 @@ class Question:
     prerelease: bool = False
     wheels: Mapping[str, str] = field(default_factory=dict)
     no_index: bool = False
+
+    def names(self) -> frozenset[str]:
+        """The distributions that are asked for by name, normalized."""
+        return frozenset(canonicalize_name(Requirement(one).name) for one in self.requirements)
 
     @classmethod
     def parse(cls, value: Mapping[str, Any]) -> Self:
