@@ -177,6 +177,7 @@ class Judge:
 
     def _learn(self, content: bytes, answer: Answer | None, first: frozenset[str] = frozenset()) -> None:
         """Keep what a requirements.txt brings, as the wheels tell that uv has chosen."""
+        from jetway.artifacts.contents import known_contents
         from jetway.artifacts.mwaa import packages_of
         from jetway.artifacts.provided import required_by
         from jetway.artifacts.wheel_modules import contents_at
@@ -185,7 +186,9 @@ class Judge:
         installed = packages.installed if packages else {}
         chosen = answer.versions if answer else {}
         wheels = {
-            name: url for name, url in (answer.wheels if answer else {}).items() if installed.get(name) != chosen[name]
+            name: url
+            for name, url in (answer.wheels if answer else {}).items()
+            if installed.get(name) != chosen[name] and known_contents(name, chosen[name]) is None
         }
         contents = contents_at(wheels, seconds=SECONDS_FOR_WHEELS, first=first)
         self._required = required_by(content, self._environment, answer, contents, self._beside)

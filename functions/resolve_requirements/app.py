@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from jetway.artifacts.contents import as_json_within
+from jetway.artifacts.contents import as_json_within, known_contents
 from jetway.artifacts.resolving import Question, resolve
 from jetway.artifacts.wheel_modules import contents_at
 
@@ -33,7 +33,11 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
     # uv's cache is one of this invocation: what one file makes it fetch is nothing to the next.
     question = Question.parse(given)
     answer = resolve(question, find_uv_bin(), seconds=SECONDS_FOR_UV)
-    wheels = {name: url for name, url in answer.wheels.items() if f"{name}=={answer.versions[name]}" not in known}
+    wheels = {
+        name: url
+        for name, url in answer.wheels.items()
+        if f"{name}=={answer.versions[name]}" not in known and known_contents(name, answer.versions[name]) is None
+    }
     first = question.names() if wheels else ()
     contents = contents_at(wheels, seconds=SECONDS_FOR_CONTENTS, first=first)
     return asdict(answer) | {"built": list(answer.built), "contents": as_json_within(contents, MOST_TOLD)}

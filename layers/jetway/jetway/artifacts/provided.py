@@ -125,7 +125,7 @@ def provided(environment: EnvironmentFacts, required: Required = Required()) -> 
     changed: set[str] = set()
     for name in {*installed, *required.versions}:
         version = required.versions.get(name) or installed.get(name)
-        found = required.contents.get(name) or known_contents(name, version)
+        found = known_contents(name, version) or required.contents.get(name)
         below = found.roots() if found is not None else modules_of_distribution(name)
         if found is not None:
             contents |= found.modules
