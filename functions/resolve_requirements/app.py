@@ -8,11 +8,13 @@ Its role allows nothing: package names of somebody's file are looked up at an in
 
 from __future__ import annotations
 
+import tempfile
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jetway.artifacts.contents import as_json_within, known_contents
-from jetway.artifacts.resolving import Question, resolve
+from jetway.artifacts.resolving import Question, emptied, resolve
 from jetway.artifacts.wheel_modules import contents_at
 
 if TYPE_CHECKING:
@@ -22,6 +24,7 @@ SECONDS_FOR_UV = 40.0
 SECONDS_FOR_CONTENTS = 10.0
 # An answer may have 6 MB: https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
 MOST_TOLD = 4 * 1024**2
+MOST_KEPT = 200 * 1024**2  # bytes of uv's cache that stay for the next invocation; /tmp has 512 MiB
 
 
 def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
@@ -30,9 +33,9 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
 
     given = dict(event)
     known = frozenset(given.pop("known", ()))
-    # uv's cache is one of this invocation: what one file makes it fetch is nothing to the next.
+    home = emptied(Path(tempfile.gettempdir(), "uv-home"), MOST_KEPT)
     question = Question.parse(given)
-    answer = resolve(question, find_uv_bin(), seconds=SECONDS_FOR_UV)
+    answer = resolve(question, find_uv_bin(), seconds=SECONDS_FOR_UV, home=home)
     wheels = {
         name: url
         for name, url in answer.wheels.items()

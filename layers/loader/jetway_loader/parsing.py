@@ -8,24 +8,33 @@ from __future__ import annotations
 
 import importlib
 import os
+import signal
 import sys
 import time
 import traceback
 import warnings
 from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import asdict
 from functools import partial
+from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jetway_loader import paths, settings, task_decorators
+from jetway_loader.certainty import Certainty
+from jetway_loader.samples import Samples
 from jetway_loader.sightings import Sightings
-from jetway_loader.standin_modules import Finder
-from jetway_loader.unseen import VALUES, Unseen
+from jetway_loader.standin_modules import STAR, UNKNOWN, Finder
+from jetway_loader.template_advice import advice
+from jetway_loader.unseen import Unseen
 
 if TYPE_CHECKING:
     from jetway_loader.airflow_api import Airflow
     from jetway_loader.children import Tell
     from jetway_loader.model import Options
+
+_SECONDS_FOR_ADVICE = 2.0
 
 
 def parse(airflow: Airflow, folder: Path, file: Path, options: Options, tell: Tell) -> None:
@@ -40,12 +49,19 @@ def parse(airflow: Airflow, folder: Path, file: Path, options: Options, tell: Te
         options: how to load.
         tell: gets what happens.
     """
-    sightings = Sightings(str(file))
+    sightings = Sightings(str(file), (paths.DAGS, f"{paths.AIRFLOW}/plugins"))
+    certainty = Certainty(file, sightings)
 
     def note(what: str, name: str, line: int | None) -> None:
         tell({"unseen": [what, name, line]})
-        if what in VALUES:
+        if what != "missing module" or (options.unlisted and "." not in name):
+            sightings.source()
+        if what not in {"package", UNKNOWN, STAR, "missing module"}:
             sightings.environment_asked()
+
+    def report(entry: dict[str, Any]) -> None:
+        """Tell, and of an error whether something unseen may have led to it."""
+        tell(certainty.judged(entry))
 
     os.environ.update(settings.as_variables(options.airflow_options))
     os.environ["AIRFLOW__CORE__DAGBAG_IMPORT_TIMEOUT"] = str(options.import_timeout)
@@ -56,33 +72,55 @@ def parse(airflow: Airflow, folder: Path, file: Path, options: Options, tell: Te
     importlib.invalidate_caches()
     sys.dont_write_bytecode = True
     sightings.install(airflow)
-    Unseen(folder, note, sightings.line).install()
-    Finder(options.provided, options.inventory, note, sightings.line).install()
+    Unseen(sightings, note).install()
+    Finder(options.provided, options.inventory, note, sightings, certainty.leaning).install()
     open_ended = bool(options.unlisted) or any(name.startswith("airflow.providers.") for name in options.provided)
     task_decorators.install(options.inventory, open_ended=open_ended, note=note, line=sightings.line)
-    _watch_exits(tell, sightings.line)
-    _watch_swallowed(note, sightings.importing_line)
+    certainty.install()
+    _watch_exits(tell, sightings, certainty)
+    _watch_swallowed(note, sightings)
     warnings.simplefilter("ignore")
+    dags: list[Any] = []
+    last = next(reversed(sys.modules))
     started, used = time.perf_counter(), time.process_time()
+    samples = Samples(str(file))
     try:
         tell({"begun": True})
-        (_parse_3 if airflow.major >= 3 else _parse_2)(airflow, folder, file, sightings, tell)
+        dags = (_parse_3 if airflow.major >= 3 else _parse_2)(airflow, folder, file, sightings, report)
     except SystemExit as exc:
-        tell({"error": f"SystemExit: {exc.code}", "trace": traceback.format_exc()})
-    tell({"siblings": _siblings(folder, file), "read": paths.PATHS.read()})
-    tell({"changed": sorted(name for name in list(sys.modules) if name in options.inventory.changed)})
-    tell({"done": True, "seconds": time.perf_counter() - started, "cpu_seconds": time.process_time() - used})
+        report({"error": f"SystemExit: {exc.code}", "trace": traceback.format_exc()})
+    took = samples.stop()
+    tell({"siblings": _siblings(folder, file, last), "read": paths.PATHS.read()})
+    tell({"changed": sorted(name for name in options.inventory.changed if name in sys.modules)})
+    tell({"done": True, **took, "seconds": time.perf_counter() - started, "cpu_seconds": time.process_time() - used})
+    _advise(airflow, dags, sightings, tell, file=file, folder=folder)
 
 
-def _siblings(folder: Path, file: Path) -> list[str]:
-    """The files of the dags folder that were imported, but for the judged one."""
+def _advise(airflow: Airflow, dags: list[Any], sightings: Sightings, tell: Tell, *, file: Path, folder: Path) -> None:
+    """Tell advice on what tasks ask for. All else has been told: whatever goes wrong here is lost, and nothing more."""
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    signal.setitimer(signal.ITIMER_REAL, _SECONDS_FOR_ADVICE)
+    with suppress(Exception):
+        for finding in advice(dags, sightings, file=str(file), folder=str(folder), major=airflow.major):
+            tell({"advice": asdict(finding)})
+
+
+def _siblings(folder: Path, file: Path, last: str) -> list[str]:
+    """The files of the dags folder that were imported, but for the judged one.
+
+    Args:
+        last: the module that was imported last before the file was loaded. Those before it are not looked at: each
+            would be a page of memory to copy, and they are two thousand.
+    """
+    since = takewhile(lambda name: name != last, reversed(sys.modules))
+    modules = [sys.modules.get(name) for name in list(since)]
     inside = str(folder) + os.sep
-    files = (getattr(module, "__file__", None) or "" for module in list(sys.modules.values()))
+    files = (getattr(module, "__file__", None) or "" for module in modules)
     found = {name.removeprefix(inside) for name in files if name.startswith(inside)}
     return sorted(found - {str(file).removeprefix(inside)})
 
 
-def _parse_2(airflow: Airflow, _folder: Path, file: Path, sightings: Sightings, tell: Tell) -> None:
+def _parse_2(airflow: Airflow, _folder: Path, file: Path, sightings: Sightings, tell: Tell) -> list[Any]:
     importlib.import_module("airflow.settings").engine.dispose(close=False)
     bag = airflow.dag_bag(str(file), include_examples=False)
     _tell_bag(bag, sightings, tell)
@@ -90,9 +128,10 @@ def _parse_2(airflow: Airflow, _folder: Path, file: Path, sightings: Sightings, 
         _tell_dag(dag, sightings, tell)
         if not getattr(dag, "is_subdag", False):
             _check(dag.dag_id, partial(_written_and_read, airflow, dag), sightings, tell)
+    return list(bag.dags.values())
 
 
-def _parse_3(airflow: Airflow, folder: Path, file: Path, sightings: Sightings, tell: Tell) -> None:
+def _parse_3(airflow: Airflow, folder: Path, file: Path, sightings: Sightings, tell: Tell) -> list[Any]:
     os.environ["_AIRFLOW_PROCESS_CONTEXT"] = "client"
     importlib.import_module("airflow.sdk.execution_time.supervisor").block_orm_access()
     processor = importlib.import_module("airflow.dag_processing.processor")
@@ -118,6 +157,7 @@ def _parse_3(airflow: Airflow, folder: Path, file: Path, sightings: Sightings, t
             _tell_dag(dag, sightings, tell)
     for written in result.serialized_dags:  # what the processor could write, the scheduler must be able to read
         _check(written.dag_id, partial(airflow.deserialize, written.data), sightings, tell)
+    return [dag for bag in bags for dag in bag.dags.values()]
 
 
 def _tell_bag(bag: Any, sightings: Sightings, tell: Tell, *, errors: bool = True) -> None:
@@ -130,10 +170,14 @@ def _tell_error(text: str, sightings: Sightings, tell: Tell) -> None:
     """Tell of an error in Airflow's words, and of the lines that those words may be about."""
     lines = {"cycle": sightings.cycle_line()} if "Cycl" in text or "cycl" in text else {}
     dags = {dag_id: line for dag_id, line in sightings._dags.items() if dag_id in text}
-    for path in paths.not_led(text):
+    not_led = paths.not_led(text)
+    for path in not_led:
         tell({"unseen": ["file", path, None]})
     only = next(iter(sightings._dags.values()), None) if len(sightings._dags) == 1 else None
-    tell({"error": text, "lines": lines, "dag_line": next(iter(dags.values()), only)})
+    if only is None and not dags and "TimetableInvalid" in text:
+        only = sightings.schedule_line()
+    line = next(iter(dags.values()), only)
+    tell({"error": text, "lines": lines, "dag_line": line, "after": paths.PATHS.last, "not_led": bool(not_led)})
 
 
 def _tell_dag(dag: Any, sightings: Sightings, tell: Tell) -> None:
@@ -166,25 +210,25 @@ def _check(dag_id: str, check: Callable[[], Any], sightings: Sightings, tell: Te
         tell({**said, "dag_line": sightings.dag_line(dag_id)})
 
 
-def _watch_exits(tell: Tell, line: Callable[[], int | None]) -> None:
+def _watch_exits(tell: Tell, sightings: Sightings, certainty: Certainty) -> None:
     """Note where the file ends the process: nothing can be told afterwards."""
     leave = os._exit
 
     def noted(status: int) -> None:
-        tell({"exit_line": line()})
+        tell({"exit_line": sightings.line(), "unseen_led": certainty.may_be_avoided()})
         leave(status)
 
     os._exit = noted  # type: ignore[assignment]
 
 
-def _watch_swallowed(note: Callable[[str, str, int | None], None], line: Callable[[], int | None]) -> None:
-    """Note modules that are not found, also those that the file does without."""
+def _watch_swallowed(note: Callable[[str, str, int | None], None], sightings: Sightings) -> None:
+    """Note modules that are not found, also those that users' code does without."""
 
     class Watch:
         @staticmethod
         def find_spec(fullname: str, _path: Any = None, _target: Any = None) -> None:
-            found = line()
-            if found is not None:
-                note("missing module", fullname, found)
+            importer = sightings.importer()
+            if importer is not None and sightings.is_users(importer):
+                note("missing module", fullname, sightings.line())
 
     sys.meta_path.append(Watch)

@@ -16,12 +16,13 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from jetway_loader.inventory import above
-from jetway_loader.standins import stand_in
+from jetway_loader.standins import stand_in, watch
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from jetway_loader.inventory import Inventory
+    from jetway_loader.sightings import Sightings
 
 Note = Callable[[str, str, int | None], None]
 
@@ -115,14 +116,16 @@ class Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
     Args:
         provided: modules of the environment that are not here, and what is below them, of which no more is known.
         inventory: of which more is known.
-        note: gets ("package", module, line), or UNKNOWN or STAR in the first place.
-        line: tells the line of the judged file that is being run.
+        note: gets ("package", module, line) of what users' code imports itself, or UNKNOWN or STAR in the first place.
+        sightings: tells who imports.
+        leaning: gets the files of libraries that import one.
     """
 
     def __init__(
-        self, provided: frozenset[str], inventory: Inventory, note: Note, line: Callable[[], int | None]
+        self, provided: frozenset[str], inventory: Inventory, note: Note, sightings: Sightings, leaning: set[str]
     ) -> None:
-        self._provided, self._contents, self._note, self._line = provided, inventory.contents, note, line
+        self._provided, self._contents, self._note = provided, inventory.contents, note
+        self._sightings, self._leaning = sightings, leaning
         known = {*provided, *self._contents}
         # A namespace has no file of its own; it is there because something below it is.
         self._namespaces = frozenset(parent for name in known for parent in above(name)) - known
@@ -131,6 +134,13 @@ class Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
     def install(self) -> None:
         """Be asked last."""
         sys.meta_path.append(self)
+        watch(self._used)
+
+    def _used(self) -> None:
+        """A stand-in is used by users' code, or by a library for it: what comes of it is unseen."""
+        if self._sightings.asks(for_airflow=True):
+            self._sightings.source()
+            self._sightings.environment_asked()
 
     def find_spec(self, fullname: str, _path: Any = None, _target: Any = None) -> importlib.machinery.ModuleSpec | None:
         """Stand in for a module of the environment."""
@@ -141,8 +151,15 @@ class Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         else:
             return None
         if fullname not in self._namespaces:
-            self._note(what, fullname, self._line())
+            self._tell(what, fullname)
         return importlib.machinery.ModuleSpec(fullname, self, is_package=True)
+
+    def _tell(self, what: str, module: str) -> None:
+        importer = self._sightings.importer()
+        if importer is not None and self._sightings.is_users(importer):
+            self._note(what, module, self._sightings.line())
+        elif importer is not None:
+            self._leaning.add(importer)
 
     def create_module(self, spec: importlib.machinery.ModuleSpec) -> ModuleType:
         """Make the module."""
@@ -153,7 +170,7 @@ class Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
             names = None if listed is None else frozenset(listed.split())
         elif name not in self._namespaces:
             names = None
-        return _Module(name, names, self._there.__contains__, lambda: self._note(STAR, name, self._line()))
+        return _Module(name, names, self._there.__contains__, lambda: self._tell(STAR, name))
 
     def exec_module(self, module: ModuleType) -> None:
         """There is nothing to run."""

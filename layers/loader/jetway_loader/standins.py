@@ -6,10 +6,21 @@ A name that ends in Operator or Sensor is an operator that takes any argument, s
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 _OPERATORS = ("Operator", "Sensor")
+_watching: list[Callable[[], None]] = []  # told whenever a stand-in is used
+
+
+def watch(told: Callable[[], None]) -> None:
+    """Have it told whenever a stand-in is used."""
+    _watching.append(told)
+
+
+def _use() -> None:
+    for told in _watching:
+        told()
 
 
 class _Anything(type):
@@ -20,7 +31,12 @@ class _Anything(type):
             raise AttributeError(name)
         return anything(name, cls.__module__)
 
+    def __call__(cls, *args: Any, **kwargs: Any) -> Any:
+        _use()
+        return super().__call__(*args, **kwargs)
+
     def __iter__(cls) -> Iterator[Any]:
+        _use()
         return iter(())
 
     def __or__(cls, other: Any) -> Any:
@@ -39,12 +55,14 @@ class Anything(metaclass=_Anything):
         pass
 
     def __call__(self, *args: Any, **_kwargs: Any) -> Any:
+        _use()
         # As a decorator it leaves the function alone.
         return args[0] if len(args) == 1 and callable(args[0]) and not isinstance(args[0], Anything) else self
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__") and name.endswith("__"):
             raise AttributeError(name)
+        _use()
         return anything(name, type(self).__module__)()
 
     def __enter__(self) -> Any:
@@ -54,15 +72,19 @@ class Anything(metaclass=_Anything):
         return None
 
     def __iter__(self) -> Iterator[Any]:
+        _use()
         return iter(())
 
     def __getitem__(self, _key: Any) -> Any:
+        _use()
         return self
 
     def __len__(self) -> int:
+        _use()
         return 0
 
     def __bool__(self) -> bool:
+        _use()
         return True
 
 

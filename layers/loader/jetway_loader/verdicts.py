@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from jetway_loader.children import Ended
 
-_SLOW = 1 / 3  # of the environment's time limit: its machines may be slower and busier than this one
+_SLOW_SECONDS = 3.0  # a tenth of MWAA's limit: its machines may be slower, and each file is loaded again and again
 
 
 def judge(ended: Ended[Any], path: str, file: str, folder: str, options: Options, *, real: Path) -> Loaded:
@@ -29,13 +29,9 @@ def judge(ended: Ended[Any], path: str, file: str, folder: str, options: Options
         real: where the dags folder is on this machine.
     """
     told = _Told(ended.told)
-    faults, relied = [], False
-    for entry in ended.told:
-        relied = relied or ("unseen" in entry and entry["unseen"][0] != "missing module")
-        if "error" in entry:
-            faults.append(read_error(entry, file, folder, relied=relied))
+    faults = [read_error(entry, file, folder) for entry in ended.told if "error" in entry]
     if not told.done:
-        faults.append(_death(ended, options, told.exit_line, relied=relied))
+        faults.append(_death(ended, options, told))
     elif told.begun and not faults and not told.parsed:
         faults.append(
             Fault(
@@ -54,6 +50,7 @@ def judge(ended: Ended[Any], path: str, file: str, folder: str, options: Options
         findings = _not_certain(faults, told, options)
     else:
         findings = [*_of_unknown(told), *_remarks(told, options)]
+    findings += told.advice
     return Loaded(
         path=path,
         verdict=verdict,
@@ -61,6 +58,7 @@ def judge(ended: Ended[Any], path: str, file: str, folder: str, options: Options
         dags=tuple(sorted(told.dags, key=lambda dag: (dag.line or 0, dag.dag_id))),
         siblings=tuple(sorted(told.siblings)),
         read=tuple(sorted(told.read)),
+        data=next((fault.data for fault in faults if fault.data), None),
         missing=tuple(sorted({fault.missing for fault in faults if fault.missing})),
         seconds=round(told.seconds or ended.seconds, 6),
         cpu_seconds=None if told.cpu_seconds is None else round(told.cpu_seconds, 6),
@@ -76,7 +74,13 @@ class _Told:
         self.parsed = sum(entry.get("parsed", 0) for entry in told)
         self.seconds: float | None = next((entry["seconds"] for entry in told if "done" in entry), None)
         self.cpu_seconds: float | None = next((entry["cpu_seconds"] for entry in told if "done" in entry), None)
-        self.exit_line: int | None = next((entry["exit_line"] for entry in told if "exit_line" in entry), None)
+        exits = [entry for entry in told if "exit_line" in entry]
+        self.exit_line: int | None = exits[0]["exit_line"] if exits else None
+        self.may_not_exit: bool | None = exits[0].get("unseen_led") if exits else None
+        done = next((entry for entry in told if "done" in entry), {})
+        self.busy: float = done.get("busy", self.seconds or 0.0)
+        self.at: int | None = done.get("at")
+        self.doing: str = done.get("doing", "")
         self.siblings = [str(name) for entry in told for name in entry.get("siblings", ())]
         self.read = [str(name) for entry in told for name in entry.get("read", ())]
         unseen = [tuple(entry["unseen"]) for entry in told if "unseen" in entry]
@@ -84,12 +88,13 @@ class _Told:
         self.unknown = [item for item in self.unseen if item[0] in {UNKNOWN, STAR}]
         self.changed = frozenset(str(name) for entry in told for name in entry.get("changed", ()))
         self.lacking = list(dict.fromkeys(item for item in unseen if item[0] == "missing module"))
+        self.advice = [Finding(**entry["advice"]) for entry in told if "advice" in entry]
         self.dags = [
             LoadedDag(**{**entry["dag"], "tags": tuple(entry["dag"]["tags"])}) for entry in told if "dag" in entry
         ]
 
 
-def _death(ended: Ended[Any], options: Options, line: int | None, *, relied: bool) -> Fault:
+def _death(ended: Ended[Any], options: Options, told: _Told) -> Fault:
     """Why a child did not come to its end."""
     words = ended.last_words.strip().rpartition("\n")[2][:300]
     said = f" Its last words: {words}" if words else ""
@@ -105,9 +110,9 @@ def _death(ended: Ended[Any], options: Options, line: int | None, *, relied: boo
     return Fault(
         "exits",
         f"The file ends the process that loads it without a word, {how}: Airflow would see no DAG and no error.{said}",
-        line,
+        told.exit_line,
         "Do not call os._exit() or sys.exit() when the file is loaded; a crash may come from a compiled package.",
-        certain=not relied,
+        certain=not (bool(told.unseen) if told.may_not_exit is None else told.may_not_exit),
     )
 
 
@@ -139,7 +144,7 @@ def _not_certain(faults: list[Fault], told: _Told, options: Options) -> list[Fin
     elif any(fault.rule == "missing-module" for fault in faults) and options.unlisted:
         why = f"the module may come with {', '.join(sorted(options.unlisted)[:5])}, whose content is not known here"
     else:
-        seen = ", ".join(f"{what} {name!r}" for what, name, _ in told.unseen[:5])
+        seen = ", ".join(f"{what} {name!r}" for what, name in _asked_for(told.unseen)[:5])
         why = "the file relies on what is only in the environment" + (f" ({seen})" if seen else "")
         line = next((line for _, _, line in told.unseen if line), None)
         remedy = "Read Variables, Connections, files and services in tasks, not when the file is loaded."
@@ -172,6 +177,17 @@ def _of_unknown(told: _Told) -> list[Finding]:
     ]
 
 
+def _asked_for(unseen: list[tuple[str, str, int | None]]) -> list[tuple[str, str]]:
+    """What was asked for, each once; of packages those that are in no other one."""
+    found = list(dict.fromkeys((what, name) for what, name, _ in unseen))
+    packages = [name for what, name in found if what == "package"]
+    return [
+        (what, name)
+        for what, name in found
+        if what != "package" or not any(other.startswith(f"{name}.") for other in packages)
+    ]
+
+
 def _remarks(told: _Told, options: Options) -> list[Finding]:
     found = []
     if not told.dags:
@@ -185,14 +201,15 @@ def _remarks(told: _Told, options: Options) -> list[Finding]:
                     "If a DAG was meant: upload the module to the dags folder, or add its package to requirements.txt.",
                 )
             )
-    seconds = told.seconds or 0.0
-    if seconds > options.import_timeout * _SLOW:
+    if told.busy >= min(_SLOW_SECONDS, options.import_timeout / 3):
+        where = f" Most of it went by at this line: {told.doing}." if told.doing else ""
         found.append(
             Finding(
                 "slow-parse",
                 "warning",
-                f"Loading took {seconds:.1f} s; the environment gives a file {options.import_timeout:g} s, every time.",
-                None,
+                f"Loading took {told.busy:.1f} s; the environment gives a file {options.import_timeout:g} s, and loads "
+                f"it again and again.{where}",
+                told.at,
                 "Move slow work from the module's top level into tasks.",
             )
         )

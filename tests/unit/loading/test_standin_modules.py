@@ -6,11 +6,14 @@ import importlib
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from jetway.loading.loader import packed
+from jetway_loader import standins
 from jetway_loader.inventory import Inventory
+from jetway_loader.sightings import Sightings
 from jetway_loader.standin_modules import STAR, UNKNOWN, Finder, lacking, may_be_anothers
 
 CONTENTS = {
@@ -20,15 +23,31 @@ CONTENTS = {
 }
 
 
+class Users(Sightings):
+    """All code is users', and runs in line 7."""
+
+    def importer(self) -> str | None:
+        return "users.py"
+
+    def is_users(self, _file: str) -> bool:
+        return True
+
+    def line(self) -> int | None:
+        return 7
+
+
 @pytest.fixture
 def noted() -> Iterator[list[tuple[str, str, int | None]]]:
     """A finder in force, and what it notes."""
     notes: list[tuple[str, str, int | None]] = []
-    finder = Finder(frozenset({"jw_ns.open"}), Inventory(CONTENTS), lambda *note: notes.append(note), lambda: 7)
+    users: Any = Users("users.py")
+    open_ones = frozenset({"jw_ns.open"})
+    finder = Finder(open_ones, Inventory(CONTENTS), lambda *note: notes.append(note), users, set())
     before = set(sys.modules)
     finder.install()
     yield notes
     sys.meta_path.remove(finder)
+    standins._watching.clear()
     for name in set(sys.modules) - before:
         del sys.modules[name]
 
