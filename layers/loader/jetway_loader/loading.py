@@ -63,6 +63,6 @@ def load(airflow: Airflow, folder: Path, files: Sequence[str], options: Options)
     try:
         for ended in children.each(to_load, work, seconds=options.limit, memory=options.memory, jobs=options.jobs):
             name = wanted[ended.item]
-            yield verdicts.judge(ended, name, f"{paths.DAGS}/{name}", paths.DAGS, options, real=folder)
+            yield verdicts.judge(ended, name, f"{paths.DAGS}/{name}", paths.DAGS, options, real=str(folder))
     finally:
         shutil.rmtree(home / paths.WRITTEN, ignore_errors=True)

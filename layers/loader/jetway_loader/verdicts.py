@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jetway_loader.faults import Fault, read_error
@@ -10,14 +11,12 @@ from jetway_loader.model import Finding, Loaded, LoadedDag, Options, Verdict
 from jetway_loader.standin_modules import STAR, UNKNOWN, may_be_anothers
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from jetway_loader.children import Ended
 
 _SLOW_SECONDS = 3.0  # a tenth of MWAA's limit: its machines may be slower, and each file is loaded again and again
 
 
-def judge(ended: Ended[Any], path: str, file: str, folder: str, options: Options, *, real: Path) -> Loaded:
+def judge(ended: Ended[Any], path: str, file: str, folder: str, options: Options, *, real: str | None = None) -> Loaded:
     """Judge one file.
 
     Args:
@@ -26,7 +25,7 @@ def judge(ended: Ended[Any], path: str, file: str, folder: str, options: Options
         file: its absolute path.
         folder: the dags folder's absolute path.
         options: as it was loaded with.
-        real: where the dags folder is on this machine.
+        real: where the dags folder is on this machine, when that is not its path.
     """
     told = _Told(ended.told)
     faults = [read_error(entry, file, folder) for entry in ended.told if "error" in entry]
@@ -41,7 +40,7 @@ def judge(ended: Ended[Any], path: str, file: str, folder: str, options: Options
                 "Run `airflow dags report` with the environment's Airflow; its log names the error.",
             )
         )
-    faults = [_doubted(fault, told, options, real) for fault in _distinct(faults)]
+    faults = [_doubted(fault, told, options, Path(real or folder)) for fault in _distinct(faults)]
     certain = [fault for fault in faults if fault.certain]
     verdict: Verdict = "rejected" if certain else "unknown" if faults or told.unknown else "accepted"
     if certain:
