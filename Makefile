@@ -6,7 +6,7 @@ UV := .jetway/venvs/uv/bin/uv
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo up down logs ui env unenv test test-all unit thorough integration load load-mixed chaos test-examples test-browser coverage mutants bench-cold-start \
-  lint format types check mwaa-packages module-table openapi decisions conformance signals plugins build deploy adopt deploy-environment bench-workers bench-gate bench-plugins fuzz lock clean
+  lint format types check mwaa-packages airflow-lists module-table module-contents openapi decisions conformance signals plugins build deploy adopt deploy-environment bench-workers bench-gate bench-plugins fuzz lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{gsub(/[$$][$$]/, "$$", $$2); printf "  %-18s %s\n", $$1, $$2}'
@@ -116,6 +116,12 @@ types: $(STAMP) ## mypy, strict
 
 mwaa-packages: $(STAMP) ## Write what each Airflow version on MWAA ships, from AWS's published images (IMAGES=their checkout)
 	$(BIN)/python -m local.mwaa_packages $(if $(IMAGES),"$$IMAGES")
+
+airflow-lists: $(STAMP) ## Compile requirements/airflow-*.txt: all that MWAA's images have, at their pins
+	$(BIN)/python -m local.airflow_lists
+
+module-contents: $(STAMP) ## Write which modules and names the providers have that Jetway stands in for, from their wheels
+	$(BIN)/python -m local.module_contents
 
 module-table: $(STAMP) ## Write which modules the distributions of MWAA's images bring, from the Airflows of the local stack
 	$(BIN)/python -m local.module_table

@@ -2,9 +2,9 @@
 
     python layers/build_airflow.py 3.3.1 ARTIFACTS_DIR
 
-The pinned wheels of requirements/airflow-<version>.txt for Lambda's Python and architecture, without what loading a
-DAG file never needs, with compiled bytecode (/opt cannot be written, and without it a cold start takes two to three
-times as long) and with a migrated database that the loader copies.
+The pinned wheels of requirements/airflow-<version>.txt for Lambda's Python and architecture, which are those of MWAA's
+image, without what nobody imports and what there is no room for, with compiled bytecode (/opt cannot be written, and
+without it a cold start takes two to three times as long) and with a migrated database that the loader copies.
 
 Environment variables:
     ARCHITECTURE            arm64 (default) or x86_64, as the template's parameter
@@ -34,30 +34,50 @@ PLATFORMS = {"arm64": "aarch64-manylinux_2_34", "x86_64": "x86_64-manylinux_2_34
 # Lambda's limit for a function and its layers, unzipped: https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
 MOST_BYTES = 240 * 1024**2
 
-# Never imported when a DAG file is loaded: web servers, XML, telemetry's transport. A DAG file that imports one of them
-# itself gets a stand-in, because the environment has it.
-NOT_NEEDED = (
+# What nobody imports: pages, pictures and programs; and what Python itself is installed with.
+DATA = (
     "airflow/example_dags",
     "airflow/ui",
     "airflow/www/static",
     "airflow/www/templates",
     "airflow/www/translations",
-    "airflow/providers/fab/www",
-    "airflow/providers/edge3",
+    "airflow/providers/fab/www/static",
+    "airflow/providers/fab/www/templates",
+    "airflow/providers/fab/www/translations",
     "flask_appbuilder/static",
     "flask_appbuilder/templates",
     "flask_appbuilder/translations",
-    "grpc",
-    "httptools",
-    "lxml",
-    "nvd3",
+    "flower/static",
+    "lxml/includes",
     "pip",
-    "sagemaker_studio",
-    "setuptools",
-    "uvloop",
-    "watchfiles",
+    "virtualenv/seed/wheels/embed",
     "bin",
+    "share",
 )
+
+# What the image has and the layer has no room for: servers and transports, each with libraries of its own of 15 MB and
+# more. A DAG file that imports one gets a stand-in with its modules and names (artifacts/contents.json). psycopg is of
+# no use without psycopg_binary; psycopg2 stays.
+NO_ROOM = {
+    "3.3.1": ("grpc", "psycopg", "psycopg_binary", "psycopg_binary.libs", "pycurl", "pycurl.libs", "uvloop"),
+}
+
+# Runs in the other interpreter: which packages are imported by the time that a DAG file is loaded.
+_IMPORTED = """
+import logging, sys, tempfile, warnings
+from pathlib import Path
+from jetway_loader import settings
+with tempfile.TemporaryDirectory() as home:
+    settings.set_up(Path(home), Path(home))
+    logging.disable(logging.CRITICAL)
+    warnings.simplefilter("ignore")
+    from jetway_loader import airflow_api
+    airflow = airflow_api.load_airflow()
+    settings.migrate(airflow.version)
+    airflow_api.warm_up(airflow)
+print(*sorted({name.partition(".")[0] for name in sys.modules}))
+"""
+_BYTECODE = 1.25  # bytes of it, at the most, for one of source
 
 
 class BuildError(RuntimeError):
@@ -119,16 +139,10 @@ def _make(version: str, requirements: Path, layer: Path, python: str, platform: 
         database_of = interpreter
     template = ensure_template(database_of, version)
     shutil.copyfile(template.database, layer / f"airflow-{version}.db")
-    _strip(packages)
+    _strip(version, packages)
     if interpreter is not None:
-        # By hash and unchecked: a zip file keeps other times than those of the build.
-        options = ["--invalidation-mode", "unchecked-hash", "-s", layer, "-p", "/opt"]
-        _run(
-            [interpreter, "-m", "compileall", "-q", "-j", "0", *options, packages],
-            "compile the layer",
-            also=(1,),  # some packages ship templates that are no Python
-        )
-    size = sum(file.stat().st_size for file in layer.rglob("*") if file.is_file())
+        _compile(interpreter, packages, layer)
+    size = _size(layer)
     if size > MOST_BYTES:
         raise BuildError(f"the layer of Airflow {version} has {size:,} bytes, more than Lambda takes; strip more.")
 
@@ -142,8 +156,8 @@ def _interpreter(version: str, python: str) -> Path | None:
         return None
 
 
-def _strip(packages: Path) -> None:
-    for name in NOT_NEEDED:
+def _strip(version: str, packages: Path) -> None:
+    for name in (*DATA, *NO_ROOM.get(version, ())):
         shutil.rmtree(packages / name, ignore_errors=True)
     for folder in ("tests", "test", "__pycache__"):
         for found in sorted(packages.rglob(folder)):
@@ -157,6 +171,38 @@ def _strip(packages: Path) -> None:
             file.unlink()
 
 
+def _compile(interpreter: Path, packages: Path, layer: Path) -> None:
+    """Add bytecode: of what is imported whatever the DAG file is, then of as many others as there is room for."""
+    done = _run([interpreter, "-c", _IMPORTED], "import Airflow", env={"PYTHONPATH": str(ROOT / "layers" / "loader")})
+    imported = set(done.stdout.splitlines()[-1].split())  # above it Airflow may have logged
+    sources = {path: _size(path, "*.py") for path in packages.iterdir() if path.is_dir() or path.suffix == ".py"}
+    always = [path for path in sources if path.name.partition(".")[0] in imported]
+    _bytecode(interpreter, always, layer)
+    room = MOST_BYTES - _size(layer)
+    chosen = []
+    for path in sorted(sources.keys() - set(always), key=lambda path: (sources[path], path)):
+        room -= int(sources[path] * _BYTECODE)
+        if sources[path] and room >= 0:
+            chosen.append(path)
+    _bytecode(interpreter, chosen, layer)
+
+
+def _bytecode(interpreter: Path, paths: list[Path], layer: Path) -> None:
+    # By hash and unchecked: a zip file keeps other times than those of the build.
+    options: list[str | Path] = ["--invalidation-mode", "unchecked-hash", "-s", layer, "-p", "/opt"]
+    _run(
+        [interpreter, "-m", "compileall", "-q", "-j", "0", *options, *paths],
+        "compile the layer",
+        also=(1,),  # some packages ship templates that are no Python
+    )
+
+
+def _size(folder: Path, pattern: str = "*") -> int:
+    """Bytes of a folder's files, or of a file."""
+    files = folder.rglob(pattern) if folder.is_dir() else [folder]
+    return sum(file.stat().st_size for file in files if file.is_file())
+
+
 def _link(source: str, target: str) -> object:
     try:
         os.link(source, target)
@@ -165,10 +211,14 @@ def _link(source: str, target: str) -> object:
     return target
 
 
-def _run(command: list[str | Path], what: str, *, also: tuple[int, ...] = ()) -> None:
-    done = subprocess.run([str(part) for part in command], capture_output=True, text=True, check=False)
+def _run(
+    command: list[str | Path], what: str, *, also: tuple[int, ...] = (), env: dict[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    own = {**os.environ, **env} if env else None
+    done = subprocess.run([str(part) for part in command], capture_output=True, text=True, check=False, env=own)
     if done.returncode not in {0, *also}:
         raise BuildError(f"could not {what}:\n{(done.stderr or done.stdout)[-2000:]}")
+    return done
 
 
 if __name__ == "__main__":

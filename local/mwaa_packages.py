@@ -1,7 +1,7 @@
 """Write what each Airflow version on MWAA ships, as data for the gate (`make mwaa-packages`).
 
 Read from the images that MWAA runs, which AWS publishes: https://github.com/aws/amazon-mwaa-docker-images. A new
-version on MWAA is one run of this and one commit.
+version on MWAA is one run of this and one commit; `make airflow-lists` then writes what is installed of it.
 """
 
 from __future__ import annotations

@@ -35,10 +35,14 @@ _VERSIONS = (
     "import sys; from importlib.metadata import version; print(version('apache-airflow'), *sys.version_info[:2])"
 )
 
-# They come with MWAA's image for its own database, queue and executor, and take compilers or libraries to install.
-_NOT_TAKEN = frozenset(
+# They come with MWAA's image for its own database, queue and executor: Airflow works without, and some machines have no
+# wheels for what they need.
+_NOT_NEEDED = frozenset(
     {f"apache-airflow-providers-{name}" for name in ("celery", "cncf-kubernetes", "postgres", "redis", "mysql")}
 )
+_NO_WHEEL = frozenset(
+    {"psycopg2"}
+)  # and needs a compiler; psycopg2-binary, which the image has as well, brings its module
 
 
 def uv() -> str:
@@ -67,8 +71,8 @@ def airflow_python(packages: Packages) -> Path:
     Raises:
         StackTroubleError: no network, no disk, or a package that does not fit this machine.
     """
-    lines = requirements(packages)
-    digest = hashlib.sha256("\n".join(lines).encode()).hexdigest()[:12]
+    lines, image = requirements(packages), all_of_the_image(packages)
+    digest = hashlib.sha256("\n".join([*lines, *image]).encode()).hexdigest()[:12]
     wanted, own = ".".join(packages.python.split(".")[:2]), ".".join(map(str, sys.version_info[:2]))
 
     def folder(python: str) -> Path:
@@ -114,9 +118,24 @@ def _install(folder: Path, lines: Sequence[str], packages: Packages) -> None:
         pins = dict(packages.constraints) | dict(packages.essential)
         constraints.write_text("\n".join(f"{name}=={version}" for name, version in sorted(pins.items())))
         command = [uv(), "pip", "install", "--quiet", "--no-config", "--compile-bytecode"]
-        command += ["--python", str(folder / "bin" / "python"), "--constraint", str(constraints)]
-        _run([*command, "--requirement", str(listed)], "install Airflow")
+        command += ["--python", str(folder / "bin" / "python")]
+        _run([*command, "--constraint", str(constraints), "--requirement", str(listed)], "install Airflow")
+        _complete([*command, "--no-deps"], all_of_the_image(packages))
     (folder / "complete").touch()
+
+
+def _complete(command: Sequence[str], image: Sequence[str]) -> None:
+    """Add what the image has beside Airflow; what this machine cannot have is stood in for, and said."""
+    try:
+        _run([*command, *image], "install what MWAA's image has")
+    except StackTroubleError:
+        missing = []
+        for one in image:
+            try:
+                _run([*command, one], f"install {one}")
+            except StackTroubleError:
+                missing.append(one)
+        say(f"Not installed here, though MWAA has it: {', '.join(missing)}. Jetway stands in for it.")
 
 
 def versions_of(python: Path) -> tuple[str, tuple[int, int]]:
@@ -138,10 +157,15 @@ def versions_of(python: Path) -> tuple[str, tuple[int, int]]:
     return airflow, (int(major), int(minor))
 
 
+def all_of_the_image(packages: Packages) -> list[str]:
+    """Return all that MWAA's image has, but for what has no wheel on any machine."""
+    return [f"{name}=={version}" for name, version in sorted(packages.installed.items()) if name not in _NO_WHEEL]
+
+
 def requirements(packages: Packages) -> list[str]:
-    """Return what is installed: Airflow and MWAA's providers, at MWAA's versions."""
+    """Return what Airflow does not work without: itself and MWAA's providers, at MWAA's versions."""
     providers = (name for name in packages.installed if name.startswith("apache-airflow-providers-"))
-    names = ["apache-airflow", *sorted(set(providers) - _NOT_TAKEN)]
+    names = ["apache-airflow", *sorted(set(providers) - _NOT_NEEDED)]
     pins = {**packages.installed, "apache-airflow": packages.airflow}
     return [f"{name}=={pins[name]}" for name in names]
 

@@ -12,7 +12,9 @@ from jetway_cli.errors import StackTroubleError
 
 if TYPE_CHECKING:
     from jetway.airflow.environment import EnvironmentFacts
+    from jetway.artifacts.beside import Beside
     from jetway.artifacts.findings import Finding, Judgement
+    from jetway.artifacts.provided import Required
     from jetway.artifacts.resolving import Answer, Question
     from jetway.artifacts.shelf import Shelf
     from jetway.reports import Report
@@ -62,8 +64,8 @@ class Judge:
         self._environment, self._loads, self._resolves, self._index_url = environment, loads, resolves, index_url
         self.trouble: StackTroubleError | None = None
         self._shelf: Shelf | None = None
-        # name of a distribution that requirements.txt brings → its modules, as its wheel says; None when it is not read
-        self._learned: dict[str, Sequence[str] | None] = {}
+        self._beside: Beside | None = None
+        self._required: Required | None = None
 
     def all(self, found: Sequence[Found]) -> list[Report]:
         """Judge every file; what the machine could not do is `trouble` afterwards, and said of the files it concerns.
@@ -74,6 +76,7 @@ class Judge:
         from jetway.reports import report_on
 
         self._shelf = _shelf(found, self._environment)
+        self._beside = _beside(found, self._shelf)
         judged = [self._one(one) for one in found]
         if self._loads:
             try:
@@ -137,9 +140,11 @@ class Judge:
         kind = kind_of(one.key)
         candidate = one.candidate(kind, DEFAULT_MAX_BYTES)
         if kind.name == "requirements":
-            judged = check_requirements(candidate, self._environment, self._shelf)
+            judged = check_requirements(candidate, self._environment, self._shelf, self._beside)
             if self._resolves:
                 judged = self._resolved(candidate.content, judged)
+            elif self._loads:
+                self._learn(candidate.content, None)
         else:
             judged = kind.check(candidate, self._environment, DEFAULT_MAX_BYTES)
         refused = placing_findings(one.key, candidate.size, kind.destination(one.key, self._environment))
@@ -154,25 +159,43 @@ class Judge:
         from jetway.artifacts.resolving import resolve
         from jetway_cli.check_airflow import uv
 
+        first: frozenset[str] = frozenset()
+
         def ask(question: Question) -> Answer:
+            nonlocal first
+            first = question.names()
             return resolve(question, uv(), seconds=SECONDS_FOR_UV, home=_uv_home())
 
-        judged, answer = resolved(content, self._environment, static, ask, index_url=self._index_url, shelf=self._shelf)
-        if self._loads and answer is not None:
-            self._learn(answer)
+        judged, answer = resolved(
+            content,
+            self._environment,
+            static,
+            ask,
+            index_url=self._index_url,
+            shelf=self._shelf,
+            beside=self._beside,
+        )
+        if self._loads:
+            self._learn(content, answer, first)
         return judged
 
-    def _learn(self, answer: Answer) -> None:
-        """Keep which modules the wheels bring that uv has chosen."""
+    def _learn(self, content: bytes, answer: Answer | None, first: frozenset[str] = frozenset()) -> None:
+        """Keep what a requirements.txt brings, as the wheels tell that uv has chosen."""
+        from jetway.artifacts.contents import known_contents
         from jetway.artifacts.mwaa import packages_of
-        from jetway.artifacts.requirement_resolution import names_of
-        from jetway.artifacts.wheel_modules import modules_of
+        from jetway.artifacts.provided import required_by
+        from jetway.artifacts.wheel_modules import contents_at
 
         packages = packages_of(self._environment.airflow_version)
         installed = packages.installed if packages else {}
-        wheels = {name: url for name, url in answer.wheels.items() if name not in installed}
-        modules = modules_of(wheels, seconds=SECONDS_FOR_WHEELS)
-        self._learned.update({name: modules.get(name) for name in names_of(answer)})
+        chosen = answer.versions if answer else {}
+        wheels = {
+            name: url
+            for name, url in (answer.wheels if answer else {}).items()
+            if installed.get(name) != chosen[name] and known_contents(name, chosen[name]) is None
+        }
+        contents = contents_at(wheels, seconds=SECONDS_FOR_WHEELS, first=first)
+        self._required = required_by(content, self._environment, answer, contents, self._beside)
 
     def _pass_over(self, judged: Sequence[_Judged]) -> None:
         """Take out what .airflowignore takes out; where files are loaded, Airflow does it itself."""
@@ -205,7 +228,7 @@ class Judge:
             return
         python = self._airflow()
         airflow_version, python_version = versions_of(python)
-        has, nearest = self._provided(judged), airflow_version != self._environment.airflow_version
+        has, nearest = self._provided(), airflow_version != self._environment.airflow_version
         other_python = python_version != self._environment.python_version
         for folder, files in by_folder.items():
             answers = load(
@@ -230,14 +253,12 @@ class Judge:
             raise LookupError(wanted)
         return airflow_python(packages)
 
-    def _provided(self, judged: Sequence[_Judged]) -> dict[str, list[str]]:
-        """Which modules the environment has: of its image, and of the requirements.txt and plugins.zip judged too."""
+    def _provided(self) -> dict[str, Any]:
+        """What the environment has: of its image, and of the requirements.txt and plugins.zip judged too."""
         from jetway.artifacts.plugin_modules import root_modules
-        from jetway.artifacts.provided import provided
+        from jetway.artifacts.provided import Required, provided
 
-        required = _required(judged, self._environment) | self._learned.keys()
-        learned = {name: modules for name, modules in self._learned.items() if modules is not None}
-        found = provided(self._environment, required, learned)
+        found = provided(self._environment, self._required or Required())
         plugins = root_modules(self._shelf.names) if self._shelf else set()
         return found | {"modules": sorted({*found["modules"], *plugins})}
 
@@ -328,22 +349,6 @@ def _nearest(environment: EnvironmentFacts, known: Sequence[str]) -> str:
     return older[-1] if older else known[0]
 
 
-def _required(judged: Sequence[_Judged], environment: EnvironmentFacts) -> set[str]:
-    """What the requirements.txt among the files bring, by name."""
-    from jetway.artifacts.requirement_lines import UnreadableError
-    from jetway.artifacts.requirements_file import parse_for
-
-    names: set[str] = set()
-    for one in judged:
-        if one.judgement.kind == "requirements":
-            try:
-                _, active, _ = parse_for(one.content, environment)
-            except UnreadableError:
-                continue
-            names.update(wanted.name or wanted.place for wanted in active)
-    return names
-
-
 def _shelf(found: Sequence[Found], environment: EnvironmentFacts) -> Shelf | None:
     """The plugins.zip that is judged too: its names, and what is in it where a requirements.txt may speak of it."""
     from jetway.artifacts.shelf import Shelf, read_shelf
@@ -359,3 +364,27 @@ def _shelf(found: Sequence[Found], environment: EnvironmentFacts) -> Shelf | Non
             return read_shelf(stream, file.stat().st_size, environment.python_version, final=True)
     except (BrokenZipError, LargeDirectoryError, OSError):
         return None  # said of the file itself
+
+
+def _beside(found: Sequence[Found], shelf: Shelf | None) -> Beside:
+    """Reads the files that a requirements.txt may name: of the dags folders and the plugins.zip that are judged too."""
+    from jetway.artifacts.beside import Beside
+    from jetway.artifacts.mwaa import DAGS_FOLDER, PLUGINS_FOLDER
+    from jetway.artifacts.requirement_lines import UnreadableError, decode
+    from jetway.artifacts.requirements_file import MAX_BYTES
+
+    folders = {one.folder for one in found if one.folder is not None and one.key.startswith("dags/")}
+
+    def text(path: str) -> str | None:
+        if path.startswith(f"{PLUGINS_FOLDER}/"):
+            return shelf.text(path) if shelf is not None else None
+        for folder in folders:
+            file = folder / path.removeprefix(f"{DAGS_FOLDER}/")
+            try:
+                if file.is_file() and file.stat().st_size <= MAX_BYTES:
+                    return decode(file.read_bytes())
+            except (OSError, UnreadableError):
+                return None
+        return None
+
+    return Beside(text, frozenset({DAGS_FOLDER} if folders else ()))

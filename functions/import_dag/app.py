@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jetway_loader import calls, settings
+from jetway_loader.inventory import Inventory
 from jetway_loader.model import Options
 
 if TYPE_CHECKING:
@@ -75,6 +76,7 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
         patience=max(1.0, left / max(1, len(event["files"]))),
         memory=CHILD_MEMORY,
         provided=frozenset(given.get("provided", ())),
+        inventory=Inventory.parse(given.get("inventory")),
         unlisted=frozenset(given.get("unlisted", ())),
         airflow_options=given.get("airflow_options", {}),
         partial=given.get("partial", False),

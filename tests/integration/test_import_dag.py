@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from bench.gate.corpus import good
+from jetway.loading.loader import packed
 from local import airflow, venvs
 
 VERSION = os.environ.get("AIRFLOW_VERSION") or airflow.DEFAULT_VERSION
@@ -74,6 +75,7 @@ INVOCATIONS = {
     "options": event("named.py", airflow_options={"core.default_timezone": "utc"}),
     "unprovided": event("needs.py"),
     "provided": event("needs.py", provided=["acme_tools", "acme_more"]),
+    "known": event("needs.py", inventory=packed({"contents": {"acme_tools": None, "acme_more": ""}})),
     "unlisted": event("needs.py", unlisted=["acme"]),
     "short of time": event("sleeps.py"),
     "a short timeout": event("sleeps.py", import_timeout=1.0),
@@ -130,8 +132,10 @@ def test_without_a_file_it_works_which_the_gate_asks_after_a_death(answers: dict
 
 def test_what_the_environment_has_counts(answers: dict[str, Any]) -> None:
     assert [dag["dag_id"] for dag in loaded(answers["options"])["named.py"]["dags"]] == ["utc"]
-    verdicts = {name: loaded(answers[name])["needs.py"]["verdict"] for name in ("unprovided", "provided", "unlisted")}
-    assert verdicts == {"unprovided": "rejected", "provided": "accepted", "unlisted": "unknown"}
+    verdicts = {
+        name: loaded(answers[name])["needs.py"]["verdict"] for name in ("unprovided", "provided", "known", "unlisted")
+    }
+    assert verdicts == {"unprovided": "rejected", "provided": "unknown", "known": "accepted", "unlisted": "unknown"}
 
 
 def test_with_little_time_left_a_slow_file_is_given_up_in_time_and_not_blamed(answers: dict[str, Any]) -> None:

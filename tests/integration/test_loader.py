@@ -96,6 +96,7 @@ FILES = {
         + good("stood_in")
         + '    AcmeOperator(task_id="fourth", where=Client(), retries=2) >> first\n\n@clean\ndef f():\n    return 1\n'
     ),
+    "unknown_content.py": "from acme_unknown.io import Client\n" + good("unknown_content"),
     "unlisted.py": "from airflow import DAG\nimport something_of_an_unlisted_package\n",
     "swallowed.py": "from airflow import DAG\ntry:\n    import nobody_has_this\nexcept ImportError:\n    DAG = None\n",
     "airflow_lost.py": good("airflow_lost") + LOST,
@@ -127,8 +128,10 @@ def answers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         (folder / name).parent.mkdir(exist_ok=True)
         (folder / name).write_text(text)
     provided = folder.parent / "provided.json"
-    modules = ["airflow", "acme_tools", "airflow.providers.acme"]
-    provided.write_text(json.dumps({"modules": modules, "unlisted": []}))
+    contents = {"acme_tools": "Client clean", "airflow.providers.acme": "", "airflow.providers.acme.operators": ""}
+    contents |= {"airflow.providers.acme.operators.x": "AcmeOperator"}
+    known = {"modules": ["airflow", "acme_unknown"], "unlisted": [], "inventory": {"contents": contents}}
+    provided.write_text(json.dumps(known))
     return load(folder, "--timeout", SECONDS, "--jobs", "2", "--provided", str(provided))
 
 
@@ -193,6 +196,14 @@ def test_an_error_in_a_sibling_is_named_there_and_at_the_import(answers: dict[st
     (finding,) = answer["findings"]
     assert (answer["verdict"], finding["line"]) == ("rejected", 2)
     assert "team/broken.py:2" in finding["message"]
+
+
+def test_a_file_that_uses_what_nobody_knows_is_unknown_though_it_loads(answers: dict[str, Any]) -> None:
+    answer = answers["unknown_content.py"]
+    (finding,) = answer["findings"]
+    assert (answer["verdict"], finding["rule"], finding["line"]) == ("unknown", "unknown-content", 1)
+    assert "acme_unknown" in finding["message"]
+    assert [dag["dag_id"] for dag in answer["dags"]] == ["unknown_content"]
 
 
 def test_a_module_that_nobody_provides_is_rejected(answers: dict[str, Any]) -> None:

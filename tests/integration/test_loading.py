@@ -120,7 +120,7 @@ def beside(stack: Stack, folder: Path) -> list[str]:
         if s3.list_objects_v2(Bucket=bucket, Prefix=key).get("Contents"):
             body = s3.get_object(Bucket=bucket, Key=key)["Body"].read()
             if key == KEPT:
-                body = "".join(f"{required}\n" for required in json.loads(body)["required"]).encode()
+                body = "".join(f"{required}\n" for required in json.loads(body)["versions"]).encode()
             (folder / name).write_bytes(body)
     return [name for name in contents if (folder / name).exists()]
 

@@ -10,7 +10,10 @@ has one, and in the function import_dag with Airflow in a layer.
     children.py    one forked child for each file, killed from outside at its time limit
     parsing.py     what a child does: the file goes through Airflow's own DAG processor
     unseen.py      Variables, Connections and environment variables that are not here
-    standins.py    packages that the environment has and this machine has not
+    inventory.py   what is known of packages that the environment has and this machine has not
+    standin_modules.py  their modules, and which names those have
+    standins.py    what such a name gives
+    task_decorators.py  what providers that are not here register
     sightings.py   where in the file DAGs, tasks and dependencies are made
     faults.py      what an error means: its rule, line and remedy, and whether it is certain
     verdicts.py    from what a child has told to a verdict

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from jetway_loader import calls, settings
+from jetway_loader.inventory import Inventory
 from jetway_loader.model import Loaded, Options
 
 if TYPE_CHECKING:
@@ -33,7 +34,10 @@ def main(arguments: list[str] | None = None, load: Load | None = None) -> int:
     parser.add_argument("--jobs", type=int, default=1, metavar="N", help="files at once")
     parser.add_argument("--memory", type=int, metavar="MEBIBYTES", help="that loading one file may take")
     parser.add_argument(
-        "--provided", type=Path, metavar="FILE", help='JSON: {"modules": [...], "unlisted": [...]} of the environment'
+        "--provided",
+        type=Path,
+        metavar="FILE",
+        help='JSON: {"modules": [...], "unlisted": [...], "inventory": {...}} of the environment',
     )
     parser.add_argument(
         "--option", action="append", default=[], metavar="SECTION.KEY=VALUE", help="configuration of the environment"
@@ -55,6 +59,7 @@ def main(arguments: list[str] | None = None, load: Load | None = None) -> int:
         memory=given.memory * 1024**2 if given.memory else None,
         jobs=given.jobs,
         provided=frozenset(provided.get("modules", ())),
+        inventory=Inventory.parse(provided.get("inventory")),
         unlisted=frozenset(provided.get("unlisted", ())),
         airflow_options=dict(option.split("=", 1) for option in given.option if "=" in option),
         nearest=given.nearest,

@@ -186,6 +186,8 @@ class _Question:
         failure = self._failure
         if isinstance(node, ast.Raise):
             return False  # it is raised whatever it says
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            return False  # which modules and names a stand-in has is no matter of values
         if isinstance(node, ast.ClassDef):
             return any(self._influence.unseen(part, module) for part in expressions(node))
         if isinstance(node, ast.Call):

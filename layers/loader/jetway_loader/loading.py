@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from jetway_loader import airflow_api, children, parsing, paths, settings, standins, verdicts
+from jetway_loader import airflow_api, children, parsing, paths, settings, standin_modules, verdicts
 from jetway_loader.model import Loaded, Options
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def load(airflow: Airflow, folder: Path, files: Sequence[str], options: Options)
     yield from skipped  # only now: while the options are set, nobody else's code is to run
     airflow_api.warm_for(Path(path) for path in to_load)
 
-    options = replace(options, provided=standins.lacking(options.provided))
+    options = replace(options, provided=standin_modules.lacking(options.provided))
 
     def work(path: str, tell: Tell) -> None:
         parsing.parse(airflow, folder, Path(paths.DAGS, wanted[path]), options, tell)
@@ -63,6 +63,6 @@ def load(airflow: Airflow, folder: Path, files: Sequence[str], options: Options)
     try:
         for ended in children.each(to_load, work, seconds=options.limit, memory=options.memory, jobs=options.jobs):
             name = wanted[ended.item]
-            yield verdicts.judge(ended, name, f"{paths.DAGS}/{name}", paths.DAGS, options)
+            yield verdicts.judge(ended, name, f"{paths.DAGS}/{name}", paths.DAGS, options, real=str(folder))
     finally:
         shutil.rmtree(home / paths.WRITTEN, ignore_errors=True)

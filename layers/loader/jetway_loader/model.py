@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
+from jetway_loader.inventory import Inventory
+
 Verdict = Literal["accepted", "rejected", "unknown"]
 Severity = Literal["error", "warning"]
 
@@ -20,7 +22,8 @@ class Options:
         grace: seconds beyond `import_timeout` after which a child is killed: Airflow's own timeout goes first.
         memory: bytes of address space that loading may add; None for no bound.
         jobs: children at once.
-        provided: top-level modules that the environment has, whether or not this machine has them.
+        provided: modules that the environment has, whether or not this machine has them, and all below them.
+        inventory: what is known of those of other distributions: each module, its names, what providers register.
         unlisted: distributions of the environment whose modules are not known: a module that is missing may be theirs.
         airflow_options: configuration of the environment, such as {"core.default_timezone": "utc"}.
         nearest: this Airflow is not the environment's version: no failure is certain.
@@ -34,6 +37,7 @@ class Options:
     memory: int | None = None
     jobs: int = 1
     provided: frozenset[str] = frozenset()
+    inventory: Inventory = field(default_factory=Inventory)
     unlisted: frozenset[str] = frozenset()
     airflow_options: Mapping[str, str] = field(default_factory=dict)
     nearest: bool = False

@@ -21,11 +21,11 @@ from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jetway_loader import paths, settings
+from jetway_loader import paths, settings, task_decorators
 from jetway_loader.certainty import Certainty
 from jetway_loader.samples import Samples
 from jetway_loader.sightings import Sightings
-from jetway_loader.standins import Finder
+from jetway_loader.standin_modules import STAR, UNKNOWN, Finder
 from jetway_loader.template_advice import advice
 from jetway_loader.unseen import Unseen
 
@@ -56,7 +56,7 @@ def parse(airflow: Airflow, folder: Path, file: Path, options: Options, tell: Te
         tell({"unseen": [what, name, line]})
         if what != "missing module" or (options.unlisted and "." not in name):
             sightings.source()
-        if what not in {"package", "missing module"}:
+        if what not in {"package", UNKNOWN, STAR, "missing module"}:
             sightings.environment_asked()
 
     def report(entry: dict[str, Any]) -> None:
@@ -71,7 +71,9 @@ def parse(airflow: Airflow, folder: Path, file: Path, options: Options, tell: Te
     sys.dont_write_bytecode = True
     sightings.install(airflow)
     Unseen(sightings, note).install()
-    Finder(options.provided, note, sightings, certainty.leaning).install()
+    Finder(options.provided, options.inventory, note, sightings, certainty.leaning).install()
+    open_ended = bool(options.unlisted) or any(name.startswith("airflow.providers.") for name in options.provided)
+    task_decorators.install(options.inventory, open_ended=open_ended, note=note, line=sightings.line)
     certainty.install()
     _watch_exits(tell, sightings, certainty)
     _watch_swallowed(note, sightings)
@@ -87,6 +89,7 @@ def parse(airflow: Airflow, folder: Path, file: Path, options: Options, tell: Te
         report({"error": f"SystemExit: {exc.code}", "trace": traceback.format_exc()})
     took = samples.stop()
     tell({"siblings": _siblings(folder, file, last), "read": paths.PATHS.read()})
+    tell({"changed": sorted(name for name in options.inventory.changed if name in sys.modules)})
     tell({"done": True, **took, "seconds": time.perf_counter() - started, "cpu_seconds": time.process_time() - used})
     _advise(airflow, dags, sightings, tell, file=file, folder=folder)
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jetway_loader.faults import Fault, read_error
 from jetway_loader.model import Finding, Loaded, LoadedDag, Options, Verdict
+from jetway_loader.standin_modules import STAR, UNKNOWN, may_be_anothers
 
 if TYPE_CHECKING:
     from jetway_loader.children import Ended
@@ -14,7 +16,7 @@ if TYPE_CHECKING:
 _SLOW_SECONDS = 3.0  # a tenth of MWAA's limit: its machines may be slower, and each file is loaded again and again
 
 
-def judge(ended: Ended[Any], path: str, file: str, folder: str, options: Options) -> Loaded:
+def judge(ended: Ended[Any], path: str, file: str, folder: str, options: Options, *, real: str | None = None) -> Loaded:
     """Judge one file.
 
     Args:
@@ -23,6 +25,7 @@ def judge(ended: Ended[Any], path: str, file: str, folder: str, options: Options
         file: its absolute path.
         folder: the dags folder's absolute path.
         options: as it was loaded with.
+        real: where the dags folder is on this machine, when that is not its path.
     """
     told = _Told(ended.told)
     faults = [read_error(entry, file, folder) for entry in ended.told if "error" in entry]
@@ -37,15 +40,15 @@ def judge(ended: Ended[Any], path: str, file: str, folder: str, options: Options
                 "Run `airflow dags report` with the environment's Airflow; its log names the error.",
             )
         )
-    faults = [_doubted(fault, options) for fault in _distinct(faults)]
+    faults = [_doubted(fault, told, options, Path(real or folder)) for fault in _distinct(faults)]
     certain = [fault for fault in faults if fault.certain]
-    verdict: Verdict = "rejected" if certain else "unknown" if faults else "accepted"
+    verdict: Verdict = "rejected" if certain else "unknown" if faults or told.unknown else "accepted"
     if certain:
         findings = [Finding(fault.rule, "error", fault.message, fault.line, fault.remedy) for fault in faults]
     elif faults:
         findings = _not_certain(faults, told, options)
     else:
-        findings = _remarks(told, options)
+        findings = [*_of_unknown(told), *_remarks(told, options)]
     findings += told.advice
     return Loaded(
         path=path,
@@ -81,6 +84,8 @@ class _Told:
         self.read = [str(name) for entry in told for name in entry.get("read", ())]
         unseen = [tuple(entry["unseen"]) for entry in told if "unseen" in entry]
         self.unseen = list(dict.fromkeys(item for item in unseen if item[0] != "missing module"))
+        self.unknown = [item for item in self.unseen if item[0] in {UNKNOWN, STAR}]
+        self.changed = frozenset(str(name) for entry in told for name in entry.get("changed", ()))
         self.lacking = list(dict.fromkeys(item for item in unseen if item[0] == "missing module"))
         self.advice = [Finding(**entry["advice"]) for entry in told if "advice" in entry]
         self.dags = [
@@ -110,12 +115,18 @@ def _death(ended: Ended[Any], options: Options, told: _Told) -> Fault:
     )
 
 
-def _doubted(fault: Fault, options: Options) -> Fault:
+def _doubted(fault: Fault, told: _Told, options: Options, folder: Path) -> Fault:
     """Take certainty from a fault that may be this machine's."""
+    if told.changed or (fault.missing and options.inventory.is_changed(fault.missing)):
+        return replace(fault, certain=False)
+    if fault.rule == "undefined-name" and any(what == STAR for what, _, _ in told.unknown):
+        return replace(fault, certain=False)
     if options.nearest or (options.other_python and fault.rule == "syntax"):
         return replace(fault, certain=False)
-    if fault.rule == "missing-module" and fault.missing and options.unlisted and "." not in fault.missing:
-        return replace(fault, certain=False)
+    if fault.rule == "missing-module" and fault.missing and options.unlisted:
+        own = fault.missing.startswith("airflow.") and not fault.missing.startswith("airflow.providers.")
+        if not own and may_be_anothers(fault.missing, options.inventory, folder):
+            return replace(fault, certain=False)
     return fault
 
 
@@ -123,7 +134,9 @@ def _not_certain(faults: list[Fault], told: _Told, options: Options) -> list[Fin
     """One warning for each failure that may be due to what the gate cannot see, with the reason in it."""
     remedy = "Nothing, if it is right for the environment; what the gate cannot tell is looked at there."
     line = None
-    if options.nearest:
+    if told.changed:
+        why = f"the environment has another version of {', '.join(sorted(told.changed)[:3])}"
+    elif options.nearest:
         why = "it was loaded with another version of Airflow than the environment's"
     elif options.other_python and any(fault.rule == "syntax" for fault in faults):
         why = "it was loaded with another version of Python than the environment's"
@@ -144,6 +157,22 @@ def _not_certain(faults: list[Fault], told: _Told, options: Options) -> list[Fin
             remedy,
         )
         for fault in faults
+    ]
+
+
+def _of_unknown(told: _Told) -> list[Finding]:
+    """What the file uses and nobody here knows."""
+    names = list(dict.fromkeys(name for _, name, _ in told.unknown))
+    if not names:
+        return []
+    return [
+        Finding(
+            "unknown-content",
+            "warning",
+            f"What is in {', '.join(names[:5])} is not known here: whether the file loads shows in the environment.",
+            next((line for _, _, line in told.unknown if line), None),
+            "Nothing, if it is right for the environment.",
+        )
     ]
 
 

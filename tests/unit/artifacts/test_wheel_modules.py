@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -11,22 +12,32 @@ from typing import ClassVar
 import pytest
 
 from jetway.airflow.environment import EnvironmentFacts
+from jetway.artifacts import wheel_modules
+from jetway.artifacts.contents import Contents, contents_in
 from jetway.artifacts.mwaa import known_versions
-from jetway.artifacts.provided import modules_of_distribution, provided
-from jetway.artifacts.wheel_modules import modules_in, modules_of
+from jetway.artifacts.provided import Required, modules_of_distribution, provided
+from jetway.artifacts.wheel_modules import contents_at
 
 from .judging import AIRFLOW_3
 from .zips import zip_of
 
-WHEEL = zip_of({"acme/__init__.py": b"", "acme/x.py": b"", "acme-1.dist-info/METADATA": b"x" * 200_000, "one.py": b""})
+WHEEL = zip_of(
+    {
+        "acme/__init__.py": b"from acme.x import load\n",
+        "acme/x.py": b"def load(): ...",
+        "acme-1.dist-info/METADATA": random.Random(1).randbytes(300_000),
+        "one.py": b"from acme import *",
+    }
+)
 
 
 @pytest.mark.parametrize(
     ("names", "modules"),
     [
-        (["a/__init__.py", "a/b.py", "a/c/__init__.py"], {"a"}),
+        (["a/__init__.py", "a/b.py", "a/c/__init__.py"], {"a", "a.b", "a.c"}),
+        (["a-1.data/purelib/a/__init__.py", "a-1.data/platlib/b.so"], {"a", "b"}),
         (["six.py", "six-1.dist-info/RECORD"], {"six"}),
-        (["google/cloud/x/__init__.py", "google/cloud/x/y.py"], {"google.cloud.x"}),
+        (["google/cloud/x/__init__.py", "google/cloud/x/y.py"], {"google.cloud.x", "google.cloud.x.y"}),
         (["ns/one.py", "ns/two.py"], {"ns.one", "ns.two"}),
         (["_fast.cpython-312-x86_64-linux-gnu.so", "__pycache__/six.cpython-312.pyc"], {"_fast"}),
         (["a-1.data/scripts/run.py", "../../bin/x", "data/table.csv", "not-a-module.py"], set()),
@@ -34,7 +45,7 @@ WHEEL = zip_of({"acme/__init__.py": b"", "acme/x.py": b"", "acme-1.dist-info/MET
     ],
 )
 def test_modules_are_told_by_the_names_of_files(names: list[str], modules: set[str]) -> None:
-    assert modules_in(names) == modules
+    assert set(contents_in(names).modules) == modules
 
 
 class Wheels(BaseHTTPRequestHandler):
@@ -82,7 +93,15 @@ def test_only_what_could_be_had_is_told(server: str, tmp_path: Path, monkeypatch
         "local": (tmp_path / "local.whl").as_uri(),
         "refused": "http://127.0.0.1:9/x.whl",
     }
-    assert modules_of(wheels, seconds=30) == {"acme": ["acme", "one"]}
+    assert contents_at(wheels, seconds=30) == {"acme": Contents({"acme": "load", "acme.x": "load", "one": None})}
+
+
+def test_of_a_large_wheel_only_the_directory_is_fetched(server: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    monkeypatch.setattr(wheel_modules, "_LARGEST_READ", 1)
+    found = contents_at({"acme": f"{server}/acme.whl"}, seconds=30)
+    assert found == {"acme": Contents({"acme": None, "acme.x": None, "one": None})}
+    assert sum(Wheels.asked) < len(WHEEL) / 2
 
 
 def test_the_table_knows_what_is_called_otherwise() -> None:
@@ -107,7 +126,8 @@ def test_nearly_all_that_mwaa_installs_is_in_the_table(version: str) -> None:
 
 
 def test_what_wheels_told_goes_before_the_table() -> None:
-    found = provided(AIRFLOW_3, ["my-own", "scikit-learn", "other"], {"my-own": ["mine"], "scikit-learn": ["x"]})
-    assert {"mine", "x"} <= set(found["modules"])
+    contents = {"my-own": Contents({"mine": "a"}), "scikit-learn": Contents({"x": None})}
+    found = provided(AIRFLOW_3, Required(dict.fromkeys(["my-own", "scikit-learn", "other"]), contents))
+    assert found["inventory"]["contents"].items() >= {"mine": "a", "x": None}.items()
     assert "sklearn" not in found["modules"]
     assert found["unlisted"] == ["other"]

@@ -1,4 +1,4 @@
-"""resolve_requirements at its edge: requirements in, versions and modules or uv's words out."""
+"""resolve_requirements at its edge: requirements in, versions and contents or uv's words out."""
 
 from __future__ import annotations
 
@@ -75,14 +75,14 @@ def ask(index: str, *requirements: str, **more: Any) -> dict[str, Any]:
     return answer
 
 
-def test_versions_wheels_and_modules_are_told_time_after_time(index: str) -> None:
+def test_versions_wheels_and_contents_are_told_time_after_time(index: str) -> None:
     for _ in range(2):
-        answer = ask(index, "beta", known=["alpha"])
+        answer = ask(index, "beta", known=["alpha==1.0"])
         assert (answer["status"], answer["said"]) == ("resolved", "")
         assert answer["versions"] == {"alpha": "1.0", "beta": "1.0"}
         assert answer["wheels"]["alpha"].endswith("alpha-1.0-py3-none-any.whl")
-        assert answer["modules"].keys() == {"beta"}, "what is known is not asked for"
-    assert ask(index, "beta")["modules"].keys() == {"alpha", "beta"}
+        assert answer["contents"].keys() == {"beta"}, "what is known is not asked for"
+    assert ask(index, "beta")["contents"].keys() == {"alpha", "beta"}
 
 
 @pytest.mark.parametrize(
@@ -95,18 +95,18 @@ def test_what_cannot_be_is_an_answer_and_no_error(
     answer = ask(index, *requirements, constraints=constraints)
     assert answer["status"] == status
     assert answer["said"]
-    assert (answer["versions"], answer["wheels"], answer["modules"]) == ({}, {}, {})
+    assert (answer["versions"], answer["wheels"], answer["contents"]) == ({}, {}, {})
 
 
 def test_an_index_that_is_not_there_is_not_told_from_the_file() -> None:
     answer = ask("http://127.0.0.1:9/", "alpha")
-    assert (answer["status"], answer["modules"]) == ("not-resolved", {})
+    assert (answer["status"], answer["contents"]) == ("not-resolved", {})
     assert answer["said"].startswith("no index: ")
 
 
 def test_time_enough_is_left_to_answer() -> None:
     """Lambda ends the function after its Timeout; the gate then knows nothing."""
-    assert RESOURCES["ResolveRequirements"]["Properties"]["Timeout"] > app.SECONDS_FOR_UV + app.SECONDS_FOR_MODULES
+    assert RESOURCES["ResolveRequirements"]["Properties"]["Timeout"] > app.SECONDS_FOR_UV + app.SECONDS_FOR_CONTENTS
 
 
 def test_a_question_of_another_shape_is_an_error_of_the_caller() -> None:

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from jetway.artifacts.contents import Contents
 from jetway.artifacts.resolving import Answer, Question, Status
 
 if TYPE_CHECKING:
     from mypy_boto3_lambda import LambdaClient
 
-# What one answer may have; the function sends a few kilobytes.
-_MOST_BYTES = 4 * 1024 * 1024
+# What Lambda lets a function send. Modules and names of 100 distributions are a megabyte.
+_MOST_BYTES = 6 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,11 +25,11 @@ class Told:
 
     Attributes:
         answer: uv's.
-        modules: name of a distribution → what it brings, where its wheel told.
+        contents: name of a distribution → what it brings, where its wheel told.
     """
 
     answer: Answer
-    modules: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    contents: Mapping[str, Contents] = field(default_factory=dict)
 
 
 def ask_function(client: LambdaClient, function: str, question: Question, known: frozenset[str]) -> Told:
@@ -38,7 +39,7 @@ def ask_function(client: LambdaClient, function: str, question: Question, known:
         client: with a read timeout above the function's own.
         function: its name or ARN.
         question: what.
-        known: distributions whose modules are not asked for.
+        known: `name==version` of distributions whose wheels are not asked.
 
     Returns:
         Its answer; "not-resolved", with why, when the function did not do its part: that is no fault of the file.
@@ -67,10 +68,10 @@ def _parsed(body: bytes) -> Told:
         if told["status"] not in get_args(Status):
             raise ValueError(told["status"])  # noqa: TRY301 - the same answer as for all that is no answer
         answer = Answer(told["status"], str(told["said"]), dict(told["versions"]), dict(told["wheels"]))
-        modules = {str(name): tuple(map(str, found)) for name, found in told["modules"].items()}
+        contents = {str(name): Contents.parse(found) for name, found in told["contents"].items()}
     except (ValueError, KeyError, TypeError, AttributeError) as exc:
         return Told(Answer("not-resolved", f"the resolver's answer cannot be read: {exc!r}"))
-    return Told(answer, modules)
+    return Told(answer, contents)
 
 
 def _words(body: bytes) -> str:

@@ -6,8 +6,13 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
+from packaging.utils import canonicalize_name
+
+from jetway.artifacts.beside import is_beside, on_mwaa
 from jetway.artifacts.findings import Finding
+from jetway.artifacts.mwaa import packages_of
 from jetway.artifacts.requirement_lines import redacted
+from jetway.artifacts.requirements_model import exact_version
 
 if TYPE_CHECKING:
     from jetway.artifacts.mwaa import Packages
@@ -33,17 +38,25 @@ def forced(asked: Requested) -> bool:
     return asked.seen is None
 
 
-def in_force(asked: Requested, packages: Packages, airflow: str, python: str) -> Mapping[str, str]:
-    """Return the pins, beside the essential ones, that are known to hold: those of Airflow's own constraints."""
-    url = official_url(airflow, python)
-    known = forced(asked) or any(_same(place, url) for _, place in asked.constraints)
-    return packages.constraints if known else {}
+def in_force(asked: Requested, packages: Packages) -> Mapping[str, str]:
+    """Return the pins, beside the essential ones, that are known to hold."""
+    if forced(asked):
+        return packages.constraints
+    pins: dict[str, str] = {}
+    for _, place in asked.constraints:
+        pins |= _official_pins(place) or {}
+        own = (one for one in asked.own_constraints.get(place, ()) if one.marker is None)
+        pins |= {canonicalize_name(one.name): version for one in own if (version := exact_version(one))}
+    return pins
 
 
-def unknown_constraints(asked: Requested, airflow: str, python: str) -> list[tuple[int, str]]:
+def unknown_constraints(asked: Requested) -> list[tuple[int, str]]:
     """Return (line, place) of the constraint files whose content is not known here."""
-    url = official_url(airflow, python)
-    return [(line, place) for line, place in asked.constraints if not _same(place, url)]
+    return [
+        (line, place)
+        for line, place in asked.constraints
+        if place not in asked.own_constraints and _official_pins(place) is None
+    ]
 
 
 def constraint_findings(asked: Requested, airflow: str, python: str) -> Iterator[Finding]:
@@ -92,7 +105,7 @@ def constraint_findings(asked: Requested, airflow: str, python: str) -> Iterator
                 line=line,
                 remedy=f"Write {line_to_write}",
             )
-        elif not place.startswith(("https://", "http://", "/")):
+        elif "://" not in place and not place.startswith("/") and not is_beside(on_mwaa(place)):
             yield Finding(
                 rule="local-file",
                 severity="warning",
@@ -113,5 +126,9 @@ def constraint_findings(asked: Requested, airflow: str, python: str) -> Iterator
             )
 
 
-def _same(place: str, url: str) -> bool:
-    return place == url or place.replace("/refs/tags/", "/") == url
+def _official_pins(place: str) -> Mapping[str, str] | None:
+    """What Airflow's constraints of any version say that is known here."""
+    match = _OFFICIAL.fullmatch(place)
+    packages = packages_of(match["airflow"]) if match else None
+    known = match and packages and packages.python.startswith(f"{match['python']}.")
+    return packages.constraints if packages and known else None

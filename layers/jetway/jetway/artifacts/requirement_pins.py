@@ -66,11 +66,12 @@ def _essential(wanted: Wanted, name: str, pin: str, airflow: str) -> Finding:
 
 
 def _constrained(wanted: Wanted, name: str, pin: str, *, forced: bool) -> Finding:
-    whose = "which MWAA enforces because the file names none" if forced else "which the file names"
+    airflows = "Airflow's constraints, which MWAA enforces because the file names none,"
+    whose = airflows if forced else "the constraints that the file names"
     return Finding(
         rule="constraint-conflict",
         severity="error",
-        message=f"{name} is asked for {_text(wanted)}, but Airflow's constraints, {whose}, say {name}=={pin}: "
+        message=f"{name} is asked for {_text(wanted)}, but {whose} say {name}=={pin}: "
         "pip would install nothing of the file.",
         line=wanted.line,
         remedy=f"Write {name}=={pin}, or name a constraints file of your own in which the line {name} is changed: "

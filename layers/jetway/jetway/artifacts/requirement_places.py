@@ -10,6 +10,7 @@ from urllib.parse import unquote, urlsplit
 
 from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
 
+from jetway.artifacts.beside import REQUIREMENTS_FOLDER, on_mwaa
 from jetway.artifacts.findings import Finding
 from jetway.artifacts.mwaa import DAGS_FOLDER, Packages, wheel_tags
 from jetway.artifacts.requirement_lines import redacted
@@ -17,6 +18,7 @@ from jetway.artifacts.shelf import find_links_folders, inside
 from jetway.artifacts.wheel_names import wheel_finding, wheel_fit
 
 if TYPE_CHECKING:
+    from jetway.artifacts.beside import Beside
     from jetway.artifacts.requirements_model import Requested, Wanted
     from jetway.artifacts.shelf import Shelf
 
@@ -35,6 +37,8 @@ def place_findings(
     python: tuple[int, int],
     packages: Packages | None,
     shelf: Shelf | None,
+    *,
+    beside: Beside | None = None,
 ) -> tuple[list[Finding], bool]:
     """Judge what does not come from an index.
 
@@ -46,8 +50,8 @@ def place_findings(
     for wanted in active:
         if wanted.source != "index":
             findings += _elsewhere(wanted, python, shelf)
-    findings += (_nested(line, place) for line, place in asked.nested)
-    findings += _constraints_missing(asked, shelf)
+    findings += (_nested(line, path, beside) for line, path in asked.nested)
+    findings += _constraints_missing(asked, shelf, beside)
     findings += _credentials(asked)
     if asked.no_index is not None:
         findings += _offline(asked, active, python, packages, shelf)
@@ -185,16 +189,22 @@ def _serves(wheel: str, wanted: Wanted, python: tuple[int, int]) -> bool:
     )
 
 
-def _nested(line: int, place: str) -> Finding:
-    absolute = place.startswith(("/usr/local/airflow/", "https://", "http://"))
+def _nested(line: int, path: str, beside: Beside | None) -> Finding:
+    """On a file of requirements that was not read."""
+    gone = beside is not None and beside.is_missing(path)
+    elsewhere = path.startswith(f"{REQUIREMENTS_FOLDER}/")
+    if gone:
+        message = f"`-r` names {redacted(path)}, which is not there: pip would install nothing of the file."
+    elif elsewhere:
+        message = f"`-r` names {redacted(path)}: MWAA puts no other file beside requirements.txt, so pip would fail."
+    else:
+        message = f"`-r` names {redacted(path)}, which holds more requirements and is not seen here."
     return Finding(
-        rule="local-file" if not absolute else "url-requirement",
-        severity="warning" if absolute else "error",
-        message=f"`-r {redacted(place)}` reads more requirements, which are not seen here."
-        if absolute
-        else f"`-r {redacted(place)}`: MWAA puts no other file beside requirements.txt, so pip would fail.",
+        rule="local-file" if gone or elsewhere else "url-requirement",
+        severity="error" if gone or elsewhere else "warning",
+        message=message,
         line=line,
-        remedy="Write the requirements into this file.",
+        remedy="Write the requirements into this file, or put theirs into dags/ and upload it first.",
     )
 
 
@@ -208,9 +218,19 @@ def _variable(line: int) -> Finding:
     )
 
 
-def _constraints_missing(asked: Requested, shelf: Shelf | None) -> Iterator[Finding]:
+def _constraints_missing(asked: Requested, shelf: Shelf | None, beside: Beside | None) -> Iterator[Finding]:
     for line, place in asked.constraints:
-        within = inside(place.removeprefix("file://"))
+        path = on_mwaa(place)
+        within = inside(path)
+        if path.startswith(f"{DAGS_FOLDER}/") and beside is not None and beside.is_missing(path):
+            yield Finding(
+                rule="constraint-missing",
+                severity="error",
+                message=f"The dags folder has no {redacted(path.removeprefix(DAGS_FOLDER + '/'))}: pip would install "
+                "nothing of the file.",
+                line=line,
+                remedy="Put the constraints into dags/, at that path, and upload them first.",
+            )
         if within is not None and shelf is not None and within not in shelf.names:
             yield Finding(
                 rule="constraint-missing",

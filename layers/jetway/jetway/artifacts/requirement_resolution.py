@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -18,12 +18,25 @@ from jetway.artifacts.shelf import inside
 
 if TYPE_CHECKING:
     from jetway.airflow.environment import EnvironmentFacts
+    from jetway.artifacts.beside import Beside
     from jetway.artifacts.mwaa import Packages
     from jetway.artifacts.requirements_model import Requested, Wanted
     from jetway.artifacts.shelf import Shelf
     from jetway.artifacts.wheel_files import WheelMetadata
 
 Ask = Callable[[Question], Answer]
+
+# As uv says it of a version that would have to be built.
+_SOURCE_ONLY = re.compile(r"\b(?P<name>[A-Za-z0-9][\w.-]*)==(?P<version>[\w.+!-]*\w) has no usable wheels")
+_MOST_SOURCES = 4  # each is another question
+# What these are built with is on Airflow's machines and not in MWAA's image.
+_NEEDS_LIBRARIES = frozenset({"gssapi", "krb5", "mysqlclient", "pykerberos", "python-ldap", "sasl"})
+
+# Of all that MWAA's images have, these are published as source only. What they need has been the same for years.
+_WITHOUT_WHEEL: Mapping[str, tuple[str, ...]] = {
+    "psycopg2": (),
+    "python-nvd3": ("python-slugify>=1.2.5", "Jinja2>=2.8"),
+}
 
 # More than any real file; each is asked of the index.
 MOST_REQUIREMENTS = 1000
@@ -37,6 +50,7 @@ def resolved(
     *,
     index_url: str | None = None,
     shelf: Shelf | None = None,
+    beside: Beside | None = None,
 ) -> tuple[Judgement, Answer | None]:
     """Judge once more, by really resolving.
 
@@ -47,13 +61,14 @@ def resolved(
         ask: asks uv.
         index_url: the index, when the file names none.
         shelf: plugins.zip, when it is known.
+        beside: reads the files that it names with -r and -c.
 
     Returns:
         The judgement, and uv's answer when it was asked.
     """
     if static.verdict == "rejected":
         return static, None
-    asked, active, packages = parse_for(content, environment)
+    asked, active, packages = parse_for(content, environment, beside)
     if packages is None:
         return static, None  # nothing to compare with
     unseen = bool(asked.find_links) or asked.no_index is not None
@@ -63,7 +78,7 @@ def resolved(
     question = question_of(asked, active, packages, index_url=index_url, shelf=shelf)
     if not question.requirements:
         return static, None
-    answer = ask(question)
+    answer = _with_sources(question, in_force(asked, packages), ask)
     # An index of its own, set in startup.sh or in a line with a variable, may know what PyPI does not; so may wheels
     # in a place, or in a plugins.zip, that is not here.
     elsewhere = environment.startup_script_path is not None or bool(asked.variables)
@@ -71,11 +86,39 @@ def resolved(
     findings, uncertain = answer_findings(
         answer, active, open_index=elsewhere and asked.no_index is None, open_wheels=more_wheels
     )
-    findings += _unread_constraints(asked, packages, shelf)
+    findings += [_built_there(name, answer.versions.get(name, ""), active) for name in answer.built]
+    findings += _unread_constraints(asked)
     unread = any(found.rule == "constraints-not-read" for found in findings)
     uncertain = uncertain or static.verdict == "unknown" or unread
     judged = judgement(static.kind, [*static.findings, *findings], uncertain=uncertain)
     return replace(judged, dags=static.dags), answer
+
+
+def _with_sources(question: Question, pins: Mapping[str, str], ask: Ask) -> Answer:
+    """Ask; and where only a wheel is missing of a version that Airflow's own constraints name, ask as if it were there.
+
+    Airflow installs from those constraints, so such a version can be built, and what it needs is among them.
+    """
+    answer, built = ask(question), list[str]()
+    while answer.status == "not-resolved" and len(built) < _MOST_SOURCES:
+        found = _SOURCE_ONLY.search(answer.said)
+        name = canonicalize_name(found["name"]) if found else ""
+        if not found or name in built or name in _NEEDS_LIBRARIES or pins.get(name) != found["version"]:
+            return answer
+        built.append(name)
+        question = replace(question, wheels=dict(question.wheels) | _wheel(name, found["version"]))
+        answer = ask(question)
+    return replace(answer, built=tuple(built)) if answer.status == "resolved" else answer
+
+
+def _built_there(name: str, version: str, active: Sequence[Wanted]) -> Finding:
+    return Finding(
+        rule="built-there",
+        severity="warning",
+        message=f"{name}=={version} is published as source only: pip builds it on every worker that starts.",
+        line=next((wanted.line for wanted in active if wanted.name == name), None),
+        remedy="Nothing, if the time does not matter; else build a wheel once and put it into plugins.zip.",
+    )
 
 
 def question_of(
@@ -87,11 +130,11 @@ def question_of(
     shelf: Shelf | None,
 ) -> Question:
     """Return what uv is asked: all that is named, under all constraints that are known or can be fetched."""
-    pins = dict(in_force(asked, packages, packages.airflow, packages.python)) | dict(packages.essential)
+    pins = dict(in_force(asked, packages)) | dict(packages.essential)
     constraints = [f"{name}=={version}" for name, version in sorted(pins.items())]
     own = next((url for _, url in asked.indexes), None) if asked.own_index else None
     extra = [url for _, url in asked.indexes[1 if asked.own_index else 0 :]]
-    unknown = unknown_constraints(asked, packages.airflow, packages.python)
+    unknown = unknown_constraints(asked)
     offline = asked.no_index is not None
     wheels = dict(shelf.found_by(asked) or {}) if shelf else {}
     requirements = []
@@ -102,8 +145,7 @@ def question_of(
             requirements.append(f"{named.name}=={named.version}")
         elif wanted.requirement is not None and wanted.source == "index":
             requirements.append(str(wanted.requirement))
-    for _, place in unknown:
-        constraints += (shelf.constraints(place) if shelf else None) or ()
+    constraints += dict.fromkeys(str(one) for lines in asked.own_constraints.values() for one in lines)
     texts = {name: wheel.as_text() for name, wheel in wheels.items()}
     return Question(
         requirements=tuple(requirements),
@@ -114,7 +156,7 @@ def question_of(
         extra_index_urls=tuple(filter(None, map(_https, extra))),
         prerelease=asked.pre,
         # Without an index what is installed is there as well.
-        wheels=(_installed(packages) if offline else {}) | texts,
+        wheels=(_installed(packages) if offline else _built(packages)) | texts,
         no_index=offline,
     )
 
@@ -168,13 +210,24 @@ def _wheel_at(wanted: Wanted, shelf: Shelf | None) -> WheelMetadata | None:
     return shelf.wheels.get(inside(wanted.place.removeprefix("file://").partition("#")[0]) or "")
 
 
+def _wheel(name: str, version: str, requires: Sequence[str] = ()) -> dict[str, str]:
+    """A wheel at hand: its file name, and its metadata."""
+    lines = [f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}", *(f"Requires-Dist: {one}" for one in requires)]
+    return {f"{name.replace('-', '_')}-{version}-py3-none-any.whl": "\n".join(lines) + "\n"}
+
+
 def _installed(packages: Packages) -> dict[str, str]:
     """What the environment has, as wheels that want nothing: its own wants are met."""
+    return {key: text for name, version in packages.installed.items() for key, text in _wheel(name, version).items()}
+
+
+def _built(packages: Packages) -> dict[str, str]:
+    """What the environment has that an index has no wheel of: pip keeps it, and builds nothing."""
     return {
-        f"{name.replace('-', '_')}-{version}-py3-none-any.whl": (
-            f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
-        )
-        for name, version in packages.installed.items()
+        key: text
+        for name, requires in _WITHOUT_WHEEL.items()
+        if name in packages.installed
+        for key, text in _wheel(name, packages.installed[name], requires).items()
     }
 
 
@@ -195,7 +248,7 @@ def names_of(answer: Answer) -> dict[str, str]:
     return {canonicalize_name(name): version for name, version in answer.versions.items()}
 
 
-def _unread_constraints(asked: Requested, packages: Packages, shelf: Shelf | None) -> list[Finding]:
+def _unread_constraints(asked: Requested) -> list[Finding]:
     offline = asked.no_index is not None
     return [
         Finding(
@@ -205,8 +258,8 @@ def _unread_constraints(asked: Requested, packages: Packages, shelf: Shelf | Non
             line=line,
             remedy="Nothing to do; the environment's update shows it.",
         )
-        for line, place in unknown_constraints(asked, packages.airflow, packages.python)
-        if (offline or not place.startswith("https://")) and (shelf is None or shelf.constraints(place) is None)
+        for line, place in unknown_constraints(asked)
+        if offline or not place.startswith("https://")
     ]
 
 

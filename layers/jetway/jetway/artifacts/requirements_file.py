@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from jetway.artifacts.beside import Beside, with_files
 from jetway.artifacts.findings import Candidate, Finding, Judgement, judgement
 from jetway.artifacts.mwaa import Packages, full_python, marker_environment, packages_of
 from jetway.artifacts.requirement_constraints import constraint_findings, in_force
@@ -27,13 +28,16 @@ KIND = "requirements"
 MAX_BYTES = 1024 * 1024
 
 
-def check_requirements(candidate: Candidate, environment: EnvironmentFacts, shelf: Shelf | None = None) -> Judgement:
+def check_requirements(
+    candidate: Candidate, environment: EnvironmentFacts, shelf: Shelf | None = None, beside: Beside | None = None
+) -> Judgement:
     """Judge a requirements.txt without an index.
 
     Args:
         candidate: the file; one larger than MAX_BYTES need not bring its content.
         environment: tells the Airflow version, whose packages and pins are known.
         shelf: the files of plugins.zip, if they are known.
+        beside: reads the files that it names with -r and -c.
     """
     if candidate.size > MAX_BYTES:
         return judgement(KIND, [_too_large(candidate.size)])
@@ -41,17 +45,17 @@ def check_requirements(candidate: Candidate, environment: EnvironmentFacts, shel
         text = decode(candidate.content)
     except UnreadableError as exc:
         return judgement(KIND, [_undecodable(exc)])
-    asked = read_requirements(text)
+    asked = with_files(read_requirements(text), beside)
     packages = packages_of(environment.airflow_version)
     python = full_python(environment)
     findings = list(asked.findings)
     active = active_ones(asked, python)
     findings += constraint_findings(asked, environment.airflow_version, python)
-    pins = in_force(asked, packages, environment.airflow_version, python) if packages else {}
+    pins = in_force(asked, packages) if packages else {}
     findings += as_one(list(pin_findings(asked, active, packages, pins)), active, environment.airflow_version)
     if packages is None:
         findings.append(_unknown_version(environment.airflow_version))
-    places, uncertain = place_findings(asked, active, environment.python_version, packages, shelf)
+    places, uncertain = place_findings(asked, active, environment.python_version, packages, shelf, beside=beside)
     findings += places
     if environment.webserver_access_mode == "PRIVATE_ONLY":
         findings += _needs_internet(asked, active, packages)
@@ -74,13 +78,15 @@ def active_ones(asked: Requested, python: str) -> list[Wanted]:
     ]
 
 
-def parse_for(content: bytes, environment: EnvironmentFacts) -> tuple[Requested, list[Wanted], Packages | None]:
+def parse_for(
+    content: bytes, environment: EnvironmentFacts, beside: Beside | None = None
+) -> tuple[Requested, list[Wanted], Packages | None]:
     """Read a file that has passed the check once more: for resolving it, and for the modules that it brings.
 
     Raises:
         UnreadableError: it has not passed.
     """
-    asked = read_requirements(decode(content))
+    asked = with_files(read_requirements(decode(content)), beside)
     return asked, active_ones(asked, full_python(environment)), packages_of(environment.airflow_version)
 
 

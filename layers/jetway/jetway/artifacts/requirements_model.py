@@ -20,6 +20,9 @@ MOST_LINES = 10_000
 SEEN_BY_MWAA = re.compile(r"-c |--constraint ")
 
 _VARIABLE = re.compile(r"\$\{[A-Z0-9_]+\}")
+# pip reads these as a short option with the rest as its value, -f with "ind-links".
+_ONE_DASH = re.compile(r"-(find-links|index-url|extra-index-url|constraint|requirement|editable|pypi-url)(?=[\s=]|$)")
+_FINDS_NOTHING = frozenset({"find-links", "index-url", "pypi-url"})  # which what is installed does not need
 _ARCHIVES = (".whl", ".zip", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".tar")
 _VCS = ("git+", "hg+", "svn+", "bzr+")
 
@@ -52,6 +55,11 @@ class Wanted:
         return canonicalize_name(self.requirement.name) if self.requirement else None
 
     @property
+    def version(self) -> str | None:
+        """The one version of an index that it can be; None when there may be several."""
+        return exact_version(self.requirement) if self.source == "index" and self.requirement is not None else None
+
+    @property
     def pinned(self) -> bool:
         """Whether it can only be one version."""
         return self.source != "index" or (
@@ -63,6 +71,12 @@ class Wanted:
         )
 
 
+def exact_version(requirement: Requirement) -> str | None:
+    """The one version that a requirement takes; None when there may be several."""
+    exact = (spec for spec in requirement.specifier if spec.operator in {"==", "==="})
+    return next((spec.version for spec in exact if not spec.version.endswith(".*")), None)
+
+
 @dataclass(slots=True)
 class Requested:
     """All that a file says.
@@ -70,7 +84,8 @@ class Requested:
     Attributes:
         wanted: the distributions, in the order of their lines.
         constraints: (line, URL or path) of every constraint file that pip reads.
-        nested: (line, path) of every -r.
+        own_constraints: place → what it says, of constraint files that were read.
+        nested: (line, path) of every -r; once the files that are known are read, of the others.
         seen: first line that MWAA takes for a constraint, or None.
         find_links: the places given by --find-links.
         indexes: (line, URL) of --index-url and --extra-index-url; the former replaces PyPI.
@@ -83,6 +98,7 @@ class Requested:
 
     wanted: list[Wanted] = field(default_factory=list)
     constraints: list[tuple[int, str]] = field(default_factory=list)
+    own_constraints: dict[str, list[Requirement]] = field(default_factory=dict)
     nested: list[tuple[int, str]] = field(default_factory=list)
     seen: int | None = None
     find_links: list[str] = field(default_factory=list)
@@ -119,6 +135,10 @@ def read_requirements(text: str) -> Requested:
 def _read_line(line: Line, asked: Requested) -> None:
     if _VARIABLE.search(line.text):
         asked.variables.append(line.number)
+        return
+    dash = _ONE_DASH.match(line.text)
+    if dash:
+        asked.findings.append(_one_dash(line, dash[1]))
         return
     if line.options is None:
         asked.findings.append(_unknown_option(line))
@@ -183,6 +203,18 @@ def _unknown_option(line: Line) -> Finding:
         line=line.number,
         remedy="Write one requirement or one option of pip's requirements file format a line: "
         "https://pip.pypa.io/en/stable/reference/requirements-file-format/",
+    )
+
+
+def _one_dash(line: Line, option: str) -> Finding:
+    passed_over = option in _FINDS_NOTHING
+    then = "It finds nothing there." if passed_over else "It would install nothing of the file."
+    return Finding(
+        rule="requirement-syntax",
+        severity="warning" if passed_over else "error",
+        message=f"pip reads `-{option}`, with one dash, as `-{option[0]}` with the value `{option[1:]}`. {then}",
+        line=line.number,
+        remedy=f"Write two dashes: --{option}",
     )
 
 

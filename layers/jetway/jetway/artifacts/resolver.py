@@ -5,17 +5,18 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from packaging.utils import canonicalize_name
-
 from jetway.artifacts.asking import Told
+from jetway.artifacts.beside import Beside
 from jetway.artifacts.findings import Candidate
-from jetway.artifacts.mwaa import PLUGINS_FOLDER, packages_of
-from jetway.artifacts.provided import provided
+from jetway.artifacts.kinds import DAGS
+from jetway.artifacts.mwaa import DAGS_FOLDER, PLUGINS_FOLDER, packages_of
+from jetway.artifacts.provided import Required, provided, required_by
 from jetway.artifacts.requirement_lines import UnreadableError, decode
-from jetway.artifacts.requirement_resolution import names_of, resolved
-from jetway.artifacts.requirements_file import MAX_BYTES, check_requirements, parse_for
+from jetway.artifacts.requirement_resolution import resolved
+from jetway.artifacts.requirements_file import MAX_BYTES, check_requirements
 from jetway.artifacts.resolving import Answer, Question
 from jetway.artifacts.shelf import Shelf, read_shelf
 from jetway.artifacts.zip_reader import BrokenZipError, LargeDirectoryError
@@ -28,9 +29,9 @@ if TYPE_CHECKING:
     from jetway.airflow.environment import EnvironmentFacts
     from jetway.artifacts.findings import Judgement
 
-# What the newest requirements.txt that was not refused brings: {"etag", "required": […], "modules": {…}}.
+# What the newest requirements.txt that was not refused brings: `jetway.artifacts.provided.Required`.
 KEPT = "accepted/requirements.json"
-_MOST_KEPT = 4 * 1024 * 1024
+_MOST_KEPT = 8 * 1024 * 1024
 
 
 class Resolver:
@@ -58,7 +59,7 @@ class Resolver:
         """
         self._s3, self._bucket, self._ask, self._index_url = s3, drop_bucket, ask, index_url
         self._clock, self._max_age = clock, max_age
-        self._remembered: tuple[float, str, dict[str, list[str]]] | None = None
+        self._remembered: tuple[float, str, dict[str, Any]] | None = None
 
     def judge(self, content: bytes, environment: EnvironmentFacts, static: Judgement) -> Judgement:
         """Judge requirements.txt once more, by resolving it, and keep which modules it brings.
@@ -67,24 +68,27 @@ class Resolver:
             ClientError, BotoCoreError: Lambda or S3 is in trouble.
         """
         told = Told(Answer("not-resolved", "no function to resolve with is deployed"))
-        shelf = self._shelf(environment) if static.verdict != "rejected" and _speaks_of_plugins(content) else None
-        if shelf is not None:
-            static = check_requirements(Candidate("requirements.txt", len(content), content), environment, shelf)
+        shelf = self._shelf(environment) if _speaks_of_plugins(content) else None
+        beside = self._beside(environment, shelf)
+        static = check_requirements(Candidate("requirements.txt", len(content), content), environment, shelf, beside)
 
         def ask(question: Question) -> Answer:
             nonlocal told
             packages = packages_of(environment.airflow_version)
             if self._ask is not None:
-                told = self._ask(question, frozenset(packages.installed if packages else ()))
+                has = packages.installed if packages else {}
+                told = self._ask(question, frozenset(f"{name}=={version}" for name, version in has.items()))
             return told.answer
 
-        judged, _ = resolved(content, environment, static, ask, index_url=self._index_url, shelf=shelf)
+        judged, answer = resolved(
+            content, environment, static, ask, index_url=self._index_url, shelf=shelf, beside=beside
+        )
         if judged.verdict != "rejected":
-            self._keep(content, environment, told)
+            self._keep(content, environment, replace(told, answer=answer or told.answer), beside)
         return judged
 
-    def provided(self, environment: EnvironmentFacts) -> Mapping[str, list[str]]:
-        """Return which modules the environment has: "modules", and "unlisted" distributions.
+    def provided(self, environment: EnvironmentFacts) -> Mapping[str, Any]:
+        """Return what the environment has, as `jetway.artifacts.provided.provided` says it.
 
         Raises:
             ClientError, BotoCoreError: S3 is in trouble.
@@ -94,15 +98,12 @@ class Resolver:
             at, of, found = self._remembered
             if of == version and 0 <= self._clock() - at < self._max_age:
                 return found
-        kept = self._kept()
-        required = kept["required"] if kept else self._live(environment)
-        found = provided(environment, required, kept["modules"] if kept else None)
+        found = provided(environment, self._kept() or self._live(environment))
         self._remembered = (self._clock(), version, found)
         return found
 
-    def _keep(self, content: bytes, environment: EnvironmentFacts, told: Told) -> None:
-        required = _required(content, environment) | set(names_of(told.answer))
-        body = {"required": sorted(required), "modules": {name: list(found) for name, found in told.modules.items()}}
+    def _keep(self, content: bytes, environment: EnvironmentFacts, told: Told, beside: Beside) -> None:
+        body = required_by(content, environment, told.answer, told.contents, beside).as_json()
         self._s3.put_object(
             Bucket=self._bucket, Key=KEPT, Body=json.dumps(body).encode(), ContentType="application/json"
         )
@@ -121,36 +122,50 @@ class Resolver:
         except (BrokenZipError, LargeDirectoryError, VersionGoneError):
             return None
 
-    def _kept(self) -> dict[str, Any] | None:
+    def _beside(self, environment: EnvironmentFacts, shelf: Shelf | None) -> Beside:
+        """The files that it may name: of dags/, the newest that was dropped, else the live one; and of plugins.zip."""
+        known: dict[str, str | None] = {}
+
+        def text(path: str) -> str | None:
+            if path.startswith(f"{PLUGINS_FOLDER}/"):
+                return shelf.text(path) if shelf is not None else None
+            if path not in known:
+                known[path] = self._text(environment, path.removeprefix(f"{DAGS_FOLDER}/"))
+            return known[path]
+
+        return Beside(text)  # not final: what is not there may be on its way
+
+    def _text(self, environment: EnvironmentFacts, path: str) -> str | None:
+        live = f"{environment.dags_path}/{path}" if environment.dags_path else path
+        for bucket, key in ((self._bucket, f"{DAGS}{path}"), (environment.source_bucket, live)):
+            version = head(self._s3, bucket, key) if bucket else None
+            content = read(self._s3, version, MAX_BYTES) if version else None
+            if content is not None:
+                try:
+                    return decode(content)
+                except UnreadableError:
+                    return None
+        return None
+
+    def _kept(self) -> Required | None:
         version = head(self._s3, self._bucket, KEPT)
         content = read(self._s3, version, _MOST_KEPT) if version else None
-        if content is None:
-            return None
-        kept: dict[str, Any] = json.loads(content)
-        return kept
+        return Required.parse(json.loads(content)) if content is not None else None
 
-    def _live(self, environment: EnvironmentFacts) -> set[str]:
+    def _live(self, environment: EnvironmentFacts) -> Required:
         """What a requirements.txt brings that never went through the gate."""
         if not environment.requirements_path:
-            return set()
+            return Required()
         version = head(
             self._s3, environment.source_bucket, environment.requirements_path, environment.requirements_version
         )
         content = read(self._s3, version, MAX_BYTES) if version else None
-        return _required(content, environment) if content is not None else set()
+        return required_by(content, environment, None, {}) if content is not None else Required()
 
 
 def _speaks_of_plugins(content: bytes) -> bool:
     try:
-        return PLUGINS_FOLDER in decode(content)
+        text = decode(content)
     except UnreadableError:
         return False
-
-
-def _required(content: bytes, environment: EnvironmentFacts) -> set[str]:
-    """The names that a file asks for; of a bare URL or path, the URL: its modules are not known."""
-    try:
-        _, active, _ = parse_for(content, environment)
-    except UnreadableError:
-        return set()
-    return {wanted.name or canonicalize_name(wanted.place) for wanted in active}
+    return PLUGINS_FOLDER in text or "../plugins/" in text

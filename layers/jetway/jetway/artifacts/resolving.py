@@ -23,6 +23,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Self
 
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
 from jetway.artifacts.mwaa import ARCHITECTURE, GLIBC
 from jetway.artifacts.requirement_lines import redacted
 
@@ -73,6 +76,10 @@ class Question:
     wheels: Mapping[str, str] = field(default_factory=dict)
     no_index: bool = False
 
+    def names(self) -> frozenset[str]:
+        """The distributions that are asked for by name, normalized."""
+        return frozenset(canonicalize_name(Requirement(one).name) for one in self.requirements)
+
     @classmethod
     def parse(cls, value: Mapping[str, Any]) -> Self:
         """Read the question as it comes to the function.
@@ -96,12 +103,14 @@ class Answer:
         said: uv's own words; "" when it is resolved.
         versions: name → version of all that would be there.
         wheels: name → URL of its wheel.
+        built: names among them that are published as source only, of which nothing more is known.
     """
 
     status: Status
     said: str = ""
     versions: Mapping[str, str] = field(default_factory=dict)
     wheels: Mapping[str, str] = field(default_factory=dict)
+    built: tuple[str, ...] = ()
 
 
 def resolve(question: Question, uv: str, *, seconds: float, home: Path | None = None) -> Answer:

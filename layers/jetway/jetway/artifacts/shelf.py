@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, BinaryIO
 
+from jetway.artifacts.beside import on_mwaa
 from jetway.artifacts.mwaa import PLUGINS_FOLDER
 from jetway.artifacts.requirement_lines import UnreadableError, decode
-from jetway.artifacts.requirements_model import read_requirements
 from jetway.artifacts.wheel_files import BrokenWheelError, WheelMetadata, read_wheel
 from jetway.artifacts.wheel_names import wheel_fit
 from jetway.artifacts.zip_reader import BrokenZipError, ZipReader
@@ -32,7 +32,7 @@ class Shelf:
         final: whether no other plugins.zip may be on its way; what is missing is then missing for certain.
         wheels: path → what the wheel says of itself, of those that pip can install.
         unread: paths of wheels of which that is not known.
-        texts: path → the text of files that may be constraints.
+        texts: path → the text of files that may be requirements or constraints.
     """
 
     names: Sequence[str]
@@ -48,15 +48,9 @@ class Shelf:
             return None
         return {wheel.file_name: wheel for path, wheel in self.wheels.items() if _folder(path) in folders}
 
-    def constraints(self, place: str) -> list[str] | None:
-        """Return the lines of a constraints file in plugins.zip; None when it is not there, or cannot be read."""
-        text = self.texts.get(inside(place.removeprefix("file://")) or "")
-        if text is None:
-            return None
-        read = read_requirements(text)
-        if read.findings or read.constraints or read.nested or read.variables:
-            return None
-        return [str(one.requirement) for one in read.wanted if one.requirement is not None and one.source == "index"]
+    def text(self, path: str) -> str | None:
+        """Return the text of a file in plugins.zip, by its path on MWAA; None when it is not there, or not read."""
+        return self.texts.get(inside(path) or "")
 
 
 def read_shelf(stream: BinaryIO, size: int, python: tuple[int, int], *, final: bool) -> Shelf:
@@ -99,7 +93,7 @@ def find_links_folders(asked: Requested) -> set[str | None]:
 
     pip looks into the folder itself only, not into those below it.
     """
-    return {inside(place.removeprefix("file://").rstrip("/") + "/") for place in asked.find_links}
+    return {inside(on_mwaa(place) + "/") for place in asked.find_links}
 
 
 def inside(path: str) -> str | None:

@@ -1,4 +1,4 @@
-"""Which modules a wheel brings, told by the directory at its end: a few kilobytes of it are fetched, not the wheel.
+"""What wheels on a web server bring: a small one is fetched and read whole, of a large one the directory at its end.
 
 https://packaging.python.org/en/latest/specifications/binary-distribution-format/
 """
@@ -6,78 +6,72 @@ https://packaging.python.org/en/latest/specifications/binary-distribution-format
 from __future__ import annotations
 
 import io
+import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import suppress
 from email.message import Message
 from typing import IO, BinaryIO, cast
 
+from jetway.artifacts.contents import Contents, contents_in, contents_of
 from jetway.artifacts.zip_reader import BrokenZipError, LargeDirectoryError, ZipReader
 from jetway.ranged_stream import RangedStream
 
-_SUFFIXES = (".py", ".so", ".pyd")
 _BLOCK = 64 * 1024
 _AT_ONCE = 8
 _SECONDS_FOR_ONE = 5
+_FOR_FETCHING = 0.7  # of the time; the rest is for reading names
 
-# Namespace packages are followed so deep: google.cloud.storage is three.
-_DEEPEST = 4
-
-
-def modules_in(names: Iterable[str]) -> frozenset[str]:
-    """Return what can be imported from an archive: packages, modules, and those below namespace packages.
-
-    Args:
-        names: of its files, with slashes.
-    """
-    files = [name for name in names if name.endswith(_SUFFIXES) and not _beside(name)]
-    packages = {name.rpartition("/")[0] for name in files if name.rpartition("/")[2] == "__init__.py"}
-    return frozenset(found for name in files if (found := _top(name, packages)))
+# Providers of Airflow have 30 to 300 kB, Google's 1.5 MB. Reading the names of larger wheels takes too long.
+_LARGEST_READ = 2 * 1024 * 1024
 
 
-def modules_of(wheels: Mapping[str, str], *, seconds: float) -> dict[str, list[str]]:
-    """Fetch the directories of wheels; those that cannot be had in time are left out.
+def contents_at(wheels: Mapping[str, str], *, seconds: float, first: Collection[str] = ()) -> dict[str, Contents]:
+    """Fetch what wheels tell; those that cannot be had in time are left out.
+
+    The modules of all come first, then names: of what is asked for by name, then of the smallest.
 
     Args:
         wheels: name → http or https URL.
         seconds: for all of them.
+        first: names that matter most.
     """
+    deadline = time.monotonic() + seconds
     pool = ThreadPoolExecutor(_AT_ONCE)
     try:
-        asked = {pool.submit(_modules_at, url): name for name, url in wheels.items()}
-        done, _ = wait(asked, timeout=seconds)
-        return {asked[one]: sorted(found) for one in done if (found := one.result()) is not None}
+        order = sorted(wheels, key=lambda name: name not in first)
+        asked = {pool.submit(_fetched, wheels[name]): name for name in order}
+        done, _ = wait(asked, timeout=seconds * _FOR_FETCHING)
+        fetched = {asked[one]: found for one in done if (found := one.result()) is not None}
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
+    contents = {name: found for name, (found, _) in fetched.items()}
+    whole = {name: content for name, (_, content) in fetched.items() if content is not None}
+    for name in sorted(whole, key=lambda name: (name not in first, len(whole[name]))):
+        if time.monotonic() >= deadline:
+            break
+        with suppress(BrokenZipError):  # then its modules are all that is known
+            reader = ZipReader(io.BytesIO(whole[name]), len(whole[name]))
+            contents[name] = contents_of(reader, lambda: time.monotonic() < deadline)
+    return contents
 
 
-def _modules_at(url: str) -> frozenset[str] | None:
+def _fetched(url: str) -> tuple[Contents, bytes | None] | None:
+    """The modules of a wheel, and the wheel itself if it is small; None when it cannot be had."""
     if not url.startswith(("https://", "http://")):
         return None
     try:
-        with cast("BinaryIO", io.BufferedReader(_Ranged(url), _BLOCK)) as stream:
-            size = stream.seek(0, io.SEEK_END)
-            return modules_in(member.name for member in ZipReader(stream, size).members)
+        ranged = _Ranged(url)
+        size = ranged.seek(0, io.SEEK_END)
+        if size <= _LARGEST_READ:
+            content = ranged.read_range(0, size)
+            return contents_in(member.name for member in ZipReader(io.BytesIO(content), size).members), content
+        with cast("BinaryIO", io.BufferedReader(ranged, _BLOCK)) as stream:
+            return contents_in(member.name for member in ZipReader(stream, size).members), None
     except (OSError, BrokenZipError, LargeDirectoryError, ValueError):
         return None
-
-
-def _beside(name: str) -> bool:
-    """Whether it is no module: metadata, scripts, data, bytecode."""
-    return name.partition("/")[0].endswith((".dist-info", ".data")) or "__pycache__/" in name
-
-
-def _top(name: str, packages: set[str]) -> str | None:
-    """The first package on the way to a file, or the file's own module when it stands alone."""
-    parts = name.split("/")
-    for depth in range(1, min(len(parts), _DEEPEST + 1)):
-        if "/".join(parts[:depth]) in packages:
-            return ".".join(parts[:depth])
-    if len(parts) > _DEEPEST:
-        return None
-    module = parts[-1].partition(".")[0]  # fast.cpython-312-x86_64-linux-gnu.so
-    return ".".join([*parts[:-1], module]) if all(part.isidentifier() for part in [*parts[:-1], module]) else None
 
 
 class _Ranged(RangedStream):
@@ -95,7 +89,7 @@ class _Ranged(RangedStream):
         return self._ask(f"bytes={start}-{start + length - 1}", length)[0]
 
     def _ask(self, span: str, length: int = 1) -> tuple[bytes, Message]:
-        request = urllib.request.Request(self._url, headers={"Range": span})  # noqa: S310 - see _modules_at
+        request = urllib.request.Request(self._url, headers={"Range": span})  # noqa: S310 - see _fetched
         with urllib.request.urlopen(request, timeout=_SECONDS_FOR_ONE) as answer:  # noqa: S310
             if answer.status != 206:
                 raise OSError(f"{self._url} is not given in ranges")

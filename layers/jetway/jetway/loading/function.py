@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 # A synchronous request may have 6 MB: https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
-_MOST_INLINE = 4 * 1024**2
+_MOST_INLINE = 3 * 1024**2
 _URL_SECONDS = 300
 BUNDLES = "bundles/"
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import base64
+import json
+import zlib
 from collections.abc import Callable, Mapping, Set
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -48,7 +51,7 @@ class DagLoader:
         plugins: the environment's plugins.zip.
         readers: which files a DAG file reads when it is loaded.
         live_dags: which DAGs a live file makes.
-        provided: tells which modules the environment has: "modules", and "unlisted" distributions.
+        provided: tells what the environment has, as `jetway.artifacts.provided.provided`.
         advise: what a linter says of a file, for a major version of Airflow.
         now: the clock.
     """
@@ -160,6 +163,7 @@ class DagLoader:
             "import_timeout": _seconds(facts.options.get("core.dagbag_import_timeout")),
             "airflow_options": dict(facts.options),
             "provided": sorted({*provided.get("modules", ()), *(plugins or ())}),
+            "inventory": packed(provided.get("inventory", {})),
             "unlisted": sorted({*provided.get("unlisted", ()), *(() if plugins is not None else (PLUGINS,))}),
         }
 
@@ -205,6 +209,11 @@ def adviser(command: str | None) -> Callable[[bytes, int], tuple[Finding, ...]]:
             return ()
 
     return advise
+
+
+def packed(inventory: Mapping[str, Any]) -> str:
+    """An inventory as import_dag takes it: names repeat, and a request may have 6 MB, bundle included."""
+    return base64.b64encode(zlib.compress(json.dumps(inventory).encode())).decode()
 
 
 def _seconds(text: str | None) -> float:
