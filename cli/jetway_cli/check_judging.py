@@ -209,6 +209,7 @@ class Judge:
                 answer: Mapping[str, Any] = answers[name]
                 one.judgement = together(one.judgement, LoadAnswer(answer))
                 one.seconds += float(answer["seconds"])
+            _blame_data(judged, folder, answers)
 
     def _airflow(self) -> Path:
         """The Python to load with: its Airflow is the environment's version, or the nearest that is known."""
@@ -233,6 +234,19 @@ class Judge:
         found = provided(self._environment, required, learned)
         plugins = root_modules(self._shelf.names) if self._shelf else set()
         return found | {"modules": sorted({*found["modules"], *plugins})}
+
+
+def _blame_data(judged: Sequence[_Judged], folder: Path, answers: Mapping[str, Mapping[str, Any]]) -> None:
+    """Say of a data file that DAG files do not load for what is in it."""
+    from jetway.loading.data_files import broken
+    from jetway.loading.function import LoadAnswer
+
+    for one in judged:
+        if one.judgement.kind == "dags-folder-file" and one.found.folder is not None and one.stands:
+            where, name = _place(one.found)
+            readers = {path: LoadAnswer(said) for path, said in answers.items() if said.get("data") == name}
+            if where == folder and readers:
+                one.judgement = broken(one.judgement, readers)
 
 
 def refuse_duplicates(judged: Sequence[_Judged]) -> None:

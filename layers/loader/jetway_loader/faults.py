@@ -1,7 +1,7 @@
 """What an import error means: read from the words that Airflow keeps of it, a traceback or one line.
 
-A fault is certain unless it comes from what the gate cannot see: data files, credentials, the network; or, when the
-file was given a stand-in, from a kind of error that the stand-in may have caused.
+A fault is certain unless it comes from what the gate cannot see: data files, credentials, the network; or something
+that was made of a stand-in may have led to it, which the child has found out (certainty.py).
 """
 
 from __future__ import annotations
@@ -22,9 +22,6 @@ _ADVICE = re.compile(r"\s*Please take a look at these docs.*", re.DOTALL)
 _PLACE = re.compile(r" \((?:/[^()]*|unknown location)\)$")
 _LONGEST = 500
 
-# Errors that nothing a Variable holds could make or prevent.
-_CERTAIN = frozenset({"missing-module", "missing-name", "syntax", "undefined-name", "cycle", "timeout", "swallowed"})
-
 # Names of exceptions: their classes belong to packages that may not be there.
 _NEEDS_WORLD = frozenset(
     {
@@ -34,6 +31,17 @@ _NEEDS_WORLD = frozenset(
         *("gaierror", "herror", "NoCredentialsError", "PartialCredentialsError", "NoRegionError", "ProfileNotFound"),
         *("TokenRetrievalError", "ClientError", "InvalidAccessKeyId", "DefaultCredentialsError"),
         *("FileNotFoundError", "NotADirectoryError", "IsADirectoryError", "PermissionError"),
+        *("AirflowConfigException", "AirflowNotFoundException", "CalledProcessError", "TimeoutExpired"),
+        "PackageNotFoundError",
+    }
+)
+
+# What readers of data files say of their content.
+_OF_DATA = frozenset(
+    {
+        *("JSONDecodeError", "TOMLDecodeError", "UnicodeDecodeError", "BadZipFile", "ParseError", "XMLSyntaxError"),
+        *("YAMLError", "ScannerError", "ParserError", "ComposerError", "ConstructorError", "ReaderError"),
+        *("ParsingError", "MissingSectionHeaderError", "DuplicateOptionError", "DuplicateSectionError"),
     }
 )
 
@@ -99,6 +107,7 @@ class Fault:
         missing: the module that was not found, or that lacks a name.
         certain: nothing that the gate cannot see has to do with it.
         remedy: what to do.
+        data: the file of the dags folder, relative to it, whose content the error is about.
     """
 
     rule: str
@@ -107,21 +116,32 @@ class Fault:
     remedy: str
     missing: str | None = None
     certain: bool = True
+    data: str | None = None
 
 
-def read_error(entry: Mapping[str, Any], file: str, folder: str, *, relied: bool) -> Fault:
+def rule_of(text: str, *, serialization: bool = False) -> str:
+    """The rule that an error is of."""
+    kind, message = kind_of(text)
+    missing = _missing(kind, message)
+    return (
+        _about_module(kind, missing)[0] if missing is not None else _rule(kind, message, serialization=serialization)[0]
+    )
+
+
+def read_error(entry: Mapping[str, Any], file: str, folder: str) -> Fault:
     """Understand an error that a child has told of.
 
     Args:
-        entry: its "error" (words), and the lines that those may be about ("dag_line", "lines").
+        entry: its "error" (words), the lines that those may be about ("dag_line", "lines"), whether something
+            unseen may have led to it ("unseen_led"), whether C looked for a file that is there ("not_led"), and what
+            was opened last ("after").
         file: the judged file's absolute path.
         folder: the dags folder's.
-        relied: the file was given stand-ins before.
     """
     text = str(entry["error"]).rstrip()
     if "trace" in entry:
         text = str(entry["trace"]).rstrip()
-    kind, message = _last_line(text)
+    kind, message = kind_of(text)
     rule, remedy = _rule(kind, message, serialization="serialization" in entry)
     line, elsewhere = _where(text, file, folder)
     if rule == "cycle":
@@ -130,7 +150,7 @@ def read_error(entry: Mapping[str, Any], file: str, folder: str, *, relied: bool
     missing = _missing(kind, message)
     if missing is not None:
         rule, remedy = _about_module(kind, missing)
-    certain = kind not in _NEEDS_WORLD and not (relied and rule not in _CERTAIN)
+    certain = kind not in _NEEDS_WORLD and not entry.get("unseen_led", False) and not entry.get("not_led", False)
     shown = _PLACE.sub("", " ".join(_ADVICE.sub("", message).split()))
     shown = shown if len(shown) <= _LONGEST else shown[:_LONGEST] + "…"
     words = f"{kind}: {shown}" if shown else kind
@@ -139,10 +159,14 @@ def read_error(entry: Mapping[str, Any], file: str, folder: str, *, relied: bool
     elif elsewhere:
         words += f" (in {elsewhere})"
         remedy = remedy.replace("this line", elsewhere)
-    return Fault(rule, words.replace(folder + "/", ""), line, remedy, missing, certain)
+    data = entry.get("after") if kind in _OF_DATA else None
+    if data:
+        words += f" (it had opened {data})"
+        remedy = f"Correct {data}, or what reads it."
+    return Fault(rule, words.replace(folder + "/", ""), line, remedy, missing, certain, data)
 
 
-def _last_line(text: str) -> tuple[str, str]:
+def kind_of(text: str) -> tuple[str, str]:
     """Type and message: of the last exception in a traceback, or of Airflow's one line."""
     # The message may have many lines; it begins with the last line at the left that looks like a type.
     blocks = text.rsplit("Traceback (most recent call last):", 1)

@@ -18,9 +18,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jetway_loader import paths, settings
+from jetway_loader.certainty import Certainty
 from jetway_loader.sightings import Sightings
 from jetway_loader.standins import Finder
-from jetway_loader.unseen import VALUES, Unseen
+from jetway_loader.unseen import Unseen
 
 if TYPE_CHECKING:
     from jetway_loader.airflow_api import Airflow
@@ -40,12 +41,19 @@ def parse(airflow: Airflow, folder: Path, file: Path, options: Options, tell: Te
         options: how to load.
         tell: gets what happens.
     """
-    sightings = Sightings(str(file))
+    sightings = Sightings(str(file), (paths.DAGS, f"{paths.AIRFLOW}/plugins"))
+    certainty = Certainty(file, sightings)
 
     def note(what: str, name: str, line: int | None) -> None:
         tell({"unseen": [what, name, line]})
-        if what in VALUES:
+        if what != "missing module" or (options.unlisted and "." not in name):
+            sightings.source()
+        if what not in {"package", "missing module"}:
             sightings.environment_asked()
+
+    def report(entry: dict[str, Any]) -> None:
+        """Tell, and of an error whether something unseen may have led to it."""
+        tell(certainty.judged(entry))
 
     os.environ.update(settings.as_variables(options.airflow_options))
     os.environ["AIRFLOW__CORE__DAGBAG_IMPORT_TIMEOUT"] = str(options.import_timeout)
@@ -56,17 +64,18 @@ def parse(airflow: Airflow, folder: Path, file: Path, options: Options, tell: Te
     importlib.invalidate_caches()
     sys.dont_write_bytecode = True
     sightings.install(airflow)
-    Unseen(folder, note, sightings.line).install()
-    Finder(options.provided, note, sightings.line).install()
-    _watch_exits(tell, sightings.line)
-    _watch_swallowed(note, sightings.importing_line)
+    Unseen(sightings, note).install()
+    Finder(options.provided, note, sightings, certainty.leaning).install()
+    certainty.install()
+    _watch_exits(tell, sightings, certainty)
+    _watch_swallowed(note, sightings)
     warnings.simplefilter("ignore")
     started, used = time.perf_counter(), time.process_time()
     try:
         tell({"begun": True})
-        (_parse_3 if airflow.major >= 3 else _parse_2)(airflow, folder, file, sightings, tell)
+        (_parse_3 if airflow.major >= 3 else _parse_2)(airflow, folder, file, sightings, report)
     except SystemExit as exc:
-        tell({"error": f"SystemExit: {exc.code}", "trace": traceback.format_exc()})
+        report({"error": f"SystemExit: {exc.code}", "trace": traceback.format_exc()})
     tell({"siblings": _siblings(folder, file), "read": paths.PATHS.read()})
     tell({"done": True, "seconds": time.perf_counter() - started, "cpu_seconds": time.process_time() - used})
 
@@ -127,10 +136,14 @@ def _tell_error(text: str, sightings: Sightings, tell: Tell) -> None:
     """Tell of an error in Airflow's words, and of the lines that those words may be about."""
     lines = {"cycle": sightings.cycle_line()} if "Cycl" in text or "cycl" in text else {}
     dags = {dag_id: line for dag_id, line in sightings._dags.items() if dag_id in text}
-    for path in paths.not_led(text):
+    not_led = paths.not_led(text)
+    for path in not_led:
         tell({"unseen": ["file", path, None]})
     only = next(iter(sightings._dags.values()), None) if len(sightings._dags) == 1 else None
-    tell({"error": text, "lines": lines, "dag_line": next(iter(dags.values()), only)})
+    if only is None and not dags and "TimetableInvalid" in text:
+        only = sightings.schedule_line()
+    line = next(iter(dags.values()), only)
+    tell({"error": text, "lines": lines, "dag_line": line, "after": paths.PATHS.last, "not_led": bool(not_led)})
 
 
 def _tell_dag(dag: Any, sightings: Sightings, tell: Tell) -> None:
@@ -163,25 +176,25 @@ def _check(dag_id: str, check: Callable[[], Any], sightings: Sightings, tell: Te
         tell({**said, "dag_line": sightings.dag_line(dag_id)})
 
 
-def _watch_exits(tell: Tell, line: Callable[[], int | None]) -> None:
+def _watch_exits(tell: Tell, sightings: Sightings, certainty: Certainty) -> None:
     """Note where the file ends the process: nothing can be told afterwards."""
     leave = os._exit
 
     def noted(status: int) -> None:
-        tell({"exit_line": line()})
+        tell({"exit_line": sightings.line(), "unseen_led": certainty.may_be_avoided()})
         leave(status)
 
     os._exit = noted  # type: ignore[assignment]
 
 
-def _watch_swallowed(note: Callable[[str, str, int | None], None], line: Callable[[], int | None]) -> None:
-    """Note modules that are not found, also those that the file does without."""
+def _watch_swallowed(note: Callable[[str, str, int | None], None], sightings: Sightings) -> None:
+    """Note modules that are not found, also those that users' code does without."""
 
     class Watch:
         @staticmethod
         def find_spec(fullname: str, _path: Any = None, _target: Any = None) -> None:
-            found = line()
-            if found is not None:
-                note("missing module", fullname, found)
+            importer = sightings.importer()
+            if importer is not None and sightings.is_users(importer):
+                note("missing module", fullname, sightings.line())
 
     sys.meta_path.append(Watch)
