@@ -20,6 +20,8 @@ _NOT_MOVED = re.compile(r"Could not import `([^`]+)`")
 _ADVICE = re.compile(r"\s*Please take a look at these docs.*", re.DOTALL)
 # Where a module is, is nothing to the environment.
 _PLACE = re.compile(r" \((?:/[^()]*|unknown location)\)$")
+# Where an object is in memory is another place in each run.
+_ADDRESS = re.compile(r"(?<=\w) at 0x[0-9a-fA-F]+(?=>)")
 _LONGEST = 500
 
 # Names of exceptions: their classes belong to packages that may not be there.
@@ -151,7 +153,7 @@ def read_error(entry: Mapping[str, Any], file: str, folder: str) -> Fault:
     if missing is not None:
         rule, remedy = _about_module(kind, missing)
     certain = kind not in _NEEDS_WORLD and not entry.get("unseen_led", False) and not entry.get("not_led", False)
-    shown = _PLACE.sub("", " ".join(_ADVICE.sub("", message).split()))
+    shown = _ADDRESS.sub("", _PLACE.sub("", " ".join(_ADVICE.sub("", message).split())))
     shown = shown if len(shown) <= _LONGEST else shown[:_LONGEST] + "…"
     words = f"{kind}: {shown}" if shown else kind
     if rule == "exits":

@@ -150,7 +150,7 @@ def _near(key: str) -> str | None:
     *folders, name = key.split("/")
     top = difflib.get_close_matches(name.lower(), _TOP_FILES, n=1, cutoff=0.8)
     if not folders:
-        return top[0] if top else None
+        return top[0] if top else _STARTUP if name.lower().endswith(".sh") else None
     found = difflib.get_close_matches(folders[0].lower(), _FOLDERS, n=1)
     if found and name:
         return "/".join((found[0], *folders[1:], name))
