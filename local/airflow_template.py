@@ -83,7 +83,7 @@ def _make(python: Path, version: str, home: Path, password: str) -> None:
     _run(python, ["db", "migrate"], env)
     if version.startswith("2."):
         names = ["--username", "admin", "--firstname", "Local", "--lastname", "Stack", "--role", "Admin"]
-        _run(python, ["users", "create", *names, "--email", "admin@localhost", "--password", password], env)
+        _run(python, ["users", "create", *names, "--email", "admin@localhost", f"--password={password}"], env)
 
 
 def _run(python: Path, arguments: list[str], env: dict[str, str]) -> None:
