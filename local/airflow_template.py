@@ -6,6 +6,7 @@ template belongs to the virtual environment because it depends on nothing but th
 
 from __future__ import annotations
 
+import fcntl
 import os
 import secrets
 import shutil
@@ -39,14 +40,10 @@ def ensure_template(python: Path, version: str) -> Template:
     password_file = folder / "password"
     if not password_file.exists():
         folder.mkdir(parents=True, exist_ok=True)
-        password = secrets.token_urlsafe(12)
-        with tempfile.TemporaryDirectory(dir=folder) as home:
-            _make(python, version, Path(home), password)
-            (Path(home) / "airflow.db").replace(folder / "airflow.db")
-        draft = folder / "password.new"
-        draft.touch(mode=0o600)
-        draft.write_text(password)
-        draft.replace(password_file)  # written last: with it the template is whole
+        with (folder / "lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)  # two stacks at once: the password of one is none for the other's database
+            if not password_file.exists():
+                _make_whole(python, version, folder, password_file)
     return Template(folder / "airflow.db", password_file.read_text())
 
 
@@ -63,6 +60,17 @@ def install_template(template: Template, home: Path) -> None:
         draft.replace(database)
 
 
+def _make_whole(python: Path, version: str, folder: Path, password_file: Path) -> None:
+    password = secrets.token_urlsafe(12)
+    with tempfile.TemporaryDirectory(dir=folder) as home:
+        _make(python, version, Path(home), password)
+        (Path(home) / "airflow.db").replace(folder / "airflow.db")
+    draft = folder / "password.new"
+    draft.touch(mode=0o600)
+    draft.write_text(password)
+    draft.replace(password_file)  # written last: with it the template is whole
+
+
 def _make(python: Path, version: str, home: Path, password: str) -> None:
     env = {
         "PATH": f"{python.parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
@@ -75,7 +83,7 @@ def _make(python: Path, version: str, home: Path, password: str) -> None:
     _run(python, ["db", "migrate"], env)
     if version.startswith("2."):
         names = ["--username", "admin", "--firstname", "Local", "--lastname", "Stack", "--role", "Admin"]
-        _run(python, ["users", "create", *names, "--email", "admin@localhost", "--password", password], env)
+        _run(python, ["users", "create", *names, "--email", "admin@localhost", f"--password={password}"], env)
 
 
 def _run(python: Path, arguments: list[str], env: dict[str, str]) -> None:
