@@ -184,10 +184,9 @@ class _Question:
     def _is_about(self, node: ast.AST, module: Module) -> bool:
         """Whether what the error is about is unseen, where it came up."""
         failure = self._failure
-        if isinstance(node, ast.Raise):
-            return False  # it is raised whatever it says
-        if isinstance(node, ast.Import | ast.ImportFrom):
-            return False  # which modules and names a stand-in has is no matter of values
+        if isinstance(node, ast.Raise | ast.Import | ast.ImportFrom):
+            # It is raised whatever it says; and which modules and names a stand-in has is no matter of values.
+            return False
         if isinstance(node, ast.ClassDef):
             return any(self._influence.unseen(part, module) for part in expressions(node))
         if isinstance(node, ast.Call):
