@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
-from jetway_loader.scopes import BUILTINS, Function, Module, Scope, by_module, full_name, root
+from jetway_loader.scopes import BUILTINS, Function, Module, Scope, by_module, full_name, parameters, root
 
 Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda | ast.ClassDef
 
@@ -97,6 +97,17 @@ class References:
         bound = owner.bound[node.id]
         own = [item for item in bound if isinstance(item, Function | ast.ClassDef) and item is not owner.node]
         return all(self.is_constant(item) if isinstance(item, str) else item in own for item in bound)
+
+
+def pairs(call: ast.Call, definition: Definition) -> list[tuple[str | None, ast.expr]] | None:
+    """Which argument is which parameter's; None when that is not plain to see."""
+    if isinstance(definition, ast.ClassDef) or not isinstance(call.func, ast.Name):
+        return None
+    stars = any(isinstance(item, ast.Starred) for item in call.args) or any(not key.arg for key in call.keywords)
+    if stars or definition.args.vararg or definition.args.kwarg:
+        return None
+    named = [(key.arg, key.value) for key in call.keywords]
+    return [*zip(parameters(definition), call.args, strict=False), *named]
 
 
 def aliases(node: ast.expr) -> Iterator[ast.Name]:
