@@ -117,7 +117,9 @@ class Judge:
         except OSError as exc:
             finding = _unreadable(exc)
         except Exception as exc:  # noqa: BLE001 - a fault of ours with one file must not hide what is said of the others
-            finding = _internal_error(exc)
+            from jetway.artifacts.findings import internal_error
+
+            finding = internal_error(exc)
         judged = judgement(kind_of(one.key).name, [finding])
         return _Judged(one, b"", judged, time.perf_counter() - started, stands=False)
 
@@ -278,14 +280,6 @@ def _not_judged(exc: StackTroubleError) -> Finding:
     from jetway.artifacts.findings import Finding
 
     return Finding("not-judged", "error", f"The file was not judged: {exc.message}", None, "Run the check again.")
-
-
-def _internal_error(exc: Exception) -> Finding:
-    from jetway.artifacts.findings import Finding
-
-    said = " ".join(f"{type(exc).__name__}: {exc}".split())
-    remedy = "This is a fault of Jetway, not of the file: report it with these words. The other files were judged."
-    return Finding("internal-error", "error", f"The file could not be judged: {said}.", None, remedy)
 
 
 def _place(one: Found) -> tuple[Path, str]:

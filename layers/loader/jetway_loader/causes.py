@@ -124,11 +124,8 @@ class Causes:
                 return special(node, module)
         if self._influence.unseen(node, module):
             return True
-        return isinstance(node, ast.Call) and self._ends_in_airflow() and self._handed_down()
-
-    def _ends_in_airflow(self) -> bool:
-        last = self._failure.places[-1].file
-        return "/airflow/" in last
+        in_airflow = self._sightings.is_airflows(failure.places[-1].file)
+        return isinstance(node, ast.Call) and in_airflow and self._handed_down()
 
     def _special(self, failure: Failure) -> Callable[[ast.Call, Module], bool] | None:
         """What looks at the arguments that an error is about, where it tells which those are."""

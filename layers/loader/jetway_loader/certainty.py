@@ -50,7 +50,7 @@ class Certainty:
 
     def judged(self, entry: dict[str, Any]) -> dict[str, Any]:
         """What is told of an error, with "unseen_led": whether something unseen may have led to it."""
-        if "error" not in entry or not (self._sightings.sources or self.leaning):
+        if "error" not in entry or "unseen_led" in entry or not (self._sightings.sources or self.leaning):
             return entry
         text = str(entry.get("trace", entry["error"])).strip()
         rule = rule_of(text, serialization="serialization" in entry)

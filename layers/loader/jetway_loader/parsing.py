@@ -17,7 +17,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jetway_loader import settings
+from jetway_loader import paths, settings
 from jetway_loader.certainty import Certainty
 from jetway_loader.sightings import Sightings
 from jetway_loader.standins import Finder
@@ -33,8 +33,16 @@ def parse(airflow: Airflow, folder: Path, file: Path, options: Options, tell: Te
     """Load one file in this process, which is good for nothing else afterwards.
 
     Tells, as things happen: {"unseen": [what, name, line]}, {"error": text, …}, {"dag": …}, {"done": …}.
+
+    Args:
+        airflow: of this process.
+        folder: the dags folder as it is here; MWAA's path leads to it.
+        file: that is loaded, with MWAA's path.
+        options: how to load.
+        tell: gets what happens.
     """
-    sightings = Sightings(str(file), (str(folder), os.environ.get("AIRFLOW__CORE__PLUGINS_FOLDER") or str(folder)))
+    home = Path(os.environ["AIRFLOW_HOME"])
+    sightings = Sightings(str(file), (str(folder), f"{home}/plugins", paths.DAGS, f"{paths.AIRFLOW}/plugins"))
     certainty = Certainty(file, sightings)
 
     def note(what: str, name: str, line: int | None) -> None:
@@ -50,8 +58,8 @@ def parse(airflow: Airflow, folder: Path, file: Path, options: Options, tell: Te
 
     os.environ.update(settings.as_variables(options.airflow_options))
     os.environ["AIRFLOW__CORE__DAGBAG_IMPORT_TIMEOUT"] = str(options.import_timeout)
-    if str(folder) not in sys.path:
-        sys.path.append(str(folder))
+    paths.be_mwaa(paths.mounts_of(folder, home, whole=not options.partial), note, sightings.line)
+    folder = Path(paths.DAGS)
     # Python remembers for good that a folder on its path was not there when Airflow was imported.
     importlib.invalidate_caches()
     sys.dont_write_bytecode = True
@@ -68,7 +76,7 @@ def parse(airflow: Airflow, folder: Path, file: Path, options: Options, tell: Te
         (_parse_3 if airflow.major >= 3 else _parse_2)(airflow, folder, file, sightings, report)
     except SystemExit as exc:
         report({"error": f"SystemExit: {exc.code}", "trace": traceback.format_exc()})
-    tell({"siblings": _siblings(folder, file)})
+    tell({"siblings": _siblings(folder, file), "read": paths.PATHS.read()})
     tell({"done": True, "seconds": time.perf_counter() - started, "cpu_seconds": time.process_time() - used})
 
 
@@ -128,10 +136,14 @@ def _tell_error(text: str, sightings: Sightings, tell: Tell) -> None:
     """Tell of an error in Airflow's words, and of the lines that those words may be about."""
     lines = {"cycle": sightings.cycle_line()} if "Cycl" in text or "cycl" in text else {}
     dags = {dag_id: line for dag_id, line in sightings._dags.items() if dag_id in text}
+    not_led = paths.not_led(text)
+    for path in not_led:
+        tell({"unseen": ["file", path, None]})
     only = next(iter(sightings._dags.values()), None) if len(sightings._dags) == 1 else None
     if only is None and not dags and "TimetableInvalid" in text:
         only = sightings.schedule_line()
-    tell({"error": text, "lines": lines, "dag_line": next(iter(dags.values()), only)})
+    said = {"error": text, "lines": lines, "dag_line": next(iter(dags.values()), only)}
+    tell({**said, "unseen_led": True} if not_led else said)
 
 
 def _tell_dag(dag: Any, sightings: Sightings, tell: Tell) -> None:

@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from jetway_loader.airflow_api import Airflow
     from jetway_loader.scopes import Position
 
-_AIRFLOW = os.sep + "airflow" + os.sep
 _HERE = os.path.dirname(__file__) + os.sep  # noqa: PTH120 - compared with names of code, for each frame
 
 
@@ -77,6 +76,7 @@ class Sightings:
 
     def __init__(self, file: str, folders: Iterable[str] = ()) -> None:
         self._file = file
+        self._airflow = tuple(str(folder) + os.sep for folder in getattr(sys.modules.get("airflow"), "__path__", ()))
         self._folders = tuple(folder.rstrip(os.sep) + os.sep for folder in folders)
         self._dags: dict[str, int] = {}
         self._sure: set[str] = set()
@@ -87,6 +87,10 @@ class Sightings:
     def is_users(self, file: str) -> bool:
         """Whether a file is of the folder, and no library's."""
         return file == self._file or file.startswith(self._folders)
+
+    def is_airflows(self, file: str) -> bool:
+        """Whether a file is Airflow's own, or a provider's."""
+        return not self.is_users(file) and file.startswith(self._airflow)
 
     def places(self) -> Places:
         """Where users' code is now, from the inside."""
@@ -107,7 +111,7 @@ class Sightings:
                 return False
             if through is not None:
                 continue
-            if "importlib._bootstrap" in name or (_AIRFLOW in name and not for_airflow):
+            if "importlib._bootstrap" in name or (self.is_airflows(name) and not for_airflow):
                 return False
         return False
 
@@ -174,6 +178,8 @@ class Sightings:
                 look(this, *args, **kwargs)
                 return original(this, *args, **kwargs)
             result = original(this, *args, **kwargs)
+            if getattr(this, "fileloc", None) == __file__:  # Airflow takes the file that calls it
+                this.fileloc = sys._getframe(1).f_code.co_filename
             look(this)
             return result
 

@@ -52,6 +52,7 @@ def judge(ended: Ended[Any], path: str, file: str, folder: str, options: Options
         findings=tuple(findings),
         dags=tuple(sorted(told.dags, key=lambda dag: (dag.line or 0, dag.dag_id))),
         siblings=tuple(sorted(told.siblings)),
+        read=tuple(sorted(told.read)),
         missing=tuple(sorted({fault.missing for fault in faults if fault.missing})),
         seconds=round(told.seconds or ended.seconds, 6),
         cpu_seconds=None if told.cpu_seconds is None else round(told.cpu_seconds, 6),
@@ -71,6 +72,7 @@ class _Told:
         self.exit_line: int | None = exits[0]["exit_line"] if exits else None
         self.may_not_exit: bool | None = exits[0].get("unseen_led") if exits else None
         self.siblings = [str(name) for entry in told for name in entry.get("siblings", ())]
+        self.read = [str(name) for entry in told for name in entry.get("read", ())]
         unseen = [tuple(entry["unseen"]) for entry in told if "unseen" in entry]
         self.unseen = list(dict.fromkeys(item for item in unseen if item[0] != "missing module"))
         self.lacking = list(dict.fromkeys(item for item in unseen if item[0] == "missing module"))

@@ -31,7 +31,9 @@ LONGEST_WORK = timedelta(seconds=330)
 
 # The newest are kept; an item holds 400 KB.
 _MOST_ROLLED_BACK = 200
-_MOST_DAGS = 500
+MOST_DAGS = 500
+# How sure the gate is of a DAG that the environment has to show.
+CERTAIN = frozenset({"exact", "loaded"})
 # Sources that are no versions of the drop bucket.
 BY_HAND = "by-hand-"
 NOTHING = "nothing"
@@ -222,7 +224,7 @@ def promoted(before: Standing | None, key: str, live: Live, *, due_at: datetime,
         return rolling_back_again(before, live, live.at)
     if before.live is not None and (before.live.source, before.live.version_id) == (live.source, live.version_id):
         return before
-    live = replace(live, clean=clean, first=live.first and not before.revision, dags=live.dags[:_MOST_DAGS])
+    live = replace(live, clean=clean, first=live.first and not before.revision, dags=live.dags[:MOST_DAGS])
     stage: Stage = "waiting" if waits else "verifying"
     return replace(before, stage=stage, live=live, problems=(), due_at=due_at, untold=_untold(before))
 
@@ -250,7 +252,7 @@ def verified(standing: Standing, seen: Iterable[str], now: datetime | None = Non
     """
     live = standing.live
     if live is not None:
-        live = replace(live, dags=tuple(sorted(seen))[:_MOST_DAGS])
+        live = replace(live, dags=tuple(sorted(seen))[:MOST_DAGS])
     last_look = live.at + LONGEST_WORK if live is not None and now is not None else None
     due_at = last_look if last_look is not None and now is not None and last_look > now else None
     return replace(standing, stage="good", live=live, good=live, problems=(), due_at=due_at)

@@ -84,7 +84,8 @@ class DagLoader:
         path = version.key.removeprefix(DAGS)
         seen_at = self._now()  # what is dropped while a slow load goes on is not in the copy
         copy = self._folder.copy(facts, path, content)
-        answer = self._functions.load(function, copy.zipped(), [path], self._options(facts))
+        options = self._options(facts) | {"partial": copy.partial}
+        answer = self._functions.load(function, copy.zipped(), [path], options)
         early = too_early(
             answer,
             copy.pending,
