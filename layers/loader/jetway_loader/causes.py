@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from jetway_loader import standins
+from jetway_loader.names import is_airflows
 from jetway_loader.scopes import Function, Module, expressions, full_name
 from jetway_loader.sightings import Made, Place, Sightings, closes_cycle
 
@@ -29,6 +30,7 @@ _LACKING = re.compile(r"missing (?:keyword argument|required argument|\d+ requir
 _QUOTED = re.compile(r"'([\w ]+)'")
 _TWICE = re.compile(r"id '(.+?)' has already been added")
 _UNREGISTERED = re.compile(r"Timetable class .* is not registered")
+_EXITS = frozenset({"exit", "quit", "_exit"})
 _NODES = ("Operator", "Sensor")
 
 
@@ -117,8 +119,8 @@ class Causes:
         if isinstance(node, ast.ClassDef):
             return any(self._influence.unseen(part, module) for part in expressions(node))
         if isinstance(node, ast.Call):
-            if failure.rule == "exits":
-                return self._influence.unseen(node.func, module)
+            if failure.rule == "exits" and _last(node.func) in _EXITS:
+                return self._influence.chosen(node.func, module)
             special = self._special(failure)
             if special is not None and self._is_node_class(node.func, module):
                 return special(node, module)
@@ -222,7 +224,13 @@ class Causes:
         """Whether a DAG or a group hands something unseen to its tasks."""
         for module in self._modules.values():
             for node in module.parents:
-                if isinstance(node, ast.keyword) and node.arg in _HANDED_DOWN:
+                if isinstance(node, ast.Attribute) and node.attr == "default_args":
+                    if self._influence.unseen(node, module):
+                        return True
+                elif isinstance(node, ast.keyword) and node.arg is None:
+                    if self._unseen_keys(node.value, module):
+                        return True
+                elif isinstance(node, ast.keyword) and node.arg in _HANDED_DOWN:
                     if keys and node.arg == "default_args" and self._unseen_keys(node.value, module):
                         return True
                     if not keys and self._influence.unseen(node.value, module):
@@ -268,7 +276,7 @@ class Causes:
                 pass
             case ast.Call(func=ast.Attribute(value=value, attr=attr), args=args) if attr.startswith("set_"):
                 parts = [value, *args]
-            case ast.Call(func=func, args=args) if _is_airflows(func, module):
+            case ast.Call(func=func, args=args) if is_airflows(func, module.scope_of(node)):
                 parts = args
             case ast.Name(id=name):
                 owner = module.scope_of(node).of(name)
@@ -283,7 +291,7 @@ class Causes:
     def _is_node_class(self, node: ast.expr, module: Module) -> bool:
         """Whether a call is sure to be of that class: it is Airflow's, or a stand-in for an operator."""
         name = full_name(node, module.scope_of(node)) or ""
-        return not self._influence.unseen(node, module) or (
+        return not self._influence.chosen(node, module) or (
             self._failure.rule == "duplicate-task-id" and name.endswith(_NODES)
         )
 
@@ -298,8 +306,8 @@ class Causes:
         for node in self._failing(place):
             if isinstance(node, ast.Import | ast.ImportFrom | ast.ClassDef):
                 continue
-            asked = node.func if isinstance(node, ast.Call) else node
-            if self._influence.unseen(asked, module):
+            called = isinstance(node, ast.Call) and self._influence.chosen(node.func, module)
+            if called or (not isinstance(node, ast.Call) and self._influence.unseen(node, module)):
                 return True
         return False
 
@@ -319,7 +327,3 @@ class Causes:
 
 def _last(node: ast.expr) -> str:
     return node.attr if isinstance(node, ast.Attribute) else node.id if isinstance(node, ast.Name) else ""
-
-
-def _is_airflows(node: ast.expr, module: Module) -> bool:
-    return (full_name(node, module.scope_of(node)) or "").startswith("airflow.")

@@ -80,9 +80,12 @@ class Certainty:
             files.setdefault(place.file, str(Path(place.file).with_suffix("").name))
         users = {file: name for file, name in files.items() if file.endswith(".py") and self._sightings.is_users(file)}
         modules = {name: Module(name, file, _text(Path(file))) for file, name in users.items()}
+        by_file = {module.file: module for module in modules.values()}
+        others = {name: by_file.get(getattr(module, "__file__", None) or "") for name, module in [*sys.modules.items()]}
+        modules = {name: module for name, module in others.items() if module is not None} | modules
         places = ((place.file, place.position()) for place in self._sightings.sources)
         influence = Influence(modules, places, _is_constant)
-        return influence, {module.file: module for module in modules.values()}
+        return influence, by_file
 
 
 def _text(file: Path) -> bytes:

@@ -80,6 +80,10 @@ class Influence:
         """Whether an expression's value, or its success, may be due to something unseen."""
         return self._known.wild or self._known.is_unseen(node, module.scope_of(node))
 
+    def chosen(self, node: ast.AST, module: Module) -> bool:
+        """Whether something unseen may decide which function an expression names."""
+        return self._known.wild or self._known.is_chosen(node, module.scope_of(node))
+
     def state(self, name: str) -> bool:
         """Whether something unseen may have changed what a library keeps, such as "sys.path"."""
         return self._known.wild or name in self._known.state
@@ -103,7 +107,7 @@ class Influence:
         """Follow names through all files until nothing new is found."""
         for _ in range(_ROUNDS):
             before = self._size()
-            for module in self._modules.values():
+            for module in self._files.values():
                 self._block(module.tree.body, module.scope, decided=module.tree in self._driven)
                 if any(self._touches(statement, module.scope) for statement in module.tree.body):
                     self._touching.add(module.tree)
@@ -141,8 +145,11 @@ class Influence:
             self._driven.add(node)  # what follows is run or not
         if decided or any(value is not None and self._known.is_unseen(value, scope) for value in values):
             self._known.returns.add(node)
-            if isinstance(scope.module.parents[node], ast.ClassDef):
+            above = scope.module.parents[node]
+            if isinstance(above, ast.ClassDef):
                 self._known.methods.add(node.name)
+                if node.name.startswith("__"):  # called without its name
+                    self._known.returns.add(above)
 
     def _block(self, block: Sequence[ast.stmt], scope: Scope, *, decided: bool) -> None:
         for statement in block:
@@ -299,7 +306,7 @@ class Influence:
         handed = [found for item in arguments for found in self._references.referred(item, scope)]
         for definition in callees:
             self._take_back(node, definition, scope)
-        if decided or self._known.is_unseen(node.func, scope):
+        if decided or self._known.is_chosen(node.func, scope):
             self._driven.update([*callees, *handed, *(() if known else self._escaped)])
         if not (given or decided or node in self._known.marked):
             return

@@ -55,15 +55,33 @@ class Names:
         found = False
         match node:
             case ast.Name(id=name):
-                return self._is_name(node, name, scope)
+                return self._is_name(node, name, scope) or self._is_held(node, scope)
             case ast.Attribute(value=value, attr=attr):
                 exported = self._linked(node, scope)
                 return attr in self.methods or self.is_unseen(value, scope) if exported is None else exported
             case ast.Call(func=func):
-                found = any(item in self.returns for item in self._references.callees(func, scope)[0])
+                called = any(item in self.returns for item in self._references.callees(func, scope)[0])
+                given = [*node.args, *(item.value for item in node.keywords)]
+                if is_airflows(func, scope):  # which calls what it is given in tasks
+                    given = [item for item in given if not isinstance(item, ast.Name) or self.is_chosen(item, scope)]
+                return called or self.is_chosen(func, scope) or any(self.is_unseen(item, scope) for item in given)
+            case ast.ImportFrom(names=aliases):
+                origin = scope.module.origin(node)
+                wanted = [by_module(f"{origin}.{alias.name}", self._modules) for alias in aliases]
+                return any(one is not None and one[1] and (self.open or self._exported(*one)) for one in wanted)
             case ast.Lambda():
                 scope = scope.module.scopes.get(node, scope)
         return found or any(self.is_unseen(child, scope) for child in ast.iter_child_nodes(node))
+
+    def is_chosen(self, node: ast.AST, scope: Scope) -> bool:
+        """Whether which function or value an expression names may be unseen, whatever that one does."""
+        if node in self.marked:
+            return True
+        return self._is_name(node, node.id, scope) if isinstance(node, ast.Name) else self.is_unseen(node, scope)
+
+    def _is_held(self, node: ast.AST, scope: Scope) -> bool:
+        """Whether a function of which the outcome may be unseen is handed on by its name."""
+        return any(found in self.returns for found in self._references.referred(node, scope))
 
     def _linked(self, node: ast.Attribute, scope: Scope) -> bool | None:
         """Whether a name of an imported module may be unseen; None when it is no module's that was read."""
@@ -130,3 +148,8 @@ class Names:
             for held in aliases(value) if isinstance(value, ast.expr) else ():
                 if not self._references.is_fixed(held, owner):
                     self._change_name(held.id, owner)
+
+
+def is_airflows(node: ast.AST, scope: Scope) -> bool:
+    """Whether an expression names something of Airflow's."""
+    return (full_name(node, scope) or "").startswith("airflow.")
