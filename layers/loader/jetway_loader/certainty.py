@@ -83,7 +83,7 @@ class Certainty:
         by_file = {module.file: module for module in modules.values()}
         others = {name: by_file.get(getattr(module, "__file__", None) or "") for name, module in [*sys.modules.items()]}
         modules = {name: module for name, module in others.items() if module is not None} | modules
-        places = ((place.file, place.position()) for place in self._sightings.sources)
+        places = ((place.file, place.position(), inner) for place, inner in self._sightings.sources)
         influence = Influence(modules, places, _is_constant)
         return influence, by_file
 

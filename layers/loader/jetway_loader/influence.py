@@ -43,14 +43,14 @@ class Influence:
 
     Args:
         modules: by the name they are imported by: the judged file, and those of the folder that it uses.
-        sources: where something unseen was asked for: file and position of what ran.
+        sources: where something unseen was asked for: file and position of what ran, and whether it asked itself.
         is_constant: tells of the full name of something imported whether it is a module, a class or a function.
     """
 
     def __init__(
         self,
         modules: Mapping[str, Module],
-        sources: Iterable[tuple[str, Position]],
+        sources: Iterable[tuple[str, Position, bool]],
         is_constant: Callable[[str], bool] = lambda _name: True,
     ) -> None:
         self._modules = modules
@@ -60,8 +60,8 @@ class Influence:
         self._touching: set[ast.AST] = set()  # functions and modules in which something unseen takes part
         self._driven: set[ast.AST] = set()  # functions of which an unseen value decides whether they are called
         self._decided: set[ast.stmt] = set()
-        for file, position in sources:
-            self._mark(file, position)
+        for file, position, inner in sources:
+            self._mark(file, position, inner=inner)
         self._escaped = self._references.handed_on()
         self._settle()
 
@@ -92,7 +92,7 @@ class Influence:
         """What of the folder's own a call may call."""
         return self._references.callees(node, module.scope_of(node))[0]
 
-    def _mark(self, file: str, position: Position) -> None:
+    def _mark(self, file: str, position: Position, *, inner: bool) -> None:
         module = self._files.get(file)
         if module is None:
             self._known.wild = True  # of the folder, and not read
@@ -101,7 +101,8 @@ class Influence:
         statement = module.statement(position[0])
         if not found and statement is not None:
             found = [statement, *(item for part in expressions(statement) for item in ast.walk(part))]
-        self._known.marked.update(found)
+        # What a module asks for while it is imported is followed in that module.
+        self._known.marked.update(node for node in found if inner or not isinstance(node, ast.Import | ast.ImportFrom))
 
     def _settle(self) -> None:
         """Follow names through all files until nothing new is found."""

@@ -70,7 +70,7 @@ class Sightings:
         folders: of users' code: the dags folder, and that of plugins; all else is a library's.
 
     Attributes:
-        sources: where something unseen was asked for.
+        sources: where something unseen was asked for: the innermost place, True, and those it was called from, False.
         made: in their order.
     """
 
@@ -81,7 +81,7 @@ class Sightings:
         self._dags: dict[str, int] = {}
         self._sure: set[str] = set()
         self._asked = False
-        self.sources: set[Place] = set()
+        self.sources: set[tuple[Place, bool]] = set()
         self.made: list[Made] = []
 
     def is_users(self, file: str) -> bool:
@@ -124,7 +124,7 @@ class Sightings:
 
     def source(self) -> None:
         """Note that something unseen is asked for: whatever comes of what runs now may be due to it."""
-        self.sources.update(self.places())
+        self.sources.update((place, number == 0) for number, place in enumerate(self.places()))
 
     def line(self) -> int | None:
         """The line of the judged file that is being run: the innermost one; None outside of it."""
