@@ -70,6 +70,14 @@ class _Given(click.Path):
     help="With --load: the Python of a virtual environment that has Airflow, instead of one that is set up.",
 )
 @click.option(
+    "--keep/--no-keep",
+    "keeps",
+    envvar="JETWAY_KEEP",
+    default=True,
+    show_default=True,
+    help="With --load: keep the process that has imported Airflow for ten minutes, so that the next check is quick.",
+)
+@click.option(
     "--resolve/--no-resolve",
     "resolves",
     default=True,
@@ -99,6 +107,7 @@ def check(
     requirements: Path | None,
     loads: bool,
     airflow_python: Path | None,
+    keeps: bool,
     resolves: bool,
     index_url: str | None,
     form: str,
@@ -117,7 +126,14 @@ def check(
     scratch = Path(context.with_resource(TemporaryDirectory(prefix="jetway-")))
     search = find([*paths, *([requirements] if requirements else [])], scratch)
     environment = environment_of(airflow_version)
-    judge = Judge(environment, loads=loads, resolves=resolves, index_url=index_url, airflow_python=airflow_python)
+    judge = Judge(
+        environment,
+        loads=loads,
+        resolves=resolves,
+        index_url=index_url,
+        airflow_python=airflow_python,
+        keeps=keeps,
+    )
     reports = judge.all(search.found)
     shown = FORMATS[form](reports)
     if shown:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -13,17 +15,22 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from jetway_cli.check_python import find_python
 from jetway_cli.errors import StackTroubleError
 from jetway_cli.output import say
 
 if TYPE_CHECKING:
     from jetway.artifacts.mwaa import Packages
+    from jetway_cli.check_kept import Said
 
 SECONDS_TO_INSTALL = 900
 MEBIBYTES_FOR_ONE_FILE = 1024  # as in the gate
 SECONDS_FOR_ONE_FILE = 32  # MWAA's 30, and what ending a process takes
 SECONDS_TO_START = 120  # importing Airflow without bytecode, and making its database
 
+_LOADED = (0, 1)  # exit statuses: nothing, or something, is rejected
+
+_INSTALLED = re.compile(r"python3\.(\d+)/site-packages/apache_airflow-([^/]+)\.dist-info$")
 _VERSIONS = (
     "import sys; from importlib.metadata import version; print(version('apache-airflow'), *sys.version_info[:2])"
 )
@@ -62,45 +69,73 @@ def airflow_python(packages: Packages) -> Path:
     """
     lines = requirements(packages)
     digest = hashlib.sha256("\n".join(lines).encode()).hexdigest()[:12]
-    folder = _cache() / f"airflow-{packages.airflow}-{digest}"
-    python = folder / "bin" / "python"
-    if (folder / "complete").exists():
-        return python
-    say(f"Setting up Airflow {packages.airflow} in {folder}; this is done once.")
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    _make(folder, ".".join(packages.python.split(".")[:2]))
+    wanted, own = ".".join(packages.python.split(".")[:2]), ".".join(map(str, sys.version_info[:2]))
+
+    def folder(python: str) -> Path:
+        return cache() / f"airflow-{packages.airflow}-python{python}-{digest}"
+
+    if _is_complete(folder(wanted)):
+        return folder(wanted) / "bin" / "python"
+    found = find_python(wanted, uv(), environ=os.environ, home=Path.home())
+    if found is None and _is_complete(folder(own)):
+        return folder(own) / "bin" / "python"  # as was said when it was made
+    cache().mkdir(parents=True, exist_ok=True)
+    with Path(cache(), f"airflow-{packages.airflow}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # of two at once the second finds it made
+        if _is_complete(folder(wanted)):
+            return folder(wanted) / "bin" / "python"
+        say(f"Setting up Airflow {packages.airflow} below {cache()}; this is done once.")
+        try:
+            made = folder(wanted)
+            _make(made, str(found or wanted))
+        except StackTroubleError as exc:
+            say(f"{exc}\nPython {wanted} cannot be had: Python {own} is taken, which may read some files otherwise.")
+            made = folder(own)
+            _make(made, sys.executable)
+        _install(made, lines, packages)
+    return made / "bin" / "python"
+
+
+def _is_complete(folder: Path) -> bool:
+    return (folder / "complete").exists()
+
+
+def _make(folder: Path, python: str) -> None:
+    """Make a virtual environment on a Python, or on that version, which uv may fetch."""
+    command = [uv(), "venv", "--quiet", "--no-config", "--clear", "--python", python, str(folder)]
+    _run(command, "make a virtual environment")
+
+
+def _install(folder: Path, lines: Sequence[str], packages: Packages) -> None:
     with tempfile.TemporaryDirectory() as place:
         listed = Path(place, "requirements.txt")
         listed.write_text("\n".join(lines))
         constraints = Path(place, "constraints.txt")
         pins = dict(packages.constraints) | dict(packages.essential)
         constraints.write_text("\n".join(f"{name}=={version}" for name, version in sorted(pins.items())))
-        command = [uv(), "pip", "install", "--quiet", "--no-config", "--compile-bytecode", "--python", str(python)]
-        _run([*command, "--constraint", str(constraints), "--requirement", str(listed)], "install Airflow")
+        command = [uv(), "pip", "install", "--quiet", "--no-config", "--compile-bytecode"]
+        command += ["--python", str(folder / "bin" / "python"), "--constraint", str(constraints)]
+        _run([*command, "--requirement", str(listed)], "install Airflow")
     (folder / "complete").touch()
-    return python
 
 
 def versions_of(python: Path) -> tuple[str, tuple[int, int]]:
     """Return the version of the Airflow that a Python has, and its own.
 
+    In a virtual environment the names of folders tell, without starting it.
+
     Raises:
         StackTroubleError: it has none, or is no Python.
     """
+    prefix = python.absolute().parent.parent
+    found = [
+        _INSTALLED.search(str(place)) for place in prefix.glob("lib/python3.*/site-packages/apache_airflow-*.dist-info")
+    ]
+    if (prefix / "pyvenv.cfg").is_file() and len(found) == 1 and found[0] is not None:
+        return found[0][2], (3, int(found[0][1]))
     command = [str(python), "-c", _VERSIONS]
     airflow, major, minor = _run(command, f"find Airflow in {python}", seconds=SECONDS_TO_START).stdout.split()
     return airflow, (int(major), int(minor))
-
-
-def _make(folder: Path, wanted: str) -> None:
-    """Make the virtual environment on the environment's Python; on this one where that cannot be had."""
-    command = [uv(), "venv", "--quiet", "--no-config", "--clear"]
-    try:
-        _run([*command, "--python", wanted, str(folder)], "make a virtual environment")
-    except StackTroubleError as exc:
-        own = ".".join(map(str, sys.version_info[:2]))
-        say(f"{exc}\nPython {wanted} cannot be had: Python {own} is taken, which may read some files otherwise.")
-        _run([*command, "--python", sys.executable, str(folder)], "make a virtual environment")
 
 
 def requirements(packages: Packages) -> list[str]:
@@ -119,6 +154,7 @@ def load(
     *,
     nearest: bool,
     other_python: bool = False,
+    keeps: bool = False,
 ) -> dict[str, dict[str, Any]]:
     """Load DAG files with the Airflow of that Python.
 
@@ -129,6 +165,7 @@ def load(
         provided: "modules" and "unlisted" distributions that the environment has.
         nearest: this Airflow is not the environment's version.
         other_python: nor is this Python.
+        keeps: a kept process is asked, where there can be one.
 
     Returns:
         What came of each file, by its path, as jetway_loader says it.
@@ -136,34 +173,45 @@ def load(
     Raises:
         StackTroubleError: Airflow does not work.
     """
-    import jetway_loader
+    from jetway_cli.check_kept import Kept
 
     jobs = min(4, os.cpu_count() or 1)
+    seconds = SECONDS_TO_START + SECONDS_FOR_ONE_FILE * len(files) / jobs
+    env = {name: value for name, value in os.environ.items() if name in {"PATH", "HOME", "LANG", "TMPDIR"}}
     with tempfile.TemporaryDirectory(prefix="jetway-") as place:
-        # A copy, so that nothing else that is installed beside jetway is seen.
-        shutil.copytree(Path(jetway_loader.__file__).parent, Path(place, "jetway_loader"))
         Path(place, "provided.json").write_text(json.dumps(provided))
         Path(place, "files.json").write_text(json.dumps(list(files)))
-        command = [str(python), "-m", "jetway_loader", "--json", "--jobs", str(jobs)]
-        command += ["--files", str(Path(place, "files.json"))]
-        command += ["--provided", str(Path(place, "provided.json")), *(["--nearest"] if nearest else [])]
-        command += ["--memory", str(MEBIBYTES_FOR_ONE_FILE), *(["--other-python"] if other_python else [])]
-        command += ["--", str(folder)]
-        env = {name: value for name, value in os.environ.items() if name in {"PATH", "HOME", "LANG", "TMPDIR"}}
-        done = _run(
-            command,
-            "load DAG files",
-            env=env | {"PYTHONPATH": place, "PYTHONDONTWRITEBYTECODE": "1"},
-            seconds=SECONDS_TO_START + SECONDS_FOR_ONE_FILE * len(files) / jobs,
-            good=(0, 1),
-        )
+        arguments = ["--json", "--jobs", str(jobs), "--files", str(Path(place, "files.json"))]
+        arguments += ["--provided", str(Path(place, "provided.json")), *(["--nearest"] if nearest else [])]
+        arguments += ["--memory", str(MEBIBYTES_FOR_ONE_FILE), *(["--other-python"] if other_python else [])]
+        arguments += ["--", str(folder.absolute())]
+        said = Kept(python, env).ask(arguments, seconds=seconds) if keeps else None
+        if said is None or said.status not in _LOADED:
+            said = _load_alone(python, arguments, env, seconds, Path(place))
     try:
-        return {loaded["path"]: loaded for loaded in json.loads(done.stdout)}
+        return {loaded["path"]: loaded for loaded in json.loads(said.stdout)}
     except ValueError:
-        raise StackTroubleError(f"Could not load DAG files: {(done.stderr or done.stdout).strip()[-1000:]}") from None
+        raise StackTroubleError(f"Could not load DAG files: {(said.stderr or said.stdout).strip()[-1000:]}") from None
 
 
-def _cache() -> Path:
+def _load_alone(python: Path, arguments: Sequence[str], env: Mapping[str, str], seconds: float, place: Path) -> Said:
+    """Load with a process that is started for it, and ends with it."""
+    import jetway_loader
+    from jetway_cli.check_kept import Said
+
+    # A copy, so that nothing else that is installed beside jetway is seen.
+    shutil.copytree(Path(jetway_loader.__file__).parent, place / "jetway_loader")
+    done = _run(
+        [str(python), "-m", "jetway_loader", *arguments],
+        "load DAG files",
+        env={**env, "PYTHONPATH": str(place), "PYTHONDONTWRITEBYTECODE": "1", "PYTHONSAFEPATH": "1"},
+        seconds=seconds,
+        good=_LOADED,
+    )
+    return Said(done.returncode, done.stdout, done.stderr)
+
+
+def cache() -> Path:
     """Where tools keep what they can make again: https://specifications.freedesktop.org/basedir-spec/"""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "jetway"
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 SECONDS_FOR_UV = 60.0
 SECONDS_FOR_WHEELS = 20.0
+MOST_KEPT = 500 * 1024**2  # bytes of uv's cache
 
 
 @dataclass(slots=True)
@@ -44,6 +45,7 @@ class Judge:
         resolves: bool,
         index_url: str | None = None,
         airflow_python: Path | None = None,
+        keeps: bool = False,
     ) -> None:
         """Make it.
 
@@ -53,7 +55,9 @@ class Judge:
             resolves: whether requirements.txt is resolved.
             index_url: of the package index.
             airflow_python: the Python of a virtual environment that has Airflow; None to have one set up.
+            keeps: whether the process that loads is kept, for the next check.
         """
+        self._keeps = keeps
         self._airflow_python = airflow_python
         self._environment, self._loads, self._resolves, self._index_url = environment, loads, resolves, index_url
         self.trouble: StackTroubleError | None = None
@@ -151,7 +155,7 @@ class Judge:
         from jetway_cli.check_airflow import uv
 
         def ask(question: Question) -> Answer:
-            return resolve(question, uv(), seconds=SECONDS_FOR_UV)
+            return resolve(question, uv(), seconds=SECONDS_FOR_UV, home=_uv_home())
 
         judged, answer = resolved(content, self._environment, static, ask, index_url=self._index_url, shelf=self._shelf)
         if self._loads and answer is not None:
@@ -204,11 +208,14 @@ class Judge:
         has, nearest = self._provided(judged), airflow_version != self._environment.airflow_version
         other_python = python_version != self._environment.python_version
         for folder, files in by_folder.items():
-            answers = load(python, folder, list(files), has, nearest=nearest, other_python=other_python)
+            answers = load(
+                python, folder, list(files), has, nearest=nearest, other_python=other_python, keeps=self._keeps
+            )
             for name, one in files.items():
                 answer: Mapping[str, Any] = answers[name]
                 one.judgement = together(one.judgement, LoadAnswer(answer))
                 one.seconds += float(answer["seconds"])
+            _blame_data(judged, folder, answers)
 
     def _airflow(self) -> Path:
         """The Python to load with: its Airflow is the environment's version, or the nearest that is known."""
@@ -233,6 +240,30 @@ class Judge:
         found = provided(self._environment, required, learned)
         plugins = root_modules(self._shelf.names) if self._shelf else set()
         return found | {"modules": sorted({*found["modules"], *plugins})}
+
+
+def _blame_data(judged: Sequence[_Judged], folder: Path, answers: Mapping[str, Mapping[str, Any]]) -> None:
+    """Say of a data file that DAG files do not load for what is in it."""
+    from jetway.loading.data_files import broken
+    from jetway.loading.function import LoadAnswer
+
+    for one in judged:
+        if one.judgement.kind == "dags-folder-file" and one.found.folder is not None and one.stands:
+            where, name = _place(one.found)
+            readers = {path: LoadAnswer(said) for path, said in answers.items() if said.get("data") == name}
+            if where == folder and readers:
+                one.judgement = broken(one.judgement, readers)
+
+
+def _uv_home() -> Path | None:
+    """A folder that keeps uv's cache; None where there is no place for one, and all is fetched anew."""
+    from jetway.artifacts.resolving import emptied
+    from jetway_cli.check_airflow import cache
+
+    try:
+        return emptied(cache() / "uv", MOST_KEPT)
+    except OSError:
+        return None
 
 
 def refuse_duplicates(judged: Sequence[_Judged]) -> None:

@@ -8,10 +8,12 @@ Its role allows nothing: package names of somebody's file are looked up at an in
 
 from __future__ import annotations
 
+import tempfile
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jetway.artifacts.resolving import Question, resolve
+from jetway.artifacts.resolving import Question, emptied, resolve
 from jetway.artifacts.wheel_modules import modules_of
 
 if TYPE_CHECKING:
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
 
 SECONDS_FOR_UV = 40.0
 SECONDS_FOR_MODULES = 10.0
+MOST_KEPT = 200 * 1024**2  # bytes of uv's cache that stay for the next invocation; /tmp has 512 MiB
 
 
 def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
@@ -27,7 +30,7 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
 
     given = dict(event)
     known = frozenset(given.pop("known", ()))
-    # uv's cache is one of this invocation: what one file makes it fetch is nothing to the next.
-    answer = resolve(Question.parse(given), find_uv_bin(), seconds=SECONDS_FOR_UV)
+    home = emptied(Path(tempfile.gettempdir(), "uv-home"), MOST_KEPT)
+    answer = resolve(Question.parse(given), find_uv_bin(), seconds=SECONDS_FOR_UV, home=home)
     wheels = {name: url for name, url in answer.wheels.items() if name not in known}
     return asdict(answer) | {"modules": modules_of(wheels, seconds=SECONDS_FOR_MODULES)}

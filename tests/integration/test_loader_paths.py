@@ -181,6 +181,14 @@ def test_what_fails_there_fails_here_and_what_nobody_knows_is_unknown(answers: d
         assert [(found["rule"], found["line"]) for found in answer["findings"]] == [(rule, line)]
 
 
+def test_what_is_wrong_with_a_data_file_is_said_with_its_name(answers: dict[str, Any]) -> None:
+    (finding,) = answers["broken_data.py"]["findings"]
+    assert finding["message"].endswith(" (it had opened conf/broken.json)")
+    assert finding["remedy"] == "Correct conf/broken.json, or what reads it."
+    assert answers["broken_data.py"]["data"] == "conf/broken.json"
+    assert answers["then_broken.py"]["data"] is None
+
+
 def test_what_a_file_reads_is_told_and_nothing_is_written_to_the_folder(answers: dict[str, Any], folder: Path) -> None:
     assert answers["by_open.py"]["read"] == ["conf/tables.yaml"]
     assert "conf/" in answers["by_pathlib.py"]["read"]

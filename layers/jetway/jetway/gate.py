@@ -34,12 +34,14 @@ if TYPE_CHECKING:
     from jetway.live.book import LiveBook
     from jetway.live.standing import Standing
 
+_LOADED = frozenset({"dag-file", "dags-folder-file", "airflowignore"})
 _MOST_BY_HAND = 20  # versions that somebody has put on top of each other by hand
 _MOST_ROUNDS = 20  # each settles one version; most of them were passed over
 
 # Judges a requirements.txt by resolving it: its content, the environment, and what reading it says.
 Resolve = Callable[[bytes, "EnvironmentFacts", Judgement], Judgement]
-# Judges a DAG file by loading it: its version, its content, the environment, and what reading it says.
+# Judges what is in the dags folder by loading DAG files: its version, its content, the environment, and what reading it
+# says.
 Load = Callable[["ObjectVersion", bytes, "EnvironmentFacts", Judgement], Judgement]
 
 
@@ -303,7 +305,7 @@ class Gate:
             judged = kind.check(candidate, facts, self._max_dag_file_bytes)
         except VersionGoneError:
             return None
-        if judged.kind == "dag-file":
+        if judged.kind in _LOADED:
             return self._load(version, content, facts, judged)
         return self._resolve(content, facts, judged) if judged.kind == "requirements" else judged
 

@@ -7,14 +7,23 @@ import json
 import logging
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from jetway_loader import calls, settings
 from jetway_loader.model import Loaded, Options
 
+if TYPE_CHECKING:
+    from jetway_loader.airflow_api import Airflow
 
-def main(arguments: list[str] | None = None) -> int:
-    """Exit status: 0 nothing rejected, 1 something rejected, 2 wrong use, 3 no Airflow that works."""
+Load = Callable[[Path, Path, list[str], Options], list[Loaded] | None]
+
+
+def main(arguments: list[str] | None = None, load: Load | None = None) -> int:
+    """Load, and print what came of it; `load` stands in for importing Airflow first.
+
+    Exit status: 0 nothing rejected, 1 something rejected, 2 wrong use, 3 no Airflow that works."""
     parser = argparse.ArgumentParser(prog="python -m jetway_loader", description=__doc__)
     parser.add_argument("folder", type=Path, help="the dags folder")
     parser.add_argument("files", nargs="*", help="files to judge, relative to FOLDER; all Python files by default")
@@ -52,7 +61,7 @@ def main(arguments: list[str] | None = None) -> int:
         other_python=given.other_python,
     )
     with tempfile.TemporaryDirectory(prefix="jetway-loader-") as home:
-        found = _load(Path(home), folder, files, options)
+        found = (load or _load)(Path(home), folder, files, options)
     if found is None:
         return 3
     if given.json:
@@ -70,7 +79,6 @@ def _load(home: Path, folder: Path, files: list[str], options: Options) -> list[
     calls.install()
     logging.disable(logging.CRITICAL)  # answers go to standard output, where Airflow logs as well
     from jetway_loader import airflow_api
-    from jetway_loader.loading import load
 
     try:
         airflow = airflow_api.load_airflow()
@@ -79,6 +87,13 @@ def _load(home: Path, folder: Path, files: list[str], options: Options) -> list[
         return None
     settings.migrate(airflow.version)
     airflow_api.warm_up(airflow)
+    return load_with(airflow, folder, files, options)
+
+
+def load_with(airflow: Airflow, folder: Path, files: list[str], options: Options) -> list[Loaded]:
+    """Load with an Airflow that is imported and set up; the answers are in the order of the files."""
+    from jetway_loader.loading import load
+
     order = {name: number for number, name in enumerate(files)}
     return sorted(load(airflow, folder, files, options), key=lambda loaded: order[loaded.path])
 

@@ -30,6 +30,9 @@ _WARM = (
     "airflow.utils.task_group",
     "airflow.utils.edgemodifier",
     "airflow.dag_processing.processor",
+    "airflow.models.dagwarning",
+    "airflow.utils.dag_version_inflation_checker",
+    "jetway_loader.jinja_names",
     "boto3",
 )
 
@@ -100,6 +103,7 @@ def warm_up(airflow: Airflow) -> None:
     with airflow.dag("jetway_loader", start_date=datetime(2024, 1, 1, tzinfo=UTC), schedule="@daily") as dag:
         operator.EmptyOperator(task_id="nothing")
     airflow.deserialize(airflow.serialize(dag))
+    dag.get_template_env().parse("{{ ds }}")  # Jinja keeps its lexer
 
 
 def warm_for(files: Iterable[Path]) -> None:

@@ -15,6 +15,7 @@ import posix
 import posixpath
 import subprocess
 import sys
+from abc import ABCMeta
 from collections.abc import Iterator
 from types import ModuleType, TracebackType
 from typing import Any
@@ -217,6 +218,23 @@ class _Dynamic(Led):
             spec.origin = origin
 
 
+class _AnyFileIO(ABCMeta):
+    def __instancecheck__(cls, instance: Any) -> bool:
+        return isinstance(instance, _FileIO)
+
+
+_FileIO = io.FileIO
+
+
+class FileIO(_FileIO, metaclass=_AnyFileIO):
+    """io.FileIO, led; whatever open() gives is one, too."""
+
+    def __init__(self, file: Any, mode: str = "r", *args: Any, **kwargs: Any) -> None:
+        """As of io.FileIO."""
+        writes = any(letter in mode for letter in "wax+")
+        super().__init__(PATHS.to(file, writes=writes) if PATHS.leads else file, mode, *args, **kwargs)
+
+
 def install() -> None:
     """Replace the functions in this process: before Airflow is imported, and once."""
     if isinstance(builtins.open, Led):
@@ -234,21 +252,24 @@ def install() -> None:
     _replace(io, "open", _Open(io.open, (("file", _READ),)), led)
     _replace(io, "open_code", Led(io.open_code, (("path", _READ),)), led)
     _replace(_imp, "create_dynamic", _Dynamic(_imp.create_dynamic, ()), led)
-    _connect(led)
+    _in_c(led)
     for module in list(sys.modules.values()):
         _replace_in(module, led)
+    sys.modules["_io"].FileIO = io.FileIO = FileIO  # type: ignore[attr-defined, misc]
     for group in (os.supports_dir_fd, os.supports_fd, os.supports_follow_symlinks, os.supports_effective_ids):
         group.update([led[id(function)] for function in group if id(function) in led])
 
 
-def _connect(led: dict[int, Led]) -> None:
-    """SQLite opens its files in C."""
+def _in_c(led: dict[int, Led]) -> None:
+    """Lead what opens files in C: SQLite and shared libraries."""
     try:
+        import _ctypes
         import _sqlite3
         import sqlite3.dbapi2  # noqa: F401 - holds the function, too
-    except ImportError:
+    except ImportError:  # a Python that was built without
         return
     _replace(_sqlite3, "connect", _Connect(_sqlite3.connect, (("database", _READ),)), led)
+    _replace(_ctypes, "dlopen", Led(_ctypes.dlopen, (("name", _READ),)), led)
 
 
 def _replace(module: ModuleType, name: str, put: Led, led: dict[int, Led]) -> None:

@@ -29,6 +29,7 @@ Tell = Callable[[dict[str, Any]], None]
 _LARGEST_ANSWER = 16 * 1024 * 1024
 _LARGEST_FILE = 64 * 1024 * 1024  # that a child may write
 _LAST_WORDS = 2000
+withheld: set[int] = set()  # descriptors of this process that no child gets: a file may write to any
 _LOOK = 0.05  # seconds between looks whether a child has ended: a grandchild may keep its pipe open
 
 
@@ -180,7 +181,11 @@ def _fork(
     sys.stderr.flush()
     pid = os.fork()
     if pid == 0:
-        for descriptor in (read, *(number for other in others for number in (other.pipe, other.words.fileno()))):
+        for descriptor in (
+            read,
+            *withheld,
+            *(number for other in others for number in (other.pipe, other.words.fileno())),
+        ):
             os.close(descriptor)  # what a file writes to it would be taken for another's words
 
         def tell(entry: dict[str, Any]) -> None:

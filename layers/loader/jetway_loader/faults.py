@@ -20,6 +20,8 @@ _NOT_MOVED = re.compile(r"Could not import `([^`]+)`")
 _ADVICE = re.compile(r"\s*Please take a look at these docs.*", re.DOTALL)
 # Where a module is, is nothing to the environment.
 _PLACE = re.compile(r" \((?:/[^()]*|unknown location)\)$")
+# Where an object is in memory is another place in each run.
+_ADDRESS = re.compile(r"(?<=\w) at 0x[0-9a-fA-F]+(?=>)")
 _LONGEST = 500
 
 # Names of exceptions: their classes belong to packages that may not be there.
@@ -33,6 +35,15 @@ _NEEDS_WORLD = frozenset(
         *("FileNotFoundError", "NotADirectoryError", "IsADirectoryError", "PermissionError"),
         *("AirflowConfigException", "AirflowNotFoundException", "CalledProcessError", "TimeoutExpired"),
         "PackageNotFoundError",
+    }
+)
+
+# What readers of data files say of their content.
+_OF_DATA = frozenset(
+    {
+        *("JSONDecodeError", "TOMLDecodeError", "UnicodeDecodeError", "BadZipFile", "ParseError", "XMLSyntaxError"),
+        *("YAMLError", "ScannerError", "ParserError", "ComposerError", "ConstructorError", "ReaderError"),
+        *("ParsingError", "MissingSectionHeaderError", "DuplicateOptionError", "DuplicateSectionError"),
     }
 )
 
@@ -98,6 +109,7 @@ class Fault:
         missing: the module that was not found, or that lacks a name.
         certain: nothing that the gate cannot see has to do with it.
         remedy: what to do.
+        data: the file of the dags folder, relative to it, whose content the error is about.
     """
 
     rule: str
@@ -106,6 +118,7 @@ class Fault:
     remedy: str
     missing: str | None = None
     certain: bool = True
+    data: str | None = None
 
 
 def rule_of(text: str, *, serialization: bool = False) -> str:
@@ -121,8 +134,9 @@ def read_error(entry: Mapping[str, Any], file: str, folder: str) -> Fault:
     """Understand an error that a child has told of.
 
     Args:
-        entry: its "error" (words), the lines that those may be about ("dag_line", "lines"), and whether something
-            unseen may have led to it ("unseen_led").
+        entry: its "error" (words), the lines that those may be about ("dag_line", "lines"), whether something
+            unseen may have led to it ("unseen_led"), whether C looked for a file that is there ("not_led"), and what
+            was opened last ("after").
         file: the judged file's absolute path.
         folder: the dags folder's.
     """
@@ -138,8 +152,8 @@ def read_error(entry: Mapping[str, Any], file: str, folder: str) -> Fault:
     missing = _missing(kind, message)
     if missing is not None:
         rule, remedy = _about_module(kind, missing)
-    certain = kind not in _NEEDS_WORLD and not entry.get("unseen_led", False)
-    shown = _PLACE.sub("", " ".join(_ADVICE.sub("", message).split()))
+    certain = kind not in _NEEDS_WORLD and not entry.get("unseen_led", False) and not entry.get("not_led", False)
+    shown = _ADDRESS.sub("", _PLACE.sub("", " ".join(_ADVICE.sub("", message).split())))
     shown = shown if len(shown) <= _LONGEST else shown[:_LONGEST] + "…"
     words = f"{kind}: {shown}" if shown else kind
     if rule == "exits":
@@ -147,7 +161,11 @@ def read_error(entry: Mapping[str, Any], file: str, folder: str) -> Fault:
     elif elsewhere:
         words += f" (in {elsewhere})"
         remedy = remedy.replace("this line", elsewhere)
-    return Fault(rule, words.replace(folder + "/", ""), line, remedy, missing, certain)
+    data = entry.get("after") if kind in _OF_DATA else None
+    if data:
+        words += f" (it had opened {data})"
+        remedy = f"Correct {data}, or what reads it."
+    return Fault(rule, words.replace(folder + "/", ""), line, remedy, missing, certain, data)
 
 
 def kind_of(text: str) -> tuple[str, str]:

@@ -87,6 +87,7 @@ class Loaded:
         siblings: modules of the dags folder that it uses.
         read: what it and its modules have read or asked for below the dags folder, but for modules: files, and folders
             that were listed, with a slash at the end.
+        data: the file below the dags folder whose content it does not load with, where the error tells.
         missing: modules that were not found; a sibling may be on its way.
         seconds: that loading took in the child, once Airflow was imported.
         cpu_seconds: of which on a processor; None when it did not come to its end.
@@ -99,6 +100,7 @@ class Loaded:
     skipped: Literal["ignored", "no-dag"] | None = None
     siblings: tuple[str, ...] = ()
     read: tuple[str, ...] = ()
+    data: str | None = None
     missing: tuple[str, ...] = ()
     seconds: float = 0.0
     cpu_seconds: float | None = None

@@ -8,25 +8,33 @@ from __future__ import annotations
 
 import importlib
 import os
+import signal
 import sys
 import time
 import traceback
 import warnings
 from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import asdict
 from functools import partial
+from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jetway_loader import paths, settings
 from jetway_loader.certainty import Certainty
+from jetway_loader.samples import Samples
 from jetway_loader.sightings import Sightings
 from jetway_loader.standins import Finder
+from jetway_loader.template_advice import advice
 from jetway_loader.unseen import Unseen
 
 if TYPE_CHECKING:
     from jetway_loader.airflow_api import Airflow
     from jetway_loader.children import Tell
     from jetway_loader.model import Options
+
+_SECONDS_FOR_ADVICE = 2.0
 
 
 def parse(airflow: Airflow, folder: Path, file: Path, options: Options, tell: Tell) -> None:
@@ -41,8 +49,8 @@ def parse(airflow: Airflow, folder: Path, file: Path, options: Options, tell: Te
         options: how to load.
         tell: gets what happens.
     """
-    home = Path(os.environ["AIRFLOW_HOME"])
-    sightings = Sightings(str(file), (str(folder), f"{home}/plugins", paths.DAGS, f"{paths.AIRFLOW}/plugins"))
+    copies = (str(folder), f"{os.environ['AIRFLOW_HOME']}/plugins")
+    sightings = Sightings(str(file), (paths.DAGS, f"{paths.AIRFLOW}/plugins", *copies))
     certainty = Certainty(file, sightings)
 
     def note(what: str, name: str, line: int | None) -> None:
@@ -58,6 +66,7 @@ def parse(airflow: Airflow, folder: Path, file: Path, options: Options, tell: Te
 
     os.environ.update(settings.as_variables(options.airflow_options))
     os.environ["AIRFLOW__CORE__DAGBAG_IMPORT_TIMEOUT"] = str(options.import_timeout)
+    home = Path(os.environ["AIRFLOW_HOME"])
     paths.be_mwaa(paths.mounts_of(folder, home, whole=not options.partial), note, sightings.line)
     folder = Path(paths.DAGS)
     # Python remembers for good that a folder on its path was not there when Airflow was imported.
@@ -70,25 +79,46 @@ def parse(airflow: Airflow, folder: Path, file: Path, options: Options, tell: Te
     _watch_exits(tell, sightings, certainty)
     _watch_swallowed(note, sightings)
     warnings.simplefilter("ignore")
+    dags: list[Any] = []
+    last = next(reversed(sys.modules))
     started, used = time.perf_counter(), time.process_time()
+    samples = Samples(str(file))
     try:
         tell({"begun": True})
-        (_parse_3 if airflow.major >= 3 else _parse_2)(airflow, folder, file, sightings, report)
+        dags = (_parse_3 if airflow.major >= 3 else _parse_2)(airflow, folder, file, sightings, report)
     except SystemExit as exc:
         report({"error": f"SystemExit: {exc.code}", "trace": traceback.format_exc()})
-    tell({"siblings": _siblings(folder, file), "read": paths.PATHS.read()})
-    tell({"done": True, "seconds": time.perf_counter() - started, "cpu_seconds": time.process_time() - used})
+    took = samples.stop()
+    tell({"siblings": _siblings(folder, file, last), "read": paths.PATHS.read()})
+    tell({"done": True, **took, "seconds": time.perf_counter() - started, "cpu_seconds": time.process_time() - used})
+    _advise(airflow, dags, sightings, tell, file=file, folder=folder)
 
 
-def _siblings(folder: Path, file: Path) -> list[str]:
-    """The files of the dags folder that were imported, but for the judged one."""
+def _advise(airflow: Airflow, dags: list[Any], sightings: Sightings, tell: Tell, *, file: Path, folder: Path) -> None:
+    """Tell advice on what tasks ask for. All else has been told: whatever goes wrong here is lost, and nothing more."""
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    signal.setitimer(signal.ITIMER_REAL, _SECONDS_FOR_ADVICE)
+    with suppress(Exception):
+        for finding in advice(dags, sightings, file=str(file), folder=str(folder), major=airflow.major):
+            tell({"advice": asdict(finding)})
+
+
+def _siblings(folder: Path, file: Path, last: str) -> list[str]:
+    """The files of the dags folder that were imported, but for the judged one.
+
+    Args:
+        last: the module that was imported last before the file was loaded. Those before it are not looked at: each
+            would be a page of memory to copy, and they are two thousand.
+    """
+    since = takewhile(lambda name: name != last, reversed(sys.modules))
+    modules = [sys.modules.get(name) for name in list(since)]
     inside = str(folder) + os.sep
-    files = (getattr(module, "__file__", None) or "" for module in list(sys.modules.values()))
+    files = (getattr(module, "__file__", None) or "" for module in modules)
     found = {name.removeprefix(inside) for name in files if name.startswith(inside)}
     return sorted(found - {str(file).removeprefix(inside)})
 
 
-def _parse_2(airflow: Airflow, _folder: Path, file: Path, sightings: Sightings, tell: Tell) -> None:
+def _parse_2(airflow: Airflow, _folder: Path, file: Path, sightings: Sightings, tell: Tell) -> list[Any]:
     importlib.import_module("airflow.settings").engine.dispose(close=False)
     bag = airflow.dag_bag(str(file), include_examples=False)
     _tell_bag(bag, sightings, tell)
@@ -96,9 +126,10 @@ def _parse_2(airflow: Airflow, _folder: Path, file: Path, sightings: Sightings, 
         _tell_dag(dag, sightings, tell)
         if not getattr(dag, "is_subdag", False):
             _check(dag.dag_id, partial(_written_and_read, airflow, dag), sightings, tell)
+    return list(bag.dags.values())
 
 
-def _parse_3(airflow: Airflow, folder: Path, file: Path, sightings: Sightings, tell: Tell) -> None:
+def _parse_3(airflow: Airflow, folder: Path, file: Path, sightings: Sightings, tell: Tell) -> list[Any]:
     os.environ["_AIRFLOW_PROCESS_CONTEXT"] = "client"
     importlib.import_module("airflow.sdk.execution_time.supervisor").block_orm_access()
     processor = importlib.import_module("airflow.dag_processing.processor")
@@ -124,6 +155,7 @@ def _parse_3(airflow: Airflow, folder: Path, file: Path, sightings: Sightings, t
             _tell_dag(dag, sightings, tell)
     for written in result.serialized_dags:  # what the processor could write, the scheduler must be able to read
         _check(written.dag_id, partial(airflow.deserialize, written.data), sightings, tell)
+    return [dag for bag in bags for dag in bag.dags.values()]
 
 
 def _tell_bag(bag: Any, sightings: Sightings, tell: Tell, *, errors: bool = True) -> None:
@@ -142,8 +174,8 @@ def _tell_error(text: str, sightings: Sightings, tell: Tell) -> None:
     only = next(iter(sightings._dags.values()), None) if len(sightings._dags) == 1 else None
     if only is None and not dags and "TimetableInvalid" in text:
         only = sightings.schedule_line()
-    said = {"error": text, "lines": lines, "dag_line": next(iter(dags.values()), only)}
-    tell({**said, "unseen_led": True} if not_led else said)
+    line = next(iter(dags.values()), only)
+    tell({"error": text, "lines": lines, "dag_line": line, "after": paths.PATHS.last, "not_led": bool(not_led)})
 
 
 def _tell_dag(dag: Any, sightings: Sightings, tell: Tell) -> None:

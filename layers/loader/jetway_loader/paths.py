@@ -26,13 +26,21 @@ from typing import Any
 AIRFLOW = "/usr/local/airflow"
 DAGS = f"{AIRFLOW}/dags"
 
+# What is known of MWAA's environment variables: they name its folders.
+VARIABLES = {
+    "AIRFLOW_HOME": AIRFLOW,
+    "HOME": AIRFLOW,
+    "AIRFLOW__CORE__DAGS_FOLDER": DAGS,
+    "AIRFLOW__CORE__PLUGINS_FOLDER": f"{AIRFLOW}/plugins",
+}
+
 WRITTEN = "written"  # in the real home: what files write, one folder for each process
 _MOST_READ = 1000  # paths that are told of one file
 
 _NAMED = re.compile(rf"{AIRFLOW}[^\s'\"`,;:)\]>]*")
 _ABSENT = re.compile(
     r"no such file|not found|(?:can ?not|unable to|failed to|could not) (?:open|load|read|find)|does not exist"
-    r"|error reading",
+    r"|error reading|no files? (?:found|match)",
     re.IGNORECASE,
 )
 
@@ -136,6 +144,7 @@ class Paths:
         self._line: Line = lambda: None
         self._read: dict[str, None] = {}
         self._has_written = False
+        self.last: str | None = None  # what was opened or looked for last, below the dags folder
 
     @property
     def leads(self) -> bool:
@@ -237,8 +246,10 @@ class Paths:
         name = place.seen[len(place.mount.seen) + 1 :]
         if lists:
             name = f"{name}/" if name else "/"
-        if len(self._read) < _MOST_READ and name and not name.endswith((".py", ".pyc")):
-            self._read.setdefault(name)
+        if name and not name.endswith((".py", ".pyc")):
+            self.last = name
+            if len(self._read) < _MOST_READ:
+                self._read.setdefault(name)
 
 
 def _is_importing() -> bool:
@@ -281,16 +292,17 @@ def be_mwaa(mounts: tuple[Mount, ...], note: Note, line: Line) -> None:
         line: as of `Paths.lead`.
     """
     home = os.environ["AIRFLOW_HOME"]
-    variables = {"AIRFLOW__CORE__DAGS_FOLDER": DAGS}
-    if mounts[-1].seen == AIRFLOW:
+    is_whole = mounts[-1].seen == AIRFLOW
+    if is_whole:
         os.chdir(home)
-        variables |= {"AIRFLOW_HOME": AIRFLOW, "HOME": AIRFLOW, "AIRFLOW__CORE__PLUGINS_FOLDER": f"{AIRFLOW}/plugins"}
     environ: Any = os.environ
-    for name, value in variables.items():  # not by putenv: programs that are started need this machine's
-        environ._data[environ.encodekey(name)] = environ.encodevalue(value)
+    for name, value in VARIABLES.items():  # not by putenv: programs that are started need this machine's
+        if is_whole or value == DAGS:
+            environ._data[environ.encodekey(name)] = environ.encodevalue(value)
     PATHS.lead(mounts, Path(home, WRITTEN, str(os.getpid())), note, line)
     sys.path[:] = dict.fromkeys(as_on_mwaa(place, mounts) for place in [*sys.path, mounts[0].there])
-    sys.path_importer_cache.clear()  # it remembers that MWAA's folders are not there
+    for place in [place for place in sys.path_importer_cache if place.startswith(AIRFLOW)]:
+        del sys.path_importer_cache[place]  # it remembers that MWAA's folders are not there
     for name in ("airflow.configuration", "airflow.settings"):
         module = sys.modules.get(name)
         for attribute, value in list(vars(module).items()) if module else ():

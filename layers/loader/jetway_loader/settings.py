@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 from collections.abc import Iterator, Mapping
+from configparser import ConfigParser
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 # Options of an environment that change what loading a file gives. Others (secrets backends, executors, policies'
 # modules) would make the loader depend on what it must not or cannot reach.
@@ -114,6 +117,44 @@ def applied(options: Mapping[str, str]) -> Iterator[None]:
                 del os.environ[name]
             else:
                 os.environ[name] = value
+
+
+def move(version: str, before: Path, home: Path, folder: Path) -> None:
+    """Take an Airflow that was imported with another home, and no dags folder, to this home and this folder.
+
+    `set_up` has set the environment for it already, which is where Airflow looks for its configuration at any time.
+
+    Args:
+        version: of this Airflow.
+        before: the home that it was imported with.
+        home: the new one, with a copy of the database if there is one.
+        folder: the dags folder.
+    """
+    import importlib
+
+    def moved(text: str) -> str:
+        return text.replace(str(before / "dags"), str(folder)).replace(str(before), str(home))
+
+    sys.path[:] = [moved(place) for place in sys.path]
+    configuration = importlib.import_module("airflow.configuration")
+    airflow_settings = importlib.import_module("airflow.settings")
+    for module in (configuration, airflow_settings):
+        for name, value in list(vars(module).items()):
+            if isinstance(value, str) and str(before) in value:
+                setattr(module, name, moved(value))
+    defaults: Any = getattr(configuration.conf, "_default_values", None) or ConfigParser()
+    for section in defaults.sections():
+        for name, value in defaults.items(section, raw=True):
+            if value is not None and str(before) in value:
+                defaults.set(section, name, moved(value))
+    if version.startswith("2."):
+        event = importlib.import_module("sqlalchemy.event")
+
+        def connect(_dialect: Any, _record: Any, arguments: list[Any], _named: Any) -> None:
+            arguments[0] = str(home / "airflow.db")
+
+        airflow_settings.engine.dispose(close=False)
+        event.listen(airflow_settings.engine, "do_connect", connect)
 
 
 def migrate(version: str) -> None:

@@ -79,6 +79,7 @@ class Sightings:
         self._airflow = tuple(str(folder) + os.sep for folder in getattr(sys.modules.get("airflow"), "__path__", ()))
         self._folders = tuple(folder.rstrip(os.sep) + os.sep for folder in folders)
         self._dags: dict[str, int] = {}
+        self._tasks: dict[tuple[str, str], int] = {}
         self._sure: set[str] = set()
         self._asked = False
         self.sources: set[tuple[Place, bool]] = set()
@@ -160,6 +161,10 @@ class Sightings:
         """Where that DAG is made."""
         return self._dags.get(dag_id)
 
+    def task_line(self, dag_id: str, task_id: str) -> int | None:
+        """Where that task is made."""
+        return self._tasks.get((dag_id, task_id))
+
     def cycle_line(self) -> int | None:
         """The line whose dependency closes a cycle."""
         closing = closes_cycle(made for made in self.made if made.what == "edge")
@@ -197,8 +202,15 @@ class Sightings:
         if line is not None:
             self._dags.setdefault(str(dag.dag_id), line)
 
-    def _saw_task(self, _dag: Any, task: Any, *_args: Any, **_kwargs: Any) -> None:
+    def _saw_task(self, dag: Any, task: Any, *_args: Any, **_kwargs: Any) -> None:
         self.made.append(Made("task", str(getattr(task, "node_id", "")), self.places()))
+        frame: FrameType | None = sys._getframe(1)
+        while frame is not None:
+            # Not within the operator's own `__init__`, which all of its tasks share.
+            if frame.f_code.co_filename == self._file and frame.f_locals.get("self") is not task:
+                self._tasks.setdefault((str(dag.dag_id), str(getattr(task, "task_id", ""))), frame.f_lineno)
+                return
+            frame = frame.f_back
 
     def _saw_edge(self, node: Any, others: Any, *_args: Any, upstream: bool = False, **_kwargs: Any) -> None:
         places = self.places()

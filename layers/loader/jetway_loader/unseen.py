@@ -14,6 +14,8 @@ from collections.abc import Callable, Iterator
 from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
+from jetway_loader import paths
+
 if TYPE_CHECKING:
     from jetway_loader.sightings import Sightings
 
@@ -136,7 +138,7 @@ class Unseen:
 
     def _environment_variables(self) -> None:
         """What a file finds there is this machine's, and what it does not find may be there."""
-        unseen, environ, own = self, type(os.environ), set[str]()
+        unseen, environ, own = self, type(os.environ), set(paths.VARIABLES)
         get_item, set_item, over = environ.__getitem__, environ.__setitem__, environ.__iter__
 
         def see(name: str) -> None:
@@ -190,7 +192,8 @@ class Unseen:
                 continue
 
             def get(this: Any, section: str, key: str, *args: Any, original: Any = parser.get, **kwargs: Any) -> Any:
-                if self._sightings.asks(through=_PARSERS):
+                known = f"AIRFLOW__{section}__{key}".upper() in paths.VARIABLES
+                if not known and self._sightings.asks(through=_PARSERS):
                     self._note("configuration option", f"{section}.{key}", self._line())
                 return original(this, section, key, *args, **kwargs)
 
@@ -271,7 +274,8 @@ class Unseen:
     def _saw_file(self, path: Any) -> None:
         """A file is looked for, opened, listed or started: what is not of the folder is this machine's, if at all."""
         name = os.fsdecode(path) if isinstance(path, str | bytes | os.PathLike) else ""
-        inside = self._sightings.is_users(os.path.realpath(name) + os.sep)
+        seen = paths.as_on_mwaa(os.path.realpath(name), paths.PATHS.mounts)  # the look is led already
+        inside = self._sightings.is_users(seen + os.sep)
         if name and not inside and self._sightings.asks(through=_PATHS):
             self._note("file", name, self._line())
 

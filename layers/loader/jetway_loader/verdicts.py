@@ -11,7 +11,7 @@ from jetway_loader.model import Finding, Loaded, LoadedDag, Options, Verdict
 if TYPE_CHECKING:
     from jetway_loader.children import Ended
 
-_SLOW = 1 / 3  # of the environment's time limit: its machines may be slower and busier than this one
+_SLOW_SECONDS = 3.0  # a tenth of MWAA's limit: its machines may be slower, and each file is loaded again and again
 
 
 def judge(ended: Ended[Any], path: str, file: str, folder: str, options: Options) -> Loaded:
@@ -46,6 +46,7 @@ def judge(ended: Ended[Any], path: str, file: str, folder: str, options: Options
         findings = _not_certain(faults, told, options)
     else:
         findings = _remarks(told, options)
+    findings += told.advice
     return Loaded(
         path=path,
         verdict=verdict,
@@ -53,6 +54,7 @@ def judge(ended: Ended[Any], path: str, file: str, folder: str, options: Options
         dags=tuple(sorted(told.dags, key=lambda dag: (dag.line or 0, dag.dag_id))),
         siblings=tuple(sorted(told.siblings)),
         read=tuple(sorted(told.read)),
+        data=next((fault.data for fault in faults if fault.data), None),
         missing=tuple(sorted({fault.missing for fault in faults if fault.missing})),
         seconds=round(told.seconds or ended.seconds, 6),
         cpu_seconds=None if told.cpu_seconds is None else round(told.cpu_seconds, 6),
@@ -71,11 +73,16 @@ class _Told:
         exits = [entry for entry in told if "exit_line" in entry]
         self.exit_line: int | None = exits[0]["exit_line"] if exits else None
         self.may_not_exit: bool | None = exits[0].get("unseen_led") if exits else None
+        done = next((entry for entry in told if "done" in entry), {})
+        self.busy: float = done.get("busy", self.seconds or 0.0)
+        self.at: int | None = done.get("at")
+        self.doing: str = done.get("doing", "")
         self.siblings = [str(name) for entry in told for name in entry.get("siblings", ())]
         self.read = [str(name) for entry in told for name in entry.get("read", ())]
         unseen = [tuple(entry["unseen"]) for entry in told if "unseen" in entry]
         self.unseen = list(dict.fromkeys(item for item in unseen if item[0] != "missing module"))
         self.lacking = list(dict.fromkeys(item for item in unseen if item[0] == "missing module"))
+        self.advice = [Finding(**entry["advice"]) for entry in told if "advice" in entry]
         self.dags = [
             LoadedDag(**{**entry["dag"], "tags": tuple(entry["dag"]["tags"])}) for entry in told if "dag" in entry
         ]
@@ -165,14 +172,15 @@ def _remarks(told: _Told, options: Options) -> list[Finding]:
                     "If a DAG was meant: upload the module to the dags folder, or add its package to requirements.txt.",
                 )
             )
-    seconds = told.seconds or 0.0
-    if seconds > options.import_timeout * _SLOW:
+    if told.busy >= min(_SLOW_SECONDS, options.import_timeout / 3):
+        where = f" Most of it went by at this line: {told.doing}." if told.doing else ""
         found.append(
             Finding(
                 "slow-parse",
                 "warning",
-                f"Loading took {seconds:.1f} s; the environment gives a file {options.import_timeout:g} s, every time.",
-                None,
+                f"Loading took {told.busy:.1f} s; the environment gives a file {options.import_timeout:g} s, and loads "
+                f"it again and again.{where}",
+                told.at,
                 "Move slow work from the module's top level into tasks.",
             )
         )

@@ -94,6 +94,7 @@ def test_what_has_no_place_in_the_environment_is_quarantined_with_where_it_belon
         ("dag/orders.py", "Did you mean dags/orders.py?"),
         ("Requirements.TXT", "Did you mean requirements.txt?"),
         ("acces.yaml", "Did you mean access.yaml?"),
+        ("setup.sh", "Did you mean startup.sh?"),
         (
             "orders.csv",
             "A data file that starts a DAG belongs in data/<dag_id>/: upload it as data/<dag_id>/orders.csv.",

@@ -7,16 +7,17 @@ import sys
 import threading
 from collections.abc import Iterator, Mapping
 from functools import partial
+from hashlib import sha256
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
 from jetway.artifacts.findings import Candidate, Judgement
 from jetway.artifacts.requirement_resolution import resolved
 from jetway.artifacts.requirements_file import check_requirements
-from jetway.artifacts.resolving import Answer, Question, resolve
+from jetway.artifacts.resolving import Answer, Question, emptied, resolve
 from jetway.artifacts.shelf import Shelf
 from local import venvs
 
@@ -32,10 +33,16 @@ def uv() -> str:
 
 
 class Quiet(SimpleHTTPRequestHandler):
-    """A folder as a package index, without a log."""
+    """A folder as a package index; its log is a list of paths."""
+
+    asked: ClassVar[list[str]] = []
+
+    def end_headers(self) -> None:
+        self.send_header("Cache-Control", "max-age=0")  # as those of companies have it
+        super().end_headers()
 
     def log_message(self, *args: Any) -> None:
-        pass
+        self.asked.append(self.path)
 
 
 FILES = dict(
@@ -60,7 +67,11 @@ def index(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         project.mkdir(exist_ok=True)
         (project / name).write_bytes(content)
         (project / "index.html").write_text(
-            "".join(f'<a href="{file.name}">{file.name}</a>' for file in project.iterdir() if file.suffix != ".html")
+            "".join(
+                f'<a href="{file.name}#sha256={sha256(file.read_bytes()).hexdigest()}">{file.name}</a>'
+                for file in project.iterdir()
+                if file.suffix != ".html"
+            )
         )
     server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(folder)))
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
@@ -251,3 +262,28 @@ def test_wheels_that_could_not_be_read_leave_it_open() -> None:
 )
 def test_what_there_is_nothing_to_resolve_of_is_not_asked(text: str) -> None:
     assert judge(text, Answer("conflict", "x"))[1] == []
+
+
+def test_a_kept_cache_is_used_again_and_says_nothing_of_another_index(uv: str, index: str, tmp_path: Path) -> None:
+    home = emptied(tmp_path / "kept" / "uv", 10**9)
+
+    def wheels_asked_for(at: str) -> int:
+        del Quiet.asked[:]
+        question = Question(("alpha==1.0",), (), "3.12.13", index_url=at)
+        assert (resolve(question, uv, seconds=60, home=home).status == "resolved") is (at == index)
+        return sum(".whl" in path for path in Quiet.asked)
+
+    assert wheels_asked_for(index) > 0
+    assert wheels_asked_for(index) == 0
+    assert wheels_asked_for(f"{index}nothing-here/") == 0
+
+
+def test_a_cache_that_has_grown_too_large_is_emptied(tmp_path: Path) -> None:
+    home = tmp_path / "uv"
+    assert emptied(home, 10) == home
+    (home / "a").mkdir()
+    (home / "a" / "small").write_bytes(bytes(10))
+    assert [path.name for path in emptied(home, 10).rglob("*")] == ["a", "small"]
+    (home / "a" / "more").write_bytes(bytes(1))
+    assert list(emptied(home, 10).iterdir()) == []
+    assert [path.name for path in tmp_path.iterdir()] == ["uv"]

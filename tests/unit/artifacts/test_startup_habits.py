@@ -108,6 +108,7 @@ def test_a_shebang_of_bash(first: str) -> None:
         ("setup() { STAGE=prod; }\nsetup\n", 1, "STAGE"),
         ("AIRFLOW__CORE__PARALLELISM=4\n", 1, "AIRFLOW__CORE__PARALLELISM"),
         ("declare STAGE\nSTAGE=x\n", 2, "STAGE"),
+        ("export A=1\nreadonly STAGE=prod\ndeclare -r B=2\ntypeset C=3\n", 2, "STAGE, B, C are"),
         ("".join(f"V{number}=1\n" for number in range(9)), 1, "and 4 more"),
     ],
 )
@@ -115,6 +116,7 @@ def test_variables_that_no_dag_sees(text: str, line: int, named: str) -> None:
     (finding,) = habits(text)
     assert (finding.rule, finding.line) == ("not-exported", line)
     assert named in finding.message
+    assert finding.message.endswith("see them." if " are" in finding.message else "see it.")
 
 
 @pytest.mark.parametrize(
@@ -125,6 +127,9 @@ def test_variables_that_no_dag_sees(text: str, line: int, named: str) -> None:
         "STAGE=prod; export STAGE OTHER\n",
         "declare -x STAGE=prod\n",
         "typeset -rx STAGE=prod\n",
+        "readonly STAGE=prod\nexport STAGE\n",
+        "readonly STAGE=prod\necho $STAGE\n",
+        "declare -A MAP=x\ndeclare -fx f\n",
         "STAGE=prod\nexport BUCKET=acme-$STAGE\n",
         'VERSION=1.2\ncurl "https://example.com/${VERSION}.tgz"\n',
         "set -a\nSTAGE=prod\nset +a\n",

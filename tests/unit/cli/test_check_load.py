@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,7 @@ from click.testing import CliRunner, Result
 
 from jetway.artifacts.mwaa import known_versions, packages_of
 from jetway_cli.app import cli
-from jetway_cli.check_airflow import load, requirements
+from jetway_cli.check_airflow import airflow_python, load, requirements
 from jetway_cli.errors import StackTroubleError
 
 GOOD = 'from airflow.sdk import DAG\nwith DAG("orders", schedule="@daily"):\n    pass\n'
@@ -73,6 +75,64 @@ def test_what_is_set_up_is_mwaas_version_with_its_providers(version: str) -> Non
     assert len(lines) > 8
 
 
+UV = """#!{python}
+import os, pathlib, sys
+log = pathlib.Path({log!r})
+log.write_text((log.read_text() if log.exists() else "") + " ".join(sys.argv[1:3] + sys.argv[-2:]) + "\\n")
+if sys.argv[1:3] == ["python", "find"]:
+    sys.exit(1)
+if sys.argv[1] == "venv":
+    wanted, folder = sys.argv[-2:]
+    if not os.access(wanted, os.X_OK):
+        sys.exit("nothing is downloaded here")
+    (pathlib.Path(folder) / "bin").mkdir(parents=True)
+"""
+
+
+def with_version(path: Path, version: str) -> Path:
+    path.parent.mkdir(parents=True)
+    path.write_text(f"#!/bin/sh\necho {version}\n")
+    path.chmod(0o755)
+    return path
+
+
+@pytest.fixture
+def set_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], str]:
+    """Sets up an Airflow whose Python nobody has, with an uv that downloads nothing; returns the folder's name."""
+    program = tmp_path / "uv"
+    program.write_text(UV.format(python=sys.executable, log=str(tmp_path / "log")))
+    program.chmod(0o755)
+    monkeypatch.setattr("uv.find_uv_bin", lambda: str(program))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("PATH", "/nowhere")
+    monkeypatch.setenv("PYENV_ROOT", str(tmp_path / "pyenv"))
+    packages = packages_of(known_versions()[-1])
+    assert packages is not None
+    packages = replace(packages, python="3.99.1")
+    return lambda: airflow_python(packages).parent.parent.name
+
+
+def test_the_kept_environment_is_named_after_its_python_and_made_anew_when_the_right_one_comes(
+    set_up: Callable[[], str], tmp_path: Path
+) -> None:
+    own = ".".join(map(str, sys.version_info[:2]))
+    log = tmp_path / "log"
+    first = set_up()
+    assert f"-python{own}-" in first
+    assert "pip install" in log.read_text()
+    log.write_text("")
+    assert set_up() == first
+    assert "venv" not in log.read_text()  # nor is a download tried again
+    found = with_version(tmp_path / "pyenv" / "versions" / "3.99.3" / "bin" / "python3.99", "3.99")
+    second = set_up()
+    assert "-python3.99-" in second
+    assert f"{found} {tmp_path / 'cache' / 'jetway' / second}" in log.read_text()
+    log.write_text("")
+    found.unlink()
+    assert set_up() == second
+    assert log.read_text() == ""
+
+
 def check(*arguments: str | Path) -> Result:
     return CliRunner().invoke(cli, ["check", "--load", "--format", "json", *map(str, arguments)])
 
@@ -85,9 +145,46 @@ def test_a_python_without_airflow_is_the_machines_fault(tmp_path: Path) -> None:
     assert "Could not find Airflow in" in result.stderr
 
 
+# Stands for a Python with Airflow, in which cfg/factory.py does not load for what is in a data file.
+READER = """#!{python}
+import json, sys
+if "-c" in sys.argv:
+    print("3.3.1 3 12")
+    sys.exit()
+words = {{"rule": "import-error", "severity": "error", "message": "JSONDecodeError", "line": 4, "remedy": "Mend."}}
+common = {{"dags": [], "skipped": None, "siblings": [], "missing": [], "read": [], "seconds": 0.1}}
+bad = {{"path": "cfg/factory.py", "verdict": "rejected", "findings": [words], "data": "cfg/maps.json", **common}}
+print(json.dumps([bad, {{"path": "good.py", "verdict": "accepted", "findings": [], "data": None, **common}}]))
+sys.exit(1)
+"""
+
+
+def test_a_data_file_that_a_dag_file_does_not_load_with_is_refused_too(tmp_path: Path) -> None:
+    dags, program = tmp_path / "dags", tmp_path / "python"
+    (dags / "cfg").mkdir(parents=True)
+    for name, text in {"cfg/factory.py": GOOD, "good.py": GOOD, "cfg/maps.json": "{,}", "cfg/a.json": "{}"}.items():
+        (dags / name).write_text(text)
+    program.write_text(READER.format(python=sys.executable))
+    program.chmod(0o755)
+    result = check(dags, "--airflow-python", program)
+    found = {report["path"].removeprefix(f"{dags}/"): report for report in json.loads(result.stdout)}
+    assert {name: report["verdict"] for name, report in found.items()} == {
+        "cfg/a.json": "accepted",
+        "cfg/factory.py": "rejected",
+        "cfg/maps.json": "rejected",
+        "good.py": "accepted",
+    }
+    (finding,) = found["cfg/maps.json"]["findings"]
+    assert (finding["rule"], finding["message"]) == (
+        "breaks-dag-file",
+        "dags/cfg/factory.py reads this file, and does not load with it: JSONDecodeError (line 4)",
+    )
+
+
 @pytest.mark.slow  # sets Airflow up from the package index
 def test_the_real_airflow_is_set_up_and_has_the_last_word(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("JETWAY_KEEP", "0")
     dags = tmp_path / "dags"
     dags.mkdir()
     (dags / "orders.py").write_text(GOOD)

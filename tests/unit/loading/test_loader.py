@@ -25,6 +25,7 @@ from jetway.loading.folder import DagsFolder
 from jetway.loading.function import LoadFunctions
 from jetway.loading.loader import DagLoader, adviser
 from jetway.loading.plugins import Plugins
+from jetway.loading.readers import Readers
 from jetway.objects import ObjectVersion
 from tests.unit.artifacts.buckets import TABLE, make_artifact_table
 from tests.unit.artifacts.zips import zip_of
@@ -78,6 +79,7 @@ class World:
             LoadFunctions(client, self.s3, "drop", {3: "import-dag"}),
             DagClaims(dynamodb, TABLE, lambda _key: True),
             Plugins(self.s3),
+            readers=Readers(dynamodb, TABLE),
             grace=timedelta(seconds=30),
             provided=lambda facts: {"modules": ["pandas"], "unlisted": ["acme"]} if facts.major == 3 else {},
             advise=lambda content, major: (ADVICE,) if (content, major) == (b"import helpers", 3) else (),

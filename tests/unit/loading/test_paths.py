@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -70,7 +71,7 @@ def test_without_a_load_no_error_is_of_a_file_that_c_has_not_found() -> None:
 
 # Without Airflow: in a process of its own, since the functions are replaced for good.
 SCRIPT = """
-import bz2, json, os, pickle, shutil, sys
+import bz2, io, json, os, pickle, shutil, sqlite3, subprocess, sys
 from pathlib import Path
 
 class Holds:
@@ -93,6 +94,11 @@ assert bz2.open(D + "/packed.bz2", "rt").read() == "packed"
 assert Holds().opens(D + "/conf/a.txt").read() == "a"
 assert pickle.loads(pickle.dumps(open)) is open and pickle.loads(pickle.dumps(os.stat)) is os.stat
 assert os.stat in os.supports_follow_symlinks and os.open in os.supports_dir_fd
+assert io.FileIO(D + "/conf/a.txt").read() == b"a"
+with open(D + "/conf/a.txt", "rb", buffering=0) as raw:
+    assert isinstance(raw, io.FileIO) and issubclass(io.FileIO, io.RawIOBase)
+assert subprocess.check_output(["cat", D + "/conf/a.txt"]) == b"a" and os.system(f"test -f {D}/conf/a.txt") == 0
+assert sqlite3.connect(":memory:").execute("select 1").fetchone() == (1,)
 assert os.listdir(os.fsencode(D + "/conf")) == [b"a.txt"]
 assert os.stat(path=D + "/conf/a.txt").st_size == 1
 folder = os.open(D + "/conf", os.O_RDONLY)
@@ -129,7 +135,7 @@ def test_pythons_own_functions_are_led(tmp_path: Path) -> None:
     (copy / "conf" / "a.txt").write_text("a")
     done = subprocess.run(
         [sys.executable, "-c", SCRIPT, str(copy), str(home)],
-        env={"PYTHONPATH": str(ROOT / "layers" / "loader")},
+        env={"PYTHONPATH": str(ROOT / "layers" / "loader"), "PATH": os.environ["PATH"]},
         capture_output=True,
         text=True,
         check=False,

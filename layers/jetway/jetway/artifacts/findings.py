@@ -100,6 +100,7 @@ class Judgement:
 
     Attributes:
         parse_seconds: that loading a DAG file took, once Airflow was imported; None when it was not loaded.
+        readers: of a data file, the DAG files that read it when they are loaded: paths below the dags folder.
     """
 
     kind: str
@@ -108,6 +109,7 @@ class Judgement:
     dags: tuple[FoundDag, ...] = ()
     plugins: tuple[FoundPlugin, ...] = ()
     parse_seconds: float | None = None
+    readers: tuple[str, ...] = ()
 
 
 def internal_error(exc: Exception) -> Finding:

@@ -81,8 +81,12 @@ def of_names(members: Sequence[Member]) -> Iterator[Finding]:
 
 
 def is_text(member: Member) -> bool:
-    """Whether it is to be looked into for secrets."""
-    return member.size <= MOST_LOOKED_INTO and _TEXTS.search(member.name) is not None
+    """Whether it is to be looked into for secrets: not where its name has said all."""
+    return (
+        not _SECRET_NAME.search(member.name)
+        and member.size <= MOST_LOOKED_INTO
+        and _TEXTS.search(member.name) is not None
+    )
 
 
 def is_binary(name: str) -> bool:
@@ -148,11 +152,13 @@ def _leavings(names: Iterable[str]) -> Iterator[Finding]:
     found = [name for name in names if _LEAVINGS.intersection(name.split("/")[:-1])]
     if found:
         kinds = sorted({part for name in found for part in name.split("/")[:-1] if part in _LEAVINGS})
+        one = len(found) == 1
+        files, are, them = ("1 file", "is", "it") if one else (f"{len(found)} files", "are", "them")
         yield Finding(
             rule="leavings",
             severity="warning",
-            message=f"{len(found)} files in {', '.join(kinds)} are what tools leave behind: nothing needs them, and "
-            "Airflow imports each .py of them.",
+            message=f"{files} in {', '.join(kinds)} {are} what tools leave behind: nothing needs {them}, and "
+            f"Airflow imports each .py of {them}.",
             line=None,
             remedy="Leave them out: zip -r plugins.zip . " + " ".join(f"-x '*{kind}/*'" for kind in kinds),
         )

@@ -7,8 +7,10 @@ quotes what it cannot read.
 
 from __future__ import annotations
 
+import json
 import os
 import re
+import shutil
 import ssl
 import subprocess
 import sys
@@ -16,6 +18,7 @@ import tempfile
 import tomllib
 import zipfile
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -27,6 +30,8 @@ Status = Literal["resolved", "conflict", "not-found", "not-resolved"]
 
 # One try more after a failure; each waits so long at the most.
 _RETRIES = "1"
+_PYPI = "https://pypi.org/simple"
+_FOREVER = "max-age=31536000, immutable"
 _HTTP_SECONDS = "10"
 
 LONGEST_WORDS = 2000
@@ -112,6 +117,7 @@ def resolve(question: Question, uv: str, *, seconds: float, home: Path | None = 
         place = Path(folder)
         (place / "requirements.in").write_text("\n".join(question.requirements) + "\n")
         (place / "constraints.txt").write_text("\n".join(question.constraints) + "\n")
+        (place / "uv.toml").write_text(_indexes(question))
         _put_wheels(place / WHEELS, question.wheels)
         try:
             result = subprocess.run(
@@ -134,9 +140,36 @@ def resolve(question: Question, uv: str, *, seconds: float, home: Path | None = 
     return _refused(result.stderr)
 
 
+def emptied(home: Path, most: int) -> Path:
+    """Return a folder for uv's cache, which is emptied first when it has grown too large.
+
+    What a cache keeps is what indexes answered, each under its own address, and for as long as the index itself allows:
+    so one file's index says nothing to another file's, and a new version is seen when the index would have it seen.
+
+    Args:
+        home: the folder; None of it need be there.
+        most: bytes; one resolution more may be added to them.
+    """
+    size = 0
+    for place, _, files in os.walk(home):
+        for name in files:
+            try:
+                size += Path(place, name).lstat().st_size
+            except OSError:  # another one cleans up
+                continue
+    if size > most:
+        going = Path(tempfile.mkdtemp(dir=home.parent, prefix="going-"))
+        with suppress(OSError):  # another one was first
+            home.rename(going / home.name)
+        shutil.rmtree(going, ignore_errors=True)
+    home.mkdir(parents=True, exist_ok=True)
+    return home
+
+
 def _command(uv: str, question: Question) -> list[str]:
     platform = f"{ARCHITECTURE}-manylinux_{GLIBC[0]}_{GLIBC[1]}"
-    command = [uv, "pip", "compile", "--quiet", "--no-progress", "--color", "never", "--no-config", "--no-build"]
+    command = [uv, "pip", "compile", "--quiet", "--no-progress", "--color", "never", "--no-build"]
+    command += ["--config-file", "uv.toml"]
     command += ["--no-python-downloads", "--python", sys.executable, "--python-version", question.python]
     # pip looks at all indexes for the best version; uv, left alone, at the first that knows the name.
     command += ["--python-platform", platform, "--index-strategy", "unsafe-best-match", "--no-header", "--no-annotate"]
@@ -147,13 +180,27 @@ def _command(uv: str, question: Question) -> list[str]:
         command += ["--find-links", WHEELS]
     if question.no_index:
         return [*command, "--no-index", *(["--prerelease", "allow"] if question.prerelease else []), "requirements.in"]
-    if question.index_url:
-        command += ["--index-url", question.index_url]
-    for url in question.extra_index_urls:
-        command += ["--extra-index-url", url]
     if question.prerelease:
         command += ["--prerelease", "allow"]
     return [*command, "requirements.in"]
+
+
+def _indexes(question: Question) -> str:
+    """uv's configuration: where it asks, in the order of pip's options, and nothing of this machine's.
+
+    A file of an index never changes, so its metadata need not be asked for again, whatever the index says of it: many
+    of those that companies have say nothing. What files there are is asked as often as the index wants.
+    """
+    if question.no_index:
+        return ""
+    lines = []
+    for url in (*question.extra_index_urls, question.index_url or _PYPI):
+        lines += [
+            "[[index]]",
+            f"url = {json.dumps(url, ensure_ascii=False)}",
+            f'cache-control = {{ files = "{_FOREVER}" }}',
+        ]
+    return "\n".join([*lines, "default = true", ""])
 
 
 def _put_wheels(folder: Path, wheels: Mapping[str, str]) -> None:

@@ -186,8 +186,11 @@ def _not_exported(counts: Sequence[Command], text: str) -> Iterator[Finding]:
             return
         if command.words[0] in _DECLARING:
             exports = command.words[0] == "export" or any(re.match(r"-\w*x", word) for word in command.words)
-            for word in command.words[1:] if exports else ():
-                lines[_unquoted(word).partition("=")[0].removesuffix("+")] = 0
+            for word in command.words[1:]:
+                if exports:
+                    lines[_unquoted(word).partition("=")[0].removesuffix("+")] = 0
+                elif command.words[0] != "local" and _PLAIN.match(word) and not _holds_many(command.words):
+                    lines.setdefault(word.partition("=")[0], command.line)
         elif all(map(_PLAIN.match, command.words)):
             for word in command.words:
                 lines.setdefault(word.partition("=")[0], command.line)
@@ -197,14 +200,19 @@ def _not_exported(counts: Sequence[Command], text: str) -> Iterator[Finding]:
         shown = ", ".join(names[:_MOST_SHOWN]) + (
             f" and {len(names) - _MOST_SHOWN} more" if names[_MOST_SHOWN:] else ""
         )
-        verb = "is" if len(names) == 1 else "are"
+        verb, them = ("is", "it") if len(names) == 1 else ("are", "them")
         yield Finding(
             rule="not-exported",
             severity="warning",
-            message=f"{shown} {verb} assigned and not exported: DAGs and tasks do not see it.",
+            message=f"{shown} {verb} assigned and not exported: DAGs and tasks do not see {them}.",
             line=lines[names[0]],
             remedy=f"Write export {names[0]}=…",
         )
+
+
+def _holds_many(words: Sequence[str]) -> bool:
+    """Whether an array is declared, which cannot be exported, or a function."""
+    return any(re.match(r"-\w*[aAf]", word) for word in words)
 
 
 def _is_needless(name: str) -> bool:

@@ -147,6 +147,7 @@ class LiveBook:
             guessed=len(exact) < len(judged.dags),
             clean=placement.first,
             first=placement.first,
+            readers=judged.readers,
         )
         after = self.verify_after / _UNKNOWN_SOONER if judged.verdict == "unknown" else self.verify_after
         waits = version.key in MEMBERS

@@ -79,6 +79,7 @@ class Live:
         clean: what was live before had no error, or there was nothing: an error seen now is this version's.
         first: there was never anything before: what Airflow shows of the file now is this version's.
         sight: what was seen of its parsing.
+        readers: of a data file, the DAG files that read it, relative to the dags folder: they fail for it.
     """
 
     source: str
@@ -94,6 +95,7 @@ class Live:
     clean: bool = False
     first: bool = False
     sight: Sight = Sight()
+    readers: tuple[str, ...] = ()
 
     @property
     def ours(self) -> bool:
@@ -114,6 +116,7 @@ class Live:
     def from_dict(cls, values: dict[str, Any]) -> Self:
         """Read what `asdict` and JSON made of one."""
         values |= {"at": datetime.fromisoformat(values["at"]), "dags": tuple(values["dags"])}
+        values["readers"] = tuple(values.get("readers", ()))
         if "sight" in values:
             values["sight"] = Sight.from_dict(values["sight"])
         return cls(**values)

@@ -1,7 +1,8 @@
 """What the environment's import errors and DAGs mean for a version that was promoted. Pure functions.
 
 An error is a version's when it is in its file, or when it is new, in a file that nobody has just changed, and its
-traceback goes through the version's file: a helper module breaks those who import it.
+traceback goes through the version's file, or that file reads the version's: a helper module breaks those who import it,
+a data file those who read it.
 """
 
 from __future__ import annotations
@@ -320,7 +321,9 @@ def _errors_of(live: Live, look: Outlook, facts: EnvironmentFacts) -> list[Impor
     others = [
         error
         for error in new_errors(shown, look.known)
-        if error not in own and relative_path(error.path) not in look.fresh_files and through.search(error.error)
+        if error not in own
+        and relative_path(error.path) not in look.fresh_files
+        and (relative_path(error.path) in live.readers or through.search(error.error))
     ]
     return own + others
 

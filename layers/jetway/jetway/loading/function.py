@@ -56,6 +56,27 @@ class LoadFunctions:
         """The function for that major version of Airflow, or the nearest there is."""
         return self._functions[min(self._functions, key=lambda there: abs(there - major))]
 
+    def load_each(
+        self, function: str, bundle: bytes, files: Sequence[str], options: Mapping[str, Any]
+    ) -> dict[str, LoadAnswer]:
+        """Load several files of a bundle, at once if none of them ends the function.
+
+        Args:
+            function: that loads.
+            bundle: the dags folder, zipped.
+            files: paths in it.
+            options: of `jetway_loader.model.Options`.
+
+        Raises:
+            LoadUnavailableError: throttled, or the function does not work whatever the files are.
+        """
+        answer, died = self._invoke(function, {"bundle": self._bundle(bundle), "files": files, "options": options})
+        if died is not None:
+            return {file: self.load(function, bundle, [file], options) for file in files}
+        if "unavailable" in answer:
+            raise LoadUnavailableError(f"{function}: {answer['unavailable']}")
+        return {loaded["path"]: LoadAnswer(loaded, airflow_version=answer["airflow"]) for loaded in answer["loaded"]}
+
     def load(self, function: str, bundle: bytes, files: Sequence[str], options: Mapping[str, Any]) -> LoadAnswer:
         """Load one file of a bundle.
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from jetway.artifacts.kinds import DAGS, kind_of
 from jetway.errors import SiblingsExpectedError
 from jetway.loading.advice import MAJOR, NoAdviceError, advice
+from jetway.loading.data_files import FolderFiles
 from jetway.loading.plugins import NAME as PLUGINS
 from jetway.loading.plugins import Plugins
 from jetway.loading.rivals import Rival, not_known, put_by_hand, uploaded_before
@@ -21,8 +22,10 @@ if TYPE_CHECKING:
     from jetway.airflow.environment import EnvironmentFacts
     from jetway.artifacts.findings import Finding, Judgement
     from jetway.loading.claims import DagClaims
+    from jetway.loading.data_files import LiveDags
     from jetway.loading.folder import DagsFolder, FolderCopy
     from jetway.loading.function import LoadFunctions
+    from jetway.loading.readers import Readers
     from jetway.objects import ObjectVersion
 
 # Seconds that MWAA gives a file unless core.dagbag_import_timeout says otherwise.
@@ -43,6 +46,8 @@ class DagLoader:
         claims: which file a dag_id belongs to.
         grace: how long a file that fails waits for siblings that may be on their way; four times that while files come.
         plugins: the environment's plugins.zip.
+        readers: which files a DAG file reads when it is loaded.
+        live_dags: which DAGs a live file makes.
         provided: tells which modules the environment has: "modules", and "unlisted" distributions.
         advise: what a linter says of a file, for a major version of Airflow.
         now: the clock.
@@ -55,7 +60,9 @@ class DagLoader:
         claims: DagClaims,
         plugins: Plugins,
         *,
+        readers: Readers,
         grace: timedelta,
+        live_dags: LiveDags = lambda _key: None,
         provided: Provided = lambda _facts: {},
         advise: Advise = lambda _content, _major: (),
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
@@ -63,9 +70,11 @@ class DagLoader:
         self._folder, self._functions, self._claims = folder, functions, claims
         self._plugins, self._advise = plugins, advise
         self._grace, self._provided, self._now = grace, provided, now
+        self._readers = readers
+        self._others = FolderFiles(folder, functions, readers, claims, live_dags, grace=grace, now=now)
 
     def __call__(self, version: ObjectVersion, content: bytes, facts: EnvironmentFacts, static: Judgement) -> Judgement:
-        """Judge a DAG file by loading it.
+        """Judge a DAG file by loading it, or another file of the dags folder by the DAG files that it concerns.
 
         Args:
             version: of the file in the drop bucket.
@@ -78,6 +87,10 @@ class DagLoader:
             LoadUnavailableError: nothing can be loaded now.
             ClientError, BotoCoreError: S3 is in trouble.
         """
+        if static.kind == "airflowignore":
+            return self._others.ignores(version, content, facts, static)
+        if static.kind == "dags-folder-file":
+            return self._others.data(version, content, facts, static, partial(self._options, facts))
         if static.verdict == "rejected" or static.kind != "dag-file":
             return static
         function = self._functions.nearest(facts.major)
@@ -100,16 +113,20 @@ class DagLoader:
         judged = replace(judged, findings=(*judged.findings, *self._advise(content, facts.major)))
         if judged.verdict == "rejected" and copy.partial and answer.loaded and answer.loaded["missing"]:
             return not_loaded(static, "the dags folder is too large to be copied whole, and a module is missing")
-        return self._claimed(version, judged, copy, facts)
+        judged = self._claimed(version, judged, copy, facts)
+        if judged.verdict != "rejected" and answer.loaded is not None:
+            self._readers.remember(path, answer.loaded.get("read", ()))
+        return judged
 
     def release(self, key: str) -> None:
-        """Let go of the dag_ids of a file that was removed from the drop bucket.
+        """Let go of the dag_ids of a file that was removed from the drop bucket, and of what it reads.
 
         Raises:
             ClientError, BotoCoreError: DynamoDB is in trouble.
         """
         if kind_of(key).name == "dag-file":
             self._claims.release(key)
+            self._readers.remember(key.removeprefix(DAGS), ())
 
     def _claimed(
         self, version: ObjectVersion, judged: Judgement, copy: FolderCopy, facts: EnvironmentFacts

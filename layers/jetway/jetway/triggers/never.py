@@ -6,7 +6,7 @@ All of it is warnings: a key may begin with a slash, and a star may stand in one
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -20,11 +20,12 @@ if TYPE_CHECKING:
 
 # What other tools read as a pattern. A bracket or brace alone may well be in a name.
 _GLOB = re.compile(r"[*?]|\[[^\[\]]*[-^!][^\[\]]*\]|\{[^{}]*,[^{}]*\}")
+_BRACES = re.compile(r"\{([^{}]*,[^{}]*)\}")
 _IN_WILDCARD = re.compile(r"\?|\[[^\[\]]*[-^!][^\[\]]*\]|\{[^{}]*,[^{}]*\}")
 _NO_BEGINNING = re.compile(r"s3://[^/]*/*|(?:\.{0,2}/)+")
 _ENDS_OF_RUNS = ("DagRunSucceeded", "DagRunFailed", "DagRunStarted")
 _OF_KEYS = ("prefix", "suffix", "wildcard")
-_TOP_LEVEL = ("source", "detail-type", "account", "region", "resources")
+_OF_EVERY_EVENT = ("account", "region")
 
 Doubt = tuple[str, "Path", str, str]
 
@@ -121,6 +122,12 @@ def _excluded(value: Any, path: Path) -> Iterator[Doubt]:
 
 
 def _remedy(text: str, matcher: str) -> str:
+    braces = _BRACES.search(text)
+    if braces is not None and matcher in {"prefix", "suffix"}:
+        texts = [text[: braces.start()] + one.strip() + text[braces.end() :] for one in braces[1].split(",")]
+        bare = [one.rstrip("*") if matcher == "prefix" else one.lstrip("*") for one in texts]
+        if not any(_GLOB.search(one) for one in bare):
+            return f"Write a list of matchers under key: [{', '.join(f'{{{matcher}: {one!r}}}' for one in bare)}]."
     if "*" not in text:
         return "For a pattern write wildcard, in which * stands for anything."
     wanted = re.sub(r"\*+", "*", text)
@@ -176,26 +183,64 @@ def _value(value: Any, path: Path) -> Iterator[Doubt]:
 
 def _starts_itself(dag_id: str, pattern: Mapping[str, Any]) -> Iterator[Doubt]:
     """A trigger that takes the events of the runs that it starts: they never end."""
-    if pattern.keys() - {"bus", "detail", *_TOP_LEVEL} or "resources" in pattern:
-        return
-    if "source" not in pattern and pattern.get("bus", "default") != "default":
-        return
-    detail = pattern.get("detail", {})
-    ends = [name for name in _ENDS_OF_RUNS if _admits(pattern.get("detail-type"), name)]
-    of_itself = detail.keys() <= {"dag_id"} and _admits(detail.get("dag_id"), dag_id)
-    if ends and of_itself and _admits(pattern.get("source"), "jetway"):
+    fields = {name: value for name, value in pattern.items() if name != "bus"}
+    if pattern.get("bus", "default") != "default" and not _asks_for_source(fields):
+        return  # whether Jetway's events come to that bus, nobody knows
+    own = {"source": "jetway", "detail": {"dag_id": dag_id}}
+    ends = [name for name in _ENDS_OF_RUNS if _takes(fields, {**own, "detail-type": name})]
+    if ends:
         message = f"{ends[0]} of {dag_id}'s own runs matches, so that each run starts another one, without an end."
         remedy = f"Name the DAGs that are meant, or leave it out: detail: {{dag_id: [{{anything-but: {dag_id}}}]}}."
         yield ("starts-itself", ("on", "event"), message, remedy)
 
 
-def _admits(values: Any, text: str) -> bool:
-    """Whether a pattern's list certainly matches a text; a field that is not there matches all."""
-    return values is None or (isinstance(values, Iterable) and any(_matches(value, text) for value in values))
+def _asks_for_source(pattern: Mapping[str, Any]) -> bool:
+    others = pattern.get("$or", ())
+    return "source" in pattern or (bool(others) and all(_asks_for_source(one) for one in others))
+
+
+def _takes(pattern: Mapping[str, Any], event: Mapping[str, Any]) -> bool:
+    """Whether a pattern certainly takes an event of which these fields are known."""
+    for name, wanted in pattern.items():
+        if name == "$or":
+            taken = any(_takes(one, event) for one in wanted)
+        elif name in _OF_EVERY_EVENT:
+            taken = True  # what stands there is meant for events of this account
+        elif isinstance(wanted, Mapping):
+            taken = isinstance(event.get(name), Mapping) and _takes(wanted, event[name])
+        else:
+            taken = name in event and any(_matches(value, event[name]) for value in wanted)
+        if not taken:
+            return False
+    return True
 
 
 def _matches(value: Any, text: str) -> bool:
-    if isinstance(value, Mapping):
-        prefix = value.get("prefix")
-        return (isinstance(prefix, str) and text.startswith(prefix)) or value.get("exists") is True
-    return bool(value == text)
+    """Whether one value or matcher of a pattern matches a text."""
+    if not isinstance(value, Mapping):
+        return bool(value == text)
+    matcher, wanted = next(iter(value.items()))
+    if matcher == "anything-but":
+        excluded = (
+            [{kind: one} for kind, many in wanted.items() for one in _several(many)]
+            if isinstance(wanted, Mapping)
+            else _several(wanted)
+        )
+        return not any(_matches(one, text) for one in excluded)
+    if matcher == "exists":
+        return wanted is True
+    if matcher == "equals-ignore-case" or isinstance(wanted, Mapping):  # {"prefix": {"equals-ignore-case": "x"}}
+        wanted = next(iter(wanted.values())) if isinstance(wanted, Mapping) else wanted
+        wanted, text = str(wanted).lower(), text.lower()
+    if matcher == "wildcard":
+        return re.fullmatch(".*".join(map(re.escape, str(wanted).split("*"))), text, re.DOTALL) is not None
+    fits = {
+        "prefix": text.startswith(str(wanted)),
+        "suffix": text.endswith(str(wanted)),
+        "equals-ignore-case": text == str(wanted),
+    }
+    return fits.get(matcher, False)
+
+
+def _several(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
