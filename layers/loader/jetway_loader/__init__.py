@@ -14,8 +14,12 @@ has one, and in the function import_dag with Airflow in a layer.
     standin_modules.py  their modules, and which names those have
     standins.py    what such a name gives
     task_decorators.py  what providers that are not here register
-    sightings.py   where in the file DAGs, tasks and dependencies are made
-    faults.py      what an error means: its rule, line and remedy, and whether it is certain
+    sightings.py   where DAGs, tasks and dependencies are made, and where something unseen was asked for
+    certainty.py   whether something unseen may have led to an error: asked in the child
+    causes.py      what an error is about
+    influence.py   what may be made of unseen values, and what those decide: read from the text, with
+                   names.py, references.py and scopes.py
+    faults.py      what an error means: its rule, line and remedy
     verdicts.py    from what a child has told to a verdict
     loading.py     all of it together
 

@@ -49,7 +49,8 @@ def parse(airflow: Airflow, folder: Path, file: Path, options: Options, tell: Te
         options: how to load.
         tell: gets what happens.
     """
-    sightings = Sightings(str(file), (paths.DAGS, f"{paths.AIRFLOW}/plugins"))
+    copies = (str(folder), f"{os.environ['AIRFLOW_HOME']}/plugins")
+    sightings = Sightings(str(file), (paths.DAGS, f"{paths.AIRFLOW}/plugins", *copies))
     certainty = Certainty(file, sightings)
 
     def note(what: str, name: str, line: int | None) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
-from jetway_loader.scopes import BUILTINS, Function, Module, Scope, by_module, full_name, root
+from jetway_loader.scopes import BUILTINS, Function, Module, Scope, by_module, full_name, parameters, root
 
 Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda | ast.ClassDef
 
@@ -20,15 +20,16 @@ class References:
 
     def __init__(self, modules: Mapping[str, Module], is_constant: Callable[[str], bool]) -> None:
         self._modules, self.is_constant = modules, is_constant
+        self._each = list(dict.fromkeys(modules.values()))
         self._methods: dict[str, list[Definition]] = {}
-        for module in modules.values():
+        for module in self._each:
             for node in module.scopes:
                 if isinstance(node, Function) and isinstance(module.parents[node], ast.ClassDef):
                     self._methods.setdefault(node.name, []).append(node)
 
     def scope(self, definition: Definition) -> Scope:
         """What is inside a function or class."""
-        return next(module.scopes[definition] for module in self._modules.values() if definition in module.scopes)
+        return next(module.scopes[definition] for module in self._each if definition in module.scopes)
 
     def callees(self, node: ast.expr, scope: Scope) -> tuple[list[Definition], bool]:
         """The folder's functions that a call may be of, and whether it can be no others."""
@@ -69,7 +70,7 @@ class References:
 
     def handed_on(self) -> set[Definition]:
         """Functions that are named without being called: whoever gets them may call them."""
-        return {found for module in self._modules.values() for found in self._handed_on(module)}
+        return {found for module in self._each for found in self._handed_on(module)}
 
     def _handed_on(self, module: Module) -> Iterable[Definition]:
         for node in module.parents:
@@ -97,6 +98,17 @@ class References:
         bound = owner.bound[node.id]
         own = [item for item in bound if isinstance(item, Function | ast.ClassDef) and item is not owner.node]
         return all(self.is_constant(item) if isinstance(item, str) else item in own for item in bound)
+
+
+def pairs(call: ast.Call, definition: Definition) -> list[tuple[str | None, ast.expr]] | None:
+    """Which argument is which parameter's; None when that is not plain to see."""
+    if isinstance(definition, ast.ClassDef) or not isinstance(call.func, ast.Name):
+        return None
+    stars = any(isinstance(item, ast.Starred) for item in call.args) or any(not key.arg for key in call.keywords)
+    if stars or definition.args.vararg or definition.args.kwarg:
+        return None
+    named = [(key.arg, key.value) for key in call.keywords]
+    return [*zip(parameters(definition), call.args, strict=False), *named]
 
 
 def aliases(node: ast.expr) -> Iterator[ast.Name]:

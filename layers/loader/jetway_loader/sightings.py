@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from jetway_loader.airflow_api import Airflow
     from jetway_loader.scopes import Position
 
-_AIRFLOW = os.sep + "airflow" + os.sep
 _HERE = os.path.dirname(__file__) + os.sep  # noqa: PTH120 - compared with names of code, for each frame
 
 
@@ -71,23 +70,28 @@ class Sightings:
         folders: of users' code: the dags folder, and that of plugins; all else is a library's.
 
     Attributes:
-        sources: where something unseen was asked for.
+        sources: where something unseen was asked for: the innermost place, True, and those it was called from, False.
         made: in their order.
     """
 
     def __init__(self, file: str, folders: Iterable[str] = ()) -> None:
         self._file = file
+        self._airflow = tuple(str(folder) + os.sep for folder in getattr(sys.modules.get("airflow"), "__path__", ()))
         self._folders = tuple(folder.rstrip(os.sep) + os.sep for folder in folders)
         self._dags: dict[str, int] = {}
         self._tasks: dict[tuple[str, str], int] = {}
         self._sure: set[str] = set()
         self._asked = False
-        self.sources: set[Place] = set()
+        self.sources: set[tuple[Place, bool]] = set()
         self.made: list[Made] = []
 
     def is_users(self, file: str) -> bool:
         """Whether a file is of the folder, and no library's."""
         return file == self._file or file.startswith(self._folders)
+
+    def is_airflows(self, file: str) -> bool:
+        """Whether a file is Airflow's own, or a provider's."""
+        return not self.is_users(file) and file.startswith(self._airflow)
 
     def places(self) -> Places:
         """Where users' code is now, from the inside."""
@@ -108,7 +112,7 @@ class Sightings:
                 return False
             if through is not None:
                 continue
-            if "importlib._bootstrap" in name or (_AIRFLOW in name and not for_airflow):
+            if "importlib._bootstrap" in name or (self.is_airflows(name) and not for_airflow):
                 return False
         return False
 
@@ -121,7 +125,7 @@ class Sightings:
 
     def source(self) -> None:
         """Note that something unseen is asked for: whatever comes of what runs now may be due to it."""
-        self.sources.update(self.places())
+        self.sources.update((place, number == 0) for number, place in enumerate(self.places()))
 
     def line(self) -> int | None:
         """The line of the judged file that is being run: the innermost one; None outside of it."""

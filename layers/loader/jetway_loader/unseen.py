@@ -208,8 +208,7 @@ class Unseen:
             try:
                 return stat(path, *args, **kwargs)
             except OSError:
-                if self._sightings.asks(through=_PATHS):
-                    self._note("file", str(path), self._line())
+                self._saw_file(path)
                 raise
 
         os.stat = look
@@ -256,7 +255,7 @@ class Unseen:
             if event == "socket.gethostname" and self._sightings.asks():
                 self._note("host name", "of this machine", self._line())
             if event in _LOOKS:
-                self._saw_files(args)
+                self._saw_file(args[0] if args else None)
                 return
             if event == "socket.connect":
                 address = args[1]
@@ -272,9 +271,8 @@ class Unseen:
 
         sys.addaudithook(audit)
 
-    def _saw_files(self, args: tuple[Any, ...]) -> None:
-        """A file opens, lists or starts something: what is not of its folder is this machine's, if it is at all."""
-        path = args[0] if args else None
+    def _saw_file(self, path: Any) -> None:
+        """A file is looked for, opened, listed or started: what is not of the folder is this machine's, if at all."""
         name = os.fsdecode(path) if isinstance(path, str | bytes | os.PathLike) else ""
         seen = paths.as_on_mwaa(os.path.realpath(name), paths.PATHS.mounts)  # the look is led already
         inside = self._sightings.is_users(seen + os.sep)

@@ -29,9 +29,9 @@ def judge(ended: Ended[Any], path: str, file: str, folder: str, options: Options
     """
     told = _Told(ended.told)
     faults = [read_error(entry, file, folder) for entry in ended.told if "error" in entry]
-    if not told.done:
+    if not told.done and not (ended.timed_out and any(fault.rule == "timeout" for fault in faults)):
         faults.append(_death(ended, options, told))
-    elif told.begun and not faults and not told.parsed:
+    elif told.done and told.begun and not faults and not told.parsed:
         faults.append(
             Fault(
                 "swallowed",
@@ -103,7 +103,8 @@ def _death(ended: Ended[Any], options: Options, told: _Told) -> Fault:
             f"Loading took more than {min(options.limit, options.import_timeout):g} s and was ended.{said}",
             None,
             "Move slow work from the module's top level into tasks: Airflow loads the file again and again.",
-            certain=options.limit >= options.import_timeout,
+            # Where it was cannot be told, so it may have waited for something unseen.
+            certain=options.limit >= options.import_timeout and not told.unseen,
         )
     how = f"by signal {ended.signal}" if ended.signal else f"with exit status {ended.exit_code}"
     return Fault(

@@ -19,6 +19,7 @@ ANSWERS = ("a", "b", "ab", "")
 
 PRELUDE = """
 import contextlib
+from collections import defaultdict
 class Thing:
     def __init__(self, text):
         self.text, self.known = text, {"a": 1}
@@ -32,8 +33,20 @@ def fill(known):
     known[unseen()] = 3
 def told():
     return unseen()
+def maker():
+    def inner():
+        return unseen()
+    return inner
+class Lazy:
+    def __getitem__(self, key):
+        return told()
+    @property
+    def text(self):
+        return told()
+    def __len__(self):
+        return len(told())
 n, m, s, t, l, k, d, e = 0, 1, "a", "b", ["a"], [], {"a": 1}, {}
-thing, other = Thing("a"), Thing("b")
+thing, other, lazy, made = Thing("a"), Thing("b"), Lazy(), maker()
 """
 
 
@@ -65,6 +78,14 @@ class Program:
                     "str(n)",
                     "(lambda x: x + s)(t)",
                 ),
+                *(
+                    "maker()()",
+                    "made()",
+                    'lazy["x"]',
+                    "lazy.text",
+                    'defaultdict(told)["x"]',
+                    'next(map(lambda _: told(), "a"))',
+                ),
                 *("max(l, default=t)", "next(iter(e), s)", '",".join(x for x in l if x == s)'),
             ]
         )
@@ -85,7 +106,13 @@ class Program:
                     "e.get(t, 0)",
                     "n + m",
                 ),
-                *("sum(1 for x in l if x == s)", "len(d) and m", "thing.known.get(t, 0)", "len([s for s in k])"),
+                *(
+                    "sum(1 for x in l if x == s)",
+                    "len(d) and m",
+                    "thing.known.get(t, 0)",
+                    "len([s for s in k])",
+                    "len(lazy)",
+                ),
             ]
         )
 

@@ -98,12 +98,9 @@ def _without_credentials(word: str) -> str:
     if not separator:
         return word
     host = rest.partition("/")[0]
-    if ":" in host:
-        _, at, kept = rest.rpartition("@")  # of user:p/ss@host/path the host ends behind the password
-    else:
-        _, at, kept = host.rpartition("@")
-        kept += rest[len(host) :]
-    rest = f"***@{kept}" if at else rest
+    if ":" in host or "@" in host:  # of user:p/ss@host/path the host begins behind the password
+        _, at, kept = rest.rpartition("@")
+        rest = f"***@{kept}" if at else rest
     before, question, _ = rest.partition("?")
     return f"{scheme}://{before}{'?***' if question else ''}"
 
