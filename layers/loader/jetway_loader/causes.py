@@ -114,7 +114,7 @@ class Causes:
     def _is_about(self, node: ast.AST, module: Module) -> bool:
         """Whether what the error is about is unseen, where it came up."""
         failure = self._failure
-        if isinstance(node, ast.Raise | ast.Import | ast.ImportFrom):
+        if isinstance(node, ast.Raise) or self._influence.imports_others(node, module):
             # It is raised whatever it says; and which modules and names a stand-in has is no matter of values.
             return False
         if isinstance(node, ast.ClassDef):

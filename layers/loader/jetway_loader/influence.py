@@ -76,6 +76,10 @@ class Influence:
             for test in forks(item, upper)
         )
 
+    def imports_others(self, node: ast.AST, module: Module) -> bool:
+        """Whether it is an import, and of nothing that users wrote."""
+        return isinstance(node, ast.Import | ast.ImportFrom) and not [*self._references.imported(node, module.scope)]
+
     def unseen(self, node: ast.AST, module: Module) -> bool:
         """Whether an expression's value, or its success, may be due to something unseen."""
         return self._known.wild or self._known.is_unseen(node, module.scope_of(node))
