@@ -328,14 +328,16 @@ def test_files_of_many_triggers_and_of_the_lane_that_was_start_in_the_order_of_t
         assert [key for key in posts if key.startswith(f"{lane}-")] == [f"{lane}-1", f"{lane}-2"]
 
 
-def test_calls_and_files_spend_their_own_shares_of_the_budget(edge: Edge) -> None:
+def test_calls_come_before_files_and_all_spend_the_budget(edge: Edge) -> None:
+    """Which share a file's call spends hangs on the clock: a share that is idle lends its turns (test_budget)."""
     start = edge.deploy(app, "StartDagRun", MetricsByTrigger="false")
     event = of_lanes("bulk/orders", "interactive")
     assert start.failed(event) == []
     keys = [each["Key"]["id"]["S"] for each in edge.aws.asked("dynamodb.UpdateItem") if "S" in str(each["Key"]["id"])]
     spent = [key for key in keys if key.startswith("budget/")]
-    assert {"budget/interactive", "budget/bulk"} <= set(spent)
-    assert spent.index("budget/interactive") == 0, "people first"
+    assert len(spent) >= len(event["Records"])
+    assert set(spent) <= {"budget/interactive", "budget/bulk"}
+    assert spent[0] == "budget/interactive", "people first"
 
 
 def test_a_call_that_is_throttled_is_counted(edge: Edge, airflow: Airflow, start: Function) -> None:
