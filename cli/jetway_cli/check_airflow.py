@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 SECONDS_TO_INSTALL = 900
 MEBIBYTES_FOR_ONE_FILE = 1024  # as in the gate
 SECONDS_FOR_ONE_FILE = 32  # MWAA's 30, and what ending a process takes
+PLUGINS_ANSWER = "../plugins.zip"
 SECONDS_TO_START = 120  # importing Airflow without bytecode, and making its database
 
 _VERSIONS = (
@@ -119,6 +120,8 @@ def load(
     *,
     nearest: bool,
     other_python: bool = False,
+    plugins: bytes | None = None,
+    judge_plugins: bool = False,
 ) -> dict[str, dict[str, Any]]:
     """Load DAG files with the Airflow of that Python.
 
@@ -126,12 +129,14 @@ def load(
         python: of a virtual environment that has Airflow.
         folder: the dags folder.
         files: relative to it.
-        provided: "modules" and "unlisted" distributions that the environment has.
+        provided: "modules", "binaries" and "unlisted" distributions that the environment has.
         nearest: this Airflow is not the environment's version.
         other_python: nor is this Python.
+        plugins: the modules of plugins.zip, zipped.
+        judge_plugins: load these by themselves, too.
 
     Returns:
-        What came of each file, by its path, as jetway_loader says it.
+        What came of each file, by its path, as jetway_loader says it; PLUGINS_ANSWER is of the plugins.
 
     Raises:
         StackTroubleError: Airflow does not work.
@@ -148,13 +153,16 @@ def load(
         command += ["--files", str(Path(place, "files.json"))]
         command += ["--provided", str(Path(place, "provided.json")), *(["--nearest"] if nearest else [])]
         command += ["--memory", str(MEBIBYTES_FOR_ONE_FILE), *(["--other-python"] if other_python else [])]
+        if plugins is not None:
+            Path(place, "plugins.zip").write_bytes(plugins)
+            command += ["--plugins", str(Path(place, "plugins.zip")), *(["--judge-plugins"] if judge_plugins else [])]
         command += ["--", str(folder)]
         env = {name: value for name, value in os.environ.items() if name in {"PATH", "HOME", "LANG", "TMPDIR"}}
         done = _run(
             command,
             "load DAG files",
             env=env | {"PYTHONPATH": place, "PYTHONDONTWRITEBYTECODE": "1"},
-            seconds=SECONDS_TO_START + SECONDS_FOR_ONE_FILE * len(files) / jobs,
+            seconds=SECONDS_TO_START + SECONDS_FOR_ONE_FILE * (len(files) / jobs + 2 * judge_plugins),
             good=(0, 1),
         )
     try:

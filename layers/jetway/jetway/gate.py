@@ -39,7 +39,8 @@ _MOST_ROUNDS = 20  # each settles one version; most of them were passed over
 
 # Judges a requirements.txt by resolving it: its content, the environment, and what reading it says.
 Resolve = Callable[[bytes, "EnvironmentFacts", Judgement], Judgement]
-# Judges a DAG file by loading it: its version, its content, the environment, and what reading it says.
+# Judges a file of one of these kinds by loading it: its version, its content, the environment, what reading it says.
+LOADED = frozenset({"dag-file", "plugins"})
 Load = Callable[["ObjectVersion", bytes, "EnvironmentFacts", Judgement], Judgement]
 
 
@@ -290,7 +291,7 @@ class Gate:
             judged = kind.check(candidate, facts, self._max_dag_file_bytes)
         except VersionGoneError:
             return None
-        if judged.kind == "dag-file":
+        if judged.kind in LOADED:
             return self._load(version, content, facts, judged)
         return self._resolve(content, facts, judged) if judged.kind == "requirements" else judged
 

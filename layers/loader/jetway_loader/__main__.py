@@ -26,6 +26,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--provided", type=Path, metavar="FILE", help='JSON: {"modules": [...], "unlisted": [...]} of the environment'
     )
+    parser.add_argument("--plugins", type=Path, metavar="FILE", help="plugins.zip, for the files that import from it")
+    parser.add_argument("--judge-plugins", action="store_true", help="judge it, too; without FILES only that")
     parser.add_argument(
         "--option", action="append", default=[], metavar="SECTION.KEY=VALUE", help="configuration of the environment"
     )
@@ -36,7 +38,9 @@ def main(arguments: list[str] | None = None) -> int:
         parser.error(f"{given.folder} is not a folder")
     folder = given.folder.resolve()
     listed = json.loads(given.listed.read_text()) if given.listed else []
-    files = [*given.files, *listed] or sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*.py"))
+    files = [*given.files, *listed]
+    if not files and not given.judge_plugins:
+        files = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*.py"))
     for name in files:
         if not (folder / name).is_file():
             parser.error(f"{name} is not a file in {folder}")
@@ -46,13 +50,14 @@ def main(arguments: list[str] | None = None) -> int:
         memory=given.memory * 1024**2 if given.memory else None,
         jobs=given.jobs,
         provided=frozenset(provided.get("modules", ())),
+        binaries=frozenset(provided.get("binaries", ())),
         unlisted=frozenset(provided.get("unlisted", ())),
         airflow_options=dict(option.split("=", 1) for option in given.option if "=" in option),
         nearest=given.nearest,
         other_python=given.other_python,
     )
     with tempfile.TemporaryDirectory(prefix="jetway-loader-") as home:
-        found = _load(Path(home), folder, files, options)
+        found = _load(Path(home), folder, files, options, given.plugins, judge_plugins=given.judge_plugins)
     if found is None:
         return 3
     if given.json:
@@ -64,11 +69,13 @@ def main(arguments: list[str] | None = None) -> int:
     return 1 if any(loaded.verdict == "rejected" for loaded in found) else 0
 
 
-def _load(home: Path, folder: Path, files: list[str], options: Options) -> list[Loaded] | None:
-    """Import Airflow and load; None without an Airflow."""
+def _load(
+    home: Path, folder: Path, files: list[str], options: Options, packed: Path | None, *, judge_plugins: bool
+) -> list[Loaded] | None:
+    """Import Airflow and load; None without an Airflow. The plugins, when they are judged, come last."""
     settings.set_up(home, folder)
     logging.disable(logging.CRITICAL)  # answers go to standard output, where Airflow logs as well
-    from jetway_loader import airflow_api
+    from jetway_loader import airflow_api, plugin_loading, plugins
     from jetway_loader.loading import load
 
     try:
@@ -78,8 +85,12 @@ def _load(home: Path, folder: Path, files: list[str], options: Options) -> list[
         return None
     settings.migrate(airflow.version)
     airflow_api.warm_up(airflow)
+    if packed is not None:
+        with packed.open("rb") as stream:
+            plugins.unpack(stream)
     order = {name: number for number, name in enumerate(files)}
-    return sorted(load(airflow, folder, files, options), key=lambda loaded: order[loaded.path])
+    found = sorted(load(airflow, folder, files, options), key=lambda loaded: order[loaded.path])
+    return [*found, plugin_loading.load(folder, options)] if judge_plugins else found
 
 
 def _show(loaded: Loaded) -> None:

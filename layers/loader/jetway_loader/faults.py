@@ -109,7 +109,7 @@ class Fault:
     certain: bool = True
 
 
-def read_error(entry: Mapping[str, Any], file: str, folder: str, *, relied: bool) -> Fault:
+def read_error(entry: Mapping[str, Any], file: str, folder: str, *, relied: bool, plugins: str = "") -> Fault:
     """Understand an error that a child has told of.
 
     Args:
@@ -117,13 +117,14 @@ def read_error(entry: Mapping[str, Any], file: str, folder: str, *, relied: bool
         file: the judged file's absolute path.
         folder: the dags folder's.
         relied: the file was given stand-ins before.
+        plugins: the absolute path of the folder that plugins.zip was unpacked to; "" without one.
     """
     text = str(entry["error"]).rstrip()
     if "trace" in entry:
         text = str(entry["trace"]).rstrip()
     kind, message = _last_line(text)
     rule, remedy = _rule(kind, message, serialization="serialization" in entry)
-    line, elsewhere = _where(text, file, folder)
+    line, elsewhere = _where(text, file, {folder: ""} | ({plugins: "plugins/"} if plugins else {}))
     if rule == "cycle":
         line = (entry.get("lines") or {}).get("cycle") or line
     line = line or entry.get("dag_line")
@@ -139,7 +140,8 @@ def read_error(entry: Mapping[str, Any], file: str, folder: str, *, relied: bool
     elif elsewhere:
         words += f" (in {elsewhere})"
         remedy = remedy.replace("this line", elsewhere)
-    return Fault(rule, words.replace(folder + "/", ""), line, remedy, missing, certain)
+    words = words.replace(folder + "/", "")
+    return Fault(rule, words.replace(plugins, "plugins") if plugins else words, line, remedy, missing, certain)
 
 
 def _last_line(text: str) -> tuple[str, str]:
@@ -208,15 +210,22 @@ def _about_module(kind: str, module: str) -> tuple[str, str]:
     )
 
 
-def _where(text: str, file: str, folder: str) -> tuple[int | None, str | None]:
-    """The last line of the judged file in a traceback, and "path:line" of another file that the error is in."""
+def _where(text: str, file: str, folders: Mapping[str, str]) -> tuple[int | None, str | None]:
+    """The last line of the judged file in a traceback, and "path:line" of another file that the error is in.
+
+    Args:
+        folders: absolute path of a folder that other files are in → what its files' names begin with.
+    """
     last = text.rsplit("Traceback (most recent call last):", 1)[-1]
     frames = [(found["file"], int(found["line"])) for found in _FRAME.finditer(last)]
     if not any(name == file for name, _ in frames):
         frames = [(found["file"], int(found["line"])) for found in _FRAME.finditer(text)] or frames
     line = next((line for name, line in reversed(frames) if name == file), None)
-    inside = [(name, line) for name, line in frames if name.startswith(folder + "/")]
-    elsewhere = None
-    if inside and inside[-1][0] != file:
-        elsewhere = f"{inside[-1][0].removeprefix(folder + '/')}:{inside[-1][1]}"
+    inside = [
+        (name, f"{prefix}{name.removeprefix(folder + '/')}:{number}")
+        for name, number in frames
+        for folder, prefix in folders.items()
+        if name.startswith(folder + "/")
+    ]
+    elsewhere = inside[-1][1] if inside and inside[-1][0] != file else None
     return line, elsewhere

@@ -52,4 +52,6 @@ def load(airflow: Airflow, folder: Path, files: Sequence[str], options: Options)
         parsing.parse(airflow, folder, Path(path), options, tell)
 
     for ended in children.each(to_load, work, seconds=options.limit, memory=options.memory, jobs=options.jobs):
-        yield verdicts.judge(ended, wanted[ended.item], ended.item, str(folder), options)
+        yield verdicts.judge(
+            ended, wanted[ended.item], ended.item, str(folder), options, str(settings.plugins_folder())
+        )

@@ -21,6 +21,7 @@ class Options:
         memory: bytes of address space that loading may add; None for no bound.
         jobs: children at once.
         provided: top-level modules that the environment has, whether or not this machine has them.
+        binaries: compiled modules in plugins.zip, by their dotted names: this machine's processor may be another one.
         unlisted: distributions of the environment whose modules are not known: a module that is missing may be theirs.
         airflow_options: configuration of the environment, such as {"core.default_timezone": "utc"}.
         nearest: this Airflow is not the environment's version: no failure is certain.
@@ -33,6 +34,7 @@ class Options:
     memory: int | None = None
     jobs: int = 1
     provided: frozenset[str] = frozenset()
+    binaries: frozenset[str] = frozenset()
     unlisted: frozenset[str] = frozenset()
     airflow_options: Mapping[str, str] = field(default_factory=dict)
     nearest: bool = False

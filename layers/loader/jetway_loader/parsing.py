@@ -17,10 +17,10 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jetway_loader import settings
+from jetway_loader import plugins, settings
 from jetway_loader.sightings import Sightings
 from jetway_loader.standins import Finder
-from jetway_loader.unseen import VALUES, Unseen
+from jetway_loader.unseen import VALUES, Note, Unseen
 
 if TYPE_CHECKING:
     from jetway_loader.airflow_api import Airflow
@@ -40,19 +40,10 @@ def parse(airflow: Airflow, folder: Path, file: Path, options: Options, tell: Te
         if what in VALUES:
             sightings.environment_asked()
 
-    os.environ.update(settings.as_variables(options.airflow_options))
     os.environ["AIRFLOW__CORE__DAGBAG_IMPORT_TIMEOUT"] = str(options.import_timeout)
-    if str(folder) not in sys.path:
-        sys.path.append(str(folder))
-    # Python remembers for good that a folder on its path was not there when Airflow was imported.
-    importlib.invalidate_caches()
-    sys.dont_write_bytecode = True
     sightings.install(airflow)
-    Unseen(folder, note, sightings.line).install()
-    Finder(options.provided, note, sightings.line).install()
-    _watch_exits(tell, sightings.line)
+    prepare(folder, options, note, sightings.line, tell)
     _watch_swallowed(note, sightings.importing_line)
-    warnings.simplefilter("ignore")
     started, used = time.perf_counter(), time.process_time()
     try:
         tell({"begun": True})
@@ -61,6 +52,29 @@ def parse(airflow: Airflow, folder: Path, file: Path, options: Options, tell: Te
         tell({"error": f"SystemExit: {exc.code}", "trace": traceback.format_exc()})
     tell({"siblings": _siblings(folder, file)})
     tell({"done": True, "seconds": time.perf_counter() - started, "cpu_seconds": time.process_time() - used})
+
+
+def prepare(folder: Path, options: Options, note: Note, line: Callable[[], int | None], tell: Tell) -> None:
+    """Make this process one in which the environment's code may run: its paths, and what stands for the rest of it.
+
+    Args:
+        folder: the dags folder.
+        options: as the code is loaded with.
+        note: gets what stood in for what: what, name, line.
+        line: tells the line of the judged file that is being run.
+        tell: gets where the process is ended.
+    """
+    os.environ.update(settings.as_variables(options.airflow_options))
+    if str(folder) not in sys.path:
+        sys.path.append(str(folder))
+    # Python remembers for good that a folder on its path was not there when Airflow was imported.
+    importlib.invalidate_caches()
+    sys.dont_write_bytecode = True
+    plugins.forget()
+    Unseen(folder, note, line).install()
+    Finder(options.provided | options.binaries, note, line).install()
+    _watch_exits(tell, line)
+    warnings.simplefilter("ignore")
 
 
 def _siblings(folder: Path, file: Path) -> list[str]:

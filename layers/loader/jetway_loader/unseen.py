@@ -15,6 +15,8 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from jetway_loader import settings
+
 Note = Callable[[str, str, int | None], None]
 
 # What has a value that a file may make a dag_id of; a package that stands in has none that Airflow would take.
@@ -60,14 +62,14 @@ class Unseen:
     """Puts stand-ins in place, in the child that loads a file.
 
     Args:
-        folder: the dags folder; only what its files ask for is answered with stand-ins.
+        folder: the dags folder; only what its files and those of plugins.zip ask for is answered with stand-ins.
         note: gets what was asked for ("Variable", "Connection", "environment variable", "network"), its name and the
             line in the judged file.
         line: tells the line of the judged file that is being run.
     """
 
     def __init__(self, folder: Path, note: Note, line: Callable[[], int | None]) -> None:
-        self._folder = str(folder)
+        self._folders = (str(folder), str(settings.plugins_folder()))
         self._note, self._line = note, line
         self._values: dict[str, UnseenText] = {}
 
@@ -151,7 +153,7 @@ class Unseen:
         environ.get = get  # type: ignore[method-assign, assignment]
 
     def _asked_by_file(self, frame: FrameType) -> bool:
-        return frame.f_code.co_filename.startswith(self._folder)
+        return frame.f_code.co_filename.startswith(self._folders)
 
     @staticmethod
     def _json() -> None:

@@ -14,7 +14,9 @@ if TYPE_CHECKING:
 _SLOW = 1 / 3  # of the environment's time limit: its machines may be slower and busier than this one
 
 
-def judge(ended: Ended[Any], path: str, file: str, folder: str, options: Options) -> Loaded:
+def judge(  # noqa: PLR0917 - where what was loaded lay
+    ended: Ended[Any], path: str, file: str, folder: str, options: Options, plugins: str = ""
+) -> Loaded:
     """Judge one file.
 
     Args:
@@ -23,13 +25,14 @@ def judge(ended: Ended[Any], path: str, file: str, folder: str, options: Options
         file: its absolute path.
         folder: the dags folder's absolute path.
         options: as it was loaded with.
+        plugins: the absolute path of the folder that plugins.zip was unpacked to; "" without one.
     """
     told = _Told(ended.told)
     faults, relied = [], False
     for entry in ended.told:
         relied = relied or ("unseen" in entry and entry["unseen"][0] != "missing module")
         if "error" in entry:
-            faults.append(read_error(entry, file, folder, relied=relied))
+            faults.append(read_error(entry, file, folder, relied=relied, plugins=plugins))
     if not told.done:
         faults.append(_death(ended, options, told.exit_line, relied=relied))
     elif told.begun and not faults and not told.parsed:

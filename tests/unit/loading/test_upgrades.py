@@ -42,7 +42,7 @@ def loads(versions: list[str], functions: dict[int, str]) -> tuple[list[tuple[st
         DagsFolder(world.s3, "drop", now=lambda: world.now),
         LoadFunctions(client, world.s3, "drop", functions),
         DagClaims(boto3.client("dynamodb"), TABLE, lambda _key: True),
-        Plugins(world.s3),
+        Plugins(world.s3, "drop", now=lambda: world.now),
         grace=timedelta(seconds=30),
         provided=lambda _facts: {},
         advise=lambda _content, major: (ADVICE,) if major == 3 else (),

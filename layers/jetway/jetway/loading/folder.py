@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from jetway.airflow.environment import EnvironmentFacts
 
 # What was dropped longer ago than that is settled: live, quarantined, or in the dead letters.
-_PENDING = timedelta(minutes=15)
+PENDING = timedelta(minutes=15)
 
 # Bounds of a copy. Beyond them data files are left out first, so a missing one proves nothing.
 _MOST_FILES = 5000
@@ -82,12 +82,12 @@ class DagsFolder:
         self._remembered: dict[tuple[str, str, str], bytes] = {}
         self._judged: set[tuple[str, str, datetime]] = set()
 
-    def copy(self, facts: EnvironmentFacts, path: str, content: bytes) -> FolderCopy:
+    def copy(self, facts: EnvironmentFacts, path: str = "", content: bytes = b"") -> FolderCopy:
         """Return a copy with one file as given.
 
         Args:
             facts: of the environment; tells its bucket and folder.
-            path: of the judged file, relative to the folder.
+            path: of the judged file, relative to the folder; "" when it is none of the folder's.
             content: what it is judged with.
 
         Raises:
@@ -100,7 +100,7 @@ class DagsFolder:
         for name, dropped in self._list(self._drop_bucket, DAGS):
             live = files.get(name)
             by_hand.discard(name)
-            recent = self._now() - dropped.last_modified < _PENDING
+            recent = self._now() - dropped.last_modified < PENDING
             if name != path and recent and (live is None or live.last_modified <= dropped.last_modified):
                 coming[name] = dropped
         pending = self._not_judged(coming)
@@ -108,7 +108,7 @@ class DagsFolder:
         files.pop(path, None)
         chosen, partial = _within_bounds(files)
         contents = self._contents(chosen)
-        contents[path] = content
+        contents |= {path: content} if path else {}
         return FolderCopy(contents, pending, partial, frozenset(by_hand))
 
     def _not_judged(self, coming: Mapping[str, Listed]) -> dict[str, datetime]:

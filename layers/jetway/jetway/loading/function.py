@@ -51,24 +51,36 @@ class LoadFunctions:
     def __init__(self, client: LambdaClient, s3: S3Client, bucket: str, functions: Mapping[int, str]) -> None:
         self._client, self._s3, self._bucket = client, s3, bucket
         self._functions = functions
+        self._sent: str | None = None
 
     def nearest(self, major: int) -> str:
         """The function for that major version of Airflow, or the nearest there is."""
         return self._functions[min(self._functions, key=lambda there: abs(there - major))]
 
-    def load(self, function: str, bundle: bytes, files: Sequence[str], options: Mapping[str, Any]) -> LoadAnswer:
-        """Load one file of a bundle.
+    def load(
+        self,
+        function: str,
+        bundle: bytes,
+        files: Sequence[str],
+        options: Mapping[str, Any],
+        plugins: bytes | None = None,
+    ) -> LoadAnswer:
+        """Load one file of a bundle, or the plugins.
 
         Args:
             function: that loads.
             bundle: the dags folder, zipped.
-            files: the file's path in it, as the only item.
+            files: the file's path in it, as the only item; none when the plugins are to be loaded.
             options: of `jetway_loader.model.Options`.
+            plugins: the modules of plugins.zip, zipped.
 
         Raises:
             LoadUnavailableError: throttled, or the function does not work whatever the file is.
         """
-        question = {"bundle": self._bundle(bundle), "files": files, "options": options}
+        packed, room = self._bundle(bundle, _MOST_INLINE), _MOST_INLINE - len(bundle)
+        question = {"bundle": packed, "files": files, "options": options, "load_plugins": not files}
+        if plugins is not None:
+            question["plugins"] = self._bundle(plugins, room if "zip" in packed else _MOST_INLINE)
         answer, died = self._invoke(function, question)
         if died is not None:
             # Its own fault, or the file's? Without a file it must work.
@@ -84,11 +96,13 @@ class LoadFunctions:
             raise LoadUnavailableError(f"{function}: {answer['unavailable']}")
         return LoadAnswer(answer["loaded"][0], airflow_version=answer["airflow"])
 
-    def _bundle(self, content: bytes) -> dict[str, str]:
-        if len(content) <= _MOST_INLINE:
+    def _bundle(self, content: bytes, most: int) -> dict[str, str]:
+        if len(content) <= most:
             return {"zip": base64.b64encode(content).decode()}
         key = f"{BUNDLES}{hashlib.sha256(content).hexdigest()}.zip"
-        self._s3.put_object(Bucket=self._bucket, Key=key, Body=content, ContentType="application/zip")
+        if key != self._sent:  # plugins are the same for many files
+            self._s3.put_object(Bucket=self._bucket, Key=key, Body=content, ContentType="application/zip")
+            self._sent = key
         address = {"Bucket": self._bucket, "Key": key}
         return {"url": self._s3.generate_presigned_url("get_object", Params=address, ExpiresIn=_URL_SECONDS)}
 

@@ -1,8 +1,8 @@
-"""The step that the gate is given: a DAG file that may load by its text is loaded by the real Airflow."""
+"""The step that the gate is given: what may load by its text, DAG files and plugins, is loaded by the real Airflow."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Set
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -12,17 +12,18 @@ from jetway.artifacts.kinds import DAGS, kind_of
 from jetway.errors import SiblingsExpectedError
 from jetway.loading.advice import MAJOR, NoAdviceError, advice
 from jetway.loading.plugins import NAME as PLUGINS
-from jetway.loading.plugins import Plugins
 from jetway.loading.rivals import Rival, not_known, put_by_hand, uploaded_before
-from jetway.loading.verdict import not_loaded, refused, together, too_early
+from jetway.loading.verdict import not_loaded, refused, together, too_early, with_other_plugins
 from jetway.observability import logger
 
 if TYPE_CHECKING:
     from jetway.airflow.environment import EnvironmentFacts
     from jetway.artifacts.findings import Finding, Judgement
+    from jetway.artifacts.plugin_modules import PackedPlugins
     from jetway.loading.claims import DagClaims
     from jetway.loading.folder import DagsFolder, FolderCopy
-    from jetway.loading.function import LoadFunctions
+    from jetway.loading.function import LoadAnswer, LoadFunctions
+    from jetway.loading.plugins import Plugins
     from jetway.objects import ObjectVersion
 
 # Seconds that MWAA gives a file unless core.dagbag_import_timeout says otherwise.
@@ -34,8 +35,12 @@ Advise = Callable[[bytes, int], tuple["Finding", ...]]
 Provided = Callable[["EnvironmentFacts"], Mapping[str, Any]]
 
 
+_REQUIREMENTS = "requirements.txt"
+_TOO_LARGE = "its modules are too many or too large to be imported here"
+
+
 class DagLoader:
-    """Has DAG files loaded.
+    """Has DAG files and plugins loaded.
 
     Args:
         folder: makes copies of the dags folder.
@@ -65,11 +70,11 @@ class DagLoader:
         self._grace, self._provided, self._now = grace, provided, now
 
     def __call__(self, version: ObjectVersion, content: bytes, facts: EnvironmentFacts, static: Judgement) -> Judgement:
-        """Judge a DAG file by loading it.
+        """Judge a DAG file or a plugins.zip by loading it.
 
         Args:
             version: of the file in the drop bucket.
-            content: its bytes.
+            content: its bytes; of a plugins.zip none.
             facts: of the environment.
             static: what reading says of it; a rejection stands.
 
@@ -78,13 +83,67 @@ class DagLoader:
             LoadUnavailableError: nothing can be loaded now.
             ClientError, BotoCoreError: S3 is in trouble.
         """
-        if static.verdict == "rejected" or static.kind != "dag-file":
-            return static
-        function = self._functions.nearest(facts.major)
+        if static.verdict != "rejected" and static.kind == "dag-file":
+            return self._dag_file(version, content, facts, static)
+        if static.verdict != "rejected" and static.kind == "plugins":
+            return self._plugins_zip(version, facts, static)
+        return static
+
+    def _dag_file(
+        self, version: ObjectVersion, content: bytes, facts: EnvironmentFacts, static: Judgement
+    ) -> Judgement:
         path = version.key.removeprefix(DAGS)
         seen_at = self._now()  # what is dropped while a slow load goes on is not in the copy
         copy = self._folder.copy(facts, path, content)
-        answer = self._functions.load(function, copy.zipped(), [path], self._options(facts))
+        plugins = self._plugins.of(facts)
+        answer = self._load(facts, copy, [path], plugins[0])
+        self._wait_for_siblings(version, answer, copy, seen_at)
+        judged = together(static, answer)
+        if judged.verdict == "rejected":
+            judged = self._with_other_plugins(judged, copy, [path], facts, plugins[1:])
+        judged = replace(judged, findings=(*judged.findings, *self._advise(content, facts.major)))
+        if judged.verdict == "rejected" and copy.partial and answer.loaded and answer.loaded["missing"]:
+            return not_loaded(static, "the dags folder is too large to be copied whole, and a module is missing")
+        return self._claimed(version, judged, copy, facts)
+
+    def _plugins_zip(self, version: ObjectVersion, facts: EnvironmentFacts, static: Judgement) -> Judgement:
+        packed = self._plugins.look(version)
+        if packed.content is None:
+            return not_loaded(static, _TOO_LARGE)
+        seen_at = self._now()
+        copy = self._folder.copy(facts)
+        answer = self._load(facts, copy, [], packed)
+        self._wait_for_siblings(version, answer, copy, seen_at)
+        judged = together(static, answer)
+        if judged.verdict == "rejected" and copy.partial and answer.loaded and answer.loaded["missing"]:
+            return not_loaded(static, "the dags folder is too large to be copied whole, and a module is missing")
+        return judged
+
+    def _load(
+        self, facts: EnvironmentFacts, copy: FolderCopy, files: Sequence[str], plugins: PackedPlugins
+    ) -> LoadAnswer:
+        function = self._functions.nearest(facts.major)
+        return self._functions.load(function, copy.zipped(), files, self._options(facts, plugins), plugins.content)
+
+    def _with_other_plugins(
+        self,
+        judged: Judgement,
+        copy: FolderCopy,
+        files: Sequence[str],
+        facts: EnvironmentFacts,
+        others: Sequence[PackedPlugins],
+    ) -> Judgement:
+        """Nothing is certain of a file that the plugins decide about which are there until others come."""
+        for plugins in others:
+            answer = self._load(facts, copy, files, plugins)
+            if answer.loaded is not None and answer.loaded["verdict"] != "rejected":
+                return with_other_plugins(judged)
+        return judged
+
+    def _wait_for_siblings(
+        self, version: ObjectVersion, answer: LoadAnswer, copy: FolderCopy, seen_at: datetime
+    ) -> None:
+        waited = seen_at - version.last_modified
         early = too_early(
             answer,
             copy.pending,
@@ -93,13 +152,11 @@ class DagLoader:
             grace=self._grace,
             quiet=_QUIET,
         )
+        if early is None and answer.loaded and answer.loaded["missing"] and answer.loaded["verdict"] != "accepted":
+            coming = self._plugins.pending(_REQUIREMENTS)
+            early = f"{_REQUIREMENTS} was dropped, too, and is not judged yet" if coming else None
         if early is not None:
-            raise SiblingsExpectedError(f"{version.key} waits: {early}.", seen_at - version.last_modified)
-        judged = together(static, answer)
-        judged = replace(judged, findings=(*judged.findings, *self._advise(content, facts.major)))
-        if judged.verdict == "rejected" and copy.partial and answer.loaded and answer.loaded["missing"]:
-            return not_loaded(static, "the dags folder is too large to be copied whole, and a module is missing")
-        return self._claimed(version, judged, copy, facts)
+            raise SiblingsExpectedError(f"{version.key} waits: {early}.", waited)
 
     def release(self, key: str) -> None:
         """Let go of the dag_ids of a file that was removed from the drop bucket.
@@ -134,15 +191,16 @@ class DagLoader:
             judged = replace(judged, findings=(*judged.findings, not_known(by_hand.unclear)))
         return refused(judged, taken, uploaded=version.last_modified)
 
-    def _options(self, facts: EnvironmentFacts) -> dict[str, Any]:
+    def _options(self, facts: EnvironmentFacts, plugins: PackedPlugins) -> dict[str, Any]:
         provided = self._provided(facts)
-        plugins = self._plugins.modules(facts)
+        stood_in = plugins.modules if plugins.content is None else ()
         return {
             "airflow_version": facts.airflow_version,
             "import_timeout": _seconds(facts.options.get("core.dagbag_import_timeout")),
             "airflow_options": dict(facts.options),
-            "provided": sorted({*provided.get("modules", ()), *(plugins or ())}),
-            "unlisted": sorted({*provided.get("unlisted", ()), *(() if plugins is not None else (PLUGINS,))}),
+            "provided": sorted({*provided.get("modules", ()), *stood_in}),
+            "binaries": sorted(plugins.binaries),
+            "unlisted": sorted({*provided.get("unlisted", ()), *(() if plugins.readable else (PLUGINS,))}),
         }
 
 

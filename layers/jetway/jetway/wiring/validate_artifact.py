@@ -139,7 +139,7 @@ def _loader(config: Config, s3: S3Client, dynamodb: DynamoDBClient, provided: Pr
         DagsFolder(s3, config.drop_bucket, now=now),
         LoadFunctions(client("lambda", LOADING), s3, config.drop_bucket, config.import_dag),
         DagClaims(dynamodb, config.artifact_table, lambda key: head(s3, config.drop_bucket, key) is not None),
-        Plugins(s3),
+        Plugins(s3, config.drop_bucket, now=now),
         grace=config.sibling_grace,
         provided=provided,
         advise=adviser(ruff_command()),
