@@ -178,7 +178,8 @@ class Judge:
 
         folders: dict[Path, frozenset[str]] = {}
         for one in judged:
-            if one.judgement.kind != "dag-file" or one.judgement.verdict == "rejected" or one.found.folder is None:
+            makes_dags = one.judgement.kind in {"dag-file", "packed-dags"}
+            if not makes_dags or one.judgement.verdict == "rejected" or one.found.folder is None:
                 continue
             folder, name = _place(one.found)
             if folder not in folders:
@@ -194,7 +195,7 @@ class Judge:
 
         by_folder: dict[Path, dict[str, _Judged]] = {}
         for one in judged:
-            if one.judgement.kind == "dag-file" and one.stands:
+            if one.judgement.kind in {"dag-file", "packed-dags"} and one.stands:
                 folder, name = _place(one.found)
                 by_folder.setdefault(folder, {})[name] = one
         plugins = next((one for one in judged if one.found.key == "plugins.zip" and one.stands), None)

@@ -40,7 +40,7 @@ _MOST_ROUNDS = 20  # each settles one version; most of them were passed over
 # Judges a requirements.txt by resolving it: its content, the environment, and what reading it says.
 Resolve = Callable[[bytes, "EnvironmentFacts", Judgement], Judgement]
 # Judges a file of one of these kinds by loading it: its version, its content, the environment, what reading it says.
-LOADED = frozenset({"dag-file", "plugins"})
+LOADED = frozenset({"dag-file", "packed-dags", "plugins"})
 Load = Callable[["ObjectVersion", bytes, "EnvironmentFacts", Judgement], Judgement]
 
 

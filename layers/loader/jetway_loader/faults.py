@@ -89,6 +89,13 @@ _SCHEDULE = re.compile(
 )
 
 
+_NO_FILE = frozenset({"FileNotFoundError", "NotADirectoryError"})
+_INSIDE_ZIP = (
+    "Airflow does not unpack a zip of the dags folder: read the file with importlib.resources or pkgutil.get_data, or "
+    "upload the folder as it is, not as a zip."
+)
+
+
 @dataclass(frozen=True)
 class Fault:
     """An import error, understood.
@@ -131,7 +138,11 @@ def read_error(entry: Mapping[str, Any], file: str, folder: str, *, relied: bool
     missing = _missing(kind, message)
     if missing is not None:
         rule, remedy = _about_module(kind, missing)
-    certain = kind not in _NEEDS_WORLD and not (relied and rule not in _CERTAIN)
+    module = _module_in_zip(text, entry, file)
+    in_zip = f"'{file}/" in message and kind in _NO_FILE
+    if in_zip:
+        rule, remedy = "inside-zip", _INSIDE_ZIP
+    certain = (kind not in _NEEDS_WORLD or in_zip) and not (relied and rule not in _CERTAIN)
     shown = _PLACE.sub("", " ".join(_ADVICE.sub("", message).split()))
     shown = shown if len(shown) <= _LONGEST else shown[:_LONGEST] + "…"
     words = f"{kind}: {shown}" if shown else kind
@@ -140,6 +151,7 @@ def read_error(entry: Mapping[str, Any], file: str, folder: str, *, relied: bool
     elif elsewhere:
         words += f" (in {elsewhere})"
         remedy = remedy.replace("this line", elsewhere)
+    words = f"{module}: {words}" if module else words
     words = words.replace(folder + "/", "")
     return Fault(rule, words.replace(plugins, "plugins") if plugins else words, line, remedy, missing, certain)
 
@@ -210,6 +222,14 @@ def _about_module(kind: str, module: str) -> tuple[str, str]:
     )
 
 
+def _module_in_zip(text: str, entry: Mapping[str, Any], file: str) -> str | None:
+    """The module of a zip that an error is in; None of a file that is no zip."""
+    last = text.rsplit("Traceback (most recent call last):", 1)[-1]
+    names = [found["file"] for found in _FRAME.finditer(last)] or [str(entry.get("where", ""))]
+    inside = [name.removeprefix(f"{file}/") for name in names if name.startswith(f"{file}/")]
+    return inside[-1] if inside else None
+
+
 def _where(text: str, file: str, folders: Mapping[str, str]) -> tuple[int | None, str | None]:
     """The last line of the judged file in a traceback, and "path:line" of another file that the error is in.
 
@@ -218,14 +238,19 @@ def _where(text: str, file: str, folders: Mapping[str, str]) -> tuple[int | None
     """
     last = text.rsplit("Traceback (most recent call last):", 1)[-1]
     frames = [(found["file"], int(found["line"])) for found in _FRAME.finditer(last)]
-    if not any(name == file for name, _ in frames):
+    own = (file, f"{file}/")
+
+    def is_own(name: str) -> bool:
+        return name == own[0] or name.startswith(own[1])
+
+    if not any(is_own(name) for name, _ in frames):
         frames = [(found["file"], int(found["line"])) for found in _FRAME.finditer(text)] or frames
-    line = next((line for name, line in reversed(frames) if name == file), None)
+    line = next((line for name, line in reversed(frames) if is_own(name)), None)
     inside = [
         (name, f"{prefix}{name.removeprefix(folder + '/')}:{number}")
         for name, number in frames
         for folder, prefix in folders.items()
         if name.startswith(folder + "/")
     ]
-    elsewhere = inside[-1][1] if inside and inside[-1][0] != file else None
+    elsewhere = inside[-1][1] if inside and not is_own(inside[-1][0]) else None
     return line, elsewhere

@@ -82,7 +82,8 @@ def _siblings(folder: Path, file: Path) -> list[str]:
     inside = str(folder) + os.sep
     files = (getattr(module, "__file__", None) or "" for module in list(sys.modules.values()))
     found = {name.removeprefix(inside) for name in files if name.startswith(inside)}
-    return sorted(found - {str(file).removeprefix(inside)})
+    own = str(file).removeprefix(inside)
+    return sorted(name for name in found if name != own and not name.startswith(f"{own}/"))
 
 
 def _parse_2(airflow: Airflow, _folder: Path, file: Path, sightings: Sightings, tell: Tell) -> None:
@@ -114,8 +115,8 @@ def _parse_3(airflow: Airflow, folder: Path, file: Path, sightings: Sightings, t
     for bag in bags:
         _tell_bag(bag, sightings, tell, errors=False)
     failed = result.import_errors or {}
-    for text in failed.values():
-        _tell_error(text, sightings, tell)
+    for where, text in failed.items():
+        _tell_error(text, where, sightings, tell)
     for bag in bags:
         for dag in bag.dags.values():
             _tell_dag(dag, sightings, tell)
@@ -124,17 +125,17 @@ def _parse_3(airflow: Airflow, folder: Path, file: Path, sightings: Sightings, t
 
 
 def _tell_bag(bag: Any, sightings: Sightings, tell: Tell, *, errors: bool = True) -> None:
-    for text in bag.import_errors.values() if errors else ():
-        _tell_error(text, sightings, tell)
+    for where, text in bag.import_errors.items() if errors else ():
+        _tell_error(text, where, sightings, tell)
     tell({"parsed": len(bag.dagbag_stats)})
 
 
-def _tell_error(text: str, sightings: Sightings, tell: Tell) -> None:
+def _tell_error(text: str, where: str, sightings: Sightings, tell: Tell) -> None:
     """Tell of an error in Airflow's words, and of the lines that those words may be about."""
     lines = {"cycle": sightings.cycle_line()} if "Cycl" in text or "cycl" in text else {}
     dags = {dag_id: line for dag_id, line in sightings._dags.items() if dag_id in text}
     only = next(iter(sightings._dags.values()), None) if len(sightings._dags) == 1 else None
-    tell({"error": text, "lines": lines, "dag_line": next(iter(dags.values()), only)})
+    tell({"error": text, "where": str(where), "lines": lines, "dag_line": next(iter(dags.values()), only)})
 
 
 def _tell_dag(dag: Any, sightings: Sightings, tell: Tell) -> None:

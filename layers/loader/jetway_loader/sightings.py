@@ -15,11 +15,11 @@ class Sightings:
     """Lines of the judged file, noted while it runs.
 
     Args:
-        file: its absolute path.
+        file: its absolute path; of a zip all that is in it counts.
     """
 
     def __init__(self, file: str) -> None:
-        self._file = file
+        self._file, self._inside = file, f"{file}/"
         self._dags: dict[str, int] = {}
         self._sure: set[str] = set()
         self._asked = False
@@ -29,7 +29,7 @@ class Sightings:
         """The line of the judged file that is being run: the innermost one; None outside of it."""
         frame: FrameType | None = sys._getframe(1)
         while frame is not None:
-            if frame.f_code.co_filename == self._file:
+            if self._is_own(frame):
                 return frame.f_lineno
             frame = frame.f_back
         return None
@@ -39,7 +39,11 @@ class Sightings:
         frame: FrameType | None = sys._getframe(2)
         while frame is not None and "importlib" in frame.f_code.co_filename:
             frame = frame.f_back
-        return frame.f_lineno if frame is not None and frame.f_code.co_filename == self._file else None
+        return frame.f_lineno if frame is not None and self._is_own(frame) else None
+
+    def _is_own(self, frame: FrameType) -> bool:
+        name = frame.f_code.co_filename
+        return name == self._file or name.startswith(self._inside)
 
     def install(self, airflow: Airflow) -> None:
         """Look over Airflow's shoulder, in the child that loads a file."""

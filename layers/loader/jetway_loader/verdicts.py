@@ -34,7 +34,7 @@ def judge(  # noqa: PLR0917 - where what was loaded lay
         if "error" in entry:
             faults.append(read_error(entry, file, folder, relied=relied, plugins=plugins))
     if not told.done:
-        faults.append(_death(ended, options, told.exit_line, relied=relied))
+        faults.append(_death(ended, options, told.exit_line, relied=relied, zipped=path.endswith(".zip")))
     elif told.begun and not faults and not told.parsed:
         faults.append(
             Fault(
@@ -84,7 +84,7 @@ class _Told:
         ]
 
 
-def _death(ended: Ended[Any], options: Options, line: int | None, *, relied: bool) -> Fault:
+def _death(ended: Ended[Any], options: Options, line: int | None, *, relied: bool, zipped: bool = False) -> Fault:
     """Why a child did not come to its end."""
     words = ended.last_words.strip().rpartition("\n")[2][:300]
     said = f" Its last words: {words}" if words else ""
@@ -94,7 +94,8 @@ def _death(ended: Ended[Any], options: Options, line: int | None, *, relied: boo
             f"Loading took more than {min(options.limit, options.import_timeout):g} s and was ended.{said}",
             None,
             "Move slow work from the module's top level into tasks: Airflow loads the file again and again.",
-            certain=options.limit >= options.import_timeout,
+            # Of what is in a zip Airflow's own limit is another one.
+            certain=options.limit >= options.import_timeout and not zipped,
         )
     how = f"by signal {ended.signal}" if ended.signal else f"with exit status {ended.exit_code}"
     return Fault(

@@ -22,7 +22,7 @@ from jetway.artifacts.plugin_modules import MOST_BYTES
 from jetway.errors import SiblingsExpectedError
 from jetway.loading.advice import ruff_command
 from jetway.loading.claims import DagClaims
-from jetway.loading.folder import DagsFolder
+from jetway.loading.folder import LARGEST_ZIP, DagsFolder
 from jetway.loading.function import LoadFunctions
 from jetway.loading.loader import DagLoader, adviser
 from jetway.loading.plugins import Plugins
@@ -62,7 +62,7 @@ class ImportDag:
             "findings": [] if there else [MISSING],
             "siblings": [],
             "skipped": None,
-            "dags": [],
+            "dags": self.world.dags,
             "seconds": 0.1,
         }
         return {"Payload": io.BytesIO(json.dumps({"airflow": "3.3.1", "loaded": [loaded]}).encode())}
@@ -79,6 +79,7 @@ class World:
         self.now, self.takes = self.dropped, timedelta()
         self.comes: str | None = None
         self.asked: list[dict[str, Any]] = []  # options of every load
+        self.dags: list[dict[str, Any]] = []  # that files make
         self.plugins: list[list[str] | None] = []  # and which plugins it was given
         client: Any = ImportDag(self)
         dynamodb = boto3.client("dynamodb")
@@ -244,6 +245,38 @@ def test_plugins_that_are_too_large_to_be_imported_here_are_unknown(world: World
 def test_plugins_are_not_blamed_where_the_folder_is_too_large_to_be_copied_whole(world: World) -> None:
     world.s3.put_object(Bucket="live", Key="dags/0.csv", Body=bytes(1024**2 + 1))
     assert judge_plugins(world, "other.py").verdict == "unknown"
+
+
+ZIP_READ = Judgement("packed-dags", "accepted", (Finding("no-dag", "warning", "None.", None, "Make one."),))
+
+
+def judge_zip(world: World, content: bytes) -> Judgement:
+    world.s3.put_object(Bucket="drop", Key="dags/z/orders.zip", Body=content)
+    version = head(world.s3, "drop", "dags/z/orders.zip")
+    assert version is not None
+    world.now = version.last_modified + timedelta(seconds=60)
+    return world.loader(version, b"", FACTS, ZIP_READ)
+
+
+def test_packed_dags_are_loaded_and_their_dags_are_claimed(world: World) -> None:
+    world.s3.put_object(Bucket="live", Key="dags/helpers.py", Body=b"")
+    world.dags = [{"dag_id": "orders", "line": 2, "schedule": None, "tags": [], "tasks": 1}]
+    judged = judge_zip(world, zip_of({"orders.py": b"import helpers"}))
+    assert (judged.verdict, judged.findings) == ("accepted", ())
+    assert [(dag.dag_id, dag.certainty) for dag in judged.dags] == [("orders", "loaded")]
+    assert world.judge(after=60).findings[-1].rule == "duplicate-dag-id"
+    world.loader.release("dags/z/orders.zip")
+    assert world.judge(after=60).verdict == "accepted"
+
+
+def test_packed_dags_that_fail_are_rejected_and_get_no_linters_advice(world: World) -> None:
+    judged = judge_zip(world, zip_of({"orders.py": b"import helpers"}))
+    assert (judged.verdict, [finding.rule for finding in judged.findings]) == ("rejected", ["missing-module"])
+
+
+def test_packed_dags_that_are_too_large_to_be_loaded_are_unknown(world: World) -> None:
+    judged = judge_zip(world, bytes(LARGEST_ZIP + 1))
+    assert (judged.verdict, [finding.rule for finding in judged.findings]) == ("unknown", ["no-dag", "not-loaded"])
 
 
 def test_a_file_that_is_gone_lets_its_dag_ids_go(world: World) -> None:

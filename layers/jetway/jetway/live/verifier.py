@@ -21,6 +21,7 @@ from jetway.live import news
 from jetway.live.by_hand import overtake, source_of
 from jetway.live.in_force import InForce
 from jetway.live.missing import awaited
+from jetway.live.passing import owner_of, remembered
 from jetway.live.restore import Restored, report_rollback, restore, tell_live, tell_rollback_again
 from jetway.live.settling import compare
 from jetway.live.standing import (
@@ -169,7 +170,9 @@ class Verifier:
             self._deal_with(standing.key, look, updates, facts, now, on_verified=on_verified)
         # What may be a waiting version's fault must still be new at the next look.
         known = {file: digest for file, digest in digests(errors).items() if file not in suspected}
-        self._table.remember_errors({file: look.known[file] for file in suspected & look.known.keys()} | known)
+        kept = {file: look.known[file] for file in suspected & look.known.keys()}
+        others = [error for error in errors if relative_path(error.path) not in suspected]
+        self._table.remember_errors(kept | known | remembered(look.known, others, now))
 
     def _finish_all(
         self,
@@ -353,7 +356,7 @@ class Verifier:
                 break
         return replace(
             look,
-            dags={dag.dag_id: relative_path(dag.fileloc or "") for dag in found},
+            dags={dag.dag_id: owner_of(relative_path(dag.fileloc or "")) for dag in found},
             parsed={dag.dag_id: dag.last_parsed_time for dag in found if dag.last_parsed_time},
         )
 

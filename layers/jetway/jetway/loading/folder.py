@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from botocore.exceptions import ClientError
 
 from jetway.artifacts.kinds import DAGS
-from jetway.objects import head, is_changed, is_gone
+from jetway.objects import head, is_changed, is_gone, read
 from jetway.promotion import SOURCE_VERSION
 from jetway.reports import is_reported
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
     from jetway.airflow.environment import EnvironmentFacts
+    from jetway.objects import ObjectVersion
 
 # What was dropped longer ago than that is settled: live, quarantined, or in the dead letters.
 PENDING = timedelta(minutes=15)
@@ -32,6 +33,7 @@ PENDING = timedelta(minutes=15)
 _MOST_FILES = 5000
 _MOST_BYTES = 48 * 1024**2
 _LARGEST_DATA_FILE = 1024**2
+LARGEST_ZIP = 32 * 1024**2  # of packed DAGs that are judged
 _MOST_REMEMBERED = 96 * 1024**2
 _THREADS = 8
 
@@ -110,6 +112,14 @@ class DagsFolder:
         contents = self._contents(chosen)
         contents |= {path: content} if path else {}
         return FolderCopy(contents, pending, partial, frozenset(by_hand))
+
+    def packed_dags(self, version: ObjectVersion) -> bytes | None:
+        """Return a zip that was dropped; None when it is too large to be loaded, or gone.
+
+        Raises:
+            ClientError, BotoCoreError: S3 is in trouble.
+        """
+        return read(self._s3, version, LARGEST_ZIP) if version.size <= LARGEST_ZIP else None
 
     def _not_judged(self, coming: Mapping[str, Listed]) -> dict[str, datetime]:
         """Which of the files that are not live have no report yet, and when they came; a refused one has one."""

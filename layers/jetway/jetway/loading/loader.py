@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from jetway.artifacts.kinds import DAGS, kind_of
 from jetway.errors import SiblingsExpectedError
 from jetway.loading.advice import MAJOR, NoAdviceError, advice
+from jetway.loading.folder import LARGEST_ZIP
 from jetway.loading.plugins import NAME as PLUGINS
 from jetway.loading.rivals import Rival, not_known, put_by_hand, uploaded_before
 from jetway.loading.verdict import not_loaded, refused, together, too_early, with_other_plugins
@@ -70,11 +71,11 @@ class DagLoader:
         self._grace, self._provided, self._now = grace, provided, now
 
     def __call__(self, version: ObjectVersion, content: bytes, facts: EnvironmentFacts, static: Judgement) -> Judgement:
-        """Judge a DAG file or a plugins.zip by loading it.
+        """Judge a DAG file, packed DAGs or a plugins.zip by loading it.
 
         Args:
             version: of the file in the drop bucket.
-            content: its bytes; of a plugins.zip none.
+            content: its bytes; of a zip none.
             facts: of the environment.
             static: what reading says of it; a rejection stands.
 
@@ -85,6 +86,8 @@ class DagLoader:
         """
         if static.verdict != "rejected" and static.kind == "dag-file":
             return self._dag_file(version, content, facts, static)
+        if static.verdict != "rejected" and static.kind == "packed-dags":
+            return self._packed_dags(version, facts, static)
         if static.verdict != "rejected" and static.kind == "plugins":
             return self._plugins_zip(version, facts, static)
         return static
@@ -101,10 +104,17 @@ class DagLoader:
         judged = together(static, answer)
         if judged.verdict == "rejected":
             judged = self._with_other_plugins(judged, copy, [path], facts, plugins[1:])
-        judged = replace(judged, findings=(*judged.findings, *self._advise(content, facts.major)))
+        if judged.kind == "dag-file":
+            judged = replace(judged, findings=(*judged.findings, *self._advise(content, facts.major)))
         if judged.verdict == "rejected" and copy.partial and answer.loaded and answer.loaded["missing"]:
             return not_loaded(static, "the dags folder is too large to be copied whole, and a module is missing")
         return self._claimed(version, judged, copy, facts)
+
+    def _packed_dags(self, version: ObjectVersion, facts: EnvironmentFacts, static: Judgement) -> Judgement:
+        content = self._folder.packed_dags(version)
+        if content is None:
+            return not_loaded(static, f"it is larger than {LARGEST_ZIP:,} bytes, or was replaced meanwhile")
+        return self._dag_file(version, content, facts, static)
 
     def _plugins_zip(self, version: ObjectVersion, facts: EnvironmentFacts, static: Judgement) -> Judgement:
         packed = self._plugins.look(version)
@@ -164,7 +174,7 @@ class DagLoader:
         Raises:
             ClientError, BotoCoreError: DynamoDB is in trouble.
         """
-        if kind_of(key).name == "dag-file":
+        if kind_of(key).name in {"dag-file", "packed-dags"}:
             self._claims.release(key)
 
     def _claimed(

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 # What reading alone makes of a file that loading knows better.
 _KNOWN_BETTER = frozenset({"syntax-not-judged"})
-_ABOUT_NO_DAG = frozenset({"lost-dag"})
+_ABOUT_NO_DAG = frozenset({"lost-dag", "no-dag"})
 _ABOUT_PLUGINS = frozenset({"plugin-without-name", "missing-module"})
 
 # So many times the grace a file of a slow upload waits.
