@@ -7,7 +7,7 @@ request, or from an address that is signed for one object and a few minutes.
     → {"airflow": "3.3.1", "loaded": [{"path": …, "verdict": …, "findings": […], "dags": […], …}]}
     → {"unavailable": "why nothing can be loaded here"}
 
-With "load_plugins": true the plugins themselves are judged, too: the last item of "loaded".
+With "load": "plugins" or "local-settings" these are judged, too: the last item of "loaded".
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """Load the files that the request names."""
     if isinstance(_airflow, str):
         return {"unavailable": _airflow}
-    from jetway_loader import plugin_loading, plugins
+    from jetway_loader import local_settings, plugin_loading, plugins
     from jetway_loader.loading import load
 
     shutil.rmtree(_dags, ignore_errors=True)
@@ -87,8 +87,10 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     )
     try:
         loaded = list(load(_airflow, _dags, event["files"], options))
-        if event.get("load_plugins"):
+        if event.get("load") == "plugins":
             loaded.append(plugin_loading.load(_dags, options))
+        if event.get("load") == "local-settings":
+            loaded.append(local_settings.load(_dags, options))
     finally:
         shutil.rmtree(_dags, ignore_errors=True)
         plugins.clear()

@@ -313,7 +313,7 @@ def event(case: Case) -> dict[str, Any]:
         "plugins": packed(case.plugins),
         "files": files,
         "options": options,
-        "load_plugins": True,
+        "load": "plugins",
     }
 
 

@@ -28,6 +28,7 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument("--plugins", type=Path, metavar="FILE", help="plugins.zip, for the files that import from it")
     parser.add_argument("--judge-plugins", action="store_true", help="judge it, too; without FILES only that")
+    parser.add_argument("--judge-settings", action="store_true", help="judge airflow_local_settings.py of both, too")
     parser.add_argument(
         "--option", action="append", default=[], metavar="SECTION.KEY=VALUE", help="configuration of the environment"
     )
@@ -39,7 +40,7 @@ def main(arguments: list[str] | None = None) -> int:
     folder = given.folder.resolve()
     listed = json.loads(given.listed.read_text()) if given.listed else []
     files = [*given.files, *listed]
-    if not files and not given.judge_plugins:
+    if not files and not (given.judge_plugins or given.judge_settings):
         files = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*.py"))
     for name in files:
         if not (folder / name).is_file():
@@ -57,7 +58,9 @@ def main(arguments: list[str] | None = None) -> int:
         other_python=given.other_python,
     )
     with tempfile.TemporaryDirectory(prefix="jetway-loader-") as home:
-        found = _load(Path(home), folder, files, options, given.plugins, judge_plugins=given.judge_plugins)
+        found = _load(Path(home), folder, files, options, given.plugins)
+        if found is not None:
+            found += _together(folder, options, plugins=given.judge_plugins, local_settings=given.judge_settings)
     if found is None:
         return 3
     if given.json:
@@ -69,13 +72,11 @@ def main(arguments: list[str] | None = None) -> int:
     return 1 if any(loaded.verdict == "rejected" for loaded in found) else 0
 
 
-def _load(
-    home: Path, folder: Path, files: list[str], options: Options, packed: Path | None, *, judge_plugins: bool
-) -> list[Loaded] | None:
-    """Import Airflow and load; None without an Airflow. The plugins, when they are judged, come last."""
+def _load(home: Path, folder: Path, files: list[str], options: Options, packed: Path | None) -> list[Loaded] | None:
+    """Import Airflow and load; None without an Airflow."""
     settings.set_up(home, folder)
     logging.disable(logging.CRITICAL)  # answers go to standard output, where Airflow logs as well
-    from jetway_loader import airflow_api, plugin_loading, plugins
+    from jetway_loader import airflow_api, plugins
     from jetway_loader.loading import load
 
     try:
@@ -89,8 +90,16 @@ def _load(
         with packed.open("rb") as stream:
             plugins.unpack(stream)
     order = {name: number for number, name in enumerate(files)}
-    found = sorted(load(airflow, folder, files, options), key=lambda loaded: order[loaded.path])
-    return [*found, plugin_loading.load(folder, options)] if judge_plugins else found
+    return sorted(load(airflow, folder, files, options), key=lambda loaded: order[loaded.path])
+
+
+def _together(folder: Path, options: Options, *, plugins: bool, local_settings: bool) -> list[Loaded]:
+    """Load what is no DAG file."""
+    from jetway_loader import local_settings as own
+    from jetway_loader import plugin_loading
+
+    found = [plugin_loading.load(folder, options)] if plugins else []
+    return [*found, own.load(folder, options)] if local_settings else found
 
 
 def _show(loaded: Loaded) -> None:

@@ -17,7 +17,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jetway_loader import plugins, settings
+from jetway_loader import local_settings, plugins, settings
 from jetway_loader.sightings import Sightings
 from jetway_loader.standins import Finder
 from jetway_loader.unseen import VALUES, Note, Unseen
@@ -71,6 +71,7 @@ def prepare(folder: Path, options: Options, note: Note, line: Callable[[], int |
     importlib.invalidate_caches()
     sys.dont_write_bytecode = True
     plugins.forget()
+    local_settings.register(folder)
     Unseen(folder, note, line).install()
     Finder(options.provided | options.binaries, note, line).install()
     _watch_exits(tell, line)
