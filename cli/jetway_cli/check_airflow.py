@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 SECONDS_TO_INSTALL = 900
 MEBIBYTES_FOR_ONE_FILE = 1024  # as in the gate
 SECONDS_FOR_ONE_FILE = 32  # MWAA's 30, and what ending a process takes
-PLUGINS_ANSWER = "../plugins.zip"
+PLUGINS_ANSWER, SETTINGS_ANSWER = "../plugins.zip", "airflow_local_settings.py"
 SECONDS_TO_START = 120  # importing Airflow without bytecode, and making its database
 
 _VERSIONS = (
@@ -122,6 +122,7 @@ def load(
     other_python: bool = False,
     plugins: bytes | None = None,
     judge_plugins: bool = False,
+    judge_settings: bool = False,
 ) -> dict[str, dict[str, Any]]:
     """Load DAG files with the Airflow of that Python.
 
@@ -134,9 +135,11 @@ def load(
         other_python: nor is this Python.
         plugins: the modules of plugins.zip, zipped.
         judge_plugins: load these by themselves, too.
+        judge_settings: load airflow_local_settings.py of the folder and of the plugins, too.
 
     Returns:
-        What came of each file, by its path, as jetway_loader says it; PLUGINS_ANSWER is of the plugins.
+        What came of each file, by its path, as jetway_loader says it; PLUGINS_ANSWER is of the plugins, and
+        SETTINGS_ANSWER of airflow_local_settings.py.
 
     Raises:
         StackTroubleError: Airflow does not work.
@@ -156,13 +159,14 @@ def load(
         if plugins is not None:
             Path(place, "plugins.zip").write_bytes(plugins)
             command += ["--plugins", str(Path(place, "plugins.zip")), *(["--judge-plugins"] if judge_plugins else [])]
-        command += ["--", str(folder)]
+        command += [*(["--judge-settings"] if judge_settings else []), "--", str(folder)]
         env = {name: value for name, value in os.environ.items() if name in {"PATH", "HOME", "LANG", "TMPDIR"}}
         done = _run(
             command,
             "load DAG files",
             env=env | {"PYTHONPATH": place, "PYTHONDONTWRITEBYTECODE": "1"},
-            seconds=SECONDS_TO_START + SECONDS_FOR_ONE_FILE * (len(files) / jobs + 2 * judge_plugins),
+            seconds=SECONDS_TO_START
+            + SECONDS_FOR_ONE_FILE * (len(files) / jobs + 2 * judge_plugins + 4 * judge_settings),
             good=(0, 1),
         )
     try:

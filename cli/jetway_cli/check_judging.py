@@ -190,12 +190,13 @@ class Judge:
     def _load(self, judged: Sequence[_Judged]) -> None:
         """Let the real Airflow load the DAG files and plugins that may load; its word goes before that of reading."""
         from jetway.loading.function import LoadAnswer
+        from jetway.loading.local_settings import certain
         from jetway.loading.verdict import not_loaded, together
-        from jetway_cli.check_airflow import PLUGINS_ANSWER, load, versions_of
+        from jetway_cli.check_airflow import PLUGINS_ANSWER, SETTINGS_ANSWER, load, versions_of
 
         by_folder: dict[Path, dict[str, _Judged]] = {}
         for one in judged:
-            if one.judgement.kind in {"dag-file", "packed-dags"} and one.stands:
+            if one.judgement.kind in {"dag-file", "packed-dags", "local-settings"} and one.stands:
                 folder, name = _place(one.found)
                 by_folder.setdefault(folder, {})[name] = one
         plugins = next((one for one in judged if one.found.key == "plugins.zip" and one.stands), None)
@@ -214,18 +215,19 @@ class Judge:
                 answers = load(
                     python,
                     folder,
-                    list(files),
+                    [name for name, one in files.items() if one.judgement.kind != "local-settings"],
                     has,
                     nearest=nearest,
                     other_python=other_python,
                     plugins=packed.content,
                     judge_plugins=plugins is not None,
+                    judge_settings=SETTINGS_ANSWER in files,
                 )
                 named = files if plugins is None else files | {PLUGINS_ANSWER: plugins}
                 plugins = None  # once is enough
                 for name, one in named.items():
                     answer: Mapping[str, Any] = answers[name]
-                    one.judgement = together(one.judgement, LoadAnswer(answer))
+                    one.judgement = certain(together(one.judgement, LoadAnswer(answer)))
                     one.seconds += float(answer["seconds"])
 
     def _airflow(self) -> Path:

@@ -21,6 +21,7 @@ from jetway.live.by_hand import source_of
 from jetway.live.settling import Seen, compare, next_step, wanted
 from jetway.live.standing import BY_HAND
 from jetway.live.update_record import MEMBERS
+from jetway.loading.local_settings import certain
 from jetway.object_stream import VersionGoneError, open_version
 from jetway.objects import ObjectVersion, head, read, versions_of
 from jetway.promotion import Placement, promote, quarantine
@@ -40,7 +41,7 @@ _MOST_ROUNDS = 20  # each settles one version; most of them were passed over
 # Judges a requirements.txt by resolving it: its content, the environment, and what reading it says.
 Resolve = Callable[[bytes, "EnvironmentFacts", Judgement], Judgement]
 # Judges a file of one of these kinds by loading it: its version, its content, the environment, what reading it says.
-LOADED = frozenset({"dag-file", "packed-dags", "plugins"})
+LOADED = frozenset({"dag-file", "packed-dags", "plugins", "local-settings"})
 Load = Callable[["ObjectVersion", bytes, "EnvironmentFacts", Judgement], Judgement]
 
 
@@ -292,7 +293,7 @@ class Gate:
         except VersionGoneError:
             return None
         if judged.kind in LOADED:
-            return self._load(version, content, facts, judged)
+            return certain(self._load(version, content, facts, judged))
         return self._resolve(content, facts, judged) if judged.kind == "requirements" else judged
 
     def _place(

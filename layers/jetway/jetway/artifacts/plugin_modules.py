@@ -30,12 +30,14 @@ class PackedPlugins:
         content: a zip of its modules and smaller files; None when the modules alone are too large to be handed over.
         modules: those at its root.
         binaries: compiled modules by their dotted names: they may be for another processor than the load's.
+        has_settings: whether an airflow_local_settings.py is at its root, which every process of Airflow runs.
         readable: whether it can be read; else nobody knows what it brings.
     """
 
     content: bytes | None = None
     modules: frozenset[str] = frozenset()
     binaries: frozenset[str] = frozenset()
+    has_settings: bool = False
     readable: bool = True
 
 
@@ -62,7 +64,7 @@ def pack(stream: BinaryIO, size: int) -> PackedPlugins:
         content = None if chosen is None else _packed(reader, chosen)
     except (BrokenZipError, LargeDirectoryError):
         return PackedPlugins(readable=False)  # it never went through the gate
-    return PackedPlugins(content, modules, binaries)
+    return PackedPlugins(content, modules, binaries, has_settings="airflow_local_settings.py" in names)
 
 
 def _chosen(members: Sequence[Member]) -> list[Member] | None:

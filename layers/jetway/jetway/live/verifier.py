@@ -17,13 +17,15 @@ from typing import TYPE_CHECKING
 from jetway.airflow.environment import not_available
 from jetway.airflow.import_errors import Found
 from jetway.artifacts.kinds import DAGS
-from jetway.live import news
+from jetway.errors import JetwayError
+from jetway.live import news, silence
 from jetway.live.by_hand import overtake, source_of
 from jetway.live.in_force import InForce
 from jetway.live.missing import awaited
 from jetway.live.passing import owner_of, remembered
 from jetway.live.restore import Restored, report_rollback, restore, tell_live, tell_rollback_again
 from jetway.live.settling import compare
+from jetway.live.silence import suspects
 from jetway.live.standing import (
     LONGEST_WORK,
     OPEN,
@@ -145,7 +147,11 @@ class Verifier:
             for found in standings
             if found.live is not None and found.stage in OPEN
         }
-        found = self._import_errors()
+        try:
+            found = self._import_errors()
+        except JetwayError as exc:
+            self._undo_in_silence(standings, exc, now, on_verified)
+            raise
         errors = found.errors
         if update_is_due:
             witness = Witness(self._s3, self._drop_bucket)
@@ -173,6 +179,16 @@ class Verifier:
         kept = {file: look.known[file] for file in suspected & look.known.keys()}
         others = [error for error in errors if relative_path(error.path) not in suspected]
         self._table.remember_errors(kept | known | remembered(look.known, others, now))
+
+    def _undo_in_silence(
+        self, standings: Sequence[Standing], exc: JetwayError, now: datetime, on_verified: Callable[[Verified], None]
+    ) -> None:
+        """Roll back what may be why Airflow does not answer: nobody else will tell."""
+        for standing in suspects(standings, exc, now):
+            with suppress(StandingChangedError):
+                if self._bucket_agrees(standing, now):
+                    self._table.put(to_roll_back(standing, (silence.problem(standing, exc),), now))
+                    self._finish(standing.key, now, on_verified)
 
     def _finish_all(
         self,

@@ -84,13 +84,13 @@ class DagsFolder:
         self._remembered: dict[tuple[str, str, str], bytes] = {}
         self._judged: set[tuple[str, str, datetime]] = set()
 
-    def copy(self, facts: EnvironmentFacts, path: str = "", content: bytes = b"") -> FolderCopy:
+    def copy(self, facts: EnvironmentFacts, path: str = "", content: bytes | None = None) -> FolderCopy:
         """Return a copy with one file as given.
 
         Args:
             facts: of the environment; tells its bucket and folder.
             path: of the judged file, relative to the folder; "" when it is none of the folder's.
-            content: what it is judged with.
+            content: what it is judged with; None: as it is live, whatever was dropped.
 
         Raises:
             ClientError, BotoCoreError: S3 is in trouble.
@@ -107,10 +107,11 @@ class DagsFolder:
                 coming[name] = dropped
         pending = self._not_judged(coming)
         files |= {name: coming[name] for name in pending}
-        files.pop(path, None)
+        if content is not None:
+            files.pop(path, None)
         chosen, partial = _within_bounds(files)
         contents = self._contents(chosen)
-        contents |= {path: content} if path else {}
+        contents |= {path: content} if content is not None else {}
         return FolderCopy(contents, pending, partial, frozenset(by_hand))
 
     def packed_dags(self, version: ObjectVersion) -> bytes | None:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 # A synchronous request may have 6 MB: https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
 _MOST_INLINE = 4 * 1024**2
 _URL_SECONDS = 300
+_MOST_AT_ONCE = 50  # files in one request: it may take two minutes
 BUNDLES = "bundles/"
 
 
@@ -64,23 +65,23 @@ class LoadFunctions:
         files: Sequence[str],
         options: Mapping[str, Any],
         plugins: bytes | None = None,
+        *,
+        what: str | None = None,
     ) -> LoadAnswer:
-        """Load one file of a bundle, or the plugins.
+        """Load one file of a bundle, or what is no DAG file.
 
         Args:
             function: that loads.
             bundle: the dags folder, zipped.
-            files: the file's path in it, as the only item; none when the plugins are to be loaded.
+            files: the file's path in it, as the only item; none with `what`.
             options: of `jetway_loader.model.Options`.
             plugins: the modules of plugins.zip, zipped.
+            what: "plugins" or "local-settings".
 
         Raises:
             LoadUnavailableError: throttled, or the function does not work whatever the file is.
         """
-        packed, room = self._bundle(bundle, _MOST_INLINE), _MOST_INLINE - len(bundle)
-        question = {"bundle": packed, "files": files, "options": options, "load_plugins": not files}
-        if plugins is not None:
-            question["plugins"] = self._bundle(plugins, room if "zip" in packed else _MOST_INLINE)
+        question = self._question(bundle, files, options, plugins) | {"load": what}
         answer, died = self._invoke(function, question)
         if died is not None:
             # Its own fault, or the file's? Without a file it must work.
@@ -95,6 +96,37 @@ class LoadFunctions:
         if "unavailable" in answer:
             raise LoadUnavailableError(f"{function}: {answer['unavailable']}")
         return LoadAnswer(answer["loaded"][0], airflow_version=answer["airflow"])
+
+    def load_all(
+        self,
+        function: str,
+        bundle: bytes,
+        files: Sequence[str],
+        options: Mapping[str, Any],
+        plugins: bytes | None = None,
+    ) -> list[Mapping[str, Any]]:
+        """Load many files of a bundle; what came of each that did not take the function with it.
+
+        Raises:
+            LoadUnavailableError: throttled, or it dies of them.
+        """
+        loaded: list[Mapping[str, Any]] = []
+        for start in range(0, len(files), _MOST_AT_ONCE):
+            question = self._question(bundle, files[start : start + _MOST_AT_ONCE], options, plugins)
+            answer, died = self._invoke(function, question)
+            if died is not None or "unavailable" in answer:
+                raise LoadUnavailableError(f"{function}: {died or answer['unavailable']}")
+            loaded += answer["loaded"]
+        return loaded
+
+    def _question(
+        self, bundle: bytes, files: Sequence[str], options: Mapping[str, Any], plugins: bytes | None
+    ) -> dict[str, Any]:
+        packed, room = self._bundle(bundle, _MOST_INLINE), _MOST_INLINE - len(bundle)
+        question = {"bundle": packed, "files": files, "options": options}
+        if plugins is not None:
+            question["plugins"] = self._bundle(plugins, room if "zip" in packed else _MOST_INLINE)
+        return question
 
     def _bundle(self, content: bytes, most: int) -> dict[str, str]:
         if len(content) <= most:

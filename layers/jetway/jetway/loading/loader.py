@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 from jetway.artifacts.kinds import DAGS, kind_of
 from jetway.errors import SiblingsExpectedError
+from jetway.loading import local_settings
 from jetway.loading.advice import MAJOR, NoAdviceError, advice
 from jetway.loading.folder import LARGEST_ZIP
 from jetway.loading.plugins import NAME as PLUGINS
+from jetway.loading.plugins import NONE as NO_PLUGINS
 from jetway.loading.rivals import Rival, not_known, put_by_hand, uploaded_before
 from jetway.loading.verdict import not_loaded, refused, together, too_early, with_other_plugins
 from jetway.observability import logger
@@ -33,6 +35,7 @@ _IMPORT_TIMEOUT = 30.0
 _QUIET = timedelta(seconds=10)
 
 Advise = Callable[[bytes, int], tuple["Finding", ...]]
+_World = tuple["FolderCopy", "PackedPlugins"]
 Provided = Callable[["EnvironmentFacts"], Mapping[str, Any]]
 
 
@@ -90,7 +93,38 @@ class DagLoader:
             return self._packed_dags(version, facts, static)
         if static.verdict != "rejected" and static.kind == "plugins":
             return self._plugins_zip(version, facts, static)
+        if static.verdict != "rejected" and static.kind == "local-settings":
+            return self._local_settings(version, content, facts, static)
         return static
+
+    def _local_settings(
+        self, version: ObjectVersion, content: bytes, facts: EnvironmentFacts, static: Judgement
+    ) -> Judgement:
+        path, seen_at = version.key.removeprefix(DAGS), self._now()
+        with_it = self._folder.copy(facts, path, content)
+        plugins = self._plugins.of(facts)[0]
+        answer = self._load(facts, with_it, [], plugins, what="local-settings")
+        self._wait_for_siblings(version, answer, with_it, seen_at)
+        judged = together(static, answer)
+        if judged.verdict != "accepted":
+            return judged
+        return self._anew(judged, facts, (with_it, plugins), (self._folder.copy(facts, path), plugins))
+
+    def _anew(self, judged: Judgement, facts: EnvironmentFacts, new: _World, old: _World) -> Judgement:
+        """Judge all DAG files anew, with what every process of Airflow runs, and without it."""
+        files = local_settings.dag_files(new[0].files)
+        if len(files) > local_settings.MOST_FILES:
+            return not_loaded(judged, f"more than {local_settings.MOST_FILES} DAG files would have to be judged anew")
+        broken = local_settings.failing(self._load_all(facts, files, *new))
+        before = local_settings.failing(self._load_all(facts, sorted(broken), *old))
+        return local_settings.breaking(judged, {path: said for path, said in broken.items() if path not in before})
+
+    def _load_all(
+        self, facts: EnvironmentFacts, files: Sequence[str], copy: FolderCopy, plugins: PackedPlugins
+    ) -> list[Mapping[str, Any]]:
+        there = [path for path in files if path in copy.files]
+        function, options = self._functions.nearest(facts.major), self._options(facts, plugins)
+        return self._functions.load_all(function, copy.zipped(), there, options, plugins.content)
 
     def _dag_file(
         self, version: ObjectVersion, content: bytes, facts: EnvironmentFacts, static: Judgement
@@ -122,18 +156,36 @@ class DagLoader:
             return not_loaded(static, _TOO_LARGE)
         seen_at = self._now()
         copy = self._folder.copy(facts)
-        answer = self._load(facts, copy, [], packed)
+        answer = self._load(facts, copy, [], packed, what="plugins")
         self._wait_for_siblings(version, answer, copy, seen_at)
         judged = together(static, answer)
+        if packed.has_settings and judged.verdict != "rejected":
+            judged = self._settings_in_plugins(judged, facts, copy, packed)
         if judged.verdict == "rejected" and copy.partial and answer.loaded and answer.loaded["missing"]:
             return not_loaded(static, "the dags folder is too large to be copied whole, and a module is missing")
         return judged
 
+    def _settings_in_plugins(
+        self, judged: Judgement, facts: EnvironmentFacts, copy: FolderCopy, packed: PackedPlugins
+    ) -> Judgement:
+        """Judge the airflow_local_settings.py in a plugins.zip as that of the dags folder."""
+        answer = self._load(facts, copy, [], packed, what="local-settings")
+        if answer.loaded is None or answer.loaded["verdict"] != "accepted":
+            return local_settings.certain(replace(together(judged, answer), verdict="unknown"), whatever=True)
+        others = [plugins for plugins in self._plugins.of(facts) if plugins is not packed]
+        anew = self._anew(replace(judged, verdict="accepted"), facts, (copy, packed), (copy, (*others, NO_PLUGINS)[0]))
+        return judged if anew.verdict == "accepted" else local_settings.certain(anew, whatever=True)
+
     def _load(
-        self, facts: EnvironmentFacts, copy: FolderCopy, files: Sequence[str], plugins: PackedPlugins
+        self,
+        facts: EnvironmentFacts,
+        copy: FolderCopy,
+        files: Sequence[str],
+        plugins: PackedPlugins,
+        what: str | None = None,
     ) -> LoadAnswer:
-        function = self._functions.nearest(facts.major)
-        return self._functions.load(function, copy.zipped(), files, self._options(facts, plugins), plugins.content)
+        function, options = self._functions.nearest(facts.major), self._options(facts, plugins)
+        return self._functions.load(function, copy.zipped(), files, options, plugins.content, what=what)
 
     def _with_other_plugins(
         self,

@@ -38,7 +38,7 @@ def together(static: Judgement, answer: LoadAnswer) -> Judgement:
         return static
     if loaded["skipped"] == "ignored":
         return replace(static, verdict="accepted", findings=(*_without_loaded(static, known=True), _IGNORED), dags=())
-    if static.kind == "plugins":
+    if static.kind in {"plugins", "local-settings"}:
         return _of_plugins(static, loaded)
     dags = _dags(static, loaded["dags"])
     found = tuple(Finding(**finding) for finding in loaded["findings"])
@@ -54,7 +54,9 @@ def together(static: Judgement, answer: LoadAnswer) -> Judgement:
 def _of_plugins(static: Judgement, loaded: Mapping[str, Any]) -> Judgement:
     found = tuple(Finding(**finding) for finding in loaded["findings"])
     kept = tuple(finding for finding in static.findings if finding.rule not in _ABOUT_PLUGINS)
-    verdict = static.verdict if loaded["verdict"] == "accepted" else loaded["verdict"]
+    # Of a plugins.zip reading may have left something open that loading does not tell.
+    is_open = static.kind == "plugins" and loaded["verdict"] == "accepted"
+    verdict = static.verdict if is_open else loaded["verdict"]
     return replace(static, verdict=verdict, findings=(*kept, *found))
 
 
