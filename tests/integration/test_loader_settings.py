@@ -33,7 +33,8 @@ GOOD: dict[str, tuple[dict[str, str], dict[str, str]]] = {
             "log = logging.getLogger(__name__)\nSTAGE = os.environ.get('STAGE', 'dev')\n" + POLICY + CHECKS
         },
         {
-            NAME: "STATE_COLORS = {'failed': 'firebrick'}\n\n\ndef task_instance_mutation_hook(task_instance):\n    pass\n"
+            NAME: "STATE_COLORS = {'failed': 'firebrick'}\n\n\n"
+            "def task_instance_mutation_hook(task_instance):\n    pass\n"
         },
     ),
 }
@@ -61,9 +62,10 @@ def made(place: Path, dags: dict[str, str], plugins: dict[str, str]) -> Path:
 def answers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
     def one(name: str, case: Any) -> dict[str, Any]:
         folder = made(tmp_path_factory.mktemp(name), case[0], case[1])
-        return load(folder, "--plugins", str(folder.parent / "plugins.zip"), "--judge-settings")[NAME]
+        found: dict[str, Any] = load(folder, "--plugins", str(folder.parent / "plugins.zip"), "--judge-settings")[NAME]
+        return found
 
-    network = ({NAME: "import urllib.request as r\nr.urlopen('https://example.com')\n"}, {})
+    network: Any = ({NAME: "import urllib.request as r\nr.urlopen('https://example.com')\n"}, {})
     cases: dict[str, Any] = GOOD | BAD | {"network": network, "none": ({}, {})}
     with ThreadPoolExecutor(2) as pool:
         return dict(zip(cases, pool.map(lambda item: one(*item), cases.items()), strict=True))
