@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
@@ -25,6 +27,29 @@ DENIED = frozenset({"AccessDenied", "AccessDeniedException", "AuthorizationError
 
 class AwsDeployError(RuntimeError):
     """Something to deploy with is missing; the text says what to do."""
+
+
+# The oldest that was tried and builds template.yaml. 1.125.0 does not know python3.13, older ones not RecursiveLoop:
+# these end with a list of such errors and a traceback.
+LEAST_SAM = (1, 130, 0)
+
+
+def check_sam(said: str) -> None:
+    """Refuse a sam that is too old for template.yaml.
+
+    Args:
+        said: what `sam --version` prints.
+
+    Raises:
+        AwsDeployError: it is too old, or no sam.
+    """
+    found = re.search(r"(\d+)\.(\d+)\.(\d+)", said)
+    if found is None or tuple(map(int, found.groups())) < LEAST_SAM:
+        raise AwsDeployError(
+            f"template.yaml needs sam {'.'.join(map(str, LEAST_SAM))} or newer; yours says "
+            f"{said.strip() or 'nothing'!r}. Update it (https://docs.aws.amazon.com/serverless-application-model/latest/developerguide/"
+            "manage-sam-cli-versions.html), or leave SAM out: then the pinned one is used."
+        )
 
 
 def check_stack(name: str, status: str) -> None:
@@ -109,6 +134,44 @@ def check_services(session: boto3.Session) -> None:
             f"{session.region_name}: no answer from {', '.join(missing)}. Is that the right Region (AWS_REGION)? If "
             "so, it does not offer them, or this machine does not reach them; Jetway needs Amazon MWAA, EventBridge "
             "Scheduler, API Gateway (HTTP APIs) and Lambda there."
+        )
+
+
+# The price list is asked here for every Region. https://docs.aws.amazon.com/awsaccountbilling/latest/aboutv2/using-the-aws-price-list-query-api.html
+_PRICES_IN = "us-east-1"
+_DURATION, _DURATION_ON_ARM = "AWS-Lambda-Duration", "AWS-Lambda-Duration-ARM"
+
+
+def check_architecture(session: boto3.Session, architecture: str | None) -> None:
+    """Refuse a Region where Lambda has a price for x86_64 and none for arm64, which is the template's default.
+
+    No read of Lambda's tells what a Region has. The price list of AWS does, and where that cannot be asked, or says
+    nothing, CreateFunction is left to say it.
+
+    Args:
+        session: of the Region.
+        architecture: what somebody has said it is to be; then nothing is asked.
+
+    Raises:
+        AwsDeployError: it lacks arm64.
+    """
+    if architecture is not None:
+        return
+    config = Config(connect_timeout=5, read_timeout=10, retries={"total_max_attempts": 1})
+    client = session.client("pricing", region_name=_PRICES_IN, config=config)
+    only = {"Type": "TERM_MATCH", "Field": "regionCode", "Value": session.region_name}
+    pages: Any = client.get_paginator("get_products").paginate(ServiceCode="AWSLambda", Filters=[only])
+    try:
+        groups = {
+            json.loads(product)["product"]["attributes"].get("group") for page in pages for product in page["PriceList"]
+        }
+    except (BotoCoreError, ClientError):
+        return
+    if _DURATION in groups and _DURATION_ON_ARM not in groups:
+        raise AwsDeployError(
+            f"{session.region_name}: AWS's price list has no Lambda on arm64 there. Write Architecture=x86_64 into the "
+            "profile of samconfig.toml (parameter_overrides), and deploy with `ARCHITECTURE=x86_64 make deploy`. If "
+            "the price list is wrong, Architecture=arm64 in the profile deploys as it is."
         )
 
 

@@ -6,7 +6,7 @@
 
 What names the environment is read from the outputs of its stack, which have the names of Jetway's parameters, or, for
 an environment of another making, from MWAA. What the profile in samconfig.toml says of a parameter wins, and a later
-deployment keeps what it is not told. sam is the pinned one of requirements/sam.txt.
+deployment keeps what it is not told. sam is the pinned one of requirements/sam.txt, or the command that SAM names.
 """
 
 from __future__ import annotations
@@ -29,7 +29,9 @@ from local import venvs
 from local.aws_checks import (
     WHOLE,
     AwsDeployError,
+    check_architecture,
     check_network,
+    check_sam,
     check_services,
     check_stack,
     denied,
@@ -240,6 +242,8 @@ def main() -> int:
     """Deploy one of the two; return the exit code."""
     what, name, environment = [*sys.argv[1:], "", "", ""][:3]
     try:
+        if own := os.environ.get("SAM"):
+            check_sam(_version_of(own))
         return _environment(name or "default") if what == "environment" else _jetway(name or "default", environment)
     except (AwsDeployError, BotoCoreError, ClientError, venvs.SetupError) as exc:
         print(exc, file=sys.stderr)
@@ -280,6 +284,7 @@ def _jetway(name: str, environment: str) -> int:
     given: Sequence[Any] = deployed.get("Parameters", []) if deployed else []
     before = {one["ParameterKey"]: one.get("ParameterValue", "") for one in given}
     check_network(mwaa, {**before, **overrides})
+    check_architecture(session, overrides.get("Architecture") or before.get("Architecture"))
     # sam's cache goes by the sources alone, and would give the layers of the architecture before.
     built = _sam("build", *(["--no-cached"] if "ARCHITECTURE" in os.environ else []))
     if built:
@@ -304,8 +309,16 @@ def examine(stack: str, region: str) -> int:
     return 1 if code == 1 else 0
 
 
+def _version_of(sam: str) -> str:
+    """What a sam says of itself."""
+    try:
+        return subprocess.run([sam, "--version"], capture_output=True, text=True, check=True).stdout
+    except (OSError, subprocess.CalledProcessError) as exc:
+        raise AwsDeployError(f"SAM={sam} cannot be run: {exc}") from exc
+
+
 def _sam(*arguments: str | Path) -> int:
-    sam = venvs.ensure("sam").with_name("sam")
+    sam = os.environ.get("SAM") or venvs.ensure("sam").with_name("sam")
     env = {**os.environ, "SAM_CLI_TELEMETRY": "0", "PYTHON": str(venvs.python_with_pip())}
     return subprocess.run([str(sam), *map(str, arguments)], cwd=ROOT, env=env, check=False).returncode
 

@@ -253,12 +253,14 @@ _ANSWERS: dict[str, Schema] = {
     "trigger_by_name": _STARTED,
     "receive_webhook": {
         "200": _answer(
-            "A handshake (GitHub's ping, a challenge) was answered; nothing was started.", {"type": "object"}
+            "Nothing was started: a handshake (GitHub's ping, a challenge) was answered, or GitHub's Redeliver, whose "
+            "run was started before.",
+            {"type": "object"},
         ),
         "202": _STARTED["202"],
         "400": _STARTED["400"],
         "404": _problem("The address has characters that no trigger's name has."),
-        "409": _problem("This signature was accepted before."),
+        "409": _problem("This signature, which has a time, was accepted before."),
         "413": _STARTED["413"],
     },
     "get_dag_run": {"200": _answer("The run.", _ref("DagRun")), "404": _problem("No such run, or no such DAG.")},

@@ -43,6 +43,10 @@ ACCEPTED: Schema = {
         "dag_id": ID,
         "dag_run_id": ID,
         "state": {"type": "string", "description": "accepted, or the state that Airflow showed within the wait."},
+        "named_by": {
+            "enum": ["body", "webhook-id"],
+            "description": "Of a webhook: a delivery with the same body, or the same webhook-id, is the same run.",
+        },
         "warnings": {"type": "array", "items": {"type": "string"}},
     },
     "required": ["dag_id", "dag_run_id", "state"],

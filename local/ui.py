@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import re
 import sys
+import time
 import webbrowser
 from typing import TYPE_CHECKING
 
+from jetway_cli.signing_proxy import page_to
 from local import processes, stack
 from local.venvs import DEV
 
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
     from local.stack import Stack
 
 NAME = stack.UI
+SECONDS_TO_OPEN = 5  # until the browser has read the page that leads it
 
 
 def start(running: Stack) -> str:
@@ -32,8 +35,8 @@ def start(running: Stack) -> str:
     process = processes.start(NAME, command, folder=folder, env=env)
 
     def address() -> str | None:
-        found = re.search(r"^Status page +(\S+)$", log.read_text(), re.MULTILINE)
-        return found[1] if found else None
+        found = re.findall(r"^Status page +(\S+)$", log.read_text(), re.MULTILINE)
+        return found[-1] if found else None  # the newest: each opens one browser
 
     processes.wait_until(lambda: address() is not None, seconds=60, what="jetway ui", processes=[process])
     return address() or ""
@@ -47,7 +50,9 @@ def main() -> int:
         print(exc, file=sys.stderr)
         return 1
     print(f"Status page  {address}\nSwagger UI   {address}&page=docs\nBoth until `make down`.")
-    webbrowser.open(address)
+    with page_to(address) as page:
+        if webbrowser.open(page):
+            time.sleep(SECONDS_TO_OPEN)
     return 0
 
 

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from jetway.plain import visible
+
 if TYPE_CHECKING:
     from jetway.artifacts.findings import Finding
     from jetway.reports import Report
@@ -87,16 +89,16 @@ def _findings(report: Report) -> Iterator[str]:
     for finding in report.findings:
         line = f":{finding.line}" if finding.line else ""
         severity = click.style(finding.severity, fg=COLOURS[finding.severity])
-        yield f"{report.path}{line}: {severity} {finding.rule}: {finding.message}"
-        yield f"    {finding.remedy}"
+        yield f"{visible(report.path)}{line}: {severity} {finding.rule}: {visible(finding.message)}"
+        yield f"    {visible(finding.remedy)}"
 
 
 def _command(path: str, finding: Finding) -> str:
-    properties = {"file": path, "title": f"jetway: {finding.rule}"}
+    properties = {"file": visible(path), "title": f"jetway: {finding.rule}"}
     if finding.line:
         properties["line"] = str(finding.line)
     shown = ",".join(f"{name}={_escaped(value, ':,')}" for name, value in properties.items())
-    return f"::{finding.severity} {shown}::{_escaped(f'{finding.message} {finding.remedy}')}"
+    return f"::{finding.severity} {shown}::{_escaped(visible(f'{finding.message} {finding.remedy}'))}"
 
 
 def _escaped(value: str, more: str = "") -> str:

@@ -119,7 +119,9 @@ class Judge:
         except OSError as exc:
             finding = _unreadable(exc)
         except Exception as exc:  # noqa: BLE001 - a fault of ours with one file must not hide what is said of the others
-            finding = _internal_error(exc)
+            from jetway.artifacts.findings import internal_error
+
+            finding = internal_error(exc)
         judged = judgement(kind_of(one.key).name, [finding])
         return _Judged(one, b"", judged, time.perf_counter() - started, stands=False)
 
@@ -229,6 +231,7 @@ class Judge:
                     answer: Mapping[str, Any] = answers[name]
                     one.judgement = certain(together(one.judgement, LoadAnswer(answer)))
                     one.seconds += float(answer["seconds"])
+                _blame_data(judged, folder, answers)
 
     def _airflow(self) -> Path:
         """The Python to load with: its Airflow is the environment's version, or the nearest that is known."""
@@ -252,6 +255,19 @@ class Judge:
         found = provided(self._environment, required, learned)
         stood_in = plugins.modules if plugins.content is None else frozenset()
         return found | {"modules": sorted({*found["modules"], *stood_in}), "binaries": sorted(plugins.binaries)}
+
+
+def _blame_data(judged: Sequence[_Judged], folder: Path, answers: Mapping[str, Mapping[str, Any]]) -> None:
+    """Say of a data file that DAG files do not load for what is in it."""
+    from jetway.loading.data_files import broken
+    from jetway.loading.function import LoadAnswer
+
+    for one in judged:
+        if one.judgement.kind == "dags-folder-file" and one.found.folder is not None and one.stands:
+            where, name = _place(one.found)
+            readers = {path: LoadAnswer(said) for path, said in answers.items() if said.get("data") == name}
+            if where == folder and readers:
+                one.judgement = broken(one.judgement, readers)
 
 
 def refuse_duplicates(judged: Sequence[_Judged]) -> None:
@@ -300,14 +316,6 @@ def _not_judged(exc: StackTroubleError) -> Finding:
     from jetway.artifacts.findings import Finding
 
     return Finding("not-judged", "error", f"The file was not judged: {exc.message}", None, "Run the check again.")
-
-
-def _internal_error(exc: Exception) -> Finding:
-    from jetway.artifacts.findings import Finding
-
-    said = " ".join(f"{type(exc).__name__}: {exc}".split())
-    remedy = "This is a fault of Jetway, not of the file: report it with these words. The other files were judged."
-    return Finding("internal-error", "error", f"The file could not be judged: {said}.", None, remedy)
 
 
 def _place(one: Found) -> tuple[Path, str]:

@@ -13,6 +13,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from jetway.plain import visible
+
 # A pipe or a log has no width of its own: nothing is cut there.
 WIDE = 400
 
@@ -46,7 +48,7 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, headin
     for column in table.columns:
         column.overflow = "fold"  # ids are copied from here: none is cut
     for row in rows:
-        table.add_row(*(Text(cell, style=COLOURS.get(cell, "")) for cell in row))
+        table.add_row(*(Text(visible(cell, lines=True), style=COLOURS.get(cell, "")) for cell in row))
     out = console()
     with out.capture() as captured:
         out.print(table)
@@ -56,9 +58,11 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, headin
 
 def print_json(value: Any, *, line: bool = False) -> None:
     """Print a JSON document, or one line of JSON Lines."""
-    click.echo(json.dumps(value, ensure_ascii=False, default=str, indent=None if line else 2))
+    text = json.dumps(value, ensure_ascii=False, default=str, indent=None if line else 2)
+    # JSON leaves some characters as they are that a terminal obeys.
+    click.echo("".join(char if char.isprintable() or char == "\n" else json.dumps(char)[1:-1] for char in text))
 
 
 def say(text: str) -> None:
     """Tell a person something that is no part of the answer."""
-    click.echo(text, err=True)
+    click.echo(visible(text, lines=True), err=True)

@@ -1,26 +1,31 @@
 """A loopback proxy that signs: it opens the status page and Swagger UI of an API with IAM authorization in a browser.
 
 A browser cannot sign with SigV4. The proxy can, with the AWS credentials of whoever started it; so whoever reaches
-it acts as them. Therefore it listens on loopback only, and serves only a browser that has opened the secret address
-it was started with: other users of the machine and other pages of the browser do not know it.
+it acts as them. Therefore it listens on loopback only, and serves only a browser that has opened a secret address:
+other users of the machine and other pages of the browser do not know it. An address opens one browser: then there is
+another one. It is at a loopback address of its own where the machine has such, since a cookie of 127.0.0.1 goes to
+every server there, whatever its port.
 
-    with serve(url, credentials, region) as proxy:
-        webbrowser.open(proxy.address)
+    with serve(url, credentials, region) as proxy, page_to(proxy.address) as page:
+        webbrowser.open(page)
         proxy.wait()
 """
 
 from __future__ import annotations
 
 import hmac
+import html
 import secrets
 import sys
+import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from http.cookies import CookieError, SimpleCookie
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import requests
@@ -56,16 +61,20 @@ _KEPT_BACK = {
 
 @dataclass(frozen=True, slots=True)
 class Proxy:
-    """A proxy that runs.
+    """A proxy that runs."""
 
-    Attributes:
-        address: to open in a browser; it holds the secret.
-        origin: the same without the secret.
-    """
-
-    address: str
-    origin: str
+    server: _Server
     thread: threading.Thread
+
+    @property
+    def address(self) -> str:
+        """To open in one browser; it holds the secret. Once it was opened, it is another one."""
+        return self.server.address()
+
+    @property
+    def origin(self) -> str:
+        """The same without the secret."""
+        return f"http://{self.server.host}"
 
     def wait(self) -> None:
         """Wait until it ends."""
@@ -73,7 +82,28 @@ class Proxy:
 
 
 @contextmanager
-def serve(url: str, credentials: Callable[[], AnyCredentials], region: str, *, port: int = 0) -> Iterator[Proxy]:
+def page_to(address: str) -> Iterator[str]:
+    """Make a page that leads to an address, for this user only, as long as the block runs; return where it is.
+
+    What a browser is started with, every user of the machine can read in the list of processes.
+    """
+    with tempfile.TemporaryDirectory(prefix="jetway-ui-") as folder:  # nobody else may look into it
+        page = Path(folder) / "open.html"
+        to = html.escape(address)
+        page.write_text(f'<!doctype html><title>Jetway</title><meta http-equiv="refresh" content="0; url={to}">')
+        page.chmod(0o600)
+        yield page.as_uri()
+
+
+@contextmanager
+def serve(
+    url: str,
+    credentials: Callable[[], AnyCredentials],
+    region: str,
+    *,
+    port: int = 0,
+    opened: Callable[[str], None] = lambda _next: None,
+) -> Iterator[Proxy]:
     """Run the proxy for as long as the block runs.
 
     Args:
@@ -81,26 +111,40 @@ def serve(url: str, credentials: Callable[[], AnyCredentials], region: str, *, p
         credentials: returns the caller's, asked anew for each request since temporary ones expire.
         region: of the API.
         port: on loopback; 0 is any free one.
+        opened: gets the next address, when one was opened.
 
     Raises:
         OSError: the port is taken.
     """
-    server = _Server(("127.0.0.1", port), _Handler)
+    server = _listening(port)
     server.api, server.credentials, server.region = url.rstrip("/"), credentials, region
-    server.key = secrets.token_urlsafe(32)
-    server.host = f"127.0.0.1:{server.server_address[1]}"
+    server.opened = opened
+    server.key, server.session = secrets.token_urlsafe(32), secrets.token_urlsafe(32)
+    server.host = "{}:{}".format(*server.server_address)
     thread = threading.Thread(target=server.serve_forever, args=(0.1,), daemon=True)
     thread.start()
     try:
-        yield Proxy(f"http://{server.host}/?{urlencode({KEY: server.key})}", f"http://{server.host}", thread)
+        yield Proxy(server, thread)
     finally:
         server.shutdown()
         server.server_close()
         thread.join()
 
 
+def _listening(port: int) -> _Server:
+    own = ".".join(["127", *(str(1 + secrets.randbelow(254)) for _ in range(3))])
+    try:
+        return _Server((own, port), _Handler)
+    except OSError:  # macOS has 127.0.0.1 only; or the port is taken, and then it is there as well
+        return _Server(("127.0.0.1", port), _Handler)
+
+
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
+
+    def __init__(self, *where: Any) -> None:
+        super().__init__(*where)
+        self._taking = threading.Lock()
 
     def handle_error(self, request: object, client_address: object) -> None:
         """Say nothing of connections that the browser has cut; everything else is a fault of ours."""
@@ -110,8 +154,22 @@ class _Server(ThreadingHTTPServer):
     api: str
     credentials: Callable[[], AnyCredentials]
     region: str
+    opened: Callable[[str], None]
     key: str
+    session: str
     host: str
+
+    def address(self) -> str:
+        return f"http://{self.host}/?{urlencode({KEY: self.key})}"
+
+    def take(self, key: str) -> bool:
+        """Whether it is the key; then it is none any more."""
+        with self._taking:
+            if not _is_same(key, self.key):
+                return False
+            self.key = secrets.token_urlsafe(32)
+        self.opened(self.address())
+        return True
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -132,11 +190,14 @@ class _Handler(BaseHTTPRequestHandler):
         address = urlsplit(self.path)
         asked = dict(parse_qsl(address.query))
         key, page = asked.get(KEY, ""), asked.get(PAGE, "")
-        if address.path != "/" or not self._is_key(key) or self.headers.get("Host") != self.server.host:
+        if address.path != "/" or KEY not in asked or self.headers.get("Host") != self.server.host:
+            return False
+        # A browser that was let in may open the other page that was printed as well.
+        if not self._has_session() and not self.server.take(key):
             return False
         self.send_response(303)
         self.send_header("Location", f"/{page if page in PAGES else ''}")
-        self.send_header("Set-Cookie", f"{COOKIE}={self.server.key}; Path=/; HttpOnly; SameSite=Strict")
+        self.send_header("Set-Cookie", f"{COOKIE}={self.server.session}; Path=/; HttpOnly; SameSite=Strict")
         self.send_header("Referrer-Policy", "no-referrer")
         self.send_header("Content-Length", "0")
         self.end_headers()
@@ -183,16 +244,19 @@ class _Handler(BaseHTTPRequestHandler):
             return "This is not the address to open: use the one that was printed."
         if self.headers.get("Origin", f"http://{self.server.host}") != f"http://{self.server.host}":
             return "Another page may not call this one."
+        if not self._has_session():
+            return "Open the newest address that `jetway ui` has printed: each opens one browser."
+        if not self.path.startswith("/") or self.path.startswith("//"):
+            # Behind the API's address it would be another host's, and be signed for it.
+            return "A path begins with one slash."
+        return None
+
+    def _has_session(self) -> bool:
         try:
             cookies = SimpleCookie(self.headers.get("Cookie", ""))
         except CookieError:
-            cookies = SimpleCookie()
-        if COOKIE not in cookies or not self._is_key(cookies[COOKIE].value):
-            return "Open the address that was printed when this was started."
-        return None
-
-    def _is_key(self, text: str) -> bool:
-        return hmac.compare_digest(text.encode(errors="replace"), self.server.key.encode())
+            return False
+        return COOKIE in cookies and _is_same(cookies[COOKIE].value, self.server.session)
 
     def _refuse(self, status: int, why: str) -> None:
         self.close_connection = True
@@ -210,3 +274,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the parent's name for it
         """Say nothing: the secret address would be in it."""
+
+
+def _is_same(text: str, secret: str) -> bool:
+    return hmac.compare_digest(text.encode(errors="replace"), secret.encode())

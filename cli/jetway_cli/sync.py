@@ -19,7 +19,7 @@ SECONDS = 310.0  # a little more than the function has
 MOST_ROUNDS = 200  # of three minutes each
 
 
-@click.command(epilog="The exit code is 1 when something was deleted and is live all the same.")
+@click.command(epilog="The exit code is 1 when something is live that a lifecycle rule may have deleted.")
 @click.option("--now", is_flag=True, help="Also what came within the last ten minutes, whose event may be on its way.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @stack_options
@@ -41,14 +41,17 @@ def sync(*, now: bool, as_json: bool, **where: Any) -> None:
         print_json(swept)
     else:
         click.echo(
-            f"{swept['listed']} versions listed, {swept['queued']} files without a report: they are checked now."
+            f"{swept['listed']} versions listed, {swept['queued'] - swept['deleted']} files without a report: they are "
+            "checked now."
         )
+        if swept["deleted"]:
+            click.echo(f"{swept['deleted']} files were deleted and are live: they are taken out now.")
         click.echo("Rules, schedules and alarms of the trigger files are compared with what they should be.")
     if swept["still_live"]:
         keys = ", ".join(swept["still_live"])
         raise NegativeError(
-            f"Deleted in the drop bucket, and live all the same: {keys}. Upload and delete them again, unless a "
-            "lifecycle rule of the bucket deleted them."
+            f"Live, though deleted in the drop bucket, which a lifecycle rule may have done: {keys}. If they are to "
+            "go, upload and delete them again."
         )
 
 
@@ -69,7 +72,7 @@ def sweep(client: LambdaClient, function: str, *, at_once: bool = False) -> dict
     Raises:
         StackTroubleError: the function failed, or did not come to an end.
     """
-    found: dict[str, Any] = {"listed": 0, "queued": 0, "still_live": [], "finished": False}
+    found: dict[str, Any] = {"listed": 0, "queued": 0, "deleted": 0, "still_live": [], "finished": False}
     for number in range(MOST_ROUNDS):
         # A pass that is cut short is gone on with, not begun anew.
         payload = json.dumps({"whole": number == 0, "at_once": at_once}).encode()
@@ -81,6 +84,7 @@ def sweep(client: LambdaClient, function: str, *, at_once: bool = False) -> dict
             )
         found["listed"] += part["listed"]
         found["queued"] += part["queued"]
+        found["deleted"] += part["deleted"]
         found["still_live"] += part["still_live"]
         found["finished"] = part["finished"]
         if part["finished"]:

@@ -11,7 +11,7 @@ from jetway_cli.errors import StackTroubleError
 from jetway_cli.stack import Target, api_option, stack_options
 
 
-@click.command(epilog="It serves until Ctrl-C, on 127.0.0.1 only, and only the browser that has opened the address.")
+@click.command(epilog="It serves until Ctrl-C, on loopback only, and an address opens one browser.")
 @click.option("--port", type=click.IntRange(1024, 65535), help="Port on loopback; any free one by default.")
 @click.option("--no-browser", is_flag=True, help="Print the address and open nothing.")
 @api_option
@@ -25,7 +25,7 @@ def ui(*, port: int | None, no_browser: bool, **where: Any) -> None:
     from botocore.exceptions import NoCredentialsError, NoRegionError
 
     from jetway_cli.api import Api
-    from jetway_cli.signing_proxy import serve
+    from jetway_cli.signing_proxy import page_to, serve
 
     target = Target(**where)
     api = Api(target)
@@ -41,11 +41,25 @@ def ui(*, port: int | None, no_browser: bool, **where: Any) -> None:
     if session.region_name is None:
         raise NoRegionError
     try:
-        with serve(api.base, found.get_frozen_credentials, session.region_name, port=port or 0) as proxy:
-            click.echo(f"Status page  {proxy.address}")
-            click.echo(f"Swagger UI   {proxy.address}&page=docs")
-            if not no_browser and not webbrowser.open(proxy.address):
-                click.echo("No browser was found: open an address above.", err=True)
-            proxy.wait()
+        signing = serve(
+            api.base,
+            found.get_frozen_credentials,
+            session.region_name,
+            port=port or 0,
+            opened=lambda address: _print(address, "That browser is let in. For another one:"),
+        )
+        with signing as proxy:
+            _print(proxy.address)
+            with page_to(proxy.address) as page:
+                if not no_browser and not webbrowser.open(page):
+                    click.echo("No browser was found: open an address above.", err=True)
+                proxy.wait()
     except OSError as exc:
-        raise StackTroubleError(f"Port {port} of 127.0.0.1 is not free ({exc.strerror}); leave out --port.") from exc
+        raise StackTroubleError(f"Port {port} on loopback is not free ({exc.strerror}); leave out --port.") from exc
+
+
+def _print(address: str, before: str = "") -> None:
+    if before:
+        click.echo(before)
+    click.echo(f"Status page  {address}")
+    click.echo(f"Swagger UI   {address}&page=docs")

@@ -24,7 +24,7 @@ import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jetway_loader import settings
+from jetway_loader import calls, settings
 from jetway_loader.model import Options
 
 if TYPE_CHECKING:
@@ -46,6 +46,7 @@ def _import_airflow() -> Airflow | str:
         os.environ.pop(name, None)  # they allow nothing, but are nobody's business
     template = next((file for folder in sys.path for file in Path(folder).parent.glob("airflow-*.db")), None)
     settings.set_up(_home, _dags, template=template)
+    calls.install()
     logging.disable(logging.CRITICAL)
     from jetway_loader import airflow_api
 
@@ -83,6 +84,7 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
         binaries=frozenset(given.get("binaries", ())),
         unlisted=frozenset(given.get("unlisted", ())),
         airflow_options=given.get("airflow_options", {}),
+        partial=given.get("partial", False),
         nearest=given["airflow_version"] != _airflow.version,
     )
     try:

@@ -35,8 +35,10 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     swept = parts.sweep.run(whole=whole, at_once=at_once, seconds_left=seconds_left)
     metrics.add_metric("ArtifactsFoundUnseen", MetricUnit.Count, swept.queued)
     if swept.queued:
-        logger.warning("artifacts without a report were found, and are judged now", extra={"queued": swept.queued})
+        found = {"queued": swept.queued, "deleted": swept.deleted}
+        logger.warning("artifacts of which no event has come were found, and are settled now", extra=found)
     if swept.still_live:
-        logger.warning("deleted, and live all the same: delete them again", extra={"keys": swept.still_live})
+        why = "live, though a lifecycle rule may have deleted them: delete them again if they are to go"
+        logger.warning(why, extra={"keys": swept.still_live})
     logger.info("swept", extra=asdict(swept))
     return asdict(swept)

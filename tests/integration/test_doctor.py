@@ -73,6 +73,17 @@ def rule_disabled(stack: Stack) -> Iterator[None]:
 
 
 @contextmanager
+def rule_edited(stack: Stack) -> Iterator[None]:
+    events, name = stack.client("events"), physical(stack, "DataDroppedRule").rpartition("|")[2]
+    pattern = events.describe_rule(Name=name)["EventPattern"]
+    events.put_rule(Name=name, EventPattern=pattern.replace('"data/"', '"dataa/"'))
+    try:
+        yield
+    finally:
+        events.put_rule(Name=name, EventPattern=pattern)
+
+
+@contextmanager
 def bucket_silent(stack: Stack) -> Iterator[None]:
     s3, bucket = stack.client("s3"), stack.outputs["DropBucketName"]
     before = s3.get_bucket_notification_configuration(Bucket=bucket)
@@ -148,6 +159,7 @@ def nobody_confirms(stack: Stack) -> Iterator[None]:
 
 PLANTED: dict[str, Any] = {
     "rules": (rule_disabled, "broken", "DataDroppedRule"),
+    "rules ": (rule_edited, "broken", "does not fire on what the template says"),
     "bucket-events": (bucket_silent, "broken", "the drop bucket"),
     "role-permissions": (role_edited, "broken", "dynamodb:UpdateItem"),
     "dead-letters": (dead_letter, "warning", "UndeliveredEvents"),
@@ -160,6 +172,7 @@ PLANTED: dict[str, Any] = {
 @pytest.mark.parametrize("check", PLANTED)
 def test_a_planted_fault_is_found(stack: Stack, check: str) -> None:
     plant, state, said = PLANTED[check]
+    check = check.strip()  # the second fault that it finds
     with plant(stack):
         code, results, _ = doctor(stack)
     assert results[check]["state"] == state

@@ -86,6 +86,13 @@ def test_a_role_is_meant_with_all_its_sessions_and_nobody_else(arn: str, caller:
         ({"sub": "ann", "groups": "ops"}, {"groups": "[data]"}, False),
         ({"sub": "ann", "groups": "ops"}, {"groups": "[ops]"}, True),
         ({"tenant": "x"}, {}, False),
+        # What names one thing is no list, whatever it looks like.
+        ({"sub": "ann"}, {"sub": "[mallory ann]"}, False),
+        ({"preferred_username": "ann"}, {"preferred_username": "[mallory ann]"}, False),
+        ({"email": "ann@example.com"}, {"email": "[m@example.com ann@example.com]"}, False),
+        ({"client_id": "etl"}, {"client_id": "[etl]"}, False),
+        # A comma is part of a name: API Gateway writes none between members.
+        ({"groups": "data-team"}, {"groups": "[x,data-team]"}, False),
     ],
 )
 def test_a_token_needs_every_claim(wanted: dict[str, str], claims: dict[str, str], *, fits: bool) -> None:

@@ -188,3 +188,8 @@ def test_only_cloudwatch_may_publish_and_only_for_our_alarms() -> None:
     (statement,) = RESOURCES["AlarmTopicPolicy"]["Properties"]["PolicyDocument"]["Statement"]
     assert statement["Principal"] == {"Service": "cloudwatch.amazonaws.com"}
     assert statement["Condition"]["StringEquals"] == {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}
+
+
+def test_the_page_of_costs_counts_every_alarm() -> None:
+    page = (ROOT / "docs" / "workers.md").read_text(encoding="utf-8")
+    assert f"| alarms | {len(ALARMS)} |" in page

@@ -95,6 +95,24 @@ def call(body: str, key: str | None = None, caller: str = "arn:aws:iam::1:user/a
     return Call(request_id, caller, body.encode("utf-8", "surrogatepass"), key, parse_time("2026-11-22T06:00:00Z"))
 
 
+@pytest.mark.parametrize(
+    "run_id", ["jetway__nightly__neao5nwq7jut2lxa4mqj", "jetway__http__neao5nwq7jut2lxa4mqj", "jetway__x", "jetway__"]
+)
+def test_a_caller_may_not_choose_an_id_that_jetway_derives(queue: str, run_id: str) -> None:
+    """The event whose id it is would find the run and take it for its own: it would never start."""
+    answer = ask("POST", "/dags/etl/dagRuns", body={"dag_run_id": run_id})
+    assert (answer["statusCode"], queued(queue)) == (422, [])
+    assert "Choose another prefix" in json.loads(answer["body"])["detail"]
+
+
+def test_the_id_that_a_call_derives_itself_may_be_said_again() -> None:
+    call = Call("arn:aws:iam::111122223333:role/etl", "r1", b"{}", "invoice-4711", datetime(2026, 11, 22, tzinfo=UTC))
+    derived = read_request("etl", call).dag_run_id
+    assert read_request("etl", replace(call, body=json.dumps({"dag_run_id": derived}).encode())).dag_run_id == derived
+    with pytest.raises(ProblemError):
+        read_request("orders", replace(call, body=json.dumps({"dag_run_id": derived}).encode()))
+
+
 def test_a_key_names_one_run_of_one_dag_for_one_caller() -> None:
     ids = {
         read_request(dag_id, call("", key, caller, request_id)).dag_run_id

@@ -83,11 +83,13 @@ def test_its_own_dead_letter_is_told_at_once(stage: Stage) -> None:
     assert (status, body["type"]) == (404, "urn:jetway:problem:dag-not-found")
 
 
-def test_what_could_not_be_asked_while_it_waited_is_said(stage: Stage) -> None:
-    stage.status = 503
+@pytest.mark.parametrize(("answer", "reason"), [(503, "environment-unavailable"), (400, "invalid-request")])
+def test_what_could_not_be_asked_while_it_waited_is_said(stage: Stage, answer: int, reason: str) -> None:
+    """The call is accepted, whatever Airflow says to the question what became of it."""
+    stage.status = answer
     status, body = stage.post({"dag_run_id": "r1"}, prefer="wait=2")
     assert status == 202
-    assert "Airflow could not be asked for the run: environment-unavailable: " in body["warnings"][0]
+    assert f"Airflow could not be asked for the run: {reason}: " in body["warnings"][0]
 
 
 @pytest.mark.parametrize("how", [KEY, {"prefer": "wait=3"}], ids=["key", "wait"])
@@ -106,10 +108,11 @@ def test_a_run_that_was_deleted_is_said_to_be(stage: Stage, how: dict[str, str])
     assert stage.post(body, **how)[0] in {200, 202}
 
 
-def test_where_airflow_does_not_answer_a_repeated_call_is_taken(stage: Stage) -> None:
+@pytest.mark.parametrize("answer", [503, 400])
+def test_where_airflow_does_not_answer_a_repeated_call_is_taken(stage: Stage, answer: int) -> None:
     _, first = stage.post({}, **KEY)
     stage.decide("started", first["dag_run_id"], "m", at=datetime.now(UTC))
-    stage.status = 503
+    stage.status = answer
     assert stage.post({}, **KEY)[0] == 202
 
 

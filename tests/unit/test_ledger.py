@@ -72,6 +72,29 @@ def test_a_held_event_that_starts_has_no_reason_left(ledger: Ledger) -> None:
     assert ledger.get(entry().id) == replace(entry(), deliveries=1)
 
 
+def test_a_copy_of_a_redriven_message_undoes_no_dead_letter_of_it(ledger: Ledger) -> None:
+    """It is held while the message itself is given up; only a later redrive wants the event anew."""
+    first, second = NOW - timedelta(minutes=9), NOW - timedelta(minutes=2)
+    held = entry(decision="held", because="environment-busy: 503")
+    ledger.record(entry(decision="dead-lettered", because="dag-not-found: no"), redriven_at=first)
+    ledger.record(held, redriven_at=first)
+    row = ledger.get(entry().id)
+    assert row is not None
+    assert row.decision == "dead-lettered"
+    ledger.record(held, redriven_at=second)
+    row = ledger.get(entry().id)
+    assert row is not None
+    assert row.decision == "held"
+
+
+def test_a_dead_letter_that_was_never_redriven_is_held_once_it_is(ledger: Ledger) -> None:
+    ledger.record(entry(decision="dead-lettered", because="dag-not-found: no"))
+    ledger.record(entry(decision="held", because="environment-busy: 503"), redriven_at=NOW)
+    row = ledger.get(entry().id)
+    assert row is not None
+    assert row.decision == "held"
+
+
 def test_a_row_lives_for_its_retention(ledger: Ledger, table: Table) -> None:
     ledger.record(entry())
     assert table.get_item(Key={"id": entry().id})["Item"]["ttl"] == int((NOW + timedelta(days=2)).timestamp())

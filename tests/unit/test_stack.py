@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from local.rendered import ACCOUNT, REGION, Rendered, parse
+from local.rendered import ACCOUNT, REGION, WHOLE, Rendered, parse
 from tests.unit.sample_events import ROOT
 from tests.unit.stacks import STACKS, environment, full, least, listed, roles
 
@@ -180,6 +180,29 @@ def test_two_environments_in_one_account_and_region_share_no_name() -> None:
     other = environment(stack="two", name="two")
     assert names(one)
     assert names(one) & names(other) == set()
+
+
+def test_two_environments_on_one_bucket_touch_their_own_files_alone() -> None:
+    paths = ("DagS3Path", "PluginsS3Path", "RequirementsS3Path", "StartupScriptS3Path")
+    places = [
+        {name: f"{team}/{name}" + ("/" if name == "DagS3Path" else "") for name in paths} for team in ("one", "two")
+    ]
+    one, other = (
+        Rendered(parameters={**WHOLE["template.yaml"], **place}, stack=place["DagS3Path"][:3]) for place in places
+    )
+    theirs = [f"arn:aws:s3:::airflow-bucket/{place}" for place in (*places[1].values(), "two/DagS3Path/orders.py")]
+    own = [f"arn:aws:s3:::airflow-bucket/{place}" for place in (*places[0].values(), "one/DagS3Path/orders.py")]
+    for stack, mine, others in ((one, own, theirs), (other, theirs, own)):
+        touched = {
+            (arn, pattern)
+            for _, statements in roles(stack)
+            for found in statements
+            if found["Effect"] == "Allow" and "Object" in str(found["Action"])
+            for pattern in listed(found["Resource"])
+            for arn in (*mine, *others)
+            if fnmatchcase(arn, pattern)
+        }
+        assert {arn for arn, _ in touched} == set(mine)
 
 
 def test_what_one_stack_may_change_is_not_another_stacks() -> None:

@@ -39,7 +39,13 @@ class World:
         make_artifact_table(self.dynamodb)
         self.listed: list[dict[str, Any]] = []
         self.s3.meta.events.register("provide-client-params.s3.ListObjectVersions", self._note)
+        self.s3.meta.events.register("after-call.s3.ListObjectVersions", self._date)
+        self.dated: dict[str, datetime] = {}
         self.now = datetime.now(UTC) + ON_ITS_WAY + timedelta(minutes=1)
+
+    def _date(self, parsed: dict[str, Any], **_: Any) -> None:
+        for entry in [*parsed.get("Versions", []), *parsed.get("DeleteMarkers", [])]:
+            entry["LastModified"] = self.dated.get(entry["Key"], entry["LastModified"])
 
     def _note(self, params: dict[str, Any], **_: Any) -> None:
         self.listed.append(dict(params))
@@ -65,6 +71,30 @@ class World:
             retention=retention,
             clock=lambda: self.now,
         ).run(whole=whole, at_once=at_once, seconds_left=lambda: next(left, 0.0) if pages else 1.0)
+
+    def later(self, after: timedelta, **arguments: Any) -> Swept:
+        """Invoke once, some time later."""
+        self.now += after
+        return self.sweep(**arguments)
+
+    def stand(
+        self, key: str, source: str, *, deleted: bool = False, at: datetime | None = None, bad: tuple[str, ...] = ()
+    ) -> None:
+        """Have a version be live ("": none), and its file deleted."""
+        live = Live(source, "acme-airflow", key, "v", "dag-file", "accepted", at or self.now, "r") if source else None
+        StandingTable(self.dynamodb, TABLE).change(
+            key,
+            lambda before: Standing(key, "good", live, rolled_back=bad, revision=before.revision if before else 0),
+        )
+        if deleted:
+            self.drop(key)
+            self.s3.delete_object(Bucket=DROP, Key=key)
+            self.dated[key] = self.now
+
+    def expires(self, rule: dict[str, Any]) -> None:
+        """Have a lifecycle rule on the bucket."""
+        rules = [{"ID": "r", "Status": "Enabled", **rule}]
+        self.s3.put_bucket_lifecycle_configuration(Bucket=DROP, LifecycleConfiguration={"Rules": rules})
 
     def queued(self) -> list[str]:
         """Return the keys that the gate was handed, and take them away."""
@@ -149,16 +179,117 @@ def test_of_what_is_older_than_reports_are_kept_none_says_nothing(world: World) 
     assert world.sweep(whole=True, retention=10 * DAY).queued == 1
 
 
-def test_what_was_deleted_and_is_live_is_told_and_not_acted_upon(world: World) -> None:
-    table = StandingTable(world.dynamodb, TABLE)
+SOON = timedelta(minutes=20)
+
+
+def test_what_was_deleted_and_is_live_is_handed_to_the_gate(world: World) -> None:
+    world.sweep()
     for key, source in (("dags/live.py", "v1"), ("requirements.txt", "deleted-v1"), ("dags/gone.py", "")):
-        world.drop(key)
-        world.s3.delete_object(Bucket=DROP, Key=key)
-        live = Live(source, "acme-airflow", key, "v", "dag-file", "accepted", world.now, "r") if source else None
-        table.put(Standing(key, "good", live))
-    swept = world.sweep()
-    assert swept.still_live == ["dags/live.py"]
-    assert world.queued() == [], "a lifecycle rule may have deleted it, and nobody asked for that"
+        world.stand(key, source, deleted=True)
+    world.stand("dags/by_hand.py", "by-hand-e", deleted=True)
+    assert world.later(SOON).deleted == 1
+    assert world.queued() == ["dags/live.py"]
+
+
+def test_what_a_lifecycle_rule_may_have_deleted_is_told_and_stays(world: World) -> None:
+    """Nobody asked for that: rules of yesterday count, and so do those of before anybody looked."""
+    world.stand("dags/before.py", "v1", deleted=True)
+    world.expires({"Filter": {"Prefix": "dags/old/"}, "Expiration": {"Days": 30}})
+    assert world.later(SOON).still_live == ["dags/before.py"]
+    world.stand("dags/old/a.py", "v1", deleted=True)
+    world.stand("dags/new.py", "v1", deleted=True)
+    assert world.later(SOON).still_live == ["dags/old/a.py"]
+    assert world.queued() == ["dags/new.py"]
+    world.s3.delete_bucket_lifecycle(Bucket=DROP)
+    assert set(world.later(DAY / 2, whole=True).still_live) == {"dags/before.py", "dags/old/a.py"}
+    world.queued()
+    world.now += DAY
+    world.stand("dags/old/b.py", "v1", deleted=True)
+    assert world.later(SOON, whole=True).deleted == 2, "new.py is live still; b.py was deleted long after the rule"
+    assert world.queued() == ["dags/new.py", "dags/old/b.py"]
+
+
+@pytest.mark.parametrize(
+    ("rule", "expires"),
+    [
+        ({"Prefix": "dags/", "Expiration": {"Date": datetime(2026, 1, 1, tzinfo=UTC)}}, True),
+        ({"Filter": {}, "Expiration": {"Days": 1}}, True),
+        (
+            {"Filter": {"And": {"Prefix": "dags/", "Tags": [{"Key": "a", "Value": "b"}]}}, "Expiration": {"Days": 1}},
+            True,
+        ),
+        ({"Filter": {"Prefix": "reports/"}, "Expiration": {"Days": 1}}, False),
+        ({"Filter": {"Prefix": "dags/"}, "Status": "Disabled", "Expiration": {"Days": 1}}, False),
+        ({"Filter": {"Prefix": "dags/"}, "Expiration": {"ExpiredObjectDeleteMarker": True}}, False),
+        ({"Filter": {"Prefix": "dags/"}, "NoncurrentVersionExpiration": {"NoncurrentDays": 1}}, False),
+    ],
+)
+def test_rules_that_let_newest_versions_expire_count_and_no_other(
+    world: World, rule: dict[str, Any], expires: bool
+) -> None:
+    world.expires(rule)
+    world.sweep()
+    world.stand("dags/a.py", "v1", deleted=True)
+    assert world.later(SOON).deleted == (0 if expires else 1)
+
+
+def test_what_was_deleted_version_by_version_is_found_within_a_day(world: World) -> None:
+    world.sweep()
+    for key in ("dags/all.py", "dags/newest.py", "dags/there.py"):
+        versions = [world.drop(key, body, reported=True) for body in (b"1", b"2")]
+        world.stand(key, versions[1])
+        for version in {"dags/all.py": versions, "dags/newest.py": versions[1:]}.get(key, []):
+            world.s3.delete_object(Bucket=DROP, Key=key, VersionId=version)
+    assert [world.later(after).deleted for after in (timedelta(minutes=15), DAY)] == [0, 2]
+    assert world.queued() == ["dags/all.py", "dags/newest.py"]
+
+
+def test_what_is_live_below_a_newer_version_that_was_refused_is_left_alone(world: World) -> None:
+    """Its own version may be gone: a lifecycle rule deletes what is not current."""
+    world.sweep()
+    for key, back in (("dags/refused.py", False), ("dags/rolled_back.py", True)):
+        first = world.drop(key, b"1", reported=True)
+        refused = world.drop(key, b"2", reported=True)
+        world.stand(key, first, at=world.now if back else world.now - DAY, bad=(refused,) if back else ())
+        world.s3.delete_object(Bucket=DROP, Key=key, VersionId=first)
+    assert world.later(2 * DAY, whole=True).deleted == 0
+
+
+def test_what_is_live_of_a_bucket_without_versions_is_left_alone(world: World) -> None:
+    world.s3.put_bucket_versioning(Bucket=DROP, VersioningConfiguration={"Status": "Suspended"})
+    world.sweep()
+    label = world.s3.put_object(Bucket=DROP, Key="dags/a.py", Body=b"x")["ETag"].strip('"')
+    world.s3.put_object(Bucket=DROP, Key=report_key("dags/a.py", f"etag-{label}"), Body=b"{}")
+    world.stand("dags/a.py", f"etag-{label}")
+    swept = world.later(2 * DAY, whole=True)
+    assert (swept.queued, swept.still_live) == (0, [])
+
+
+def test_a_deletion_that_was_taken_back_is_found_within_a_day(world: World) -> None:
+    """The delete marker was deleted: the version below it is old, and its report says that it was removed."""
+    world.sweep()
+    for key, outcome in (("dags/back.py", "removed"), ("dags/there.py", "promoted")):
+        version = world.drop(key)
+        report = json.dumps({"outcome": outcome}).encode()
+        world.s3.put_object(Bucket=DROP, Key=report_key(key, version), Body=report)
+    assert world.later(SOON).queued == 0
+    assert world.later(DAY, whole=True).queued == 1
+    assert world.queued() == ["dags/back.py"]
+
+
+def test_standings_are_gone_through_page_by_page(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    world.sweep()
+    keys = [f"dags/{number}.py" for number in range(5)]
+    for key in keys:
+        world.stand(key, "v1")
+    scan = world.dynamodb.scan
+    monkeypatch.setattr(world.dynamodb, "scan", lambda **asked: scan(**asked, Limit=2))
+    world.now += DAY
+    rounds = 1
+    while not world.sweep(pages=1).finished:
+        rounds += 1
+    assert world.queued() == keys
+    assert rounds >= 4
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from moto import mock_aws
 
 from jetway.dispatch.limits import Rate, Waits
-from jetway.dispatch.rates import Rates, Window, has_place, next_place
+from jetway.dispatch.rates import Rates, Window, next_place
 from jetway.dispatch.waiting import delay_until, next_waits
 from jetway.errors import AnswerLostError, DagNotFoundError, RunCollisionError, UnknownEventError
 from tests.unit.dispatching import NOW, World, file_message, message
@@ -192,14 +192,6 @@ def test_how_a_message_has_waited_survives_its_way_through_json(now: datetime, b
     assert Waits.parse(json.loads(json.dumps(waits.to_json()))) == waits
     assert (waits.count, waits.first) == (2, now)
     assert waits.since == (now if because == "rate" else now + timedelta(seconds=5))
-
-
-def test_a_place_is_good_for_its_time_only() -> None:
-    rate = Rate(1, 60)
-    waits = Waits(NOW, 1, "rate", not_before=NOW)
-    seconds = {-1: False, 0: True, 59: True, 60: False}
-    assert {s: has_place(waits, rate, NOW + timedelta(seconds=s)) for s in seconds} == seconds
-    assert not has_place(None, rate, NOW)
 
 
 def test_two_who_take_a_place_at_once_get_two_places(world: World) -> None:

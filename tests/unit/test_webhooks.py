@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
+from urllib.parse import urlencode
 
 import boto3
 import pytest
@@ -53,6 +54,8 @@ def stage(monkeypatch: pytest.MonkeyPatch) -> Iterator[Stage]:
             trigger("push", "hmac", conf={"branch": "{{ ref }}", "repository": "{{ repository.name }}"}),
             trigger("plain", "hmac"),
             trigger("no_secret", "hmac"),
+            trigger("too_short", "hmac"),
+            trigger("plain_text", "hmac"),
             trigger("off", "hmac", enabled=False),
             trigger("bounded", "iam", limits={"max_event_age": "2h", "rate": "10/min"}),
             trigger("by_role", "iam"),
@@ -64,6 +67,8 @@ def stage(monkeypatch: pytest.MonkeyPatch) -> Iterator[Stage]:
         secrets = boto3.client("secretsmanager")
         secrets.create_secret(Name="acme/webhooks/push", SecretString=SECRET)
         secrets.create_secret(Name="acme/webhooks/plain", SecretString=json.dumps({"secret": SECRET}))
+        secrets.create_secret(Name="acme/webhooks/too_short", SecretString="of 15 bytes ...")
+        secrets.create_secret(Name="acme/webhooks/plain_text", SecretString="It's a Secret to Everybody")
         yield Stage(queue, secrets)
 
 
@@ -108,13 +113,53 @@ def test_a_signed_event_is_a_run_with_the_conf_of_the_template(stage: Stage) -> 
     assert body["dag_run_id"].startswith("jetway__push__")
 
 
-@pytest.mark.parametrize("sign", [github, stripe, standard])
+@pytest.mark.parametrize("sign", [stripe, standard])
 def test_every_scheme_is_taken_and_a_replay_of_it_is_not(stage: Stage, sign: Any) -> None:
     headers = sign(PUSH)
     assert send("plain", PUSH, headers)["statusCode"] == 202
     again = send("plain", PUSH, headers)
     assert (again["statusCode"], json.loads(again["body"])["type"]) == (409, "urn:jetway:problem:webhook-replayed")
     assert len(stage.queued()) == 1
+
+
+def test_a_redelivery_of_github_is_told_its_run_and_starts_none(stage: Stage) -> None:
+    first = json.loads(send("plain", PUSH, github(PUSH))["body"])
+    answer = send("plain", PUSH, github(PUSH))
+    again = json.loads(answer["body"])
+    assert (answer["statusCode"], again["state"], again["dag_run_id"]) == (200, "duplicate", first["dag_run_id"])
+    assert answer["headers"]["Location"].endswith(first["dag_run_id"])
+    assert "starts no second run" in again["warnings"][0]
+    assert len(stage.queued()) == 1
+
+
+@pytest.mark.parametrize(("sign", "named_by"), [(github, "body"), (stripe, "body"), (standard, "webhook-id")])
+def test_the_answer_says_what_names_the_delivery(stage: Stage, sign: Any, named_by: str) -> None:
+    assert json.loads(send("plain", PUSH, sign(PUSH))["body"])["named_by"] == named_by
+
+
+FORM = "application/x-www-form-urlencoded"
+
+
+def test_the_form_that_github_sends_by_default_is_taken(stage: Stage) -> None:
+    body = urlencode({"payload": PUSH.decode()}).encode()
+    answer = send("push", body, {**github(body), "content-type": FORM})
+    assert answer["statusCode"] == 202, answer["body"]
+    (message,) = stage.queued()
+    request = parse_dispatch(message["Body"], sent_at=parse_time("2026-11-22T06:00:00Z")).request
+    assert request is not None
+    assert dict(request.conf) == {"branch": "refs/heads/main", "repository": "dags"}
+    ping = send("push", body, {**github(body, event="ping"), "content-type": f"{FORM}; charset=utf-8"})
+    assert json.loads(ping["body"]) == {"message": "pong"}
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"payload", b"a=1", b"payload=%7B%7D&payload=%7B%7D", b"payload=%ff", b"x=1&" * 20]
+)
+def test_a_form_without_its_payload_is_told_what_to_choose(stage: Stage, body: bytes) -> None:
+    answer = send("push", body, {**github(body), "content-type": FORM})
+    assert answer["statusCode"] == 422
+    assert "choose application/json in the webhook's settings" in json.loads(answer["body"])["detail"]
+    assert stage.queued() == []
 
 
 @pytest.mark.parametrize("sign", [stripe, standard])
@@ -125,8 +170,8 @@ def test_the_senders_next_try_is_the_same_run(stage: Stage, sign: Any) -> None:
 
 
 def test_a_signature_of_one_trigger_is_worth_nothing_for_another(stage: Stage) -> None:
-    stage.secrets.put_secret_value(SecretId="acme/webhooks/plain", SecretString="another")
-    stage.secrets.put_secret_value(SecretId="acme/webhooks/plain", SecretString="a third")
+    stage.secrets.put_secret_value(SecretId="acme/webhooks/plain", SecretString="another secret of theirs")
+    stage.secrets.put_secret_value(SecretId="acme/webhooks/plain", SecretString="a third secret of theirs")
     assert send("plain", PUSH, github(PUSH))["statusCode"] == 401
 
 
@@ -140,6 +185,8 @@ def test_a_signature_of_one_trigger_is_worth_nothing_for_another(stage: Stage) -
         ("push", stripe(PUSH, at=time.time() - WINDOW - 3600), "300 s off"),
         ("push", standard(PUSH, at=time.time() + WINDOW + 3600), "300 s off"),
         ("no_secret", github(PUSH), "does not match the body"),
+        ("too_short", github(PUSH, "of 15 bytes ..."), "does not match the body"),
+        ("plain_text", standard(PUSH), "does not match the body"),
         ("by_role", github(PUSH), "does not match the body"),
         ("off", github(PUSH), "does not match the body"),
         ("files", github(PUSH), "does not match the body"),
@@ -158,12 +205,12 @@ def test_nobody_without_the_secret_gets_in_or_learns_which_triggers_there_are(
 
 def test_while_a_secret_is_rotated_both_are_valid(stage: Stage) -> None:
     assert send("push", PUSH, github(PUSH))["statusCode"] == 202
-    stage.secrets.put_secret_value(SecretId="acme/webhooks/push", SecretString="the new one")
+    stage.secrets.put_secret_value(SecretId="acme/webhooks/push", SecretString="the new secret, long enough")
     wired().forget()
-    for number, secret in enumerate((SECRET, "the new one")):
+    for number, secret in enumerate((SECRET, "the new secret, long enough")):
         body = json.dumps({"ref": f"{number}", "repository": {"name": "x"}}).encode()
         assert send("push", body, github(body, secret))["statusCode"] == 202
-    stage.secrets.put_secret_value(SecretId="acme/webhooks/push", SecretString="the newest")
+    stage.secrets.put_secret_value(SecretId="acme/webhooks/push", SecretString="the newest secret, long enough")
     wired().forget()
     body = json.dumps({"ref": "last", "repository": {"name": "x"}}).encode()
     assert send("push", body, github(body))["statusCode"] == 401

@@ -220,18 +220,33 @@ class QueueSeen:
 
 
 @dataclass(frozen=True, slots=True)
+class Firing:
+    """What a rule fires on: one of the two is empty.
+
+    Attributes:
+        pattern: an event pattern.
+        schedule: an expression.
+    """
+
+    pattern: Mapping[str, Any] = field(default_factory=dict)
+    schedule: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class RuleSeen:
     """A rule of the stack's own.
 
     Attributes:
         state: as EventBridge says it; None when there is no such rule.
         targets: ARNs.
+        fires: on what.
     """
 
     logical: str
     name: str
     state: str | None
     targets: tuple[str, ...] = ()
+    fires: Firing | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -354,6 +369,7 @@ class Facts:
         rest_throttled: calls of InvokeRestApi that were throttled in the last hour.
         health: what GET /health of the HTTP API says: status code and document.
         leftovers: rules, schedules and alarms of stacks that are gone, by the stack's name.
+        firing: what each rule of the stack's own is to fire on, by logical id; those of which that can be told.
     """
 
     now: datetime
@@ -366,6 +382,7 @@ class Facts:
     functions: Asked[tuple[FunctionSeen, ...]]
     queues: Asked[tuple[QueueSeen, ...]]
     rules: Asked[tuple[RuleSeen, ...]]
+    firing: Asked[Mapping[str, Firing]]
     schedules: Asked[tuple[ScheduleSeen, ...]]
     triggers: Asked[TriggersSeen]
     alarms: Asked[tuple[AlarmSeen, ...]]

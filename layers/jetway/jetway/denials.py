@@ -16,7 +16,7 @@ from aws_lambda_powertools.metrics import MetricUnit
 from botocore.exceptions import BotoCoreError, ClientError
 
 from jetway.errors import PermissionMissingError
-from jetway.events_out import LONGEST_TEXT, EventsOutError, OutEvent
+from jetway.events_out import LONGEST_TEXT, OutEvent, is_taken
 from jetway.observability import logger, metrics
 
 if TYPE_CHECKING:
@@ -92,10 +92,7 @@ class Denials:
             "error": str(exc)[:LONGEST_TEXT],
         }
         id_ = f"permission-missing:{self._environment}:{self._function}:{exc.action}:{now:%Y-%m-%dT%H:%M:%SZ}"
-        try:
-            self._tell(OutEvent("PermissionMissing", id_, now, detail))
-        except EventsOutError as events_exc:
-            logger.warning("an event out waits", extra={"id": id_, "error": str(events_exc)})
+        if not is_taken(self._tell, OutEvent("PermissionMissing", id_, now, detail)):
             self._see(exc.action, datetime.fromtimestamp(0, tz=UTC), now)  # the next denial tells it
 
     def _is_new(self, action: str, now: datetime) -> bool:

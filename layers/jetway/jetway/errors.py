@@ -22,6 +22,7 @@
         ├── PermissionMissingError          a role lacks a right: held and loud, for waiting alone mends nothing
         ├── TokenRefusedError               401/403 with a token just minted
         ├── AnswerLostError                 sent, but no answer: the run may or may not exist
+        │   └── dispatch.missing.QuestionRefusedError  Airflow refuses to say whether it does, or dies of the question
         ├── RunCollisionError               another run of the DAG began at the same moment (Airflow 2)
         ├── OutOfTurnError                  the stack's own budget of REST calls is used up for now
         ├── OutOfTimeError                  the invocation ends before the work could

@@ -7,7 +7,7 @@ of Jetway's own does (`jetway.events`), which makes chains of DAGs exactly-once.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from jetway.errors import TransientError
+from jetway.observability import logger
 
 if TYPE_CHECKING:
     from mypy_boto3_events import EventBridgeClient
@@ -72,6 +73,16 @@ def put(client: EventBridgeClient, bus: str, events: Sequence[OutEvent]) -> None
                 f"bus {bus!r} refused {answer['FailedEntryCount']} of {len(entries)} events: "
                 f"{failed.get('ErrorCode')}: {failed.get('ErrorMessage')}"
             )
+
+
+def is_taken(tell: Callable[[OutEvent], None], event: OutEvent) -> bool:
+    """Tell the bus; return whether it has taken it. What it has not is logged."""
+    try:
+        tell(event)
+    except EventsOutError as exc:
+        logger.warning("an event out waits", extra={"id": event.id, "error": str(exc)})
+        return False
+    return True
 
 
 def _entry(bus: str, event: OutEvent) -> PutEventsRequestEntryTypeDef:

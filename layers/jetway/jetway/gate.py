@@ -24,7 +24,7 @@ from jetway.live.update_record import MEMBERS
 from jetway.loading.local_settings import certain
 from jetway.object_stream import VersionGoneError, open_version
 from jetway.objects import ObjectVersion, head, read, versions_of
-from jetway.promotion import Placement, promote, quarantine
+from jetway.promotion import Placement, carries, promote, quarantine
 from jetway.reports import report_on, write_report
 
 if TYPE_CHECKING:
@@ -40,8 +40,9 @@ _MOST_ROUNDS = 20  # each settles one version; most of them were passed over
 
 # Judges a requirements.txt by resolving it: its content, the environment, and what reading it says.
 Resolve = Callable[[bytes, "EnvironmentFacts", Judgement], Judgement]
-# Judges a file of one of these kinds by loading it: its version, its content, the environment, what reading it says.
-LOADED = frozenset({"dag-file", "packed-dags", "plugins", "local-settings"})
+# Judges a file of one of these kinds by loading DAG files: its version, its content, the environment, what reading it
+# says.
+LOADED = frozenset({"dag-file", "packed-dags", "plugins", "local-settings", "dags-folder-file", "airflowignore"})
 Load = Callable[["ObjectVersion", bytes, "EnvironmentFacts", Judgement], Judgement]
 
 
@@ -176,13 +177,24 @@ class Gate:
             self._book.overtake(self.drop_bucket, standing, self._now())
         elif step.action == "roll-back" and standing is not None and live is not None:
             self._book.roll_back_again(standing, live, self._now())
+            return self._left(key, settled, outcome, facts, refused)
         elif newest is not None and step.action in {"settle", "find"}:
             label = step.version or self._find(newest, seen, refused)
             if label is None and standing is not None and compare(standing, seen.there) == "gone":
                 self._book.forget(self.drop_bucket, standing, self._now())
-            found = newest if label == newest.label else label and head(self._s3, self.drop_bucket, key, label)
-            # What is live and gone from the drop bucket gives way to the newest that is there.
-            return [found or newest] if label else []
+            return self._next(newest, label, seen, live) if label else []
+        return []
+
+    def _next(
+        self, newest: ObjectVersion, label: str, seen: Seen, live: ObjectVersion | None
+    ) -> list[ObjectVersion | None]:
+        """The version that is to be settled; what is live and gone from the drop bucket gives way to the newest."""
+        found = newest if label == newest.label else head(self._s3, self.drop_bucket, newest.key, label)
+        bad = {*seen.refused, *(seen.standing.rolled_back if seen.standing is not None else ())}
+        if found is not None or newest.label not in {*bad, seen.settled}:
+            return [found or newest]
+        if live is not None and compare(seen.standing, seen.there) == "other":
+            self._book.adopt(newest.key, live, self._now())
         return []
 
     def _find(self, newest: ObjectVersion, seen: Seen, refused: set[str]) -> str | None:
@@ -190,7 +202,7 @@ class Gate:
         label = self._wanted(newest, seen.standing, seen.there, refused)
         if label == seen.settled and seen.outcome != "promoted":
             return None  # it has had its turn just now
-        if label is not None or seen.there in {None, BY_HAND}:
+        if label is not None or seen.there in {None, BY_HAND} or _rolls_back(seen.standing) is not None:
             return label
         # One that was passed over went live, and the invocation that did it may have died before it told.
         return None if self._book.is_told(self.drop_bucket, newest.key, str(seen.there)) else seen.there
@@ -201,12 +213,13 @@ class Gate:
         """The newest version that is not known to be bad; None when what is live is to stay."""
         bad = standing.rolled_back if standing is not None else ()
         live = None if there in bad or there == BY_HAND else there
+        goes = _rolls_back(standing)
 
         def dropped() -> Iterator[str]:
             yield newest.label
             for version in versions_of(self._s3, self.drop_bucket, newest.key):
-                if version is None:
-                    return  # what is below a deletion was deleted
+                if version is None or version == goes:
+                    return  # what is below a deletion was deleted; what comes back for a bad one, the verifier says
                 if version in {newest.version_id, "null"}:
                     continue
                 if (
@@ -234,6 +247,7 @@ class Gate:
         judged = self._judge(version, facts)
         if judged is None:
             return Settled(version.key, "vanished", version.label)
+        judged = self._as_it_went_live(version, judged, facts)
         seconds = self._clock() - started
         report = report_key(version.key, version.label)
         placement = self._place(version, judged, facts, report, refused)
@@ -296,6 +310,21 @@ class Gate:
             return certain(self._load(version, content, facts, judged))
         return self._resolve(content, facts, judged) if judged.kind == "requirements" else judged
 
+    def _as_it_went_live(self, version: ObjectVersion, judged: Judgement, facts: EnvironmentFacts) -> Judgement:
+        """Return what is told of a version that is refused now and is live: another delivery has let it through.
+
+        Only the verifier takes out what is live. So that what is found now is a warning; else the gate would refuse
+        what is live again and again, and no round would be the last.
+        """
+        if judged.verdict != "rejected":
+            return judged
+        destination = kind_of(version.key).destination(version.key, facts)
+        live = head(self._s3, facts.source_bucket, destination) if destination is not None else None
+        if live is None or not carries(live, version):
+            return judged
+        warnings = [replace(finding, severity="warning") for finding in judged.findings]
+        return judgement(judged.kind, warnings, judged.dags, uncertain=True)
+
     def _place(
         self, version: ObjectVersion, judged: Judgement, facts: EnvironmentFacts, report: str, refused: set[str]
     ) -> Placement:
@@ -336,6 +365,12 @@ class Gate:
         if gone is None:
             return Settled(key, "vanished")
         return Settled(key, "removed", gone.source, kind_of(key).name, dag_ids=gone.dags, fresh=True)
+
+
+def _rolls_back(standing: Standing | None) -> str | None:
+    """The version that is being rolled back; None when none is."""
+    live = standing.live if standing is not None and standing.stage == "rolling-back" else None
+    return live.source if live is not None else None
 
 
 _ONTO_BY_HAND = Finding(

@@ -31,6 +31,8 @@ from jetway.ledger_rows import (
     OpenEntry,
     Way,
     entry_id,
+    has_no_outcome,
+    is_not_started,
     read_before,
     read_entry,
     read_time,
@@ -131,10 +133,15 @@ class Ledger:
             )
         return read_before(answer.get("Attributes") or {}, attempt)
 
-    def settle(self, id_: str, attempt: Attempt | None, *, keep_place: bool = False) -> None:
-        """Note that a try has made no run, and never will; its event has no place any more, unless it keeps it."""
-        values = {} if keep_place else {"place": None}
-        self._update(id_, values, add=0, condition=Attr("id").exists(), settled=attempt)
+    def settle(self, id_: str, attempt: Attempt | None, *, keep_place: bool = False, alone: int | None = None) -> bool:
+        """Note that a try has made no run, and never will; its event has no place any more, unless it keeps it.
+
+        Args:
+            alone: `Before.number` of the try: nothing is noted, and False returned, when another one has begun since or
+                made the run.
+        """
+        condition = Attr("id").exists() if alone is None else is_not_started(alone)
+        return self._update(id_, {} if keep_place else {"place": None}, add=0, condition=condition, settled=attempt)
 
     def keep_place(self, id_: str, place: int) -> None:
         """Note the window in which an event has a place."""
@@ -147,7 +154,7 @@ class Ledger:
             settled: the try that came to know it; it has made no run.
         """
         if not self._update(id_, {}, add=1, condition=Attr("id").exists(), settled=settled):
-            raise _expired(id_)
+            raise LedgerUnavailableError(f"the row {id_!r} was there and is gone: its time to live is over.")
 
     def why_dead(self, id_: str, *, since: datetime, message_id: str | None = None) -> str | None:
         """Return why an event has become a dead letter; None when it has not.
@@ -182,7 +189,7 @@ class Ledger:
             settled: the try that the decision is of; it has made no run, and never will.
             alone: `Before.number` of the try; the decision stands only if no other try has begun since.
             redriven_at: when the message was redriven that this was decided on. A message that is held changes nothing
-                of an event that has its outcome, for it may be a late copy; one that is redriven is none.
+                of an event that has its outcome, for it may be a late copy; but one that was redriven since may.
 
         Returns:
             the entry's decision; "duplicate" when the row says "started" already, and the entry says "started" as well
@@ -222,12 +229,9 @@ class Ledger:
         }
         if entry.decision == "started":
             values |= dict.fromkeys(("attempts", "place"))  # whichever try it was: the run is there
-        condition: Any = Attr("decision").not_exists() | Attr("decision").ne("started")
-        if alone is not None:
-            condition &= Attr("begun").eq(alone)
+        condition = is_not_started(alone)
         if entry.decision == "held":
-            open_ends = ["held", "waiting", *(["dead-lettered"] if redriven_at is not None else [])]
-            condition &= Attr("decision").not_exists() | Attr("decision").is_in(open_ends)
+            condition &= has_no_outcome(redriven_at)
         ends = entry.decision not in _NOT_AN_END
         try:
             written = self._update(entry.id, values, add=1 if ends else 0, condition=condition, settled=settled)
@@ -392,7 +396,3 @@ class _translated:  # noqa: N801 - reads as a word of the with statement
     def __exit__(self, _kind: object, exc: BaseException | None, _traceback: object) -> None:
         if isinstance(exc, ClientError | BotoCoreError):
             raise LedgerUnavailableError(f"{self._operation} on the ledger failed: {exc}") from exc
-
-
-def _expired(id_: str) -> LedgerUnavailableError:
-    return LedgerUnavailableError(f"the row {id_!r} was there and is gone: its time to live is over.")

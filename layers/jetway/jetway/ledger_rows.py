@@ -152,6 +152,29 @@ def update_of(values: Mapping[str, Any], *, add: int, settled: Attempt | None) -
     }
 
 
+def is_not_started(alone: int | None) -> Any:
+    """Return the condition of an event that has no run, as far as its row says.
+
+    Args:
+        alone: `Before.number` of a try; with it, no other one has begun since.
+    """
+    from boto3.dynamodb.conditions import Attr  # late: the command line reads rows without boto3
+
+    condition = Attr("decision").not_exists() | Attr("decision").ne("started")
+    return condition if alone is None else condition & Attr("begun").eq(alone)
+
+
+def has_no_outcome(redriven_at: datetime | None) -> Any:
+    """Return the condition of an event that is open, also because its dead letter was redriven then."""
+    from boto3.dynamodb.conditions import Attr
+
+    decision, before = Attr("decision"), Attr("redriven_at")
+    is_open = decision.not_exists() | decision.is_in(["held", "waiting"])
+    if redriven_at is None:
+        return is_open
+    return is_open | (decision.eq("dead-lettered") & (before.not_exists() | before.lt(time_text(redriven_at))))
+
+
 def read_before(item: Mapping[str, Any], attempt: Attempt | None) -> Before:
     """Return what a row said; the try that has begun just now, in case its write was made twice, is none before it."""
     entry = read_entry(item) if "decision" in item else None

@@ -6,6 +6,8 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
+from jetway.plain import unlinked, visible
+
 # Outcome: the fate in the title, and a sentence.
 _OUTCOMES = {
     "promoted": ("live", "It is live."),
@@ -97,13 +99,13 @@ def _lines(report: Mapping[str, Any]) -> Iterator[str]:
     if report["findings"]:
         yield from ("", "## Findings", "")
     for finding in report["findings"]:
-        line = f", line {finding['line']}" if finding["line"] else ""
+        line = _line(finding["line"])
         yield f"- **{finding['severity']}** {_code(finding['rule'])}{line}: {_text(finding['message'])}"
         yield f"  To do: {_text(finding['remedy'])}"
     if report["dags"]:
         yield from ("", "## DAGs", "")
     for dag in report["dags"][:_MOST_DAGS]:
-        line = f", line {dag['line']}" if dag.get("line") else ""
+        line = _line(dag.get("line"))
         yield f"- {_code(dag['dag_id']) if dag['dag_id'] else 'an id that only running the file would tell'}{line}"
 
 
@@ -149,13 +151,18 @@ def _verification(verification: Mapping[str, Any]) -> Iterator[str]:
     for problem in verification["problems"]:
         yield from ("", f"{_code(problem['where'])}:", "")
         # Indented by four: a block of code, whatever is in it.
-        yield from (f"    {line}" for line in problem["message"].splitlines())
+        yield from (f"    {visible(line)}" for line in problem["message"].splitlines())
+
+
+def _line(number: object) -> str:
+    return f", line {number}" if isinstance(number, int) and number else ""
 
 
 def _code(text: str) -> str:
+    text = visible(" ".join(text.split()))
     fence = "`" * (1 + max((len(run) for run in _runs(text)), default=0))
     space = " " if text.startswith("`") or text.endswith("`") else ""
-    return f"{fence}{space}{' '.join(text.split())}{space}{fence}"
+    return f"{fence}{space}{text}{space}{fence}"
 
 
 def _runs(text: str) -> Iterator[str]:
@@ -164,5 +171,5 @@ def _runs(text: str) -> Iterator[str]:
 
 def _text(text: str) -> str:
     """One line in which nothing is markup."""
-    escaped = "".join(f"\\{char}" if char in "\\`*_[]<>#|" else char for char in text)
-    return " ".join(escaped.split())
+    plain = unlinked(visible(" ".join(text.split())))
+    return "".join(f"\\{char}" if char in "\\`*_[]<>#|" else char for char in plain)

@@ -174,6 +174,7 @@ def amend_report(s3: S3Client, bucket: str, key: str, version: str, changes: Map
         changes: members of the document.
 
     Raises:
+        TransientError: others keep writing the latest report.
         ClientError, BotoCoreError: S3 is in trouble.
     """
     before_it = _read(s3, bucket, report_key(key, version))
@@ -185,18 +186,21 @@ def amend_report(s3: S3Client, bucket: str, key: str, version: str, changes: Map
     document |= changes
     if document != before_it:
         _put(s3, bucket, report_key(key, version), _json(document))
-    latest = report_key(key, "latest")
-    before = head(s3, bucket, latest)
-    newest = _read(s3, bucket, latest)
-    if before is None or newest is None or newest.get("source") != document["source"] or newest == document:
-        return
-    try:
-        _put(s3, bucket, latest, _json(document), **unchanged(before))
-    except ClientError as exc:
-        if not is_changed(exc):
-            raise
-        return  # the report of a newer version has just come
-    _put_text(s3, bucket, report_text_key(key), document)
+    latest, text = report_key(key, "latest"), report_text_key(key)
+    for _ in range(_MOST_TRIES):
+        before = head(s3, bucket, latest)
+        newest = _read(s3, bucket, latest)
+        if before is None or newest is None or newest.get("source") != document["source"] or newest == document:
+            return  # the report of a newer version may have just come
+        try:
+            _put(s3, bucket, latest, _json(document), **unchanged(before))
+        except ClientError as exc:
+            if not is_changed(exc):
+                raise
+        else:
+            _put_text(s3, bucket, text, document)
+            return
+    raise TransientError(f"s3://{bucket}/{latest} is written by others again and again.")
 
 
 def known_in_force(s3: S3Client, bucket: str, key: str, version: str) -> Mapping[str, Any] | None:
@@ -215,6 +219,15 @@ def outcome_of(s3: S3Client, bucket: str, key: str, version: str) -> str | None:
         ClientError, BotoCoreError: S3 is in trouble.
     """
     return (_read(s3, bucket, report_key(key, version)) or {}).get("outcome")
+
+
+def read_report(s3: S3Client, bucket: str, key: str, version: str) -> Mapping[str, Any] | None:
+    """Return the report of a version; None when there is none.
+
+    Raises:
+        ClientError, BotoCoreError: S3 is in trouble.
+    """
+    return _read(s3, bucket, report_key(key, version))
 
 
 def verdict_of(s3: S3Client, bucket: str, key: str, version: str) -> str | None:

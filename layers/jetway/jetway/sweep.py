@@ -5,12 +5,15 @@ The artifacts of the drop bucket are listed, and what has no report of its newes
 does the same again as often as it is asked. What changed just now is left alone: its event is on its way. A change is
 looked for soon, by the pass into whose time it falls, and once a day with all others of which reports are still kept.
 
-What was deleted and is live all the same is only told: a lifecycle rule deletes too, and nobody asked for that.
+What was deleted and is live all the same is handed to the gate as well, which takes it out; unless a lifecycle rule may
+have deleted it, for nobody asked for that: then it is told. What was deleted without a trace, version by version, is
+not in any list of the bucket: once a day the bucket is asked for all that is live.
 
 One pass over the bucket may take many invocations. Where it stands is one item of the artifact table:
 
-    sweep#artifacts    since, until: the window of the pass; prefix, key, version: what was listed last; whole_at: when
-                       the last pass over everything began
+    sweep#artifacts    place: since, until: the window of the pass; prefix, key, version: what was listed last;
+                       whole_at: when the last pass over everything began
+                       expiry: what is known of the bucket's lifecycle rules (`jetway.aws.expiry`)
 """
 
 from __future__ import annotations
@@ -25,15 +28,18 @@ from jetway.arrivals import settle_again
 from jetway.artifacts.keys import report_key
 from jetway.artifacts.kinds import NOT_ARTIFACTS, is_artifact
 from jetway.aws.dynamodb import VersionedItem, revision_of
+from jetway.aws.expiry import Expiry
 from jetway.errors import TransientError
-from jetway.live.standing import DELETED
 from jetway.live.table import StandingTable
 from jetway.objects import head
+from jetway.reports import outcome_of
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_sqs import SQSClient
+
+    from jetway.live.standing import Live, Standing
 
 # An event is there in seconds; the gate may be busy with other files, and wait for siblings.
 ON_ITS_WAY = timedelta(minutes=10)
@@ -43,6 +49,9 @@ _PAGE = 1000
 _MESSAGES = 10  # a call of SendMessageBatch
 _MOST_SHOWN = 20
 _LAST = "\U0010ffff"  # behind every key of a folder
+_STANDINGS = "standings"  # no folder's name: those end with a slash
+# Outcomes of a version that was deleted: when it is the newest again, the deletion was taken back.
+_DELETED = frozenset({"removed", "vanished"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +60,8 @@ class Place:
 
     Attributes:
         since, until: changes of this time are looked at; `since` None: of any.
-        prefix: what is being listed: "" is the top of the bucket. None: the pass is over.
+        prefix: what is being listed: "" is the top of the bucket; `_STANDINGS`, after all of the bucket, is what is
+            live. None: the pass is over.
         key, version: the last one that was listed there.
         whole_at: when the last pass over everything began.
     """
@@ -82,12 +92,14 @@ class Swept:
     Attributes:
         listed: versions and delete markers that were listed.
         queued: keys that were handed to the gate.
-        still_live: keys that were deleted and are live, the first of them.
+        deleted: those of them that were deleted, and are live.
+        still_live: keys that were deleted and are live, and that a lifecycle rule may have deleted; the first of them.
         finished: whether the pass is over.
     """
 
     listed: int = 0
     queued: int = 0
+    deleted: int = 0
     still_live: list[str] = field(default_factory=list)
     finished: bool = False
 
@@ -104,6 +116,12 @@ def next_pass(place: Place, now: datetime, *, whole: bool, youngest: timedelta =
         return place
     since = None if whole else place.until
     return Place(now - youngest, since, "", whole_at=now if whole else place.whole_at)
+
+
+def _label(entry: Mapping[str, Any]) -> str:
+    """How a version that was listed is called everywhere (`jetway.objects.ObjectVersion.label`)."""
+    version: str = entry["VersionId"]
+    return "etag-" + entry["ETag"].strip('"') if version == "null" and "ETag" in entry else version
 
 
 class Sweep:
@@ -158,19 +176,69 @@ class Sweep:
         now = self._clock()
         youngest = timedelta() if at_once else ON_ITS_WAY
         place, swept = next_pass(place, now, whole=whole, youngest=youngest), Swept()
+        known = json.loads(item["expiry"]["S"]) if item is not None and "expiry" in item else {}
+        expiry = Expiry.from_dict(known).look(self._s3, self._bucket, now)
         while place.prefix is not None:
-            entries, after = self._page(place)
-            swept.listed += len(entries)
-            changed = [entry for entry in entries if self._counts(entry, place, now)]
-            self._queue([each["Key"] for each in changed if "ETag" in each and not self._is_reported(each)], swept)
-            gone = [each["Key"] for each in changed if "ETag" not in each and self._is_live(each["Key"])]
-            swept.still_live += gone[: _MOST_SHOWN - len(swept.still_live)]
-            place = after
+            place = self._step(place, expiry, now, swept)
             if seconds_left() <= 0:
                 break
         swept.finished = place.prefix is None
-        self._item.put({"place": {"S": place.as_json()}}, onto=revision)
+        attributes = {"place": {"S": place.as_json()}, "expiry": {"S": json.dumps(expiry.as_dict())}}
+        self._item.put(attributes, onto=revision)
         return swept
+
+    def _step(self, place: Place, expiry: Expiry, now: datetime, swept: Swept) -> Place:
+        """Look at one page; return where the next one begins."""
+        if place.prefix == _STANDINGS:
+            return self._standings_page(place, expiry, swept)
+        entries, after = self._page(place)
+        swept.listed += len(entries)
+        changed = [entry for entry in entries if self._counts(entry, place, now)]
+        whole = place.since is None
+        self._queue([each["Key"] for each in changed if "ETag" in each and not self._is_told(each, whole=whole)], swept)
+        gone = {each["Key"]: each["LastModified"] for each in changed if "ETag" not in each}
+        self._judge_gone({key: at for key, at in gone.items() if self._live(key) is not None}, expiry, swept)
+        return after
+
+    def _judge_gone(self, gone: Mapping[str, datetime], expiry: Expiry, swept: Swept) -> None:
+        """Hand to the gate what somebody has deleted; tell what a lifecycle rule may have deleted.
+
+        Args:
+            gone: keys that are live, and since when they may be gone.
+        """
+        expired = [key for key, at in gone.items() if expiry.may_have_deleted(key, at)]
+        swept.still_live += expired[: _MOST_SHOWN - len(swept.still_live)]
+        taken_out = [key for key in gone if key not in expired]
+        self._queue(taken_out, swept)
+        swept.deleted += len(taken_out)
+
+    def _standings_page(self, place: Place, expiry: Expiry, swept: Swept) -> Place:
+        """Look whether what is live is in the drop bucket."""
+        standings, after = self._standings.page(place.key or None)
+        gone = {}
+        for standing in standings:
+            live = standing.live
+            if live is not None and live.dropped and self._is_without_trace(standing, live):
+                gone[standing.key] = live.at  # it was there then
+        self._judge_gone(gone, expiry, swept)
+        return replace(place, prefix=None if after is None else _STANDINGS, key=after or "")
+
+    def _is_without_trace(self, standing: Standing, live: Live) -> bool:
+        """Whether what is live was deleted version by version: nothing is left of its key, or older versions alone."""
+        first = self._versions(standing.key, most=1)
+        if not first:
+            return True
+        (newest,) = first
+        dealt_with = "ETag" not in newest or newest["LastModified"] >= live.at  # a delete marker, or what came after it
+        if dealt_with or _label(newest) in {live.source, *standing.rolled_back}:
+            return False
+        return live.source not in map(_label, self._versions(standing.key, most=_PAGE))
+
+    def _versions(self, key: str, *, most: int) -> list[Mapping[str, Any]]:
+        """The newest versions and delete markers of a key, the newest one first."""
+        answer = self._s3.list_object_versions(Bucket=self._bucket, Prefix=key, MaxKeys=most)
+        entries: list[Mapping[str, Any]] = [*answer.get("Versions", []), *answer.get("DeleteMarkers", [])]
+        return sorted((each for each in entries if each["Key"] == key), key=lambda each: not each["IsLatest"])
 
     def _page(self, place: Place) -> tuple[Sequence[Mapping[str, Any]], Place]:
         """List a page; return what is there, and where the next page begins."""
@@ -187,7 +255,10 @@ class Sweep:
             return entries, replace(
                 place, key=answer.get("NextKeyMarker", ""), version=answer.get("NextVersionIdMarker", "")
             )
-        return entries, replace(place, prefix=self._next_folder(place.prefix or ""), key="", version="")
+        following = self._next_folder(place.prefix or "")
+        if following is None and place.since is None:
+            following = _STANDINGS
+        return entries, replace(place, prefix=following, key="", version="")
 
     def _next_folder(self, after: str) -> str | None:
         """Return the next folder at the top of the bucket that may hold artifacts; None when there is none."""
@@ -209,15 +280,19 @@ class Sweep:
         in_time = earliest <= changed < (place.until or now)
         return in_time and bool(entry["IsLatest"]) and is_artifact(entry["Key"])
 
-    def _is_reported(self, entry: Mapping[str, Any]) -> bool:
-        version = entry["VersionId"]
-        label = "etag-" + entry["ETag"].strip('"') if version == "null" else version
-        return head(self._s3, self._bucket, report_key(entry["Key"], label)) is not None
+    def _is_told(self, entry: Mapping[str, Any], *, whole: bool) -> bool:
+        """Whether a version has a report, which says of the newest version anything but that it was deleted."""
+        key, label = entry["Key"], _label(entry)
+        if head(self._s3, self._bucket, report_key(key, label)) is None:
+            return False
+        # It came back when it was old already, so that only a pass over everything meets it.
+        return not whole or outcome_of(self._s3, self._bucket, key, label) not in _DELETED
 
-    def _is_live(self, key: str) -> bool:
+    def _live(self, key: str) -> Live | None:
+        """What is live of a key, and came from the drop bucket."""
         standing = self._standings.get(key)
         live = standing.live if standing is not None else None
-        return live is not None and not live.source.startswith(DELETED)
+        return live if live is not None and live.dropped else None
 
     def _queue(self, keys: Sequence[str], swept: Swept) -> None:
         for first in range(0, len(keys), _MESSAGES):

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 _DEEPEST = 40
 _TAG = "tag:yaml.org,2002:"
 _LONGEST_LINE = 1000
+# In any base: 1,000 hexadecimal digits are 1,205 decimal ones, and Python writes no number of more than 4,300.
+_LONGEST_INTEGER = 1000
 _PLACEHOLDER = re.compile(
     r"""(?P<before>[\w.-]{1,100}:|-)[ \t]+(?P<text>\{\{[^"'{}]*\}\}(?:[^"',\]#{}]|\{\{[^"'{}]*\}\})*)"""
 )
@@ -157,11 +159,9 @@ def _scalar(kind: str, text: str, line: int) -> Any:
 
 def _integer(text: str) -> int:
     digits = text.replace("_", "").lower()
-    if digits.lstrip("+-")[:2] in {"0x", "0o", "0b"}:
-        return int(digits, 0)
-    if len(digits) > 1000:
+    if len(digits) > _LONGEST_INTEGER:
         raise ValueError("no number of this length is of use")
-    return int(digits)
+    return int(digits, 0 if digits.lstrip("+-")[:2] in {"0x", "0o", "0b"} else 10)
 
 
 def _checked(text: str, line: int) -> str:

@@ -9,7 +9,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from jetway_loader import settings
+from jetway_loader import calls, settings
 from jetway_loader.model import Loaded, Options
 
 
@@ -75,6 +75,7 @@ def main(arguments: list[str] | None = None) -> int:
 def _load(home: Path, folder: Path, files: list[str], options: Options, packed: Path | None) -> list[Loaded] | None:
     """Import Airflow and load; None without an Airflow."""
     settings.set_up(home, folder)
+    calls.install()
     logging.disable(logging.CRITICAL)  # answers go to standard output, where Airflow logs as well
     from jetway_loader import airflow_api, plugins
     from jetway_loader.loading import load

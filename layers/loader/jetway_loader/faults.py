@@ -1,7 +1,7 @@
 """What an import error means: read from the words that Airflow keeps of it, a traceback or one line.
 
-A fault is certain unless it comes from what the gate cannot see: data files, credentials, the network; or, when the
-file was given a stand-in, from a kind of error that the stand-in may have caused.
+A fault is certain unless it comes from what the gate cannot see: data files, credentials, the network; or something
+that was made of a stand-in may have led to it, which the child has found out (certainty.py).
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
+
+from jetway_loader.paths import PLUGINS
 
 _FRAME = re.compile(r'^ *File "(?P<file>[^"]+)", line (?P<line>\d+)', re.MULTILINE)
 _LAST_LINE = re.compile(r"^(?P<type>[A-Za-z_][\w.]*)(?:: (?P<message>.*))?$", re.DOTALL)
@@ -22,9 +24,6 @@ _ADVICE = re.compile(r"\s*Please take a look at these docs.*", re.DOTALL)
 _PLACE = re.compile(r" \((?:/[^()]*|unknown location)\)$")
 _LONGEST = 500
 
-# Errors that nothing a Variable holds could make or prevent.
-_CERTAIN = frozenset({"missing-module", "missing-name", "syntax", "undefined-name", "cycle", "timeout", "swallowed"})
-
 # Names of exceptions: their classes belong to packages that may not be there.
 _NEEDS_WORLD = frozenset(
     {
@@ -34,6 +33,17 @@ _NEEDS_WORLD = frozenset(
         *("gaierror", "herror", "NoCredentialsError", "PartialCredentialsError", "NoRegionError", "ProfileNotFound"),
         *("TokenRetrievalError", "ClientError", "InvalidAccessKeyId", "DefaultCredentialsError"),
         *("FileNotFoundError", "NotADirectoryError", "IsADirectoryError", "PermissionError"),
+        *("AirflowConfigException", "AirflowNotFoundException", "CalledProcessError", "TimeoutExpired"),
+        "PackageNotFoundError",
+    }
+)
+
+# What readers of data files say of their content.
+_OF_DATA = frozenset(
+    {
+        *("JSONDecodeError", "TOMLDecodeError", "UnicodeDecodeError", "BadZipFile", "ParseError", "XMLSyntaxError"),
+        *("YAMLError", "ScannerError", "ParserError", "ComposerError", "ConstructorError", "ReaderError"),
+        *("ParsingError", "MissingSectionHeaderError", "DuplicateOptionError", "DuplicateSectionError"),
     }
 )
 
@@ -106,6 +116,7 @@ class Fault:
         missing: the module that was not found, or that lacks a name.
         certain: nothing that the gate cannot see has to do with it.
         remedy: what to do.
+        data: the file of the dags folder, relative to it, whose content the error is about.
     """
 
     rule: str
@@ -114,24 +125,34 @@ class Fault:
     remedy: str
     missing: str | None = None
     certain: bool = True
+    data: str | None = None
 
 
-def read_error(entry: Mapping[str, Any], file: str, folder: str, *, relied: bool, plugins: str = "") -> Fault:
+def rule_of(text: str, *, serialization: bool = False) -> str:
+    """The rule that an error is of."""
+    kind, message = kind_of(text)
+    missing = _missing(kind, message)
+    return (
+        _about_module(kind, missing)[0] if missing is not None else _rule(kind, message, serialization=serialization)[0]
+    )
+
+
+def read_error(entry: Mapping[str, Any], file: str, folder: str) -> Fault:
     """Understand an error that a child has told of.
 
     Args:
-        entry: its "error" (words), and the lines that those may be about ("dag_line", "lines").
+        entry: its "error" (words), the lines that those may be about ("dag_line", "lines"), whether something
+            unseen may have led to it ("unseen_led"), whether C looked for a file that is there ("not_led"), and what
+            was opened last ("after").
         file: the judged file's absolute path.
         folder: the dags folder's.
-        relied: the file was given stand-ins before.
-        plugins: the absolute path of the folder that plugins.zip was unpacked to; "" without one.
     """
     text = str(entry["error"]).rstrip()
     if "trace" in entry:
         text = str(entry["trace"]).rstrip()
-    kind, message = _last_line(text)
+    kind, message = kind_of(text)
     rule, remedy = _rule(kind, message, serialization="serialization" in entry)
-    line, elsewhere = _where(text, file, {folder: ""} | ({plugins: "plugins/"} if plugins else {}))
+    line, elsewhere = _where(text, file, {PLUGINS: "plugins/"} | {folder: ""})
     if rule == "cycle":
         line = (entry.get("lines") or {}).get("cycle") or line
     line = line or entry.get("dag_line")
@@ -142,7 +163,8 @@ def read_error(entry: Mapping[str, Any], file: str, folder: str, *, relied: bool
     in_zip = f"'{file}/" in message and kind in _NO_FILE
     if in_zip:
         rule, remedy = "inside-zip", _INSIDE_ZIP
-    certain = (kind not in _NEEDS_WORLD or in_zip) and not (relied and rule not in _CERTAIN)
+    unseen = entry.get("unseen_led", False) or entry.get("not_led", False)
+    certain = (kind not in _NEEDS_WORLD or in_zip) and not unseen
     shown = _PLACE.sub("", " ".join(_ADVICE.sub("", message).split()))
     shown = shown if len(shown) <= _LONGEST else shown[:_LONGEST] + "…"
     words = f"{kind}: {shown}" if shown else kind
@@ -152,11 +174,15 @@ def read_error(entry: Mapping[str, Any], file: str, folder: str, *, relied: bool
         words += f" (in {elsewhere})"
         remedy = remedy.replace("this line", elsewhere)
     words = f"{module}: {words}" if module else words
-    words = words.replace(folder + "/", "")
-    return Fault(rule, words.replace(plugins, "plugins") if plugins else words, line, remedy, missing, certain)
+    data = entry.get("after") if kind in _OF_DATA and not in_zip else None
+    if data:
+        words += f" (it had opened {data})"
+        remedy = f"Correct {data}, or what reads it."
+    words = words.replace(folder + "/", "").replace(PLUGINS, "plugins")
+    return Fault(rule, words, line, remedy, missing, certain, data)
 
 
-def _last_line(text: str) -> tuple[str, str]:
+def kind_of(text: str) -> tuple[str, str]:
     """Type and message: of the last exception in a traceback, or of Airflow's one line."""
     # The message may have many lines; it begins with the last line at the left that looks like a type.
     blocks = text.rsplit("Traceback (most recent call last):", 1)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from jetway_loader import airflow_api, children, parsing, settings, standins, verdicts
+from jetway_loader import airflow_api, children, parsing, paths, settings, standins, verdicts
 from jetway_loader.model import Loaded, Options
 
 if TYPE_CHECKING:
@@ -49,9 +51,18 @@ def load(airflow: Airflow, folder: Path, files: Sequence[str], options: Options)
     options = replace(options, provided=standins.lacking(options.provided))
 
     def work(path: str, tell: Tell) -> None:
-        parsing.parse(airflow, folder, Path(path), options, tell)
+        parsing.parse(airflow, folder, Path(paths.DAGS, wanted[path]), options, tell)
 
-    for ended in children.each(to_load, work, seconds=options.limit, memory=options.memory, jobs=options.jobs):
-        yield verdicts.judge(
-            ended, wanted[ended.item], ended.item, str(folder), options, str(settings.plugins_folder())
-        )
+    home = Path(os.environ["AIRFLOW_HOME"])
+    beside = home / "dags"  # for paths that are relative to the home, as on MWAA
+    if beside.is_symlink():
+        beside.unlink()
+    if not beside.exists():
+        beside.symlink_to(folder, target_is_directory=True)
+
+    try:
+        for ended in children.each(to_load, work, seconds=options.limit, memory=options.memory, jobs=options.jobs):
+            name = wanted[ended.item]
+            yield verdicts.judge(ended, name, f"{paths.DAGS}/{name}", paths.DAGS, options)
+    finally:
+        shutil.rmtree(home / paths.WRITTEN, ignore_errors=True)

@@ -91,7 +91,7 @@ def load(folder: Path, options: Options) -> Loaded:
         as_mwaa = _AS_MWAA.format(files=[(name, str(path)) for name, path in found])
         for text, own in ((as_mwaa, None), *((path.read_text("utf-8", "replace"), path) for _, path in found)):
             if not faults:
-                faults += _run(text, own, [path for _, path in found], folder, options)
+                faults += _run(text, own, [path for _, path in found], options)
     findings = [_finding(fault) for fault in faults]
     certain = any(fault.certain for fault in faults)
     return Loaded(
@@ -126,7 +126,7 @@ def _register(module: Any) -> None:
     policies.make_plugin_from_local_settings(manager, module, names)
 
 
-def _run(text: str, own: Path | None, mine: list[Path], folder: Path, options: Options) -> list[Fault]:
+def _run(text: str, own: Path | None, mine: list[Path], options: Options) -> list[Fault]:
     """Import Airflow with such a file in its config folder."""
     with tempfile.TemporaryDirectory(prefix="airflow-settings-") as place:
         home = Path(place)
@@ -167,9 +167,7 @@ def _run(text: str, own: Path | None, mine: list[Path], folder: Path, options: O
             return [Fault("exits", f"It ends every process that imports Airflow, {how}.", None, _AT_ONCE)]
         file = own or next((path for path in reversed(mine) if str(path) in said), mine[0])
         said = said.replace(str(config), str(file)) if own is not None else said
-        fault = read_error(
-            {"error": said}, str(file), str(folder), relied=False, plugins=str(settings.plugins_folder())
-        )
+        fault = read_error({"error": said}, str(file), str(file.parent))
         elsewhere = fault.missing is not None and (
             fault.missing.partition(".")[0] in options.provided or options.unlisted
         )

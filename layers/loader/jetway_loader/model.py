@@ -25,6 +25,7 @@ class Options:
         unlisted: distributions of the environment whose modules are not known: a module that is missing may be theirs.
         airflow_options: configuration of the environment, such as {"core.default_timezone": "utc"}.
         nearest: this Airflow is not the environment's version: no failure is certain.
+        partial: the copy of the dags folder lacks some of its files.
         other_python: this Python is not the environment's: no syntax error is certain.
     """
 
@@ -38,6 +39,7 @@ class Options:
     unlisted: frozenset[str] = frozenset()
     airflow_options: Mapping[str, str] = field(default_factory=dict)
     nearest: bool = False
+    partial: bool = False
     other_python: bool = False
 
     @property
@@ -85,6 +87,9 @@ class Loaded:
         path: relative to the dags folder, with slashes.
         skipped: why Airflow does not load it at all: "ignored" by .airflowignore, or "no-dag" in its safe mode.
         siblings: modules of the dags folder that it uses.
+        read: what it and its modules have read or asked for below the dags folder, but for modules: files, and folders
+            that were listed, with a slash at the end.
+        data: the file below the dags folder whose content it does not load with, where the error tells.
         missing: modules that were not found; a sibling may be on its way.
         seconds: that loading took in the child, once Airflow was imported.
         cpu_seconds: of which on a processor; None when it did not come to its end.
@@ -96,6 +101,8 @@ class Loaded:
     dags: tuple[LoadedDag, ...] = ()
     skipped: Literal["ignored", "no-dag"] | None = None
     siblings: tuple[str, ...] = ()
+    read: tuple[str, ...] = ()
+    data: str | None = None
     missing: tuple[str, ...] = ()
     seconds: float = 0.0
     cpu_seconds: float | None = None

@@ -17,10 +17,11 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jetway_loader import local_settings, plugins, settings
+from jetway_loader import local_settings, paths, plugins, settings
+from jetway_loader.certainty import Certainty
 from jetway_loader.sightings import Sightings
 from jetway_loader.standins import Finder
-from jetway_loader.unseen import VALUES, Note, Unseen
+from jetway_loader.unseen import Note, Unseen
 
 if TYPE_CHECKING:
     from jetway_loader.airflow_api import Airflow
@@ -32,50 +33,72 @@ def parse(airflow: Airflow, folder: Path, file: Path, options: Options, tell: Te
     """Load one file in this process, which is good for nothing else afterwards.
 
     Tells, as things happen: {"unseen": [what, name, line]}, {"error": text, …}, {"dag": …}, {"done": …}.
+
+    Args:
+        airflow: of this process.
+        folder: the dags folder as it is here; MWAA's path leads to it.
+        file: that is loaded, with MWAA's path.
+        options: how to load.
+        tell: gets what happens.
     """
-    sightings = Sightings(str(file))
+    sightings = Sightings(str(file), (paths.DAGS, paths.PLUGINS))
+    certainty = Certainty(file, sightings)
 
     def note(what: str, name: str, line: int | None) -> None:
         tell({"unseen": [what, name, line]})
-        if what in VALUES:
+        if what != "missing module" or (options.unlisted and "." not in name):
+            sightings.source()
+        if what not in {"package", "missing module"}:
             sightings.environment_asked()
+
+    def report(entry: dict[str, Any]) -> None:
+        """Tell, and of an error whether something unseen may have led to it."""
+        tell(certainty.judged(entry))
 
     os.environ["AIRFLOW__CORE__DAGBAG_IMPORT_TIMEOUT"] = str(options.import_timeout)
     sightings.install(airflow)
-    prepare(folder, options, note, sightings.line, tell)
-    _watch_swallowed(note, sightings.importing_line)
+    folder = prepare(folder, options, note, sightings, certainty, tell)
+    _watch_swallowed(note, sightings)
     started, used = time.perf_counter(), time.process_time()
     try:
         tell({"begun": True})
-        (_parse_3 if airflow.major >= 3 else _parse_2)(airflow, folder, file, sightings, tell)
+        (_parse_3 if airflow.major >= 3 else _parse_2)(airflow, folder, file, sightings, report)
     except SystemExit as exc:
-        tell({"error": f"SystemExit: {exc.code}", "trace": traceback.format_exc()})
-    tell({"siblings": _siblings(folder, file)})
+        report({"error": f"SystemExit: {exc.code}", "trace": traceback.format_exc()})
+    tell({"siblings": _siblings(folder, file), "read": paths.PATHS.read()})
     tell({"done": True, "seconds": time.perf_counter() - started, "cpu_seconds": time.process_time() - used})
 
 
-def prepare(folder: Path, options: Options, note: Note, line: Callable[[], int | None], tell: Tell) -> None:
+def prepare(  # noqa: PLR0917 - what looks on
+    folder: Path, options: Options, note: Note, sightings: Sightings, certainty: Certainty, tell: Tell
+) -> Path:
     """Make this process one in which the environment's code may run: its paths, and what stands for the rest of it.
 
     Args:
-        folder: the dags folder.
+        folder: the dags folder as it is here.
         options: as the code is loaded with.
         note: gets what stood in for what: what, name, line.
-        line: tells the line of the judged file that is being run.
+        sightings: sees users' code.
+        certainty: hears of its errors.
         tell: gets where the process is ended.
+
+    Returns:
+        The dags folder as MWAA has it.
     """
     os.environ.update(settings.as_variables(options.airflow_options))
-    if str(folder) not in sys.path:
-        sys.path.append(str(folder))
+    home = Path(os.environ["AIRFLOW_HOME"])
+    paths.be_mwaa(paths.mounts_of(folder, home, whole=not options.partial), note, sightings.line)
     # Python remembers for good that a folder on its path was not there when Airflow was imported.
     importlib.invalidate_caches()
     sys.dont_write_bytecode = True
     plugins.forget()
-    local_settings.register(folder)
-    Unseen(folder, note, line).install()
-    Finder(options.provided | options.binaries, note, line).install()
-    _watch_exits(tell, line)
+    local_settings.register(Path(paths.DAGS))
+    Unseen(sightings, note).install()
+    Finder(options.provided | options.binaries, note, sightings, certainty.leaning).install()
+    certainty.install()
+    _watch_exits(tell, sightings, certainty)
     warnings.simplefilter("ignore")
+    return Path(paths.DAGS)
 
 
 def _siblings(folder: Path, file: Path) -> list[str]:
@@ -135,8 +158,15 @@ def _tell_error(text: str, where: str, sightings: Sightings, tell: Tell) -> None
     """Tell of an error in Airflow's words, and of the lines that those words may be about."""
     lines = {"cycle": sightings.cycle_line()} if "Cycl" in text or "cycl" in text else {}
     dags = {dag_id: line for dag_id, line in sightings._dags.items() if dag_id in text}
+    not_led = paths.not_led(text)
+    for path in not_led:
+        tell({"unseen": ["file", path, None]})
     only = next(iter(sightings._dags.values()), None) if len(sightings._dags) == 1 else None
-    tell({"error": text, "where": str(where), "lines": lines, "dag_line": next(iter(dags.values()), only)})
+    if only is None and not dags and "TimetableInvalid" in text:
+        only = sightings.schedule_line()
+    line = next(iter(dags.values()), only)
+    about = {"where": str(where), "lines": lines, "dag_line": line}
+    tell({"error": text, **about, "after": paths.PATHS.last, "not_led": bool(not_led)})
 
 
 def _tell_dag(dag: Any, sightings: Sightings, tell: Tell) -> None:
@@ -169,25 +199,25 @@ def _check(dag_id: str, check: Callable[[], Any], sightings: Sightings, tell: Te
         tell({**said, "dag_line": sightings.dag_line(dag_id)})
 
 
-def _watch_exits(tell: Tell, line: Callable[[], int | None]) -> None:
+def _watch_exits(tell: Tell, sightings: Sightings, certainty: Certainty) -> None:
     """Note where the file ends the process: nothing can be told afterwards."""
     leave = os._exit
 
     def noted(status: int) -> None:
-        tell({"exit_line": line()})
+        tell({"exit_line": sightings.line(), "unseen_led": certainty.may_be_avoided()})
         leave(status)
 
     os._exit = noted  # type: ignore[assignment]
 
 
-def _watch_swallowed(note: Callable[[str, str, int | None], None], line: Callable[[], int | None]) -> None:
-    """Note modules that are not found, also those that the file does without."""
+def _watch_swallowed(note: Callable[[str, str, int | None], None], sightings: Sightings) -> None:
+    """Note modules that are not found, also those that users' code does without."""
 
     class Watch:
         @staticmethod
         def find_spec(fullname: str, _path: Any = None, _target: Any = None) -> None:
-            found = line()
-            if found is not None:
-                note("missing module", fullname, found)
+            importer = sightings.importer()
+            if importer is not None and sightings.is_users(importer):
+                note("missing module", fullname, sightings.line())
 
     sys.meta_path.append(Watch)

@@ -15,7 +15,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jetway_loader import children, parsing, plugin_verdicts, plugins, settings, standins
+from jetway_loader import children, parsing, paths, plugin_verdicts, plugins, standins
+from jetway_loader.certainty import Certainty
+from jetway_loader.sightings import Sightings
 
 if TYPE_CHECKING:
     from jetway_loader.children import Ended, Tell
@@ -54,44 +56,34 @@ def load(folder: Path, options: Options) -> Loaded:
 
     first = child(None)
     failed = plugin_verdicts.failed(first.told)
-    again = [name for name in failed if not plugins.makes_plugins(Path(name)) and plugins.dotted(Path(name))]
+    again = [
+        name for name in failed if not plugins.makes_plugins(plugins.here(name)) and plugins.dotted(plugins.here(name))
+    ]
     second = child(again) if again else None
-    return plugin_verdicts.judge(first, second, str(settings.plugins_folder()), options)
+    return plugin_verdicts.judge(first, second, paths.PLUGINS, options)
 
 
 def _load_all(folder: Path, options: Options, tell: Tell) -> None:
-    """Let Airflow load the plugins. Tells {"loading": file}, {"error": …, "plugin": file or name}."""
-    current = ""
-
-    def loading(file: str) -> None:
-        nonlocal current
-        current = file
-        tell({"loading": file})
-
-    def hear(name: str) -> None:
-        trace = traceback.format_exc()
-        tell({"error": trace, "plugin": name if name.startswith("/") else "", "named": name})
-
+    """Let Airflow load the plugins. Tells {"loading": file}, {"error": …, "plugin": file or ""}."""
     started, used = time.perf_counter(), time.process_time()
-    with _watched(folder, options, tell, lambda: current):
-        _hear_exceptions(hear)
-        _watch_files(loading)
+    with _Watched(folder, options, tell) as watched:
+        _hear_exceptions(lambda name: watched.failed(name if name.startswith("/") else "", name))
+        _watch_files(watched.loading)
         manager = importlib.import_module("airflow.plugins_manager")
         manager.ensure_plugins_loaded()
         errors = manager.import_errors if hasattr(manager, "import_errors") else manager._get_plugins()[1]
         tell({"import_errors": {str(name): str(text) for name, text in errors.items()}})
-        current = ""
-        _use(manager, tell)
+        _use(manager, watched)
     tell({"done": True, "seconds": time.perf_counter() - started, "cpu_seconds": time.process_time() - used})
 
 
-def _use(manager: Any, tell: Tell) -> None:
+def _use(manager: Any, watched: _Watched) -> None:
     """Do with the plugins what every process does."""
     for name in _USES:
         try:
             getattr(manager, name, lambda: None)()
         except Exception:  # a plugin's code may raise anything
-            tell({"error": traceback.format_exc(), "plugin": "", "named": name})
+            watched.failed("", name)
     try:
         listeners = importlib.import_module("airflow.listeners.listener").get_listener_manager()
         if hasattr(manager, "integrate_listener_plugins"):
@@ -99,49 +91,58 @@ def _use(manager: Any, tell: Tell) -> None:
     except ImportError:
         return
     except Exception:
-        tell({"error": traceback.format_exc(), "plugin": "", "named": "listeners"})
+        watched.failed("", "listeners")
 
 
 def _import_each(folder: Path, options: Options, files: Iterable[str], tell: Tell) -> None:
     """Import modules as DAG files do. Tells {"imported": file} or {"error": …, "plugin": file}."""
-    current = ""
-    with _watched(folder, options, tell, lambda: current):
-        for current in files:
-            tell({"loading": current})
+    with _Watched(folder, options, tell) as watched:
+        for file in files:
+            watched.loading(file)
             try:
-                importlib.import_module(str(plugins.dotted(Path(current))))
-                tell({"imported": current})
+                importlib.import_module(str(plugins.dotted(Path(file))))
+                tell({"imported": file})
             except Exception:
-                tell({"error": traceback.format_exc(), "plugin": current})
+                watched.failed(file)
     tell({"done": True, "seconds": 0.0, "cpu_seconds": 0.0})
 
 
-class _watched:  # noqa: N801 - a context manager
+class _Watched:
     """In this process, which is good for nothing else afterwards, the environment's code may run."""
 
-    def __init__(self, folder: Path, options: Options, tell: Tell, current: Callable[[], str]) -> None:
-        self._tell, self._current = tell, current
+    def __init__(self, folder: Path, options: Options, tell: Tell) -> None:
+        self._tell, self._current = tell, ""
+        self._sightings = Sightings("", (paths.DAGS, paths.PLUGINS))
+        self._certainty = Certainty(Path(paths.PLUGINS), self._sightings)
 
         def note(what: str, name: str, line: int | None) -> None:
-            tell({"unseen": [what, name, line], "plugin": current()})
+            tell({"unseen": [what, name, line], "plugin": self._current})
+            if what != "missing module" or (options.unlisted and "." not in name):
+                self._sightings.source()
 
-        parsing.prepare(folder, options, note, self._line, tell)
+        parsing.prepare(folder, options, note, self._sightings, self._certainty, tell)
 
-    def __enter__(self) -> None:
+    def loading(self, file: str) -> None:
+        """Tell which file Airflow comes to."""
+        self._current = file
+        self._sightings.of(file)
+        self._certainty.of(Path(file))
+        self._tell({"loading": file})
+
+    def failed(self, file: str, named: str = "") -> None:
+        """Tell of the exception that is handled now, and whether something unseen may have led to it."""
+        self._tell(self._certainty.judged({"error": traceback.format_exc(), "plugin": file, "named": named}))
+
+    def __enter__(self) -> _Watched:
         self._tell({"begun": True})
+        return self
 
     def __exit__(self, kind: Any, exc: BaseException | None, _trace: Any) -> bool:
         if not isinstance(exc, SystemExit):
             return False
-        self._tell({"error": f"SystemExit: {exc.code}", "trace": traceback.format_exc(), "plugin": self._current()})
+        text = traceback.format_exc()
+        self._tell(self._certainty.judged({"error": f"SystemExit: {exc.code}", "trace": text, "plugin": self._current}))
         return True
-
-    def _line(self) -> int | None:
-        """The line of the plugin's file that is being run."""
-        frame = sys._getframe(1)
-        while frame is not None and frame.f_code.co_filename != self._current():
-            frame = frame.f_back  # type: ignore[assignment]
-        return frame.f_lineno if frame is not None else None
 
 
 def _hear_exceptions(hear: Callable[[str], None]) -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jetway_loader import plugins
@@ -50,21 +49,24 @@ def judge(first: Ended[Any], second: Ended[Any] | None, folder: str, options: Op
     Args:
         first: the child in which Airflow has loaded it.
         second: the one that has imported by their names those that are no plugins and had failed; None without any.
-        folder: where it was unpacked to.
+        folder: where MWAA has it unpacked.
         options: as it was loaded with.
     """
     by_name = {entry["plugin"]: entry for entry in (second.told if second else ()) if "error" in entry}
     imported = {entry["imported"] for entry in (second.told if second else ()) if "imported" in entry}
     found, alone = [], []
-    for entry, relied in _errors(first.told):
+    for entry in first.told:
+        if "error" not in entry:
+            continue
         file = _file_of(entry, folder)
         if file is None:
             continue  # of a plugin that the environment's packages bring
         if file in imported:
             alone.append(file)
             continue
-        fault = read_error(by_name.get(file, entry), file, folder, relied=relied)
-        matters = plugins.makes_plugins(Path(file)) or not plugins.is_beside(Path(file))
+        fault = read_error(by_name.get(file, entry), file, folder)
+        there = plugins.here(file)
+        matters = plugins.makes_plugins(there) or not plugins.is_beside(there)
         found.append(_Failed(file, _doubted(_named(fault), options), matters))
     if not any("done" in entry for entry in first.told):
         found.append(_death(first, folder, options))
@@ -81,15 +83,6 @@ def judge(first: Ended[Any], second: Ended[Any] | None, folder: str, options: Op
         seconds=round(ended["seconds"] if ended else first.seconds, 6),
         cpu_seconds=round(ended["cpu_seconds"], 6) if ended else None,
     )
-
-
-def _errors(told: Iterable[Mapping[str, Any]]) -> Iterator[tuple[Mapping[str, Any], bool]]:
-    """Each error, and whether something had been stood in for before it."""
-    relied = False
-    for entry in told:
-        relied = relied or ("unseen" in entry and entry["unseen"][0] != "missing module")
-        if "error" in entry:
-            yield entry, relied
 
 
 def _file_of(entry: Mapping[str, Any], folder: str) -> str | None:
@@ -120,7 +113,7 @@ def _death(ended: Ended[Any], folder: str, options: Options) -> _Failed:
     """What ended the process that was loading."""
     file = next((str(entry["loading"]) for entry in reversed(ended.told) if "loading" in entry), folder)
     line = next((entry["exit_line"] for entry in ended.told if "exit_line" in entry), None)
-    relied = any("unseen" in entry and entry["unseen"][0] != "missing module" for entry in ended.told)
+    relied = any(entry.get("unseen_led") for entry in ended.told if "exit_line" in entry)
     words = ended.last_words.strip().rpartition("\n")[2][:300]
     said = f" Its last words: {words}" if words else ""
     if ended.timed_out:

@@ -7,11 +7,10 @@ import io
 import shutil
 import sys
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from jetway_loader import settings
+from jetway_loader import paths, settings
 
 MOST_UNPACKED = 64 * 1024**2  # bytes
 
@@ -71,9 +70,9 @@ def forget() -> None:
                 getattr(manager, kept).clear()
 
 
-def modules() -> Iterator[Path]:
-    """The modules of plugins.zip, in the order of their names."""
-    yield from sorted(settings.plugins_folder().rglob("*.py"))
+def here(file: str) -> Path:
+    """Where a file of plugins.zip is on this machine, by its path on MWAA."""
+    return settings.plugins_folder() / file.removeprefix(f"{paths.PLUGINS}/")
 
 
 def dotted(file: Path) -> str | None:

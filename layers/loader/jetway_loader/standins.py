@@ -13,11 +13,20 @@ import importlib.util
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from jetway_loader.sightings import Sightings
 
 Note = Callable[[str, str, int | None], None]
 
 _OPERATORS = ("Operator", "Sensor")
+_watching: list[Callable[[], None]] = []  # told whenever a stand-in is used
+
+
+def _use() -> None:
+    for told in _watching:
+        told()
 
 
 class _Anything(type):
@@ -28,7 +37,12 @@ class _Anything(type):
             raise AttributeError(name)
         return anything(name, cls.__module__)
 
+    def __call__(cls, *args: Any, **kwargs: Any) -> Any:
+        _use()
+        return super().__call__(*args, **kwargs)
+
     def __iter__(cls) -> Iterator[Any]:
+        _use()
         return iter(())
 
     def __or__(cls, other: Any) -> Any:
@@ -47,12 +61,14 @@ class Anything(metaclass=_Anything):
         pass
 
     def __call__(self, *args: Any, **_kwargs: Any) -> Any:
+        _use()
         # As a decorator it leaves the function alone.
         return args[0] if len(args) == 1 and callable(args[0]) and not isinstance(args[0], Anything) else self
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__") and name.endswith("__"):
             raise AttributeError(name)
+        _use()
         return anything(name, type(self).__module__)()
 
     def __enter__(self) -> Any:
@@ -62,15 +78,19 @@ class Anything(metaclass=_Anything):
         return None
 
     def __iter__(self) -> Iterator[Any]:
+        _use()
         return iter(())
 
     def __getitem__(self, _key: Any) -> Any:
+        _use()
         return self
 
     def __len__(self) -> int:
+        _use()
         return 0
 
     def __bool__(self) -> bool:
+        _use()
         return True
 
 
@@ -127,16 +147,25 @@ class Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
 
     Args:
         provided: modules of the environment that are not here, by their dotted names, and what is below them.
-        note: gets ("package", module, line).
-        line: tells the line of the judged file that is being run.
+        note: gets ("package", module, line) of what users' code imports itself.
+        sightings: tells who imports.
+        leaning: gets the files of libraries that import one.
     """
 
-    def __init__(self, provided: frozenset[str], note: Note, line: Callable[[], int | None]) -> None:
-        self._provided, self._note, self._line = provided, note, line
+    def __init__(self, provided: frozenset[str], note: Note, sightings: Sightings, leaning: set[str]) -> None:
+        self._provided, self._note = provided, note
+        self._sightings, self._leaning = sightings, leaning
 
     def install(self) -> None:
         """Be asked last."""
         sys.meta_path.append(self)
+        _watching.append(self._used)
+
+    def _used(self) -> None:
+        """A stand-in is used by users' code, or by a library for it: what comes of it is unseen."""
+        if self._sightings.asks(for_airflow=True):
+            self._sightings.source()
+            self._sightings.environment_asked()
 
     def find_spec(self, fullname: str, _path: Any = None, _target: Any = None) -> importlib.machinery.ModuleSpec | None:
         """Stand in for a module of the environment."""
@@ -144,7 +173,11 @@ class Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         prefixes = {".".join(parts[: count + 1]) for count in range(len(parts))}
         if not prefixes & self._provided:
             return None
-        self._note("package", fullname, self._line())
+        importer = self._sightings.importer()
+        if importer is not None and self._sightings.is_users(importer):
+            self._note("package", fullname, self._sightings.line())
+        elif importer is not None:
+            self._leaning.add(importer)
         return importlib.machinery.ModuleSpec(fullname, self, is_package=True)
 
     def create_module(self, spec: importlib.machinery.ModuleSpec) -> ModuleType:

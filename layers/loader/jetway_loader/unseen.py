@@ -1,7 +1,7 @@
 """Variables, Connections, environment variables and the network: what a file may ask for and the gate does not have.
 
 Their absence is no error here. Who asks gets a stand-in, or the default that the file itself gives, and it is noted:
-a failure after that may be due to the stand-in, and is then not certain.
+a failure that something made of it may have reached is not certain.
 """
 
 from __future__ import annotations
@@ -10,18 +10,25 @@ import importlib
 import json
 import os
 import sys
-from collections.abc import Callable
-from pathlib import Path
-from types import FrameType
-from typing import Any
+from collections.abc import Callable, Iterator
+from importlib import metadata
+from typing import TYPE_CHECKING, Any
 
-from jetway_loader import settings
+from jetway_loader import paths
+
+if TYPE_CHECKING:
+    from jetway_loader.sightings import Sightings
 
 Note = Callable[[str, str, int | None], None]
 
-# What has a value that a file may make a dag_id of; a package that stands in has none that Airflow would take.
-VALUES = frozenset({"Variable", "Connection", "environment variable"})
 _NOTHING: Any = object()
+# Audited looks at what is outside; and the modules that users' code asks through.
+_LOOKS = frozenset({"open", "os.listdir", "os.scandir", "subprocess.Popen", "os.system", "os.posix_spawn"})
+_PARSERS = ("configuration.py", "parser.py")
+_PATHS = (
+    *("os.py", "genericpath.py", "posixpath.py", "<frozen os>", "<frozen genericpath>", "<frozen posixpath>"),
+    *("pathlib.py", "pathlib/_local.py", "glob.py", "shutil.py", "subprocess.py", "configparser.py"),
+)
 
 
 class UnseenNetworkError(OSError):
@@ -62,15 +69,14 @@ class Unseen:
     """Puts stand-ins in place, in the child that loads a file.
 
     Args:
-        folder: the dags folder; only what its files and those of plugins.zip ask for is answered with stand-ins.
+        sightings: tells whether users' code asks, and at which line.
         note: gets what was asked for ("Variable", "Connection", "environment variable", "network"), its name and the
             line in the judged file.
-        line: tells the line of the judged file that is being run.
     """
 
-    def __init__(self, folder: Path, note: Note, line: Callable[[], int | None]) -> None:
-        self._folders = (str(folder), str(settings.plugins_folder()))
-        self._note, self._line = note, line
+    def __init__(self, sightings: Sightings, note: Note) -> None:
+        self._sightings, self._note = sightings, note
+        self._line = sightings.line
         self._values: dict[str, UnseenText] = {}
 
     def install(self) -> None:
@@ -79,6 +85,10 @@ class Unseen:
         self._variables("airflow.sdk", "Variable", "default")
         self._connections()
         self._environment_variables()
+        self._options()
+        self._files()
+        self._distributions()
+        self._database()
         self._json()
         self._network()
 
@@ -127,33 +137,108 @@ class Unseen:
         # Hooks of both versions go through get_connection_from_secrets or Connection.get.
 
     def _environment_variables(self) -> None:
-        unseen, environ = self, type(os.environ)
-        get_item = environ.__getitem__
+        """What a file finds there is this machine's, and what it does not find may be there."""
+        unseen, environ, own = self, type(os.environ), set(paths.VARIABLES)
+        get_item, set_item, over = environ.__getitem__, environ.__setitem__, environ.__iter__
 
-        def of_environ(variables: Any, name: str) -> str:
+        def see(name: str) -> None:
+            if name not in own and unseen._sightings.asks():
+                unseen._note("environment variable", name, unseen._line())
+
+        def item(variables: Any, name: Any) -> str:
+            see(str(name))
             try:
                 return get_item(variables, name)
             except KeyError:
-                if not unseen._asked_by_file(sys._getframe(1)):
+                if not unseen._sightings.is_users(sys._getframe(1).f_code.co_filename):
                     raise
                 return unseen.value("environment variable", str(name))
 
-        def get(variables: Any, name: str, default: Any = None) -> Any:
+        def get(variables: Any, name: Any, default: Any = None) -> Any:
+            see(str(name))
             try:
                 return get_item(variables, name)
             except KeyError:
-                frame: FrameType | None = sys._getframe(1)
-                if frame is not None and frame.f_code.co_name == "getenv":
-                    frame = frame.f_back
-                if frame is not None and unseen._asked_by_file(frame):
-                    unseen._note("environment variable", str(name), unseen._line())
                 return default
 
-        environ.__getitem__ = of_environ  # type: ignore[method-assign]
-        environ.get = get  # type: ignore[method-assign, assignment]
+        def contains(variables: Any, name: Any) -> bool:
+            see(str(name))
+            try:
+                get_item(variables, name)
+            except KeyError:
+                return False
+            return True
 
-    def _asked_by_file(self, frame: FrameType) -> bool:
-        return frame.f_code.co_filename.startswith(self._folders)
+        def iterate(variables: Any) -> Iterator[str]:
+            see("*")
+            return over(variables)
+
+        def put(variables: Any, name: Any, value: Any) -> None:
+            set_item(variables, name, value)
+            if unseen._sightings.is_users(sys._getframe(1).f_code.co_filename):
+                own.add(name)  # what the file says itself is seen
+
+        environ.__getitem__ = item  # type: ignore[method-assign]
+        environ.get = get  # type: ignore[method-assign, assignment]
+        environ.__contains__ = contains  # type: ignore[method-assign]
+        environ.__iter__ = iterate  # type: ignore[method-assign]
+        environ.__setitem__ = put  # type: ignore[method-assign]
+
+    def _options(self) -> None:
+        """Airflow's configuration: the environment has its own."""
+        for module in ("airflow.configuration", "airflow.sdk.configuration"):
+            parser: Any = type(getattr(_imported(module), "conf", None))
+            if not hasattr(parser, "get") or getattr(parser.get, "asked_by_files", False):
+                continue
+
+            def get(this: Any, section: str, key: str, *args: Any, original: Any = parser.get, **kwargs: Any) -> Any:
+                known = f"AIRFLOW__{section}__{key}".upper() in paths.VARIABLES
+                if not known and self._sightings.asks(through=_PARSERS):
+                    self._note("configuration option", f"{section}.{key}", self._line())
+                return original(this, section, key, *args, **kwargs)
+
+            parser.get = get
+            parser.get.asked_by_files = True
+
+    def _files(self) -> None:
+        """Files and folders that a file looks for, and that are not there: in the environment they may be."""
+        stat = os.stat
+
+        def look(path: Any, *args: Any, **kwargs: Any) -> os.stat_result:
+            try:
+                return stat(path, *args, **kwargs)
+            except OSError:
+                if self._sightings.asks(through=_PATHS):
+                    self._note("file", str(path), self._line())
+                raise
+
+        os.stat = look
+
+    def _distributions(self) -> None:
+        """Metadata of packages that are not installed here, and are there."""
+        found = metadata.Distribution.from_name
+
+        def from_name(name: str) -> Any:
+            try:
+                return found(name)
+            except metadata.PackageNotFoundError:
+                if self._sightings.asks(through=("metadata/__init__.py",)):
+                    self._note("package", name, self._line())
+                raise
+
+        metadata.Distribution.from_name = staticmethod(from_name)  # type: ignore[method-assign]
+
+    def _database(self) -> None:
+        """What Airflow's metadata database holds: the one here is empty."""
+        engine = getattr(_imported("sqlalchemy.engine"), "Engine", None)
+        if engine is None:
+            return
+
+        def asked(*_args: Any) -> None:
+            if self._sightings.line() is not None:
+                self._note("database", "of Airflow", self._line())
+
+        _imported("sqlalchemy.event").listen(engine, "before_cursor_execute", asked)
 
     @staticmethod
     def _json() -> None:
@@ -168,6 +253,11 @@ class Unseen:
         """Refuse connections, and the look-up of names, so that none is waited for. Local sockets of files stay."""
 
         def audit(event: str, args: tuple[Any, ...]) -> None:
+            if event == "socket.gethostname" and self._sightings.asks():
+                self._note("host name", "of this machine", self._line())
+            if event in _LOOKS:
+                self._saw_files(args)
+                return
             if event == "socket.connect":
                 address = args[1]
                 host = address[0] if isinstance(address, tuple) else ""
@@ -181,6 +271,15 @@ class Unseen:
                 raise UnseenNetworkError(f"the network is not there while a file is loaded (it reached for {name})")
 
         sys.addaudithook(audit)
+
+    def _saw_files(self, args: tuple[Any, ...]) -> None:
+        """A file opens, lists or starts something: what is not of its folder is this machine's, if it is at all."""
+        path = args[0] if args else None
+        name = os.fsdecode(path) if isinstance(path, str | bytes | os.PathLike) else ""
+        seen = paths.as_on_mwaa(os.path.realpath(name), paths.PATHS.mounts)  # the look is led already
+        inside = self._sightings.is_users(seen + os.sep)
+        if name and not inside and self._sightings.asks(through=_PATHS):
+            self._note("file", name, self._line())
 
 
 def _imported(module: str) -> Any:

@@ -14,9 +14,7 @@ if TYPE_CHECKING:
 _SLOW = 1 / 3  # of the environment's time limit: its machines may be slower and busier than this one
 
 
-def judge(  # noqa: PLR0917 - where what was loaded lay
-    ended: Ended[Any], path: str, file: str, folder: str, options: Options, plugins: str = ""
-) -> Loaded:
+def judge(ended: Ended[Any], path: str, file: str, folder: str, options: Options) -> Loaded:
     """Judge one file.
 
     Args:
@@ -25,16 +23,11 @@ def judge(  # noqa: PLR0917 - where what was loaded lay
         file: its absolute path.
         folder: the dags folder's absolute path.
         options: as it was loaded with.
-        plugins: the absolute path of the folder that plugins.zip was unpacked to; "" without one.
     """
     told = _Told(ended.told)
-    faults, relied = [], False
-    for entry in ended.told:
-        relied = relied or ("unseen" in entry and entry["unseen"][0] != "missing module")
-        if "error" in entry:
-            faults.append(read_error(entry, file, folder, relied=relied, plugins=plugins))
+    faults = [read_error(entry, file, folder) for entry in ended.told if "error" in entry]
     if not told.done:
-        faults.append(_death(ended, options, told.exit_line, relied=relied, zipped=path.endswith(".zip")))
+        faults.append(_death(ended, options, told, zipped=path.endswith(".zip")))
     elif told.begun and not faults and not told.parsed:
         faults.append(
             Fault(
@@ -59,6 +52,8 @@ def judge(  # noqa: PLR0917 - where what was loaded lay
         findings=tuple(findings),
         dags=tuple(sorted(told.dags, key=lambda dag: (dag.line or 0, dag.dag_id))),
         siblings=tuple(sorted(told.siblings)),
+        read=tuple(sorted(told.read)),
+        data=next((fault.data for fault in faults if fault.data), None),
         missing=tuple(sorted({fault.missing for fault in faults if fault.missing})),
         seconds=round(told.seconds or ended.seconds, 6),
         cpu_seconds=None if told.cpu_seconds is None else round(told.cpu_seconds, 6),
@@ -74,8 +69,11 @@ class _Told:
         self.parsed = sum(entry.get("parsed", 0) for entry in told)
         self.seconds: float | None = next((entry["seconds"] for entry in told if "done" in entry), None)
         self.cpu_seconds: float | None = next((entry["cpu_seconds"] for entry in told if "done" in entry), None)
-        self.exit_line: int | None = next((entry["exit_line"] for entry in told if "exit_line" in entry), None)
+        exits = [entry for entry in told if "exit_line" in entry]
+        self.exit_line: int | None = exits[0]["exit_line"] if exits else None
+        self.may_not_exit: bool | None = exits[0].get("unseen_led") if exits else None
         self.siblings = [str(name) for entry in told for name in entry.get("siblings", ())]
+        self.read = [str(name) for entry in told for name in entry.get("read", ())]
         unseen = [tuple(entry["unseen"]) for entry in told if "unseen" in entry]
         self.unseen = list(dict.fromkeys(item for item in unseen if item[0] != "missing module"))
         self.lacking = list(dict.fromkeys(item for item in unseen if item[0] == "missing module"))
@@ -84,7 +82,7 @@ class _Told:
         ]
 
 
-def _death(ended: Ended[Any], options: Options, line: int | None, *, relied: bool, zipped: bool = False) -> Fault:
+def _death(ended: Ended[Any], options: Options, told: _Told, *, zipped: bool = False) -> Fault:
     """Why a child did not come to its end."""
     words = ended.last_words.strip().rpartition("\n")[2][:300]
     said = f" Its last words: {words}" if words else ""
@@ -101,9 +99,9 @@ def _death(ended: Ended[Any], options: Options, line: int | None, *, relied: boo
     return Fault(
         "exits",
         f"The file ends the process that loads it without a word, {how}: Airflow would see no DAG and no error.{said}",
-        line,
+        told.exit_line,
         "Do not call os._exit() or sys.exit() when the file is loaded; a crash may come from a compiled package.",
-        certain=not relied,
+        certain=not (bool(told.unseen) if told.may_not_exit is None else told.may_not_exit),
     )
 
 
@@ -127,7 +125,7 @@ def _not_certain(faults: list[Fault], told: _Told, options: Options) -> list[Fin
     elif any(fault.rule == "missing-module" for fault in faults) and options.unlisted:
         why = f"the module may come with {', '.join(sorted(options.unlisted)[:5])}, whose content is not known here"
     else:
-        seen = ", ".join(f"{what} {name!r}" for what, name, _ in told.unseen[:5])
+        seen = ", ".join(f"{what} {name!r}" for what, name in _asked_for(told.unseen)[:5])
         why = "the file relies on what is only in the environment" + (f" ({seen})" if seen else "")
         line = next((line for _, _, line in told.unseen if line), None)
         remedy = "Read Variables, Connections, files and services in tasks, not when the file is loaded."
@@ -141,6 +139,17 @@ def _not_certain(faults: list[Fault], told: _Told, options: Options) -> list[Fin
             remedy,
         )
         for fault in faults
+    ]
+
+
+def _asked_for(unseen: list[tuple[str, str, int | None]]) -> list[tuple[str, str]]:
+    """What was asked for, each once; of packages those that are in no other one."""
+    found = list(dict.fromkeys((what, name) for what, name, _ in unseen))
+    packages = [name for what, name in found if what == "package"]
+    return [
+        (what, name)
+        for what, name in found
+        if what != "package" or not any(other.startswith(f"{name}.") for other in packages)
     ]
 
 

@@ -19,6 +19,7 @@ from jetway.airflow.watch import AutoWatch, Sighting, Watch, watch_of
 from jetway.errors import (
     AnswerLostError,
     CommandRejectedError,
+    DagNotFoundError,
     EnvironmentBusyError,
     EnvironmentUnavailableError,
     JetwayError,
@@ -131,6 +132,18 @@ def test_a_private_web_server_that_answers_commands_only_is_asked_by_commands(er
     for _ in range(20):
         assert world.client.trigger_dag_run(RUN).state == "cli"
     assert world.asked == (["ping"], ["ping"] + ["create"] * 20), "a question found it out, and no creation"
+
+
+@pytest.mark.parametrize("error", [CommandRejectedError("MWAA refuses GET /dags"), DagNotFoundError("404")])
+def test_what_a_web_server_out_of_reach_says_is_no_answer_about_a_run(error: JetwayError) -> None:
+    """Whatever stands in its place refuses the question; that says nothing of the event, nor of its DAG."""
+    world = World(access="PRIVATE_ONLY")
+    world.rest.error, world.cli.error = error, AWAY
+    with pytest.raises(EnvironmentUnavailableError, match="private web server"):
+        world.client.trigger_dag_run(RUN)
+    with pytest.raises(EnvironmentUnavailableError, match="private web server"):
+        world.client.get_dag_run("d", "r")
+    assert "create" not in world.rest.asked + world.cli.asked
 
 
 def test_where_nothing_answers_nothing_is_remembered() -> None:

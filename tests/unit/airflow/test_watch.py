@@ -11,7 +11,7 @@ from botocore.stub import Stubber
 
 from jetway.airflow import Dag, DagRun, DagRunRequest, DagState, ImportProblem
 from jetway.airflow.watch import CliWatch, DagStates, RestWatch, Sighting
-from jetway.errors import AnswerLostError, DagNotFoundError, EnvironmentUnavailableError
+from jetway.errors import AnswerLostError, CommandRejectedError, DagNotFoundError, EnvironmentUnavailableError
 from tests.unit.airflow.rest_stage import rest_client
 
 NOW = datetime(2026, 11, 22, 6, tzinfo=UTC)
@@ -91,7 +91,9 @@ def test_the_command_line_is_left_alone_when_time_is_short() -> None:
     assert cli.commands == ["run a 1"]
 
 
-@pytest.mark.parametrize("error", [DagNotFoundError("gone"), AnswerLostError("killed")])
+@pytest.mark.parametrize(
+    "error", [DagNotFoundError("gone"), AnswerLostError("killed"), CommandRejectedError("BrokenPipeError")]
+)
 def test_a_dag_that_cannot_be_looked_at_is_looked_at_later(error: Exception) -> None:
     cli = Cli()
     cli.error = error

@@ -13,6 +13,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs
+from xml.sax.saxutils import escape
 
 import boto3
 import pytest
@@ -23,7 +24,9 @@ from moto.s3.responses import S3Response
 from moto.sqs.models import Message, SQSBackend
 
 from jetway_cli.app import cli
+from local.rendered import transformed
 from tests.unit.ledger_table import make_ledger_table
+from tests.unit.sample_events import ROOT
 
 from .checking import GOOD
 
@@ -141,6 +144,7 @@ def _handler(cloud: Cloud) -> type[BaseHTTPRequestHandler]:
                     return
                 answer: dict[str, Callable[[Cloud], str]] = {
                     "ListStackResources": _resources,
+                    "GetTemplate": _template,
                     "SimulatePrincipalPolicy": partial(_simulated, asked),
                 }
                 self._send(200, answer.get(asked["Action"][0], _stacks)(cloud).encode(), "text/xml")
@@ -213,6 +217,15 @@ def _resources(cloud: Cloud) -> str:
         '<ListStackResourcesResponse xmlns="http://cloudformation.amazonaws.com/doc/2010-05-15/">'
         f"<ListStackResourcesResult><StackResourceSummaries>{members}</StackResourceSummaries>"
         "</ListStackResourcesResult></ListStackResourcesResponse>"
+    )
+
+
+def _template(_: Cloud) -> str:
+    """GetTemplate's answer: the template as SAM leaves it."""
+    body = escape(json.dumps(transformed(ROOT / "template.yaml")))
+    return (
+        '<GetTemplateResponse xmlns="http://cloudformation.amazonaws.com/doc/2010-05-15/"><GetTemplateResult>'
+        f"<TemplateBody>{body}</TemplateBody></GetTemplateResult></GetTemplateResponse>"
     )
 
 

@@ -21,8 +21,10 @@ from jetway.sync.rules import Rules
 from jetway.sync.schedules import Schedules
 from jetway.triggers.file import from_document
 from jetway.triggers.rules import Places, resources_of
+from local.rendered import transformed
 from tests.unit.cli.conftest import ACCOUNT, REGION, Cloud
 from tests.unit.cli.healthy import POLICY, VERSION, stack
+from tests.unit.sample_events import ROOT
 
 DROP, ENVIRONMENT, ORDERS = "jetway-drop", "acme-airflow", "acme-orders"
 TRIGGER = {"dag": "orders", "on": {"s3": {"bucket": ORDERS, "key": {"suffix": ".csv"}}}, "expect": {"within": "1d"}}
@@ -142,7 +144,10 @@ def deployed(cloud: Cloud) -> Iterator[LambdaServer]:
     for one in stack().resources:
         name = physical[one.logical]
         if one.kind == "AWS::Events::Rule":
-            client["events"].put_rule(Name=name, EventPattern=json.dumps({"source": ["aws.s3"]}))
+            fires = transformed(ROOT / "template.yaml")["Resources"][one.logical]["Properties"]
+            pattern = json.dumps(fires.get("EventPattern", {})).replace('{"Ref": "DropBucket"}', json.dumps(DROP))
+            on = {"ScheduleExpression": fires["ScheduleExpression"]} if pattern == "{}" else {"EventPattern": pattern}
+            client["events"].put_rule(Name=name, **on)
             client["events"].put_targets(
                 Rule=name, Targets=[{"Id": "1", "Arn": arn, "SqsParameters": {"MessageGroupId": "g"}}]
             )

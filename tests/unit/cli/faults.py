@@ -49,6 +49,12 @@ def with_queue(logical: str, **changes: Any) -> Facts:
     return healthy(queues=Asked(tuple(replace(one, **changes) if one.logical == logical else one for one in queues)))
 
 
+def with_rule(logical: str, **changes: Any) -> Facts:
+    rules = healthy().rules.value or ()
+    assert any(one.logical == logical for one in rules)
+    return healthy(rules=Asked(tuple(replace(one, **changes) if one.logical == logical else one for one in rules)))
+
+
 def with_triggers(**changes: Any) -> Facts:
     seen = healthy().triggers.value
     assert seen is not None

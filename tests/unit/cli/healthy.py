@@ -29,6 +29,7 @@ from jetway_cli.doctor.facts import (
     TriggersSeen,
     Trip,
 )
+from jetway_cli.doctor.firing import firing_of
 from jetway_cli.doctor.needs import arn_of
 from local.rendered import ACCOUNT, REGION, transformed
 from tests.unit.sample_events import ROOT
@@ -78,6 +79,7 @@ def healthy(**changes: Any) -> Facts:
         replace(one, reads=((f"arn:aws:sqs:{REGION}:{ACCOUNT}:q{number}", "Enabled"),)) if number < reading else one
         for number, one in enumerate(functions)
     )
+    firing = firing_of(transformed(ROOT / "template.yaml"), own)
     queue = next(iter(own.of_kind("AWS::SQS::Queue")))
     all_of_it: dict[str, Any] = {
         "now": NOW,
@@ -102,10 +104,11 @@ def healthy(**changes: Any) -> Facts:
         ),
         "rules": Asked(
             tuple(
-                RuleSeen(one.logical, one.physical, "ENABLED", (arn_of(queue, own),))
+                RuleSeen(one.logical, one.physical, "ENABLED", (arn_of(queue, own),), firing[one.logical])
                 for one in own.of_kind("AWS::Events::Rule")
             )
         ),
+        "firing": Asked(firing),
         "schedules": Asked((ScheduleSeen("SweepBatches", "jetway-SweepBatches-X1", "ENABLED"),)),
         "triggers": Asked(TriggersSeen(1, (), {"orders": ("orders",)}, (), {"default": 20})),
         "alarms": Asked(

@@ -5,11 +5,22 @@ from __future__ import annotations
 from jetway_cli.doctor.facts import (
     Asked,
     Drift,
+    Firing,
     QuotaSeen,
     Trip,
 )
 from local.rendered import ACCOUNT
-from tests.unit.cli.faults import Fault, ill, role, role_gone, with_first, with_parameters, with_queue, with_triggers
+from tests.unit.cli.faults import (
+    Fault,
+    ill,
+    role,
+    role_gone,
+    with_first,
+    with_parameters,
+    with_queue,
+    with_rule,
+    with_triggers,
+)
 from tests.unit.cli.healthy import environment, healthy
 
 PART_FAULTS: list[Fault] = [
@@ -59,6 +70,20 @@ PART_FAULTS: list[Fault] = [
     ("rules", lambda: with_first("rules", state="DISABLED"), "broken", "is disabled", "aws events enable-rule --name"),
     ("rules", lambda: with_first("rules", state=None), "broken", "was deleted", "out of the stack"),
     ("rules", lambda: with_first("rules", targets=()), "broken", "no target", "template.yaml"),
+    (
+        "rules",
+        lambda: with_first("rules", fires=Firing({"source": ["aws.s3"]})),
+        "broken",
+        "does not fire on what the template says",
+        """--event-pattern '{"source": ["aws.s3"], "detail-type": ["Object Created", "Object Deleted"]""",
+    ),
+    (
+        "rules",
+        lambda: with_rule("VerifyPromotionEveryMinute", fires=Firing(schedule="rate(1 day)")),
+        "broken",
+        "VerifyPromotionEveryMinute) was changed by hand",
+        "--schedule-expression 'rate(1 minute)'",
+    ),
     (
         "rules",
         lambda: with_first("rules", targets=("arn:aws:sqs:x:y:z",)),

@@ -94,6 +94,42 @@ def test_a_python_without_airflow_is_the_machines_fault(tmp_path: Path) -> None:
     assert "Could not find Airflow in" in result.stderr
 
 
+# Stands for a Python with Airflow, in which cfg/factory.py does not load for what is in a data file.
+READER = """#!{python}
+import json, sys
+if "-c" in sys.argv:
+    print("3.3.1 3 12")
+    sys.exit()
+words = {{"rule": "import-error", "severity": "error", "message": "JSONDecodeError", "line": 4, "remedy": "Mend."}}
+common = {{"dags": [], "skipped": None, "siblings": [], "missing": [], "read": [], "seconds": 0.1}}
+bad = {{"path": "cfg/factory.py", "verdict": "rejected", "findings": [words], "data": "cfg/maps.json", **common}}
+print(json.dumps([bad, {{"path": "good.py", "verdict": "accepted", "findings": [], "data": None, **common}}]))
+sys.exit(1)
+"""
+
+
+def test_a_data_file_that_a_dag_file_does_not_load_with_is_refused_too(tmp_path: Path) -> None:
+    dags, program = tmp_path / "dags", tmp_path / "python"
+    (dags / "cfg").mkdir(parents=True)
+    for name, text in {"cfg/factory.py": GOOD, "good.py": GOOD, "cfg/maps.json": "{,}", "cfg/a.json": "{}"}.items():
+        (dags / name).write_text(text)
+    program.write_text(READER.format(python=sys.executable))
+    program.chmod(0o755)
+    result = check(dags, "--airflow-python", program)
+    found = {report["path"].removeprefix(f"{dags}/"): report for report in json.loads(result.stdout)}
+    assert {name: report["verdict"] for name, report in found.items()} == {
+        "cfg/a.json": "accepted",
+        "cfg/factory.py": "rejected",
+        "cfg/maps.json": "rejected",
+        "good.py": "accepted",
+    }
+    (finding,) = found["cfg/maps.json"]["findings"]
+    assert (finding["rule"], finding["message"]) == (
+        "breaks-dag-file",
+        "dags/cfg/factory.py reads this file, and does not load with it: JSONDecodeError (line 4)",
+    )
+
+
 @pytest.mark.slow  # sets Airflow up from the package index
 def test_the_real_airflow_is_set_up_and_has_the_last_word(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))

@@ -220,6 +220,14 @@ PLANTED: dict[str, tuple[Plant, dict[str, str]]] = {
         lambda *_: client("events").disable_rule(Name="jetway-DataDroppedRule"),
         {"rules": "broken"},
     ),
+    "a rule with another pattern": (
+        lambda *_: client("events").put_rule(Name="jetway-DataDroppedRule", EventPattern='{"source": ["aws.s3"]}'),
+        {"rules": "broken"},
+    ),
+    "a rule with another schedule": (
+        lambda *_: client("events").put_rule(Name="jetway-TriggerDriftRule", ScheduleExpression="rate(7 days)"),
+        {"rules": "broken"},
+    ),
     "a rule that was deleted": (
         lambda *_: (
             client("events").remove_targets(Rule="jetway-DataDroppedRule", Ids=["1"]),

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import socket
+import sys
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 import pytest
 import requests
 from botocore.credentials import Credentials
 
-from jetway_cli.signing_proxy import Proxy, serve
+from jetway_cli.signing_proxy import COOKIE, Proxy, page_to, serve
 
 
 @dataclass
@@ -115,8 +120,49 @@ def test_the_secret_does_not_open_it_under_another_name(api: Api, proxy: Proxy) 
     assert (answer.status_code, "Set-Cookie" in answer.headers) == (403, False)
 
 
-def test_it_listens_on_loopback_only(proxy: Proxy) -> None:
-    assert proxy.origin.startswith("http://127.0.0.1:")
+def test_it_listens_on_loopback_only_and_where_no_other_server_gets_its_cookie(proxy: Proxy) -> None:
+    host = urlsplit(proxy.origin).hostname
+    assert host is not None
+    assert host.startswith("127.")
+    if sys.platform == "linux":  # which has all of 127.0.0.0/8
+        assert host != "127.0.0.1"
+
+
+def test_an_address_opens_one_browser_and_then_there_is_another(api: Api) -> None:
+    told: list[str] = []
+    signing = serve(api.url, lambda: Credentials("AKIATEST", "secret"), "eu-central-1", opened=told.append)
+    with signing as proxy, requests.Session() as first, requests.Session() as second:
+        address = proxy.address
+        assert first.get(address, allow_redirects=False).status_code == 303
+        assert told == [proxy.address] != [address]
+        assert second.get(address, allow_redirects=False).status_code == 403
+        assert first.get(f"{address}&page=docs", allow_redirects=False).headers["Location"] == "/docs"
+        assert told == [proxy.address]
+        assert second.get(proxy.address, allow_redirects=False).status_code == 303
+        assert first.cookies[COOKIE] not in f"{address}{told}"
+
+
+@pytest.mark.parametrize("target", ["@evil.example/x", "http://evil.example/", "//evil.example/x", "*"])
+def test_what_is_signed_goes_to_the_api_and_nowhere_else(
+    api: Api, proxy: Proxy, browser: requests.Session, target: str
+) -> None:
+    host = urlsplit(proxy.origin).netloc
+    with socket.create_connection(
+        (str(urlsplit(proxy.origin).hostname), int(urlsplit(proxy.origin).port or 0)), 5
+    ) as raw:
+        cookie = f"{COOKIE}={browser.cookies[COOKIE]}"
+        raw.sendall(f"GET {target} HTTP/1.1\r\nHost: {host}\r\nCookie: {cookie}\r\nConnection: close\r\n\r\n".encode())
+        answer = raw.makefile("rb").read()
+    assert [path for _, path, _, _ in api.seen] in ([], ["/stage/evil.example/x"]), answer
+
+
+def test_the_page_that_leads_to_the_address_is_for_this_user_only(proxy: Proxy) -> None:
+    with page_to(proxy.address) as place:
+        page = Path(url2pathname(urlsplit(place).path))
+        assert proxy.address not in place
+        assert f'content="0; url={proxy.address}"' in page.read_text()
+        assert (page.stat().st_mode & 0o777, page.parent.stat().st_mode & 0o777) == (0o600, 0o700)
+    assert not page.exists()
 
 
 def test_an_api_that_is_gone_is_a_502() -> None:

@@ -19,8 +19,8 @@ from jetway_cli.sync import sweep
 from .conftest import REGION, Cloud
 
 
-def part(*, finished: bool, queued: int = 0, still_live: tuple[str, ...] = ()) -> dict[str, Any]:
-    return {"listed": 1000, "queued": queued, "still_live": list(still_live), "finished": finished}
+def part(*, finished: bool, queued: int = 0, deleted: int = 0, still_live: tuple[str, ...] = ()) -> dict[str, Any]:
+    return {"listed": 1000, "queued": queued, "deleted": deleted, "still_live": list(still_live), "finished": finished}
 
 
 @pytest.fixture
@@ -34,10 +34,11 @@ def synced(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 def test_a_pass_that_is_cut_short_is_gone_on_with(cloud: Cloud, synced: str, jetway: Callable[..., Result]) -> None:
-    cloud.answers.extend([(200, part(finished=False, queued=2)), (200, part(finished=True, queued=1))])
+    cloud.answers.extend([(200, part(finished=False, queued=4, deleted=2)), (200, part(finished=True, queued=1))])
     result = jetway("sync")
     assert result.exit_code == 0
     assert "2000 versions listed, 3 files without a report" in result.output
+    assert "2 files were deleted and are live: they are taken out now." in result.output
     assert [call.body for call in cloud.calls] == [
         {"whole": True, "at_once": False},
         {"whole": False, "at_once": False},

@@ -10,7 +10,7 @@ import pytest
 from jetway.dispatch.backoff import longest_hold, wait_before_retry
 from jetway.dispatch.following import LATEST, SOONEST, next_look
 from jetway.dispatch.limits import Rate, Waits, parse_age
-from jetway.dispatch.rates import Window, has_place, next_place
+from jetway.dispatch.rates import Window, is_now, next_place
 from jetway.dispatch.waiting import delay_until, next_waits
 from jetway.errors import (
     EnvironmentBusyError,
@@ -132,10 +132,7 @@ def test_places_are_given_out_window_by_window() -> None:
 
 @pytest.mark.parametrize(("seconds", "good"), [(-1, False), (0, True), (59, True), (60, False)])
 def test_a_place_is_good_in_its_own_window_only(seconds: int, good: bool) -> None:
-    waits = Waits(NOW, 1, "rate", NOW)
-    assert has_place(waits, RATE, NOW + timedelta(seconds=seconds)) is good
-    assert not has_place(Waits(NOW, 1, "rate"), RATE, NOW)
-    assert not has_place(None, RATE, NOW)
+    assert is_now(NOW.timestamp(), RATE, NOW + timedelta(seconds=seconds)) is good
 
 
 @pytest.mark.parametrize(

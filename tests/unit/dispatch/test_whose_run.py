@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 
-from jetway.airflow import DagRun
+from jetway.airflow import DagRun, DagRunRequest
 from jetway.dispatch.lanes import Lanes
 from jetway.dispatch.limits import Rate
 from jetway.dispatch.messages import Message
@@ -192,6 +192,43 @@ class TestOfTheRate:
             (back,) = world.resume()
         assert world.dispatch(back).decision == "started"
         assert world.dispatch(file_message("b", trigger=self.HOURLY | {"max_event_age": 7200})).decision == "waiting"
+
+    @pytest.mark.parametrize("first_is_refused", [True, False])
+    def test_two_deliveries_at_once_have_one_place_and_neither_gives_it_away(
+        self, world: World, airflow: Airflow, first_is_refused: bool
+    ) -> None:
+        """One of them makes the run, in the place that both have; the other one is throttled."""
+        found, create = file_message("a", trigger=self.HOURLY), airflow.trigger_dag_run
+
+        def meanwhile(request: DagRunRequest) -> DagRun:
+            setattr(airflow, "trigger_dag_run", create)  # noqa: B010 - for the one instance
+            airflow.errors = [] if first_is_refused else [EnvironmentBusyError("429")]
+            with suppress(EnvironmentBusyError):
+                world.make_dispatcher().dispatch(again(found))
+            if first_is_refused:
+                raise EnvironmentBusyError("429")
+            return create(request)
+
+        setattr(airflow, "trigger_dag_run", meanwhile)  # noqa: B010 - for the one instance
+        with suppress(EnvironmentBusyError):
+            world.dispatch(found)
+        assert len(airflow.runs) == 1
+        other = file_message("b", trigger=self.HOURLY | {"max_event_age": 7200})
+        assert world.dispatch(other).decision == "waiting"
+
+    def test_a_place_that_was_waited_for_and_given_back_is_another_events(self, world: World, airflow: Airflow) -> None:
+        """The message says which window it has waited for, however often it comes."""
+        hourly = self.HOURLY | {"max_event_age": 9999}
+        assert world.dispatch(file_message("a", trigger=hourly)).decision == "started"
+        assert world.dispatch(file_message("b", trigger=hourly)).decision == "waiting"
+        world.now = NOW.replace(hour=7, second=0)
+        (back,) = world.resume()
+        airflow.errors = [EnvironmentBusyError("429")]
+        with pytest.raises(EnvironmentBusyError):
+            world.dispatch(back)
+        assert world.dispatch(file_message("c", trigger=hourly)).decision == "started"
+        assert world.dispatch(again(back)).decision == "waiting"
+        assert len(airflow.runs) == 2
 
     def test_the_grace_goes_on_while_other_reasons_come_between(self, world: World, airflow: Airflow) -> None:
         airflow.error = DagNotFoundError("never")

@@ -26,14 +26,17 @@ from urllib3.exceptions import NewConnectionError
 
 RUNS_FOR = timedelta(seconds=90)
 
-CREATE, LOOK, LIST = "airflow.create_run", "airflow.get_run", "airflow.list"
+CREATE, LOOK, LIST, PING = "airflow.create_run", "airflow.get_run", "airflow.list", "airflow.get_anything"
 
 # Of a create; each also with " done": Airflow made the run before.
 ANSWERS = ("503", "500", "502", "504", "429", "closed")
 OF_REST = (*ANSWERS, "unreachable", *(f"{each} done" for each in ANSWERS if each != "429"))
 OF_REST_REPEATED = ("409 repeated", "429 repeated", "503 repeated")
+NO_REST = "no REST"  # MWAA says that the environment must be updated before it can do InvokeRestApi
 OF_CLI = (*OF_REST, "garbage done", "OperationalError", "OperationalError done", "BrokenPipeError done")
 OF_LOOKS = ("503", "closed", "429")
+OF_LOOKS_OVER_REST = (*OF_LOOKS, "400")
+OF_LOOKS_OVER_CLI = (*OF_LOOKS, "garbage", "OperationalError", "BrokenPipeError")
 
 
 @dataclass
@@ -53,6 +56,7 @@ class Airflow:
         self.runs: dict[tuple[str, str], Run] = {}
         self.dags = dags
         self.clock = clock
+        self.is_reached_over_rest = True
 
     def create(self, dag_id: str, run_id: str, *, ours: bool = True) -> str:
         """Make a run; return made, there or unknown."""
@@ -81,20 +85,31 @@ Cross = Callable[[str, Callable[[], Any], Fail], Any]
 class Mwaa:
     """Stands in for boto3's client of MWAA. What asks Airflow passes `cross`."""
 
-    def __init__(self, airflow: Airflow, cross: Cross, *, attempts: int = 1) -> None:
+    def __init__(self, airflow: Airflow, cross: Cross, *, attempts: int = 1, private: bool = False) -> None:
+        """Take the parts.
+
+        Args:
+            attempts: that boto3 makes of a call.
+            private: the web server is; InvokeRestApi reaches it or not, as Airflow says.
+        """
         self._airflow = airflow
         self._cross = cross
+        self._access = "PRIVATE_ONLY" if private else "PUBLIC_ONLY"
         self.meta = SimpleNamespace(config=SimpleNamespace(retries={"total_max_attempts": attempts}))
 
     def get_environment(self, *, Name: str) -> dict[str, Any]:
         facts = {"Name": Name, "Status": "AVAILABLE", "AirflowVersion": "3.3.1", "SourceBucketArn": "arn:aws:s3:::b"}
-        return {"Environment": {**facts, "DagS3Path": "dags"}}
+        return {"Environment": {**facts, "DagS3Path": "dags", "WebserverAccessMode": self._access}}
 
     def create_cli_token(self, *, Name: str) -> dict[str, Any]:
         return {"CliToken": "t", "WebServerHostname": f"{Name}.example"}
 
     def invoke_rest_api(self, *, Name: str, Method: str, Path: str, **more: Any) -> dict[str, Any]:
         parts = [unquote(part) for part in Path.strip("/").split("/")]
+        if not self._airflow.is_reached_over_rest:
+            raise EndpointConnectionError(endpoint_url="https://mwaa.example")
+        if parts == ["dags"]:
+            return self._ask(PING, lambda: (200, {"dags": [], "total_entries": 0}))
         if Method == "POST" and parts[-1] == "dagRuns":
             return self._ask(CREATE, lambda: self._create(parts[1], more["Body"]["dag_run_id"]))
         if parts[-1] == "list":
@@ -136,6 +151,8 @@ def _rest(status: int, document: Any, *, repeats: int = 0) -> dict[str, Any]:
 
 def _fail_rest(fault: str, call: Callable[[], Any]) -> Any:
     kind, _, how = fault.partition(" ")
+    if fault == NO_REST:
+        raise _refused("Update your environment to use InvokeRestApi")
     if how:
         _quietly(call)
     if kind == "closed":
@@ -143,6 +160,10 @@ def _fail_rest(fault: str, call: Callable[[], Any]) -> Any:
     if kind == "unreachable":
         raise EndpointConnectionError(endpoint_url="https://mwaa.example")
     return _rest(int(kind), {"detail": "no"}, repeats=int(how == "repeated"))
+
+
+def _refused(message: str) -> ClientError:
+    return ClientError({"Error": {"Code": "ValidationException", "Message": message}}, "InvokeRestApi")
 
 
 def _quietly(call: Callable[[], Any]) -> None:
@@ -160,10 +181,12 @@ class CommandLine(requests.Session):
 
     def post(self, url: Any, data: Any = None, json: Any = None, **_more: Any) -> Any:
         argv = shlex.split(data.decode())
-        name = {"trigger": CREATE, "state": LOOK}.get(argv[1], LIST)
+        name = PING if argv == ["version"] else {"trigger": CREATE, "state": LOOK}.get(argv[1], LIST)
         return self._cross(name, lambda: _Answer(*self._run(argv)), _fail_cli)
 
     def _run(self, argv: list[str]) -> tuple[int, bytes]:
+        if argv == ["version"]:
+            return _printed("3.3.1\n")
         if argv[:2] == ["dags", "trigger"]:
             run_id = next(word.removeprefix("--run-id=") for word in argv if word.startswith("--run-id="))
             made = self._airflow.create(argv[-1], run_id)
@@ -198,6 +221,8 @@ class _Answer:
 
 def _fail_cli(fault: str, call: Callable[[], Any]) -> Any:
     kind, _, done = fault.partition(" ")
+    if fault == NO_REST:
+        return call()  # that is nothing to a command
     if done:
         call()
     if kind == "closed":

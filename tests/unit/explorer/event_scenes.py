@@ -20,6 +20,7 @@ CHOSEN = "invoice-4711"
 DERIVED = "jetway__http__neao5nwq7jut2lxa4mqj"
 CALL = {"name": "http", "kind": "http"}
 KILLED_WITH_A_RUN = 5  # calls: of a call with a chosen id, over rest, the fifth one creates the run
+THROTTLED = tuple((call, "429") for call in range(4, 30))  # from the call on that creates the run, over cli
 BATCH = {"batch": {"max_events": 2, "within": 60}}
 
 
@@ -38,7 +39,12 @@ class Scene(EventWorld):
             "collect one": partial(self.collect, most=1),
             "sweep": self.sweep,
             "redrive": self.redrive,
+            "reached otherwise": self.reached_otherwise,
         }
+
+    def reached_otherwise(self) -> None:
+        """The VPC endpoint of the private web server is made, or deleted."""
+        self.airflow.is_reached_over_rest = not self.airflow.is_reached_over_rest
 
     def act(self, **actors: Callable[[], object]) -> None:
         """Give it actors of its own."""
@@ -92,6 +98,16 @@ def young(transport: str) -> Scene:
     """A file that is too old when a killed function's message comes back."""
     scene = Scene(transport, killed_for=timedelta(minutes=8))
     scene.send("a.csv", {"max_event_age": 300})
+    return scene
+
+
+def late(transport: str) -> Scene:
+    """A file that is too old when it comes back; the function was killed when it had made its run."""
+    scene = young(transport)
+    scene.street.actors = scene.actors
+    scene.street.perform(FaultyPlay("dispatch", killed_after=2))
+    scene.street.played.clear()
+    scene.now += timedelta(minutes=8)
     return scene
 
 
@@ -169,7 +185,11 @@ def rated(transport: str, events: int = 3, dags: tuple[str, ...] = ("etl",)) -> 
     scene = Scene(transport, dags=dags, grace=timedelta(minutes=5))
     for number in range(events):
         scene.send(f"{number}.csv", {"rate": {"count": 1, "per": 60}})
-    scene.act(work=scene.dispatch, parsed=lambda: scene.airflow.dags.add("etl"))
+    scene.act(
+        work=scene.dispatch,
+        parsed=lambda: scene.airflow.dags.add("etl"),
+        throttled=lambda: scene.street.perform(FaultyPlay("dispatch again", faults=THROTTLED)),
+    )
     return scene
 
 
@@ -239,6 +259,15 @@ def letter(transport: str) -> Scene:
     return scene
 
 
+def redriven(transport: str) -> Scene:
+    """A dead letter that is redriven; its DAG is not known, and the message is delivered twice."""
+    scene = unknown(transport)
+    scene.rest()
+    scene.redrive()
+    scene.now += timedelta(minutes=6)
+    return scene
+
+
 def room(transport: str) -> Scene:
     """A batch with room for two more; two are to come, and another collector brings one."""
     scene = batched(transport, files=1, most=3)
@@ -260,7 +289,7 @@ class Meeting:
     """Who meets whom in a scene.
 
     Attributes:
-        make: makes the scene, over rest or cli.
+        make: makes the scene, over rest, cli or auto.
         first: the actor whose calls are disturbed.
         others: actors that may come between two of them.
     """
@@ -273,6 +302,7 @@ class Meeting:
 MEETINGS: Mapping[str, Meeting] = {
     "file": Meeting(file, "dispatch", ("copy", "other_dag", "into_a_batch", "follow", "dispatch again")),
     "young": Meeting(young, "dispatch", ("dispatch again",)),
+    "late": Meeting(late, "dispatch", ("dispatch again", "follow")),
     "derived call": Meeting(partial(call, run_id=DERIVED), "dispatch", ("copy", "dispatch again")),
     "chosen call": Meeting(partial(call, run_id=CHOSEN), "dispatch", ("copy", "dispatch again", "killed_elsewhere")),
     "call of others": Meeting(call_of_others, "dispatch", ("dispatch again",)),
@@ -281,9 +311,10 @@ MEETINGS: Mapping[str, Meeting] = {
     "given up": Meeting(given_up, "dispatch", ("redriven", "redrive", "dispatch again")),
     "waiting": Meeting(waiting, "resume", ("resume", "copy", "dispatch")),
     "letter": Meeting(letter, "redrive", ("redrive", "dispatch", "copy")),
+    "redriven": Meeting(redriven, "dispatch", ("dispatch again", "parsed", "redrive")),
     "dead": Meeting(dead, "follow", ("redriven", "redrive")),
     "ended": Meeting(ended, "follow", ("follow", "copy")),
-    "rated": Meeting(rated, "dispatch", ("work", "dispatch again")),
+    "rated": Meeting(rated, "dispatch", ("work", "dispatch again", "throttled")),
     "rated, unknown": Meeting(partial(rated, events=1, dags=()), "dispatch", ("parsed", "dispatch again")),
     "batched": Meeting(batched, "collect", ("copy", "by_itself", "more", "deadline", "sweep", "collect one")),
     "deadly": Meeting(deadly, "collect", ("copy", "more", "collect one")),

@@ -15,10 +15,28 @@ from typing import Any
 
 from botocore.exceptions import ReadTimeoutError
 
-from tests.unit.explorer.event_airflow import CREATE, LIST, LOOK, OF_CLI, OF_LOOKS, OF_REST, OF_REST_REPEATED
+from tests.unit.explorer.event_airflow import (
+    CREATE,
+    LIST,
+    LOOK,
+    NO_REST,
+    OF_CLI,
+    OF_LOOKS,
+    OF_LOOKS_OVER_CLI,
+    OF_LOOKS_OVER_REST,
+    OF_REST,
+    OF_REST_REPEATED,
+    PING,
+)
 from tests.unit.explorer.event_tables import refusal
 from tests.unit.explorer.walker import Broken, Frame, Play, Street, Walk, World
 
+OF_CREATES: Mapping[str, Sequence[str]] = {
+    "rest": (*OF_REST, *OF_REST_REPEATED, NO_REST),
+    "cli": OF_CLI,
+    "auto": (*OF_REST, NO_REST),  # what both ways know
+}
+OF_ANY_LOOK: Mapping[str, Sequence[str]] = {"rest": OF_LOOKS_OVER_REST, "cli": OF_LOOKS_OVER_CLI, "auto": OF_LOOKS}
 OF_READS = ("throttled", "refused")
 OF_WRITES = (*OF_READS, "lost", "repeated")
 _READS = ("get_", "query", "list_", "receive_")
@@ -69,9 +87,9 @@ class FaultyStreet(Street):
 
     def faults_of(self, name: str) -> Sequence[str]:
         """What can fall on a call."""
-        if name == CREATE:
-            return (*OF_REST, *OF_REST_REPEATED) if self.transport == "rest" else OF_CLI
-        if name in {LOOK, LIST}:
+        if name in {CREATE, LOOK}:
+            return (OF_CREATES if name == CREATE else OF_ANY_LOOK)[self.transport]
+        if name in {LIST, PING}:
             return OF_LOOKS
         return OF_READS if name.rpartition(".")[2].startswith(_READS) else OF_WRITES
 

@@ -17,12 +17,13 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from jetway import events_out
+from jetway.airflow.auto import AutoClient, Chooser
 from jetway.airflow.cli import CliClient
 from jetway.airflow.endpoint import CliEndpoint
 from jetway.airflow.environment import Environment
 from jetway.airflow.invoke import InvokeRestApi
 from jetway.airflow.rest import RestClient
-from jetway.airflow.watch import CliWatch, RestWatch
+from jetway.airflow.watch import AutoWatch, CliWatch, RestWatch, Watch
 from jetway.batches.closing import Finisher
 from jetway.batches.collector import Collector
 from jetway.batches.hands import Hands
@@ -55,7 +56,7 @@ class EventWorld:
     """Everything around the engine.
 
     Args:
-        transport: rest or cli.
+        transport: rest, cli or auto: then the web server is private, and reached over rest until that changes.
         dags: that Airflow knows.
         grace, max_event_age: of the stack.
         killed_for: how long a message stays away whose function was killed.
@@ -112,15 +113,24 @@ class EventWorld:
 
     # The functions
 
-    def client(self) -> RestClient | CliClient:
-        mwaa = Mwaa(self.airflow, self.faulty.cross)
+    def client(self) -> RestClient | CliClient | AutoClient:
+        mwaa = Mwaa(self.airflow, self.faulty.cross, private=self.faulty.transport == "auto")
         environment = Environment(mwaa, "acme", clock=self._seconds)  # type: ignore[arg-type]
         session = CommandLine(self.airflow, self.faulty.cross)
         endpoint = CliEndpoint(mwaa, environment, session=session, clock=self._seconds)  # type: ignore[arg-type]
         cli = CliClient(endpoint, environment, sleep=self.sleep, jitter=lambda: 0.0)
         if self.faulty.transport == "cli":
             return cli
-        return RestClient(InvokeRestApi(mwaa, environment), environment, fallback=lambda: cli)  # type: ignore[arg-type]
+        rest = RestClient(InvokeRestApi(mwaa, environment), environment, fallback=lambda: cli)  # type: ignore[arg-type]
+        if self.faulty.transport == "rest":
+            return rest
+        chooser = Chooser(environment, rest=lambda: rest, cli=lambda: cli, clock=self._seconds)
+        return AutoClient(chooser, rest=lambda: rest, cli=lambda: cli)
+
+    def watch(self, client: Any) -> Watch:
+        if isinstance(client, AutoClient):
+            return AutoWatch(client, self.watch)
+        return RestWatch(client) if isinstance(client, RestClient) else CliWatch(client, clock=self._seconds)
 
     def ledger(self) -> Ledger:
         return Ledger(self.street.client(self.table, "ledger"), clock=self.clock)
@@ -215,11 +225,10 @@ class EventWorld:
 
     def follow(self) -> None:
         """follow_runs, once."""
-        client, events = self.client(), self.street.client(self.bus, "events")
-        watch = RestWatch(client) if isinstance(client, RestClient) else CliWatch(client, clock=self._seconds)
+        events = self.street.client(self.bus, "events")
         follower = Follower(
             self.ledger(),
-            watch,
+            self.watch(self.client()),
             environment="acme",
             tell=lambda found: events_out.put(events, "bus", found),
             clock=self.clock,

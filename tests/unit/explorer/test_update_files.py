@@ -7,6 +7,7 @@ import pytest
 from tests.unit.batches.world import Meddling
 
 from .promotion_world import LIVE, MINUTE
+from .update_invariants import judge
 from .update_stage import NEEDS_HUMANIZE, OPTION, PLUGINS, V0, V1, V2, P, R, is_innocent
 from .update_world import UpdateWorld, plugins, requirements
 
@@ -80,6 +81,31 @@ def test_a_helper_that_is_not_live_yet_is_not_what_the_update_was_to_bring(world
     assert late.arrival.version_id == helper
     world.queue.append(late)
     is_innocent(world, version, V1)
+
+
+def test_nor_is_one_in_a_folder_without_an_init_file(world: UpdateWorld) -> None:
+    """`dags/humanize/` comes with its first module."""
+    version = world.drop(R, V1)
+    world.run(20)
+    world.upload("dags/humanize/numbers.py", b"x = 1\n")
+    late = world.queue.pop()
+    world.drop("dags/orders.py", NEEDS_HUMANIZE)
+    world.run(16)
+    world.queue.append(late)
+    is_innocent(world, version, V1)
+
+
+def test_a_deletion_is_not_blamed_for_what_it_does_not_bring(world: UpdateWorld) -> None:
+    """The requirements that were to bring the module were deleted before they came into force."""
+    world.verified_update()
+    world.quiet = 2 * MINUTE
+    world.upload(R, V2)
+    world.upload("dags/orders.py", NEEDS_HUMANIZE)
+    world.run()
+    world.delete(R)
+    assert judge(world) == []
+    assert world.in_force() not in {V0, V2}
+    assert world.named("dags/orders.py").stage == "rolled-back"
 
 
 def test_a_broken_dag_file_is_rolled_back_while_the_right_to_update_is_missing(world: UpdateWorld) -> None:

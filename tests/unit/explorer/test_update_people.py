@@ -6,8 +6,10 @@ import contextlib
 import json
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 from jsonschema import Draft202012Validator
 
 from jetway.live.update_record import UpdateRecord
@@ -64,6 +66,17 @@ def test_what_a_person_puts_in_force_at_rest_is_told_and_left_alone(world: Updat
     assert world.rolled_back() == ()
     newer = world.drop(R, V1)
     is_innocent(world, newer, V1)
+
+
+def test_who_points_back_at_ours_has_it_verified(world: UpdateWorld) -> None:
+    version = world.verified_update()
+    ours = world.pointing_at(world.mwaa.described["RequirementsS3ObjectVersion"])
+    world.mwaa.somebody(world.by_hand(b"theirs\n"))
+    world.run(40)
+    assert world.named(R).stage == "by-hand"
+    world.mwaa.somebody(ours)
+    is_innocent(world, version, V0)
+    assert len(world.mwaa.asked) == 1, "nobody has asked Jetway for an update"
 
 
 def test_terraform_that_sets_ours_back_is_told(world: UpdateWorld) -> None:
@@ -146,6 +159,24 @@ def test_the_bytes_that_terraform_has_in_force_need_no_update(world: UpdateWorld
     version = world.drop(R, V1)
     is_innocent(world, version, V1)
     assert world.mwaa.attempts == []
+
+
+@pytest.mark.parametrize("after", range(1, 5))
+def test_the_last_word_on_the_same_bytes_is_written_though_s3_is_in_trouble(world: UpdateWorld, after: int) -> None:
+    """It was taken up at once, and nothing comes that would write it again."""
+    world.verified_update()
+    version = world.drop(R, V0)
+    put, writes = world.s3.put_object, []
+
+    def in_trouble(**arguments: Any) -> Any:
+        writes.append(arguments["Key"])
+        if len(writes) == after:
+            raise ClientError({"Error": {"Code": "SlowDown", "Message": "Reduce your request rate"}}, "PutObject")
+        return put(**arguments)
+
+    world.s3.put_object = in_trouble  # type: ignore[method-assign]
+    is_innocent(world, version, V0)
+    assert len(world.mwaa.asked) == 1
 
 
 def test_a_fix_that_waits_goes_instead_of_the_way_back(world: UpdateWorld) -> None:

@@ -185,6 +185,36 @@ def test_a_version_that_ends_the_gate_three_times_is_rejected_with_a_rule_and_ho
     assert live() == ["dags/killer.py"], "a new version is a new file"
 
 
+def test_a_version_that_another_delivery_has_made_live_is_not_refused_for_ending_the_gate(
+    edge: Edge, validate: Function
+) -> None:
+    """It was refused in twenty rounds, each with a message to people, and then its message came back."""
+
+    def die() -> None:
+        raise KilledError
+
+    (event,) = dropped("good")
+    for receives in (1, 2, 0, 3):
+        edge.aws.works()
+        if receives:
+            edge.aws.on("s3.GetObject", die)
+            with pytest.raises(KilledError):
+                validate(records(event, receives=receives))
+        else:
+            assert validate.failed(records(event)) == []  # the event of another version of the key, say
+            assert live() == ["dags/good.py"]
+        validate.cold()
+    edge.aws.works()
+    assert validate.failed(records(event, receives=4)) == []
+    report = json.loads(
+        boto3.client("s3").get_object(Bucket=DROP, Key="reports/dags/good.py/latest.json")["Body"].read()
+    )
+    assert (report["outcome"], report["verdict"]) == ("promoted", "unknown")
+    assert [(finding["rule"], finding["severity"]) for finding in report["findings"]] == [("crashed", "warning")]
+    assert live() == ["dags/good.py"]
+    assert "ArtifactRejected" not in edge.told()
+
+
 def test_a_file_that_waits_for_others_has_not_crashed(edge: Edge, validate: Function) -> None:
     edge.aws.fails("s3.GetObject", "SlowDown")
     (event,) = dropped("good")

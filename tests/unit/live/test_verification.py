@@ -208,6 +208,28 @@ def test_a_helper_module_answers_for_those_who_import_it(world: World) -> None:
     assert world.live("dags/common.py") == b"REGION = 1\n"
 
 
+def test_a_data_file_answers_for_the_dag_files_that_read_it(world: World) -> None:
+    def told_with_readers(_version: object, _content: bytes, _facts: object, static: Judgement) -> Judgement:
+        return replace(static, readers=(FILE,)) if static.kind == "dags-folder-file" else static
+
+    world.load = told_with_readers
+    world.verified(KEY)
+    flows = world.verified("dags/flows.json", b"{}")
+    world.drop("dags/flows.json", b"{,}")
+    world.airflow.errors = {FILE: "Traceback…\njson.decoder.JSONDecodeError: Expecting property name\n"}
+    (found,) = world.minutes(3)
+    assert (found.key, found.outcome, found.restored) == ("dags/flows.json", "rolled-back", flows)
+    assert world.live("dags/flows.json") == b"{}"
+
+
+def test_a_data_file_that_nobody_reads_answers_for_nothing(world: World) -> None:
+    world.verified(KEY)
+    world.verified("dags/flows.json", b"{}")
+    world.drop("dags/flows.json", b"{,}")
+    world.airflow.errors = {FILE: "Traceback…\njson.decoder.JSONDecodeError: Expecting property name\n"}
+    assert [found.outcome for found in world.minutes(14)] == ["good"]
+
+
 def test_an_error_that_was_there_before_is_nobodys_fault(world: World) -> None:
     error = 'Traceback…\n  File "/usr/local/airflow/dags/common.py", line 1, in <module>\nValueError\n'
     world.airflow.errors = {"legacy.py": error}

@@ -19,7 +19,7 @@ from jetway.airflow.environment import EnvironmentFacts, parse_environment
 from jetway.airflow.import_errors import Found
 from jetway.arrivals import Arrival
 from jetway.errors import PermissionMissingError
-from jetway.gate import Gate, Settled
+from jetway.gate import Gate, Load, Settled, as_read
 from jetway.live.book import LiveBook
 from jetway.live.in_force import say
 from jetway.live.news import News
@@ -165,6 +165,7 @@ class World:
         self.news: list[News] = []
         self.pip: dict[str | None, str] = {}
         self.seconds_left = 100.0
+        self.load: Load = as_read  # what loading says
         self.judges = True  # whether import errors are those of the schedulers
         self.meanwhile: list[Callable[[], object]] = []  # what happens while the gate judges
 
@@ -185,6 +186,7 @@ class World:
             DROP,
             book,
             max_dag_file_bytes=1024 * 1024,
+            load=self.load,
             now=lambda: self.now,
             clock=self._while_it_is_judged,
         )

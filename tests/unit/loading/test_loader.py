@@ -26,6 +26,7 @@ from jetway.loading.folder import LARGEST_ZIP, DagsFolder
 from jetway.loading.function import LoadFunctions
 from jetway.loading.loader import DagLoader, adviser
 from jetway.loading.plugins import Plugins
+from jetway.loading.readers import Readers
 from jetway.objects import ObjectVersion, head
 from tests.unit.artifacts.buckets import TABLE, make_artifact_table
 from tests.unit.artifacts.zips import zip_of
@@ -89,6 +90,7 @@ class World:
             LoadFunctions(client, self.s3, "drop", {3: "import-dag"}),
             DagClaims(dynamodb, TABLE, lambda _key: True),
             Plugins(self.s3, "drop", now=lambda: self.now),
+            readers=Readers(dynamodb, TABLE),
             grace=timedelta(seconds=30),
             provided=lambda facts: {"modules": ["pandas"], "unlisted": ["acme"]} if facts.major == 3 else {},
             advise=lambda content, major: (ADVICE,) if (content, major) == (b"import helpers", 3) else (),

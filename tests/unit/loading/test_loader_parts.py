@@ -81,7 +81,7 @@ def test_a_failure_for_what_only_the_environment_has_is_one_finding_with_the_rea
     told: list[dict[str, Any]] = [
         {"begun": True},
         {"unseen": ["Variable", "table", 3]},
-        {"error": trace},
+        {"error": trace, "unseen_led": True},
         {"done": True, "seconds": 0.1, "cpu_seconds": 0.1},
     ]
     ended = Ended("/dags/orders.py", told, seconds=0.1)

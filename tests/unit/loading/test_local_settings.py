@@ -14,13 +14,13 @@ from moto import mock_aws
 
 from jetway.artifacts.findings import Judgement
 from jetway.artifacts.kinds import kind_of
-from jetway.errors import LoadUnavailableError
 from jetway.loading.claims import DagClaims
 from jetway.loading.folder import DagsFolder
 from jetway.loading.function import LoadFunctions
 from jetway.loading.loader import DagLoader
 from jetway.loading.local_settings import certain
 from jetway.loading.plugins import Plugins
+from jetway.loading.readers import Readers
 from jetway.objects import head
 from tests.unit.artifacts.buckets import TABLE
 from tests.unit.artifacts.zips import zip_of
@@ -38,7 +38,6 @@ class ImportDag:
     def __init__(self) -> None:
         self.settings = "accepted"
         self.asked: list[tuple[str | None, list[str], bool]] = []
-        self.dies = False
 
     def invoke(self, *, FunctionName: str, Payload: bytes) -> dict[str, Any]:  # noqa: N803 - boto3's names
         assert FunctionName == "import-dag"
@@ -46,8 +45,6 @@ class ImportDag:
         names = {*(_names(question["bundle"]) or ()), *(_names(question.get("plugins")) or ())}
         policy = "airflow_local_settings.py" in names
         self.asked.append((question.get("load"), question["files"], policy))
-        if self.dies and question["files"]:
-            return {"Payload": io.BytesIO(b'{"errorType": "Exit"}'), "FunctionError": "Unhandled"}
         loaded = [
             self._loaded(path, path == "old.py" or (policy and path.endswith("untagged.py")))
             for path in question["files"]
@@ -87,6 +84,7 @@ class Settings(World):
             LoadFunctions(client, self.s3, "drop", {3: "import-dag"}),
             DagClaims(boto3.client("dynamodb"), TABLE, lambda _key: True),
             Plugins(self.s3, "drop", now=lambda: self.now),
+            readers=Readers(boto3.client("dynamodb"), TABLE),
             grace=timedelta(seconds=30),
             now=lambda: self.now,
         )
@@ -156,12 +154,6 @@ def test_where_no_airflow_is_deployed_it_is_refused() -> None:
 def test_more_dag_files_than_can_be_judged_anew_refuse_it(world: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("jetway.loading.local_settings.MOST_FILES", 2)
     assert [finding.rule for finding in world.judged().findings] == ["not-loaded", "not-certain"]
-
-
-def test_a_function_that_dies_of_the_dag_files_is_asked_again(world: Settings) -> None:
-    world.function.dies = True
-    with pytest.raises(LoadUnavailableError, match="Exit"):
-        world.judged()
 
 
 def test_that_of_a_plugins_zip_is_judged_in_the_same_way(world: Settings) -> None:

@@ -24,6 +24,7 @@ from jetway.loading.folder import DagsFolder
 from jetway.loading.function import LoadFunctions
 from jetway.loading.loader import DagLoader
 from jetway.loading.plugins import Plugins
+from jetway.loading.readers import Readers
 from jetway.objects import head
 from tests.unit.artifacts.buckets import TABLE, make_artifact_table
 
@@ -76,6 +77,7 @@ class World:
             LoadFunctions(client, self.s3, "drop", {3: "import-dag"}),
             DagClaims(dynamodb, TABLE, lambda key: head(self.s3, "drop", key) is not None),
             Plugins(self.s3, "drop", now=self.now),
+            readers=Readers(dynamodb, TABLE),
             grace=GRACE,
             now=self.now,
         )

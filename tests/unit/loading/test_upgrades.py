@@ -16,6 +16,7 @@ from jetway.loading.folder import DagsFolder
 from jetway.loading.function import LoadFunctions
 from jetway.loading.loader import DagLoader
 from jetway.loading.plugins import Plugins
+from jetway.loading.readers import Readers
 from tests.unit.artifacts.buckets import TABLE
 from tests.unit.loading.test_loader import ADVICE, FACTS, ImportDag, World
 
@@ -43,6 +44,7 @@ def loads(versions: list[str], functions: dict[int, str]) -> tuple[list[tuple[st
         LoadFunctions(client, world.s3, "drop", functions),
         DagClaims(boto3.client("dynamodb"), TABLE, lambda _key: True),
         Plugins(world.s3, "drop", now=lambda: world.now),
+        readers=Readers(boto3.client("dynamodb"), TABLE),
         grace=timedelta(seconds=30),
         provided=lambda _facts: {},
         advise=lambda _content, major: (ADVICE,) if major == 3 else (),

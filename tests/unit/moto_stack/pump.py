@@ -50,6 +50,10 @@ class Pump:
                 return
         raise AssertionError("events and messages go round for ever")
 
+    def hear(self, event: Mapping[str, Any]) -> None:
+        """Take an event that a rule of another account's bus has sent to ours."""
+        client("sqs").send_message(QueueUrl=self._events, MessageBody=json.dumps(event))
+
     def messages(self, queue: str) -> list[dict[str, Any]]:
         """Take what is visible on a queue of the stack."""
         url = self.stack.reference(queue)

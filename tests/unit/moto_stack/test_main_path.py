@@ -109,6 +109,35 @@ def test_a_trigger_file_makes_a_rule_and_the_rule_starts_runs(pump: Pump, airflo
     assert [run["conf"]["path"] for run in airflow.runs.values()] == ["incoming/a.csv"]
 
 
+THEIRS = {
+    "version": "0",
+    "account": "222222222222",
+    "region": "eu-west-1",
+    "time": "2026-11-29T06:00:00Z",
+    "resources": [],
+}
+
+
+def test_events_of_another_accounts_bus_and_bucket_start_runs(pump: Pump, airflow: Airflow) -> None:
+    drop(
+        pump,
+        "triggers/billed.yaml",
+        b"dag: orders\non: {event: {source: [acme.billing]}}\nconf: {id: '{{ detail.id }}'}\n",
+    )
+    text = "dag: orders\non: {s3: {bucket: their-landing, key: {prefix: in/}}}\nconf: {id: '{{ key }}'}\n"
+    drop(pump, "triggers/landed.yaml", text.encode())
+    pump.settle()
+    assert report(pump, "triggers/landed.yaml")["verdict"] == "accepted", "its bucket is not ours to look at"
+    pump.hear(
+        {**THEIRS, "id": "e-1", "source": "acme.billing", "detail-type": "InvoiceClosed", "detail": {"id": "i-7"}}
+    )
+    landed = {"key": "in/a.csv", "size": 1, "etag": "e", "version-id": "v", "sequencer": "1"}
+    detail = {"version": "0", "bucket": {"name": "their-landing"}, "object": landed, "reason": "PutObject"}
+    pump.hear({**THEIRS, "id": "e-2", "source": "aws.s3", "detail-type": "Object Created", "detail": detail})
+    pump.settle()
+    assert {run["conf"]["id"] for run in airflow.runs.values()} == {"i-7", "in/a.csv"}
+
+
 def test_a_batch_is_closed_when_it_is_full_and_becomes_one_run(pump: Pump, airflow: Airflow) -> None:
     make_bucket("acme-landing")
     text = """\

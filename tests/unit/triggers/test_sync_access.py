@@ -12,6 +12,7 @@ import jsonschema
 import pytest
 from moto import mock_aws
 
+from jetway.http.access_file import ParsedAccess
 from jetway.http.access_lists import ACCEPTED_ACCESS, AccessLists
 from jetway.sync.access import sync_access
 from tests.unit.sample_events import ROOT
@@ -95,3 +96,21 @@ def test_a_crash_after_the_report_is_made_good_by_the_next_run(s3: S3Client) -> 
     s3.delete_object(Bucket=DROP, Key=ACCEPTED_ACCESS)
     assert sync_access(s3, DROP, NOW) == ["put access"]
     assert patterns(s3) == ["invoice_*"]
+
+
+@pytest.mark.parametrize("digits", ["0x" + "f" * 4000, "0b" + "1" * 20000])
+def test_a_number_without_end_leaves_the_last_good_list_in_force(s3: S3Client, digits: str) -> None:
+    drop(s3, GOOD)
+    assert drop(s3, f"allow: {digits}\n") == ["rejected access"]
+    assert patterns(s3) == ["invoice_*"]
+
+
+def test_a_fault_of_ours_with_the_list_is_reported_and_leaves_the_last_good_one_in_force(s3: S3Client) -> None:
+    def at_a_loss(_content: bytes) -> ParsedAccess:
+        raise ValueError("the fault's own words")
+
+    drop(s3, GOOD)
+    s3.put_object(Bucket=DROP, Key="access.yaml", Body=GOOD.replace("invoice", "order").encode())
+    assert sync_access(s3, DROP, NOW, parser=at_a_loss) == ["rejected access"]
+    assert patterns(s3) == ["invoice_*"]
+    assert [finding["rule"] for finding in report(s3)["findings"]] == ["internal-error", "last-good-in-force"]

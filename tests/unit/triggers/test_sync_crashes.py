@@ -127,3 +127,33 @@ def test_trouble_is_no_crash_however_often(stage: Stage) -> None:
     stage.deadly = lambda _call: False
     assert stage.run(11).rejected == []
     assert stage.dags()[KEY] == "ingest2"
+
+
+class OfOursError(Exception):
+    """What no code expects."""
+
+
+def test_a_fault_of_ours_with_one_file_is_that_files_and_the_others_are_put_in_force() -> None:
+    stage = Stage(lambda _call: False)
+    plain = stage.aws.stage
+
+    def at(call: Call, do: Callable[[], Any]) -> Any:
+        if putting(call):
+            raise OfOursError("the fault's own words")
+        return plain(call, do)
+
+    stage.aws.stage = at
+    done = changed(stage).run()
+    assert (done.rejected, done.troubles) == ([KEY], [])
+    assert stage.said() == ["internal-error"]
+    assert stage.dags() == {"triggers/a.yaml": "daily", KEY: "ingest", "triggers/z.yaml": "weekly"}
+
+
+@pytest.mark.parametrize("digits", ["0x" + "f" * 4000, "0o" + "7" * 9000, "0b" + "1" * 20000, "9" * 5000])
+def test_a_number_without_end_is_a_finding_and_stops_nobody(digits: str) -> None:
+    stage = Stage(lambda _call: False)
+    stage.aws.put("triggers/new.yaml", f"dag: {digits}\non: {{schedule: daily}}\n")
+    changed(stage)
+    assert stage.run().rejected == ["triggers/new.yaml"]
+    assert stage.said("triggers/new.yaml")
+    assert stage.dags()[KEY] == "ingest2"

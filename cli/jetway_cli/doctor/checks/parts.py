@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import shlex
 from typing import TYPE_CHECKING
 
 from jetway_cli.doctor.needs import arn_of
 from jetway_cli.doctor.results import Findings, Result, listed
 
 if TYPE_CHECKING:
-    from jetway_cli.doctor.facts import Facts, FunctionSeen, QueueSeen
+    from jetway_cli.doctor.facts import Facts, Firing, FunctionSeen, QueueSeen
 
 _DEPLOY = "Deploy the stack again; if nothing changes: sam deploy with another LogLevel, and back."
 _AS_DEPLOYED = "Put the role's policies back as the template has them, or delete what was added"
@@ -151,9 +153,10 @@ def _many(queue: QueueSeen) -> str:
 
 
 def rules(facts: Facts) -> Result:
-    """Judge whether the stack's own rules are there, enabled, and send to the stack."""
+    """Judge whether the stack's own rules are there, enabled, fire on what they should, and send to the stack."""
     found = Findings()
-    found.needs(facts.queues)  # it says whom they let in
+    found.needs(facts.queues, facts.firing)  # queues say whom they let in
+    wanted = facts.firing.value or {}
     if found.needs(facts.rules):
         closed = {
             one.name
@@ -172,6 +175,11 @@ def rules(facts: Facts) -> Result:
                 found.broken(
                     f"Rule {one.name} ({one.logical}) is disabled.", f"aws events enable-rule --name {one.name}"
                 )
+            elif one.logical in wanted and one.fires != wanted[one.logical]:
+                found.broken(
+                    f"Rule {one.name} ({one.logical}) was changed by hand: it does not fire on what the template says.",
+                    _put_rule(one.name, wanted[one.logical]),
+                )
             elif not one.targets:
                 found.broken(
                     f"Rule {one.name} ({one.logical}) has no target.",
@@ -188,6 +196,14 @@ def rules(facts: Facts) -> Result:
                     "Put the queue's policy back as template.yaml has it.",
                 )
     return found.result("rules", f"{len(facts.rules.value or ())} rules of the stack are enabled.")
+
+
+def _put_rule(name: str, wanted: Firing) -> str:
+    """The command that has a rule fire on what it should."""
+    option, value = ("schedule-expression", wanted.schedule)
+    if wanted.pattern:
+        option, value = ("event-pattern", json.dumps(wanted.pattern))
+    return f"aws events put-rule --name {name} --{option} {shlex.quote(value)}"
 
 
 def schedules(facts: Facts) -> Result:

@@ -67,6 +67,7 @@ def _collect(desk: Desk, clock: Callable[[], datetime]) -> Facts:
         functions=answered(asked.functions),
         queues=answered(asked.queues),
         rules=answered(asked.rules),
+        firing=asked.firing.answer(until),
         schedules=answered(asked.schedules),
         triggers=seen,
         alarms=asked.alarms.answer(until),
@@ -121,6 +122,7 @@ class _Asked:
     functions: Sequence[Question[Any]]
     queues: Sequence[Question[Any]]
     rules: Sequence[Question[Any]]
+    firing: Question[Any]
     schedules: Sequence[Question[Any]]
     alarms: Question[Any]
     subscriptions: Question[Any]
@@ -154,6 +156,7 @@ def _begin(desk: Desk, stack: StackFacts, now: datetime) -> _Asked:
         functions=each("AWS::Lambda::Function", "lambda:GetFunctionConfiguration", partial(parts.function, desk)),
         queues=each("AWS::SQS::Queue", "sqs:GetQueueAttributes", lambda one: parts.queue(desk, one, now)),
         rules=each("AWS::Events::Rule", "events:DescribeRule", partial(parts.rule, desk)),
+        firing=desk.begin("cloudformation:GetTemplate", lambda: parts.firing(desk, stack)),
         schedules=each(
             "AWS::Scheduler::Schedule", "scheduler:GetSchedule", lambda one: parts.schedule(desk, one, stack)
         ),

@@ -8,7 +8,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from jetway_cli.doctor.asking import Desk, ask
-from jetway_cli.doctor.facts import Asked, FunctionSeen, QueueSeen, Resource, RuleSeen, ScheduleSeen, StackFacts
+from jetway_cli.doctor.facts import Asked, Firing, FunctionSeen, QueueSeen, Resource, RuleSeen, ScheduleSeen, StackFacts
+from jetway_cli.doctor.firing import firing_of
 from jetway_cli.errors import error_code
 
 
@@ -121,13 +122,20 @@ def rule(desk: Desk, resource: Resource) -> RuleSeen:
     bus, _, name = resource.physical.rpartition("|")  # CloudFormation's id of a rule on another bus
     where = {"EventBusName": bus} if bus else {}
     try:
-        state = events.describe_rule(Name=name, **where)["State"]
+        found = events.describe_rule(Name=name, **where)
         targets = events.list_targets_by_rule(Rule=name, **where)["Targets"]
     except ClientError as exc:
         if error_code(exc) != "ResourceNotFoundException":
             raise
         return RuleSeen(resource.logical, name, None)
-    return RuleSeen(resource.logical, name, state, tuple(target["Arn"] for target in targets))
+    fires = Firing(json.loads(found.get("EventPattern") or "{}"), found.get("ScheduleExpression", ""))
+    return RuleSeen(resource.logical, name, found["State"], tuple(target["Arn"] for target in targets), fires)
+
+
+def firing(desk: Desk, stack: StackFacts) -> dict[str, Firing]:
+    """Read what each rule is to fire on, from the template that the stack was deployed with."""
+    found = desk.client("cloudformation").get_template(StackName=stack.name, TemplateStage="Processed")["TemplateBody"]
+    return firing_of(json.loads(found) if isinstance(found, str) else found, stack)
 
 
 def schedule(desk: Desk, resource: Resource, stack: StackFacts) -> ScheduleSeen:

@@ -21,7 +21,13 @@ from typing import TYPE_CHECKING, Literal, TypeVar
 
 from jetway.airflow.environment import not_available
 from jetway.airflow.rest_answers import NoRestApiError
-from jetway.errors import EnvironmentBusyError, JetwayError, OutOfTurnError
+from jetway.errors import (
+    EnvironmentBusyError,
+    EnvironmentUnavailableError,
+    JetwayError,
+    OutOfTurnError,
+    TransientError,
+)
 from jetway.observability import logger
 
 if TYPE_CHECKING:
@@ -96,7 +102,9 @@ class Chooser:
             raise  # too many calls at once: that says nothing of the way
         except JetwayError as exc:
             if not self._command_works():
-                raise
+                if isinstance(exc, TransientError):
+                    raise
+                raise _out_of_reach(exc) from exc
             return "cli", f"InvokeRestApi does not reach the private web server from here, a command does. {exc}"
         return "rest", "InvokeRestApi reaches the private web server."
 
@@ -113,6 +121,11 @@ class Chooser:
             self._logged = way
             logger.info("transport", extra={"transport": way, "because": because})
         return way
+
+
+def _out_of_reach(exc: JetwayError) -> EnvironmentUnavailableError:
+    """Return the error of a web server that refuses the question: that is none of whoever would ask the next one."""
+    return EnvironmentUnavailableError(f"Neither InvokeRestApi nor a command reaches the private web server. {exc}")
 
 
 class AutoClient:

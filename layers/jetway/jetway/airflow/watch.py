@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Protocol, cast
 
 from jetway.airflow import AirflowQuestions
 from jetway.airflow.rest_answers import NoRestApiError
-from jetway.errors import AnswerLostError, DagNotFoundError, JetwayError
+from jetway.errors import AnswerLostError, DagNotFoundError, JetwayError, PermanentError
 from jetway.observability import logger
 
 if TYPE_CHECKING:
@@ -233,7 +233,7 @@ class CliWatch:
             looked_at = _pairs({dag_id: run_ids})
             try:
                 runs = self._few(dag_id, run_ids) if by_id else self._list(dag_id)
-            except (DagNotFoundError, AnswerLostError) as exc:
+            except (PermanentError, AnswerLostError) as exc:  # of this DAG; the others are looked at
                 if not by_id and isinstance(exc, AnswerLostError):
                     # One lost answer says nothing of the list's length; two in a row do.
                     (self._long if dag_id in self._lost else self._lost).add(dag_id)

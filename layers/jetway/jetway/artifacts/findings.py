@@ -11,6 +11,8 @@ Severity = Literal["error", "warning"]
 Verdict = Literal["accepted", "rejected", "unknown"]
 Certainty = Literal["exact", "conditional", "dynamic", "loaded"]
 
+_MOST_SAID = 500  # characters of an exception: what a file holds may stand in it
+
 
 @dataclass(frozen=True, slots=True)
 class Finding:
@@ -98,6 +100,7 @@ class Judgement:
 
     Attributes:
         parse_seconds: that loading a DAG file took, once Airflow was imported; None when it was not loaded.
+        readers: of a data file, the DAG files that read it when they are loaded: paths below the dags folder.
     """
 
     kind: str
@@ -106,6 +109,14 @@ class Judgement:
     dags: tuple[FoundDag, ...] = ()
     plugins: tuple[FoundPlugin, ...] = ()
     parse_seconds: float | None = None
+    readers: tuple[str, ...] = ()
+
+
+def internal_error(exc: Exception) -> Finding:
+    """Return the finding for a file that could not be judged for a fault of Jetway's; it is of that file alone."""
+    said = " ".join(f"{type(exc).__name__}: {exc}".split())[:_MOST_SAID]
+    remedy = "This is a fault of Jetway, not of the file: report it with these words. The other files were judged."
+    return Finding("internal-error", "error", f"The file could not be judged: {said}.", None, remedy)
 
 
 def judgement(

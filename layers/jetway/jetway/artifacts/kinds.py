@@ -22,6 +22,9 @@ DAGS = "dags/"
 # Not artifacts of the gate: what starts runs, what sync_triggers takes, and what Jetway itself writes.
 NOT_ARTIFACTS = ("data/", "triggers/", "accepted/", "batches/", "bundles/", "reports/", "quarantine/")
 
+# Of a larger one the DAG files that read it are not loaded.
+LARGEST_DATA_FILE = 1024 * 1024
+
 Check = Callable[[Candidate, "EnvironmentFacts", int], Judgement]
 Place = Callable[[str, "EnvironmentFacts"], str]
 
@@ -83,8 +86,14 @@ def _check_local_settings(candidate: Candidate, environment: EnvironmentFacts, m
 
 
 def _pass_through(_candidate: Candidate, _environment: EnvironmentFacts, _max_bytes: int) -> Judgement:
-    """SQL, YAML, text, .airflowignore and the like: DAG files read them, and Airflow has no opinion."""
+    """SQL, YAML, text and the like: Airflow has no opinion, and the DAG files that read it are loaded with it."""
     return judgement("dags-folder-file")
+
+
+def _check_ignore_file(candidate: Candidate, environment: EnvironmentFacts, _max_bytes: int) -> Judgement:
+    from jetway.artifacts.ignore_file import check_ignore_file
+
+    return check_ignore_file(candidate, environment, max_bytes=_MEBIBYTE)
 
 
 def _packed_dags(candidate: Candidate, environment: EnvironmentFacts, max_bytes: int) -> Judgement:
@@ -200,7 +209,24 @@ KINDS = (
         reads="stream",
         place=_in_dags_folder,
     ),
-    _kind("dags-folder-file", r"dags/.+", "what DAG files read: dags/…", _pass_through, place=_in_dags_folder),
+    _kind(
+        "airflowignore",
+        r"dags/(.+/)?\.airflowignore",
+        "what Airflow is to pass over: dags/…/.airflowignore",
+        _check_ignore_file,
+        reads="whole",
+        place=_in_dags_folder,
+        max_bytes=_MEBIBYTE,
+    ),
+    _kind(
+        "dags-folder-file",
+        r"dags/.+",
+        "what DAG files read: dags/…",
+        _pass_through,
+        reads="whole",
+        place=_in_dags_folder,
+        max_bytes=LARGEST_DATA_FILE,
+    ),
     _kind(
         "requirements",
         r"requirements\.txt",

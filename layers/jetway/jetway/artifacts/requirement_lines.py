@@ -22,9 +22,10 @@ _MARKS = (
     (codecs.BOM_UTF16_LE, "utf-16-le"),
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
-_COMMENT = re.compile(r"(?:^|\s+)#.*$")
+# One blank where pip has many: the rest is stripped, and a line of blanks would take time quadratic in its length.
+_COMMENT = re.compile(r"(?:^|\s)#.*$")
 _ONLY_COMMENT = re.compile(r"^\s*#")
-_CREDENTIALS = re.compile(r"(?<=://)[^/@\s]+@")
+_WORDS = re.compile(r"(\s)")
 
 LONGEST_QUOTE = 200
 
@@ -84,8 +85,27 @@ def logical_lines(text: str) -> Iterator[Line]:
 
 def redacted(text: str) -> str:
     """Return a line for people to read: without credentials in URLs, and not longer than LONGEST_QUOTE."""
-    text = _CREDENTIALS.sub("***@", text)
+    text = "".join(_without_credentials(word) for word in _WORDS.split(text))
     return text if len(text) <= LONGEST_QUOTE else text[:LONGEST_QUOTE] + "…"
+
+
+def _without_credentials(word: str) -> str:
+    """Take name and password out of a URL, and what may be one: too much rather than too little.
+
+    A password may have `@`, `/` and `:` in it, which it should not have, and pip sends it all the same.
+    """
+    scheme, separator, rest = word.partition("://")
+    if not separator:
+        return word
+    host = rest.partition("/")[0]
+    if ":" in host:
+        _, at, kept = rest.rpartition("@")  # of user:p/ss@host/path the host ends behind the password
+    else:
+        _, at, kept = host.rpartition("@")
+        kept += rest[len(host) :]
+    rest = f"***@{kept}" if at else rest
+    before, question, _ = rest.partition("?")
+    return f"{scheme}://{before}{'?***' if question else ''}"
 
 
 def _joined(text: str) -> Iterator[tuple[int, str]]:

@@ -21,7 +21,7 @@ from jetway.errors import InvalidConfError
 
 # A name of a path: plain, or a JSON text.
 _NAME = r'(?:[^\s.{}"\\]+|"(?:[^"\\]|\\.)*")'
-_OPENING = re.compile(r"(\\*)\{\{")
+_OPENING = "{{"
 _REST = re.compile(rf"\s*({_NAME}(?:\.{_NAME})*)\s*\}}\}}")
 _NAMES = re.compile(_NAME)
 _MOST_SHOWN = 20
@@ -82,18 +82,20 @@ def _render_text(text: str, facts: Mapping[str, Any], where: str) -> Any:
 def _parts(text: str) -> Iterator[str | Path]:
     """Take a text apart: literal texts (none of them empty) and paths."""
     position = 0
-    while opening := _OPENING.search(text, position):
-        backslashes = len(opening[1])
-        literal = text[position : opening.start()] + "\\" * (backslashes // 2)
+    while (opening := text.find(_OPENING, position)) >= 0:
+        before, end = text[position:opening], opening + len(_OPENING)
+        plain = before.rstrip("\\")
+        backslashes = len(before) - len(plain)
+        literal = plain + "\\" * (backslashes // 2)
         if backslashes % 2:
-            yield literal + "{{"
-            position = opening.end()
+            yield literal + _OPENING
+            position = end
             continue
         if literal:
             yield literal
-        rest = _REST.match(text, opening.end())
+        rest = _REST.match(text, end)
         if rest is None:
-            shown = text[opening.end() - 2 : opening.end() + 40]
+            shown = text[opening : opening + 42]
             raise TemplateError(
                 f"{shown!r} is no placeholder such as {{{{ bucket }}}} or {{{{ detail.order.0 }}}}; "
                 "for a literal {{ write \\{{."

@@ -12,7 +12,7 @@ leave the queue. `jetway.dispatch.outcomes` has what is known of an event before
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import nullcontext, suppress
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -26,7 +26,7 @@ from jetway.dispatch.dead_letters import reason_of
 from jetway.dispatch.denied import Denied
 from jetway.dispatch.letters import Letters
 from jetway.dispatch.limits import Limits
-from jetway.dispatch.missing import MissingDags, run_in
+from jetway.dispatch.missing import MissingDags, QuestionRefusedError, run_in
 from jetway.dispatch.outcomes import Case
 from jetway.dispatch.places import Places
 from jetway.dispatch.run import INTERACTIVE, parse_message, plan
@@ -40,13 +40,11 @@ from jetway.errors import (
     RunCollisionError,
     TransientError,
 )
-from jetway.events_out import EventsOutError
+from jetway.events_out import is_taken
 from jetway.ledger import Attempt, Decision, Entry
 from jetway.observability import logger
 
 if TYPE_CHECKING:
-    from contextlib import AbstractContextManager
-
     from mypy_boto3_sqs import SQSClient
 
     from jetway.airflow import AirflowClient, DagRun, DagRunRequest
@@ -63,9 +61,6 @@ __all__ = ["Dispatcher", "Limits"]
 
 # An error that nobody foresaw is retried so often before it is a dead letter: it must not hold a lane for days.
 UNFORESEEN_TRIES = 5
-
-# No answer may mean that the environment is ill, or that this one DAG is: after so many tries the lane goes on.
-LOST_ANSWERS = 3
 
 
 class Dispatcher:
@@ -120,13 +115,10 @@ class Dispatcher:
             case = replace(case, read=parse_message(message.body, sent_at=message.sent_at))
         except PermanentError as exc:
             return self._dead_letter(case, exc)
-        with self._trying(case) as crashed:
-            return self._try(case, crashed=crashed)
-
-    def _trying(self, case: Case) -> AbstractContextManager[bool]:
         if self._crashes is None:
-            return nullcontext(enter_result=False)
-        return self._crashes.trying(case.message_id, outcomes.receives_of(case))
+            return self._try(case, crashed=False)
+        with self._crashes.trying(case.message_id, outcomes.receives_of(case)) as crashed:
+            return self._try(case, crashed=crashed)
 
     def _try(self, case: Case, *, crashed: bool) -> Entry:
         try:
@@ -214,11 +206,10 @@ class Dispatcher:
             return self._aside(case, because, not_before=turn)
         if not case.asks_later:
             return self._create(case, request, begins)
-        if case.is_first_of_chosen and (theirs := run_in(self._airflow, request.dag_id, case.run_id)) is not None:
-            return self._of_others(case, theirs, begins)
+        if case.is_first_of_chosen and (theirs := self._look(case, request.dag_id)) is not None:
+            return theirs if isinstance(theirs, Entry) else self._of_others(case, theirs, begins)
         attempt = Attempt.begin(request.dag_id, now)
-        before = self._ledger.begin(case.id, "dispatch", attempt, place=begins)
-        case = replace(case, attempt=attempt, before=before)
+        case = replace(case, attempt=attempt, before=self._ledger.begin(case.id, "dispatch", attempt, place=begins))
         if (outcome := self._outcome_before(case)) is not None:
             self._places.give_back(case, begins)
             return outcome
@@ -247,10 +238,9 @@ class Dispatcher:
             return self._started(case, exc.run, since=case.known.event.occurred_at)
         except AnswerLostError as exc:
             # The run may be there: the try stays in the row, and the place is taken.
-            tries = len(case.before.attempts) + 1
             if (redundant := outcomes.redundant_attempt(case)) is not None:
                 self._ledger.settle(case.id, redundant, keep_place=True)
-            if exc.unreachable or (tries < LOST_ANSWERS and case.known.waits is None):
+            if exc.unreachable or (len(case.before.attempts) + 1 < outcomes.LOST_ANSWERS and case.known.waits is None):
                 raise
             return self._aside(case, f"{exc.reason}: {exc}", settles=False)
         except (TransientError, PermanentError) as exc:
@@ -301,18 +291,33 @@ class Dispatcher:
         """Look for a run that an earlier try of the event has made; when it is there, it is started."""
         for dag_id in outcomes.dags_to_look_in(case, also_own=also_own):
             try:
-                run = run_in(self._airflow, dag_id, case.run_id)
+                found = self._look(case, dag_id, settles=not also_own)
             except TransientError as exc:
-                if isinstance(exc, AnswerLostError) and case.message.tries >= LOST_ANSWERS:
-                    return self._aside(case, f"{exc.reason}: {exc}", settles=not also_own)
                 if isinstance(exc, PermissionMissingError) and not (also_own or case.before.attempts):
                     return None  # every try was denied, and so is the look
                 if not also_own:
                     self._places.give_back(case, None)  # this try has asked for no run
                 raise
-            if run is not None:
-                return self._started(case, run, since=case.known.event.occurred_at)
+            if isinstance(found, Entry):
+                return found
+            if found is not None:
+                return self._started(case, found, since=case.known.event.occurred_at)
         return None
+
+    def _look(self, case: Case, dag_id: str, *, settles: bool = True) -> DagRun | Entry | None:
+        """Look for the event's run; an entry when the event waits aside, for of this DAG Airflow does not answer.
+
+        Args:
+            settles: this try has made no run.
+        """
+        try:
+            return run_in(self._airflow, dag_id, case.run_id)
+        except TransientError as exc:
+            if isinstance(exc, QuestionRefusedError) and outcomes.is_refused_for_good(case, self._clock()):
+                return None
+            if outcomes.holds_its_lane(case, exc):
+                raise
+            return self._aside(case, f"{exc.reason}: {exc}", settles=settles)
 
     def _doubt(self, case: Case) -> Entry:
         """Let some minutes pass: another delivery may be about to start the run, or Airflow about to make it."""
@@ -386,12 +391,7 @@ class Dispatcher:
 
     def _told(self, entry: Entry) -> bool:
         """Tell the bus; what it does not take now, `follow_runs` sends later: no event out may hold a lane."""
-        try:
-            self._tell(announcement(self._environment, entry))
-        except EventsOutError as exc:
-            logger.warning("an event out waits", extra={"id": entry.id, "error": str(exc)})
-            return False
-        return True
+        return is_taken(self._tell, announcement(self._environment, entry))
 
     def _record(self, entry: Entry, *, settled: Attempt | None = None) -> Entry:
         return replace(entry, decision=self._ledger.record(entry, settled=settled))

@@ -6,11 +6,11 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from jetway.errors import PermanentError
+from jetway.airflow import names
+from jetway.errors import AnswerLostError, DagNotFoundError, InvalidRequestError, PermanentError
 
 if TYPE_CHECKING:
     from jetway.airflow import AirflowClient, DagRun
-    from jetway.errors import DagNotFoundError
 
 # Ten thousand files for a DAG that is not there must not cost ten thousand commands of three seconds each. Shorter than
 # the first wait aside.
@@ -33,13 +33,24 @@ class MissingDags:
         return exc if until > now else None
 
 
+class QuestionRefusedError(AnswerLostError):
+    """Airflow was asked for a run, and refused the question or died of it: whether the run is there is not known."""
+
+
 def run_in(airflow: AirflowClient, dag_id: str, run_id: str) -> DagRun | None:
     """Return a run; None when there is none, be it for want of its DAG.
 
     Raises:
-        TransientError: Airflow does not say.
+        QuestionRefusedError, TransientError: Airflow does not say.
     """
     try:
+        names.check_dag_id(dag_id)
+        names.check_run_id(run_id)
+    except InvalidRequestError:
+        return None  # Airflow could never have it
+    try:
         return airflow.get_dag_run(dag_id, run_id)
-    except PermanentError:
+    except DagNotFoundError:
         return None
+    except PermanentError as exc:
+        raise QuestionRefusedError(f"Airflow does not say whether it has run {run_id!r} of {dag_id!r}: {exc}") from exc

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from jetway.dispatch.limits import Rate
     from jetway.dispatch.messages import Message
     from jetway.dispatch.run import DispatchMessage
+    from jetway.errors import TransientError
 
 # A try may still be at work for so long, or Airflow with what it was asked: start_dag_run has 240 s.
 LONGEST_TRY = timedelta(minutes=5)
@@ -28,6 +29,12 @@ WHOSE = ": Airflow had it already when this call was tried first, so it is anoth
 DOUBT = "an earlier try of the event has not ended, and may start its run yet"
 
 NEVER = datetime.min.replace(tzinfo=UTC)
+
+# A question that Airflow refuses or dies of may do so for ever. So long it is asked; then the event goes on without.
+LONGEST_REFUSED = timedelta(hours=1)
+
+# No answer may mean that the environment is ill, or that this one DAG is: after so many tries the lane goes on.
+LOST_ANSWERS = 3
 
 # Tries without an end that a row keeps. When Airflow answers nothing for days, there is one a minute.
 MOST_ATTEMPTS = 20
@@ -167,6 +174,19 @@ def receives_of(case: Case) -> int:
     """
     waits = case.known.waits
     return case.message.tries + (waits is not None and waits.because == AnswerLostError.reason)
+
+
+def holds_its_lane(case: Case, exc: TransientError) -> bool:
+    """Whether its lane waits for an event whose run could not be looked for; else it waits aside."""
+    of_one_dag = isinstance(exc, AnswerLostError) and not exc.unreachable
+    return not of_one_dag or (case.message.tries < LOST_ANSWERS and case.known.waits is None)
+
+
+def is_refused_for_good(case: Case, now: datetime) -> bool:
+    """Whether an event has waited long enough for the answer to a question that Airflow refuses."""
+    waits = case.known.waits
+    since = None if waits is None else waits.since_of(AnswerLostError.reason)
+    return since is not None and now - since >= LONGEST_REFUSED
 
 
 def redundant_attempt(case: Case) -> Attempt | None:

@@ -6,7 +6,7 @@ from contextlib import suppress
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from jetway.dispatch.rates import has_place, is_now
+from jetway.dispatch.rates import is_now
 from jetway.ledger import LedgerUnavailableError
 
 if TYPE_CHECKING:
@@ -32,21 +32,23 @@ class Places:
             EventTooOldError: the next place is after `latest`; none is taken.
             LedgerUnavailableError: DynamoDB does not do its part.
         """
-        rate, waits = case.rate, case.known.waits
+        rate, place = case.rate, case.before.place
         if rate is None:
             return None
-        if case.before.place is not None and is_now(case.before.place, rate, now):
-            return case.before.place
-        turn = waits.not_before if waits else None
-        if turn is not None and (turn > now or has_place(waits, rate, now)):
-            return int(turn.timestamp())
-        return self._rates.take(case.known.trigger.name, rate, latest=latest).start
+        if place is not None and (place > now.timestamp() or is_now(place, rate, now)):
+            return place
+        place = self._rates.take(case.known.trigger.name, rate, latest=latest).start
+        if place > now.timestamp():
+            # Not only in the message, which says so for ever: who waits for a place may have given it back since.
+            self._ledger.keep_place(case.id, place)
+        return place
 
     def give_back(self, case: Case, begins: int | None) -> None:
         """Note that this try has made no run, and never will; let others have its place.
 
-        The row forgets the place before others can have it. When it cannot be given back, since others have places in
-        later windows, the event keeps it for its next try. Trouble costs the place, never the rate.
+        The row forgets the place before others can have it. The event keeps it for its next try when it cannot be given
+        back, since others have places in later windows; and when another delivery of the event may have started the run
+        in it. Trouble costs the place, never the rate.
 
         Args:
             begins: the place's window; None when there is none.
@@ -56,7 +58,12 @@ class Places:
         with suppress(LedgerUnavailableError):  # then the next try takes this one for one that may have made the run
             if begins is None or case.rate is None:
                 self._ledger.settle(case.id, case.attempt)
-                return
-            self._ledger.settle(case.id, case.attempt)
-            if not self._rates.give_back(case.known.trigger.name, case.rate, begins):
+            elif _is_shared(case, begins) or not self._ledger.settle(case.id, case.attempt, alone=case.before.number):
+                self._ledger.settle(case.id, case.attempt, keep_place=True)
+            elif not self._rates.give_back(case.known.trigger.name, case.rate, begins):
                 self._ledger.keep_place(case.id, begins)
+
+
+def _is_shared(case: Case, begins: int) -> bool:
+    """Whether another try of the event that may make the run has the same place."""
+    return any(attempt.at.timestamp() >= begins for attempt in case.before.attempts)

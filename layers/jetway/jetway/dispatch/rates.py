@@ -26,7 +26,7 @@ from jetway.ledger import LedgerUnavailableError
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb.service_resource import Table
 
-    from jetway.dispatch.limits import Rate, Waits
+    from jetway.dispatch.limits import Rate
 
 TRIES = 10  # a trigger is in one lane, and a lane has one reader: even a second try is rare
 
@@ -77,11 +77,6 @@ def next_place(last: Window | None, rate: Rate, now: datetime) -> Window:
 def is_now(start: float, rate: Rate, now: datetime) -> bool:
     """Whether the window that begins then, in seconds since 1970, is the present one. Pure."""
     return start <= now.timestamp() < start + rate.per
-
-
-def has_place(waits: Waits | None, rate: Rate, now: datetime) -> bool:
-    """Whether the message has waited for a place, and its window is the present one. Pure."""
-    return waits is not None and waits.not_before is not None and is_now(waits.not_before.timestamp(), rate, now)
 
 
 class Rates:

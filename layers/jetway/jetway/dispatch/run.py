@@ -33,6 +33,8 @@ TRIGGER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}", re.ASCII)
 # The trigger of calls for a DAG itself; no trigger file may have its name.
 CALLS = "http"
 
+# No caller may choose a run id that begins so: the run of an event would be taken for the caller's, or be missing.
+DERIVED_PREFIX = "jetway__"
 # What `derive_run_id` makes: the trigger's name, and the digest.
 DERIVED = re.compile(r"jetway__([A-Za-z0-9][A-Za-z0-9_-]{0,62})__([a-z2-7]{20})", re.ASCII)
 
@@ -200,7 +202,7 @@ def derive_run_id(trigger: str, identity: Iterable[str]) -> str:
     >>> derive_run_id("orders", ["s3", "acme", "a.csv", "version-id", "1"])
     'jetway__orders__neao5nwq7jut2lxa4mqj'
     """
-    return f"jetway__{trigger}__{derive_digest(trigger, identity)}"
+    return f"{DERIVED_PREFIX}{trigger}__{derive_digest(trigger, identity)}"
 
 
 def dag_id_of_key(key: str, prefix: str) -> str:

@@ -128,13 +128,32 @@ class AccessList:
         return Reach(caller, tuple(grant for grant in self.grants if grant.fits(caller)))
 
 
+# Claims that name one thing. A text "[mallory alice]" in one of them is a name, and no list.
+# https://openid.net/specs/openid-connect-core-1_0.html#IDToken, #StandardClaims
+_NEVER_LISTS = frozenset(
+    {
+        "sub",
+        "iss",
+        "azp",
+        "client_id",
+        "email",
+        "preferred_username",
+        "username",
+        "cognito:username",
+        "name",
+        "nickname",
+    }
+    | {"given_name", "family_name", "phone_number", "upn", "unique_name", "oid", "tid", "jti"}
+)
+
+
 def _has(claims: Mapping[str, str], name: str, wanted: str) -> bool:
     """Whether a claim is the value, or a list that holds it: API Gateway writes ["a", "b"] as "[a b]"."""
     claim = claims.get(name)
     if claim is None:
         return False
-    if claim.startswith("[") and claim.endswith("]"):
-        return wanted in claim[1:-1].replace(",", " ").split()
+    if name not in _NEVER_LISTS and claim.startswith("[") and claim.endswith("]"):
+        return wanted in claim[1:-1].split()
     # Scopes are words of one text: https://datatracker.ietf.org/doc/html/rfc8693#section-4.2
     return wanted in claim.split() if name in {"scope", "scp"} else claim == wanted
 

@@ -60,13 +60,34 @@ def dag_shown(dag: Dag) -> dict[str, Any]:
     return asdict(dag) | {"last_parsed_time": dag.last_parsed_time and dag.last_parsed_time.isoformat()}
 
 
-def accepted_answer(request: DagRunRequest, state: str = "accepted", warnings: Sequence[str] = ()) -> Response[str]:
-    """Answer that a run is durably queued, and where it will be seen."""
+def accepted_answer(
+    request: DagRunRequest, state: str = "accepted", warnings: Sequence[str] = (), named_by: str | None = None
+) -> Response[str]:
+    """Answer that a run is durably queued, and where it will be seen.
+
+    Args:
+        request: the run.
+        state: of it.
+        warnings: what the caller should know.
+        named_by: of a webhook, what names the delivery: another one with the same is the same run.
+    """
     content: dict[str, Any] = {"dag_id": request.dag_id, "dag_run_id": request.dag_run_id, "state": state}
+    if named_by:
+        content["named_by"] = named_by
     if warnings:
         content["warnings"] = list(warnings)
     headers = {**_location(request.dag_id, request.dag_run_id), **RETRY_AFTER}
     return json_answer(content, headers, HTTPStatus.ACCEPTED)
+
+
+def duplicate_answer(request: DagRunRequest) -> Response[str]:
+    """Answer a webhook that was accepted before, as GitHub's Redeliver: which run it is, and that no second starts."""
+    again = (
+        "This delivery was accepted before, and this is its run. A delivery with the same body starts no second run. "
+        f"To run the DAG again, use `jetway run {request.dag_id}`, or clear the run in Airflow."
+    )
+    content = {"dag_id": request.dag_id, "dag_run_id": request.dag_run_id, "state": "duplicate", "warnings": [again]}
+    return json_answer(content, _location(request.dag_id, request.dag_run_id))
 
 
 def dry_run_answer(request: DagRunRequest, warnings: Sequence[str]) -> Response[str]:

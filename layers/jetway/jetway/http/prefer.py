@@ -106,7 +106,7 @@ def wait_for_run(
             seen, trouble = airflow.get_dag_run(dag_id, dag_run_id) or seen, None
         except DagNotFoundError:
             trouble = None
-        except TransientError as exc:
+        except JetwayError as exc:  # also a question that is refused: the call is accepted all the same
             trouble = exc
         if seen is not None and preference.is_met_by(seen):
             return Waited(seen)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from jetway.airflow import DagRunRequest
 from jetway.airflow.names import check_request
-from jetway.dispatch.run import CALLS, INTERACTIVE, derive_digest, derive_run_id, parse_message
+from jetway.dispatch.run import CALLS, DERIVED_PREFIX, INTERACTIVE, derive_digest, derive_run_id, parse_message
 from jetway.events import parse_time
 from jetway.http.json_body import read_json_object
 from jetway.http.problems import ProblemError
@@ -62,9 +62,15 @@ def read_request(dag_id: str, call: Call) -> DagRunRequest:
     """
     fields = _read_fields(call.body)
     derived = derive_run_id(TRIGGER, identity_of(dag_id, call))
+    chosen = _text(fields, "dag_run_id")
+    if chosen and chosen.startswith(DERIVED_PREFIX) and chosen != derived:
+        raise _invalid(
+            f"dag_run_id {chosen!r} is not valid: ids that begin with {DERIVED_PREFIX!r} are derived from events, and "
+            "the event of this id would take your run for its own. Choose another prefix."
+        )
     request = DagRunRequest(
         dag_id=dag_id,
-        dag_run_id=_text(fields, "dag_run_id") or derived,
+        dag_run_id=chosen or derived,
         conf={} if fields.get("conf") is None else fields["conf"],
         logical_date=_time(fields, "logical_date"),
         note=_text(fields, "note"),

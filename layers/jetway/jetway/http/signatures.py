@@ -11,7 +11,6 @@ standard   webhook-id, webhook-timestamp, webhook-signature: v1,<base64 of "id.t
 from __future__ import annotations
 
 import base64
-import binascii
 import hashlib
 import hmac
 import re
@@ -22,6 +21,7 @@ from typing import Literal
 Scheme = Literal["github", "stripe", "standard"]
 
 WINDOW = 300.0  # seconds that a timestamp may be off, either way; the five minutes of both specifications
+SHORTEST_KEY = 16  # bytes; a shorter secret can be guessed, and signs nothing
 MOST_SIGNATURES = 10  # in one header; each costs an HMAC comparison per secret
 
 _HEX = re.compile(r"[0-9a-f]{64}")
@@ -41,11 +41,13 @@ class Signed:
         identity: what names the delivery and is covered by the signature: the same for the sender's next try.
         proof: what a replay repeats: a digest of the signature that was right.
         timestamp: of the signature, in seconds since 1970; None when the scheme has none.
+        named_by: what the identity is made of: two deliveries with the same are one run.
     """
 
     identity: str
     proof: str
     timestamp: int | None
+    named_by: Literal["body", "webhook-id"] = "body"
 
 
 def verify(
@@ -70,26 +72,37 @@ def verify(
     Raises:
         SignatureError: the request is not what somebody with a secret has signed, or not now.
     """
-    if not secrets:
-        raise SignatureError("no secret is set for this webhook")
+    keys = [key for secret in secrets if (key := key_of(scheme, secret)) is not None]
     if scheme == "github":
-        return _verify_github(headers, body, secrets)
+        return _verify_github(headers, body, keys)
     if scheme == "stripe":
-        return _verify_stripe(headers, body, secrets, now, header)
-    return _verify_standard(headers, body, secrets, now)
+        return _verify_stripe(headers, body, keys, now, header)
+    return _verify_standard(headers, body, keys, now)
 
 
-def _verify_github(headers: Mapping[str, str], body: bytes, secrets: Sequence[str]) -> Signed:
+def key_of(scheme: Scheme, secret: str) -> bytes | None:
+    """Return the key that a secret is; None when it is too short for one, or not what the scheme's secrets are.
+
+    The sender must not learn of it: a webhook that is there refuses in the same words as one that is not.
+    """
+    try:
+        key = _standard_key(secret) if scheme == "standard" else secret.encode()
+    except ValueError:  # binascii.Error, and UnicodeEncodeError of half a surrogate pair
+        return None
+    return key if len(key.strip()) >= SHORTEST_KEY else None
+
+
+def _verify_github(headers: Mapping[str, str], body: bytes, keys: Sequence[bytes]) -> Signed:
     value = _header(headers, "x-hub-signature-256")
     name, _, signature = value.partition("=")
     if name != "sha256" or not _HEX.fullmatch(signature):
         raise SignatureError("x-hub-signature-256 is not sha256=<64 hexadecimal digits>")
-    right = _find([signature], secrets, lambda secret: _mac(secret.encode(), body).hex())
+    right = _find([signature], keys, lambda key: _mac(key, body).hex())
     # X-GitHub-Delivery is not covered by the signature, so it cannot name the delivery; the body can.
     return Signed(hashlib.sha256(body).hexdigest(), _proof(right), None)
 
 
-def _verify_stripe(headers: Mapping[str, str], body: bytes, secrets: Sequence[str], now: float, header: str) -> Signed:
+def _verify_stripe(headers: Mapping[str, str], body: bytes, keys: Sequence[bytes], now: float, header: str) -> Signed:
     items = [item.strip().partition("=") for item in _header(headers, header).split(",")]
     times = [value for name, _, value in items if name == "t"]
     signatures = [value for name, _, value in items if name == "v1" and _HEX.fullmatch(value)]
@@ -97,11 +110,11 @@ def _verify_stripe(headers: Mapping[str, str], body: bytes, secrets: Sequence[st
         raise SignatureError(f"{header} is not t=<seconds>,v1=<64 hexadecimal digits>")
     timestamp = _fresh(times[0], now)
     signed = times[0].encode() + b"." + body
-    right = _find(signatures, secrets, lambda secret: _mac(secret.encode(), signed).hex())
+    right = _find(signatures, keys, lambda key: _mac(key, signed).hex())
     return Signed(hashlib.sha256(body).hexdigest(), _proof(right), timestamp)
 
 
-def _verify_standard(headers: Mapping[str, str], body: bytes, secrets: Sequence[str], now: float) -> Signed:
+def _verify_standard(headers: Mapping[str, str], body: bytes, keys: Sequence[bytes], now: float) -> Signed:
     id_, time = _header(headers, "webhook-id"), _header(headers, "webhook-timestamp")
     signatures = [
         signature
@@ -115,16 +128,13 @@ def _verify_standard(headers: Mapping[str, str], body: bytes, secrets: Sequence[
         raise SignatureError("webhook-id must not contain a full stop")
     timestamp = _fresh(time, now)
     signed = f"{id_}.{time}.".encode(errors="replace") + body
-    right = _find(signatures, secrets, lambda secret: base64.b64encode(_mac(_standard_key(secret), signed)).decode())
-    return Signed(id_, _proof(right), timestamp)
+    right = _find(signatures, keys, lambda key: base64.b64encode(_mac(key, signed)).decode())
+    return Signed(id_, _proof(right), timestamp, "webhook-id")
 
 
 def _standard_key(secret: str) -> bytes:
     """A secret of Standard Webhooks is base64, with or without its prefix."""
-    try:
-        return base64.b64decode(secret.removeprefix(_PREFIX_OF_STANDARD_SECRETS), validate=True)
-    except (binascii.Error, ValueError):
-        raise SignatureError("the secret of this webhook is not whsec_<base64>") from None
+    return base64.b64decode(secret.removeprefix(_PREFIX_OF_STANDARD_SECRETS), validate=True)
 
 
 def _header(headers: Mapping[str, str], name: str) -> str:
@@ -143,13 +153,13 @@ def _fresh(text: str, now: float) -> int:
     return timestamp
 
 
-def _find(signatures: Sequence[str], secrets: Iterable[str], expected: Callable[[str], str]) -> str:
+def _find(signatures: Sequence[str], keys: Iterable[bytes], expected: Callable[[bytes], str]) -> str:
     """Return the signature that is right. Every pair is compared, each in constant time."""
     if len(signatures) > MOST_SIGNATURES:
         raise SignatureError(f"more than {MOST_SIGNATURES} signatures")
     right: str | None = None
-    for secret in secrets:
-        wanted = expected(secret)
+    for key in keys:
+        wanted = expected(key)
         for signature in signatures:
             if hmac.compare_digest(wanted.encode(), signature.encode(errors="replace")):
                 right = wanted

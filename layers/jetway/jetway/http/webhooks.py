@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from secrets import token_hex
 from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs
 
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -26,7 +27,7 @@ from jetway.dispatch.conf_template import render
 from jetway.dispatch.run import derive_run_id
 from jetway.http.json_body import check_size, read_json_object
 from jetway.http.problems import ProblemError
-from jetway.http.signatures import Scheme, SignatureError, Signed, verify
+from jetway.http.signatures import Scheme, SignatureError, Signed, key_of, verify
 from jetway.observability import logger
 from jetway.triggers.durations import limits_of_document
 
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
     from jetway.http.replays import ReplayCache
 
 ACCEPTED_TRIGGERS = "accepted/triggers.json"  # in the drop bucket; its only writer is sync_triggers
+_FORM = "application/x-www-form-urlencoded"
+_MOST_FIELDS = 10
 MAX_AGE = 10.0  # seconds that a changed trigger file may take to count here
 
 # Whose header a request carries tells whose rules it follows.
@@ -157,8 +160,13 @@ def authenticate(
     def check(**how: bool) -> Signed:
         known = secrets(webhook.name, **how) if webhook is not None and webhook.auth == "hmac" else ()
         # With a secret that nobody knows, a trigger that is not there refuses in the same words as one that is.
-        valid = known or (token_hex(),)
-        return verify(_SCHEMES[header], headers, body, valid, now=now(), header=header)
+        scheme = _SCHEMES[header]
+        if known and not any(key_of(scheme, secret) for secret in known):
+            logger.warning(
+                "the secret of this webhook cannot sign: it is shorter than 16 bytes, or not whsec_<base64>",
+                extra={"trigger": webhook and webhook.name, "scheme": scheme},
+            )
+        return verify(scheme, headers, body, known or (token_hex(),), now=now(), header=header)
 
     try:
         try:
@@ -170,6 +178,28 @@ def authenticate(
     if webhook is None:
         raise _unauthenticated("The signature does not match the body.")
     return webhook, signed
+
+
+def content_of(headers: Mapping[str, str], body: bytes) -> bytes:
+    """Return the JSON text of a delivery: the body, or the field `payload` of a form.
+
+    GitHub sends a form unless its webhook is set to application/json. The signature covers the raw body either way.
+    https://docs.github.com/en/webhooks/using-webhooks/creating-webhooks
+
+    Raises:
+        ProblemError: 422, a form without one such field.
+    """
+    if headers.get("content-type", "").partition(";")[0].strip().lower() != _FORM:
+        return body
+    try:
+        fields = parse_qs(body.decode(), strict_parsing=True, max_num_fields=_MOST_FIELDS, errors="strict")
+    except ValueError:
+        fields = {}
+    found = fields.get("payload", [])
+    if len(found) != 1:
+        detail = "The form has not one field `payload` with JSON: choose application/json in the webhook's settings."
+        raise ProblemError(HTTPStatus.UNPROCESSABLE_ENTITY, "invalid-request", detail)
+    return found[0].encode()
 
 
 def handshake(headers: Mapping[str, str], body: bytes) -> dict[str, Any] | None:
@@ -191,7 +221,7 @@ def handshake(headers: Mapping[str, str], body: bytes) -> dict[str, Any] | None:
 @contextmanager
 def once(
     replays: ReplayCache, webhook: Webhook, signed: Signed, *, in_time: Callable[[Callable[[], Any]], Any]
-) -> Iterator[None]:
+) -> Iterator[bool]:
     """Serve a signature once; when serving fails, it may come again.
 
     Args:
@@ -200,16 +230,22 @@ def once(
         signed: the signature.
         in_time: does a piece of work, and ends it with a problem when there is no time left.
 
+    Yields:
+        Whether it was served before, and its sender cannot sign anew: it is told so, and nothing is started.
+
     Raises:
         ProblemError: 409, it was served before.
     """
     if in_time(lambda: replays.knows(webhook.name, signed)):
+        if signed.timestamp is None:
+            yield True
+            return
         raise ProblemError(
             HTTPStatus.CONFLICT,
             "webhook-replayed",
             "This very signature was accepted before; its run was started then. A sender's next try is signed anew.",
         )
-    yield
+    yield False
     try:
         in_time(lambda: replays.remember(webhook.name, signed))
     except (ProblemError, ClientError, BotoCoreError) as exc:

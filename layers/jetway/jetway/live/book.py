@@ -17,6 +17,7 @@ from jetway.live.in_force import InForce, of_standing, waiting
 from jetway.live.restore import tell_rollback_again
 from jetway.live.standing import (
     BY_HAND,
+    CERTAIN,
     DELETED,
     LONGEST_WORK,
     NOTHING,
@@ -107,18 +108,13 @@ class LiveBook:
 
     def roll_back_again(self, standing: Standing, live: ObjectVersion, at: datetime) -> None:
         """Write down that a version that was rolled back is live again, and has to go."""
-        bad = Live(
-            source=live.metadata[SOURCE_VERSION],
-            bucket=live.bucket,
-            key=live.key,
-            version_id=live.version_id,
-            kind=kind_of(standing.key).name,
-            verdict="unknown",
-            at=at,
-            report=live.metadata.get(REPORT, ""),
-        )
         with suppress(StandingChangedError):  # whoever was faster looks at the bucket, too
-            self.table.put(rolling_back_again(standing, bad, at))
+            self.table.put(rolling_back_again(standing, _as_live(standing.key, live, at), at))
+
+    def adopt(self, key: str, live: ObjectVersion, at: datetime) -> None:
+        """Write down what is live and gone from the drop bucket, where there is nothing better: it is verified."""
+        found, due_at = _as_live(key, live, at), at + self.verify_after
+        self.table.change(key, lambda before: promoted(before, key, found, due_at=due_at, waits=False))
 
     def overtake(self, drop_bucket: str, standing: Standing, at: datetime) -> None:
         """Write down and tell that somebody has put something else live by hand."""
@@ -136,7 +132,7 @@ class LiveBook:
         """
         if placement.bucket is None or placement.key is None:
             raise ValueError("a copy is needed")
-        certain = [dag for dag in judged.dags if dag.dag_id is not None and dag.certainty in {"exact", "loaded"}]
+        certain = [dag for dag in judged.dags if dag.dag_id is not None and dag.certainty in CERTAIN]
         exact = tuple(dag.dag_id for dag in certain if dag.dag_id is not None)
         live = Live(
             source=version.label,
@@ -151,6 +147,7 @@ class LiveBook:
             guessed=len(exact) < len(judged.dags),
             clean=placement.first,
             first=placement.first,
+            readers=judged.readers,
         )
         after = self.verify_after / _UNKNOWN_SOONER if judged.verdict == "unknown" else self.verify_after
         waits = version.key in MEMBERS
@@ -336,6 +333,20 @@ class LiveBook:
         if outcome_of(self.s3, drop_bucket, key, gone) not in {None, "removed"}:
             amend_report(self.s3, drop_bucket, key, gone, {"outcome": "removed", "placed": None})
         tag_verdict(self.s3, drop_bucket, key, drop_version_id(gone), "removed")
+
+
+def _as_live(key: str, live: ObjectVersion, at: datetime) -> Live:
+    """What a copy in the environment's bucket says of itself."""
+    return Live(
+        source=live.metadata[SOURCE_VERSION],
+        bucket=live.bucket,
+        key=live.key,
+        version_id=live.version_id,
+        kind=kind_of(key).name,
+        verdict="unknown",
+        at=at,
+        report=live.metadata.get(REPORT, ""),
+    )
 
 
 def _passed_over(before: Standing | None, live: Live) -> list[Live]:

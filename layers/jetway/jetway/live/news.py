@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from jetway import events_out
 from jetway.events_out import OutEvent
+from jetway.plain import quoted, unlinked, visible
 
 if TYPE_CHECKING:
     from mypy_boto3_events import EventBridgeClient
@@ -105,13 +106,15 @@ def judged(environment: str, report: Report, report_key: str, *, note: str | Non
         return News(event)
     if promoted:
         return News(event, f"Jetway {environment}: {report.path} is ready to be applied", note)
-    lines = [f"{report.path} was rejected and is not live in environment {environment}. What was live stays live.", ""]
+    path = unlinked(visible(report.path))
+    lines = [f"{path} was rejected and is not live in environment {environment}. What was live stays live.", ""]
     for finding in report.findings[:_MOST_SHOWN]:
-        where = f"{report.path}:{finding.line}" if finding.line else report.path
-        lines += [f"{where} {finding.rule}: {finding.message}", f"  To do: {finding.remedy}", ""]
+        where = f"{path}:{finding.line}" if finding.line else path
+        said = [unlinked(visible(words)) for words in (finding.message, finding.remedy)]
+        lines += [f"{where} {finding.rule}: {said[0]}", f"  To do: {said[1]}", ""]
     lines += [
         f"Report: s3://{report.source.bucket}/{report_key}",
-        f"Who uploaded what: s3://{report.source.bucket}/{report.path}, version {report.source.label}",
+        f"Who uploaded what: s3://{report.source.bucket}/{path}, version {report.source.label}",
     ]
     return News(event, f"Jetway {environment}: {report.path} was rejected", "\n".join(lines))
 
@@ -162,7 +165,7 @@ def rolled_back(
         ]
     lines = [*happened, ""]
     for problem in problems:
-        lines += [f"{problem.where}:", problem.message[-_LONGEST_SHOWN:], ""]
+        lines += [f"{visible(problem.where)}:", quoted(problem.message[-_LONGEST_SHOWN:]), ""]
     lines += [
         *((note, "") if note else ()),
         "To do: correct the file, or what it needs in the environment (a Variable, a connection, a package).",
@@ -266,7 +269,7 @@ def never_appeared(
         f"Environment {environment} shows neither that it works nor that it does not.",
         "It was not rolled back: nobody can tell whether it is at fault.",
         "",
-        *(problem.message for problem in problems),
+        *(quoted(problem.message) for problem in problems),
         "",
         "To do: look for the file in the log group of the DAG processor, correct it, and upload it again.",
         f"Report: s3://{drop_bucket}/{live.report}",

@@ -12,10 +12,10 @@ from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from jetway.errors import TransientError
-from jetway.live.standing import BY_HAND, drop_version_id
+from jetway.live.standing import BY_HAND, CERTAIN, MOST_DAGS, drop_version_id
 from jetway.objects import ObjectVersion, head, suppress_if_changed, unchanged, versions_of
 from jetway.promotion import REPORT, SOURCE_VERSION
-from jetway.reports import amend_report, outcome_of, verdict_of
+from jetway.reports import amend_report, outcome_of, read_report, verdict_of
 from jetway.verdict_tag import tag_verdict
 
 if TYPE_CHECKING:
@@ -186,6 +186,22 @@ def previous_version(s3: S3Client, bad: Live, good: Live | None, rolled_back: Co
         elif below and (found is None or source not in rolled_back):
             return found  # None: it was deleted before, which is what comes back
     return None
+
+
+def as_judged(s3: S3Client, drop_bucket: str, key: str, live: Live) -> Live:
+    """What has come back, with what the gate has found out about it: its DAGs have to be seen, too.
+
+    Raises:
+        ClientError, BotoCoreError: S3 is in trouble.
+    """
+    report = read_report(s3, drop_bucket, key, live.source) if live.dropped else None
+    if report is None:
+        return live  # it has expired
+    found = report["dags"]
+    exact = tuple(each["dag_id"] for each in found if each["dag_id"] and each["certainty"] in CERTAIN)
+    return replace(
+        live, kind=report["kind"], verdict=report["verdict"], dags=exact[:MOST_DAGS], guessed=len(exact) < len(found)
+    )
 
 
 def _as_live(found: ObjectVersion, bad: Live, good: Live | None, now: datetime) -> Live:

@@ -66,10 +66,10 @@ def next_step(seen: Seen) -> Step:
         return Step("settle", seen.newest)  # it has come again: what the deletion took away is due to it
     if seen.by_update and seen.outcome == "rolled-back":
         return _DONE  # its object stays where it is: what is in force is for the updates to tell
+    bad = {*seen.refused, *(seen.standing.rolled_back if seen.standing is not None else ())}
     agreement = "agree" if seen.by_update else compare(seen.standing, seen.there)
     if agreement != "agree":
-        return _put_right(seen, agreement)
-    bad = {*seen.refused, *(seen.standing.rolled_back if seen.standing is not None else ())}
+        return _put_right(seen, agreement, bad)
     if seen.there == seen.settled and (seen.outcome != "promoted" or (seen.newest not in bad | {seen.settled})):
         # Somebody has made ours live though it was passed over; or a newer one has come while we copied.
         return Step("settle", seen.settled if seen.outcome != "promoted" else seen.newest)
@@ -89,9 +89,10 @@ def _after_deletion(seen: Seen) -> Step:
     return Step("take-out") if named or seen.there is not None else _DONE
 
 
-def _put_right(seen: Seen, agreement: Agreement) -> Step:
+def _put_right(seen: Seen, agreement: Agreement, bad: Collection[str]) -> Step:
     if seen.standing is not None and seen.standing.stage == "rolling-back":
-        return _DONE  # the next look is at it
+        # The next look is at it; but it knows nothing of one that was passed over for the newest.
+        return _FIND if seen.newest in bad else _DONE
     if agreement == "by-hand":
         return Step("overtake")
     if agreement == "bad":

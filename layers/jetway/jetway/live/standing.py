@@ -31,7 +31,9 @@ LONGEST_WORK = timedelta(seconds=330)
 
 # The newest are kept; an item holds 400 KB.
 _MOST_ROLLED_BACK = 200
-_MOST_DAGS = 500
+MOST_DAGS = 500
+# How sure the gate is of a DAG that the environment has to show.
+CERTAIN = frozenset({"exact", "loaded"})
 # Sources that are no versions of the drop bucket.
 BY_HAND = "by-hand-"
 NOTHING = "nothing"
@@ -77,6 +79,7 @@ class Live:
         clean: what was live before had no error, or there was nothing: an error seen now is this version's.
         first: there was never anything before: what Airflow shows of the file now is this version's.
         sight: what was seen of its parsing.
+        readers: of a data file, the DAG files that read it, relative to the dags folder: they fail for it.
     """
 
     source: str
@@ -92,6 +95,7 @@ class Live:
     clean: bool = False
     first: bool = False
     sight: Sight = Sight()
+    readers: tuple[str, ...] = ()
 
     @property
     def ours(self) -> bool:
@@ -112,6 +116,7 @@ class Live:
     def from_dict(cls, values: dict[str, Any]) -> Self:
         """Read what `asdict` and JSON made of one."""
         values |= {"at": datetime.fromisoformat(values["at"]), "dags": tuple(values["dags"])}
+        values["readers"] = tuple(values.get("readers", ()))
         if "sight" in values:
             values["sight"] = Sight.from_dict(values["sight"])
         return cls(**values)
@@ -222,7 +227,7 @@ def promoted(before: Standing | None, key: str, live: Live, *, due_at: datetime,
         return rolling_back_again(before, live, live.at)
     if before.live is not None and (before.live.source, before.live.version_id) == (live.source, live.version_id):
         return before
-    live = replace(live, clean=clean, first=live.first and not before.revision, dags=live.dags[:_MOST_DAGS])
+    live = replace(live, clean=clean, first=live.first and not before.revision, dags=live.dags[:MOST_DAGS])
     stage: Stage = "waiting" if waits else "verifying"
     return replace(before, stage=stage, live=live, problems=(), due_at=due_at, untold=_untold(before))
 
@@ -250,7 +255,7 @@ def verified(standing: Standing, seen: Iterable[str], now: datetime | None = Non
     """
     live = standing.live
     if live is not None:
-        live = replace(live, dags=tuple(sorted(seen))[:_MOST_DAGS])
+        live = replace(live, dags=tuple(sorted(seen))[:MOST_DAGS])
     last_look = live.at + LONGEST_WORK if live is not None and now is not None else None
     due_at = last_look if last_look is not None and now is not None and last_look > now else None
     return replace(standing, stage="good", live=live, good=live, problems=(), due_at=due_at)

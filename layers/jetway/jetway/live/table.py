@@ -90,6 +90,22 @@ class StandingTable:
                 break
         return found[:limit]
 
+    def page(self, after: str | None = None) -> tuple[list[Standing], str | None]:
+        """Return some of all standings, and the key to go on after; None when these were the last.
+
+        Args:
+            after: where the page before has ended; None: at the beginning.
+        """
+        start: Any = {"ExclusiveStartKey": {"pk": {"S": after}}} if after is not None else {}
+        answer = self._client.scan(
+            TableName=self._table,
+            FilterExpression="begins_with(pk, :artifact)",
+            ExpressionAttributeValues={":artifact": {"S": "artifact#"}},
+            **start,
+        )
+        last = answer.get("LastEvaluatedKey")
+        return [_read(item) for item in answer["Items"]], last["pk"]["S"] if last else None
+
     def known_errors(self) -> Mapping[str, str]:
         """Return the import errors of the last look: digest by file."""
         answer = self._client.get_item(TableName=self._table, Key={"pk": {"S": _ERRORS}})

@@ -45,7 +45,7 @@ class EndActs(Hand):
 
     def _close(self, _plan: Plan) -> bool:
         """Finish what a look has found to work."""
-        close(self.turn.record, self.records, self.standings, self._say_one, self.clock())
+        close(self.turn.record, self.records, self.standings, self._say_last, self.clock())
         return True
 
     def _ended(self, _plan: Plan) -> bool:

@@ -50,10 +50,18 @@ class Hand:
         for key, live in artifacts.items():
             self._say_one(key, live, step)
 
+    def _say_last(self, key: str, live: Live, step: InForce) -> None:
+        """Write the last step into a report, after which none comes that would write it again.
+
+        Raises:
+            ClientError, BotoCoreError: S3 is in trouble.
+        """
+        say(self.turn.undo.s3, self.turn.undo.drop_bucket, key, live, step)
+
     def _say_one(self, key: str, live: Live, step: InForce) -> None:
         """Write a step into a report; words hold up no update, and the next step writes them again."""
         try:
-            say(self.turn.undo.s3, self.turn.undo.drop_bucket, key, live, step)
+            self._say_last(key, live, step)
         except (ClientError, BotoCoreError) as exc:
             logger.warning("a report does not say how far its update is", extra={"key": key, "because": str(exc)})
 

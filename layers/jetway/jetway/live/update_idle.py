@@ -182,7 +182,7 @@ class IdleActs(Hand):
         if not same_content(undo.s3, turn.facts.source_bucket, place, there, zipped=key == "plugins.zip"):
             return False
         step = InForce("verified", self.clock(), None, "It has the content of the version that is in force.")
-        self._say({key: live}, step)
+        self._say_last(key, live, step)
         self.standings.change(key, is_in_force(live, there))
         turn.tell("unchanged", {key: live})
         return True

@@ -140,6 +140,15 @@ def waiting(standings: Mapping[str, Standing | None]) -> dict[str, Live]:
     }
 
 
+def _replaced(standings: Mapping[str, Standing | None]) -> dict[str, Live]:
+    """What somebody has pointed the environment away from; who points it back, brings it into force again."""
+    return {
+        key: standing.live
+        for key, standing in standings.items()
+        if standing is not None and standing.stage == "by-hand" and standing.live is not None
+    }
+
+
 # -------------------------------------------------------------------------------- an update is on its way
 
 
@@ -248,7 +257,9 @@ def _idle(
     now: datetime,
 ) -> Plan:
     found = waiting(standings)
-    there = {key: live for key, live in found.items() if in_force(facts, key) == place_of(live)}
+    there = {
+        key: live for key, live in (found | _replaced(standings)).items() if in_force(facts, key) == place_of(live)
+    }
     wanted = {key: live for key, live in found.items() if key not in there}
     owed = {key: debt for key, debt in record.owed.items() if key not in found}
     if not facts.usable:

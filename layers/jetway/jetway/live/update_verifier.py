@@ -59,9 +59,11 @@ class Witness:
         return found.last_modified if found is not None else None
 
     def was_dropped(self, module: str) -> bool:
-        """Whether the drop bucket has the file of a module."""
-        names = (f"{DAGS}{module}.py", f"{DAGS}{module}/__init__.py")
-        return any(head(self.s3, self.drop_bucket, name) is not None for name in names)
+        """Whether the drop bucket has the file of a module, or a folder of that name."""
+        if head(self.s3, self.drop_bucket, f"{DAGS}{module}.py") is not None:
+            return True
+        below = self.s3.list_objects_v2(Bucket=self.drop_bucket, Prefix=f"{DAGS}{module}/", MaxKeys=1)
+        return bool(below.get("Contents"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,8 +165,8 @@ class UpdateVerifier:
         The gate accepts a file only if every module that it imports is in the dags folder, in the image, or comes
         with requirements or plugins. What waits for the next update may bring it.
         """
-        if BRING_MODULES.isdisjoint(record.artifacts):
-            return []
+        if not any(live.dropped for key, live in record.artifacts.items() if key in BRING_MODULES):
+            return []  # a deletion brings nothing
         if modules_come({key: self.standings.get(key) for key in BRING_MODULES}):
             return []
         found = []

@@ -1,7 +1,8 @@
 """What the environment's import errors and DAGs mean for a version that was promoted. Pure functions.
 
 An error is a version's when it is in its file, or when it is new, in a file that nobody has just changed, and its
-traceback goes through the version's file: a helper module breaks those who import it.
+traceback goes through the version's file, or that file reads the version's: a helper module breaks those who import it,
+a data file those who read it.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
+from jetway.artifacts.kinds import DAGS
+from jetway.live.missing import missing_files
 from jetway.live.passing import is_remembered, owner_of
 from jetway.live.standing import Live, Problem, Sight, Standing
 
@@ -139,10 +142,21 @@ def decide(standing: Standing, look: Outlook, facts: EnvironmentFacts, now: date
         return Decision("wait", now + PAUSE, tuple(problem(error) for error in errors))
     if errors:
         # What they miss may have gone live after this one: an upload of many files takes minutes. Files that
-        # keep coming put it off only once.
+        # keep coming put it off only once; not so the very one that is missing.
         latest = max((fresh.at for fresh in look.fresh_files.values()), default=live.at)
-        return _blame(live, errors, over, max(over, min(latest, over) + parsing), now)
+        brought = max((min(latest, over), *_brought(errors, look)))
+        return _blame(live, errors, over, max(over, brought + parsing), now)
     return _without_errors(standing, live, look, facts, now)
+
+
+def _brought(errors: Sequence[ImportProblem], look: Outlook) -> list[datetime]:
+    """When files that some errors miss went live."""
+    missing = [key.removeprefix(DAGS) for error in errors for key in missing_files(error.error)]
+    return [
+        fresh.at
+        for file, fresh in look.fresh_files.items()
+        if any(file == each or (each.endswith("/") and file.startswith(each)) for each in missing)
+    ]
 
 
 def _without_errors(standing: Standing, live: Live, look: Outlook, facts: EnvironmentFacts, now: datetime) -> Decision:
@@ -179,7 +193,8 @@ def _not_seen(  # noqa: PLR0917 - what a look has shown of one version
     gone_past = sight.parsed_at is None and sight.passes >= _PASSES
     if gone_past and not unknown and not is_guess(live):
         return Decision("roll-back", problems=(problem,))
-    patience = over + PATIENCE if look.parsed else over
+    # One that waited long for a module has its time from when it could be parsed.
+    patience = max(over, sight.parsed_at or over) + PATIENCE if look.parsed else over
     return Decision("tell", None, (problem,)) if now >= patience else Decision("wait", now + PAUSE, sight=sight)
 
 
@@ -313,7 +328,7 @@ def _errors_of(live: Live, look: Outlook, facts: EnvironmentFacts) -> list[Impor
         for error in new_errors(shown, look.known)
         if error not in own
         and owner_of(relative_path(error.path)) not in look.fresh_files
-        and through.search(error.error)
+        and (relative_path(error.path) in live.readers or through.search(error.error))
     ]
     return own + others
 

@@ -23,7 +23,7 @@ from jetway.live.by_hand import overtake, source_of
 from jetway.live.in_force import InForce
 from jetway.live.missing import awaited
 from jetway.live.passing import owner_of, remembered
-from jetway.live.restore import Restored, report_rollback, restore, tell_live, tell_rollback_again
+from jetway.live.restore import Restored, as_judged, report_rollback, restore, tell_live, tell_rollback_again
 from jetway.live.settling import compare
 from jetway.live.silence import suspects
 from jetway.live.standing import (
@@ -37,6 +37,7 @@ from jetway.live.standing import (
     verified,
 )
 from jetway.live.table import StandingChangedError
+from jetway.live.update_record import place_of
 from jetway.live.update_verifier import Witness
 from jetway.live.verdicts import (
     PAUSE,
@@ -173,7 +174,7 @@ class Verifier:
             suspected |= {problem.where for problem in decision.problems if decision.action == "wait"}
             if decision.due_at == now and look.dags is None:
                 look = self._with_dags(look)
-            self._deal_with(standing.key, look, updates, facts, now, on_verified=on_verified)
+            self._deal_with(standing, look, updates, facts, now, on_verified=on_verified)
         # What may be a waiting version's fault must still be new at the next look.
         known = {file: digest for file, digest in digests(errors).items() if file not in suspected}
         kept = {file: look.known[file] for file in suspected & look.known.keys()}
@@ -225,7 +226,7 @@ class Verifier:
 
     def _deal_with(
         self,
-        key: str,
+        listed: Standing,
         look: Outlook,
         updates: UpdateOutlook,
         facts: EnvironmentFacts,
@@ -233,9 +234,17 @@ class Verifier:
         *,
         on_verified: Callable[[Verified], None],
     ) -> None:
+        """Act on what was seen, if it was seen of what is live.
+
+        Args:
+            listed: as it stood before Airflow was asked.
+        """
+        key = listed.key
         standing = self._table.get(key)
         if standing is None or standing.stage != "verifying" or standing.live is None:
             return  # another invocation was faster
+        if listed.live is None or place_of(standing.live) != place_of(listed.live):
+            return  # a newer version came since Airflow was asked
         try:
             if not self._bucket_agrees(standing, now):
                 return
@@ -243,8 +252,10 @@ class Verifier:
             if decision.action == "keep" and look.dags is not None:
                 file = file_of(standing.live, facts)
                 seen = [dag_id for dag_id, path in look.dags.items() if path == file]
+                # First: whoever dies in between is followed by a look that does it again.
+                if not tell_live(self._s3, self._drop_bucket, key, standing.live, InForce("verified", now)):
+                    self._ask_gate(key, standing.live.drop_version_id)  # who judged it has died before the report
                 self._table.put(verified(standing, seen, now))
-                tell_live(self._s3, self._drop_bucket, key, standing.live, InForce("verified", now))
                 on_verified(Verified(key, standing.live.source, "good"))
             elif decision.action == "roll-back" and awaited(self._s3, self._drop_bucket, decision.problems):
                 self._wait(standing, Decision("wait", now + PAUSE), now)
@@ -331,6 +342,8 @@ class Verifier:
             return
         bad = standing.live
         restored = restore(self._s3, bad, standing.good, standing.rolled_back, now)
+        if restored.live is not None and (standing.good is None or restored.live.source != standing.good.source):
+            restored = replace(restored, live=as_judged(self._s3, self._drop_bucket, key, restored.live))
         report_rollback(self._s3, self._drop_bucket, standing, bad, restored.live, at=now)
         self._tell(news.rolled_back(self._environment.name, self._drop_bucket, standing, restored, now))
         if restored.live is not None:

@@ -58,7 +58,7 @@ class DagClaims:
         wanted = set(dag_ids)
         me = Rival(key, uploaded, now)
         taken = {dag_id: holder for dag_id in sorted(wanted) if (holder := self._take(dag_id, me, other)) is not None}
-        before = self._held(key)
+        before = self.held(key)
         mine = wanted - set(taken)
         if not taken:
             for dag_id in before - wanted:
@@ -74,7 +74,7 @@ class DagClaims:
         Raises:
             ClientError, BotoCoreError: DynamoDB is in trouble.
         """
-        for dag_id in self._held(key):
+        for dag_id in self.held(key):
             self._free(dag_id, key)
         self._hold(key, set())
 
@@ -109,7 +109,12 @@ class DagClaims:
             ExpressionAttributeValues={":me": {"S": key}},
         )
 
-    def _held(self, key: str) -> set[str]:
+    def held(self, key: str) -> set[str]:
+        """Return the dag_ids that a file has.
+
+        Raises:
+            ClientError, BotoCoreError: DynamoDB is in trouble.
+        """
         answer = self._client.get_item(TableName=self._table, Key={"pk": {"S": f"dags#{key}"}}, ConsistentRead=True)
         return set(answer.get("Item", {}).get("dag_ids", {}).get("SS", ()))
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError
 
-from jetway.artifacts.kinds import DAGS
+from jetway.artifacts.kinds import DAGS, LARGEST_DATA_FILE
 from jetway.objects import head, is_changed, is_gone, read
 from jetway.promotion import SOURCE_VERSION
 from jetway.reports import is_reported
@@ -32,7 +32,6 @@ PENDING = timedelta(minutes=15)
 # Bounds of a copy. Beyond them data files are left out first, so a missing one proves nothing.
 _MOST_FILES = 5000
 _MOST_BYTES = 48 * 1024**2
-_LARGEST_DATA_FILE = 1024**2
 LARGEST_ZIP = 32 * 1024**2  # of packed DAGs that are judged
 _MOST_REMEMBERED = 96 * 1024**2
 _THREADS = 8
@@ -58,12 +57,14 @@ class FolderCopy:
         pending: paths that were dropped and are neither live nor judged yet, with when they came.
         partial: the folder is too large to be copied whole.
         by_hand: paths that are live and that the drop bucket has no object for.
+        live: paths that are live.
     """
 
     files: Mapping[str, bytes]
     pending: Mapping[str, datetime] = field(default_factory=dict)
     partial: bool = False
     by_hand: frozenset[str] = frozenset()
+    live: frozenset[str] = frozenset()
 
     def zipped(self) -> bytes:
         """The copy as a zip file."""
@@ -90,13 +91,14 @@ class DagsFolder:
         Args:
             facts: of the environment; tells its bucket and folder.
             path: of the judged file, relative to the folder; "" when it is none of the folder's.
-            content: what it is judged with; None: as it is live, whatever was dropped.
+            content: what it is judged with; None for a copy with the file as it is live, or without it.
 
         Raises:
             ClientError, BotoCoreError: S3 is in trouble.
         """
         prefix = f"{facts.dags_path}/" if facts.dags_path else ""
         files = dict(self._list(facts.source_bucket, prefix))
+        all_live = frozenset(files)
         by_hand = set(files) - {path}
         coming = {}
         for name, dropped in self._list(self._drop_bucket, DAGS):
@@ -111,8 +113,9 @@ class DagsFolder:
             files.pop(path, None)
         chosen, partial = _within_bounds(files)
         contents = self._contents(chosen)
-        contents |= {path: content} if content is not None else {}
-        return FolderCopy(contents, pending, partial, frozenset(by_hand))
+        if content is not None:
+            contents[path] = content
+        return FolderCopy(contents, pending, partial, frozenset(by_hand), all_live)
 
     def packed_dags(self, version: ObjectVersion) -> bytes | None:
         """Return a zip that was dropped; None when it is too large to be loaded, or gone.
@@ -194,7 +197,7 @@ def _within_bounds(files: Mapping[str, Listed]) -> tuple[dict[str, Listed], bool
     order = sorted(files.items(), key=lambda item: (not item[0].endswith(".py"), item[1].size))
     for path, listed in order:
         is_code = path.endswith((".py", ".airflowignore", ".zip"))
-        if len(chosen) < _MOST_FILES and listed.size <= room and (is_code or listed.size <= _LARGEST_DATA_FILE):
+        if len(chosen) < _MOST_FILES and listed.size <= room and (is_code or listed.size <= LARGEST_DATA_FILE):
             chosen[path] = listed
             room -= listed.size
     return chosen, len(chosen) < len(files)

@@ -58,6 +58,39 @@ class LoadFunctions:
         """The function for that major version of Airflow, or the nearest there is."""
         return self._functions[min(self._functions, key=lambda there: abs(there - major))]
 
+    def load_each(
+        self,
+        function: str,
+        bundle: bytes,
+        files: Sequence[str],
+        options: Mapping[str, Any],
+        plugins: bytes | None = None,
+    ) -> dict[str, LoadAnswer]:
+        """Load several files of a bundle, many at once if none of them ends the function.
+
+        Args:
+            function: that loads.
+            bundle: the dags folder, zipped.
+            files: paths in it.
+            options: of `jetway_loader.model.Options`.
+            plugins: the modules of plugins.zip, zipped.
+
+        Raises:
+            LoadUnavailableError: throttled, or the function does not work whatever the files are.
+        """
+        found: dict[str, LoadAnswer] = {}
+        for start in range(0, len(files), _MOST_AT_ONCE):
+            some = files[start : start + _MOST_AT_ONCE]
+            answer, died = self._invoke(function, self._question(bundle, some, options, plugins))
+            if died is not None:
+                found |= {file: self.load(function, bundle, [file], options, plugins) for file in some}
+                continue
+            if "unavailable" in answer:
+                raise LoadUnavailableError(f"{function}: {answer['unavailable']}")
+            version = answer["airflow"]
+            found |= {loaded["path"]: LoadAnswer(loaded, airflow_version=version) for loaded in answer["loaded"]}
+        return found
+
     def load(
         self,
         function: str,
@@ -96,28 +129,6 @@ class LoadFunctions:
         if "unavailable" in answer:
             raise LoadUnavailableError(f"{function}: {answer['unavailable']}")
         return LoadAnswer(answer["loaded"][0], airflow_version=answer["airflow"])
-
-    def load_all(
-        self,
-        function: str,
-        bundle: bytes,
-        files: Sequence[str],
-        options: Mapping[str, Any],
-        plugins: bytes | None = None,
-    ) -> list[Mapping[str, Any]]:
-        """Load many files of a bundle; what came of each that did not take the function with it.
-
-        Raises:
-            LoadUnavailableError: throttled, or it dies of them.
-        """
-        loaded: list[Mapping[str, Any]] = []
-        for start in range(0, len(files), _MOST_AT_ONCE):
-            question = self._question(bundle, files[start : start + _MOST_AT_ONCE], options, plugins)
-            answer, died = self._invoke(function, question)
-            if died is not None or "unavailable" in answer:
-                raise LoadUnavailableError(f"{function}: {died or answer['unavailable']}")
-            loaded += answer["loaded"]
-        return loaded
 
     def _question(
         self, bundle: bytes, files: Sequence[str], options: Mapping[str, Any], plugins: bytes | None

@@ -12,6 +12,7 @@ from jetway.artifacts.kinds import DAGS, kind_of
 from jetway.errors import SiblingsExpectedError
 from jetway.loading import local_settings
 from jetway.loading.advice import MAJOR, NoAdviceError, advice
+from jetway.loading.data_files import FolderFiles
 from jetway.loading.folder import LARGEST_ZIP
 from jetway.loading.plugins import NAME as PLUGINS
 from jetway.loading.plugins import NONE as NO_PLUGINS
@@ -24,9 +25,11 @@ if TYPE_CHECKING:
     from jetway.artifacts.findings import Finding, Judgement
     from jetway.artifacts.plugin_modules import PackedPlugins
     from jetway.loading.claims import DagClaims
+    from jetway.loading.data_files import LiveDags
     from jetway.loading.folder import DagsFolder, FolderCopy
     from jetway.loading.function import LoadAnswer, LoadFunctions
     from jetway.loading.plugins import Plugins
+    from jetway.loading.readers import Readers
     from jetway.objects import ObjectVersion
 
 # Seconds that MWAA gives a file unless core.dagbag_import_timeout says otherwise.
@@ -52,6 +55,8 @@ class DagLoader:
         claims: which file a dag_id belongs to.
         grace: how long a file that fails waits for siblings that may be on their way; four times that while files come.
         plugins: the environment's plugins.zip.
+        readers: which files a DAG file reads when it is loaded.
+        live_dags: which DAGs a live file makes.
         provided: tells which modules the environment has: "modules", and "unlisted" distributions.
         advise: what a linter says of a file, for a major version of Airflow.
         now: the clock.
@@ -64,7 +69,9 @@ class DagLoader:
         claims: DagClaims,
         plugins: Plugins,
         *,
+        readers: Readers,
         grace: timedelta,
+        live_dags: LiveDags = lambda _key: None,
         provided: Provided = lambda _facts: {},
         advise: Advise = lambda _content, _major: (),
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
@@ -72,9 +79,11 @@ class DagLoader:
         self._folder, self._functions, self._claims = folder, functions, claims
         self._plugins, self._advise = plugins, advise
         self._grace, self._provided, self._now = grace, provided, now
+        self._readers = readers
+        self._others = FolderFiles(folder, functions, readers, claims, live_dags, grace=grace, now=now)
 
     def __call__(self, version: ObjectVersion, content: bytes, facts: EnvironmentFacts, static: Judgement) -> Judgement:
-        """Judge a DAG file, packed DAGs or a plugins.zip by loading it.
+        """Judge a file by loading it, or another file of the dags folder by the DAG files that it concerns.
 
         Args:
             version: of the file in the drop bucket.
@@ -87,15 +96,17 @@ class DagLoader:
             LoadUnavailableError: nothing can be loaded now.
             ClientError, BotoCoreError: S3 is in trouble.
         """
-        if static.verdict != "rejected" and static.kind == "dag-file":
-            return self._dag_file(version, content, facts, static)
-        if static.verdict != "rejected" and static.kind == "packed-dags":
-            return self._packed_dags(version, facts, static)
-        if static.verdict != "rejected" and static.kind == "plugins":
-            return self._plugins_zip(version, facts, static)
-        if static.verdict != "rejected" and static.kind == "local-settings":
-            return self._local_settings(version, content, facts, static)
-        return static
+        if static.kind == "airflowignore":
+            return self._others.ignores(version, content, facts, static)
+        if static.kind == "dags-folder-file":
+            return self._others.data(version, content, facts, static, partial(self._options_and_plugins, facts))
+        judge = {
+            "dag-file": self._dag_file,
+            "packed-dags": self._packed_dags,
+            "plugins": self._plugins_zip,
+            "local-settings": self._local_settings,
+        }.get(static.kind)
+        return static if static.verdict == "rejected" or judge is None else judge(version, content, facts, static)
 
     def _local_settings(
         self, version: ObjectVersion, content: bytes, facts: EnvironmentFacts, static: Judgement
@@ -115,16 +126,18 @@ class DagLoader:
         files = local_settings.dag_files(new[0].files)
         if len(files) > local_settings.MOST_FILES:
             return not_loaded(judged, f"more than {local_settings.MOST_FILES} DAG files would have to be judged anew")
-        broken = local_settings.failing(self._load_all(facts, files, *new))
-        before = local_settings.failing(self._load_all(facts, sorted(broken), *old))
+        broken = self._failing(facts, files, *new)
+        before = self._failing(facts, sorted(broken), *old)
         return local_settings.breaking(judged, {path: said for path, said in broken.items() if path not in before})
 
-    def _load_all(
+    def _failing(
         self, facts: EnvironmentFacts, files: Sequence[str], copy: FolderCopy, plugins: PackedPlugins
-    ) -> list[Mapping[str, Any]]:
+    ) -> dict[str, str]:
         there = [path for path in files if path in copy.files]
-        function, options = self._functions.nearest(facts.major), self._options(facts, plugins)
-        return self._functions.load_all(function, copy.zipped(), there, options, plugins.content)
+        function, options = self._functions.nearest(facts.major), self._options(facts, plugins, copy)
+        return local_settings.failing(
+            self._functions.load_each(function, copy.zipped(), there, options, plugins.content) if there else {}
+        )
 
     def _dag_file(
         self, version: ObjectVersion, content: bytes, facts: EnvironmentFacts, static: Judgement
@@ -142,15 +155,22 @@ class DagLoader:
             judged = replace(judged, findings=(*judged.findings, *self._advise(content, facts.major)))
         if judged.verdict == "rejected" and copy.partial and answer.loaded and answer.loaded["missing"]:
             return not_loaded(static, "the dags folder is too large to be copied whole, and a module is missing")
-        return self._claimed(version, judged, copy, facts)
+        judged = self._claimed(version, judged, copy, facts)
+        if judged.verdict != "rejected" and answer.loaded is not None:
+            self._readers.remember(path, answer.loaded.get("read", ()))
+        return judged
 
-    def _packed_dags(self, version: ObjectVersion, facts: EnvironmentFacts, static: Judgement) -> Judgement:
+    def _packed_dags(
+        self, version: ObjectVersion, _content: bytes, facts: EnvironmentFacts, static: Judgement
+    ) -> Judgement:
         content = self._folder.packed_dags(version)
         if content is None:
             return not_loaded(static, f"it is larger than {LARGEST_ZIP:,} bytes, or was replaced meanwhile")
         return self._dag_file(version, content, facts, static)
 
-    def _plugins_zip(self, version: ObjectVersion, facts: EnvironmentFacts, static: Judgement) -> Judgement:
+    def _plugins_zip(
+        self, version: ObjectVersion, _content: bytes, facts: EnvironmentFacts, static: Judgement
+    ) -> Judgement:
         packed = self._plugins.look(version)
         if packed.content is None:
             return not_loaded(static, _TOO_LARGE)
@@ -184,7 +204,7 @@ class DagLoader:
         plugins: PackedPlugins,
         what: str | None = None,
     ) -> LoadAnswer:
-        function, options = self._functions.nearest(facts.major), self._options(facts, plugins)
+        function, options = self._functions.nearest(facts.major), self._options(facts, plugins, copy)
         return self._functions.load(function, copy.zipped(), files, options, plugins.content, what=what)
 
     def _with_other_plugins(
@@ -221,13 +241,14 @@ class DagLoader:
             raise SiblingsExpectedError(f"{version.key} waits: {early}.", waited)
 
     def release(self, key: str) -> None:
-        """Let go of the dag_ids of a file that was removed from the drop bucket.
+        """Let go of the dag_ids of a file that was removed from the drop bucket, and of what it reads.
 
         Raises:
             ClientError, BotoCoreError: DynamoDB is in trouble.
         """
         if kind_of(key).name in {"dag-file", "packed-dags"}:
             self._claims.release(key)
+            self._readers.remember(key.removeprefix(DAGS), ())
 
     def _claimed(
         self, version: ObjectVersion, judged: Judgement, copy: FolderCopy, facts: EnvironmentFacts
@@ -253,7 +274,13 @@ class DagLoader:
             judged = replace(judged, findings=(*judged.findings, not_known(by_hand.unclear)))
         return refused(judged, taken, uploaded=version.last_modified)
 
-    def _options(self, facts: EnvironmentFacts, plugins: PackedPlugins) -> dict[str, Any]:
+    def _options_and_plugins(self, facts: EnvironmentFacts) -> tuple[dict[str, Any], bytes | None]:
+        plugins = self._plugins.of(facts)[0]
+        return self._options(facts, plugins), plugins.content
+
+    def _options(
+        self, facts: EnvironmentFacts, plugins: PackedPlugins, copy: FolderCopy | None = None
+    ) -> dict[str, Any]:
         provided = self._provided(facts)
         stood_in = plugins.modules if plugins.content is None else ()
         return {
@@ -262,6 +289,7 @@ class DagLoader:
             "airflow_options": dict(facts.options),
             "provided": sorted({*provided.get("modules", ()), *stood_in}),
             "binaries": sorted(plugins.binaries),
+            "partial": copy is not None and copy.partial,
             "unlisted": sorted({*provided.get("unlisted", ()), *(() if plugins.readable else (PLUGINS,))}),
         }
 

@@ -13,6 +13,7 @@ from jetway.artifacts.findings import Finding
 
 if TYPE_CHECKING:
     from jetway.artifacts.findings import Judgement
+    from jetway.loading.function import LoadAnswer
 
 NAME = "airflow_local_settings.py"
 MOST_FILES = 400  # DAG files that are judged anew
@@ -44,9 +45,15 @@ def dag_files(paths: Iterable[str]) -> list[str]:
     return sorted(path for path in paths if path.endswith((".py", ".zip")) and path != NAME)
 
 
-def failing(loaded: Iterable[Mapping[str, Any]]) -> dict[str, str]:
+def failing(answers: Mapping[str, LoadAnswer]) -> dict[str, str]:
     """Files that fail for certain, with what is said of them."""
-    return {each["path"]: _said(each["findings"]) for each in loaded if each["verdict"] == "rejected"}
+    found = {}
+    for path, answer in answers.items():
+        if answer.loaded is None:
+            found[path] = f"it ended the function that loads it ({answer.died})."
+        elif answer.loaded["verdict"] == "rejected":
+            found[path] = _said(answer.loaded["findings"])
+    return found
 
 
 def breaking(judged: Judgement, broken: Mapping[str, str]) -> Judgement:

@@ -66,7 +66,7 @@ def put_by_hand(
     Returns:
         dag_id → path of the file that evidently makes it, and paths of files of which only running them would tell.
     """
-    live = ignored(copy.files, _patterns(copy), syntax_of(facts))
+    live = ignored(copy.files, patterns_of(copy), syntax_of(facts))
     files = sorted(path for path in copy.by_hand if path not in live)
     found = {dag_id: path for path, dag_id in _makers(files, set(dag_ids), copy, facts)}
     unclear = tuple(path for path in files if _dags_of(path, copy, facts)[1])
@@ -118,7 +118,13 @@ def _read(stem: str, content: bytes, python: tuple[int, int]) -> tuple[frozenset
     return frozenset(exact), any(dag.dag_id is None for dag in dags)
 
 
-def _patterns(copy: FolderCopy) -> dict[str, str]:
+def evident_dags(path: str, copy: FolderCopy, facts: EnvironmentFacts) -> frozenset[str]:
+    """The dag_ids that stand in the text of a file, and that loading it makes in any case."""
+    return _dags_of(path, copy, facts)[0]
+
+
+def patterns_of(copy: FolderCopy) -> dict[str, str]:
+    """The text of the .airflowignore of each folder that has one."""
     return {
         path.rpartition("/")[0]: content.decode(errors="replace")
         for path, content in copy.files.items()

@@ -167,8 +167,9 @@ def too_early(
         return f"the module {missing[0]} is not there yet"
     if loaded["verdict"] != "rejected":
         return None
-    if loaded["siblings"] and coming:
-        return f"it uses {loaded['siblings'][0]}, and files are still being dropped"
+    used = [*loaded["siblings"], *loaded.get("read", ())]
+    if used and coming:
+        return f"it uses {used[0]}, and files are still being dropped"
     return None
 
 

@@ -15,10 +15,11 @@ from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from jetway.artifacts.findings import Finding, Judgement
+from jetway.artifacts.findings import Finding, Judgement, internal_error, judgement
 from jetway.errors import TransientError
-from jetway.http.access_file import KEY, LARGEST_FILE, parse_access
+from jetway.http.access_file import KEY, KIND, LARGEST_FILE, ParsedAccess, parse_access
 from jetway.objects import ObjectVersion, head, read
+from jetway.observability import logger
 from jetway.reports import report_on, write_report
 from jetway.sync.accepted import load_json, save_json
 
@@ -31,7 +32,12 @@ _NONE: Mapping[str, Any] = {"document": None, "version": None, "accepted_at": No
 
 
 def sync_access(
-    s3: S3Client, bucket: str, now: datetime, *, clock: Callable[[], float] = time.perf_counter
+    s3: S3Client,
+    bucket: str,
+    now: datetime,
+    *,
+    parser: Callable[[bytes], ParsedAccess] = parse_access,
+    clock: Callable[[], float] = time.perf_counter,
 ) -> list[str]:
     """Make the newest version of access.yaml the list in force; if it cannot be, leave the last good one.
 
@@ -56,7 +62,7 @@ def sync_access(
     if body is None:
         return []  # changed or deleted since: another event is on its way
     started = clock()
-    parsed = parse_access(body)
+    parsed = _judged(parser, body)
     judged, after = parsed.judgement, before
     if parsed.document is None:
         judged = _with(judged, _what_counts(before))
@@ -69,6 +75,15 @@ def sync_access(
     save_json(s3, bucket, ACCEPTED, {**after, "format": FORMAT, "seen": seen}, there)
     _check_unchanged(s3, bucket, source)
     return ["put access" if parsed.document is not None else "rejected access"]
+
+
+def _judged(parser: Callable[[bytes], ParsedAccess], content: bytes) -> ParsedAccess:
+    """Judge the list; a fault of ours with it stops no trigger, and the last good list stays in force."""
+    try:
+        return parser(content)
+    except Exception as exc:  # noqa: BLE001 - whatever it is, the triggers go on
+        logger.exception("the access list could not be judged")
+        return ParsedAccess(None, judgement(KIND, [internal_error(exc)]))
 
 
 def _check_unchanged(s3: S3Client, bucket: str, seen: ObjectVersion | None) -> None:

@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from jetway.artifacts.findings import Finding, judgement
+from jetway.artifacts.findings import Finding, internal_error, judgement
 from jetway.aws.crashes import MOST
 from jetway.errors import TransientError
 from jetway.objects import ObjectVersion, head, read
+from jetway.observability import logger
 from jetway.triggers.file import LARGEST_FILE, PREFIX, Parsed, parse
 
 if TYPE_CHECKING:
@@ -66,6 +67,7 @@ def read_files(
     *,
     crashed: Mapping[str, str] = MappingProxyType({}),
     watch: Watch | None = None,
+    parser: Callable[[bytes, str], Parsed] = parse,
     clock: Callable[[], float] = time.perf_counter,
 ) -> list[File]:
     """Read all trigger files, in the order of their keys.
@@ -92,13 +94,22 @@ def read_files(
                 content = read(s3, source, LARGEST_FILE)
                 if content is not None:
                     started = clock()
-                    parsed = parse(content, key)
+                    parsed = _judged(parser, content, key)
                     return File(source, parsed, clock() - started)
         # It is there: to take it for deleted would delete its trigger.
         raise TransientError(f"s3://{bucket}/{key} changes faster than it can be read.")
 
     with ThreadPoolExecutor(1 if watch else _AT_ONCE) as pool:
         return [file for file in pool.map(read_one, sorted(list_files(s3, bucket))) if file is not None]
+
+
+def _judged(parser: Callable[[bytes, str], Parsed], content: bytes, key: str) -> Parsed:
+    """Judge one file; a fault of ours with it is its finding, and the others are put in force."""
+    try:
+        return parser(content, key)
+    except Exception as exc:  # noqa: BLE001 - whatever it is, the other files go on
+        logger.exception("a trigger file could not be judged", extra={"key": key})
+        return Parsed(None, judgement("trigger", [internal_error(exc)]))
 
 
 def list_files(s3: S3Client, bucket: str) -> dict[str, str]:

@@ -21,8 +21,9 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from jetway.artifacts.findings import Finding, Judgement, judgement
+from jetway.artifacts.findings import Finding, Judgement, internal_error, judgement
 from jetway.errors import OutOfTimeError, TransientError
+from jetway.observability import logger
 from jetway.reports import report_on, write_report
 from jetway.sync import accepted
 from jetway.sync.access import sync_access
@@ -234,7 +235,18 @@ class _Run:
             # The others are dealt with all the same, and nothing of this one is taken away.
             self._keep(file)
             self.done.troubles.append(exc)
+        except Exception as exc:  # noqa: BLE001 - a fault of ours with one file is that file's, and no other's
+            self._refuse(file, entry, exc)
         self.done.in_force += bool(entry.get("document"))
+
+    def _refuse(self, file: File, entry: Mapping[str, Any], fault: Exception) -> None:
+        logger.error("a trigger file could not be put in force", exc_info=fault, extra={"key": file.key})
+        self._keep(file)
+        self.done.rejected.append(file.key)
+        try:
+            self.triggers[file.key] = self._report(file, judgement("trigger", [internal_error(fault)]), entry)
+        except (TransientError, ClientError, BotoCoreError) as exc:
+            self.done.troubles.append(exc)
 
     def leave(self, files: Sequence[File]) -> None:
         """Leave files and what they have in AWS as they are, for another run."""

@@ -102,7 +102,7 @@ def wired() -> Parts:
         config.quiet,
     )
     resolver = _resolver(config, s3)
-    loader = _loader(config, s3, dynamodb, resolver.provided) if config.import_dag else None
+    loader = _loader(config, s3, dynamodb, resolver.provided, book.table) if config.import_dag else None
     gate = WatchedGate(
         s3,
         Environment(mwaa_client(), config.environment_name),
@@ -127,19 +127,28 @@ def _resolver(config: Config, s3: S3Client) -> Resolver:
     return Resolver(s3, config.drop_bucket, ask if function else None, index_url=config.package_index_url)
 
 
-def _loader(config: Config, s3: S3Client, dynamodb: DynamoDBClient, provided: Provided) -> DagLoader:
+def _loader(
+    config: Config, s3: S3Client, dynamodb: DynamoDBClient, provided: Provided, standings: StandingTable
+) -> DagLoader:
     from jetway.loading.advice import ruff_command
     from jetway.loading.claims import DagClaims
     from jetway.loading.folder import DagsFolder
     from jetway.loading.function import LoadFunctions
     from jetway.loading.loader import DagLoader, adviser
     from jetway.loading.plugins import Plugins
+    from jetway.loading.readers import Readers
+
+    def live_dags(key: str) -> tuple[tuple[str, ...], bool] | None:
+        standing = standings.get(key)
+        return None if standing is None or standing.live is None else (standing.live.dags, standing.live.guessed)
 
     return DagLoader(
         DagsFolder(s3, config.drop_bucket, now=now),
         LoadFunctions(client("lambda", LOADING), s3, config.drop_bucket, config.import_dag),
         DagClaims(dynamodb, config.artifact_table, lambda key: head(s3, config.drop_bucket, key) is not None),
         Plugins(s3, config.drop_bucket, now=now),
+        readers=Readers(dynamodb, config.artifact_table),
+        live_dags=live_dags,
         grace=config.sibling_grace,
         provided=provided,
         advise=adviser(ruff_command()),

@@ -6,7 +6,8 @@ from contextlib import suppress
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
-from jetway.errors import PermanentError, TransientError
+from jetway.dispatch.missing import run_in
+from jetway.errors import TransientError
 from jetway.http.problems import ProblemError
 
 if TYPE_CHECKING:
@@ -53,8 +54,6 @@ def _started_and_gone(asked: Request, event_id: str) -> Entry | None:
     dag_id, run_id = entry.dag_id or "", entry.dag_run_id or ""
 
     def look() -> DagRun | None:
-        with suppress(PermanentError):  # the DAG is gone as well
-            return asked.services.airflow.get_dag_run(dag_id, run_id)
-        return None
+        return run_in(asked.services.airflow, dag_id, run_id)
 
     return None if asked.in_time(look, spare=SPARE, longest=LONGEST_QUESTION) else entry

@@ -32,6 +32,7 @@ def start(
     key: KeyUse | None = None,
     dry_run: bool = False,
     webhook: Webhook | None = None,
+    named_by: str | None = None,
 ) -> Response[str]:
     """Put a run on the dispatch queue and wait for it as preferred.
 
@@ -42,6 +43,7 @@ def start(
         key: for what the call uses its Idempotency-Key, if it has one.
         dry_run: only say what would be started.
         webhook: the trigger file that made the run of the call, if one did.
+        named_by: of a signed delivery, what names it.
     """
     if reach is not None:
         reach.require("start", request.dag_id)
@@ -71,7 +73,9 @@ def start(
     waited = _wait(asked, request, preference, event, message_id) if reach is not None else Waited()
     run = waited.run
     if run is None:
-        return answers.accepted_answer(request, warnings=[*_warnings(asked, request), *waited.unknown])
+        return answers.accepted_answer(
+            request, warnings=[*_warnings(asked, request), *waited.unknown], named_by=named_by
+        )
     from jetway.http.routes.looking import why_it_waits
 
     because = why_it_waits(asked, run)

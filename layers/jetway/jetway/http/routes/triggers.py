@@ -57,11 +57,14 @@ def receive_webhook(name: str) -> Response[str]:
     call, headers = request.call("webhook", with_key=False), request.headers()
     found = request.in_time(lambda: request.services.webhooks.get(unquote(name)))
     webhook, signed = request.in_time(lambda: webhooks.authenticate(found, headers, call.body, _secrets_of))
-    if (reply := webhooks.handshake(headers, call.body)) is not None:
+    content = webhooks.content_of(headers, call.body)
+    if (reply := webhooks.handshake(headers, content)) is not None:
         return answers.json_answer(reply)
-    run = webhooks.read_delivery(webhook, ("webhook", signed.identity), call.body)
-    with webhooks.once(request.services.replays, webhook, signed, in_time=request.in_time):
-        return start(request, run, call, webhook=webhook)
+    run = webhooks.read_delivery(webhook, ("webhook", signed.identity), content)
+    with webhooks.once(request.services.replays, webhook, signed, in_time=request.in_time) as served_before:
+        if served_before:
+            return answers.duplicate_answer(run)
+        return start(request, run, call, webhook=webhook, named_by=signed.named_by)
 
 
 def _secrets_of(trigger: str, *, fresh: bool = False) -> tuple[str, ...]:
