@@ -160,7 +160,8 @@ def read_error(entry: Mapping[str, Any], file: str, folder: str) -> Fault:
     if missing is not None:
         rule, remedy = _about_module(kind, missing)
     module = _module_in_zip(text, entry, file)
-    in_zip = f"'{file}/" in message and kind in _NO_FILE
+    # The words may name the copy's place.
+    in_zip = module is not None and kind in _NO_FILE and f"{file.removeprefix(folder)}/" in message
     if in_zip:
         rule, remedy = "inside-zip", _INSIDE_ZIP
     unseen = entry.get("unseen_led", False) or entry.get("not_led", False)
