@@ -25,13 +25,14 @@ from typing import Any
 
 AIRFLOW = "/usr/local/airflow"
 DAGS = f"{AIRFLOW}/dags"
+PLUGINS = f"{AIRFLOW}/plugins"
 
 # What is known of MWAA's environment variables: they name its folders.
 VARIABLES = {
     "AIRFLOW_HOME": AIRFLOW,
     "HOME": AIRFLOW,
     "AIRFLOW__CORE__DAGS_FOLDER": DAGS,
-    "AIRFLOW__CORE__PLUGINS_FOLDER": f"{AIRFLOW}/plugins",
+    "AIRFLOW__CORE__PLUGINS_FOLDER": PLUGINS,
 }
 
 WRITTEN = "written"  # in the real home: what files write, one folder for each process
@@ -83,7 +84,7 @@ def mounts_of(folder: Path, home: Path, *, whole: bool = True) -> tuple[Mount, .
         home: AIRFLOW_HOME on this machine.
         whole: the copy has all that is in the dags folder.
     """
-    mounts = [Mount(DAGS, str(folder), whole)]
+    mounts = [Mount(DAGS, str(folder), whole), Mount(PLUGINS, str(home / "plugins"))]
     if not _exists(AIRFLOW):
         mounts.append(Mount(AIRFLOW, str(home)))
     return tuple(mounts)

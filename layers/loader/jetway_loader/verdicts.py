@@ -30,7 +30,7 @@ def judge(ended: Ended[Any], path: str, file: str, folder: str, options: Options
     told = _Told(ended.told)
     faults = [read_error(entry, file, folder) for entry in ended.told if "error" in entry]
     if not told.done:
-        faults.append(_death(ended, options, told))
+        faults.append(_death(ended, options, told, zipped=path.endswith(".zip")))
     elif told.begun and not faults and not told.parsed:
         faults.append(
             Fault(
@@ -93,7 +93,7 @@ class _Told:
         ]
 
 
-def _death(ended: Ended[Any], options: Options, told: _Told) -> Fault:
+def _death(ended: Ended[Any], options: Options, told: _Told, *, zipped: bool = False) -> Fault:
     """Why a child did not come to its end."""
     words = ended.last_words.strip().rpartition("\n")[2][:300]
     said = f" Its last words: {words}" if words else ""
@@ -103,7 +103,8 @@ def _death(ended: Ended[Any], options: Options, told: _Told) -> Fault:
             f"Loading took more than {min(options.limit, options.import_timeout):g} s and was ended.{said}",
             None,
             "Move slow work from the module's top level into tasks: Airflow loads the file again and again.",
-            certain=options.limit >= options.import_timeout,
+            # Of what is in a zip Airflow's own limit is another one.
+            certain=options.limit >= options.import_timeout and not zipped,
         )
     how = f"by signal {ended.signal}" if ended.signal else f"with exit status {ended.exit_code}"
     return Fault(
