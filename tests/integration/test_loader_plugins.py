@@ -187,8 +187,12 @@ GOOD = {
     "what requirements.txt brings": Case(
         {"orders.py": "from acme_tools import Client\n" + PLUGIN},
         USES.format("from orders import Client\nclient = Client()", "schedule=None"),
-        options={"provided": ["acme_tools"]},
+        options={"inventory": {"contents": {"acme_tools": "Client"}}},
     ),
+}
+
+# What is not known to fail, and not known to work.
+UNKNOWN = {
     "a compiled module of another processor": Case(
         {
             "fast/__init__.py": "from fast._speed import run\n",
@@ -196,6 +200,11 @@ GOOD = {
         },
         USES.format("from fast import run", "schedule=None"),
         options={"binaries": ["fast._speed"]},
+    ),
+    "a package of which nobody knows what is in it": Case(
+        {"orders.py": "from acme_tools import Client\n" + PLUGIN},
+        USES.format("from orders import Client\nclient = Client()", "schedule=None"),
+        options={"provided": ["acme_tools"]},
     ),
 }
 
@@ -320,7 +329,7 @@ def event(case: Case) -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def answers() -> dict[str, list[dict[str, Any]]]:
     """Load all of them in one process, as Lambda keeps it warm: nothing of one is there for the next."""
-    cases = GOOD | {name: case for name, (case, _, _) in BAD.items()} | DOUBTFUL
+    cases = GOOD | {name: case for name, (case, _, _) in BAD.items()} | DOUBTFUL | UNKNOWN
     cases |= {"relative": Case(RELATIVE, USES.format("import acme.a", "schedule=None"))}
     cases |= {"gone": Case({}, USES.format("import orders_plugin_of_before, acme", "schedule=None"))}
     cases |= {"twice": Case({"a.py": PLUGIN, "b.py": PLUGIN})}
@@ -347,6 +356,14 @@ def test_what_works_is_accepted_and_so_is_what_uses_it(answers: dict[str, Any], 
         assert (loaded["path"], loaded["verdict"], errors) == (loaded["path"], "accepted", [])
     if GOOD[name].dag is not None:
         assert len(answers[name][0]["dags"]) == 1, "and makes its DAG"
+
+
+@pytest.mark.parametrize("name", UNKNOWN)
+def test_what_uses_content_that_nobody_knows_is_unknown_and_makes_its_dag(answers: dict[str, Any], name: str) -> None:
+    for loaded in answers[name]:
+        (finding,) = loaded["findings"]
+        assert (loaded["verdict"], finding["rule"], finding["severity"]) == ("unknown", "unknown-content", "warning")
+    assert len(answers[name][0]["dags"]) == 1
 
 
 @pytest.mark.parametrize("name", BAD)

@@ -15,7 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jetway_loader import children, parsing, paths, plugin_verdicts, plugins, standin_modules
+from jetway_loader import children, parsing, paths, plugin_verdicts, plugins, settings, standin_modules
 from jetway_loader.certainty import Certainty
 from jetway_loader.sightings import Sightings
 
@@ -60,7 +60,7 @@ def load(folder: Path, options: Options) -> Loaded:
         name for name in failed if not plugins.makes_plugins(plugins.here(name)) and plugins.dotted(plugins.here(name))
     ]
     second = child(again) if again else None
-    return plugin_verdicts.judge(first, second, paths.PLUGINS, options)
+    return plugin_verdicts.judge(first, second, paths.PLUGINS, options, (folder, settings.plugins_folder()))
 
 
 def _load_all(folder: Path, options: Options, tell: Tell) -> None:
@@ -74,6 +74,7 @@ def _load_all(folder: Path, options: Options, tell: Tell) -> None:
         errors = manager.import_errors if hasattr(manager, "import_errors") else manager._get_plugins()[1]
         tell({"import_errors": {str(name): str(text) for name, text in errors.items()}})
         _use(manager, watched)
+    tell({"changed": sorted(name for name in options.inventory.changed if name in sys.modules)})
     tell({"done": True, "seconds": time.perf_counter() - started, "cpu_seconds": time.process_time() - used})
 
 

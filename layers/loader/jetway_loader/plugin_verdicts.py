@@ -14,13 +14,26 @@ from typing import TYPE_CHECKING, Any
 from jetway_loader import plugins
 from jetway_loader.faults import Fault, read_error
 from jetway_loader.model import Finding, Loaded, Options
+from jetway_loader.standin_modules import STAR, UNKNOWN
+from jetway_loader.verdicts import may_be_this_machines
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from jetway_loader.children import Ended
 
 NAME = "../plugins.zip"  # beside the dags folder: no file in that has such a path
 _FRAME = re.compile(r'^ *File "(?P<file>[^"]+)", line \d+', re.MULTILINE)
 _MOST_SHOWN = 3
+
+
+class _Told:
+    """What the child told that loaded all of it, beside errors."""
+
+    def __init__(self, told: Sequence[Mapping[str, Any]]) -> None:
+        self.changed = sorted({str(name) for entry in told for name in entry.get("changed", ())})
+        asked = [tuple(entry["unseen"])[:2] for entry in told if "unseen" in entry]
+        self.unknown = list(dict.fromkeys(item for item in asked if item[0] in {UNKNOWN, STAR}))
 
 
 @dataclass(frozen=True)
@@ -43,7 +56,9 @@ def failed(told: Sequence[Mapping[str, Any]]) -> list[str]:
     return list(dict.fromkeys(files))
 
 
-def judge(first: Ended[Any], second: Ended[Any] | None, folder: str, options: Options) -> Loaded:
+def judge(
+    first: Ended[Any], second: Ended[Any] | None, folder: str, options: Options, places: Sequence[Path]
+) -> Loaded:
     """Judge a plugins.zip.
 
     Args:
@@ -51,7 +66,9 @@ def judge(first: Ended[Any], second: Ended[Any] | None, folder: str, options: Op
         second: the one that has imported by their names those that are no plugins and had failed; None without any.
         folder: where MWAA has it unpacked.
         options: as it was loaded with.
+        places: where users' modules are on this machine: the dags folder and that of plugins.
     """
+    told = _Told(first.told)
     by_name = {entry["plugin"]: entry for entry in (second.told if second else ()) if "error" in entry}
     imported = {entry["imported"] for entry in (second.told if second else ()) if "imported" in entry}
     found, alone = [], []
@@ -67,17 +84,17 @@ def judge(first: Ended[Any], second: Ended[Any] | None, folder: str, options: Op
         fault = read_error(by_name.get(file, entry), file, folder)
         there = plugins.here(file)
         matters = plugins.makes_plugins(there) or not plugins.is_beside(there)
-        found.append(_Failed(file, _doubted(_named(fault), options), matters))
+        found.append(_Failed(file, _doubted(_named(fault), told, options, places), matters))
     if not any("done" in entry for entry in first.told):
         found.append(_death(first, folder, options))
     certain = any(each.matters and each.fault.certain for each in found)
     doubtful = any(each.matters and not each.fault.certain for each in found)
     findings = [_finding(each, folder, options, first) for each in found]
-    findings += [*_alone(alone, folder), *_twice(first.told, findings)]
+    findings += [*_alone(alone, folder), *_twice(first.told, findings), *_of_unknown(told)]
     ended = next((entry for entry in first.told if "done" in entry), None)
     return Loaded(
         path=NAME,
-        verdict="rejected" if certain else "unknown" if doubtful else "accepted",
+        verdict="rejected" if certain else "unknown" if doubtful or told.unknown else "accepted",
         findings=tuple(dict.fromkeys(findings)),
         missing=tuple(sorted({each.fault.missing for each in found if each.fault.missing})),
         seconds=round(ended["seconds"] if ended else first.seconds, 6),
@@ -101,12 +118,11 @@ def _named(fault: Fault) -> Fault:
     return fault
 
 
-def _doubted(fault: Fault, options: Options) -> Fault:
+def _doubted(fault: Fault, told: _Told, options: Options, places: Sequence[Path]) -> Fault:
     """Take certainty from a fault that may be this machine's."""
-    unlisted = fault.rule == "missing-module" and options.unlisted and fault.missing and "." not in fault.missing
-    if options.nearest or (options.other_python and fault.rule == "syntax") or unlisted:
-        return replace(fault, certain=False)
-    return fault
+    star = fault.rule == "undefined-name" and any(what == STAR for what, _ in told.unknown)
+    doubtful = told.changed or star or may_be_this_machines(fault, options, places)
+    return replace(fault, certain=False) if doubtful else fault
 
 
 def _death(ended: Ended[Any], folder: str, options: Options) -> _Failed:
@@ -138,6 +154,8 @@ def _finding(each: _Failed, folder: str, options: Options, ended: Ended[Any]) ->
         return Finding(fault.rule, "error" if each.matters else "warning", message, fault.line, fault.remedy)
     if fault.rule == "missing-module" and options.unlisted:
         why = f"the module may come with {', '.join(sorted(options.unlisted)[:5])}, whose content is not known here"
+    elif changed := _Told(ended.told).changed:
+        why = f"the environment has another version of {', '.join(changed[:3])}"
     elif options.nearest:
         why = "it was loaded with another version of Airflow than the environment's"
     else:
@@ -171,3 +189,11 @@ def _twice(told: Iterable[Mapping[str, Any]], findings: Sequence[Finding]) -> It
             if "already registered" in text and not any(text in finding.message for finding in findings):
                 remedy = "Give each plugin a name of its own; a module that imports another one's plugin may stay."
                 yield Finding("duplicate-plugin", "warning", f"{text}.", None, remedy)
+
+
+def _of_unknown(told: _Told) -> Iterator[Finding]:
+    """One warning on what the modules use and nobody here knows."""
+    names = list(dict.fromkeys(name for _, name in told.unknown))
+    if names:
+        message = f"What is in {', '.join(names[:5])} is not known here: whether it loads shows in the environment."
+        yield Finding("unknown-content", "warning", message, None, "Nothing, if it is right for the environment.")
