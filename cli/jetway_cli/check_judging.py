@@ -327,11 +327,11 @@ def refuse_duplicates(judged: Sequence[_Judged]) -> None:
 
 def _say_not_loaded(judged: Sequence[_Judged]) -> None:
     """Say of what may load that it was not loaded; Airflow's own folders are done one after the other."""
-    from jetway.gate import LOADED
     from jetway.loading.verdict import not_loaded
+    from jetway_cli.check import READ
 
     for one in judged:
-        if one.judgement.kind in LOADED and one.stands and one.judgement.parse_seconds is None:
+        if one.judgement.kind in READ | {"plugins"} and one.stands and one.judgement.parse_seconds is None:
             one.judgement = not_loaded(one.judgement, "Airflow does not work on this machine")
 
 
