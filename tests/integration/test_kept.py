@@ -215,7 +215,7 @@ def test_plugins_of_a_load_are_not_there_for_the_next(runtime: Path, kept: Kept,
         found.append((of_file["verdict"], [finding["rule"] for finding in of_file["findings"]]))
         assert {answer["verdict"] for answer in answers.values()} == ({"accepted"} if name else set()), answers
         assert len(answers) == (2 if name else 0)
-    good_one = ("accepted", [])
+    good_one: tuple[str, list[str]] = ("accepted", [])
     assert found == [good_one, ("rejected", ["import-error"]), ("rejected", ["missing-module"]), good_one]
     assert len(_kept(tmp_path)) == 1
 
