@@ -20,7 +20,7 @@ NEWEST = "3.3.1"
 OLDEST = "2.9"
 READ_ONLY = "DAG files were read only; --load loads them with Airflow, as the drop bucket does."
 MOST_SHOWN = 20
-READ = frozenset({"dag-file", "packed-dags"})  # kinds that --load loads
+READ = frozenset({"dag-file", "packed-dags", "local-settings"})  # kinds that --load loads
 _VERSION = re.compile(r"[23]\.\d{1,3}\.\d{1,3}")
 
 

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 SECONDS_TO_INSTALL = 900
 MEBIBYTES_FOR_ONE_FILE = 1024  # as in the gate
 SECONDS_FOR_ONE_FILE = 32  # MWAA's 30, and what ending a process takes
+PLUGINS_ANSWER, SETTINGS_ANSWER = "../plugins.zip", "airflow_local_settings.py"
 SECONDS_TO_START = 120  # importing Airflow without bytecode, and making its database
 
 _LOADED = (0, 1)  # exit statuses: nothing, or something, is rejected
@@ -179,6 +180,9 @@ def load(
     nearest: bool,
     other_python: bool = False,
     keeps: bool = False,
+    plugins: bytes | None = None,
+    judge_plugins: bool = False,
+    judge_settings: bool = False,
 ) -> dict[str, dict[str, Any]]:
     """Load DAG files with the Airflow of that Python.
 
@@ -186,13 +190,17 @@ def load(
         python: of a virtual environment that has Airflow.
         folder: the dags folder.
         files: relative to it.
-        provided: "modules" and "unlisted" distributions that the environment has.
+        provided: "modules", "binaries" and "unlisted" distributions that the environment has.
         nearest: this Airflow is not the environment's version.
         other_python: nor is this Python.
         keeps: a kept process is asked, where there can be one.
+        plugins: the modules of plugins.zip, zipped.
+        judge_plugins: load these by themselves, too.
+        judge_settings: load airflow_local_settings.py of the folder and of the plugins, too.
 
     Returns:
-        What came of each file, by its path, as jetway_loader says it.
+        What came of each file, by its path, as jetway_loader says it; PLUGINS_ANSWER is of the plugins, and
+        SETTINGS_ANSWER of airflow_local_settings.py.
 
     Raises:
         StackTroubleError: Airflow does not work.
@@ -200,7 +208,8 @@ def load(
     from jetway_cli.check_kept import Kept
 
     jobs = min(4, os.cpu_count() or 1)
-    seconds = SECONDS_TO_START + SECONDS_FOR_ONE_FILE * len(files) / jobs
+    rounds = len(files) / jobs + 2 * judge_plugins + 4 * judge_settings
+    seconds = SECONDS_TO_START + SECONDS_FOR_ONE_FILE * rounds
     env = {name: value for name, value in os.environ.items() if name in {"PATH", "HOME", "LANG", "TMPDIR"}}
     with tempfile.TemporaryDirectory(prefix="jetway-") as place:
         Path(place, "provided.json").write_text(json.dumps(provided))
@@ -208,7 +217,10 @@ def load(
         arguments = ["--json", "--jobs", str(jobs), "--files", str(Path(place, "files.json"))]
         arguments += ["--provided", str(Path(place, "provided.json")), *(["--nearest"] if nearest else [])]
         arguments += ["--memory", str(MEBIBYTES_FOR_ONE_FILE), *(["--other-python"] if other_python else [])]
-        arguments += ["--", str(folder.absolute())]
+        if plugins is not None:
+            Path(place, "plugins.zip").write_bytes(plugins)
+            arguments += ["--plugins", str(Path(place, "plugins.zip")), *(["--judge-plugins"] if judge_plugins else [])]
+        arguments += [*(["--judge-settings"] if judge_settings else []), "--", str(folder.absolute())]
         said = Kept(python, env).ask(arguments, seconds=seconds) if keeps else None
         if said is None or said.status not in _LOADED:
             said = _load_alone(python, arguments, env, seconds, Path(place))

@@ -6,6 +6,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from jetway_cli.errors import StackTroubleError
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from jetway.airflow.environment import EnvironmentFacts
     from jetway.artifacts.beside import Beside
     from jetway.artifacts.findings import Finding, Judgement
+    from jetway.artifacts.plugin_modules import PackedPlugins
     from jetway.artifacts.provided import Required
     from jetway.artifacts.resolving import Answer, Question
     from jetway.artifacts.shelf import Shelf
@@ -205,7 +207,8 @@ class Judge:
 
         folders: dict[Path, frozenset[str]] = {}
         for one in judged:
-            if one.judgement.kind != "dag-file" or one.judgement.verdict == "rejected" or one.found.folder is None:
+            makes_dags = one.judgement.kind in {"dag-file", "packed-dags"}
+            if not makes_dags or one.judgement.verdict == "rejected" or one.found.folder is None:
                 continue
             folder, name = _place(one.found)
             if folder not in folders:
@@ -214,31 +217,49 @@ class Judge:
                 one.judgement = together(one.judgement, LoadAnswer({"skipped": "ignored"}))
 
     def _load(self, judged: Sequence[_Judged]) -> None:
-        """Let the real Airflow load the DAG files that may load; its word goes before that of reading."""
+        """Let the real Airflow load the DAG files and plugins that may load; its word goes before that of reading."""
         from jetway.loading.function import LoadAnswer
-        from jetway.loading.verdict import together
-        from jetway_cli.check_airflow import load, versions_of
+        from jetway.loading.local_settings import certain
+        from jetway.loading.verdict import not_loaded, together
+        from jetway_cli.check_airflow import PLUGINS_ANSWER, SETTINGS_ANSWER, load, versions_of
 
         by_folder: dict[Path, dict[str, _Judged]] = {}
         for one in judged:
-            if one.judgement.kind == "dag-file" and one.stands:
+            if one.judgement.kind in {"dag-file", "packed-dags", "local-settings"} and one.stands:
                 folder, name = _place(one.found)
                 by_folder.setdefault(folder, {})[name] = one
-        if not by_folder:
+        plugins = next((one for one in judged if one.found.key == "plugins.zip" and one.stands), None)
+        packed = _packed(plugins)
+        if plugins is not None and packed.content is None:
+            plugins.judgement = not_loaded(plugins.judgement, "its modules are too many or too large")
+            plugins = None
+        if not by_folder and plugins is None:
             return
         python = self._airflow()
         airflow_version, python_version = versions_of(python)
-        has, nearest = self._provided(), airflow_version != self._environment.airflow_version
+        has, nearest = self._provided(packed), airflow_version != self._environment.airflow_version
         other_python = python_version != self._environment.python_version
-        for folder, files in by_folder.items():
-            answers = load(
-                python, folder, list(files), has, nearest=nearest, other_python=other_python, keeps=self._keeps
-            )
-            for name, one in files.items():
-                answer: Mapping[str, Any] = answers[name]
-                one.judgement = together(one.judgement, LoadAnswer(answer))
-                one.seconds += float(answer["seconds"])
-            _blame_data(judged, folder, answers)
+        with TemporaryDirectory(prefix="jetway-dags-") as nothing:
+            for folder, files in (by_folder or {Path(nothing): {}}).items():
+                answers = load(
+                    python,
+                    folder,
+                    [name for name, one in files.items() if one.judgement.kind != "local-settings"],
+                    has,
+                    nearest=nearest,
+                    other_python=other_python,
+                    keeps=self._keeps,
+                    plugins=packed.content,
+                    judge_plugins=plugins is not None,
+                    judge_settings=SETTINGS_ANSWER in files,
+                )
+                named = files if plugins is None else files | {PLUGINS_ANSWER: plugins}
+                plugins = None  # once is enough
+                for name, one in named.items():
+                    answer: Mapping[str, Any] = answers[name]
+                    one.judgement = certain(together(one.judgement, LoadAnswer(answer)))
+                    one.seconds += float(answer["seconds"])
+                _blame_data(judged, folder, answers)
 
     def _airflow(self) -> Path:
         """The Python to load with: its Airflow is the environment's version, or the nearest that is known."""
@@ -253,14 +274,13 @@ class Judge:
             raise LookupError(wanted)
         return airflow_python(packages)
 
-    def _provided(self) -> dict[str, Any]:
-        """What the environment has: of its image, and of the requirements.txt and plugins.zip judged too."""
-        from jetway.artifacts.plugin_modules import root_modules
+    def _provided(self, plugins: PackedPlugins) -> dict[str, Any]:
+        """What the environment has: of its image, of requirements.txt, and of plugins that are too large."""
         from jetway.artifacts.provided import Required, provided
 
         found = provided(self._environment, self._required or Required())
-        plugins = root_modules(self._shelf.names) if self._shelf else set()
-        return found | {"modules": sorted({*found["modules"], *plugins})}
+        stood_in = plugins.modules if plugins.content is None else frozenset()
+        return found | {"modules": sorted({*found["modules"], *stood_in}), "binaries": sorted(plugins.binaries)}
 
 
 def _blame_data(judged: Sequence[_Judged], folder: Path, answers: Mapping[str, Mapping[str, Any]]) -> None:
@@ -306,11 +326,12 @@ def refuse_duplicates(judged: Sequence[_Judged]) -> None:
 
 
 def _say_not_loaded(judged: Sequence[_Judged]) -> None:
-    """Say of DAG files that may load that they were not loaded; Airflow's own folders are done one after the other."""
+    """Say of what may load that it was not loaded; Airflow's own folders are done one after the other."""
     from jetway.loading.verdict import not_loaded
+    from jetway_cli.check import READ
 
     for one in judged:
-        if one.judgement.kind == "dag-file" and one.stands and one.judgement.parse_seconds is None:
+        if one.judgement.kind in READ | {"plugins"} and one.stands and one.judgement.parse_seconds is None:
             one.judgement = not_loaded(one.judgement, "Airflow does not work on this machine")
 
 
@@ -341,6 +362,16 @@ def _place(one: Found) -> tuple[Path, str]:
     if folder is None:
         folder = next((parent for parent in file.parents if parent.name == "dags"), file.parent)
     return folder, file.relative_to(folder).as_posix()
+
+
+def _packed(plugins: _Judged | None) -> PackedPlugins:
+    """What a load needs of the plugins.zip that is judged, too."""
+    from jetway.artifacts.plugin_modules import PackedPlugins, pack
+
+    if plugins is None:
+        return PackedPlugins()
+    with plugins.found.file.open("rb") as stream:
+        return pack(stream, plugins.found.file.stat().st_size)
 
 
 def _nearest(environment: EnvironmentFacts, known: Sequence[str]) -> str:

@@ -3,9 +3,11 @@
 Its role allows nothing and its environment holds no secret: the files are somebody's code. What to load comes in the
 request, or from an address that is signed for one object and a few minutes.
 
-    {"bundle": {"zip": base64} | {"url": text}, "files": ["team/orders.py"], "options": {…}}
+    {"bundle": {"zip": base64} | {"url": text}, "plugins": the same | null, "files": ["team/orders.py"], "options": {…}}
     → {"airflow": "3.3.1", "loaded": [{"path": …, "verdict": …, "findings": […], "dags": […], …}]}
     → {"unavailable": "why nothing can be loaded here"}
+
+With "load": "plugins" or "local-settings" these are judged, too: the last item of "loaded".
 """
 
 from __future__ import annotations
@@ -64,11 +66,15 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """Load the files that the request names."""
     if isinstance(_airflow, str):
         return {"unavailable": _airflow}
+    from jetway_loader import local_settings, plugin_loading, plugins
     from jetway_loader.loading import load
 
     shutil.rmtree(_dags, ignore_errors=True)
     _dags.mkdir()
     _unpack(_content(event["bundle"]), _dags)
+    plugins.clear()
+    if event.get("plugins") is not None:
+        plugins.unpack(_content(event["plugins"]))
     given = event["options"]
     left = context.get_remaining_time_in_millis() / 1000 - SPARE_SECONDS
     options = Options(
@@ -77,16 +83,22 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
         memory=CHILD_MEMORY,
         provided=frozenset(given.get("provided", ())),
         inventory=Inventory.parse(given.get("inventory")),
+        binaries=frozenset(given.get("binaries", ())),
         unlisted=frozenset(given.get("unlisted", ())),
         airflow_options=given.get("airflow_options", {}),
         partial=given.get("partial", False),
         nearest=given["airflow_version"] != _airflow.version,
     )
     try:
-        loaded = [found.as_dict() for found in load(_airflow, _dags, event["files"], options)]
+        loaded = list(load(_airflow, _dags, event["files"], options))
+        if event.get("load") == "plugins":
+            loaded.append(plugin_loading.load(_dags, options))
+        if event.get("load") == "local-settings":
+            loaded.append(local_settings.load(_dags, options))
     finally:
         shutil.rmtree(_dags, ignore_errors=True)
-    return {"airflow": _airflow.version, "loaded": loaded}
+        plugins.clear()
+    return {"airflow": _airflow.version, "loaded": [found.as_dict() for found in loaded]}
 
 
 def _content(bundle: dict[str, str]) -> bytes:

@@ -104,7 +104,7 @@ class World:
             DagsFolder(self.s3, "drop", now=lambda: datetime.now(UTC)),
             LoadFunctions(client, self.s3, "drop", {FACTS.major: "import-dag"}),
             DagClaims(dynamodb, TABLE, lambda _key: True),
-            Plugins(self.s3),
+            Plugins(self.s3, "drop", now=lambda: datetime.now(UTC)),
             readers=Readers(dynamodb, TABLE),
             live_dags=lambda key: (("flow_books",), False) if key == "dags/cfg/factory.py" else None,
             grace=timedelta(seconds=30),

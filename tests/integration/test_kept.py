@@ -6,7 +6,8 @@ import json
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator
+import zipfile
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from jetway_cli.check_kept import Kept
 from local import airflow, venvs
 
 from .test_loader import FILES
+from .test_loader_plugins import TIMETABLE
 
 VERSION = os.environ.get("AIRFLOW_VERSION") or airflow.DEFAULT_VERSION
 ENVIRONMENT = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
@@ -139,8 +141,8 @@ def wait_for(condition: Callable[[], Any], seconds: float = 180.0) -> None:
         time.sleep(0.05)
 
 
-def ask(kept: Kept, folder: Path, *files: str) -> dict[str, dict[str, Any]]:
-    said = kept.ask(["--json", "--jobs", "2", "--timeout", LIMIT, str(folder), *files], seconds=SECONDS)
+def ask(kept: Kept, folder: Path, *files: str, given: Sequence[str] = ()) -> dict[str, dict[str, Any]]:
+    said = kept.ask([*given, "--json", "--jobs", "2", "--timeout", LIMIT, str(folder), *files], seconds=SECONDS)
     assert said is not None
     assert said.status in {0, 1}, said.stderr
     return {answer["path"]: _timeless(answer) for answer in json.loads(said.stdout)}
@@ -192,6 +194,31 @@ def test_nothing_of_a_load_reaches_the_next(runtime: Path, kept: Kept, tmp_path:
         answer = ask(kept, dags, name)[name]
         assert (answer["verdict"], answer["findings"]) == ("accepted", [])
     assert _process(tmp_path) == process
+
+
+def test_plugins_of_a_load_are_not_there_for_the_next(runtime: Path, kept: Kept, tmp_path: Path) -> None:
+    dags = tmp_path / "dags"
+    dags.mkdir()
+    (dags / "uses.py").write_text(
+        "from airflow import DAG\nfrom never_at_all import NAME, Never\nimport datetime\nassert NAME == 'a'\n"
+        "with DAG('uses', start_date=datetime.datetime(2024, 1, 1), schedule=Never()):\n    pass\n"
+    )
+    found, processes = [], set()
+    for name in ("a", "b", None, "a"):
+        packed = tmp_path / "plugins.zip"
+        with zipfile.ZipFile(packed, "w") as archive:
+            archive.writestr("never_at_all.py", f"{TIMETABLE}\nNAME = {name!r}\n")
+            archive.writestr("airflow_local_settings.py", f"def dag_policy(dag):\n    dag.tags.add({name!r})\n")
+        given = ["--plugins", str(packed), "--judge-plugins", "--judge-settings"] if name else []
+        answers = ask(kept, dags, "uses.py", given=given)
+        processes.add(_process(tmp_path))
+        of_file = answers.pop("uses.py")
+        found.append((of_file["verdict"], [finding["rule"] for finding in of_file["findings"]]))
+        assert {answer["verdict"] for answer in answers.values()} == ({"accepted"} if name else set()), answers
+        assert len(answers) == (2 if name else 0)
+    good_one: tuple[str, list[str]] = ("accepted", [])
+    assert found == [good_one, ("rejected", ["import-error"]), ("rejected", ["missing-module"]), good_one]
+    assert len(processes) == 1
 
 
 def test_it_is_started_once_and_answers_many(runtime: Path, kept: Kept, tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from jetway.live.by_hand import source_of
 from jetway.live.settling import Seen, compare, next_step, wanted
 from jetway.live.standing import BY_HAND
 from jetway.live.update_record import MEMBERS
+from jetway.loading.local_settings import certain
 from jetway.object_stream import VersionGoneError, open_version
 from jetway.objects import ObjectVersion, head, read, versions_of
 from jetway.promotion import Placement, carries, promote, quarantine
@@ -34,14 +35,14 @@ if TYPE_CHECKING:
     from jetway.live.book import LiveBook
     from jetway.live.standing import Standing
 
-_LOADED = frozenset({"dag-file", "dags-folder-file", "airflowignore"})
 _MOST_BY_HAND = 20  # versions that somebody has put on top of each other by hand
 _MOST_ROUNDS = 20  # each settles one version; most of them were passed over
 
 # Judges a requirements.txt by resolving it: its content, the environment, and what reading it says.
 Resolve = Callable[[bytes, "EnvironmentFacts", Judgement], Judgement]
-# Judges what is in the dags folder by loading DAG files: its version, its content, the environment, and what reading it
+# Judges a file of one of these kinds by loading DAG files: its version, its content, the environment, what reading it
 # says.
+LOADED = frozenset({"dag-file", "packed-dags", "plugins", "local-settings", "dags-folder-file", "airflowignore"})
 Load = Callable[["ObjectVersion", bytes, "EnvironmentFacts", Judgement], Judgement]
 
 
@@ -305,8 +306,8 @@ class Gate:
             judged = kind.check(candidate, facts, self._max_dag_file_bytes)
         except VersionGoneError:
             return None
-        if judged.kind in _LOADED:
-            return self._load(version, content, facts, judged)
+        if judged.kind in LOADED:
+            return certain(self._load(version, content, facts, judged))
         return self._resolve(content, facts, judged) if judged.kind == "requirements" else judged
 
     def _as_it_went_live(self, version: ObjectVersion, judged: Judgement, facts: EnvironmentFacts) -> Judgement:

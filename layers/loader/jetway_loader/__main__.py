@@ -18,7 +18,7 @@ from jetway_loader.model import Loaded, Options
 if TYPE_CHECKING:
     from jetway_loader.airflow_api import Airflow
 
-Load = Callable[[Path, Path, list[str], Options], list[Loaded] | None]
+Load = Callable[[Path, Path, list[str], Options, Path | None], list[Loaded] | None]
 
 
 def main(arguments: list[str] | None = None, load: Load | None = None) -> int:
@@ -39,6 +39,9 @@ def main(arguments: list[str] | None = None, load: Load | None = None) -> int:
         metavar="FILE",
         help='JSON: {"modules": [...], "unlisted": [...], "inventory": {...}} of the environment',
     )
+    parser.add_argument("--plugins", type=Path, metavar="FILE", help="plugins.zip, for the files that import from it")
+    parser.add_argument("--judge-plugins", action="store_true", help="judge it, too; without FILES only that")
+    parser.add_argument("--judge-settings", action="store_true", help="judge airflow_local_settings.py of both, too")
     parser.add_argument(
         "--option", action="append", default=[], metavar="SECTION.KEY=VALUE", help="configuration of the environment"
     )
@@ -49,7 +52,9 @@ def main(arguments: list[str] | None = None, load: Load | None = None) -> int:
         parser.error(f"{given.folder} is not a folder")
     folder = given.folder.resolve()
     listed = json.loads(given.listed.read_text()) if given.listed else []
-    files = [*given.files, *listed] or sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*.py"))
+    files = [*given.files, *listed]
+    if not files and not (given.judge_plugins or given.judge_settings):
+        files = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*.py"))
     for name in files:
         if not (folder / name).is_file():
             parser.error(f"{name} is not a file in {folder}")
@@ -60,13 +65,16 @@ def main(arguments: list[str] | None = None, load: Load | None = None) -> int:
         jobs=given.jobs,
         provided=frozenset(provided.get("modules", ())),
         inventory=Inventory.parse(provided.get("inventory")),
+        binaries=frozenset(provided.get("binaries", ())),
         unlisted=frozenset(provided.get("unlisted", ())),
         airflow_options=dict(option.split("=", 1) for option in given.option if "=" in option),
         nearest=given.nearest,
         other_python=given.other_python,
     )
     with tempfile.TemporaryDirectory(prefix="jetway-loader-") as home:
-        found = (load or _load)(Path(home), folder, files, options)
+        found = (load or _load)(Path(home), folder, files, options, given.plugins)
+        if found is not None:
+            found += _together(folder, options, plugins=given.judge_plugins, local_settings=given.judge_settings)
     if found is None:
         return 3
     if given.json:
@@ -78,7 +86,7 @@ def main(arguments: list[str] | None = None, load: Load | None = None) -> int:
     return 1 if any(loaded.verdict == "rejected" for loaded in found) else 0
 
 
-def _load(home: Path, folder: Path, files: list[str], options: Options) -> list[Loaded] | None:
+def _load(home: Path, folder: Path, files: list[str], options: Options, packed: Path | None) -> list[Loaded] | None:
     """Import Airflow and load; None without an Airflow."""
     settings.set_up(home, folder)
     calls.install()
@@ -92,15 +100,28 @@ def _load(home: Path, folder: Path, files: list[str], options: Options) -> list[
         return None
     settings.migrate(airflow.version)
     airflow_api.warm_up(airflow)
-    return load_with(airflow, folder, files, options)
+    return load_with(airflow, folder, files, options, packed)
 
 
-def load_with(airflow: Airflow, folder: Path, files: list[str], options: Options) -> list[Loaded]:
+def load_with(airflow: Airflow, folder: Path, files: list[str], options: Options, packed: Path | None) -> list[Loaded]:
     """Load with an Airflow that is imported and set up; the answers are in the order of the files."""
+    from jetway_loader import plugins
     from jetway_loader.loading import load
 
+    if packed is not None:
+        with packed.open("rb") as stream:
+            plugins.unpack(stream)
     order = {name: number for number, name in enumerate(files)}
     return sorted(load(airflow, folder, files, options), key=lambda loaded: order[loaded.path])
+
+
+def _together(folder: Path, options: Options, *, plugins: bool, local_settings: bool) -> list[Loaded]:
+    """Load what is no DAG file."""
+    from jetway_loader import local_settings as own
+    from jetway_loader import plugin_loading
+
+    found = [plugin_loading.load(folder, options)] if plugins else []
+    return [*found, own.load(folder, options)] if local_settings else found
 
 
 def _show(loaded: Loaded) -> None:

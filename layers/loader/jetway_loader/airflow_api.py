@@ -108,7 +108,7 @@ def warm_up(airflow: Airflow) -> None:
 
 def warm_for(files: Iterable[Path]) -> None:
     """Import the modules of Airflow that these files name, as Airflow's own processor does before it forks."""
-    for name in sorted({name for file in files for name in _airflow_modules(file)}):
+    for name in sorted({name for file in files if file.suffix == ".py" for name in _airflow_modules(file)}):
         _try_import(name)
 
 

@@ -33,6 +33,10 @@ class Certainty:
         self._kept: list[tuple[str, tuple[Place, ...]]] = []
         self.leaning: set[str] = set()
 
+    def of(self, file: Path) -> None:
+        """From now on another file is judged."""
+        self._file = file
+
     def install(self) -> None:
         """Keep the places of errors: Airflow keeps their text only."""
         format_exc = traceback.format_exc

@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from jetway_loader.paths import PLUGINS
+
 _FRAME = re.compile(r'^ *File "(?P<file>[^"]+)", line (?P<line>\d+)', re.MULTILINE)
 _LAST_LINE = re.compile(r"^(?P<type>[A-Za-z_][\w.]*)(?:: (?P<message>.*))?$", re.DOTALL)
 _NO_MODULE = re.compile(r"No module named '([^']+)'")
@@ -99,6 +101,13 @@ _SCHEDULE = re.compile(
 )
 
 
+_NO_FILE = frozenset({"FileNotFoundError", "NotADirectoryError"})
+_INSIDE_ZIP = (
+    "Airflow does not unpack a zip of the dags folder: read the file with importlib.resources or pkgutil.get_data, or "
+    "upload the folder as it is, not as a zip."
+)
+
+
 @dataclass(frozen=True)
 class Fault:
     """An import error, understood.
@@ -145,14 +154,20 @@ def read_error(entry: Mapping[str, Any], file: str, folder: str) -> Fault:
         text = str(entry["trace"]).rstrip()
     kind, message = kind_of(text)
     rule, remedy = _rule(kind, message, serialization="serialization" in entry)
-    line, elsewhere = _where(text, file, folder)
+    line, elsewhere = _where(text, file, {PLUGINS: "plugins/"} | {folder: ""})
     if rule == "cycle":
         line = (entry.get("lines") or {}).get("cycle") or line
     line = line or entry.get("dag_line")
     missing = _missing(kind, message)
     if missing is not None:
         rule, remedy = _about_module(kind, missing)
-    certain = kind not in _NEEDS_WORLD and not entry.get("unseen_led", False) and not entry.get("not_led", False)
+    module = _module_in_zip(text, entry, file)
+    # The words may name the copy's place.
+    in_zip = module is not None and kind in _NO_FILE and f"{file.removeprefix(folder)}/" in message
+    if in_zip:
+        rule, remedy = "inside-zip", _INSIDE_ZIP
+    unseen = entry.get("unseen_led", False) or entry.get("not_led", False)
+    certain = (kind not in _NEEDS_WORLD or in_zip) and not unseen
     shown = _ADDRESS.sub("", _PLACE.sub("", " ".join(_ADVICE.sub("", message).split())))
     shown = shown if len(shown) <= _LONGEST else shown[:_LONGEST] + "…"
     words = f"{kind}: {shown}" if shown else kind
@@ -161,11 +176,13 @@ def read_error(entry: Mapping[str, Any], file: str, folder: str) -> Fault:
     elif elsewhere:
         words += f" (in {elsewhere})"
         remedy = remedy.replace("this line", elsewhere)
-    data = entry.get("after") if kind in _OF_DATA else None
+    words = f"{module}: {words}" if module else words
+    data = entry.get("after") if kind in _OF_DATA and not in_zip else None
     if data:
         words += f" (it had opened {data})"
         remedy = f"Correct {data}, or what reads it."
-    return Fault(rule, words.replace(folder + "/", ""), line, remedy, missing, certain, data)
+    words = words.replace(folder + "/", "").replace(PLUGINS, "plugins")
+    return Fault(rule, words, line, remedy, missing, certain, data)
 
 
 def kind_of(text: str) -> tuple[str, str]:
@@ -234,15 +251,35 @@ def _about_module(kind: str, module: str) -> tuple[str, str]:
     )
 
 
-def _where(text: str, file: str, folder: str) -> tuple[int | None, str | None]:
-    """The last line of the judged file in a traceback, and "path:line" of another file that the error is in."""
+def _module_in_zip(text: str, entry: Mapping[str, Any], file: str) -> str | None:
+    """The module of a zip that an error is in; None of a file that is no zip."""
+    last = text.rsplit("Traceback (most recent call last):", 1)[-1]
+    names = [found["file"] for found in _FRAME.finditer(last)] or [str(entry.get("where", ""))]
+    inside = [name.removeprefix(f"{file}/") for name in names if name.startswith(f"{file}/")]
+    return inside[-1] if inside else None
+
+
+def _where(text: str, file: str, folders: Mapping[str, str]) -> tuple[int | None, str | None]:
+    """The last line of the judged file in a traceback, and "path:line" of another file that the error is in.
+
+    Args:
+        folders: absolute path of a folder that other files are in → what its files' names begin with.
+    """
     last = text.rsplit("Traceback (most recent call last):", 1)[-1]
     frames = [(found["file"], int(found["line"])) for found in _FRAME.finditer(last)]
-    if not any(name == file for name, _ in frames):
+    own = (file, f"{file}/")
+
+    def is_own(name: str) -> bool:
+        return name == own[0] or name.startswith(own[1])
+
+    if not any(is_own(name) for name, _ in frames):
         frames = [(found["file"], int(found["line"])) for found in _FRAME.finditer(text)] or frames
-    line = next((line for name, line in reversed(frames) if name == file), None)
-    inside = [(name, line) for name, line in frames if name.startswith(folder + "/")]
-    elsewhere = None
-    if inside and inside[-1][0] != file:
-        elsewhere = f"{inside[-1][0].removeprefix(folder + '/')}:{inside[-1][1]}"
+    line = next((line for name, line in reversed(frames) if is_own(name)), None)
+    inside = [
+        (name, f"{prefix}{name.removeprefix(folder + '/')}:{number}")
+        for name, number in frames
+        for folder, prefix in folders.items()
+        if name.startswith(folder + "/")
+    ]
+    elsewhere = inside[-1][1] if inside and not is_own(inside[-1][0]) else None
     return line, elsewhere

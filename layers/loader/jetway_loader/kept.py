@@ -223,18 +223,18 @@ def _loading_with(airflow: Airflow, kept_home: Path) -> Load:
     """Load as a process does that has just imported Airflow, with a home and a database of its own."""
     from jetway_loader.__main__ import load_with
 
-    def load(home: Path, folder: Path, files: list[str], options: Options) -> list[Loaded]:
+    def load(home: Path, folder: Path, files: list[str], options: Options, packed: Path | None) -> list[Loaded]:
         template = kept_home / "airflow.db"
         settings.set_up(home, folder, template=template if template.exists() else None)
         settings.move(airflow.version, kept_home, home, folder)
-        return load_with(airflow, folder, files, options)
+        return load_with(airflow, folder, files, options, packed)
 
     return load
 
 
 def _import_what_is_imported_late() -> None:
     """Import what each child would import: of the loader, and what the loader uses of Airflow."""
-    from jetway_loader import __main__, loading, template_advice  # noqa: F401
+    from jetway_loader import __main__, loading, local_settings, plugin_loading, template_advice  # noqa: F401
 
     with contextlib.suppress(ImportError):
         from jetway_loader import jinja_names  # noqa: F401

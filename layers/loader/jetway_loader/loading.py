@@ -53,7 +53,7 @@ def load(airflow: Airflow, folder: Path, files: Sequence[str], options: Options)
     def work(path: str, tell: Tell) -> None:
         parsing.parse(airflow, folder, Path(paths.DAGS, wanted[path]), options, tell)
 
-    home = Path(os.environ["AIRFLOW_HOME"])
+    home, places = Path(os.environ["AIRFLOW_HOME"]), (folder, settings.plugins_folder())
     beside = home / "dags"  # for paths that are relative to the home, as on MWAA
     if beside.is_symlink():
         beside.unlink()
@@ -63,6 +63,6 @@ def load(airflow: Airflow, folder: Path, files: Sequence[str], options: Options)
     try:
         for ended in children.each(to_load, work, seconds=options.limit, memory=options.memory, jobs=options.jobs):
             name = wanted[ended.item]
-            yield verdicts.judge(ended, name, f"{paths.DAGS}/{name}", paths.DAGS, options, real=str(folder))
+            yield verdicts.judge(ended, name, f"{paths.DAGS}/{name}", paths.DAGS, options, places=places)
     finally:
         shutil.rmtree(home / paths.WRITTEN, ignore_errors=True)

@@ -24,6 +24,7 @@ class Options:
         jobs: children at once.
         provided: modules that the environment has, whether or not this machine has them, and all below them.
         inventory: what is known of those of other distributions: each module, its names, what providers register.
+        binaries: compiled modules in plugins.zip, by their dotted names: this machine's processor may be another one.
         unlisted: distributions of the environment whose modules are not known: a module that is missing may be theirs.
         airflow_options: configuration of the environment, such as {"core.default_timezone": "utc"}.
         nearest: this Airflow is not the environment's version: no failure is certain.
@@ -38,6 +39,7 @@ class Options:
     jobs: int = 1
     provided: frozenset[str] = frozenset()
     inventory: Inventory = field(default_factory=Inventory)
+    binaries: frozenset[str] = frozenset()
     unlisted: frozenset[str] = frozenset()
     airflow_options: Mapping[str, str] = field(default_factory=dict)
     nearest: bool = False

@@ -21,13 +21,13 @@ from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jetway_loader import paths, settings, task_decorators
+from jetway_loader import local_settings, paths, plugins, settings, task_decorators
 from jetway_loader.certainty import Certainty
 from jetway_loader.samples import Samples
 from jetway_loader.sightings import Sightings
 from jetway_loader.standin_modules import STAR, UNKNOWN, Finder
 from jetway_loader.template_advice import advice
-from jetway_loader.unseen import Unseen
+from jetway_loader.unseen import Note, Unseen
 
 if TYPE_CHECKING:
     from jetway_loader.airflow_api import Airflow
@@ -50,7 +50,7 @@ def parse(airflow: Airflow, folder: Path, file: Path, options: Options, tell: Te
         tell: gets what happens.
     """
     copies = (str(folder), f"{os.environ['AIRFLOW_HOME']}/plugins")
-    sightings = Sightings(str(file), (paths.DAGS, f"{paths.AIRFLOW}/plugins", *copies))
+    sightings = Sightings(str(file), (paths.DAGS, paths.PLUGINS, *copies))
     certainty = Certainty(file, sightings)
 
     def note(what: str, name: str, line: int | None) -> None:
@@ -64,23 +64,12 @@ def parse(airflow: Airflow, folder: Path, file: Path, options: Options, tell: Te
         """Tell, and of an error whether something unseen may have led to it."""
         tell(certainty.judged(entry))
 
-    os.environ.update(settings.as_variables(options.airflow_options))
     os.environ["AIRFLOW__CORE__DAGBAG_IMPORT_TIMEOUT"] = str(options.import_timeout)
-    home = Path(os.environ["AIRFLOW_HOME"])
-    paths.be_mwaa(paths.mounts_of(folder, home, whole=not options.partial), note, sightings.line)
-    folder = Path(paths.DAGS)
-    sys.dont_write_bytecode = True
-    sightings.install(airflow)
-    Unseen(sightings, note).install()
-    Finder(options.provided, options.inventory, note, sightings, certainty.leaning).install()
-    open_ended = bool(options.unlisted) or any(name.startswith("airflow.providers.") for name in options.provided)
-    task_decorators.install(options.inventory, open_ended=open_ended, note=note, line=sightings.line)
-    certainty.install()
-    _watch_exits(tell, sightings, certainty)
-    _watch_swallowed(note, sightings)
-    warnings.simplefilter("ignore")
     dags: list[Any] = []
     last = next(reversed(sys.modules))
+    sightings.install(airflow)
+    folder = prepare(folder, options, note, sightings, certainty, tell)
+    _watch_swallowed(note, sightings)
     started, used = time.perf_counter(), time.process_time()
     samples = Samples(str(file))
     try:
@@ -93,6 +82,38 @@ def parse(airflow: Airflow, folder: Path, file: Path, options: Options, tell: Te
     tell({"changed": sorted(name for name in options.inventory.changed if name in sys.modules)})
     tell({"done": True, **took, "seconds": time.perf_counter() - started, "cpu_seconds": time.process_time() - used})
     _advise(airflow, dags, sightings, tell, file=file, folder=folder)
+
+
+def prepare(  # noqa: PLR0917 - what looks on
+    folder: Path, options: Options, note: Note, sightings: Sightings, certainty: Certainty, tell: Tell
+) -> Path:
+    """Make this process one in which the environment's code may run: its paths, and what stands for the rest of it.
+
+    Args:
+        folder: the dags folder as it is here.
+        options: as the code is loaded with.
+        note: gets what stood in for what: what, name, line.
+        sightings: sees users' code.
+        certainty: hears of its errors.
+        tell: gets where the process is ended.
+
+    Returns:
+        The dags folder as MWAA has it.
+    """
+    os.environ.update(settings.as_variables(options.airflow_options))
+    home = Path(os.environ["AIRFLOW_HOME"])
+    paths.be_mwaa(paths.mounts_of(folder, home, whole=not options.partial), note, sightings.line)
+    sys.dont_write_bytecode = True
+    plugins.forget()
+    local_settings.register(Path(paths.DAGS))
+    Unseen(sightings, note).install()
+    Finder(options.provided | options.binaries, options.inventory, note, sightings, certainty.leaning).install()
+    open_ended = bool(options.unlisted) or any(name.startswith("airflow.providers.") for name in options.provided)
+    task_decorators.install(options.inventory, open_ended=open_ended, note=note, line=sightings.line)
+    certainty.install()
+    _watch_exits(tell, sightings, certainty)
+    warnings.simplefilter("ignore")
+    return Path(paths.DAGS)
 
 
 def _advise(airflow: Airflow, dags: list[Any], sightings: Sightings, tell: Tell, *, file: Path, folder: Path) -> None:
@@ -116,7 +137,8 @@ def _siblings(folder: Path, file: Path, last: str) -> list[str]:
     inside = str(folder) + os.sep
     files = (getattr(module, "__file__", None) or "" for module in modules)
     found = {name.removeprefix(inside) for name in files if name.startswith(inside)}
-    return sorted(found - {str(file).removeprefix(inside)})
+    own = str(file).removeprefix(inside)
+    return sorted(name for name in found if name != own and not name.startswith(f"{own}/"))
 
 
 def _parse_2(airflow: Airflow, _folder: Path, file: Path, sightings: Sightings, tell: Tell) -> list[Any]:
@@ -149,8 +171,8 @@ def _parse_3(airflow: Airflow, folder: Path, file: Path, sightings: Sightings, t
     for bag in bags:
         _tell_bag(bag, sightings, tell, errors=False)
     failed = result.import_errors or {}
-    for text in failed.values():
-        _tell_error(text, sightings, tell)
+    for where, text in failed.items():
+        _tell_error(text, where, sightings, tell)
     for bag in bags:
         for dag in bag.dags.values():
             _tell_dag(dag, sightings, tell)
@@ -160,12 +182,12 @@ def _parse_3(airflow: Airflow, folder: Path, file: Path, sightings: Sightings, t
 
 
 def _tell_bag(bag: Any, sightings: Sightings, tell: Tell, *, errors: bool = True) -> None:
-    for text in bag.import_errors.values() if errors else ():
-        _tell_error(text, sightings, tell)
+    for where, text in bag.import_errors.items() if errors else ():
+        _tell_error(text, where, sightings, tell)
     tell({"parsed": len(bag.dagbag_stats)})
 
 
-def _tell_error(text: str, sightings: Sightings, tell: Tell) -> None:
+def _tell_error(text: str, where: str, sightings: Sightings, tell: Tell) -> None:
     """Tell of an error in Airflow's words, and of the lines that those words may be about."""
     lines = {"cycle": sightings.cycle_line()} if "Cycl" in text or "cycl" in text else {}
     dags = {dag_id: line for dag_id, line in sightings._dags.items() if dag_id in text}
@@ -176,7 +198,8 @@ def _tell_error(text: str, sightings: Sightings, tell: Tell) -> None:
     if only is None and not dags and "TimetableInvalid" in text:
         only = sightings.schedule_line()
     line = next(iter(dags.values()), only)
-    tell({"error": text, "lines": lines, "dag_line": line, "after": paths.PATHS.last, "not_led": bool(not_led)})
+    about = {"where": str(where), "lines": lines, "dag_line": line}
+    tell({"error": text, **about, "after": paths.PATHS.last, "not_led": bool(not_led)})
 
 
 def _tell_dag(dag: Any, sightings: Sightings, tell: Tell) -> None:

@@ -25,13 +25,14 @@ from typing import Any
 
 AIRFLOW = "/usr/local/airflow"
 DAGS = f"{AIRFLOW}/dags"
+PLUGINS = f"{AIRFLOW}/plugins"
 
 # What is known of MWAA's environment variables: they name its folders.
 VARIABLES = {
     "AIRFLOW_HOME": AIRFLOW,
     "HOME": AIRFLOW,
     "AIRFLOW__CORE__DAGS_FOLDER": DAGS,
-    "AIRFLOW__CORE__PLUGINS_FOLDER": f"{AIRFLOW}/plugins",
+    "AIRFLOW__CORE__PLUGINS_FOLDER": PLUGINS,
 }
 
 WRITTEN = "written"  # in the real home: what files write, one folder for each process
@@ -83,7 +84,7 @@ def mounts_of(folder: Path, home: Path, *, whole: bool = True) -> tuple[Mount, .
         home: AIRFLOW_HOME on this machine.
         whole: the copy has all that is in the dags folder.
     """
-    mounts = [Mount(DAGS, str(folder), whole)]
+    mounts = [Mount(DAGS, str(folder), whole), Mount(PLUGINS, str(home / "plugins"))]
     if not _exists(AIRFLOW):
         mounts.append(Mount(AIRFLOW, str(home)))
     return tuple(mounts)
@@ -259,7 +260,9 @@ def _is_importing() -> bool:
         frame = frame.f_back
     if frame is None or not frame.f_code.co_filename.startswith(("<frozen importlib", "<frozen zipimport")):
         return False
-    return frame.f_code.co_name != "get_data"
+    if frame.f_code.co_name != "get_data":
+        return True
+    return frame.f_back is not None and frame.f_back.f_code.co_name == "get_code"  # a module, or what is kept of it
 
 
 # They work on this machine's paths, whatever is put in their place afterwards.
@@ -300,7 +303,8 @@ def be_mwaa(mounts: tuple[Mount, ...], note: Note, line: Line) -> None:
     for name, value in VARIABLES.items():  # not by putenv: programs that are started need this machine's
         environ._data[environ.encodekey(name)] = environ.encodevalue(value)
     PATHS.lead(mounts, Path(home, WRITTEN, str(os.getpid())), note, line)
-    sys.path[:] = dict.fromkeys(as_on_mwaa(place, mounts) for place in [*sys.path, mounts[0].there])
+    own = [place for place in sys.path if place]  # the working folder is another one now, and not on MWAA's path
+    sys.path[:] = dict.fromkeys(as_on_mwaa(place, mounts) for place in [*own, mounts[0].there])
     # Python remembers for good that a folder on its path was not there. Others stay: each is pages of memory to copy.
     for place, finder in list(sys.path_importer_cache.items()):
         if finder is None or place.startswith(AIRFLOW):

@@ -94,6 +94,11 @@ def set_up(home: Path, folder: Path, *, template: Path | None = None, environ: d
     )
 
 
+def plugins_folder() -> Path:
+    """Where what plugins.zip holds is unpacked: on the path of every process, before the dags folder."""
+    return Path(os.environ["AIRFLOW__CORE__PLUGINS_FOLDER"])
+
+
 def as_variables(options: Mapping[str, str]) -> dict[str, str]:
     """Configuration options as the environment variables that Airflow reads at any time; only those honoured."""
     return {

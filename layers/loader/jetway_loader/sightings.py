@@ -66,7 +66,7 @@ class Sightings:
     """Places in the judged file and in what it imports of its users', noted while it runs.
 
     Args:
-        file: its absolute path.
+        file: its absolute path; of a zip all that is in it counts.
         folders: of users' code: the dags folder, and that of plugins; all else is a library's.
 
     Attributes:
@@ -75,7 +75,7 @@ class Sightings:
     """
 
     def __init__(self, file: str, folders: Iterable[str] = ()) -> None:
-        self._file = file
+        self._file, self._inside = file, f"{file}/"
         self._airflow = tuple(str(folder) + os.sep for folder in getattr(sys.modules.get("airflow"), "__path__", ()))
         self._folders = tuple(folder.rstrip(os.sep) + os.sep for folder in folders)
         self._dags: dict[str, int] = {}
@@ -131,10 +131,17 @@ class Sightings:
         """The line of the judged file that is being run: the innermost one; None outside of it."""
         frame: FrameType | None = sys._getframe(1)
         while frame is not None:
-            if frame.f_code.co_filename == self._file:
+            if self._is_own(frame.f_code.co_filename):
                 return frame.f_lineno
             frame = frame.f_back
         return None
+
+    def of(self, file: str) -> None:
+        """From now on another file is judged."""
+        self._file, self._inside = file, f"{file}/"
+
+    def _is_own(self, name: str) -> bool:
+        return name == self._file or name.startswith(self._inside)
 
     def install(self, airflow: Airflow) -> None:
         """Look over Airflow's shoulder, in the child that loads a file."""
@@ -171,7 +178,7 @@ class Sightings:
         return self._line_of(closing.places) if closing is not None else None
 
     def _line_of(self, places: Places) -> int | None:
-        return next((place.line for place in places if place.file == self._file), None)
+        return next((place.line for place in places if self._is_own(place.file)), None)
 
     def _wrap(self, owner: Any, name: str, look: Callable[..., None], *, before: bool) -> None:
         original = owner.__dict__.get(name)
@@ -207,7 +214,7 @@ class Sightings:
         frame: FrameType | None = sys._getframe(1)
         while frame is not None:
             # Not within the operator's own `__init__`, which all of its tasks share.
-            if frame.f_code.co_filename == self._file and frame.f_locals.get("self") is not task:
+            if self._is_own(frame.f_code.co_filename) and frame.f_locals.get("self") is not task:
                 self._tasks.setdefault((str(dag.dag_id), str(getattr(task, "task_id", ""))), frame.f_lineno)
                 return
             frame = frame.f_back

@@ -11,7 +11,7 @@ import importlib.abc
 import importlib.machinery
 import importlib.util
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -45,7 +45,7 @@ def _is_here(name: str) -> bool:
         return False  # a parent is not here, or is no package
 
 
-def may_be_anothers(module: str, inventory: Inventory, folder: Path) -> bool:
+def may_be_anothers(module: str, inventory: Inventory, places: Iterable[Path]) -> bool:
     """Whether a module that is not here may come with a distribution of unknown content.
 
     Not below a package that is here or known, which has all its modules itself; below a namespace anybody may add one.
@@ -53,10 +53,10 @@ def may_be_anothers(module: str, inventory: Inventory, folder: Path) -> bool:
     Args:
         module: dotted.
         inventory: what is known.
-        folder: the dags folder.
+        places: the dags folder and that of plugins, on this machine.
     """
     top = module.partition(".")[0]
-    if (folder / top).exists() or (folder / f"{top}.py").exists():
+    if any((place / top).exists() or (place / f"{top}.py").exists() for place in places):
         return False
     return not any(parent in inventory.contents or _is_package(parent) for parent in above(module))
 

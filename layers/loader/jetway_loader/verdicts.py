@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +17,9 @@ if TYPE_CHECKING:
 _SLOW_SECONDS = 3.0  # a tenth of MWAA's limit: its machines may be slower, and each file is loaded again and again
 
 
-def judge(ended: Ended[Any], path: str, file: str, folder: str, options: Options, *, real: str | None = None) -> Loaded:
+def judge(
+    ended: Ended[Any], path: str, file: str, folder: str, options: Options, *, places: Sequence[Path] = ()
+) -> Loaded:
     """Judge one file.
 
     Args:
@@ -25,12 +28,12 @@ def judge(ended: Ended[Any], path: str, file: str, folder: str, options: Options
         file: its absolute path.
         folder: the dags folder's absolute path.
         options: as it was loaded with.
-        real: where the dags folder is on this machine, when that is not its path.
+        places: where users' modules are on this machine: the dags folder and that of plugins.
     """
     told = _Told(ended.told)
     faults = [read_error(entry, file, folder) for entry in ended.told if "error" in entry]
     if not told.done and not (ended.timed_out and any(fault.rule == "timeout" for fault in faults)):
-        faults.append(_death(ended, options, told))
+        faults.append(_death(ended, options, told, zipped=path.endswith(".zip")))
     elif told.done and told.begun and not faults and not told.parsed:
         faults.append(
             Fault(
@@ -40,7 +43,7 @@ def judge(ended: Ended[Any], path: str, file: str, folder: str, options: Options
                 "Run `airflow dags report` with the environment's Airflow; its log names the error.",
             )
         )
-    faults = [_doubted(fault, told, options, Path(real or folder)) for fault in _distinct(faults)]
+    faults = [_doubted(fault, told, options, places or (Path(folder),)) for fault in _distinct(faults)]
     certain = [fault for fault in faults if fault.certain]
     verdict: Verdict = "rejected" if certain else "unknown" if faults or told.unknown else "accepted"
     if certain:
@@ -93,7 +96,7 @@ class _Told:
         ]
 
 
-def _death(ended: Ended[Any], options: Options, told: _Told) -> Fault:
+def _death(ended: Ended[Any], options: Options, told: _Told, *, zipped: bool = False) -> Fault:
     """Why a child did not come to its end."""
     words = ended.last_words.strip().rpartition("\n")[2][:300]
     said = f" Its last words: {words}" if words else ""
@@ -103,8 +106,9 @@ def _death(ended: Ended[Any], options: Options, told: _Told) -> Fault:
             f"Loading took more than {min(options.limit, options.import_timeout):g} s and was ended.{said}",
             None,
             "Move slow work from the module's top level into tasks: Airflow loads the file again and again.",
-            # Where it was cannot be told, so it may have waited for something unseen.
-            certain=options.limit >= options.import_timeout and not told.unseen,
+            # Where it was cannot be told, so it may have waited for something unseen; and of what is in a zip Airflow's
+            # own limit is another one.
+            certain=options.limit >= options.import_timeout and not told.unseen and not zipped,
         )
     how = f"by signal {ended.signal}" if ended.signal else f"with exit status {ended.exit_code}"
     return Fault(
@@ -116,19 +120,31 @@ def _death(ended: Ended[Any], options: Options, told: _Told) -> Fault:
     )
 
 
-def _doubted(fault: Fault, told: _Told, options: Options, folder: Path) -> Fault:
+def _doubted(fault: Fault, told: _Told, options: Options, places: Sequence[Path]) -> Fault:
     """Take certainty from a fault that may be this machine's."""
-    if told.changed or (fault.missing and options.inventory.is_changed(fault.missing)):
+    if told.changed:
         return replace(fault, certain=False)
     if fault.rule == "undefined-name" and any(what == STAR for what, _, _ in told.unknown):
         return replace(fault, certain=False)
+    return replace(fault, certain=False) if may_be_this_machines(fault, options, places) else fault
+
+
+def may_be_this_machines(fault: Fault, options: Options, places: Sequence[Path]) -> bool:
+    """Whether a fault may come of what this machine has, and the environment has otherwise.
+
+    Args:
+        fault: as it was read.
+        options: as the file was loaded with.
+        places: where users' modules are on this machine.
+    """
     if options.nearest or (options.other_python and fault.rule == "syntax"):
-        return replace(fault, certain=False)
-    if fault.rule == "missing-module" and fault.missing and options.unlisted:
-        own = fault.missing.startswith("airflow.") and not fault.missing.startswith("airflow.providers.")
-        if not own and may_be_anothers(fault.missing, options.inventory, folder):
-            return replace(fault, certain=False)
-    return fault
+        return True
+    if fault.missing and options.inventory.is_changed(fault.missing):
+        return True
+    if fault.rule != "missing-module" or not fault.missing or not options.unlisted:
+        return False
+    own = fault.missing.startswith("airflow.") and not fault.missing.startswith("airflow.providers.")
+    return not own and may_be_anothers(fault.missing, options.inventory, places)
 
 
 def _not_certain(faults: list[Fault], told: _Told, options: Options) -> list[Finding]:

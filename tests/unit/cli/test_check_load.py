@@ -56,6 +56,15 @@ def test_the_loader_sees_itself_and_nothing_else_of_this_machine(
     assert not any(name.startswith(("AWS", "JETWAY")) for name in seen["environment"])
 
 
+@pytest.mark.parametrize("judged", [False, True])
+def test_plugins_are_handed_over_as_a_file(tmp_path: Path, judged: bool) -> None:
+    answer = load(teller(tmp_path, 0), tmp_path, ["orders.py"], {}, nearest=False, plugins=b"zip", judge_plugins=judged)
+    seen: dict[str, Any] = answer["orders.py"]["seen"]
+    assert seen["beside"] == ["files.json", "jetway_loader", "plugins.zip", "provided.json"]
+    assert seen["arguments"][seen["arguments"].index("--plugins") + 1].endswith("/plugins.zip")
+    assert ("--judge-plugins" in seen["arguments"]) is judged
+
+
 def test_an_airflow_that_does_not_work_is_the_machines_fault(tmp_path: Path) -> None:
     with pytest.raises(StackTroubleError, match="Could not load DAG files"):
         load(teller(tmp_path, 3), tmp_path, ["orders.py"], {}, nearest=False)

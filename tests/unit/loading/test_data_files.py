@@ -93,7 +93,7 @@ class World:
             DagsFolder(self.s3, "drop", now=self.now),
             LoadFunctions(client, self.s3, "drop", {3: "import-dag"}),
             DagClaims(dynamodb, TABLE, lambda _key: True),
-            Plugins(self.s3),
+            Plugins(self.s3, "drop", now=self.now),
             readers=self.readers,
             live_dags=self.live_dags.get,
             grace=timedelta(seconds=30),

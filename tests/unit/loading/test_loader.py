@@ -18,15 +18,16 @@ from moto import mock_aws
 
 from jetway.airflow.environment import EnvironmentFacts
 from jetway.artifacts.findings import Finding, Judgement
+from jetway.artifacts.plugin_modules import MOST_BYTES
 from jetway.errors import SiblingsExpectedError
 from jetway.loading.advice import ruff_command
 from jetway.loading.claims import DagClaims
-from jetway.loading.folder import DagsFolder
+from jetway.loading.folder import LARGEST_ZIP, DagsFolder
 from jetway.loading.function import LoadFunctions
 from jetway.loading.loader import DagLoader, adviser
 from jetway.loading.plugins import Plugins
 from jetway.loading.readers import Readers
-from jetway.objects import ObjectVersion
+from jetway.objects import ObjectVersion, head
 from tests.unit.artifacts.buckets import TABLE, make_artifact_table
 from tests.unit.artifacts.zips import zip_of
 
@@ -34,6 +35,13 @@ FACTS = EnvironmentFacts("acme", "AVAILABLE", "3.3.1", "live", "dags")
 READ = Judgement("dag-file", "accepted")
 ADVICE = Finding("advice", "warning", "It is gone.", 1, "Write it anew.")
 MISSING = {"rule": "missing-module", "severity": "error", "message": "No module.", "line": 1, "remedy": "Upload it."}
+
+
+def _names(packed: dict[str, str] | None) -> list[str] | None:
+    if packed is None:
+        return None
+    with zipfile.ZipFile(io.BytesIO(base64.b64decode(packed["zip"]))) as archive:
+        return archive.namelist()
 
 
 class ImportDag:
@@ -44,9 +52,10 @@ class ImportDag:
 
     def invoke(self, *, FunctionName: str, Payload: bytes) -> dict[str, Any]:  # noqa: N803 - boto3's names
         assert FunctionName == "import-dag"
-        self.world.asked.append(json.loads(Payload)["options"])
-        with zipfile.ZipFile(io.BytesIO(base64.b64decode(json.loads(Payload)["bundle"]["zip"]))) as bundle:
-            there = "helpers.py" in bundle.namelist()
+        question = json.loads(Payload)
+        self.world.asked.append(question["options"])
+        self.world.plugins.append(_names(question.get("plugins")))
+        there = "helpers.py" in {*(_names(question["bundle"]) or ()), *(self.world.plugins[-1] or ())}
         self.world.while_loading()
         loaded = {
             "verdict": "accepted" if there else "rejected",
@@ -54,7 +63,7 @@ class ImportDag:
             "findings": [] if there else [MISSING],
             "siblings": [],
             "skipped": None,
-            "dags": [],
+            "dags": self.world.dags,
             "seconds": 0.1,
         }
         return {"Payload": io.BytesIO(json.dumps({"airflow": "3.3.1", "loaded": [loaded]}).encode())}
@@ -71,6 +80,8 @@ class World:
         self.now, self.takes = self.dropped, timedelta()
         self.comes: str | None = None
         self.asked: list[dict[str, Any]] = []  # options of every load
+        self.dags: list[dict[str, Any]] = []  # that files make
+        self.plugins: list[list[str] | None] = []  # and which plugins it was given
         client: Any = ImportDag(self)
         dynamodb = boto3.client("dynamodb")
         make_artifact_table(dynamodb)
@@ -78,7 +89,7 @@ class World:
             DagsFolder(self.s3, "drop", now=lambda: self.now),
             LoadFunctions(client, self.s3, "drop", {3: "import-dag"}),
             DagClaims(dynamodb, TABLE, lambda _key: True),
-            Plugins(self.s3),
+            Plugins(self.s3, "drop", now=lambda: self.now),
             readers=Readers(dynamodb, TABLE),
             grace=timedelta(seconds=30),
             provided=lambda facts: {"modules": ["pandas"], "unlisted": ["acme"]} if facts.major == 3 else {},
@@ -156,17 +167,118 @@ def test_a_file_has_the_time_that_the_environment_gives_it(
     assert asked["airflow_version"] == "3.3.1"
 
 
+def put_plugins(world: World, *names: str, bucket: str = "live", key: str = "plugins.zip") -> str:
+    body = zip_of(dict.fromkeys(names, b""))
+    return world.s3.put_object(Bucket=bucket, Key=key, Body=body).get("VersionId", "")
+
+
 def test_what_requirements_and_plugins_bring_is_there(world: World) -> None:
     world.judge(after=60)
-    world.s3.put_object(Bucket="live", Key="plugins.zip", Body=zip_of({"menu/__init__.py": b"", "hooks.py": b""}))
+    put_plugins(world, "menu/__init__.py", "menu/_fast.so", "hooks.py")
     world.judge(after=60)
     world.s3.put_object(Bucket="live", Key="plugins.zip", Body=b"no zip")
     world.judge(after=60, facts=replace(FACTS, plugins_path="plugins.zip"))
-    assert [(asked["provided"], asked["unlisted"]) for asked in world.asked] == [
-        (["pandas"], ["acme"]),
-        (["hooks", "menu", "pandas"], ["acme"]),
-        (["pandas"], ["acme", "plugins.zip"]),
-    ], "of a plugins.zip that cannot be read nobody knows what it brings"
+    world.s3.put_object(Bucket="live", Key="plugins.zip", Body=zip_of({"large.py": b"#" * (MOST_BYTES + 1)}))
+    world.judge(after=60)
+    assert [(asked["provided"], asked["binaries"], asked["unlisted"]) for asked in world.asked] == [
+        (["pandas"], [], ["acme"]),
+        (["pandas"], ["menu._fast"], ["acme"]),
+        (["pandas"], [], ["acme", "plugins.zip"]),
+        (["large", "pandas"], [], ["acme"]),
+    ], "what cannot be read or is too large is stood in for"
+    assert world.plugins == [None, ["menu/__init__.py", "menu/_fast.so", "hooks.py"], None, None]
+
+
+def test_a_file_that_fails_with_the_plugins_to_come_and_loads_with_those_in_force_is_unknown(world: World) -> None:
+    world.s3.put_bucket_versioning(Bucket="live", VersioningConfiguration={"Status": "Enabled"})
+    in_force = replace(FACTS, plugins_path="plugins.zip", plugins_version=put_plugins(world, "helpers.py"))
+    assert world.judge(after=60, facts=in_force).verdict == "accepted"
+    put_plugins(world, "other.py")
+    judged = world.judge(after=60, facts=in_force)
+    assert (judged.verdict, [finding.rule for finding in judged.findings]) == ("unknown", ["missing-module", "advice"])
+    assert "fails with the plugins.zip that comes with the next update" in judged.findings[0].message
+    assert world.judge(after=60).verdict == "rejected", "nothing else is in force"
+
+
+def test_a_file_finds_the_plugins_that_are_dropped_with_it(world: World) -> None:
+    put_plugins(world, "other.py")
+    put_plugins(world, "helpers.py", bucket="drop")
+    assert world.judge(after=1).verdict == "accepted"
+
+
+def test_a_missing_module_may_come_with_a_requirements_txt_that_is_not_judged_yet(world: World) -> None:
+    world.s3.put_object(Bucket="drop", Key="requirements.txt", Body=b"helpers")
+    with pytest.raises(SiblingsExpectedError, match=r"requirements\.txt was dropped, too, and is not judged yet"):
+        world.judge(after=100)
+
+
+PLUGINS_READ = Judgement("plugins", "accepted", (Finding("no-plugin", "warning", "None.", None, "Nothing."),))
+
+
+def judge_plugins(world: World, *names: str, after: float = 60) -> Judgement:
+    put_plugins(world, *names, bucket="drop")
+    version = head(world.s3, "drop", "plugins.zip")
+    assert version is not None
+    world.now = version.last_modified + timedelta(seconds=after)
+    return world.loader(version, b"", FACTS, PLUGINS_READ)
+
+
+def test_plugins_are_loaded_by_themselves_and_what_reading_says_stays(world: World) -> None:
+    judged = judge_plugins(world, "helpers.py")
+    assert (judged.verdict, judged.findings) == ("accepted", PLUGINS_READ.findings)
+    assert world.plugins == [["helpers.py"]]
+    assert judge_plugins(world, "other.py").verdict == "rejected"
+
+
+def test_plugins_wait_for_what_may_be_on_its_way(world: World) -> None:
+    with pytest.raises(SiblingsExpectedError, match="the module helpers is not there yet"):
+        judge_plugins(world, "other.py", after=10)
+
+
+def test_plugins_that_are_too_large_to_be_imported_here_are_unknown(world: World) -> None:
+    world.s3.put_object(Bucket="drop", Key="plugins.zip", Body=zip_of({"large.py": b"#" * (MOST_BYTES + 1)}))
+    version = head(world.s3, "drop", "plugins.zip")
+    assert version is not None
+    judged = world.loader(version, b"", FACTS, PLUGINS_READ)
+    assert (judged.verdict, [finding.rule for finding in judged.findings]) == ("unknown", ["no-plugin", "not-loaded"])
+    assert world.asked == []
+
+
+def test_plugins_are_not_blamed_where_the_folder_is_too_large_to_be_copied_whole(world: World) -> None:
+    world.s3.put_object(Bucket="live", Key="dags/0.csv", Body=bytes(1024**2 + 1))
+    assert judge_plugins(world, "other.py").verdict == "unknown"
+
+
+ZIP_READ = Judgement("packed-dags", "accepted", (Finding("no-dag", "warning", "None.", None, "Make one."),))
+
+
+def judge_zip(world: World, content: bytes) -> Judgement:
+    world.s3.put_object(Bucket="drop", Key="dags/z/orders.zip", Body=content)
+    version = head(world.s3, "drop", "dags/z/orders.zip")
+    assert version is not None
+    world.now = version.last_modified + timedelta(seconds=60)
+    return world.loader(version, b"", FACTS, ZIP_READ)
+
+
+def test_packed_dags_are_loaded_and_their_dags_are_claimed(world: World) -> None:
+    world.s3.put_object(Bucket="live", Key="dags/helpers.py", Body=b"")
+    world.dags = [{"dag_id": "orders", "line": 2, "schedule": None, "tags": [], "tasks": 1}]
+    judged = judge_zip(world, zip_of({"orders.py": b"import helpers"}))
+    assert (judged.verdict, judged.findings) == ("accepted", ())
+    assert [(dag.dag_id, dag.certainty) for dag in judged.dags] == [("orders", "loaded")]
+    assert world.judge(after=60).findings[-1].rule == "duplicate-dag-id"
+    world.loader.release("dags/z/orders.zip")
+    assert world.judge(after=60).verdict == "accepted"
+
+
+def test_packed_dags_that_fail_are_rejected_and_get_no_linters_advice(world: World) -> None:
+    judged = judge_zip(world, zip_of({"orders.py": b"import helpers"}))
+    assert (judged.verdict, [finding.rule for finding in judged.findings]) == ("rejected", ["missing-module"])
+
+
+def test_packed_dags_that_are_too_large_to_be_loaded_are_unknown(world: World) -> None:
+    judged = judge_zip(world, bytes(LARGEST_ZIP + 1))
+    assert (judged.verdict, [finding.rule for finding in judged.findings]) == ("unknown", ["no-dag", "not-loaded"])
 
 
 def test_a_file_that_is_gone_lets_its_dag_ids_go(world: World) -> None:

@@ -61,7 +61,8 @@ def test_programs_are_given_the_copys_path() -> None:
 
 
 def test_a_machine_that_has_mwaas_folder_keeps_all_of_it_but_the_dags(tmp_path: Path) -> None:
-    assert [mount.seen for mount in mounts_of(tmp_path, tmp_path)] == ["/usr/local/airflow/dags", "/usr/local/airflow"]
+    seen = [mount.seen for mount in mounts_of(tmp_path, tmp_path)]
+    assert seen == ["/usr/local/airflow/dags", "/usr/local/airflow/plugins", "/usr/local/airflow"]
     assert mounts_of(tmp_path, tmp_path, whole=False)[0].whole is False
 
 

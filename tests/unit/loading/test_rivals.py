@@ -76,7 +76,7 @@ class World:
             DagsFolder(self.s3, "drop", now=self.now),
             LoadFunctions(client, self.s3, "drop", {3: "import-dag"}),
             DagClaims(dynamodb, TABLE, lambda key: head(self.s3, "drop", key) is not None),
-            Plugins(self.s3),
+            Plugins(self.s3, "drop", now=self.now),
             readers=Readers(dynamodb, TABLE),
             grace=GRACE,
             now=self.now,

@@ -124,12 +124,15 @@ def test_what_is_here_is_asked_itself() -> None:
         ("json.gone", False),
         ("team.gone", False),
         ("helper.gone", False),
+        ("acme.gone", False),
     ],
 )
 def test_a_module_may_be_anothers_unless_its_package_is_known(tmp_path: Path, module: str, open_ended: bool) -> None:
-    (tmp_path / "team").mkdir()
-    (tmp_path / "helper.py").touch()
-    assert may_be_anothers(module, Inventory(CONTENTS), tmp_path) is open_ended
+    dags, plugins = tmp_path / "dags", tmp_path / "plugins"
+    (dags / "team").mkdir(parents=True)
+    (dags / "helper.py").touch()
+    (plugins / "acme").mkdir(parents=True)
+    assert may_be_anothers(module, Inventory(CONTENTS), (dags, plugins)) is open_ended
 
 
 def test_an_inventory_goes_packed() -> None:

@@ -43,7 +43,7 @@ def loads(versions: list[str], functions: dict[int, str]) -> tuple[list[tuple[st
         DagsFolder(world.s3, "drop", now=lambda: world.now),
         LoadFunctions(client, world.s3, "drop", functions),
         DagClaims(boto3.client("dynamodb"), TABLE, lambda _key: True),
-        Plugins(world.s3),
+        Plugins(world.s3, "drop", now=lambda: world.now),
         readers=Readers(boto3.client("dynamodb"), TABLE),
         grace=timedelta(seconds=30),
         provided=lambda _facts: {},

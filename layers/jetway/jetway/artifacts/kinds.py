@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from jetway.artifacts.findings import Candidate, Finding, Judgement, judgement
+from jetway.artifacts.findings import Candidate, Finding, Judgement, Verdict, judgement
 
 if TYPE_CHECKING:
     from jetway.airflow.environment import EnvironmentFacts
@@ -74,6 +74,15 @@ def _check_dag_file(candidate: Candidate, environment: EnvironmentFacts, max_byt
     from jetway.artifacts.dag_file import check_dag_file
 
     return check_dag_file(candidate, environment, max_bytes=max_bytes)
+
+
+def _check_local_settings(candidate: Candidate, environment: EnvironmentFacts, max_bytes: int) -> Judgement:
+    """As a module is read; what comes of it only Airflow can tell, and without that it never goes live."""
+    from jetway.artifacts.dag_file import check_dag_file
+
+    judged = check_dag_file(candidate, environment, max_bytes=max_bytes)
+    verdict: Verdict = "rejected" if judged.verdict == "rejected" else "unknown"
+    return Judgement("local-settings", verdict, judged.findings)
 
 
 def _pass_through(_candidate: Candidate, _environment: EnvironmentFacts, _max_bytes: int) -> Judgement:
@@ -176,6 +185,14 @@ _OTHER_PLACES = ("triggers/*.yaml", "access.yaml", "floors.yaml")
 _TOP_FILES = (_REQUIREMENTS, _PLUGINS, _STARTUP, "access.yaml", "floors.yaml")
 
 KINDS = (
+    _kind(
+        "local-settings",
+        r"dags/airflow_local_settings\.py",
+        "policies and settings of all processes: dags/airflow_local_settings.py",
+        _check_local_settings,
+        reads="whole",
+        place=_in_dags_folder,
+    ),
     _kind(
         "dag-file",
         r"dags/.+\.(?i:py)",

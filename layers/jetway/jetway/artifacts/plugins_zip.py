@@ -15,6 +15,7 @@ from jetway.artifacts.airflow_ignore import NAME, ignored, syntax_of
 from jetway.artifacts.findings import Candidate, Finding, FoundPlugin, Judgement, judgement
 from jetway.artifacts.mwaa import full_python, packages_of
 from jetway.artifacts.plugin_classes import find_plugins, mentions_plugins
+from jetway.artifacts.plugin_imports import Import, imports_of, not_known
 from jetway.artifacts.python_source import read_source
 from jetway.artifacts.wheel_files import BrokenWheelError, broken_wheel, read_wheel, wheel_findings
 from jetway.artifacts.wheel_names import wheel_finding, wheel_fit
@@ -50,6 +51,7 @@ class _Seen:
     modules: int = 0
     wheels: int = 0
     uncertain: bool = False
+    imports: list[Import] = field(default_factory=list)  # of plugins
     foreign: list[tuple[str, str]] = field(default_factory=list)  # binaries of another platform, and which
 
 
@@ -77,6 +79,7 @@ def check_plugins(candidate: Candidate, environment: EnvironmentFacts) -> Judgem
         findings += seen.findings
         if (seen.modules or seen.wheels) and not _has_error(findings):
             findings += _without_plugin(seen)
+            findings += not_known(seen.imports, (member.name for member in reader.members), environment)
         return replace(judgement(KIND, bounded(findings), uncertain=seen.uncertain), plugins=tuple(seen.plugins))
 
 
@@ -228,6 +231,7 @@ def _module(reader: ZipReader, member: Member, python: tuple[int, int], seen: _S
     if mentions_plugins(content):
         plugins, without_name = find_plugins(content, member.name)
         seen.plugins += plugins
+        seen.imports += imports_of(content, member.name) if plugins else ()
         seen.findings += without_name
 
 

@@ -74,6 +74,7 @@ class UpdateRecord:
         changes: members of UpdateEnvironment.
         before: what was in force, by key of the drop bucket; None where there was nothing.
         baseline: import errors before it: digest by file; taken at `baseline_at`.
+        sighted: new errors that may pass, and for how many looks they have stayed (`jetway.live.passing`).
         began_at: when it was written down that it begins.
         last_update_at: LastUpdate.CreatedAt of the environment then.
         accepted_at: when MWAA took our call.
@@ -100,6 +101,7 @@ class UpdateRecord:
     before: Mapping[str, Place | None] = field(default_factory=dict)
     baseline: Mapping[str, str] = field(default_factory=dict)
     baseline_at: datetime | None = None
+    sighted: Mapping[str, int] = field(default_factory=dict)
     began_at: datetime | None = None
     last_update_at: datetime | None = None
     accepted_at: datetime | None = None
@@ -166,6 +168,7 @@ class UpdateRecord:
             artifacts={},
             changes={},
             before={},
+            sighted={},
             accepted_at=None,
             ended_at=ended_at or self.ended_at,
             due_at=None,

@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Literal
 
 from jetway.artifacts.kinds import DAGS
+from jetway.live.passing import is_open, lasting, owner_of, sighted
 from jetway.live.standing import Live, Problem
 from jetway.live.update_outlook import BRING_MODULES, UpdateOutlook, modules_come, update_outlook
 from jetway.live.update_record import MEMBERS, in_force, place_of
@@ -113,8 +114,11 @@ class UpdateVerifier:
         new = [
             error
             for error in new_errors(errors, record.baseline)
-            if relative_path(error.path) not in fresh_files and not self._is_its_own(error, record, facts, now, witness)
+            if owner_of(relative_path(error.path)) not in fresh_files
+            and not self._is_its_own(error, record, facts, now, witness)
         ]
+        counts = sighted(record.sighted, new)
+        waits, new = is_open(new, counts), lasting(new, counts)
         over_at = (record.ended_at or now) + parse_time(facts)
         missing = [] if pip or new else self._not_brought(record, errors, fresh_files, witness)
         if missing and now >= over_at and all(_is_old(error, fresh_files, facts, now) for error in missing):
@@ -124,10 +128,11 @@ class UpdateVerifier:
             blamed = ("requirements.txt",) if pip else tuple(record.artifacts)
             self.records.put(replace(record, phase="undo", problems=problems, blamed=blamed))
             return "rolled-back", problems, {key: record.artifacts[key] for key in blamed}
-        if now < over_at or missing:
+        if now < over_at or missing or waits:
             # Errors of files that are rolled back now may show for a while yet.
-            theirs = {file: digest for file, digest in digests(errors).items() if file in fresh_files}
-            self.records.put(replace(record, due_at=now + PAUSE, baseline={**record.baseline, **theirs}))
+            theirs = {file: digest for file, digest in digests(errors).items() if owner_of(file) in fresh_files}
+            baseline = {**record.baseline, **theirs}
+            self.records.put(replace(record, due_at=now + PAUSE, baseline=baseline, sighted=counts))
             return "wait", (), nothing
         close(self.records.put(replace(record, phase="verified")), self.records, self.standings, self.say, now)
         return "good", (), record.artifacts
@@ -145,7 +150,7 @@ class UpdateVerifier:
         if _SETTINGS.search(error.error) and "startup.sh" not in record.artifacts:
             return True
         since = record.baseline_at or record.began_at
-        changed_at = witness.changed_at(relative_path(error.path), facts)
+        changed_at = witness.changed_at(owner_of(relative_path(error.path)), facts)
         return since is not None and changed_at is not None and since < changed_at <= now + _IN_THE_FUTURE
 
     def _not_brought(

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from jetway.artifacts.kinds import DAGS
 from jetway.live.missing import missing_files
+from jetway.live.passing import is_remembered, owner_of
 from jetway.live.standing import Live, Problem, Sight, Standing
 
 if TYPE_CHECKING:
@@ -309,7 +310,11 @@ def digests(errors: Sequence[ImportProblem]) -> dict[str, str]:
 
 def new_errors(errors: Sequence[ImportProblem], known: Mapping[str, str]) -> list[ImportProblem]:
     """Errors in files that had none, or another one, before."""
-    return [error for error in errors if known.get(relative_path(error.path)) != _digest(error)]
+    return [
+        error
+        for error in errors
+        if known.get(relative_path(error.path)) != _digest(error) and not is_remembered(error, known)
+    ]
 
 
 def _errors_of(live: Live, look: Outlook, facts: EnvironmentFacts) -> list[ImportProblem]:
@@ -322,7 +327,7 @@ def _errors_of(live: Live, look: Outlook, facts: EnvironmentFacts) -> list[Impor
         error
         for error in new_errors(shown, look.known)
         if error not in own
-        and relative_path(error.path) not in look.fresh_files
+        and owner_of(relative_path(error.path)) not in look.fresh_files
         and (relative_path(error.path) in live.readers or through.search(error.error))
     ]
     return own + others

@@ -17,12 +17,15 @@ from typing import TYPE_CHECKING
 from jetway.airflow.environment import not_available
 from jetway.airflow.import_errors import Found
 from jetway.artifacts.kinds import DAGS
-from jetway.live import news
+from jetway.errors import JetwayError
+from jetway.live import news, silence
 from jetway.live.by_hand import overtake, source_of
 from jetway.live.in_force import InForce
 from jetway.live.missing import awaited
+from jetway.live.passing import owner_of, remembered
 from jetway.live.restore import Restored, as_judged, report_rollback, restore, tell_live, tell_rollback_again
 from jetway.live.settling import compare
+from jetway.live.silence import suspects
 from jetway.live.standing import (
     LONGEST_WORK,
     OPEN,
@@ -145,7 +148,11 @@ class Verifier:
             for found in standings
             if found.live is not None and found.stage in OPEN
         }
-        found = self._import_errors()
+        try:
+            found = self._import_errors()
+        except JetwayError as exc:
+            self._undo_in_silence(standings, exc, now, on_verified)
+            raise
         errors = found.errors
         if update_is_due:
             witness = Witness(self._s3, self._drop_bucket)
@@ -170,7 +177,19 @@ class Verifier:
             self._deal_with(standing, look, updates, facts, now, on_verified=on_verified)
         # What may be a waiting version's fault must still be new at the next look.
         known = {file: digest for file, digest in digests(errors).items() if file not in suspected}
-        self._table.remember_errors({file: look.known[file] for file in suspected & look.known.keys()} | known)
+        kept = {file: look.known[file] for file in suspected & look.known.keys()}
+        others = [error for error in errors if relative_path(error.path) not in suspected]
+        self._table.remember_errors(kept | known | remembered(look.known, others, now))
+
+    def _undo_in_silence(
+        self, standings: Sequence[Standing], exc: JetwayError, now: datetime, on_verified: Callable[[Verified], None]
+    ) -> None:
+        """Roll back what may be why Airflow does not answer: nobody else will tell."""
+        for standing in suspects(standings, exc, now):
+            with suppress(StandingChangedError):
+                if self._bucket_agrees(standing, now):
+                    self._table.put(to_roll_back(standing, (silence.problem(standing, exc),), now))
+                    self._finish(standing.key, now, on_verified)
 
     def _finish_all(
         self,
@@ -366,7 +385,7 @@ class Verifier:
                 break
         return replace(
             look,
-            dags={dag.dag_id: relative_path(dag.fileloc or "") for dag in found},
+            dags={dag.dag_id: owner_of(relative_path(dag.fileloc or "")) for dag in found},
             parsed={dag.dag_id: dag.last_parsed_time for dag in found if dag.last_parsed_time},
         )
 

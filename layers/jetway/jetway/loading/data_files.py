@@ -34,6 +34,9 @@ MOST_READERS = 20
 LiveDags = Callable[[str], tuple[Iterable[str], bool] | None]
 
 
+Options = Callable[[], tuple[Mapping[str, Any], bytes | None]]
+
+
 class FolderFiles:
     """Judges files of the dags folder that Airflow does not load itself.
 
@@ -67,7 +70,7 @@ class FolderFiles:
         content: bytes,
         facts: EnvironmentFacts,
         static: Judgement,
-        options: Callable[[], Mapping[str, Any]],
+        options: Options,
     ) -> Judgement:
         """Judge a file that DAG files read, by loading them with it.
 
@@ -76,7 +79,7 @@ class FolderFiles:
             content: its bytes.
             facts: of the environment.
             static: what reading says of it.
-            options: to load with.
+            options: to load with, and the plugins.
 
         Raises:
             SiblingsExpectedError: a DAG file fails with it, and a newer one may be on its way.
@@ -123,14 +126,14 @@ class FolderFiles:
         return doubled(judged, taken)
 
     def _load(
-        self, copy: FolderCopy, files: Sequence[str], facts: EnvironmentFacts, options: Callable[[], Mapping[str, Any]]
+        self, copy: FolderCopy, files: Sequence[str], facts: EnvironmentFacts, options: Options
     ) -> dict[str, LoadAnswer]:
         there = [file for file in files if file in copy.files]
         if not there:
             return {}
         function = self._functions.nearest(facts.major)
-        given = {**options(), "partial": copy.partial}
-        return self._functions.load_each(function, copy.zipped(), there, given)
+        given, plugins = options()
+        return self._functions.load_each(function, copy.zipped(), there, {**given, "partial": copy.partial}, plugins)
 
     def ignores(self, version: ObjectVersion, content: bytes, facts: EnvironmentFacts, static: Judgement) -> Judgement:
         """Judge a .airflowignore by the live DAG files that it takes away.

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from botocore.exceptions import ClientError
 
 from jetway.artifacts.kinds import DAGS, LARGEST_DATA_FILE
-from jetway.objects import head, is_changed, is_gone
+from jetway.objects import head, is_changed, is_gone, read
 from jetway.promotion import SOURCE_VERSION
 from jetway.reports import is_reported
 
@@ -24,13 +24,15 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
     from jetway.airflow.environment import EnvironmentFacts
+    from jetway.objects import ObjectVersion
 
 # What was dropped longer ago than that is settled: live, quarantined, or in the dead letters.
-_PENDING = timedelta(minutes=15)
+PENDING = timedelta(minutes=15)
 
 # Bounds of a copy. Beyond them data files are left out first, so a missing one proves nothing.
 _MOST_FILES = 5000
 _MOST_BYTES = 48 * 1024**2
+LARGEST_ZIP = 32 * 1024**2  # of packed DAGs that are judged
 _MOST_REMEMBERED = 96 * 1024**2
 _THREADS = 8
 
@@ -83,12 +85,12 @@ class DagsFolder:
         self._remembered: dict[tuple[str, str, str], bytes] = {}
         self._judged: set[tuple[str, str, datetime]] = set()
 
-    def copy(self, facts: EnvironmentFacts, path: str, content: bytes | None) -> FolderCopy:
+    def copy(self, facts: EnvironmentFacts, path: str = "", content: bytes | None = None) -> FolderCopy:
         """Return a copy with one file as given.
 
         Args:
             facts: of the environment; tells its bucket and folder.
-            path: of the judged file, relative to the folder.
+            path: of the judged file, relative to the folder; "" when it is none of the folder's.
             content: what it is judged with; None for a copy with the file as it is live, or without it.
 
         Raises:
@@ -102,7 +104,7 @@ class DagsFolder:
         for name, dropped in self._list(self._drop_bucket, DAGS):
             live = files.get(name)
             by_hand.discard(name)
-            recent = self._now() - dropped.last_modified < _PENDING
+            recent = self._now() - dropped.last_modified < PENDING
             if name != path and recent and (live is None or live.last_modified <= dropped.last_modified):
                 coming[name] = dropped
         pending = self._not_judged(coming)
@@ -114,6 +116,14 @@ class DagsFolder:
         if content is not None:
             contents[path] = content
         return FolderCopy(contents, pending, partial, frozenset(by_hand), all_live)
+
+    def packed_dags(self, version: ObjectVersion) -> bytes | None:
+        """Return a zip that was dropped; None when it is too large to be loaded, or gone.
+
+        Raises:
+            ClientError, BotoCoreError: S3 is in trouble.
+        """
+        return read(self._s3, version, LARGEST_ZIP) if version.size <= LARGEST_ZIP else None
 
     def _not_judged(self, coming: Mapping[str, Listed]) -> dict[str, datetime]:
         """Which of the files that are not live have no report yet, and when they came; a refused one has one."""

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 # A synchronous request may have 6 MB: https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
 _MOST_INLINE = 3 * 1024**2
 _URL_SECONDS = 300
+_MOST_AT_ONCE = 50  # files in one request: it may take two minutes
 BUNDLES = "bundles/"
 
 
@@ -51,45 +52,69 @@ class LoadFunctions:
     def __init__(self, client: LambdaClient, s3: S3Client, bucket: str, functions: Mapping[int, str]) -> None:
         self._client, self._s3, self._bucket = client, s3, bucket
         self._functions = functions
+        self._sent: str | None = None
 
     def nearest(self, major: int) -> str:
         """The function for that major version of Airflow, or the nearest there is."""
         return self._functions[min(self._functions, key=lambda there: abs(there - major))]
 
     def load_each(
-        self, function: str, bundle: bytes, files: Sequence[str], options: Mapping[str, Any]
+        self,
+        function: str,
+        bundle: bytes,
+        files: Sequence[str],
+        options: Mapping[str, Any],
+        plugins: bytes | None = None,
     ) -> dict[str, LoadAnswer]:
-        """Load several files of a bundle, at once if none of them ends the function.
+        """Load several files of a bundle, many at once if none of them ends the function.
 
         Args:
             function: that loads.
             bundle: the dags folder, zipped.
             files: paths in it.
             options: of `jetway_loader.model.Options`.
+            plugins: the modules of plugins.zip, zipped.
 
         Raises:
             LoadUnavailableError: throttled, or the function does not work whatever the files are.
         """
-        answer, died = self._invoke(function, {"bundle": self._bundle(bundle), "files": files, "options": options})
-        if died is not None:
-            return {file: self.load(function, bundle, [file], options) for file in files}
-        if "unavailable" in answer:
-            raise LoadUnavailableError(f"{function}: {answer['unavailable']}")
-        return {loaded["path"]: LoadAnswer(loaded, airflow_version=answer["airflow"]) for loaded in answer["loaded"]}
+        found: dict[str, LoadAnswer] = {}
+        for start in range(0, len(files), _MOST_AT_ONCE):
+            some = files[start : start + _MOST_AT_ONCE]
+            answer, died = self._invoke(function, self._question(bundle, some, options, plugins))
+            if died is not None:
+                found |= {file: self.load(function, bundle, [file], options, plugins) for file in some}
+                continue
+            if "unavailable" in answer:
+                raise LoadUnavailableError(f"{function}: {answer['unavailable']}")
+            version = answer["airflow"]
+            found |= {loaded["path"]: LoadAnswer(loaded, airflow_version=version) for loaded in answer["loaded"]}
+        return found
 
-    def load(self, function: str, bundle: bytes, files: Sequence[str], options: Mapping[str, Any]) -> LoadAnswer:
-        """Load one file of a bundle.
+    def load(
+        self,
+        function: str,
+        bundle: bytes,
+        files: Sequence[str],
+        options: Mapping[str, Any],
+        plugins: bytes | None = None,
+        *,
+        what: str | None = None,
+    ) -> LoadAnswer:
+        """Load one file of a bundle, or what is no DAG file.
 
         Args:
             function: that loads.
             bundle: the dags folder, zipped.
-            files: the file's path in it, as the only item.
+            files: the file's path in it, as the only item; none with `what`.
             options: of `jetway_loader.model.Options`.
+            plugins: the modules of plugins.zip, zipped.
+            what: "plugins" or "local-settings".
 
         Raises:
             LoadUnavailableError: throttled, or the function does not work whatever the file is.
         """
-        question = {"bundle": self._bundle(bundle), "files": files, "options": options}
+        question = self._question(bundle, files, options, plugins) | {"load": what}
         answer, died = self._invoke(function, question)
         if died is not None:
             # Its own fault, or the file's? Without a file it must work.
@@ -105,11 +130,22 @@ class LoadFunctions:
             raise LoadUnavailableError(f"{function}: {answer['unavailable']}")
         return LoadAnswer(answer["loaded"][0], airflow_version=answer["airflow"])
 
-    def _bundle(self, content: bytes) -> dict[str, str]:
-        if len(content) <= _MOST_INLINE:
+    def _question(
+        self, bundle: bytes, files: Sequence[str], options: Mapping[str, Any], plugins: bytes | None
+    ) -> dict[str, Any]:
+        packed, room = self._bundle(bundle, _MOST_INLINE), _MOST_INLINE - len(bundle)
+        question = {"bundle": packed, "files": files, "options": options}
+        if plugins is not None:
+            question["plugins"] = self._bundle(plugins, room if "zip" in packed else _MOST_INLINE)
+        return question
+
+    def _bundle(self, content: bytes, most: int) -> dict[str, str]:
+        if len(content) <= most:
             return {"zip": base64.b64encode(content).decode()}
         key = f"{BUNDLES}{hashlib.sha256(content).hexdigest()}.zip"
-        self._s3.put_object(Bucket=self._bucket, Key=key, Body=content, ContentType="application/zip")
+        if key != self._sent:  # plugins are the same for many files
+            self._s3.put_object(Bucket=self._bucket, Key=key, Body=content, ContentType="application/zip")
+            self._sent = key
         address = {"Bucket": self._bucket, "Key": key}
         return {"url": self._s3.generate_presigned_url("get_object", Params=address, ExpiresIn=_URL_SECONDS)}
 

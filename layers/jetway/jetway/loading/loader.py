@@ -1,11 +1,11 @@
-"""The step that the gate is given: a DAG file that may load by its text is loaded by the real Airflow."""
+"""The step that the gate is given: what may load by its text, DAG files and plugins, is loaded by the real Airflow."""
 
 from __future__ import annotations
 
 import base64
 import json
 import zlib
-from collections.abc import Callable, Mapping, Set
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -13,21 +13,25 @@ from typing import TYPE_CHECKING, Any
 
 from jetway.artifacts.kinds import DAGS, kind_of
 from jetway.errors import SiblingsExpectedError
+from jetway.loading import local_settings
 from jetway.loading.advice import MAJOR, NoAdviceError, advice
 from jetway.loading.data_files import FolderFiles
+from jetway.loading.folder import LARGEST_ZIP
 from jetway.loading.plugins import NAME as PLUGINS
-from jetway.loading.plugins import Plugins
+from jetway.loading.plugins import NONE as NO_PLUGINS
 from jetway.loading.rivals import Rival, not_known, put_by_hand, uploaded_before
-from jetway.loading.verdict import not_loaded, refused, together, too_early
+from jetway.loading.verdict import not_loaded, refused, together, too_early, with_other_plugins
 from jetway.observability import logger
 
 if TYPE_CHECKING:
     from jetway.airflow.environment import EnvironmentFacts
     from jetway.artifacts.findings import Finding, Judgement
+    from jetway.artifacts.plugin_modules import PackedPlugins
     from jetway.loading.claims import DagClaims
     from jetway.loading.data_files import LiveDags
     from jetway.loading.folder import DagsFolder, FolderCopy
-    from jetway.loading.function import LoadFunctions
+    from jetway.loading.function import LoadAnswer, LoadFunctions
+    from jetway.loading.plugins import Plugins
     from jetway.loading.readers import Readers
     from jetway.objects import ObjectVersion
 
@@ -37,11 +41,16 @@ _IMPORT_TIMEOUT = 30.0
 _QUIET = timedelta(seconds=10)
 
 Advise = Callable[[bytes, int], tuple["Finding", ...]]
+_World = tuple["FolderCopy", "PackedPlugins"]
 Provided = Callable[["EnvironmentFacts"], Mapping[str, Any]]
 
 
+_REQUIREMENTS = "requirements.txt"
+_TOO_LARGE = "its modules are too many or too large to be imported here"
+
+
 class DagLoader:
-    """Has DAG files loaded.
+    """Has DAG files and plugins loaded.
 
     Args:
         folder: makes copies of the dags folder.
@@ -77,11 +86,11 @@ class DagLoader:
         self._others = FolderFiles(folder, functions, readers, claims, live_dags, grace=grace, now=now)
 
     def __call__(self, version: ObjectVersion, content: bytes, facts: EnvironmentFacts, static: Judgement) -> Judgement:
-        """Judge a DAG file by loading it, or another file of the dags folder by the DAG files that it concerns.
+        """Judge a file by loading it, or another file of the dags folder by the DAG files that it concerns.
 
         Args:
             version: of the file in the drop bucket.
-            content: its bytes.
+            content: its bytes; of a zip none.
             facts: of the environment.
             static: what reading says of it; a rejection stands.
 
@@ -93,15 +102,133 @@ class DagLoader:
         if static.kind == "airflowignore":
             return self._others.ignores(version, content, facts, static)
         if static.kind == "dags-folder-file":
-            return self._others.data(version, content, facts, static, partial(self._options, facts))
-        if static.verdict == "rejected" or static.kind != "dag-file":
-            return static
-        function = self._functions.nearest(facts.major)
+            return self._others.data(version, content, facts, static, partial(self._options_and_plugins, facts))
+        judge = {
+            "dag-file": self._dag_file,
+            "packed-dags": self._packed_dags,
+            "plugins": self._plugins_zip,
+            "local-settings": self._local_settings,
+        }.get(static.kind)
+        return static if static.verdict == "rejected" or judge is None else judge(version, content, facts, static)
+
+    def _local_settings(
+        self, version: ObjectVersion, content: bytes, facts: EnvironmentFacts, static: Judgement
+    ) -> Judgement:
+        path, seen_at = version.key.removeprefix(DAGS), self._now()
+        with_it = self._folder.copy(facts, path, content)
+        plugins = self._plugins.of(facts)[0]
+        answer = self._load(facts, with_it, [], plugins, what="local-settings")
+        self._wait_for_siblings(version, answer, with_it, seen_at)
+        judged = together(static, answer)
+        if judged.verdict != "accepted":
+            return judged
+        return self._anew(judged, facts, (with_it, plugins), (self._folder.copy(facts, path), plugins))
+
+    def _anew(self, judged: Judgement, facts: EnvironmentFacts, new: _World, old: _World) -> Judgement:
+        """Judge all DAG files anew, with what every process of Airflow runs, and without it."""
+        files = local_settings.dag_files(new[0].files)
+        if len(files) > local_settings.MOST_FILES:
+            return not_loaded(judged, f"more than {local_settings.MOST_FILES} DAG files would have to be judged anew")
+        broken = self._failing(facts, files, *new)
+        before = self._failing(facts, sorted(broken), *old)
+        return local_settings.breaking(judged, {path: said for path, said in broken.items() if path not in before})
+
+    def _failing(
+        self, facts: EnvironmentFacts, files: Sequence[str], copy: FolderCopy, plugins: PackedPlugins
+    ) -> dict[str, str]:
+        there = [path for path in files if path in copy.files]
+        function, options = self._functions.nearest(facts.major), self._options(facts, plugins, copy)
+        return local_settings.failing(
+            self._functions.load_each(function, copy.zipped(), there, options, plugins.content) if there else {}
+        )
+
+    def _dag_file(
+        self, version: ObjectVersion, content: bytes, facts: EnvironmentFacts, static: Judgement
+    ) -> Judgement:
         path = version.key.removeprefix(DAGS)
         seen_at = self._now()  # what is dropped while a slow load goes on is not in the copy
         copy = self._folder.copy(facts, path, content)
-        options = self._options(facts) | {"partial": copy.partial}
-        answer = self._functions.load(function, copy.zipped(), [path], options)
+        plugins = self._plugins.of(facts)
+        answer = self._load(facts, copy, [path], plugins[0])
+        self._wait_for_siblings(version, answer, copy, seen_at)
+        judged = together(static, answer)
+        if judged.verdict == "rejected":
+            judged = self._with_other_plugins(judged, copy, [path], facts, plugins[1:])
+        if judged.kind == "dag-file":
+            judged = replace(judged, findings=(*judged.findings, *self._advise(content, facts.major)))
+        if judged.verdict == "rejected" and copy.partial and answer.loaded and answer.loaded["missing"]:
+            return not_loaded(static, "the dags folder is too large to be copied whole, and a module is missing")
+        judged = self._claimed(version, judged, copy, facts)
+        if judged.verdict != "rejected" and answer.loaded is not None:
+            self._readers.remember(path, answer.loaded.get("read", ()))
+        return judged
+
+    def _packed_dags(
+        self, version: ObjectVersion, _content: bytes, facts: EnvironmentFacts, static: Judgement
+    ) -> Judgement:
+        content = self._folder.packed_dags(version)
+        if content is None:
+            return not_loaded(static, f"it is larger than {LARGEST_ZIP:,} bytes, or was replaced meanwhile")
+        return self._dag_file(version, content, facts, static)
+
+    def _plugins_zip(
+        self, version: ObjectVersion, _content: bytes, facts: EnvironmentFacts, static: Judgement
+    ) -> Judgement:
+        packed = self._plugins.look(version)
+        if packed.content is None:
+            return not_loaded(static, _TOO_LARGE)
+        seen_at = self._now()
+        copy = self._folder.copy(facts)
+        answer = self._load(facts, copy, [], packed, what="plugins")
+        self._wait_for_siblings(version, answer, copy, seen_at)
+        judged = together(static, answer)
+        if packed.has_settings and judged.verdict != "rejected":
+            judged = self._settings_in_plugins(judged, facts, copy, packed)
+        if judged.verdict == "rejected" and copy.partial and answer.loaded and answer.loaded["missing"]:
+            return not_loaded(static, "the dags folder is too large to be copied whole, and a module is missing")
+        return judged
+
+    def _settings_in_plugins(
+        self, judged: Judgement, facts: EnvironmentFacts, copy: FolderCopy, packed: PackedPlugins
+    ) -> Judgement:
+        """Judge the airflow_local_settings.py in a plugins.zip as that of the dags folder."""
+        answer = self._load(facts, copy, [], packed, what="local-settings")
+        if answer.loaded is None or answer.loaded["verdict"] != "accepted":
+            return local_settings.certain(replace(together(judged, answer), verdict="unknown"), whatever=True)
+        others = [plugins for plugins in self._plugins.of(facts) if plugins is not packed]
+        anew = self._anew(replace(judged, verdict="accepted"), facts, (copy, packed), (copy, (*others, NO_PLUGINS)[0]))
+        return judged if anew.verdict == "accepted" else local_settings.certain(anew, whatever=True)
+
+    def _load(
+        self,
+        facts: EnvironmentFacts,
+        copy: FolderCopy,
+        files: Sequence[str],
+        plugins: PackedPlugins,
+        what: str | None = None,
+    ) -> LoadAnswer:
+        function, options = self._functions.nearest(facts.major), self._options(facts, plugins, copy)
+        return self._functions.load(function, copy.zipped(), files, options, plugins.content, what=what)
+
+    def _with_other_plugins(
+        self,
+        judged: Judgement,
+        copy: FolderCopy,
+        files: Sequence[str],
+        facts: EnvironmentFacts,
+        others: Sequence[PackedPlugins],
+    ) -> Judgement:
+        """Nothing is certain of a file that the plugins decide about which are there until others come."""
+        for plugins in others:
+            answer = self._load(facts, copy, files, plugins)
+            if answer.loaded is not None and answer.loaded["verdict"] != "rejected":
+                return with_other_plugins(judged)
+        return judged
+
+    def _wait_for_siblings(
+        self, version: ObjectVersion, answer: LoadAnswer, copy: FolderCopy, seen_at: datetime
+    ) -> None:
+        waited = seen_at - version.last_modified
         early = too_early(
             answer,
             copy.pending,
@@ -110,16 +237,11 @@ class DagLoader:
             grace=self._grace,
             quiet=_QUIET,
         )
+        if early is None and answer.loaded and answer.loaded["missing"] and answer.loaded["verdict"] != "accepted":
+            coming = self._plugins.pending(_REQUIREMENTS)
+            early = f"{_REQUIREMENTS} was dropped, too, and is not judged yet" if coming else None
         if early is not None:
-            raise SiblingsExpectedError(f"{version.key} waits: {early}.", seen_at - version.last_modified)
-        judged = together(static, answer)
-        judged = replace(judged, findings=(*judged.findings, *self._advise(content, facts.major)))
-        if judged.verdict == "rejected" and copy.partial and answer.loaded and answer.loaded["missing"]:
-            return not_loaded(static, "the dags folder is too large to be copied whole, and a module is missing")
-        judged = self._claimed(version, judged, copy, facts)
-        if judged.verdict != "rejected" and answer.loaded is not None:
-            self._readers.remember(path, answer.loaded.get("read", ()))
-        return judged
+            raise SiblingsExpectedError(f"{version.key} waits: {early}.", waited)
 
     def release(self, key: str) -> None:
         """Let go of the dag_ids of a file that was removed from the drop bucket, and of what it reads.
@@ -127,7 +249,7 @@ class DagLoader:
         Raises:
             ClientError, BotoCoreError: DynamoDB is in trouble.
         """
-        if kind_of(key).name == "dag-file":
+        if kind_of(key).name in {"dag-file", "packed-dags"}:
             self._claims.release(key)
             self._readers.remember(key.removeprefix(DAGS), ())
 
@@ -155,16 +277,24 @@ class DagLoader:
             judged = replace(judged, findings=(*judged.findings, not_known(by_hand.unclear)))
         return refused(judged, taken, uploaded=version.last_modified)
 
-    def _options(self, facts: EnvironmentFacts) -> dict[str, Any]:
+    def _options_and_plugins(self, facts: EnvironmentFacts) -> tuple[dict[str, Any], bytes | None]:
+        plugins = self._plugins.of(facts)[0]
+        return self._options(facts, plugins), plugins.content
+
+    def _options(
+        self, facts: EnvironmentFacts, plugins: PackedPlugins, copy: FolderCopy | None = None
+    ) -> dict[str, Any]:
         provided = self._provided(facts)
-        plugins = self._plugins.modules(facts)
+        stood_in = plugins.modules if plugins.content is None else ()
         return {
             "airflow_version": facts.airflow_version,
             "import_timeout": _seconds(facts.options.get("core.dagbag_import_timeout")),
             "airflow_options": dict(facts.options),
-            "provided": sorted({*provided.get("modules", ()), *(plugins or ())}),
+            "provided": sorted({*provided.get("modules", ()), *stood_in}),
             "inventory": packed(provided.get("inventory", {})),
-            "unlisted": sorted({*provided.get("unlisted", ()), *(() if plugins is not None else (PLUGINS,))}),
+            "binaries": sorted(plugins.binaries),
+            "partial": copy is not None and copy.partial,
+            "unlisted": sorted({*provided.get("unlisted", ()), *(() if plugins.readable else (PLUGINS,))}),
         }
 
 

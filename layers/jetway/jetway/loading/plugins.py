@@ -1,13 +1,21 @@
-"""Which modules the environment's plugins.zip brings: it is on the path of every DAG file."""
+"""What a load finds of the environment's plugins.zip, which is on the path of every DAG file.
+
+It is what the environment will have: the one that is being dropped, else the one that was promoted last, which comes
+with the next update or is in force. Where something fails with that one, the ones before it are asked, too.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from datetime import datetime
 from typing import TYPE_CHECKING
 
-from jetway.artifacts.plugin_modules import root_modules
-from jetway.artifacts.zip_reader import BrokenZipError, LargeDirectoryError, ZipReader
+from jetway.artifacts.plugin_modules import PackedPlugins, pack
+from jetway.loading.folder import PENDING
 from jetway.object_stream import VersionGoneError, open_version
 from jetway.objects import head
+from jetway.promotion import SOURCE_VERSION
+from jetway.reports import is_reported
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -16,46 +24,67 @@ if TYPE_CHECKING:
     from jetway.objects import ObjectVersion
 
 _BLOCK = 256 * 1024  # a zip file's directory is at its end, and small
+_MOST_KNOWN = 3  # in force, to come, being dropped
 NAME = "plugins.zip"
+UNREADABLE = PackedPlugins(readable=False)
+NONE = PackedPlugins()
 
 
 class Plugins:
-    """Looks into the plugins.zip of an environment, once for each version."""
+    """Takes what a load needs out of the plugins.zip of an environment, once for each version."""
 
-    def __init__(self, s3: S3Client) -> None:
-        self._s3 = s3
-        self._known: dict[str, frozenset[str] | None] = {}
+    def __init__(self, s3: S3Client, drop_bucket: str, *, now: Callable[[], datetime]) -> None:
+        self._s3, self._drop_bucket, self._now = s3, drop_bucket, now
+        self._known: dict[str, PackedPlugins] = {}
 
-    def modules(self, facts: EnvironmentFacts) -> frozenset[str] | None:
-        """The modules at its root, of the version in force and of the one promoted last, which comes with an update.
-
-        Returns:
-            None when what is in force cannot be read.
+    def of(self, facts: EnvironmentFacts) -> Sequence[PackedPlugins]:
+        """The plugins that the environment will have, and after them those that it has until then; one at least.
 
         Raises:
             ClientError, BotoCoreError: S3 is in trouble.
         """
         path = facts.plugins_path or NAME
+        dropped = self.pending(NAME)
         newest = head(self._s3, facts.source_bucket, path)
-        coming = (self._look(newest) if newest else None) or frozenset()
-        if not facts.plugins_path:
-            return coming
-        in_force = newest
-        if facts.plugins_version and (newest is None or newest.version_id != facts.plugins_version):
+        found = []
+        if dropped is not None and (newest is None or newest.metadata.get(SOURCE_VERSION) != dropped.label):
+            found.append(self.look(dropped))
+        if newest is not None:
+            found.append(self.look(newest))
+        if facts.plugins_path and facts.plugins_version and newest and newest.version_id != facts.plugins_version:
             in_force = head(self._s3, facts.source_bucket, path, facts.plugins_version)
-        found = self._look(in_force) if in_force else None
-        return None if found is None else found | coming
+            found.append(self.look(in_force) if in_force else UNREADABLE)
+        elif facts.plugins_path and newest is None:
+            found.append(UNREADABLE)
+        return found or [NONE]
 
-    def _look(self, version: ObjectVersion) -> frozenset[str] | None:
+    def look(self, version: ObjectVersion) -> PackedPlugins:
+        """What a load needs of one version.
+
+        Raises:
+            ClientError, BotoCoreError: S3 is in trouble.
+        """
         if version.label not in self._known:
-            if len(self._known) > 1:  # the one in force and the one to come
+            if len(self._known) >= _MOST_KNOWN:
                 self._known.clear()
             self._known[version.label] = self._read(version)
         return self._known[version.label]
 
-    def _read(self, version: ObjectVersion) -> frozenset[str] | None:
+    def pending(self, key: str) -> ObjectVersion | None:
+        """What was dropped lately under a key and is not judged yet.
+
+        Raises:
+            ClientError, BotoCoreError: S3 is in trouble.
+        """
+        there = head(self._s3, self._drop_bucket, key)
+        if there is None or self._now() - there.last_modified >= PENDING:
+            return None
+        known = is_reported(self._s3, self._drop_bucket, key, there.etag, there.last_modified)
+        return None if known else there
+
+    def _read(self, version: ObjectVersion) -> PackedPlugins:
         try:
             with open_version(self._s3, version, block=_BLOCK) as stream:
-                return frozenset(root_modules(member.name for member in ZipReader(stream, version.size).members))
-        except (BrokenZipError, LargeDirectoryError, VersionGoneError):
-            return None  # it never went through the gate, or is just being replaced
+                return pack(stream, version.size)
+        except VersionGoneError:
+            return UNREADABLE  # it is just being replaced

@@ -15,14 +15,15 @@ if TYPE_CHECKING:
 
 # What reading alone makes of a file that loading knows better.
 _KNOWN_BETTER = frozenset({"syntax-not-judged"})
-_ABOUT_NO_DAG = frozenset({"lost-dag"})
+_ABOUT_NO_DAG = frozenset({"lost-dag", "no-dag"})
+_ABOUT_PLUGINS = frozenset({"plugin-without-name", "missing-module"})
 
 # So many times the grace a file of a slow upload waits.
 _LONGEST = 4
 
 
 def together(static: Judgement, answer: LoadAnswer) -> Judgement:
-    """The judgement of a DAG file that was read and loaded: the load is the judge."""
+    """The judgement of a DAG file or a plugins.zip that was read and loaded: the load is the judge."""
     if answer.loaded is None:
         finding = Finding(
             rule="exits",
@@ -37,6 +38,8 @@ def together(static: Judgement, answer: LoadAnswer) -> Judgement:
         return static
     if loaded["skipped"] == "ignored":
         return replace(static, verdict="accepted", findings=(*_without_loaded(static, known=True), _IGNORED), dags=())
+    if static.kind in {"plugins", "local-settings"}:
+        return _of_plugins(static, loaded)
     dags = _dags(static, loaded["dags"])
     found = tuple(Finding(**finding) for finding in loaded["findings"])
     return replace(
@@ -46,6 +49,32 @@ def together(static: Judgement, answer: LoadAnswer) -> Judgement:
         dags=dags,
         parse_seconds=loaded["seconds"],
     )
+
+
+def _of_plugins(static: Judgement, loaded: Mapping[str, Any]) -> Judgement:
+    found = tuple(Finding(**finding) for finding in loaded["findings"])
+    kept = tuple(finding for finding in static.findings if finding.rule not in _ABOUT_PLUGINS)
+    # Of a plugins.zip reading may have left something open that loading does not tell.
+    is_open = static.kind == "plugins" and loaded["verdict"] == "accepted"
+    verdict = static.verdict if is_open else loaded["verdict"]
+    return replace(static, verdict=verdict, findings=(*kept, *found))
+
+
+def with_other_plugins(judged: Judgement) -> Judgement:
+    """The judgement of a file that fails with the plugins that are to come, and loads with those that are there."""
+    findings = tuple(
+        replace(
+            finding,
+            severity="warning",
+            message=f"{finding.message.removesuffix('.')}. This is not certain: it fails with the plugins.zip that "
+            "comes with the next update of the environment, and loads with the one that is in force.",
+            remedy=f"Before that update: {finding.remedy}",
+        )
+        if finding.severity == "error"
+        else finding
+        for finding in judged.findings
+    )
+    return replace(judged, verdict="unknown", findings=findings)
 
 
 def not_loaded(static: Judgement, why: str) -> Judgement:

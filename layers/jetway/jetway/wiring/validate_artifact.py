@@ -146,7 +146,7 @@ def _loader(
         DagsFolder(s3, config.drop_bucket, now=now),
         LoadFunctions(client("lambda", LOADING), s3, config.drop_bucket, config.import_dag),
         DagClaims(dynamodb, config.artifact_table, lambda key: head(s3, config.drop_bucket, key) is not None),
-        Plugins(s3),
+        Plugins(s3, config.drop_bucket, now=now),
         readers=Readers(dynamodb, config.artifact_table),
         live_dags=live_dags,
         grace=config.sibling_grace,

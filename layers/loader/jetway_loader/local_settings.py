@@ -1,0 +1,185 @@
+"""airflow_local_settings.py: MWAA runs that of the dags folder and that of plugins.zip in every process of Airflow.
+
+Its image has a file of that name itself, which runs both before `import airflow` has ended, and raises what they
+raise: then neither scheduler nor tasks, web server nor command line start. So it is loaded in an interpreter of its
+own, in which nothing stands in for anything. Whether MWAA registers the policies in it differs from one version to
+another (aws/amazon-mwaa-docker-images #627), so it is loaded once more as Airflow's own: both must work.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from jetway_loader import settings
+from jetway_loader.faults import Fault, read_error
+from jetway_loader.model import Finding, Loaded
+
+if TYPE_CHECKING:
+    from jetway_loader.model import Options
+
+NAME = "airflow_local_settings.py"
+_MODULE = "airflow_local_settings"
+_MOST_SECONDS = 60.0
+_LAST_WORDS = 20_000
+
+# https://github.com/aws/amazon-mwaa-docker-images: images/airflow/*/airflow_local_settings.py
+_AS_MWAA = """
+import importlib.util
+
+__all__ = []
+for _name, _path in {files!r}:
+    _spec = importlib.util.spec_from_file_location(_name, _path)
+    _module = importlib.util.module_from_spec(_spec)
+    _spec.loader.exec_module(_module)
+"""
+# The network is not there, so that nothing is waited for; that it was asked for is an error of its own kind.
+_PROGRAM = """
+import sys, traceback
+from jetway_loader.unseen import UnseenNetworkError
+
+def closed(event, args):
+    host = args[1] if event == "socket.connect" else args[0] if event == "socket.getaddrinfo" else None
+    if host and not isinstance(host, (str, bytes)):
+        host = host[0]
+    if event in ("socket.connect", "socket.getaddrinfo") and host:
+        raise UnseenNetworkError(f"the network is not there while it is loaded (it reached for {host})")
+
+sys.addaudithook(closed)
+try:
+    import airflow
+    import airflow.settings
+except BaseException:
+    sys.stderr.write("\\n" + traceback.format_exc())
+    sys.stderr.flush()
+    sys.exit(3)
+sys.stdout.write("jetway: airflow was imported\\n")
+"""
+
+
+def files(folder: Path) -> Iterator[tuple[str, Path]]:
+    """Those that are there, as MWAA names them, in its order.
+
+    Args:
+        folder: the dags folder.
+    """
+    for name, place in (("dags", folder), ("plugins", settings.plugins_folder())):
+        if (place / NAME).is_file():
+            yield f"customer_{name}_{_MODULE}", place / NAME
+
+
+def load(folder: Path, options: Options) -> Loaded:
+    """Load them as MWAA does, and judge them together.
+
+    Args:
+        folder: the dags folder.
+        options: as DAG files are loaded with; nothing stands in for `provided`.
+    """
+    started, found = time.monotonic(), list(files(folder))
+    faults: list[Fault] = []
+    if found:
+        as_mwaa = _AS_MWAA.format(files=[(name, str(path)) for name, path in found])
+        for text, own in ((as_mwaa, None), *((path.read_text("utf-8", "replace"), path) for _, path in found)):
+            if not faults:
+                faults += _run(text, own, [path for _, path in found], options)
+    findings = [_finding(fault) for fault in faults]
+    certain = any(fault.certain for fault in faults)
+    return Loaded(
+        path=NAME,
+        verdict="rejected" if certain else "unknown" if faults else "accepted",
+        findings=tuple(findings),
+        missing=tuple(sorted({fault.missing for fault in faults if fault.missing})),
+        seconds=round(time.monotonic() - started, 6),
+    )
+
+
+def register(folder: Path) -> None:
+    """Run them in a child that loads DAG files, and register their policies: an error of theirs is not the DAG's."""
+    for name, path in files(folder):
+        with suppress(Exception):
+            spec = importlib.util.spec_from_file_location(name, path)
+            if spec is None or spec.loader is None:
+                continue
+            module = importlib.util.module_from_spec(spec)
+            spec.loader.exec_module(module)
+            _register(module)
+
+
+def _register(module: Any) -> None:
+    policies = importlib.import_module("airflow.policies")
+    own = importlib.import_module("airflow.settings")
+    manager = (
+        own.get_policy_plugin_manager() if hasattr(own, "get_policy_plugin_manager") else own.POLICY_PLUGIN_MANAGER
+    )
+    given = getattr(module, "__all__", None)
+    names = set(given) if given is not None else {name for name in vars(module) if not name.startswith("__")}
+    policies.make_plugin_from_local_settings(manager, module, names)
+
+
+def _run(text: str, own: Path | None, mine: list[Path], options: Options) -> list[Fault]:
+    """Import Airflow with such a file in its config folder."""
+    with tempfile.TemporaryDirectory(prefix="airflow-settings-") as place:
+        home = Path(place)
+        config = home / "config" / NAME
+        config.parent.mkdir()
+        config.write_text(text, "utf-8")
+        shutil.copyfile(os.environ["AIRFLOW_CONFIG"], home / "airflow.cfg")
+        changed = {
+            "AIRFLOW_HOME": str(home),
+            "AIRFLOW_CONFIG": str(home / "airflow.cfg"),
+            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home / 'airflow.db'}",
+            "AIRFLOW__LOGGING__BASE_LOG_FOLDER": str(home / "logs"),
+            "PYTHONPATH": os.pathsep.join(name for name in sys.path if name),
+            "PYTHONDONTWRITEBYTECODE": "1",
+        }
+        variables = settings.as_variables(options.airflow_options)
+        seconds = min(_MOST_SECONDS, options.patience or _MOST_SECONDS)
+        try:
+            done = subprocess.run(
+                [sys.executable, "-c", _PROGRAM],
+                env=os.environ | variables | changed,
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                timeout=seconds,
+                check=False,
+            )
+        except subprocess.TimeoutExpired:
+            return [
+                Fault(
+                    "timeout", f"Importing Airflow took more than {seconds:g} s with it.", None, _AT_ONCE, certain=False
+                )
+            ]
+        said = done.stderr[-_LAST_WORDS:].decode(errors="replace")
+        if done.returncode == 0 and b"jetway: airflow was imported" in done.stdout:
+            return []
+        if "Traceback (most recent call last):" not in said:
+            how = f"with exit status {done.returncode}"
+            return [Fault("exits", f"It ends every process that imports Airflow, {how}.", None, _AT_ONCE)]
+        file = own or next((path for path in reversed(mine) if str(path) in said), mine[0])
+        said = said.replace(str(config), str(file)) if own is not None else said
+        fault = read_error({"error": said}, str(file), str(file.parent))
+        elsewhere = fault.missing is not None and (
+            fault.missing.partition(".")[0] in options.provided or options.unlisted
+        )
+        return [replace(fault, certain=fault.certain and not elsewhere and not options.nearest)]
+
+
+_AT_ONCE = "Every process of Airflow runs it when it starts: let it only define functions and set values."
+
+
+def _finding(fault: Fault) -> Finding:
+    stops = "Every process of Airflow on MWAA runs this file when it starts, and would end with this error."
+    message = f"{fault.message.removesuffix('.')}. {stops}"
+    if not fault.certain:
+        return Finding(fault.rule, "warning", f"{message} This is not certain.", fault.line, fault.remedy)
+    return Finding(fault.rule, "error", message, fault.line, fault.remedy)

@@ -1,0 +1,102 @@
+"""airflow_local_settings.py with a real Airflow, without the stack: as MWAA runs it, before Airflow is imported."""
+
+from __future__ import annotations
+
+import zipfile
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from .test_loader import load
+
+NAME = "airflow_local_settings.py"
+POLICY = "def task_policy(task):\n    task.retries = max(task.retries or 0, 2)\n"
+CHECKS = """
+from airflow.exceptions import AirflowClusterPolicyViolation
+
+
+def dag_policy(dag):
+    if not dag.tags:
+        raise AirflowClusterPolicyViolation(f"{dag.dag_id} has no tags.")
+"""
+MAKES = "from airflow import DAG\ndag = DAG({!r}, tags={!r})\n"
+
+# What each folder holds, what plugins.zip, and the verdict with its rule and line.
+GOOD: dict[str, tuple[dict[str, str], dict[str, str]]] = {
+    "empty": ({NAME: ""}, {}),
+    "several": (
+        {
+            NAME: "import datetime, json, logging, os, re\nfrom typing import TYPE_CHECKING\n\n"
+            "if TYPE_CHECKING:\n    from airflow.models import BaseOperator\n\n"
+            "log = logging.getLogger(__name__)\nSTAGE = os.environ.get('STAGE', 'dev')\n" + POLICY + CHECKS
+        },
+        {
+            NAME: "STATE_COLORS = {'failed': 'firebrick'}\n\n\n"
+            "def task_instance_mutation_hook(task_instance):\n    pass\n"
+        },
+    ),
+}
+BAD: dict[str, tuple[dict[str, str], dict[str, str], str, int]] = {
+    "raises": ({NAME: "x = 1\n1 / 0\n"}, {}, "import-error", 2),
+    "lacks": ({NAME: "import nobody_has_this\n" + POLICY}, {}, "missing-module", 1),
+    "policy": ({NAME: "def dag_policy(:\n    pass\n"}, {}, "syntax", 1),
+    "exits": ({NAME: "import sys\nsys.exit(1)\n"}, {}, "exits", 2),
+    "plugins": ({NAME: POLICY}, {NAME: "x = 1\nundefined_name\n"}, "undefined-name", 2),
+}
+
+
+def made(place: Path, dags: dict[str, str], plugins: dict[str, str]) -> Path:
+    folder = place / "dags"
+    folder.mkdir(parents=True)
+    for name, text in dags.items():
+        (folder / name).write_text(text)
+    with zipfile.ZipFile(place / "plugins.zip", "w") as archive:
+        for name, text in plugins.items():
+            archive.writestr(name, text)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def answers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
+    def one(name: str, case: Any) -> dict[str, Any]:
+        folder = made(tmp_path_factory.mktemp(name), case[0], case[1])
+        found: dict[str, Any] = load(folder, "--plugins", str(folder.parent / "plugins.zip"), "--judge-settings")[NAME]
+        return found
+
+    network: Any = ({NAME: "import urllib.request as r\nr.urlopen('https://example.com')\n"}, {})
+    cases: dict[str, Any] = GOOD | BAD | {"network": network, "none": ({}, {})}
+    with ThreadPoolExecutor(2) as pool:
+        return dict(zip(cases, pool.map(lambda item: one(*item), cases.items()), strict=True))
+
+
+@pytest.mark.parametrize("name", [*GOOD, "none"])
+def test_what_every_process_can_run_is_accepted(answers: dict[str, dict[str, Any]], name: str) -> None:
+    assert (answers[name]["verdict"], answers[name]["findings"]) == ("accepted", [])
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_what_would_end_every_process_is_rejected(answers: dict[str, dict[str, Any]], name: str) -> None:
+    _, _, rule, line = BAD[name]
+    (finding,) = answers[name]["findings"]
+    assert (answers[name]["verdict"], finding["rule"], finding["line"]) == ("rejected", rule, line)
+    assert "Every process of Airflow on MWAA runs this file" in finding["message"]
+
+
+def test_the_network_is_not_there_and_nothing_stands_in_for_it(answers: dict[str, dict[str, Any]]) -> None:
+    assert answers["network"]["verdict"] == "unknown"
+
+
+def test_dag_files_are_loaded_under_its_policies(tmp_path: Path) -> None:
+    folder = made(
+        tmp_path,
+        {NAME: CHECKS, "tagged.py": MAKES.format("tagged", ["a"]), "untagged.py": MAKES.format("untagged", [])},
+        {},
+    )
+    answers = load(folder, "tagged.py", "untagged.py")
+    assert {name: answer["verdict"] for name, answer in answers.items()} == {
+        "tagged.py": "accepted",
+        "untagged.py": "rejected",
+    }
+    assert "untagged has no tags" in answers["untagged.py"]["findings"][0]["message"]
