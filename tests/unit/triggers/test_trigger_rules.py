@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jetway.triggers.file import TriggerFile, from_document
+from jetway.triggers.file import TriggerFile, from_document, parse
 from jetway.triggers.rules import Places, Resources, resources_of
 from tests.unit.dispatching import parse_dispatch
 from tests.unit.sample_events import sample_event
@@ -175,3 +175,14 @@ def test_every_sample_fits(document: Any) -> None:
     found = resources(document)
     assert found.findings == ()
     assert len(found.rules) + len(found.schedules) == (0 if "http" in document["on"] else 1)
+
+
+@pytest.mark.parametrize("on", ["s3: {bucket: acme}", "schedule: {rate: 1h}"])
+def test_what_a_trigger_needs_does_not_hang_on_the_order_of_its_keys(on: str) -> None:
+    """Accepted documents are kept with their keys in order; what is read from them is compared with what AWS has."""
+    text = f"dag: a\non: {{{on}}}\nconf: {{zebra: 1, ape: {{z: 2, a: 3}}}}\n"
+    written = parse(text.encode(), "triggers/orders.yaml").trigger
+    assert written is not None
+    kept = from_document(json.loads(json.dumps(written.document, sort_keys=True)), "orders").trigger
+    assert kept is not None
+    assert resources_of(written, PLACES) == resources_of(kept, PLACES)

@@ -153,7 +153,7 @@ def message_template(trigger: TriggerFile, event: str) -> str:
     described |= limits_in_message(trigger.max_event_age, trigger.rate)
     if trigger.batch is not None:
         described["batch"] = {"max_events": trigger.batch.max_events, "within": _seconds(trigger.batch.within)}
-    safe = json.dumps(described).replace("<", "\\u003c").replace(">", "\\u003e")
+    safe = json.dumps(described, sort_keys=True).replace("<", "\\u003c").replace(">", "\\u003e")
     return f'{{"trigger": {safe}, "event": {event}}}'
 
 
