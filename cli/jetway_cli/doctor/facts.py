@@ -190,6 +190,7 @@ class FunctionSeen:
         in_vpc: whether it joins a VPC.
         reserved: executions at once that are its own, and its most; None for as many as the account has.
         reads: what its event source mappings read: queue's ARN and their state.
+        configured: its time-out, and all of its environment; None when there is no such function.
     """
 
     logical: str
@@ -200,6 +201,7 @@ class FunctionSeen:
     in_vpc: bool
     reserved: int | None = None
     reads: tuple[tuple[str, str], ...] = ()
+    configured: Configured | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,6 +232,19 @@ class Firing:
 
     pattern: Mapping[str, Any] = field(default_factory=dict)
     schedule: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Configured:
+    """How a function is to be configured, as far as the template says it in plain values and parameters.
+
+    Attributes:
+        timeout: seconds.
+        variables: of its environment.
+    """
+
+    timeout: int | None = None
+    variables: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -369,7 +384,8 @@ class Facts:
         rest_throttled: calls of InvokeRestApi that were throttled in the last hour.
         health: what GET /health of the HTTP API says: status code and document.
         leftovers: rules, schedules and alarms of stacks that are gone, by the stack's name.
-        firing: what each rule of the stack's own is to fire on, by logical id; those of which that can be told.
+        firing: what each rule of the stack's own is to fire on, and how each function is to be configured, by logical
+            id; those of which that can be told.
     """
 
     now: datetime
@@ -382,7 +398,7 @@ class Facts:
     functions: Asked[tuple[FunctionSeen, ...]]
     queues: Asked[tuple[QueueSeen, ...]]
     rules: Asked[tuple[RuleSeen, ...]]
-    firing: Asked[Mapping[str, Firing]]
+    firing: Asked[Mapping[str, Firing | Configured]]
     schedules: Asked[tuple[ScheduleSeen, ...]]
     triggers: Asked[TriggersSeen]
     alarms: Asked[tuple[AlarmSeen, ...]]

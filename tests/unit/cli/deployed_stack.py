@@ -7,7 +7,7 @@ import re
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import unquote
@@ -21,6 +21,8 @@ from jetway.sync.rules import Rules
 from jetway.sync.schedules import Schedules
 from jetway.triggers.file import from_document
 from jetway.triggers.rules import Places, resources_of
+from jetway_cli.doctor.facts import Configured
+from jetway_cli.doctor.firing import configured_of
 from local.rendered import transformed
 from tests.unit.cli.conftest import ACCOUNT, REGION, Cloud
 from tests.unit.cli.healthy import POLICY, VERSION, stack
@@ -38,6 +40,7 @@ class LambdaServer:
     Attributes:
         roles: ARN of each function's role.
         reads: queue that a function reads, and whether its mapping is enabled.
+        configured: time-out and environment of each function.
         loaded: what import_dag answers.
         asked: requests that it got: method and path.
     """
@@ -47,6 +50,7 @@ class LambdaServer:
     concurrency: int = 1000
     state: str = "Active"
     reserved: int | None = None
+    configured: dict[str, Configured] = field(default_factory=dict)
     loaded: dict[str, Any] = field(
         default_factory=lambda: {"airflow": "3.3.1", "loaded": [{"verdict": "accepted", "findings": []}]}
     )
@@ -72,6 +76,8 @@ class LambdaServer:
             "Role": self.roles[name],
             "State": self.state,
             "LastUpdateStatus": "Successful",
+            "Timeout": self.configured[name].timeout,
+            "Environment": {"Variables": self.configured[name].variables},
         }
 
     def __enter__(self) -> LambdaServer:
@@ -178,7 +184,12 @@ def deployed(cloud: Cloud) -> Iterator[LambdaServer]:
     functions = [one for one in stack().resources if one.kind == "AWS::Lambda::Function"]
     reading = sum(one.kind == "AWS::Lambda::EventSourceMapping" for one in stack().resources)
     reads = {physical[one.logical]: (arn, "Enabled") for one in functions[:reading]}
-    with LambdaServer({physical[one.logical]: _role(one.logical) for one in functions}, reads) as server:
+    wanted = configured_of(transformed(ROOT / "template.yaml"), replace(stack(), parameters=cloud.parameters))
+    with LambdaServer(
+        {physical[one.logical]: _role(one.logical) for one in functions},
+        reads,
+        configured={physical[one.logical]: wanted[one.logical] for one in functions},
+    ) as server:
         yield server
 
 

@@ -49,6 +49,12 @@ def with_queue(logical: str, **changes: Any) -> Facts:
     return healthy(queues=Asked(tuple(replace(one, **changes) if one.logical == logical else one for one in queues)))
 
 
+def with_function(logical: str, **changes: Any) -> Facts:
+    """One function of the stack is not as it must be."""
+    seen = healthy().functions.value or ()
+    return healthy(functions=Asked(tuple(replace(one, **changes) if one.logical == logical else one for one in seen)))
+
+
 def with_rule(logical: str, **changes: Any) -> Facts:
     rules = healthy().rules.value or ()
     assert any(one.logical == logical for one in rules)

@@ -29,7 +29,7 @@ from jetway_cli.doctor.facts import (
     TriggersSeen,
     Trip,
 )
-from jetway_cli.doctor.firing import firing_of
+from jetway_cli.doctor.firing import configured_of, firing_of
 from jetway_cli.doctor.needs import arn_of
 from local.rendered import ACCOUNT, REGION, transformed
 from tests.unit.sample_events import ROOT
@@ -70,8 +70,18 @@ def healthy(**changes: Any) -> Facts:
     """All as it must be, but for what a test changes."""
     own = stack()
     policy = {"Statement": [*_statements(own)]}
+    template = transformed(ROOT / "template.yaml")
+    firing, configured = firing_of(template, own), configured_of(template, own)
     functions = tuple(
-        FunctionSeen(one.logical, one.physical, "Active", "Successful", _role(one.logical), in_vpc=False)
+        FunctionSeen(
+            one.logical,
+            one.physical,
+            "Active",
+            "Successful",
+            _role(one.logical),
+            in_vpc=False,
+            configured=configured.get(one.logical),
+        )
         for one in own.of_kind("AWS::Lambda::Function")
     )
     reading = len(own.of_kind("AWS::Lambda::EventSourceMapping"))
@@ -79,7 +89,6 @@ def healthy(**changes: Any) -> Facts:
         replace(one, reads=((f"arn:aws:sqs:{REGION}:{ACCOUNT}:q{number}", "Enabled"),)) if number < reading else one
         for number, one in enumerate(functions)
     )
-    firing = firing_of(transformed(ROOT / "template.yaml"), own)
     queue = next(iter(own.of_kind("AWS::SQS::Queue")))
     all_of_it: dict[str, Any] = {
         "now": NOW,
@@ -108,7 +117,7 @@ def healthy(**changes: Any) -> Facts:
                 for one in own.of_kind("AWS::Events::Rule")
             )
         ),
-        "firing": Asked(firing),
+        "firing": Asked({**firing, **configured}),
         "schedules": Asked((ScheduleSeen("SweepBatches", "jetway-SweepBatches-X1", "ENABLED"),)),
         "triggers": Asked(TriggersSeen(1, (), {"orders": ("orders",)}, (), {"default": 20})),
         "alarms": Asked(

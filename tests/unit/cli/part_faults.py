@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from jetway_cli.doctor.facts import (
     Asked,
+    Configured,
     Drift,
     Firing,
     QuotaSeen,
@@ -16,6 +17,7 @@ from tests.unit.cli.faults import (
     role,
     role_gone,
     with_first,
+    with_function,
     with_parameters,
     with_queue,
     with_rule,
@@ -48,6 +50,13 @@ PART_FAULTS: list[Fault] = [
         "broken",
         "none of the stack's",
         "Deploy",
+    ),
+    (
+        "functions",
+        lambda: with_function("StartDagRun", configured=Configured(1, {"ENVIRONMENT_NAME": "another"})),
+        "broken",
+        "was changed by hand: Timeout, ENVIRONMENT_NAME",
+        "update-function-configuration",
     ),
     ("queue-readers", lambda: with_first("functions", reads=(("arn:q", "Disabled"),)), "broken", "Disabled", "enable"),
     ("queue-readers", lambda: with_first("functions", reads=()), "broken", "is gone", "Deploy"),
@@ -87,6 +96,13 @@ PART_FAULTS: list[Fault] = [
     (
         "rules",
         lambda: with_first("rules", targets=("arn:aws:sqs:x:y:z",)),
+        "broken",
+        "sends to arn:aws:sqs:x:y:z, and to nothing of the stack",
+        "template.yaml",
+    ),
+    (
+        "rules",
+        lambda: with_first("rules", targets=(*(healthy().rules.value or ())[0].targets, "arn:aws:sqs:x:y:z")),
         "warning",
         "arn:aws:sqs:x:y:z",
         "remove-targ",

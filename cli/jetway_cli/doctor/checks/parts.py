@@ -6,11 +6,12 @@ import json
 import shlex
 from typing import TYPE_CHECKING
 
+from jetway_cli.doctor.facts import Configured, Firing
 from jetway_cli.doctor.needs import arn_of
 from jetway_cli.doctor.results import Findings, Result, listed
 
 if TYPE_CHECKING:
-    from jetway_cli.doctor.facts import Facts, Firing, FunctionSeen, QueueSeen
+    from jetway_cli.doctor.facts import Facts, FunctionSeen, QueueSeen
 
 _DEPLOY = "Deploy the stack again; if nothing changes: sam deploy with another LogLevel, and back."
 _AS_DEPLOYED = "Put the role's policies back as the template has them, or delete what was added"
@@ -61,9 +62,24 @@ def functions(facts: Facts) -> Result:
     found = Findings()
     if found.needs(facts.functions):
         ours = {arn_of(one, facts.stack) for one in facts.stack.of_kind("AWS::IAM::Role")}
+        wanted = facts.firing.value or {}
         for one in facts.functions.value or ():
             _judge_function(one, ours, found)
+            if changed := _changed(one.configured, wanted.get(one.logical)):
+                found.broken(
+                    f"Function {one.name} was changed by hand: {listed(changed)} is not as the template says.",
+                    "Put it back (aws lambda update-function-configuration); deploying the same template again changes "
+                    "nothing of it.",
+                )
     return found.result("functions", f"{len(facts.functions.value or ())} functions are ready.")
+
+
+def _changed(seen: Configured | None, wanted: Firing | Configured | None) -> list[str]:
+    """The settings of a function that are not as its template says: their names, no values."""
+    if seen is None or not isinstance(wanted, Configured):
+        return []
+    changed = [name for name, value in wanted.variables.items() if seen.variables.get(name) != value]
+    return [*(["Timeout"] if wanted.timeout not in {None, seen.timeout} else []), *sorted(changed)]
 
 
 def _judge_function(one: FunctionSeen, ours: set[str], found: Findings) -> None:
@@ -175,14 +191,19 @@ def rules(facts: Facts) -> Result:
                 found.broken(
                     f"Rule {one.name} ({one.logical}) is disabled.", f"aws events enable-rule --name {one.name}"
                 )
-            elif one.logical in wanted and one.fires != wanted[one.logical]:
+            elif isinstance(fires := wanted.get(one.logical), Firing) and one.fires != fires:
                 found.broken(
                     f"Rule {one.name} ({one.logical}) was changed by hand: it does not fire on what the template says.",
-                    _put_rule(one.name, wanted[one.logical]),
+                    _put_rule(one.name, fires),
                 )
             elif not one.targets:
                 found.broken(
                     f"Rule {one.name} ({one.logical}) has no target.",
+                    "Put its target back as template.yaml has it, or deploy the stack again with a change of the rule.",
+                )
+            elif not ours.intersection(one.targets):
+                found.broken(
+                    f"Rule {one.name} ({one.logical}) sends to {listed(one.targets)}, and to nothing of the stack.",
                     "Put its target back as template.yaml has it, or deploy the stack again with a change of the rule.",
                 )
             elif strange := [arn for arn in one.targets if arn not in ours]:

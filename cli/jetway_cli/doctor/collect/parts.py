@@ -8,8 +8,18 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from jetway_cli.doctor.asking import Desk, ask
-from jetway_cli.doctor.facts import Asked, Firing, FunctionSeen, QueueSeen, Resource, RuleSeen, ScheduleSeen, StackFacts
-from jetway_cli.doctor.firing import firing_of
+from jetway_cli.doctor.facts import (
+    Asked,
+    Configured,
+    Firing,
+    FunctionSeen,
+    QueueSeen,
+    Resource,
+    RuleSeen,
+    ScheduleSeen,
+    StackFacts,
+)
+from jetway_cli.doctor.firing import configured_of, firing_of
 from jetway_cli.errors import error_code
 
 
@@ -36,6 +46,7 @@ def function(desk: Desk, resource: Resource) -> FunctionSeen:
         in_vpc=bool((found.get("VpcConfig") or {}).get("SubnetIds")),
         reserved=reserved,
         reads=tuple(reads),
+        configured=Configured(found.get("Timeout"), (found.get("Environment") or {}).get("Variables") or {}),
     )
 
 
@@ -132,10 +143,11 @@ def rule(desk: Desk, resource: Resource) -> RuleSeen:
     return RuleSeen(resource.logical, name, found["State"], tuple(target["Arn"] for target in targets), fires)
 
 
-def firing(desk: Desk, stack: StackFacts) -> dict[str, Firing]:
-    """Read what each rule is to fire on, from the template that the stack was deployed with."""
+def firing(desk: Desk, stack: StackFacts) -> dict[str, Firing | Configured]:
+    """Read what rules are to fire on and how functions are configured, from the template of the stack's deployment."""
     found = desk.client("cloudformation").get_template(StackName=stack.name, TemplateStage="Processed")["TemplateBody"]
-    return firing_of(json.loads(found) if isinstance(found, str) else found, stack)
+    template = json.loads(found) if isinstance(found, str) else found
+    return {**firing_of(template, stack), **configured_of(template, stack)}
 
 
 def schedule(desk: Desk, resource: Resource, stack: StackFacts) -> ScheduleSeen:
