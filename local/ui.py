@@ -49,7 +49,8 @@ def main() -> int:
     except (stack.StackError, processes.ProcessError) as exc:
         print(exc, file=sys.stderr)
         return 1
-    print(f"Status page  {address}\nSwagger UI   {address}&page=docs\nThe address opens one browser, until `make down`; for another one: make ui.")
+    print(f"Status page  {address}\nSwagger UI   {address}&page=docs")
+    print("The address opens one browser, until `make down`; for another one: make ui.")
     with page_to(address) as page:
         if webbrowser.open(page):
             time.sleep(SECONDS_TO_OPEN)
