@@ -68,6 +68,12 @@ def webhook(stack: Stack, dag: str) -> Iterator[str]:
         return send_webhook(stack, "pushed", {}, "the first secret", "ping").status_code == 200 or None
 
     wait_for("the trigger in force", answered, seconds=LONGEST)
+
+    def called() -> bool | None:
+        asked = call_api(stack, "POST", "/triggers/called?dry_run=true", body={"key": "a call"})
+        return asked.status_code != 404 or None
+
+    wait_for("the other trigger in force", called, seconds=LONGEST)  # the API remembers for ten seconds what is
     yield "pushed"
     for name in ("pushed", "called"):
         stack.client("s3").delete_object(Bucket=stack.outputs["DropBucketName"], Key=f"triggers/{name}.yaml")
