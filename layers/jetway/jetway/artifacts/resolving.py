@@ -33,7 +33,6 @@ Status = Literal["resolved", "conflict", "not-found", "not-resolved"]
 
 # One try more after a failure; each waits so long at the most.
 _RETRIES = "1"
-_PYPI = "https://pypi.org/simple"
 _FOREVER = "max-age=31536000, immutable"
 _HTTP_SECONDS = "10"
 
@@ -202,14 +201,15 @@ def _indexes(question: Question) -> str:
     """
     if question.no_index:
         return ""
+    own = [question.index_url] if question.index_url else []  # without one, uv asks the index that pip asks
     lines = []
-    for url in (*question.extra_index_urls, question.index_url or _PYPI):
+    for url in (*question.extra_index_urls, *own):
         lines += [
             "[[index]]",
             f"url = {json.dumps(url, ensure_ascii=False)}",
             f'cache-control = {{ files = "{_FOREVER}" }}',
         ]
-    return "\n".join([*lines, "default = true", ""])
+    return "\n".join([*lines, *(["default = true"] if own else []), ""])
 
 
 def _put_wheels(folder: Path, wheels: Mapping[str, str]) -> None:
