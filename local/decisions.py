@@ -5,8 +5,7 @@
 
 The integration tests leave every decision in `.jetway/test-*/decisions.jsonl`. What no run asks for, on either stack,
 stands in local/never_asked.toml with the reason; all else that the roles are granted is what they need, and is in
-cli/jetway_cli/needed_actions.json, for `jetway doctor` to ask the account's IAM about. What a whole run asks for a few
-times only is in local/seldom_asked.txt: a run that does not may have been lucky or unlucky, and is told of it.
+cli/jetway_cli/needed_actions.json, for `jetway doctor` to ask the account's IAM about.
 """
 
 from __future__ import annotations
@@ -15,8 +14,7 @@ import json
 import re
 import sys
 import tomllib
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Set
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,9 +24,6 @@ from local.venvs import HOME, ROOT
 
 FILE = "decisions.jsonl"
 NEVER_ASKED = ROOT / "local" / "never_asked.toml"
-SELDOM_ASKED = ROOT / "local" / "seldom_asked.txt"
-# What a run asks for as often does not hang on chance.
-OFTEN = 20
 _ROLE = re.compile(r"arn:aws:sts::\d+:assumed-role/[^/]*?-?([A-Za-z0-9]+)-[0-9A-F]{13}/(.+)")
 
 
@@ -121,16 +116,9 @@ def granted() -> set[Grant]:
     }
 
 
-def asked(decisions: Iterable[Decision]) -> Counter[Grant]:
-    """Return the grants that were used, and how often."""
-    return Counter(
-        Grant(found.role, found.by, found.action) for found in decisions if found.role and found.answer == "Allow"
-    )
-
-
-def seldom(file: Path = SELDOM_ASKED) -> set[Grant]:
-    """Return the grants that a whole run asks for a few times only."""
-    return {Grant(*line.split()) for line in file.read_text(encoding="utf-8").splitlines()}
+def asked(decisions: Iterable[Decision]) -> set[Grant]:
+    """Return the grants that were used."""
+    return {Grant(found.role, found.by, found.action) for found in decisions if found.role and found.answer == "Allow"}
 
 
 def exempt(file: Path = NEVER_ASKED) -> dict[Grant, Exempt]:
@@ -151,22 +139,19 @@ def exempt(file: Path = NEVER_ASKED) -> dict[Grant, Exempt]:
     return found
 
 
-def differences(
-    used: Set[Grant], known: Mapping[Grant, Exempt], all_granted: Set[Grant], rare: Set[Grant] = frozenset()
-) -> Iterator[str]:
+def differences(used: set[Grant], known: Mapping[Grant, Exempt], all_granted: set[Grant]) -> Iterator[str]:
     """Yield how the list differs from what a whole run has asked, a sentence each.
 
     Args:
         used: the grants that the run used.
         known: the list.
         all_granted: what the template grants.
-        rare: what a run asks for seldom.
     """
-    for grant in sorted(all_granted - used - set(known) - rare):
+    for grant in sorted(all_granted - used - set(known)):
         yield f"granted and never asked: {grant.role} {grant.statement} {grant.action}"
     for grant in sorted(grant for grant, why in known.items() if why.asked == "never" and grant in used):
         yield f"asked, though the list says never: {grant.role} {grant.statement} {grant.action}"
-    for grant in sorted({*known, *rare} - all_granted):
+    for grant in sorted(set(known) - all_granted):
         yield f"in the list, but not granted: {grant.role} {grant.statement} {grant.action}"
 
 
@@ -183,33 +168,16 @@ def main() -> int:
     """Say how the list differs from what the last run of the integration tests has asked; return an exit code."""
     check = sys.argv[1:] == ["--check"]
     used, all_granted, known = asked(read(*runs_of_the_tests())), granted(), exempt()
-    rare = seldom()
-    found = list(differences(used.keys(), known, all_granted, rare))
-    for grant in sorted((rare & all_granted) - used.keys() - known.keys()):
-        print(f"asked seldom, and not this time: {grant.role} {grant.statement} {grant.action}")
+    found = list(differences(used, known, all_granted))
     print("\n".join(found) or f"{NEVER_ASKED.name} is right: all else that is granted was asked for.")
     if not check:
         from local import needed_actions  # noqa: PLC0415 - it reads this module's list
 
         needed_actions.write()
-        write_seldom(used, rare, all_granted - known.keys())
-        print(*_lacking(sorted(all_granted - used.keys() - set(known) - rare)), sep="\n")
+        print(*_lacking(sorted(all_granted - used - set(known))), sep="\n")
     elif found:
         print(f"Correct the template, or {NEVER_ASKED.relative_to(ROOT)}; `make decisions` shows what it lacks.")
     return min(len(found), 1)
-
-
-def write_seldom(used: Counter[Grant], before: Set[Grant], of: Set[Grant], file: Path = SELDOM_ASKED) -> None:
-    """Write down what is asked for seldom.
-
-    Args:
-        used: what a whole run has asked for.
-        before: what was known to be; it stays so where this run has not asked at all.
-        of: all that is granted and not in the other list.
-    """
-    grants = sorted(grant for grant in of if used[grant] < OFTEN and (used[grant] or grant in before))
-    lines = [f"{grant.role} {grant.statement} {grant.action}\n" for grant in grants]
-    file.write_text("".join(lines), encoding="utf-8")
 
 
 def _lacking(grants: Iterable[Grant]) -> Iterator[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -31,7 +30,7 @@ def record(folder: Path, *changes: dict[str, object]) -> Path:
 def test_a_decision_names_the_role_as_the_template_does(tmp_path: Path) -> None:
     (found,) = decisions.read(record(tmp_path, {}), tmp_path / "none")
     assert found.role == "ValidateArtifactRole"
-    assert decisions.asked([found]) == {Grant("ValidateArtifactRole", "ReadWhatWasDropped", "s3:GetObject"): 1}
+    assert decisions.asked([found]) == {Grant("ValidateArtifactRole", "ReadWhatWasDropped", "s3:GetObject")}
 
 
 def test_only_what_was_denied_is_a_denial_and_is_told_with_role_action_and_resource(tmp_path: Path) -> None:
@@ -39,7 +38,7 @@ def test_only_what_was_denied_is_a_denial_and_is_told_with_role_action_and_resou
     (denied,) = decisions.denials(found)
     assert str(denied) == "ImplicitDeny: ValidateArtifactRole | s3:GetObject | arn:aws:s3:::drop/dags/x.py"
     assert denied not in decisions.denials(found[:1])
-    assert not decisions.asked(found[1:])
+    assert decisions.asked(found[1:]) == set()
 
 
 def test_the_list_is_exact_both_ways() -> None:
@@ -54,22 +53,6 @@ def test_the_list_is_exact_both_ways() -> None:
     ]
 
 
-def test_what_is_asked_seldom_may_be_missed_and_nothing_else(tmp_path: Path) -> None:
-    often, once, lost, new = (Grant("Role", "Sid", f"s3:{name}") for name in ("Often", "Once", "Lost", "New"))
-    everything = {often, once, lost, new}
-    file = tmp_path / "seldom.txt"
-    decisions.write_seldom(Counter({often: decisions.OFTEN, once: 1}), {lost, often}, everything, file)
-    rare = decisions.seldom(file)
-    assert rare == {once, lost}, "a grant that no run has asked for is not taken for one that is asked seldom"
-    assert list(decisions.differences({often}, {}, everything, rare)) == ["granted and never asked: Role Sid s3:New"]
-    assert list(decisions.differences({once, lost, new}, {}, everything, rare)) == [
-        "granted and never asked: Role Sid s3:Often"
-    ]
-    assert list(decisions.differences({often, new}, {}, {often, once, new}, rare)) == [
-        "in the list, but not granted: Role Sid s3:Lost"
-    ]
-
-
 def test_an_entry_that_stands_twice_is_refused(tmp_path: Path) -> None:
     entry = '[[grant]]\nroles = ["R"]\nstatement = "S"\nactions = ["a:B"]\nwhy = "w"\n'
     (tmp_path / "list.toml").write_text(entry * 2)
@@ -80,7 +63,6 @@ def test_an_entry_that_stands_twice_is_refused(tmp_path: Path) -> None:
 def test_whatever_is_in_the_list_is_granted_and_has_a_reason() -> None:
     known, granted = decisions.exempt(), decisions.granted()
     assert set(known) <= granted
-    assert decisions.seldom() <= granted - set(known)
     assert not [grant for grant, why in known.items() if not why.why or why.asked not in {"never", "slow", "sometimes"}]
 
 
