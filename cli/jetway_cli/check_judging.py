@@ -297,7 +297,7 @@ def _blame_data(judged: Sequence[_Judged], folder: Path, answers: Mapping[str, M
 
 
 def _uv_home() -> Path | None:
-    """A folder that keeps uv's cache; None where there is no place for one, and all is fetched anew."""
+    """Return the folder of uv's cache; None where none can be made: then uv fetches everything again."""
     from jetway.artifacts.resolving import emptied
     from jetway_cli.check_airflow import cache
 

@@ -118,7 +118,7 @@ class Kept:
             return _connected(path)
 
     def _start(self, path: Path) -> None:
-        """Start one. The socket is made here, so that whoever connects meanwhile waits and is answered."""
+        """Start a process. The socket exists before it, so a client that connects meanwhile waits for its answer."""
         for old in path.parent.glob(f"{path.name}-*.code"):  # of one that was killed
             if time.time() - old.stat().st_mtime > _SECONDS_TO_FORGET:
                 shutil.rmtree(old, ignore_errors=True)
@@ -184,7 +184,7 @@ def _private_folder() -> Path | None:
     except OSError:
         return None
     if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.getuid() or stat.S_IMODE(status.st_mode) & 0o077:
-        return None  # somebody else has made it
+        return None  # another user made it
     return folder
 
 
