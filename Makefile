@@ -5,7 +5,7 @@ STAMP := .venv/installed
 UV := .jetway/venvs/uv/bin/uv
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up down logs ui env unenv test test-all unit thorough integration load load-mixed chaos test-examples test-browser coverage mutants bench-cold-start \
+.PHONY: help setup demo up down logs ui env unenv test test-all unit thorough integration loading load load-mixed chaos test-examples test-browser coverage mutants bench-cold-start \
   lint format types check mwaa-packages airflow-lists module-table module-contents openapi decisions conformance signals plugins build deploy adopt deploy-environment bench-workers bench-gate bench-plugins fuzz lock clean
 
 help: ## List the targets
@@ -56,8 +56,11 @@ thorough: $(STAMP) ## Run the unit tests that drive AWS in process through many 
 	$(BIN)/pytest -q -n auto -m "thorough and not slow" tests/unit
 
 integration: $(STAMP) ## Deploy to two local stacks of their own, one for each transport, and test on real Airflow
-	$(BIN)/pytest -q --durations=15 -n 2 -m "not slow" tests/integration
+	$(BIN)/pytest -q --durations=15 -n 2 -m "not slow and not loading" tests/integration
 	$(BIN)/python -m local.decisions --check
+
+loading: $(STAMP) ## Judge files by the hundred with a real Airflow (AIRFLOW_VERSION), without the stack (five minutes)
+	$(BIN)/pytest -q -n 2 -m "loading and not slow" tests/integration
 
 fuzz: $(STAMP) ## 500 zips, requirement files and DAG files each from hypothesis and atheris: nothing may crash
 	@$(BIN)/python -m local.fuzz
