@@ -161,17 +161,19 @@ PLANTED: dict[str, Any] = {
     "rules": (rule_disabled, "broken", "DataDroppedRule"),
     "rules ": (rule_edited, "broken", "does not fire on what the template says"),
     "bucket-events": (bucket_silent, "broken", "the drop bucket"),
-    "role-permissions": (role_edited, "broken", "dynamodb:UpdateItem"),
     "dead-letters": (dead_letter, "warning", "UndeliveredEvents"),
     "queue-readers": (reader_off, "broken", "does not read"),
     "subscriptions": (nobody_confirms, "warning", "airflow@example.com has not confirmed"),
     "triggers": (trigger_edited, "broken", f"Rule jetway.{TRIGGER} was changed by hand"),
+    "role-permissions": (role_edited, "broken", "dynamodb:UpdateItem"),
 }
 
 
 @pytest.mark.parametrize("check", PLANTED)
-def test_a_planted_fault_is_found(stack: Stack, check: str) -> None:
+def test_a_planted_fault_is_found(stack: Stack, check: str, request: pytest.FixtureRequest) -> None:
     plant, state, said = PLANTED[check]
+    if plant is role_edited:
+        request.getfixturevalue("scheduled_run")  # the schedule must not fire into a role that lacks a right
     check = check.strip()  # the second fault that it finds
     with plant(stack):
         code, results, _ = doctor(stack)
