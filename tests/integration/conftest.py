@@ -25,7 +25,7 @@ from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
 from jetway.ledger import Ledger
 from local import stack as local_stack
 from local import venvs
-from local.calls import airflow_api, let_send, list_runs, read_report, wait_for
+from local.calls import airflow_api, let_send, read_report, wait_for
 from local.decisions import Decision
 from local.decisions import denials as denied
 from local.examples import PARAMETERS
@@ -222,19 +222,6 @@ def dag(stack: Stack) -> str:
     assert report["verdict"] == "accepted"
     wait_for("the DAG in Airflow", lambda: airflow_api(stack, "GET", f"/dags/{DAG_ID}"), seconds=90)
     return DAG_ID
-
-
-@pytest.fixture(scope="session")
-def scheduled_run(stack: Stack, dag: str, deployment: Deployment) -> dict[str, Any]:
-    """The run that the template's schedule has started: until then it may fire into whatever a test does."""
-    assert deployment.schedule_at is not None
-
-    def look() -> dict[str, Any] | None:
-        runs = list_runs(stack, dag).values()
-        return next((run for run in runs if run["dag_run_id"].startswith("jetway__schedule__")), None)
-
-    wait = max(0.0, (deployment.schedule_at - datetime.now(UTC)).total_seconds())
-    return wait_for("the scheduled run", look, seconds=wait + LONGEST)
 
 
 def make_env(stack: Stack, **before: str) -> dict[str, str]:

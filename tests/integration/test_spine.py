@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -189,11 +189,16 @@ def test_a_message_of_unknown_shape_is_a_dead_letter_and_holds_nobody(stack: Sta
     assert read_dead_letter(stack, reason="unknown-event")["message"] == {}
 
 
-def test_the_schedule_of_the_template_starts_a_run(
-    stack: Stack, dag: str, deployment: Deployment, scheduled_run: dict[str, Any]
-) -> None:
-    schedule_at, run = deployment.schedule_at, scheduled_run
+def test_the_schedule_of_the_template_starts_a_run(stack: Stack, dag: str, deployment: Deployment) -> None:
+    schedule_at = deployment.schedule_at
     assert schedule_at is not None
+
+    def look() -> dict[str, Any] | None:
+        runs = list_runs(stack, dag).values()
+        return next((run for run in runs if run["dag_run_id"].startswith("jetway__schedule__")), None)
+
+    wait = max(0.0, (schedule_at - datetime.now(UTC)).total_seconds())
+    run = wait_for("the scheduled run", look, seconds=wait + LONGEST)
     assert datetime.fromisoformat(run["conf"]["scheduled_time"]) >= schedule_at
     assert wait_for_run(stack, dag, run["dag_run_id"])["state"] == "success"
     assert airflow_api(stack, "GET", f"/dags/{dag}") is not None
