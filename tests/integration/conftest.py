@@ -67,10 +67,11 @@ def _stack_of(nodeid: str) -> str:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    # Stacks come first, and none is started twice. What denies things to all waits for what is in the queues: it is last.
-    items.sort(
-        key=lambda item: (("cli", "rest", "").index(_stack_of(item.nodeid)), item.path.name == "test_denials.py")
-    )
+    def order(item: pytest.Item) -> tuple[int, bool]:
+        """Stacks come first, and none is started twice. What denies things to all waits for the queues: it is last."""
+        return ("cli", "rest", "").index(_stack_of(item.nodeid)), item.path.name == "test_denials.py"
+
+    items.sort(key=order)
     for item in items:
         if HERE in item.path.parents:
             item.add_marker(pytest.mark.integration)
