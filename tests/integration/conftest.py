@@ -68,7 +68,7 @@ def _stack_of(nodeid: str) -> str:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     def order(item: pytest.Item) -> tuple[int, bool]:
-        """Stacks come first, and none is started twice. What denies things to all waits for the queues: it is last."""
+        """Stacks come first, and none is started twice. An event that is denied holds its lane: that module is last."""
         return ("cli", "rest", "").index(_stack_of(item.nodeid)), item.path.name == "test_denials.py"
 
     items.sort(key=order)

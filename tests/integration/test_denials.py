@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 import requests
 
-from bench import scene
 from jetway.ledger import Ledger
 from local import venvs
 from local.calls import call_api, list_runs, read_report, wait_for
@@ -56,9 +55,6 @@ def test_a_denial_holds_the_event_and_is_told_and_nothing_is_lost(
     call = {"dag_run_id": run_id, "conf": {"key": code}, "logical_date": None, "note": None}
     call |= {"time": datetime.now(UTC).isoformat(), "request_id": run_id, "caller": "arn:aws:iam::1:user/ops"}
     message = {"trigger": {"name": "http", "kind": "http", "dag": dag}, "event": call}
-    # An event that meets the denial would hold its lane for 15 minutes.
-    queues = (stack.outputs[name] for name in ("DispatchQueueUrl", "WaitingQueueUrl"))
-    scene.wait_until_drained(stack, *queues, seconds=180, still=2)
     fault = {"kind": "denied", "operation": "InvokeRestApi", "code": code, "seconds": 60}
     requests.post(faults, json=fault, timeout=10, verify=stack.ca_bundle).raise_for_status()
     assert deliver(stack, message, 1)["batchItemFailures"] == [{"itemIdentifier": "denied"}]
