@@ -73,7 +73,7 @@ class TestWhatIsLiveAndNotKnown:
 class TestADeletion:
     """Of requirements, plugins and startup script: an empty file takes their place."""
 
-    @pytest.mark.parametrize(("automatic", "because"), [(True, "None"), (False, "ApplyUpdates is manual: an empty file")])
+    @pytest.mark.parametrize(("automatic", "because"), [(True, "None"), (False, "ApplyUpdates is manual")])
     def test_the_report_says_when_and_by_whom_it_comes_into_force(
         self, world: UpdateWorld, because: str, *, automatic: bool
     ) -> None:
