@@ -14,6 +14,9 @@ from typing import Any
 
 from jetway.errors import UnknownEventError
 
+# What an event claims beyond that is no count of runs.
+LONGEST_CHAIN = 1_000_000
+
 
 @dataclass(frozen=True, slots=True)
 class Event:
@@ -23,11 +26,14 @@ class Event:
         identity: texts that name this event and no other; equal for every delivery of it.
         occurred_at: when it happened, timezone-aware.
         facts: a JSON object, flat where possible: the default conf of its run.
+        chain: how many runs in a row have led to it, each started by the event of the one before; 0 for an event that
+            is none of Jetway's.
     """
 
     identity: tuple[str, ...]
     occurred_at: datetime
     facts: Mapping[str, Any]
+    chain: int = 0
 
 
 def parse_event(kind: str, body: object, *, sent_at: datetime) -> Event:
@@ -62,6 +68,13 @@ def parse_time(text: str) -> datetime:
     """
     time = datetime.fromisoformat(text)
     return time if time.tzinfo else time.replace(tzinfo=UTC)
+
+
+def chain_of(body: Mapping[str, Any]) -> int:
+    """Return how many runs in a row have led to an event of EventBridge, as Jetway says in its own; 0 in all others."""
+    detail = body.get("detail")
+    told = detail.get("chain") if body.get("source") == "jetway" and isinstance(detail, Mapping) else None
+    return told if isinstance(told, int) and not isinstance(told, bool) and 0 < told <= LONGEST_CHAIN else 0
 
 
 def _read_s3(body: Mapping[str, Any], _sent_at: datetime) -> Event:
@@ -101,7 +114,12 @@ def _read_event(body: Mapping[str, Any], _sent_at: datetime) -> Event:
     _require_text(body["id"], body["source"], body["detail-type"])
     id_ = body["detail"]["id"] if body["source"] == "jetway" and "id" in body["detail"] else body["id"]
     _require_text(id_)
-    return Event(identity=("event", body["source"], id_), occurred_at=parse_time(body["time"]), facts=dict(body))
+    return Event(
+        identity=("event", body["source"], id_),
+        occurred_at=parse_time(body["time"]),
+        facts=dict(body),
+        chain=chain_of(body),
+    )
 
 
 def _read_schedule(body: Mapping[str, Any], _sent_at: datetime) -> Event:
@@ -133,7 +151,9 @@ def _read_http(body: Mapping[str, Any], sent_at: datetime) -> Event:
 def _read_batch(body: Mapping[str, Any], _sent_at: datetime) -> Event:
     """A batch of events that is complete (`jetway.batches`): its facts name the manifest that lists the events."""
     _require_text(body["batch_id"], body["manifest"])
-    return Event(identity=("batch", body["batch_id"]), occurred_at=parse_time(body["time"]), facts=dict(body))
+    facts = {name: value for name, value in body.items() if name != "chain"}
+    chain = int(body.get("chain", 0))
+    return Event(identity=("batch", body["batch_id"]), occurred_at=parse_time(body["time"]), facts=facts, chain=chain)
 
 
 def _require_text(*values: object) -> None:

@@ -217,6 +217,7 @@ class Ledger:
             "ended_at": time_text(entry.ended_at),
             "message_id": entry.message_id,
             "until": time_text(entry.until),
+            "chain": entry.chain,
             "redriven_at": time_text(redriven_at),
             "ttl": int((entry.decided_at + self._retention).timestamp()),
         }

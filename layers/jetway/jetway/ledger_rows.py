@@ -30,6 +30,7 @@ class Entry:
         ended_at: when the run ended, once that was seen.
         message_id: SQS's id of the message that this was decided on.
         until: when Jetway gives up; of an event that is held or waits.
+        chain: which run in a row its run is, each started by the event of the one before; None where it is not known.
     """
 
     id: str
@@ -49,6 +50,7 @@ class Entry:
     ended_at: datetime | None = None
     message_id: str | None = None
     until: datetime | None = None
+    chain: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,6 +217,7 @@ def read_entry(item: Mapping[str, Any]) -> Entry:
         ended_at=read_time(item["ended_at"]) if "ended_at" in item else None,
         message_id=item.get("message_id"),
         until=read_time(item["until"]) if "until" in item else None,
+        chain=int(item["chain"]) if "chain" in item else None,
     )
 
 

@@ -15,6 +15,8 @@ LARGEST_COPY = 5 * 1024**3
 
 REPORTS = "reports/"
 QUARANTINE = "quarantine/"
+# What only Jetway writes in the drop bucket; its policy denies it to everybody else (docs/security.md).
+OWN_PREFIXES = ("accepted/", "batches/", "bundles/", QUARANTINE, REPORTS)
 
 _NO_KEY = re.compile("[\0\ud800-\udfff]")  # the latter stand for bytes of a file's name that are no text
 

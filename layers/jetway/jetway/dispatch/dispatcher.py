@@ -22,6 +22,7 @@ from jetway.airflow.refusals import dag_stale
 from jetway.aws.crashes import CrashedError
 from jetway.dispatch import outcomes
 from jetway.dispatch.announcements import announcement, because_of
+from jetway.dispatch.chains import plan_in_chain
 from jetway.dispatch.dead_letters import reason_of
 from jetway.dispatch.denied import Denied
 from jetway.dispatch.letters import Letters
@@ -29,7 +30,7 @@ from jetway.dispatch.limits import Limits
 from jetway.dispatch.missing import MissingDags, QuestionRefusedError, run_in
 from jetway.dispatch.outcomes import Case
 from jetway.dispatch.places import Places
-from jetway.dispatch.run import INTERACTIVE, parse_message, plan
+from jetway.dispatch.run import INTERACTIVE, parse_message
 from jetway.errors import (
     AnswerLostError,
     CommandRejectedError,
@@ -137,7 +138,7 @@ class Dispatcher:
         self._denied.note(exc, self._clock())
         with suppress(PermanentError):  # `dispatch` will say so
             case = replace(case, read=parse_message(message.body, sent_at=message.sent_at))
-            case = replace(case, request=plan(case.known).request)
+            case = replace(case, request=plan_in_chain(case.known, self._limits.longest_chain).request)
         entry = self._entry(case, "held", because=f"{reason_of(exc)}: {exc}")
         if case.read is not None:
             entry = replace(entry, until=self._latest(case))
@@ -150,7 +151,7 @@ class Dispatcher:
     def _dispatch(self, case: Case, *, crashed: bool) -> Entry:
         planned: Dispatch | PermanentError
         try:
-            planned = plan(case.known)
+            planned = plan_in_chain(case.known, self._limits.longest_chain)
             case = replace(case, request=planned.request)
         except PermanentError as exc:
             planned = exc

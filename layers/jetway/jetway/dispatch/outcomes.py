@@ -226,4 +226,5 @@ def entry_of(case: Case, decision: Decision, *, because: str | None = None, now:
         batch_id=read.event.facts.get("batch_id") if read.trigger.kind == "batch" else None,
         occurred_at=read.event.occurred_at,
         message_id=case.message_id,
+        chain=read.event.chain + 1,
     )

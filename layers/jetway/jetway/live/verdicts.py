@@ -15,6 +15,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from jetway.artifacts.kinds import DAGS
+from jetway.live.blame import files_of
 from jetway.live.missing import missing_files
 from jetway.live.passing import is_remembered, owner_of
 from jetway.live.standing import Live, Problem, Sight, Standing
@@ -322,15 +323,21 @@ def _errors_of(live: Live, look: Outlook, facts: EnvironmentFacts) -> list[Impor
     # Of a zip Airflow names the file within.
     shown = [error for error in look.errors if not error.redacted]
     own = [error for error in shown if f"{relative_path(error.path)}/".startswith(f"{file}/")]
-    through = re.compile(rf"/dags/{re.escape(file)}[\"')]")
     others = [
         error
         for error in new_errors(shown, look.known)
         if error not in own
         and owner_of(relative_path(error.path)) not in look.fresh_files
-        and (relative_path(error.path) in live.readers or through.search(error.error))
+        and _leads_to(error, file, live.readers)
     ]
     return own + others
+
+
+def _leads_to(error: ImportProblem, file: str, readers: Sequence[str]) -> bool:
+    """Whether an error of another file leads to this one: by a frame of its traceback, or because it reads this one."""
+    return relative_path(error.path) in readers or any(
+        f"{relative_path(each)}/".startswith(f"{file}/") for each in files_of(error.error)
+    )
 
 
 def _are_of_before(errors: Sequence[ImportProblem], synced: datetime) -> bool:

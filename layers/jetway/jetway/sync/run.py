@@ -31,6 +31,7 @@ from jetway.sync.alarms import Alarms
 from jetway.sync.buckets import bucket_finding
 from jetway.sync.dags import line_of
 from jetway.sync.files import File, Watch, list_files, passed_over, read_files
+from jetway.sync.loops import loop_findings
 from jetway.sync.refusals import ResourceRefusedError
 from jetway.sync.rules import Rules
 from jetway.sync.schedules import Schedules
@@ -74,6 +75,8 @@ class Settings:
         metrics_by_trigger: whether triggers have the metric that absence alarms stand on.
         hooks: makes what tells of webhooks that nothing listens to, anew for each run; None: nothing is said of them.
         dags: makes what tells of DAGs that are not known, anew for each run; None: nothing is said of them.
+        environment_bucket: the bucket that the environment reads; None: nothing is said of it.
+        event_bus: that Jetway's own events go to.
     """
 
     bucket: str
@@ -85,6 +88,8 @@ class Settings:
     metrics_by_trigger: bool = True
     hooks: Callable[[], Hooks] | None = None
     dags: Callable[[], KnownDags] | None = None
+    environment_bucket: str | None = None
+    event_bus: str = "default"
 
 
 @dataclass(slots=True)
@@ -302,7 +307,8 @@ class _Run:
     def _put(self, trigger: TriggerFile) -> list[Finding]:
         """Make what a trigger needs; return why AWS would not, or did not, take it."""
         resources = resources_of(trigger, self.settings.places)
-        refused = [*resources.findings, *self._check_places(resources)]
+        loops = [finding for finding in loop_findings(trigger, self.settings) if finding.severity == "error"]
+        refused = [*resources.findings, *loops, *self._check_places(resources)]
         if refused:
             return refused
         made: set[What] = set()
@@ -377,6 +383,7 @@ class _Run:
             yield deaf
         if self.dags and (unknown := self.dags.finding(trigger.dag, line_of(trigger.dag, judged))):
             yield unknown
+        yield from loop_findings(trigger, self.settings)
         yield from moment_findings(trigger.on, self.now())
 
     def _report(self, file: File, judged: Judgement, entry: Mapping[str, Any]) -> Mapping[str, Any]:

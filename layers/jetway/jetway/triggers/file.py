@@ -167,7 +167,7 @@ def _parse(document: Document, name: str, findings: list[Finding]) -> Parsed:
     if any(found.severity == "error" for found in findings):
         return Parsed(None, judgement("trigger", findings))
     dag = FoundDag(value["dag"], document.line(("dag",)), "exact")
-    findings += doubts(document)
+    findings += doubts(document, name)
     return Parsed(_trigger(value, name), judgement("trigger", findings, [dag]), _line_of_source(document))
 
 
