@@ -11,7 +11,7 @@ import pytest
 from click.testing import Result
 from moto.backends import get_backend
 
-from jetway.dispatch.run import parse_message
+from jetway.dispatch.run import call_lane, parse_message
 from jetway.ledger import Decision, Entry, Ledger, entry_id
 from jetway_cli.letters import Letter, matches, read_letter
 from jetway_cli.redrive import Goals, Source, redrive_letters
@@ -94,7 +94,8 @@ def test_calls_and_schedules_go_back_to_the_interactive_lane(cloud: Cloud, jetwa
     cloud.dead_letter(HTTP, trigger="http")
     jetway("redrive")
     (sent,) = cloud.drain(cloud.dispatch_url)
-    assert sent["Attributes"]["MessageGroupId"] == "interactive"
+    caller = json.loads(sent["Body"])["event"].get("caller")
+    assert sent["Attributes"]["MessageGroupId"] == call_lane("http", str(caller))
 
 
 def test_a_dry_run_shows_and_changes_nothing(cloud: Cloud, jetway: Jetway) -> None:

@@ -30,7 +30,7 @@ from jetway.dispatch.limits import Limits
 from jetway.dispatch.missing import MissingDags, QuestionRefusedError, run_in
 from jetway.dispatch.outcomes import Case
 from jetway.dispatch.places import Places
-from jetway.dispatch.run import INTERACTIVE, parse_message
+from jetway.dispatch.run import is_interactive, parse_message
 from jetway.errors import (
     AnswerLostError,
     CommandRejectedError,
@@ -190,7 +190,7 @@ class Dispatcher:
         if (found := self._made_before(case, request, now)) is not None:
             return found
         missing = self._missing.recall(request.dag_id, now)
-        if missing is not None and case.message.group != INTERACTIVE:
+        if missing is not None and not is_interactive(case.message.group):
             return self._not_found(case, missing)
         return self._in_turn(case, request, now, latest)
 

@@ -38,8 +38,10 @@ DERIVED_PREFIX = "jetway__"
 # What `derive_run_id` makes: the trigger's name, and the digest.
 DERIVED = re.compile(r"jetway__([A-Za-z0-9][A-Za-z0-9_-]{0,62})__([a-z2-7]{20})", re.ASCII)
 
-# Lanes: message groups of dispatch.fifo. SQS hands out one batch of a group at a time.
-INTERACTIVE = "interactive"  # somebody waits: HTTP calls, schedules
+# Lanes: message groups of dispatch.fifo. SQS hands out one batch of a group at a time. Whose lane it is stands behind, but
+# where Airflow is told one thing at a time.
+INTERACTIVE = "interactive"  # somebody waits: HTTP calls and schedules
+SCHEDULES = "schedules"  # so that no number of calls holds them up
 BULK = "bulk"  # files and events, by the thousand: of all triggers, or with the trigger's name behind it, of one
 
 
@@ -183,6 +185,40 @@ def bulk_lane(trigger: str, *, one_for_all: bool = False) -> str:
     ('bulk/orders', 'bulk')
     """
     return BULK if one_for_all else f"{BULK}/{trigger}"
+
+
+def schedule_lane(trigger: str, *, one_for_all: bool = False) -> str:
+    """Return the lane of a schedule.
+
+    Args:
+        trigger: its name.
+        one_for_all: as for `bulk_lane`.
+
+    >>> schedule_lane("nightly"), schedule_lane("nightly", one_for_all=True)
+    ('interactive/nightly', 'interactive/schedules')
+    """
+    return f"{INTERACTIVE}/{SCHEDULES if one_for_all else trigger}"
+
+
+def call_lane(trigger: str, caller: str, *, one_for_all: bool = False) -> str:
+    """Return the lane of a call: that of its trigger file; of calls for a DAG itself, that of its caller.
+
+    Args:
+        trigger: its name.
+        caller: who makes it, the same from call to call.
+        one_for_all: as for `bulk_lane`.
+
+    >>> call_lane("orders", "x"), call_lane("http", "arn:aws:iam::111122223333:user/ann")
+    ('interactive/orders', 'interactive/http/733ols3rebdxlhfwsyms')
+    """
+    if one_for_all:
+        return INTERACTIVE
+    return f"{INTERACTIVE}/{trigger}" + (f"/{derive_digest(CALLS, [caller])}" if trigger == CALLS else "")
+
+
+def is_interactive(lane: str) -> bool:
+    """Whether somebody waits for the messages of a lane."""
+    return lane.partition("/")[0] == INTERACTIVE
 
 
 def derive_digest(trigger: str, identity: Iterable[str]) -> str:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from jetway.airflow import DagRunRequest
 from jetway.airflow.names import check_request
-from jetway.dispatch.run import CALLS, DERIVED_PREFIX, INTERACTIVE, derive_digest, derive_run_id, parse_message
+from jetway.dispatch.run import CALLS, DERIVED_PREFIX, call_lane, derive_digest, derive_run_id, parse_message
 from jetway.events import parse_time
 from jetway.http.json_body import read_json_object
 from jetway.http.problems import ProblemError
@@ -127,6 +127,7 @@ def accept(
     *,
     trigger: str = TRIGGER,
     limits: Mapping[str, Any] | None = None,
+    one_lane: bool = False,
 ) -> str:
     """Put the run on the dispatch queue, and return the id of its message. When this returns, the run is not lost.
 
@@ -135,6 +136,7 @@ def accept(
 
     Args:
         limits: of the trigger, as they stand in a dispatch message.
+        one_lane: whether all calls share one lane.
     """
     event = {
         "dag_run_id": request.dag_run_id,
@@ -148,7 +150,7 @@ def accept(
     answer = sqs.send_message(
         QueueUrl=queue_url,
         MessageBody=_message(trigger, request.dag_id, event, limits),
-        MessageGroupId=INTERACTIVE,
+        MessageGroupId=call_lane(trigger, call.caller, one_for_all=one_lane),
         MessageDeduplicationId=call.request_id,
     )
     return answer["MessageId"]
