@@ -136,6 +136,7 @@ class Judge:
     def _read(self, one: Found) -> _Judged:
         from jetway.artifacts.dag_file import DEFAULT_MAX_BYTES
         from jetway.artifacts.keys import placing_findings
+        from jetway.artifacts.kinds import reserved_places
         from jetway.artifacts.requirements_file import check_requirements
         from jetway_cli.check_kinds import kind_of
 
@@ -150,7 +151,8 @@ class Judge:
                 self._learn(candidate.content, None)
         else:
             judged = kind.check(candidate, self._environment, DEFAULT_MAX_BYTES)
-        refused = placing_findings(one.key, candidate.size, kind.destination(one.key, self._environment))
+        place, reserved = kind.destination(one.key, self._environment), reserved_places(self._environment)
+        refused = placing_findings(one.key, candidate.size, place, reserved)
         if refused:
             judged = replace(judged, verdict="rejected", findings=(*refused, *judged.findings))
         if one.astray:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Literal
 
 from jetway.artifacts.findings import Candidate, Finding, Judgement, Verdict, judgement
 from jetway.artifacts.keys import placing_findings, quarantine_key, report_key
-from jetway.artifacts.kinds import is_artifact, kind_of
+from jetway.artifacts.kinds import is_artifact, kind_of, reserved_places
 from jetway.errors import TransientError, UnknownEventError
 from jetway.live.by_hand import source_of
 from jetway.live.settling import Seen, compare, next_step, wanted
@@ -151,7 +151,7 @@ class Gate:
         self, key: str, settled: ObjectVersion | None, outcome: str, facts: EnvironmentFacts, refused: set[str]
     ) -> list[ObjectVersion | None]:
         """Look again: the version that is to be settled next, None for the deletion; nothing when all agree."""
-        destination = kind_of(key).destination(key, facts)
+        destination = _place_of(key, facts)
         if destination is None:
             return []
         newest = head(self._s3, self.drop_bucket, key)
@@ -292,7 +292,8 @@ class Gate:
     def _judge(self, version: ObjectVersion, facts: EnvironmentFacts) -> Judgement | None:
         """Judge by key and content; None when the version is gone."""
         kind = kind_of(version.key)
-        refused = placing_findings(version.key, version.size, kind.destination(version.key, facts))
+        place = kind.destination(version.key, facts)
+        refused = placing_findings(version.key, version.size, place, reserved_places(facts))
         if refused:
             return judgement(kind.name, refused)
         limit, content = kind.max_bytes or self._max_dag_file_bytes, b""
@@ -318,7 +319,7 @@ class Gate:
         """
         if judged.verdict != "rejected":
             return judged
-        destination = kind_of(version.key).destination(version.key, facts)
+        destination = _place_of(version.key, facts)
         live = head(self._s3, facts.source_bucket, destination) if destination is not None else None
         if live is None or not carries(live, version):
             return judged
@@ -328,7 +329,7 @@ class Gate:
     def _place(
         self, version: ObjectVersion, judged: Judgement, facts: EnvironmentFacts, report: str, refused: set[str]
     ) -> Placement:
-        destination = kind_of(version.key).destination(version.key, facts)
+        destination = _place_of(version.key, facts)
         if judged.verdict == "rejected" or destination is None:
             return quarantine(self._s3, version, quarantine_key(version.key, version.label), report=report)
         standing = self._book.standing(version.key)
@@ -357,7 +358,7 @@ class Gate:
 
     def _remove(self, key: str, facts: EnvironmentFacts) -> Settled:
         """Take out what a deleted object had promoted."""
-        destination = kind_of(key).destination(key, facts)
+        destination = _place_of(key, facts)
         if destination is None:
             return Settled(key, "vanished")
         self._release(key)
@@ -365,6 +366,12 @@ class Gate:
         if gone is None:
             return Settled(key, "vanished")
         return Settled(key, "removed", gone.source, kind_of(key).name, dag_ids=gone.dags, fresh=True)
+
+
+def _place_of(key: str, facts: EnvironmentFacts) -> str | None:
+    """Where an artifact is in the environment's bucket; None when it has no place there, or it is another one's."""
+    place = kind_of(key).destination(key, facts)
+    return None if place is None or reserved_places(facts).get(place, key) != key else place
 
 
 def _rolls_back(standing: Standing | None) -> str | None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 
-from .buckets import BAD, DROP, GOOD, LIVE, Buckets
+from .buckets import BAD, DROP, GOOD, LIVE, Buckets, buckets
 from .zips import PLUGIN, zip_of
 
 KEY = "dags/team/orders.py"
@@ -84,6 +86,34 @@ def test_what_has_no_place_in_the_environment_is_quarantined_with_where_it_belon
     assert world.keys(LIVE) == []
     (finding,) = world.report(key)["findings"]
     assert finding["remedy"]
+
+
+OF_THE_ENVIRONMENT = {
+    "RequirementsS3Path": "dags/requirements.txt",
+    "PluginsS3Path": "dags/plugins.zip",
+    "StartupScriptS3Path": "dags/team/startup.sh",
+}
+
+
+@pytest.fixture
+def with_all_in_one_folder() -> Iterator[Buckets]:
+    with buckets(**OF_THE_ENVIRONMENT) as found:
+        yield found
+
+
+def test_nothing_below_dags_takes_the_place_of_what_comes_by_an_update(with_all_in_one_folder: Buckets) -> None:
+    world = with_all_in_one_folder
+    for key, good in (("requirements.txt", b"pandas==3.0.5\n"), ("startup.sh", b"export A=1\n")):
+        world.settle(key, world.drop(key, good))
+    for place in OF_THE_ENVIRONMENT.values():
+        before = world.live(place)
+        (settled,) = world.settle(place, world.drop(place, b"evil"))
+        assert (settled.outcome, settled.rules) == ("quarantined", ("taken-path",)), place
+        world.s3.delete_object(Bucket=DROP, Key=place)
+        assert world.outcomes(place) == ["vanished"], "its deletion takes out what is somebody else's as little"
+        assert world.live(place) == before
+    assert world.live("dags/requirements.txt") == b"pandas==3.0.5\n"
+    assert world.outcomes("dags/team/other.sh", world.drop("dags/team/other.sh", b"x")) == ["promoted"]
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Mapping
 
 from jetway.artifacts.findings import Finding
 
@@ -21,7 +22,9 @@ OWN_PREFIXES = ("accepted/", "batches/", "bundles/", QUARANTINE, REPORTS)
 _NO_KEY = re.compile("[\0\ud800-\udfff]")  # the latter stand for bytes of a file's name that are no text
 
 
-def placing_findings(key: str, size: int, destination: str | None) -> list[Finding]:
+def placing_findings(
+    key: str, size: int, destination: str | None, taken: Mapping[str, str] | None = None
+) -> list[Finding]:
     """Refuse what would not become one file inside the environment's dags folder.
 
     MWAA copies the folder's keys to a file system, where `..` leaves the folder, and `.` or nothing between
@@ -31,6 +34,7 @@ def placing_findings(key: str, size: int, destination: str | None) -> list[Findi
         key: in the drop bucket.
         size: bytes.
         destination: the key in the environment's bucket, or None when it has no place there.
+        taken: places in that bucket that belong to other artifacts: the key of each in the drop bucket.
     """
     if size > LARGEST_COPY:
         return [
@@ -55,6 +59,18 @@ def placing_findings(key: str, size: int, destination: str | None) -> list[Findi
                 "dags folder.",
                 line=None,
                 remedy="Upload it under a plain path, such as dags/team/orders.py.",
+            )
+        ]
+    owner = (taken or {}).get(destination, key)
+    if owner != key:
+        return [
+            Finding(
+                rule="taken-path",
+                severity="error",
+                message=f"In the environment's bucket the key would be {destination}, which is the environment's "
+                f"{owner}: that is judged by other rules, and comes into force by an update.",
+                line=None,
+                remedy=f"Upload it as {owner}, or under another name.",
             )
         ]
     if len(destination.encode()) > _LONGEST_KEY:

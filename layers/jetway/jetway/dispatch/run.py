@@ -38,8 +38,8 @@ DERIVED_PREFIX = "jetway__"
 # What `derive_run_id` makes: the trigger's name, and the digest.
 DERIVED = re.compile(r"jetway__([A-Za-z0-9][A-Za-z0-9_-]{0,62})__([a-z2-7]{20})", re.ASCII)
 
-# Lanes: message groups of dispatch.fifo. SQS hands out one batch of a group at a time. Whose lane it is stands behind, but
-# where Airflow is told one thing at a time.
+# Lanes: message groups of dispatch.fifo. SQS hands out one batch of a group at a time. Whose lane it is stands behind,
+# but where Airflow is told one thing at a time.
 INTERACTIVE = "interactive"  # somebody waits: HTTP calls and schedules
 SCHEDULES = "schedules"  # so that no number of calls holds them up
 BULK = "bulk"  # files and events, by the thousand: of all triggers, or with the trigger's name behind it, of one
