@@ -115,11 +115,17 @@ def lane_of(message: Mapping[str, Any], *, one_bulk_lane: bool = False) -> str:
     return lane(trigger["name"], one_for_all=one_bulk_lane)
 
 
-def body_again(message: Mapping[str, Any], *, now: str, force: str | None = None) -> str:
-    """Return the body to send: the same event, its age counted from now, its waits forgotten."""
+def body_again(message: Mapping[str, Any], *, now: str, force: str | None = None, by: str | None = None) -> str:
+    """Return the body to send: the same event, its age counted from now, its waits forgotten.
+
+    Args:
+        by: who sends it.
+    """
     again = {name: value for name, value in message.items() if name != "waits"} | {"redriven_at": now}
     if force:
         again["force"] = force
+    if by:
+        again["redriven_by"] = by
     return json.dumps(again)  # in ASCII: SQS refuses some characters that JSON can hold
 
 

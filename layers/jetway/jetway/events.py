@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
 from jetway.errors import UnknownEventError
+from jetway.principals import By, cause, of_upload
 
 # What an event claims beyond that is no count of runs.
 LONGEST_CHAIN = 1_000_000
@@ -28,12 +29,14 @@ class Event:
         facts: a JSON object, flat where possible: the default conf of its run.
         chain: how many runs in a row have led to it, each started by the event of the one before; 0 for an event that
             is none of Jetway's.
+        by: who caused it (`jetway.principals`).
     """
 
     identity: tuple[str, ...]
     occurred_at: datetime
     facts: Mapping[str, Any]
     chain: int = 0
+    by: By = field(default_factory=dict)
 
 
 def parse_event(kind: str, body: object, *, sent_at: datetime) -> Event:
@@ -102,6 +105,7 @@ def _read_s3(body: Mapping[str, Any], _sent_at: datetime) -> Event:
             "event_time": body["time"],
             "event_id": body.get("id"),
         },
+        by=of_upload(detail),
     )
 
 
@@ -119,6 +123,7 @@ def _read_event(body: Mapping[str, Any], _sent_at: datetime) -> Event:
         occurred_at=parse_time(body["time"]),
         facts=dict(body),
         chain=chain_of(body),
+        by=cause(account=body.get("account")),
     )
 
 
@@ -145,6 +150,7 @@ def _read_http(body: Mapping[str, Any], sent_at: datetime) -> Event:
         identity=("http", run_id),
         occurred_at=parse_time(time) if time else sent_at,
         facts={name: body.get(name) for name in ("dag_run_id", "conf", "logical_date", "note")},
+        by=cause(principal=body.get("by") or body.get("caller"), request_id=body.get("request_id")),
     )
 
 

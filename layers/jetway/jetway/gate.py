@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from jetway.arrivals import Arrival
     from jetway.live.book import LiveBook
     from jetway.live.standing import Standing
+    from jetway.principals import By
 
 _MOST_BY_HAND = 20  # versions that somebody has put on top of each other by hand
 _MOST_ROUNDS = 20  # each settles one version; most of them were passed over
@@ -132,7 +133,8 @@ class Gate:
         done: list[Settled] = []
         refused: set[str] = set()
         for _ in range(_MOST_ROUNDS):
-            settled = self._remove(key, facts) if version is None else self._settle(version, facts, refused)
+            by = arrival.by if version is None or version.version_id == version_id else {}
+            settled = self._remove(key, facts, by) if version is None else self._settle(version, facts, refused, by)
             done.append(settled)
             if settled.outcome == "quarantined" and version is not None:
                 refused.add(version.label)
@@ -237,8 +239,12 @@ class Gate:
         if version not in refused and self._book.was_refused(self.drop_bucket, key, version):
             refused.add(version)
 
-    def _settle(self, version: ObjectVersion, facts: EnvironmentFacts, refused: set[str]) -> Settled:
-        """Judge one version, act and report."""
+    def _settle(self, version: ObjectVersion, facts: EnvironmentFacts, refused: set[str], by: By) -> Settled:
+        """Judge one version, act and report.
+
+        Args:
+            by: who put it, as far as the message in hand tells.
+        """
         standing = self._book.standing(version.key)
         rolled_back = standing is not None and version.label in standing.rolled_back
         if rolled_back and self._book.tell_again(self.drop_bucket, standing, version.label, self._now()):
@@ -270,6 +276,7 @@ class Gate:
             judged_at=judged_at,
             placement=placement,
             in_force=in_force,
+            by=self._book.who(self.drop_bucket, version, by),
         )
         if placement.outcome == "vanished":  # nothing comes back to it but its own event: what the report says is told
             self._book.announce(written, report)
@@ -356,13 +363,17 @@ class Gate:
                 return source_of(below) == version.label
         return False
 
-    def _remove(self, key: str, facts: EnvironmentFacts) -> Settled:
-        """Take out what a deleted object had promoted."""
+    def _remove(self, key: str, facts: EnvironmentFacts, by: By) -> Settled:
+        """Take out what a deleted object had promoted.
+
+        Args:
+            by: who deleted it, as far as the message in hand tells.
+        """
         destination = _place_of(key, facts)
         if destination is None:
             return Settled(key, "vanished")
         self._release(key)
-        gone = self._book.remove(self.drop_bucket, key, facts.source_bucket, destination, self._now())
+        gone = self._book.remove(self.drop_bucket, key, facts.source_bucket, destination, self._now(), by)
         if gone is None:
             return Settled(key, "vanished")
         return Settled(key, "removed", gone.source, kind_of(key).name, dag_ids=gone.dags, fresh=True)

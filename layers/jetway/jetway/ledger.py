@@ -218,6 +218,7 @@ class Ledger:
             "message_id": entry.message_id,
             "until": time_text(entry.until),
             "chain": entry.chain,
+            "by": dict(entry.by) or None,
             "redriven_at": time_text(redriven_at),
             "ttl": int((entry.decided_at + self._retention).timestamp()),
         }

@@ -41,6 +41,7 @@ class Report:
         judged_at: timezone-aware.
         placement: what was done with it.
         in_force: of a promoted version, how far it is on its way (`jetway.live.in_force`).
+        by: who put it, as far as that is known (`jetway.principals`).
     """
 
     path: str
@@ -56,6 +57,7 @@ class Report:
     judged_at: datetime | None = None
     placement: Placement | None = None
     in_force: Mapping[str, Any] | None = None
+    by: Mapping[str, str] | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """The report as its JSON document."""
@@ -98,6 +100,8 @@ class Report:
             )
             if self.in_force is not None:
                 document["in_force"] = dict(self.in_force)
+        if self.by:
+            document["by"] = dict(self.by)
         return document
 
     def as_json(self) -> bytes:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 
 import pytest
+
+from jetway.arrivals import Arrival
+from jetway.principals import CLAIM
 
 from .buckets import BAD, DROP, GOOD, LIVE, Buckets, buckets
 from .zips import PLUGIN, zip_of
@@ -148,3 +152,31 @@ def test_what_is_no_artifact_is_left_alone(world: Buckets, key: str) -> None:
     version = world.drop(key, b"")
     assert world.outcomes(key, version) == ["ignored"]
     assert world.keys(DROP) == [key]
+
+
+def test_the_report_and_the_event_say_who_uploaded_and_who_deleted(world: Buckets) -> None:
+    ann, bob = {"account": "111122223333", "request_id": "R1"}, {"account": "444455556666", "request_id": "R2"}
+    version = world.drop("dags/a.py", GOOD, Metadata={CLAIM: "ann@example.com"})
+    world.gate.settle(Arrival(DROP, "dags/a.py", version, by=ann))
+    known = {**ann, "claimed": "ann@example.com"}
+    assert world.report("dags/a.py")["by"] == known
+    assert world.news[-1].event.detail["by"] == known
+    assert "claims to be ann" in world.content(DROP, "reports/dags/a.py/report.md").decode()
+    world.settle("dags/a.py", version)  # a message that tells nothing of it, as the sweep's
+    assert world.report("dags/a.py")["by"] == known
+    world.s3.delete_object(Bucket=DROP, Key="dags/a.py")
+    world.gate.settle(Arrival(DROP, "dags/a.py", None, deleted=True, by=bob))
+    report = world.report("dags/a.py")
+    assert (report["by"], report["removed_by"], world.news[-1].event.detail["by"]) == (known, bob, bob)
+
+
+def test_an_older_version_is_not_put_down_to_who_uploaded_the_newer(world: Buckets) -> None:
+    older = world.drop("dags/a.py", GOOD)
+    newer = world.drop("dags/a.py", BAD)
+    world.gate.settle(Arrival(DROP, "dags/a.py", newer, by={"account": "111122223333"}))
+    keys = [key for key in world.keys(DROP, "reports/dags/a.py/") if key.endswith(".json") and "latest" not in key]
+    reports = [json.loads(world.content(DROP, key)) for key in keys]
+    assert {report["source"]["version"]: report.get("by") for report in reports} == {
+        newer: {"account": "111122223333"},
+        older: None,
+    }

@@ -31,6 +31,7 @@ def triggers(desk: Desk, stack: StackFacts, now: datetime) -> TriggersSeen:
     from jetway.sync.rules import Rules
     from jetway.sync.schedules import Schedules
     from jetway.triggers.file import S3, from_document
+    from jetway.triggers.file import in_force as as_in_force
     from jetway.triggers.rules import resources_of
 
     known = accepted.load(desk.client("s3"), stack.outputs["DropBucketName"]).triggers
@@ -46,7 +47,7 @@ def triggers(desk: Desk, stack: StackFacts, now: datetime) -> TriggersSeen:
         namespace=NAMESPACE,
         topic=stack.outputs.get("AlarmTopicArn"),
     )
-    wanted = [(one, resources_of(one, places)) for one in in_force]
+    wanted = [(one, resources_of(as_in_force(one), places)) for one in in_force]
     with_alarms = stack.parameters.get("MetricsByTrigger", "true") == "true"
     drift = [*_missing(wanted, rules, schedules, alarms, now, with_alarms=with_alarms)]
     drift += _strange(wanted, rules, schedules, alarms)

@@ -306,6 +306,7 @@ class Intake:
             occurred_at=member.occurred_at,
             message_id=delivery.message_id,
             chain=member.chain + 1,
+            by=member.by,
         )
 
     def _dead_letter(self, message: Message, exc: PermanentError) -> Entry:

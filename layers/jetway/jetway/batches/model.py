@@ -11,14 +11,15 @@ import base64
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
 from jetway.airflow.names import encode_conf
-from jetway.dispatch.run import TRIGGER_NAME, derive_digest, derive_run_id
+from jetway.dispatch.run import TRIGGER_NAME, by_of, derive_digest, derive_run_id
 from jetway.errors import InvalidConfError, InvalidRequestError, UnknownEventError
 from jetway.events import chain_of, parse_event, parse_time
+from jetway.principals import By, cause
 
 MANIFESTS = "batches/"  # prefix in the drop bucket
 MANIFEST_FORMAT = "jetway-batch/1"
@@ -43,6 +44,7 @@ class Member:
         identity: as in `jetway.dispatch.run.DispatchMessage`, for the ledger; a batch's pages do not keep it.
         redriven_at: when somebody sent the event's dead letter again; a batch's pages do not keep it either.
         chain: as in `jetway.events.Event`; a batch's pages do not keep it, for its facts say it.
+        by: who caused it; for the ledger, as identity.
     """
 
     digest: str
@@ -51,6 +53,7 @@ class Member:
     identity: tuple[str, ...] = ()
     redriven_at: datetime | None = None
     chain: int = 0
+    by: By = field(default_factory=dict, hash=False)
 
     @property
     def size(self) -> int:
@@ -158,6 +161,7 @@ def parse_member(body: str, *, sent_at: datetime) -> tuple[Stream, Member]:
         identity=identity,
         redriven_at=redriven_at,
         chain=event.chain,
+        by=cause(**{**event.by, **by_of(name, trigger.get("version")), "redriven_by": message.get("redriven_by")}),
     )
     seconds = _bounded("within", within, int(LONGEST_WITHIN.total_seconds()))
     return Stream(name, definition, _bounded("max_events", max_events, MOST_EVENTS), timedelta(seconds=seconds)), member

@@ -97,4 +97,5 @@ def _common(environment: str, entry: Entry) -> dict[str, Any]:
         "event_time": entry.occurred_at.isoformat() if entry.occurred_at else None,
         "decided_at": entry.decided_at.isoformat(),
         "chain": entry.chain,
+        "by": dict(entry.by),
     }

@@ -227,4 +227,5 @@ def entry_of(case: Case, decision: Decision, *, because: str | None = None, now:
         occurred_at=read.event.occurred_at,
         message_id=case.message_id,
         chain=read.event.chain + 1,
+        by=read.by,
     )

@@ -18,7 +18,7 @@ import hashlib
 import json
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -27,6 +27,7 @@ from jetway.dispatch.conf_template import render
 from jetway.dispatch.limits import Rate, Waits, parse_age
 from jetway.errors import InvalidRequestError, UnknownEventError
 from jetway.events import Event, parse_event, parse_time
+from jetway.principals import By, cause, note_of
 
 TRIGGER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}", re.ASCII)
 
@@ -57,6 +58,7 @@ class Trigger:
         conf: template of the run's conf; None for the event's facts as they are.
         max_event_age: how old an event may be when its run starts; None for the stack's own limit.
         rate: how many runs may start in which time; None for no limit.
+        version: of its file in the drop bucket; None when it has none.
     """
 
     name: str
@@ -66,6 +68,7 @@ class Trigger:
     conf: Mapping[str, Any] | None = None
     max_event_age: timedelta | None = None
     rate: Rate | None = None
+    version: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +82,7 @@ class DispatchMessage:
         waits: how it has waited aside of its lane since then.
         force: makes a new run of an event that had one.
         redriven_at: when somebody sent it again.
+        by: who caused it, by what trigger, and who sent it again (`jetway.principals`).
     """
 
     trigger: Trigger
@@ -89,6 +93,7 @@ class DispatchMessage:
     waits: Waits | None = None
     force: str | None = None
     redriven_at: datetime | None = None
+    by: By = field(default_factory=dict)
 
     @property
     def run_id(self) -> str:
@@ -153,6 +158,7 @@ def parse_message(body: str, *, sent_at: datetime) -> DispatchMessage:
         waits=waits,
         force=force,
         redriven_at=redriven_at,
+        by=cause(**{**event.by, **by_of(trigger.name, trigger.version), "redriven_by": message.get("redriven_by")}),
     )
 
 
@@ -165,13 +171,15 @@ def plan(message: DispatchMessage) -> Dispatch:
     """
     trigger, event = message.trigger, message.event
     run_id = derive_run_id(trigger.name, message.identity)
+    note = note_of(message.by)
     if trigger.kind == "http":
-        return Dispatch(trigger, event, _request_of_call(trigger, event.facts, run_id if message.force else None))
+        call = _request_of_call(trigger, event.facts, run_id if message.force else None)
+        return Dispatch(trigger, event, replace(call, note="\n".join(filter(None, (call.note, note))) or None))
     if trigger.kind == "s3" and _is_folder_marker(trigger, event.facts):
         return Dispatch(trigger, event, None, skipped_because="the object is a folder marker (its key ends in /)")
     dag_id = trigger.dag or dag_id_of_key(str(event.facts.get("key", "")), trigger.dag_from_key or "")
     conf = event.facts if trigger.conf is None else render(trigger.conf, _nameable(trigger, event.facts))
-    return Dispatch(trigger, event, DagRunRequest(dag_id=dag_id, dag_run_id=run_id, conf=conf))
+    return Dispatch(trigger, event, DagRunRequest(dag_id=dag_id, dag_run_id=run_id, conf=conf, note=note))
 
 
 def bulk_lane(trigger: str, *, one_for_all: bool = False) -> str:
@@ -265,19 +273,30 @@ def _parse_trigger(value: Mapping[str, Any]) -> Trigger:
         conf=value.get("conf"),
         max_event_age=parse_age(value.get("max_event_age")),
         rate=None if rate is None else Rate.parse(rate),
+        version=value.get("version"),
     )
     if not isinstance(trigger.kind, str):
         raise TypeError("a trigger's kind is a text")
     if trigger.conf is not None and not isinstance(trigger.conf, dict):
         raise TypeError("a trigger's conf is a JSON object")
-    for text in (trigger.dag, trigger.dag_from_key):
+    for text in (trigger.dag, trigger.dag_from_key, trigger.version):
         if text is not None and not isinstance(text, str):
-            raise TypeError("a trigger's dag and dag_from_key are texts")
+            raise TypeError("a trigger's dag, dag_from_key and version are texts")
     if not TRIGGER_NAME.fullmatch(trigger.name):
         raise ValueError(f"trigger name {trigger.name!r} does not match {TRIGGER_NAME.pattern}")
     if trigger.dag is None and (trigger.dag_from_key is None or trigger.kind != "s3"):
         raise ValueError("the trigger names no DAG")
     return trigger
+
+
+def by_of(trigger: str, version: object) -> By:
+    """Return the cause that a trigger file is.
+
+    Args:
+        trigger: its name.
+        version: as a message has it; None of a trigger that is no file.
+    """
+    return {"trigger": f"triggers/{trigger}.yaml@{version}"} if isinstance(version, str) else {}
 
 
 def _is_folder_marker(trigger: Trigger, facts: Mapping[str, Any]) -> bool:

@@ -37,7 +37,8 @@ class Call:
 
     Attributes:
         request_id: the API's id of this very call.
-        caller: who signed it; part of an idempotency key's meaning.
+        caller: who signed it, the same from call to call; part of an idempotency key's meaning.
+        by: who signed it, with the session of an assumed role.
         body: the raw body.
         idempotency_key: the header of that name, checked by `check_key`, or None.
         received_at: timezone-aware.
@@ -48,6 +49,7 @@ class Call:
     body: bytes
     idempotency_key: str | None
     received_at: datetime
+    by: str | None = None
 
 
 def read_request(dag_id: str, call: Call) -> DagRunRequest:
@@ -146,6 +148,7 @@ def accept(
         "time": call.received_at.isoformat(),
         "request_id": call.request_id,
         "caller": call.caller,
+        "by": call.by or call.caller,
     }
     answer = sqs.send_message(
         QueueUrl=queue_url,

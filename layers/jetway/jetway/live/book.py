@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
@@ -31,8 +32,9 @@ from jetway.live.table import StandingChangedError
 from jetway.live.undo import put_nothing
 from jetway.live.update_record import MEMBERS, command, members
 from jetway.objects import head, is_changed, is_gone, unchanged
+from jetway.principals import By, claimed_in, read_cause
 from jetway.promotion import REPORT, SOURCE_VERSION
-from jetway.reports import amend_report, known_in_force, outcome_of
+from jetway.reports import amend_report, known_in_force, outcome_of, read_report
 from jetway.verdict_tag import tag_verdict, verdict_tag
 
 if TYPE_CHECKING:
@@ -47,6 +49,8 @@ if TYPE_CHECKING:
     from jetway.objects import ObjectVersion
     from jetway.promotion import Placement
     from jetway.reports import Report
+
+NOBODY: By = MappingProxyType({})
 
 _BY_HAND = "ApplyUpdates is manual: an empty file was put in its place; update the environment to it."
 # An unknown verdict is looked at before all others: so much sooner.
@@ -220,10 +224,26 @@ class LiveBook:
             if placed.outcome != "vanished":
                 tag_verdict(self.s3, *where, tag)
 
-    def remove(self, drop_bucket: str, key: str, bucket: str, destination: str, at: datetime) -> Live | None:
+    def who(self, drop_bucket: str, version: ObjectVersion, told: By) -> By:
+        """Return who put a version: as its own message tells, or as its report knows from then.
+
+        Args:
+            told: by the message in hand; nothing where it is none of S3's own.
+        """
+        if not told:
+            known = read_report(self.s3, drop_bucket, version.key, version.label) or {}
+            told = read_cause(known.get("by"))
+        return {**told, **claimed_in(version.metadata)}
+
+    def remove(  # noqa: PLR0917 - two places, when, and who
+        self, drop_bucket: str, key: str, bucket: str, destination: str, at: datetime, by: By = NOBODY
+    ) -> Live | None:
         """Take out what a key had promoted: a delete marker on top of it.
 
         What was put there by hand stays, and so does what comes while we look.
+
+        Args:
+            by: who deleted the key, as far as that is known.
 
         Returns:
             What was taken out, now or by an earlier delivery that was not finished; None for nothing.
@@ -231,7 +251,7 @@ class LiveBook:
         standing = self.table.get(key)
         there = head(self.s3, bucket, destination)
         if key in MEMBERS:
-            return self._replace_by_nothing(drop_bucket, key, standing, there, at)
+            return self._replace_by_nothing(drop_bucket, key, standing, there, at, by)
         gone = None if standing is None else standing.live
         if there is not None:
             source = source_of(there)
@@ -249,7 +269,7 @@ class LiveBook:
             or head(self.s3, drop_bucket, key) is not None
         ):
             return None
-        self._tell_removed(drop_bucket, key, replace(gone, key=destination), at)
+        self._tell_removed(drop_bucket, key, replace(gone, key=destination), at, by)
         return gone
 
     def forget(self, drop_bucket: str, standing: Standing, at: datetime) -> None:
@@ -258,10 +278,11 @@ class LiveBook:
         if live is not None and live.dropped and live.source not in standing.rolled_back:
             self._tell_removed(drop_bucket, standing.key, live, at)
 
-    def _tell_removed(self, drop_bucket: str, key: str, gone: Live, at: datetime) -> None:
-        amend_report(self.s3, drop_bucket, key, gone.source, {"outcome": "removed", "placed": None})
+    def _tell_removed(self, drop_bucket: str, key: str, gone: Live, at: datetime, by: By = NOBODY) -> None:
+        changes = {"outcome": "removed", "placed": None, **({"removed_by": dict(by)} if by else {})}
+        amend_report(self.s3, drop_bucket, key, gone.source, changes)
         tag_verdict(self.s3, drop_bucket, key, gone.drop_version_id, "removed")
-        self.tell(news.removed(self.environment, drop_bucket, key, gone, at))
+        self.tell(news.removed(self.environment, drop_bucket, key, gone, at, by))
         last_look = at + LONGEST_WORK
         self.table.change(key, lambda before: removed(before, key, gone.source, last_look=last_look))
 
@@ -277,8 +298,8 @@ class LiveBook:
             raise
         return True
 
-    def _replace_by_nothing(
-        self, drop_bucket: str, key: str, standing: Standing | None, there: ObjectVersion | None, at: datetime
+    def _replace_by_nothing(  # noqa: PLR0917 - as `remove`
+        self, drop_bucket: str, key: str, standing: Standing | None, there: ObjectVersion | None, at: datetime, by: By
     ) -> Live | None:
         """MWAA cannot clear a path: an empty file is put live, and the environment updated to it, like any version."""
         live = standing.live if standing is not None else None
@@ -305,7 +326,7 @@ class LiveBook:
             version_id = put_nothing(self.s3, there.bucket, there.key, key, deleted, **unchanged(there))
         nothing = Live(deleted, there.bucket, there.key, version_id, kind_of(key).name, "accepted", at, "")
         taken = live if live is not None and live.source == gone else replace(nothing, source=gone)
-        changes: dict[str, Any] = {"outcome": "removed", "placed": None}
+        changes: dict[str, Any] = {"outcome": "removed", "placed": None, **({"removed_by": dict(by)} if by else {})}
         if standing is not None and standing.stage != "waiting":  # what never was in force is gone at once
             until = at + self.quiet if self.automatic else None
             because = None if self.automatic else _BY_HAND
@@ -314,7 +335,7 @@ class LiveBook:
         if now is None or gone not in now.rolled_back:
             amend_report(self.s3, drop_bucket, key, gone, changes)
             tag_verdict(self.s3, drop_bucket, key, taken.drop_version_id, "removed")
-        self.tell(news.removed(self.environment, drop_bucket, key, taken, at))
+        self.tell(news.removed(self.environment, drop_bucket, key, taken, at, by))
         known = {deleted, gone, None if live is None else live.source}
 
         def change(before: Standing | None) -> Standing:
@@ -325,7 +346,7 @@ class LiveBook:
         after = self.table.change(key, change)
         if self.tell_again(drop_bucket, after, gone, at) and (after.live is None or after.live.source != deleted):
             # It has failed meanwhile, and what was before it is back: that goes too.
-            return self._replace_by_nothing(drop_bucket, key, after, head(self.s3, there.bucket, there.key), at)
+            return self._replace_by_nothing(drop_bucket, key, after, head(self.s3, there.bucket, there.key), at, by)
         return taken
 
     def _removed_again(self, drop_bucket: str, key: str, gone: str) -> None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from jetway import events_out
 from jetway.events_out import OutEvent
 from jetway.plain import quoted, unlinked, visible
+from jetway.principals import in_words
 
 if TYPE_CHECKING:
     from mypy_boto3_events import EventBridgeClient
@@ -95,6 +96,7 @@ def judged(environment: str, report: Report, report_key: str, *, note: str | Non
             for finding in document["findings"][:_MOST_SHOWN]
         ],
         "placed": document["placed"],
+        "by": dict(report.by or {}),
     }
     if promoted:
         detail["dags"] = document["dags"][:_ID]
@@ -107,6 +109,7 @@ def judged(environment: str, report: Report, report_key: str, *, note: str | Non
     if promoted:
         return News(event, f"Jetway {environment}: {report.path} is ready to be applied", note)
     path = unlinked(visible(report.path))
+    who = f"{words}: " if (words := unlinked(visible(in_words(report.by or {})))) else ""
     lines = [f"{path} was rejected and is not live in environment {environment}. What was live stays live.", ""]
     for finding in report.findings[:_MOST_SHOWN]:
         where = f"{path}:{finding.line}" if finding.line else path
@@ -114,7 +117,7 @@ def judged(environment: str, report: Report, report_key: str, *, note: str | Non
         lines += [f"{where} {finding.rule}: {said[0]}", f"  To do: {said[1]}", ""]
     lines += [
         f"Report: s3://{report.source.bucket}/{report_key}",
-        f"Who uploaded what: s3://{report.source.bucket}/{path}, version {report.source.label}",
+        f"Who uploaded what: {who}s3://{report.source.bucket}/{path}, version {report.source.label}",
     ]
     return News(event, f"Jetway {environment}: {report.path} was rejected", "\n".join(lines))
 
@@ -144,6 +147,7 @@ def rolled_back(
     detail = {
         **_common(environment, drop_bucket, key, bad),
         "problems": [_shown(problem) for problem in problems],
+        "by": {"principal": "jetway:verify_promotion"},
         "restored": None if back is None else {"version": back.source, "placed": _placed(back)},
     }
     event = OutEvent("ArtifactRolledBack", f"{key}#{bad.source}#ArtifactRolledBack", at, detail)
@@ -244,9 +248,15 @@ def _named(live: Live) -> str:
     return f"What was put there by hand (version {live.version_id or 'unknown'})"
 
 
-def removed(environment: str, drop_bucket: str, key: str, gone: Live, at: datetime) -> News:
-    """The news on an artifact that was taken out because its object was deleted from the drop bucket."""
-    detail = {**_common(environment, drop_bucket, key, gone), "placed": _placed(gone)}
+def removed(  # noqa: PLR0917 - what, when, and who
+    environment: str, drop_bucket: str, key: str, gone: Live, at: datetime, by: Mapping[str, str]
+) -> News:
+    """The news on an artifact that was taken out because its object was deleted from the drop bucket.
+
+    Args:
+        by: who deleted it, as far as that is known (`jetway.principals`).
+    """
+    detail = {**_common(environment, drop_bucket, key, gone), "placed": _placed(gone), "by": dict(by)}
     return News(OutEvent("ArtifactRemoved", f"{key}#{gone.source}#ArtifactRemoved", at, detail))
 
 

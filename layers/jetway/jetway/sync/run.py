@@ -17,6 +17,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from math import inf
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -24,6 +25,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from jetway.artifacts.findings import Finding, Judgement, internal_error, judgement
 from jetway.errors import OutOfTimeError, TransientError
 from jetway.observability import logger
+from jetway.principals import By, claimed_in
 from jetway.reports import report_on, write_report
 from jetway.sync import accepted
 from jetway.sync.access import sync_access
@@ -35,7 +37,7 @@ from jetway.sync.loops import loop_findings
 from jetway.sync.refusals import ResourceRefusedError
 from jetway.sync.rules import Rules
 from jetway.sync.schedules import Schedules
-from jetway.triggers.file import S3, Http, TriggerFile, from_document, name_of
+from jetway.triggers.file import S3, Http, TriggerFile, from_document, in_force, name_of
 from jetway.triggers.never import moment_findings
 from jetway.triggers.rules import Places, Resources, resources_of
 
@@ -45,11 +47,15 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_scheduler import EventBridgeSchedulerClient
 
+    from jetway.sync.causes import Causes
     from jetway.sync.dags import KnownDags
     from jetway.sync.webhooks import Hooks
 
 # With less time left than this no further file is begun: what was settled is written down, and that takes some calls.
 SECONDS_TO_SAVE = 20.0
+
+NOBODY: By = MappingProxyType({})
+NO_CAUSES: Causes = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +124,7 @@ def sync(
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
     seconds_left: Callable[[], float] = lambda: inf,
     watch: Watch | None = None,
+    by: Causes = NO_CAUSES,
 ) -> Synced:
     """Bring AWS to what the trigger files say, as far as the time allows: another run goes on from there.
 
@@ -125,6 +132,7 @@ def sync(
         seconds_left: until the run is ended from outside.
         watch: tries each file, when an earlier run may have been ended by one; a file that has done so time and again
             is rejected, and passed over from then on, until it comes anew.
+        by: who put which version of a file.
 
     Returns:
         What was done. Trouble with one trigger is in it; the others are dealt with all the same.
@@ -140,7 +148,7 @@ def sync(
     before = accepted.load(clients.s3, settings.bucket)
     files = read_files(clients.s3, settings.bucket, crashed=before.crashed, watch=watch)
     run = _Run.start(clients, settings, before, now=now, seconds_left=seconds_left, done=done)
-    run.watch = watch or run.watch
+    run.watch, run.by = watch or run.watch, by
     run.delete_what_has_no_file({file.key for file in files})
     for number, file in enumerate(files):
         if seconds_left() < SECONDS_TO_SAVE:
@@ -178,6 +186,7 @@ class _Run:
     dags: KnownDags | None = None
     watch: Watch = lambda _name: nullcontext(enter_result=False)
     hooks: Hooks | None = None
+    by: Causes = field(default_factory=dict)
 
     @classmethod
     def start(
@@ -222,12 +231,13 @@ class _Run:
         self.done.files += 1
         entry = self.before.triggers.get(file.key, {})
         judged, trigger = file.parsed.judgement, file.parsed.trigger
+        by = {**self.by.get((file.key, file.source.version_id), {}), **claimed_in(file.source.metadata)}
         try:
             refused = self._put(trigger) if trigger else []
             if trigger and not refused:
                 judged = _with(judged, self._warnings(trigger, judged))
                 if entry.get("document") != trigger.document:
-                    entry = accepted.entry_of(trigger, file.source.label, self.now())
+                    entry = accepted.entry_of(trigger, file.source.label, self.now(), by)
             else:
                 if file.crashed:
                     self.kept.add(name_of(file.key))
@@ -235,7 +245,7 @@ class _Run:
                     last_good = [] if crashed else self._keep_the_last_good(file.key, entry)
                 judged = _with(judged, [*refused, *last_good])
                 self.done.rejected.append(file.key)
-            self.triggers[file.key] = self._report(file, judged, entry)
+            self.triggers[file.key] = self._report(file, judged, entry, by)
         except (TransientError, ClientError, BotoCoreError) as exc:
             # The others are dealt with all the same, and nothing of this one is taken away.
             self._keep(file)
@@ -306,7 +316,7 @@ class _Run:
 
     def _put(self, trigger: TriggerFile) -> list[Finding]:
         """Make what a trigger needs; return why AWS would not, or did not, take it."""
-        resources = resources_of(trigger, self.settings.places)
+        resources = resources_of(in_force(trigger), self.settings.places)
         loops = [finding for finding in loop_findings(trigger, self.settings) if finding.severity == "error"]
         refused = [*resources.findings, *loops, *self._check_places(resources)]
         if refused:
@@ -386,7 +396,7 @@ class _Run:
         yield from loop_findings(trigger, self.settings)
         yield from moment_findings(trigger.on, self.now())
 
-    def _report(self, file: File, judged: Judgement, entry: Mapping[str, Any]) -> Mapping[str, Any]:
+    def _report(self, file: File, judged: Judgement, entry: Mapping[str, Any], by: By = NOBODY) -> Mapping[str, Any]:
         """Write the file's report, unless the same is there; return its entry among the accepted triggers."""
         seen = {
             "version": file.source.label,
@@ -395,7 +405,7 @@ class _Run:
             **({"crashed": True} if file.crashed else {}),
         }
         if entry.get("seen") != seen:
-            report = report_on(file.key, judged, file.seconds, source=file.source, judged_at=self.now())
+            report = report_on(file.key, judged, file.seconds, source=file.source, judged_at=self.now(), by=by)
             write_report(self.clients.s3, report, file.source)
         empty = {"name": name_of(file.key), "kind": None, "document": None}
         return {**empty, **entry, "seen": seen}

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import cache
 from pathlib import Path as FilePath
@@ -18,6 +18,7 @@ from jetway.artifacts.findings import Finding, FoundDag, Judgement, judgement
 from jetway.shape import problems
 from jetway.triggers.durations import parse_duration, parse_rate, rate_expression
 from jetway.triggers.schedule_text import parse_at
+from jetway.triggers.version import version_of
 from jetway.yaml_text import Document, YamlError, load
 
 if TYPE_CHECKING:
@@ -85,6 +86,7 @@ class TriggerFile:
         conf: template of the run's conf; None for the event's facts.
         expect: how long no event may come before an alarm is raised.
         document: all of the file, as JSON; `from_document` makes the same trigger of it.
+        version: names what the file says, in the messages of one that is in force (`in_force`); else None.
     """
 
     name: str
@@ -97,6 +99,7 @@ class TriggerFile:
     max_event_age: timedelta | None = None
     rate: Rate | None = None
     enabled: bool = True
+    version: str | None = None
 
     @property
     def kind(self) -> str:
@@ -174,6 +177,11 @@ def _parse(document: Document, name: str, findings: list[Finding]) -> Parsed:
 def _line_of_source(document: Document) -> int:
     kind, source = next(iter(document.value["on"].items()))
     return document.line(("on", kind, *(name for name in ("cron", "at") if name in source)))
+
+
+def in_force(trigger: TriggerFile) -> TriggerFile:
+    """Return a trigger as it is put in force: its messages name what its file says."""
+    return replace(trigger, version=version_of(trigger.document))
 
 
 @cache

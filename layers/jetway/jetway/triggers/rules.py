@@ -148,6 +148,8 @@ def message_template(trigger: TriggerFile, event: str) -> str:
     `<` begins a placeholder there, so in what comes from the file it is written as an escape of JSON.
     """
     described: dict[str, Any] = {"name": trigger.name, "kind": trigger.kind, "dag": trigger.dag}
+    if trigger.version is not None:
+        described["version"] = trigger.version
     if trigger.conf is not None:
         described["conf"] = trigger.conf
     described |= limits_in_message(trigger.max_event_age, trigger.rate)

@@ -20,7 +20,7 @@ from jetway.observability import metrics
 from jetway.wiring.airflow import TRANSPORTS, TURN_SOON, BudgetConfig, Transport, budget_of, connect, mwaa_client
 from jetway.wiring.clients import client
 from jetway.wiring.parts import LedgerConfig, denials_by_ledger, ledger_of
-from jetway.wiring.variables import FromEnv, flag, hours, minutes, number, part, variable
+from jetway.wiring.variables import FromEnv, flag, hours, longest_chain, minutes, part, variable
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
@@ -45,7 +45,7 @@ class Config(FromEnv):
     waiting_queue_url: str = variable("WAITING_QUEUE_URL")
     max_event_age: timedelta = variable("MAX_EVENT_AGE_HOURS", hours)
     grace: timedelta = variable("GRACE_MINUTES", minutes)
-    longest_chain: int = variable("MAX_CHAINED_RUNS", number)
+    longest_chain: int = variable("MAX_CHAINED_RUNS", longest_chain)
     ledger: LedgerConfig = part(LedgerConfig.from_env)
     event_bus: str = variable("EVENT_BUS_NAME")
     metrics_by_trigger: bool = variable("METRICS_BY_TRIGGER", flag)

@@ -44,7 +44,7 @@ class Config(FromEnv):
 
     environment_name: str = variable("ENVIRONMENT_NAME")
     drop_bucket: str = variable("DROP_BUCKET")
-    environment_bucket: str = variable("ENVIRONMENT_BUCKET")
+    environment_bucket: str | None = variable("ENVIRONMENT_BUCKET", optional)
     event_bus: str = variable("EVENT_BUS_NAME")
     tags: tuple[Tag, ...] = variable("TAGS", _tags)
     artifact_table: str = variable("ARTIFACT_TABLE")

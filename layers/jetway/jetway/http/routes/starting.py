@@ -77,7 +77,7 @@ def start(
         )
     )
     ids = {"dag_id": request.dag_id, "dag_run_id": request.dag_run_id}
-    logger.info("accepted", extra={**ids, "trigger": trigger, "caller": call.caller})
+    logger.info("accepted", extra={**ids, "trigger": trigger, "caller": call.by or call.caller})
     waited = _wait(asked, request, preference, event, message_id) if reach is not None else Waited()
     run = waited.run
     if run is None:
