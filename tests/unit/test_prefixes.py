@@ -117,7 +117,7 @@ def test_the_table_is_of_this_template() -> None:
 
 
 def test_a_prefix_that_a_role_writes_is_said_or_the_table_is_not_made(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delitem(GIVES_TO_JETWAY, "bundles/")  # type: ignore[arg-type]
+    monkeypatch.delitem(GIVES_TO_JETWAY, "bundles/")
     with pytest.raises(KeyError, match="bundles/"):
         lines(STACK)
     assert (prefix_of("reports/x/*"), prefix_of("access.yaml"), prefix_of("*")) == ("reports/", "access.yaml", "*")

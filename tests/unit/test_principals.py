@@ -43,7 +43,14 @@ def s3(**detail: Any) -> dict[str, Any]:
     return {**event, "detail": {**event["detail"], **detail}}
 
 
-CALL = {"dag_run_id": "r1", "conf": {}, "logical_date": None, "note": None, "caller": "arn:role", "request_id": "q1"}
+CALL: dict[str, Any] = {
+    "dag_run_id": "r1",
+    "conf": {},
+    "logical_date": None,
+    "note": None,
+    "caller": "arn:role",
+    "request_id": "q1",
+}
 CASES: list[tuple[str, dict[str, str]]] = [
     (message("s3", s3(**UPLOAD)), BY_UPLOAD),
     (

@@ -101,7 +101,7 @@ OF_THE_ENVIRONMENT = {
 
 @pytest.fixture
 def with_all_in_one_folder() -> Iterator[Buckets]:
-    with buckets(**OF_THE_ENVIRONMENT) as found:
+    with buckets(facts=OF_THE_ENVIRONMENT) as found:
         yield found
 
 

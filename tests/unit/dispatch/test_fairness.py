@@ -65,7 +65,8 @@ def firing(queue: Any, one_lane: bool) -> None:
 
 def waits(send: Callable[[Fifo, int], None]) -> dict[str, list[float]]:
     """Let pollers start runs, in turns of the budget that they share; return how long each kind of event waited."""
-    queue, found, turn = Fifo(), {}, 0.0
+    queue, turn = Fifo(), 0.0
+    found: dict[str, list[float]] = {}
     for second in range(SECONDS):
         queue.clock = float(second)
         send(queue, second)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from jetway.artifacts.findings import Finding
@@ -33,16 +34,14 @@ class _Unknown:
     """A value that nobody knows before."""
 
 
-class _Below(str):
+@dataclass(frozen=True, slots=True)
+class _Below:
     """A key below a prefix, whichever; as a text it is one of them."""
 
-    __slots__ = ("prefix",)
+    prefix: str
 
-    def __new__(cls, prefix: str) -> _Below:
-        """Make the key."""
-        made = super().__new__(cls, f"{prefix}orders/1.json")
-        made.prefix = prefix
-        return made
+    def __str__(self) -> str:
+        return f"{self.prefix}orders/1.json"
 
 
 UNKNOWN = _Unknown()
@@ -81,7 +80,7 @@ def starts_itself(
         **({} if environment is None else {"environment": environment}),
     }
     ended = {"start_date": UNKNOWN, "end_date": UNKNOWN, "duration_seconds": UNKNOWN}
-    details = {
+    details: dict[str, dict[str, Any]] = {
         "DagRunStarted": {"state": "queued", "paused": UNKNOWN, "stale": UNKNOWN, "latency_seconds": UNKNOWN},
         "DagRunSucceeded": {"state": "success", **ended},
         "DagRunFailed": {"state": "failed", **ended},
@@ -175,14 +174,14 @@ def _matches(value: Any, event: Mapping[str, Any], name: str) -> bool:
             if isinstance(wanted, Mapping)
             else _several(wanted)
         )
-        plain = {name: str(known) if isinstance(known, str) else known}
+        plain = {name: str(known) if isinstance(known, _Below) else known}
         return not any(_matches(one, plain, name) for one in excluded)
     if matcher == "numeric":
         return isinstance(known, int | float) and _is_in(wanted, known)
-    return _fits(matcher, wanted, known) if isinstance(known, str) else matcher == "" and known == wanted
+    return _fits(matcher, wanted, known) if isinstance(known, str | _Below) else matcher == "" and known == wanted
 
 
-def _fits(matcher: str, wanted: Any, known: str) -> bool:
+def _fits(matcher: str, wanted: Any, known: str | _Below) -> bool:
     """Whether a text, or one of the keys below a prefix, is what a matcher wants."""
     text, prefix = str(known), known.prefix if isinstance(known, _Below) else None
     if matcher == "equals-ignore-case" or isinstance(wanted, Mapping):  # {"prefix": {"equals-ignore-case": "x"}}
