@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jetway.live.blame import files_of
+from jetway.live.standing import Standing
 from tests.unit.live.world import World
 
 THEIRS = "/usr/local/airflow/dags/team_b/orders.py"
@@ -72,6 +73,80 @@ def test_a_version_that_a_frame_names_goes_back(world: World, error: str) -> Non
     world.drop("dags/team_b/orders.py", b"y = 2\n")
     world.airflow.errors = {OLD: error}
     assert [found.outcome for found in world.minutes(14)][:1] == ["rolled-back"]
+
+
+ORDERS = "dags/team_b/orders.py"
+PATIENT = 45  # minutes
+
+
+def words(number: int) -> str:
+    """The same error in other words each time; no digit tells them apart, for those do not count."""
+    return FRAMES[0].replace("division", "abcdefghij"[number % 10] * (1 + number // 10))
+
+
+def rolled_back_for_another_file(world: World) -> str:
+    world.verified("dags/old.py")
+    world.verified(ORDERS, b"y = 1\n")
+    version = world.drop(ORDERS, b"y = 2\n")
+    world.airflow.errors = {OLD: words(0)}
+    (found,) = world.minutes_with_the_gate(3)
+    assert (found.key, found.outcome, world.live(ORDERS)) == (ORDERS, "rolled-back", b"y = 1\n")
+    return version
+
+
+def test_a_roll_back_that_did_not_help_is_undone_once_and_that_file_does_not_do_it_again(world: World) -> None:
+    version = rolled_back_for_another_file(world)
+    seen = []
+    for number in range(PATIENT):
+        world.airflow.errors = {OLD: words(number)}
+        seen += [found.outcome for found in world.minutes_with_the_gate(1)]
+    assert seen == ["good"]
+    assert world.live(ORDERS) == b"y = 2\n"
+    standing = world.standing(ORDERS)
+    assert (standing.stage, standing.rolled_back, standing.trial) == ("good", (), None)
+    assert standing.acquitted == ((version, "old.py"),)
+    assert world.report(ORDERS)["outcome"] == "promoted"
+    assert Standing.from_json(standing.as_json(), standing.revision) == standing
+
+
+def test_a_roll_back_that_helped_stands(world: World) -> None:
+    version = rolled_back_for_another_file(world)
+    world.airflow.errors = {}
+    assert world.minutes_with_the_gate(PATIENT) == []
+    standing = world.standing(ORDERS)
+    assert (world.live(ORDERS), standing.rolled_back, standing.trial) == (b"y = 1\n", (version,), None)
+    assert standing.due_at is None, "and it is put away"
+
+
+def test_an_error_of_its_own_never_acquits(world: World) -> None:
+    world.verified(ORDERS, b"y = 1\n")
+    version = world.drop(ORDERS, b"y = 2\n")
+    world.airflow.errors = {"team_b/orders.py": FRAMES[1], OLD: FRAMES[0]}
+    world.minutes_with_the_gate(PATIENT)
+    standing = world.standing(ORDERS)
+    assert (standing.rolled_back, standing.trial, standing.acquitted) == ((version,), None, ())
+
+
+def test_what_was_never_verified_and_is_back_is_not_blamed_for_it_either(world: World) -> None:
+    world.verified("dags/old.py")
+    first = world.drop(ORDERS, b"y = 1\n")
+    second = world.drop(ORDERS, b"y = 2\n")
+    seen = []
+    for number in range(2 * PATIENT):
+        world.airflow.errors = {OLD: words(number)}
+        seen += [(found.outcome, found.version) for found in world.minutes_with_the_gate(1)]
+    assert [one for one in seen if one[0] == "rolled-back"] == [("rolled-back", second)]
+    assert (world.live(ORDERS), world.standing(ORDERS).rolled_back) == (b"y = 2\n", ())
+    assert first not in world.standing(ORDERS).rolled_back
+
+
+def test_a_newer_version_ends_the_trial(world: World) -> None:
+    version = rolled_back_for_another_file(world)
+    world.drop(ORDERS, b"y = 3\n")
+    assert world.standing(ORDERS).trial is None
+    world.airflow.errors = {}
+    world.minutes_with_the_gate(PATIENT)
+    assert (world.live(ORDERS), world.standing(ORDERS).rolled_back) == (b"y = 3\n", (version,))
 
 
 def test_it_reads_what_this_python_writes(tmp_path: Path) -> None:

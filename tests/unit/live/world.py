@@ -168,6 +168,7 @@ class World:
         self.load: Load = as_read  # what loading says
         self.judges = True  # whether import errors are those of the schedulers
         self.meanwhile: list[Callable[[], object]] = []  # what happens while the gate judges
+        self.asked: list[tuple[str, str | None]] = []  # what the verifier has asked the gate for
 
     def fresh(self) -> World:
         for backend in ("dynamodb", "s3"):
@@ -216,6 +217,7 @@ class World:
             clock=lambda: self.now,
             seconds_left=lambda: self.seconds_left,
             import_errors=lambda: Found(self.airflow.list_import_errors(), self.judges),
+            ask_gate=lambda key, version: self.asked.append((key, version)),
         )
 
     def updates(self, kill: Kill | None = None) -> Updates:
@@ -297,6 +299,15 @@ class World:
         found = []
         for _ in range(minutes):
             found += self.look(after=timedelta(minutes=1))
+        return found
+
+    def minutes_with_the_gate(self, minutes: int) -> list[Verified]:
+        """The same, and the gate does what it is asked for."""
+        found = []
+        for _ in range(minutes):
+            found += self.look(after=timedelta(minutes=1))
+            while self.asked:
+                self.settle(*self.asked.pop())
         return found
 
     def verified(self, key: str, body: bytes = GOOD) -> str:

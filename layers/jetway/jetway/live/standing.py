@@ -149,6 +149,31 @@ class Untold:
 
 
 @dataclass(frozen=True, slots=True)
+class Trial:
+    """A roll-back for errors of other files, while it is not known whether they go with it (`acquittal`).
+
+    Attributes:
+        source: the version.
+        where: the files whose errors these are, as Airflow names them, relative to the dags folder.
+        at: when what was before it came back.
+        lifted_at: when it was found to be innocent; the gate is asked to make it live again.
+    """
+
+    source: str
+    where: tuple[str, ...]
+    at: datetime
+    lifted_at: datetime | None = None
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Self:
+        """Read what `asdict` and JSON made of one."""
+        at, lifted_at = datetime.fromisoformat(values["at"]), values["lifted_at"]
+        return cls(
+            values["source"], tuple(values["where"]), at, datetime.fromisoformat(lifted_at) if lifted_at else None
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class Standing:
     """One artifact.
 
@@ -160,6 +185,8 @@ class Standing:
         problems: why the live version is being, or the last one was, rolled back.
         due_at: when it is to be looked at: in an open stage what works, in a closed one whether the bucket agrees.
         untold: roll-backs that something newer has cut short.
+        trial: of the last roll-back, while it may be undone.
+        acquitted: sources, each with a file whose errors never roll it back any more.
         revision: counts the writes; 0 is not in the table yet.
     """
 
@@ -171,6 +198,8 @@ class Standing:
     problems: tuple[Problem, ...] = ()
     due_at: datetime | None = None
     untold: tuple[Untold, ...] = ()
+    trial: Trial | None = None
+    acquitted: tuple[tuple[str, str], ...] = ()
     revision: int = 0
 
     def as_json(self) -> str:
@@ -195,6 +224,8 @@ class Standing:
             problems=_problems(values["problems"]),
             due_at=datetime.fromisoformat(values["due_at"]) if values["due_at"] else None,
             untold=tuple(untold),
+            trial=Trial.from_dict(values["trial"]) if values.get("trial") else None,
+            acquitted=tuple((source, where) for source, where in values.get("acquitted", ())),
             revision=revision,
         )
 
@@ -229,7 +260,8 @@ def promoted(before: Standing | None, key: str, live: Live, *, due_at: datetime,
         return before
     live = replace(live, clean=clean, first=live.first and not before.revision, dags=live.dags[:MOST_DAGS])
     stage: Stage = "waiting" if waits else "verifying"
-    return replace(before, stage=stage, live=live, problems=(), due_at=due_at, untold=_untold(before))
+    untold = _untold(before)
+    return replace(before, stage=stage, live=live, problems=(), due_at=due_at, untold=untold, trial=None)
 
 
 def rolling_back_again(before: Standing, bad: Live, now: datetime) -> Standing:
@@ -258,6 +290,8 @@ def verified(standing: Standing, seen: Iterable[str], now: datetime | None = Non
         live = replace(live, dags=tuple(sorted(seen))[:MOST_DAGS])
     last_look = live.at + LONGEST_WORK if live is not None and now is not None else None
     due_at = last_look if last_look is not None and now is not None and last_look > now else None
+    if standing.trial is not None and due_at is None:
+        due_at = now  # it is to be ended yet
     return replace(standing, stage="good", live=live, good=live, problems=(), due_at=due_at)
 
 
@@ -312,5 +346,5 @@ def removed(before: Standing | None, key: str, gone: str, *, last_look: datetime
     before = before or Standing(key, "removed")
     if before.live is not None and before.live.source != gone:
         return before
-    cleared: dict[str, Any] = {"live": None, "good": None, "problems": (), "untold": _untold(before)}
+    cleared: dict[str, Any] = {"live": None, "good": None, "problems": (), "untold": _untold(before), "trial": None}
     return replace(before, stage="removed", due_at=last_look, **cleared)

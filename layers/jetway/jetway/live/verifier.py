@@ -18,7 +18,7 @@ from jetway.airflow.environment import not_available
 from jetway.airflow.import_errors import Found
 from jetway.artifacts.kinds import DAGS
 from jetway.errors import JetwayError
-from jetway.live import news, silence
+from jetway.live import acquittal, news, silence
 from jetway.live.by_hand import overtake, source_of
 from jetway.live.in_force import InForce
 from jetway.live.missing import awaited
@@ -31,6 +31,7 @@ from jetway.live.standing import (
     OPEN,
     Problem,
     Standing,
+    drop_version_id,
     never_appeared,
     rolled_back,
     to_roll_back,
@@ -53,6 +54,7 @@ from jetway.live.verdicts import (
     unsure,
 )
 from jetway.objects import head
+from jetway.observability import logger
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -134,9 +136,10 @@ class Verifier:
         due = sorted((found for found in standings if found.due_at and found.due_at <= now), key=_order)
         self._finish_all(standings, due, now, on_verified)
         verifying = [found for found in due if found.stage == "verifying" and found.live]
+        on_trial = [found for found in due if found.trial is not None and found.stage != "rolling-back"]
         record = self._updates.records.get()
         update_is_due = self._updates.is_due(record, now)
-        if not update_is_due and (record.phase != "idle" or not verifying):
+        if not update_is_due and (record.phase != "idle" or not (verifying or on_trial)):
             return  # what a file needs may come with the update: it is judged after that
         facts = self._environment.facts()
         if not facts.may_serve:
@@ -166,6 +169,7 @@ class Verifier:
                 return  # the files are judged when what was before is back
         updates = self._updates.outlook(facts, now)
         look = Outlook(errors, self._table.known_errors(), None, files, updates.restarted_at, judges=found.judges)
+        self._end_trials(on_trial, found, facts, now)
         suspected: set[str] = set()
         for standing in verifying:
             if not self._in_time():
@@ -206,14 +210,14 @@ class Verifier:
         for standing in due:
             if standing.stage == "rolling-back" and self._in_time():
                 self._finish(standing.key, now, on_verified)
-            elif standing.stage not in OPEN and self._in_time():
+            elif standing.stage not in OPEN and standing.trial is None and self._in_time():
                 self._look_last(standing.key, now)
 
     @staticmethod
     def _decide(
         standing: Standing, look: Outlook, updates: UpdateOutlook, facts: EnvironmentFacts, now: datetime
     ) -> Decision:
-        decision = updates.judged(decide(standing, look, facts, now), now)
+        decision = updates.judged(decide(standing, look, facts, now, innocent=acquittal.innocent_of(standing)), now)
         return certain(decision, judges=look.judges, usable=facts.usable, now=now)
 
     def _tell_unsure(self, settled: Mapping[str, Live], errors: Sequence[ImportProblem], now: datetime) -> None:
@@ -268,6 +272,29 @@ class Verifier:
                 self._wait(standing, decision, now)
         except StandingChangedError:
             return  # a newer version came while we looked
+
+    def _end_trials(self, on_trial: Sequence[Standing], found: Found, facts: EnvironmentFacts, now: datetime) -> None:
+        """Look at the roll-backs that may be undone, if what was found is sure to be what the schedulers have."""
+        for standing in on_trial if found.judges and facts.usable else ():
+            self._end_trial(standing.key, found.errors, facts, now)
+
+    def _end_trial(self, key: str, errors: Sequence[ImportProblem], facts: EnvironmentFacts, now: datetime) -> None:
+        """Let a roll-back stand, or undo it, as an error of another file goes with it or stays."""
+        standing = self._table.get(key)
+        if standing is None or standing.trial is None or standing.stage == "rolling-back":
+            return
+        trial = standing.trial
+        end = "innocent" if trial.lifted_at else acquittal.end_of(trial, errors, facts, now)
+        with suppress(StandingChangedError):
+            if end == "guilty" or acquittal.is_over(trial, now):
+                self._table.put(acquittal.convicted(standing, now))
+            elif end == "wait":
+                self._table.put(replace(standing, due_at=now + PAUSE))
+            else:
+                logger.warning("a roll-back is undone", extra={"key": key, "version": trial.source, "for": trial.where})
+                self._table.put(acquittal.acquitted(standing, now))
+                # Again a minute later, until it is live: a message may come before the mark is seen to be gone.
+                self._ask_gate(key, drop_version_id(trial.source))
 
     def _bucket_agrees(self, standing: Standing, now: datetime) -> bool:
         """Look whether the bucket holds what the standing names; if not, see to it that it is put right."""
@@ -354,6 +381,7 @@ class Verifier:
             self._ask_gate(key, None)  # something newer may be there, or older versions that were passed over
         last_look = now + LONGEST_WORK
         after = rolled_back(standing, restored.live, due_at=now + self._verify_after, last_look=last_look)
+        after = acquittal.tried(standing, after, now)
         try:
             self._table.put(after)
         except StandingChangedError:
