@@ -162,7 +162,7 @@ class Dispatcher:
         if request and not isinstance(planned, PermanentError) and not case.asks_later:
             attempt = Attempt.begin(request.dag_id, now)
         before = self._ledger.begin(case.id, "dispatch", attempt)
-        case = replace(case, before=before, attempt=attempt)
+        case = replace(case, before=before, attempt=attempt, is_first=before.number == 1)
         if (outcome := self._outcome_before(case)) is not None:
             return outcome
         if isinstance(planned, PermanentError):
@@ -233,7 +233,7 @@ class Dispatcher:
         try:
             run = self._trigger(request)
         except RunAlreadyExistsError as exc:
-            if case.is_first_of_chosen:
+            if case.is_of_others:
                 return self._of_others(case, exc.run, begins)
             # The ledger knows of no start, so it was an earlier try of ours that died before it could say so.
             return self._started(case, exc.run, since=case.known.event.occurred_at)
