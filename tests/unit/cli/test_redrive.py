@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -46,10 +47,13 @@ def test_a_letter_goes_back_as_its_own_event_with_a_new_age(cloud: Cloud, jetway
     assert sent["Attributes"]["MessageDeduplicationId"] == f"redrive-{id_}"
     now = datetime.now(UTC)
     assert now - datetime.fromisoformat(body.pop("redriven_at")) < timedelta(minutes=1)
+    assert body.pop("redriven_by").startswith("arn:aws:sts::"), "who has run the command"
     assert body == S3
     # The run that it asks for is the run that it asked for: a second one cannot come of it.
     again, before = (parse_dispatch(text, sent_at=now) for text in (sent["Body"], json.dumps(S3)))
-    assert again.request == before.request
+    assert again.request is not None
+    assert replace(again.request, note=None) == replace(before.request, note=None)
+    assert "redriven by arn:aws:sts::" in (again.request.note or "")
     assert cloud.drain(cloud.dead_url) == []
 
 
