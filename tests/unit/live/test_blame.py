@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from jetway.live.acquittal import LONGEST
 from jetway.live.blame import files_of
 from jetway.live.standing import Standing
 from tests.unit.live.world import World
@@ -138,6 +139,17 @@ def test_what_was_never_verified_and_is_back_is_not_blamed_for_it_either(world: 
     assert [one for one in seen if one[0] == "rolled-back"] == [("rolled-back", second)]
     assert (world.live(ORDERS), world.standing(ORDERS).rolled_back) == (b"y = 2\n", ())
     assert first not in world.standing(ORDERS).rolled_back
+
+
+def test_where_nobody_can_tell_the_roll_back_stands_after_a_day(world: World) -> None:
+    version = rolled_back_for_another_file(world)
+    world.judges = False
+    world.minutes_with_the_gate(PATIENT)
+    assert world.standing(ORDERS).trial is not None
+    world.now += LONGEST
+    world.minutes_with_the_gate(5)
+    standing = world.standing(ORDERS)
+    assert (standing.trial, standing.rolled_back, standing.due_at) == (None, (version,), None)
 
 
 def test_a_newer_version_ends_the_trial(world: World) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Literal
 
 from jetway.artifacts.kinds import DAGS
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from jetway.airflow.environment import EnvironmentFacts
 
 _MOST_ACQUITTED = 50
+
+LONGEST = timedelta(days=1)  # while it cannot be told whether an error has gone
 
 End = Literal["wait", "guilty", "innocent"]
 
@@ -74,9 +76,11 @@ def acquitted(standing: Standing, now: datetime) -> Standing:
     return replace(standing, rolled_back=rolled_back, acquitted=pairs, trial=lifted, due_at=now + PAUSE)
 
 
-def is_over(trial: Trial, now: datetime) -> bool:
-    """Whether the gate has had its time to make a version live again that was acquitted."""
-    return trial.lifted_at is not None and now >= trial.lifted_at + PATIENCE
+def is_over(trial: Trial | None, now: datetime) -> bool:
+    """Whether it goes on no longer: nobody could tell for a day, or the gate has had its time with the acquitted one."""
+    if trial is None:
+        return True
+    return now >= (trial.at + LONGEST if trial.lifted_at is None else trial.lifted_at + PATIENCE)
 
 
 def innocent_of(standing: Standing) -> Collection[str]:

@@ -275,8 +275,9 @@ class Verifier:
 
     def _end_trials(self, on_trial: Sequence[Standing], found: Found, facts: EnvironmentFacts, now: datetime) -> None:
         """Look at the roll-backs that may be undone, if what was found is sure to be what the schedulers have."""
-        for standing in on_trial if found.judges and facts.usable else ():
-            self._end_trial(standing.key, found.errors, facts, now)
+        for standing in on_trial:
+            if (found.judges and facts.usable) or acquittal.is_over(standing.trial, now):
+                self._end_trial(standing.key, found.errors, facts, now)
 
     def _end_trial(self, key: str, errors: Sequence[ImportProblem], facts: EnvironmentFacts, now: datetime) -> None:
         """Let a roll-back stand, or undo it, as an error of another file goes with it or stays."""
