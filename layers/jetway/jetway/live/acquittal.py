@@ -77,7 +77,7 @@ def acquitted(standing: Standing, now: datetime) -> Standing:
 
 
 def is_over(trial: Trial | None, now: datetime) -> bool:
-    """Whether it goes on no longer: nobody could tell for a day, or the gate has had its time with the acquitted one."""
+    """Whether it goes on no longer: nobody could tell for a day, or the gate has had time for the acquitted one."""
     if trial is None:
         return True
     return now >= (trial.at + LONGEST if trial.lifted_at is None else trial.lifted_at + PATIENCE)
