@@ -61,6 +61,15 @@ def test_an_accepted_run_is_one_message_that_the_dispatcher_understands(queue: s
     assert message["Attributes"]["MessageGroupId"].startswith("interactive/http/"), "the lane of its caller"
 
 
+def test_the_message_says_who_called_with_the_session(queue: str) -> None:
+    post({"dag_run_id": "r1"})
+    (message,) = queued(queue)
+    event = json.loads(message["Body"])["event"]
+    assert event["by"].startswith(f"{event['caller']}/"), "the name is the role's, the same from call to call"
+    found = parse_message(message["Body"], sent_at=parse_time("2026-11-22T06:00:00Z"))
+    assert found.by == {"principal": event["by"], "request_id": event["request_id"]}
+
+
 def test_a_body_in_base64_is_read(queue: str) -> None:
     assert ask("POST", "/dags/ingest_orders/dagRuns", body=b'{"conf": {"a": 2}}')["statusCode"] == 202
     assert '"conf": {"a": 2}' in queued(queue)[0]["Body"]
