@@ -24,6 +24,7 @@ from jetway.live.update_record import MEMBERS
 from jetway.loading.local_settings import certain
 from jetway.object_stream import VersionGoneError, open_version
 from jetway.objects import ObjectVersion, head, read, versions_of
+from jetway.principals import NOBODY
 from jetway.promotion import Placement, carries, promote, quarantine
 from jetway.reports import report_on, write_report
 
@@ -239,7 +240,7 @@ class Gate:
         if version not in refused and self._book.was_refused(self.drop_bucket, key, version):
             refused.add(version)
 
-    def _settle(self, version: ObjectVersion, facts: EnvironmentFacts, refused: set[str], by: By) -> Settled:
+    def _settle(self, version: ObjectVersion, facts: EnvironmentFacts, refused: set[str], by: By = NOBODY) -> Settled:
         """Judge one version, act and report.
 
         Args:
@@ -363,7 +364,7 @@ class Gate:
                 return source_of(below) == version.label
         return False
 
-    def _remove(self, key: str, facts: EnvironmentFacts, by: By) -> Settled:
+    def _remove(self, key: str, facts: EnvironmentFacts, by: By = NOBODY) -> Settled:
         """Take out what a deleted object had promoted.
 
         Args:

@@ -17,8 +17,10 @@ CloudTrail's data events, under the same request id.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import MappingProxyType
 
 By = Mapping[str, str]
+NOBODY: By = MappingProxyType({})  # where nothing is known
 
 KNOWN = ("principal", "account", "source_ip", "request_id", "trigger", "redriven_by", "claimed")
 CLAIM = "jetway-by"  # in an object's metadata: who put it, as they say

@@ -52,6 +52,7 @@ def test_a_letter_goes_back_as_its_own_event_with_a_new_age(cloud: Cloud, jetway
     # The run that it asks for is the run that it asked for: a second one cannot come of it.
     again, before = (parse_dispatch(text, sent_at=now) for text in (sent["Body"], json.dumps(S3)))
     assert again.request is not None
+    assert before.request is not None
     assert replace(again.request, note=None) == replace(before.request, note=None)
     assert "redriven by arn:aws:sts::" in (again.request.note or "")
     assert cloud.drain(cloud.dead_url) == []

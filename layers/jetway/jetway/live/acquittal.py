@@ -1,4 +1,4 @@
-"""A version that was rolled back for an error of another file: when the error stays, it was not that version's. Pure.
+"""A version that was rolled back for an error of another file: when the error stays, it was not that version's.
 
 The traceback of the other file went through the version's; that is evidence and no proof, for a file can put any name
 into a traceback. So the roll-back is a trial. When the error is still met without the version, the roll-back is undone:
@@ -7,18 +7,22 @@ its mark is lifted, the gate makes it live again, and errors of that other file 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Literal
 
 from jetway.artifacts.kinds import DAGS
-from jetway.live.standing import Standing, Trial
+from jetway.live.standing import Standing, Trial, drop_version_id
+from jetway.live.table import StandingChangedError
 from jetway.live.verdicts import PATIENCE, PAUSE, SYNC, parse_time, relative_path
+from jetway.observability import logger
 
 if TYPE_CHECKING:
     from jetway.airflow import ImportProblem
     from jetway.airflow.environment import EnvironmentFacts
+    from jetway.live.table import StandingTable
 
 _MOST_ACQUITTED = 50
 
@@ -76,11 +80,43 @@ def acquitted(standing: Standing, now: datetime) -> Standing:
     return replace(standing, rolled_back=rolled_back, acquitted=pairs, trial=lifted, due_at=now + PAUSE)
 
 
-def is_over(trial: Trial | None, now: datetime) -> bool:
+def is_over(trial: Trial, now: datetime) -> bool:
     """Whether it goes on no longer: nobody could tell for a day, or the gate has had time for the acquitted one."""
-    if trial is None:
-        return True
     return now >= (trial.at + LONGEST if trial.lifted_at is None else trial.lifted_at + PATIENCE)
+
+
+def end_trials(
+    on_trial: Sequence[Standing],
+    errors: Sequence[ImportProblem] | None,
+    table: StandingTable,
+    facts: EnvironmentFacts,
+    now: datetime,
+    *,
+    ask_gate: Callable[[str, str | None], None],
+) -> None:
+    """Let roll-backs stand, or undo them, as errors of other files go with them or stay.
+
+    Args:
+        errors: the environment's import errors; None while they prove nothing.
+        ask_gate: has the gate settle a version of a key, soon.
+    """
+    for listed in on_trial:
+        standing = table.get(listed.key)
+        if standing is None or standing.trial is None or standing.stage == "rolling-back":
+            continue
+        trial = standing.trial
+        with suppress(StandingChangedError):  # something newer came while we looked
+            if is_over(trial, now):
+                table.put(convicted(standing, now))
+            elif errors is None:
+                continue
+            elif trial.lifted_at or (end := end_of(trial, errors, facts, now)) == "innocent":
+                logger.warning("a roll-back is undone", extra={"key": listed.key, "version": trial.source})
+                table.put(acquitted(standing, now))
+                # Again a minute later, until it is live: a message may come before the mark is seen to be gone.
+                ask_gate(listed.key, drop_version_id(trial.source))
+            else:
+                table.put(convicted(standing, now) if end == "guilty" else replace(standing, due_at=now + PAUSE))
 
 
 def innocent_of(standing: Standing) -> Collection[str]:

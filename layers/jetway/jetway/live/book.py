@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
@@ -32,7 +31,7 @@ from jetway.live.table import StandingChangedError
 from jetway.live.undo import put_nothing
 from jetway.live.update_record import MEMBERS, command, members
 from jetway.objects import head, is_changed, is_gone, unchanged
-from jetway.principals import By, claimed_in, read_cause
+from jetway.principals import NOBODY, By, claimed_in, read_cause
 from jetway.promotion import REPORT, SOURCE_VERSION
 from jetway.reports import amend_report, known_in_force, outcome_of, read_report
 from jetway.verdict_tag import tag_verdict, verdict_tag
@@ -49,8 +48,6 @@ if TYPE_CHECKING:
     from jetway.objects import ObjectVersion
     from jetway.promotion import Placement
     from jetway.reports import Report
-
-NOBODY: By = MappingProxyType({})
 
 _BY_HAND = "ApplyUpdates is manual: an empty file was put in its place; update the environment to it."
 # An unknown verdict is looked at before all others: so much sooner.

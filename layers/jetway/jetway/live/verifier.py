@@ -31,7 +31,6 @@ from jetway.live.standing import (
     OPEN,
     Problem,
     Standing,
-    drop_version_id,
     never_appeared,
     rolled_back,
     to_roll_back,
@@ -54,7 +53,6 @@ from jetway.live.verdicts import (
     unsure,
 )
 from jetway.objects import head
-from jetway.observability import logger
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -169,7 +167,8 @@ class Verifier:
                 return  # the files are judged when what was before is back
         updates = self._updates.outlook(facts, now)
         look = Outlook(errors, self._table.known_errors(), None, files, updates.restarted_at, judges=found.judges)
-        self._end_trials(on_trial, found, facts, now)
+        sure = found.judges and facts.usable  # that it is what the schedulers have, and of what is in force
+        acquittal.end_trials(on_trial, errors if sure else None, self._table, facts, now, ask_gate=self._ask_gate)
         suspected: set[str] = set()
         for standing in verifying:
             if not self._in_time():
@@ -272,30 +271,6 @@ class Verifier:
                 self._wait(standing, decision, now)
         except StandingChangedError:
             return  # a newer version came while we looked
-
-    def _end_trials(self, on_trial: Sequence[Standing], found: Found, facts: EnvironmentFacts, now: datetime) -> None:
-        """Look at the roll-backs that may be undone, if what was found is sure to be what the schedulers have."""
-        for standing in on_trial:
-            if (found.judges and facts.usable) or acquittal.is_over(standing.trial, now):
-                self._end_trial(standing.key, found.errors, facts, now)
-
-    def _end_trial(self, key: str, errors: Sequence[ImportProblem], facts: EnvironmentFacts, now: datetime) -> None:
-        """Let a roll-back stand, or undo it, as an error of another file goes with it or stays."""
-        standing = self._table.get(key)
-        if standing is None or standing.trial is None or standing.stage == "rolling-back":
-            return
-        trial = standing.trial
-        end = "innocent" if trial.lifted_at else acquittal.end_of(trial, errors, facts, now)
-        with suppress(StandingChangedError):
-            if end == "guilty" or acquittal.is_over(trial, now):
-                self._table.put(acquittal.convicted(standing, now))
-            elif end == "wait":
-                self._table.put(replace(standing, due_at=now + PAUSE))
-            else:
-                logger.warning("a roll-back is undone", extra={"key": key, "version": trial.source, "for": trial.where})
-                self._table.put(acquittal.acquitted(standing, now))
-                # Again a minute later, until it is live: a message may come before the mark is seen to be gone.
-                self._ask_gate(key, drop_version_id(trial.source))
 
     def _bucket_agrees(self, standing: Standing, now: datetime) -> bool:
         """Look whether the bucket holds what the standing names; if not, see to it that it is put right."""

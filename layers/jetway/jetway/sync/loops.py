@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from jetway.artifacts.findings import Finding
@@ -11,27 +12,42 @@ from jetway.triggers.loops import ITSELF, own_files, starts_itself
 from jetway.triggers.rules import event_pattern
 
 if TYPE_CHECKING:
-    from jetway.sync.run import Settings
     from jetway.triggers.file import TriggerFile
 
 
-def loop_findings(trigger: TriggerFile, settings: Settings) -> Iterator[Finding]:
+@dataclass(frozen=True, slots=True)
+class Names:
+    """What the stack has names of.
+
+    Attributes:
+        environment: the MWAA environment.
+        drop: the drop bucket.
+        live: the environment's bucket; None: nothing is said of it.
+        bus: that Jetway's own events go to.
+    """
+
+    environment: str
+    drop: str
+    live: str | None
+    bus: str
+
+
+def loop_findings(trigger: TriggerFile, names: Names) -> Iterator[Finding]:
     """Tell of a trigger that its own runs start, or the files that Jetway writes itself.
 
     That a file says so without the stack's names is told with the file.
     """
     source, document = trigger.on, trigger.document
-    if isinstance(source, BusEvent) and not starts_itself(document, trigger.name):
-        known = {"environment": settings.environment, "bus": settings.event_bus}
-        if starts_itself(document, trigger.name, **known):
-            yield Finding("starts-itself", "warning", *_sentence(ITSELF))
+    is_told = starts_itself(document, trigger.name)
+    if not is_told and starts_itself(document, trigger.name, environment=names.environment, bus=names.bus):
+        yield Finding("starts-itself", "warning", *_sentence(ITSELF))
     if isinstance(source, S3) or (isinstance(source, BusEvent) and source.bus == "default"):
         yield from own_files(
             event_pattern(source),
             trigger.name,
             batched=trigger.batch is not None,
-            bucket=settings.bucket,
-            live=settings.environment_bucket,
+            bucket=names.drop,
+            live=names.live,
         )
 
 

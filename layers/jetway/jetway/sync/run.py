@@ -25,7 +25,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from jetway.artifacts.findings import Finding, Judgement, internal_error, judgement
 from jetway.errors import OutOfTimeError, TransientError
 from jetway.observability import logger
-from jetway.principals import By, claimed_in
+from jetway.principals import NOBODY, By, claimed_in
 from jetway.reports import report_on, write_report
 from jetway.sync import accepted
 from jetway.sync.access import sync_access
@@ -33,7 +33,7 @@ from jetway.sync.alarms import Alarms
 from jetway.sync.buckets import bucket_finding
 from jetway.sync.dags import line_of
 from jetway.sync.files import File, Watch, list_files, passed_over, read_files
-from jetway.sync.loops import loop_findings
+from jetway.sync.loops import Names, loop_findings
 from jetway.sync.refusals import ResourceRefusedError
 from jetway.sync.rules import Rules
 from jetway.sync.schedules import Schedules
@@ -54,7 +54,6 @@ if TYPE_CHECKING:
 # With less time left than this no further file is begun: what was settled is written down, and that takes some calls.
 SECONDS_TO_SAVE = 20.0
 
-NOBODY: By = MappingProxyType({})
 NO_CAUSES: Causes = MappingProxyType({})
 
 
@@ -96,6 +95,11 @@ class Settings:
     dags: Callable[[], KnownDags] | None = None
     environment_bucket: str | None = None
     event_bus: str = "default"
+
+    @property
+    def names(self) -> Names:
+        """What the stack has names of."""
+        return Names(self.environment, self.bucket, self.environment_bucket, self.event_bus)
 
 
 @dataclass(slots=True)
@@ -317,7 +321,7 @@ class _Run:
     def _put(self, trigger: TriggerFile) -> list[Finding]:
         """Make what a trigger needs; return why AWS would not, or did not, take it."""
         resources = resources_of(in_force(trigger), self.settings.places)
-        loops = [finding for finding in loop_findings(trigger, self.settings) if finding.severity == "error"]
+        loops = [finding for finding in loop_findings(trigger, self.settings.names) if finding.severity == "error"]
         refused = [*resources.findings, *loops, *self._check_places(resources)]
         if refused:
             return refused
@@ -393,7 +397,7 @@ class _Run:
             yield deaf
         if self.dags and (unknown := self.dags.finding(trigger.dag, line_of(trigger.dag, judged))):
             yield unknown
-        yield from loop_findings(trigger, self.settings)
+        yield from loop_findings(trigger, self.settings.names)
         yield from moment_findings(trigger.on, self.now())
 
     def _report(self, file: File, judged: Judgement, entry: Mapping[str, Any], by: By = NOBODY) -> Mapping[str, Any]:
