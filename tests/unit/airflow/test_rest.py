@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -43,6 +44,12 @@ def test_date_and_note_are_sent(rest: Rest, version: str) -> None:
     rest.client.trigger_dag_run(
         DagRunRequest("hello", "evt_1", RUN.conf, logical_date=datetime(2024, 5, 1, tzinfo=UTC), note="why")
     )
+
+
+def test_airflow_before_notes_gets_none(rest: Rest) -> None:
+    """It refuses a field that it does not know, and with it the run."""
+    rest.posts("2.4.3")
+    rest.client.trigger_dag_run(replace(RUN, note="why"))
 
 
 def test_dag_id_is_encoded_in_the_path(rest: Rest) -> None:
