@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import re
+import shlex
 import time
 from collections import Counter
-from dataclasses import asdict
+from collections.abc import Mapping
+from dataclasses import asdict, replace
 from datetime import timedelta
 from typing import Any
 
@@ -15,7 +19,7 @@ from jetway_cli.doctor.checks import judge
 from jetway_cli.doctor.results import Result
 from jetway_cli.errors import NegativeError
 from jetway_cli.output import print_json, print_table, say
-from jetway_cli.stack import Target, api_option, stack_options
+from jetway_cli.stack import DEFAULT_STACK, Target, api_option, stack_options
 from jetway_cli.times import Span
 
 
@@ -44,6 +48,7 @@ def doctor(*, probe: str | None, timeout: timedelta, as_json: bool, **where: Any
     results = judge(facts)
     if probe:
         results.append(_probe(target, probe, timeout))
+    results = [replace(one, remedy=addressed(one.remedy, where)) for one in results]
     if as_json:
         print_json({"stack": facts.stack.name, "worst": worst(results), "checks": [asdict(one) for one in results]})
     else:
@@ -51,6 +56,27 @@ def doctor(*, probe: str | None, timeout: timedelta, as_json: bool, **where: Any
     broken = [one.id for one in results if one.state == "broken"]
     if broken:
         raise NegativeError(f"Broken: {', '.join(broken)}.")
+
+
+def addressed(text: str, where: Mapping[str, Any]) -> str:
+    """Return a text in which commands go to the same AWS, and to the same stack, as this one did.
+
+    Args:
+        text: with commands of `aws` and `jetway`.
+        where: options of the stack, by their parameter's name; and AWS_ENDPOINT_URL is one of `aws`, too.
+
+    >>> addressed("aws sqs purge-queue --queue-url x", {"region": "eu-west-1", "endpoint_url": "http://localhost:4566"})
+    'aws --region eu-west-1 --endpoint-url http://localhost:4566 sqs purge-queue --queue-url x'
+    """
+    of_aws = {name: where.get(name) for name in ("region", "profile", "endpoint_url")}
+    of_aws["endpoint_url"] = of_aws["endpoint_url"] or os.environ.get("AWS_ENDPOINT_URL")
+    named = "" if where.get("stack") in {None, DEFAULT_STACK} else f" --stack {shlex.quote(str(where['stack']))}"
+    text = re.sub(r"(?<![\w/-])aws (?=[a-z0-9-]+ [a-z0-9-]+)", lambda _: f"aws {_options(of_aws)}", text)
+    return re.sub(r"(`jetway \w+)", lambda found: f"{found[1]}{named}", text)
+
+
+def _options(given: Mapping[str, Any]) -> str:
+    return "".join(f"--{name.replace('_', '-')} {shlex.quote(str(value))} " for name, value in given.items() if value)
 
 
 def _probe(target: Target, dag_id: str, timeout: timedelta) -> Result:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from jetway_cli.doctor.checks.environment import NOT_LOOKED_AT
 from jetway_cli.doctor.facts import Asked, Facts, Trip
 from jetway_cli.doctor.results import Findings, Problem, Result, listed
 
@@ -39,8 +40,9 @@ def cli(facts: Facts) -> Result:
 
 def _trip(facts: Facts, way: str, mine: Asked[Trip], other: Asked[Trip], words: str) -> Result:
     found, transport = Findings(), facts.stack.parameters.get("Transport", "auto")
-    if facts.environment.known and facts.environment.value is None:
-        found.problems.append(Problem("not known", "There is no such environment.", "See environment-status."))
+    answered = mine.value is not None and mine.value.answered
+    if not answered and (facts.environment.trouble or (facts.environment.known and facts.environment.value is None)):
+        found.unknown(NOT_LOOKED_AT, "See environment-status.")
         return found.result(f"{way}-round-trip", "")
     if found.needs(mine) and mine.value is not None:
         if not mine.value.answered:
@@ -101,10 +103,19 @@ def http_api(facts: Facts) -> Result:
         pass
     elif "environment" in body:
         detail = (body.get("airflow") or {}).get("detail") or f"the environment is {body['environment'].get('status')}"
-        found.broken(
-            f"The functions do not reach Airflow: {detail}",
-            "See environment-status, environment-network and role-permissions.",
-        )
+        seen = facts.environment.value
+        if facts.environment.trouble or (facts.environment.known and seen is None):
+            found.unknown(NOT_LOOKED_AT, "See environment-status.")
+        elif seen is not None and not seen.facts.usable:
+            found.warn(
+                f"The functions do not reach Airflow: {detail}",
+                f"The environment is {seen.facts.status}; run this again when it is AVAILABLE.",
+            )
+        else:
+            found.broken(
+                f"The functions do not reach Airflow: {detail}",
+                "See environment-network and role-permissions, and the log of http_api.",
+            )
     else:
         said = body.get("detail") or body.get("message") or ""
         found.broken(f"The HTTP API answered {status}: {said}", "Look at the log of http_api.")

@@ -29,6 +29,7 @@ def alarms(desk: Desk, stack: StackFacts) -> tuple[AlarmSeen, ...]:
                     one["StateValue"],
                     one.get("AlarmDescription", ""),
                     one.get("ActionsEnabled", True),
+                    one,
                 )
                 for one in page["MetricAlarms"]
             ]
