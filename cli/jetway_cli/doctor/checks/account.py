@@ -33,8 +33,8 @@ def alarms(facts: Facts) -> Result:
                 f"aws cloudwatch enable-alarm-actions --alarm-names {silent[0]}",
             )
         compare(facts, found, "AWS::CloudWatch::Alarm")
-    silent = [one for one in facts.alarms.value or () if one.state == "INSUFFICIENT_DATA" or _is_new(one, facts.now)]
-    more = f"; {len(silent)} of them have no data yet" if silent else ""
+    unfed = [one for one in facts.alarms.value or () if one.state == "INSUFFICIENT_DATA" or _is_new(one, facts.now)]
+    more = f"; {len(unfed)} of them have no data yet" if unfed else ""
     return found.result("alarms", f"None of {len(facts.alarms.value or ())} alarms is raised{more}.")
 
 
