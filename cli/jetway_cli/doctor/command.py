@@ -32,7 +32,7 @@ from jetway_cli.times import Span
 @api_option
 @stack_options
 @click.pass_context
-def doctor(context: click.Context, *, probe: str | None, timeout: timedelta, as_json: bool, **where: Any) -> None:
+def doctor(context: click.Context, /, *, probe: str | None, timeout: timedelta, as_json: bool, **where: Any) -> None:
     """Look whether the stack and all around it is as it must be, and say what to do.
 
     It changes nothing without --probe.

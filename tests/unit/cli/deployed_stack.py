@@ -13,6 +13,7 @@ from typing import Any
 from urllib.parse import unquote
 
 import boto3
+from jetway_cli.doctor.firing import configured_of
 
 from jetway.sync.accepted import FORMAT
 from jetway.sync.accepted import KEY as ACCEPTED
@@ -22,7 +23,6 @@ from jetway.sync.schedules import Schedules
 from jetway.triggers.file import from_document
 from jetway.triggers.rules import Places, resources_of
 from jetway_cli.doctor.facts import Configured
-from jetway_cli.doctor.firing import configured_of
 from local.rendered import transformed
 from tests.unit.cli.conftest import ACCOUNT, REGION, Cloud
 from tests.unit.cli.healthy import POLICY, VERSION, stack

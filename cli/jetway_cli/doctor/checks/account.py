@@ -9,6 +9,7 @@ from jetway_cli.doctor.checks.as_deployed import compare
 from jetway_cli.doctor.results import Findings, Result, listed
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import datetime
 
     from jetway_cli.doctor.facts import AlarmSeen, Facts
@@ -134,12 +135,24 @@ def clock(facts: Facts) -> Result:
 
 
 def leftovers(facts: Facts) -> Result:
-    """Judge whether stacks that are gone have left something that still acts."""
+    """Judge whether stacks that are gone have left something."""
     found = Findings()
     if found.needs(facts.leftovers):
         for stack, what in sorted((facts.leftovers.value or {}).items()):
             found.warn(
                 f"Stack {stack} is gone, and left {listed(what)}.",
-                f"jetway uninstall --stack {stack} shows and deletes what a stack has left.",
+                _clean_up(stack, what),
             )
     return found.result("leftovers", "Nothing is left of stacks that are gone.")
+
+
+def _clean_up(stack: str, what: Sequence[str]) -> str:
+    """What takes out the rest of a stack: what acts first."""
+    silent = {
+        "log group ": "logs delete-log-group --log-group-name",
+        "schedule group ": "scheduler delete-schedule-group --name",
+    }
+    for kind, command in silent.items():
+        if all(one.startswith(tuple(silent)) for one in what) and what[0].startswith(kind):
+            return f"aws {command} {what[0].removeprefix(kind)}"
+    return f"jetway uninstall --stack {stack} shows and deletes what a stack has left."

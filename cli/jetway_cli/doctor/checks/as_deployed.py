@@ -14,6 +14,7 @@ from jetway_cli.doctor.wanted import same, unlike
 if TYPE_CHECKING:
     from jetway_cli.doctor.facts import Facts, PartSeen
 
+_NOT_SHOWN = frozenset({"AssumeRolePolicyDocument", "Code", "EventPattern", "KeyPolicy", "PolicyDocument"})
 _LONGEST = 60  # characters of a value that are shown
 _WORDS: Mapping[str, str] = {
     "AWS::ApiGatewayV2::Api": "The HTTP API",
@@ -122,7 +123,7 @@ def _how(part: PartSeen, seen: Mapping[str, Any], name: str) -> Iterator[str]:
     for path, wanted, value in unlike(
         setting.form(_wanted(part, name)), setting.form(there), name, whole=setting.whole
     ):
-        if setting.secret or "Policy" in name or name in {"EventPattern", "Code"}:
+        if setting.secret or name in _NOT_SHOWN:
             yield f"{path} is not as the template says"
         else:
             yield f"{path} is {_shown(value)} instead of {_shown(wanted)}"

@@ -79,14 +79,56 @@ def _permission(part: PartSeen) -> str:
     )
 
 
+def _policy_version(part: PartSeen) -> str:
+    document = _json(part.wanted["PolicyDocument"])
+    return f"aws iam create-policy-version --policy-arn {part.name} --set-as-default --policy-document {document}"
+
+
+def _no_policy(part: PartSeen) -> str:
+    command = f"aws sqs set-queue-attributes --queue-url {_url(part)} --attributes Policy="
+    return f"The template has no policy for it; this takes the policy off: {command}"
+
+
+def _topic_key(part: PartSeen) -> str:
+    key = part.wanted["KmsMasterKeyId"]
+    return (
+        f"aws sns set-topic-attributes --topic-arn {part.name} --attribute-name KmsMasterKeyId --attribute-value {key}"
+    )
+
+
+def _topic_denial(_: PartSeen) -> str:
+    return "Take the Deny out of its policy: SNS console, Topics, Access policy."
+
+
+def _invoke_config(part: PartSeen) -> str:
+    names = ("FunctionName", "Qualifier", "MaximumRetryAttempts", "MaximumEventAgeInSeconds", "DestinationConfig")
+    wanted = {name: part.wanted[name] for name in names if name in part.wanted}
+    return f"aws lambda put-function-event-invoke-config --cli-input-json {_json(wanted)}"
+
+
 def _alarm(part: PartSeen) -> str:
     return f"aws cloudwatch put-metric-alarm --cli-input-json {_json(part.wanted)}"
 
 
 def _function(part: PartSeen) -> str:
-    given = {"Timeout": "timeout", "MemorySize": "memory-size", "Handler": "handler", "Runtime": "runtime"}
+    given = {
+        "Timeout": "timeout",
+        "MemorySize": "memory-size",
+        "Handler": "handler",
+        "Runtime": "runtime",
+        "Role": "role",
+    }
     options = " ".join(f"--{option} {part.wanted[name]}" for name, option in given.items() if name in part.wanted)
     return f"aws lambda update-function-configuration --function-name {part.name} {options}"
+
+
+_OF_FUNCTIONS = {
+    "Timeout": "timeout",
+    "MemorySize": "memory-size",
+    "Handler": "handler",
+    "Runtime": "runtime",
+    "Role": "role",
+}
 
 
 def _layers(part: PartSeen) -> str:
@@ -194,6 +236,37 @@ def _stage(part: PartSeen) -> str:
     return f"aws apigatewayv2 update-stage --cli-input-json {_json(wanted)}"
 
 
+def _integration(part: PartSeen) -> str:
+    options = {
+        "ApiId": part.wanted["ApiId"],
+        "IntegrationId": part.name,
+        "IntegrationUri": part.wanted["IntegrationUri"],
+    }
+    return f"aws apigatewayv2 update-integration --cli-input-json {_json(options)}"
+
+
+def _route(part: PartSeen) -> str:
+    key = shlex.quote(f"Items[?RouteKey=='{part.wanted['RouteKey']}'].RouteId")
+    api = part.wanted["ApiId"]
+    found = f'"$(aws apigatewayv2 get-routes --api-id {api} --query {key} --output text)"'
+    return f"aws apigatewayv2 update-route --api-id {api} --route-id {found} {_route_options(part)}"
+
+
+def _route_anew(part: PartSeen) -> str:
+    its = part.wanted
+    named = f"--api-id {its['ApiId']} --route-key {shlex.quote(str(its['RouteKey']))}"
+    return f"aws apigatewayv2 create-route {named} {_route_options(part)}"
+
+
+def _route_options(part: PartSeen) -> str:
+    options = {"AuthorizationType": "authorization-type", "AuthorizerId": "authorizer-id", "Target": "target"}
+    return " ".join(f"--{option} {part.wanted[name]}" for name, option in options.items() if part.wanted.get(name))
+
+
+def _role_anew(_: PartSeen) -> str:
+    return "Deploy the stack again with another RolePath, which makes all roles anew."
+
+
 def _subscribe(part: PartSeen) -> str:
     its = part.wanted
     to = f"--protocol {its['Protocol']} --notification-endpoint {its['Endpoint']}"
@@ -211,6 +284,8 @@ def _key_policy(part: PartSeen) -> str:
 
 # By type and setting; "" for the settings that have no line of their own.
 _COMMANDS: Mapping[tuple[str, str], Callable[[PartSeen], str]] = {
+    ("AWS::ApiGatewayV2::Integration", ""): _integration,
+    ("AWS::ApiGatewayV2::Route", ""): _route,
     ("AWS::ApiGatewayV2::Stage", ""): _stage,
     ("AWS::CloudWatch::Alarm", ""): _alarm,
     ("AWS::DynamoDB::Table", "PointInTimeRecoverySpecification"): _recovery,
@@ -218,10 +293,12 @@ _COMMANDS: Mapping[tuple[str, str], Callable[[PartSeen], str]] = {
     ("AWS::DynamoDB::Table", "TimeToLiveSpecification"): _time_to_live,
     ("AWS::Events::Rule", ""): _rule,
     ("AWS::Events::Rule", "Targets"): _targets,
+    ("AWS::IAM::ManagedPolicy", ""): _policy_version,
     ("AWS::IAM::Role", "AssumeRolePolicyDocument"): _trust,
     ("AWS::IAM::Role", "PermissionsBoundary"): _boundary,
     ("AWS::KMS::Key", "EnableKeyRotation"): _rotation,
     ("AWS::KMS::Key", "KeyPolicy"): _key_policy,
+    ("AWS::Lambda::EventInvokeConfig", ""): _invoke_config,
     ("AWS::Lambda::EventSourceMapping", ""): _mapping,
     ("AWS::Lambda::Function", ""): _function,
     ("AWS::Lambda::Function", "Code"): _code,
@@ -232,13 +309,19 @@ _COMMANDS: Mapping[tuple[str, str], Callable[[PartSeen], str]] = {
     ("AWS::Logs::LogGroup", "RetentionInDays"): _retention,
     ("AWS::S3::Bucket", "PublicAccessBlockConfiguration"): _public_access,
     ("AWS::S3::BucketPolicy", ""): _bucket_policy,
+    ("AWS::SNS::Topic", "Denials"): _topic_denial,
+    ("AWS::SNS::Topic", "KmsMasterKeyId"): _topic_key,
     ("AWS::SNS::TopicPolicy", ""): _topic_policy,
     ("AWS::SQS::Queue", ""): _queue,
+    ("AWS::SQS::Queue", "Denials"): _no_policy,
     ("AWS::SQS::QueuePolicy", ""): _queue_policy,
     ("AWS::Scheduler::Schedule", ""): _schedule,
 }
 _ANEW: Mapping[str, Callable[[PartSeen], str]] = {
+    "AWS::ApiGatewayV2::Route": _route_anew,
+    "AWS::CloudWatch::Alarm": _alarm,
     "AWS::DynamoDB::Table": _table_anew,
+    "AWS::IAM::Role": _role_anew,
     "AWS::Lambda::Permission": _permission,
     "AWS::Logs::LogGroup": _log_group,
     "AWS::SNS::Subscription": _subscribe,

@@ -82,7 +82,7 @@ class Comparison:
                 PartSeen(
                     resource.logical,
                     resource.kind,
-                    _name(resource, properties),
+                    name_of(resource, properties),
                     self._with_code(resource, properties, until),
                     seen,
                 )
@@ -173,10 +173,10 @@ def _found(known: Asked[Any], resource: Resource, properties: Seen) -> Asked[Any
     return Asked((known.value or {}).get(key.get(resource.kind, resource.physical)))
 
 
-def _name(resource: Resource, properties: Seen) -> str:
-    """What people call it."""
+def name_of(resource: Resource, properties: Seen) -> str:
+    """Return what people call a resource."""
     if resource.kind == ROUTE:
         return str(properties["RouteKey"])
-    if resource.kind == "AWS::SQS::QueuePolicy":
+    if resource.kind in {QUEUE, "AWS::SQS::QueuePolicy"}:
         return resource.physical.rpartition("/")[2]
     return resource.physical.rpartition("|")[2]
