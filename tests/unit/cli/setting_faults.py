@@ -18,7 +18,7 @@ DOWN: Asked[Any] = Asked(trouble="airflow:GetEnvironment got no answer that can 
 
 def edited(logical: str, name: str, **changes: Any) -> Facts:
     """One member of a setting that is a mapping is another."""
-    return with_part(logical, **{name: {**of_part(logical, name), **changes}})
+    return with_part(logical, gone=False, **{name: {**of_part(logical, name), **changes}})
 
 
 def targets(logical: str, **changes: Any) -> Facts:

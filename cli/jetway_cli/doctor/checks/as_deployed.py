@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from jetway_cli.doctor.checks.put_back import make_anew, put_back
 from jetway_cli.doctor.facts import Asked
 from jetway_cli.doctor.results import Findings, Problem, Result, State, listed
-from jetway_cli.doctor.settings import SETTINGS
+from jetway_cli.doctor.settings import SETTINGS, Setting
 from jetway_cli.doctor.wanted import same, unlike
 
 if TYPE_CHECKING:
@@ -108,8 +108,13 @@ def _changed(part: PartSeen, seen: Mapping[str, Any], found: Findings) -> Iterat
             if not found.needs(there):
                 continue
             there = there.value
-        if not same(setting.form(_wanted(part, name)), setting.form(there), whole=setting.whole):
+        if not same(setting.form(_wanted(part, name)), setting.form(_or_default(there, setting)), whole=setting.whole):
             yield name, setting.state
+
+
+def _or_default(value: Any, setting: Setting) -> Any:
+    """Some services do not say what is as it is by default."""
+    return setting.default if value is None and setting.has_default else value
 
 
 def _wanted(part: PartSeen, name: str) -> Any:
