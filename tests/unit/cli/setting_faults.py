@@ -170,7 +170,7 @@ SETTING_FAULTS: list[Fault] = [
         "queues",
         lambda: with_part("DispatchDeadLetters", Denials=[{"Effect": "Deny"}]),
         "broken",
-        "Denials is",
+        "its policy has a Deny",
         "this takes the policy off",
     ),
     (
@@ -268,7 +268,7 @@ SETTING_FAULTS: list[Fault] = [
     ),
     ("topics", lambda: with_part("AlarmTopic", gone=True), "broken", "(AlarmTopic) was deleted", "out of the stack"),
     ("topics", lambda: with_part("AlarmTopic", KmsMasterKeyId=None), "broken", "KmsMasterKeyId is nothing", "KmsMas"),
-    ("topics", lambda: with_part("ArtifactTopic", Denials=[{"Sid": "x"}]), "broken", "Denials", "Deny"),
+    ("topics", lambda: with_part("ArtifactTopic", Denials=[{"Sid": "x"}]), "broken", "its policy has a Deny", "Deny"),
     ("http-routes", lambda: with_part("HttpApi", gone=True), "broken", "(HttpApi) was deleted", "out of the stack"),
     ("http-routes", lambda: with_part("WebhookRoute", gone=True), "broken", "Route", "create-route"),
     (

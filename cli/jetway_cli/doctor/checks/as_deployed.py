@@ -29,7 +29,7 @@ _WORDS: Mapping[str, str] = {
     "AWS::IAM::ManagedPolicy": "Policy",
     "AWS::IAM::Role": "Role",
     "AWS::KMS::Key": "Key",
-    "AWS::Lambda::EventInvokeConfig": "What becomes of failed calls of a function",
+    "AWS::Lambda::EventInvokeConfig": "Handling of failed calls of function",
     "AWS::Lambda::EventSourceMapping": "Event source mapping",
     "AWS::Lambda::Function": "Function",
     "AWS::Lambda::Permission": "Permission",
@@ -128,7 +128,9 @@ def _how(part: PartSeen, seen: Mapping[str, Any], name: str) -> Iterator[str]:
     for path, wanted, value in unlike(
         setting.form(_wanted(part, name)), setting.form(there), name, whole=setting.whole
     ):
-        if setting.secret or name in _NOT_SHOWN:
+        if name == "Denials":
+            yield "its policy has a Deny, and the template has no policy for it"
+        elif setting.secret or name in _NOT_SHOWN:
             yield f"{path} is not as the template says"
         else:
             yield f"{path} is {_shown(value)} instead of {_shown(wanted)}"
