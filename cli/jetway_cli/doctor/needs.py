@@ -90,7 +90,7 @@ def arn_of(resource: Resource, stack: StackFacts) -> str:
     service = _SERVICES[kind]
     if service == "sqs":
         name = name.rpartition("/")[2]  # a queue's physical id is its URL
-    name = name.replace("|", "/")  # a rule of another bus than the default one
+    name = name.removeprefix("default|").replace("|", "/")  # a rule's bus may stand before its name
     return stack.arn(service, f"{_PREFIXES.get(kind, '')}{name}{':*' if service == 'logs' else ''}")
 
 

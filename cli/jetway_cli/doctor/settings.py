@@ -130,7 +130,7 @@ SETTINGS: Mapping[str, Mapping[str, Setting]] = {
         "Targets": Setting(form=by("Id")),
     },
     "AWS::IAM::ManagedPolicy": {"PolicyDocument": _POLICY},
-    "AWS::IAM::Role": {"AssumeRolePolicyDocument": _POLICY, "PermissionsBoundary": _NONE},
+    "AWS::IAM::Role": {"AssumeRolePolicyDocument": _POLICY, "PermissionsBoundary": Setting("warning", None)},
     "AWS::KMS::Key": {"EnableKeyRotation": _WARNS, "KeyPolicy": Setting("warning", whole=True)},
     "AWS::Lambda::EventInvokeConfig": dict.fromkeys(
         ("DestinationConfig", "MaximumEventAgeInSeconds", "MaximumRetryAttempts"), _WARNS

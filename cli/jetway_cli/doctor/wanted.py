@@ -54,10 +54,9 @@ class _Reader:
         }
         for name, value in stack.parameters.items():
             kind = str(declared.get(name, {}).get("Type", ""))
-            # A parameter with NoEcho is told as asterisks.
-            self.parameters[name] = (
-                UNKNOWN if value and set(value) == {"*"} else value.split(",") if kind.startswith(_LISTS) else value
-            )
+            self.parameters[name] = [one.strip() for one in value.split(",")] if kind.startswith(_LISTS) else value
+            if value and set(value) == {"*"}:  # a parameter with NoEcho is told as asterisks
+                self.parameters[name] = UNKNOWN
 
     def value(self, node: Any) -> Any:
         if isinstance(node, list):

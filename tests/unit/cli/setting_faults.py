@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
-from jetway_cli.doctor.facts import AlarmSeen, Asked, Facts
+from jetway_cli.doctor.facts import AlarmSeen, Asked, Facts, PartSeen
 from local.rendered import ACCOUNT
 from tests.unit.cli.faults import Fault, of_part, with_bucket, with_part, with_queue
 from tests.unit.cli.healthy import NOW, environment, healthy
@@ -14,6 +15,11 @@ from tests.unit.cli.healthy import NOW, environment, healthy
 ELSEWHERE = "arn:aws:sqs:x:y:z"
 UNHEALTHY = Asked((503, {"environment": {}, "airflow": {"detail": "no answer"}}))
 DOWN: Asked[Any] = Asked(trouble="airflow:GetEnvironment got no answer that can be read: EndpointConnectionError.")
+
+
+def with_parts(*changed: PartSeen) -> Facts:
+    by_name = {one.logical: one for one in changed}
+    return healthy(parts=Asked(tuple(by_name.get(one.logical, one) for one in healthy().parts.value or ())))
 
 
 def edited(logical: str, name: str, **changes: Any) -> Facts:
@@ -92,7 +98,7 @@ SETTING_FAULTS: list[Fault] = [
     (
         "roles",
         lambda: with_part("StartDagRunRole", PermissionsBoundary="arn:aws:iam::1:policy/tight"),
-        "broken",
+        "warning",
         "PermissionsBoundary is arn:aws:iam::1:policy/tight instead of nothing",
         "delete-role-permissions-boundary",
     ),
@@ -370,6 +376,10 @@ SETTING_FAULTS: list[Fault] = [
 
 def well() -> dict[str, Facts]:
     """Facts of stacks that are well, each odd in one way."""
+    off = next(one for one in healthy().parts.value or () if one.logical == "ScaleWorkersEveryFiveMinutes")
+    off = replace(
+        off, wanted={**off.wanted, "State": "DISABLED"}, seen=Asked({**(off.seen.value or {}), "State": "DISABLED"})
+    )
     tls = {"Condition": {"Bool": {"aws:SecureTransport": "false"}}}
     others = {"Principal": {"AWS": f"arn:aws:iam::{ACCOUNT}:role/intern"}}
     ours = {"Condition": {"ArnNotLike": {"aws:PrincipalArn": f"arn:aws:iam::{ACCOUNT}:role/*jetway-*"}}}
@@ -381,6 +391,7 @@ def well() -> dict[str, Facts]:
         "a policy about an action that nobody needs": bucket_denies(1, Action="s3:PutBucketPolicy"),
         "a policy about a folder of others": bucket_denies(1, Resource="arn:aws:s3:::acme-airflow/secret/*"),
         "alarms that have seen nothing yet": young(timedelta(minutes=9)),
+        "a rule that the template has disabled": with_parts(off),
         "nobody has called": healthy(rest_throttled=Asked(None)),
         "numbers as texts": with_part(
             "DispatchQueue", VisibilityTimeout=str(of_part("DispatchQueue", "VisibilityTimeout"))

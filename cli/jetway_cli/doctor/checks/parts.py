@@ -174,7 +174,7 @@ def _judge_rule(part: PartSeen, ours: set[str], found: Findings) -> None:
         judge(part, found)
         return
     targets = {str(one["Arn"]) for one in seen["Targets"]}
-    if seen["State"] == "DISABLED":
+    if _is_off(part, seen["State"]):
         found.broken(f"{named(part)} is disabled.", f"aws events enable-rule --name {part.name}")
     elif not targets:
         found.broken(f"{named(part)} has no target.", put_back(part, ["Targets"]))
@@ -192,6 +192,11 @@ def _judge_rule(part: PartSeen, ours: set[str], found: Findings) -> None:
             )
 
 
+def _is_off(part: PartSeen, state: str) -> bool:
+    """Whether something is disabled that the template has not disabled itself (ScalingMode=off)."""
+    return state == "DISABLED" and part.wanted.get("State") != "DISABLED"
+
+
 def schedules(facts: Facts) -> Result:
     """Judge whether the stack's own schedules are there, enabled, and as deployed."""
     found, its = Findings(), parts(facts, "AWS::Scheduler::Schedule")
@@ -205,7 +210,7 @@ def schedules(facts: Facts) -> Result:
                 f"Schedule {part.name} of ScheduleDagId was deleted.",
                 "Deploy with ScheduleDagId empty, and again with the DAG.",
             )
-        elif seen is not None and seen["State"] == "DISABLED":
+        elif seen is not None and _is_off(part, seen["State"]):
             found.broken(f"{named(part)} is disabled.", "Enable it in the EventBridge Scheduler console.")
         else:
             judge(part, found)

@@ -21,7 +21,9 @@ _DAY = 24 * 60
 def alarms(desk: Desk, stack: StackFacts) -> tuple[AlarmSeen, ...]:
     """Look at the stack's alarms: those of the template, and those of triggers."""
     client, found = desk.client("cloudwatch"), []
-    for prefix in (f"{stack.name}-", f"{stack.name}."):
+    ours = {one.physical for one in stack.of_kind("AWS::CloudWatch::Alarm")}
+    of_triggers = f"{stack.name}."
+    for prefix in (f"{stack.name}-", of_triggers):  # another stack's name may begin as ours does
         for page in client.get_paginator("describe_alarms").paginate(
             AlarmNamePrefix=prefix, AlarmTypes=["MetricAlarm"]
         ):
@@ -34,6 +36,7 @@ def alarms(desk: Desk, stack: StackFacts) -> tuple[AlarmSeen, ...]:
                     one,
                 )
                 for one in page["MetricAlarms"]
+                if one["AlarmName"] in ours or one["AlarmName"].startswith(of_triggers)
             ]
     return tuple(found)
 

@@ -136,7 +136,7 @@ class _Asked:
 def _begin(desk: Desk, stack: StackFacts, now: datetime) -> _Asked:
     """Ask all that needs no other answer first; what takes longest is asked first."""
     name = stack.parameters.get("EnvironmentName") or stack.outputs.get("EnvironmentName", "")
-    iam = desk.client("iam", tries=5)  # the most calls of all go there
+    iam = desk.client("iam")
 
     def each(kind: str, action: str, look: Callable[[Resource], Any]) -> list[Question[Any]]:
         return [desk.begin(action, partial(look, found)) for found in stack.of_kind(kind)]

@@ -32,14 +32,15 @@ LOG_GROUP, ROUTE = "AWS::Logs::LogGroup", "AWS::ApiGatewayV2::Route"
 TOGETHER = (FUNCTION, QUEUE, ALARM, LOG_GROUP, ROUTE)
 
 
-def template(desk: Desk, stack: StackFacts) -> Mapping[str, Any]:
-    """Return the template of the stack's deployment, as its transforms have left it.
+def template(desk: Desk, stack: StackFacts) -> Mapping[str, Seen]:
+    """Return the properties of each resource by the template of the stack's deployment.
 
     Raises:
         ClientError, BotoCoreError: CloudFormation does not say.
+        ValueError, KeyError: the template has what is not known here.
     """
     found = desk.client("cloudformation").get_template(StackName=stack.name, TemplateStage="Processed")["TemplateBody"]
-    return dict(json.loads(found) if isinstance(found, str) else found)
+    return wanted(json.loads(found) if isinstance(found, str) else found, stack)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,13 +98,12 @@ class Comparison:
         return {**properties, "Code": uploaded, "Uploaded": properties.get("Code")}
 
 
-def begin(desk: Desk, stack: StackFacts, found: Mapping[str, Any]) -> Comparison:
+def begin(desk: Desk, stack: StackFacts, properties: Mapping[str, Seen]) -> Comparison:
     """Ask about every resource of the template.
 
     Args:
-        found: the template.
+        properties: of each, by the template.
     """
-    properties = wanted(found, stack)
     pairs = [
         pair
         for resource in stack.resources

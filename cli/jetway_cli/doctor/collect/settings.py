@@ -167,7 +167,7 @@ def _permission(desk: Desk, _resource: Resource, wanted: Seen, _stack: StackFact
 
 
 def _role(desk: Desk, resource: Resource, _wanted: Seen, _stack: StackFacts) -> Seen:
-    found = desk.client("iam", tries=5).get_role(RoleName=resource.physical)["Role"]
+    found = desk.client("iam").get_role(RoleName=resource.physical)["Role"]
     return {
         "AssumeRolePolicyDocument": found["AssumeRolePolicyDocument"],
         "PermissionsBoundary": (found.get("PermissionsBoundary") or {}).get("PermissionsBoundaryArn"),
@@ -175,7 +175,7 @@ def _role(desk: Desk, resource: Resource, _wanted: Seen, _stack: StackFacts) -> 
 
 
 def _managed_policy(desk: Desk, resource: Resource, _wanted: Seen, _stack: StackFacts) -> Seen:
-    iam = desk.client("iam", tries=5)
+    iam = desk.client("iam")
     version = iam.get_policy(PolicyArn=resource.physical)["Policy"]["DefaultVersionId"]
     found = iam.get_policy_version(PolicyArn=resource.physical, VersionId=version)["PolicyVersion"]
     return {"PolicyDocument": found["Document"]}
