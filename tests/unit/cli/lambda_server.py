@@ -25,6 +25,7 @@ class LambdaServer:
         configs: GetFunctionEventInvokeConfig's answers by function.
         api: what API Gateway has, by path.
         loops: whether a function that calls itself is let through.
+        lacks: what it does not know how to answer about a function: "recursion-config".
         loaded: what import_dag answers.
         asked: requests that it got: method and path.
     """
@@ -35,6 +36,7 @@ class LambdaServer:
     configs: dict[str, dict[str, Any]] = field(default_factory=dict)
     api: dict[str, dict[str, Any]] = field(default_factory=dict)
     loops: dict[str, str] = field(default_factory=dict)
+    lacks: set[str] = field(default_factory=set)
     concurrency: int = 1000
     reserved: int | None = None
     loaded: dict[str, Any] = field(
@@ -89,8 +91,11 @@ class LambdaServer:
                 server.asked.append((self.command, self.path))
                 found = server.answer(self.path)
                 body = json.dumps(NOT_THERE if found is None else found).encode()
-                self.send_response(404 if found is None else 200)
-                if found is None:
+                lacked = any(self.path.endswith(f"/{what}") for what in server.lacks)
+                self.send_response(501 if lacked else 404 if found is None else 200)
+                if lacked:
+                    self.send_header("X-Amzn-ErrorType", "NotImplementedException")
+                elif found is None:
                     gone = "NotFoundException" if self.path.startswith("/v2/") else "ResourceNotFoundException"
                     self.send_header("X-Amzn-ErrorType", gone)
                 self.send_header("Content-Type", "application/json")
