@@ -91,9 +91,8 @@ PART_FAULTS: list[Fault] = [
         lambda: healthy(rest=Asked(Trip(False, "403"))),
         "warning",
         "the functions reach",
-        "own Airflow",
+        "an Airflow role of your own",
     ),
-    ("cli-round-trip", lambda: ill(cli=Asked(Trip(False, "timed out"))), "warning", "goes the other", "Nothing"),
     (
         "cli-round-trip",
         lambda: with_parameters(ill(cli=Asked(Trip(False, "x")), rest=Asked(Trip(False, "y"))), Transport="auto"),

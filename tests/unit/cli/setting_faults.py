@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
-from jetway_cli.doctor.facts import AlarmSeen, Asked, Facts, PartSeen
+from jetway_cli.doctor.facts import AlarmSeen, Asked, Facts, PartSeen, Trip
 from local.rendered import ACCOUNT
 from tests.unit.cli.faults import Fault, of_part, with_bucket, with_part, with_queue
 from tests.unit.cli.healthy import NOW, environment, healthy
@@ -392,6 +392,7 @@ def well() -> dict[str, Facts]:
         "a policy about a folder of others": bucket_denies(1, Resource="arn:aws:s3:::acme-airflow/secret/*"),
         "alarms that have seen nothing yet": young(timedelta(minutes=9)),
         "a rule that the template has disabled": with_parts(off),
+        "a way that Transport=rest does without": healthy(cli=Asked(Trip(False, "timed out"))),
         "nobody has called": healthy(rest_throttled=Asked(None)),
         "numbers as texts": with_part(
             "DispatchQueue", VisibilityTimeout=str(of_part("DispatchQueue", "VisibilityTimeout"))

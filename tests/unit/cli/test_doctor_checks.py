@@ -23,7 +23,7 @@ from jetway_cli.doctor.facts import (
 from jetway_cli.doctor.results import Result
 from jetway_cli.doctor.settings import NOT_COMPARED, NOT_LOOKED_AT, SETTINGS
 from local.rendered import ACCOUNT, transformed
-from tests.unit.cli.faults import FAULTS, failed, with_parameters, with_triggers
+from tests.unit.cli.faults import FAULTS, failed, with_parameters, with_part, with_triggers
 from tests.unit.cli.healthy import KEY, healthy, stack
 from tests.unit.cli.part_faults import PART_FAULTS
 from tests.unit.cli.setting_faults import DOWN, SETTING_FAULTS, UNHEALTHY, well
@@ -159,6 +159,15 @@ def test_every_setting_of_the_template_is_compared_or_has_a_reason_not_to_be() -
         known = SETTINGS[kind].keys() | NOT_COMPARED.get(kind, {}).keys()
         assert resource.get("Properties", {}).keys() <= known, (logical, kind)
         assert kind in READERS or kind in TOGETHER, kind
+
+
+def test_a_function_that_is_gone_is_said_once() -> None:
+    functions = [
+        replace(one, state="gone") if one.logical == "FollowRuns" else one for one in healthy().functions.value or ()
+    ]
+    without = with_part("FollowRunsEveryMinutePermission", gone=True)
+    results = judge(replace(without, functions=Asked(tuple(functions))))
+    assert [one.id for one in results if one.state != "ok"] == ["functions"]
 
 
 def test_many_faults_are_shown_in_part() -> None:

@@ -163,7 +163,13 @@ def roles(facts: Facts) -> Result:
 def function_callers(facts: Facts) -> Result:
     """Judge whether rules and the HTTP API may call their functions."""
     kinds = ("AWS::Lambda::Permission", "AWS::Lambda::EventInvokeConfig")
-    return _theme(facts, "function-callers", *kinds, fine="permissions to call functions are as deployed.")
+    found, its = Findings(), parts(facts, *kinds)
+    gone = {one.name for one in facts.functions.value or () if one.state == "gone"}  # `functions` says so
+    if found.needs(facts.parts):
+        for part in its:
+            if part.wanted.get("FunctionName") not in gone and found.needs(part.seen):
+                judge(part, found)
+    return found.result("function-callers", f"{len(its)} permissions to call functions are as deployed.")
 
 
 def topics(facts: Facts) -> Result:

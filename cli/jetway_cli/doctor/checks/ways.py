@@ -45,11 +45,11 @@ def _trip(facts: Facts, way: str, mine: Asked[Trip], other: Asked[Trip], words: 
         found.unknown(NOT_LOOKED_AT, "See environment-status.")
         return found.result(f"{way}-round-trip", "")
     if found.needs(mine) and mine.value is not None:
+        fine = f"{mine.value.said} over {words} in {mine.value.seconds:.1f} s; Transport={transport}."
         if not mine.value.answered:
             _say_why(facts, way, mine.value, other, found)
-        return found.result(
-            f"{way}-round-trip", f"{mine.value.said} over {words} in {mine.value.seconds:.1f} s; Transport={transport}."
-        )
+            fine = f"Transport={transport} does without this way, which did not answer: {mine.value.said}"
+        return found.result(f"{way}-round-trip", fine)
     return found.result(f"{way}-round-trip", "")
 
 
@@ -62,22 +62,20 @@ def _say_why(facts: Facts, way: str, trip: Trip, other: Asked[Trip], found: Find
     if seen is not None and not seen.facts.usable:
         found.warn(f"{trip.said}", f"The environment is {seen.facts.status}; run this again when it is AVAILABLE.")
         return
-    goes = other.value is not None and other.value.answered
+    goes, needed = other.value is not None and other.value.answered, way in _MUST.get(transport, frozenset())
+    if goes and not needed:
+        return
     if facts.health.value is not None and facts.health.value[1].get("status") == "healthy":
         # The functions ask by the stack's transport, in an Airflow role of their own.
         found.warn(
             f"Airflow did not answer you; the functions reach it (http-api): {trip.said}",
-            "If it was a refusal, your own Airflow role may not read DAGs. Nothing has to be done for Jetway.",
+            "If it was a refusal, ask for an Airflow role of your own that may read DAGs; the functions have theirs.",
         )
-    elif way in _MUST.get(transport, frozenset()) or not goes:
+    else:
         found.broken(
             f"Airflow does not answer, and Transport={transport} needs it: {trip.said}",
             "Look at the web server's log in the MWAA console."
             + (f" The other way works: deploy with Transport={'cli' if way == 'rest' else 'rest'}." if goes else ""),
-        )
-    else:
-        found.warn(
-            f"This way does not work, and Transport={transport} goes the other: {trip.said}", "Nothing has to be done."
         )
 
 
