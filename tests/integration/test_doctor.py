@@ -24,6 +24,14 @@ TRIGGER = "examined"
 
 
 def doctor(stack: Stack, *arguments: str) -> tuple[int, dict[str, dict[str, str]], str]:
+    """Run it; once more when the local AWS was too slow to answer something. Return as `once`."""
+    found = once(stack, *arguments)
+    if any(one["state"] == "not known" and name not in OF_OTHERS for name, one in found[1].items()):
+        found = once(stack, *arguments)
+    return found
+
+
+def once(stack: Stack, *arguments: str) -> tuple[int, dict[str, dict[str, str]], str]:
     """Run it in a process of its own; return exit code, results by check, and stderr."""
     own = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "JETWAY_"))}
     done = subprocess.run(
@@ -222,11 +230,11 @@ def topic_closed(stack: Stack) -> Iterator[None]:
 
 
 @contextmanager
-def route_closed(stack: Stack) -> Iterator[None]:
+def route_opened(stack: Stack) -> Iterator[None]:
     api, gateway = physical(stack, "HttpApi"), stack.client("apigatewayv2")
     routes = gateway.get_routes(ApiId=api)["Items"]
     route = next(one for one in routes if one["RouteKey"] == "GET /docs")
-    gateway.update_route(ApiId=api, RouteId=route["RouteId"], AuthorizationType="AWS_IAM")
+    gateway.update_route(ApiId=api, RouteId=route["RouteId"], AuthorizationType="NONE")
     try:
         yield
     finally:
@@ -304,7 +312,7 @@ PLANTED: list[tuple[str, Any, str, str]] = [
     ("alarms", alarm_edited, "warning", "Threshold is 1000"),
     ("topics", topic_closed, "broken", "(AlarmTopicPolicy) was changed by hand"),
     ("subscriptions", nobody_confirms, "warning", "airflow@example.com has not confirmed"),
-    ("http-routes", route_closed, "broken", "Route GET /docs (DocsPageRoute) was changed by hand"),
+    ("http-routes", route_opened, "broken", "Route GET /docs (DocsPageRoute) was changed by hand"),
 ]
 
 

@@ -23,7 +23,7 @@ AT_ONCE = 12
 CONNECTING, ANSWERING, TRIES = 3, 12, 2
 # They take a few questions a second, and get the most.
 # https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html#api-requests
-PATIENCE = {"iam": 6, "lambda": 6, "apigatewayv2": 4, "cloudwatch": 4}
+PATIENCE = {"iam": 6, "lambda": 6, "apigatewayv2": 4, "cloudformation": 4, "cloudwatch": 4}
 
 
 def ask(action: str, call: Callable[[], T]) -> Asked[T]:
