@@ -25,7 +25,7 @@ from jetway_loader import local_settings, paths, plugins, settings, task_decorat
 from jetway_loader.certainty import Certainty
 from jetway_loader.samples import Samples
 from jetway_loader.sightings import Sightings
-from jetway_loader.standin_modules import STAR, UNKNOWN, Finder
+from jetway_loader.standin_modules import STAR, UNKNOWN, Finder, may_be_anothers
 from jetway_loader.template_advice import advice
 from jetway_loader.unseen import Note, Unseen
 
@@ -55,7 +55,7 @@ def parse(airflow: Airflow, folder: Path, file: Path, options: Options, tell: Te
 
     def note(what: str, name: str, line: int | None) -> None:
         tell({"unseen": [what, name, line]})
-        if what != "missing module" or (options.unlisted and "." not in name):
+        if what != "missing module" or may_come(name, options):
             sightings.source()
         if what not in {"package", UNKNOWN, STAR, "missing module"}:
             sightings.environment_asked()
@@ -84,6 +84,12 @@ def parse(airflow: Airflow, folder: Path, file: Path, options: Options, tell: Te
     _advise(airflow, dags, sightings, tell, file=file, folder=folder)
 
 
+def may_come(module: str, options: Options) -> bool:
+    """Whether a module that was not found here may be there in the environment."""
+    places = (Path(paths.DAGS), Path(paths.PLUGINS))
+    return bool(options.unlisted) and may_be_anothers(module, options.inventory, places)
+
+
 def prepare(  # noqa: PLR0917 - what looks on
     folder: Path, options: Options, note: Note, sightings: Sightings, certainty: Certainty, tell: Tell
 ) -> Path:
@@ -105,7 +111,7 @@ def prepare(  # noqa: PLR0917 - what looks on
     paths.be_mwaa(paths.mounts_of(folder, home, whole=not options.partial), note, sightings.line)
     sys.dont_write_bytecode = True
     plugins.forget()
-    local_settings.register(Path(paths.DAGS))
+    local_settings.register(Path(paths.DAGS), options.without_settings)
     Unseen(sightings, note).install()
     Finder(options.provided | options.binaries, options.inventory, note, sightings, certainty.leaning).install()
     open_ended = bool(options.unlisted) or any(name.startswith("airflow.providers.") for name in options.provided)
