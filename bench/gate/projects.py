@@ -13,7 +13,7 @@ A file of cases has a heading for each case and for each file in it:
     …
 
 `environment` and what is below `site/` are only in the environment: Airflow has them, the gate has not. A folder whose
-name ends with .zip is zipped. What is below `shared/` of a heading without a case belongs to every case of the file.
+name ends with .zip or .whl is zipped.
 """
 
 from __future__ import annotations
@@ -133,7 +133,7 @@ def _write(folder: Path, files: Mapping[str, str]) -> None:
         target = folder / path
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_text(text.replace("\\x00", "\0"))
-    for made in sorted(folder.rglob("*.zip")):
+    for made in sorted([*folder.rglob("*.whl"), *folder.rglob("*.zip")]):
         if made.is_dir():
             _zip(made)
 

@@ -91,7 +91,7 @@ def required_by(
     pins = in_force(asked, packages) if packages else {}
     versions: dict[str, str | None] = {}
     for wanted in active:
-        name = wanted.name or canonicalize_name(wanted.place)  # of a bare URL or path: its modules are not known
+        name = wanted.name or _name_at(wanted.place)  # of a bare URL or path: its modules are not known
         versions[name] = wanted.version or pins.get(name)
     if answer is not None and answer.status == "resolved":
         named = {name for name in versions if name not in names_of(answer)}  # by a URL or a path: not resolved
@@ -102,6 +102,12 @@ def required_by(
     open_ones |= set(answer.built if answer else ())
     open_ones |= {path for _, path in asked.nested}  # files of requirements that were not read
     return Required(versions, contents, frozenset(open_ones))
+
+
+def _name_at(place: str) -> str:
+    """The name of a distribution, as a wheel's file tells it; else the place itself."""
+    file = place.rpartition("/")[2]
+    return canonicalize_name(file.partition("-")[0] if file.endswith(".whl") else place)
 
 
 def provided(environment: EnvironmentFacts, required: Required = Required()) -> dict[str, Any]:
