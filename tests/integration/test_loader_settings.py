@@ -105,3 +105,11 @@ def test_dag_files_are_loaded_under_its_policies(tmp_path: Path) -> None:
         "untagged.py": "rejected",
     }
     assert "untagged has no tags" in answers["untagged.py"]["findings"][0]["message"]
+
+
+@pytest.mark.parametrize(("place", "verdict"), [("dags", "accepted"), ("plugins", "rejected")])
+def test_those_of_a_place_can_be_left_out_to_see_what_they_do(tmp_path: Path, place: str, verdict: str) -> None:
+    folder = made(tmp_path, {NAME: CHECKS, "untagged.py": MAKES.format("untagged", [])}, {NAME: POLICY})
+    plugins = str(folder.parent / "plugins.zip")
+    answers = load(folder, "untagged.py", "--plugins", plugins, "--without-settings", place)
+    assert answers["untagged.py"]["verdict"] == verdict
