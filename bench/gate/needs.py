@@ -17,7 +17,7 @@ from jetway_cli.check_judging import Judge
 from local import venvs
 
 LISTS = Path(__file__).with_name("requirements.txt")
-SECONDS = 120
+SECONDS = 240
 
 _CONSTRAINTS = (
     '--constraint "https://raw.githubusercontent.com/apache/airflow/constraints-{airflow}/constraints-{python}.txt"'
@@ -62,7 +62,9 @@ def see(version: str, most: int | None = None) -> Iterator[Need]:
             started = time.perf_counter()
             verdict, rules = _judge(file, version)
             seconds = time.perf_counter() - started
-            yield Need(name, verdict, rules, _is_resolvable(text, packages, Path(place)), seconds)
+            # What is accepted was resolved, with wheels alone; whether the rest can be is asked without that bound.
+            resolvable = verdict == "accepted" or _is_resolvable(text, packages, Path(place))
+            yield Need(name, verdict, rules, resolvable, seconds)
 
 
 def lists(packages: Packages) -> Mapping[str, str]:

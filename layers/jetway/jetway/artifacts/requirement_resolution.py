@@ -26,8 +26,10 @@ if TYPE_CHECKING:
 
 Ask = Callable[[Question], Answer]
 
-# As uv says it of a version that would have to be built.
-_SOURCE_ONLY = re.compile(r"\b(?P<name>[A-Za-z0-9][\w.-]*)==(?P<version>[\w.+!-]*\w) has no usable wheels")
+# As uv says it of a version that would have to be built; a marker may stand behind the name.
+_SOURCE_ONLY = re.compile(
+    r"\b(?P<name>[A-Za-z0-9][\w.-]*)(?:\{[^{}]*\})?==(?P<version>[\w.+!-]*\w) has no usable wheels"
+)
 _MOST_SOURCES = 4  # each is another question
 # What these are built with is on Airflow's machines and not in MWAA's image. That has compilers, and what is needed for
 # MariaDB's, PostgreSQL's and Kerberos's libraries: https://github.com/aws/amazon-mwaa-docker-images, in
