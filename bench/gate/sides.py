@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
+import shutil
 import subprocess
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -14,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from jetway_cli.check import environment_of
 from jetway_cli.check_files import find
 from jetway_cli.check_judging import Judge
+from local import venvs
 
 if TYPE_CHECKING:
     from jetway.reports import Report
@@ -79,11 +82,24 @@ def truth(python: Path, jobs: Sequence[Job]) -> dict[str, dict[str, Any]]:
     with tempfile.TemporaryDirectory() as place:
         home = Path(place)
         env = _environment(home)
-        subprocess.run([str(python), "-m", "airflow", "db", "migrate"], env=env, capture_output=True, check=True)
+        shutil.copyfile(_database(python), home / "airflow.db")
         said = _ask(python, together, env)
         for job in alone:
             said |= _ask(python, [job], env | _as_mwaa(job)) or _does_not_start(job)
     return said
+
+
+def _database(python: Path) -> Path:
+    """Airflow's database with its tables, made once for each set of packages."""
+    stamp = hashlib.sha256((python.parent.parent / "installed").read_bytes()).hexdigest()[:12]
+    made = venvs.HOME / "bench" / f"{python.parent.parent.name}-{stamp}.db"
+    if not made.exists():
+        made.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory() as home:
+            env = _environment(Path(home))
+            subprocess.run([str(python), "-m", "airflow", "db", "migrate"], env=env, capture_output=True, check=True)
+            shutil.move(f"{home}/airflow.db", made)
+    return made
 
 
 def _environment(home: Path) -> dict[str, str]:
