@@ -62,9 +62,14 @@ def _task(arguments: str) -> Callable[[str], str]:
 
 
 def _before_dag(*lines: str) -> Callable[[str], str]:
-    """Lines before the DAG; the last one is the bad one."""
-    added = "\n".join(lines) + MARK + "\n"
+    """Lines before the DAG; the last one is the bad one, unless one has a mark."""
+    added = "\n".join(lines) + ("" if any(MARK in line for line in lines) else MARK) + "\n"
     return lambda text: _TOP.sub(lambda _: added, text, count=1)
+
+
+def _killed(*lines: str) -> Callable[[str], str]:
+    """Lines before the DAG, of which nobody can tell which one is the bad one."""
+    return lambda text: _TOP.sub(lambda _: "\n".join(lines) + "\n", text, count=1)
 
 
 def _schedule(value: str) -> Callable[[str], str]:
@@ -123,7 +128,7 @@ MUTANTS = (
         ),
         slow=True,
     ),
-    Mutant("latin-1", _of("encoding"), lambda text: "# Bestellungen für alle\n" + text),
+    Mutant("latin-1", _of("encoding"), lambda text: '"""Bestellungen für alle."""\n' + text),
     Mutant("NUL byte", _of("nul-byte"), lambda text: text + "\0\n"),
 )
 
@@ -136,7 +141,7 @@ MORE = (
     Mutant(
         "name in a function",
         _of("undefined-name"),
-        _before_dag("def size():", "    return no_such_name", "", "LARGE = size()"),
+        _before_dag("def size():", f"    return no_such_name{MARK}", "", "LARGE = size()"),
     ),
     Mutant("name of another file", _of("undefined-name"), _before_dag("AT = timedelta_of_old(days=1)")),
     Mutant("module of a library", _of("missing-module"), _before_dag("import yaml.no_such_module")),
@@ -162,7 +167,7 @@ MORE = (
     ),
     Mutant("raises", _of("import-error"), _before_dag('raise RuntimeError("not ready")')),
     Mutant("asserts", _of("import-error"), _before_dag('assert 1 + 1 == 3, "wrong"')),
-    Mutant("recursion", _of("import-error"), _before_dag("def deep():", "    return deep()", "", "deep()")),
+    Mutant("recursion", _of("import-error"), _before_dag("def deep():", f"    return deep(){MARK}", "", "deep()")),
     Mutant("unpacking", _of("import-error"), _before_dag("a, b = (1, 2, 3)")),
     Mutant("number", _of("import-error"), _before_dag('PORT = int("many")')),
     Mutant("date", _of("import-error"), _before_dag('DAY = datetime.strptime("today", "%Y-%m-%d")')),
@@ -194,8 +199,8 @@ MORE = (
         _of("duplicate-task-id"),
         _append('    for name in ("a", "b"):', '        PythonOperator(task_id="bad", python_callable=print)'),
     ),
-    Mutant("abort", _of("exits"), _before_dag("import os", "os.abort()")),
-    Mutant("killed", _of("exits"), _before_dag("import os", "os.kill(os.getpid(), 9)")),
+    Mutant("abort", _of("exits"), _killed("import os", "os.abort()")),
+    Mutant("killed", _of("exits"), _killed("import os", "os.kill(os.getpid(), 9)")),
     Mutant("quit", _of("exits"), _before_dag("raise SystemExit")),
     Mutant(
         "params",

@@ -49,8 +49,8 @@ def write(version: str, folder: Path) -> dict[str, list[str]]:
     for project in ("examples", "system"):
         (folder / project / "requirements.txt").write_text("".join(lines))
         dags = folder / project / "dags"
-        found = (path for path in dags.rglob("*.py") if path.stat().st_size and "tests_common" not in path.parts)
-        files[project] = sorted(path.relative_to(dags).as_posix() for path in found)
+        code = [path for path in dags.rglob("*.py") if path.stat().st_size and "tests_common" not in path.parts]
+        files[project] = sorted(path.relative_to(dags).as_posix() for path in code)
     return files
 
 

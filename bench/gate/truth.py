@@ -54,7 +54,8 @@ def _listed(folder: str) -> dict[str, Any]:
 
 def _be_in(job: dict[str, Any]) -> None:
     """Make this process one of the job's environment."""
-    home, settings = job["home"], importlib.import_module("airflow.settings")
+    home = job["home"]
+    settings: Any = importlib.import_module("airflow.settings")
     os.environ |= {
         "AIRFLOW_HOME": home,
         "AIRFLOW__CORE__DAGS_FOLDER": f"{home}/dags",
