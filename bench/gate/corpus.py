@@ -67,11 +67,6 @@ def _before_dag(*lines: str) -> Callable[[str], str]:
     return lambda text: _TOP.sub(lambda _: added, text, count=1)
 
 
-def _killed(*lines: str) -> Callable[[str], str]:
-    """Lines before the DAG, of which nobody can tell which one is the bad one."""
-    return lambda text: _TOP.sub(lambda _: "\n".join(lines) + "\n", text, count=1)
-
-
 def _schedule(value: str) -> Callable[[str], str]:
     """Another schedule."""
     return lambda text: _SCHEDULED.sub(rf"\1{MARK}", text.replace(_CRON, value, 1), count=1)
@@ -199,8 +194,8 @@ MORE = (
         _of("duplicate-task-id"),
         _append('    for name in ("a", "b"):', '        PythonOperator(task_id="bad", python_callable=print)'),
     ),
-    Mutant("abort", _of("exits"), _killed("import os", "os.abort()")),
-    Mutant("killed", _of("exits"), _killed("import os", "os.kill(os.getpid(), 9)")),
+    Mutant("abort", _of("exits"), _before_dag("import os", "os.abort()")),
+    Mutant("killed", _of("exits"), _before_dag("import os", "os.kill(os.getpid(), 9)")),
     Mutant("quit", _of("exits"), _before_dag("raise SystemExit")),
     Mutant(
         "params",

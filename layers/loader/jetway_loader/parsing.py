@@ -240,13 +240,30 @@ def _check(dag_id: str, check: Callable[[], Any], sightings: Sightings, tell: Te
 
 def _watch_exits(tell: Tell, sightings: Sightings, certainty: Certainty) -> None:
     """Note where the file ends the process: nothing can be told afterwards."""
-    leave = os._exit
+    leave, abort, kill, raise_signal = os._exit, os.abort, os.kill, signal.raise_signal
 
-    def noted(status: int) -> None:
+    def note() -> None:
         tell({"exit_line": sightings.line(), "unseen_led": certainty.may_be_avoided()})
+
+    def left(status: int) -> None:
+        note()
         leave(status)
 
-    os._exit = noted  # type: ignore[assignment]
+    def aborted() -> None:
+        note()
+        abort()
+
+    def killed(pid: int, number: int, /) -> None:
+        if pid == os.getpid() and number:
+            note()
+        kill(pid, number)
+
+    def raised(number: int, /) -> None:
+        note()
+        raise_signal(number)
+
+    os._exit, os.abort, os.kill = left, aborted, killed  # type: ignore[assignment]
+    signal.raise_signal = raised
 
 
 def _watch_swallowed(note: Callable[[str, str, int | None], None], sightings: Sightings) -> None:

@@ -80,8 +80,9 @@ class _Told:
         self.seconds: float | None = next((entry["seconds"] for entry in told if "done" in entry), None)
         self.cpu_seconds: float | None = next((entry["cpu_seconds"] for entry in told if "done" in entry), None)
         exits = [entry for entry in told if "exit_line" in entry]
-        self.exit_line: int | None = exits[0]["exit_line"] if exits else None
-        self.may_not_exit: bool | None = exits[0].get("unseen_led") if exits else None
+        # What it tried before has not ended it.
+        self.exit_line: int | None = exits[-1]["exit_line"] if exits else None
+        self.may_not_exit: bool | None = exits[-1].get("unseen_led") if exits else None
         done = next((entry for entry in told if "done" in entry), {})
         self.busy: float = done.get("busy", self.seconds or 0.0)
         self.at: int | None = done.get("at")
