@@ -119,8 +119,8 @@ def provided(environment: EnvironmentFacts, required: Required = Required()) -> 
 
     Returns:
         "modules": by their dotted names, and all below them, of distributions of which no more is known; "unlisted":
-        distributions whose modules are not known; "inventory": what is known of others, as `jetway_loader.inventory`
-        takes it.
+        distributions whose modules are not known, but for a guess among the former; "inventory": what is known of
+        others, as `jetway_loader.inventory` takes it.
     """
     packages = packages_of(environment.airflow_version)
     installed = packages.installed if packages else {}
@@ -138,12 +138,19 @@ def provided(environment: EnvironmentFacts, required: Required = Required()) -> 
             decorators |= found.decorators
         elif below is None:
             unlisted.add(name)
+            modules.update(_likely(name))
         else:
             modules.update(below)
         if name in installed and version != installed[name]:
             changed.update(below or ())
     inventory = {"contents": contents, "decorators": decorators, "changed": sorted(changed)}
     return {"modules": sorted(modules), "unlisted": sorted(unlisted), "inventory": inventory}
+
+
+def _likely(name: str) -> set[str]:
+    """The module that a distribution most likely brings: what comes after its import is judged, too."""
+    module = name.replace("-", "_")
+    return {module} if module.isidentifier() else set()
 
 
 def modules_of_distribution(name: str) -> Sequence[str] | None:
