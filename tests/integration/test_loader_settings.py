@@ -28,6 +28,16 @@ MAKES = "from airflow import DAG\ndag = DAG({!r}, tags={!r})\n"
 
 # What each folder holds, what plugins.zip, and the verdict with its rule and line.
 GOOD: dict[str, tuple[dict[str, str], dict[str, str]]] = {
+    "reads": (
+        {
+            NAME: "import json, os\nfrom pathlib import Path\n\n"
+            "OWNERS = json.loads(Path('/usr/local/airflow/dags/policy.json').read_text())\n"
+            "assert json.load(open(os.path.join(os.environ['AIRFLOW_HOME'], 'dags', 'policy.json'))) == OWNERS\n"
+            "assert 'data' in Path('/usr/local/airflow/plugins/owners.txt').read_text()\n" + POLICY,
+            "policy.json": '["data"]',
+        },
+        {"owners.txt": "data\n"},
+    ),
     "empty": ({NAME: ""}, {}),
     "several": (
         {

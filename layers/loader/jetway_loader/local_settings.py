@@ -44,10 +44,17 @@ for _name, _path in {files!r}:
     _module = importlib.util.module_from_spec(_spec)
     _spec.loader.exec_module(_module)
 """
-# The network is not there, so that nothing is waited for; that it was asked for is an error of its own kind.
+# The network is not there, so that nothing is waited for; that it was asked for is an error of its own kind. MWAA's
+# paths lead to the copies.
 _PROGRAM = """
 import sys, traceback
+from pathlib import Path
+from jetway_loader import calls, paths
 from jetway_loader.unseen import UnseenNetworkError
+
+folder, home = map(Path, sys.argv[1:])
+calls.install()
+paths.PATHS.lead(paths.mounts_of(folder, home), home / paths.WRITTEN, lambda *_: None, lambda: None)
 
 def closed(event, args):
     host = args[1] if event == "socket.connect" else args[0] if event == "socket.getaddrinfo" else None
@@ -114,7 +121,7 @@ def _faults(folder: Path, options: Options) -> list[tuple[Path, Fault]]:
         as_mwaa = _AS_MWAA.format(files=[(name, str(path)) for name, path in found])
         for text, own in ((as_mwaa, None), *((path.read_text("utf-8", "replace"), path) for _, path in found)):
             if not faults:
-                faults += _run(text, own, [path for _, path in found], options)
+                faults += _run(text, own, [path for _, path in found], folder, options)
     return faults
 
 
@@ -152,7 +159,7 @@ def _register(module: Any) -> None:
     policies.make_plugin_from_local_settings(manager, module, names)
 
 
-def _run(text: str, own: Path | None, mine: list[Path], options: Options) -> list[tuple[Path, Fault]]:
+def _run(text: str, own: Path | None, mine: list[Path], folder: Path, options: Options) -> list[tuple[Path, Fault]]:
     """Import Airflow with such a file in its config folder. What ends it without a word is the last one's."""
     with tempfile.TemporaryDirectory(prefix="airflow-settings-") as place:
         home = Path(place)
@@ -160,6 +167,8 @@ def _run(text: str, own: Path | None, mine: list[Path], options: Options) -> lis
         config.parent.mkdir()
         config.write_text(text, "utf-8")
         shutil.copyfile(os.environ["AIRFLOW_CONFIG"], home / "airflow.cfg")
+        for name, there in (("dags", folder), ("plugins", settings.plugins_folder())):
+            (home / name).symlink_to(there, target_is_directory=True)  # for paths below AIRFLOW_HOME, as on MWAA
         changed = {
             "AIRFLOW_HOME": str(home),
             "AIRFLOW_CONFIG": str(home / "airflow.cfg"),
@@ -172,7 +181,7 @@ def _run(text: str, own: Path | None, mine: list[Path], options: Options) -> lis
         seconds = min(_MOST_SECONDS, options.patience or _MOST_SECONDS)
         try:
             done = subprocess.run(
-                [sys.executable, "-c", _PROGRAM],
+                [sys.executable, "-c", _PROGRAM, str(folder), str(home)],
                 env=os.environ | variables | changed,
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
