@@ -47,9 +47,9 @@ def dag(dag_id: str, before: str = "", more: str = "") -> bytes:
     return (before + _DAG.format(dag_id, more)).encode()
 
 
-def ignoring(stack: Stack, name: str) -> bytes:
-    """A pattern that hides a folder below dags/whole/."""
-    return (f"whole/{name}/\n" if stack.airflow_version.startswith("3") else f"whole/{name}/.*\n").encode()
+def ignoring(stack: Stack, folder: str) -> bytes:
+    """A pattern that hides a folder below dags/."""
+    return (f"{folder}/\n" if stack.airflow_version.startswith("3") else f"{folder}/.*\n").encode()
 
 
 @dataclass(frozen=True)
@@ -75,11 +75,6 @@ def drops(stack: Stack) -> list[Drop]:
         # plugins.zip is imported, and so is what DAG files import from it.
         Drop("plugins.zip", zip_of({"whole_plugin.py": b"import a_package_nobody_has\n"}), "missing-module"),
         Drop("plugins.zip", zip_of({SETTINGS: b"ratio = 1 / 0\n", "whole_plugin.py": helper}), "import-error"),
-        Drop(
-            "dags/whole/uses_plugin.py",
-            dag("whole_p", "from whole_plugin import TAGS\n", ", tags=TAGS"),
-            "missing-module",
-        ),
         Drop("plugins.zip", zip_of({"whole_plugin.py": helper})),
         Drop("dags/whole/uses_plugin.py", dag("whole_p", "from whole_plugin import NO_TAGS\n"), "missing-name"),
         Drop(
@@ -100,8 +95,8 @@ def drops(stack: Stack) -> list[Drop]:
         Drop("dags/whole/flows/one.json", b'{"id": "whole_flow",}', "breaks-dag-file"),
         Drop("dags/whole/notes.json", b'{"nobody": "reads",}'),
         # .airflowignore hides nothing that is live.
-        Drop("dags/.airflowignore", ignoring(stack, ""), "hides-dags"),
-        Drop("dags/.airflowignore", ignoring(stack, "drafts")),
+        Drop("dags/.airflowignore", ignoring(stack, "whole"), "hides-dags"),
+        Drop("dags/.airflowignore", ignoring(stack, "whole/drafts")),
         # Every process of Airflow runs these.
         Drop(f"dags/{SETTINGS}", b"import a_package_nobody_has\n", "missing-module"),
         Drop(f"dags/{SETTINGS}", _REFUSES.encode(), "breaks-dags"),
