@@ -132,7 +132,7 @@ def _as_mwaa(job: Job) -> dict[str, str]:
     config.parent.mkdir(exist_ok=True)
     files = [(place, str(job.home / place / SETTINGS)) for place in ("dags", "plugins")]
     config.write_text(_RUNS_BOTH.format(files=[(place, path) for place, path in files if Path(path).exists()]))
-    found = [str(config.parent), str(job.home / "dags"), str(job.home / "plugins"), str(job.home / "site")]
+    found = [str(config.parent), str(job.home / "site")]
     return {"PYTHONPATH": os.pathsep.join(found), **job.variables}
 
 
