@@ -100,7 +100,7 @@ bench-cold-start: $(STAMP) ## Measure cold and warm starts of the HTTP API's fun
 bench-plugins: $(STAMP) ## Judge a plugins.zip of 10 MiB and one of a gigabyte: how much memory each takes
 	@$(BIN)/python -m bench.plugins
 
-bench-gate: $(STAMP) ## Compare the gate with the real DagBag, on Airflow's own examples and on mutants
+bench-gate: $(STAMP) ## Compare the gate with the real DagBag: files of others, good files of each kind, mutants, requirements (an hour and more)
 	@$(BIN)/python -m bench.gate --output docs/gate-agreement.md
 
 # ---------------------------------------------------------------------------------------------- checks

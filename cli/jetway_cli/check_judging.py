@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -224,7 +225,8 @@ class Judge:
         from jetway.loading.function import LoadAnswer
         from jetway.loading.local_settings import certain
         from jetway.loading.verdict import not_loaded, together
-        from jetway_cli.check_airflow import PLUGINS_ANSWER, SETTINGS_ANSWER, load, versions_of
+        from jetway_cli.check_airflow import PLUGINS_ANSWER, load, versions_of
+        from jetway_cli.check_settings import blame_settings, has_settings
 
         by_folder: dict[Path, dict[str, _Judged]] = {}
         for one in judged:
@@ -240,29 +242,33 @@ class Judge:
             return
         python = self._airflow()
         airflow_version, python_version = versions_of(python)
-        has, nearest = self._provided(packed), airflow_version != self._environment.airflow_version
-        other_python = python_version != self._environment.python_version
+        asked: dict[str, Any] = {
+            "provided": self._provided(packed),
+            "nearest": airflow_version != self._environment.airflow_version,
+            "other_python": python_version != self._environment.python_version,
+            "keeps": self._keeps,
+            "plugins": packed.content,
+        }
+        judge_plugins = plugins is not None
         with TemporaryDirectory(prefix="jetway-dags-") as nothing:
             for folder, files in (by_folder or {Path(nothing): {}}).items():
+                named = files if plugins is None else files | {PLUGINS_ANSWER: plugins}
+                settings = has_settings(named, packed)
                 answers = load(
                     python,
                     folder,
                     [name for name, one in files.items() if one.judgement.kind != "local-settings"],
-                    has,
-                    nearest=nearest,
-                    other_python=other_python,
-                    keeps=self._keeps,
-                    plugins=packed.content,
-                    judge_plugins=plugins is not None,
-                    judge_settings=SETTINGS_ANSWER in files,
+                    judge_plugins=judge_plugins,
+                    judge_settings=bool(settings),
+                    **asked,
                 )
-                named = files if plugins is None else files | {PLUGINS_ANSWER: plugins}
-                plugins = None  # once is enough
-                for name, one in named.items():
+                for name in named if judge_plugins else files:
                     answer: Mapping[str, Any] = answers[name]
-                    one.judgement = certain(together(one.judgement, LoadAnswer(answer)))
-                    one.seconds += float(answer["seconds"])
+                    named[name].judgement = certain(together(named[name].judgement, LoadAnswer(answer)))
+                    named[name].seconds += float(answer["seconds"])
+                judge_plugins = False  # once is enough
                 _blame_data(judged, folder, answers)
+                blame_settings(settings, answers, partial(load, python, folder, **asked))
 
     def _airflow(self) -> Path:
         """The Python to load with: its Airflow is the environment's version, or the nearest that is known."""

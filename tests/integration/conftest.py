@@ -50,6 +50,7 @@ OVER_REST = frozenset(
         "test_loading.py",
         "test_rest_transport.py",
         "test_run_from_everywhere.py",
+        "test_whole_folder.py",
     }
 )
 

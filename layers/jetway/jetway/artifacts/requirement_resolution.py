@@ -26,11 +26,15 @@ if TYPE_CHECKING:
 
 Ask = Callable[[Question], Answer]
 
-# As uv says it of a version that would have to be built.
-_SOURCE_ONLY = re.compile(r"\b(?P<name>[A-Za-z0-9][\w.-]*)==(?P<version>[\w.+!-]*\w) has no usable wheels")
+# As uv says it of a version that would have to be built; a marker may stand behind the name.
+_SOURCE_ONLY = re.compile(
+    r"\b(?P<name>[A-Za-z0-9][\w.-]*)(?:\{[^{}]*\})?==(?P<version>[\w.+!-]*\w) has no usable wheels"
+)
 _MOST_SOURCES = 4  # each is another question
-# What these are built with is on Airflow's machines and not in MWAA's image.
-_NEEDS_LIBRARIES = frozenset({"gssapi", "krb5", "mysqlclient", "pykerberos", "python-ldap", "sasl"})
+# What these are built with is on Airflow's machines and not in MWAA's image. That has compilers, and what is needed for
+# MariaDB's, PostgreSQL's and Kerberos's libraries: https://github.com/aws/amazon-mwaa-docker-images, in
+# images/airflow/*/BillOfMaterials/*/System-Packages-BOM.txt.
+_NEEDS_LIBRARIES = frozenset({"python-ldap", "sasl"})
 
 # Of all that MWAA's images have, these are published as source only. What they need has been the same for years.
 _WITHOUT_WHEEL: Mapping[str, tuple[str, ...]] = {
