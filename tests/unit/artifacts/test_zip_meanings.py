@@ -200,7 +200,9 @@ def test_a_decoy_record_does_not_lead_past_the_bound() -> None:
     assert errors(with_zip64(longer, place=lambda real: real - len(decoy), count=9_000_000)) == {"truncated"}
 
 
-@pytest.mark.parametrize("char", ["\x1b", "\n", "\x7f", "\x85", "\u202e", "\u2066", "\u200f", "\u2028", "\u061c", "\ufeff"])
+@pytest.mark.parametrize(
+    "char", ["\x1b", "\n", "\x7f", "\x85", "\u202e", "\u2066", "\u200f", "\u2028", "\u061c", "\ufeff"]
+)
 def test_names_that_are_not_seen_as_they_are_are_refused(char: str) -> None:
     assert errors(zip_of({f"a{char}b.txt": b"1"})) == {"unsafe-path"}
     (finding,) = placing_findings(f"dags/a{char}b.py", 1, f"dags/a{char}b.py")
@@ -208,7 +210,7 @@ def test_names_that_are_not_seen_as_they_are_are_refused(char: str) -> None:
 
 
 def test_letters_of_every_script_are_names() -> None:
-    for name in ("größe.py", "作业.py", "ניסוי.py", "a b.py", "می\u200cخواهم.py"):
+    for name in ("größe.py", "作业.py", "ניסוי.py", "a b.py", "a\u200cb.py"):
         assert placing_findings(f"dags/{name}", 1, f"dags/{name}") == []
         assert errors(zip_of({f"{name}.txt": b"1"})) == set()
 

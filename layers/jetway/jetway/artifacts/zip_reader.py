@@ -286,7 +286,9 @@ def _bound_directory(stream: BinaryIO, size: int, *, begins: bool) -> None:
         # Some programs look where the locator says, some right before it, and some into the old record first.
         said = (there, count, directory, offset)
         there, count, directory, offset = struct.unpack_from("<QQQQ", record.ljust(_END_64_SIZE, b"\0"), 24)
-        same = zip(said, (there, count, directory, offset), (_NOT_HERE_16, _NOT_HERE_16, _NOT_HERE, _NOT_HERE), strict=True)
+        same = zip(
+            said, (there, count, directory, offset), (_NOT_HERE_16, _NOT_HERE_16, _NOT_HERE, _NOT_HERE), strict=True
+        )
         if place != before or not record.startswith(_END_64) or not all(old in {new, no} for old, new, no in same):
             raise BrokenZipError("it has two directories that differ", truncated=begins)
     if there != count:
