@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Literal
 
+from jetway.artifacts import judging as reading
 from jetway.artifacts.findings import Candidate, Finding, Judgement, Verdict, judgement
 from jetway.artifacts.keys import placing_findings, quarantine_key, report_key
 from jetway.artifacts.kinds import is_artifact, kind_of, reserved_places
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
     from jetway.airflow.environment import Environment, EnvironmentFacts
     from jetway.arrivals import Arrival
+    from jetway.artifacts.kinds import Kind
     from jetway.live.book import LiveBook
     from jetway.live.standing import Standing
     from jetway.principals import By
@@ -40,6 +42,8 @@ if TYPE_CHECKING:
 _MOST_BY_HAND = 20  # versions that somebody has put on top of each other by hand
 _MOST_ROUNDS = 20  # each settles one version; most of them were passed over
 
+# Judges a file by reading it: its kind, itself, the environment, the size limit of DAG files.
+Read = Callable[["Kind", Candidate, "EnvironmentFacts", int], Judgement]
 # Judges a requirements.txt by resolving it: its content, the environment, and what reading it says.
 Resolve = Callable[[bytes, "EnvironmentFacts", Judgement], Judgement]
 # Judges a file of one of these kinds by loading DAG files: its version, its content, the environment, what reading it
@@ -92,6 +96,7 @@ class Gate:
         max_dag_file_bytes: int,
         resolve: Resolve = lambda _content, _facts, static: static,
         load: Load = as_read,
+        reader: Read = reading.read,
         release: Callable[[str], None] = hold_nothing,
         clock: Callable[[], float] = time.perf_counter,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
@@ -103,6 +108,7 @@ class Gate:
         self._max_dag_file_bytes = max_dag_file_bytes
         self._resolve = resolve
         self._load = load
+        self._read = reader
         self._release = release
         self._clock = clock
         self._now = now
@@ -312,7 +318,7 @@ class Gate:
             content = found
         candidate = Candidate(version.key, version.size, content, lambda: open_version(self._s3, version))
         try:
-            judged = kind.check(candidate, facts, self._max_dag_file_bytes)
+            judged = self._read(kind, candidate, facts, self._max_dag_file_bytes)
         except VersionGoneError:
             return None
         if judged.kind in LOADED:

@@ -19,7 +19,9 @@ QUARANTINE = "quarantine/"
 # What only Jetway writes in the drop bucket; its policy denies it to everybody else (docs/security.md).
 OWN_PREFIXES = ("accepted/", "batches/", "bundles/", QUARANTINE, REPORTS)
 
-_NO_KEY = re.compile("[\0\ud800-\udfff]")  # the latter stand for bytes of a file's name that are no text
+# Control characters, and what changes the order in which letters are shown: such a name looks like another one.
+UNSEEN = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]")
+_NO_TEXT = re.compile("[\ud800-\udfff]")  # stand for bytes of a file's name that are no text
 
 
 def placing_findings(
@@ -50,13 +52,13 @@ def placing_findings(
     if destination is None:
         return []
     parts = key.split("/")
-    if any(part in {"", ".", ".."} for part in parts) or _NO_KEY.search(key):
+    if any(part in {"", ".", ".."} for part in parts) or UNSEEN.search(key) or _NO_TEXT.search(key):
         return [
             Finding(
                 rule="unsafe-key",
                 severity="error",
-                message="The key holds '..', '.', '//', a NUL or what is no UTF-8: it would not be that file in the "
-                "dags folder.",
+                message="The key holds '..', '.', '//', what is no UTF-8, a control character or one that changes the "
+                "direction of text: it would not be, or not look like, that file in the dags folder.",
                 line=None,
                 remedy="Upload it under a plain path, such as dags/team/orders.py.",
             )
