@@ -314,6 +314,14 @@ def rolled_back(standing: Standing, restored: Live | None, *, due_at: datetime, 
     return replace(standing, stage="verifying", live=restored, good=None, due_at=due_at)
 
 
+def looked_at_last(before: Standing | None, key: str, *, last_look: datetime) -> Standing:
+    """The file was deleted, and somebody may be about to make it live: a look when nobody is at work on it any more."""
+    before = before or Standing(key, "removed")
+    if before.stage in OPEN or before.due_at is not None:
+        return before
+    return replace(before, due_at=last_look)
+
+
 def removed(before: Standing | None, key: str, gone: str, *, last_look: datetime) -> Standing:
     """What was live was taken out, on purpose.
 
