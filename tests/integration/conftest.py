@@ -121,7 +121,6 @@ class Deployment:
             "ScalingRaiseAfterMinutes": "1",
             "ScalingCoolDownMinutes": "0",
             "VerifyAfterSeconds": "5",
-            "UpdateQuietSeconds": "10",
             "Webhooks": "enabled",
             "Tags": "team=data",
             **changes,

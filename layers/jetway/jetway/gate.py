@@ -27,7 +27,7 @@ from jetway.object_stream import VersionGoneError, open_version
 from jetway.objects import ObjectVersion, head, read, versions_of
 from jetway.principals import NOBODY
 from jetway.promotion import Placement, carries, promote, quarantine
-from jetway.reports import report_on, write_report
+from jetway.reports import ToldOtherwiseError, report_on, write_report
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -105,6 +105,7 @@ class Gate:
         self._s3 = s3
         self._environment = environment
         self._book = book
+        self._words = book.words(drop_bucket)
         self._max_dag_file_bytes = max_dag_file_bytes
         self._resolve = resolve
         self._load = load
@@ -131,8 +132,8 @@ class Gate:
             return [Settled(key, "ignored", version_id)]
         facts = self._environment.facts()
         version = newest = head(self._s3, self.drop_bucket, key)
-        if newest is None and version_id is not None and not arrival.deleted:
-            version = self._untold(key, version_id)
+        if newest is None and not arrival.deleted and self._book.may_have_expired(self.drop_bucket, key):
+            return [Settled(key, "ignored", version_id)]
         if newest is not None and not arrival.deleted and version_id not in {None, newest.version_id}:
             version = head(self._s3, self.drop_bucket, key, version_id)
             if version is None:
@@ -143,6 +144,8 @@ class Gate:
             by = arrival.by if version is None or version.version_id == version_id else {}
             settled = self._remove(key, facts, by) if version is None else self._settle(version, facts, refused, by)
             done.append(settled)
+            if version is None and not arrival.deleted:
+                self._book.tell_deleted(self.drop_bucket, key, version_id, facts, self._now())
             if settled.outcome == "quarantined" and version is not None:
                 refused.add(version.label)
             left = self._left(key, version, settled.outcome, facts, refused)
@@ -150,11 +153,6 @@ class Gate:
                 return done
             version = left[0]
         raise TransientError(f"{key!r} changes faster than it can be judged.")
-
-    def _untold(self, key: str, version_id: str) -> ObjectVersion | None:
-        """Return a version below a deletion of which nobody was told what became of it."""
-        version = head(self._s3, self.drop_bucket, key, version_id)
-        return version if version is not None and self._book.is_untold(self.drop_bucket, key, version.label) else None
 
     def _left(
         self, key: str, settled: ObjectVersion | None, outcome: str, facts: EnvironmentFacts, refused: set[str]
@@ -190,7 +188,7 @@ class Gate:
         elif newest is not None and step.action in {"settle", "find"}:
             label = step.version or self._find(newest, seen, refused)
             if label is None and standing is not None and compare(standing, seen.there) == "gone":
-                self._book.forget(self.drop_bucket, standing, self._now())
+                self._book.forget(self.drop_bucket, standing, facts, self._now())
             return self._next(newest, label, seen, live) if label else []
         return []
 
@@ -264,8 +262,6 @@ class Gate:
         seconds = self._clock() - started
         report = report_key(version.key, version.label)
         placement = self._place(version, judged, facts, report, refused)
-        if placement.outcome == "vanished" and self._book.had_its_turn(self.drop_bucket, version.key, version.label):
-            return Settled(version.key, "vanished", version.label)  # by another delivery; the deletion tells its fate
         in_force = None
         warnings = [_ONTO_BY_HAND] if placement.onto_by_hand else []
         if placement.outcome == "promoted" and placement.version_id is None:
@@ -285,11 +281,12 @@ class Gate:
             in_force=in_force,
             by=self._book.who(self.drop_bucket, version, by),
         )
-        if placement.outcome == "vanished":  # nothing comes back to it but its own event: what the report says is told
-            self._book.announce(written, report)
-        write_report(self._s3, written, version)
-        if placement.outcome != "vanished":
-            self._book.announce(written, report)
+        try:
+            write_report(self._s3, written, version)
+        except ToldOtherwiseError:  # another delivery of the same event was faster, and more has happened since
+            self._words.finish(version.key, version.label)
+            return Settled(version.key, placement.outcome, version.label)
+        self._book.announce(written, report)
         return Settled(
             key=version.key,
             outcome=placement.outcome,
@@ -380,7 +377,7 @@ class Gate:
         if destination is None:
             return Settled(key, "vanished")
         self._release(key)
-        gone = self._book.remove(self.drop_bucket, key, facts.source_bucket, destination, self._now(), by)
+        gone = self._book.remove(self.drop_bucket, key, facts, destination, self._now(), by)
         if gone is None:
             return Settled(key, "vanished")
         return Settled(key, "removed", gone.source, kind_of(key).name, dag_ids=gone.dags, fresh=True)

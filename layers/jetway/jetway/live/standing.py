@@ -80,6 +80,7 @@ class Live:
         first: there was never anything before: what Airflow shows of the file now is this version's.
         sight: what was seen of its parsing.
         readers: of a data file, the DAG files that read it, relative to the dags folder: they fail for it.
+        waits_since: came over another one that waited for its update, since then; None when it did not.
     """
 
     source: str
@@ -96,6 +97,7 @@ class Live:
     first: bool = False
     sight: Sight = Sight()
     readers: tuple[str, ...] = ()
+    waits_since: datetime | None = None
 
     @property
     def ours(self) -> bool:
@@ -117,6 +119,8 @@ class Live:
         """Read what `asdict` and JSON made of one."""
         values |= {"at": datetime.fromisoformat(values["at"]), "dags": tuple(values["dags"])}
         values["readers"] = tuple(values.get("readers", ()))
+        if values.get("waits_since"):
+            values["waits_since"] = datetime.fromisoformat(values["waits_since"])
         if "sight" in values:
             values["sight"] = Sight.from_dict(values["sight"])
         return cls(**values)
@@ -258,7 +262,14 @@ def promoted(before: Standing | None, key: str, live: Live, *, due_at: datetime,
         return rolling_back_again(before, live, live.at)
     if before.live is not None and (before.live.source, before.live.version_id) == (live.source, live.version_id):
         return before
-    live = replace(live, clean=clean, first=live.first and not before.revision, dags=live.dags[:MOST_DAGS])
+    waited = before.live if before.stage == "waiting" else None
+    live = replace(
+        live,
+        clean=clean,
+        first=live.first and not before.revision,
+        dags=live.dags[:MOST_DAGS],
+        waits_since=(waited.waits_since or waited.at) if waited is not None else None,
+    )
     stage: Stage = "waiting" if waits else "verifying"
     untold = _untold(before)
     return replace(before, stage=stage, live=live, problems=(), due_at=due_at, untold=untold, trial=None)
@@ -335,6 +346,14 @@ def rolled_back(standing: Standing, restored: Live | None, *, due_at: datetime, 
     if standing.good is not None and restored.source == standing.good.source:
         return replace(standing, stage="rolled-back", live=restored, good=restored, due_at=last_look)
     return replace(standing, stage="verifying", live=restored, good=None, due_at=due_at)
+
+
+def looked_at_last(before: Standing | None, key: str, *, last_look: datetime) -> Standing:
+    """The file was deleted, and somebody may be about to make it live: a look when nobody is at work on it any more."""
+    before = before or Standing(key, "removed")
+    if before.stage in OPEN or before.due_at is not None:
+        return before
+    return replace(before, due_at=last_look)
 
 
 def removed(before: Standing | None, key: str, gone: str, *, last_look: datetime) -> Standing:

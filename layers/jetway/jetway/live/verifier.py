@@ -23,7 +23,7 @@ from jetway.live.by_hand import overtake, source_of
 from jetway.live.in_force import InForce
 from jetway.live.missing import awaited
 from jetway.live.passing import owner_of, remembered
-from jetway.live.restore import Restored, as_judged, report_rollback, restore, tell_live, tell_rollback_again
+from jetway.live.restore import Restored, as_judged, report_rollback, restore
 from jetway.live.settling import compare
 from jetway.live.silence import suspects
 from jetway.live.standing import (
@@ -52,6 +52,7 @@ from jetway.live.verdicts import (
     relative_path,
     unsure,
 )
+from jetway.live.words import Words
 from jetway.objects import head
 
 if TYPE_CHECKING:
@@ -113,6 +114,7 @@ class Verifier:
         self._environment = environment
         self._drop_bucket = drop_bucket
         self._tell = tell
+        self._words = Words(s3, tell, environment.name, drop_bucket)
         self._verify_after = verify_after
         self._clock = clock
         self._seconds_left = seconds_left
@@ -256,7 +258,7 @@ class Verifier:
                 file = file_of(standing.live, facts)
                 seen = [dag_id for dag_id, path in look.dags.items() if path == file]
                 # First: whoever dies in between is followed by a look that does it again.
-                if not tell_live(self._s3, self._drop_bucket, key, standing.live, InForce("verified", now)):
+                if not self._words.live(key, standing.live, InForce("verified", now)):
                     self._ask_gate(key, standing.live.drop_version_id)  # who judged it has died before the report
                 self._table.put(verified(standing, seen, now))
                 on_verified(Verified(key, standing.live.source, "good"))
@@ -305,12 +307,11 @@ class Verifier:
                 return
             # A kill may have kept it from being said, or somebody slower has said otherwise.
             live = standing.live
-            if live and not tell_live(self._s3, self._drop_bucket, key, live, InForce("verified", live.at)):
+            if live and not self._words.live(key, live, InForce("verified", live.at)):
                 self._ask_gate(key, live.drop_version_id)  # its function was killed before it wrote the report
                 self._table.put(replace(standing, due_at=now + PAUSE))
                 return
-            for version in standing.rolled_back[-1:]:
-                tell_rollback_again(self._s3, self._drop_bucket, standing, version, now)
+            self._words.agree(standing, now)
             if standing.live is None and standing.stage != "by-hand":
                 self._ask_gate(key, None)  # what was passed over may have its turn, and nothing may be there unknown
             self._table.put(replace(standing, due_at=None))
@@ -333,7 +334,7 @@ class Verifier:
         if standing.live is None:
             return
         step = InForce("never-appeared", now, None, problems[0].message)
-        tell_live(self._s3, self._drop_bucket, standing.key, standing.live, step)
+        self._words.live(standing.key, standing.live, step)
         self._tell(news.never_appeared(self._environment.name, self._drop_bucket, standing, problems, now))
         self._table.put(never_appeared(standing))
         on_verified(Verified(standing.key, standing.live.source, "never-appeared", problems))
@@ -349,11 +350,7 @@ class Verifier:
             restored = replace(restored, live=as_judged(self._s3, self._drop_bucket, key, restored.live))
         report_rollback(self._s3, self._drop_bucket, standing, bad, restored.live, at=now)
         self._tell(news.rolled_back(self._environment.name, self._drop_bucket, standing, restored, now))
-        if restored.live is not None:
-            good = standing.good is not None and standing.good.source == restored.live.source
-            step = InForce("verified", now) if good else InForce("verifying", now, now + self._verify_after)
-            tell_live(self._s3, self._drop_bucket, key, restored.live, step)
-        else:
+        if restored.live is None:
             self._ask_gate(key, None)  # something newer may be there, or older versions that were passed over
         last_look = now + LONGEST_WORK
         after = rolled_back(standing, restored.live, due_at=now + self._verify_after, last_look=last_look)
@@ -363,6 +360,9 @@ class Verifier:
         except StandingChangedError:
             # A newer version came meanwhile, and may have been taken out with this one: the gate looks.
             self._ask_gate(key, None)
+        else:
+            if restored.live is not None:
+                self._words.back(standing, restored.live, now, self._verify_after)
         back = restored.live.source if restored.live else None
         on_verified(Verified(key, bad.source, "rolled-back", standing.problems, back))
 
