@@ -183,4 +183,4 @@ lock: $(STAMP) ## Compile requirements/*.in to hash-pinned lists
 	for list in uv ruff audit dev coverage mutants sam ministack bench browser lambda fuzz awscli airflow-client; do $(COMPILE) requirements/$$list.in -o requirements/$$list.txt || exit 1; done
 
 clean: down ## Stop everything and remove all that is not in git
-	rm -rf .jetway .venv .aws-sam .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .jetway .venv .aws-sam build .pytest_cache .mypy_cache .ruff_cache .hypothesis

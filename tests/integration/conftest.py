@@ -68,8 +68,11 @@ def _stack_of(nodeid: str) -> str:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    # Stacks come first, and none is started twice.
-    items.sort(key=lambda item: ("cli", "rest", "").index(_stack_of(item.nodeid)))
+    def order(item: pytest.Item) -> tuple[int, bool]:
+        """Stacks come first, and none is started twice. An event that is denied holds its lane: that module is last."""
+        return ("cli", "rest", "").index(_stack_of(item.nodeid)), item.path.name == "test_denials.py"
+
+    items.sort(key=order)
     for item in items:
         if HERE in item.path.parents:
             item.add_marker(pytest.mark.integration)

@@ -104,16 +104,16 @@ def bucket_silent(stack: Stack) -> Iterator[None]:
 
 @contextmanager
 def role_edited(stack: Stack) -> Iterator[None]:
-    """Somebody takes UpdateItem on the ledger away from start_dag_run."""
-    iam, role = stack.client("iam"), physical(stack, "StartDagRunRole")
-    document = iam.get_role_policy(RoleName=role, PolicyName="start_dag_run")["PolicyDocument"]
-    edited = json.loads(json.dumps(document).replace("dynamodb:UpdateItem", "dynamodb:DescribeTable"))
+    """Somebody takes the right to send to the dispatch queue away from http_api, which nothing calls by itself."""
+    iam, role = stack.client("iam"), physical(stack, "HttpApiFunctionRole")
+    document = iam.get_role_policy(RoleName=role, PolicyName="http_api")["PolicyDocument"]
+    edited = json.loads(json.dumps(document).replace("sqs:SendMessage", "sqs:GetQueueUrl"))
     assert edited != document
-    iam.put_role_policy(RoleName=role, PolicyName="start_dag_run", PolicyDocument=json.dumps(edited))
+    iam.put_role_policy(RoleName=role, PolicyName="http_api", PolicyDocument=json.dumps(edited))
     try:
         yield
     finally:
-        iam.put_role_policy(RoleName=role, PolicyName="start_dag_run", PolicyDocument=json.dumps(document))
+        iam.put_role_policy(RoleName=role, PolicyName="http_api", PolicyDocument=json.dumps(document))
 
 
 @contextmanager
@@ -302,7 +302,7 @@ PLANTED: list[tuple[str, Any, str, str]] = [
     ("bucket-settings", everything_expires, "warning", "LifecycleConfiguration.all"),
     ("tables", never_forgotten, "warning", "TimeToLiveSpecification.Enabled is False"),
     ("roles", trust_edited, "broken", "(ScaleWorkersRole) was changed by hand"),
-    ("role-permissions", role_edited, "broken", "dynamodb:UpdateItem"),
+    ("role-permissions", role_edited, "broken", "sqs:SendMessage"),
     ("functions", layer_gone, "broken", "(ScaleWorkers) was changed by hand: Layers is nothing"),
     ("function-callers", caller_gone, "broken", "events.amazonaws.com may not call function"),
     ("queues", no_dead_letters, "broken", "(DispatchQueue) was changed by hand: RedrivePolicy is nothing"),
