@@ -38,7 +38,7 @@ class Part:
 def put(page: str, version: str, name: str, lines: Sequence[str]) -> str:
     """The page with a part in its place, between marks that name version and part; at the end if it has none."""
     begin, end = f"<!-- {version} {name} -->", f"<!-- /{version} {name} -->"
-    block = "\n".join([begin, *lines, end])
+    block = "\n".join([begin, f"## Airflow {version}: {name}", "", *lines, end])
     if begin not in page:
         return f"{page.rstrip()}\n\n{block}\n"
     return page[: page.index(begin)] + block + page[page.index(end) + len(end) :]

