@@ -11,6 +11,7 @@ from email.message import Message
 from typing import TYPE_CHECKING
 from urllib.parse import SplitResult, unquote, urljoin, urlsplit
 
+from jetway.artifacts.index_proxy import REFUSED
 from jetway.artifacts.requirement_lines import UnreadableError, decode, redacted
 from jetway.artifacts.requirements_model import read_requirements
 
@@ -133,6 +134,6 @@ def _why(exc: Exception) -> str:
         return "its certificate is not trusted"
     if isinstance(exc, TimeoutError):
         return "it takes too long"
-    if isinstance(exc, OSError) and "403" in str(exc):
+    if isinstance(exc, OSError) and REFUSED in str(exc):
         return "it is at an address that is not public"
     return str(exc) if type(exc) is ValueError else type(exc).__name__

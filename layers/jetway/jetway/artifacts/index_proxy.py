@@ -38,6 +38,9 @@ _MOST_CONNECTIONS = 100
 _MOST_BYTES = 512 * 1024**2  # in all, in both directions
 _LOOK = 0.5  # seconds between looks whether the proxy is over
 
+# Not 403: of an index that forbids a package uv says that the package is not there, which would be certain.
+REFUSED = "502 Refused"
+
 Resolve = Callable[..., Any]
 
 
@@ -132,7 +135,7 @@ class IndexProxy:
                 server.sendall(first + rest)
                 self._relay(client, server)
         except RefusedError as exc:
-            _tell(client, _refusal("403 Forbidden", str(exc)))
+            _tell(client, _refusal(REFUSED, str(exc)))
         except OSError as exc:
             _tell(client, _refusal("502 Bad Gateway", type(exc).__name__))
         finally:
@@ -273,11 +276,13 @@ def _through(proxy: str, proxy_port: int, authorization: str | None, host: str, 
         lines += [f"Proxy-Authorization: {authorization}"] if authorization else []
         server.sendall("\r\n".join([*lines, "", ""]).encode("latin-1"))
         head, rest = _head(server)
-        if head.split(b" ")[1:2] != [b"200"] or rest:
-            raise OSError("the proxy of this machine does not lead there")
+        leads = head.split(b" ")[1:2] == [b"200"] and not rest
     except BaseException:
         server.close()
         raise
+    if not leads:
+        server.close()
+        raise OSError("the proxy of this machine does not lead there")
     return server
 
 
