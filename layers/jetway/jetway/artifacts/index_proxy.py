@@ -257,7 +257,7 @@ def _upstream(host: str) -> tuple[str, int, str | None] | None:
     """The proxy of this machine, if it has one for that host: its host, port and authorization."""
     given = urllib.request.getproxies_environment()
     place = given.get("https") or given.get("all")
-    if not place or urllib.request.proxy_bypass_environment(host, given):
+    if not place or urllib.request.proxy_bypass_environment(host, given):  # type: ignore[attr-defined]  # undocumented
         return None
     parts = urlsplit(place if "://" in place else f"http://{place}")
     if not parts.hostname:
