@@ -50,6 +50,7 @@ class Judge:
         loads: bool,
         resolves: bool,
         index_url: str | None = None,
+        allowed: Sequence[str] = (),
         airflow_python: Path | None = None,
         keeps: bool = False,
     ) -> None:
@@ -60,12 +61,16 @@ class Judge:
             loads: whether DAG files are loaded with a real Airflow.
             resolves: whether requirements.txt is resolved.
             index_url: of the package index.
+            allowed: hosts of packages that need not be public, as a person writes them.
             airflow_python: the Python of a virtual environment that has Airflow; None to have one set up.
             keeps: whether the process that loads is kept, for the next check.
         """
+        from jetway.artifacts.index_proxy import named
+
         self._keeps = keeps
         self._airflow_python = airflow_python
         self._environment, self._loads, self._resolves, self._index_url = environment, loads, resolves, index_url
+        self._operators = tuple(named(place) for place in (*([index_url] if index_url else []), *allowed))
         self.trouble: StackTroubleError | None = None
         self._shelf: Shelf | None = None
         self._beside: Beside | None = None
@@ -178,6 +183,7 @@ class Judge:
             static,
             ask,
             index_url=self._index_url,
+            allowed=self._operators,
             shelf=self._shelf,
             beside=self._beside,
         )
@@ -200,7 +206,7 @@ class Judge:
             for name, url in (answer.wheels if answer else {}).items()
             if installed.get(name) != chosen[name] and known_contents(name, chosen[name]) is None
         }
-        contents = contents_at(wheels, seconds=SECONDS_FOR_WHEELS, first=first)
+        contents = contents_at(wheels, seconds=SECONDS_FOR_WHEELS, first=first, allowed=self._operators)
         self._required = required_by(content, self._environment, answer, contents, self._beside)
 
     def _pass_over(self, judged: Sequence[_Judged]) -> None:

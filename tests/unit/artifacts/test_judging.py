@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import time
+from collections.abc import Callable
 from dataclasses import replace
 from typing import NoReturn
 
@@ -10,10 +12,13 @@ import pytest
 
 from jetway.apart import BeyondBoundsError, Bounds
 from jetway.artifacts import judging
+from jetway.artifacts.airflow_ignore import oddities
 from jetway.artifacts.findings import Candidate, Judgement
 from jetway.artifacts.judging import ignored_apart, read, read_apart
 from jetway.artifacts.kinds import KINDS, Check, kind_of
+from jetway.artifacts.requirements_model import read_requirements
 from jetway.object_stream import VersionGoneError
+from jetway_loader.faults import read_error
 
 from .judging import AIRFLOW_3
 from .zips import PLUGIN, zip_of
@@ -99,3 +104,26 @@ def test_patterns_that_take_forever_are_ended(monkeypatch: pytest.MonkeyPatch) -
         ignored_apart([path], patterns, "regexp")
     assert ignored_apart(["aaa", "b"], patterns, "regexp") == {"aaa"}
     assert ignored_apart([path], {"": ""}, "regexp") == frozenset()
+
+
+@pytest.mark.parametrize(
+    ("reads", "unit"),
+    [
+        (lambda text: oddities(text, "glob"), "\n\n "),
+        (lambda text: read_requirements("a" + text), " \x0b"),
+        (lambda text: read_error({"error": "DagError: a" + text + "b"}, "a.py", "/dags"), " "),
+    ],
+    ids=["airflowignore", "requirements", "import error"],
+)
+def test_lines_of_blanks_are_read_in_linear_time(reads: Callable[[str], object], unit: str) -> None:
+    """A blank where an expression may begin anew is the worst character of many expressions."""
+
+    def seconds(times: int) -> float:
+        text, best = unit * times, 60.0
+        for _ in range(3):
+            started = time.process_time()
+            reads(text)
+            best = min(best, time.process_time() - started)
+        return best
+
+    assert seconds(40_000) < max(6 * seconds(10_000), 0.05)
