@@ -143,7 +143,7 @@ MUTATIONS: dict[str, tuple[str, Any, str]] = {
         "a file that needs one that is late",
     ),
     "never appeared is good": ("live.verdicts._not_seen", lambda *_: Decision("keep"), "a file that ends its parser"),
-    "what is live is not told again": ("live.verifier.tell_live", _never, "a roll-back meets a fix"),
+    "what is live is not told again": ("live.words.tell_live", _never, "a roll-back meets a fix"),
     "what came by hand is Jetway's": (
         "gate.source_of",
         lambda _: None,

@@ -43,6 +43,8 @@ if TYPE_CHECKING:
 
 # What a last look reads again. Whoever was killed at it has been followed by another one hours ago.
 _LATELY = timedelta(days=1)
+# So many versions of a file that waits are looked at: those of the last minutes.
+_MOST_WAITING = 5
 
 UNREAD = Finding(
     rule="deleted-unread",
@@ -141,6 +143,15 @@ class Words:
         """Tell of a version that went live, or was to do so, that a newer one has come over it."""
         amend_report(self.s3, self.drop_bucket, key, version, {"outcome": "superseded", "placed": None})
         self.finish(key, version)
+
+    def finish_superseded(self, key: str) -> None:
+        """Finish telling of versions that were superseded while they waited: an update may have begun since.
+
+        Raises: as `finish`.
+        """
+        for version in versions_of(self.s3, self.drop_bucket, key)[:_MOST_WAITING]:
+            if version and outcome_of(self.s3, self.drop_bucket, key, version) == "superseded":
+                self.finish(key, version)
 
     def agree(self, standing: Standing, now: datetime) -> None:
         """Have everything agree that was told of a key lately, once nobody is at work on it any more.
