@@ -8,10 +8,10 @@ from datetime import timedelta
 import pytest
 
 from jetway.aws.dynamodb import VersionedItem
-from tests.unit.artifacts.buckets import DROP, LIVE
+from tests.unit.artifacts.buckets import DROP, LIVE, TABLE
 from tests.unit.batches.world import Kill, KilledError
 
-from .world import GOOD, TABLE, World
+from .world import GOOD, World
 
 KEY = "dags/team/orders.py"
 
