@@ -144,8 +144,9 @@ class Gate:
             by = arrival.by if version is None or version.version_id == version_id else {}
             settled = self._remove(key, facts, by) if version is None else self._settle(version, facts, refused, by)
             done.append(settled)
-            if version is None and not arrival.deleted:
-                self._book.tell_deleted(self.drop_bucket, key, version_id, facts, self._now())
+            if version is None:
+                dropped = None if arrival.deleted else version_id
+                self._book.tell_deleted(self.drop_bucket, key, dropped, facts, self._now())
             if settled.outcome == "quarantined" and version is not None:
                 refused.add(version.label)
             left = self._left(key, version, settled.outcome, facts, refused)

@@ -175,6 +175,7 @@ class PromotionWorld:
         self.dynamodb = DynamoDB({"by_due": ("open", "due_at")})
         self.airflow = Airflow(self, lag, tells_parses=tells_parses)
         self.news: list[News] = []
+        # Where events name no version, a second delivery does not know which one it was of.
         self.judged: set[tuple[str, str]] = set()
         self.settled: list[Settled] = []
         self.verified: list[Verified] = []
@@ -230,7 +231,7 @@ class PromotionWorld:
         book = LiveBook(s3, table, self._tell, "acme", VERIFY_AFTER)
         environment: Any = Environment()
         return Judging(
-            self.judged,
+            self.judged if self._named else set(),
             s3,
             environment,
             DROP,

@@ -157,6 +157,7 @@ class LiveBook:
 
         if waits:  # before, so that who dies in between does it again; and after, for what came in between
             self._supersede(version, _passed_over(self.table.get(version.key), live))
+            self.words(version.bucket).finish_superseded(version.key)
         standing = self.table.change(version.key, change)
         self._supersede(version, overtaken)
         return standing
@@ -273,8 +274,11 @@ class LiveBook:
         self, drop_bucket: str, key: str, version_id: str | None, facts: EnvironmentFacts, at: datetime
     ) -> None:
         """Tell of a version that lies below a deletion, and have the key looked at when nobody is at work on it."""
-        untold = self.words(drop_bucket).below_deletion(key, version_id, facts, at)
-        if untold and version_id is not None and key not in MEMBERS:
+        words = self.words(drop_bucket)
+        untold = words.below_deletion(key, version_id, facts, at)
+        if key in MEMBERS:
+            words.finish_superseded(key)
+        elif untold and version_id is not None:
             self.table.change(key, lambda before: looked_at_last(before, key, last_look=at + LONGEST_WORK))
 
     def forget(self, drop_bucket: str, standing: Standing, facts: EnvironmentFacts, at: datetime) -> None:

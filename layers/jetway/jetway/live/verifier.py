@@ -260,7 +260,10 @@ class Verifier:
                 # First: whoever dies in between is followed by a look that does it again.
                 if not self._words.live(key, standing.live, InForce("verified", now)):
                     self._ask_gate(key, standing.live.drop_version_id)  # who judged it has died before the report
-                self._table.put(verified(standing, seen, now))
+                good = verified(standing, seen, now)
+                if good.due_at is None:
+                    self._words.agree(good, now)  # no last look will come
+                self._table.put(good)
                 on_verified(Verified(key, standing.live.source, "good"))
             elif decision.action in {"roll-back", "tell"} and awaited(self._s3, self._drop_bucket, decision.problems):
                 self._wait(standing, Decision("wait", now + PAUSE), now)
@@ -333,9 +336,9 @@ class Verifier:
     ) -> None:
         if standing.live is None:
             return
-        step = InForce("never-appeared", now, None, problems[0].message)
-        self._words.live(standing.key, standing.live, step)
+        self._words.live(standing.key, standing.live, InForce("never-appeared", now, None, problems[0].message))
         self._tell(news.never_appeared(self._environment.name, self._drop_bucket, standing, problems, now))
+        self._words.agree(standing, now)  # no last look will come
         self._table.put(never_appeared(standing))
         on_verified(Verified(standing.key, standing.live.source, "never-appeared", problems))
 

@@ -44,6 +44,8 @@ if TYPE_CHECKING:
 
 # What a last look reads again. Whoever was killed at it has been followed by another one hours ago.
 _LATELY = timedelta(days=1)
+# So many versions of a file that waits are looked at: those of the last minutes.
+_MOST_WAITING = 5
 
 UNREAD = Finding(
     rule="deleted-unread",
@@ -98,17 +100,28 @@ class Words:
 
         Raises: as `finish`.
         """
-        found = [version_id] if version_id else versions_of(self.s3, self.drop_bucket, key)
-        newest = next((each for each in found if each not in {None, "null"}), None)
-        version = head(self.s3, self.drop_bucket, key, newest) if newest else None
-        if version is None:
-            return False
-        outcome = outcome_of(self.s3, self.drop_bucket, key, version.label)
-        if outcome is None:
+        versions = versions_of(self.s3, self.drop_bucket, key)
+        below = versions[versions.index(None) :] if None in versions else []
+        newest = next(filter(None, below), None) if versions[:1] == [None] else None
+        wanted = version_id or newest
+        version = head(self.s3, self.drop_bucket, key, wanted) if wanted in below and wanted else None
+        outcome = outcome_of(self.s3, self.drop_bucket, key, version.label) if version else "gone"
+        if version is not None and outcome is None:
             with suppress(ToldOtherwiseError):
                 self.unread(version, facts, at)
-        self.finish(key, version.label)
+        # Whoever told of another one that went with it may have died, too.
+        for label in dict.fromkeys(filter(None, (wanted, *below[: _MOST_WAITING + 1]))):
+            self._finish_deleted(key, label, facts, at)
         return outcome in {None, "vanished"}
+
+    def _finish_deleted(self, key: str, version: str, facts: EnvironmentFacts, at: datetime) -> None:
+        document = read_report(self.s3, self.drop_bucket, key, version)
+        if document is not None and document["outcome"] == "removed":
+            path = kind_of(key).destination(key, facts) or key
+            amend_report(self.s3, self.drop_bucket, key, version, {})  # then the latest one says the same
+            self._tell_removed(key, version, document, (facts.source_bucket, path), at)
+        elif document is not None:
+            self.finish(key, version)
 
     def unread(self, version: ObjectVersion, facts: EnvironmentFacts, at: datetime) -> None:
         """Write the report of a version that was deleted and has none."""
@@ -143,6 +156,15 @@ class Words:
         amend_report(self.s3, self.drop_bucket, key, version, {"outcome": "superseded", "placed": None})
         self.finish(key, version)
 
+    def finish_superseded(self, key: str) -> None:
+        """Finish telling of versions that were superseded while they waited: an update may have begun since.
+
+        Raises: as `finish`.
+        """
+        for version in versions_of(self.s3, self.drop_bucket, key)[:_MOST_WAITING]:
+            if version and outcome_of(self.s3, self.drop_bucket, key, version) == "superseded":
+                self.finish(key, version)
+
     def agree(self, standing: Standing, now: datetime) -> None:
         """Have everything agree that was told of a key lately, once nobody is at work on it any more.
 
@@ -167,10 +189,9 @@ class Words:
             changes = {"outcome": "removed", "placed": None}  # somebody slower has said that it is live
         amend_report(self.s3, self.drop_bucket, key, version, changes)
         if "removed" in {changes.get("outcome"), document["outcome"]}:
-            gone = _taken_out(standing, document, version, now)
-            by = read_cause(document.get("removed_by"))
-            said = news.removed(self.environment, self.drop_bucket, key, gone, now, by)
-            self._tell(key, version, {**document, **changes}, said)
+            was = standing.live
+            place = (was.bucket, was.key) if was is not None else ("", key)
+            self._tell_removed(key, version, {**document, **changes, "placed": document["placed"]}, place, now)
         elif document["outcome"] in news.OUTCOMES:
             self._tell(key, version, document, news.judged(self.environment, document, report_key(key, version)))
 
@@ -181,6 +202,21 @@ class Words:
             return False
         there = versions_of(self.s3, placed["bucket"], placed["key"])
         return bool(there) and there[0] is None and next(filter(None, there), None) == placed["version"]
+
+    def _tell_removed(
+        self, key: str, version: str, document: Mapping[str, Any], place: tuple[str, str], at: datetime
+    ) -> None:
+        """Tell that a version was taken out.
+
+        Args:
+            document: its report; with the place where it was, if that is known.
+            place: bucket and key of the copy, if it is not.
+        """
+        placed = document["placed"] or {"bucket": place[0], "key": place[1], "version": None}
+        kind, verdict, report = document["kind"], document["verdict"], report_key(key, version)
+        gone = Live(version, placed["bucket"], placed["key"], placed["version"], kind, verdict, at, report)
+        by = read_cause(document.get("removed_by"))
+        self._tell(key, version, document, news.removed(self.environment, self.drop_bucket, key, gone, at, by))
 
     def _tell(self, key: str, version: str, document: Mapping[str, Any], said: News) -> None:
         tag = news.tag_of(document)
@@ -199,15 +235,3 @@ class Words:
                 version = found["Key"].removeprefix(folder).removesuffix(end)
                 if found["Key"].endswith(end) and version != "latest" and now - found["LastModified"] < _LATELY:
                     yield version
-
-
-def _taken_out(standing: Standing, document: Mapping[str, Any], version: str, at: datetime) -> Live:
-    live = standing.live
-    placed = document["placed"] or {
-        "bucket": live.bucket if live else "",
-        "key": live.key if live else standing.key,
-        "version": None,
-    }
-    kind, verdict = document["kind"], document["verdict"]
-    report = report_key(standing.key, version)
-    return Live(version, placed["bucket"], placed["key"], placed["version"], kind, verdict, at, report)
