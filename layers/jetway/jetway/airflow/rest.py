@@ -157,7 +157,7 @@ class RestClient:
 
     def keeps_note(self, dag_id: str) -> bool:
         """See `jetway.airflow.AirflowQuestions`; the command line would lose it."""
-        return self._takes(_path("dags", dag_id, "dagRuns"))
+        return self._environment.facts().version >= _FIRST_WITH_NOTES and self._takes(_path("dags", dag_id, "dagRuns"))
 
     def ping(self) -> None:
         """Ask for one DAG: it wants the database and the role's permission; see `jetway.airflow.AirflowQuestions`."""
