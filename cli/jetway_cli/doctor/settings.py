@@ -164,6 +164,7 @@ SETTINGS: Mapping[str, Mapping[str, Setting]] = {
     "AWS::Logs::LogGroup": {"KmsKeyId": Setting("warning", form=last_part), "RetentionInDays": _WARNS},
     "AWS::S3::Bucket": {
         "LifecycleConfiguration": Setting("warning", whole=True, form=_rules_by_id),
+        "LoggingConfiguration": _WARNS,
         "OwnershipControls": _WARNS,
         "PublicAccessBlockConfiguration": _WARNS,
     },

@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 import pytest
 
 from jetway.artifacts.fetching import FetchError, fetch
-from jetway.artifacts.index_proxy import IndexProxy, RefusedError, is_refused, named
+from jetway.artifacts.index_proxy import IndexProxy, AddressRefusedError, is_refused, named
 
 PRIVATE = [
     *("127.0.0.1", "127.8.8.8", "10.0.0.1", "172.16.0.1", "172.31.255.255", "192.168.1.1", "169.254.169.254"),
@@ -91,7 +91,7 @@ def test_a_name_that_leads_to_several_addresses_must_have_only_public_ones() -> 
     def both(*_args: Any, **_more: Any) -> list[Any]:
         return [(0, 0, 0, "", ("8.8.8.8", 443)), (0, 0, 0, "", ("10.0.0.1", 443))]
 
-    with pytest.raises(RefusedError, match="not public"):
+    with pytest.raises(AddressRefusedError, match="not public"):
         IndexProxy(resolve=both).connected("example.com", 443)
 
 

@@ -63,6 +63,9 @@ def _bucket(desk: Desk, resource: Resource, _wanted: Seen, _stack: StackFacts) -
                 "Rules": [_lifecycle(one) for one in _or_nothing(s3.get_bucket_lifecycle_configuration, name, "Rules")]
             },
         ),
+        "LoggingConfiguration": ask(
+            "s3:GetBucketLogging", lambda: _access_log(s3.get_bucket_logging(Bucket=name).get("LoggingEnabled") or {})
+        ),
         "OwnershipControls": ask(
             "s3:GetBucketOwnershipControls",
             lambda: _or_nothing(s3.get_bucket_ownership_controls, name, "OwnershipControls"),
@@ -89,6 +92,10 @@ def _or_nothing(question: Any, bucket: str, member: str) -> Any:
         if error_code(exc) not in _NOTHING_SET:
             raise
         return {}
+
+
+def _access_log(found: Mapping[str, Any]) -> Seen:
+    return {"DestinationBucketName": found.get("TargetBucket"), "LogFilePrefix": found.get("TargetPrefix")}
 
 
 def _lifecycle(rule: Mapping[str, Any]) -> Seen:

@@ -44,7 +44,7 @@ REFUSED = "502 Refused"
 Resolve = Callable[..., Any]
 
 
-class RefusedError(OSError):
+class AddressRefusedError(OSError):
     """The proxy leads nowhere there; the message says why."""
 
 
@@ -134,7 +134,7 @@ class IndexProxy:
                 client.sendall(answer)
                 server.sendall(first + rest)
                 self._relay(client, server)
-        except RefusedError as exc:
+        except AddressRefusedError as exc:
             _tell(client, _refusal(REFUSED, str(exc)))
         except OSError as exc:
             _tell(client, _refusal("502 Bad Gateway", type(exc).__name__))
@@ -148,13 +148,13 @@ class IndexProxy:
         named_fields = [field.partition(":") for field in fields]
         given = [value.strip() for name, _, value in named_fields if name.strip().lower() == "proxy-authorization"]
         if not any(secrets.compare_digest(one, self.authorization) for one in given):
-            raise RefusedError("the proxy is not for everybody")
+            raise AddressRefusedError("the proxy is not for everybody")
         if method == "CONNECT":
             host, port = _host_and_port(f"//{target}", 443)
             return self.connected(host, port), b"", b"HTTP/1.1 200 Connection established\r\n\r\n"
         host, port = _host_and_port(target, 80)
         if not target.startswith("http://") or not self.is_allowed(host, port):
-            raise RefusedError(f"plain http leads nowhere: {host}")
+            raise AddressRefusedError(f"plain http leads nowhere: {host}")
         path = "/" + target.partition("://")[2].partition("/")[2]
         kept = [field for field in fields if not field.lower().startswith(("proxy-", "connection:")) and field]
         request = "\r\n".join([f"{method} {path} {version}", *kept, "Connection: close", "", ""])
@@ -164,7 +164,7 @@ class IndexProxy:
         """Connect to a host, at an address that was looked at.
 
         Raises:
-            RefusedError: it is none that this leads to.
+            AddressRefusedError: it is none that this leads to.
             OSError: it cannot be reached.
         """
         upstream = None if self.is_allowed(host, port) else _upstream(host)
@@ -188,7 +188,7 @@ class IndexProxy:
                 raise OSError(f"{host} has no address") from exc
             return []
         if not self.is_allowed(host, port) and any(map(is_refused, found)):
-            raise RefusedError(f"{host} is at an address that is not public")
+            raise AddressRefusedError(f"{host} is at an address that is not public")
         return list(dict.fromkeys(found))
 
     def _relay(self, client: socket.socket, server: socket.socket) -> None:
@@ -247,9 +247,9 @@ def _host_and_port(target: str, port: int) -> tuple[str, int]:
         parts = urlsplit(target)
         host, port = parts.hostname or "", parts.port or port
     except ValueError as exc:
-        raise RefusedError("this is no address") from exc
+        raise AddressRefusedError("this is no address") from exc
     if not host:
-        raise RefusedError("this is no address")
+        raise AddressRefusedError("this is no address")
     return host, port
 
 
