@@ -18,6 +18,7 @@ from jetway.artifacts.findings import Candidate, Finding, Judgement, Verdict, ju
 from jetway.artifacts.keys import placing_findings, quarantine_key, report_key
 from jetway.artifacts.kinds import is_artifact, kind_of, reserved_places
 from jetway.errors import TransientError, UnknownEventError
+from jetway.live.acquittal import is_acquitted
 from jetway.live.by_hand import source_of
 from jetway.live.settling import Seen, compare, next_step, wanted
 from jetway.live.standing import BY_HAND
@@ -283,7 +284,7 @@ class Gate:
             by=self._book.who(self.drop_bucket, version, by),
         )
         try:
-            write_report(self._s3, written, version)
+            write_report(self._s3, written, version, acquitted=is_acquitted(standing, version.label))
         except ToldOtherwiseError:  # another delivery of the same event was faster, and more has happened since
             self._words.finish(version.key, version.label)
             return Settled(version.key, placement.outcome, version.label)

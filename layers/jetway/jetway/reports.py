@@ -143,10 +143,15 @@ def report_on(path: str, judged: Judgement, seconds: float, **circumstances: Any
     )
 
 
-def write_report(s3: S3Client, report: Report, source: ObjectVersion) -> ObjectVersion | None:
+def write_report(
+    s3: S3Client, report: Report, source: ObjectVersion, *, acquitted: bool = False
+) -> ObjectVersion | None:
     """Write a report as its version's and, if that is the newest, as the key's latest.
 
     The gate comes to a version again when an event comes twice: then it does not write over what became of it since.
+
+    Args:
+        acquitted: whether a roll-back of the version was undone (`jetway.live.acquittal`), and is its last fate no more.
 
     Returns:
         The newest version of the artifact, seen after all else was done; None when it is deleted.
@@ -156,7 +161,7 @@ def write_report(s3: S3Client, report: Report, source: ObjectVersion) -> ObjectV
         TransientError: others keep writing the report, or the latest one.
         ClientError, BotoCoreError: S3 is in trouble.
     """
-    _put_version(s3, report, source)
+    _put_version(s3, report, source, acquitted=acquitted)
     return write_latest(s3, report.as_dict(), source)
 
 
@@ -191,7 +196,7 @@ def write_latest(s3: S3Client, document: Mapping[str, Any], source: ObjectVersio
     raise TransientError(f"s3://{source.bucket}/{latest} is written by others again and again.")
 
 
-def _put_version(s3: S3Client, report: Report, source: ObjectVersion) -> None:
+def _put_version(s3: S3Client, report: Report, source: ObjectVersion, *, acquitted: bool) -> None:
     """Write the report of one version, onto what was read of it."""
     own, body = report_key(source.key, source.label), report.as_json()
     if report.placement is None:
@@ -200,6 +205,8 @@ def _put_version(s3: S3Client, report: Report, source: ObjectVersion) -> None:
     for _ in range(_MOST_TRIES):
         there, before = _read_exactly(s3, source.bucket, own)
         told = (before or {}).get("outcome")
+        if acquitted and (told, report.placement.outcome) == ("rolled-back", "promoted"):
+            told = None
         if told is not None and _holds(told, report.placement.outcome, s3, source):
             raise ToldOtherwiseError(told)
         with suppress_if_changed():

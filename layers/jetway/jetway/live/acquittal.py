@@ -119,6 +119,13 @@ def end_trials(
                 table.put(convicted(standing, now) if end == "guilty" else replace(standing, due_at=now + PAUSE))
 
 
+def is_acquitted(standing: Standing | None, version: str) -> bool:
+    """Whether a roll-back of a version was undone, and it was not rolled back for another error since."""
+    if standing is None or version in standing.rolled_back:
+        return False
+    return any(source == version for source, _ in standing.acquitted)
+
+
 def innocent_of(standing: Standing) -> Collection[str]:
     """Return the files whose errors are not the live version's, while a trial goes on and after an acquittal."""
     live = standing.live
