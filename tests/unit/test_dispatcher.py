@@ -49,7 +49,9 @@ def test_a_message_starts_its_run_once_however_often_it_comes(world: World) -> N
 def test_a_run_that_is_there_and_not_in_the_ledger_was_an_earlier_try_of_ours(world: World) -> None:
     first = world.dispatch(message())
     world.ledger.table.delete_item(Key={"id": first.id})
-    world.ledger.begin(first.id, attempt=Attempt.begin(first.dag_id or "", NOW))  # it was killed before it could note the run
+    world.ledger.begin(
+        first.id, attempt=Attempt.begin(first.dag_id or "", NOW)
+    )  # it was killed before it could note the run
     again = world.dispatch(message(tries=2))
     assert (again.decision, again.dag_run_id) == ("started", first.dag_run_id)
     assert len(world.airflow.runs) == 1

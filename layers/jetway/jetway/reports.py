@@ -151,7 +151,7 @@ def write_report(
     The gate comes to a version again when an event comes twice: then it does not write over what became of it since.
 
     Args:
-        acquitted: whether a roll-back of the version was undone (`jetway.live.acquittal`), and is its last fate no more.
+        acquitted: whether a roll-back of the version was undone (`jetway.live.acquittal`): it is its last fate no more.
 
     Returns:
         The newest version of the artifact, seen after all else was done; None when it is deleted.

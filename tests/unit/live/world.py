@@ -41,6 +41,7 @@ START = datetime(2026, 11, 22, 6, 0, tzinfo=UTC)
 GOOD = b"from airflow.sdk import DAG\nwith DAG('orders'):\n    pass\n"
 PARSED = timedelta(minutes=12)  # after this everything is parsed and stale DAGs are gone
 
+
 def unsure(_version: ObjectVersion, _content: bytes, _facts: EnvironmentFacts, static: Judgement) -> Judgement:
     """Loading that cannot tell."""
     return replace(static, verdict="unknown")
