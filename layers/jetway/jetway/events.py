@@ -23,11 +23,18 @@ class Event:
         identity: texts that name this event and no other; equal for every delivery of it.
         occurred_at: when it happened, timezone-aware.
         facts: a JSON object, flat where possible: the default conf of its run.
+        newest_at: of many events together, when the newest happened.
     """
 
     identity: tuple[str, ...]
     occurred_at: datetime
     facts: Mapping[str, Any]
+    newest_at: datetime | None = None
+
+    @property
+    def dated_at(self) -> datetime:
+        """The moment that its run is of."""
+        return self.newest_at or self.occurred_at
 
 
 def parse_event(kind: str, body: object, *, sent_at: datetime) -> Event:
@@ -126,14 +133,21 @@ def _read_http(body: Mapping[str, Any], sent_at: datetime) -> Event:
     return Event(
         identity=("http", run_id),
         occurred_at=parse_time(time) if time else sent_at,
-        facts={name: body.get(name) for name in ("dag_run_id", "conf", "logical_date", "note")},
+        facts={name: body.get(name) for name in ("dag_run_id", "conf", "note")}
+        # A call without the member has left the date to Jetway; null asks for none.
+        | {name: body[name] for name in ("logical_date", "data_interval") if name in body},
     )
 
 
 def _read_batch(body: Mapping[str, Any], _sent_at: datetime) -> Event:
     """A batch of events that is complete (`jetway.batches`): its facts name the manifest that lists the events."""
     _require_text(body["batch_id"], body["manifest"])
-    return Event(identity=("batch", body["batch_id"]), occurred_at=parse_time(body["time"]), facts=dict(body))
+    return Event(
+        identity=("batch", body["batch_id"]),
+        occurred_at=parse_time(body["time"]),
+        facts=dict(body),
+        newest_at=parse_time(body["newest_time"]) if "newest_time" in body else None,
+    )
 
 
 def _require_text(*values: object) -> None:

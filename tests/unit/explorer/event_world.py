@@ -148,6 +148,7 @@ class EventWorld:
             dead_letters_url="dead.fifo",
             tell=lambda event: events_out.put(events, "bus", [event]),
             dags=_Unasked(),
+            major=lambda: 3,
             clock=self.clock,
         )
 
@@ -320,6 +321,9 @@ class _Unasked:
     """What is known of DAGs without a question: nothing."""
 
     def is_stale(self, _dag_id: str) -> bool:
+        return False
+
+    def is_paused(self, _dag_id: str) -> bool:
         return False
 
     def dag_state(self, _dag_id: str) -> None:

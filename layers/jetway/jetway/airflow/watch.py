@@ -38,8 +38,10 @@ RUNS_OF_A_LONG_HISTORY = 5
 
 _ALL = 1_000_000
 
-# Seconds in which an answer is not asked for a second time before a run is refused for it.
+# Seconds in which an answer is not asked for a second time before a run is refused for it; of a pause by commands,
+# where each answer is a list of all DAGs.
 JUST_NOW = 5.0
+REFUSED_BY_LIST = 60.0
 
 
 class CommandLine(AirflowQuestions, Protocol):
@@ -80,6 +82,10 @@ class Dags(Protocol):
         """
         ...
 
+    def is_paused(self, dag_id: str) -> bool:
+        """Whether the DAG is paused, as far as that is to be learnt. A pause that is remembered is asked for anew."""
+        ...
+
     def dag_state(self, dag_id: str) -> DagState | None:
         """The DAG's state as of some minutes ago at most; None when that is not to be learnt."""
         ...
@@ -109,11 +115,13 @@ class DagStates:
         ask: tells that of one DAG, and those of others when that costs nothing more.
         max_age: seconds that an answer is good for.
         after_failure: seconds until the next try when there was none. To know is a courtesy: it must not slow dispatch.
+        refuses_for: seconds that a pause is taken for one before it is asked for anew.
     """
 
     ask: Callable[[str], Mapping[str, DagState | None]]
     max_age: float
     after_failure: float = 300.0
+    refuses_for: float = JUST_NOW
     clock: Callable[[], float] = time.time
     _known: dict[str, tuple[float, DagState | None]] = field(default_factory=dict)
     _not_before: float = 0.0
@@ -145,6 +153,10 @@ class DagStates:
         """Whether the DAG was stale when it was asked last, and still is."""
         return self._remembered(dag_id, self.max_age)[1] == "stale" and self.get(dag_id, max_age=JUST_NOW) == "stale"
 
+    def is_paused(self, dag_id: str) -> bool:
+        """Whether the DAG is paused; that it is not may be remembered, that it is may be over."""
+        return self.get(dag_id) == "paused" and self.get(dag_id, max_age=self.refuses_for) == "paused"
+
     def _remembered(self, dag_id: str, max_age: float) -> tuple[bool, DagState | None]:
         asked_at, state = self._known.get(dag_id, (float("-inf"), None))
         known = 0 <= self.clock() - asked_at < max_age
@@ -161,6 +173,10 @@ class RestWatch:
     def is_stale(self, _dag_id: str) -> bool:
         """See `Watch`. The REST API answers 404 to a run of a stale DAG, on Airflow 2 and 3: nothing is to be asked."""
         return False
+
+    def is_paused(self, dag_id: str) -> bool:
+        """See `Watch`."""
+        return self._states.is_paused(dag_id)
 
     def dag_state(self, dag_id: str) -> DagState | None:
         """See `Watch`."""
@@ -207,7 +223,9 @@ class CliWatch:
         self._client = client
         self._seconds_left = seconds_left
         self._command_seconds = command_seconds
-        self._states = DagStates(self._ask, max_age=300.0, after_failure=900.0, clock=clock)
+        self._states = DagStates(
+            self._ask, max_age=300.0, after_failure=900.0, refuses_for=REFUSED_BY_LIST, clock=clock
+        )
         self._long: set[str] = set()
         self._lost: set[str] = set()
 
@@ -217,6 +235,10 @@ class CliWatch:
         A first start is not kept waiting for a list of all DAGs; what the last list said is used.
         """
         return self._states.is_stale(dag_id)
+
+    def is_paused(self, dag_id: str) -> bool:
+        """See `Watch`."""
+        return self._states.is_paused(dag_id)
 
     def dag_state(self, dag_id: str) -> DagState | None:
         """See `Watch`."""
@@ -273,6 +295,10 @@ class AutoWatch:
     def is_stale(self, dag_id: str) -> bool:
         """See `Watch`."""
         return self._of(self._client.chosen()).is_stale(dag_id)
+
+    def is_paused(self, dag_id: str) -> bool:
+        """See `Watch`."""
+        return self._of(self._client.chosen()).is_paused(dag_id)
 
     def dag_state(self, dag_id: str) -> DagState | None:
         """See `Watch`."""
