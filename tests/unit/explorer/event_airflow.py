@@ -250,6 +250,7 @@ class CommandLine(requests.Session):
 _REFUSALS = {
     "unknown": "DagNotFound: Dag id x not found",
     "there": "DagRunAlreadyExists: there",
+    "nothing yet": "DagRunAlreadyExists: there",  # nobody hears it
     "taken": "IntegrityError: (sqlite3.IntegrityError) UNIQUE constraint failed: dag_run.dag_id, dag_run.logical_date",
 }
 

@@ -189,6 +189,22 @@ class RestClient:
                 return found, True
         return found, False
 
+    def list_queued_runs(self, dag_ids: Sequence[str], *, max_pages: int = 5) -> list[DagRun]:
+        """Return the queued runs of many DAGs, a hundred with a call; no more than so many pages.
+
+        Raises:
+            TransientError: as in `trigger_dag_run`.
+        """
+        body: dict[str, Any] = {"dag_ids": list(dag_ids), "states": ["queued"], "page_limit": _PAGE}
+        found: list[DagRun] = []
+        for _ in range(max_pages):
+            more = {**body, "page_offset": len(found)}
+            page, total = rest_answers.runs(self._api.call("POST", "/dags/~/dagRuns/list", "~", body=more))
+            found += page
+            if not page or len(found) >= total:
+                break
+        return found
+
     def _create(self, path: str, request: DagRunRequest, version: tuple[int, ...]) -> DagRun:
         response = self._api.call("POST", path, request.dag_id, creates=True, body=_body(request, version))
         run = rest_answers.run(response, request.dag_id, request.dag_run_id)

@@ -16,6 +16,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Protocol, cast
 
 from jetway.airflow import AirflowQuestions
+from jetway.airflow.blocked import blocked_by_commands, blocked_over_rest
 from jetway.airflow.rest_answers import NoRestApiError
 from jetway.errors import AnswerLostError, DagNotFoundError, JetwayError, PermanentError
 from jetway.observability import logger
@@ -23,6 +24,7 @@ from jetway.observability import logger
 if TYPE_CHECKING:
     from jetway.airflow import DagRun, DagState
     from jetway.airflow.auto import AutoClient
+    from jetway.airflow.blocked import Blocked
     from jetway.airflow.rest import RestClient
 
 ENDED = frozenset({"success", "failed"})
@@ -100,6 +102,17 @@ class Watch(Dags, Protocol):
         Args:
             wanted: run ids by dag_id.
             since: none of them has ended before.
+
+        Raises:
+            TransientError: not now; what was yielded before counts.
+        """
+        ...
+
+    def blocked(self, wanted: Mapping[str, Sequence[str]]) -> Iterator[Blocked]:
+        """Look for runs that are queued and will not start, since their DAG is paused, stale or deleted.
+
+        Args:
+            wanted: run ids by dag_id.
 
         Raises:
             TransientError: not now; what was yielded before counts.
@@ -192,6 +205,10 @@ class RestWatch:
         last = runs[-1].end_date if runs and not complete else None
         yield Sighting(looked_at, ended=ended, until=datetime.fromisoformat(last) if last else None)
 
+    def blocked(self, wanted: Mapping[str, Sequence[str]]) -> Iterator[Blocked]:
+        """See `Watch`."""
+        return blocked_over_rest(self._client, {name: ids for name, ids in wanted.items() if self._client.fits(name)})
+
     def _ask(self, dag_id: str) -> Mapping[str, DagState | None]:
         if not self._client.fits(dag_id):
             return {}  # the command line could tell, for more than it is worth
@@ -272,6 +289,13 @@ class CliWatch:
                 gone=frozenset((dag_id, run_id) for run_id in run_ids if run_id not in runs),
             )
 
+    def blocked(self, wanted: Mapping[str, Sequence[str]]) -> Iterator[Blocked]:
+        """See `Watch`."""
+        for dag_id, run_ids in wanted.items():
+            if self._seconds_left() < 2 * self._command_seconds:
+                return
+            yield from blocked_by_commands(self._client, self._states.get, {dag_id: run_ids})
+
     def _few(self, dag_id: str, run_ids: Sequence[str]) -> dict[str, DagRun]:
         found = (self._client.get_dag_run(dag_id, run_id) for run_id in run_ids)
         return {run.dag_run_id: run for run in found if run is not None}
@@ -318,6 +342,10 @@ class AutoWatch:
         else:
             return
         yield from self._of(self._client.chosen()).look(wanted, since=since)
+
+    def blocked(self, wanted: Mapping[str, Sequence[str]]) -> Iterator[Blocked]:
+        """See `Watch`."""
+        return self._of(self._client.chosen()).blocked(wanted)
 
     def _of(self, client: AirflowQuestions) -> Watch:
         key = id(client)
