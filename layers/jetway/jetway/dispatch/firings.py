@@ -62,7 +62,12 @@ def _before(cron: Cron, planned: datetime) -> datetime | None:
         return None
     if cron.hours == _EVERY_HOUR:
         return planned.astimezone(UTC) - (wall - found)
-    return _moment(found, planned.tzinfo).astimezone(UTC)
+    moment = _moment(found, planned.tzinfo).astimezone(UTC)
+    if moment < planned:
+        return moment
+    # The planned time stands for one that the clock skipped, and which is the one before by the clock.
+    earlier = cron.last_before(found)
+    return None if earlier is None else _moment(earlier, planned.tzinfo).astimezone(UTC)
 
 
 def _moment(wall: datetime, zone: object) -> datetime:
