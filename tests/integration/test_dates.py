@@ -45,6 +45,47 @@ CLOCK_CHANGES = [
     ("2026-10-22T00:00:00+00:00", "2026-11-02T00:00:00+00:00"),
 ]
 
+# A program for Airflow's environment. Of each cron of five fields with its time zone and span it prints when the
+# scheduler plans its runs, with date and interval of CronDataIntervalTimetable and of CronTriggerTimetable.
+TIMETABLES = """
+import json
+import sys
+from datetime import datetime
+
+import pendulum
+from airflow.timetables.base import DataInterval, TimeRestriction
+from airflow.timetables.interval import CronDataIntervalTimetable
+from airflow.timetables.trigger import CronTriggerTimetable
+
+
+def shown(info):
+    return [moment.in_timezone("UTC").isoformat() for moment in (info.logical_date, *info.data_interval)]
+
+
+def runs(timetable, since, until):
+    last = DataInterval.exact(since)
+    restriction = TimeRestriction(earliest=since, latest=None, catchup=True)
+    while True:
+        info = timetable.next_dagrun_info(last_automated_data_interval=last, restriction=restriction)
+        if info.run_after >= until:
+            return
+        yield info.run_after.in_timezone("UTC").isoformat(), shown(info)
+        last = info.data_interval
+
+
+def main():
+    found = []
+    for cron, zone, first, last in json.load(sys.stdin):
+        since, until = (pendulum.instance(datetime.fromisoformat(text)) for text in (first, last))
+        by_interval = dict(runs(CronDataIntervalTimetable(cron, zone), since, until))
+        by_trigger = dict(runs(CronTriggerTimetable(cron, timezone=zone), since, until))
+        found.append([[at, by_interval[at], by_trigger.get(at)] for at in sorted(by_interval)])
+    json.dump(found, sys.stdout)
+
+
+main()
+"""
+
 QUEUED = """
 from datetime import datetime
 from airflow import DAG
@@ -65,8 +106,9 @@ with DAG("dated", schedule=None, start_date=datetime(2026, 1, 1), is_paused_upon
 def test_a_schedule_has_the_dates_of_airflows_own_timetables(zone: str) -> None:
     asked = [[cron, zone, *span] for cron in CRONS for span in CLOCK_CHANGES]
     python = venvs.ensure(f"airflow-{VERSION}")
-    program = Path(__file__).with_name("timetables.py")
-    done = subprocess.run([python, program], input=json.dumps(asked), capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [python, "-c", TIMETABLES], input=json.dumps(asked), capture_output=True, text=True, check=True
+    )
     found = json.loads(done.stdout.splitlines()[-1])
     compared = 0
     for (cron, *_), runs in zip(asked, found, strict=True):
@@ -111,11 +153,14 @@ def send(stack: Stack, body: str, *, group: str = "interactive", id_: str) -> No
 
 
 def fire(stack: Stack, name: str, planned: str) -> None:
-    """Send what Scheduler sends at a firing: the schedule's own input, with its context filled in."""
+    """Send what Scheduler sends at a firing: the schedule's own input, with its context filled in; as a redrive does,
+    for the firing is too old."""
     group = stack.outputs["ScheduleGroupName"]
     found = stack.client("scheduler").get_schedule(GroupName=group, Name=f"jetway.{name}")
     body = found["Target"]["Input"].replace("<aws.scheduler.schedule-arn>", found["Arn"])
-    send(stack, body.replace("<aws.scheduler.scheduled-time>", planned), id_=f"{name}-{planned}")
+    message = json.loads(body.replace("<aws.scheduler.scheduled-time>", planned))
+    now = datetime.now(UTC).isoformat()
+    send(stack, json.dumps({**message, "redriven_at": now}), id_=f"{name}-{planned}-{now}")
 
 
 def runs_of(stack: Stack, dag_id: str, **query: Any) -> list[dict[str, Any]]:

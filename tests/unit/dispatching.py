@@ -51,7 +51,7 @@ class FakeAirflow:
         if key in self.runs:
             raise RunAlreadyExistsError("there", self.runs[key])
         self.requests.append(request)
-        date = request.logical_date and request.logical_date.isoformat()
+        date = None if request.logical_date is None else request.logical_date.isoformat()
         if date and date in {run.logical_date for run in self.runs.values() if run.dag_id == request.dag_id}:
             raise LogicalDateTakenError(f"another run has the logical date {date}.")
         self.runs[key] = DagRun(*key, state="queued", logical_date=date)

@@ -23,7 +23,7 @@ from tests.unit.dispatch.outcomes import Airflow, again
 from tests.unit.dispatching import NOW, World, file_message, message
 
 SECOND = datetime(2026, 11, 22, 6, 0, tzinfo=UTC)  # of the file
-WEEKDAYS = {"schedule": "cron(0 6 ? * MON-FRI *)", "timezone": "Europe/Vienna"}
+WEEKDAYS: dict[str, Any] = {"schedule": "cron(0 6 ? * MON-FRI *)", "timezone": "Europe/Vienna"}
 MONDAY = "2026-11-23T05:00:00Z"
 FRIDAY = datetime(2026, 11, 20, 5, tzinfo=UTC)
 

@@ -21,6 +21,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Self
 
+from jetway.airflow.names import check_dates
 from jetway.dispatch.conf_template import render_text
 from jetway.dispatch.firings import firing_before
 from jetway.errors import InvalidConfError, InvalidRequestError
@@ -114,8 +115,15 @@ def asked_for(request: DagRunRequest, rule: DateRule, facts: Mapping[str, Any]) 
     """Return a request with the dates that its trigger's texts ask for; others are still to be derived.
 
     Raises:
-        InvalidRequestError: a path leads to no time, or to one without a zone.
+        InvalidRequestError: a path leads to no time, or to one without a zone; an interval ends before it begins, or
+            comes without a date.
     """
+    found = _asked_for(request, rule, facts)
+    check_dates(found)
+    return found
+
+
+def _asked_for(request: DagRunRequest, rule: DateRule, facts: Mapping[str, Any]) -> DagRunRequest:
     text, interval = rule.logical_date, None
     if rule.interval is not None:
         start, end = rule.interval
