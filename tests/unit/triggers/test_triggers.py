@@ -116,7 +116,7 @@ def test_a_moment_is_on_the_clock_of_its_time_zone() -> None:
         ("dag: a\non: {schedule: {rate: 1h}}\nbatch: {max_events: 5, within: 5m}", 3, "not-for-this-kind", "batched"),
         ("dag: a\non: {http: {auth: hmac}}\nwhen_paused: skip", 3, "not-for-this-kind", "?dry_run=true"),
         ("dag: a\non: {s3: {bucket: acme}}\nwhen_paused: stop", 3, "wrong-value", "start, wait, skip or dead-letter"),
-        ("dag: a\non: {s3: {bucket: acme}}\nlogical_date: planned", 3, "not-for-this-kind", "which is the event's time"),
+        ("dag: a\non: {s3: {bucket: acme}}\nlogical_date: planned", 3, "not-for-this-kind", "the event's time"),
         ("dag: a\non: {s3: {bucket: acme}}\nlogical_date: today", 3, "wrong-value", "none, planned, previous"),
         ("dag: a\non: {s3: {bucket: acme}}\nlogical_date: '{{ evnt_time }}'", 3, "conf", "Did you mean 'event_time'?"),
         ("dag: a\non: {schedule: {rate: 1h}}\nlogical_date: '{{ time }}'", 3, "conf", "scheduled_time"),
