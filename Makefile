@@ -5,8 +5,8 @@ STAMP := .venv/installed
 UV := .jetway/venvs/uv/bin/uv
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up down logs ui env unenv test test-all unit thorough integration load load-mixed chaos test-examples test-browser coverage mutants bench-cold-start \
-  lint format types check mwaa-packages airflow-lists module-table module-contents openapi decisions conformance signals plugins build deploy adopt deploy-environment bench-workers bench-gate bench-plugins fuzz lock clean
+.PHONY: help setup demo up down logs ui env unenv test test-all unit thorough integration loading load load-mixed chaos test-examples test-browser coverage mutants bench-cold-start \
+  lint format types check audit sbom mwaa-packages airflow-lists module-table module-contents openapi decisions conformance signals plugins build deploy adopt deploy-environment bench-workers bench-gate bench-plugins fuzz lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{gsub(/[$$][$$]/, "$$", $$2); printf "  %-18s %s\n", $$1, $$2}'
@@ -56,8 +56,11 @@ thorough: $(STAMP) ## Run the unit tests that drive AWS in process through many 
 	$(BIN)/pytest -q -n auto -m "thorough and not slow" tests/unit
 
 integration: $(STAMP) ## Deploy to two local stacks of their own, one for each transport, and test on real Airflow
-	$(BIN)/pytest -q --durations=15 -n 2 -m "not slow" tests/integration
+	$(BIN)/pytest -q --durations=15 -n 2 -m "not slow and not loading" tests/integration
 	$(BIN)/python -m local.decisions --check
+
+loading: $(STAMP) ## Judge files by the hundred with a real Airflow (AIRFLOW_VERSION), without the stack (five minutes)
+	$(BIN)/pytest -q -n 2 -m "loading and not slow" tests/integration
 
 fuzz: $(STAMP) ## 500 zips, requirement files and DAG files each from hypothesis and atheris: nothing may crash
 	@$(BIN)/python -m local.fuzz
@@ -104,12 +107,19 @@ bench-gate: $(STAMP) ## Compare the gate with the real DagBag, on Airflow's own 
 check: lint types ## Run all static checks
 
 # import-linter finds packages as Python does, so it is told where their folders are.
-lint: $(STAMP) ## ruff, import-linter, cfn-lint; cfn-lint and parliament on the transformed templates
+lint: $(STAMP) ## ruff, import-linter, cfn-lint, zizmor; cfn-lint and parliament on the transformed templates
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	PYTHONPATH=layers/jetway:layers/loader:cli:plugins $(BIN)/lint-imports --no-logo --cache-dir .jetway/import-linter
 	$(BIN)/cfn-lint template.yaml environment.yaml
+	$(BIN)/zizmor --offline --quiet --persona auditor --format plain .github action.yml
 	$(BIN)/python -m local.lint_stacks
+
+audit: lint ## checkov, bandit, zizmor, detect-secrets and pip-audit; what they find is mended or explained (two minutes)
+	@$(BIN)/python -m local.audit $(AUDIT)
+
+sbom: $(STAMP) ## Write what is shipped, package by package, as CycloneDX (build/sbom)
+	@$(BIN)/python -m local.sbom
 
 types: $(STAMP) ## mypy, strict
 	$(BIN)/mypy
@@ -166,7 +176,8 @@ COMPILE = $(UV) pip compile --quiet --generate-hashes --no-emit-index-url --no-h
 
 lock: $(STAMP) ## Compile requirements/*.in to hash-pinned lists
 	$(COMPILE) requirements/runtime.in -o layers/jetway/requirements.txt
-	for list in uv ruff dev coverage mutants sam ministack bench browser lambda fuzz awscli airflow-client; do $(COMPILE) requirements/$$list.in -o requirements/$$list.txt || exit 1; done
+	$(COMPILE) requirements/runtime.in requirements/cli.in requirements/build.in -c layers/jetway/requirements.txt -o requirements/cli.txt
+	for list in uv ruff audit dev coverage mutants sam ministack bench browser lambda fuzz awscli airflow-client; do $(COMPILE) requirements/$$list.in -o requirements/$$list.txt || exit 1; done
 
 clean: down ## Stop everything and remove all that is not in git
 	rm -rf .jetway .venv .aws-sam .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -92,7 +92,9 @@ def build(version: str, artifacts: Path) -> None:
     """
     artifacts.mkdir(parents=True, exist_ok=True)
     if version not in os.environ.get("AIRFLOW_LAYERS", version).split():
-        (artifacts / "README").write_text(f"Airflow {version} was not asked for (AIRFLOW_LAYERS).\n")
+        readme = artifacts / "README"
+        readme.write_text(f"Airflow {version} was not asked for (AIRFLOW_LAYERS).\n")
+        readme.chmod(0o644)  # a umask would get into the zip file
         return
     requirements = ROOT / "requirements" / f"airflow-{version}.txt"
     python, platform = _target()

@@ -23,6 +23,7 @@ import re
 import shutil
 import subprocess
 import sys
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -57,9 +58,23 @@ LEFT_OUT = (
         )
     ),
 )
-# Tests that walk thousands of interleavings: a minute for each mutant that nothing else finds. They are run only for
-# those that would else need a reason to live.
+# What takes a minute for each mutant, so that it is asked only of those that nothing else finds: the tests of the room
+# that drive AWS through many steps (`thorough`), and then the walks of thousands of interleavings.
 WALKS = "tests/unit/explorer"
+DEAR = {
+    "live": (
+        *(f"tests/unit/live/test_{name}.py" for name in ("updates", "verification", "crashes")),
+        "tests/unit/artifacts/test_gate.py",
+        *(f"{WALKS}/test_{name}.py" for name in ("promotion", "updates")),
+    ),
+    "batches": ("tests/unit/batches/test_batches.py", f"{WALKS}/test_events.py"),
+    "dispatch": ("tests/unit/test_crashes.py", "tests/unit/test_waiting.py", f"{WALKS}/test_events.py"),
+    "http": ("tests/unit/test_webhooks.py", f"{WALKS}/test_events.py"),
+    "": (
+        *("tests/unit/live/test_updates.py", "tests/unit/live/test_verification.py", "tests/unit/test_crashes.py"),
+        WALKS,
+    ),
+}
 LONGEST_WALK = 1200.0  # seconds; a mutant that makes it longer never ends
 
 SEED = 20261129
@@ -68,8 +83,7 @@ LEAST_KILLED = 0.90
 
 # The same examples each time; a machine that is busy is no fault of theirs.
 PYTEST = ("-o", "pythonpath=. plugins layers/loader cli", "--hypothesis-profile=ci")
-# First the tests of `make unit`: those that drive AWS through many steps cost more than all others together, and of
-# these only the walks are asked afterwards.
+# First the tests of `make unit`: those that drive AWS through many steps cost more than all others together.
 FIRST, OF_WALKS = ("-m", "not slow and not thorough"), ("-m", "not slow")
 
 WORK = HOME / "mutants"
@@ -79,6 +93,7 @@ PACKAGE = "layers/jetway/jetway"
 # As mutmut writes them down: pytest's exit status, or the signal that ended a test that never ends.
 _KILLED = {1, 3}
 _TIMED_OUT = {36, -24, 24, 152, 255}
+_NOT_FOUND = {0, 33}  # 33: none of the tests that were run first reaches it
 
 _QUOTED_WORDS = re.compile(r"\"[^\"]* [^\"]*\"|'[^']* [^']*'")
 
@@ -109,6 +124,12 @@ class Mutant:
     def module(self) -> str:
         """Where the function is."""
         return self.name.rpartition(".")[0]
+
+    @property
+    def room(self) -> str:
+        """The package below jetway that it is in, or nothing."""
+        _, package, *rest = [*self.module.split("."), ""]
+        return package if any(rest) else ""
 
     @property
     def identity(self) -> tuple[str, str, str, int]:
@@ -230,19 +251,35 @@ def run_mutmut(work: Path, children: int, number: int = SAMPLE) -> list[Mutant]:
 def walk(
     work: Path, living: Sequence[Mutant], children: int, run: Callable[..., Any] = subprocess.run
 ) -> dict[str, int]:
-    """Let the walks look for mutants that nothing else has found; return pytest's exit code for each, by its name."""
+    """Let the dear tests look for mutants that nothing else has found; return pytest's exit code for each, by its name.
 
-    def exit_code(mutant: Mutant) -> int:
-        command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *PYTEST, *OF_WALKS, WALKS]
+    What is known of a mutant is written down at once (walked.json), and not asked again.
+    """
+    file = work / "walked.json"
+    known: dict[str, int] = json.loads(file.read_text()) if file.exists() else {}
+    lock = threading.Lock()
+
+    def ask(mutant: Mutant) -> None:
+        command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *PYTEST, *OF_WALKS]
         env = {**os.environ, "MUTANT_UNDER_TEST": mutant.name}
         try:
-            done = run(command, cwd=work / "mutants", env=env, stdout=subprocess.DEVNULL, timeout=LONGEST_WALK)
+            done = run(
+                [*command, *DEAR.get(mutant.room, DEAR[""])],
+                cwd=work / "mutants",
+                env=env,
+                stdout=subprocess.DEVNULL,
+                timeout=LONGEST_WALK,
+            )
+            code = int(done.returncode)
         except subprocess.TimeoutExpired:
-            return min(_TIMED_OUT)
-        return int(done.returncode)
+            code = min(_TIMED_OUT)
+        with lock:
+            known[mutant.name] = code
+            file.write_text(json.dumps(known, indent=1))
 
     with ThreadPoolExecutor(children) as pool:
-        return dict(zip((mutant.name for mutant in living), pool.map(exit_code, living), strict=True))
+        list(pool.map(ask, [mutant for mutant in living if mutant.name not in known]))
+    return {mutant.name: known[mutant.name] for mutant in living}
 
 
 def accepted() -> dict[tuple[str, str, str, int], str]:
@@ -288,7 +325,9 @@ def main() -> int:
     sample = run_mutmut(WORK, given.children, given.sample)
     codes, reasons = exit_codes(WORK), accepted()
     if given.tests == ALL_TESTS:
-        codes |= walk(WORK, [m for m in sample if codes.get(m.name) == 0 and m.identity not in reasons], given.children)
+        codes |= walk(
+            WORK, [m for m in sample if codes.get(m.name) in _NOT_FOUND and m.identity not in reasons], given.children
+        )
     lines, good = judge(sample, codes, reasons)
     print("\n".join(lines))
     print(f"It took {(time.monotonic() - began) / 60:.0f} minutes.")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -59,18 +60,28 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("transport", ["rest" if module in OVER_REST else "cli"], indirect=True, scope="session")
 
 
+def _stack_of(nodeid: str) -> str:
+    """The transport of the stack that a test needs, or none."""
+    found = re.search(r"\[(?:.*-)?(cli|rest)(?:-.*)?\]$", nodeid)
+    return found[1] if found else ""
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    items.sort(key=lambda item: item.path.name in OVER_REST)  # so that no stack is started twice
+    # Stacks come first, and none is started twice.
+    items.sort(key=lambda item: ("cli", "rest", "").index(_stack_of(item.nodeid)))
     for item in items:
         if HERE in item.path.parents:
             item.add_marker(pytest.mark.integration)
 
 
 class ByTransport(LoadScopeScheduling):  # type: ignore[misc]  # pytest-xdist's is not typed
-    """One worker for each stack. (Groups of pytest-xdist 3.8 do not work with pytest 9.)"""
+    """One worker for each stack; what needs none goes, a module at a time, to the one that has least to do.
+
+    (Groups of pytest-xdist 3.8 do not work with pytest 9.)
+    """
 
     def _split_scope(self, nodeid: str) -> str:
-        return "rest" if nodeid.partition("::")[0].rpartition("/")[2] in OVER_REST else "cli"
+        return _stack_of(nodeid) or nodeid.partition("::")[0]
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling:

@@ -21,6 +21,8 @@ from local import airflow, venvs
 from .test_loader import FILES
 from .test_loader_plugins import TIMETABLE
 
+pytestmark = pytest.mark.loading
+
 VERSION = os.environ.get("AIRFLOW_VERSION") or airflow.DEFAULT_VERSION
 ENVIRONMENT = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
 SECONDS = 240.0

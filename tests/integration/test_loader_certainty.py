@@ -29,6 +29,8 @@ from airflow.operators.python import PythonOperator
 from airflow.providers.acme.operators.x import AcmeOperator
 from airflow.utils.task_group import TaskGroup
 
+pytestmark = pytest.mark.loading
+
 ENV = os.environ.get("STAGE", "dev")
 BUCKET = Variable.get("bucket", default_var="orders")
 NAME = f"orders_{ENV}"

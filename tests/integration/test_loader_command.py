@@ -14,6 +14,8 @@ from local import venvs
 
 from .test_loader import MEASURED, VERSION
 
+pytestmark = pytest.mark.loading
+
 
 def run(python: str, folder: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(

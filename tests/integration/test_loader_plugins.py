@@ -21,6 +21,8 @@ PROGRAM = """
 import json, sys
 from functions.import_dag import app
 
+pytestmark = pytest.mark.loading
+
 class Context:
     get_remaining_time_in_millis = staticmethod(lambda: 25_000)
 

@@ -11,6 +11,8 @@ import pytest
 
 from .test_loader import load
 
+pytestmark = pytest.mark.loading
+
 NAME = "airflow_local_settings.py"
 POLICY = "def task_policy(task):\n    task.retries = max(task.retries or 0, 2)\n"
 CHECKS = """

@@ -15,6 +15,8 @@ from jetway.artifacts.mwaa import packages_of
 from jetway_cli.app import cli
 from local import airflow, venvs
 
+pytestmark = pytest.mark.loading
+
 PROVIDERS = ("cncf-kubernetes", "docker", "google", "microsoft-azure", "dbt-cloud", "slack", "ssh", "apache-spark")
 OTHERS = ("azure-storage-blob", "google-cloud-storage", "ruamel.yaml", "snowflake-connector-python")
 

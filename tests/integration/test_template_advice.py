@@ -17,6 +17,8 @@ from local import airflow, venvs
 
 from .test_loader import MEASURED
 
+pytestmark = pytest.mark.loading
+
 VERSION = os.environ.get("AIRFLOW_VERSION") or airflow.DEFAULT_VERSION
 MAJOR = int(VERSION.partition(".")[0])
 LOADER = str(venvs.ROOT / "layers" / "loader")

@@ -10,6 +10,7 @@ import pytest
 
 from local import coverage, mutants
 from local.mutants import SAMPLE, Mutant, draw, exit_codes, judge, list_mutants, walk
+from local.venvs import ROOT
 
 MUTATED = """
 class Lanes:
@@ -123,8 +124,24 @@ def test_the_walks_are_run_with_each_mutant_that_nothing_else_has_found(tmp_path
             raise subprocess.TimeoutExpired(command, 1)
         return subprocess.CompletedProcess(command, 1 if env["MUTANT_UNDER_TEST"] == "found" else 0)
 
-    codes = walk(tmp_path, [Mutant(name, "a", "b") for name in ("found", "lives", "never ends")], 2, run)
+    living = [Mutant(name, "a", "b") for name in ("found", "lives", "never ends")]
+    codes = walk(tmp_path, living, 2, run)
     sample = [Mutant(name, "a", "b") for name in codes]
     lines, _ = judge(sample, codes, {})
     assert lines[-1].startswith("3 mutants: 1 killed, 1 never ended, 1 survived")
     assert all(command[-1] == "tests/unit/explorer" for command, _ in asked)
+    assert (walk(tmp_path, living, 2, run), len(asked)) == (codes, 3)  # what is known is not asked again
+
+
+def test_the_dear_tests_are_those_of_the_room(tmp_path: Path) -> None:
+    asked: list[str] = []
+
+    def run(command: list[str], **_: object) -> subprocess.CompletedProcess[str]:
+        asked.extend(command)
+        return subprocess.CompletedProcess(command, 0)
+
+    walk(tmp_path, [Mutant("jetway.batches.collector.x_a__mutmut_1", "a", "b")], 1, run)
+    assert "tests/unit/batches/test_batches.py" in asked
+    assert not any("live" in argument for argument in asked)
+    for tests in mutants.DEAR.values():
+        assert all((ROOT / test).exists() for test in tests)
