@@ -23,7 +23,7 @@ _GLOB = re.compile(r"[*?]|\[[^\[\]]*[-^!][^\[\]]*\]|\{[^{}]*,[^{}]*\}")
 _BRACES = re.compile(r"\{([^{}]*,[^{}]*)\}")
 _IN_WILDCARD = re.compile(r"\?|\[[^\[\]]*[-^!][^\[\]]*\]|\{[^{}]*,[^{}]*\}")
 _NO_BEGINNING = re.compile(r"s3://[^/]*/*|(?:\.{0,2}/)+")
-_ENDS_OF_RUNS = ("DagRunSucceeded", "DagRunFailed", "DagRunStarted")
+_ENDS_OF_RUNS = ("DagRunSucceeded", "DagRunFailed", "DagRunStarted", "DagRunBlocked")
 _OF_KEYS = ("prefix", "suffix", "wildcard")
 _OF_EVERY_EVENT = ("account", "region")
 
