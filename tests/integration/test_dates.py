@@ -262,7 +262,7 @@ def test_files_of_one_second_delivered_three_times_are_as_many_runs_with_as_many
     assert trigger is not None
     bodies = []
     for number in range(files):
-        obj = {"key": f"{number}.csv", "size": 1, "etag": "e", "version-id": f"v{number}"}
+        obj = {"key": f"{number}.csv", "size": 1, "etag": "e", "version-id": f"{second}-{number}"}
         event = {"id": f"{number}", "time": f"{second}Z", "detail": {"bucket": {"name": "acme-landing"}, "object": obj}}
         bodies.append(message_template(trigger, json.dumps(event)))
     sqs, url = exports.client("sqs"), exports.outputs["DispatchQueueUrl"]

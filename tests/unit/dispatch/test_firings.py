@@ -55,7 +55,7 @@ def utc(text: str) -> datetime:
 
 def before(cron: str, planned: str) -> str | None:
     found = firing_before(f"cron({cron})", "UTC", utc(planned))
-    return found and found.isoformat(timespec="minutes").removesuffix("+00:00")
+    return None if found is None else found.isoformat(timespec="minutes").removesuffix("+00:00")
 
 
 def test_examples_in_docstrings() -> None:
