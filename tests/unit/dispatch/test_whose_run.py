@@ -286,7 +286,7 @@ class TestSomebodyHasMadeARunOfADerivedId:
         self, world: World, airflow: Airflow, trigger: Any
     ) -> None:
         found = file_message(trigger=trigger) if trigger else file_message()
-        run_id = plan(parse_message(found.body, sent_at=NOW)).request
+        run_id = plan(parse_message(found.body, sent_at=NOW), major=lambda: 3).request
         assert run_id is not None
         airflow.runs[run_id.dag_id, run_id.dag_run_id] = DagRun(run_id.dag_id, run_id.dag_run_id, "success")
         entry = world.dispatch(found)
