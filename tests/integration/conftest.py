@@ -50,6 +50,7 @@ OVER_REST = frozenset(
         "test_loading.py",
         "test_rest_transport.py",
         "test_run_from_everywhere.py",
+        "test_whole_folder.py",
     }
 )
 
@@ -123,7 +124,6 @@ class Deployment:
             "ScalingRaiseAfterMinutes": "1",
             "ScalingCoolDownMinutes": "0",
             "VerifyAfterSeconds": "5",
-            "UpdateQuietSeconds": "10",
             "Webhooks": "enabled",
             "Tags": "team=data",
             **changes,

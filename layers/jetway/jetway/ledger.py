@@ -217,6 +217,8 @@ class Ledger:
             "ended_at": time_text(entry.ended_at),
             "message_id": entry.message_id,
             "until": time_text(entry.until),
+            "chain": entry.chain,
+            "by": dict(entry.by) or None,
             "redriven_at": time_text(redriven_at),
             "ttl": int((entry.decided_at + self._retention).timestamp()),
         }
@@ -335,6 +337,10 @@ class Ledger:
         if state is not None:
             values["state"] = state
         self._update_open(row.entry, values)
+
+    def explain(self, row: OpenEntry, because: str) -> None:
+        """Note why a run that was started does not run."""
+        self._update_open(row.entry, {"because": because})
 
     def told(self, row: OpenEntry) -> None:
         """Note that the event out on the row's decision was sent."""

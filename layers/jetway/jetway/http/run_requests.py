@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from jetway.airflow import DagRunRequest
 from jetway.airflow.names import check_request
-from jetway.dispatch.run import CALLS, DERIVED_PREFIX, INTERACTIVE, derive_digest, derive_run_id, parse_message
+from jetway.dispatch.run import CALLS, DERIVED_PREFIX, call_lane, derive_digest, derive_run_id, parse_message
 from jetway.events import parse_time
 from jetway.http.json_body import read_json_object
 from jetway.http.problems import ProblemError
@@ -37,7 +37,8 @@ class Call:
 
     Attributes:
         request_id: the API's id of this very call.
-        caller: who signed it; part of an idempotency key's meaning.
+        caller: who signed it, the same from call to call; part of an idempotency key's meaning.
+        by: who signed it, with the session of an assumed role.
         body: the raw body.
         idempotency_key: the header of that name, checked by `check_key`, or None.
         received_at: timezone-aware.
@@ -48,6 +49,7 @@ class Call:
     body: bytes
     idempotency_key: str | None
     received_at: datetime
+    by: str | None = None
 
 
 def read_request(dag_id: str, call: Call) -> DagRunRequest:
@@ -73,6 +75,7 @@ def read_request(dag_id: str, call: Call) -> DagRunRequest:
         dag_run_id=chosen or derived,
         conf={} if fields.get("conf") is None else fields["conf"],
         logical_date=_time(fields, "logical_date"),
+        is_date_derived="logical_date" not in fields,
         note=_text(fields, "note"),
     )
     if request.note is not None and len(request.note) > LONGEST_NOTE:
@@ -127,6 +130,7 @@ def accept(
     *,
     trigger: str = TRIGGER,
     limits: Mapping[str, Any] | None = None,
+    one_lane: bool = False,
 ) -> str:
     """Put the run on the dispatch queue, and return the id of its message. When this returns, the run is not lost.
 
@@ -135,23 +139,35 @@ def accept(
 
     Args:
         limits: of the trigger, as they stand in a dispatch message.
+        one_lane: whether all calls share one lane.
     """
     event = {
         "dag_run_id": request.dag_run_id,
         "conf": request.conf,
-        "logical_date": request.logical_date.isoformat() if request.logical_date else None,
         "note": request.note,
         "time": call.received_at.isoformat(),
         "request_id": call.request_id,
         "caller": call.caller,
+        "by": call.by or call.caller,
+        **_dates(request),
     }
     answer = sqs.send_message(
         QueueUrl=queue_url,
         MessageBody=_message(trigger, request.dag_id, event, limits),
-        MessageGroupId=INTERACTIVE,
+        MessageGroupId=call_lane(trigger, call.caller, one_for_all=one_lane),
         MessageDeduplicationId=call.request_id,
     )
     return answer["MessageId"]
+
+
+def _dates(request: DagRunRequest) -> dict[str, Any]:
+    """Return the dates that were asked for, as they stand in the event; what is not there is derived at dispatch."""
+    found: dict[str, Any] = {}
+    if not request.is_date_derived:
+        found["logical_date"] = request.logical_date.isoformat() if request.logical_date else None
+    if request.data_interval is not None:
+        found["data_interval"] = [moment.isoformat() for moment in request.data_interval]
+    return found
 
 
 def event_id(dag_id: str, dag_run_id: str, *, trigger: str = TRIGGER) -> str:

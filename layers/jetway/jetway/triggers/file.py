@@ -8,20 +8,23 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import cache
 from pathlib import Path as FilePath
 from typing import TYPE_CHECKING, Any
 
 from jetway.artifacts.findings import Finding, FoundDag, Judgement, judgement
+from jetway.dispatch.dates import DateRule
 from jetway.shape import problems
 from jetway.triggers.durations import parse_duration, parse_rate, rate_expression
 from jetway.triggers.schedule_text import parse_at
+from jetway.triggers.version import version_of
 from jetway.yaml_text import Document, YamlError, load
 
 if TYPE_CHECKING:
     from jetway.dispatch.limits import Rate
+    from jetway.dispatch.run import WhenPaused
 
 PREFIX = "triggers/"
 SUFFIX = ".yaml"
@@ -84,7 +87,10 @@ class TriggerFile:
     Attributes:
         conf: template of the run's conf; None for the event's facts.
         expect: how long no event may come before an alarm is raised.
+        dates: of its runs.
+        when_paused: what becomes of an event whose DAG is paused.
         document: all of the file, as JSON; `from_document` makes the same trigger of it.
+        version: names what the file says, in the messages of one that is in force (`in_force`); else None.
     """
 
     name: str
@@ -96,7 +102,10 @@ class TriggerFile:
     expect: timedelta | None = None
     max_event_age: timedelta | None = None
     rate: Rate | None = None
+    dates: DateRule = field(default_factory=DateRule)
+    when_paused: WhenPaused = "start"
     enabled: bool = True
+    version: str | None = None
 
     @property
     def kind(self) -> str:
@@ -167,13 +176,18 @@ def _parse(document: Document, name: str, findings: list[Finding]) -> Parsed:
     if any(found.severity == "error" for found in findings):
         return Parsed(None, judgement("trigger", findings))
     dag = FoundDag(value["dag"], document.line(("dag",)), "exact")
-    findings += doubts(document)
+    findings += doubts(document, name)
     return Parsed(_trigger(value, name), judgement("trigger", findings, [dag]), _line_of_source(document))
 
 
 def _line_of_source(document: Document) -> int:
     kind, source = next(iter(document.value["on"].items()))
     return document.line(("on", kind, *(name for name in ("cron", "at") if name in source)))
+
+
+def in_force(trigger: TriggerFile) -> TriggerFile:
+    """Return a trigger as it is put in force: its messages name what its file says."""
+    return replace(trigger, version=version_of(trigger.document))
 
 
 @cache
@@ -186,16 +200,20 @@ def schema() -> Mapping[str, Any]:
 
 def _trigger(value: Mapping[str, Any], name: str) -> TriggerFile:
     batch, limits, expect = value.get("batch"), value.get("limits", {}), value.get("expect")
+    source = _source(value["on"])
+    of_schedule = {"schedule": source.expression, "timezone": source.timezone} if isinstance(source, Schedule) else {}
     return TriggerFile(
         name=name,
         dag=value["dag"],
-        on=_source(value["on"]),
+        on=source,
         document=value,
         conf=value.get("conf"),
         batch=Batch(int(batch["max_events"]), parse_duration(batch["within"])) if batch else None,
         expect=parse_duration(expect["within"]) if expect else None,
         max_event_age=parse_duration(limits["max_event_age"]) if "max_event_age" in limits else None,
         rate=parse_rate(limits["rate"]) if "rate" in limits else None,
+        dates=DateRule.parse({**value, **of_schedule}),
+        when_paused=value.get("when_paused", "start"),
         enabled=value.get("enabled", True),
     )
 

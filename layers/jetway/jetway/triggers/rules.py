@@ -15,7 +15,7 @@ from typing import Any
 
 from jetway.artifacts.findings import Finding
 from jetway.dispatch.limits import limits_in_message
-from jetway.dispatch.run import INTERACTIVE, bulk_lane
+from jetway.dispatch.run import bulk_lane, schedule_lane
 from jetway.triggers.file import S3, BusEvent, Schedule, TriggerFile
 
 # https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-quota.html
@@ -49,7 +49,7 @@ class Places:
         undelivered: ARN of the queue of what EventBridge and Scheduler could not deliver.
         scheduler_role: ARN of the role that Scheduler sends with.
         group: the schedules' group.
-        one_bulk_lane: whether files and events of all triggers share one lane.
+        one_bulk_lane: whether files and events of all triggers share one lane, and so do all schedules.
     """
 
     stack: str
@@ -148,9 +148,13 @@ def message_template(trigger: TriggerFile, event: str) -> str:
     `<` begins a placeholder there, so in what comes from the file it is written as an escape of JSON.
     """
     described: dict[str, Any] = {"name": trigger.name, "kind": trigger.kind, "dag": trigger.dag}
+    if trigger.version is not None:
+        described["version"] = trigger.version
     if trigger.conf is not None:
         described["conf"] = trigger.conf
-    described |= limits_in_message(trigger.max_event_age, trigger.rate)
+    described |= limits_in_message(trigger.max_event_age, trigger.rate) | trigger.dates.to_json()
+    if trigger.when_paused != "start":
+        described["when_paused"] = trigger.when_paused
     if trigger.batch is not None:
         described["batch"] = {"max_events": trigger.batch.max_events, "within": _seconds(trigger.batch.within)}
     safe = json.dumps(described, sort_keys=True).replace("<", "\\u003c").replace(">", "\\u003e")
@@ -191,7 +195,7 @@ def _schedule(trigger: TriggerFile, source: Schedule, name: str, places: Places)
         "Target": {
             "Arn": places.dispatch_queue,
             "RoleArn": places.scheduler_role,
-            "SqsParameters": {"MessageGroupId": INTERACTIVE},
+            "SqsParameters": {"MessageGroupId": schedule_lane(trigger.name, one_for_all=places.one_bulk_lane)},
             "Input": message_template(trigger, EVENT_OF_SCHEDULE),
             "RetryPolicy": RETRIES,
             "DeadLetterConfig": {"Arn": places.undelivered},
@@ -223,6 +227,12 @@ def _findings(
         )
     if trigger.batch is not None and places.collect_queue is None:
         yield _error("no-batches", "This stack has no queue for batches.", "Leave batch out, or update the stack.")
+    if trigger.dates.interval is not None and places.one_bulk_lane:
+        yield _error(
+            "interval-needs-rest",
+            "data_interval cannot be set over Airflow's command line, and this stack has Transport: cli.",
+            "Leave data_interval out, or set the stack's Transport to auto, rest or direct (Airflow 2.9 or later).",
+        )
     for rule in rules:
         if len(json_text(rule.pattern)) > LONGEST_PATTERN:
             yield _error(

@@ -20,7 +20,7 @@ from jetway.observability import metrics
 from jetway.wiring.airflow import TRANSPORTS, TURN_SOON, BudgetConfig, Transport, budget_of, connect, mwaa_client
 from jetway.wiring.clients import client
 from jetway.wiring.parts import LedgerConfig, denials_by_ledger, ledger_of
-from jetway.wiring.variables import FromEnv, flag, hours, minutes, part, variable
+from jetway.wiring.variables import FromEnv, flag, hours, longest_chain, minutes, part, variable
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
@@ -45,6 +45,7 @@ class Config(FromEnv):
     waiting_queue_url: str = variable("WAITING_QUEUE_URL")
     max_event_age: timedelta = variable("MAX_EVENT_AGE_HOURS", hours)
     grace: timedelta = variable("GRACE_MINUTES", minutes)
+    longest_chain: int = variable("MAX_CHAINED_RUNS", longest_chain)
     ledger: LedgerConfig = part(LedgerConfig.from_env)
     event_bus: str = variable("EVENT_BUS_NAME")
     metrics_by_trigger: bool = variable("METRICS_BY_TRIGGER", flag)
@@ -89,12 +90,13 @@ def wired() -> Parts:
         ledger=ledger,
         waiting=Waiting(sqs, config.waiting_queue_url),
         rates=Rates(ledger.table),
-        limits=Limits(max_event_age=config.max_event_age, grace=config.grace),
+        limits=Limits(config.max_event_age, config.grace, config.longest_chain),
         environment=config.environment_name,
         dead_letters_url=config.dead_letters_url,
         tell=tell,
         crashes=Crashes(client("dynamodb"), config.ledger.table, key="id", ttl="ttl"),
         dags=watch_of(watched, command_seconds=STATE_TIMEOUT),
+        major=lambda: environment.facts().major,
     )
     denials = denials_by_ledger(config.ledger, config.environment_name, "start_dag_run", tell)
     return Parts(config, sqs, dispatcher, budget, denials)
