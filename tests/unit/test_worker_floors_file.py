@@ -62,6 +62,12 @@ def test_a_good_file_is_in_force_and_its_report_accepts_it(s3: S3Client) -> None
     assert (report(s3)["verdict"], report(s3)["source"]["version"]) == ("accepted", version)
 
 
+def test_the_report_says_who_claims_to_have_put_it(s3: S3Client) -> None:
+    s3.put_object(Bucket="drop", Key="floors.yaml", Body=GOOD, Metadata={"jetway-by": "night shift"})
+    assert workers(FloorsFile(s3, "drop")) == [4]
+    assert report(s3)["by"] == {"claimed": "night shift"}
+
+
 @pytest.mark.parametrize(
     ("body", "line", "message"),
     [

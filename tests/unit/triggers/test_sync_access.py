@@ -114,3 +114,10 @@ def test_a_fault_of_ours_with_the_list_is_reported_and_leaves_the_last_good_one_
     assert sync_access(s3, DROP, NOW, parser=at_a_loss) == ["rejected access"]
     assert patterns(s3) == ["invoice_*"]
     assert [finding["rule"] for finding in report(s3)["findings"]] == ["internal-error", "last-good-in-force"]
+
+
+def test_the_report_says_who_put_it(s3: S3Client) -> None:
+    put = s3.put_object(Bucket=DROP, Key="access.yaml", Body=GOOD.encode(), Metadata={"jetway-by": "billing"})
+    by = {("access.yaml", put["VersionId"]): {"account": "111122223333", "request_id": "R1"}}
+    assert sync_access(s3, DROP, NOW, by=by) == ["put access"]
+    assert report(s3)["by"] == {"account": "111122223333", "request_id": "R1", "claimed": "billing"}

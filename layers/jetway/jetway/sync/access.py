@@ -20,11 +20,15 @@ from jetway.errors import TransientError
 from jetway.http.access_file import KEY, KIND, LARGEST_FILE, ParsedAccess, parse_access
 from jetway.objects import ObjectVersion, head, read
 from jetway.observability import logger
+from jetway.principals import NOBODY, claimed_in
 from jetway.reports import report_on, write_report
 from jetway.sync.accepted import load_json, save_json
+from jetway.sync.causes import NO_CAUSES
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
+
+    from jetway.sync.causes import Causes
 
 ACCEPTED = "accepted/access.json"
 FORMAT = "jetway-access/1"
@@ -36,6 +40,7 @@ def sync_access(
     bucket: str,
     now: datetime,
     *,
+    by: Causes = NO_CAUSES,
     parser: Callable[[bytes], ParsedAccess] = parse_access,
     clock: Callable[[], float] = time.perf_counter,
 ) -> list[str]:
@@ -70,7 +75,8 @@ def sync_access(
         accepted_at = now.isoformat(timespec="seconds")
         after = {"document": parsed.document, "version": source.label, "accepted_at": accepted_at}
     # The report comes first: a crash in between repeats both.
-    write_report(s3, report_on(KEY, judged, clock() - started, source=source, judged_at=now), source)
+    who = {**by.get((KEY, source.version_id), NOBODY), **claimed_in(source.metadata)}
+    write_report(s3, report_on(KEY, judged, clock() - started, source=source, judged_at=now, by=who), source)
     seen = {"version": source.label, "verdict": judged.verdict}
     save_json(s3, bucket, ACCEPTED, {**after, "format": FORMAT, "seen": seen}, there)
     _check_unchanged(s3, bucket, source)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 
 from jetway.principals import By, of_upload
 
 # By key and version id.
 Causes = Mapping[tuple[str, str | None], By]
+NO_CAUSES: Causes = MappingProxyType({})
 
 
 def causes_in(bodies: Iterable[str]) -> Causes:

@@ -17,7 +17,6 @@ from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from math import inf
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -31,6 +30,7 @@ from jetway.sync import accepted
 from jetway.sync.access import sync_access
 from jetway.sync.alarms import Alarms
 from jetway.sync.buckets import bucket_finding
+from jetway.sync.causes import NO_CAUSES
 from jetway.sync.dags import line_of
 from jetway.sync.files import File, Watch, list_files, passed_over, read_files
 from jetway.sync.loops import Names, loop_findings
@@ -53,8 +53,6 @@ if TYPE_CHECKING:
 
 # With less time left than this no further file is begun: what was settled is written down, and that takes some calls.
 SECONDS_TO_SAVE = 20.0
-
-NO_CAUSES: Causes = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +144,7 @@ def sync(
     """
     done = Synced()
     try:
-        done.changes += sync_access(clients.s3, settings.bucket, now())
+        done.changes += sync_access(clients.s3, settings.bucket, now(), by=by)
     except (TransientError, ClientError, BotoCoreError) as exc:
         done.troubles.append(exc)
     before = accepted.load(clients.s3, settings.bucket)

@@ -13,6 +13,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from jetway.objects import ObjectVersion, head, read
+from jetway.principals import claimed_in
 from jetway.reports import report_on, write_report
 from jetway.workers.floors import KEY, MOST_BYTES, Floor, FloorsError, check_floors, read_floors
 
@@ -82,6 +83,7 @@ class FloorsFile:
             return
         begun = self._clock()
         judged = check_floors(content)
-        report = report_on(KEY, judged, self._clock() - begun, source=version, judged_at=now)
+        by = claimed_in(version.metadata)  # no event leads here, and who put it S3 tells nobody else
+        report = report_on(KEY, judged, self._clock() - begun, source=version, judged_at=now, by=by)
         write_report(self._s3, report, version)
         self._reported = version.label
