@@ -54,6 +54,7 @@ _SYNTAX_SINCE = (
     ((3, 14), re.compile(r"\b(?:[rR]?[tT]|[tT][rR])['\"]|\bexcept\b.*,")),  # PEP 750, PEP 758
 )
 
+_LONGEST_LINE = 2_000
 _REPLACED = "\N{REPLACEMENT CHARACTER}"
 
 # What Python says when bytes, and not escapes in a string, cannot be decoded.
@@ -142,7 +143,11 @@ def _not_compiled(content: bytes, exc: SyntaxError | ValueError, python: Version
         if encoding is not None:
             return Source(None, (encoding,))
     line, text = getattr(exc, "lineno", None), getattr(exc, "text", None)
-    if text and any(own_python < since <= python and new.search(text) for since, new in _SYNTAX_SINCE):
+    # Of a longer line nobody says: these expressions take the square of its length.
+    may_be = text and any(
+        own_python < since <= python and (len(text) > _LONGEST_LINE or new.search(text)) for since, new in _SYNTAX_SINCE
+    )
+    if may_be:
         finding = Finding(
             rule="syntax-not-judged",
             severity="warning",

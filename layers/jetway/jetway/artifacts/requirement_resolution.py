@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 Ask = Callable[[Question], Answer]
 
 # As uv says it of a version that would have to be built.
-_SOURCE_ONLY = re.compile(r"\b(?P<name>[A-Za-z0-9][\w.-]*)==(?P<version>[\w.+!-]*\w) has no usable wheels")
+_SOURCE_ONLY = re.compile(r"(?<![\w.-])(?P<name>[A-Za-z0-9][\w.-]*)==(?P<version>[\w.+!-]*\w) has no usable wheels")
 _MOST_SOURCES = 4  # each is another question
 # What these are built with is on Airflow's machines and not in MWAA's image.
 _NEEDS_LIBRARIES = frozenset({"gssapi", "krb5", "mysqlclient", "pykerberos", "python-ldap", "sasl"})
