@@ -60,7 +60,7 @@ def used(file: Path) -> tuple[dict[str, set[str]], list[tuple[str, re.Pattern[An
         if not isinstance(owner, ast.Name) or method not in METHODS:
             continue
         if owner.id == "re" and node.args and isinstance(node.args[0], ast.Constant):
-            inline.append((f"line {node.lineno}", re.compile(node.args[0].value), method))
+            inline.append((f"line {node.lineno}", re.compile(str(node.args[0].value)), method))
         elif owner.id != "re":
             asked.setdefault(owner.id, set()).add(method)
     return asked, inline
