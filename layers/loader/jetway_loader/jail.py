@@ -80,10 +80,10 @@ class Jail:
             bound(resource.RLIMIT_NPROC, self.processes)
         if not sys.platform.startswith("linux"):
             return
+        _prctl(_PR_SET_DUMPABLE, 1)  # as its parent is not: its own entries of /proc are its own again
         with suppress(OSError):  # who takes all memory is ended, and not its parent
             Path("/proc/self/oom_score_adj").write_text("1000", encoding="ascii")
         _give_up_rights()
-        _prctl(_PR_SET_DUMPABLE, 1)
         if self._filter and _prctl(_PR_SET_NO_NEW_PRIVS, 1) == 0:
             program = ctypes.create_string_buffer(self._filter, len(self._filter))
             count = len(self._filter) // 8
