@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import math
 import os
@@ -21,7 +22,7 @@ from hypothesis import strategies as st
 from jetway.errors import LoadUnavailableError
 from jetway.loading import answers as received
 from jetway.loading import options
-from jetway_loader import answers, children, jail, sandbox, settings
+from jetway_loader import answers, children, jail, loading, sandbox, settings
 from jetway_loader.model import Finding, Loaded
 
 linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the filter is Linux's")
@@ -216,6 +217,16 @@ def test_a_file_that_is_written_anew_with_its_old_times_is_another_state(tmp_pat
     file.write_text("two")
     os.utime(file, ns=(told.st_atime_ns, told.st_mtime_ns))
     assert sandbox.state(tmp_path) != before
+
+
+def test_the_process_that_judges_imports_nothing_of_the_users(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Airflow's own modules try to import packages that are not there, and the dags folder is on its path."""
+    (tmp_path / "no_such_package_of_airflows.py").write_text("raise SystemExit('a user has run here')")
+    monkeypatch.setenv("AIRFLOW_HOME", "/nowhere")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    loading._import_nothing_from(tmp_path)
+    with pytest.raises(ImportError):
+        importlib.import_module("no_such_package_of_airflows")
 
 
 # ---- what is told
