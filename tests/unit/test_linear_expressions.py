@@ -35,7 +35,6 @@ _MOST_UNITS = 90
 # Module and name of the expression → why it may be faster than its text is long.
 BOUNDED = {
     "jetway.airflow.refusals._RULES": "matched at the beginning only, of a first line of 300 characters",
-    "jetway.artifacts.python_source._SYNTAX_SINCE": "asked of a line of 2,000 characters",
     "jetway.dispatch.conf_template._NAMES": "asked of what _REST has matched",
 }
 
@@ -173,8 +172,10 @@ def faster_than_linear(pattern: re.Pattern[Any], method: str) -> str | None:
             return min(seconds(pattern, method, text) for _ in range(times))
 
         slow = next((size for size in SIZES if took(size, 1) > _SLOW), None)
-        if slow is not None and took(slow, 3) > 6 * took(slow // 4, 3):
-            long, short = took(slow, 3), took(slow // 4, 3)
+        if slow is None or took(slow, 3) <= 6 * took(slow // 4, 3):
+            continue
+        long, short = took(4 * slow, 3), took(slow, 3)  # a bound in the expression itself may be beyond the short ones
+        if long > 6 * short:
             return f"{beginning!r} and then {unit!r}: {short:.5f} s, {long:.5f} s for four times as much"
     return None
 
