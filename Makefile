@@ -62,7 +62,7 @@ integration: $(STAMP) ## Deploy to two local stacks of their own, one for each t
 loading: $(STAMP) ## Judge files by the hundred with a real Airflow (AIRFLOW_VERSION), without the stack (five minutes)
 	$(BIN)/pytest -q -n 2 -m "loading and not slow" tests/integration
 
-fuzz: $(STAMP) ## 500 zips, requirement files and DAG files each from hypothesis and atheris: nothing may crash
+fuzz: $(STAMP) ## 2,000 artifacts of every kind from hypothesis, 500 from atheris: nothing may crash or stall
 	@$(BIN)/python -m local.fuzz
 
 load: $(STAMP) ## 1,000 events delivered three times in bad weather: what is lost or doubled (half an hour)

@@ -1,4 +1,4 @@
-"""`make fuzz`: random zips, requirement files and DAG files from hypothesis and from atheris crash nothing.
+"""`make fuzz`: random artifacts of every kind from hypothesis, and most of them from atheris, crash and stall nothing.
 
 hypothesis runs in the tests' own virtual environment; atheris, which watches the code's branches and needs a compiled
 module, in one of its own.
@@ -15,6 +15,7 @@ from local import venvs
 from local.venvs import ROOT
 
 RUNS = 500
+EXAMPLES = 2_000  # of each kind, with hypothesis
 
 # Runs in atheris' virtual environment, once for each target: libFuzzer ends its process.
 _ATHERIS = """
@@ -33,8 +34,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m local.fuzz", description=__doc__)
     parser.add_argument("--runs", type=int, default=RUNS, help="of each target, with atheris")
     runs: int = parser.parse_args().runs
-    tests = [sys.executable, "-m", "pytest", "-q", "tests/unit/artifacts/test_fuzz.py"]
-    if subprocess.run(tests, cwd=ROOT, check=False).returncode:
+    files = ["tests/unit/artifacts/test_fuzz.py", "tests/unit/test_fuzz_kinds.py"]
+    tests = [sys.executable, "-m", "pytest", "-q", "-n", "2", *files]
+    if subprocess.run(tests, cwd=ROOT, check=False, env=os.environ | {"JETWAY_FUZZ": str(EXAMPLES)}).returncode:
         return 1
     try:
         python = venvs.ensure("fuzz")

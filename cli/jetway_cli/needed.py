@@ -122,7 +122,7 @@ def resolved(text: str, parameters: Mapping[str, str], resources: Mapping[str, R
         missing = missing or not value
         return value
 
-    result = re.sub(r"\$\{([^}]+)\}", one, text)
+    result = re.sub(r"\$\{([^${}]+)\}", one, text)
     return None if missing else result
 
 

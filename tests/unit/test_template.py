@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import ast
+import os
 import re
+import subprocess
+import sys
 from collections import Counter
 from collections.abc import Iterator
 from importlib import import_module
@@ -248,3 +251,18 @@ def test_drift_of_triggers_is_looked_for_every_day() -> None:
     (target,) = rule["Targets"]
     assert target["Arn"] == {"GetAtt": "TriggerSyncQueue.Arn"}
     assert target["DeadLetterConfig"] == {"Arn": {"GetAtt": "UndeliveredEvents.Arn"}}
+
+
+def test_what_loads_dag_files_is_started_without_the_credentials_of_its_role() -> None:
+    """Not in its variables, not in /proc: the program that Lambda starts it through passes all others on."""
+    wrapper = ROOT / "layers/loader/without-credentials"
+    for function in ("ImportDagAirflow2", "ImportDagAirflow3"):
+        properties = TEMPLATE["Resources"][function]["Properties"]
+        assert properties["Environment"]["Variables"] == {"AWS_LAMBDA_EXEC_WRAPPER": f"/opt/{wrapper.name}"}
+        assert {"Ref": "LoaderLayer"} in properties["Layers"]
+    secrets = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
+    given = dict.fromkeys(secrets, "secret") | {"AWS_LAMBDA_RUNTIME_API": "127.0.0.1:9001", "PATH": os.environ["PATH"]}
+    shown = [str(wrapper), "cat", "/proc/self/environ"] if sys.platform.startswith("linux") else [str(wrapper), "env"]
+    done = subprocess.run(shown, env=given, capture_output=True, text=True, check=True)
+    assert "secret" not in done.stdout
+    assert "AWS_LAMBDA_RUNTIME_API=127.0.0.1:9001" in done.stdout

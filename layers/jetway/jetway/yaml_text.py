@@ -6,6 +6,7 @@ tags, anchors or aliases, which a ten-line file does not need and which let a sm
 
 from __future__ import annotations
 
+import functools
 import math
 import re
 from collections.abc import Mapping, Sequence
@@ -77,7 +78,9 @@ def load(text: str) -> Document:
     remedy = "Correct the line; a text with a special character in it needs quotes."
     written = text.splitlines()
     try:
-        node = YAML(typ="safe", pure=True).compose(text)
+        reader = YAML(typ="safe", pure=True)
+        reader.Scanner = _scanner()
+        node = reader.compose(text)
     except MarkedYAMLError as exc:
         mark = exc.problem_mark or exc.context_mark
         said = ", ".join(part for part in (exc.context, exc.problem) if part)
@@ -96,6 +99,20 @@ def load(text: str) -> Document:
         return Document(_value(node, (), lines, set()), lines)
     except _KeyError as exc:
         raise (_unquoted(written, exc.line) or exc) from None
+
+
+@functools.cache
+def _scanner() -> Any:
+    """One that stops where brackets are too deep: for each word the reader's own looks at all that are open."""
+    from ruamel.yaml.scanner import Scanner
+
+    class Bounded(Scanner):
+        def fetch_flow_collection_start(self, *args: Any, **kwargs: Any) -> None:
+            if self.flow_level > _DEEPEST:
+                raise RecursionError
+            super().fetch_flow_collection_start(*args, **kwargs)
+
+    return Bounded
 
 
 def _unquoted(written: Sequence[str], number: int) -> YamlError | None:

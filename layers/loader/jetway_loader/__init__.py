@@ -8,6 +8,9 @@ has one, and in the function import_dag with Airflow in a layer.
     settings.py    what must be set before Airflow is imported
     airflow_api.py the few names of Airflow that differ from version to version
     children.py    one forked child for each file, killed from outside at its time limit
+    jail.py        what such a child cannot do to its parent, and to who comes next
+    answers.py     what it tells, looked at before it is believed
+    sandbox.py     the folder for temporary files, clean before each load
     parsing.py     what a child does: the file goes through Airflow's own DAG processor
     unseen.py      Variables, Connections and environment variables that are not here
     inventory.py   what is known of packages that the environment has and this machine has not

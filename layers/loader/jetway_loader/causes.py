@@ -25,10 +25,11 @@ _SCHEDULES = ("schedule", "schedule_interval", "timetable")
 # What a DAG or a group hands to its tasks.
 _HANDED_DOWN = frozenset({"default_args", "start_date", "end_date", "params"})
 _KEY = re.compile(r"The key '|has to be (?:made of|less than|of type)|The key has to")
-_ARGUMENT = re.compile(r"unexpected keyword argument '(\w+)'|\*\*kwargs: \{(.*)\}", re.DOTALL)
+_ARGUMENT = re.compile(r"unexpected keyword argument '(\w+)'")
+_ARGUMENTS = "**kwargs: {"
 _LACKING = re.compile(r"missing (?:keyword argument|required argument|\d+ required)[^']*('.*)", re.DOTALL)
 _QUOTED = re.compile(r"'([\w ]+)'")
-_TWICE = re.compile(r"id '(.+?)' has already been added")
+_TWICE = re.compile(r"id '([^'\n]{1,250})' has already been added")
 _UNREGISTERED = re.compile(r"Timetable class .* is not registered")
 _EXITS = frozenset({"exit", "quit", "_exit"})
 _NODES = ("Operator", "Sensor")
@@ -185,9 +186,12 @@ class Causes:
             return True
         if any(isinstance(item, ast.Starred) and self._influence.unseen(item, module) for item in call.args):
             return True
-        if found := _ARGUMENT.search(self._failure.message):
-            names = {found[1]} if found[1] else set(re.findall(r"'(\w+)':", found[2]))
-            return not (None in given or names & given)
+        message = self._failure.message
+        named = _ARGUMENT.findall(message)[:1] or re.findall(
+            r"'(\w+)':", message.partition(_ARGUMENTS)[2].rpartition("}")[0]
+        )
+        if named or _ARGUMENTS in message:
+            return not (None in given or set(named) & given)
         if found := _LACKING.search(self._failure.message):
             return bool(set(_QUOTED.findall(found[1])) & given) or self._handed_down(keys=True)
         return self._influence.unseen(call, module)

@@ -17,11 +17,14 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, Generic, TypeVar
+
+from jetway_loader import answers
+from jetway_loader import jail as jails
 
 Item = TypeVar("Item")
 Tell = Callable[[dict[str, Any]], None]
@@ -29,7 +32,7 @@ Tell = Callable[[dict[str, Any]], None]
 _LARGEST_ANSWER = 16 * 1024 * 1024
 _LARGEST_FILE = 64 * 1024 * 1024  # that a child may write
 _LAST_WORDS = 2000
-withheld: set[int] = set()  # descriptors of this process that no child gets: a file may write to any
+_MOST_READS = 256  # of 64 KiB at once: who writes without end must not keep the parent from looking at the time
 _LOOK = 0.05  # seconds between looks whether a child has ended: a grandchild may keep its pipe open
 
 
@@ -64,7 +67,7 @@ class _Child(Generic[Item]):
 
     def hear(self) -> bool:
         """Read all that has come; False when nothing more will."""
-        while True:
+        for _ in range(_MOST_READS):
             try:
                 data = os.read(self.pipe, 65536)
             except BlockingIOError:
@@ -72,6 +75,7 @@ class _Child(Generic[Item]):
             if not data:
                 return False
             self.heard += data[: _LARGEST_ANSWER - len(self.heard)]
+        return True
 
     def ended(self, status: int, *, timed_out: bool) -> Ended[Item]:
         with self.words as words:
@@ -83,11 +87,11 @@ class _Child(Generic[Item]):
             _, mark, entry = line.rpartition(self.mark)
             if not mark:
                 continue  # the file wrote to a descriptor that was not its own
-            with suppress(ValueError):  # it did so in the middle of a line
+            with suppress(ValueError, RecursionError):  # it did so in the middle of a line
                 told.append(json.loads(entry))
         return Ended(
             item=self.item,
-            told=[entry for entry in told if isinstance(entry, dict)],
+            told=answers.sound(told),
             exit_code=os.WEXITSTATUS(status) if os.WIFEXITED(status) else None,
             signal=os.WTERMSIG(status) if os.WIFSIGNALED(status) else None,
             timed_out=timed_out,
@@ -116,11 +120,12 @@ def each(
     waiting, children = list(reversed(items)), list[_Child[Item]]()
     gc.collect()
     gc.freeze()  # a collection in a child would copy every page
-    selector = selectors.DefaultSelector()
+    selector, jailed = selectors.DefaultSelector(), ExitStack()
+    jail = jailed.enter_context(jails.around())
     try:
         while waiting or children:
             while waiting and len(children) < jobs:
-                child = _fork(waiting.pop(), work, memory, children)
+                child = _fork(waiting.pop(), work, memory, jail)
                 children.append(child)
                 selector.register(child.pipe, selectors.EVENT_READ)
             selector.select(_LOOK)
@@ -133,11 +138,14 @@ def each(
                     selector.unregister(child.pipe)
                     children.remove(child)
                     os.close(child.pipe)
+                    jail.clear(other.pid for other in children)
                     yield child.ended(status, timed_out=timed_out)
     finally:
         for child in children:
             _kill(child.pid)
             os.waitpid(child.pid, 0)
+        jail.clear()
+        jailed.close()
         selector.close()
         gc.unfreeze()
 
@@ -171,9 +179,7 @@ def _kill(pid: int) -> None:
         return  # nothing of it is left; macOS denies it for a group of zombies
 
 
-def _fork(
-    item: Item, work: Callable[[Item, Tell], None], memory: int | None, others: Sequence[_Child[Item]]
-) -> _Child[Item]:
+def _fork(item: Item, work: Callable[[Item, Tell], None], memory: int | None, jail: jails.Jail) -> _Child[Item]:
     read, write = os.pipe()
     mark = secrets.token_hex(8).encode()  # begins what is told: the file may write to any descriptor
     words: BinaryIO = tempfile.TemporaryFile()  # noqa: SIM115 - closed when the child has ended
@@ -181,24 +187,18 @@ def _fork(
     sys.stderr.flush()
     pid = os.fork()
     if pid == 0:
-        for descriptor in (
-            read,
-            *withheld,
-            *(number for other in others for number in (other.pipe, other.words.fileno())),
-        ):
-            os.close(descriptor)  # what a file writes to it would be taken for another's words
 
         def tell(entry: dict[str, Any]) -> None:
             os.write(write, mark + json.dumps(entry).encode() + b"\n")
 
-        _live(partial(work, item, tell), words, memory)
+        _live(partial(work, item, tell), words, memory, partial(jail.enter, write))
     os.close(write)
     with suppress(ProcessLookupError, PermissionError):  # the child does so itself: whoever is first
         os.setpgid(pid, pid)
     return _Child(item, pid, read, words, mark)
 
 
-def _live(work: Callable[[], None], words: BinaryIO, memory: int | None) -> None:
+def _live(work: Callable[[], None], words: BinaryIO, memory: int | None, enter: Callable[[], None]) -> None:
     """Be the child. Never returns: what the parent has registered to do at its exit is not the child's to do."""
     code, leave = 70, os._exit
     try:
@@ -209,10 +209,11 @@ def _live(work: Callable[[], None], words: BinaryIO, memory: int | None) -> None
         os.dup2(null, 0)
         os.dup2(words.fileno(), 1)
         os.dup2(words.fileno(), 2)
-        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-        _bound(resource.RLIMIT_FSIZE, _LARGEST_FILE)
+        jails.bound(resource.RLIMIT_CORE, 0)
+        jails.bound(resource.RLIMIT_FSIZE, _LARGEST_FILE)
+        enter()
         if memory is not None:
-            _bound(resource.RLIMIT_AS, _address_space() + memory)
+            jails.bound(resource.RLIMIT_AS, _address_space() + memory)
         work()
         sys.stdout.flush()
         sys.stderr.flush()
@@ -223,11 +224,6 @@ def _live(work: Callable[[], None], words: BinaryIO, memory: int | None) -> None
         os.write(2, traceback.format_exc().encode(errors="replace")[-_LAST_WORDS:])
     finally:
         leave(code)
-
-
-def _bound(what: int, limit: int) -> None:
-    hard = resource.getrlimit(what)[1]
-    resource.setrlimit(what, (limit if hard == resource.RLIM_INFINITY else min(limit, hard), hard))
 
 
 def _address_space() -> int:

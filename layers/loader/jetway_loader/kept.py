@@ -30,7 +30,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jetway_loader import calls, children, settings
+from jetway_loader import calls, settings
 
 if TYPE_CHECKING:
     from jetway_loader.__main__ import Load
@@ -184,7 +184,6 @@ def _take_away_code(beside: Path) -> None:
 def _answer(connection: socket.socket, airflow: Airflow, imported: dict[str, int]) -> int:
     """Be the child that answers one question."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # what it has started is ended on the way out
-    children.withheld.add(connection.fileno())
     connection.settimeout(_SECONDS_TO_ASK)
     with connection.makefile("rb") as lines:
         question = json.loads(lines.readline(_LARGEST_QUESTION))

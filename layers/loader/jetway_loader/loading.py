@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import shutil
-from collections.abc import Iterator, Sequence
+import sys
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from jetway_loader import airflow_api, children, parsing, paths, settings, standin_modules, verdicts
+from jetway_loader import airflow_api, children, parsing, paths, sandbox, settings, standin_modules, verdicts
 from jetway_loader.model import Loaded, Options
 
 if TYPE_CHECKING:
@@ -17,7 +17,14 @@ if TYPE_CHECKING:
     from jetway_loader.children import Tell
 
 
-def load(airflow: Airflow, folder: Path, files: Sequence[str], options: Options) -> Iterator[Loaded]:
+def load(
+    airflow: Airflow,
+    folder: Path,
+    files: Sequence[str],
+    options: Options,
+    *,
+    between: Callable[[], None] = lambda: None,
+) -> Iterator[Loaded]:
     """Load files of a dags folder, each in a child of its own, and yield what came of them as they end.
 
     Args:
@@ -25,11 +32,13 @@ def load(airflow: Airflow, folder: Path, files: Sequence[str], options: Options)
         folder: the dags folder, with all that the files import and read.
         files: paths relative to it, with slashes.
         options: how to load.
+        between: is called when a child has ended and all that it has started, before the next one begins.
 
     Raises:
         FileNotFoundError: one of them is not in the folder.
     """
     folder = folder.resolve()
+    _import_nothing_from(folder)
     wanted = {}
     for name in dict.fromkeys(files):
         path = folder / name
@@ -63,6 +72,19 @@ def load(airflow: Airflow, folder: Path, files: Sequence[str], options: Options)
     try:
         for ended in children.each(to_load, work, seconds=options.limit, memory=options.memory, jobs=options.jobs):
             name = wanted[ended.item]
-            yield verdicts.judge(ended, name, f"{paths.DAGS}/{name}", paths.DAGS, options, places=places)
+            judged = verdicts.judge(ended, name, f"{paths.DAGS}/{name}", paths.DAGS, options, places=places)
+            between()
+            yield judged
     finally:
-        shutil.rmtree(home / paths.WRITTEN, ignore_errors=True)
+        if (home / paths.WRITTEN).is_dir() and sandbox.empty(home / paths.WRITTEN):
+            (home / paths.WRITTEN).rmdir()
+
+
+def _import_nothing_from(folder: Path) -> None:
+    """Keep this process, which imports parts of Airflow, from users' modules: a package that is missing may be theirs.
+
+    Python looks into no place that it remembers as missing. Children forget that (`paths.be_mwaa`).
+    """
+    for place in sys.path:
+        if place.startswith((str(folder), os.environ["AIRFLOW_HOME"])):
+            sys.path_importer_cache[place] = None

@@ -18,14 +18,16 @@ import time
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jetway_loader import settings
+from jetway_loader import children, settings
 from jetway_loader.faults import Fault, read_error
 from jetway_loader.model import Finding, Loaded
 
 if TYPE_CHECKING:
+    from jetway_loader.children import Tell
     from jetway_loader.model import Options
 
 NAME = "airflow_local_settings.py"
@@ -179,26 +181,21 @@ def _run(text: str, own: Path | None, mine: list[Path], folder: Path, options: O
         }
         variables = settings.as_variables(options.airflow_options)
         seconds = min(_MOST_SECONDS, options.patience or _MOST_SECONDS)
-        try:
-            done = subprocess.run(
-                [sys.executable, "-c", _PROGRAM, str(folder), str(home)],
-                env=os.environ | variables | changed,
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                timeout=seconds,
-                check=False,
-            )
-        except subprocess.TimeoutExpired:
+        program = partial(_import_airflow, [str(folder), str(home)], os.environ | variables | changed)
+        (ended,) = children.each([""], program, seconds=seconds, memory=options.memory)
+        last = own or mine[-1]
+        if ended.timed_out:
             message = f"Importing Airflow took more than {seconds:g} s with it."
-            return [(own or mine[-1], Fault("timeout", message, None, _AT_ONCE, certain=False))]
-        said = done.stderr[-_LAST_WORDS:].decode(errors="replace")
-        if done.returncode == 0 and b"jetway: airflow was imported" in done.stdout:
+            return [(last, Fault("timeout", message, None, _AT_ONCE, certain=False))]
+        told = next((entry for entry in ended.told if "said" in entry), None)
+        if told is None:
+            return [(last, Fault("exits", "It ends the process that imports Airflow.", None, _AT_ONCE, certain=False))]
+        if told["status"] == 0 and told["imported_airflow"]:
             return []
+        said = str(told["said"])
         if "Traceback (most recent call last):" not in said:
-            how = f"with exit status {done.returncode}"
-            return [
-                (own or mine[-1], Fault("exits", f"It ends every process that imports Airflow, {how}.", None, _AT_ONCE))
-            ]
+            how = f"with exit status {told['status']}"
+            return [(last, Fault("exits", f"It ends every process that imports Airflow, {how}.", None, _AT_ONCE))]
         file = own or next((path for path in reversed(mine) if str(path) in said), mine[0])
         said = said.replace(str(config), str(file)) if own is not None else said
         fault = read_error({"error": said}, str(file), str(file.parent))
@@ -206,6 +203,15 @@ def _run(text: str, own: Path | None, mine: list[Path], folder: Path, options: O
             fault.missing.partition(".")[0] in options.provided or options.unlisted
         )
         return [(file, replace(fault, certain=fault.certain and not elsewhere and not options.nearest))]
+
+
+def _import_airflow(arguments: list[str], variables: dict[str, str], _item: str, tell: Tell) -> None:
+    """Be the child that starts a program: what that leaves behind ends with it."""
+    command = [sys.executable, "-c", _PROGRAM, *arguments]
+    done = subprocess.run(command, env=variables, stdin=subprocess.DEVNULL, capture_output=True, check=False)
+    said = done.stderr[-_LAST_WORDS:].decode(errors="replace")
+    imported = b"jetway: airflow was imported" in done.stdout
+    tell({"status": done.returncode, "imported_airflow": imported, "said": said})
 
 
 _AT_ONCE = "Every process of Airflow runs it when it starts: let it only define functions and set values."

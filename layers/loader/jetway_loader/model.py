@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
 from jetway_loader.inventory import Inventory
 
+_MOST, _LONGEST_NAME = 1_000, 1_024
 Verdict = Literal["accepted", "rejected", "unknown"]
 Severity = Literal["error", "warning"]
 
@@ -114,5 +115,8 @@ class Loaded:
     cpu_seconds: float | None = None
 
     def as_dict(self) -> dict[str, Any]:
-        """The answer as JSON takes it."""
-        return asdict(self)
+        """The answer as JSON takes it, with no more than a report has room for, whatever the file did."""
+        told = asdict(replace(self, findings=self.findings[:_MOST]))
+        for name in ("siblings", "read", "missing"):
+            told[name] = tuple(each[:_LONGEST_NAME] for each in told[name][:_MOST])
+        return told

@@ -15,7 +15,7 @@ from jetway_loader import plugins
 from jetway_loader.faults import Fault, read_error
 from jetway_loader.model import Finding, Loaded, Options
 from jetway_loader.standin_modules import STAR, UNKNOWN
-from jetway_loader.verdicts import may_be_this_machines
+from jetway_loader.verdicts import FORGED, may_be_this_machines
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -87,6 +87,8 @@ def judge(
         found.append(_Failed(file, _doubted(_named(fault), told, options, places), matters))
     if not any("done" in entry for entry in first.told):
         found.append(_death(first, folder, options))
+    if any("forged" in entry for ended in (first, second) if ended for entry in ended.told):
+        found.append(_Failed(folder, FORGED, matters=True))
     certain = any(each.matters and each.fault.certain for each in found)
     doubtful = any(each.matters and not each.fault.certain for each in found)
     findings = [_finding(each, folder, options, first) for each in found]

@@ -74,11 +74,7 @@ def set_up(home: Path, folder: Path, *, template: Path | None = None, environ: d
     target = os.environ if environ is None else environ
     for name in [name for name in target if name.startswith("AIRFLOW__")]:
         del target[name]
-    database = home / "airflow.db"
-    if template is not None and not database.exists():
-        shutil.copyfile(template, database)
-    # Without a file Airflow writes one of 3,000 lines.
-    (home / "airflow.cfg").touch()
+    furnish(home, template)
     for name, value in _AS_ON_MWAA.items():
         target.setdefault(name, value)
     target.update(_FIXED)
@@ -88,10 +84,22 @@ def set_up(home: Path, folder: Path, *, template: Path | None = None, environ: d
             "AIRFLOW_CONFIG": str(home / "airflow.cfg"),
             "AIRFLOW__CORE__DAGS_FOLDER": str(folder),
             "AIRFLOW__CORE__PLUGINS_FOLDER": str(home / "plugins"),
-            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{database}",
+            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home / 'airflow.db'}",
             "AIRFLOW__LOGGING__BASE_LOG_FOLDER": str(home / "logs"),
         }
     )
+
+
+def furnish(home: Path, template: Path | None = None) -> None:
+    """Put into an AIRFLOW_HOME what Airflow looks for there.
+
+    Raises:
+        OSError: no room for it.
+    """
+    database = home / "airflow.db"
+    if template is not None and not database.exists():
+        shutil.copyfile(template, database)
+    (home / "airflow.cfg").touch()  # without a file Airflow writes one of 3,000 lines
 
 
 def plugins_folder() -> Path:

@@ -259,6 +259,8 @@ class Unseen:
                 return
             if event == "socket.connect":
                 address = args[1]
+                if isinstance(address, str | bytes):  # of this machine; a file's own is out of reach, too (jail.py)
+                    self._note("network", "a socket of this machine", self._line())
                 host = address[0] if isinstance(address, tuple) else ""
             elif event == "socket.getaddrinfo":
                 host = args[0]

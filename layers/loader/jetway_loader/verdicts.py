@@ -47,6 +47,7 @@ def judge(
     faults = [
         _doubted(_without(places, fault), told, options, places or (Path(folder),)) for fault in _distinct(faults)
     ]
+    faults += [FORGED] if told.forged else []
     certain = [fault for fault in faults if fault.certain]
     verdict: Verdict = "rejected" if certain else "unknown" if faults or told.unknown else "accepted"
     if certain:
@@ -55,7 +56,7 @@ def judge(
         findings = _not_certain(faults, told, options)
     else:
         findings = [*_of_unknown(told), *_remarks(told, options)]
-    findings += told.advice
+    findings += [*told.advice, *_of_many(told)]
     return Loaded(
         path=path,
         verdict=verdict,
@@ -93,11 +94,29 @@ class _Told:
         self.unseen = list(dict.fromkeys(item for item in unseen if item[0] != "missing module"))
         self.unknown = [item for item in self.unseen if item[0] in {UNKNOWN, STAR}]
         self.changed = frozenset(str(name) for entry in told for name in entry.get("changed", ()))
+        self.forged = any("forged" in entry for entry in told)
+        self.too_many: int | None = next((entry["too_many"] for entry in told if "too_many" in entry), None)
         self.lacking = list(dict.fromkeys(item for item in unseen if item[0] == "missing module"))
         self.advice = [Finding(**entry["advice"]) for entry in told if "advice" in entry]
         self.dags = [
             LoadedDag(**{**entry["dag"], "tags": tuple(entry["dag"]["tags"])}) for entry in told if "dag" in entry
         ]
+
+
+FORGED = Fault(
+    "forged-answer",
+    "When it is loaded, the file tells the loader what only the loader itself tells.",
+    None,
+    "Write to no descriptor that the code has not opened itself.",
+)
+
+
+def _of_many(told: _Told) -> list[Finding]:
+    """More DAGs than one report and one item of a table have room for."""
+    if told.too_many is None:
+        return []
+    message = f"The file makes {told.too_many:,} DAGs. Jetway looks after the first {len(told.dags):,} only."
+    return [Finding("too-many-dags", "warning", message, None, "Make them in several files: each loads faster, too.")]
 
 
 def _death(ended: Ended[Any], options: Options, told: _Told, *, zipped: bool = False) -> Fault:

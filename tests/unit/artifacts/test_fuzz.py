@@ -8,6 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.unit.fuzzing_kinds import MANY
+
 from . import fuzzing
 
 LETTERS = st.sampled_from(list(" \n\\#-=<>~!;,.@[](){}'\"%$*&|^:/x1é\0\t"))
@@ -23,14 +25,14 @@ NAMES = st.one_of(
 )
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=MANY, deadline=None)
 @given(st.one_of(SOURCE, st.binary(max_size=200)))
 @pytest.mark.parametrize("target", ["requirements", "dag_file", "plain_dag_file", "wheel"])
 def test_sources_crash_nothing(target: str, content: bytes) -> None:
     fuzzing.TARGETS[target](content)
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=MANY, deadline=None)
 @given(st.lists(st.tuples(NAMES, st.binary(max_size=40)), max_size=6), st.integers(0, 2**32), st.booleans())
 def test_zips_crash_nothing(members: list[tuple[str, bytes]], seed: int, damage: bool) -> None:
     content = bytearray(fuzzing.zip_of(members))

@@ -18,6 +18,7 @@ import zipfile
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -165,3 +166,35 @@ def test_a_bundle_has_a_bound_that_is_looked_at_before_anything_is_unpacked(
 def test_what_is_no_zip_is_an_error_of_the_function(app: Any, tmp_path: Path) -> None:
     with pytest.raises(zipfile.BadZipFile):
         app._unpack(b"x" * 101, tmp_path)
+
+
+class Context:
+    @staticmethod
+    def get_remaining_time_in_millis() -> int:
+        return 120_000
+
+
+@pytest.mark.parametrize("part", ["bundle", "plugins"])
+def test_what_cannot_be_fetched_is_no_files_fault(app: Any, monkeypatch: pytest.MonkeyPatch, part: str) -> None:
+    monkeypatch.setattr(app, "_airflow", SimpleNamespace(version="3.3.1"))
+    there = {"zip": base64.b64encode(zipped(**{"a.py": b"1"})).decode()}
+    event = {"bundle": there, "plugins": there, "files": ["a.py"], "options": {}}
+    event[part] = {"url": "http://127.0.0.1:9/bundle.zip"}
+    said = app.handler(event, Context())
+    assert said.keys() == {"unavailable"}
+    assert said["unavailable"].startswith("the bundle cannot be fetched: ")
+
+
+def test_a_home_that_a_link_has_taken_the_place_of_is_not_clean(
+    app: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And nothing is removed behind it: on a laptop it may lead anywhere."""
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own" / "file").touch()
+    monkeypatch.setattr(app, "_home", tmp_path / "own")
+    assert app._clean()
+    assert [file.name for file in (tmp_path / "own").iterdir()] == ["airflow.cfg"], "made anew"
+    (tmp_path / "link").symlink_to(tmp_path / "own")
+    monkeypatch.setattr(app, "_home", tmp_path / "link")
+    assert not app._clean()
+    assert (tmp_path / "own" / "airflow.cfg").exists()

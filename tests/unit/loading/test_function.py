@@ -15,7 +15,16 @@ from jetway.errors import LoadUnavailableError
 from jetway.loading.function import LoadFunctions
 
 OPTIONS = {"airflow_version": "3.3.1", "import_timeout": 30.0}
-LOADED = {"path": "a.py", "verdict": "accepted"}
+LOADED: dict[str, Any] = {
+    "path": "a.py",
+    "verdict": "accepted",
+    "skipped": None,
+    "findings": [],
+    "dags": [],
+    "siblings": [],
+    "missing": [],
+    "seconds": 0.1,
+}
 
 
 class World:
@@ -105,3 +114,27 @@ def test_a_large_folder_goes_through_the_bucket() -> None:
 @pytest.mark.parametrize(("major", "function"), [(2, "import-dag-2"), (3, "import-dag-3"), (4, "import-dag-3")])
 def test_the_nearest_version_loads(major: int, function: str) -> None:
     assert World().functions.nearest(major) == function
+
+
+SPENT = {
+    "errorType": "Runtime.ExitError",
+    "errorMessage": "RequestId: 1 Error: Runtime exited with error: exit status 75",
+}
+
+
+def test_a_spent_sandbox_is_left_for_a_fresh_one_and_says_nothing_of_the_file() -> None:
+    world = World()
+    for _ in range(5):
+        world.answers(SPENT, FunctionError="Unhandled")
+    world.answers({"airflow": "3.3.1", "loaded": [LOADED]})
+    answer = world.load()
+    assert (answer.loaded, answer.died) == (LOADED, None)
+
+
+def test_where_all_sandboxes_are_spent_nothing_can_be_loaded_now() -> None:
+    world = World()
+    for _ in range(6):
+        world.answers(SPENT, FunctionError="Unhandled")
+    with pytest.raises(LoadUnavailableError, match=r"import-dag-3 has no fresh sandbox: .*exit status 75"):
+        world.load()
+    world.stub.assert_no_pending_responses()

@@ -58,6 +58,7 @@ class ImportDag:
         there = "helpers.py" in {*(_names(question["bundle"]) or ()), *(self.world.plugins[-1] or ())}
         self.world.while_loading()
         loaded = {
+            "path": (question["files"] or ["../plugins.zip"])[0],
             "verdict": "accepted" if there else "rejected",
             "missing": [] if there else ["helpers"],
             "findings": [] if there else [MISSING],
@@ -165,6 +166,13 @@ def test_a_file_has_the_time_that_the_environment_gives_it(
     (asked,) = world.asked
     assert (asked["import_timeout"], asked["airflow_options"]) == (seconds, options)
     assert asked["airflow_version"] == "3.3.1"
+
+
+def test_of_the_environments_options_only_those_are_sent_that_change_what_loading_gives(world: World) -> None:
+    secret = {"smtp.smtp_password": "hunter2", "Core.Default_Timezone": "utc", "secrets.backend_kwargs": "{}"}
+    world.judge(after=60, facts=replace(FACTS, options=secret))
+    (asked,) = world.asked
+    assert asked["airflow_options"] == {"Core.Default_Timezone": "utc"}
 
 
 def put_plugins(world: World, *names: str, bucket: str = "live", key: str = "plugins.zip") -> str:

@@ -50,6 +50,7 @@ class ImportDag:
             for dag_id in re.findall(r"DAG\('(\w+)'\)", content)
         ]
         loaded = {
+            "path": request["files"][0],
             "verdict": "accepted",
             "missing": [],
             "findings": [],

@@ -57,6 +57,8 @@ def test_a_part_is_built(folder: Path, makefile: Path, target: str) -> None:
     artifacts = folder / "artifacts" / target
     if built:
         assert list(artifacts.iterdir())
+        if target == "build-LoaderLayer":
+            assert os.access(artifacts / "without-credentials", os.X_OK), "Lambda starts it"
         return
     words = [word for line in done.stdout.replace("\\\n", " ").splitlines() for word in shlex.split(line)]
     # The shell expands them, inside quotes.

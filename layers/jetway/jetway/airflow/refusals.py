@@ -28,7 +28,7 @@ _EXCEPTION_LINE = re.compile(r"^([A-Za-z_][\w.]*)(?:: (.*))?$", re.MULTILINE)
 _USAGE_ERROR = re.compile(r"^airflow [\w -]*error: (.*), see help above\.?$", re.MULTILINE)
 _NO_DAG = re.compile(r"^DAG: (\S+) does not exist in 'dag' table$", re.MULTILINE)
 _NO_DATABASE = re.compile(r"Please run `airflow db (?:init|migrate|upgrade)`")
-_PARAM = re.compile(r"Invalid input for param ([^:]+): ")
+_PARAM = re.compile(r"Invalid input for param ([^:]{1,300}): ")
 _PARAM_RULE = re.compile(r"Failed validating ('[^']+') in schema[^\n]*:\n((?:[ \t]+[^\n]*\n?)+)")
 
 _MAX_QUOTE = 300

@@ -150,7 +150,7 @@ def not_in_re2(pattern: str) -> str | None:
 _ONLY_RE2 = re.compile(r"\\[pPQCz]|[$^][*+?]")
 _NOT_ESCAPES = set("\\.*+?()[]{}|^$/-#&~!@%=<>,;:'\"` ")
 _ESCAPED = re.compile(r"\\.", re.DOTALL)
-_CLASS = re.compile(r"\[\^?\]?[^\]\\]*(?:\\.[^\]\\]*)*\]")
+_CLASS = re.compile(r"\[\^?\]?[^\]\\]*(?:\\.[^\]\\]*)*(?:\]|\\?\Z)")  # one without end is none, and ends here
 _LACKING = (
     ("lookahead", re.compile(r"\(\?[=!]")),
     ("lookbehind", re.compile(r"\(\?<[=!]")),
@@ -158,8 +158,8 @@ _LACKING = (
     ("conditions", re.compile(r"\(\?\(")),
     ("comments", re.compile(r"\(\?#")),
     ("references back to groups", re.compile(r"\(\?P=|\\[1-9]")),
-    ("possessive quantifiers", re.compile(r"(?:[*+?]|\{\d*,?\d*\})\+")),
-    ("such flags", re.compile(r"\(\?[a-zA-Z]*[axLu][a-zA-Z]*[:)]")),
+    ("possessive quantifiers", re.compile(r"(?:[*+?]|\{\d*+(?:,\d*+)?\})\+")),
+    ("such flags", re.compile(r"\(\?[b-tvwyzA-KM-Z]*[axLu][a-zA-Z]*+[:)]")),
     (r"\Z (write \z)", re.compile(r"\\Z")),
     (r"\N, \u and \U", re.compile(r"\\[NuU]")),
 )

@@ -46,12 +46,14 @@ _LINE_END = re.compile(rb"\r\n|\r|\n")
 # Their decoders take time quadratic in the length: half a minute for a megabyte.
 _CODECS_REFUSED = frozenset({"punycode", "idna"})
 
-# Lines on which an older Python may stumble over what a version reads as the first one.
+# Lines on which an older Python may stumble over what a version reads as the first one: what such a line has, and the
+# sign that comes after it, if any.
 _SYNTAX_SINCE = (
-    ((3, 12), re.compile(r"^\s*type\s+\w+|\b(?:def|class)\s+\w+\s*\[")),  # PEP 695
-    ((3, 12), re.compile(r"\b(?:[rR]?[fF]|[fF][rR])['\"]")),  # PEP 701
-    ((3, 13), re.compile(r"\[\s*\w+.*=")),  # PEP 696
-    ((3, 14), re.compile(r"\b(?:[rR]?[tT]|[tT][rR])['\"]|\bexcept\b.*,")),  # PEP 750, PEP 758
+    ((3, 12), re.compile(r"^\s*type\s+\w+|\b(?:def|class)\s+\w+\s*\["), ""),  # PEP 695
+    ((3, 12), re.compile(r"\b(?:[rR]?[fF]|[fF][rR])['\"]"), ""),  # PEP 701
+    ((3, 13), re.compile(r"\[\s*\w"), "="),  # PEP 696
+    ((3, 14), re.compile(r"\b(?:[rR]?[tT]|[tT][rR])['\"]"), ""),  # PEP 750
+    ((3, 14), re.compile(r"\bexcept\b"), ","),  # PEP 758
 )
 
 _REPLACED = "\N{REPLACEMENT CHARACTER}"
@@ -142,7 +144,11 @@ def _not_compiled(content: bytes, exc: SyntaxError | ValueError, python: Version
         if encoding is not None:
             return Source(None, (encoding,))
     line, text = getattr(exc, "lineno", None), getattr(exc, "text", None)
-    if text and any(own_python < since <= python and new.search(text) for since, new in _SYNTAX_SINCE):
+    may_be = text and any(
+        own_python < since <= python and new.search(text.rpartition(sign)[0] if sign else text)
+        for since, new, sign in _SYNTAX_SINCE
+    )
+    if may_be:
         finding = Finding(
             rule="syntax-not-judged",
             severity="warning",

@@ -29,7 +29,7 @@ Ask = Callable[[Question], Answer]
 
 # As uv says it of a version that would have to be built; a marker may stand behind the name.
 _SOURCE_ONLY = re.compile(
-    r"\b(?P<name>[A-Za-z0-9][\w.-]*)(?:\{[^{}]*\})?==(?P<version>[\w.+!-]*\w) has no usable wheels"
+    r"(?<![\w.-])(?P<name>[A-Za-z0-9][\w.-]*)(?:\{[^{}]*\})?==(?P<version>[\w.+!-]*\w) has no usable wheels"
 )
 _MOST_SOURCES = 4  # each is another question
 # What these are built with is on Airflow's machines and not in MWAA's image. That has compilers, and what is needed for

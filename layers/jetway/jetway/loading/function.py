@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from jetway.errors import LoadUnavailableError
+from jetway.loading.answers import checked
 
 if TYPE_CHECKING:
     from mypy_boto3_lambda import LambdaClient
@@ -20,6 +21,10 @@ if TYPE_CHECKING:
 # A synchronous request may have 6 MB: https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
 _MOST_INLINE = 3 * 1024**2
 _URL_SECONDS = 300
+# How a function ends that what was loaded before has exhausted, and that is no fault of who comes next
+# (jetway_loader.sandbox.SPENT). A fresh sandbox is tried; several may be spent, and warm.
+_SPENT = "exit status 75"
+_MOST_TRIES = 6
 _MOST_AT_ONCE = 50  # files in one request: it may take two minutes
 BUNDLES = "bundles/"
 
@@ -85,10 +90,8 @@ class LoadFunctions:
             if died is not None:
                 found |= {file: self.load(function, bundle, [file], options, plugins) for file in some}
                 continue
-            if "unavailable" in answer:
-                raise LoadUnavailableError(f"{function}: {answer['unavailable']}")
-            version = answer["airflow"]
-            found |= {loaded["path"]: LoadAnswer(loaded, airflow_version=version) for loaded in answer["loaded"]}
+            version, all_loaded = checked(function, answer, some)
+            found |= {loaded["path"]: LoadAnswer(loaded, airflow_version=version) for loaded in all_loaded}
         return found
 
     def load(
@@ -126,9 +129,8 @@ class LoadFunctions:
             answer, died = self._invoke(function, question)
         if died is not None:
             return LoadAnswer(None, died=died)
-        if "unavailable" in answer:
-            raise LoadUnavailableError(f"{function}: {answer['unavailable']}")
-        return LoadAnswer(answer["loaded"][0], airflow_version=answer["airflow"])
+        version, (loaded,) = checked(function, answer, files or [None])
+        return LoadAnswer(loaded, airflow_version=version)
 
     def _question(
         self, bundle: bytes, files: Sequence[str], options: Mapping[str, Any], plugins: bytes | None
@@ -150,15 +152,23 @@ class LoadFunctions:
         return {"url": self._s3.generate_presigned_url("get_object", Params=address, ExpiresIn=_URL_SECONDS)}
 
     def _invoke(self, function: str, request: Mapping[str, Any]) -> tuple[dict[str, Any], str | None]:
-        """The answer, and how the function died if it did."""
+        """The answer, and how the function died if it did, in a sandbox that was not spent."""
+        died: str | None = None
+        for _ in range(_MOST_TRIES):
+            answer, died = self._invoke_once(function, request)
+            if died is None or _SPENT not in died:
+                return answer, died
+        raise LoadUnavailableError(f"{function} has no fresh sandbox: {died}")
+
+    def _invoke_once(self, function: str, request: Mapping[str, Any]) -> tuple[dict[str, Any], str | None]:
         try:
             answer = self._client.invoke(FunctionName=function, Payload=json.dumps(request).encode())
             payload = json.loads(answer["Payload"].read())
-        except (ClientError, BotoCoreError) as exc:
+        except (ClientError, BotoCoreError, ValueError, RecursionError) as exc:
             raise LoadUnavailableError(f"{function} cannot be invoked: {exc}") from exc
-        if "FunctionError" not in answer:
-            return payload, None
         said = payload if isinstance(payload, dict) else {}
+        if "FunctionError" not in answer:
+            return said, None
         return {}, f"{said.get('errorType', answer['FunctionError'])}: {said.get('errorMessage', 'no reason given')}"
 
 

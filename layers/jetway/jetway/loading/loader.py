@@ -17,6 +17,7 @@ from jetway.loading import local_settings
 from jetway.loading.advice import MAJOR, NoAdviceError, advice
 from jetway.loading.data_files import FolderFiles
 from jetway.loading.folder import LARGEST_ZIP
+from jetway.loading.options import HONOURED
 from jetway.loading.plugins import NAME as PLUGINS
 from jetway.loading.plugins import NONE as NO_PLUGINS
 from jetway.loading.rivals import Rival, not_known, put_by_hand, uploaded_before
@@ -289,7 +290,7 @@ class DagLoader:
         return {
             "airflow_version": facts.airflow_version,
             "import_timeout": _seconds(facts.options.get("core.dagbag_import_timeout")),
-            "airflow_options": dict(facts.options),
+            "airflow_options": {name: value for name, value in facts.options.items() if name.lower() in HONOURED},
             "provided": sorted({*provided.get("modules", ()), *stood_in}),
             "inventory": packed(provided.get("inventory", {})),
             "binaries": sorted(plugins.binaries),

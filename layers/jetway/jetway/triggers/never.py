@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from jetway.yaml_text import Document
 
 # What other tools read as a pattern. A bracket or brace alone may well be in a name.
-_GLOB = re.compile(r"[*?]|\[[^\[\]]*[-^!][^\[\]]*\]|\{[^{}]*,[^{}]*\}")
-_BRACES = re.compile(r"\{([^{}]*,[^{}]*)\}")
-_IN_WILDCARD = re.compile(r"\?|\[[^\[\]]*[-^!][^\[\]]*\]|\{[^{}]*,[^{}]*\}")
+_GLOB = re.compile(r"[*?]|\[[^\[\]\-^!]*[-^!][^\[\]]*+\]|\{[^{},]*,[^{}]*+\}")
+_BRACES = re.compile(r"\{([^{},]*,[^{}]*+)\}")
+_IN_WILDCARD = re.compile(r"\?|\[[^\[\]\-^!]*[-^!][^\[\]]*+\]|\{[^{},]*,[^{}]*+\}")
 _NO_BEGINNING = re.compile(r"s3://[^/]*/*|(?:\.{0,2}/)+")
 _OF_KEYS = ("prefix", "suffix", "wildcard")
 
