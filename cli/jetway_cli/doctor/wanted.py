@@ -21,6 +21,7 @@ class _Unknown:
 
 UNKNOWN = _Unknown()
 _NOTHING = object()  # AWS::NoValue
+_NAMED = re.compile(r"\$\{([^!${}]+)\}")  # in the text of Fn::Sub
 _LISTS = ("CommaDelimitedList", "List<")
 
 
@@ -102,12 +103,12 @@ class _Reader:
     def substitute(self, argument: Any) -> Any:
         text, own = (argument, {}) if isinstance(argument, str) else argument
         parts = {name: self.value(value) for name, value in own.items()}
-        for name in re.findall(r"\$\{([^!}]+)\}", text):
+        for name in _NAMED.findall(text):
             if name not in parts:
                 parts[name] = self.attribute(name) if "." in name else self.reference(name)
         if any(part is UNKNOWN for part in parts.values()):
             return UNKNOWN
-        filled = re.sub(r"\$\{([^!}]+)\}", lambda found: _text(parts[found[1]]), text)
+        filled = _NAMED.sub(lambda found: _text(parts[found[1]]), text)
         return filled.replace("${!", "${")
 
     def join(self, argument: Any) -> Any:
