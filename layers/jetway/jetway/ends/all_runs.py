@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from jetway.airflow.ends import NEEDS_REST, all_dags, rest_of
 from jetway.ends.alarms_file import absent, not_watched
+from jetway.ends.look import Place
 
 if TYPE_CHECKING:
     from jetway.airflow import AirflowQuestions
@@ -55,7 +56,7 @@ class AllRuns:
         """
         client = rest_of(self._airflow) if self._enabled else None
         alarms = self._file.read(self._clock(), also=lambda found: self._findings(found, client)).value
-        return None if client is None else self._look.look(client, self._environment.facts(), alarms)
+        return None if client is None else self._look.look(Place(client, self._environment.facts(), alarms))
 
     def _findings(self, alarms: RunAlarms, client: RestClient | None) -> list[Finding]:
         if client is None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING
 
 from jetway.airflow.ends import pages_of_ends
@@ -17,7 +18,6 @@ from jetway.ends import news
 from jetway.ends.deadlines import due
 from jetway.ends.memory import OvertakenError, Seen, mark_of
 from jetway.errors import DagNotFoundError
-from jetway.events_out import OutEvent
 from jetway.observability import logger
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from jetway.ends.alarms_file import RunAlarms
     from jetway.ends.deadlines import Deadline
     from jetway.ends.memory import Memory
+    from jetway.events_out import OutEvent
     from jetway.ledger import Entry, Ledger
 
 # A deadline is looked at so much later: a run that ended a moment before it may not show yet.
@@ -41,6 +42,20 @@ class Summary:
     failed: int = 0
     missed: int = 0
     complete: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where is looked.
+
+    Attributes:
+        facts: of the environment, for links.
+        alarms: what alarms.yaml says.
+    """
+
+    airflow: RestClient
+    facts: EnvironmentFacts
+    alarms: RunAlarms
 
 
 class Look:
@@ -74,7 +89,7 @@ class Look:
         self._seconds_left = seconds_left
         self._clock = clock
 
-    def look(self, airflow: RestClient, facts: EnvironmentFacts, alarms: RunAlarms) -> Summary:
+    def look(self, place: Place) -> Summary:
         """Look once. The first look tells nothing: what has ended before is nobody's news.
 
         Events and mails go out before the row says so: to die in between sends a page of them again, events with the
@@ -89,47 +104,45 @@ class Look:
             if seen is None:
                 self._memory.keep(Seen.at(now), None)
                 return summary
-            before, seen = self._ends(airflow, facts, alarms, seen, summary)
+            before, seen = self._ends(place, seen, summary)
             if summary.complete:
-                before, seen = self._deadlines(airflow, facts, alarms, before, seen, summary)
+                before, seen = self._deadlines(place, before, seen, summary)
             self._memory.keep(seen, before)
         except OvertakenError as exc:
             logger.info("another look goes on", extra={"because": str(exc)})
             summary.complete = False
         return summary
 
-    def _ends(
-        self, airflow: RestClient, facts: EnvironmentFacts, alarms: RunAlarms, seen: Seen, summary: Summary
-    ) -> tuple[Seen, Seen]:
+    def _ends(self, place: Place, seen: Seen, summary: Summary) -> tuple[Seen, Seen]:
         """Tell what has ended, page by page; return the row as it is written, and as it is to be."""
         looked_from = self._clock()
-        for page in pages_of_ends(airflow, seen.since):
+        for page in pages_of_ends(place.airflow, seen.since):
             fresh = {_mark(run): run for run in page if _mark(run) not in seen.told}
             if fresh:
-                self._tell_ends(facts, alarms, list(fresh.values()), summary)
+                self._tell_ends(place, list(fresh.values()), summary)
                 told = {mark: _end(run, looked_from) for mark, run in fresh.items()}
                 until = min(max(seen.until, *told.values()), looked_from)
                 seen = self._memory.keep(replace(seen.with_told(told), until=until), seen)
-            if self._seconds_left() <= 0:
+            if fresh and self._seconds_left() <= 0:  # a page at the least, or what overlaps would be all that is seen
                 summary.complete = False
                 return seen, seen
         return seen, replace(seen, until=looked_from)
 
-    def _tell_ends(self, facts: EnvironmentFacts, alarms: RunAlarms, runs: Sequence[DagRun], summary: Summary) -> None:
+    def _tell_ends(self, place: Place, runs: Sequence[DagRun], summary: Summary) -> None:
         now = self._clock()
-        events = [event for run in runs if (event := self._event(facts, alarms, run, now))]
+        events = [event for run in runs if (event := self._event(place, run, now))]
         self._tell(events)
         failed = [run for run in runs if run.state == "failed"]
-        if loud := [run for run in failed if run.dag_id not in alarms.silent]:
-            self._alarm(news.mail_on_failures(facts, loud, alarms.owners))
+        if loud := [run for run in failed if run.dag_id not in place.alarms.silent]:
+            self._alarm(news.mail_on_failures(place.facts, loud, place.alarms.owners))
         summary.failed += len(failed)
         summary.succeeded += len(runs) - len(failed)
 
-    def _event(self, facts: EnvironmentFacts, alarms: RunAlarms, run: DagRun, now: datetime) -> OutEvent | None:
+    def _event(self, place: Place, run: DagRun, now: datetime) -> OutEvent | None:
         """Return the event on a run's end; None when `following` has told it, or will now that it is due."""
         row = self._run_of(self._ledger, run.dag_id, run.dag_run_id)
         if row is None or row.decision != "started":
-            return news.ended(facts, run, alarms.owners, now)
+            return news.ended(place.facts, run, place.alarms.owners, now)
         if row.ended_at is None:
             self._ledger.hurry(row)
             return None
@@ -137,38 +150,30 @@ class Look:
             return None
         # It was cleared, and has ended in another way since it was told.
         start, end = (datetime.fromisoformat(each) if each else None for each in (run.start_date, run.end_date))
-        return completion(facts.name, row, state=run.state, start=start, end=end, now=now)
+        return completion(place.facts.name, row, state=run.state, start=start, end=end, now=now)
 
-    def _deadlines(
-        self,
-        airflow: RestClient,
-        facts: EnvironmentFacts,
-        alarms: RunAlarms,
-        before: Seen,
-        seen: Seen,
-        summary: Summary,
-    ) -> tuple[Seen, Seen]:
+    def _deadlines(self, place: Place, before: Seen, seen: Seen, summary: Summary) -> tuple[Seen, Seen]:
         """Tell what was missed, one deadline after the other; return the row as it is written, and as it is to be."""
         until = max(seen.expected_until, self._clock() - GRACE)
-        for deadline in due(alarms.expected, seen.expected_until, until):
+        for deadline in due(place.alarms.expected, seen.expected_until, until):
             mark = mark_of(deadline.mark)
             if mark in seen.told:
                 continue
             if self._seconds_left() <= 0:
                 summary.complete = False
                 return before, seen
-            if self._is_missed(airflow, facts, alarms, deadline):
+            if self._is_missed(place, deadline):
                 before = seen = self._memory.keep(seen.with_told({mark: deadline.at}), before)
                 summary.missed += 1
         return before, replace(seen, expected_until=until)
 
-    def _is_missed(self, airflow: RestClient, facts: EnvironmentFacts, alarms: RunAlarms, deadline: Deadline) -> bool:
+    def _is_missed(self, place: Place, deadline: Deadline) -> bool:
         """Whether no run has succeeded in time; then it is told."""
-        if _succeeded(airflow, deadline):
+        if _succeeded(place.airflow, deadline):
             return False
-        last = _newest(airflow, deadline.dag_id)
-        self._tell([news.missed(facts, deadline, last, alarms.owners)])
-        self._alarm(news.mail_on_missed(facts, deadline, last, alarms.owners))
+        last = _newest(place.airflow, deadline.dag_id)
+        self._tell([news.missed(place.facts, deadline, last, place.alarms.owners)])
+        self._alarm(news.mail_on_missed(place.facts, deadline, last, place.alarms.owners))
         return True
 
 
@@ -182,9 +187,9 @@ def _end(run: DagRun, default: datetime) -> datetime:
 
 
 def _succeeded(airflow: RestClient, deadline: Deadline) -> bool:
-    span = {"since": deadline.since, "until": deadline.at}
+    asked = partial(airflow.list_ends, since=deadline.since, until=deadline.at, states=["success"])
     try:
-        runs, _ = airflow.list_ends(**span, dag_id=deadline.dag_id, states=["success"])
+        runs, _ = asked(dag_id=deadline.dag_id)
     except DagNotFoundError:
         return False
     return bool(runs)

@@ -88,7 +88,7 @@ def link(facts: EnvironmentFacts, dag_id: str, dag_run_id: str | None = None) ->
         path = f"dags/{dag}/runs/{run}" if run else f"dags/{dag}"
     else:
         path = f"dags/{dag}/grid?dag_run_id={run}" if run else f"dags/{dag}/grid"
-    return f"https://{facts.web_server}/{path}"
+    return f"{facts.web_server if '://' in facts.web_server else f'https://{facts.web_server}'}/{path}"
 
 
 def ended(facts: EnvironmentFacts, run: DagRun, owners: Owners, now: datetime) -> OutEvent:
