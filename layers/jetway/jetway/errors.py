@@ -8,6 +8,7 @@
     │   ├── EventTooOldError                it could not be started within its time
     │   │   └── DeniedTooLongError          ... for want of a right
     │   ├── UnknownEventError               an event of a shape that Jetway does not know
+    │   ├── LoopError                       too many runs in a row, each started by the event of the one before
     │   ├── DagNotFoundError                Airflow has no such DAG (yet)
     │   ├── DagPausedError                  the DAG is paused, and the trigger wants no run of a paused DAG
     │   ├── aws.crashes.CrashedError        it has ended the function that worked on it, three times
@@ -85,6 +86,12 @@ class UnknownEventError(PermanentError):
     """The event has a shape that Jetway does not know."""
 
     reason = "unknown-event"
+
+
+class LoopError(PermanentError):
+    """Too many runs in a row have each been started by the event of the one before: most likely they never end."""
+
+    reason = "loop"
 
 
 class DagNotFoundError(PermanentError):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
-from jetway_cli.doctor.checks import account, environment, parts, stack, storage, ways
+from jetway_cli.doctor.checks import account, environment, features, parts, stack, storage, ways
 from jetway_cli.doctor.results import Result
 
 if TYPE_CHECKING:
@@ -38,6 +38,7 @@ CHECKS: Mapping[str, Callable[[Facts], Result]] = {
     "rest-round-trip": ways.rest,
     "cli-round-trip": ways.cli,
     "http-api": ways.http_api,
+    "features": features.features,
     "rest-calls": account.rest_calls,
     "rule-quota": account.rule_quota,
     "concurrency": account.concurrency,

@@ -55,6 +55,7 @@ if TYPE_CHECKING:
     from jetway.dispatch.messages import Message
     from jetway.dispatch.rates import Rates
     from jetway.dispatch.run import Dispatch
+    from jetway.dispatch.unchained import HourlyStarts
     from jetway.dispatch.waiting import Waiting
     from jetway.events_out import OutEvent
     from jetway.ledger import Ledger
@@ -83,6 +84,7 @@ class Dispatcher:
         dags: Dags,
         major: Callable[[], int],
         crashes: Crashes | None = None,
+        starts: HourlyStarts | None = None,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         """Take the parts; nothing is called.
@@ -93,6 +95,7 @@ class Dispatcher:
             dags: tells whether a run would start.
             major: returns Airflow's major version, on which the dates of schedules depend; may raise TransientError.
             crashes: knows which messages end the function time and again; None: none is known to.
+            starts: counts those after runs that Jetway has not started; None: there is no bound.
         """
         self._airflow = airflow
         self._ledger = ledger
@@ -104,6 +107,7 @@ class Dispatcher:
         self._tell = tell
         self._dags = dags
         self._crashes = crashes
+        self._starts = starts
         self._major = major
         self._clock = clock
         self._missing = MissingDags()
@@ -193,6 +197,8 @@ class Dispatcher:
             return self._refuse(case, self._denied.too_old(case, latest, now))
         if (found := self._made_before(case, request, now)) is not None:
             return found
+        if self._starts is not None and (loop := self._starts.refusal(case.known, now)) is not None:
+            return self._refuse(case, loop)
         missing = self._missing.recall(request.dag_id, now)
         if missing is not None and case.message.group != INTERACTIVE:
             return self._not_found(case, missing)
