@@ -252,9 +252,10 @@ def test_without_time_the_next_look_goes_on_where_this_one_ended(world: World) -
 def test_a_look_that_is_overtaken_ends(world: World) -> None:
     begun(world)
     seen = world.memory.recall()
-    world.memory.keep(replace(seen, until=NOW), seen)  # type: ignore[type-var]
+    assert seen is not None
+    world.memory.keep(replace(seen, until=NOW), seen)
     with pytest.raises(OvertakenError):
-        world.memory.keep(seen, seen)  # type: ignore[arg-type]
+        world.memory.keep(seen, seen)
 
 
 # Deadlines

@@ -53,8 +53,8 @@ class Airflow:
             return 200, {"dag_runs": queued, "total_entries": len(queued)}
         if dag_id == "~" or more[:2] == ["dagRuns", "list"]:
             since = datetime.fromisoformat(asked["Body"].get("end_date_gte", "2000-01-01T00:00:00+00:00"))
-            ended = [run for run in self.ended if datetime.fromisoformat(run["end_date"]) >= since]
-            return 200, {"dag_runs": ended, "total_entries": len(ended)}
+            found = [run for run in self.ended if datetime.fromisoformat(run["end_date"]) >= since]
+            return 200, {"dag_runs": found, "total_entries": len(found)}
         if not more[0]:
             state = {"is_paused": dag_id in self.paused, "is_stale": dag_id in self.stale_later}
             return 200, {"dag_id": dag_id, "fileloc": "x", **state}

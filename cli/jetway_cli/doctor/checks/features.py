@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from jetway_cli.doctor.facts import Facts
 from jetway_cli.doctor.results import Findings, Result, listed
+
+if TYPE_CHECKING:
+    from jetway_cli.doctor.facts import Facts
 
 
 @dataclass(frozen=True, slots=True)
