@@ -99,7 +99,9 @@ def test_the_events_are_of_the_published_schemas(world: World) -> None:
     assert {event.detail_type for event in world.told} == {"DagRunFailed", "DagRunSucceeded", "DagRunMissing"}
     for event in world.told:
         schema = json.loads((ROOT / f"docs/schemas/{event.detail_type}.json").read_text())
-        Draft202012Validator(schema).validate({"id": event.id, **event.detail})
+        detail = {"id": event.id, **event.detail}
+        Draft202012Validator(schema).validate(detail)
+        assert set(detail) == set(schema["properties"])
     (failed,) = [event for event in world.told if event.detail_type == "DagRunFailed"]
     assert failed.detail["owners"] == ["ann", "bob"]
     assert failed.detail["url"] == "https://ui.example/dags/theirs/runs/a"
