@@ -141,3 +141,14 @@ def test_trouble_of_awss_is_an_error_that_an_alarm_sees_and_the_next_look_mends(
     follow(scheduled())
     assert edge.told() == ["DagRunFailed"]
     assert len(mails(edge)) == 1
+
+
+def test_where_mwaa_says_that_rest_must_be_updated_first_only_commands_are_left(edge: Edge, airflow: Airflow) -> None:
+    follow = edge.deploy(app, "FollowRuns")  # Transport auto
+    words = "Update your environment to use InvokeRestApi"
+    edge.aws.fails("mwaa.InvokeRestApi", "ValidationException", message=words)
+    drop("dags:\n  theirs: {alarm: false}\n")
+    follow(scheduled())
+    (finding,) = report()["findings"]
+    assert finding["rule"] == "runs-not-watched"
+    assert follow.metrics() == IDLE

@@ -6,7 +6,9 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from jetway.airflow.auto import AutoClient
 from jetway.airflow.ends import NEEDS_REST, all_dags, rest_of
+from jetway.airflow.rest_answers import NoRestApiError
 from jetway.ends.alarms_file import absent, not_watched
 from jetway.ends.look import Place
 
@@ -54,7 +56,15 @@ class AllRuns:
             TransientError: Airflow, the bus, SNS or DynamoDB did not do its part.
             ClientError, BotoCoreError: S3 did not.
         """
-        client = rest_of(self._airflow) if self._enabled else None
+        try:
+            return self._look_over(rest_of(self._airflow) if self._enabled else None)
+        except NoRestApiError as exc:  # it was thought to be there
+            if not isinstance(self._airflow, AutoClient):
+                raise
+            self._airflow.chooser.without_rest(exc)
+            return self._look_over(None)
+
+    def _look_over(self, client: RestClient | None) -> Summary | None:
         alarms = self._file.read(self._clock(), also=lambda found: self._findings(found, client)).value
         return None if client is None else self._look.look(Place(client, self._environment.facts(), alarms))
 
