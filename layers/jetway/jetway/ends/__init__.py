@@ -5,4 +5,5 @@ deadlines                        the moments that `expect` means
 memory                           how far Airflow was looked through, and what was told: one row of the ledger's table
 news                             events and mails
 look                             the look of every minute
+all_runs                         the same, as alarms.yaml and the transport have it
 """
