@@ -6,7 +6,7 @@ UV := .jetway/venvs/uv/bin/uv
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo up down logs ui env unenv test test-all unit thorough integration loading load load-mixed chaos test-examples test-browser coverage mutants bench-cold-start \
-  lint format types check audit sbom mwaa-packages airflow-lists module-table module-contents openapi decisions conformance signals plugins build deploy adopt deploy-environment bench-workers bench-gate bench-plugins fuzz lock clean
+  lint format types check audit sbom mwaa-packages airflow-lists module-table module-contents openapi decisions conformance prefixes signals plugins build deploy adopt deploy-environment bench-workers bench-gate bench-plugins fuzz lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{gsub(/[$$][$$]/, "$$", $$2); printf "  %-18s %s\n", $$1, $$2}'
@@ -100,7 +100,7 @@ bench-cold-start: $(STAMP) ## Measure cold and warm starts of the HTTP API's fun
 bench-plugins: $(STAMP) ## Judge a plugins.zip of 10 MiB and one of a gigabyte: how much memory each takes
 	@$(BIN)/python -m bench.plugins
 
-bench-gate: $(STAMP) ## Compare the gate with the real DagBag, on Airflow's own examples and on mutants
+bench-gate: $(STAMP) ## Compare the gate with the real DagBag: files of others, good files of each kind, mutants, requirements (an hour and more)
 	@$(BIN)/python -m bench.gate --output docs/gate-agreement.md
 
 # ---------------------------------------------------------------------------------------------- checks
@@ -142,6 +142,9 @@ openapi: $(STAMP) ## Write docs/openapi.json from the code of the HTTP API
 decisions: $(STAMP) ## Compare what the roles may with what the last `make integration` asked; write the list that doctor asks
 	@$(BIN)/python -m local.decisions
 
+prefixes: $(STAMP) ## Write the table of docs/security.md, who may put under which prefix of the drop bucket, from the template
+	PYTHONPATH=layers/jetway $(BIN)/python -m local.prefixes
+
 signals: $(STAMP) ## Write docs/signals.md, what every place shows in every state, from the table that its tests obey
 	$(BIN)/python -m tests.unit.signals
 
@@ -180,4 +183,4 @@ lock: $(STAMP) ## Compile requirements/*.in to hash-pinned lists
 	for list in uv ruff audit dev coverage mutants sam ministack bench browser lambda fuzz awscli airflow-client; do $(COMPILE) requirements/$$list.in -o requirements/$$list.txt || exit 1; done
 
 clean: down ## Stop everything and remove all that is not in git
-	rm -rf .jetway .venv .aws-sam .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .jetway .venv .aws-sam build .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 
 _KEPT = re.compile(r"^    DeletionPolicy: Retain", re.MULTILINE)
 _NAMED = re.compile(
-    r"!(?:Ref|Condition) \"?([A-Za-z][\w]*)|\$\{([A-Za-z]\w*)[.}]|!If \[([A-Za-z]\w*),|Condition: (\w+)$", re.MULTILINE
+    r"!(?:Ref|Condition) \"?([A-Za-z][\w]*)|\$\{([A-Za-z]\w*)[.}]|!If(?: \[|\s+- )([A-Za-z]\w*)|Condition: (\w+)$",
+    re.MULTILINE,
 )
 # How a resource is named to be imported, and how CloudFormation's name of it begins behind the stack's name.
 _IDENTIFIERS = {"AWS::S3::Bucket": "BucketName", "AWS::DynamoDB::Table": "TableName", "AWS::KMS::Key": "KeyId"}

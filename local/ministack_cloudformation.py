@@ -9,8 +9,9 @@ random, as AWS does, and names all else by stack and logical id.
 A condition of a template may ask for AWS::Partition, and compare what Fn::Join makes of parameters; MiniStack takes the
 name for the value, and no text to be equal to a Join.
 
-Buckets, tables and topics keep the key that the template names, a role its permissions boundary, and a function its
-RecursiveLoop; MiniStack drops them. A log group whose key does not let CloudWatch Logs encrypt is refused.
+Buckets, tables and topics keep the key that the template names, a bucket its lifecycle rules, a table its time to live
+and its backups, a stage its throttles, a role its permissions boundary, and a function its RecursiveLoop; MiniStack
+drops them. A log group whose key does not let CloudWatch Logs encrypt is refused.
 https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/encrypt-log-data-kms.html
 
 Policies are as IAM wants them: see local/iam_documents.py.
@@ -117,6 +118,54 @@ def _keep_the_buckets_key(bucket: str, props: dict[str, Any]) -> None:
             f"<ApplyServerSideEncryptionByDefault>{inner}</ApplyServerSideEncryptionByDefault></Rule>"
             "</ServerSideEncryptionConfiguration>"
         )
+
+
+def _keep_the_buckets_rules(bucket: str, props: dict[str, Any]) -> None:
+    rules = [_lifecycle(rule) for rule in props.get("LifecycleConfiguration", {}).get("Rules", [])]
+    if rules:
+        s3._bucket_lifecycle[bucket] = rules
+
+
+def _lifecycle(rule: dict[str, Any]) -> dict[str, Any]:
+    """A rule of a template as S3's API has it."""
+    kept = {"ID": rule["Id"], "Status": rule["Status"], "Filter": {"Prefix": rule.get("Prefix", "")}}
+    if "ExpirationInDays" in rule:
+        kept["Expiration"] = {"Days": str(rule["ExpirationInDays"])}
+    for name in ("NoncurrentVersionExpiration", "AbortIncompleteMultipartUpload"):
+        if name in rule:
+            kept[name] = {member: str(days) for member, days in rule[name].items()}
+    return kept
+
+
+def _keep_the_bucket(bucket: str, props: dict[str, Any]) -> None:
+    _keep_the_buckets_key(bucket, props)
+    _keep_the_buckets_rules(bucket, props)
+
+
+def _keep_the_table(table: str, props: dict[str, Any]) -> None:
+    _keep_the_tables_key(table, props)
+    if wanted := props.get("TimeToLiveSpecification"):
+        on = str(wanted["Enabled"]).lower() == "true"
+        dynamodb._ttl_settings[table] = {
+            "TimeToLiveStatus": "ENABLED" if on else "DISABLED",
+            "AttributeName": wanted["AttributeName"],
+        }
+    if wanted := props.get("PointInTimeRecoverySpecification"):
+        dynamodb._pitr_settings[table] = str(wanted["PointInTimeRecoveryEnabled"]).lower() == "true"
+
+
+def _keep_the_throttles(_stage: str, props: dict[str, Any]) -> None:
+    stage = apigateway._stages[props["ApiId"]][props.get("StageName", "$default")]
+    stage["defaultRouteSettings"] = _throttle(props.get("DefaultRouteSettings", {}))
+    stage["routeSettings"] = {route: _throttle(one) for route, one in props.get("RouteSettings", {}).items()}
+
+
+def _throttle(settings: dict[str, Any]) -> dict[str, float]:
+    """Settings of a route as API Gateway writes them; numbers of parameters are texts in a template."""
+    return {
+        f"{name[0].lower()}{name[1:]}": int(value) if "Burst" in name else float(value)
+        for name, value in settings.items()
+    }
 
 
 def _keep_the_tables_key(table: str, props: dict[str, Any]) -> None:
@@ -244,8 +293,9 @@ _create_policy = iam._create_policy
 
 
 _KEPT: Mapping[str, Callable[[str, dict[str, Any]], None]] = {
-    "AWS::S3::Bucket": _keep_the_buckets_key,
-    "AWS::DynamoDB::Table": _keep_the_tables_key,
+    "AWS::ApiGatewayV2::Stage": _keep_the_throttles,
+    "AWS::S3::Bucket": _keep_the_bucket,
+    "AWS::DynamoDB::Table": _keep_the_table,
     "AWS::SNS::Topic": _keep_the_topics_key,
     "AWS::IAM::Role": _keep_the_boundary,
     "AWS::Lambda::Function": _keep_whether_loops_are_let_through,

@@ -13,6 +13,9 @@ https://docs.aws.amazon.com/kms/latest/developerguide/conditions-kms.html#condit
 Whoever makes a schedule hands on its role: iam:PassRole.
 https://docs.aws.amazon.com/scheduler/latest/UserGuide/setting-up.html
 
+aws:PrincipalArn of a role's session is the role's ARN, not the session's.
+https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-keys.html#condition-keys-principalarn
+
 A role that a service uses by itself (polling a queue, writing a log, sending for a schedule) is asked, too, and its
 trust policy must name the service.
 
@@ -283,6 +286,19 @@ def _request(action: str, on: str, keys: Context, who: str = "*") -> Any:
     )
 
 
+_resolve_condition_key = iam_evaluator._resolve_condition_key
+
+
+def _with_the_roles_arn(key: str, request: Any) -> Any:
+    """Return the value of a condition key of a request."""
+    arn = request.principal_arn
+    if key.lower() != "aws:principalarn" or ":assumed-role/" not in arn:
+        return _resolve_condition_key(key, request)
+    account, name = arn.split(":")[4], arn.split(":assumed-role/")[1].partition("/")[0]
+    role = iam._roles.get_scoped(account, None, name) or {}
+    return role.get("Arn") or f"arn:aws:iam::{account}:role/{name}"
+
+
 def install(record: Path) -> None:
     """Put all this in force.
 
@@ -291,3 +307,4 @@ def install(record: Path) -> None:
     """
     RECORD.open(record)
     iam_evaluator.evaluate, iam_evaluator.enforce = _evaluate_and_tell, enforce
+    iam_evaluator._resolve_condition_key = _with_the_roles_arn

@@ -52,7 +52,8 @@ LEFT_OUT = (
     *(
         f"tests/unit/test_{name}.py"
         for name in (
-            *("aws_deploy", "bench_chaos", "bench_mixed", "bench_workers", "conformance", "dashboard", "documentation"),
+            *("aws_checks", "aws_deploy", "bench_chaos", "bench_mixed", "bench_workers", "conformance", "dashboard"),
+            "documentation",
             *("emf_bridge", "environment", "examples", "http_docs", "metering", "routes", "stack", "stack_roles"),
             *("stack_transports", "template"),
         )

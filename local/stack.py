@@ -63,6 +63,8 @@ VARIABLES = (
     "DROP_BUCKET",
     "HTTP_API_URL",
 )
+# The local environment is updated in seconds, not in half an hour.
+UPDATE_QUIET_SECONDS = "10"
 METRICS_SECONDS = 5.0  # MWAA gives its metrics once a minute; whoever looks at a local stack does not like to wait
 
 
@@ -231,7 +233,7 @@ def up(
         starting = [pool.submit(start_airflow), pool.submit(start_gateway)]
 
         def all_parameters() -> Mapping[str, str]:
-            return {"EnvironmentKmsKeyArn": key, **parameters()}
+            return {"EnvironmentKmsKeyArn": key, "UpdateQuietSeconds": UPDATE_QUIET_SECONDS, **parameters()}
 
         fingerprint = _deploy(progress, state, sam_python.with_name("sam"), endpoint, all_parameters, version=version)
         for program in starting:

@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from jetway_cli.audit import audit
 from jetway_cli.check import check
 from jetway_cli.doctor.command import doctor
 from jetway_cli.dry_run import dry_run
@@ -77,6 +78,7 @@ cli.add_command(run)
 cli.add_command(wait)
 cli.add_command(redrive)
 cli.add_command(events)
+cli.add_command(audit)
 cli.add_command(triggers)
 cli.add_command(dry_run)
 cli.add_command(workers)

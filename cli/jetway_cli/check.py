@@ -91,6 +91,15 @@ class _Given(click.Path):
     help="Package index for a requirements.txt that names none; PyPI by default.",
 )
 @click.option(
+    "--allow-index",
+    "allowed",
+    envvar="JETWAY_ALLOW_INDEX",
+    metavar="HOST",
+    multiple=True,
+    help="A host of packages or constraints that may be at a private address or speak plain http: HOST, HOST:PORT or a "
+    "URL; any number of times. The host of --index-url is one.",
+)
+@click.option(
     "--format",
     "form",
     type=click.Choice(["text", "json", "github", "sarif"]),
@@ -110,6 +119,7 @@ def check(
     keeps: bool,
     resolves: bool,
     index_url: str | None,
+    allowed: Sequence[str],
     form: str,
 ) -> None:
     """Judge what the drop bucket takes, as the gate does: DAG files, requirements.txt, plugins.zip, startup.sh,
@@ -131,6 +141,7 @@ def check(
         loads=loads,
         resolves=resolves,
         index_url=index_url,
+        allowed=allowed,
         airflow_python=airflow_python,
         keeps=keeps,
     )

@@ -27,6 +27,7 @@ SECONDS_TO_INSTALL = 900
 MEBIBYTES_FOR_ONE_FILE = 1024  # as in the gate
 SECONDS_FOR_ONE_FILE = 32  # MWAA's 30, and what ending a process takes
 PLUGINS_ANSWER, SETTINGS_ANSWER = "../plugins.zip", "airflow_local_settings.py"
+PLUGINS_SETTINGS_ANSWER = f"{PLUGINS_ANSWER}/{SETTINGS_ANSWER}"
 SECONDS_TO_START = 120  # importing Airflow without bytecode, and making its database
 
 _LOADED = (0, 1)  # exit statuses: nothing, or something, is rejected
@@ -183,6 +184,7 @@ def load(
     plugins: bytes | None = None,
     judge_plugins: bool = False,
     judge_settings: bool = False,
+    without_settings: str | None = None,
 ) -> dict[str, dict[str, Any]]:
     """Load DAG files with the Airflow of that Python.
 
@@ -197,10 +199,11 @@ def load(
         plugins: the modules of plugins.zip, zipped.
         judge_plugins: load these by themselves, too.
         judge_settings: load airflow_local_settings.py of the folder and of the plugins, too.
+        without_settings: "dags" or "plugins", whose airflow_local_settings.py is not run.
 
     Returns:
-        What came of each file, by its path, as jetway_loader says it; PLUGINS_ANSWER is of the plugins, and
-        SETTINGS_ANSWER of airflow_local_settings.py.
+        What came of each file, by its path, as jetway_loader says it; PLUGINS_ANSWER is of the plugins, SETTINGS_ANSWER
+        of the folder's airflow_local_settings.py, and PLUGINS_SETTINGS_ANSWER of theirs.
 
     Raises:
         StackTroubleError: Airflow does not work.
@@ -220,6 +223,7 @@ def load(
         if plugins is not None:
             Path(place, "plugins.zip").write_bytes(plugins)
             arguments += ["--plugins", str(Path(place, "plugins.zip")), *(["--judge-plugins"] if judge_plugins else [])]
+        arguments += ["--without-settings", without_settings] if without_settings else []
         arguments += [*(["--judge-settings"] if judge_settings else []), "--", str(folder.absolute())]
         said = Kept(python, env).ask(arguments, seconds=seconds) if keeps else None
         if said is None or said.status not in _LOADED:

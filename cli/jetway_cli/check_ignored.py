@@ -6,7 +6,9 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from jetway.artifacts.airflow_ignore import NAME, ignored, syntax_of
+from jetway.apart import BeyondBoundsError
+from jetway.artifacts.airflow_ignore import NAME, syntax_of
+from jetway.artifacts.judging import ignored_apart
 from jetway_cli.errors import WrongUseError
 
 if TYPE_CHECKING:
@@ -21,7 +23,7 @@ def ignored_below(folder: Path, environment: EnvironmentFacts) -> frozenset[str]
         environment: whose Airflow reads it.
 
     Raises:
-        WrongUseError: a .airflowignore cannot be read.
+        WrongUseError: a .airflowignore cannot be read, or takes too much to be matched.
     """
     files: list[str] = []
     patterns: dict[str, str] = {}
@@ -36,7 +38,10 @@ def ignored_below(folder: Path, environment: EnvironmentFacts) -> frozenset[str]
         files += (f"{here}/{name}" if here else name for name in names)
         if NAME in names:
             patterns[here] = _text(Path(place, NAME))
-    return ignored(files, patterns, syntax_of(environment))
+    try:
+        return ignored_apart(files, patterns, syntax_of(environment))
+    except BeyondBoundsError as exc:
+        raise WrongUseError(f"the patterns of {NAME} in {folder} cannot be matched: {exc}.") from exc
 
 
 def _text(file: Path) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -49,6 +50,7 @@ class Judge:
         loads: bool,
         resolves: bool,
         index_url: str | None = None,
+        allowed: Sequence[str] = (),
         airflow_python: Path | None = None,
         keeps: bool = False,
     ) -> None:
@@ -59,12 +61,16 @@ class Judge:
             loads: whether DAG files are loaded with a real Airflow.
             resolves: whether requirements.txt is resolved.
             index_url: of the package index.
+            allowed: hosts of packages that need not be public, as a person writes them.
             airflow_python: the Python of a virtual environment that has Airflow; None to have one set up.
             keeps: whether the process that loads is kept, for the next check.
         """
+        from jetway.artifacts.index_proxy import named
+
         self._keeps = keeps
         self._airflow_python = airflow_python
         self._environment, self._loads, self._resolves, self._index_url = environment, loads, resolves, index_url
+        self._operators = tuple(named(place) for place in (*([index_url] if index_url else []), *allowed))
         self.trouble: StackTroubleError | None = None
         self._shelf: Shelf | None = None
         self._beside: Beside | None = None
@@ -136,6 +142,7 @@ class Judge:
     def _read(self, one: Found) -> _Judged:
         from jetway.artifacts.dag_file import DEFAULT_MAX_BYTES
         from jetway.artifacts.keys import placing_findings
+        from jetway.artifacts.kinds import reserved_places
         from jetway.artifacts.requirements_file import check_requirements
         from jetway_cli.check_kinds import kind_of
 
@@ -150,7 +157,8 @@ class Judge:
                 self._learn(candidate.content, None)
         else:
             judged = kind.check(candidate, self._environment, DEFAULT_MAX_BYTES)
-        refused = placing_findings(one.key, candidate.size, kind.destination(one.key, self._environment))
+        place, reserved = kind.destination(one.key, self._environment), reserved_places(self._environment)
+        refused = placing_findings(one.key, candidate.size, place, reserved)
         if refused:
             judged = replace(judged, verdict="rejected", findings=(*refused, *judged.findings))
         if one.astray:
@@ -175,6 +183,7 @@ class Judge:
             static,
             ask,
             index_url=self._index_url,
+            allowed=self._operators,
             shelf=self._shelf,
             beside=self._beside,
         )
@@ -197,7 +206,7 @@ class Judge:
             for name, url in (answer.wheels if answer else {}).items()
             if installed.get(name) != chosen[name] and known_contents(name, chosen[name]) is None
         }
-        contents = contents_at(wheels, seconds=SECONDS_FOR_WHEELS, first=first)
+        contents = contents_at(wheels, seconds=SECONDS_FOR_WHEELS, first=first, allowed=self._operators)
         self._required = required_by(content, self._environment, answer, contents, self._beside)
 
     def _pass_over(self, judged: Sequence[_Judged]) -> None:
@@ -222,7 +231,8 @@ class Judge:
         from jetway.loading.function import LoadAnswer
         from jetway.loading.local_settings import certain
         from jetway.loading.verdict import not_loaded, together
-        from jetway_cli.check_airflow import PLUGINS_ANSWER, SETTINGS_ANSWER, load, versions_of
+        from jetway_cli.check_airflow import PLUGINS_ANSWER, load, versions_of
+        from jetway_cli.check_settings import blame_settings, has_settings
 
         by_folder: dict[Path, dict[str, _Judged]] = {}
         for one in judged:
@@ -238,29 +248,33 @@ class Judge:
             return
         python = self._airflow()
         airflow_version, python_version = versions_of(python)
-        has, nearest = self._provided(packed), airflow_version != self._environment.airflow_version
-        other_python = python_version != self._environment.python_version
+        asked: dict[str, Any] = {
+            "provided": self._provided(packed),
+            "nearest": airflow_version != self._environment.airflow_version,
+            "other_python": python_version != self._environment.python_version,
+            "keeps": self._keeps,
+            "plugins": packed.content,
+        }
+        judge_plugins = plugins is not None
         with TemporaryDirectory(prefix="jetway-dags-") as nothing:
             for folder, files in (by_folder or {Path(nothing): {}}).items():
+                named = files if plugins is None else files | {PLUGINS_ANSWER: plugins}
+                settings = has_settings(named, packed)
                 answers = load(
                     python,
                     folder,
                     [name for name, one in files.items() if one.judgement.kind != "local-settings"],
-                    has,
-                    nearest=nearest,
-                    other_python=other_python,
-                    keeps=self._keeps,
-                    plugins=packed.content,
-                    judge_plugins=plugins is not None,
-                    judge_settings=SETTINGS_ANSWER in files,
+                    judge_plugins=judge_plugins,
+                    judge_settings=bool(settings),
+                    **asked,
                 )
-                named = files if plugins is None else files | {PLUGINS_ANSWER: plugins}
-                plugins = None  # once is enough
-                for name, one in named.items():
+                for name in named if judge_plugins else files:
                     answer: Mapping[str, Any] = answers[name]
-                    one.judgement = certain(together(one.judgement, LoadAnswer(answer)))
-                    one.seconds += float(answer["seconds"])
+                    named[name].judgement = certain(together(named[name].judgement, LoadAnswer(answer)))
+                    named[name].seconds += float(answer["seconds"])
+                judge_plugins = False  # once is enough
                 _blame_data(judged, folder, answers)
+                blame_settings(settings, answers, partial(load, python, folder, **asked))
 
     def _airflow(self) -> Path:
         """The Python to load with: its Airflow is the environment's version, or the nearest that is known."""

@@ -6,6 +6,7 @@ without the stack too. What stays has a name that CloudFormation made of the sta
 
 from __future__ import annotations
 
+import json
 import shlex
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -29,6 +30,7 @@ _COUNTS: Any = (
 # Outputs of what stays, and how CloudFormation's names of it begin behind the stack's name.
 _TABLES = {"ArtifactTableName": "-ArtifactTable-", "BatchTableName": "-BatchTable-", "LedgerTableName": "-LedgerTable-"}
 _BUCKET = "-dropbucket-"
+_ONLY_JETWAY = "OnlyJetwayWritesItsPrefixes"  # a statement of the drop bucket's policy
 _POLICIES = ("ReadManifestsPolicyArn", "TellOfRunsPolicyArn")
 
 
@@ -116,6 +118,9 @@ class Account:
         """
         if self._rules is None:
             raise ValueError("look first")
+        for bucket in found.buckets:
+            if self._lift(bucket):
+                done(f"policy of bucket {bucket} that lets nobody else delete what Jetway has written")
         if found.alarms:
             for first in range(0, len(found.alarms), 100):
                 self.target.client("cloudwatch").delete_alarms(AlarmNames=list(found.alarms[first : first + 100]))
@@ -127,6 +132,24 @@ class Account:
         for place in found.rules:
             self._rules.delete(place)
             done(f"rule {place[1]} on bus {place[0]}")
+
+    def _lift(self, bucket: str) -> bool:
+        """Take out of a bucket's policy what lets only the stack's roles write below Jetway's prefixes; tell if so."""
+        s3 = self.target.client("s3")
+        try:
+            policy = json.loads(s3.get_bucket_policy(Bucket=bucket)["Policy"])
+        except ClientError as exc:
+            if error_code(exc) in {"NoSuchBucketPolicy", "NoSuchBucket"}:
+                return False
+            raise
+        left = [one for one in policy["Statement"] if one.get("Sid") != _ONLY_JETWAY]
+        if len(left) == len(policy["Statement"]):
+            return False
+        if left:
+            s3.put_bucket_policy(Bucket=bucket, Policy=json.dumps({**policy, "Statement": left}))
+        else:
+            s3.delete_bucket_policy(Bucket=bucket)
+        return True
 
     def detach(self, found: Found, done: Callable[[str], None]) -> None:
         """Detach the stack's policies from roles of others; with one attached, CloudFormation cannot delete the stack.

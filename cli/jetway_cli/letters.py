@@ -12,12 +12,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from jetway.dispatch.run import INTERACTIVE, bulk_lane
+from jetway.dispatch.run import bulk_lane, call_lane, schedule_lane
 from jetway.errors import PermanentError
 from jetway.events import parse_time
 
 # Kinds whose sender waits for the run: they go back to the lane that they came from.
-INTERACTIVE_KINDS = frozenset({"http", "schedule"})
 MOVED_BY_SQS = "received-too-often"
 UNDELIVERED = "undelivered"  # what EventBridge or Scheduler could not put on a queue
 UNFORESEEN = "unforeseen"  # an error that is none of Jetway's own
@@ -108,17 +107,25 @@ def lane_of(message: Mapping[str, Any], *, one_bulk_lane: bool = False) -> str:
         message: the message.
         one_bulk_lane: whether files and events of all triggers share one lane.
     """
-    trigger = message["trigger"]
-    if trigger.get("kind") in INTERACTIVE_KINDS:
-        return INTERACTIVE
-    return bulk_lane(trigger["name"], one_for_all=one_bulk_lane)
+    trigger, event = message["trigger"], message.get("event")
+    if trigger.get("kind") == "http":
+        caller = event.get("caller") if isinstance(event, Mapping) else None
+        return call_lane(trigger["name"], str(caller), one_for_all=one_bulk_lane)
+    lane = schedule_lane if trigger.get("kind") == "schedule" else bulk_lane
+    return lane(trigger["name"], one_for_all=one_bulk_lane)
 
 
-def body_again(message: Mapping[str, Any], *, now: str, force: str | None = None) -> str:
-    """Return the body to send: the same event, its age counted from now, its waits forgotten."""
+def body_again(message: Mapping[str, Any], *, now: str, force: str | None = None, by: str | None = None) -> str:
+    """Return the body to send: the same event, its age counted from now, its waits forgotten.
+
+    Args:
+        by: who sends it.
+    """
     again = {name: value for name, value in message.items() if name != "waits"} | {"redriven_at": now}
     if force:
         again["force"] = force
+    if by:
+        again["redriven_by"] = by
     return json.dumps(again)  # in ASCII: SQS refuses some characters that JSON can hold
 
 

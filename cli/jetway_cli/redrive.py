@@ -79,11 +79,13 @@ class Goals:
     Attributes:
         dispatch, collect: URLs of the queues.
         one_bulk_lane: whether files and events of all triggers share one lane.
+        by: who sends them; None where it is not known.
     """
 
     dispatch: str
     collect: str
     one_bulk_lane: bool = False
+    by: str | None = None
 
 
 def _reasons(_context: click.Context, _parameter: click.Parameter, reasons: tuple[str, ...]) -> tuple[str, ...]:
@@ -142,6 +144,7 @@ def redrive(
             dispatch=target.output("DispatchQueueUrl"),
             collect=target.output("CollectQueueUrl"),
             one_bulk_lane=target.parameters.get("Transport") == "cli",
+            by=None if dry_run else _who(target),
         ),
         wanted=lambda letter: matches(letter, trigger=trigger, reasons=reasons, since=since),
         dry_run=dry_run,
@@ -156,6 +159,16 @@ def redrive(
         )
     if trigger and not done.sent and (question := question_trigger(target, trigger)):
         raise NegativeError(question)
+
+
+def _who(target: Target) -> str | None:
+    """The ARN of whoever runs the command; None where STS does not say."""
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    try:
+        return str(target.client("sts").get_caller_identity()["Arn"])
+    except (BotoCoreError, ClientError):
+        return None
 
 
 def redrive_letters(
@@ -193,7 +206,8 @@ def redrive_letters(
                     (done.over if over else done.sent).append(letter)
                     if not dry_run:
                         if not over:
-                            _send_back(sqs, letter, goals, body_again(letter.message or {}, now=now, force=force))
+                            body = body_again(letter.message or {}, now=now, force=force, by=goals.by)
+                            _send_back(sqs, letter, goals, body)
                         sqs.delete_message(QueueUrl=source.url, ReceiptHandle=letter.receipt)
                         continue
                 looked_at.append(letter.receipt)

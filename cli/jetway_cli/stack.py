@@ -224,9 +224,13 @@ def api_option(command: F) -> F:
 
 def typed_options(context: click.Context) -> str:
     """Return the options that say which stack is meant as they were typed, for another command on the same stack."""
-    typed = click.core.ParameterSource.COMMANDLINE
     return "".join(
         f" --{name.replace('_', '-')} {shlex.quote(str(context.params[name]))}"
         for name in ("stack", "region", "profile", "endpoint_url", "api_url")
-        if context.get_parameter_source(name) is typed
+        if is_typed(context, name)
     )
+
+
+def is_typed(context: click.Context, name: str) -> bool:
+    """Whether an option was given on the command line, and not by the environment."""
+    return context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE

@@ -60,7 +60,7 @@ def updates(*, as_json: bool, **where: Any) -> None:
     standings = {key: tables.get(key) for key in MEMBERS}
     rules = Rules(
         target.parameters.get("ApplyUpdates", "automatic") == "automatic",
-        timedelta(seconds=float(target.parameters.get("UpdateQuietSeconds", "120"))),
+        timedelta(seconds=float(target.parameters.get("UpdateQuietSeconds", "300"))),
     )
     plan = decide(record, facts, standings, rules, datetime.now(UTC))
     if as_json:

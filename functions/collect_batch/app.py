@@ -14,6 +14,7 @@ from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 
 from jetway.aws.visibility import Holding
 from jetway.batches.intake import Taken, receives
+from jetway.dispatch.chains import is_stopped
 from jetway.observability import logger, metrics
 from jetway.wiring.collect_batch import wired
 
@@ -27,7 +28,12 @@ if TYPE_CHECKING:
 
 LONGEST_WAIT = 600  # seconds; a hundred receives, as the queue allows, are more than half a day of trouble
 
-METRICS = {"batched": "EventsBatched", "duplicate": "EventsDuplicate", "dead-lettered": "EventsDeadLettered"}
+METRICS = {
+    "batched": "EventsBatched",
+    "duplicate": "EventsDuplicate",
+    "skipped": "EventsSkipped",
+    "dead-lettered": "EventsDeadLettered",
+}
 
 
 @logger.inject_lambda_context
@@ -70,6 +76,8 @@ def _report(entries: Sequence[Entry], dispatched: Sequence[Closed]) -> None:
         logger.info(entry.decision, extra=asdict(entry))
     for decision, count in Counter(entry.decision for entry in entries).items():
         metrics.add_metric(METRICS[decision], "Count", count)
+    if stopped := sum(is_stopped(entry.because) for entry in entries):
+        metrics.add_metric("ChainsStopped", "Count", stopped)
     metrics.add_metric("BatchesDispatched", "Count", len(dispatched))
     for batch in dispatched:
         facts = {"trigger": batch.name, "batch_id": batch.batch_id, "dag_run_id": batch.dag_run_id}

@@ -42,5 +42,5 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
         if f"{name}=={answer.versions[name]}" not in known and known_contents(name, answer.versions[name]) is None
     }
     first = question.names() if wheels else ()
-    contents = contents_at(wheels, seconds=SECONDS_FOR_CONTENTS, first=first)
+    contents = contents_at(wheels, seconds=SECONDS_FOR_CONTENTS, first=first, allowed=question.allowed)
     return asdict(answer) | {"built": list(answer.built), "contents": as_json_within(contents, MOST_TOLD)}

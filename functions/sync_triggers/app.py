@@ -15,11 +15,14 @@ from botocore.exceptions import BotoCoreError, ClientError
 from jetway.aws.visibility import Holding
 from jetway.errors import OutOfTimeError, TransientError
 from jetway.observability import logger, metrics
+from jetway.sync.causes import causes_in
 from jetway.sync.run import sync
 from jetway.wiring.sync_triggers import Parts, wired
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
+
+    from jetway.sync.causes import Causes
 
 FIRST_WAIT, LONGEST_WAIT = 15, 300  # seconds; twenty receives, as the queue allows, are more than an hour of trouble
 AT_ONCE = 1  # second, for a run that goes on where this one has stopped
@@ -38,7 +41,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     handles = [record["receiptHandle"] for record in event["Records"]]
     with Holding(parts.sqs, parts.queue_url, handles, seconds_left=seconds_left) as holding:
         receives = max(int(record["attributes"]["ApproximateReceiveCount"]) for record in event["Records"])
-        troubles = _sync(parts, seconds_left, receives)
+        troubles = _sync(parts, seconds_left, receives, causes_in(record["body"] for record in event["Records"]))
         if not troubles:
             return {"batchItemFailures": []}
         wait = _report(troubles, receives)
@@ -46,11 +49,11 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     return {"batchItemFailures": [{"itemIdentifier": record["messageId"]} for record in event["Records"]]}
 
 
-def _sync(parts: Parts, seconds_left: Callable[[], float], receives: int) -> Sequence[Exception]:
+def _sync(parts: Parts, seconds_left: Callable[[], float], receives: int, by: Causes) -> Sequence[Exception]:
     """Sync once; return what was in the way."""
     watch = partial(parts.crashes.trying, receives=receives) if receives > 1 else None
     try:
-        synced = sync(parts.clients, parts.settings, seconds_left=seconds_left, watch=watch)
+        synced = sync(parts.clients, parts.settings, seconds_left=seconds_left, watch=watch, by=by)
     except (TransientError, ClientError, BotoCoreError) as exc:
         return [exc]
     metrics.add_metric("TriggersInForce", MetricUnit.Count, synced.in_force)

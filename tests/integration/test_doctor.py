@@ -20,11 +20,18 @@ from tests.integration.conftest import LONGEST, drop
 
 # Not of a healthy stack's making: other modules leave dead letters and alarms, and a test's stack has no subscription.
 OF_OTHERS = {"alarms", "subscriptions", "dead-letters", "queue-age", "triggers", "environment-status", "leftovers"}
-OF_OTHERS.add("rest-calls")  # nobody has to have called
 TRIGGER = "examined"
 
 
 def doctor(stack: Stack, *arguments: str) -> tuple[int, dict[str, dict[str, str]], str]:
+    """Run it; once more when the local AWS was too slow to answer something. Return as `once`."""
+    found = once(stack, *arguments)
+    if any(one["state"] == "not known" and name not in OF_OTHERS for name, one in found[1].items()):
+        found = once(stack, *arguments)
+    return found
+
+
+def once(stack: Stack, *arguments: str) -> tuple[int, dict[str, dict[str, str]], str]:
     """Run it in a process of its own; return exit code, results by check, and stderr."""
     own = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "JETWAY_"))}
     done = subprocess.run(
@@ -97,16 +104,16 @@ def bucket_silent(stack: Stack) -> Iterator[None]:
 
 @contextmanager
 def role_edited(stack: Stack) -> Iterator[None]:
-    """Somebody takes UpdateItem on the ledger away from start_dag_run."""
-    iam, role = stack.client("iam"), physical(stack, "StartDagRunRole")
-    document = iam.get_role_policy(RoleName=role, PolicyName="start_dag_run")["PolicyDocument"]
-    edited = json.loads(json.dumps(document).replace("dynamodb:UpdateItem", "dynamodb:DescribeTable"))
+    """Somebody takes the right to send to the dispatch queue away from http_api, which nothing calls by itself."""
+    iam, role = stack.client("iam"), physical(stack, "HttpApiFunctionRole")
+    document = iam.get_role_policy(RoleName=role, PolicyName="http_api")["PolicyDocument"]
+    edited = json.loads(json.dumps(document).replace("sqs:SendMessage", "sqs:GetQueueUrl"))
     assert edited != document
-    iam.put_role_policy(RoleName=role, PolicyName="start_dag_run", PolicyDocument=json.dumps(edited))
+    iam.put_role_policy(RoleName=role, PolicyName="http_api", PolicyDocument=json.dumps(edited))
     try:
         yield
     finally:
-        iam.put_role_policy(RoleName=role, PolicyName="start_dag_run", PolicyDocument=json.dumps(document))
+        iam.put_role_policy(RoleName=role, PolicyName="http_api", PolicyDocument=json.dumps(document))
 
 
 @contextmanager
@@ -157,22 +164,162 @@ def nobody_confirms(stack: Stack) -> Iterator[None]:
         sns.unsubscribe(SubscriptionArn=made["SubscriptionArn"])
 
 
-PLANTED: dict[str, Any] = {
-    "rules": (rule_disabled, "broken", "DataDroppedRule"),
-    "rules ": (rule_edited, "broken", "does not fire on what the template says"),
-    "bucket-events": (bucket_silent, "broken", "the drop bucket"),
-    "role-permissions": (role_edited, "broken", "dynamodb:UpdateItem"),
-    "dead-letters": (dead_letter, "warning", "UndeliveredEvents"),
-    "queue-readers": (reader_off, "broken", "does not read"),
-    "subscriptions": (nobody_confirms, "warning", "airflow@example.com has not confirmed"),
-    "triggers": (trigger_edited, "broken", f"Rule jetway.{TRIGGER} was changed by hand"),
-}
+@contextmanager
+def never_forgotten(stack: Stack) -> Iterator[None]:
+    dynamodb, table = stack.client("dynamodb"), stack.outputs["LedgerTableName"]
+    spec = {"AttributeName": "ttl", "Enabled": False}
+    dynamodb.update_time_to_live(TableName=table, TimeToLiveSpecification=spec)
+    try:
+        yield
+    finally:
+        dynamodb.update_time_to_live(TableName=table, TimeToLiveSpecification={**spec, "Enabled": True})
 
 
-@pytest.mark.parametrize("check", PLANTED)
-def test_a_planted_fault_is_found(stack: Stack, check: str) -> None:
-    plant, state, said = PLANTED[check]
-    check = check.strip()  # the second fault that it finds
+@contextmanager
+def trust_edited(stack: Stack) -> Iterator[None]:
+    iam, role = stack.client("iam"), physical(stack, "ScaleWorkersRole")
+    document = json.dumps(iam.get_role(RoleName=role)["Role"]["AssumeRolePolicyDocument"])
+    iam.update_assume_role_policy(RoleName=role, PolicyDocument=document.replace("lambda.amazonaws", "ec2.amazonaws"))
+    try:
+        yield
+    finally:
+        iam.update_assume_role_policy(RoleName=role, PolicyDocument=document)
+
+
+@contextmanager
+def caller_gone(stack: Stack) -> Iterator[None]:
+    functions, name = stack.client("lambda"), physical(stack, "MeasureWorkers")
+    (statement,) = json.loads(functions.get_policy(FunctionName=name)["Policy"])["Statement"]
+    functions.remove_permission(FunctionName=name, StatementId=statement["Sid"])
+    try:
+        yield
+    finally:
+        functions.add_permission(
+            FunctionName=name,
+            StatementId=statement["Sid"],
+            Action=statement["Action"],
+            Principal=statement["Principal"]["Service"],
+            SourceArn=statement["Condition"]["ArnLike"]["AWS:SourceArn"],
+        )
+
+
+@contextmanager
+def no_dead_letters(stack: Stack) -> Iterator[None]:
+    sqs, url = stack.client("sqs"), stack.outputs["DispatchQueueUrl"]
+    before = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["RedrivePolicy"])["Attributes"]
+    sqs.set_queue_attributes(QueueUrl=url, Attributes={"RedrivePolicy": ""})
+    try:
+        yield
+    finally:
+        sqs.set_queue_attributes(QueueUrl=url, Attributes=before)
+
+
+@contextmanager
+def topic_closed(stack: Stack) -> Iterator[None]:
+    sns, topic = stack.client("sns"), stack.outputs["AlarmTopicArn"]
+    policy = sns.get_topic_attributes(TopicArn=topic)["Attributes"]["Policy"]
+
+    def put(text: str) -> None:
+        sns.set_topic_attributes(TopicArn=topic, AttributeName="Policy", AttributeValue=text)
+
+    put(policy.replace("cloudwatch.amazonaws.com", "ec2.amazonaws.com"))
+    try:
+        yield
+    finally:
+        put(policy)
+
+
+@contextmanager
+def route_opened(stack: Stack) -> Iterator[None]:
+    api, gateway = physical(stack, "HttpApi"), stack.client("apigatewayv2")
+    routes = gateway.get_routes(ApiId=api)["Items"]
+    route = next(one for one in routes if one["RouteKey"] == "GET /docs")
+    gateway.update_route(ApiId=api, RouteId=route["RouteId"], AuthorizationType="NONE")
+    try:
+        yield
+    finally:
+        gateway.update_route(ApiId=api, RouteId=route["RouteId"], AuthorizationType=route["AuthorizationType"])
+
+
+@contextmanager
+def bucket_denies(stack: Stack) -> Iterator[None]:
+    """The environment's bucket, which has no policy of its own here."""
+    described = stack.client("cloudformation").describe_stacks(StackName="jetway")["Stacks"][0]["Parameters"]
+    bucket = next(one["ParameterValue"] for one in described if one["ParameterKey"] == "EnvironmentBucketName")
+    deny = {"Effect": "Deny", "Principal": "*", "Action": "s3:GetObject", "Resource": f"arn:aws:s3:::{bucket}/*"}
+    s3 = stack.client("s3")
+    s3.put_bucket_policy(Bucket=bucket, Policy=json.dumps({"Version": "2012-10-17", "Statement": [deny]}))
+    try:
+        yield
+    finally:
+        s3.delete_bucket_policy(Bucket=bucket)
+
+
+@contextmanager
+def alarm_edited(stack: Stack) -> Iterator[None]:
+    cloudwatch, name = stack.client("cloudwatch"), physical(stack, "DeadLettersAlarm")
+    (there,) = cloudwatch.describe_alarms(AlarmNames=[name])["MetricAlarms"]
+    names = (
+        *("AlarmName", "AlarmDescription", "Namespace", "MetricName", "Dimensions", "Statistic", "Threshold", "Period"),
+        *("ComparisonOperator", "EvaluationPeriods", "TreatMissingData", "AlarmActions", "OKActions"),
+    )
+    before = {one: there[one] for one in names}
+    cloudwatch.put_metric_alarm(**{**before, "Threshold": 1000.0})
+    try:
+        yield
+    finally:
+        cloudwatch.put_metric_alarm(**before)
+
+
+@contextmanager
+def layer_gone(stack: Stack) -> Iterator[None]:
+    functions, name = stack.client("lambda"), physical(stack, "ScaleWorkers")
+    layers = [one["Arn"] for one in functions.get_function_configuration(FunctionName=name)["Layers"]]
+    functions.update_function_configuration(FunctionName=name, Layers=[])
+    try:
+        yield
+    finally:
+        functions.update_function_configuration(FunctionName=name, Layers=layers)
+
+
+@contextmanager
+def everything_expires(stack: Stack) -> Iterator[None]:
+    s3, bucket = stack.client("s3"), stack.outputs["DropBucketName"]
+    rules = s3.get_bucket_lifecycle_configuration(Bucket=bucket)["Rules"]
+    one = {"ID": "all", "Status": "Enabled", "Filter": {"Prefix": "unused/"}, "Expiration": {"Days": 1}}
+    s3.put_bucket_lifecycle_configuration(Bucket=bucket, LifecycleConfiguration={"Rules": [*rules, one]})
+    try:
+        yield
+    finally:
+        s3.put_bucket_lifecycle_configuration(Bucket=bucket, LifecycleConfiguration={"Rules": rules})
+
+
+PLANTED: list[tuple[str, Any, str, str]] = [
+    ("rules", rule_disabled, "broken", "DataDroppedRule"),
+    ("rules", rule_edited, "broken", "EventPattern"),
+    ("bucket-events", bucket_silent, "broken", "the drop bucket"),
+    ("bucket-policies", bucket_denies, "broken", "the environment's bucket, denies s3:GetObject"),
+    ("bucket-settings", everything_expires, "warning", "LifecycleConfiguration.all"),
+    ("tables", never_forgotten, "warning", "TimeToLiveSpecification.Enabled is False"),
+    ("roles", trust_edited, "broken", "(ScaleWorkersRole) was changed by hand"),
+    ("role-permissions", role_edited, "broken", "sqs:SendMessage"),
+    ("functions", layer_gone, "broken", "(ScaleWorkers) was changed by hand: Layers is nothing"),
+    ("function-callers", caller_gone, "broken", "events.amazonaws.com may not call function"),
+    ("queues", no_dead_letters, "broken", "(DispatchQueue) was changed by hand: RedrivePolicy is nothing"),
+    ("queue-readers", reader_off, "broken", "does not read"),
+    ("dead-letters", dead_letter, "warning", "UndeliveredEvents"),
+    ("triggers", trigger_edited, "broken", f"Rule jetway.{TRIGGER} was changed by hand"),
+    ("alarms", alarm_edited, "warning", "Threshold is 1000"),
+    ("topics", topic_closed, "broken", "(AlarmTopicPolicy) was changed by hand"),
+    ("subscriptions", nobody_confirms, "warning", "airflow@example.com has not confirmed"),
+    ("http-routes", route_opened, "broken", "Route GET /docs (DocsPageRoute) was changed by hand"),
+]
+
+
+@pytest.mark.parametrize(
+    ("check", "plant", "state", "said"), PLANTED, ids=[f"{one[0]}: {one[1].__name__}" for one in PLANTED]
+)
+def test_a_planted_fault_is_found(stack: Stack, check: str, plant: Any, state: str, said: str) -> None:
     with plant(stack):
         code, results, _ = doctor(stack)
     assert results[check]["state"] == state

@@ -17,6 +17,8 @@ from bench.gate.corpus import MARK
 
 from .test_loader import SECONDS, load
 
+pytestmark = pytest.mark.loading
+
 HEAD = """
 import os
 from datetime import datetime, timedelta
@@ -28,8 +30,6 @@ from airflow.models import Variable
 from airflow.operators.python import PythonOperator
 from airflow.providers.acme.operators.x import AcmeOperator
 from airflow.utils.task_group import TaskGroup
-
-pytestmark = pytest.mark.loading
 
 ENV = os.environ.get("STAGE", "dev")
 BUCKET = Variable.get("bucket", default_var="orders")

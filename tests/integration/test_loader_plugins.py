@@ -16,12 +16,12 @@ import pytest
 
 from local import airflow, venvs
 
+pytestmark = pytest.mark.loading
+
 VERSION = os.environ.get("AIRFLOW_VERSION") or airflow.DEFAULT_VERSION
 PROGRAM = """
 import json, sys
 from functions.import_dag import app
-
-pytestmark = pytest.mark.loading
 
 class Context:
     get_remaining_time_in_millis = staticmethod(lambda: 25_000)

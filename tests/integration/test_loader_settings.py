@@ -14,6 +14,7 @@ from .test_loader import load
 pytestmark = pytest.mark.loading
 
 NAME = "airflow_local_settings.py"
+IN_PLUGINS = f"../plugins.zip/{NAME}"
 POLICY = "def task_policy(task):\n    task.retries = max(task.retries or 0, 2)\n"
 CHECKS = """
 from airflow.exceptions import AirflowClusterPolicyViolation
@@ -27,6 +28,16 @@ MAKES = "from airflow import DAG\ndag = DAG({!r}, tags={!r})\n"
 
 # What each folder holds, what plugins.zip, and the verdict with its rule and line.
 GOOD: dict[str, tuple[dict[str, str], dict[str, str]]] = {
+    "reads": (
+        {
+            NAME: "import json, os\nfrom pathlib import Path\n\n"
+            "OWNERS = json.loads(Path('/usr/local/airflow/dags/policy.json').read_text())\n"
+            "assert json.load(open(os.path.join(os.environ['AIRFLOW_HOME'], 'dags', 'policy.json'))) == OWNERS\n"
+            "assert 'data' in Path('/usr/local/airflow/plugins/owners.txt').read_text()\n" + POLICY,
+            "policy.json": '["data"]',
+        },
+        {"owners.txt": "data\n"},
+    ),
     "empty": ({NAME: ""}, {}),
     "several": (
         {
@@ -64,8 +75,11 @@ def made(place: Path, dags: dict[str, str], plugins: dict[str, str]) -> Path:
 def answers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
     def one(name: str, case: Any) -> dict[str, Any]:
         folder = made(tmp_path_factory.mktemp(name), case[0], case[1])
-        found: dict[str, Any] = load(folder, "--plugins", str(folder.parent / "plugins.zip"), "--judge-settings")[NAME]
-        return found
+        found = load(folder, "--plugins", str(folder.parent / "plugins.zip"), "--judge-settings")
+        assert set(found) == {NAME, IN_PLUGINS}
+        failing: list[dict[str, Any]] = [answer for answer in found.values() if answer["verdict"] != "accepted"]
+        assert len(failing) <= 1
+        return failing[0] if failing else found[NAME]
 
     network: Any = ({NAME: "import urllib.request as r\nr.urlopen('https://example.com')\n"}, {})
     cases: dict[str, Any] = GOOD | BAD | {"network": network, "none": ({}, {})}
@@ -83,6 +97,7 @@ def test_what_would_end_every_process_is_rejected(answers: dict[str, dict[str, A
     _, _, rule, line = BAD[name]
     (finding,) = answers[name]["findings"]
     assert (answers[name]["verdict"], finding["rule"], finding["line"]) == ("rejected", rule, line)
+    assert answers[name]["path"] == (IN_PLUGINS if name == "plugins" else NAME)
     assert "Every process of Airflow on MWAA runs this file" in finding["message"]
 
 
@@ -102,3 +117,11 @@ def test_dag_files_are_loaded_under_its_policies(tmp_path: Path) -> None:
         "untagged.py": "rejected",
     }
     assert "untagged has no tags" in answers["untagged.py"]["findings"][0]["message"]
+
+
+@pytest.mark.parametrize(("place", "verdict"), [("dags", "accepted"), ("plugins", "rejected")])
+def test_those_of_a_place_can_be_left_out_to_see_what_they_do(tmp_path: Path, place: str, verdict: str) -> None:
+    folder = made(tmp_path, {NAME: CHECKS, "untagged.py": MAKES.format("untagged", [])}, {NAME: POLICY})
+    plugins = str(folder.parent / "plugins.zip")
+    answers = load(folder, "untagged.py", "--plugins", plugins, "--without-settings", place)
+    assert answers["untagged.py"]["verdict"] == verdict

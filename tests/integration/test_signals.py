@@ -48,7 +48,8 @@ def gone(stack: Stack) -> str:
     stack.client("s3").delete_object(Bucket=stack.outputs["DropBucketName"], Key=KEY)
 
     def is_stale() -> bool | None:
-        return (airflow_api(stack, "GET", "/dags/leaving") or {}).get("is_stale") or None
+        dag = airflow_api(stack, "GET", "/dags/leaving") or {}
+        return dag.get("is_stale") or dag.get("is_active") is False or None  # Airflow 3's word, and Airflow 2's
 
     wait_for("the DAG to be stale", is_stale, seconds=LONGEST)
     return "leaving"

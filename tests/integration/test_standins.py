@@ -67,6 +67,15 @@ GOOD = {
     # Of namespaces, of which nobody has asked an index.
     "snowflake": ("import snowflake.connector", "assert snowflake.connector.connect"),
     "storage": ("from google.cloud import storage", "assert storage.Client"),
+    "of_a_namespace": ("from google.cloud import batch_v1", "assert batch_v1.BatchServiceClient"),
+    "optional": (
+        "try:\n    from google.cloud.aiplatform import training\nexcept ImportError:\n    raise RuntimeError",
+        "assert training",
+    ),
+    "optional_name": (
+        "try:\n    from google.cloud import spanner\nexcept ImportError as exc:\n    raise RuntimeError from exc",
+        "assert spanner.Client",
+    ),
     "blob": ("from azure.storage.blob import BlobServiceClient", "assert BlobServiceClient"),
     "yaml": ("from ruamel.yaml import YAML", "assert YAML"),
     "star": ("from snowflake.connector import *", "assert connect"),
@@ -89,6 +98,7 @@ BAD = {
     "no_module": ("from airflow.providers.docker.operators.dokcer import DockerOperator", "missing-module"),
     "no_name": ("from airflow.providers.docker.operators.docker import DokcerOperator", "missing-name"),
     "no_name_below": ("from airflow.providers.google.cloud.hooks import bigquery_of_old", "missing-name"),
+    "not_airflows": ("from airflow.models import NoSuchThing", "missing-name"),
     "no_driver": ("from psycopg2.extras import RealDictCursors", "missing-name"),
 }
 

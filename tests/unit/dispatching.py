@@ -83,7 +83,7 @@ class FakeDags:
 class World:
     """What one dispatcher has around it. moto must be active."""
 
-    def __init__(self, **limits: timedelta) -> None:
+    def __init__(self, **limits: Any) -> None:
         self.now = NOW
         self.major = 3
         self.sqs: SQSClient = boto3.client("sqs", region_name="eu-central-1")

@@ -23,6 +23,7 @@ from jetway.errors import (
     TransientError,
 )
 from jetway.ledger import Entry
+from jetway.ledger_rows import Attempt
 from tests.unit.dispatching import NOW, World, file_message, message
 from tests.unit.sample_events import sample_event
 
@@ -48,6 +49,9 @@ def test_a_message_starts_its_run_once_however_often_it_comes(world: World) -> N
 def test_a_run_that_is_there_and_not_in_the_ledger_was_an_earlier_try_of_ours(world: World) -> None:
     first = world.dispatch(message())
     world.ledger.table.delete_item(Key={"id": first.id})
+    world.ledger.begin(
+        first.id, attempt=Attempt.begin(first.dag_id or "", NOW)
+    )  # it was killed before it could note the run
     again = world.dispatch(message(tries=2))
     assert (again.decision, again.dag_run_id) == ("started", first.dag_run_id)
     assert len(world.airflow.runs) == 1
@@ -62,8 +66,8 @@ def test_a_call_for_a_run_id_that_somebody_else_has_used_started_nothing(world: 
     assert again.decision == "duplicate"
     # The run has the call's own id: "duplicate of" itself alone would make no sense.
     assert again.because == (
-        f"duplicate of run {first.dag_run_id}: Airflow had it already when this call was tried first, so it is another "
-        "caller's"
+        f"duplicate of run {first.dag_run_id}: Airflow had it already when this event was tried first, so it is "
+        "somebody else's"
     )
     assert [event.detail_type for event in world.told] == ["DagRunStarted"]
 

@@ -58,7 +58,16 @@ def test_an_accepted_run_is_one_message_that_the_dispatcher_understands(queue: s
     assert (request.dag_id, request.dag_run_id) == ("ingest_orders", body["dag_run_id"])
     assert dict(request.conf) == {"a": 1}
     assert request.logical_date == parse_time("2026-01-02T03:04:05Z")
-    assert message["Attributes"]["MessageGroupId"] == "interactive"
+    assert message["Attributes"]["MessageGroupId"].startswith("interactive/http/"), "the lane of its caller"
+
+
+def test_the_message_says_who_called_with_the_session(queue: str) -> None:
+    post({"dag_run_id": "r1"})
+    (message,) = queued(queue)
+    event = json.loads(message["Body"])["event"]
+    assert event["by"].startswith(f"{event['caller']}/"), "the name is the role's, the same from call to call"
+    found = parse_message(message["Body"], sent_at=parse_time("2026-11-22T06:00:00Z"))
+    assert found.by == {"principal": event["by"], "request_id": event["request_id"]}
 
 
 def test_a_body_in_base64_is_read(queue: str) -> None:

@@ -70,3 +70,11 @@ def test_what_comes_in_numbers_is_counted_for_the_environment_only(
     count(entry(decision), environment="env", by_trigger=True)
     ((dimensions, _values),) = printed(capsys)
     assert dimensions == {"Environment"}
+
+
+@pytest.mark.parametrize(("because", "counted"), [("loop: too long", {"ChainsStopped": 1}), ("loopy: no", {})])
+def test_a_chain_that_was_stopped_is_counted(
+    capsys: pytest.CaptureFixture[str], because: str, counted: dict[str, int]
+) -> None:
+    count(entry("skipped", because=because), environment="env", by_trigger=True)
+    assert printed(capsys) == [({"Environment"}, {"EventsSkipped": 1, **counted})]

@@ -49,7 +49,7 @@ def test_what_can_be_seen_stays_as_it_is() -> None:
 
 
 def test_a_mail_has_no_line_and_no_link_of_the_files() -> None:
-    told = news.judged("prod", report(f"dags/{FORGED}.py", FORGED), "reports/r.json")
+    told = news.judged("prod", report(f"dags/{FORGED}.py", FORGED).as_dict(), "reports/r.json")
     standing = Standing(
         "dags/x.py",
         "rolling-back",

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jetway.workers.floors import Floor, FloorsError, highest_floor, parse_floors
+from jetway.workers.floors import Floor, FloorsError, highest_floor, parse_floors, read_floors
 
 NIGHTLY = """
 timezone: Europe/Vienna
@@ -139,3 +139,13 @@ def test_a_daily_floor_holds_exactly_in_its_hours(zone: str, begin: int, length:
     inside = begin <= minute < end if begin < end else minute >= begin or minute < end
     near_a_clock_change = (local - timedelta(days=1)).utcoffset() != (local + timedelta(days=1)).utcoffset()
     assert near_a_clock_change or floor.overlaps(local, local) == inside
+
+
+def test_a_fault_of_ours_in_reading_is_that_files() -> None:
+    def broken(_text: str) -> tuple[Floor, ...]:
+        raise RuntimeError("a bug")
+
+    with pytest.raises(FloorsError) as caught:
+        read_floors(b"floors: []\n", parser=broken)
+    assert caught.value.finding.severity == "error"
+    assert caught.value.finding.line == 1

@@ -21,6 +21,9 @@ T = TypeVar("T")
 _DENIED = DENIED | {"403", "Forbidden", "AuthorizationErrorException", "NotAuthorized", "AllAccessDisabled"}
 AT_ONCE = 12
 CONNECTING, ANSWERING, TRIES = 3, 12, 2
+# They take a few questions a second, and get the most.
+# https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html#api-requests
+PATIENCE = {"iam": 6, "lambda": 6, "apigatewayv2": 4, "cloudformation": 4, "cloudwatch": 4}
 
 
 def ask(action: str, call: Callable[[], T]) -> Asked[T]:
@@ -63,21 +66,21 @@ class Desk:
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _pool: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(AT_ONCE))
 
-    def client(self, service: str, *, seconds: float = ANSWERING, tries: int = TRIES) -> Any:
+    def client(self, service: str, *, seconds: float = ANSWERING) -> Any:
         """Return the client of a service.
 
         Args:
-            seconds: that one try may take.
-            tries: in all; one only of what takes long.
+            seconds: that one try may take; what takes long is tried once.
         """
         from botocore.config import Config
 
         with self._lock:  # boto3's session makes one client at a time
             if (service, seconds) not in self.clients:
+                tries = PATIENCE.get(service, TRIES) if seconds <= ANSWERING else 1
                 config = Config(
                     connect_timeout=CONNECTING,
                     read_timeout=seconds,
-                    retries={"mode": "standard", "total_max_attempts": tries if seconds <= ANSWERING else 1},
+                    retries={"mode": "standard", "total_max_attempts": tries},
                     max_pool_connections=AT_ONCE,
                 )
                 self.clients[service, seconds] = self.target.client(service, config)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import re
+import shlex
 import time
 from collections import Counter
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import timedelta
 from typing import Any
 
@@ -15,7 +18,7 @@ from jetway_cli.doctor.checks import judge
 from jetway_cli.doctor.results import Result
 from jetway_cli.errors import NegativeError
 from jetway_cli.output import print_json, print_table, say
-from jetway_cli.stack import Target, api_option, stack_options
+from jetway_cli.stack import Target, api_option, is_typed, stack_options, typed_options
 from jetway_cli.times import Span
 
 
@@ -28,7 +31,8 @@ from jetway_cli.times import Span
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @api_option
 @stack_options
-def doctor(*, probe: str | None, timeout: timedelta, as_json: bool, **where: Any) -> None:
+@click.pass_context
+def doctor(context: click.Context, /, *, probe: str | None, timeout: timedelta, as_json: bool, **where: Any) -> None:
     """Look whether the stack and all around it is as it must be, and say what to do.
 
     It changes nothing without --probe.
@@ -44,6 +48,8 @@ def doctor(*, probe: str | None, timeout: timedelta, as_json: bool, **where: Any
     results = judge(facts)
     if probe:
         results.append(_probe(target, probe, timeout))
+    of_aws, of_jetway = _of_aws(context), typed_options(context)
+    results = [replace(one, remedy=addressed(one.remedy, of_aws, of_jetway)) for one in results]
     if as_json:
         print_json({"stack": facts.stack.name, "worst": worst(results), "checks": [asdict(one) for one in results]})
     else:
@@ -51,6 +57,28 @@ def doctor(*, probe: str | None, timeout: timedelta, as_json: bool, **where: Any
     broken = [one.id for one in results if one.state == "broken"]
     if broken:
         raise NegativeError(f"Broken: {', '.join(broken)}.")
+
+
+def addressed(text: str, of_aws: str, of_jetway: str) -> str:
+    """Return a text in which commands go to the same AWS, and to the same stack, as this one did.
+
+    Args:
+        text: with commands of `aws` and `jetway`.
+        of_aws: options that each command of aws gets.
+        of_jetway: options that each command of jetway gets.
+
+    >>> addressed("aws sqs purge-queue --queue-url x", " --region eu-west-1", "")
+    'aws --region eu-west-1 sqs purge-queue --queue-url x'
+    """
+    text = re.sub(r"(?<![\w/-])aws(?= [a-z0-9-]+ [a-z0-9-]+)", lambda _: f"aws{of_aws}", text)
+    return re.sub(r"`jetway [a-z]+", lambda found: f"{found[0]}{of_jetway}", text)
+
+
+def _of_aws(context: click.Context) -> str:
+    """Options with which the AWS CLI asks where this command does; an address from the environment is one, too."""
+    given = {name: context.params[name] for name in ("region", "profile", "endpoint_url") if is_typed(context, name)}
+    given.setdefault("endpoint_url", os.environ.get("AWS_ENDPOINT_URL"))
+    return "".join(f" --{name.replace('_', '-')} {shlex.quote(str(value))}" for name, value in given.items() if value)
 
 
 def _probe(target: Target, dag_id: str, timeout: timedelta) -> Result:

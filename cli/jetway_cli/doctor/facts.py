@@ -117,6 +117,7 @@ class BucketSeen:
         there: False when there is no such bucket.
         key: of the default encryption: empty for none, or a key of AWS's.
         events: whether it sends its events to EventBridge.
+        policy: of the bucket; empty when it has none.
     """
 
     name: str
@@ -125,6 +126,7 @@ class BucketSeen:
     versioning: Asked[str] = field(default_factory=lambda: Asked("Enabled"))
     key: Asked[str] = field(default_factory=lambda: Asked(""))
     events: Asked[bool] = field(default_factory=lambda: Asked(True))
+    policy: Asked[Mapping[str, Any]] = field(default_factory=lambda: Asked({}))
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,8 +191,7 @@ class FunctionSeen:
         role: ARN.
         in_vpc: whether it joins a VPC.
         reserved: executions at once that are its own, and its most; None for as many as the account has.
-        reads: what its event source mappings read: queue's ARN and their state.
-        configured: its time-out, and all of its environment; None when there is no such function.
+        settings: as CloudFormation names them; None when there is no such function.
     """
 
     logical: str
@@ -200,8 +201,7 @@ class FunctionSeen:
     role: str
     in_vpc: bool
     reserved: int | None = None
-    reads: tuple[tuple[str, str], ...] = ()
-    configured: Configured | None = None
+    settings: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,67 +210,35 @@ class QueueSeen:
 
     Attributes:
         waiting: messages that nobody works on; None when there is no such queue.
+        in_work: messages that somebody works on just now.
         age: seconds that the oldest has waited; None where CloudWatch has no number.
-        senders: services that the queue's policy lets in.
+        settings: as CloudFormation names them; None when there is no such queue.
     """
 
     logical: str
     name: str
     waiting: int | None
     age: Asked[float | None]
-    senders: tuple[str, ...] = ()
+    in_work: int = 0
+    settings: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Firing:
-    """What a rule fires on: one of the two is empty.
+class PartSeen:
+    """A resource of the stack against the template.
 
     Attributes:
-        pattern: an event pattern.
-        schedule: an expression.
-    """
-
-    pattern: Mapping[str, Any] = field(default_factory=dict)
-    schedule: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Configured:
-    """How a function is to be configured, as far as the template says it in plain values and parameters.
-
-    Attributes:
-        timeout: seconds.
-        variables: of its environment.
-    """
-
-    timeout: int | None = None
-    variables: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class RuleSeen:
-    """A rule of the stack's own.
-
-    Attributes:
-        state: as EventBridge says it; None when there is no such rule.
-        targets: ARNs.
-        fires: on what.
+        name: that its service knows it by.
+        wanted: its properties by the deployed template, with its functions resolved.
+        seen: what its service says of them, as far as they are compared; None when there is no such thing. A member
+            may be an `Asked` of its own.
     """
 
     logical: str
+    kind: str
     name: str
-    state: str | None
-    targets: tuple[str, ...] = ()
-    fires: Firing | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class ScheduleSeen:
-    """A schedule of the stack's own; `state` is None when there is no such schedule."""
-
-    logical: str
-    name: str
-    state: str | None
+    wanted: Mapping[str, Any]
+    seen: Asked[Mapping[str, Any] | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -307,12 +275,17 @@ class TriggersSeen:
 
 @dataclass(frozen=True, slots=True)
 class AlarmSeen:
-    """An alarm of the stack's."""
+    """An alarm of the stack's.
+
+    Attributes:
+        settings: as CloudWatch says them.
+    """
 
     name: str
     state: str
     description: str
     actions_enabled: bool
+    settings: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -384,8 +357,7 @@ class Facts:
         rest_throttled: calls of InvokeRestApi that were throttled in the last hour.
         health: what GET /health of the HTTP API says: status code and document.
         leftovers: rules, schedules and alarms of stacks that are gone, by the stack's name.
-        firing: what each rule of the stack's own is to fire on, and how each function is to be configured, by logical
-            id; those of which that can be told.
+        parts: every resource of the stack against the deployed template; not known when that cannot be read.
     """
 
     now: datetime
@@ -397,9 +369,7 @@ class Facts:
     roles: tuple[RoleSeen, ...]
     functions: Asked[tuple[FunctionSeen, ...]]
     queues: Asked[tuple[QueueSeen, ...]]
-    rules: Asked[tuple[RuleSeen, ...]]
-    firing: Asked[Mapping[str, Firing | Configured]]
-    schedules: Asked[tuple[ScheduleSeen, ...]]
+    parts: Asked[tuple[PartSeen, ...]]
     triggers: Asked[TriggersSeen]
     alarms: Asked[tuple[AlarmSeen, ...]]
     subscriptions: Asked[tuple[Subscription, ...]]

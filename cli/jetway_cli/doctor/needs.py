@@ -19,12 +19,14 @@ _SERVICES = {
     "AWS::Logs::LogGroup": "logs",
     "AWS::KMS::Key": "kms",
     "AWS::SNS::Topic": "sns",
+    "AWS::Events::Rule": "events",
 }
 _PREFIXES = {
     "AWS::DynamoDB::Table": "table/",
     "AWS::Lambda::Function": "function:",
     "AWS::Logs::LogGroup": "log-group:",
     "AWS::KMS::Key": "key/",
+    "AWS::Events::Rule": "rule/",
 }
 
 
@@ -88,6 +90,7 @@ def arn_of(resource: Resource, stack: StackFacts) -> str:
     service = _SERVICES[kind]
     if service == "sqs":
         name = name.rpartition("/")[2]  # a queue's physical id is its URL
+    name = name.removeprefix("default|").replace("|", "/")  # a rule's bus may stand before its name
     return stack.arn(service, f"{_PREFIXES.get(kind, '')}{name}{':*' if service == 'logs' else ''}")
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from jetway.errors import UnknownEventError
 from jetway.events import parse_event
+from jetway.principals import By, of_upload
 
 _SHOWN = 200
 _TYPES = ("Object Created", "Object Deleted")
@@ -21,6 +22,7 @@ class Arrival:
         key: as it stands in the bucket, not URL-encoded.
         version_id: None when the event names none; of a deletion, the delete marker's.
         expired: a lifecycle rule of the bucket deleted it, and nobody asked for that.
+        by: who put or deleted it, as far as S3 tells (`jetway.principals`).
     """
 
     bucket: str
@@ -28,6 +30,7 @@ class Arrival:
     version_id: str | None
     deleted: bool = False
     expired: bool = False
+    by: By = field(default_factory=dict)
 
 
 def settle_again(bucket: str, key: str, version_id: str | None = None) -> str:
@@ -58,8 +61,9 @@ def parse_arrival(body: str) -> Arrival:
     if not isinstance(event, dict) or event.get("source") != "aws.s3" or event.get("detail-type") not in _TYPES:
         raise UnknownEventError(f"the message is no {' or '.join(_TYPES)} event of S3: {body[:_SHOWN]!r}")
     if event["detail-type"] == _TYPES[0]:
-        facts = parse_event("s3", event, sent_at=datetime.now(UTC)).facts
-        return Arrival(facts["bucket"], facts["key"], facts["version_id"])
+        read = parse_event("s3", event, sent_at=datetime.now(UTC))
+        facts = read.facts
+        return Arrival(facts["bucket"], facts["key"], facts["version_id"], by=read.by)
     try:
         detail = event["detail"]
         bucket, key, reason = detail["bucket"]["name"], detail["object"]["key"], detail.get("reason", "")
@@ -68,4 +72,5 @@ def parse_arrival(body: str) -> Arrival:
         raise UnknownEventError(f"the deletion has not the shape it should have: {body[:_SHOWN]!r}") from exc
     if not all(isinstance(text, str) and text for text in (bucket, key)):
         raise UnknownEventError(f"the deletion names no object: {body[:_SHOWN]!r}")
-    return Arrival(bucket, key, version_id, deleted=True, expired=str(reason).startswith("Lifecycle"))
+    expired = str(reason).startswith("Lifecycle")
+    return Arrival(bucket, key, version_id, deleted=True, expired=expired, by=of_upload(detail))

@@ -8,11 +8,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
 from jetway.errors import UnknownEventError
+from jetway.principals import By, cause, of_upload
+
+# What an event claims beyond that is no count of runs.
+LONGEST_CHAIN = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,11 +28,16 @@ class Event:
         occurred_at: when it happened, timezone-aware.
         facts: a JSON object, flat where possible: the default conf of its run.
         newest_at: of many events together, when the newest happened.
+        chain: how many runs in a row have led to it, each started by the event of the one before; 0 for an event that
+            is none of Jetway's.
+        by: who caused it (`jetway.principals`).
     """
 
     identity: tuple[str, ...]
     occurred_at: datetime
     facts: Mapping[str, Any]
+    chain: int = 0
+    by: By = field(default_factory=dict)
     newest_at: datetime | None = None
 
     @property
@@ -71,6 +80,13 @@ def parse_time(text: str) -> datetime:
     return time if time.tzinfo else time.replace(tzinfo=UTC)
 
 
+def chain_of(body: Mapping[str, Any]) -> int:
+    """Return how many runs in a row have led to an event of EventBridge, as Jetway says in its own; 0 in all others."""
+    detail = body.get("detail")
+    told = detail.get("chain") if body.get("source") == "jetway" and isinstance(detail, Mapping) else None
+    return told if isinstance(told, int) and not isinstance(told, bool) and 0 < told <= LONGEST_CHAIN else 0
+
+
 def _read_s3(body: Mapping[str, Any], _sent_at: datetime) -> Event:
     """S3 "Object Created" through EventBridge.
 
@@ -96,6 +112,7 @@ def _read_s3(body: Mapping[str, Any], _sent_at: datetime) -> Event:
             "event_time": body["time"],
             "event_id": body.get("id"),
         },
+        by=of_upload(detail),
     )
 
 
@@ -108,7 +125,13 @@ def _read_event(body: Mapping[str, Any], _sent_at: datetime) -> Event:
     _require_text(body["id"], body["source"], body["detail-type"])
     id_ = body["detail"]["id"] if body["source"] == "jetway" and "id" in body["detail"] else body["id"]
     _require_text(id_)
-    return Event(identity=("event", body["source"], id_), occurred_at=parse_time(body["time"]), facts=dict(body))
+    return Event(
+        identity=("event", body["source"], id_),
+        occurred_at=parse_time(body["time"]),
+        facts=dict(body),
+        chain=chain_of(body),
+        by=cause(account=body.get("account")),
+    )
 
 
 def _read_schedule(body: Mapping[str, Any], _sent_at: datetime) -> Event:
@@ -136,16 +159,19 @@ def _read_http(body: Mapping[str, Any], sent_at: datetime) -> Event:
         facts={name: body.get(name) for name in ("dag_run_id", "conf", "note")}
         # A call without the member has left the date to Jetway; null asks for none.
         | {name: body[name] for name in ("logical_date", "data_interval") if name in body},
+        by=cause(principal=body.get("by") or body.get("caller"), request_id=body.get("request_id")),
     )
 
 
 def _read_batch(body: Mapping[str, Any], _sent_at: datetime) -> Event:
     """A batch of events that is complete (`jetway.batches`): its facts name the manifest that lists the events."""
     _require_text(body["batch_id"], body["manifest"])
+    facts = {name: value for name, value in body.items() if name != "chain"}
     return Event(
         identity=("batch", body["batch_id"]),
         occurred_at=parse_time(body["time"]),
-        facts=dict(body),
+        facts=facts,
+        chain=int(body.get("chain", 0)),
         newest_at=parse_time(body["newest_time"]) if "newest_time" in body else None,
     )
 

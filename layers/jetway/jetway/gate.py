@@ -13,10 +13,12 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Literal
 
+from jetway.artifacts import judging as reading
 from jetway.artifacts.findings import Candidate, Finding, Judgement, Verdict, judgement
 from jetway.artifacts.keys import placing_findings, quarantine_key, report_key
-from jetway.artifacts.kinds import is_artifact, kind_of
+from jetway.artifacts.kinds import is_artifact, kind_of, reserved_places
 from jetway.errors import TransientError, UnknownEventError
+from jetway.live.acquittal import is_acquitted
 from jetway.live.by_hand import source_of
 from jetway.live.settling import Seen, compare, next_step, wanted
 from jetway.live.standing import BY_HAND
@@ -24,20 +26,25 @@ from jetway.live.update_record import MEMBERS
 from jetway.loading.local_settings import certain
 from jetway.object_stream import VersionGoneError, open_version
 from jetway.objects import ObjectVersion, head, read, versions_of
+from jetway.principals import NOBODY
 from jetway.promotion import Placement, carries, promote, quarantine
-from jetway.reports import report_on, write_report
+from jetway.reports import ToldOtherwiseError, report_on, write_report
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
     from jetway.airflow.environment import Environment, EnvironmentFacts
     from jetway.arrivals import Arrival
+    from jetway.artifacts.kinds import Kind
     from jetway.live.book import LiveBook
     from jetway.live.standing import Standing
+    from jetway.principals import By
 
 _MOST_BY_HAND = 20  # versions that somebody has put on top of each other by hand
 _MOST_ROUNDS = 20  # each settles one version; most of them were passed over
 
+# Judges a file by reading it: its kind, itself, the environment, the size limit of DAG files.
+Read = Callable[["Kind", Candidate, "EnvironmentFacts", int], Judgement]
 # Judges a requirements.txt by resolving it: its content, the environment, and what reading it says.
 Resolve = Callable[[bytes, "EnvironmentFacts", Judgement], Judgement]
 # Judges a file of one of these kinds by loading DAG files: its version, its content, the environment, what reading it
@@ -90,6 +97,7 @@ class Gate:
         max_dag_file_bytes: int,
         resolve: Resolve = lambda _content, _facts, static: static,
         load: Load = as_read,
+        reader: Read = reading.read,
         release: Callable[[str], None] = hold_nothing,
         clock: Callable[[], float] = time.perf_counter,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
@@ -98,9 +106,11 @@ class Gate:
         self._s3 = s3
         self._environment = environment
         self._book = book
+        self._words = book.words(drop_bucket)
         self._max_dag_file_bytes = max_dag_file_bytes
         self._resolve = resolve
         self._load = load
+        self._read = reader
         self._release = release
         self._clock = clock
         self._now = now
@@ -123,8 +133,8 @@ class Gate:
             return [Settled(key, "ignored", version_id)]
         facts = self._environment.facts()
         version = newest = head(self._s3, self.drop_bucket, key)
-        if newest is None and version_id is not None and not arrival.deleted:
-            version = self._untold(key, version_id)
+        if newest is None and not arrival.deleted and self._book.may_have_expired(self.drop_bucket, key):
+            return [Settled(key, "ignored", version_id)]
         if newest is not None and not arrival.deleted and version_id not in {None, newest.version_id}:
             version = head(self._s3, self.drop_bucket, key, version_id)
             if version is None:
@@ -132,8 +142,12 @@ class Gate:
         done: list[Settled] = []
         refused: set[str] = set()
         for _ in range(_MOST_ROUNDS):
-            settled = self._remove(key, facts) if version is None else self._settle(version, facts, refused)
+            by = arrival.by if version is None or version.version_id == version_id else {}
+            settled = self._remove(key, facts, by) if version is None else self._settle(version, facts, refused, by)
             done.append(settled)
+            if version is None:
+                dropped = None if arrival.deleted else version_id
+                self._book.tell_deleted(self.drop_bucket, key, dropped, facts, self._now())
             if settled.outcome == "quarantined" and version is not None:
                 refused.add(version.label)
             left = self._left(key, version, settled.outcome, facts, refused)
@@ -142,16 +156,11 @@ class Gate:
             version = left[0]
         raise TransientError(f"{key!r} changes faster than it can be judged.")
 
-    def _untold(self, key: str, version_id: str) -> ObjectVersion | None:
-        """Return a version below a deletion of which nobody was told what became of it."""
-        version = head(self._s3, self.drop_bucket, key, version_id)
-        return version if version is not None and self._book.is_untold(self.drop_bucket, key, version.label) else None
-
     def _left(
         self, key: str, settled: ObjectVersion | None, outcome: str, facts: EnvironmentFacts, refused: set[str]
     ) -> list[ObjectVersion | None]:
         """Look again: the version that is to be settled next, None for the deletion; nothing when all agree."""
-        destination = kind_of(key).destination(key, facts)
+        destination = _place_of(key, facts)
         if destination is None:
             return []
         newest = head(self._s3, self.drop_bucket, key)
@@ -181,7 +190,7 @@ class Gate:
         elif newest is not None and step.action in {"settle", "find"}:
             label = step.version or self._find(newest, seen, refused)
             if label is None and standing is not None and compare(standing, seen.there) == "gone":
-                self._book.forget(self.drop_bucket, standing, self._now())
+                self._book.forget(self.drop_bucket, standing, facts, self._now())
             return self._next(newest, label, seen, live) if label else []
         return []
 
@@ -237,8 +246,12 @@ class Gate:
         if version not in refused and self._book.was_refused(self.drop_bucket, key, version):
             refused.add(version)
 
-    def _settle(self, version: ObjectVersion, facts: EnvironmentFacts, refused: set[str]) -> Settled:
-        """Judge one version, act and report."""
+    def _settle(self, version: ObjectVersion, facts: EnvironmentFacts, refused: set[str], by: By = NOBODY) -> Settled:
+        """Judge one version, act and report.
+
+        Args:
+            by: who put it, as far as the message in hand tells.
+        """
         standing = self._book.standing(version.key)
         rolled_back = standing is not None and version.label in standing.rolled_back
         if rolled_back and self._book.tell_again(self.drop_bucket, standing, version.label, self._now()):
@@ -251,8 +264,6 @@ class Gate:
         seconds = self._clock() - started
         report = report_key(version.key, version.label)
         placement = self._place(version, judged, facts, report, refused)
-        if placement.outcome == "vanished" and self._book.had_its_turn(self.drop_bucket, version.key, version.label):
-            return Settled(version.key, "vanished", version.label)  # by another delivery; the deletion tells its fate
         in_force = None
         warnings = [_ONTO_BY_HAND] if placement.onto_by_hand else []
         if placement.outcome == "promoted" and placement.version_id is None:
@@ -270,12 +281,14 @@ class Gate:
             judged_at=judged_at,
             placement=placement,
             in_force=in_force,
+            by=self._book.who(self.drop_bucket, version, by),
         )
-        if placement.outcome == "vanished":  # nothing comes back to it but its own event: what the report says is told
-            self._book.announce(written, report)
-        write_report(self._s3, written, version)
-        if placement.outcome != "vanished":
-            self._book.announce(written, report)
+        try:
+            write_report(self._s3, written, version, acquitted=is_acquitted(standing, version.label))
+        except ToldOtherwiseError:  # another delivery of the same event was faster, and more has happened since
+            self._words.finish(version.key, version.label)
+            return Settled(version.key, placement.outcome, version.label)
+        self._book.announce(written, report)
         return Settled(
             key=version.key,
             outcome=placement.outcome,
@@ -292,7 +305,8 @@ class Gate:
     def _judge(self, version: ObjectVersion, facts: EnvironmentFacts) -> Judgement | None:
         """Judge by key and content; None when the version is gone."""
         kind = kind_of(version.key)
-        refused = placing_findings(version.key, version.size, kind.destination(version.key, facts))
+        place = kind.destination(version.key, facts)
+        refused = placing_findings(version.key, version.size, place, reserved_places(facts))
         if refused:
             return judgement(kind.name, refused)
         limit, content = kind.max_bytes or self._max_dag_file_bytes, b""
@@ -303,7 +317,7 @@ class Gate:
             content = found
         candidate = Candidate(version.key, version.size, content, lambda: open_version(self._s3, version))
         try:
-            judged = kind.check(candidate, facts, self._max_dag_file_bytes)
+            judged = self._read(kind, candidate, facts, self._max_dag_file_bytes)
         except VersionGoneError:
             return None
         if judged.kind in LOADED:
@@ -318,7 +332,7 @@ class Gate:
         """
         if judged.verdict != "rejected":
             return judged
-        destination = kind_of(version.key).destination(version.key, facts)
+        destination = _place_of(version.key, facts)
         live = head(self._s3, facts.source_bucket, destination) if destination is not None else None
         if live is None or not carries(live, version):
             return judged
@@ -328,7 +342,7 @@ class Gate:
     def _place(
         self, version: ObjectVersion, judged: Judgement, facts: EnvironmentFacts, report: str, refused: set[str]
     ) -> Placement:
-        destination = kind_of(version.key).destination(version.key, facts)
+        destination = _place_of(version.key, facts)
         if judged.verdict == "rejected" or destination is None:
             return quarantine(self._s3, version, quarantine_key(version.key, version.label), report=report)
         standing = self._book.standing(version.key)
@@ -355,16 +369,26 @@ class Gate:
                 return source_of(below) == version.label
         return False
 
-    def _remove(self, key: str, facts: EnvironmentFacts) -> Settled:
-        """Take out what a deleted object had promoted."""
-        destination = kind_of(key).destination(key, facts)
+    def _remove(self, key: str, facts: EnvironmentFacts, by: By = NOBODY) -> Settled:
+        """Take out what a deleted object had promoted.
+
+        Args:
+            by: who deleted it, as far as the message in hand tells.
+        """
+        destination = _place_of(key, facts)
         if destination is None:
             return Settled(key, "vanished")
         self._release(key)
-        gone = self._book.remove(self.drop_bucket, key, facts.source_bucket, destination, self._now())
+        gone = self._book.remove(self.drop_bucket, key, facts, destination, self._now(), by)
         if gone is None:
             return Settled(key, "vanished")
         return Settled(key, "removed", gone.source, kind_of(key).name, dag_ids=gone.dags, fresh=True)
+
+
+def _place_of(key: str, facts: EnvironmentFacts) -> str | None:
+    """Where an artifact is in the environment's bucket; None when it has no place there, or it is another one's."""
+    place = kind_of(key).destination(key, facts)
+    return None if place is None or reserved_places(facts).get(place, key) != key else place
 
 
 def _rolls_back(standing: Standing | None) -> str | None:

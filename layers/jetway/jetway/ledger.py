@@ -217,6 +217,8 @@ class Ledger:
             "ended_at": time_text(entry.ended_at),
             "message_id": entry.message_id,
             "until": time_text(entry.until),
+            "chain": entry.chain,
+            "by": dict(entry.by) or None,
             "redriven_at": time_text(redriven_at),
             "ttl": int((entry.decided_at + self._retention).timestamp()),
         }

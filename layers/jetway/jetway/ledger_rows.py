@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from secrets import token_hex
 from typing import Any, Literal, Self
+
+from jetway.principals import By, read_cause
 
 Decision = Literal["started", "duplicate", "held", "waiting", "batched", "skipped", "dead-lettered"]
 
@@ -30,6 +32,8 @@ class Entry:
         ended_at: when the run ended, once that was seen.
         message_id: SQS's id of the message that this was decided on.
         until: when Jetway gives up; of an event that is held or waits.
+        chain: which run in a row its run is, each started by the event of the one before; None where it is not known.
+        by: who caused it (`jetway.principals`).
     """
 
     id: str
@@ -49,6 +53,8 @@ class Entry:
     ended_at: datetime | None = None
     message_id: str | None = None
     until: datetime | None = None
+    chain: int | None = None
+    by: By = field(default_factory=dict, hash=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,6 +221,8 @@ def read_entry(item: Mapping[str, Any]) -> Entry:
         ended_at=read_time(item["ended_at"]) if "ended_at" in item else None,
         message_id=item.get("message_id"),
         until=read_time(item["until"]) if "until" in item else None,
+        chain=int(item["chain"]) if "chain" in item else None,
+        by=read_cause(item.get("by")),
     )
 
 

@@ -125,6 +125,16 @@ def suppress_if_changed() -> Iterator[None]:
             raise
 
 
+def deleted_at(s3: S3Client, bucket: str, key: str) -> datetime | None:
+    """Return when a key was deleted; None when there is no delete marker on top of it.
+
+    Raises:
+        ClientError, BotoCoreError: S3 is in trouble.
+    """
+    markers = s3.list_object_versions(Bucket=bucket, Prefix=key, MaxKeys=_MOST_VERSIONS).get("DeleteMarkers", [])
+    return next((each["LastModified"] for each in markers if each["Key"] == key and each["IsLatest"]), None)
+
+
 def versions_of(s3: S3Client, bucket: str, key: str) -> list[str | None]:
     """Return the version ids of a key, newest first; None stands for a delete marker, "null" for no version id.
 

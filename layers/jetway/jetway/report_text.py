@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from jetway.plain import unlinked, visible
+from jetway.principals import in_words
 
 # Outcome: the fate in the title, and a sentence.
 _OUTCOMES = {
@@ -91,6 +92,10 @@ def _lines(report: Mapping[str, Any]) -> Iterator[str]:
         yield f"- Version: {_code(source['version'] or source['etag'])}, {source['size']:,} bytes"
         yield f"- Environment: {_code(environment['name'])}, Airflow {environment['airflow_version']}"
         yield f"- Judged: {report['judged_at']}, in {report['seconds']:.3f} s"
+        if words := in_words(report.get("by") or {}):
+            yield f"- Who: {_text(words)}"
+        if words := in_words(report.get("removed_by") or {}):
+            yield f"- Deleted: {_text(words)}"
         if report["placed"]:
             yield f"- Copy: {_code('s3://{bucket}/{key}'.format(**report['placed']))}"
     verification = report.get("verification")

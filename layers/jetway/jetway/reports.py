@@ -15,7 +15,7 @@ from botocore.exceptions import ClientError
 
 from jetway.artifacts.keys import report_key, report_text_key
 from jetway.errors import TransientError
-from jetway.objects import ObjectVersion, head, is_changed, is_gone, unchanged
+from jetway.objects import ObjectVersion, head, is_changed, is_gone, suppress_if_changed, unchanged
 from jetway.report_text import as_markdown
 
 if TYPE_CHECKING:
@@ -26,6 +26,19 @@ if TYPE_CHECKING:
     from jetway.promotion import Placement
 
 _MOST_TRIES = 5
+
+
+class ToldOtherwiseError(Exception):
+    """The report of a version tells a later fate than the one that was to be written.
+
+    Attributes:
+        outcome: the one that it tells.
+    """
+
+    def __init__(self, outcome: str) -> None:
+        """Take the outcome that holds."""
+        super().__init__(f"the report says {outcome}.")
+        self.outcome = outcome
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +54,7 @@ class Report:
         judged_at: timezone-aware.
         placement: what was done with it.
         in_force: of a promoted version, how far it is on its way (`jetway.live.in_force`).
+        by: who put it, as far as that is known (`jetway.principals`).
     """
 
     path: str
@@ -56,6 +70,7 @@ class Report:
     judged_at: datetime | None = None
     placement: Placement | None = None
     in_force: Mapping[str, Any] | None = None
+    by: Mapping[str, str] | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """The report as its JSON document."""
@@ -98,6 +113,8 @@ class Report:
             )
             if self.in_force is not None:
                 document["in_force"] = dict(self.in_force)
+        if self.by:
+            document["by"] = dict(self.by)
         return document
 
     def as_json(self) -> bytes:
@@ -126,21 +143,40 @@ def report_on(path: str, judged: Judgement, seconds: float, **circumstances: Any
     )
 
 
-def write_report(s3: S3Client, report: Report, source: ObjectVersion) -> ObjectVersion | None:
+def write_report(
+    s3: S3Client, report: Report, source: ObjectVersion, *, acquitted: bool = False
+) -> ObjectVersion | None:
     """Write a report as its version's and, if that is the newest, as the key's latest.
 
-    The latest report only moves forward: it is written only onto the one that was there before the version
-    was seen to be the newest. That of a deleted artifact is of the last version that was judged.
+    The gate comes to a version again when an event comes twice: then it does not write over what became of it since.
+
+    Args:
+        acquitted: whether a roll-back of the version was undone (`jetway.live.acquittal`): it is its last fate no more.
 
     Returns:
         The newest version of the artifact, seen after all else was done; None when it is deleted.
 
     Raises:
+        ToldOtherwiseError: that is so.
+        TransientError: others keep writing the report, or the latest one.
+        ClientError, BotoCoreError: S3 is in trouble.
+    """
+    _put_version(s3, report, source, acquitted=acquitted)
+    return write_latest(s3, report.as_dict(), source)
+
+
+def write_latest(s3: S3Client, document: Mapping[str, Any], source: ObjectVersion) -> ObjectVersion | None:
+    """Write a version's report as the key's latest, if that is the newest version.
+
+    The latest report only moves forward: it is written only onto the one that was there before the version
+    was seen to be the newest. That of a deleted artifact is of the last version that was judged.
+
+    Returns: as `write_report`.
+
+    Raises:
         TransientError: others keep writing the latest report.
         ClientError, BotoCoreError: S3 is in trouble.
     """
-    body = report.as_json()
-    _put(s3, source.bucket, report_key(source.key, source.label), body)
     latest, text = report_key(source.key, "latest"), report_text_key(source.key)
     for _ in range(_MOST_TRIES):
         before, text_before = head(s3, source.bucket, latest), head(s3, source.bucket, text)
@@ -150,8 +186,8 @@ def write_report(s3: S3Client, report: Report, source: ObjectVersion) -> ObjectV
         if newest is None and _is_of_later(_read(s3, source.bucket, latest), source):
             return None
         try:
-            _put(s3, source.bucket, latest, body, **unchanged(before))
-            _put_text(s3, source.bucket, text, report.as_dict(), **unchanged(text_before))
+            _put(s3, source.bucket, latest, _json(document), **unchanged(before))
+            _put_text(s3, source.bucket, text, document, **unchanged(text_before))
         except ClientError as exc:
             if not is_changed(exc):
                 raise
@@ -160,10 +196,42 @@ def write_report(s3: S3Client, report: Report, source: ObjectVersion) -> ObjectV
     raise TransientError(f"s3://{source.bucket}/{latest} is written by others again and again.")
 
 
+def _put_version(s3: S3Client, report: Report, source: ObjectVersion, *, acquitted: bool) -> None:
+    """Write the report of one version, onto what was read of it."""
+    own, body = report_key(source.key, source.label), report.as_json()
+    if report.placement is None:
+        _put(s3, source.bucket, own, body)
+        return
+    for _ in range(_MOST_TRIES):
+        there, before = _read_exactly(s3, source.bucket, own)
+        told = (before or {}).get("outcome")
+        if acquitted and (told, report.placement.outcome) == ("rolled-back", "promoted"):
+            told = None
+        if told is not None and _holds(told, report.placement.outcome, s3, source):
+            raise ToldOtherwiseError(told)
+        with suppress_if_changed():
+            _put(s3, source.bucket, own, body, **({"IfMatch": there} if there else {"IfNoneMatch": "*"}))
+            return
+    raise TransientError(f"s3://{source.bucket}/{own} is written by others again and again.")
+
+
+def _holds(told: str, now: str, s3: S3Client, source: ObjectVersion) -> bool:
+    """Whether a fate that was told is later than the one that the gate finds now."""
+    if now in {"superseded", "rolled-back"} and told == now:
+        return False
+    if now in {"superseded", "vanished"} or told == "rolled-back":
+        return True
+    if now in {told, "rolled-back"}:
+        return False
+    return told in {"removed", "vanished"} and head(s3, source.bucket, source.key) is None
+
+
 def _is_of_later(report: Mapping[str, Any] | None, source: ObjectVersion) -> bool:
-    """Whether a report is of a version that was uploaded later."""
-    uploaded = ((report or {}).get("source") or {}).get("last_modified")
-    return uploaded is not None and datetime.fromisoformat(uploaded) > source.last_modified
+    """Whether a report is of another version that was uploaded later, or within the same second."""
+    of = (report or {}).get("source") or {}
+    if not of or of["version"] == source.version_id:
+        return False
+    return datetime.fromisoformat(of["last_modified"]) >= source.last_modified
 
 
 def amend_report(s3: S3Client, bucket: str, key: str, version: str, changes: Mapping[str, Any]) -> None:
@@ -174,18 +242,25 @@ def amend_report(s3: S3Client, bucket: str, key: str, version: str, changes: Map
         changes: members of the document.
 
     Raises:
-        TransientError: others keep writing the latest report.
+        TransientError: others keep writing the report, or the latest one.
         ClientError, BotoCoreError: S3 is in trouble.
     """
-    before_it = _read(s3, bucket, report_key(key, version))
-    if before_it is None:
-        return  # it has expired
-    document = dict(before_it)
-    if "outcome" in changes:
-        document.pop("in_force", None)  # the way into force ends with another outcome, unless it is told anew
-    document |= changes
-    if document != before_it:
-        _put(s3, bucket, report_key(key, version), _json(document))
+    own = report_key(key, version)
+    for _ in range(_MOST_TRIES):
+        there, before_it = _read_exactly(s3, bucket, own)
+        if there is None or before_it is None:
+            return  # it has expired
+        document = dict(before_it)
+        if "outcome" in changes:
+            document.pop("in_force", None)  # the way into force ends with another outcome, unless it is told anew
+        document |= changes
+        if document == before_it:
+            break
+        with suppress_if_changed():
+            _put(s3, bucket, own, _json(document), IfMatch=there)
+            break
+    else:
+        raise TransientError(f"s3://{bucket}/{own} is written by others again and again.")
     latest, text = report_key(key, "latest"), report_text_key(key)
     for _ in range(_MOST_TRIES):
         before = head(s3, bucket, latest)
@@ -261,14 +336,20 @@ def is_reported(s3: S3Client, bucket: str, key: str, etag: str, last_modified: d
 
 
 def _read(s3: S3Client, bucket: str, key: str) -> dict[str, Any] | None:
+    return _read_exactly(s3, bucket, key)[1]
+
+
+def _read_exactly(s3: S3Client, bucket: str, key: str) -> tuple[str, dict[str, Any]] | tuple[None, None]:
+    """Return the ETag and the document; None and None when it is not there."""
     try:
-        with s3.get_object(Bucket=bucket, Key=key)["Body"] as body:
+        answer = s3.get_object(Bucket=bucket, Key=key)
+        with answer["Body"] as body:
             document: dict[str, Any] = json.loads(body.read())
     except ClientError as exc:
         if is_gone(exc):
-            return None
+            return None, None
         raise
-    return document
+    return answer["ETag"], document
 
 
 def _json(document: Mapping[str, Any]) -> bytes:

@@ -30,7 +30,7 @@ from jetway.artifacts.kinds import NOT_ARTIFACTS, is_artifact
 from jetway.aws.dynamodb import VersionedItem, revision_of
 from jetway.aws.expiry import Expiry
 from jetway.errors import TransientError
-from jetway.live.table import StandingTable
+from jetway.live.table import SWEEP, StandingTable
 from jetway.objects import head
 from jetway.reports import outcome_of
 
@@ -151,7 +151,7 @@ class Sweep:
         self._sqs = sqs
         self._bucket = bucket
         self._queue_url = queue_url
-        self._item = VersionedItem(dynamodb, table, "sweep#artifacts")
+        self._item = VersionedItem(dynamodb, table, SWEEP)
         self._standings = StandingTable(dynamodb, table)
         self._retention = retention
         self._clock = clock

@@ -43,6 +43,13 @@ def main(arguments: list[str] | None = None, load: Load | None = None) -> int:
     parser.add_argument("--judge-plugins", action="store_true", help="judge it, too; without FILES only that")
     parser.add_argument("--judge-settings", action="store_true", help="judge airflow_local_settings.py of both, too")
     parser.add_argument(
+        "--without-settings",
+        action="append",
+        default=[],
+        choices=["dags", "plugins"],
+        help="do not run that place's airflow_local_settings.py",
+    )
+    parser.add_argument(
         "--option", action="append", default=[], metavar="SECTION.KEY=VALUE", help="configuration of the environment"
     )
     parser.add_argument("--nearest", action="store_true", help="this is not the environment's version of Airflow")
@@ -70,6 +77,7 @@ def main(arguments: list[str] | None = None, load: Load | None = None) -> int:
         airflow_options=dict(option.split("=", 1) for option in given.option if "=" in option),
         nearest=given.nearest,
         other_python=given.other_python,
+        without_settings=frozenset(given.without_settings),
     )
     with tempfile.TemporaryDirectory(prefix="jetway-loader-") as home:
         found = (load or _load)(Path(home), folder, files, options, given.plugins)
@@ -121,7 +129,7 @@ def _together(folder: Path, options: Options, *, plugins: bool, local_settings: 
     from jetway_loader import plugin_loading
 
     found = [plugin_loading.load(folder, options)] if plugins else []
-    return [*found, own.load(folder, options)] if local_settings else found
+    return [*found, *own.load_each(folder, options)] if local_settings else found
 
 
 def _show(loaded: Loaded) -> None:

@@ -142,7 +142,40 @@ class Causes:
             return self._id
         if "python_callable" in failure.message:
             return lambda call, module: self._argument(call, module, "python_callable", None)
-        return None
+        return next((about for words, about in self._named().items() if words in failure.message), None)
+
+    def _named(self) -> dict[str, Callable[[ast.Call, Module], bool]]:
+        """Words that are about one argument, and what looks at that."""
+
+        def anything(call: ast.Call, module: Module, name: str) -> bool:
+            """Where the argument is not given to the call itself, it comes from elsewhere."""
+            given = {item.arg for item in call.keywords}
+            return name not in given and (self._influence.unseen(call, module) or self._handed_down())
+
+        def trigger_rule(call: ast.Call, module: Module) -> bool:
+            return anything(call, module, "trigger_rule") or self._argument(call, module, "trigger_rule", None)
+
+        def params(call: ast.Call, module: Module) -> bool:
+            if anything(call, module, "params") or self._argument(call, module, "params", None):
+                return True
+            return self._handed_down(keys=True) or self._is_handed("params")  # they are put together
+
+        return {"trigger_rule must be one of": trigger_rule, "parameters must be json-serializable": params}
+
+    def _is_handed(self, name: str) -> bool:
+        """Whether an argument of that name is unseen anywhere, or a mapping's value under it."""
+        return any(
+            (isinstance(node, ast.keyword) and node.arg == name and self._influence.unseen(node.value, module))
+            or (isinstance(node, ast.Dict) and self._has_unseen(node, name, module))
+            for module in self._modules.values()
+            for node in module.parents
+        )
+
+    def _has_unseen(self, node: ast.Dict, name: str, module: Module) -> bool:
+        return any(
+            isinstance(key, ast.Constant) and key.value == name and self._influence.unseen(value, module)
+            for key, value in zip(node.keys, node.values, strict=True)
+        )
 
     def _arguments(self, call: ast.Call, module: Module) -> bool:
         """Of arguments that are not known, or that are not there."""

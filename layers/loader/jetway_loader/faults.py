@@ -19,7 +19,7 @@ _NO_MODULE = re.compile(r"No module named '([^']+)'")
 _NO_NAME = re.compile(r"cannot import name '[^']+' from (?:partially initialized module )?'([^']+)'")
 _NOT_MOVED = re.compile(r"Could not import `([^`]+)`")
 # What Airflow adds to a time-out: links to its documentation and the number of a process that is gone.
-_ADVICE = re.compile(r"\s*Please take a look at these docs.*", re.DOTALL)
+_ADVICE = "Please take a look at these docs"
 # Where a module is, is nothing to the environment.
 _PLACE = re.compile(r" \((?:/[^()]*|unknown location)\)$")
 # Where an object is in memory is another place in each run.
@@ -97,7 +97,7 @@ _ARGUMENTS = re.compile(
     r"|missing required argument|multiple values for|takes \d+ positional"
 )
 _SCHEDULE = re.compile(
-    r"[Ii]nvalid schedule|Invalid Cron|is not acceptable|Exactly \d+[\w, ]+ columns|not a valid schedule"
+    r"[Ii]nvalid schedule|Invalid Cron|is not acceptable|Exactly \d[\w, ]* columns|not a valid schedule"
 )
 
 
@@ -168,7 +168,7 @@ def read_error(entry: Mapping[str, Any], file: str, folder: str) -> Fault:
         rule, remedy = "inside-zip", _INSIDE_ZIP
     unseen = entry.get("unseen_led", False) or entry.get("not_led", False)
     certain = (kind not in _NEEDS_WORLD or in_zip) and not unseen
-    shown = _ADDRESS.sub("", _PLACE.sub("", " ".join(_ADVICE.sub("", message).split())))
+    shown = _ADDRESS.sub("", _PLACE.sub("", " ".join(message.partition(_ADVICE)[0].split())))
     shown = shown if len(shown) <= _LONGEST else shown[:_LONGEST] + "…"
     words = f"{kind}: {shown}" if shown else kind
     if rule == "exits":

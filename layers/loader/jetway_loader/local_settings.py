@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from jetway_loader.model import Options
 
 NAME = "airflow_local_settings.py"
+IN_PLUGINS = f"../plugins.zip/{NAME}"
 _MODULE = "airflow_local_settings"
 _MOST_SECONDS = 60.0
 _LAST_WORDS = 20_000
@@ -43,10 +44,17 @@ for _name, _path in {files!r}:
     _module = importlib.util.module_from_spec(_spec)
     _spec.loader.exec_module(_module)
 """
-# The network is not there, so that nothing is waited for; that it was asked for is an error of its own kind.
+# The network is not there, so that nothing is waited for; that it was asked for is an error of its own kind. MWAA's
+# paths lead to the copies.
 _PROGRAM = """
 import sys, traceback
+from pathlib import Path
+from jetway_loader import calls, paths
 from jetway_loader.unseen import UnseenNetworkError
+
+folder, home = map(Path, sys.argv[1:])
+calls.install()
+paths.PATHS.lead(paths.mounts_of(folder, home), home / paths.WRITTEN, lambda *_: None, lambda: None)
 
 def closed(event, args):
     host = args[1] if event == "socket.connect" else args[0] if event == "socket.getaddrinfo" else None
@@ -67,14 +75,15 @@ sys.stdout.write("jetway: airflow was imported\\n")
 """
 
 
-def files(folder: Path) -> Iterator[tuple[str, Path]]:
+def files(folder: Path, without: frozenset[str] = frozenset()) -> Iterator[tuple[str, Path]]:
     """Those that are there, as MWAA names them, in its order.
 
     Args:
         folder: the dags folder.
+        without: "dags" or "plugins", of which none is looked for.
     """
     for name, place in (("dags", folder), ("plugins", settings.plugins_folder())):
-        if (place / NAME).is_file():
+        if name not in without and (place / NAME).is_file():
             yield f"customer_{name}_{_MODULE}", place / NAME
 
 
@@ -85,27 +94,51 @@ def load(folder: Path, options: Options) -> Loaded:
         folder: the dags folder.
         options: as DAG files are loaded with; nothing stands in for `provided`.
     """
-    started, found = time.monotonic(), list(files(folder))
-    faults: list[Fault] = []
+    started = time.monotonic()
+    return _judged(NAME, [fault for _, fault in _faults(folder, options)], started)
+
+
+def load_each(folder: Path, options: Options) -> list[Loaded]:
+    """Load them as `load` does, and judge each by its own faults: that of the dags folder as NAME, that of plugins as
+    IN_PLUGINS; one that is not there is in order.
+
+    Args:
+        folder: the dags folder.
+        options: as for `load`.
+    """
+    started, found = time.monotonic(), _faults(folder, options)
+    of_plugins = settings.plugins_folder() / NAME
+    return [
+        _judged(NAME, [fault for path, fault in found if path != of_plugins], started),
+        _judged(IN_PLUGINS, [fault for path, fault in found if path == of_plugins], started),
+    ]
+
+
+def _faults(folder: Path, options: Options) -> list[tuple[Path, Fault]]:
+    """What they fail with, each fault with the file that it is of."""
+    found, faults = list(files(folder)), list[tuple[Path, Fault]]()
     if found:
         as_mwaa = _AS_MWAA.format(files=[(name, str(path)) for name, path in found])
         for text, own in ((as_mwaa, None), *((path.read_text("utf-8", "replace"), path) for _, path in found)):
             if not faults:
-                faults += _run(text, own, [path for _, path in found], options)
-    findings = [_finding(fault) for fault in faults]
+                faults += _run(text, own, [path for _, path in found], folder, options)
+    return faults
+
+
+def _judged(path: str, faults: list[Fault], started: float) -> Loaded:
     certain = any(fault.certain for fault in faults)
     return Loaded(
-        path=NAME,
+        path=path,
         verdict="rejected" if certain else "unknown" if faults else "accepted",
-        findings=tuple(findings),
+        findings=tuple(_finding(fault) for fault in faults),
         missing=tuple(sorted({fault.missing for fault in faults if fault.missing})),
         seconds=round(time.monotonic() - started, 6),
     )
 
 
-def register(folder: Path) -> None:
+def register(folder: Path, without: frozenset[str] = frozenset()) -> None:
     """Run them in a child that loads DAG files, and register their policies: an error of theirs is not the DAG's."""
-    for name, path in files(folder):
+    for name, path in files(folder, without):
         with suppress(Exception):
             spec = importlib.util.spec_from_file_location(name, path)
             if spec is None or spec.loader is None:
@@ -126,14 +159,16 @@ def _register(module: Any) -> None:
     policies.make_plugin_from_local_settings(manager, module, names)
 
 
-def _run(text: str, own: Path | None, mine: list[Path], options: Options) -> list[Fault]:
-    """Import Airflow with such a file in its config folder."""
+def _run(text: str, own: Path | None, mine: list[Path], folder: Path, options: Options) -> list[tuple[Path, Fault]]:
+    """Import Airflow with such a file in its config folder. What ends it without a word is the last one's."""
     with tempfile.TemporaryDirectory(prefix="airflow-settings-") as place:
         home = Path(place)
         config = home / "config" / NAME
         config.parent.mkdir()
         config.write_text(text, "utf-8")
         shutil.copyfile(os.environ["AIRFLOW_CONFIG"], home / "airflow.cfg")
+        for name, there in (("dags", folder), ("plugins", settings.plugins_folder())):
+            (home / name).symlink_to(there, target_is_directory=True)  # for paths below AIRFLOW_HOME, as on MWAA
         changed = {
             "AIRFLOW_HOME": str(home),
             "AIRFLOW_CONFIG": str(home / "airflow.cfg"),
@@ -146,7 +181,7 @@ def _run(text: str, own: Path | None, mine: list[Path], options: Options) -> lis
         seconds = min(_MOST_SECONDS, options.patience or _MOST_SECONDS)
         try:
             done = subprocess.run(
-                [sys.executable, "-c", _PROGRAM],
+                [sys.executable, "-c", _PROGRAM, str(folder), str(home)],
                 env=os.environ | variables | changed,
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
@@ -154,24 +189,23 @@ def _run(text: str, own: Path | None, mine: list[Path], options: Options) -> lis
                 check=False,
             )
         except subprocess.TimeoutExpired:
-            return [
-                Fault(
-                    "timeout", f"Importing Airflow took more than {seconds:g} s with it.", None, _AT_ONCE, certain=False
-                )
-            ]
+            message = f"Importing Airflow took more than {seconds:g} s with it."
+            return [(own or mine[-1], Fault("timeout", message, None, _AT_ONCE, certain=False))]
         said = done.stderr[-_LAST_WORDS:].decode(errors="replace")
         if done.returncode == 0 and b"jetway: airflow was imported" in done.stdout:
             return []
         if "Traceback (most recent call last):" not in said:
             how = f"with exit status {done.returncode}"
-            return [Fault("exits", f"It ends every process that imports Airflow, {how}.", None, _AT_ONCE)]
+            return [
+                (own or mine[-1], Fault("exits", f"It ends every process that imports Airflow, {how}.", None, _AT_ONCE))
+            ]
         file = own or next((path for path in reversed(mine) if str(path) in said), mine[0])
         said = said.replace(str(config), str(file)) if own is not None else said
         fault = read_error({"error": said}, str(file), str(file.parent))
         elsewhere = fault.missing is not None and (
             fault.missing.partition(".")[0] in options.provided or options.unlisted
         )
-        return [replace(fault, certain=fault.certain and not elsewhere and not options.nearest)]
+        return [(file, replace(fault, certain=fault.certain and not elsewhere and not options.nearest))]
 
 
 _AT_ONCE = "Every process of Airflow runs it when it starts: let it only define functions and set values."

@@ -30,6 +30,7 @@ class Options:
         nearest: this Airflow is not the environment's version: no failure is certain.
         partial: the copy of the dags folder lacks some of its files.
         other_python: this Python is not the environment's: no syntax error is certain.
+        without_settings: "dags" or "plugins": whose airflow_local_settings.py is not run, to see what it does.
     """
 
     import_timeout: float = 30.0
@@ -45,6 +46,7 @@ class Options:
     nearest: bool = False
     partial: bool = False
     other_python: bool = False
+    without_settings: frozenset[str] = frozenset()
 
     @property
     def limit(self) -> float:

@@ -25,7 +25,7 @@ from jetway_loader import local_settings, paths, plugins, settings, task_decorat
 from jetway_loader.certainty import Certainty
 from jetway_loader.samples import Samples
 from jetway_loader.sightings import Sightings
-from jetway_loader.standin_modules import STAR, UNKNOWN, Finder
+from jetway_loader.standin_modules import STAR, UNKNOWN, Finder, may_be_anothers
 from jetway_loader.template_advice import advice
 from jetway_loader.unseen import Note, Unseen
 
@@ -55,7 +55,7 @@ def parse(airflow: Airflow, folder: Path, file: Path, options: Options, tell: Te
 
     def note(what: str, name: str, line: int | None) -> None:
         tell({"unseen": [what, name, line]})
-        if what != "missing module" or (options.unlisted and "." not in name):
+        if what != "missing module" or may_come(name, options):
             sightings.source()
         if what not in {"package", UNKNOWN, STAR, "missing module"}:
             sightings.environment_asked()
@@ -84,6 +84,12 @@ def parse(airflow: Airflow, folder: Path, file: Path, options: Options, tell: Te
     _advise(airflow, dags, sightings, tell, file=file, folder=folder)
 
 
+def may_come(module: str, options: Options) -> bool:
+    """Whether a module that was not found here may be there in the environment."""
+    places = (Path(paths.DAGS), Path(paths.PLUGINS))
+    return bool(options.unlisted) and may_be_anothers(module, options.inventory, places)
+
+
 def prepare(  # noqa: PLR0917 - what looks on
     folder: Path, options: Options, note: Note, sightings: Sightings, certainty: Certainty, tell: Tell
 ) -> Path:
@@ -105,7 +111,7 @@ def prepare(  # noqa: PLR0917 - what looks on
     paths.be_mwaa(paths.mounts_of(folder, home, whole=not options.partial), note, sightings.line)
     sys.dont_write_bytecode = True
     plugins.forget()
-    local_settings.register(Path(paths.DAGS))
+    local_settings.register(Path(paths.DAGS), options.without_settings)
     Unseen(sightings, note).install()
     Finder(options.provided | options.binaries, options.inventory, note, sightings, certainty.leaning).install()
     open_ended = bool(options.unlisted) or any(name.startswith("airflow.providers.") for name in options.provided)
@@ -234,13 +240,30 @@ def _check(dag_id: str, check: Callable[[], Any], sightings: Sightings, tell: Te
 
 def _watch_exits(tell: Tell, sightings: Sightings, certainty: Certainty) -> None:
     """Note where the file ends the process: nothing can be told afterwards."""
-    leave = os._exit
+    leave, abort, kill, raise_signal = os._exit, os.abort, os.kill, signal.raise_signal
 
-    def noted(status: int) -> None:
+    def note() -> None:
         tell({"exit_line": sightings.line(), "unseen_led": certainty.may_be_avoided()})
+
+    def left(status: int) -> None:
+        note()
         leave(status)
 
-    os._exit = noted  # type: ignore[assignment]
+    def aborted() -> None:
+        note()
+        abort()
+
+    def killed(pid: int, number: int, /) -> None:
+        if pid == os.getpid() and number:
+            note()
+        kill(pid, number)
+
+    def raised(number: int, /) -> None:
+        note()
+        raise_signal(number)
+
+    os._exit, os.abort, os.kill = left, aborted, killed  # type: ignore[assignment]
+    signal.raise_signal = raised
 
 
 def _watch_swallowed(note: Callable[[str, str, int | None], None], sightings: Sightings) -> None:

@@ -118,7 +118,7 @@ class _Watched:
 
         def note(what: str, name: str, line: int | None) -> None:
             tell({"unseen": [what, name, line], "plugin": self._current})
-            if what != "missing module" or (options.unlisted and "." not in name):
+            if what != "missing module" or parsing.may_come(name, options):
                 self._sightings.source()
 
         parsing.prepare(folder, options, note, self._sightings, self._certainty, tell)

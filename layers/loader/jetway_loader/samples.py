@@ -1,24 +1,28 @@
-"""What a file does while it is loaded: looked at once a second by a thread that no Python code can hold up."""
+"""What a file does while it is loaded: looked at about once a second by a thread.
+
+The thread looks when it has Python's lock, so that what it looks at stands still. Of a C call that keeps the lock it
+sees the end. (faulthandler's thread looks without it, which ends the process now and then: it follows frames that the
+file's own thread has just given back.)
+"""
 
 from __future__ import annotations
 
-import faulthandler
 import linecache
-import re
-import tempfile
+import sys
+import threading
 import time
 from collections import Counter
 from contextlib import suppress
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 _EACH_SECONDS = 1.0
-_FRAME = re.compile(r'^  File "(?P<file>.+)", line (?P<line>\d+) in (?P<name>.+)$', re.MULTILINE)
 _LONGEST = 100
 
 
 class Samples:
-    """Takes samples from its making on.
+    """Takes samples from its making on, of the thread that makes it.
 
     Args:
         file: the judged file's absolute path.
@@ -26,9 +30,10 @@ class Samples:
 
     def __init__(self, file: str) -> None:
         self._file, self._started, self._waited = file, time.perf_counter(), _waited()
-        self._words = tempfile.TemporaryFile()  # noqa: SIM115 - of a process that ends soon
-        with suppress(OSError, RuntimeError, ValueError):
-            faulthandler.dump_traceback_later(_EACH_SECONDS, repeat=True, file=self._words)
+        self._met: Counter[tuple[int, str]] = Counter()
+        self._whose, self._over = threading.get_ident(), threading.Event()
+        with suppress(RuntimeError):  # no more threads are to be had
+            threading.Thread(target=self._look, daemon=True).start()
 
     def stop(self) -> dict[str, Any]:
         """Take no more.
@@ -37,10 +42,9 @@ class Samples:
             "busy", the seconds that it took but for those that it waited for a processor that others had; and, where a
             sample met the file, "at" (the line that it was at most often) and "doing", for people.
         """
-        faulthandler.cancel_dump_traceback_later()
+        self._over.set()
         busy = time.perf_counter() - self._started - (_waited() - self._waited)
-        self._words.seek(0)
-        met = Counter(filter(None, map(self._met, self._words.read().decode(errors="replace").split("Timeout ("))))
+        met = self._met.copy()
         if not met:
             return {"busy": busy}
         line, inside = met.most_common(1)[0][0]
@@ -48,15 +52,22 @@ class Samples:
         shown = text if len(text) <= _LONGEST else text[:_LONGEST] + "…"
         return {"busy": busy, "at": line, "doing": f"`{shown}`{f', in {inside}' if inside else ''}"}
 
-    def _met(self, sample: str) -> tuple[int, str] | None:
-        """The line of the file in a sample, and the function elsewhere that it was in."""
-        for thread in sample.split("\n\n"):
-            frames = [(frame["file"], int(frame["line"]), frame["name"]) for frame in _FRAME.finditer(thread)]
-            line = next((line for file, line, _ in frames if file == self._file), None)
-            if line is not None:
-                file, _, name = frames[0]
-                return line, "" if file == self._file else f"{name} of {'/'.join(Path(file).parts[-2:])}"
-        return None
+    def _look(self) -> None:
+        while not self._over.wait(_EACH_SECONDS):
+            found = self._where(sys._current_frames().get(self._whose))
+            if found is not None:
+                self._met[found] += 1
+
+    def _where(self, innermost: FrameType | None) -> tuple[int, str] | None:
+        """The line of the file that is being run, and the function elsewhere that it is in."""
+        frame = innermost
+        while frame is not None and frame.f_code.co_filename != self._file:
+            frame = frame.f_back
+        if frame is None or innermost is None:
+            return None
+        code = innermost.f_code
+        elsewhere = code.co_filename != self._file
+        return frame.f_lineno, f"{code.co_name} of {'/'.join(Path(code.co_filename).parts[-2:])}" if elsewhere else ""
 
 
 def _waited() -> float:

@@ -48,7 +48,8 @@ def _is_here(name: str) -> bool:
 def may_be_anothers(module: str, inventory: Inventory, places: Iterable[Path]) -> bool:
     """Whether a module that is not here may come with a distribution of unknown content.
 
-    Not below a package that is here or known, which has all its modules itself; below a namespace anybody may add one.
+    Not below a package that is here or known, which has all its modules itself, nor Airflow's own; below a namespace
+    anybody may add one.
 
     Args:
         module: dotted.
@@ -56,6 +57,8 @@ def may_be_anothers(module: str, inventory: Inventory, places: Iterable[Path]) -
         places: the dags folder and that of plugins, on this machine.
     """
     top = module.partition(".")[0]
+    if top == "airflow" and not module.startswith("airflow.providers."):
+        return False
     if any((place / top).exists() or (place / f"{top}.py").exists() for place in places):
         return False
     return not any(parent in inventory.contents or _is_package(parent) for parent in above(module))

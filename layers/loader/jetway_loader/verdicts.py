@@ -14,6 +14,7 @@ from jetway_loader.standin_modules import STAR, UNKNOWN, may_be_anothers
 if TYPE_CHECKING:
     from jetway_loader.children import Ended
 
+_OF_MODULES = frozenset({"missing-module", "missing-name"})
 _SLOW_SECONDS = 3.0  # a tenth of MWAA's limit: its machines may be slower, and each file is loaded again and again
 
 
@@ -43,7 +44,9 @@ def judge(
                 "Run `airflow dags report` with the environment's Airflow; its log names the error.",
             )
         )
-    faults = [_doubted(fault, told, options, places or (Path(folder),)) for fault in _distinct(faults)]
+    faults = [
+        _doubted(_without(places, fault), told, options, places or (Path(folder),)) for fault in _distinct(faults)
+    ]
     certain = [fault for fault in faults if fault.certain]
     verdict: Verdict = "rejected" if certain else "unknown" if faults or told.unknown else "accepted"
     if certain:
@@ -77,8 +80,9 @@ class _Told:
         self.seconds: float | None = next((entry["seconds"] for entry in told if "done" in entry), None)
         self.cpu_seconds: float | None = next((entry["cpu_seconds"] for entry in told if "done" in entry), None)
         exits = [entry for entry in told if "exit_line" in entry]
-        self.exit_line: int | None = exits[0]["exit_line"] if exits else None
-        self.may_not_exit: bool | None = exits[0].get("unseen_led") if exits else None
+        # What it tried before has not ended it.
+        self.exit_line: int | None = exits[-1]["exit_line"] if exits else None
+        self.may_not_exit: bool | None = exits[-1].get("unseen_led") if exits else None
         done = next((entry for entry in told if "done" in entry), {})
         self.busy: float = done.get("busy", self.seconds or 0.0)
         self.at: int | None = done.get("at")
@@ -129,6 +133,14 @@ def _doubted(fault: Fault, told: _Told, options: Options, places: Sequence[Path]
     return replace(fault, certain=False) if may_be_this_machines(fault, options, places) else fault
 
 
+def _without(places: Sequence[Path], fault: Fault) -> Fault:
+    """The fault, with paths as below the dags folder: where its copy is differs in each run."""
+    message = fault.message
+    for place in places:
+        message = message.replace(f"{place}/", "")
+    return replace(fault, message=message)
+
+
 def may_be_this_machines(fault: Fault, options: Options, places: Sequence[Path]) -> bool:
     """Whether a fault may come of what this machine has, and the environment has otherwise.
 
@@ -141,10 +153,11 @@ def may_be_this_machines(fault: Fault, options: Options, places: Sequence[Path])
         return True
     if fault.missing and options.inventory.is_changed(fault.missing):
         return True
-    if fault.rule != "missing-module" or not fault.missing or not options.unlisted:
+    if fault.rule not in _OF_MODULES or not fault.missing or not options.unlisted:
         return False
-    own = fault.missing.startswith("airflow.") and not fault.missing.startswith("airflow.providers.")
-    return not own and may_be_anothers(fault.missing, options.inventory, places)
+    # What a namespace lacks is a module below it.
+    module = fault.missing if fault.rule == "missing-module" else f"{fault.missing}.name"
+    return may_be_anothers(module, options.inventory, places)
 
 
 def _not_certain(faults: list[Fault], told: _Told, options: Options) -> list[Finding]:
@@ -157,7 +170,7 @@ def _not_certain(faults: list[Fault], told: _Told, options: Options) -> list[Fin
         why = "it was loaded with another version of Airflow than the environment's"
     elif options.other_python and any(fault.rule == "syntax" for fault in faults):
         why = "it was loaded with another version of Python than the environment's"
-    elif any(fault.rule == "missing-module" for fault in faults) and options.unlisted:
+    elif any(fault.rule in _OF_MODULES for fault in faults) and options.unlisted:
         why = f"the module may come with {', '.join(sorted(options.unlisted)[:5])}, whose content is not known here"
     else:
         seen = ", ".join(f"{what} {name!r}" for what, name in _asked_for(told.unseen)[:5])

@@ -6,7 +6,7 @@ Every report that a test leaves behind is checked against the published schema.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -134,12 +134,19 @@ SESSION = boto3.Session(region_name="us-east-1", aws_access_key_id="test", aws_s
 
 
 @contextmanager
-def buckets(*, versioned: bool = True, environment_is_there: bool = True) -> Iterator[Buckets]:
-    """Both buckets, empty; at the end every report is checked."""
+def buckets(
+    *, versioned: bool = True, environment_is_there: bool = True, facts: Mapping[str, str] | None = None
+) -> Iterator[Buckets]:
+    """Both buckets, empty; at the end every report is checked.
+
+    Args:
+        facts: of the environment, that are not as they usually are.
+    """
     mwaa = SESSION.client("mwaa")
     with mock_aws(), Stubber(mwaa) as stubber:
         if environment_is_there:
-            stubber.add_response("get_environment", ENVIRONMENT, {"Name": "acme"})
+            known = {**ENVIRONMENT, "Environment": {**ENVIRONMENT["Environment"], **(facts or {})}}
+            stubber.add_response("get_environment", known, {"Name": "acme"})
         else:
             stubber.add_client_error("get_environment", "ResourceNotFoundException")
         world = Buckets(strict(SESSION.client("s3")), Environment(mwaa, "acme"), versioned=versioned)

@@ -186,22 +186,27 @@ def said_by_uv(*answers: Answer) -> tuple[Judgement, Answer | None, list[Questio
     return judged, answer, asked
 
 
-def test_a_source_that_airflows_constraints_name_is_built_there() -> None:
+@pytest.mark.parametrize(
+    ("name", "marker"),
+    [("thrift", ""), ("mysqlclient", "{sys_platform != 'darwin'}"), ("gssapi", ""), ("krb5", ""), ("pykerberos", "")],
+)
+def test_a_source_that_airflows_constraints_name_is_built_there(name: str, marker: str) -> None:
+    """MWAA's image has what is built with MariaDB's and Kerberos's libraries."""
     packages = packages_of("3.3.1")
     assert packages is not None
-    version = packages.constraints["thrift"]
-    missing = Answer("not-resolved", f"Because thrift=={version} has no usable wheels and other depends on it")
-    good = Answer("resolved", "", {"thrift": version})
+    version = packages.constraints[name]
+    missing = Answer("not-resolved", f"Because {name}{marker}=={version} has no usable wheels and it is needed")
+    good = Answer("resolved", "", {name: version})
     judged, answer, asked = said_by_uv(missing, good)
-    assert (judged.verdict, answer and answer.built) == ("accepted", ("thrift",))
+    assert (judged.verdict, answer and answer.built) == ("accepted", (name,))
     assert ("built-there", None) in rules(judged)
-    assert f"thrift-{version}-py3-none-any.whl" in asked[1].wheels
+    assert f"{name}-{version}-py3-none-any.whl" in asked[1].wheels
     assert said_by_uv(missing, missing)[0].verdict == "unknown", "the same question is not asked for ever"
     conflict = Answer("conflict", "no")
     assert said_by_uv(missing, conflict)[0].verdict == "rejected"
 
 
-@pytest.mark.parametrize("what", ["thrift==0.0.1", "mysqlclient=={mysqlclient}", "mine==1"])
+@pytest.mark.parametrize("what", ["thrift==0.0.1", "python-ldap=={python-ldap}", "mine==1"])
 def test_another_source_stays_open(what: str) -> None:
     packages = packages_of("3.3.1")
     assert packages is not None

@@ -189,6 +189,14 @@ def test_what_requirements_bring_without_an_answer_is_open() -> None:
     assert provided(AIRFLOW_3, found)["inventory"]["changed"] == ["boto3"], "of another version than the image's"
 
 
+def test_a_wheel_that_is_named_by_its_place_has_the_name_of_its_file() -> None:
+    content = b"/usr/local/airflow/plugins/acme_models-1.0-py3-none-any.whl\n"
+    found = required_by(content, AIRFLOW_3, None, {})
+    assert found.open == {"acme-models"}
+    assert "acme_models" in provided(AIRFLOW_3, found)["modules"]
+    assert {"acme-models", "what acme-models needs"} <= set(provided(AIRFLOW_3, found)["unlisted"])
+
+
 def test_contents_give_up_names_before_modules_and_the_largest_first() -> None:
     small, large = Contents({"a": "x"}), Contents({"b": "y" * 1000, "b.c": "z"}, {"d": "b.d"})
     contents = {"small": small, "large": large}

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator
+
 import pytest
 
-from .buckets import BAD, DROP, GOOD, LIVE, Buckets
+from jetway.arrivals import Arrival
+from jetway.principals import CLAIM
+
+from .buckets import BAD, DROP, GOOD, LIVE, Buckets, buckets
 from .zips import PLUGIN, zip_of
 
 KEY = "dags/team/orders.py"
@@ -86,6 +92,34 @@ def test_what_has_no_place_in_the_environment_is_quarantined_with_where_it_belon
     assert finding["remedy"]
 
 
+OF_THE_ENVIRONMENT = {
+    "RequirementsS3Path": "dags/requirements.txt",
+    "PluginsS3Path": "dags/plugins.zip",
+    "StartupScriptS3Path": "dags/team/startup.sh",
+}
+
+
+@pytest.fixture
+def with_all_in_one_folder() -> Iterator[Buckets]:
+    with buckets(facts=OF_THE_ENVIRONMENT) as found:
+        yield found
+
+
+def test_nothing_below_dags_takes_the_place_of_what_comes_by_an_update(with_all_in_one_folder: Buckets) -> None:
+    world = with_all_in_one_folder
+    for key, good in (("requirements.txt", b"pandas==3.0.5\n"), ("startup.sh", b"export A=1\n")):
+        world.settle(key, world.drop(key, good))
+    for place in OF_THE_ENVIRONMENT.values():
+        before = world.live(place)
+        (settled,) = world.settle(place, world.drop(place, b"evil"))
+        assert (settled.outcome, settled.rules) == ("quarantined", ("taken-path",)), place
+        world.s3.delete_object(Bucket=DROP, Key=place)
+        assert world.outcomes(place) == ["vanished"], "its deletion takes out what is somebody else's as little"
+        assert world.live(place) == before
+    assert world.live("dags/requirements.txt") == b"pandas==3.0.5\n"
+    assert world.outcomes("dags/team/other.sh", world.drop("dags/team/other.sh", b"x")) == ["promoted"]
+
+
 @pytest.mark.parametrize(
     ("key", "says"),
     [
@@ -118,3 +152,31 @@ def test_what_is_no_artifact_is_left_alone(world: Buckets, key: str) -> None:
     version = world.drop(key, b"")
     assert world.outcomes(key, version) == ["ignored"]
     assert world.keys(DROP) == [key]
+
+
+def test_the_report_and_the_event_say_who_uploaded_and_who_deleted(world: Buckets) -> None:
+    ann, bob = {"account": "111122223333", "request_id": "R1"}, {"account": "444455556666", "request_id": "R2"}
+    version = world.drop("dags/a.py", GOOD, Metadata={CLAIM: "ann@example.com"})
+    world.gate.settle(Arrival(DROP, "dags/a.py", version, by=ann))
+    known = {**ann, "claimed": "ann@example.com"}
+    assert world.report("dags/a.py")["by"] == known
+    assert world.news[-1].event.detail["by"] == known
+    assert "claims to be ann" in world.content(DROP, "reports/dags/a.py/report.md").decode()
+    world.settle("dags/a.py", version)  # a message that tells nothing of it, as the sweep's
+    assert world.report("dags/a.py")["by"] == known
+    world.s3.delete_object(Bucket=DROP, Key="dags/a.py")
+    world.gate.settle(Arrival(DROP, "dags/a.py", None, deleted=True, by=bob))
+    report = world.report("dags/a.py")
+    assert (report["by"], report["removed_by"], world.news[-1].event.detail["by"]) == (known, bob, bob)
+
+
+def test_an_older_version_is_not_put_down_to_who_uploaded_the_newer(world: Buckets) -> None:
+    older = world.drop("dags/a.py", GOOD)
+    newer = world.drop("dags/a.py", BAD)
+    world.gate.settle(Arrival(DROP, "dags/a.py", newer, by={"account": "111122223333"}))
+    keys = [key for key in world.keys(DROP, "reports/dags/a.py/") if key.endswith(".json") and "latest" not in key]
+    reports = [json.loads(world.content(DROP, key)) for key in keys]
+    assert {report["source"]["version"]: report.get("by") for report in reports} == {
+        newer: {"account": "111122223333"},
+        older: None,
+    }

@@ -124,10 +124,11 @@ def test_a_zip64_directory_is_bounded_too(monkeypatch: pytest.MonkeyPatch) -> No
     assert errors(judge(out.getvalue())) == {"too-many-files"}
 
 
-def test_modules_beyond_the_bounds_leave_the_verdict_open(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(plugins_zip, "MOST_MODULES", 1)
-    judged = judge(zip_of({"a.py": PLUGIN, "b.py": b"def f(:"}))
-    assert (judged.verdict, rules(judged)) == ("unknown", [("not-judged", None)])
+@pytest.mark.parametrize("bound", ["MOST_MODULES", "MOST_WORDS_IN_ALL"])
+def test_modules_beyond_the_bounds_are_not_judged_and_go_nowhere(monkeypatch: pytest.MonkeyPatch, bound: str) -> None:
+    monkeypatch.setattr(plugins_zip, bound, {"MOST_MODULES": 1, "MOST_WORDS_IN_ALL": 60}[bound])
+    judged = judge(zip_of({"a.py": PLUGIN, "b.py": b"def f(:" + b"a," * 20}))
+    assert (judged.verdict, rules(judged)) == ("rejected", [("not-judged", None)])
 
 
 def test_findings_are_bounded_and_errors_go_first() -> None:

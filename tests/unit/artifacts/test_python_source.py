@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from jetway.artifacts.f_strings import newer_f_string
 from jetway.artifacts.findings import Finding
-from jetway.artifacts.python_source import declared_encoding, read_source
+from jetway.artifacts.python_source import MOST_WORDS, declared_encoding, read_source, weight
 
 from .judging import AIRFLOW_2_ON_PYTHON_3_11, AIRFLOW_3, judge, rules
 
@@ -100,11 +100,34 @@ def test_utf_16_is_passed_over_by_airflow_so_it_is_a_warning(encoding: str) -> N
     assert rules(judged) == [("utf-16", None)]
 
 
-def test_what_is_too_heavy_to_compile_is_left_to_the_load() -> None:
-    judged = judge(DAG + b"x = [" + b"a," * 200_000 + b"]")
-    assert judged.verdict == "unknown"
+@pytest.mark.parametrize(
+    "heavy",
+    [
+        b"x = [" + b"a," * 200_000 + b"]",
+        b"x = a[" + b":," * 200_000 + b"]",
+        b"x = [" + b"...," * 100_000 + b"]",
+        b"x = [" + b"~-~-~-~-~-a," * 40_000 + b"]",
+        b"x = [" + b"''," * 200_000 + b"]",
+    ],
+)
+def test_what_is_too_heavy_to_compile_is_not_judged_and_goes_nowhere(heavy: bytes) -> None:
+    judged = judge(DAG + heavy)
+    assert judged.verdict == "rejected"
     assert rules(judged) == [("not-judged", None)]
-    assert [dag.certainty for dag in judged.dags] == ["dynamic"]
+    assert not judged.dags
+
+
+@pytest.mark.parametrize("unit", [b"lambda:a\n", b"class a:b\n", b"def a():0\n"])
+def test_before_3_12_scopes_and_fields_weigh_more(unit: bytes) -> None:
+    """There compiling takes time that is quadratic in them: 20,000 took eight seconds."""
+    content = unit * 20_000
+    assert weight(content, (3, 11)) > MOST_WORDS > weight(content, (3, 12))
+    assert weight(b"x = f'" + b"{a}" * 40_000 + b"'", (3, 11)) > MOST_WORDS
+
+
+def test_a_file_of_ten_thousand_lines_is_judged() -> None:
+    lines = b"    load = PythonOperator(task_id='load', python_callable=load, op_args=[1, 2])  # load\n" * 10_000
+    assert judge(DAG + lines).verdict == "accepted"
 
 
 NEW_IN_3_12 = {

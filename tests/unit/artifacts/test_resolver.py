@@ -186,6 +186,7 @@ def ask(client: LambdaClient, response: dict[str, Any]) -> Told:
                     "prerelease": False,
                     "wheels": {},
                     "no_index": False,
+                    "allowed": [],
                     "known": ["boto3"],
                 }
             ).encode(),

@@ -11,10 +11,12 @@ from hashlib import sha256
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, ClassVar
+from urllib.parse import quote, unquote
 
 import pytest
 
 from jetway.artifacts.findings import Candidate, Judgement
+from jetway.artifacts.index_proxy import named
 from jetway.artifacts.requirement_resolution import resolved
 from jetway.artifacts.requirements_file import check_requirements
 from jetway.artifacts.resolving import Answer, Question, emptied, resolve
@@ -40,6 +42,19 @@ class Quiet(SimpleHTTPRequestHandler):
     def end_headers(self) -> None:
         self.send_header("Cache-Control", "max-age=0")  # as those of companies have it
         super().end_headers()
+
+    def do_GET(self) -> None:
+        what, _, rest = self.path[1:].partition("/")
+        if what == "to":
+            self.send_response(302)
+            self.send_header("Location", unquote(rest))
+            self.end_headers()
+        elif what == "says":
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(unquote(rest).encode())
+        else:
+            super().do_GET()
 
     def log_message(self, *args: Any) -> None:
         self.asked.append(self.path)
@@ -73,6 +88,8 @@ def index(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
                 if file.suffix != ".html"
             )
         )
+    (folder / "constraints.txt").write_text("# of ours\nalpha<2\n")
+    (folder / "strict.txt").write_text("alpha==2.0\n")
     server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(folder)))
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
@@ -82,13 +99,9 @@ def index(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     server.server_close()
 
 
-@pytest.fixture(autouse=True)
-def no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-
-
 def ask(uv: str, index: str, *requirements: str, **more: Any) -> Answer:
-    question = Question(requirements, ("celery==5.6.3",), "3.12.13", index_url=index, **more)
+    operators = more.pop("allowed", (named(index),))
+    question = Question(requirements, ("celery==5.6.3",), "3.12.13", index_url=index, allowed=operators, **more)
     return resolve(question, uv, seconds=60)
 
 
@@ -149,6 +162,51 @@ def test_without_an_index_nothing_is_told(uv: str) -> None:
     answer = ask(uv, "http://127.0.0.1:9/", "alpha")
     assert answer.status == "not-resolved"
     assert answer.said.startswith("no index: ")
+
+
+def test_uv_reaches_no_address_that_is_not_public_unless_the_operator_names_it(uv: str, index: str) -> None:
+    Quiet.asked.clear()
+    for way in ({}, {"extra_index_urls": (index,)}):
+        answer = ask(uv, index if not way else "https://127.0.0.1:9/", "alpha", allowed=(), **way)
+        assert (answer.status, answer.said.startswith("no index: ")) == ("not-resolved", True)
+    assert not Quiet.asked
+    assert ask(uv, index, "alpha").status == "resolved"
+
+
+def test_a_constraints_file_is_fetched_by_us_and_uv_gets_its_versions(uv: str, index: str) -> None:
+    answer = ask(uv, index, "alpha", constraint_urls=(f"{index}constraints.txt",))
+    assert dict(answer.versions) == {"alpha": "1.0", "celery": "5.6.3"}
+    answer = ask(uv, index, "beta", constraint_urls=(f"{index}strict.txt",))
+    assert (answer.status, "alpha" in answer.said) == ("conflict", True)
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "-c file:///etc/passwd",
+        "--index-url http://10.0.0.1/",
+        "-r other.txt",
+        "secret words of somebody",
+        "a @ file:///x",
+    ],
+)
+def test_a_constraints_file_that_says_more_is_not_followed_and_not_quoted(uv: str, index: str, said: str) -> None:
+    address = f"{index}says/{quote(said, safe='')}"
+    answer = ask(uv, index, "alpha", constraint_urls=(address,))
+    assert answer.status == "not-resolved"
+    assert "says more than names and versions" in answer.said
+    assert "passwd" not in answer.said.partition("http")[0]
+    assert "secret words" not in answer.said
+
+
+@pytest.mark.parametrize("place", ["http://127.0.0.1:1/c.txt", "file:///etc/passwd", "ftp://x/y"])
+def test_a_constraints_file_comes_by_https(uv: str, index: str, place: str) -> None:
+    Quiet.asked.clear()
+    answer = ask(uv, index, "alpha", constraint_urls=(place,))
+    assert (answer.status, "only https" in answer.said) == ("not-resolved", True)
+    redirected = ask(uv, index, "alpha", constraint_urls=(f"{index}to/{quote(place, safe='')}",))
+    assert (redirected.status, "only https" in redirected.said) == ("not-resolved", True)
+    assert not [path for path in Quiet.asked if "alpha" in path], "uv was not asked"
 
 
 def test_a_bound_on_time(uv: str, tmp_path: Path) -> None:
@@ -269,7 +327,7 @@ def test_a_kept_cache_is_used_again_and_says_nothing_of_another_index(uv: str, i
 
     def wheels_asked_for(at: str) -> int:
         del Quiet.asked[:]
-        question = Question(("alpha==1.0",), (), "3.12.13", index_url=at)
+        question = Question(("alpha==1.0",), (), "3.12.13", index_url=at, allowed=(named(at),))
         assert (resolve(question, uv, seconds=60, home=home).status == "resolved") is (at == index)
         return sum(".whl" in path for path in Quiet.asked)
 

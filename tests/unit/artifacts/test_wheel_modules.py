@@ -14,6 +14,7 @@ import pytest
 from jetway.airflow.environment import EnvironmentFacts
 from jetway.artifacts import wheel_modules
 from jetway.artifacts.contents import Contents, contents_in
+from jetway.artifacts.index_proxy import named
 from jetway.artifacts.mwaa import known_versions
 from jetway.artifacts.provided import Required, modules_of_distribution, provided
 from jetway.artifacts.wheel_modules import contents_at
@@ -83,8 +84,7 @@ def server() -> Iterator[str]:
         thread.join()
 
 
-def test_only_what_could_be_had_is_told(server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+def test_only_what_could_be_had_is_told(server: str, tmp_path: Path) -> None:
     (tmp_path / "local.whl").write_bytes(WHEEL)
     wheels = {
         "acme": f"{server}/acme.whl",
@@ -93,13 +93,20 @@ def test_only_what_could_be_had_is_told(server: str, tmp_path: Path, monkeypatch
         "local": (tmp_path / "local.whl").as_uri(),
         "refused": "http://127.0.0.1:9/x.whl",
     }
-    assert contents_at(wheels, seconds=30) == {"acme": Contents({"acme": "load", "acme.x": "load", "one": None})}
+    assert contents_at(wheels, seconds=30, allowed=(named(server),)) == {
+        "acme": Contents({"acme": "load", "acme.x": "load", "one": None})
+    }
+
+
+def test_an_index_leads_to_no_address_that_is_not_public(server: str) -> None:
+    assert contents_at({"acme": f"{server}/acme.whl"}, seconds=30) == {}
+    assert contents_at({"acme": f"{server}/acme.whl"}, seconds=30, allowed=("127.0.0.1:1",)) == {}
+    assert not Wheels.asked
 
 
 def test_of_a_large_wheel_only_the_directory_is_fetched(server: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     monkeypatch.setattr(wheel_modules, "_LARGEST_READ", 1)
-    found = contents_at({"acme": f"{server}/acme.whl"}, seconds=30)
+    found = contents_at({"acme": f"{server}/acme.whl"}, seconds=30, allowed=(named(server),))
     assert found == {"acme": Contents({"acme": None, "acme.x": None, "one": None})}
     assert sum(Wheels.asked) < len(WHEEL) / 2
 

@@ -12,7 +12,7 @@ from functools import cached_property, partial, partialmethod
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, quote
 from xml.sax.saxutils import escape
 
 import boto3
@@ -20,6 +20,8 @@ import pytest
 from click.testing import CliRunner, Result
 from moto import mock_aws
 from moto.core.responses import ActionResult
+from moto.iam.access_control import PermissionResult
+from moto.s3.models import FakeBucket
 from moto.s3.responses import S3Response
 from moto.sqs.models import Message, SQSBackend
 
@@ -69,6 +71,8 @@ class Cloud:
         resources: of the stack: logical id, physical id, type and status.
         denied: actions that IAM says no role may do.
         gone: whether IAM has no role at all.
+        trusts: who may take a role, by its name.
+        policies: managed policies by their ARNs.
     """
 
     sqs: SQSClient
@@ -88,6 +92,8 @@ class Cloud:
     resources: list[tuple[str, str, str, str]] = field(default_factory=list)
     denied: set[str] = field(default_factory=set)
     gone: bool = False
+    trusts: dict[str, Any] = field(default_factory=dict)
+    policies: dict[str, Any] = field(default_factory=dict)
 
     @cached_property
     def ledger(self) -> Table:
@@ -139,13 +145,16 @@ def _handler(cloud: Cloud) -> type[BaseHTTPRequestHandler]:
                 if asked.get("StackName", [STACK]) != [STACK]:
                     self._send(400, NO_STACK.format(*asked["StackName"]).encode(), "text/xml")
                     return
-                if asked["Action"] == ["SimulatePrincipalPolicy"] and cloud.gone:
+                if asked["Action"][0] in {"SimulatePrincipalPolicy", "GetRole"} and cloud.gone:
                     self._send(404, NO_STACK.replace("ValidationError", "NoSuchEntity").encode(), "text/xml")
                     return
                 answer: dict[str, Callable[[Cloud], str]] = {
                     "ListStackResources": _resources,
                     "GetTemplate": _template,
                     "SimulatePrincipalPolicy": partial(_simulated, asked),
+                    "GetRole": partial(_role, asked),
+                    "GetPolicy": partial(_policy, asked),
+                    "GetPolicyVersion": partial(_policy, asked),
                 }
                 self._send(200, answer.get(asked["Action"][0], _stacks)(cloud).encode(), "text/xml")
             else:
@@ -256,6 +265,29 @@ def _simulated(asked: dict[str, list[str]], cloud: Cloud) -> str:
     )
 
 
+def _role(asked: dict[str, list[str]], cloud: Cloud) -> str:
+    """GetRole's answer."""
+    document = quote(json.dumps(cloud.trusts[asked["RoleName"][0]]))
+    return (
+        '<GetRoleResponse xmlns="https://iam.amazonaws.com/doc/2010-05-08/"><GetRoleResult><Role>'
+        f"<AssumeRolePolicyDocument>{document}</AssumeRolePolicyDocument></Role></GetRoleResult></GetRoleResponse>"
+    )
+
+
+def _policy(asked: dict[str, list[str]], cloud: Cloud) -> str:
+    """GetPolicy's and GetPolicyVersion's answer."""
+    (action,) = asked["Action"]
+    document = quote(json.dumps(cloud.policies[asked["PolicyArn"][0]]))
+    found = {
+        "GetPolicy": "<Policy><DefaultVersionId>v1</DefaultVersionId></Policy>",
+        "GetPolicyVersion": f"<PolicyVersion><Document>{document}</Document></PolicyVersion>",
+    }[action]
+    return (
+        f'<{action}Response xmlns="https://iam.amazonaws.com/doc/2010-05-08/"><{action}Result>{found}'
+        f"</{action}Result></{action}Response>"
+    )
+
+
 def _at_once(queues: SQSBackend, receive: Any, name: str, count: int, _wait: int, *more: Any) -> list[Message]:
     """A long poll that finds nothing ends at once: in moto nothing comes by itself."""
     found: list[Message] = receive(queues, name, count, 0, *more)
@@ -266,6 +298,11 @@ def tell_of_event_bridge(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have moto answer GetBucketNotificationConfiguration in full: it keeps EventBridgeConfiguration, untold."""
     get = S3Response.get_bucket_notification
     monkeypatch.setattr(S3Response, "get_bucket_notification", lambda response: _with_event_bridge(get, response))
+
+
+def enforce_no_bucket_policy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have moto keep bucket policies only: it knows no conditions, so that a Deny without TLS denies everything."""
+    monkeypatch.setattr(FakeBucket, "get_permission", lambda *_: PermissionResult.NEUTRAL)
 
 
 def _with_event_bridge(get: Callable[[S3Response], Any], response: S3Response) -> Any:

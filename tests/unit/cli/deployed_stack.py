@@ -1,16 +1,12 @@
-"""A deployed stack for doctor, as far as it looks: moto for what moto has, and Lambda on loopback."""
+"""A deployed stack for doctor, as far as it looks: made from the template, in moto where moto has it."""
 
 from __future__ import annotations
 
 import json
-import re
-import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from dataclasses import replace
 from typing import Any
-from urllib.parse import unquote
 
 import boto3
 
@@ -21,194 +17,322 @@ from jetway.sync.rules import Rules
 from jetway.sync.schedules import Schedules
 from jetway.triggers.file import from_document
 from jetway.triggers.rules import Places, resources_of
-from jetway_cli.doctor.facts import Configured
-from jetway_cli.doctor.firing import configured_of
+from jetway_cli.doctor.facts import StackFacts
+from jetway_cli.doctor.needs import arn_of
+from jetway_cli.doctor.wanted import wanted
 from local.rendered import transformed
 from tests.unit.cli.conftest import ACCOUNT, REGION, Cloud
-from tests.unit.cli.healthy import POLICY, VERSION, stack
+from tests.unit.cli.healthy import VERSION, stack
+from tests.unit.cli.lambda_server import LambdaServer
 from tests.unit.sample_events import ROOT
 
 DROP, ENVIRONMENT, ORDERS = "jetway-drop", "acme-airflow", "acme-orders"
 TRIGGER = {"dag": "orders", "on": {"s3": {"bucket": ORDERS, "key": {"suffix": ".csv"}}}, "expect": {"within": "1d"}}
 DAILY = {"dag": "orders", "on": {"schedule": {"rate": "1d"}}}
 
+Properties = Mapping[str, Any]
 
-@dataclass
-class LambdaServer:
-    """Lambda, with one function for each of the stack's; and Service Quotas, of which moto has too little.
 
-    Attributes:
-        roles: ARN of each function's role.
-        reads: queue that a function reads, and whether its mapping is enabled.
-        configured: time-out and environment of each function.
-        loaded: what import_dag answers.
-        asked: requests that it got: method and path.
-    """
+def client(service: str) -> Any:
+    """Return a client of moto's."""
+    make: Any = boto3.client
+    return make(service, region_name=REGION)
 
-    roles: dict[str, str]
-    reads: dict[str, tuple[str, str]]
-    concurrency: int = 1000
-    state: str = "Active"
-    reserved: int | None = None
-    configured: dict[str, Configured] = field(default_factory=dict)
-    loaded: dict[str, Any] = field(
-        default_factory=lambda: {"airflow": "3.3.1", "loaded": [{"verdict": "accepted", "findings": []}]}
-    )
-    asked: list[tuple[str, str]] = field(default_factory=list)
-    url: str = ""
 
-    def answer(self, path: str) -> Any:
-        if path == "/":  # Service Quotas
-            return {"Quotas": [{"QuotaName": "Number of rules", "Value": 300.0}]}
-        if path.endswith("/account-settings"):
-            return {"AccountLimit": {"ConcurrentExecutions": self.concurrency}}
-        if "/event-source-mappings" in path:
-            name = unquote(path.partition("FunctionName=")[2].partition("&")[0])
-            found = [self.reads[name]] if name in self.reads else []
-            return {"EventSourceMappings": [{"EventSourceArn": arn, "State": state} for arn, state in found]}
-        if path.endswith("/concurrency"):
-            return {} if self.reserved is None else {"ReservedConcurrentExecutions": self.reserved}
-        if path.endswith("/invocations"):
-            return self.loaded
-        name = unquote(path.split("/")[3])
-        return {
-            "FunctionName": name,
-            "Role": self.roles[name],
-            "State": self.state,
-            "LastUpdateStatus": "Successful",
-            "Timeout": self.configured[name].timeout,
-            "Environment": {"Variables": self.configured[name].variables},
-        }
+class World:
+    """Makes the stack's resources, those first whose names others need."""
 
-    def __enter__(self) -> LambdaServer:
-        server = self
+    def __init__(self, cloud: Cloud, functions: LambdaServer) -> None:
+        self.cloud = cloud
+        self.functions = functions
+        parameters = {**stack().parameters, "EnvironmentBucketName": ENVIRONMENT}
+        resources = tuple(
+            replace(one, physical=_named(one.logical, one.kind, one.physical)) for one in stack().resources
+        )
+        self.stack = replace(stack(), parameters=parameters, resources=resources)
 
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                self.do_GET()
+    def make(self) -> StackFacts:
+        """Make everything; return the stack."""
+        for kinds in _ORDER:
+            for logical, its in self.properties().items():
+                resource = self.stack.find(logical)
+                if resource is not None and resource.kind in kinds:
+                    physical = _MAKERS[resource.kind](self, resource.physical, its)
+                    self._name(logical, physical or resource.physical)
+            if "AWS::SQS::Queue" in kinds:
+                self._link_queues()
+        return self.stack
 
-            def do_GET(self) -> None:
-                self.rfile.read(int(self.headers.get("Content-Length") or 0))
-                server.asked.append((self.command, self.path))
-                body = json.dumps(server.answer(self.path)).encode()
-                self.send_response(200)
-                self.send_header("Content-Type", "application/json")
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
+    def _link_queues(self) -> None:
+        """Say where dead letters go; before policies are put, which moto would forget."""
+        for logical, its in self.properties().items():
+            queue = self.stack.find(logical)
+            if queue is not None and "RedrivePolicy" in its:
+                attributes = {"RedrivePolicy": json.dumps(its["RedrivePolicy"])}
+                client("sqs").set_queue_attributes(QueueUrl=queue.physical, Attributes=attributes)
 
-            def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the parent's name for it
-                """Say nothing."""
+    def properties(self) -> dict[str, Properties]:
+        """What the template says, with the names that are known by now."""
+        return wanted(transformed(ROOT / "template.yaml"), self.stack)
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True).start()
-        self.url = f"http://127.0.0.1:{self._server.server_port}"
-        return self
+    def _name(self, logical: str, physical: str) -> None:
+        resources = tuple(
+            replace(one, physical=physical) if one.logical == logical else one for one in self.stack.resources
+        )
+        self.stack = replace(self.stack, resources=resources)
 
-    def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._server.server_close()
+    def arn(self, logical: str) -> str:
+        resource = self.stack.find(logical)
+        assert resource is not None, logical
+        return arn_of(resource, self.stack)
+
+
+def _named(logical: str, kind: str, rendered: str) -> str:
+    """Names as they are easily told."""
+    if kind == "AWS::S3::Bucket":
+        return DROP
+    if kind in {"AWS::Logs::LogGroup", "AWS::Scheduler::ScheduleGroup", "AWS::IAM::ManagedPolicy"}:
+        return rendered
+    return f"jetway-{logical}"
+
+
+def _key(_world: World, _name: str, its: Properties) -> str:
+    made = client("kms").create_key(Policy=json.dumps(its["KeyPolicy"]))["KeyMetadata"]
+    client("kms").enable_key_rotation(KeyId=made["KeyId"])
+    return str(made["KeyId"])
+
+
+def _queue(_world: World, name: str, its: Properties) -> str:
+    names = ("KmsMasterKeyId", "MessageRetentionPeriod", "VisibilityTimeout")
+    attributes = {one: str(its[one]) for one in names if one in its}
+    for one in ("FifoQueue", "ContentBasedDeduplication"):
+        attributes |= {one: "true"} if its.get(one) else {}
+    name += ".fifo" if "FifoQueue" in attributes else ""
+    return str(client("sqs").create_queue(QueueName=name, Attributes=attributes)["QueueUrl"])
+
+
+def _queue_policy(_world: World, _name: str, its: Properties) -> None:
+    for url in its["Queues"]:
+        client("sqs").set_queue_attributes(QueueUrl=url, Attributes={"Policy": json.dumps(its["PolicyDocument"])})
+
+
+def _topic(_world: World, name: str, its: Properties) -> str:
+    made = client("sns").create_topic(Name=name, Attributes={"KmsMasterKeyId": its["KmsMasterKeyId"]})
+    return str(made["TopicArn"])
+
+
+def _topic_policy(_world: World, _name: str, its: Properties) -> None:
+    for arn in its["Topics"]:
+        policy = json.dumps(its["PolicyDocument"])
+        client("sns").set_topic_attributes(TopicArn=arn, AttributeName="Policy", AttributeValue=policy)
+
+
+def _table(_world: World, name: str, its: Properties) -> None:
+    dynamodb, kinds = client("dynamodb"), ("AttributeDefinitions", "BillingMode", "GlobalSecondaryIndexes", "KeySchema")
+    encryption = {**its["SSESpecification"], "Enabled": True}
+    del encryption["SSEEnabled"]
+    made = {one: its[one] for one in kinds if one in its}
+    dynamodb.create_table(TableName=name, SSESpecification=encryption, **made)
+    dynamodb.update_time_to_live(TableName=name, TimeToLiveSpecification=its["TimeToLiveSpecification"])
+    if spec := its.get("PointInTimeRecoverySpecification"):
+        dynamodb.update_continuous_backups(TableName=name, PointInTimeRecoverySpecification=spec)
+
+
+def _bucket(_world: World, name: str, its: Properties) -> None:
+    s3 = client("s3")
+    (rule,) = its["BucketEncryption"]["ServerSideEncryptionConfiguration"]
+    encryption = {"Rules": [{"ApplyServerSideEncryptionByDefault": rule["ServerSideEncryptionByDefault"]}]}
+    make_bucket(name)
+    s3.put_bucket_encryption(Bucket=name, ServerSideEncryptionConfiguration=encryption)
+    s3.put_public_access_block(Bucket=name, PublicAccessBlockConfiguration=its["PublicAccessBlockConfiguration"])
+    s3.put_bucket_ownership_controls(Bucket=name, OwnershipControls=its["OwnershipControls"])
+    rules = [_lifecycle(one) for one in its["LifecycleConfiguration"]["Rules"]]
+    s3.put_bucket_lifecycle_configuration(Bucket=name, LifecycleConfiguration={"Rules": rules})
+
+
+def _lifecycle(rule: Properties) -> dict[str, Any]:
+    found = {"ID": rule["Id"], "Status": rule["Status"], "Filter": {"Prefix": rule.get("Prefix", "")}}
+    if "ExpirationInDays" in rule:
+        found["Expiration"] = {"Days": int(rule["ExpirationInDays"])}
+    for name in ("NoncurrentVersionExpiration", "AbortIncompleteMultipartUpload"):
+        found |= {name: rule[name]} if name in rule else {}
+    return found
+
+
+def make_bucket(name: str) -> None:
+    """Make a bucket that keeps versions and sends its events."""
+    s3 = client("s3")
+    s3.create_bucket(Bucket=name, CreateBucketConfiguration={"LocationConstraint": REGION})
+    s3.put_bucket_versioning(Bucket=name, VersioningConfiguration={"Status": "Enabled"})
+    s3.put_bucket_notification_configuration(Bucket=name, NotificationConfiguration={"EventBridgeConfiguration": {}})
+
+
+def _bucket_policy(_world: World, _name: str, its: Properties) -> None:
+    client("s3").put_bucket_policy(Bucket=its["Bucket"], Policy=json.dumps(its["PolicyDocument"]))
+
+
+def _log_group(_world: World, name: str, its: Properties) -> None:
+    client("logs").create_log_group(logGroupName=name, kmsKeyId=its["KmsKeyId"])
+    client("logs").put_retention_policy(logGroupName=name, retentionInDays=int(its["RetentionInDays"]))
+
+
+def _alarm(_world: World, name: str, its: Properties) -> None:
+    numbers = ("Threshold", "Period", "EvaluationPeriods", "DatapointsToAlarm")
+    typed = {one: float(its[one]) if one == "Threshold" else int(its[one]) for one in numbers if one in its}
+    cloudwatch = client("cloudwatch")
+    cloudwatch.put_metric_alarm(**{**its, **typed, "AlarmName": name})
+    cloudwatch.set_alarm_state(AlarmName=name, StateValue="OK", StateReason="so")
+
+
+def _dashboard(_world: World, name: str, _its: Properties) -> None:
+    client("cloudwatch").put_dashboard(DashboardName=name, DashboardBody='{"widgets": []}')
+
+
+def _rule(_world: World, name: str, its: Properties) -> None:
+    on = {one: its[one] for one in ("ScheduleExpression", "State") if one in its}
+    if "EventPattern" in its:
+        on["EventPattern"] = json.dumps(its["EventPattern"])
+    client("events").put_rule(Name=name, **on)
+    client("events").put_targets(Rule=name, Targets=its["Targets"])
+
+
+def _group(_world: World, name: str, _its: Properties) -> None:
+    client("scheduler").create_schedule_group(Name=name)
+
+
+def _schedule(_world: World, name: str, its: Properties) -> None:
+    client("scheduler").create_schedule(Name=name, **its)
+
+
+def _api(world: World, name: str, its: Properties) -> None:
+    world.functions.api[f"/v2/apis/{name}"] = _camel(its)
+
+
+def _integration(world: World, name: str, its: Properties) -> None:
+    world.functions.api[f"/v2/apis/{its['ApiId']}/integrations/{name}"] = _camel(its)
+
+
+def _route(world: World, name: str, its: Properties) -> None:
+    world.functions.api[f"/v2/apis/{its['ApiId']}/routes/{name}"] = _camel(its)
+
+
+def _stage(world: World, _name: str, its: Properties) -> None:
+    routes = {route: _camel({**one, "DetailedMetricsEnabled": False}) for route, one in its["RouteSettings"].items()}
+    path = f"/v2/apis/{its['ApiId']}/stages/{its['StageName']}"
+    world.functions.api[path] = {**_camel(its), "routeSettings": routes}
+
+
+def _camel(value: Any) -> Any:
+    """Names as API Gateway writes them; numbers as it has them."""
+    if not isinstance(value, Mapping):
+        return int(value) if isinstance(value, str) and value.isdecimal() else value
+    return {f"{name[:1].lower()}{name[1:]}": _camel(one) for name, one in value.items()}
+
+
+def _role(world: World, name: str, its: Properties) -> None:
+    world.cloud.trusts[name] = dict(its["AssumeRolePolicyDocument"])
+
+
+def _policy(world: World, name: str, its: Properties) -> None:
+    world.cloud.policies[name] = dict(its["PolicyDocument"])
+
+
+def _function(world: World, name: str, its: Properties) -> None:
+    answer = {one: its.get(one) for one in ("Architectures", "Handler", "LoggingConfig", "Role", "Runtime")}
+    numbers = {one: int(its[one]) for one in ("MemorySize", "Timeout")}
+    states = {"State": "Active", "LastUpdateStatus": "Successful", "FunctionName": name}
+    layers = [{"Arn": arn} for arn in its["Layers"]]
+    more = {one: its[one] for one in ("Environment", "EphemeralStorage") if one in its}
+    found = {**answer, **numbers, **states, **more, "Layers": layers, "CodeSha256": "of nobody's"}
+    world.functions.functions[name] = {one: value for one, value in found.items() if value is not None}
+    world.functions.loops[name] = str(its.get("RecursiveLoop", "Terminate"))
+
+
+def _mapping(world: World, _name: str, its: Properties) -> str:
+    name = f"00000000-0000-4000-8000-{len(world.functions.mappings):012}"
+    arn = f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:{its['FunctionName']}"
+    world.functions.mappings[name] = {**its, "FunctionArn": arn, "State": "Enabled"}
+    return name
+
+
+def _permission(world: World, name: str, its: Properties) -> None:
+    statement = {
+        "Effect": "Allow",
+        "Action": its["Action"],
+        "Principal": {"Service": its["Principal"]},
+        "Condition": {"ArnLike": {"AWS:SourceArn": its["SourceArn"]}},
+    }
+    world.functions.policies.setdefault(its["FunctionName"], {})[name] = statement
+
+
+def _invoke_config(world: World, _name: str, its: Properties) -> None:
+    world.functions.configs[its["FunctionName"]] = dict(its)
+
+
+def _nothing(_world: World, _name: str, _its: Properties) -> None:
+    """What doctor does not look at."""
+
+
+_MAKERS: Mapping[str, Callable[[World, str, Properties], str | None]] = {
+    "AWS::ApiGatewayV2::Api": _api,
+    "AWS::ApiGatewayV2::Integration": _integration,
+    "AWS::ApiGatewayV2::Route": _route,
+    "AWS::ApiGatewayV2::Stage": _stage,
+    "AWS::CloudWatch::Alarm": _alarm,
+    "AWS::CloudWatch::Dashboard": _dashboard,
+    "AWS::DynamoDB::Table": _table,
+    "AWS::Events::Rule": _rule,
+    "AWS::IAM::ManagedPolicy": _policy,
+    "AWS::IAM::Role": _role,
+    "AWS::KMS::Key": _key,
+    "AWS::Lambda::EventInvokeConfig": _invoke_config,
+    "AWS::Lambda::EventSourceMapping": _mapping,
+    "AWS::Lambda::Function": _function,
+    "AWS::Lambda::LayerVersion": _nothing,
+    "AWS::Lambda::Permission": _permission,
+    "AWS::Logs::LogGroup": _log_group,
+    "AWS::S3::Bucket": _bucket,
+    "AWS::S3::BucketPolicy": _bucket_policy,
+    "AWS::SNS::Topic": _topic,
+    "AWS::SNS::TopicPolicy": _topic_policy,
+    "AWS::SQS::Queue": _queue,
+    "AWS::SQS::QueuePolicy": _queue_policy,
+    "AWS::Scheduler::Schedule": _schedule,
+    "AWS::Scheduler::ScheduleGroup": _group,
+}
+_FIRST = (
+    {"AWS::KMS::Key", "AWS::Scheduler::ScheduleGroup", "AWS::ApiGatewayV2::Api"},
+    {"AWS::SQS::Queue", "AWS::SNS::Topic", "AWS::S3::Bucket", "AWS::ApiGatewayV2::Integration"},
+)
+_ORDER = (*_FIRST, _MAKERS.keys() - _FIRST[0] - _FIRST[1])
 
 
 @contextmanager
 def deployed(cloud: Cloud) -> Iterator[LambdaServer]:
     """Make the stack's resources, one trigger of a bucket and one schedule."""
-    services = ("s3", "kms", "sqs", "events", "sns", "scheduler")
-    make: Any = boto3.client
-    client: dict[str, Any] = {name: make(name, region_name=REGION) for name in services}
-    policy = json.dumps({**POLICY, "Statement": [_plain(one) for one in POLICY["Statement"]]})
-    key = client["kms"].create_key(Policy=policy)["KeyMetadata"]["Arn"]
-    for bucket in (DROP, ENVIRONMENT, ORDERS):
-        client["s3"].create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": REGION})
-        client["s3"].put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
-        client["s3"].put_bucket_notification_configuration(
-            Bucket=bucket, NotificationConfiguration={"EventBridgeConfiguration": {}}
+    for bucket in (ENVIRONMENT, ORDERS):
+        make_bucket(bucket)
+    with LambdaServer() as server:
+        world = World(cloud, server)
+        found = world.make()
+        cloud.resources = [(one.logical, one.physical, one.kind, "CREATE_COMPLETE") for one in found.resources]
+        cloud.parameters |= found.parameters
+        physical = {one.logical: one.physical for one in found.resources}
+        cloud.outputs |= {
+            "JetwayVersion": VERSION,
+            "EnvironmentName": "acme",
+            "DropBucketName": DROP,
+            "ScheduleGroupName": "jetway",
+            "AlarmTopicArn": physical["AlarmTopic"],
+            "ArtifactTopicArn": physical["ArtifactTopic"],
+            "TriggerSyncQueueUrl": physical["TriggerSyncQueue"],
+        }
+        client("sns").subscribe(
+            TopicArn=physical["AlarmTopic"], Protocol="sqs", Endpoint=f"arn:aws:sqs:{REGION}:{ACCOUNT}:x"
         )
-    rule = {"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": key}}
-    client["s3"].put_bucket_encryption(Bucket=DROP, ServerSideEncryptionConfiguration={"Rules": [rule]})
-    client["scheduler"].create_schedule_group(Name="jetway")
-    physical: dict[str, str] = {}
-    for one in stack().resources:
-        name = f"jetway-{one.logical}"
-        if one.kind == "AWS::SQS::Queue":
-            fifo = one.physical.endswith(".fifo")
-            attributes = {"FifoQueue": "true"} if fifo else {}
-            name += ".fifo" if fifo else ""
-            allow = {"Effect": "Allow", "Principal": {"Service": "events.amazonaws.com"}, "Action": "sqs:SendMessage"}
-            attributes["Policy"] = json.dumps({"Version": "2012-10-17", "Statement": [{**allow, "Resource": "*"}]})
-            name = client["sqs"].create_queue(QueueName=name, Attributes=attributes)["QueueUrl"]
-        elif one.kind == "AWS::SNS::Topic":
-            name = client["sns"].create_topic(Name=name)["TopicArn"]
-        elif one.kind == "AWS::S3::Bucket":
-            name = DROP
-        elif one.kind == "AWS::CloudWatch::Alarm":
-            put_alarm(name)
-        elif one.kind == "AWS::KMS::Key":
-            name = key.rpartition("/")[2]
-        physical[one.logical] = name
-    arn = f"arn:aws:sqs:{REGION}:{ACCOUNT}:jetway-DispatchQueue.fifo"
-    for one in stack().resources:
-        name = physical[one.logical]
-        if one.kind == "AWS::Events::Rule":
-            fires = transformed(ROOT / "template.yaml")["Resources"][one.logical]["Properties"]
-            pattern = json.dumps(fires.get("EventPattern", {})).replace('{"Ref": "DropBucket"}', json.dumps(DROP))
-            on = {"ScheduleExpression": fires["ScheduleExpression"]} if pattern == "{}" else {"EventPattern": pattern}
-            client["events"].put_rule(Name=name, **on)
-            client["events"].put_targets(
-                Rule=name, Targets=[{"Id": "1", "Arn": arn, "SqsParameters": {"MessageGroupId": "g"}}]
-            )
-        elif one.kind == "AWS::Scheduler::Schedule":
-            target = {"Arn": arn, "RoleArn": f"arn:aws:iam::{ACCOUNT}:role/x"}
-            client["scheduler"].create_schedule(
-                Name=name,
-                GroupName="jetway",
-                ScheduleExpression="rate(1 minute)",
-                FlexibleTimeWindow={"Mode": "OFF"},
-                Target=target,
-            )
-    cloud.resources = [(one.logical, physical[one.logical], one.kind, "CREATE_COMPLETE") for one in stack().resources]
-    cloud.parameters |= {**stack().parameters, "EnvironmentBucketName": ENVIRONMENT}
-    cloud.outputs |= {
-        "JetwayVersion": VERSION,
-        "EnvironmentName": "acme",
-        "DropBucketName": DROP,
-        "ScheduleGroupName": "jetway",
-        "AlarmTopicArn": physical["AlarmTopic"],
-        "ArtifactTopicArn": physical["ArtifactTopic"],
-        "TriggerSyncQueueUrl": physical["TriggerSyncQueue"],
-    }
-    client["sns"].subscribe(
-        TopicArn=physical["AlarmTopic"], Protocol="sqs", Endpoint=f"arn:aws:sqs:{REGION}:{ACCOUNT}:x"
-    )
-    put_triggers(physical["AlarmTopic"])
-    functions = [one for one in stack().resources if one.kind == "AWS::Lambda::Function"]
-    reading = sum(one.kind == "AWS::Lambda::EventSourceMapping" for one in stack().resources)
-    reads = {physical[one.logical]: (arn, "Enabled") for one in functions[:reading]}
-    wanted = configured_of(transformed(ROOT / "template.yaml"), replace(stack(), parameters=cloud.parameters))
-    with LambdaServer(
-        {physical[one.logical]: _role(one.logical) for one in functions},
-        reads,
-        configured={physical[one.logical]: wanted[one.logical] for one in functions},
-    ) as server:
+        put_triggers(physical["AlarmTopic"])
+        client("sqs").purge_queue(QueueUrl=physical["TriggerSyncQueue"])  # these files are in force by now
         yield server
-
-
-def put_alarm(name: str, **changes: Any) -> None:
-    """Make an alarm that is fine."""
-    request: dict[str, Any] = {
-        "AlarmName": name,
-        "Namespace": "Jetway",
-        "MetricName": "DeadLetters",
-        "Statistic": "Sum",
-        "ComparisonOperator": "GreaterThanThreshold",
-        "Threshold": 0.0,
-        "Period": 60,
-        "EvaluationPeriods": 1,
-        **changes,
-    }
-    cloudwatch = boto3.client("cloudwatch", region_name=REGION)
-    cloudwatch.put_metric_alarm(**request)
-    cloudwatch.set_alarm_state(AlarmName=name, StateValue="OK", StateReason="so")
 
 
 def put_triggers(topic: str, *, one_bulk_lane: bool = False) -> None:
@@ -251,17 +375,3 @@ def put_triggers(topic: str, *, one_bulk_lane: bool = False) -> None:
 
 
 _NEVER: Any = None  # asked of schedules that fire once only
-
-
-def _role(function: str) -> str:
-    role = re.sub(r"^(ImportDag)\w+$", r"\1", function)
-    return f"arn:aws:iam::{ACCOUNT}:role/jetway-{role}Role"
-
-
-def _plain(statement: dict[str, Any]) -> dict[str, Any]:
-    """A statement of the template's key policy with this account's names."""
-    principal = statement["Principal"]
-    if "AWS" in principal:
-        return {**statement, "Principal": {"AWS": f"arn:aws:iam::{ACCOUNT}:root"}}
-    service = principal["Service"] if isinstance(principal["Service"], str) else f"logs.{REGION}.amazonaws.com"
-    return {"Effect": "Allow", "Principal": {"Service": service}, "Action": "kms:Decrypt", "Resource": "*"}

@@ -49,16 +49,25 @@ def with_queue(logical: str, **changes: Any) -> Facts:
     return healthy(queues=Asked(tuple(replace(one, **changes) if one.logical == logical else one for one in queues)))
 
 
-def with_function(logical: str, **changes: Any) -> Facts:
-    """One function of the stack is not as it must be."""
-    seen = healthy().functions.value or ()
-    return healthy(functions=Asked(tuple(replace(one, **changes) if one.logical == logical else one for one in seen)))
+def with_part(logical: str, *, gone: bool = False, **changes: Any) -> Facts:
+    """One resource is not as the template says, or is gone."""
+    seen = healthy().parts.value or ()
+    assert any(one.logical == logical for one in seen), logical
+    return healthy(
+        parts=Asked(
+            tuple(
+                replace(one, seen=Asked(None if gone else {**(one.seen.value or {}), **changes}))
+                if one.logical == logical
+                else one
+                for one in seen
+            )
+        )
+    )
 
 
-def with_rule(logical: str, **changes: Any) -> Facts:
-    rules = healthy().rules.value or ()
-    assert any(one.logical == logical for one in rules)
-    return healthy(rules=Asked(tuple(replace(one, **changes) if one.logical == logical else one for one in rules)))
+def of_part(logical: str, name: str) -> Any:
+    """What the template says of a setting."""
+    return next(one.wanted[name] for one in healthy().parts.value or () if one.logical == logical)
 
 
 def with_triggers(**changes: Any) -> Facts:

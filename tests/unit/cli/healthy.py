@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cache
 from typing import Any
 
 from jetway.airflow.environment import EnvironmentFacts
+from jetway_cli.doctor.collect.compared import name_of
 from jetway_cli.doctor.facts import (
     AlarmSeen,
     Asked,
@@ -18,19 +20,19 @@ from jetway_cli.doctor.facts import (
     FunctionSeen,
     KeySeen,
     LoadSeen,
+    PartSeen,
     QueueSeen,
     QuotaSeen,
     Resource,
     RoleSeen,
-    RuleSeen,
-    ScheduleSeen,
     StackFacts,
     Subscription,
     TriggersSeen,
     Trip,
 )
-from jetway_cli.doctor.firing import configured_of, firing_of
 from jetway_cli.doctor.needs import arn_of
+from jetway_cli.doctor.settings import NOT_LOOKED_AT, SETTINGS
+from jetway_cli.doctor.wanted import wanted
 from local.rendered import ACCOUNT, REGION, transformed
 from tests.unit.sample_events import ROOT
 from tests.unit.stacks import least
@@ -70,26 +72,10 @@ def healthy(**changes: Any) -> Facts:
     """All as it must be, but for what a test changes."""
     own = stack()
     policy = {"Statement": [*_statements(own)]}
-    template = transformed(ROOT / "template.yaml")
-    firing, configured = firing_of(template, own), configured_of(template, own)
     functions = tuple(
-        FunctionSeen(
-            one.logical,
-            one.physical,
-            "Active",
-            "Successful",
-            _role(one.logical),
-            in_vpc=False,
-            configured=configured.get(one.logical),
-        )
+        FunctionSeen(one.logical, one.physical, "Active", "Successful", _role(one.logical), in_vpc=False)
         for one in own.of_kind("AWS::Lambda::Function")
     )
-    reading = len(own.of_kind("AWS::Lambda::EventSourceMapping"))
-    functions = tuple(
-        replace(one, reads=((f"arn:aws:sqs:{REGION}:{ACCOUNT}:q{number}", "Enabled"),)) if number < reading else one
-        for number, one in enumerate(functions)
-    )
-    queue = next(iter(own.of_kind("AWS::SQS::Queue")))
     all_of_it: dict[str, Any] = {
         "now": NOW,
         "version": VERSION,
@@ -107,18 +93,11 @@ def healthy(**changes: Any) -> Facts:
         "functions": Asked(functions),
         "queues": Asked(
             tuple(
-                QueueSeen(one.logical, arn_of(one, own).rpartition(":")[2], 0, Asked(0.0), ("events.amazonaws.com",))
+                QueueSeen(one.logical, arn_of(one, own).rpartition(":")[2], 0, Asked(0.0))
                 for one in own.of_kind("AWS::SQS::Queue")
             )
         ),
-        "rules": Asked(
-            tuple(
-                RuleSeen(one.logical, one.physical, "ENABLED", (arn_of(queue, own),), firing[one.logical])
-                for one in own.of_kind("AWS::Events::Rule")
-            )
-        ),
-        "firing": Asked({**firing, **configured}),
-        "schedules": Asked((ScheduleSeen("SweepBatches", "jetway-SweepBatches-X1", "ENABLED"),)),
+        "parts": Asked(parts()),
         "triggers": Asked(TriggersSeen(1, (), {"orders": ("orders",)}, (), {"default": 20})),
         "alarms": Asked(
             tuple(
@@ -137,6 +116,35 @@ def healthy(**changes: Any) -> Facts:
         "leftovers": Asked({}),
     }
     return Facts(**{**all_of_it, **changes})
+
+
+@cache
+def parts() -> tuple[PartSeen, ...]:
+    """Every resource as the template says; of a policy with several things there is one for the first."""
+    own = stack()
+    properties = wanted(transformed(ROOT / "template.yaml"), own)
+    return tuple(
+        PartSeen(
+            one.logical,
+            one.kind,
+            name_of(one, properties[one.logical]),
+            properties[one.logical],
+            Asked(_as_wanted(one, properties)),
+        )
+        for one in own.resources
+        if one.kind not in NOT_LOOKED_AT
+    )
+
+
+def _as_wanted(resource: Resource, properties: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    its = properties[resource.logical]
+    seen = {
+        name: its.get(name, setting.default)
+        for name, setting in SETTINGS[resource.kind].items()
+        if name in its or setting.has_default
+    }
+    states = {"AWS::Events::Rule": "ENABLED", "AWS::Scheduler::Schedule": "ENABLED"}
+    return {"State": states.get(resource.kind, "Enabled"), "Targets": its.get("Targets", []), **seen}
 
 
 def decision(**changes: Any) -> Decision:

@@ -9,21 +9,25 @@ from typing import Any
 import pytest
 
 from jetway_cli.doctor.checks import CHECKS, judge
+from jetway_cli.doctor.collect.compared import READERS, TOGETHER
 from jetway_cli.doctor.facts import (
     Asked,
     BucketSeen,
     Drift,
     Facts,
     KeySeen,
+    PartSeen,
     QuotaSeen,
     RoleSeen,
-    ScheduleSeen,
 )
 from jetway_cli.doctor.results import Result
-from local.rendered import ACCOUNT
-from tests.unit.cli.faults import FAULTS, failed, with_parameters, with_triggers
+from jetway_cli.doctor.settings import NOT_COMPARED, NOT_LOOKED_AT, SETTINGS
+from local.rendered import ACCOUNT, transformed
+from tests.unit.cli.faults import FAULTS, failed, with_parameters, with_part, with_triggers
 from tests.unit.cli.healthy import KEY, healthy, stack
 from tests.unit.cli.part_faults import PART_FAULTS
+from tests.unit.cli.setting_faults import DOWN, SETTING_FAULTS, UNHEALTHY, well
+from tests.unit.sample_events import ROOT
 
 DENIED: Asked[Any] = Asked(denied="some:Action")
 
@@ -40,10 +44,10 @@ def test_nothing_is_said_of_a_stack_that_is_well() -> None:
 
 
 def test_every_check_has_a_fault_planted() -> None:
-    assert {check for check, *_ in [*FAULTS, *PART_FAULTS]} == set(CHECKS)
+    assert {check for check, *_ in [*FAULTS, *PART_FAULTS, *SETTING_FAULTS]} == set(CHECKS)
 
 
-@pytest.mark.parametrize(("check", "facts", "state", "seen", "remedy"), [*FAULTS, *PART_FAULTS])
+@pytest.mark.parametrize(("check", "facts", "state", "seen", "remedy"), [*FAULTS, *PART_FAULTS, *SETTING_FAULTS])
 def test_a_fault_is_found_with_the_one_thing_to_do(
     check: str, facts: Callable[[], Facts], state: str, seen: str, remedy: str
 ) -> None:
@@ -58,10 +62,9 @@ UNSEEN = {
     "environment": {"environment-status", "airflow-version", "environment-class", "environment-files"},
     "buckets": {"bucket-versioning", "bucket-encryption", "bucket-events"},
     "keys": {"key-policy"},
-    "functions": {"functions", "queue-readers"},
+    "functions": {"functions"},
     "queues": {"queue-age", "dead-letters"},
-    "rules": {"rules"},
-    "schedules": {"schedules"},
+    "parts": {"functions", "queue-readers", "rules", "schedules", "tables", "roles", "queues", "topics", "http-routes"},
     "triggers": {"triggers", "bucket-events", "rule-quota"},
     "alarms": {"alarms"},
     "subscriptions": {"subscriptions"},
@@ -78,9 +81,14 @@ UNSEEN = {
 @pytest.mark.parametrize("member", UNSEEN)
 def test_what_the_caller_may_not_see_is_not_known_and_names_the_permission(member: str) -> None:
     found = {one.id: one for one in judge(healthy(**{member: DENIED}))}
+    said = {found[check].seen for check in found if found[check].state == "not known"}
     for check in UNSEEN[member]:
-        assert (found[check].state, found[check].seen) == ("not known", "You may not do some:Action.")
+        assert found[check].state == "not known"
         assert "some:Action" in found[check].remedy
+    first = next(check for check in CHECKS if found[check].state == "not known")
+    # The first says the cause, and the others that the first says it.
+    assert said <= {"You may not do some:Action.", f"Not looked at: {first} says why."}
+    assert found[first].seen == "You may not do some:Action."
     assert {one.id for one in found.values() if one.state == "broken"} == set()
 
 
@@ -118,13 +126,48 @@ def test_a_stack_within_an_update_is_judged_as_it_is() -> None:
 
 
 def test_a_deleted_built_in_schedule_is_a_warning() -> None:
-    seen = (ScheduleSeen("BuiltInSchedule", "s", None),)
-    assert of(judge(healthy(schedules=Asked(seen))), "schedules").state == "warning"
+    its = PartSeen("BuiltInSchedule", "AWS::Scheduler::Schedule", "s", {"GroupName": "jetway"}, Asked(None))
+    assert of(judge(healthy(parts=Asked((its,)))), "schedules").state == "warning"
 
 
 def test_a_key_of_another_account_and_one_of_aws_need_no_policy() -> None:
     by_aws = KeySeen("alias/aws/s3", "the environment's bucket", False, Asked("Enabled"), ACCOUNT, Asked({}))
     assert of(judge(healthy(keys=Asked((by_aws,)))), "key-policy").state == "ok"
+
+
+@pytest.mark.parametrize("odd", well())
+def test_what_looks_odd_and_is_well_is_no_fault(odd: str) -> None:
+    assert [one for one in judge(well()[odd]) if one.state != "ok"] == []
+
+
+def test_an_environment_that_does_not_answer_is_said_in_one_line() -> None:
+    facts = healthy(environment=DOWN, rest=DOWN, cli=DOWN, health=UNHEALTHY)
+    odd = [one for one in judge(facts) if one.state != "ok"]
+    assert {one.id: one.state for one in odd} == {
+        "environment-status": "broken",
+        **dict.fromkeys(("airflow-version", "environment-class", "environment-files"), "not known"),
+        **dict.fromkeys(("environment-network", "rest-round-trip", "cli-round-trip", "http-api"), "not known"),
+    }
+    assert {one.seen for one in odd[1:]} == {"Not looked at: environment-status says why."}
+
+
+def test_every_setting_of_the_template_is_compared_or_has_a_reason_not_to_be() -> None:
+    for logical, resource in transformed(ROOT / "template.yaml")["Resources"].items():
+        kind = resource["Type"]
+        if kind in NOT_LOOKED_AT:
+            continue
+        known = SETTINGS[kind].keys() | NOT_COMPARED.get(kind, {}).keys()
+        assert resource.get("Properties", {}).keys() <= known, (logical, kind)
+        assert kind in READERS or kind in TOGETHER, kind
+
+
+def test_a_function_that_is_gone_is_said_once() -> None:
+    functions = [
+        replace(one, state="gone") if one.logical == "FollowRuns" else one for one in healthy().functions.value or ()
+    ]
+    without = with_part("FollowRunsEveryMinutePermission", gone=True)
+    results = judge(replace(without, functions=Asked(tuple(functions))))
+    assert [one.id for one in results if one.state != "ok"] == ["functions"]
 
 
 def test_many_faults_are_shown_in_part() -> None:

@@ -66,7 +66,10 @@ def test_context_is_as_iam_takes_it() -> None:
         ("AWS::Lambda::Function", "f", "arn:aws:lambda:eu-central-1:1:function:f"),
         ("AWS::Logs::LogGroup", "/jetway/x", "arn:aws:logs:eu-central-1:1:log-group:/jetway/x:*"),
         ("AWS::KMS::Key", "k", "arn:aws:kms:eu-central-1:1:key/k"),
-        ("AWS::Events::Rule", "r", ""),
+        ("AWS::Events::Rule", "r", "arn:aws:events:eu-central-1:1:rule/r"),
+        ("AWS::Events::Rule", "default|r", "arn:aws:events:eu-central-1:1:rule/r"),
+        ("AWS::Events::Rule", "bus|r", "arn:aws:events:eu-central-1:1:rule/bus/r"),
+        ("AWS::CloudWatch::Alarm", "a", ""),
     ],
 )
 def test_an_arn_is_made_of_the_physical_id(kind: str, physical: str, arn: str) -> None:

@@ -100,6 +100,11 @@ MISTAKES: dict[str, list[list[str]]] = {
         *(["--since", one] for one in ("", "yesterday", "25:00", "2026-13-01", "9" * 9 + "d")),
         ["--follow", "--trigger", ""],
     ],
+    "audit": [
+        *STACK,
+        *(["--since", one] for one in ("", "yesterday", "25:00", "2026-13-01", "9" * 9 + "d")),
+        ["orders"],
+    ],
     "triggers": [*STACK, ["orders"], ["--trigger", "orders"], ["triggers/orders.yaml"], ["-x"]],
     "sync": [*STACK, ["dags/orders.py"], ["--now=yes"], ["--yes"], ["-x"]],
     "uninstall": [*STACK, ["jetway"], ["--yes=no"], ["--force"], ["-x"]],

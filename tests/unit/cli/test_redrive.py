@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,7 @@ import pytest
 from click.testing import Result
 from moto.backends import get_backend
 
-from jetway.dispatch.run import parse_message
+from jetway.dispatch.run import call_lane, parse_message
 from jetway.ledger import Decision, Entry, Ledger, entry_id
 from jetway_cli.letters import Letter, matches, read_letter
 from jetway_cli.redrive import Goals, Source, redrive_letters
@@ -46,10 +47,14 @@ def test_a_letter_goes_back_as_its_own_event_with_a_new_age(cloud: Cloud, jetway
     assert sent["Attributes"]["MessageDeduplicationId"] == f"redrive-{id_}"
     now = datetime.now(UTC)
     assert now - datetime.fromisoformat(body.pop("redriven_at")) < timedelta(minutes=1)
+    assert body.pop("redriven_by").startswith("arn:aws:sts::"), "who has run the command"
     assert body == S3
     # The run that it asks for is the run that it asked for: a second one cannot come of it.
     again, before = (parse_dispatch(text, sent_at=now) for text in (sent["Body"], json.dumps(S3)))
-    assert again.request == before.request
+    assert again.request is not None
+    assert before.request is not None
+    assert replace(again.request, note=None) == replace(before.request, note=None)
+    assert "redriven by arn:aws:sts::" in (again.request.note or "")
     assert cloud.drain(cloud.dead_url) == []
 
 
@@ -94,7 +99,8 @@ def test_calls_and_schedules_go_back_to_the_interactive_lane(cloud: Cloud, jetwa
     cloud.dead_letter(HTTP, trigger="http")
     jetway("redrive")
     (sent,) = cloud.drain(cloud.dispatch_url)
-    assert sent["Attributes"]["MessageGroupId"] == "interactive"
+    caller = json.loads(sent["Body"])["event"].get("caller")
+    assert sent["Attributes"]["MessageGroupId"] == call_lane("http", str(caller))
 
 
 def test_a_dry_run_shows_and_changes_nothing(cloud: Cloud, jetway: Jetway) -> None:

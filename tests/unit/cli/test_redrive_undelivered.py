@@ -108,7 +108,7 @@ def test_a_firing_that_scheduler_could_not_deliver_goes_to_the_interactive_lane(
     assert jetway("redrive").exit_code == 0
     (sent,) = cloud.drain(cloud.dispatch_url)
     assert json.loads(sent["Body"])["event"] == event
-    assert sent["Attributes"]["MessageGroupId"] == "interactive"
+    assert sent["Attributes"]["MessageGroupId"] == "interactive/nightly"
 
 
 def test_what_the_waiting_queue_could_not_get_rid_of_goes_back(cloud: Cloud, jetway: Jetway) -> None:

@@ -10,9 +10,11 @@ from typing import Any
 
 import boto3
 import pytest
+from botocore.exceptions import ClientError
 from click.testing import Result
 
 from jetway_cli.leftovers import WAITING, Found, commands
+from local.rendered import Rendered
 from tests.unit.ledger_table import read_template
 
 from .conftest import REGION, STACK, Cloud
@@ -140,6 +142,30 @@ def test_with_yes_all_of_ours_goes_and_nothing_of_others(made: Made, jetway: Cal
     assert "delete-stack" in result.output
     again = jetway("uninstall", "--yes")
     assert (again.exit_code, "nothing" in again.output) == (0, True)
+
+
+def test_the_bucket_can_be_emptied_afterwards(made: Made, jetway: Callable[..., Result]) -> None:
+    """The bucket's policy lets nobody delete what Jetway has written; other statements of it stay."""
+    s3 = boto3.Session(region_name=REGION).client("s3")
+    bucket = Rendered().of_type("AWS::S3::BucketPolicy")["DropBucketPolicy"]["PolicyDocument"]
+    (ours,) = [one for one in bucket["Statement"] if one["Sid"] == "OnlyJetwayWritesItsPrefixes"]
+    theirs = {"Sid": "Theirs", "Effect": "Allow", "Principal": "*", "Action": "s3:GetObject", "Resource": "*"}
+
+    def policy_after(*statements: Any) -> list[str]:
+        document = {"Version": "2012-10-17", "Statement": statements}
+        s3.put_bucket_policy(Bucket=made.bucket, Policy=json.dumps(document))
+        assert jetway("uninstall").exit_code == 0
+        there = json.loads(s3.get_bucket_policy(Bucket=made.bucket)["Policy"])
+        assert there == json.loads(json.dumps(document)), "looking changes nothing"
+        assert jetway("uninstall", "--yes").exit_code == 0
+        try:
+            return [one["Sid"] for one in json.loads(s3.get_bucket_policy(Bucket=made.bucket)["Policy"])["Statement"]]
+        except ClientError:
+            return []
+
+    assert policy_after(ours, theirs) == ["Theirs"]
+    assert policy_after(ours) == []
+    assert policy_after(theirs) == ["Theirs"]
 
 
 def test_events_that_wait_are_not_lost(cloud: Cloud, made: Made, jetway: Callable[..., Result]) -> None:

@@ -26,6 +26,7 @@ from tests.unit.cli.test_docs import RUN_ID, _events, _letter, _trigger, _worker
 from tests.unit.sample_events import ROOT
 
 COMMANDS = (
+    "audit",
     "check",
     "doctor",
     "run",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from typing import Any
 
@@ -10,7 +11,7 @@ from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 
 from jetway.dispatch.lanes import LONGEST_TURN, OUT_OF_TURN, Lanes, by_lane, share_of
 from jetway.dispatch.messages import Message
-from jetway.dispatch.run import bulk_lane
+from jetway.dispatch.run import bulk_lane, call_lane, is_interactive, schedule_lane
 from jetway.errors import (
     AnswerLostError,
     EnvironmentBusyError,
@@ -145,10 +146,43 @@ def test_each_trigger_has_a_lane_unless_airflow_is_told_one_thing_at_a_time() ->
 
 
 @pytest.mark.parametrize("one", [True, False])
-def test_schedules_are_in_the_lane_of_calls(one: bool) -> None:
+def test_no_call_is_in_the_lane_of_a_schedule(one: bool) -> None:
     file = TriggerFile("nightly", "d", Schedule("rate(1 day)"), {"on": {"schedule": {}}})
     (schedule,) = resources_of(file, replace(PLACES, one_bulk_lane=one)).schedules
-    assert schedule.request["Target"]["SqsParameters"] == {"MessageGroupId": "interactive"}
+    lane = schedule.request["Target"]["SqsParameters"]["MessageGroupId"]
+    assert lane == ("interactive/schedules" if one else "interactive/nightly")
+    assert is_interactive(lane)
+    assert lane not in {call_lane("http", "ann", one_for_all=one), call_lane("hook", "ann", one_for_all=one)}
+
+
+def test_the_stacks_own_schedule_has_a_lane_too() -> None:
+    target = RESOURCES["BuiltInSchedule"]["Properties"]["Target"]
+    assert target["SqsParameters"]["MessageGroupId"] == schedule_lane("schedule")
+
+
+def test_each_caller_has_a_lane_and_each_trigger_file() -> None:
+    ann, bob = call_lane("http", "arn:aws:iam::111122223333:user/ann"), call_lane("http", "jwt:https://x:bob")
+    assert len({ann, bob, call_lane("hook", "ann"), schedule_lane("nightly")}) == 4
+    assert call_lane("hook", "ann") == call_lane("hook", "bob"), "runs of a trigger start in order"
+    group = re.compile(r"[A-Za-z0-9!\"#$%&'()*+,./:;<=>?@\[\\\]^_`{|}~-]{1,128}")  # as SQS takes it
+    assert all(group.fullmatch(lane) for lane in (ann, bob, schedule_lane("x" * 63), bulk_lane("x" * 63)))
+    assert [is_interactive(lane) for lane in (ann, "interactive", "interactivex", "bulk/interactive", "")] == [
+        True,
+        True,
+        False,
+        False,
+        False,
+    ]
+
+
+def test_the_shorter_of_two_interactive_lanes_comes_first() -> None:
+    groups = ["bulk/a", *["interactive/http/x"] * 3, "interactive/nightly", "bulk/a"]
+    lanes = by_lane([record(group) for group in groups])
+    assert [lane[0]["attributes"]["MessageGroupId"] for lane in lanes] == [
+        "interactive/nightly",
+        "interactive/http/x",
+        "bulk/a",
+    ]
 
 
 def test_files_below_data_have_a_lane_too() -> None:
@@ -163,8 +197,8 @@ def test_files_below_data_have_a_lane_too() -> None:
         ("s3", "bulk/orders", "bulk"),
         ("event", "bulk/orders", "bulk"),
         ("batch", "bulk/orders", "bulk"),
-        ("http", "interactive", "interactive"),
-        ("schedule", "interactive", "interactive"),
+        ("http", "interactive/orders", "interactive"),
+        ("schedule", "interactive/orders", "interactive/schedules"),
     ],
 )
 def test_a_redrive_goes_back_to_the_lane_of_its_trigger(kind: str, apart: str, together: str) -> None:

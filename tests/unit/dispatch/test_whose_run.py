@@ -15,6 +15,7 @@ from jetway.dispatch.lanes import Lanes
 from jetway.dispatch.limits import Rate
 from jetway.dispatch.messages import Message
 from jetway.dispatch.rates import Rates
+from jetway.dispatch.run import parse_message, plan
 from jetway.errors import (
     AnswerLostError,
     DagNotFoundError,
@@ -267,3 +268,35 @@ class TestOfTheRate:
         back = world.resume()
         decisions = [world.dispatch(each).decision for each in back]
         assert sorted(decisions) == ["started", "waiting"]
+
+
+class TestSomebodyHasMadeARunOfADerivedId:
+    """In Airflow itself anybody may, who has the right to make runs there; nobody may take an event's place by that."""
+
+    @pytest.mark.parametrize("trigger", [{}, YOUNG], ids=["", "with a rate"])
+    def test_a_run_that_was_there_before_the_first_try_is_not_announced(
+        self, world: World, airflow: Airflow, trigger: Any
+    ) -> None:
+        found = file_message(trigger=trigger) if trigger else file_message()
+        run_id = plan(parse_message(found.body, sent_at=NOW), major=lambda: 3).request
+        assert run_id is not None
+        airflow.runs[run_id.dag_id, run_id.dag_run_id] = DagRun(run_id.dag_id, run_id.dag_run_id, "success")
+        entry = world.dispatch(found)
+        assert (entry.decision, world.told, world.ledger.open_entries(limit=9)) == ("duplicate", [], [])
+        assert "somebody else's" in (entry.because or "")
+
+    def test_a_run_that_a_killed_first_try_has_made_is_ours(self, world: World, airflow: Airflow) -> None:
+        airflow.after = KilledError()
+        with pytest.raises(KilledError):
+            world.dispatch(file_message())
+        airflow.after = None
+        world.dispatch(again(file_message()))
+        is_started_told_and_followed(world)
+
+    def test_so_is_one_whose_first_try_was_refused_although_it_was_made(self, world: World, airflow: Airflow) -> None:
+        airflow.after = EnvironmentBusyError("429")
+        with pytest.raises(EnvironmentBusyError):
+            world.dispatch(file_message())
+        airflow.after = None
+        world.dispatch(again(file_message()))
+        is_started_told_and_followed(world)

@@ -13,6 +13,16 @@ from jetway.verdict_tag import TAG
 from tests.unit.explorer.promotion_world import DROP, LIVE, PromotionWorld, truth_of
 from tests.unit.explorer.s3 import Version
 
+# Outcome of a report: the event that tells of it, and the tag; None: the verdict.
+TELLS: dict[str, tuple[str, str | None]] = {
+    "promoted": ("ArtifactPromoted", None),
+    "quarantined": ("ArtifactRejected", "rejected"),
+    "superseded": ("ArtifactSuperseded", "superseded"),
+    "vanished": ("ArtifactVanished", "vanished"),
+    "rolled-back": ("ArtifactRolledBack", "rolled-back"),
+    "removed": ("ArtifactRemoved", "removed"),
+}
+
 
 def judge(world: PromotionWorld) -> list[str]:
     """Bring the world to rest and say what is broken."""
@@ -31,6 +41,7 @@ def _of_key(world: PromotionWorld, key: str) -> Iterator[str]:
     yield from _agrees(world, key, source)
     markers = [place for place, version in enumerate(dropped) if version.body is None]
     yield from _is_right(world, key, dropped[markers[-1] if markers else 0 :], uploads, source)
+    yield from _latest(world, key)
     for version in uploads:
         yield from _is_told(world, key, version, version is dropped[-1], source)
 
@@ -78,25 +89,46 @@ def _is_right(
 
 
 def _is_told(world: PromotionWorld, key: str, version: Version, newest: bool, source: str | None) -> Iterator[str]:
-    """4 and 5: report, tag and event tell the last fate."""
+    """4 and 5: report, tag and event tell the last fate, and the same one."""
     standing = world.standing(key)
     report, tag, told = _report(world, key, version.id), version.tags.get(TAG), world.told(key, version.id)
     outcome = report.get("outcome") if report else None
+    said = f"report {outcome}, tag {tag}, events {sorted(told)}"
+    if report is None:
+        if newest or tag is not None or told or (key, version.id) in world.judged:
+            yield f"4: {version.id} has no report; tag {tag}, events {sorted(told)}."
+        return
+    event, tagged = TELLS[str(outcome)]
+    if tag != (tagged or report["verdict"]) or event not in told:
+        yield f"4: they differ about {version.id}: {said}."
+    state = (report.get("in_force") or {}).get("state")
+    fates = {"promoted", "superseded"} if source == "by hand" else {"superseded", "promoted", "quarantined"}
     if standing is not None and version.id in standing.rolled_back:
-        if (outcome, tag) != ("rolled-back", "rolled-back") or "ArtifactRolledBack" not in told:
-            yield f"4: {version.id} was rolled back; report {outcome}, tag {tag}, events {sorted(told)}."
+        fates = {"rolled-back"}
     elif version.id == source:
-        state = (report or {}).get("in_force", {}).get("state")
-        if (outcome, tag, state) != ("promoted", "accepted", "verified") or "ArtifactPromoted" not in told:
-            yield f"4: {version.id} is live; report {outcome} {state}, tag {tag}, events {sorted(told)}."
+        fates = {"promoted"}
+        if state != "verified":
+            yield f"4: {version.id} is live; its report says {state}."
     elif newest and _fate(world, version) == "refused":
-        said = (outcome, tag) == ("quarantined", "rejected")
-        if not said or "ArtifactRejected" not in told:
-            yield f"4: {version.id} was refused; report {outcome}, tag {tag}, events {sorted(told)}."
-    elif outcome == "vanished" and (tag != "vanished" or "ArtifactVanished" not in told):
-        yield f"4: {version.id} has vanished; tag {tag}, events {sorted(told)}."
-    if newest and outcome in {"vanished", "removed"}:
-        yield f"5: {version.id} is there, and its report says {outcome}."
+        fates = {"quarantined"}
+    elif not newest and _is_deleted(world, key, version):
+        fates |= {"vanished", "removed", "quarantined"}
+    if outcome not in fates:
+        yield f"{'5' if outcome in {'vanished', 'removed'} else '4'}: {version.id} is not {outcome}: {said}."
+
+
+def _is_deleted(world: PromotionWorld, key: str, version: Version) -> bool:
+    """Whether the file was deleted after this version came."""
+    dropped = world.s3.buckets[DROP].keys[key]
+    return any(each.body is None for each in dropped[dropped.index(version) :])
+
+
+def _latest(world: PromotionWorld, key: str) -> Iterator[str]:
+    """4: the latest report is that of its version."""
+    latest = _report(world, key, "latest")
+    own = _report(world, key, latest["source"]["version"]) if latest else None
+    if latest != own:
+        yield f"4: the latest report says {(latest or {}).get('outcome')}, its version's {(own or {}).get('outcome')}."
 
 
 def _fate(world: PromotionWorld, version: Version) -> str:

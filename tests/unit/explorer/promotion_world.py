@@ -24,6 +24,7 @@ from jetway.airflow import Dag, ImportProblem
 from jetway.airflow.environment import EnvironmentFacts
 from jetway.airflow.import_errors import Found
 from jetway.arrivals import Arrival
+from jetway.artifacts.findings import Judgement
 from jetway.artifacts.kinds import is_artifact
 from jetway.errors import TransientError
 from jetway.gate import Gate, Settled
@@ -35,6 +36,7 @@ from jetway.live.table import StandingTable
 from jetway.live.update_record import UpdateTable
 from jetway.live.update_verifier import UpdateVerifier
 from jetway.live.verifier import Verified, Verifier
+from jetway.objects import ObjectVersion
 from tests.unit.explorer.dynamodb import DynamoDB
 from tests.unit.explorer.s3 import S3, Version
 from tests.unit.explorer.walker import Street
@@ -110,6 +112,20 @@ class Environment:
         return FACTS
 
 
+class Judging(Gate):
+    """A gate that remembers what it has judged."""
+
+    def __init__(self, judged: set[tuple[str, str]], *parts: Any, **more: Any) -> None:
+        super().__init__(*parts, **more)
+        self._judged = judged
+
+    def _judge(self, version: ObjectVersion, facts: EnvironmentFacts) -> Judgement | None:
+        found = super()._judge(version, facts)
+        if found is not None:
+            self._judged.add((version.key, version.label))
+        return found
+
+
 @dataclass(eq=False, slots=True)
 class Message:
     """One message of the gate's queue; two that say the same are two.
@@ -159,12 +175,15 @@ class PromotionWorld:
         self.dynamodb = DynamoDB({"by_due": ("open", "due_at")})
         self.airflow = Airflow(self, lag, tells_parses=tells_parses)
         self.news: list[News] = []
+        # Where events name no version, a second delivery does not know which one it was of.
+        self.judged: set[tuple[str, str]] = set()
         self.settled: list[Settled] = []
         self.verified: list[Verified] = []
 
     def as_in(self, other: PromotionWorld) -> None:
         """Begin where another world is: much sooner than by doing all again."""
         self.now, self.queue, self.news = other.now, [replace(each) for each in other.queue], list(other.news)
+        self.judged = set(other.judged)
         self.s3.as_in(other.s3)
         self.dynamodb.tables = {name: dict(table) for name, table in other.dynamodb.tables.items()}
 
@@ -211,8 +230,15 @@ class PromotionWorld:
         s3, table = self._clients()
         book = LiveBook(s3, table, self._tell, "acme", VERIFY_AFTER)
         environment: Any = Environment()
-        return Gate(
-            s3, environment, DROP, book, max_dag_file_bytes=1024 * 1024, clock=lambda: 0.0, now=lambda: self.now
+        return Judging(
+            self.judged if self._named else set(),
+            s3,
+            environment,
+            DROP,
+            book,
+            max_dag_file_bytes=1024 * 1024,
+            clock=lambda: 0.0,
+            now=lambda: self.now,
         )
 
     def verifier(self) -> Verifier:
@@ -277,7 +303,7 @@ class PromotionWorld:
         told = sorted({(news.event.detail_type, news.event.id) for news in self.news})
         waiting = [message.arrival for message in self.queue]
         buckets = [bucket.keys for bucket in self.s3.buckets.values()]
-        return repr((buckets, self.dynamodb.tables, waiting, told, self.now))
+        return repr((buckets, self.dynamodb.tables, waiting, told, sorted(self.judged), self.now))
 
     def standing(self, key: str) -> Standing | None:
         return StandingTable(self.dynamodb, TABLE).get(key)  # type: ignore[arg-type]

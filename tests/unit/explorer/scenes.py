@@ -38,8 +38,9 @@ def scene(
     """Return what makes a scene.
 
     Its actors: v1, v2 … are the uploads, each with the gate that its event invokes; "again" delivers what waits in the
-    queue a second time; "delete" deletes the file; "look" and "another look" are verify_promotion; "by hand" writes
-    into the environment's bucket.
+    queue a second time; "delete" deletes the file, "only deleted" does so and its event waits, "deleted, and again"
+    delivers after that what waits; "look" and "another look" are verify_promotion; "by hand" writes into the
+    environment's bucket.
 
     Args:
         uploads: what becomes of the files that come while we watch.
@@ -70,6 +71,8 @@ def scene(
                 f"v{n}": partial(_arrive, made, partial(made.upload, KEY, body)) for n, body in enumerate(truths, first)
             },
             "again": partial(_again, made),
+            "deleted, and again": partial(_deleted_and_again, made),
+            "only deleted": partial(made.delete, KEY),
             "delete": partial(_arrive, made, partial(made.delete, KEY)),
             "look": made.look,
             "another look": made.look,
@@ -100,6 +103,12 @@ def _arrive(world: Scene, act: Callable[[], object]) -> None:
     act()
     for message in [each for each in world.queue if each not in waiting]:
         world.deliver(message)
+
+
+def _deleted_and_again(world: Scene) -> None:
+    """Somebody deletes the file, and what waits in the queue is delivered: the upload a second time, the deletion."""
+    world.delete(KEY)
+    _again(world)
 
 
 def _again(world: Scene) -> None:

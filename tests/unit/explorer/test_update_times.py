@@ -9,24 +9,43 @@ from datetime import timedelta
 import pytest
 
 from tests.unit.sample_events import ROOT
+from tests.unit.template import TEMPLATE
 
 from .promotion_world import MINUTE, START
 from .update_invariants import judge
-from .update_world import UpdateWorld, plugins, requirements
+from .update_world import UpdateWorld, plugins, requirements, truth_in
 
-R, P, D = "requirements.txt", "plugins.zip", "dags/orders.py"
+R, P, S, D = "requirements.txt", "plugins.zip", "startup.sh", "dags/orders.py"
 V0, V1 = requirements(), requirements(pin="pytz==2024.1")
 BREAKS = requirements("breaks", "pytz==2024.1")
 BRINGS = requirements("brings humanize", "tabulate==0.9.0")
 NEEDS = b"# needs humanize\nfrom airflow.sdk import DAG\nimport humanize\nwith DAG('orders'):\n    pass\n"
 
 Drops = Sequence[tuple[float, str, bytes]]
+SCRIPT = b"#!/bin/sh\n# works\necho ready\n"
 # What is dropped, after how many minutes; as the page says it.
 ROWS: dict[str, Drops] = {
-    "requirements.txt three times within the quiet two minutes": [
+    "requirements.txt, plugins.zip, startup.sh": [(0, R, V1), (2.5, P, plugins()), (5, S, SCRIPT)],
+    "requirements.txt that breaks something, plugins.zip, startup.sh": [
+        (0, R, BREAKS),
+        (2.5, P, plugins()),
+        (5, S, SCRIPT),
+    ],
+    "requirements.txt that pip cannot install, plugins.zip, startup.sh": [
+        (0, R, requirements("unfound", "pytz==2024.1")),
+        (2.5, P, plugins()),
+        (5, S, SCRIPT),
+    ],
+    "requirements.txt, plugins.zip that breaks something, startup.sh": [
         (0, R, V1),
-        (1.5, R, V0 + b"#\n"),
-        (3, R, V1 + b"#\n"),
+        (2.5, P, plugins("breaks")),
+        (5, S, SCRIPT),
+    ],
+    "requirements.txt three times": [(0, R, V1), (2.5, R, V0 + b"#\n"), (5, R, V1 + b"#\n")],
+    "requirements.txt three times, the last one breaks something": [
+        (0, R, V1),
+        (2.5, R, V0 + b"#\n"),
+        (5, R, BREAKS),
     ],
     "requirements.txt, plugins.zip, requirements.txt": [(0, R, V1), (2.5, P, plugins()), (5, R, V1 + b"#\n")],
     "the bytes that are in force, three times": [(0, R, V0), (2.5, R, V0), (5, R, V0)],
@@ -48,12 +67,21 @@ ROWS: dict[str, Drops] = {
         (70, R, V1),
     ],
 }
+# As the page promises: one update where all are good, two where one is bad.
+PROMISED = {
+    "requirements.txt, plugins.zip, startup.sh": 1,
+    "requirements.txt three times": 1,
+    "requirements.txt that breaks something, plugins.zip, startup.sh": 2,
+    "requirements.txt that pip cannot install, plugins.zip, startup.sh": 2,
+    "requirements.txt, plugins.zip that breaks something, startup.sh": 2,
+    "requirements.txt three times, the last one breaks something": 2,
+}
 
 
 def took(drops: Drops) -> tuple[int, int]:
     """How many updates there were, and after how many minutes all is at rest."""
     world = UpdateWorld()
-    world.quiet = 2 * MINUTE
+    world.quiet = timedelta(seconds=TEMPLATE["Parameters"]["UpdateQuietSeconds"]["Default"])
     world.verified_update(V0)
     before, began = len(world.mwaa.updates), world.now
     for after, key, body in drops:
@@ -68,7 +96,10 @@ def took(drops: Drops) -> tuple[int, int]:
         world.run()
         last = world.now
     assert last - START < timedelta(hours=9)
-    assert judge(world) == []
+    # Which artifact of an update breaks a DAG cannot be told: they stand and fall together (docs/promotion.md).
+    bad = {key for _, key, body in drops if truth_in(body)[0] == "breaks"}
+    beside = {key for _, key, _ in drops} - bad if bad else set()
+    assert [each for each in judge(world) if each.partition(":")[0] not in beside] == []
     return len(world.mwaa.updates) - before, round((last - began) / MINUTE)
 
 
@@ -79,3 +110,15 @@ def test_the_page_says_what_it_takes(row: str) -> None:
     updates, minutes = took(ROWS[row])
     assert told is not None, f"| {row} | {updates} | {minutes} min |"
     assert (int(told[1]), int(told[2])) == (updates, minutes), f"| {row} | {updates} | {minutes} min |"
+    assert updates == PROMISED.get(row, updates)
+
+
+def test_a_file_that_keeps_coming_is_not_put_off_for_ever() -> None:
+    world = UpdateWorld()
+    world.quiet = 5 * MINUTE
+    world.verified_update(V0)
+    before, began = len(world.mwaa.updates), world.now
+    while len(world.mwaa.updates) == before:
+        world.drop(R, V1 + b"# %d\n" % len(world.news))
+        world.run(2)
+        assert world.now - began < timedelta(minutes=18)

@@ -61,6 +61,14 @@ def scheduled() -> dict[str, Any]:
     }
 
 
+def chained_event(place: int, **more: Any) -> dict[str, Any]:
+    """Return the message of a trigger that saw Jetway's event on a run with this place in its chain."""
+    time = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
+    detail = {"id": f"orders#r{place}", "dag_id": "orders", "dag_run_id": f"r{place}", "chain": place}
+    event = {"id": "1", "source": "jetway", "detail-type": "DagRunSucceeded", "time": time, "detail": detail}
+    return {"trigger": {"name": "again", "kind": "event", "dag": "ingest", **more}, "event": event}
+
+
 def file_event(key: str, *, time: str = "", trigger: str = "orders", **more: Any) -> dict[str, Any]:
     """Return the message of a trigger whose rule saw an upload, a moment ago by default; `more` is of the trigger."""
     detail = {"bucket": {"name": "acme-landing"}, "object": {"key": key, "size": 5, "etag": "e", "version-id": key}}

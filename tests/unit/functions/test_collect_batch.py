@@ -13,7 +13,7 @@ from botocore.exceptions import ClientError
 from functions.collect_batch import app
 
 from .edge import Context, Edge, Function
-from .sources import file_event, records, scheduled
+from .sources import chained_event, file_event, records, scheduled
 
 
 @pytest.fixture
@@ -81,6 +81,12 @@ def test_a_batch_is_dispatched_once_when_it_is_full_cold_and_warm(
 
     assert collect.failed(records(event("c"))) == []
     assert collect.metrics() == {"EventsDuplicate": 1.0, "BatchesDispatched": 0.0}, "a batch is counted once"
+
+
+def test_a_chain_that_is_too_long_is_in_no_batch_and_counted(edge: Edge, collect: Function) -> None:
+    batch = {"max_events": 3, "within": 60}
+    assert collect.failed(records(chained_event(99, batch=batch), chained_event(1, batch=batch))) == []
+    assert (collect.metrics()["ChainsStopped"], collect.metrics()["EventsBatched"]) == (1.0, 1.0)
 
 
 def test_a_crash_holds_its_messages_for_half_a_minute_and_trouble_some_seconds(edge: Edge, collect: Function) -> None:

@@ -56,7 +56,7 @@ def test_a_call_is_one_message_cold_and_warm(edge: Edge, api: Function) -> None:
     assert (answer.status, answer.body["state"]) == (202, "accepted")
     (message,) = edge.messages("DispatchQueue")
     assert json.loads(message["Body"])["event"]["conf"] == {"a": 1}
-    assert message["Attributes"]["MessageGroupId"] == "interactive"
+    assert message["Attributes"]["MessageGroupId"].startswith("interactive/http/"), "the lane of its caller"
     assert set(api.clients_made()) >= {"sqs", "s3"}
     assert start(api).status == 202
     assert api.clients_made() == [], "what the first call has made is kept"

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from functions.resolve_requirements import app
+from jetway.artifacts.index_proxy import named
 from tests.unit.artifacts.zips import wheel
 from tests.unit.template import RESOURCES
 
@@ -69,6 +70,7 @@ def _no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def ask(index: str, *requirements: str, **more: Any) -> dict[str, Any]:
     event = {"requirements": requirements, "constraints": [], "python": "3.12.13", "index_url": index, **more}
+    event["allowed"] = [named(index)]
     before = dict(event)
     answer = app.handler(event, Context())  # type: ignore[arg-type]  # as Lambda has it
     assert event == before, "what Lambda gives is not changed"

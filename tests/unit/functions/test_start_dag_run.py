@@ -16,9 +16,9 @@ from jetway.observability import metrics
 
 from .airflow_rest import Airflow
 from .edge import Context, Edge, Function
-from .sources import file_event, records
+from .sources import chained_event, file_event, records
 
-ALARMS = {"RunsBehindStaleDag", "PermissionMissing"}
+ALARMS = {"ChainsStopped", "PermissionMissing", "RunsBehindStaleDag"}
 
 
 @pytest.fixture
@@ -169,6 +169,13 @@ def test_a_permanent_error_is_a_dead_letter_and_no_failure(
     assert start.metrics()["DagRunsStarted"] == 1.0, "what is behind it goes on"
     assert edge.told() == ["EventDeadLettered", "DagRunStarted"]
     assert held(edge) == {}
+
+
+def test_a_chain_that_is_too_long_is_a_dead_letter_and_counted(edge: Edge, airflow: Airflow, start: Function) -> None:
+    assert start.failed(records(chained_event(99), chained_event(1), groups="aa")) == []
+    (letter,) = edge.messages("DispatchDeadLetters")
+    assert json.loads(letter["Body"])["reason"] == "loop"
+    assert (start.metrics()["ChainsStopped"], start.metrics()["DagRunsStarted"]) == (1.0, 1.0)
 
 
 def test_what_concerns_one_dag_alone_waits_aside_and_holds_nobody(

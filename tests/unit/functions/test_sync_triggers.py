@@ -9,6 +9,7 @@ import boto3
 import pytest
 
 from functions.sync_triggers import app
+from jetway.triggers.version import version_of
 
 from .edge import Context, Edge, Function
 from .sources import records, scheduled
@@ -227,3 +228,16 @@ def test_a_file_that_ends_the_function_three_times_is_told_and_keeps_no_other_fr
     assert rules() == {"jetway.zebra"}
     body = boto3.client("s3").get_object(Bucket="acme-drop", Key="reports/triggers/orders.yaml/latest.json")["Body"]
     assert [finding["rule"] for finding in json.loads(body.read())["findings"]] == ["crashed"]
+
+
+def test_the_report_says_who_put_the_file_and_the_rule_what_it_says(edge: Edge, sync: Function) -> None:
+    put(orders=ORDERS)
+    version = boto3.client("s3").head_object(Bucket="acme-drop", Key="triggers/orders.yaml")["VersionId"]
+    told = {"object": {"key": "triggers/orders.yaml", "version-id": version}, "requester": "111122223333"}
+    assert sync.failed(records({**DROPPED, "detail": told})) == []
+    body = boto3.client("s3").get_object(Bucket="acme-drop", Key="reports/triggers/orders.yaml/latest.json")["Body"]
+    assert json.loads(body.read())["by"] == {"account": "111122223333"}
+    (target,) = boto3.client("events").list_targets_by_rule(Rule="jetway.orders")["Targets"]
+    template = target["InputTransformer"]["InputTemplate"].replace("<aws.events.event.json>", "{}")
+    trigger = json.loads(template)["trigger"]
+    assert trigger["version"] == version_of({"dag": "ingest", "on": {"event": {"source": ["acme.billing"]}}})

@@ -28,7 +28,7 @@ def broken(world: World, body: bytes = MORE) -> str:
     return bad
 
 
-def test_what_is_uploaded_within_two_minutes_goes_as_one_update(world: World) -> None:
+def test_what_is_uploaded_within_the_quiet_time_goes_as_one_update(world: World) -> None:
     world.quiet = timedelta(seconds=120)
     world.drop("requirements.txt", REQUIREMENTS)
     assert world.apply(after=MINUTE) == ["held"]
@@ -43,13 +43,22 @@ def test_what_is_uploaded_within_two_minutes_goes_as_one_update(world: World) ->
 def test_the_first_does_not_wait_for_ever(world: World) -> None:
     world.quiet = timedelta(seconds=120)
     world.drop("requirements.txt", REQUIREMENTS)
+    assert _steps_while_more_comes(world, "plugins.zip") == ["held"] * 14 + ["begun"]
+
+
+def test_nor_does_one_file_that_is_uploaded_again_and_again(world: World) -> None:
+    world.quiet = timedelta(seconds=300)
+    assert _steps_while_more_comes(world, "plugins.zip") == ["held"] * 14 + ["begun"]
+
+
+def _steps_while_more_comes(world: World, key: str) -> list[str]:
     steps: list[str] = []
     for number in range(25):
-        world.drop("plugins.zip", zip_of({"acme.py": PLUGIN, "number.txt": str(number).encode()}))
+        world.drop(key, zip_of({"acme.py": PLUGIN, "number.txt": str(number).encode()}))
         steps += world.apply(after=MINUTE)
         if steps[-1] == "begun":
             break
-    assert steps == ["held"] * 19 + ["begun"]
+    return steps
 
 
 @pytest.mark.parametrize(

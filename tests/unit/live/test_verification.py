@@ -8,13 +8,12 @@ from datetime import timedelta
 import pytest
 
 from jetway.artifacts.findings import Certainty, FoundDag, Judgement
-from jetway.artifacts.python_source import MOST_WORDS
 from jetway.live.book import LiveBook
 from jetway.objects import head
 from jetway.promotion import Placement
 from tests.unit.artifacts.buckets import DROP, LIVE, REPORT_SCHEMA
 
-from .world import FACTS, GOOD, PARSED, World
+from .world import FACTS, GOOD, PARSED, World, unsure
 
 KEY = "dags/team/orders.py"
 FILE = "team/orders.py"
@@ -186,13 +185,13 @@ def test_files_that_keep_coming_put_a_rollback_off_only_once(world: World) -> No
 
 def test_an_unknown_verdict_is_looked_at_first(world: World) -> None:
     world.drop(KEY)
-    heavy = b"x = 1\n" * MOST_WORDS  # the gate does not read it through
-    world.drop("dags/heavy.py", heavy)
-    world.airflow.errors = {"heavy.py": KEY_ERROR}
+    world.load = unsure
+    world.drop("dags/odd.py", b"x = 1\n")
+    world.airflow.errors = {"odd.py": KEY_ERROR}
     (found,) = world.look(after=timedelta(seconds=41))
-    assert (found.key, found.outcome) == ("dags/heavy.py", "rolled-back")
-    world.airflow.errors = {"heavy.py": KEY_ERROR, FILE: KEY_ERROR}
-    world.drop("dags/heavy.py", heavy + b"y = 1\n")
+    assert (found.key, found.outcome) == ("dags/odd.py", "rolled-back")
+    world.airflow.errors = {"odd.py": KEY_ERROR, FILE: KEY_ERROR}
+    world.drop("dags/odd.py", b"y = 1\n")
     found_keys = [found.key for found in world.minutes(15)]
     assert found_keys[0] == KEY, "what was live before had an error: it may be that one"
 

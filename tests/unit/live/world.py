@@ -18,6 +18,7 @@ from jetway.airflow.environment import Environment as MwaaEnvironment
 from jetway.airflow.environment import EnvironmentFacts, parse_environment
 from jetway.airflow.import_errors import Found
 from jetway.arrivals import Arrival
+from jetway.artifacts.findings import Judgement
 from jetway.errors import PermissionMissingError
 from jetway.gate import Gate, Load, Settled, as_read
 from jetway.live.book import LiveBook
@@ -30,6 +31,7 @@ from jetway.live.update_record import UpdateTable, WorkerReplacement
 from jetway.live.update_steps import Step
 from jetway.live.update_verifier import UpdateVerifier
 from jetway.live.verifier import Verified, Verifier
+from jetway.objects import ObjectVersion
 from jetway.updates import Updates
 from tests.unit.artifacts.buckets import DROP, LIVE, SESSION, TABLE, VERIFY_AFTER, make_artifact_table
 from tests.unit.batches.world import Kill
@@ -38,6 +40,12 @@ from tests.unit.strict_copies import strict
 START = datetime(2026, 11, 22, 6, 0, tzinfo=UTC)
 GOOD = b"from airflow.sdk import DAG\nwith DAG('orders'):\n    pass\n"
 PARSED = timedelta(minutes=12)  # after this everything is parsed and stale DAGs are gone
+
+
+def unsure(_version: ObjectVersion, _content: bytes, _facts: EnvironmentFacts, static: Judgement) -> Judgement:
+    """Loading that cannot tell."""
+    return replace(static, verdict="unknown")
+
 
 PARTS = ("path", "version")
 FACTS = EnvironmentFacts("acme", "AVAILABLE", "3.3.1", LIVE, "dags")
@@ -168,6 +176,7 @@ class World:
         self.load: Load = as_read  # what loading says
         self.judges = True  # whether import errors are those of the schedulers
         self.meanwhile: list[Callable[[], object]] = []  # what happens while the gate judges
+        self.asked: list[tuple[str, str | None]] = []  # what the verifier has asked the gate for
 
     def fresh(self) -> World:
         for backend in ("dynamodb", "s3"):
@@ -216,6 +225,7 @@ class World:
             clock=lambda: self.now,
             seconds_left=lambda: self.seconds_left,
             import_errors=lambda: Found(self.airflow.list_import_errors(), self.judges),
+            ask_gate=lambda key, version: self.asked.append((key, version)),
         )
 
     def updates(self, kill: Kill | None = None) -> Updates:
@@ -297,6 +307,15 @@ class World:
         found = []
         for _ in range(minutes):
             found += self.look(after=timedelta(minutes=1))
+        return found
+
+    def minutes_with_the_gate(self, minutes: int) -> list[Verified]:
+        """The same, and the gate does what it is asked for."""
+        found = []
+        for _ in range(minutes):
+            found += self.look(after=timedelta(minutes=1))
+            while self.asked:
+                self.settle(*self.asked.pop())
         return found
 
     def verified(self, key: str, body: bytes = GOOD) -> str:

@@ -12,6 +12,7 @@ import pytest
 from jetway_loader import settings
 from jetway_loader.__main__ import main
 from jetway_loader.children import Ended
+from jetway_loader.inventory import Inventory
 from jetway_loader.model import Options
 from jetway_loader.sightings import Sightings
 from jetway_loader.standins import Anything, anything
@@ -93,6 +94,34 @@ def test_a_failure_for_what_only_the_environment_has_is_one_finding_with_the_rea
         "The file goes live and is looked at there."
     )
     assert finding.remedy.startswith("Read Variables")
+
+
+@pytest.mark.parametrize(
+    ("module", "verdict"), [("google.cloud", "unknown"), ("airflow.models", "rejected"), ("known", "rejected")]
+)
+def test_what_a_namespace_lacks_may_come_with_a_package_of_unknown_content(module: str, verdict: str) -> None:
+    trace = (
+        "Traceback (most recent call last):\n"
+        f'  File "/dags/orders.py", line 4, in <module>\n    from {module} import thing\n'
+        f"ImportError: cannot import name 'thing' from '{module}' (unknown location)\n"
+    )
+    done = {"done": True, "seconds": 0.1, "cpu_seconds": 0.1}
+    ended = Ended("/dags/orders.py", [{"begun": True}, {"error": trace}, done], seconds=0.1)
+    options = Options(unlisted=frozenset({"what a provider needs"}), inventory=Inventory({"known": "name"}))
+    assert judge(ended, "orders.py", "/dags/orders.py", "/dags", options).verdict == verdict
+    assert judge(ended, "orders.py", "/dags/orders.py", "/dags", Options()).verdict == "rejected"
+
+
+def test_the_place_of_the_copy_is_in_no_words() -> None:
+    trace = (
+        "Traceback (most recent call last):\n"
+        '  File "/dags/orders.py", line 4, in <module>\n    walk()\n'
+        "RuntimeError: nothing in /tmp/copy-17/sql/orders\n"
+    )
+    done = {"done": True, "seconds": 0.1, "cpu_seconds": 0.1}
+    ended = Ended("/dags/orders.py", [{"begun": True}, {"error": trace}, done], seconds=0.1)
+    judged = judge(ended, "orders.py", "/dags/orders.py", "/dags", Options(), places=(Path("/tmp/copy-17"),))
+    assert judged.findings[0].message == "RuntimeError: nothing in sql/orders"
 
 
 def test_as_a_decorator_it_leaves_the_function_alone() -> None:

@@ -120,6 +120,8 @@ def test_what_is_here_is_asked_itself() -> None:
         ("pymongo", True),
         ("azure.identity", True),
         ("airflow.providers.nobody", True),
+        ("airflow.sdk", False),
+        ("airflow.models.gone", False),
         ("jw_ns.known.gone", False),
         ("json.gone", False),
         ("team.gone", False),

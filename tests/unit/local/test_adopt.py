@@ -28,8 +28,9 @@ def test_all_that_is_kept_is_imported_and_nothing_else() -> None:
 def test_parameters_and_conditions_come_as_far_as_they_are_named() -> None:
     body, _, parameters = import_template(TEXT)
     document = yaml.load(body, _Loader)
-    assert document["Parameters"].keys() == parameters == {"KmsKeyArn", "ReportRetentionDays", "ManifestRetentionDays"}
-    assert document["Conditions"].keys() == {"UseOwnKey", "MakeKey"}
+    wanted = {"AccessLogBucketName", "KmsKeyArn", "ReportRetentionDays", "ManifestRetentionDays"}
+    assert document["Parameters"].keys() == parameters == wanted
+    assert document["Conditions"].keys() == {"UseOwnKey", "MakeKey", "UseAccessLog"}
     assert "Transform" not in document, "an import takes none"
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -113,7 +114,7 @@ THEIRS = {
     "version": "0",
     "account": "222222222222",
     "region": "eu-west-1",
-    "time": "2026-11-29T06:00:00Z",
+    "time": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}",  # one that is too old starts nothing
     "resources": [],
 }
 

@@ -130,6 +130,8 @@ class World:
             "SYNC_QUEUE_URL": self.urls["sync"],
             "MAX_EVENT_AGE_HOURS": "24",
             "GRACE_MINUTES": "10",
+            "MAX_CHAINED_RUNS": "16",
+            "ENVIRONMENT_BUCKET": "acme-environment",
             "LEDGER_TABLE": "ledger",
             "LEDGER_RETENTION_DAYS": "30",
             "BATCH_TABLE": "batches",

@@ -167,7 +167,7 @@ class S3(Service):
             body = newest[1]
         if IfMatch not in {None, _etag(body)}:
             raise refused("PreconditionFailed", "GetObject", 412)
-        return {"Body": _Body(body)}
+        return {"Body": _Body(body), "ETag": _etag(body)}
 
     def do_put_object(self, Bucket: str, Key: str, Body: bytes, **condition: Any) -> Any:
         newest = self._newest(Key)

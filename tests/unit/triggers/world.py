@@ -15,6 +15,7 @@ from jetway.sync.webhooks import Hooks
 from jetway.triggers.rules import Places
 
 REGION, DROP = "eu-central-1", "acme-drop"
+ENVIRONMENT_BUCKET = "acme-environment"
 NOW = datetime(2026, 11, 22, 9, tzinfo=UTC)
 PLACES = Places(
     stack="jetway",
@@ -40,6 +41,7 @@ class World:
     metrics_by_trigger: bool = True
     hooks: Callable[[], Hooks] | None = None
     dags: Callable[[], KnownDags] | None = None
+    event_bus: str = "default"
     seconds_left: Callable[[], float] = lambda: inf
 
     def drop(self, name: str, text: str | None) -> None:
@@ -53,7 +55,17 @@ class World:
         for name, text in files.items():
             self.drop(f"{name}.yaml", text)
         settings = Settings(
-            DROP, "prod", "Jetway", PLACES, None, self.most_rules, self.metrics_by_trigger, self.hooks, self.dags
+            DROP,
+            "prod",
+            "Jetway",
+            PLACES,
+            None,
+            self.most_rules,
+            self.metrics_by_trigger,
+            self.hooks,
+            self.dags,
+            ENVIRONMENT_BUCKET,
+            self.event_bus,
         )
         return sync(self.aws, settings, now=lambda: self.now, seconds_left=self.seconds_left)
 

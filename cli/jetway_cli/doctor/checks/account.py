@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from jetway_cli.doctor.results import Findings, Problem, Result, listed
+from jetway_cli.doctor.checks.as_deployed import compare
+from jetway_cli.doctor.results import Findings, Result, listed
 
 if TYPE_CHECKING:
-    from jetway_cli.doctor.facts import Facts
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from jetway_cli.doctor.facts import AlarmSeen, Facts
 
 NEAR = 0.8  # of a quota
 _NEEDED_AT_ONCE = 50  # 10 validate_artifact, their loads, 5 + 5 movers, dispatch, API calls
+_FIRST_DATA = 120  # seconds from a deployment to the first that is measured
 _WRONG, _REFUSED = 30.0, 240.0  # seconds; AWS refuses a signature of more than five minutes ago
 
 
@@ -19,7 +25,7 @@ def alarms(facts: Facts) -> Result:
     found = Findings()
     if found.needs(facts.alarms):
         for one in facts.alarms.value or ():
-            if one.state == "ALARM":
+            if one.state == "ALARM" and not _is_new(one, facts.now):
                 found.warn(f"Alarm {one.name} is raised.", one.description or "See docs/workers.md.")
         silent = [one.name for one in facts.alarms.value or () if not one.actions_enabled]
         if silent:
@@ -27,14 +33,19 @@ def alarms(facts: Facts) -> Result:
                 f"The actions of {listed(silent)} are off: nobody is told.",
                 f"aws cloudwatch enable-alarm-actions --alarm-names {silent[0]}",
             )
-        there = {one.name for one in facts.alarms.value or ()}
-        gone = [one.physical for one in facts.stack.of_kind("AWS::CloudWatch::Alarm") if one.physical not in there]
-        if gone:
-            found.warn(
-                f"Alarm {listed(gone)} was deleted.",
-                "Take it out of the stack and back in: a deployment of template.yaml without it, then with it.",
-            )
-    return found.result("alarms", f"None of {len(facts.alarms.value or ())} alarms is raised.")
+        compare(facts, found, "AWS::CloudWatch::Alarm")
+    unfed = [one for one in facts.alarms.value or () if one.state == "INSUFFICIENT_DATA" or _is_new(one, facts.now)]
+    more = f"; {len(unfed)} of them have no data yet" if unfed else ""
+    return found.result("alarms", f"None of {len(facts.alarms.value or ())} alarms is raised{more}.")
+
+
+def _is_new(alarm: AlarmSeen, now: datetime) -> bool:
+    """Whether an alarm that takes missing data for a fault is younger than what it looks at."""
+    made = alarm.settings.get("AlarmConfigurationUpdatedTimestamp")
+    if made is None or alarm.settings.get("TreatMissingData") != "breaching":
+        return False
+    period, count = int(alarm.settings.get("Period", 60)), int(alarm.settings.get("EvaluationPeriods", 1))
+    return bool(now - made < timedelta(seconds=period * (count + 1) + _FIRST_DATA))
 
 
 def subscriptions(facts: Facts) -> Result:
@@ -98,10 +109,6 @@ def rest_calls(facts: Facts) -> Result:
     """Judge whether calls of InvokeRestApi are being throttled."""
     found = Findings()
     if found.needs(facts.rest_throttled):
-        if facts.rest_throttled.value is None:
-            found.problems.append(
-                Problem("not known", "In the last hour no function has counted calls of InvokeRestApi.", "Nothing.")
-            )
         count = facts.rest_throttled.value or 0
         budget = facts.stack.parameters.get("RestCallsPerSecond", "10")
         if count:
@@ -109,6 +116,8 @@ def rest_calls(facts: Facts) -> Result:
                 f"{count:.0f} calls of InvokeRestApi were throttled in the last hour (RestCallsPerSecond={budget}).",
                 "The whole account shares the limit: lower RestCallsPerSecond, or have AWS Support raise the limit.",
             )
+        if facts.rest_throttled.value is None:
+            return found.result("rest-calls", "In the last hour no function has called InvokeRestApi.")
     return found.result("rest-calls", "No call of InvokeRestApi was throttled in the last hour.")
 
 
@@ -126,12 +135,24 @@ def clock(facts: Facts) -> Result:
 
 
 def leftovers(facts: Facts) -> Result:
-    """Judge whether stacks that are gone have left something that still acts."""
+    """Judge whether stacks that are gone have left something."""
     found = Findings()
     if found.needs(facts.leftovers):
         for stack, what in sorted((facts.leftovers.value or {}).items()):
             found.warn(
                 f"Stack {stack} is gone, and left {listed(what)}.",
-                f"jetway uninstall --stack {stack} shows and deletes what a stack has left.",
+                _clean_up(stack, what),
             )
     return found.result("leftovers", "Nothing is left of stacks that are gone.")
+
+
+def _clean_up(stack: str, what: Sequence[str]) -> str:
+    """What takes out the rest of a stack: what acts first."""
+    silent = {
+        "log group ": "logs delete-log-group --log-group-name",
+        "schedule group ": "scheduler delete-schedule-group --name",
+    }
+    for kind, command in silent.items():
+        if all(one.startswith(tuple(silent)) for one in what) and what[0].startswith(kind):
+            return f"aws {command} {what[0].removeprefix(kind)}"
+    return f"jetway uninstall --stack {stack} shows and deletes what a stack has left."

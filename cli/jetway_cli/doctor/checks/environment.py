@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from jetway_cli.doctor.results import Findings, Problem, Result, listed
+from jetway_cli.doctor.results import Findings, Result, listed
 
 if TYPE_CHECKING:
     from jetway_cli.doctor.facts import EnvironmentSeen, Facts
 
 OLDEST = (2, 9)
+NOT_LOOKED_AT = "Not looked at: environment-status says why."
 _PASSING = frozenset({"CREATING", "UPDATING", "ROLLING_BACK", "CREATING_SNAPSHOT", "MAINTENANCE", "PENDING"})
 _CLASSES = ("mw1.micro", "mw1.small", "mw1.medium", "mw1.large", "mw1.xlarge", "mw1.2xlarge")
 _PATHS = {
@@ -21,11 +22,14 @@ _PATHS = {
 
 
 def _seen(facts: Facts, found: Findings) -> EnvironmentSeen | None:
-    """The environment, if it can be seen; that it is gone is broken for `status` alone."""
+    """The environment, if it can be seen; that it is gone, or does not answer, is said by `status` alone."""
+    if facts.environment.trouble is not None:
+        found.unknown(NOT_LOOKED_AT, "See environment-status.")
+        return None
     if not found.needs(facts.environment):
         return None
     if facts.environment.value is None:
-        found.problems.append(Problem("not known", "There is no such environment.", "See environment-status."))
+        found.unknown(NOT_LOOKED_AT, "See environment-status.")
     return facts.environment.value
 
 
@@ -39,8 +43,28 @@ def status(facts: Facts) -> Result:
             "Deploy with the name of one that exists (make deploy ENVIRONMENT=…), or make it anew under this name; "
             "events wait meanwhile, up to MaxEventAgeHours.",
         )
-    if (seen := _seen(facts, found)) is None:
-        return found.result("environment-status", "")
+    elif facts.environment.trouble is not None:
+        _say_that_it_does_not_answer(facts, facts.environment.trouble, found)
+    elif found.needs(facts.environment):
+        _judge_status(facts.environment.value, found)
+    its = facts.environment.value
+    return found.result("environment-status", f"Environment {its.facts.name} is {its.facts.status}." if its else "")
+
+
+def _say_that_it_does_not_answer(facts: Facts, trouble: str, found: Findings) -> None:
+    health = facts.health.value
+    if health is not None and health[1].get("status") == "healthy":  # the functions reach it
+        found.unknown(trouble, "Try again later.")
+    else:
+        found.broken(
+            f"MWAA does not answer about the environment: {trouble}",
+            "Look at AWS's health dashboard and the network from here to MWAA; on the local stack: make logs.",
+        )
+
+
+def _judge_status(seen: EnvironmentSeen | None, found: Findings) -> None:
+    if seen is None:
+        return
     its = seen.facts
     if its.status in _PASSING:
         found.warn(f"Environment {its.name} is {its.status}: events wait, in order.", "Wait for it to be AVAILABLE.")
@@ -54,7 +78,6 @@ def status(facts: Facts) -> Result:
             f"The last update of {its.name} failed: {its.last_update_error or 'MWAA does not say why'}",
             "Look at the log streams requirements_install and startup_script; `jetway updates` says what Jetway did.",
         )
-    return found.result("environment-status", f"Environment {its.name} is {its.status}.")
 
 
 def airflow_version(facts: Facts) -> Result:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import json
-import shlex
 from typing import TYPE_CHECKING
 
-from jetway_cli.doctor.facts import Configured, Firing
+from jetway_cli.doctor.checks.as_deployed import compare, judge, named, parts
+from jetway_cli.doctor.checks.put_back import BACK_IN, put_back
 from jetway_cli.doctor.needs import arn_of
 from jetway_cli.doctor.results import Findings, Result, listed
 
 if TYPE_CHECKING:
-    from jetway_cli.doctor.facts import Facts, FunctionSeen, QueueSeen
+    from jetway_cli.doctor.facts import Facts, FunctionSeen, PartSeen, QueueSeen
 
 _DEPLOY = "Deploy the stack again; if nothing changes: sam deploy with another LogLevel, and back."
 _AS_DEPLOYED = "Put the role's policies back as the template has them, or delete what was added"
@@ -21,8 +20,6 @@ DEAD = frozenset(
 )
 # A message that is not read at once is no fault; these wait on purpose.
 _WAITS_ON_PURPOSE = frozenset({"WaitingQueue"})
-EVENTS = "events.amazonaws.com"
-BACK_IN = "Take what is gone out of the stack and back in: deploy template.yaml without it, then with it."
 _WORK_QUEUE_AGE = 3600
 _LONG = 900
 
@@ -60,29 +57,17 @@ def permissions(facts: Facts) -> Result:
 def functions(facts: Facts) -> Result:
     """Judge whether the functions are ready, and have the roles of the stack."""
     found = Findings()
-    if found.needs(facts.functions):
-        ours = {arn_of(one, facts.stack) for one in facts.stack.of_kind("AWS::IAM::Role")}
-        wanted = facts.firing.value or {}
+    if found.needs(facts.functions, facts.parts):
+        changed = {one.logical: one for one in parts(facts, "AWS::Lambda::Function")}
         for one in facts.functions.value or ():
-            _judge_function(one, ours, found)
-            if changed := _changed(one.configured, wanted.get(one.logical)):
-                found.broken(
-                    f"Function {one.name} was changed by hand: {listed(changed)} is not as the template says.",
-                    "Put it back (aws lambda update-function-configuration); deploying the same template again changes "
-                    "nothing of it.",
-                )
+            if not _judge_function(one, found) and one.logical in changed:
+                judge(changed[one.logical], found)
     return found.result("functions", f"{len(facts.functions.value or ())} functions are ready.")
 
 
-def _changed(seen: Configured | None, wanted: Firing | Configured | None) -> list[str]:
-    """The settings of a function that are not as its template says: their names, no values."""
-    if seen is None or not isinstance(wanted, Configured):
-        return []
-    changed = [name for name, value in wanted.variables.items() if seen.variables.get(name) != value]
-    return [*(["Timeout"] if wanted.timeout not in {None, seen.timeout} else []), *sorted(changed)]
-
-
-def _judge_function(one: FunctionSeen, ours: set[str], found: Findings) -> None:
+def _judge_function(one: FunctionSeen, found: Findings) -> bool:
+    """Note what keeps a function from running; whether there is anything."""
+    before = len(found.problems)
     if one.state == "gone":
         found.broken(
             f"Function {one.name} ({one.logical}) was deleted.",
@@ -97,28 +82,35 @@ def _judge_function(one: FunctionSeen, ours: set[str], found: Findings) -> None:
         found.broken(f"Function {one.name} is {one.state}.", _DEPLOY)
     elif one.update == "Failed":
         found.broken(f"The last update of function {one.name} failed.", _DEPLOY)
-    elif one.role.rpartition("/")[2] not in {role.rpartition("/")[2] for role in ours}:
-        found.broken(
-            f"Function {one.name} has the role {one.role}, which is none of the stack's.", "Deploy the stack again."
-        )
+    return len(found.problems) > before
+
+
+_READS = frozenset({"Enabled", "Enabling", "Creating", "Updating"})
 
 
 def readers(facts: Facts) -> Result:
-    """Judge whether every queue that a function reads is being read."""
-    found = Findings()
-    if found.needs(facts.functions):
-        for one in facts.functions.value or ():
-            for queue, state in one.reads:
-                if state not in {"Enabled", "Enabling", "Creating", "Updating"}:
-                    found.broken(
-                        f"{one.name} does not read {queue.rpartition(':')[2]}: its event source mapping is {state}.",
-                        f"In function {one.logical}, Configuration, Triggers: enable the SQS trigger "
-                        "(aws lambda update-event-source-mapping --enabled).",
-                    )
-    mappings = sum(len(one.reads) for one in facts.functions.value or ())
-    if facts.functions.value is not None and mappings < len(facts.stack.of_kind("AWS::Lambda::EventSourceMapping")):
-        found.broken("An event source mapping of the stack is gone: a queue is not read.", _DEPLOY)
-    return found.result("queue-readers", f"{mappings} queues are being read.")
+    """Judge whether every queue that a function reads is being read, as the template says."""
+    found, mappings = Findings(), parts(facts, "AWS::Lambda::EventSourceMapping")
+    if found.needs(facts.parts):
+        for part in mappings:
+            if not found.needs(part.seen):
+                continue
+            seen = part.seen.value
+            reads = f"{part.wanted.get('FunctionName')} does not read {_queue_of(part)}"
+            if seen is None:
+                found.broken(f"{reads}: its event source mapping ({part.logical}) was deleted.", BACK_IN)
+            elif seen["State"] not in _READS:
+                found.broken(
+                    f"{reads}: its event source mapping is {seen['State']}.",
+                    f"aws lambda update-event-source-mapping --uuid {part.name} --enabled",
+                )
+            else:
+                judge(part, found)
+    return found.result("queue-readers", f"{len(mappings)} queues are being read.")
+
+
+def _queue_of(part: PartSeen) -> str:
+    return str(part.wanted.get("EventSourceArn")).rpartition(":")[2]
 
 
 def queue_age(facts: Facts) -> Result:
@@ -130,13 +122,14 @@ def queue_age(facts: Facts) -> Result:
             if one.logical in DEAD or one.logical in _WAITS_ON_PURPOSE or not found.needs(one.age):
                 continue
             bound = longest if one.logical == "DispatchQueue" else _WORK_QUEUE_AGE
+            held = (one.waiting or 0) + one.in_work  # what fails again and again is in work at most times
             if one.waiting and one.age.value is None:
                 found.unknown(
                     f"{_many(one)} in {one.logical}; CloudWatch has no age of them.", "Look again in 15 minutes."
                 )
-            elif one.waiting and (one.age.value or 0) > bound:
+            elif held and (one.age.value or 0) > bound:
                 found.warn(
-                    f"{_many(one)} in {one.logical}, the oldest for {one.age.value:,.0f} s (bound: {bound} s).",
+                    f"{_many(one, held)} in {one.logical}, the oldest for {one.age.value:,.0f} s (bound: {bound} s).",
                     "`jetway events` says why what waits does; with nothing there, look at the log of the function "
                     "that reads the queue.",
                 )
@@ -147,12 +140,6 @@ def dead_letters(facts: Facts) -> Result:
     """Judge whether something was given up."""
     found = Findings()
     if found.needs(facts.queues):
-        for one in facts.queues.value or ():
-            if one.waiting is None:
-                found.broken(
-                    f"Queue {one.name} ({one.logical}) was deleted.",
-                    BACK_IN,
-                )
         full = [one for one in facts.queues.value or () if one.logical in DEAD and one.waiting]
         for one in full:
             found.warn(
@@ -164,90 +151,70 @@ def dead_letters(facts: Facts) -> Result:
     return found.result("dead-letters", "No dead letters.")
 
 
-def _many(queue: QueueSeen) -> str:
-    return f"{queue.waiting} message{'s' if queue.waiting != 1 else ''}"
+def _many(queue: QueueSeen, count: int | None = None) -> str:
+    count = queue.waiting if count is None else count
+    return f"{count} message{'s' if count != 1 else ''}"
 
 
 def rules(facts: Facts) -> Result:
-    """Judge whether the stack's own rules are there, enabled, fire on what they should, and send to the stack."""
-    found = Findings()
-    found.needs(facts.queues, facts.firing)  # queues say whom they let in
-    wanted = facts.firing.value or {}
-    if found.needs(facts.rules):
-        closed = {
-            one.name
-            for one in facts.queues.value or ()
-            if one.waiting is not None and EVENTS not in {*one.senders, "*"}
-        }
+    """Judge whether the stack's own rules are there, enabled, fire on what they should, and send to the stack alone."""
+    found, its = Findings(), parts(facts, "AWS::Events::Rule")
+    if found.needs(facts.parts):
         kinds = ("AWS::SQS::Queue", "AWS::Lambda::Function")
         ours = {arn_of(one, facts.stack) for kind in kinds for one in facts.stack.of_kind(kind)}
-        for one in facts.rules.value or ():
-            if one.state is None:
-                found.broken(
-                    f"Rule {one.name} ({one.logical}) was deleted.",
-                    BACK_IN,
-                )
-            elif one.state == "DISABLED":
-                found.broken(
-                    f"Rule {one.name} ({one.logical}) is disabled.", f"aws events enable-rule --name {one.name}"
-                )
-            elif isinstance(fires := wanted.get(one.logical), Firing) and one.fires != fires:
-                found.broken(
-                    f"Rule {one.name} ({one.logical}) was changed by hand: it does not fire on what the template says.",
-                    _put_rule(one.name, fires),
-                )
-            elif not one.targets:
-                found.broken(
-                    f"Rule {one.name} ({one.logical}) has no target.",
-                    "Put its target back as template.yaml has it, or deploy the stack again with a change of the rule.",
-                )
-            elif not ours.intersection(one.targets):
-                found.broken(
-                    f"Rule {one.name} ({one.logical}) sends to {listed(one.targets)}, and to nothing of the stack.",
-                    "Put its target back as template.yaml has it, or deploy the stack again with a change of the rule.",
-                )
-            elif strange := [arn for arn in one.targets if arn not in ours]:
-                found.warn(
-                    f"Rule {one.name} ({one.logical}) sends to {listed(strange)}, too.",
-                    f"aws events remove-targets --rule {one.name}, unless it is meant.",
-                )
-            elif deaf := [name for arn in one.targets if (name := arn.rpartition(":")[2]) in closed]:
-                found.broken(
-                    f"The policy of queue {listed(deaf)} does not let in EventBridge: what {one.name} sends is lost.",
-                    "Put the queue's policy back as template.yaml has it.",
-                )
-    return found.result("rules", f"{len(facts.rules.value or ())} rules of the stack are enabled.")
+        for part in its:
+            if found.needs(part.seen):
+                _judge_rule(part, ours, found)
+    return found.result("rules", f"{len(its)} rules of the stack are enabled.")
 
 
-def _put_rule(name: str, wanted: Firing) -> str:
-    """The command that has a rule fire on what it should."""
-    option, value = ("schedule-expression", wanted.schedule)
-    if wanted.pattern:
-        option, value = ("event-pattern", json.dumps(wanted.pattern))
-    return f"aws events put-rule --name {name} --{option} {shlex.quote(value)}"
+def _judge_rule(part: PartSeen, ours: set[str], found: Findings) -> None:
+    seen = part.seen.value
+    if seen is None:
+        judge(part, found)
+        return
+    targets = {str(one["Arn"]) for one in seen["Targets"]}
+    if _is_off(part, seen["State"]):
+        found.broken(f"{named(part)} is disabled.", f"aws events enable-rule --name {part.name}")
+    elif not targets:
+        found.broken(f"{named(part)} has no target.", put_back(part, ["Targets"]))
+    elif not ours & targets:
+        found.broken(
+            f"{named(part)} sends to {listed(sorted(targets))}, and to nothing of the stack.",
+            put_back(part, ["Targets"]),
+        )
+    else:
+        judge(part, found)
+        if strange := sorted(targets - ours):
+            found.warn(
+                f"{named(part)} sends to {listed(strange)}, too.",
+                f"aws events remove-targets --rule {part.name}, unless it is meant.",
+            )
+
+
+def _is_off(part: PartSeen, state: str) -> bool:
+    """Whether something is disabled that the template has not disabled itself (ScalingMode=off)."""
+    return state == "DISABLED" and part.wanted.get("State") != "DISABLED"
 
 
 def schedules(facts: Facts) -> Result:
-    """Judge whether the stack's own schedules are there and enabled."""
-    found = Findings()
-    if found.needs(facts.schedules):
-        for one in facts.schedules.value or ():
-            if one.state is None and one.logical != "BuiltInSchedule":  # at(…) is deleted by nobody, but may be over
-                found.broken(
-                    f"Schedule {one.name} ({one.logical}) was deleted.",
-                    BACK_IN,
-                )
-            elif one.state is None:
-                found.warn(
-                    f"Schedule {one.name} of ScheduleDagId was deleted.",
-                    "Deploy with ScheduleDagId empty, and again with the DAG.",
-                )
-            elif one.state == "DISABLED":
-                found.broken(
-                    f"Schedule {one.name} ({one.logical}) is disabled.",
-                    "Enable it in the EventBridge Scheduler console.",
-                )
-    return found.result("schedules", f"{len(facts.schedules.value or ())} schedules of the stack are enabled.")
+    """Judge whether the stack's own schedules are there, enabled, and as deployed."""
+    found, its = Findings(), parts(facts, "AWS::Scheduler::Schedule")
+    compare(facts, found, "AWS::Scheduler::ScheduleGroup")
+    for part in its:
+        if not found.needs(part.seen):
+            continue
+        seen = part.seen.value
+        if seen is None and part.logical == "BuiltInSchedule":
+            found.warn(
+                f"Schedule {part.name} of ScheduleDagId was deleted.",
+                "Deploy with ScheduleDagId empty, and again with the DAG.",
+            )
+        elif seen is not None and _is_off(part, seen["State"]):
+            found.broken(f"{named(part)} is disabled.", "Enable it in the EventBridge Scheduler console.")
+        else:
+            judge(part, found)
+    return found.result("schedules", f"{len(its)} schedules of the stack are enabled.")
 
 
 def triggers(facts: Facts) -> Result:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from jetway_cli.doctor.needs import arn_of
+from jetway_cli.doctor.checks.as_deployed import compare
+from jetway_cli.doctor.denials import Denial, denials
+from jetway_cli.doctor.needs import arn_of, needs
 from jetway_cli.doctor.results import Findings, Result, listed
 
 if TYPE_CHECKING:
@@ -93,6 +95,7 @@ def keys(facts: Facts) -> Result:
     if found.needs(facts.keys):
         for key in facts.keys.value or ():
             _judge_key(key, facts.stack, found)
+        compare(facts, found, "AWS::KMS::Key")
     return found.result("key-policy", "The keys are enabled, and their policies let in who uses them.")
 
 
@@ -213,4 +216,32 @@ def _judge_events(bucket: BucketSeen, found: Findings) -> None:
             "In the bucket's properties turn on Amazon EventBridge: aws s3api "
             f"put-bucket-notification-configuration --bucket {bucket.name} --notification-configuration "
             "'{\"EventBridgeConfiguration\": {}}' (it replaces other notifications; say them again)",
+        )
+
+
+def policies(facts: Facts) -> Result:
+    """Judge whether the buckets' policies deny Jetway's roles nothing, and the drop bucket's is as deployed."""
+    found = Findings()
+    compare(facts, found, "AWS::S3::BucketPolicy")
+    wanted = needs(facts.stack)
+    for bucket in _buckets(facts, found):
+        if found.needs(bucket.policy):
+            _judge_policy(bucket, list(denials(bucket.policy.value or {}, bucket.name, wanted, facts.stack)), found)
+    return found.result("bucket-policies", "The buckets' policies deny Jetway's roles nothing that they need.")
+
+
+def _judge_policy(bucket: BucketSeen, denied: list[Denial], found: Findings) -> None:
+    certain, perhaps = [one for one in denied if not one.unless], [one for one in denied if one.unless]
+    if certain:
+        found.broken(
+            f"The policy of bucket {bucket.name}, {bucket.why}, denies {listed(one.action for one in certain)} to "
+            f"{listed(one.role for one in certain)} ({listed(one.statement for one in certain)}).",
+            "Leave these roles out of that statement: Condition ArnNotLike on aws:PrincipalArn (docs/environments.md).",
+        )
+    elif perhaps:
+        keys = listed(key for one in perhaps for key in one.unless)
+        found.unknown(
+            f"The policy of bucket {bucket.name}, {bucket.why}, denies {listed(one.action for one in perhaps)} under a "
+            f"condition on {keys}, which cannot be told from here ({listed(one.statement for one in perhaps)}).",
+            "Look whether the functions' calls meet it; a denial is in the log as AccessDenied.",
         )

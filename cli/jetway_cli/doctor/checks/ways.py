@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from jetway_cli.doctor.checks.environment import NOT_LOOKED_AT
 from jetway_cli.doctor.facts import Asked, Facts, Trip
 from jetway_cli.doctor.results import Findings, Problem, Result, listed
 
@@ -39,15 +40,16 @@ def cli(facts: Facts) -> Result:
 
 def _trip(facts: Facts, way: str, mine: Asked[Trip], other: Asked[Trip], words: str) -> Result:
     found, transport = Findings(), facts.stack.parameters.get("Transport", "auto")
-    if facts.environment.known and facts.environment.value is None:
-        found.problems.append(Problem("not known", "There is no such environment.", "See environment-status."))
+    answered = mine.value is not None and mine.value.answered
+    if not answered and (facts.environment.trouble or (facts.environment.known and facts.environment.value is None)):
+        found.unknown(NOT_LOOKED_AT, "See environment-status.")
         return found.result(f"{way}-round-trip", "")
     if found.needs(mine) and mine.value is not None:
+        fine = f"{mine.value.said} over {words} in {mine.value.seconds:.1f} s; Transport={transport}."
         if not mine.value.answered:
             _say_why(facts, way, mine.value, other, found)
-        return found.result(
-            f"{way}-round-trip", f"{mine.value.said} over {words} in {mine.value.seconds:.1f} s; Transport={transport}."
-        )
+            fine = f"Transport={transport} does without this way, which did not answer: {mine.value.said}"
+        return found.result(f"{way}-round-trip", fine)
     return found.result(f"{way}-round-trip", "")
 
 
@@ -60,22 +62,20 @@ def _say_why(facts: Facts, way: str, trip: Trip, other: Asked[Trip], found: Find
     if seen is not None and not seen.facts.usable:
         found.warn(f"{trip.said}", f"The environment is {seen.facts.status}; run this again when it is AVAILABLE.")
         return
-    goes = other.value is not None and other.value.answered
+    goes, needed = other.value is not None and other.value.answered, way in _MUST.get(transport, frozenset())
+    if goes and not needed:
+        return
     if facts.health.value is not None and facts.health.value[1].get("status") == "healthy":
         # The functions ask by the stack's transport, in an Airflow role of their own.
         found.warn(
             f"Airflow did not answer you; the functions reach it (http-api): {trip.said}",
-            "If it was a refusal, your own Airflow role may not read DAGs. Nothing has to be done for Jetway.",
+            "If it was a refusal, ask for an Airflow role of your own that may read DAGs; the functions have theirs.",
         )
-    elif way in _MUST.get(transport, frozenset()) or not goes:
+    else:
         found.broken(
             f"Airflow does not answer, and Transport={transport} needs it: {trip.said}",
             "Look at the web server's log in the MWAA console."
             + (f" The other way works: deploy with Transport={'cli' if way == 'rest' else 'rest'}." if goes else ""),
-        )
-    else:
-        found.warn(
-            f"This way does not work, and Transport={transport} goes the other: {trip.said}", "Nothing has to be done."
         )
 
 
@@ -101,11 +101,23 @@ def http_api(facts: Facts) -> Result:
         pass
     elif "environment" in body:
         detail = (body.get("airflow") or {}).get("detail") or f"the environment is {body['environment'].get('status')}"
-        found.broken(
-            f"The functions do not reach Airflow: {detail}",
-            "See environment-status, environment-network and role-permissions.",
-        )
+        seen = facts.environment.value
+        if facts.environment.trouble or (facts.environment.known and seen is None):
+            found.unknown(NOT_LOOKED_AT, "See environment-status.")
+        elif seen is not None and not seen.facts.usable:
+            found.warn(
+                f"The functions do not reach Airflow: {detail}",
+                f"The environment is {seen.facts.status}; run this again when it is AVAILABLE.",
+            )
+        else:
+            found.broken(
+                f"The functions do not reach Airflow: {detail}",
+                "See environment-network and role-permissions, and the log of http_api.",
+            )
     else:
         said = body.get("detail") or body.get("message") or ""
-        found.broken(f"The HTTP API answered {status}: {said}", "Look at the log of http_api.")
+        found.broken(
+            f"The HTTP API answered {status}: {said}",
+            "See functions, function-callers and http-routes; then look at the log of http_api.",
+        )
     return found.result("http-api", "The HTTP API answers, and its function reaches Airflow.")

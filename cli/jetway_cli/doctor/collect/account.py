@@ -12,6 +12,8 @@ from jetway_cli.doctor.facts import AlarmSeen, Asked, QuotaSeen, StackFacts, Sub
 
 # How a rule of a trigger describes itself: `jetway.triggers.rules`.
 _RULE_OF_A_TRIGGER = "Jetway: triggers/"
+# How template.yaml names its log groups; the stack's name comes next.
+LOG_PREFIXES = ("/jetway/", "/aws/vendedlogs/jetway/")
 _RULES_QUOTA = "Number of rules"
 _DAY = 24 * 60
 
@@ -19,7 +21,9 @@ _DAY = 24 * 60
 def alarms(desk: Desk, stack: StackFacts) -> tuple[AlarmSeen, ...]:
     """Look at the stack's alarms: those of the template, and those of triggers."""
     client, found = desk.client("cloudwatch"), []
-    for prefix in (f"{stack.name}-", f"{stack.name}."):
+    ours = {one.physical for one in stack.of_kind("AWS::CloudWatch::Alarm")}
+    of_triggers = f"{stack.name}."
+    for prefix in (f"{stack.name}-", of_triggers):  # another stack's name may begin as ours does
         for page in client.get_paginator("describe_alarms").paginate(
             AlarmNamePrefix=prefix, AlarmTypes=["MetricAlarm"]
         ):
@@ -29,8 +33,10 @@ def alarms(desk: Desk, stack: StackFacts) -> tuple[AlarmSeen, ...]:
                     one["StateValue"],
                     one.get("AlarmDescription", ""),
                     one.get("ActionsEnabled", True),
+                    one,
                 )
                 for one in page["MetricAlarms"]
+                if one["AlarmName"] in ours or one["AlarmName"].startswith(of_triggers)
             ]
     return tuple(found)
 
@@ -79,7 +85,7 @@ def _peak(desk: Desk, now: datetime) -> float:
 
 
 def leftovers(desk: Desk) -> dict[str, tuple[str, ...]]:
-    """Look for what triggers of stacks that are gone have made. A stack's name has no dot: it ends at the first."""
+    """Look for what stacks that are gone have left. A stack's name has no dot and no slash: it ends at the first."""
     from jetway.sync.alarms import METRIC
 
     there = _stacks(desk)
@@ -98,6 +104,7 @@ def leftovers(desk: Desk) -> dict[str, tuple[str, ...]]:
         for alarm in page["MetricAlarms"]:
             if (alarm.get("Namespace"), alarm.get("MetricName")) == ("Jetway", METRIC) and "." in alarm["AlarmName"]:
                 _note(found, there, f"alarm {alarm['AlarmName']}", alarm["AlarmName"])
+    _note_what_is_silent(desk, there, found)
     return {stack: tuple(what) for stack, what in found.items()}
 
 
@@ -136,6 +143,33 @@ def _schedules(desk: Desk) -> Iterator[str]:
         for one in page["Schedules"]:
             if one["Name"].startswith(f"{one['GroupName']}."):
                 yield one["Name"]
+
+
+def _note_what_is_silent(desk: Desk, there: frozenset[str], found: dict[str, list[str]]) -> None:
+    """Note log groups and groups of schedules: they do nothing, and cost or keep a name."""
+    for prefix in LOG_PREFIXES:
+        for page in desk.client("logs").get_paginator("describe_log_groups").paginate(logGroupNamePrefix=prefix):
+            for group in page["logGroups"]:
+                stack, slash, _ = group["logGroupName"].removeprefix(prefix).partition("/")
+                if slash and stack not in there:
+                    found.setdefault(stack, []).append(f"log group {group['logGroupName']}")
+    for name in _groups(desk):
+        if name not in there and (name in found or _is_of_a_stack(desk, name)):
+            found.setdefault(name, []).append(f"schedule group {name}")
+
+
+def _groups(desk: Desk) -> Iterator[str]:
+    """Names of all groups of schedules; those of ours have the stack's name."""
+    for page in desk.client("scheduler").get_paginator("list_schedule_groups").paginate():
+        yield from (group["Name"] for group in page["ScheduleGroups"] if group["Name"] != "default")
+
+
+def _is_of_a_stack(desk: Desk, group: str) -> bool:
+    """Whether CloudFormation has made a group as the one of our template."""
+    client = desk.client("scheduler")
+    arn = client.get_schedule_group(Name=group)["Arn"]
+    tags = {tag["Key"]: tag["Value"] for tag in client.list_tags_for_resource(ResourceArn=arn)["Tags"]}
+    return tags.get("aws:cloudformation:logical-id") == "ScheduleGroup"
 
 
 def _note(found: dict[str, list[str]], there: frozenset[str], what: str, name: str) -> None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from jetway_cli.doctor import facts
 from jetway_cli.doctor.asking import Desk, Question
-from jetway_cli.doctor.collect import account, parts, roles, storage, triggers, ways
+from jetway_cli.doctor.collect import account, compared, parts, roles, storage, triggers, ways
 from jetway_cli.doctor.facts import Asked, Facts, Resource, StackFacts
 from jetway_cli.doctor.needs import needs
 from jetway_cli.errors import error_code
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-LONGEST = 40.0  # seconds for all answers but the layers', which may have to import Airflow first
-LONGEST_LOAD = 70.0
+LONGEST = 90.0  # seconds for all answers but the layers', which may have to import Airflow first; ten are the rule
+LONGEST_LOAD = 110.0
 REST_METRIC = "RestCallsThrottled"
 
 
@@ -51,11 +51,14 @@ def _collect(desk: Desk, clock: Callable[[], datetime]) -> Facts:
         desk.reason = f"The stack is {stack.status}."
     asked = _begin(desk, stack, now)
     until = time.monotonic() + LONGEST
+    found = asked.template.answer(until)
+    comparison = compared.begin(desk, stack, found.value) if found.value else None
     environment = asked.environment.answer(until)
     seen = asked.triggers.answer(until)
     buckets = _buckets(desk, stack, seen, until)
     keys = _keys(desk, stack, buckets, until)
     answered = partial(_together, until=until)
+    kept = compared.Kept(answered(asked.functions), answered(asked.queues), asked.alarms.answer(until))
     return Facts(
         now=now,
         version=version("jetway"),
@@ -64,13 +67,11 @@ def _collect(desk: Desk, clock: Callable[[], datetime]) -> Facts:
         buckets=buckets,
         keys=keys,
         roles=_roles(stack, asked.roles, until),
-        functions=answered(asked.functions),
-        queues=answered(asked.queues),
-        rules=answered(asked.rules),
-        firing=asked.firing.answer(until),
-        schedules=answered(asked.schedules),
+        functions=kept.functions,
+        queues=kept.queues,
+        parts=Asked(comparison.answers(kept, until)) if comparison else Asked(None, found.denied, found.trouble),
         triggers=seen,
-        alarms=asked.alarms.answer(until),
+        alarms=kept.alarms,
         subscriptions=asked.subscriptions.answer(until),
         quotas=_quotas(asked.quotas.answer(until)),
         skew=_skew(told, before, now),
@@ -121,9 +122,7 @@ class _Asked:
     roles: Sequence[tuple[str, Question[Any]]]
     functions: Sequence[Question[Any]]
     queues: Sequence[Question[Any]]
-    rules: Sequence[Question[Any]]
-    firing: Question[Any]
-    schedules: Sequence[Question[Any]]
+    template: Question[Any]
     alarms: Question[Any]
     subscriptions: Question[Any]
     quotas: Question[Any]
@@ -137,13 +136,14 @@ class _Asked:
 def _begin(desk: Desk, stack: StackFacts, now: datetime) -> _Asked:
     """Ask all that needs no other answer first; what takes longest is asked first."""
     name = stack.parameters.get("EnvironmentName") or stack.outputs.get("EnvironmentName", "")
-    iam = desk.client("iam", tries=5)  # the most calls of all go there
+    iam = desk.client("iam")
 
     def each(kind: str, action: str, look: Callable[[Resource], Any]) -> list[Question[Any]]:
         return [desk.begin(action, partial(look, found)) for found in stack.of_kind(kind)]
 
     loaders = [found for found in stack.of_kind("AWS::Lambda::Function") if found.logical.startswith("ImportDag")]
     return _Asked(
+        template=desk.begin("cloudformation:GetTemplate", lambda: compared.template(desk, stack)),
         loads=[desk.begin("lambda:InvokeFunction", partial(ways.load, desk, found)) for found in loaders],
         rest=desk.begin("airflow:InvokeRestApi", lambda: ways.rest(desk, name)),
         cli=desk.begin("airflow:CreateCliToken", lambda: ways.cli(desk, name)),
@@ -155,11 +155,6 @@ def _begin(desk: Desk, stack: StackFacts, now: datetime) -> _Asked:
         ],
         functions=each("AWS::Lambda::Function", "lambda:GetFunctionConfiguration", partial(parts.function, desk)),
         queues=each("AWS::SQS::Queue", "sqs:GetQueueAttributes", lambda one: parts.queue(desk, one, now)),
-        rules=each("AWS::Events::Rule", "events:DescribeRule", partial(parts.rule, desk)),
-        firing=desk.begin("cloudformation:GetTemplate", lambda: parts.firing(desk, stack)),
-        schedules=each(
-            "AWS::Scheduler::Schedule", "scheduler:GetSchedule", lambda one: parts.schedule(desk, one, stack)
-        ),
         alarms=desk.begin("cloudwatch:DescribeAlarms", lambda: account.alarms(desk, stack)),
         subscriptions=desk.begin("sns:ListSubscriptionsByTopic", lambda: account.subscriptions(desk, stack)),
         quotas=desk.begin("lambda:GetAccountSettings", lambda: account.quotas(desk, now)),

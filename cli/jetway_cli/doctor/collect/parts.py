@@ -1,30 +1,18 @@
-"""Functions, queues, rules and schedules that the template makes."""
+"""Functions and queues that the template makes, and what CloudWatch counts."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
 from jetway_cli.doctor.asking import Desk, ask
-from jetway_cli.doctor.facts import (
-    Asked,
-    Configured,
-    Firing,
-    FunctionSeen,
-    QueueSeen,
-    Resource,
-    RuleSeen,
-    ScheduleSeen,
-    StackFacts,
-)
-from jetway_cli.doctor.firing import configured_of, firing_of
+from jetway_cli.doctor.collect.settings import function_settings, queue_settings
+from jetway_cli.doctor.facts import Asked, FunctionSeen, QueueSeen, Resource
 from jetway_cli.errors import error_code
 
 
 def function(desk: Desk, resource: Resource) -> FunctionSeen:
-    """Look at a function and what it reads."""
+    """Look at a function."""
     from botocore.exceptions import ClientError
 
     client = desk.client("lambda")
@@ -35,8 +23,6 @@ def function(desk: Desk, resource: Resource) -> FunctionSeen:
             raise
         return FunctionSeen(resource.logical, resource.physical, "gone", "", "", in_vpc=False)
     reserved = client.get_function_concurrency(FunctionName=resource.physical).get("ReservedConcurrentExecutions")
-    mappings = client.get_paginator("list_event_source_mappings").paginate(FunctionName=resource.physical)
-    reads = [(one["EventSourceArn"], one.get("State", "")) for page in mappings for one in page["EventSourceMappings"]]
     return FunctionSeen(
         logical=resource.logical,
         name=resource.physical,
@@ -45,8 +31,7 @@ def function(desk: Desk, resource: Resource) -> FunctionSeen:
         role=found["Role"],
         in_vpc=bool((found.get("VpcConfig") or {}).get("SubnetIds")),
         reserved=reserved,
-        reads=tuple(reads),
-        configured=Configured(found.get("Timeout"), (found.get("Environment") or {}).get("Variables") or {}),
+        settings=function_settings(desk, resource.physical, found, reserved),
     )
 
 
@@ -55,29 +40,18 @@ def queue(desk: Desk, resource: Resource, now: datetime) -> QueueSeen:
     from botocore.exceptions import ClientError
 
     name, sqs = resource.physical.rpartition("/")[2], desk.client("sqs")
-    wanted: Any = ["ApproximateNumberOfMessages", "Policy"]
     try:
-        told = sqs.get_queue_attributes(QueueUrl=resource.physical, AttributeNames=wanted)["Attributes"]
+        told = sqs.get_queue_attributes(QueueUrl=resource.physical, AttributeNames=["All"])["Attributes"]
     except ClientError as exc:
         if error_code(exc) not in _NO_QUEUE:
             raise
         return QueueSeen(resource.logical, name, None, Asked(None))
     age = ask("cloudwatch:GetMetricData", lambda: age_of(desk, name, now))
-    senders = tuple(_services(json.loads(told.get("Policy") or "{}")))
-    return QueueSeen(resource.logical, name, int(told["ApproximateNumberOfMessages"]), age, senders)
+    waiting, in_work = (int(told.get(f"ApproximateNumberOfMessages{which}", 0)) for which in ("", "NotVisible"))
+    return QueueSeen(resource.logical, name, waiting, age, in_work, queue_settings(told))
 
 
 _NO_QUEUE = frozenset({"NonExistentQueue", "QueueDoesNotExist"})
-
-
-def _services(policy: Mapping[str, Any]) -> Iterator[str]:
-    """Services that a queue's policy lets send to it."""
-    statements = policy.get("Statement", [])
-    for one in statements if isinstance(statements, list) else [statements]:
-        if one.get("Effect") == "Allow":
-            principal = one.get("Principal", {})
-            found = principal.get("Service", []) if isinstance(principal, dict) else principal
-            yield from found if isinstance(found, list) else [found]
 
 
 def age_of(desk: Desk, queue_name: str, now: datetime) -> float | None:
@@ -123,46 +97,6 @@ def history(
     )
     values: list[float] = answer["MetricDataResults"][0]["Values"]
     return values
-
-
-def rule(desk: Desk, resource: Resource) -> RuleSeen:
-    """Look at a rule of the stack's own."""
-    from botocore.exceptions import ClientError
-
-    events = desk.client("events")
-    bus, _, name = resource.physical.rpartition("|")  # CloudFormation's id of a rule on another bus
-    where = {"EventBusName": bus} if bus else {}
-    try:
-        found = events.describe_rule(Name=name, **where)
-        targets = events.list_targets_by_rule(Rule=name, **where)["Targets"]
-    except ClientError as exc:
-        if error_code(exc) != "ResourceNotFoundException":
-            raise
-        return RuleSeen(resource.logical, name, None)
-    fires = Firing(json.loads(found.get("EventPattern") or "{}"), found.get("ScheduleExpression", ""))
-    return RuleSeen(resource.logical, name, found["State"], tuple(target["Arn"] for target in targets), fires)
-
-
-def firing(desk: Desk, stack: StackFacts) -> dict[str, Firing | Configured]:
-    """Read what rules are to fire on and how functions are configured, from the template of the stack's deployment."""
-    found = desk.client("cloudformation").get_template(StackName=stack.name, TemplateStage="Processed")["TemplateBody"]
-    template = json.loads(found) if isinstance(found, str) else found
-    return {**firing_of(template, stack), **configured_of(template, stack)}
-
-
-def schedule(desk: Desk, resource: Resource, stack: StackFacts) -> ScheduleSeen:
-    """Look at a schedule of the stack's own."""
-    from botocore.exceptions import ClientError
-
-    group, _, name = resource.physical.rpartition("|")
-    group = group or stack.outputs.get("ScheduleGroupName", stack.name)
-    try:
-        found = desk.client("scheduler").get_schedule(GroupName=group, Name=name)
-    except ClientError as exc:
-        if error_code(exc) != "ResourceNotFoundException":
-            raise
-        return ScheduleSeen(resource.logical, name, None)
-    return ScheduleSeen(resource.logical, name, found.get("State", "ENABLED"))
 
 
 def known(*answers: Asked[Any]) -> Asked[tuple[Any, ...]]:

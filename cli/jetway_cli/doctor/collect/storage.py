@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from jetway_cli.doctor.asking import Desk, ask
+from jetway_cli.doctor.collect.kept_settings import bucket_policy
 from jetway_cli.doctor.facts import Asked, BucketSeen, KeySeen
 from jetway_cli.errors import error_code
 
@@ -17,7 +18,7 @@ def bucket(desk: Desk, name: str, why: str, *, whole: bool) -> BucketSeen:
     """Look at a bucket.
 
     Args:
-        whole: at versions and encryption, too; else at its events only.
+        whole: at versions, encryption and policy, too; else at its events only.
     """
     s3 = desk.client("s3")
     there = ask("s3:ListBucket", lambda: _is_there(s3, name))
@@ -32,9 +33,9 @@ def bucket(desk: Desk, name: str, why: str, *, whole: bool) -> BucketSeen:
     versioning = ask(
         "s3:GetBucketVersioning", lambda: str(s3.get_bucket_versioning(Bucket=name).get("Status", "Disabled"))
     )
-    return BucketSeen(
-        name, why, there, versioning, ask("s3:GetEncryptionConfiguration", lambda: _key(s3, name)), events
-    )
+    key = ask("s3:GetEncryptionConfiguration", lambda: _key(s3, name))
+    policy = ask("s3:GetBucketPolicy", lambda: bucket_policy(desk, name))
+    return BucketSeen(name, why, there, versioning, key, events, policy)
 
 
 def _is_there(s3: Any, name: str) -> bool:

@@ -31,6 +31,7 @@ def triggers(desk: Desk, stack: StackFacts, now: datetime) -> TriggersSeen:
     from jetway.sync.rules import Rules
     from jetway.sync.schedules import Schedules
     from jetway.triggers.file import S3, from_document
+    from jetway.triggers.file import in_force as as_in_force
     from jetway.triggers.rules import resources_of
 
     known = accepted.load(desk.client("s3"), stack.outputs["DropBucketName"]).triggers
@@ -46,7 +47,7 @@ def triggers(desk: Desk, stack: StackFacts, now: datetime) -> TriggersSeen:
         namespace=NAMESPACE,
         topic=stack.outputs.get("AlarmTopicArn"),
     )
-    wanted = [(one, resources_of(one, places)) for one in in_force]
+    wanted = [(one, resources_of(as_in_force(one), places), resources_of(one, places)) for one in in_force]
     with_alarms = stack.parameters.get("MetricsByTrigger", "true") == "true"
     drift = [*_missing(wanted, rules, schedules, alarms, now, with_alarms=with_alarms)]
     drift += _strange(wanted, rules, schedules, alarms)
@@ -62,6 +63,10 @@ def triggers(desk: Desk, stack: StackFacts, now: datetime) -> TriggersSeen:
         drift=tuple(drift),
         rules={bus: rules.others.get(bus, 0) + sum(place[0] == bus for place in rules.found) for bus in sorted(ours)},
     )
+
+
+# A trigger, what it needs, and what it needed before its messages named the file's version: that does the same.
+Wanted = tuple["TriggerFile", "Resources", "Resources"]
 
 
 def _places(stack: StackFacts) -> Places:
@@ -85,7 +90,7 @@ def _places(stack: StackFacts) -> Places:
 
 
 def _missing(
-    wanted: list[tuple[TriggerFile, Resources]],
+    wanted: list[Wanted],
     rules: Rules,
     schedules: Schedules,
     alarms: Alarms,
@@ -94,15 +99,15 @@ def _missing(
     with_alarms: bool,
 ) -> Iterator[Drift]:
     """Yield what is not as its accepted file says."""
-    for _, resources in wanted:
-        for rule in resources.rules:
-            if not rules.stands(rule):
+    for _, resources, older in wanted:
+        for rule, before in zip(resources.rules, older.rules, strict=True):
+            if not (rules.stands(rule) or rules.stands(before)):
                 there = rules.found.get((rule.bus, rule.name))
                 disabled = there is not None and there.state == "DISABLED" and rule.enabled
                 yield Drift(f"rule {rule.name}", _how(there, disabled=disabled))
-        for schedule in resources.schedules:
+        for schedule, before_it in zip(resources.schedules, older.schedules, strict=True):
             over = schedule.at is not None and schedule.at <= now  # fires once, and is gone then
-            if not over and not schedules.stands(schedule):
+            if not (over or schedules.stands(schedule) or schedules.stands(before_it)):
                 found: Mapping[str, Any] | None = schedules.found.get(schedule.name)
                 disabled = (found or {}).get("State") == "DISABLED" and schedule.request["State"] == "ENABLED"
                 yield Drift(f"schedule {schedule.name}", _how(found, disabled=disabled))
@@ -111,13 +116,11 @@ def _missing(
                 yield Drift(f"alarm {alarm.name}", _how(alarms.found.get(alarm.name), disabled=False))
 
 
-def _strange(
-    wanted: list[tuple[TriggerFile, Resources]], rules: Rules, schedules: Schedules, alarms: Alarms
-) -> Iterator[Drift]:
+def _strange(wanted: list[Wanted], rules: Rules, schedules: Schedules, alarms: Alarms) -> Iterator[Drift]:
     """Yield what has a name of ours and no trigger."""
-    names = {rule.name for _, resources in wanted for rule in resources.rules}
-    names |= {schedule.name for _, resources in wanted for schedule in resources.schedules}
-    names |= {alarm.name for _, resources in wanted for alarm in resources.alarms}
+    names = {rule.name for _, resources, _ in wanted for rule in resources.rules}
+    names |= {schedule.name for _, resources, _ in wanted for schedule in resources.schedules}
+    names |= {alarm.name for _, resources, _ in wanted for alarm in resources.alarms}
     found = [("rule", name) for _, name in rules.found]
     found += [("schedule", name) for name in schedules.found] + [("alarm", name) for name in alarms.found]
     for kind, name in found:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 from urllib.parse import quote
@@ -24,6 +25,7 @@ Method = Literal["GET", "POST"]
 # ignores a filter that it does not know and answers with all runs.
 _FIRST_WITH_PREFIX_FILTER = (3, 3)
 _FIRST_WITH_FILTER = (3, 2)
+_FIRST_WITH_NOTES = (2, 5)
 _PAGE = 100
 
 # https://github.com/apache/airflow/pull/36630
@@ -88,6 +90,8 @@ class RestClient:
         names.check_request(request)
         facts = self._environment.serving_facts(self.ping)
         path = _path("dags", request.dag_id, "dagRuns")
+        if facts.version < _FIRST_WITH_NOTES:
+            request = replace(request, note=None)
         if not self._takes(path):
             self._log_fallback("start", request.dag_id)
             return self._fallback().trigger_dag_run(request)
@@ -156,7 +160,7 @@ class RestClient:
 
     def keeps_note(self, dag_id: str) -> bool:
         """See `jetway.airflow.AirflowQuestions`; the command line would lose it."""
-        return self._takes(_path("dags", dag_id, "dagRuns"))
+        return self._environment.facts().version >= _FIRST_WITH_NOTES and self._takes(_path("dags", dag_id, "dagRuns"))
 
     def ping(self) -> None:
         """Ask for one DAG: it wants the database and the role's permission; see `jetway.airflow.AirflowQuestions`."""

@@ -101,7 +101,8 @@ def _matches(rules: list[Rule], path: str, *, is_folder: bool) -> bool:
 
 
 def _patterns(text: str) -> list[str]:
-    return [re.sub(r"\s*#.*", "", line) for line in text.replace("\r\n", "\n").replace("\r", "\n").split("\n")]
+    lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+    return [line.partition("#")[0].rstrip() if "#" in line else line for line in lines]
 
 
 def _read(text: str, here: str, syntax: Syntax) -> list[Rule]:

@@ -109,4 +109,6 @@ def _at(line: int, wanted: Wanted) -> Wanted:
 
 
 def _in_file(found: Finding, line: int, path: str) -> Finding:
-    return Finding(found.rule, found.severity, f"In {redacted(path)}: {found.message}", line, found.remedy)
+    """A finding on another file, which may be somebody else's: none of its lines is quoted."""
+    said = f"pip cannot read line {found.line}. It would install nothing of the file." if found.line else found.message
+    return Finding(found.rule, found.severity, f"In {redacted(path)}: {said}", line, found.remedy)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Mapping
 
 from jetway.artifacts.findings import Finding
 
@@ -15,11 +16,17 @@ LARGEST_COPY = 5 * 1024**3
 
 REPORTS = "reports/"
 QUARANTINE = "quarantine/"
+# What only Jetway writes in the drop bucket; its policy denies it to everybody else (docs/security.md).
+OWN_PREFIXES = ("accepted/", "batches/", "bundles/", QUARANTINE, REPORTS)
 
-_NO_KEY = re.compile("[\0\ud800-\udfff]")  # the latter stand for bytes of a file's name that are no text
+# Control characters, and what changes the order in which letters are shown: such a name looks like another one.
+UNSEEN = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]")
+_NO_TEXT = re.compile("[\ud800-\udfff]")  # stand for bytes of a file's name that are no text
 
 
-def placing_findings(key: str, size: int, destination: str | None) -> list[Finding]:
+def placing_findings(
+    key: str, size: int, destination: str | None, taken: Mapping[str, str] | None = None
+) -> list[Finding]:
     """Refuse what would not become one file inside the environment's dags folder.
 
     MWAA copies the folder's keys to a file system, where `..` leaves the folder, and `.` or nothing between
@@ -29,6 +36,7 @@ def placing_findings(key: str, size: int, destination: str | None) -> list[Findi
         key: in the drop bucket.
         size: bytes.
         destination: the key in the environment's bucket, or None when it has no place there.
+        taken: places in that bucket that belong to other artifacts: the key of each in the drop bucket.
     """
     if size > LARGEST_COPY:
         return [
@@ -44,15 +52,27 @@ def placing_findings(key: str, size: int, destination: str | None) -> list[Findi
     if destination is None:
         return []
     parts = key.split("/")
-    if any(part in {"", ".", ".."} for part in parts) or _NO_KEY.search(key):
+    if any(part in {"", ".", ".."} for part in parts) or UNSEEN.search(key) or _NO_TEXT.search(key):
         return [
             Finding(
                 rule="unsafe-key",
                 severity="error",
-                message="The key holds '..', '.', '//', a NUL or what is no UTF-8: it would not be that file in the "
-                "dags folder.",
+                message="The key holds '..', '.', '//', what is no UTF-8, a control character or one that changes the "
+                "direction of text: it would not be, or not look like, that file in the dags folder.",
                 line=None,
                 remedy="Upload it under a plain path, such as dags/team/orders.py.",
+            )
+        ]
+    owner = (taken or {}).get(destination, key)
+    if owner != key:
+        return [
+            Finding(
+                rule="taken-path",
+                severity="error",
+                message=f"In the environment's bucket the key would be {destination}, which is the environment's "
+                f"{owner}: that is judged by other rules, and comes into force by an update.",
+                line=None,
+                remedy=f"Upload it as {owner}, or under another name.",
             )
         ]
     if len(destination.encode()) > _LONGEST_KEY:

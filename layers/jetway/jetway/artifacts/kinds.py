@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from jetway.artifacts.findings import Candidate, Finding, Judgement, Verdict, judgement
+from jetway.artifacts.keys import OWN_PREFIXES
 
 if TYPE_CHECKING:
     from jetway.airflow.environment import EnvironmentFacts
@@ -23,7 +24,7 @@ DAGS = "dags/"
 _SETTINGS = ("access.yaml", "alarms.yaml", "floors.yaml")
 
 # Not artifacts of the gate: what starts runs, what sync_triggers takes, and what Jetway itself writes.
-NOT_ARTIFACTS = ("data/", "triggers/", "accepted/", "batches/", "bundles/", "reports/", "quarantine/")
+NOT_ARTIFACTS = ("data/", "triggers/", *OWN_PREFIXES)
 
 # Of a larger one the DAG files that read it are not loaded.
 LARGEST_DATA_FILE = 1024 * 1024
@@ -257,5 +258,12 @@ KINDS = (
         max_bytes=_MEBIBYTE,
     ),
 )
+
+
+def reserved_places(environment: EnvironmentFacts) -> dict[str, str]:
+    """Return the keys of the environment's bucket that what an update brings into force has, and whose each is."""
+    found = {kind_of(key).destination(key, environment): key for key in (_REQUIREMENTS, _PLUGINS, _STARTUP)}
+    return {place: key for place, key in found.items() if place is not None}
+
 
 UNKNOWN = _kind("unknown", r".*", "", _unknown)

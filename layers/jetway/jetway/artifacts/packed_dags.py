@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 from jetway.artifacts.dag_file import check_dag_file
 from jetway.artifacts.findings import Candidate, Finding, FoundDag, Judgement, judgement
-from jetway.artifacts.plugins_zip import MOST_MODULES, bounded, module_findings
+from jetway.artifacts.plugins_zip import MOST_MODULES, MOST_WORDS_IN_ALL, bounded, module_findings, not_judged
+from jetway.artifacts.python_source import weight
 from jetway.artifacts.zip_reader import BrokenZipError, LargeDirectoryError, Member, ZipReader
 from jetway.artifacts.zip_structure import (
     broken,
@@ -49,9 +50,10 @@ def check_packed_dags(candidate: Candidate, environment: EnvironmentFacts, *, ma
         if is_bomb(findings):
             return judgement(KIND, bounded(findings))
         dags: list[FoundDag] = []
-        uncertain = False
-        for number, member in enumerate(_files(reader)):
-            judged = _judge(reader, member, environment, max_bytes) if number < MOST_MODULES else None
+        uncertain, left = False, MOST_WORDS_IN_ALL
+        for number, member in enumerate(_opened(reader)):
+            judged, words = _judge(reader, member, environment, max_bytes, left) if number < MOST_MODULES else (None, 0)
+            left -= words
             if judged is None:
                 wrong = verify(reader, member)
                 findings += [wrong] if wrong else []
@@ -64,28 +66,33 @@ def check_packed_dags(candidate: Candidate, environment: EnvironmentFacts, *, ma
         return judgement(KIND, bounded(findings), dags, uncertain=uncertain)
 
 
-def _files(reader: ZipReader) -> list[Member]:
-    return [member for member in reader.members if not member.is_folder and not member.is_closed]
+def _opened(reader: ZipReader) -> list[Member]:
+    return [member for member in reader.members if not member.is_closed]
 
 
-def _judge(reader: ZipReader, member: Member, environment: EnvironmentFacts, max_bytes: int) -> Judgement | None:
-    """Judge one module; None of what is none."""
+def _judge(
+    reader: ZipReader, member: Member, environment: EnvironmentFacts, max_bytes: int, left: int
+) -> tuple[Judgement | None, int]:
+    """Judge one module, None of what is none; and say how many words it has of those that are left."""
     if not member.name.lower().endswith(".py") or is_clutter(member.name):
-        return None
+        return None, 0
     try:
         content = reader.content(member, max_bytes)
     except BrokenZipError as exc:
-        return judgement(KIND, [damaged(member, exc)])
+        return judgement(KIND, [damaged(member, exc)]), 0
+    words = weight(content)
+    if words > left:
+        return judgement(KIND, [not_judged(member)]), words
     if "/" in member.name:  # only imported by those at the root
         findings, uncertain = module_findings(content, member.name, environment.python_version)
-        return judgement(KIND, findings, uncertain=uncertain)
+        return judgement(KIND, findings, uncertain=uncertain), words
     judged = check_dag_file(Candidate(member.name, len(content), content), environment, max_bytes=max_bytes)
     findings = [
         replace(found, message=f"{shown(member.name)}: {found.message}")
         for found in judged.findings
         if found.rule != "empty-file"
     ]
-    return replace(judged, findings=tuple(findings))
+    return replace(judged, findings=tuple(findings)), words
 
 
 _NO_DAG = Finding(

@@ -16,7 +16,7 @@ from jetway.artifacts.findings import Candidate, Finding, FoundPlugin, Judgement
 from jetway.artifacts.mwaa import full_python, packages_of
 from jetway.artifacts.plugin_classes import find_plugins, mentions_plugins
 from jetway.artifacts.plugin_imports import Import, imports_of, not_known
-from jetway.artifacts.python_source import read_source
+from jetway.artifacts.python_source import MOST_WORDS, read_source, weight
 from jetway.artifacts.wheel_files import BrokenWheelError, broken_wheel, read_wheel, wheel_findings
 from jetway.artifacts.wheel_names import wheel_finding, wheel_fit
 from jetway.artifacts.zip_reader import BrokenZipError, LargeDirectoryError, Member, ZipReader
@@ -39,6 +39,8 @@ KIND = "plugins"
 LARGEST_MODULE = 1024 * 1024
 # Compiling takes milliseconds each; a zip with more is a library that should be a wheel.
 MOST_MODULES = 10_000
+# Of all modules together: a minute of compiling at the worst.
+MOST_WORDS_IN_ALL = 16 * MOST_WORDS
 MOST_FINDINGS = 100
 
 
@@ -49,6 +51,7 @@ class _Seen:
     findings: list[Finding]
     plugins: list[FoundPlugin]
     modules: int = 0
+    words: int = 0
     wheels: int = 0
     uncertain: bool = False
     imports: list[Import] = field(default_factory=list)  # of plugins
@@ -144,7 +147,7 @@ def _walk(reader: ZipReader, environment: EnvironmentFacts) -> _Seen:
     seen = _Seen([], [])
     passed_over = _passed_over(reader, environment)
     for member in reader.members:
-        if member.is_folder or member.is_closed:
+        if member.is_closed:
             continue
         name = member.name.lower()
         if name.endswith(".whl") and not is_clutter(member.name):
@@ -213,13 +216,16 @@ def _module(reader: ZipReader, member: Member, python: tuple[int, int], seen: _S
     seen.modules += 1
     if member.size > LARGEST_MODULE or seen.modules > MOST_MODULES:
         found = verify(reader, member)
-        seen.findings.append(found or _not_judged(member))
-        seen.uncertain = True
+        seen.findings.append(found or not_judged(member))
         return
     try:
         content = reader.content(member, LARGEST_MODULE)
     except BrokenZipError as exc:
         seen.findings.append(damaged(member, exc))
+        return
+    seen.words += weight(content)
+    if seen.words > MOST_WORDS_IN_ALL:
+        seen.findings.append(not_judged(member))
         return
     seen.findings += plugins_contents.secrets(member.name, content)
     findings, uncertain = module_findings(content, member.name, python)
@@ -235,12 +241,13 @@ def _module(reader: ZipReader, member: Member, python: tuple[int, int], seen: _S
         seen.findings += without_name
 
 
-def _not_judged(member: Member) -> Finding:
+def not_judged(member: Member) -> Finding:
+    """Return the finding on a module that is one too many to be compiled."""
     return Finding(
         rule="not-judged",
-        severity="warning",
+        severity="error",
         message=f"{shown(member.name)} is not compiled here: it is larger than {LARGEST_MODULE:,} bytes, or there are "
-        f"more than {MOST_MODULES:,} modules.",
+        f"more than {MOST_MODULES:,} modules, or more than {MOST_WORDS_IN_ALL:,} words and signs in all of them.",
         line=None,
         remedy="Pack libraries as wheels and list them in requirements.txt.",
     )

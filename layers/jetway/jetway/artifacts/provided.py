@@ -91,7 +91,7 @@ def required_by(
     pins = in_force(asked, packages) if packages else {}
     versions: dict[str, str | None] = {}
     for wanted in active:
-        name = wanted.name or canonicalize_name(wanted.place)  # of a bare URL or path: its modules are not known
+        name = wanted.name or _name_at(wanted.place)  # of a bare URL or path: its modules are not known
         versions[name] = wanted.version or pins.get(name)
     if answer is not None and answer.status == "resolved":
         named = {name for name in versions if name not in names_of(answer)}  # by a URL or a path: not resolved
@@ -104,6 +104,12 @@ def required_by(
     return Required(versions, contents, frozenset(open_ones))
 
 
+def _name_at(place: str) -> str:
+    """The name of a distribution, as a wheel's file tells it; else the place itself."""
+    file = place.rpartition("/")[2]
+    return canonicalize_name(file.partition("-")[0] if file.endswith(".whl") else place)
+
+
 def provided(environment: EnvironmentFacts, required: Required = Required()) -> dict[str, Any]:
     """Return what the environment has, as jetway_loader takes it.
 
@@ -113,8 +119,8 @@ def provided(environment: EnvironmentFacts, required: Required = Required()) -> 
 
     Returns:
         "modules": by their dotted names, and all below them, of distributions of which no more is known; "unlisted":
-        distributions whose modules are not known; "inventory": what is known of others, as `jetway_loader.inventory`
-        takes it.
+        distributions whose modules are not known, but for a guess among the former; "inventory": what is known of
+        others, as `jetway_loader.inventory` takes it.
     """
     packages = packages_of(environment.airflow_version)
     installed = packages.installed if packages else {}
@@ -132,12 +138,19 @@ def provided(environment: EnvironmentFacts, required: Required = Required()) -> 
             decorators |= found.decorators
         elif below is None:
             unlisted.add(name)
+            modules.update(_likely(name))
         else:
             modules.update(below)
         if name in installed and version != installed[name]:
             changed.update(below or ())
     inventory = {"contents": contents, "decorators": decorators, "changed": sorted(changed)}
     return {"modules": sorted(modules), "unlisted": sorted(unlisted), "inventory": inventory}
+
+
+def _likely(name: str) -> set[str]:
+    """The module that a distribution most likely brings: what comes after its import is judged, too."""
+    module = name.replace("-", "_")
+    return {module} if module.isidentifier() else set()
 
 
 def modules_of_distribution(name: str) -> Sequence[str] | None:

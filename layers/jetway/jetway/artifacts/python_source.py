@@ -27,9 +27,16 @@ _FIRST_WITH_PEP_701 = (3, 12)
 
 _LONGEST_QUOTE = 160
 
-# Compiling takes up to 2 KB of memory and 20 µs for each word or bracket; 150,000 of them are some 15,000 lines.
-MOST_WORDS = 150_000
+# Compiling and parsing takes up to 2.3 KB of memory and 12 µs for each word or sign; 250,000 are some 12,000 lines.
+MOST_WORDS = 250_000
 _WORD_OR_NOT = bytes(ord("w") if c > 127 or chr(c).isalnum() or chr(c) == "_" else ord(" ") for c in range(256))
+_SIGNS = bytes(c for c in range(33, 127) if not (chr(c).isalnum() or chr(c) in "_#'\""))
+
+# Before 3.12 each code object is compared with all others that are alike, and an f-string is read anew for each field.
+_LINEAR_SINCE = (3, 12)
+_SCOPE = re.compile(rb"\b(?:lambda|class|def|for)\b")
+_F_STRING = re.compile(rb"(?i:\bf|\bfr|\brf)['\"]")
+_SCOPE_WEIGHS, _FIELD_WEIGHS = 20, 8
 
 # https://docs.python.org/3/reference/lexical_analysis.html#encoding-declarations
 _COOKIE = re.compile(rb"^[ \t\f]*#.*?coding[:=][ \t]*([-\w.]+)")
@@ -63,8 +70,8 @@ _TOO_DEEP = Finding(
 
 _TOO_HEAVY = Finding(
     rule="not-judged",
-    severity="warning",
-    message=f"The file has more than {MOST_WORDS:,} words and brackets: too heavy to be compiled here.",
+    severity="error",
+    message=f"The file has more than {MOST_WORDS:,} words and signs: too heavy to be compiled here.",
     line=None,
     remedy="Airflow compiles it again and again: put the data into a file beside the DAG and read it from there.",
 )
@@ -98,7 +105,7 @@ def read_source(content: bytes, python: Version, *, own_python: Version = sys.ve
         python: version of the Python that will import the file.
         own_python: version of the Python that runs this.
     """
-    unread = _unread(content)
+    unread = _unread(content, own_python)
     if unread is not None:
         return unread
     with warnings.catch_warnings():
@@ -165,7 +172,7 @@ def _newer_syntax(line: int | None, what: str, python: Version) -> Finding:
     )
 
 
-def _unread(content: bytes) -> Source | None:
+def _unread(content: bytes, own_python: Version) -> Source | None:
     """What is better not given to the compiler, because it would take minutes or gigabytes."""
     cookie = declared_encoding(content)
     if cookie is not None and cookie[0].lower().replace("_", "-") in _CODECS_REFUSED:
@@ -177,7 +184,7 @@ def _unread(content: bytes) -> Source | None:
             remedy="Save the file as UTF-8 and remove the coding line.",
         )
         return Source(None, (finding,))
-    return Source(None, (_TOO_HEAVY,), uncertain=True) if _weight(content) > MOST_WORDS else None
+    return Source(None, (_TOO_HEAVY,)) if weight(content, own_python) > MOST_WORDS else None
 
 
 def declared_encoding(content: bytes) -> tuple[str, int] | None:
@@ -249,11 +256,19 @@ def _decoded(content: bytes) -> str:
     return content.removeprefix(codecs.BOM_UTF8).decode(cookie[0] if cookie else "utf-8", "replace")
 
 
-def _weight(content: bytes) -> int:
-    """Words, numbers, brackets and strings: the syntax tree has about as many nodes, at most twice."""
+def weight(content: bytes, own_python: Version = sys.version_info[:2]) -> int:
+    """Return how many words and signs a source has: the syntax tree has about as many nodes, at most twice.
+
+    Comments and strings count as well: which bytes are in one only the tokenizer tells.
+    """
     words = (b" " + content.translate(_WORD_OR_NOT)).count(b" w")
-    opened = content.count(b"(") + content.count(b"[") + content.count(b"{")
-    return words + opened + (content.count(b"'") + content.count(b'"')) // 2
+    signs = len(content) - len(content.translate(None, _SIGNS))
+    strings = (content.count(b"'") + content.count(b'"')) // 2
+    if own_python >= _LINEAR_SINCE:
+        return words + signs + strings
+    fields = content.count(b"{") if _F_STRING.search(content) else 0
+    scopes = len(_SCOPE.findall(content))
+    return words + signs + strings + _SCOPE_WEIGHS * scopes + _FIELD_WEIGHS * fields
 
 
 def _line_at(content: bytes, offset: int) -> int:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from packaging.utils import canonicalize_name
 
 from jetway.artifacts.findings import Finding, Judgement, judgement
+from jetway.artifacts.index_proxy import named
 from jetway.artifacts.requirement_constraints import in_force, unknown_constraints
 from jetway.artifacts.requirement_lines import redacted
 from jetway.artifacts.requirements_file import parse_for
@@ -26,11 +27,15 @@ if TYPE_CHECKING:
 
 Ask = Callable[[Question], Answer]
 
-# As uv says it of a version that would have to be built.
-_SOURCE_ONLY = re.compile(r"\b(?P<name>[A-Za-z0-9][\w.-]*)==(?P<version>[\w.+!-]*\w) has no usable wheels")
+# As uv says it of a version that would have to be built; a marker may stand behind the name.
+_SOURCE_ONLY = re.compile(
+    r"\b(?P<name>[A-Za-z0-9][\w.-]*)(?:\{[^{}]*\})?==(?P<version>[\w.+!-]*\w) has no usable wheels"
+)
 _MOST_SOURCES = 4  # each is another question
-# What these are built with is on Airflow's machines and not in MWAA's image.
-_NEEDS_LIBRARIES = frozenset({"gssapi", "krb5", "mysqlclient", "pykerberos", "python-ldap", "sasl"})
+# What these are built with is on Airflow's machines and not in MWAA's image. That has compilers, and what is needed for
+# MariaDB's, PostgreSQL's and Kerberos's libraries: https://github.com/aws/amazon-mwaa-docker-images, in
+# images/airflow/*/BillOfMaterials/*/System-Packages-BOM.txt.
+_NEEDS_LIBRARIES = frozenset({"python-ldap", "sasl"})
 
 # Of all that MWAA's images have, these are published as source only. What they need has been the same for years.
 _WITHOUT_WHEEL: Mapping[str, tuple[str, ...]] = {
@@ -49,6 +54,7 @@ def resolved(
     ask: Ask,
     *,
     index_url: str | None = None,
+    allowed: Sequence[str] = (),
     shelf: Shelf | None = None,
     beside: Beside | None = None,
 ) -> tuple[Judgement, Answer | None]:
@@ -59,7 +65,8 @@ def resolved(
         environment: for its Airflow version.
         static: what reading the file says; a file that is rejected already is not resolved.
         ask: asks uv.
-        index_url: the index, when the file names none.
+        index_url: the index, when the file names none; the operator's.
+        allowed: other hosts that the operator names, as of `index_proxy.named`.
         shelf: plugins.zip, when it is known.
         beside: reads the files that it names with -r and -c.
 
@@ -75,7 +82,7 @@ def resolved(
     wheels = shelf.found_by(asked) if shelf else None if unseen else {}
     if asked.no_index is not None and wheels is None:
         return static, None  # all comes from places that are not seen; the static check has said so
-    question = question_of(asked, active, packages, index_url=index_url, shelf=shelf)
+    question = question_of(asked, active, packages, index_url=index_url, allowed=allowed, shelf=shelf)
     if not question.requirements:
         return static, None
     answer = _with_sources(question, in_force(asked, packages), ask)
@@ -128,6 +135,7 @@ def question_of(
     *,
     index_url: str | None,
     shelf: Shelf | None,
+    allowed: Sequence[str] = (),
 ) -> Question:
     """Return what uv is asked: all that is named, under all constraints that are known or can be fetched."""
     pins = dict(in_force(asked, packages)) | dict(packages.essential)
@@ -139,14 +147,14 @@ def question_of(
     wheels = dict(shelf.found_by(asked) or {}) if shelf else {}
     requirements = []
     for wanted in active[:MOST_REQUIREMENTS]:
-        named = _wheel_at(wanted, shelf)
-        if named is not None:
-            wheels[named.file_name] = named
-            requirements.append(f"{named.name}=={named.version}")
+        wheel = _wheel_at(wanted, shelf)
+        if wheel is not None:
+            wheels[wheel.file_name] = wheel
+            requirements.append(f"{wheel.name}=={wheel.version}")
         elif wanted.requirement is not None and wanted.source == "index":
             requirements.append(str(wanted.requirement))
     constraints += dict.fromkeys(str(one) for lines in asked.own_constraints.values() for one in lines)
-    texts = {name: wheel.as_text() for name, wheel in wheels.items()}
+    texts = {name: one.as_text() for name, one in wheels.items()}
     return Question(
         requirements=tuple(requirements),
         constraints=tuple(constraints),
@@ -158,6 +166,7 @@ def question_of(
         # Without an index what is installed is there as well.
         wheels=(_installed(packages) if offline else _built(packages)) | texts,
         no_index=offline,
+        allowed=(*([named(index_url)] if index_url else []), *allowed),
     )
 
 

@@ -173,7 +173,7 @@ def _read_requirement(line: Line, hashed: bool, asked: Requested) -> None:
         requirement = Requirement(text)
     except (InvalidRequirement, RecursionError) as exc:
         # Brackets are extras of an archive; a marker may follow it.
-        place = re.split(r"\s*;\s", text)[0].strip()
+        place = re.split(r";\s", text, maxsplit=1)[0].strip()
         if _is_place(place):
             asked.wanted.append(Wanted(line.number, None, _source_of(place), place, hashed))
         else:

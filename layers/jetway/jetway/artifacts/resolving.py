@@ -2,7 +2,7 @@
 
 Nothing is built (`--no-build`): building a source distribution runs its code. uv gets nothing of the caller's
 environment, and only lines that were parsed before: a requirements file may name any file of the machine, and uv
-quotes what it cannot read.
+quotes what it cannot read. It reaches indexes through a proxy of ours, which leads to public addresses only.
 """
 
 from __future__ import annotations
@@ -26,6 +26,8 @@ from typing import Any, Literal, Self
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from jetway.artifacts.fetching import FetchError, constraints_at
+from jetway.artifacts.index_proxy import IndexProxy
 from jetway.artifacts.mwaa import ARCHITECTURE, GLIBC
 from jetway.artifacts.requirement_lines import redacted
 
@@ -56,13 +58,14 @@ class Question:
     Attributes:
         requirements: lines of PEP 508, without URLs and paths.
         constraints: the same, `name==version`.
-        constraint_urls: https URLs of constraint files that are not known here.
+        constraint_urls: https URLs of constraint files that are not known here; they are fetched, and uv gets lines.
         python: the environment's full Python version.
         index_url: https URL that replaces PyPI, or None.
         extra_index_urls: https URLs beside it.
         prerelease: whether --pre is given.
         wheels: file name → METADATA of wheels that are at hand beside the index; the wheels themselves are not needed.
         no_index: nothing is asked for elsewhere.
+        allowed: hosts that the operator names, as of `index_proxy.named`; all others have to be public.
     """
 
     requirements: tuple[str, ...]
@@ -74,6 +77,7 @@ class Question:
     prerelease: bool = False
     wheels: Mapping[str, str] = field(default_factory=dict)
     no_index: bool = False
+    allowed: tuple[str, ...] = ()
 
     def names(self) -> frozenset[str]:
         """The distributions that are asked for by name, normalized."""
@@ -87,7 +91,7 @@ class Question:
             KeyError, TypeError: not of its shape.
         """
         given = dict(value)
-        for name in ("requirements", "constraints", "constraint_urls", "extra_index_urls"):
+        for name in ("requirements", "constraints", "constraint_urls", "extra_index_urls", "allowed"):
             given[name] = tuple(given.get(name, ()))
         return cls(**given)
 
@@ -121,17 +125,21 @@ def resolve(question: Question, uv: str, *, seconds: float, home: Path | None = 
         seconds: after which it is killed.
         home: writable folder that keeps uv's cache; one of its own, removed at the end, when none is given.
     """
-    with tempfile.TemporaryDirectory(prefix="resolve-") as folder:
+    with tempfile.TemporaryDirectory(prefix="resolve-") as folder, IndexProxy(question.allowed) as proxy:
         place = Path(folder)
+        try:
+            constraints = [*question.constraints, *constraints_at(question.constraint_urls, proxy)]
+        except FetchError as exc:
+            return Answer("not-resolved", f"the constraints are not known: {exc}")
         (place / "requirements.in").write_text("\n".join(question.requirements) + "\n")
-        (place / "constraints.txt").write_text("\n".join(question.constraints) + "\n")
+        (place / "constraints.txt").write_text("\n".join(constraints) + "\n")
         (place / "uv.toml").write_text(_indexes(question))
         _put_wheels(place / WHEELS, question.wheels)
         try:
             result = subprocess.run(
                 _command(uv, question),
                 cwd=place,
-                env=_environment(home or place),
+                env=_environment(home or place, proxy.url),
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
                 text=True,
@@ -182,8 +190,6 @@ def _command(uv: str, question: Question) -> list[str]:
     # pip looks at all indexes for the best version; uv, left alone, at the first that knows the name.
     command += ["--python-platform", platform, "--index-strategy", "unsafe-best-match", "--no-header", "--no-annotate"]
     command += ["--format", "pylock.toml", "--constraint", "constraints.txt"]
-    for url in question.constraint_urls:
-        command += ["--constraint", url]
     if question.wheels:
         command += ["--find-links", WHEELS]
     if question.no_index:
@@ -224,9 +230,9 @@ def _put_wheels(folder: Path, wheels: Mapping[str, str]) -> None:
                 made.writestr(f"{name}-{version}.dist-info/{name_in_it}", content)
 
 
-def _environment(home: Path) -> dict[str, str]:
-    """What uv sees: no credentials, and no settings of the caller's but for certificates and proxies."""
-    kept = ("SSL_CERT_FILE", "SSL_CERT_DIR", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "ALL_PROXY")
+def _environment(home: Path, proxy: str) -> dict[str, str]:
+    """What uv sees: no credentials, one way out, and no settings of the caller's but for certificates."""
+    kept = ("SSL_CERT_FILE", "SSL_CERT_DIR")
     names = {name for name in os.environ if name.upper() in kept}
     own = {
         "HOME": str(home),
@@ -235,6 +241,9 @@ def _environment(home: Path) -> dict[str, str]:
         "UV_HTTP_TIMEOUT": _HTTP_SECONDS,
         "UV_HTTP_RETRIES": _RETRIES,
         "UV_KEYRING_PROVIDER": "disabled",
+        "HTTP_PROXY": proxy,
+        "HTTPS_PROXY": proxy,
+        "ALL_PROXY": proxy,
     }
     # The machine's own certificates: uv brings some, which know nothing of a company's proxy.
     store = ssl.get_default_verify_paths().cafile

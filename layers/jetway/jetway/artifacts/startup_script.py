@@ -9,6 +9,7 @@ import re
 import shutil
 import subprocess
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from jetway.artifacts.findings import Candidate, Finding, Judgement, judgement
@@ -60,8 +61,10 @@ def _syntax(bash: str, content: bytes) -> Finding | None:
             env={"LC_ALL": "C.UTF-8"},
             check=False,
         )
-    except (OSError, subprocess.TimeoutExpired) as exc:
-        return _not_judged(f"bash did not end well: {type(exc).__name__}")
+    except subprocess.TimeoutExpired:
+        return replace(_not_judged(f"bash reads it for more than {SECONDS_FOR_BASH} s"), severity="error")
+    except OSError as exc:
+        return _not_judged(f"bash cannot be run: {type(exc).__name__}")
     if result.returncode == 0:
         return None
     words = result.stderr.decode("utf-8", "replace")

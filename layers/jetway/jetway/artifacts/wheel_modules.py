@@ -7,15 +7,15 @@ from __future__ import annotations
 
 import io
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import suppress
 from email.message import Message
-from typing import IO, BinaryIO, cast
+from typing import BinaryIO, cast
 
 from jetway.artifacts.contents import Contents, contents_in, contents_of
+from jetway.artifacts.fetching import fetch
+from jetway.artifacts.index_proxy import IndexProxy
 from jetway.artifacts.zip_reader import BrokenZipError, LargeDirectoryError, ZipReader
 from jetway.ranged_stream import RangedStream
 
@@ -28,7 +28,9 @@ _FOR_FETCHING = 0.7  # of the time; the rest is for reading names
 _LARGEST_READ = 2 * 1024 * 1024
 
 
-def contents_at(wheels: Mapping[str, str], *, seconds: float, first: Collection[str] = ()) -> dict[str, Contents]:
+def contents_at(
+    wheels: Mapping[str, str], *, seconds: float, first: Collection[str] = (), allowed: Collection[str] = ()
+) -> dict[str, Contents]:
     """Fetch what wheels tell; those that cannot be had in time are left out.
 
     The modules of all come first, then names: of what is asked for by name, then of the smallest.
@@ -37,16 +39,20 @@ def contents_at(wheels: Mapping[str, str], *, seconds: float, first: Collection[
         wheels: name → http or https URL.
         seconds: for all of them.
         first: names that matter most.
+        allowed: hosts that the operator names, as of `index_proxy.named`.
     """
+    if not wheels:
+        return {}
     deadline = time.monotonic() + seconds
     pool = ThreadPoolExecutor(_AT_ONCE)
-    try:
-        order = sorted(wheels, key=lambda name: name not in first)
-        asked = {pool.submit(_fetched, wheels[name]): name for name in order}
-        done, _ = wait(asked, timeout=seconds * _FOR_FETCHING)
-        fetched = {asked[one]: found for one in done if (found := one.result()) is not None}
-    finally:
-        pool.shutdown(wait=False, cancel_futures=True)
+    with IndexProxy(allowed) as proxy:
+        try:
+            order = sorted(wheels, key=lambda name: name not in first)
+            asked = {pool.submit(_fetched, wheels[name], proxy): name for name in order}
+            done, _ = wait(asked, timeout=seconds * _FOR_FETCHING)
+            fetched = {asked[one]: found for one in done if (found := one.result()) is not None}
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
     contents = {name: found for name, (found, _) in fetched.items()}
     whole = {name: content for name, (_, content) in fetched.items() if content is not None}
     for name in sorted(whole, key=lambda name: (name not in first, len(whole[name]))):
@@ -58,12 +64,10 @@ def contents_at(wheels: Mapping[str, str], *, seconds: float, first: Collection[
     return contents
 
 
-def _fetched(url: str) -> tuple[Contents, bytes | None] | None:
+def _fetched(url: str, proxy: IndexProxy) -> tuple[Contents, bytes | None] | None:
     """The modules of a wheel, and the wheel itself if it is small; None when it cannot be had."""
-    if not url.startswith(("https://", "http://")):
-        return None
     try:
-        ranged = _Ranged(url)
+        ranged = _Ranged(url, proxy)
         size = ranged.seek(0, io.SEEK_END)
         if size <= _LARGEST_READ:
             content = ranged.read_range(0, size)
@@ -77,11 +81,11 @@ def _fetched(url: str) -> tuple[Contents, bytes | None] | None:
 class _Ranged(RangedStream):
     """A file on a web server.
 
-    Raises, when made or read: OSError, of which urllib's errors are kinds, when the server answers with no range.
+    Raises, when made or read: OSError, when the server answers with no range.
     """
 
-    def __init__(self, url: str) -> None:
-        self._url = url
+    def __init__(self, url: str, proxy: IndexProxy) -> None:
+        self._url, self._proxy = url, proxy
         _, headers = self._ask("bytes=-1")
         super().__init__(int(headers["Content-Range"].rpartition("/")[2]))
 
@@ -89,8 +93,9 @@ class _Ranged(RangedStream):
         return self._ask(f"bytes={start}-{start + length - 1}", length)[0]
 
     def _ask(self, span: str, length: int = 1) -> tuple[bytes, Message]:
-        request = urllib.request.Request(self._url, headers={"Range": span})  # noqa: S310 - see _fetched
-        with urllib.request.urlopen(request, timeout=_SECONDS_FOR_ONE) as answer:  # noqa: S310
-            if answer.status != 206:
-                raise OSError(f"{self._url} is not given in ranges")
-            return cast("IO[bytes]", answer).read(length), answer.headers
+        status, headers, body = fetch(
+            self._url, self._proxy, most=length, seconds=_SECONDS_FOR_ONE, headers={"Range": span}
+        )
+        if status != 206:
+            raise OSError(f"{self._url} is not given in ranges")
+        return body, headers

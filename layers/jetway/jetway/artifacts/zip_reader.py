@@ -15,7 +15,9 @@ _LARGEST_DIRECTORY = 32 * 1024**2
 
 _CHUNK = 1024 * 1024
 _LOCAL_HEADER = 30
-_ENCRYPTED = 0x1
+_ENCRYPTED, _SIZES_FOLLOW, _UTF_8 = 0x1, 0x8, 0x800
+_NOT_HERE, _NOT_HERE_16 = 0xFFFF_FFFF, 0xFFFF  # the number is in the record of zip64
+_ZIP_64, _UNICODE_PATH = 0x0001, 0x7075  # what extra fields are
 _SYMLINK, _FILE_TYPE = 0o120000, 0o170000
 
 # What Python's zipimport, which Airflow loads packed DAGs with, can unpack as well. LZMA may ask for gigabytes.
@@ -64,6 +66,7 @@ class Member:
         size, packed: bytes, as the directory says.
         offset: where its local header begins.
         readable: whether its compression is one that can be unpacked here.
+        second_name: another name that it has in an extra field, which some programs take; None without one.
     """
 
     number: int
@@ -74,6 +77,7 @@ class Member:
     encrypted: bool
     symlink: bool
     readable: bool
+    second_name: str | None = None
 
     @property
     def is_folder(self) -> bool:
@@ -92,7 +96,12 @@ class Member:
 
 
 class ZipReader:
-    """A zip in a seekable stream. Beside what the stream itself holds, a few megabytes of it are held."""
+    """A zip in a seekable stream. Beside what the stream itself holds, a few megabytes of it are held.
+
+    A member is unpacked here and not by `zipfile`, which looks at the directory alone and stops at the size that stands
+    there. Info-ZIP's unzip follows the member's own header, and zipimport unpacks until the data end. So a member is
+    broken unless all three read the same.
+    """
 
     def __init__(self, stream: BinaryIO, size: int) -> None:
         """Read the directory.
@@ -110,10 +119,10 @@ class ZipReader:
         begins = stream.read(4) in {_FIRST, _END}
         _bound_directory(stream, size, begins=begins)
         try:
-            self._zip = zipfile.ZipFile(stream)
+            infos = zipfile.ZipFile(stream).infolist()
         except _READ_ERRORS as exc:
             raise BrokenZipError(str(exc), truncated=begins) from exc
-        self._infos = sorted(self._zip.infolist(), key=lambda info: info.header_offset)
+        self._infos = sorted(infos, key=lambda info: info.header_offset)
         self.members = tuple(_member(number, info) for number, info in enumerate(self._infos))
         if any(not 0 <= member.offset < size for member in self.members):
             raise BrokenZipError("its directory points outside of the file", truncated=True)
@@ -159,13 +168,91 @@ class ZipReader:
         return None
 
     def _chunks(self, member: Member, left: int) -> Iterator[bytes]:
+        """Unpack the first `left` bytes; only when that is all, the member is known to be whole."""
+        info = self._infos[member.number]
+        crc = 0
         try:
-            with self._zip.open(self._infos[member.number]) as stream:
-                while left > 0 and (chunk := stream.read(min(_CHUNK, left))):
-                    left -= len(chunk)
-                    yield chunk
+            _check_header(self._stream, info)
+            for chunk in _unpacked(self._stream, info):
+                crc = zlib.crc32(chunk, crc)
+                yield chunk[:left]
+                left -= len(chunk)
+                if left <= 0:
+                    return
         except _READ_ERRORS as exc:
             raise BrokenZipError(str(exc) or type(exc).__name__) from exc
+        if crc != info.CRC:
+            raise BrokenZipError("its checksum is not that of its data")
+
+
+def _check_header(stream: BinaryIO, info: zipfile.ZipInfo) -> None:
+    """Go to where a member's data begin, if its own header says of it what the directory says.
+
+    Raises: BrokenZipError.
+    """
+    stream.seek(info.header_offset)
+    header = stream.read(_LOCAL_HEADER)
+    if len(header) < _LOCAL_HEADER or not header.startswith(_FIRST):
+        raise BrokenZipError("it has no header where the directory says")
+    flags, method, crc, packed, size, name_length, extra_length = struct.unpack_from("<6xHH4xIIIHH", header)
+    name, extra = stream.read(name_length), stream.read(extra_length)
+    if name != _raw_name(info) or (flags ^ info.flag_bits) & (_ENCRYPTED | _UTF_8) or method != info.compress_type:
+        raise BrokenZipError("its header and the directory differ")
+    if _second_name(extra, info) not in {None, _second_name(info.extra, info)}:  # the directory's has its own finding
+        raise BrokenZipError("its header has a second name for it")
+    if flags & _SIZES_FOLLOW:
+        return  # these numbers say nothing then
+    if _NOT_HERE in {packed, size}:
+        numbers = _extra_fields(extra).get(_ZIP_64, [b""])[0]
+        size, packed = struct.unpack_from("<QQ", numbers)  # a header has both, whichever is needed
+    if (crc, packed, size) != (info.CRC, info.compress_size, info.file_size):
+        raise BrokenZipError("its header and the directory differ")
+
+
+def _unpacked(stream: BinaryIO, info: zipfile.ZipInfo) -> Iterator[bytes]:
+    """Unpack what comes next in a stream, in pieces. When the last was taken, it was all of it and no more."""
+    left, given, tail = info.compress_size, 0, b""
+    deflated = zlib.decompressobj(-zlib.MAX_WBITS) if info.compress_type == zipfile.ZIP_DEFLATED else None
+    full = False
+    while (left or tail or full) and not (deflated and deflated.eof):
+        data = tail or stream.read(min(_CHUNK, left))
+        if not (data or full):
+            raise BrokenZipError("its data are cut off")
+        left -= 0 if tail else len(data)
+        chunk = deflated.decompress(data, _CHUNK) if deflated else data
+        tail = deflated.unconsumed_tail if deflated else b""
+        full = deflated is not None and len(chunk) == _CHUNK  # there may be more of what was read
+        given += len(chunk)
+        if given > info.file_size:
+            raise BrokenZipError(f"it unpacks to more than the {info.file_size:,} bytes that the directory says")
+        if chunk:
+            yield chunk
+    if given != info.file_size or (deflated and not deflated.eof):
+        raise BrokenZipError(f"it unpacks to {given:,} bytes; the directory says {info.file_size:,}")
+
+
+def _raw_name(info: zipfile.ZipInfo) -> bytes:
+    """The bytes of a name in the directory."""
+    return info.orig_filename.encode("utf-8" if info.flag_bits & _UTF_8 else "cp437")
+
+
+def _second_name(extra: bytes, info: zipfile.ZipInfo) -> str | None:
+    """The name in Info-ZIP's field for a path in Unicode, unless it says what the name's own bytes say."""
+    for value in _extra_fields(extra).get(_UNICODE_PATH, ()):
+        if value[5:] not in {_raw_name(info), info.orig_filename.encode()}:
+            return value[5:].decode("utf-8", "replace")
+    return None
+
+
+def _extra_fields(extra: bytes) -> dict[int, list[bytes]]:
+    """The values of extra fields by what they are; one that is cut off ends them."""
+    found: dict[int, list[bytes]] = {}
+    at = 0
+    while at + 4 <= len(extra):
+        kind, length = struct.unpack_from("<HH", extra, at)
+        found.setdefault(kind, []).append(extra[at + 4 : at + 4 + length])
+        at += 4 + length
+    return found
 
 
 def _member(number: int, info: zipfile.ZipInfo) -> Member:
@@ -178,6 +265,7 @@ def _member(number: int, info: zipfile.ZipInfo) -> Member:
         encrypted=bool(info.flag_bits & _ENCRYPTED),
         symlink=(info.external_attr >> 16) & _FILE_TYPE == _SYMLINK,
         readable=info.compress_type in _READABLE,
+        second_name=_second_name(info.extra, info),
     )
 
 
@@ -189,14 +277,21 @@ def _bound_directory(stream: BinaryIO, size: int, *, begins: bool) -> None:
     at = tail.rfind(_END)
     if at < 0 or len(tail) - at < _END_SIZE:
         raise BrokenZipError("it has no directory at its end, as every zip has", truncated=begins)
-    count, directory = struct.unpack_from("<H2xI", tail, at + 10)[0], struct.unpack_from("<I", tail, at + 12)[0]
+    there, count, directory, offset = struct.unpack_from("<HHII", tail, at + 8)
     if at >= _LOCATOR_SIZE and tail[at - _LOCATOR_SIZE : at - _LOCATOR_SIZE + 4] == _LOCATOR:
+        before = size - span + at - _LOCATOR_SIZE - _END_64_SIZE  # where every program that writes zips puts the record
         (place,) = struct.unpack_from("<Q", tail, at - _LOCATOR_SIZE + 8)
-        if place + _END_64_SIZE > size:
-            raise BrokenZipError("its directory points outside of the file", truncated=begins)
-        stream.seek(place)
+        stream.seek(max(before, 0))
         record = stream.read(_END_64_SIZE)
-        if len(record) == _END_64_SIZE and record.startswith(_END_64):
-            count, directory = struct.unpack_from("<QQ", record, 32)
+        # Some programs look where the locator says, some right before it, and some into the old record first.
+        said = (there, count, directory, offset)
+        there, count, directory, offset = struct.unpack_from("<QQQQ", record.ljust(_END_64_SIZE, b"\0"), 24)
+        same = zip(
+            said, (there, count, directory, offset), (_NOT_HERE_16, _NOT_HERE_16, _NOT_HERE, _NOT_HERE), strict=True
+        )
+        if place != before or not record.startswith(_END_64) or not all(old in {new, no} for old, new, no in same):
+            raise BrokenZipError("it has two directories that differ", truncated=begins)
+    if there != count:
+        raise BrokenZipError("it is one part of several", truncated=begins)
     if count > MOST_MEMBERS or directory > _LARGEST_DIRECTORY:
         raise LargeDirectoryError(f"it has {count:,} entries")

@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable, Iterator
 
 from jetway.artifacts.findings import Finding
+from jetway.artifacts.keys import UNSEEN
 from jetway.artifacts.zip_reader import MOST_MEMBERS, BrokenZipError, Member, ZipReader
 
 LARGEST_UNPACKED = 4 * 1024**3
@@ -19,13 +20,12 @@ _RATIO_COUNTS_FROM = 64 * 1024**2
 
 _LONGEST_NAME = 255  # of a file on Linux, in bytes
 _LONGEST_SHOWN = 120
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _DRIVE = re.compile(r"^[A-Za-z]:")
 
 
 def shown(name: str) -> str:
     """Return a member's name for people: without control characters, and not too long."""
-    name = _CONTROL.sub("\N{REPLACEMENT CHARACTER}", name)
+    name = UNSEEN.sub("\N{REPLACEMENT CHARACTER}", name)
     return name if len(name) <= _LONGEST_SHOWN else name[:_LONGEST_SHOWN] + "…"
 
 
@@ -149,6 +149,15 @@ def _member_findings(member: Member) -> Iterator[Finding]:
             line=None,
             remedy="Make the zip from inside the folder, with relative paths: cd FOLDER && zip -r ../plugins.zip .",
         )
+    if member.second_name is not None:
+        yield Finding(
+            rule="two-names",
+            severity="error",
+            message=f"{shown(name)} has a second name, {shown(member.second_name)}: which one it gets depends on the "
+            "program that unpacks it.",
+            line=None,
+            remedy="Write names as UTF-8: zip -UN=UTF8 -r FILE.zip .",
+        )
     if member.symlink:
         yield Finding(
             rule="symlink",
@@ -182,6 +191,7 @@ def _unsafe(name: str) -> str:
         (".." in parts or ".." in name.split("\\"), "leaves the folder by `..`"),
         ("\\" in name, "has backslashes, which are no separators on Linux"),
         ("\0" in name, "has a NUL byte"),
+        (UNSEEN.search(name), "has control characters, or such as change the direction of text"),
         ("" in parts or "." in parts, "has an empty part"),
         (
             any(len(part.encode("utf-8", "replace")) > _LONGEST_NAME for part in parts),

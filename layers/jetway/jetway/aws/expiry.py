@@ -50,6 +50,10 @@ class Expiry:
         """Whether a rule may have deleted a key at that moment or later; not known is yes."""
         if self.since is None or at < self.since:
             return True
+        return self.has_rule(key, at)
+
+    def has_rule(self, key: str, at: datetime) -> bool:
+        """Whether a rule that is known may have deleted a key at that moment."""
         return any(key.startswith(prefix) and at < seen + AFTER_A_RULE for prefix, seen in self.seen.items())
 
     def as_dict(self) -> dict[str, Any]:

@@ -12,8 +12,10 @@ from jetway.aws.crashes import CrashedError
 from jetway.batches.collector import NOT_NOW
 from jetway.batches.hands import Hands, crashes_alone, has_crashed, was_in
 from jetway.batches.model import Member, Stream, parse_member, run_id_of_batch
+from jetway.dispatch.chains import OVER, is_over, too_long
 from jetway.dispatch.dead_letters import send_dead_letter
 from jetway.dispatch.lanes import read_message
+from jetway.dispatch.limits import LONGEST_CHAIN
 from jetway.dispatch.unread import unread_entry
 from jetway.errors import PermanentError, TransientError
 from jetway.ledger import Entry, LedgerUnavailableError, entry_id
@@ -78,18 +80,21 @@ class Intake:
         *,
         dead_letters_url: str,
         hands: Hands,
+        longest_chain: int = LONGEST_CHAIN,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         """Take the parts; nothing is called.
 
         Args:
             hands: knows which messages were in hand at a crash.
+            longest_chain: as in `jetway.dispatch.limits.Limits`.
         """
         self._collector = collector
         self._sqs = sqs
         self._ledger = ledger
         self._dead_letters_url = dead_letters_url
         self._hands = hands
+        self._longest_chain = longest_chain
         self._clock = clock
 
     def take(
@@ -194,12 +199,25 @@ class Intake:
         """
         before = self._ledger.begin(delivery.id, "collect")
         if before.way != "dispatch":
-            return delivery
+            return self._unless_in_a_loop(delivery)
         self._ledger.count(delivery.id)
         run_id = before.entry.dag_run_id if before.entry else None
         because = f"duplicate of run {run_id}" if run_id else "duplicate of an event that is dispatched by itself"
         entry = self._blank(delivery, "duplicate", because)
         return replace(entry, dag_run_id=run_id, state=before.entry.state if before.entry else None)
+
+    def _unless_in_a_loop(self, delivery: Delivery) -> Delivery | Entry:
+        """Return the delivery, unless its chain is too long: it would take the other events of its batch with it."""
+        member, longest = delivery.member, self._longest_chain
+        if member.chain < longest:
+            return delivery
+        if is_over(member.chain, json.loads(member.facts), longest):
+            entry = self._blank(delivery, "skipped", OVER)
+            self._ledger.record(entry)
+            return entry
+        exc = too_long(member.chain, longest, delivery.stream.name)
+        settled = self._collector.bury(delivery.stream, member, delivery.message_id)
+        return self._settled(delivery, settled, first=False, exc=exc)
 
     def _collect(
         self,
@@ -239,21 +257,26 @@ class Intake:
                 logger.warning("message comes back", extra={"error": str(exc)})
                 taken.failed.append(delivery.message_id)
 
-    def _settled(self, delivery: Delivery, one: Settled, *, first: bool) -> Entry:
+    def _settled(self, delivery: Delivery, one: Settled, *, first: bool, exc: PermanentError | None = None) -> Entry:
         """Write the row of an event that is settled, and send it when this very message is its dead letter.
 
         The row of a duplicate says that the event is in its batch, and counts one delivery more.
+
+        Args:
+            exc: why it is a dead letter, if it is one; it has crashed when that is not said.
 
         Raises:
             LedgerUnavailableError, ClientError, BotoCoreError: not now; the message comes back for that.
         """
         if one.letter == delivery.message_id:
-            exc = CrashedError()
+            exc = exc or CrashedError()
             entry = self._blank(delivery, "dead-lettered", f"{exc.reason}: {exc}")
             return self._send(delivery.message, exc, entry)
         if one.letter:
             self._ledger.count(delivery.id)
-            return self._blank(delivery, "duplicate", f"duplicate of a dead letter ({CrashedError.reason}); redrive it")
+            return self._blank(
+                delivery, "duplicate", f"duplicate of a dead letter ({(exc or CrashedError).reason}); redrive it"
+            )
         entry = self._entry(delivery, one, first=first)
         because = f"batched into batch {entry.batch_id}"
         self._ledger.record(replace(entry, decision="batched", because=because))
@@ -282,6 +305,8 @@ class Intake:
             dag_id=trigger["dag"],
             occurred_at=member.occurred_at,
             message_id=delivery.message_id,
+            chain=member.chain + 1,
+            by=member.by,
         )
 
     def _dead_letter(self, message: Message, exc: PermanentError) -> Entry:

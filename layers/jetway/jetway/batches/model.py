@@ -11,14 +11,15 @@ import base64
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
 from jetway.airflow.names import encode_conf
-from jetway.dispatch.run import TRIGGER_NAME, derive_digest, derive_run_id
+from jetway.dispatch.run import TRIGGER_NAME, by_of, derive_digest, derive_run_id
 from jetway.errors import InvalidConfError, InvalidRequestError, UnknownEventError
-from jetway.events import parse_event, parse_time
+from jetway.events import chain_of, parse_event, parse_time
+from jetway.principals import By, cause
 
 MANIFESTS = "batches/"  # prefix in the drop bucket
 MANIFEST_FORMAT = "jetway-batch/1"
@@ -42,6 +43,8 @@ class Member:
         facts: as JSON in ASCII.
         identity: as in `jetway.dispatch.run.DispatchMessage`, for the ledger; a batch's pages do not keep it.
         redriven_at: when somebody sent the event's dead letter again; a batch's pages do not keep it either.
+        chain: as in `jetway.events.Event`; a batch's pages do not keep it, for its facts say it.
+        by: who caused it; for the ledger, as identity.
     """
 
     digest: str
@@ -49,6 +52,8 @@ class Member:
     facts: str
     identity: tuple[str, ...] = ()
     redriven_at: datetime | None = None
+    chain: int = 0
+    by: By = field(default_factory=dict, hash=False)
 
     @property
     def size(self) -> int:
@@ -155,6 +160,8 @@ def parse_member(body: str, *, sent_at: datetime) -> tuple[Stream, Member]:
         facts=_encode(event.facts),
         identity=identity,
         redriven_at=redriven_at,
+        chain=event.chain,
+        by=cause(**{**event.by, **by_of(name, trigger.get("version")), "redriven_by": message.get("redriven_by")}),
     )
     seconds = _bounded("within", within, int(LONGEST_WITHIN.total_seconds()))
     return Stream(name, definition, _bounded("max_events", max_events, MOST_EVENTS), timedelta(seconds=seconds)), member
@@ -194,6 +201,8 @@ def dispatch_message(batch: Closed, bucket: str) -> str:
         "time": batch.closed_at,  # a run's latency and age count from when its batch was complete
         "newest_time": max(member.occurred_at for member in batch.members).isoformat(),  # the run's logical date
     }
+    if chain := max(map(_chain_of, batch.members), default=0):
+        event["chain"] = chain
     listed = _list_for_conf(batch.members)
     if listed is not None:
         event["events"] = listed
@@ -210,6 +219,11 @@ def _list_for_conf(members: Sequence[Member]) -> list[Any] | None:
     except InvalidConfError:
         return None
     return events
+
+
+def _chain_of(member: Member) -> int:
+    # What is none of Jetway's own events need not be parsed.
+    return chain_of(json.loads(member.facts)) if '"source": "jetway"' in member.facts else 0
 
 
 def _encode(facts: Mapping[str, Any]) -> str:

@@ -124,4 +124,6 @@ def _common(environment: str, entry: Entry) -> dict[str, Any]:
         "batch_id": entry.batch_id,
         "event_time": entry.occurred_at.isoformat() if entry.occurred_at else None,
         "decided_at": entry.decided_at.isoformat(),
+        "chain": entry.chain,
+        "by": dict(entry.by),
     }

@@ -23,6 +23,7 @@ from jetway.aws.crashes import CrashedError
 from jetway.dispatch import outcomes
 from jetway.dispatch.announcements import announcement, because_of
 from jetway.dispatch.asking import ask_for_run
+from jetway.dispatch.chains import plan_in_chain
 from jetway.dispatch.dead_letters import reason_of
 from jetway.dispatch.denied import Denied
 from jetway.dispatch.letters import Letters
@@ -31,7 +32,7 @@ from jetway.dispatch.missing import MissingDags, QuestionRefusedError, run_in
 from jetway.dispatch.outcomes import Case
 from jetway.dispatch.pauses import next_try
 from jetway.dispatch.places import Places
-from jetway.dispatch.run import INTERACTIVE, parse_message, plan
+from jetway.dispatch.run import is_interactive, parse_message
 from jetway.errors import (
     AnswerLostError,
     CommandRejectedError,
@@ -146,7 +147,9 @@ class Dispatcher:
         self._denied.note(exc, self._clock())
         with suppress(PermanentError, TransientError):  # `dispatch` will say so
             case = replace(case, read=parse_message(message.body, sent_at=message.sent_at))
-            case = replace(case, request=plan(case.known, major=self._major).request)
+            case = replace(
+                case, request=plan_in_chain(case.known, self._limits.longest_chain, major=self._major).request
+            )
         entry = self._entry(case, "held", because=f"{reason_of(exc)}: {exc}")
         if case.read is not None:
             entry = replace(entry, until=self._latest(case))
@@ -159,7 +162,7 @@ class Dispatcher:
     def _dispatch(self, case: Case, *, crashed: bool) -> Entry:
         planned: Dispatch | PermanentError
         try:
-            planned = plan(case.known, major=self._major)
+            planned = plan_in_chain(case.known, self._limits.longest_chain, major=self._major)
             case = replace(case, request=planned.request)
         except PermanentError as exc:
             planned = exc
@@ -170,7 +173,7 @@ class Dispatcher:
         if request and not isinstance(planned, PermanentError) and not case.asks_later:
             attempt = Attempt.begin(request.dag_id, now)
         before = self._ledger.begin(case.id, "dispatch", attempt)
-        case = replace(case, before=before, attempt=attempt)
+        case = replace(case, before=before, attempt=attempt, is_first=before.number == 1)
         if (outcome := self._outcome_before(case)) is not None:
             return outcome
         if isinstance(planned, PermanentError):
@@ -200,7 +203,7 @@ class Dispatcher:
         if self._starts is not None and (loop := self._starts.refusal(case.known, now)) is not None:
             return self._refuse(case, loop)
         missing = self._missing.recall(request.dag_id, now)
-        if missing is not None and case.message.group != INTERACTIVE:
+        if missing is not None and not is_interactive(case.message.group):
             return self._not_found(case, missing)
         if (paused := self._behind_pause(case, request, now)) is not None:
             return paused
@@ -255,7 +258,7 @@ class Dispatcher:
         try:
             run = ask_for_run(self._airflow, self._dags, request, case.known.waits)
         except RunAlreadyExistsError as exc:
-            if case.is_first_of_chosen:
+            if case.is_of_others:
                 return self._of_others(case, exc.run, begins)
             # The ledger knows of no start, so it was an earlier try of ours that died before it could say so.
             return self._started(case, exc.run, since=case.known.event.occurred_at)

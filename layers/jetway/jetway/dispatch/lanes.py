@@ -16,7 +16,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from jetway.dispatch.backoff import longest_hold, wait_before_retry
 from jetway.dispatch.messages import Message
-from jetway.dispatch.run import INTERACTIVE
+from jetway.dispatch.run import is_interactive
 from jetway.errors import (
     AnswerLostError,
     EnvironmentBusyError,
@@ -46,6 +46,8 @@ COMMAND_TIMEOUT = 30.0
 SECONDS_FOR_ONE_MESSAGE = 3 * COMMAND_TIMEOUT + 20.0
 
 LONGEST_WAIT_UNFORESEEN = 60.0  # seconds
+
+MOST_OF_A_BATCH = 10  # messages that Lambda takes from a FIFO queue at once
 
 # More lanes than the budget of REST calls bears keep one another waiting. One that has waited so long in all gives its
 # place to those that have none, or it would keep it until nothing of it is left.
@@ -103,13 +105,13 @@ class Lanes:
         if self._seconds_left() < SECONDS_FOR_ONE_MESSAGE:
             self.waits[message.group] = 0
             raise OutOfTimeError("the function's time is nearly over; the rest of the batch goes back at once")
-        if self._waited() > LONGEST_TURN and message.group != INTERACTIVE:
+        if self._waited() > LONGEST_TURN and not is_interactive(message.group):
             self._pass_the_turn(message)
             raise OutOfTurnError("other lanes wait for the budget of REST calls too; the rest of the batch comes again")
         try:
             return self._dispatch_patiently(message)
         except TransientError as exc:
-            is_out_of_turn = isinstance(exc, OutOfTurnError) and message.group != INTERACTIVE
+            is_out_of_turn = isinstance(exc, OutOfTurnError) and not is_interactive(message.group)
             if is_out_of_turn or _is_of_all_lanes(exc):
                 self._trouble = exc
             if is_out_of_turn:
@@ -166,21 +168,28 @@ def read_message(record: SQSRecord) -> Message:
 
 
 def interactive_first(records: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Put the records of the interactive lane first; within a lane the order stays."""
-    return sorted(records, key=lambda record: record["attributes"].get("MessageGroupId") != INTERACTIVE)
+    """Put the records of interactive lanes first; within a lane the order stays."""
+    return sorted(records, key=lambda record: not is_interactive(lane_of(record)))
 
 
 def by_lane(records: Iterable[dict[str, Any]]) -> list[list[dict[str, Any]]]:
-    """Part a batch into its lanes, the interactive one first; within a lane the order stays."""
+    """Part a batch into its lanes, interactive ones first, the shorter the sooner; within a lane the order stays."""
     lanes: dict[str, list[dict[str, Any]]] = {}
     for record in interactive_first(records):
-        lanes.setdefault(record["attributes"].get("MessageGroupId", ""), []).append(record)
-    return list(lanes.values())
+        lanes.setdefault(lane_of(record), []).append(record)
+    # Of many calls and one firing of a schedule that came in one batch, the firing goes first.
+    return sorted(lanes.values(), key=lambda lane: len(lane) if is_interactive(lane_of(lane[0])) else MOST_OF_A_BATCH)
 
 
 def share_of(records: Sequence[dict[str, Any]]) -> Share:
     """Return whose calls of Airflow's REST API the records of one lane make."""
-    return "interactive" if records[0]["attributes"].get("MessageGroupId") == INTERACTIVE else "bulk"
+    return "interactive" if is_interactive(lane_of(records[0])) else "bulk"
+
+
+def lane_of(record: Mapping[str, Any]) -> str:
+    """Return the lane of a record."""
+    group: str = record["attributes"].get("MessageGroupId", "")
+    return group
 
 
 def free_lane(sqs: SQSClient, queue_url: str, records: Sequence[SQSRecord]) -> None:

@@ -9,6 +9,9 @@ from typing import Any, Self
 
 from jetway.events import parse_time
 
+# Longer than chains of DAGs are, and short enough that a loop is over soon. The template's default is the same.
+LONGEST_CHAIN = 16
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:
@@ -17,10 +20,12 @@ class Limits:
     Attributes:
         max_event_age: an event must have its run by then; triggers may have a limit of their own.
         grace: an unknown DAG may become known for so long.
+        longest_chain: so many runs in a row may each be started by the event of the one before.
     """
 
     max_event_age: timedelta
     grace: timedelta = timedelta(0)
+    longest_chain: int = LONGEST_CHAIN
 
 
 @dataclass(frozen=True, slots=True)

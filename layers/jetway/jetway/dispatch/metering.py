@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from aws_lambda_powertools.metrics import MetricUnit, single_metric
 
 from jetway.dispatch.announcements import PAUSED, STALE
+from jetway.dispatch.chains import is_stopped
 from jetway.observability import metrics
 
 if TYPE_CHECKING:
@@ -43,6 +44,8 @@ def count(entry: Entry, *, environment: str, by_trigger: bool) -> None:
         found.append(("DispatchLatency", MetricUnit.Seconds, entry.latency))
     if entry.decision == "started" and entry.because in QUEUED_BEHIND:
         found.append((QUEUED_BEHIND[entry.because], MetricUnit.Count, 1))
+    if is_stopped(entry.because):
+        found.append(("ChainsStopped", MetricUnit.Count, 1))
     for name, unit, value in found:
         metrics.add_metric(name, unit, value)
         if by_trigger and entry.decision in BY_TRIGGER:

@@ -24,8 +24,9 @@ if TYPE_CHECKING:
 # A try may still be at work for so long, or Airflow with what it was asked: start_dag_run has 240 s.
 LONGEST_TRY = timedelta(minutes=5)
 
-# Of a call's run that was there before the call was tried: a caller who chooses a run id can meet another one's.
-WHOSE = ": Airflow had it already when this call was tried first, so it is another caller's"
+# Of a run that was there before its event was tried: a caller who chooses a run id can meet another one's, and who
+# makes runs in Airflow itself can take any id.
+WHOSE = ": Airflow had it already when this event was tried first, so it is somebody else's"
 DOUBT = "an earlier try of the event has not ended, and may start its run yet"
 
 NEVER = datetime.min.replace(tzinfo=UTC)
@@ -49,6 +50,7 @@ class Case:
         request: the run that it asks for; None when it asks for none, or that is not known.
         before: what the event's row said before this try.
         attempt: this try, once it may make a run.
+        is_first: no try of the event has ever begun before this one.
     """
 
     message: Message
@@ -56,6 +58,7 @@ class Case:
     request: DagRunRequest | None = None
     before: Before = field(default_factory=Before)
     attempt: Attempt | None = None
+    is_first: bool = False
 
     @property
     def known(self) -> DispatchMessage:
@@ -99,6 +102,11 @@ class Case:
     def is_first_of_chosen(self) -> bool:
         """Whether a run of that id, if there is one, is somebody else's: nobody has asked for it on our side."""
         return self.known.is_run_id_chosen and not self.before.attempts
+
+    @property
+    def is_of_others(self) -> bool:
+        """Whether a run of that id that Airflow has already is somebody else's: nobody on our side has asked for it."""
+        return self.is_first_of_chosen or (self.is_first and not self.before.attempts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,4 +237,6 @@ def entry_of(case: Case, decision: Decision, *, because: str | None = None, now:
         batch_id=read.event.facts.get("batch_id") if read.trigger.kind == "batch" else None,
         occurred_at=read.event.occurred_at,
         message_id=case.message_id,
+        chain=read.event.chain + 1,
+        by=read.by,
     )

@@ -18,7 +18,7 @@ import hashlib
 import json
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Literal, get_args
 
@@ -28,6 +28,7 @@ from jetway.dispatch.dates import DateRule, dated, derived, parse_dates_of_call
 from jetway.dispatch.limits import Rate, Waits, parse_age
 from jetway.errors import InvalidRequestError, UnknownEventError
 from jetway.events import Event, parse_event, parse_time
+from jetway.principals import By, cause, note_of
 
 TRIGGER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}", re.ASCII)
 
@@ -39,8 +40,10 @@ DERIVED_PREFIX = "jetway__"
 # What `derive_run_id` makes: the trigger's name, and the digest.
 DERIVED = re.compile(r"jetway__([A-Za-z0-9][A-Za-z0-9_-]{0,62})__([a-z2-7]{20})", re.ASCII)
 
-# Lanes: message groups of dispatch.fifo. SQS hands out one batch of a group at a time.
-INTERACTIVE = "interactive"  # somebody waits: HTTP calls, schedules
+# Lanes: message groups of dispatch.fifo. SQS hands out one batch of a group at a time. Whose lane it is stands behind,
+# but where Airflow is told one thing at a time.
+INTERACTIVE = "interactive"  # somebody waits: HTTP calls and schedules
+SCHEDULES = "schedules"  # so that no number of calls holds them up
 BULK = "bulk"  # files and events, by the thousand: of all triggers, or with the trigger's name behind it, of one
 
 
@@ -62,6 +65,7 @@ class Trigger:
         rate: how many runs may start in which time; None for no limit.
         dates: of its runs.
         when_paused: what becomes of an event whose DAG is paused.
+        version: of its file in the drop bucket; None when it has none.
     """
 
     name: str
@@ -73,6 +77,7 @@ class Trigger:
     rate: Rate | None = None
     dates: DateRule = field(default_factory=DateRule)
     when_paused: WhenPaused = "start"
+    version: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +91,7 @@ class DispatchMessage:
         waits: how it has waited aside of its lane since then.
         force: makes a new run of an event that had one.
         redriven_at: when somebody sent it again.
+        by: who caused it, by what trigger, and who sent it again (`jetway.principals`).
     """
 
     trigger: Trigger
@@ -96,6 +102,7 @@ class DispatchMessage:
     waits: Waits | None = None
     force: str | None = None
     redriven_at: datetime | None = None
+    by: By = field(default_factory=dict)
 
     @property
     def run_id(self) -> str:
@@ -160,6 +167,7 @@ def parse_message(body: str, *, sent_at: datetime) -> DispatchMessage:
         waits=waits,
         force=force,
         redriven_at=redriven_at,
+        by=cause(**{**event.by, **by_of(trigger.name, trigger.version), "redriven_by": message.get("redriven_by")}),
     )
 
 
@@ -177,15 +185,17 @@ def plan(message: DispatchMessage, *, major: Callable[[], int]) -> Dispatch:
     """
     trigger, event = message.trigger, message.event
     run_id = derive_run_id(trigger.name, message.identity)
+    note = note_of(message.by)
     if trigger.kind == "http":
-        request = _request_of_call(trigger, event.facts, run_id if message.force else None)
+        call = _request_of_call(trigger, event.facts, run_id if message.force else None)
+        request = replace(call, note="\n".join(filter(None, (call.note, note))) or None)
         return Dispatch(trigger, event, derived(request, trigger.dates, event, major=major))
     if trigger.kind == "s3" and _is_folder_marker(trigger, event.facts):
         return Dispatch(trigger, event, None, skipped_because="the object is a folder marker (its key ends in /)")
     dag_id = trigger.dag or dag_id_of_key(str(event.facts.get("key", "")), trigger.dag_from_key or "")
     facts = _nameable(trigger, event.facts)
     conf = event.facts if trigger.conf is None else render(trigger.conf, facts)
-    request = DagRunRequest(dag_id=dag_id, dag_run_id=run_id, conf=conf)
+    request = DagRunRequest(dag_id=dag_id, dag_run_id=run_id, conf=conf, note=note)
     return Dispatch(trigger, event, dated(request, trigger.dates, event, facts, major=major))
 
 
@@ -200,6 +210,40 @@ def bulk_lane(trigger: str, *, one_for_all: bool = False) -> str:
     ('bulk/orders', 'bulk')
     """
     return BULK if one_for_all else f"{BULK}/{trigger}"
+
+
+def schedule_lane(trigger: str, *, one_for_all: bool = False) -> str:
+    """Return the lane of a schedule.
+
+    Args:
+        trigger: its name.
+        one_for_all: as for `bulk_lane`.
+
+    >>> schedule_lane("nightly"), schedule_lane("nightly", one_for_all=True)
+    ('interactive/nightly', 'interactive/schedules')
+    """
+    return f"{INTERACTIVE}/{SCHEDULES if one_for_all else trigger}"
+
+
+def call_lane(trigger: str, caller: str, *, one_for_all: bool = False) -> str:
+    """Return the lane of a call: that of its trigger file; of calls for a DAG itself, that of its caller.
+
+    Args:
+        trigger: its name.
+        caller: who makes it, the same from call to call.
+        one_for_all: as for `bulk_lane`.
+
+    >>> call_lane("orders", "x"), call_lane("http", "arn:aws:iam::111122223333:user/ann")
+    ('interactive/orders', 'interactive/http/733ols3rebdxlhfwsyms')
+    """
+    if one_for_all:
+        return INTERACTIVE
+    return f"{INTERACTIVE}/{trigger}" + (f"/{derive_digest(CALLS, [caller])}" if trigger == CALLS else "")
+
+
+def is_interactive(lane: str) -> bool:
+    """Whether somebody waits for the messages of a lane."""
+    return lane.partition("/")[0] == INTERACTIVE
 
 
 def derive_digest(trigger: str, identity: Iterable[str]) -> str:
@@ -248,6 +292,7 @@ def _parse_trigger(value: Mapping[str, Any]) -> Trigger:
         rate=None if rate is None else Rate.parse(rate),
         dates=DateRule.parse(value),
         when_paused=value.get("when_paused", "start"),
+        version=value.get("version"),
     )
     if trigger.when_paused not in get_args(WhenPaused):
         raise ValueError(f"when_paused is {trigger.when_paused!r}")
@@ -255,14 +300,24 @@ def _parse_trigger(value: Mapping[str, Any]) -> Trigger:
         raise TypeError("a trigger's kind is a text")
     if trigger.conf is not None and not isinstance(trigger.conf, dict):
         raise TypeError("a trigger's conf is a JSON object")
-    for text in (trigger.dag, trigger.dag_from_key):
+    for text in (trigger.dag, trigger.dag_from_key, trigger.version):
         if text is not None and not isinstance(text, str):
-            raise TypeError("a trigger's dag and dag_from_key are texts")
+            raise TypeError("a trigger's dag, dag_from_key and version are texts")
     if not TRIGGER_NAME.fullmatch(trigger.name):
         raise ValueError(f"trigger name {trigger.name!r} does not match {TRIGGER_NAME.pattern}")
     if trigger.dag is None and (trigger.dag_from_key is None or trigger.kind != "s3"):
         raise ValueError("the trigger names no DAG")
     return trigger
+
+
+def by_of(trigger: str, version: object) -> By:
+    """Return the cause that a trigger file is.
+
+    Args:
+        trigger: its name.
+        version: as a message has it; None of a trigger that is no file.
+    """
+    return {"trigger": f"triggers/{trigger}.yaml@{version}"} if isinstance(version, str) else {}
 
 
 def _is_folder_marker(trigger: Trigger, facts: Mapping[str, Any]) -> bool:

@@ -102,8 +102,9 @@ def ended(facts: EnvironmentFacts, run: DagRun, owners: Owners, now: datetime) -
     detail: dict[str, Any] = {
         "environment": facts.name,
         # Of an event that Jetway knows nothing of.
-        **dict.fromkeys(("trigger", "kind", "batch_id", "event_time", "decided_at")),
+        **dict.fromkeys(("trigger", "kind", "batch_id", "event_time", "decided_at", "chain")),
         "identity": [],
+        "by": {},
         "dag_id": run.dag_id,
         "dag_run_id": run.dag_run_id,
         "state": run.state,

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from jetway.airflow import DagRunRequest
 from jetway.airflow.names import check_request
-from jetway.dispatch.run import CALLS, DERIVED_PREFIX, INTERACTIVE, derive_digest, derive_run_id, parse_message
+from jetway.dispatch.run import CALLS, DERIVED_PREFIX, call_lane, derive_digest, derive_run_id, parse_message
 from jetway.events import parse_time
 from jetway.http.json_body import read_json_object
 from jetway.http.problems import ProblemError
@@ -37,7 +37,8 @@ class Call:
 
     Attributes:
         request_id: the API's id of this very call.
-        caller: who signed it; part of an idempotency key's meaning.
+        caller: who signed it, the same from call to call; part of an idempotency key's meaning.
+        by: who signed it, with the session of an assumed role.
         body: the raw body.
         idempotency_key: the header of that name, checked by `check_key`, or None.
         received_at: timezone-aware.
@@ -48,6 +49,7 @@ class Call:
     body: bytes
     idempotency_key: str | None
     received_at: datetime
+    by: str | None = None
 
 
 def read_request(dag_id: str, call: Call) -> DagRunRequest:
@@ -128,6 +130,7 @@ def accept(
     *,
     trigger: str = TRIGGER,
     limits: Mapping[str, Any] | None = None,
+    one_lane: bool = False,
 ) -> str:
     """Put the run on the dispatch queue, and return the id of its message. When this returns, the run is not lost.
 
@@ -136,6 +139,7 @@ def accept(
 
     Args:
         limits: of the trigger, as they stand in a dispatch message.
+        one_lane: whether all calls share one lane.
     """
     event = {
         "dag_run_id": request.dag_run_id,
@@ -144,12 +148,13 @@ def accept(
         "time": call.received_at.isoformat(),
         "request_id": call.request_id,
         "caller": call.caller,
+        "by": call.by or call.caller,
         **_dates(request),
     }
     answer = sqs.send_message(
         QueueUrl=queue_url,
         MessageBody=_message(trigger, request.dag_id, event, limits),
-        MessageGroupId=INTERACTIVE,
+        MessageGroupId=call_lane(trigger, call.caller, one_for_all=one_lane),
         MessageDeduplicationId=call.request_id,
     )
     return answer["MessageId"]

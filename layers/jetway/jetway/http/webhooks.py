@@ -31,6 +31,7 @@ from jetway.http.problems import ProblemError
 from jetway.http.signatures import Scheme, SignatureError, Signed, key_of, verify
 from jetway.observability import logger
 from jetway.triggers.durations import limits_of_document
+from jetway.triggers.version import version_of
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -70,7 +71,7 @@ class Webhook:
     @property
     def limits(self) -> Mapping[str, Any]:
         """What bounds its runs, as it stands in a dispatch message."""
-        return limits_of_document(self.document)
+        return {**limits_of_document(self.document), "version": version_of(self.document)}
 
     @property
     def made_by(self) -> Mapping[str, Any]:

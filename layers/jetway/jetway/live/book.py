@@ -23,6 +23,7 @@ from jetway.live.standing import (
     NOTHING,
     Live,
     drop_version_id,
+    looked_at_last,
     promoted,
     removed,
     rolling_back_again,
@@ -30,9 +31,11 @@ from jetway.live.standing import (
 from jetway.live.table import StandingChangedError
 from jetway.live.undo import put_nothing
 from jetway.live.update_record import MEMBERS, command, members
-from jetway.objects import head, is_changed, is_gone, unchanged
+from jetway.live.words import Words
+from jetway.objects import deleted_at, head, is_changed, is_gone, unchanged
+from jetway.principals import NOBODY, By, claimed_in, read_cause
 from jetway.promotion import REPORT, SOURCE_VERSION
-from jetway.reports import amend_report, known_in_force, outcome_of
+from jetway.reports import ToldOtherwiseError, amend_report, known_in_force, outcome_of, read_report
 from jetway.verdict_tag import tag_verdict, verdict_tag
 
 if TYPE_CHECKING:
@@ -86,15 +89,9 @@ class LiveBook:
         """Whether it was told that a version went live: its tag is the last that is written."""
         return verdict_tag(self.s3, drop_bucket, key, drop_version_id(version)) in {"accepted", "unknown"}
 
-    def had_its_turn(self, drop_bucket: str, key: str, version: str) -> bool:
-        """Whether a version has a report of something else than that it was deleted while it was judged."""
-        return outcome_of(self.s3, drop_bucket, key, version) not in {None, "vanished"}
-
-    def is_untold(self, drop_bucket: str, key: str, version: str) -> bool:
-        """Whether a version was deleted while it was judged, and whoever judged it has died before it told."""
-        if outcome_of(self.s3, drop_bucket, key, version) is not None:
-            return False
-        return verdict_tag(self.s3, drop_bucket, key, drop_version_id(version)) == "vanished"
+    def words(self, drop_bucket: str) -> Words:
+        """What is told of the versions of a bucket."""
+        return Words(self.s3, self.tell, self.environment, drop_bucket)
 
     def tell_again(self, drop_bucket: str, standing: Standing | None, version: str, at: datetime) -> bool:
         """Have the report of a version that was rolled back say so, where somebody slower has written over it.
@@ -160,16 +157,14 @@ class LiveBook:
 
         if waits:  # before, so that who dies in between does it again; and after, for what came in between
             self._supersede(version, _passed_over(self.table.get(version.key), live))
+            self.words(version.bucket).finish_superseded(version.key)
         standing = self.table.change(version.key, change)
         self._supersede(version, overtaken)
         return standing
 
     def _supersede(self, version: ObjectVersion, overtaken: list[Live]) -> None:
         for older in overtaken:
-            tag_verdict(self.s3, version.bucket, version.key, older.drop_version_id, "superseded")
-            if outcome_of(self.s3, version.bucket, version.key, older.source) != "superseded":
-                changes = {"outcome": "superseded", "placed": None}
-                amend_report(self.s3, version.bucket, version.key, older.source, changes)
+            self.words(version.bucket).superseded(version.key, older.source)
 
     def in_force(
         self, standing: Standing, placement: Placement, facts: EnvironmentFacts, drop_bucket: str
@@ -211,27 +206,41 @@ class LiveBook:
                 f"it comes into force when you run\n\n{to_run}\n\n"
                 "and is verified after that, 10 to 30 minutes later."
             )
-        if placed.outcome in {"promoted", "quarantined", "superseded", "vanished"}:
-            tag = placed.outcome if placed.outcome in {"superseded", "vanished"} else report.verdict
-            where = (report.source.bucket, report.path, report.source.version_id)
-            if placed.outcome == "vanished":
-                tag_verdict(self.s3, *where, tag)  # first: by it whoever comes again knows that it is to be told
-            self.tell(news.judged(self.environment, report, report_key, note=note))
-            if placed.outcome != "vanished":
-                tag_verdict(self.s3, *where, tag)
+        if placed.outcome in news.OUTCOMES:
+            document = report.as_dict()
+            self.tell(news.judged(self.environment, document, report_key, note=note))
+            # Last: by it whoever comes again knows that all is told.
+            tag_verdict(self.s3, report.source.bucket, report.path, report.source.version_id, news.tag_of(document))
 
-    def remove(self, drop_bucket: str, key: str, bucket: str, destination: str, at: datetime) -> Live | None:
+    def who(self, drop_bucket: str, version: ObjectVersion, told: By) -> By:
+        """Return who put a version: as its own message tells, or as its report knows from then.
+
+        Args:
+            told: by the message in hand; nothing where it is none of S3's own.
+        """
+        if not told:
+            known = read_report(self.s3, drop_bucket, version.key, version.label) or {}
+            told = read_cause(known.get("by"))
+        return {**told, **claimed_in(version.metadata)}
+
+    def remove(  # noqa: PLR0917 - two places, when, and who
+        self, drop_bucket: str, key: str, facts: EnvironmentFacts, destination: str, at: datetime, by: By = NOBODY
+    ) -> Live | None:
         """Take out what a key had promoted: a delete marker on top of it.
 
         What was put there by hand stays, and so does what comes while we look.
 
+        Args:
+            by: who deleted the key, as far as that is known.
+
         Returns:
             What was taken out, now or by an earlier delivery that was not finished; None for nothing.
         """
+        bucket = facts.source_bucket
         standing = self.table.get(key)
         there = head(self.s3, bucket, destination)
         if key in MEMBERS:
-            return self._replace_by_nothing(drop_bucket, key, standing, there, at)
+            return self._replace_by_nothing(drop_bucket, key, standing, there, at, by)
         gone = None if standing is None else standing.live
         if there is not None:
             source = source_of(there)
@@ -249,21 +258,52 @@ class LiveBook:
             or head(self.s3, drop_bucket, key) is not None
         ):
             return None
-        self._tell_removed(drop_bucket, key, replace(gone, key=destination), at)
+        self._tell_removed(drop_bucket, key, replace(gone, key=destination), facts, at, by)
         return gone
 
-    def forget(self, drop_bucket: str, standing: Standing, at: datetime) -> None:
+    def may_have_expired(self, drop_bucket: str, key: str) -> bool:
+        """Whether a lifecycle rule may have deleted what is live: nobody asked for that, so that it stays."""
+        standing = self.table.get(key)
+        live = standing.live if standing is not None else None
+        if live is None or not live.dropped or outcome_of(self.s3, drop_bucket, key, live.source) != "promoted":
+            return False
+        at = deleted_at(self.s3, drop_bucket, key)
+        return at is not None and self.table.expiry().has_rule(key, at)
+
+    def tell_deleted(
+        self, drop_bucket: str, key: str, version_id: str | None, facts: EnvironmentFacts, at: datetime
+    ) -> None:
+        """Tell of a version that lies below a deletion, and have the key looked at when nobody is at work on it."""
+        words = self.words(drop_bucket)
+        untold = words.below_deletion(key, version_id, facts, at)
+        if key in MEMBERS:
+            words.finish_superseded(key)
+        elif untold and version_id is not None:
+            self.table.change(key, lambda before: looked_at_last(before, key, last_look=at + LONGEST_WORK))
+
+    def forget(self, drop_bucket: str, standing: Standing, facts: EnvironmentFacts, at: datetime) -> None:
         """Write down and tell that what a standing names is gone: deleted, though something else was uploaded since."""
         live = standing.live
         if live is not None and live.dropped and live.source not in standing.rolled_back:
-            self._tell_removed(drop_bucket, standing.key, live, at)
+            self._tell_removed(drop_bucket, standing.key, live, facts, at)
 
-    def _tell_removed(self, drop_bucket: str, key: str, gone: Live, at: datetime) -> None:
-        amend_report(self.s3, drop_bucket, key, gone.source, {"outcome": "removed", "placed": None})
+    def _tell_removed(  # noqa: PLR0917 - what, where, when, and who
+        self, drop_bucket: str, key: str, gone: Live, facts: EnvironmentFacts, at: datetime, by: By = NOBODY
+    ) -> None:
+        if outcome_of(self.s3, drop_bucket, key, gone.source) is None:
+            self._report_unread(drop_bucket, key, gone.source, facts, at)  # who made it live has died before it told
+        changes = {"outcome": "removed", "placed": None, **({"removed_by": dict(by)} if by else {})}
+        amend_report(self.s3, drop_bucket, key, gone.source, changes)
+        self.tell(news.removed(self.environment, drop_bucket, key, gone, at, by))
         tag_verdict(self.s3, drop_bucket, key, gone.drop_version_id, "removed")
-        self.tell(news.removed(self.environment, drop_bucket, key, gone, at))
         last_look = at + LONGEST_WORK
         self.table.change(key, lambda before: removed(before, key, gone.source, last_look=last_look))
+
+    def _report_unread(self, drop_bucket: str, key: str, source: str, facts: EnvironmentFacts, at: datetime) -> None:
+        version = head(self.s3, drop_bucket, key, drop_version_id(source))
+        if version is not None and version.label == source:
+            with suppress(ToldOtherwiseError):  # it is at work still
+                self.words(drop_bucket).unread(version, facts, at)
 
     def _take_out(self, there: ObjectVersion, drop_bucket: str, key: str) -> bool:
         """Put a delete marker on top of an object; False when the file, or what is live, is another one by now."""
@@ -277,8 +317,8 @@ class LiveBook:
             raise
         return True
 
-    def _replace_by_nothing(
-        self, drop_bucket: str, key: str, standing: Standing | None, there: ObjectVersion | None, at: datetime
+    def _replace_by_nothing(  # noqa: PLR0917 - as `remove`
+        self, drop_bucket: str, key: str, standing: Standing | None, there: ObjectVersion | None, at: datetime, by: By
     ) -> Live | None:
         """MWAA cannot clear a path: an empty file is put live, and the environment updated to it, like any version."""
         live = standing.live if standing is not None else None
@@ -305,7 +345,7 @@ class LiveBook:
             version_id = put_nothing(self.s3, there.bucket, there.key, key, deleted, **unchanged(there))
         nothing = Live(deleted, there.bucket, there.key, version_id, kind_of(key).name, "accepted", at, "")
         taken = live if live is not None and live.source == gone else replace(nothing, source=gone)
-        changes: dict[str, Any] = {"outcome": "removed", "placed": None}
+        changes: dict[str, Any] = {"outcome": "removed", "placed": None, **({"removed_by": dict(by)} if by else {})}
         if standing is not None and standing.stage != "waiting":  # what never was in force is gone at once
             until = at + self.quiet if self.automatic else None
             because = None if self.automatic else _BY_HAND
@@ -313,8 +353,9 @@ class LiveBook:
         now = self.table.get(key)
         if now is None or gone not in now.rolled_back:
             amend_report(self.s3, drop_bucket, key, gone, changes)
+        self.tell(news.removed(self.environment, drop_bucket, key, taken, at, by))
+        if now is None or gone not in now.rolled_back:
             tag_verdict(self.s3, drop_bucket, key, taken.drop_version_id, "removed")
-        self.tell(news.removed(self.environment, drop_bucket, key, taken, at))
         known = {deleted, gone, None if live is None else live.source}
 
         def change(before: Standing | None) -> Standing:
@@ -325,7 +366,7 @@ class LiveBook:
         after = self.table.change(key, change)
         if self.tell_again(drop_bucket, after, gone, at) and (after.live is None or after.live.source != deleted):
             # It has failed meanwhile, and what was before it is back: that goes too.
-            return self._replace_by_nothing(drop_bucket, key, after, head(self.s3, there.bucket, there.key), at)
+            return self._replace_by_nothing(drop_bucket, key, after, head(self.s3, there.bucket, there.key), at, by)
         return taken
 
     def _removed_again(self, drop_bucket: str, key: str, gone: str) -> None:

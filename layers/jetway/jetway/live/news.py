@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from jetway import events_out
 from jetway.events_out import OutEvent
 from jetway.plain import quoted, unlinked, visible
+from jetway.principals import in_words
 
 if TYPE_CHECKING:
     from mypy_boto3_events import EventBridgeClient
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 
     from jetway.live.restore import Restored
     from jetway.live.standing import Live, Problem, Standing
-    from jetway.reports import Report
 
 # https://docs.aws.amazon.com/sns/latest/api/API_Publish.html: ASCII, and no longer than this
 _LONGEST_SUBJECT = 100
@@ -63,7 +63,8 @@ class Teller:
             self._sns.publish(TopicArn=self._topic_arn, Subject=subject[:_LONGEST_SUBJECT], Message=news.message)
 
 
-_NAMES = {
+# Outcomes that `judged` tells of.
+OUTCOMES = {
     "promoted": "ArtifactPromoted",
     "quarantined": "ArtifactRejected",
     "superseded": "ArtifactSuperseded",
@@ -71,52 +72,58 @@ _NAMES = {
 }
 
 
-def judged(environment: str, report: Report, report_key: str, *, note: str | None = None) -> News:
-    """The news on a version that was promoted, quarantined or superseded, or deleted while it was judged.
+def tag_of(document: Mapping[str, Any]) -> str:
+    """What the tag of a version says, whose report that is: the verdict, or what became of it since."""
+    judged = document["outcome"] in {"promoted", "quarantined"}
+    return str(document["verdict"] if judged else document["outcome"])
+
+
+def judged(environment: str, document: Mapping[str, Any], report_key: str, *, note: str | None = None) -> News:
+    """The news on a version that was promoted, quarantined or superseded, or deleted before it went live.
 
     Args:
-        report: of the version; with source, time and placement.
+        document: the report of the version, as JSON; with source, time and outcome.
         note: what somebody has to do to bring it into force, when it takes something.
     """
-    if report.source is None or report.placement is None or report.judged_at is None:
-        raise ValueError("a report of the bucket's gate is needed")
-    promoted = report.placement.outcome == "promoted"
-    document = report.as_dict()
+    source, promoted = document["source"], document["outcome"] == "promoted"
+    label, key = source["version"] or f"etag-{source['etag']}", document["path"]
     detail: dict[str, Any] = {
         "environment": environment,
-        "bucket": report.source.bucket,
-        "key": report.path,
-        "version": report.source.label,
-        "kind": report.kind,
+        "bucket": source["bucket"],
+        "key": key,
+        "version": label,
+        "kind": document["kind"],
         "report": report_key,
-        "verdict": report.verdict,
+        "verdict": document["verdict"],
         "findings": [
             {**finding, "message": finding["message"][:_LONGEST_SHOWN]}
             for finding in document["findings"][:_MOST_SHOWN]
         ],
         "placed": document["placed"],
+        "by": dict(document.get("by") or {}),
     }
     if promoted:
         detail["dags"] = document["dags"][:_ID]
         detail["parse_seconds"] = document.get("parse_seconds")
         detail["in_force"] = document.get("in_force")
-    name = _NAMES[report.placement.outcome]
-    event = OutEvent(name, f"{report.path}#{report.source.label}#{name}", report.judged_at, detail)
+    name = OUTCOMES[document["outcome"]]
+    event = OutEvent(name, f"{key}#{label}#{name}", datetime.fromisoformat(document["judged_at"]), detail)
     if name in {"ArtifactSuperseded", "ArtifactVanished"} or (promoted and note is None):
         return News(event)
     if promoted:
-        return News(event, f"Jetway {environment}: {report.path} is ready to be applied", note)
-    path = unlinked(visible(report.path))
+        return News(event, f"Jetway {environment}: {key} is ready to be applied", note)
+    path = unlinked(visible(key))
+    who = f"{words}: " if (words := unlinked(visible(in_words(document.get("by") or {})))) else ""
     lines = [f"{path} was rejected and is not live in environment {environment}. What was live stays live.", ""]
-    for finding in report.findings[:_MOST_SHOWN]:
-        where = f"{path}:{finding.line}" if finding.line else path
-        said = [unlinked(visible(words)) for words in (finding.message, finding.remedy)]
-        lines += [f"{where} {finding.rule}: {said[0]}", f"  To do: {said[1]}", ""]
+    for finding in document["findings"][:_MOST_SHOWN]:
+        where = f"{path}:{finding['line']}" if finding["line"] else path
+        said = [unlinked(visible(words)) for words in (finding["message"], finding["remedy"])]
+        lines += [f"{where} {finding['rule']}: {said[0]}", f"  To do: {said[1]}", ""]
     lines += [
-        f"Report: s3://{report.source.bucket}/{report_key}",
-        f"Who uploaded what: s3://{report.source.bucket}/{path}, version {report.source.label}",
+        f"Report: s3://{source['bucket']}/{report_key}",
+        f"Who uploaded what: {who}s3://{source['bucket']}/{path}, version {label}",
     ]
-    return News(event, f"Jetway {environment}: {report.path} was rejected", "\n".join(lines))
+    return News(event, f"Jetway {environment}: {key} was rejected", "\n".join(lines))
 
 
 def rolled_back(
@@ -144,6 +151,7 @@ def rolled_back(
     detail = {
         **_common(environment, drop_bucket, key, bad),
         "problems": [_shown(problem) for problem in problems],
+        "by": {"principal": "jetway:verify_promotion"},
         "restored": None if back is None else {"version": back.source, "placed": _placed(back)},
     }
     event = OutEvent("ArtifactRolledBack", f"{key}#{bad.source}#ArtifactRolledBack", at, detail)
@@ -244,9 +252,15 @@ def _named(live: Live) -> str:
     return f"What was put there by hand (version {live.version_id or 'unknown'})"
 
 
-def removed(environment: str, drop_bucket: str, key: str, gone: Live, at: datetime) -> News:
-    """The news on an artifact that was taken out because its object was deleted from the drop bucket."""
-    detail = {**_common(environment, drop_bucket, key, gone), "placed": _placed(gone)}
+def removed(  # noqa: PLR0917 - what, when, and who
+    environment: str, drop_bucket: str, key: str, gone: Live, at: datetime, by: Mapping[str, str]
+) -> News:
+    """The news on an artifact that was taken out because its object was deleted from the drop bucket.
+
+    Args:
+        by: who deleted it, as far as that is known (`jetway.principals`).
+    """
+    detail = {**_common(environment, drop_bucket, key, gone), "placed": _placed(gone), "by": dict(by)}
     return News(OutEvent("ArtifactRemoved", f"{key}#{gone.source}#ArtifactRemoved", at, detail))
 
 

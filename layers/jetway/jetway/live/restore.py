@@ -156,6 +156,7 @@ def tell_rollback_again(s3: S3Client, drop_bucket: str, standing: Standing, vers
     outcome = outcome_of(s3, drop_bucket, standing.key, version)
     if outcome is None:
         return False
+    changes: dict[str, Any] = {}  # then the latest report says the same
     if outcome != "rolled-back":
         changes = {
             "outcome": "rolled-back",
@@ -166,7 +167,7 @@ def tell_rollback_again(s3: S3Client, drop_bucket: str, standing: Standing, vers
                 "restored": None,
             },
         }
-        amend_report(s3, drop_bucket, standing.key, version, changes)
+    amend_report(s3, drop_bucket, standing.key, version, changes)
     tag_verdict(s3, drop_bucket, standing.key, drop_version_id(version), "rolled-back")
     return True
 

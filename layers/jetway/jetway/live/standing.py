@@ -80,6 +80,7 @@ class Live:
         first: there was never anything before: what Airflow shows of the file now is this version's.
         sight: what was seen of its parsing.
         readers: of a data file, the DAG files that read it, relative to the dags folder: they fail for it.
+        waits_since: came over another one that waited for its update, since then; None when it did not.
     """
 
     source: str
@@ -96,6 +97,7 @@ class Live:
     first: bool = False
     sight: Sight = Sight()
     readers: tuple[str, ...] = ()
+    waits_since: datetime | None = None
 
     @property
     def ours(self) -> bool:
@@ -117,6 +119,8 @@ class Live:
         """Read what `asdict` and JSON made of one."""
         values |= {"at": datetime.fromisoformat(values["at"]), "dags": tuple(values["dags"])}
         values["readers"] = tuple(values.get("readers", ()))
+        if values.get("waits_since"):
+            values["waits_since"] = datetime.fromisoformat(values["waits_since"])
         if "sight" in values:
             values["sight"] = Sight.from_dict(values["sight"])
         return cls(**values)
@@ -149,6 +153,31 @@ class Untold:
 
 
 @dataclass(frozen=True, slots=True)
+class Trial:
+    """A roll-back for errors of other files, while it is not known whether they go with it (`acquittal`).
+
+    Attributes:
+        source: the version.
+        where: the files whose errors these are, as Airflow names them, relative to the dags folder.
+        at: when what was before it came back.
+        lifted_at: when it was found to be innocent; the gate is asked to make it live again.
+    """
+
+    source: str
+    where: tuple[str, ...]
+    at: datetime
+    lifted_at: datetime | None = None
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Self:
+        """Read what `asdict` and JSON made of one."""
+        at, lifted_at = datetime.fromisoformat(values["at"]), values["lifted_at"]
+        return cls(
+            values["source"], tuple(values["where"]), at, datetime.fromisoformat(lifted_at) if lifted_at else None
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class Standing:
     """One artifact.
 
@@ -160,6 +189,8 @@ class Standing:
         problems: why the live version is being, or the last one was, rolled back.
         due_at: when it is to be looked at: in an open stage what works, in a closed one whether the bucket agrees.
         untold: roll-backs that something newer has cut short.
+        trial: of the last roll-back, while it may be undone.
+        acquitted: sources, each with a file whose errors never roll it back any more.
         revision: counts the writes; 0 is not in the table yet.
     """
 
@@ -171,6 +202,8 @@ class Standing:
     problems: tuple[Problem, ...] = ()
     due_at: datetime | None = None
     untold: tuple[Untold, ...] = ()
+    trial: Trial | None = None
+    acquitted: tuple[tuple[str, str], ...] = ()
     revision: int = 0
 
     def as_json(self) -> str:
@@ -195,6 +228,8 @@ class Standing:
             problems=_problems(values["problems"]),
             due_at=datetime.fromisoformat(values["due_at"]) if values["due_at"] else None,
             untold=tuple(untold),
+            trial=Trial.from_dict(values["trial"]) if values.get("trial") else None,
+            acquitted=tuple((source, where) for source, where in values.get("acquitted", ())),
             revision=revision,
         )
 
@@ -227,9 +262,17 @@ def promoted(before: Standing | None, key: str, live: Live, *, due_at: datetime,
         return rolling_back_again(before, live, live.at)
     if before.live is not None and (before.live.source, before.live.version_id) == (live.source, live.version_id):
         return before
-    live = replace(live, clean=clean, first=live.first and not before.revision, dags=live.dags[:MOST_DAGS])
+    waited = before.live if before.stage == "waiting" else None
+    live = replace(
+        live,
+        clean=clean,
+        first=live.first and not before.revision,
+        dags=live.dags[:MOST_DAGS],
+        waits_since=(waited.waits_since or waited.at) if waited is not None else None,
+    )
     stage: Stage = "waiting" if waits else "verifying"
-    return replace(before, stage=stage, live=live, problems=(), due_at=due_at, untold=_untold(before))
+    untold = _untold(before)
+    return replace(before, stage=stage, live=live, problems=(), due_at=due_at, untold=untold, trial=None)
 
 
 def rolling_back_again(before: Standing, bad: Live, now: datetime) -> Standing:
@@ -258,6 +301,8 @@ def verified(standing: Standing, seen: Iterable[str], now: datetime | None = Non
         live = replace(live, dags=tuple(sorted(seen))[:MOST_DAGS])
     last_look = live.at + LONGEST_WORK if live is not None and now is not None else None
     due_at = last_look if last_look is not None and now is not None and last_look > now else None
+    if standing.trial is not None and due_at is None:
+        due_at = now  # it is to be ended yet
     return replace(standing, stage="good", live=live, good=live, problems=(), due_at=due_at)
 
 
@@ -303,6 +348,14 @@ def rolled_back(standing: Standing, restored: Live | None, *, due_at: datetime, 
     return replace(standing, stage="verifying", live=restored, good=None, due_at=due_at)
 
 
+def looked_at_last(before: Standing | None, key: str, *, last_look: datetime) -> Standing:
+    """The file was deleted, and somebody may be about to make it live: a look when nobody is at work on it any more."""
+    before = before or Standing(key, "removed")
+    if before.stage in OPEN or before.due_at is not None:
+        return before
+    return replace(before, due_at=last_look)
+
+
 def removed(before: Standing | None, key: str, gone: str, *, last_look: datetime) -> Standing:
     """What was live was taken out, on purpose.
 
@@ -312,5 +365,5 @@ def removed(before: Standing | None, key: str, gone: str, *, last_look: datetime
     before = before or Standing(key, "removed")
     if before.live is not None and before.live.source != gone:
         return before
-    cleared: dict[str, Any] = {"live": None, "good": None, "problems": (), "untold": _untold(before)}
+    cleared: dict[str, Any] = {"live": None, "good": None, "problems": (), "untold": _untold(before), "trial": None}
     return replace(before, stage="removed", due_at=last_look, **cleared)

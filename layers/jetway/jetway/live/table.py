@@ -13,12 +13,15 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from jetway.aws.dynamodb import VersionedItem, revision_of
+from jetway.aws.expiry import Expiry
 from jetway.errors import TransientError
 from jetway.live.standing import Standing
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
+# Where the sweep keeps its place, and what it knows of the drop bucket's lifecycle rules.
+SWEEP = "sweep#artifacts"
 _MOST_TRIES = 5
 _ERRORS = "environment#import-errors"
 _MOST_ERRORS = 2000
@@ -111,6 +114,11 @@ class StandingTable:
         answer = self._client.get_item(TableName=self._table, Key={"pk": {"S": _ERRORS}})
         known: Mapping[str, str] = json.loads(answer["Item"]["errors"]["S"]) if "Item" in answer else {}
         return known
+
+    def expiry(self) -> Expiry:
+        """Return what the sweep knows of the drop bucket's lifecycle rules."""
+        item = VersionedItem(self._client, self._table, SWEEP).get() or {}
+        return Expiry.from_dict(json.loads(item["expiry"]["S"]) if "expiry" in item else {})
 
     def remember_errors(self, errors: Mapping[str, str]) -> None:
         """Keep the import errors of a look."""

@@ -40,8 +40,8 @@ FAILED_FOR_GOOD = 3
 _WORKERS_WAIT = timedelta(minutes=15)
 # With ApplyUpdates manual, how old the import errors may be that an update is compared with.
 _LOOK_BEFORE = timedelta(minutes=10)
-# So many times the quiet period the first of several artifacts waits at most.
-_LONGEST_QUIET = 10
+# So long the first of several artifacts waits for others at most; as long as the quiet period can be (template.yaml).
+_LONGEST_QUIET = timedelta(minutes=15)
 # Running tasks may take 12 hours to end, and the update half an hour.
 _LONGEST_UNUSABLE = timedelta(hours=13)
 # What stands in the way for so long is told.
@@ -320,10 +320,10 @@ def _quiet_until(wanted: Sequence[Live], owed_since: Sequence[datetime], quiet: 
 
     What is broken does not wait longer than once.
     """
-    came_at = [live.at for live in wanted]
-    if not came_at:
+    if not wanted:
         return None
-    until = min(max(came_at) + quiet, min(came_at) + _LONGEST_QUIET * quiet)
+    first = min(live.waits_since or live.at for live in wanted)
+    until = min(max(live.at for live in wanted) + quiet, first + _LONGEST_QUIET)
     return min([until, *(since + quiet for since in owed_since)])
 
 

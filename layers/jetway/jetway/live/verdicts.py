@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from jetway.artifacts.kinds import DAGS
+from jetway.live.blame import files_of
 from jetway.live.missing import missing_files
 from jetway.live.passing import is_remembered, owner_of
 from jetway.live.standing import Live, Problem, Sight, Standing
@@ -123,11 +124,14 @@ def parse_time(facts: EnvironmentFacts) -> timedelta:
     return SYNC + timedelta(seconds=seconds)
 
 
-def decide(standing: Standing, look: Outlook, facts: EnvironmentFacts, now: datetime) -> Decision:
+def decide(
+    standing: Standing, look: Outlook, facts: EnvironmentFacts, now: datetime, *, innocent: Collection[str] = ()
+) -> Decision:
     """Decide on the live version of a file of the dags folder.
 
     Args:
         standing: in stage "verifying".
+        innocent: other files whose errors are not its fault (`acquittal`).
     """
     live = standing.live
     if live is None:
@@ -136,7 +140,7 @@ def decide(standing: Standing, look: Outlook, facts: EnvironmentFacts, now: date
     parsing = parse_time(facts)
     begun = max(live.at, look.restarted_at or live.at)
     over = begun + parsing
-    errors = _errors_of(live, look, facts)
+    errors = _errors_of(live, look, facts, innocent)
     if errors and not live.clean and _are_of_before(errors, begun + SYNC) and now < over + PATIENCE:
         # The version before left them, and the parser has not come to this one since: it is slow.
         return Decision("wait", now + PAUSE, tuple(problem(error) for error in errors))
@@ -317,20 +321,27 @@ def new_errors(errors: Sequence[ImportProblem], known: Mapping[str, str]) -> lis
     ]
 
 
-def _errors_of(live: Live, look: Outlook, facts: EnvironmentFacts) -> list[ImportProblem]:
+def _errors_of(live: Live, look: Outlook, facts: EnvironmentFacts, innocent: Collection[str]) -> list[ImportProblem]:
     file = file_of(live, facts)
     # Of a zip Airflow names the file within.
     shown = [error for error in look.errors if not error.redacted]
     own = [error for error in shown if f"{relative_path(error.path)}/".startswith(f"{file}/")]
-    through = re.compile(rf"/dags/{re.escape(file)}[\"')]")
     others = [
         error
         for error in new_errors(shown, look.known)
         if error not in own
+        and relative_path(error.path) not in innocent
         and owner_of(relative_path(error.path)) not in look.fresh_files
-        and (relative_path(error.path) in live.readers or through.search(error.error))
+        and _leads_to(error, file, live.readers)
     ]
     return own + others
+
+
+def _leads_to(error: ImportProblem, file: str, readers: Sequence[str]) -> bool:
+    """Whether an error of another file leads to this one: by a frame of its traceback, or because it reads this one."""
+    return relative_path(error.path) in readers or any(
+        f"{relative_path(each)}/".startswith(f"{file}/") for each in files_of(error.error)
+    )
 
 
 def _are_of_before(errors: Sequence[ImportProblem], synced: datetime) -> bool:

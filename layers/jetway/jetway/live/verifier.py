@@ -18,12 +18,12 @@ from jetway.airflow.environment import not_available
 from jetway.airflow.import_errors import Found
 from jetway.artifacts.kinds import DAGS
 from jetway.errors import JetwayError
-from jetway.live import news, silence
+from jetway.live import acquittal, news, silence
 from jetway.live.by_hand import overtake, source_of
 from jetway.live.in_force import InForce
 from jetway.live.missing import awaited
 from jetway.live.passing import owner_of, remembered
-from jetway.live.restore import Restored, as_judged, report_rollback, restore, tell_live, tell_rollback_again
+from jetway.live.restore import Restored, as_judged, report_rollback, restore
 from jetway.live.settling import compare
 from jetway.live.silence import suspects
 from jetway.live.standing import (
@@ -52,6 +52,7 @@ from jetway.live.verdicts import (
     relative_path,
     unsure,
 )
+from jetway.live.words import Words
 from jetway.objects import head
 
 if TYPE_CHECKING:
@@ -113,6 +114,7 @@ class Verifier:
         self._environment = environment
         self._drop_bucket = drop_bucket
         self._tell = tell
+        self._words = Words(s3, tell, environment.name, drop_bucket)
         self._verify_after = verify_after
         self._clock = clock
         self._seconds_left = seconds_left
@@ -134,9 +136,10 @@ class Verifier:
         due = sorted((found for found in standings if found.due_at and found.due_at <= now), key=_order)
         self._finish_all(standings, due, now, on_verified)
         verifying = [found for found in due if found.stage == "verifying" and found.live]
+        on_trial = [found for found in due if found.trial is not None and found.stage != "rolling-back"]
         record = self._updates.records.get()
         update_is_due = self._updates.is_due(record, now)
-        if not update_is_due and (record.phase != "idle" or not verifying):
+        if not update_is_due and (record.phase != "idle" or not (verifying or on_trial)):
             return  # what a file needs may come with the update: it is judged after that
         facts = self._environment.facts()
         if not facts.may_serve:
@@ -166,6 +169,8 @@ class Verifier:
                 return  # the files are judged when what was before is back
         updates = self._updates.outlook(facts, now)
         look = Outlook(errors, self._table.known_errors(), None, files, updates.restarted_at, judges=found.judges)
+        sure = found.judges and facts.usable  # that it is what the schedulers have, and of what is in force
+        acquittal.end_trials(on_trial, errors if sure else None, self._table, facts, now, ask_gate=self._ask_gate)
         suspected: set[str] = set()
         for standing in verifying:
             if not self._in_time():
@@ -206,14 +211,14 @@ class Verifier:
         for standing in due:
             if standing.stage == "rolling-back" and self._in_time():
                 self._finish(standing.key, now, on_verified)
-            elif standing.stage not in OPEN and self._in_time():
+            elif standing.stage not in OPEN and standing.trial is None and self._in_time():
                 self._look_last(standing.key, now)
 
     @staticmethod
     def _decide(
         standing: Standing, look: Outlook, updates: UpdateOutlook, facts: EnvironmentFacts, now: datetime
     ) -> Decision:
-        decision = updates.judged(decide(standing, look, facts, now), now)
+        decision = updates.judged(decide(standing, look, facts, now, innocent=acquittal.innocent_of(standing)), now)
         return certain(decision, judges=look.judges, usable=facts.usable, now=now)
 
     def _tell_unsure(self, settled: Mapping[str, Live], errors: Sequence[ImportProblem], now: datetime) -> None:
@@ -253,9 +258,12 @@ class Verifier:
                 file = file_of(standing.live, facts)
                 seen = [dag_id for dag_id, path in look.dags.items() if path == file]
                 # First: whoever dies in between is followed by a look that does it again.
-                if not tell_live(self._s3, self._drop_bucket, key, standing.live, InForce("verified", now)):
+                if not self._words.live(key, standing.live, InForce("verified", now)):
                     self._ask_gate(key, standing.live.drop_version_id)  # who judged it has died before the report
-                self._table.put(verified(standing, seen, now))
+                good = verified(standing, seen, now)
+                if good.due_at is None:
+                    self._words.agree(good, now)  # no last look will come
+                self._table.put(good)
                 on_verified(Verified(key, standing.live.source, "good"))
             elif decision.action in {"roll-back", "tell"} and awaited(self._s3, self._drop_bucket, decision.problems):
                 self._wait(standing, Decision("wait", now + PAUSE), now)
@@ -302,12 +310,11 @@ class Verifier:
                 return
             # A kill may have kept it from being said, or somebody slower has said otherwise.
             live = standing.live
-            if live and not tell_live(self._s3, self._drop_bucket, key, live, InForce("verified", live.at)):
+            if live and not self._words.live(key, live, InForce("verified", live.at)):
                 self._ask_gate(key, live.drop_version_id)  # its function was killed before it wrote the report
                 self._table.put(replace(standing, due_at=now + PAUSE))
                 return
-            for version in standing.rolled_back[-1:]:
-                tell_rollback_again(self._s3, self._drop_bucket, standing, version, now)
+            self._words.agree(standing, now)
             if standing.live is None and standing.stage != "by-hand":
                 self._ask_gate(key, None)  # what was passed over may have its turn, and nothing may be there unknown
             self._table.put(replace(standing, due_at=None))
@@ -329,9 +336,9 @@ class Verifier:
     ) -> None:
         if standing.live is None:
             return
-        step = InForce("never-appeared", now, None, problems[0].message)
-        tell_live(self._s3, self._drop_bucket, standing.key, standing.live, step)
+        self._words.live(standing.key, standing.live, InForce("never-appeared", now, None, problems[0].message))
         self._tell(news.never_appeared(self._environment.name, self._drop_bucket, standing, problems, now))
+        self._words.agree(standing, now)  # no last look will come
         self._table.put(never_appeared(standing))
         on_verified(Verified(standing.key, standing.live.source, "never-appeared", problems))
 
@@ -346,19 +353,19 @@ class Verifier:
             restored = replace(restored, live=as_judged(self._s3, self._drop_bucket, key, restored.live))
         report_rollback(self._s3, self._drop_bucket, standing, bad, restored.live, at=now)
         self._tell(news.rolled_back(self._environment.name, self._drop_bucket, standing, restored, now))
-        if restored.live is not None:
-            good = standing.good is not None and standing.good.source == restored.live.source
-            step = InForce("verified", now) if good else InForce("verifying", now, now + self._verify_after)
-            tell_live(self._s3, self._drop_bucket, key, restored.live, step)
-        else:
+        if restored.live is None:
             self._ask_gate(key, None)  # something newer may be there, or older versions that were passed over
         last_look = now + LONGEST_WORK
         after = rolled_back(standing, restored.live, due_at=now + self._verify_after, last_look=last_look)
+        after = acquittal.tried(standing, after, now)
         try:
             self._table.put(after)
         except StandingChangedError:
             # A newer version came meanwhile, and may have been taken out with this one: the gate looks.
             self._ask_gate(key, None)
+        else:
+            if restored.live is not None:
+                self._words.back(standing, restored.live, now, self._verify_after)
         back = restored.live.source if restored.live else None
         on_verified(Verified(key, bad.source, "rolled-back", standing.problems, back))
 

@@ -10,9 +10,11 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from jetway.artifacts.airflow_ignore import ignored, syntax_of
+from jetway.apart import BeyondBoundsError
+from jetway.artifacts.airflow_ignore import syntax_of
 from jetway.artifacts.findings import Finding
 from jetway.artifacts.ignore_file import hiding
+from jetway.artifacts.judging import ignored_apart, not_judged
 from jetway.artifacts.kinds import DAGS, LARGEST_DATA_FILE
 from jetway.errors import SiblingsExpectedError
 from jetway.loading.rivals import evident_dags, patterns_of
@@ -147,7 +149,11 @@ class FolderFiles:
         path, syntax = version.key.removeprefix(DAGS), syntax_of(facts)
         copy, before = self._folder.copy(facts, path, content), self._folder.copy(facts, path, None)
         files = sorted(file for file in copy.live if file.endswith((".py", ".zip")))
-        gone = ignored(files, patterns_of(copy), syntax) - ignored(files, patterns_of(before), syntax)
+        try:
+            with_it = ignored_apart(files, patterns_of(copy), syntax)
+            gone = with_it - ignored_apart(files, patterns_of(before), syntax) if with_it else with_it
+        except BeyondBoundsError as exc:
+            return replace(static, verdict="rejected", findings=(*static.findings, not_judged(exc)))
         hidden = {file: dags for file in sorted(gone) if (dags := self._dags(file, before, facts)) is not None}
         known = {f"{DAGS}{file}": dags or None for file, dags in hidden.items()}
         judged = hiding(static, content.decode("utf-8", "replace"), known)

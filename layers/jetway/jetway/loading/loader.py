@@ -194,7 +194,7 @@ class DagLoader:
         """Judge the airflow_local_settings.py in a plugins.zip as that of the dags folder."""
         answer = self._load(facts, copy, [], packed, what="local-settings")
         if answer.loaded is None or answer.loaded["verdict"] != "accepted":
-            return local_settings.certain(replace(together(judged, answer), verdict="unknown"), whatever=True)
+            return local_settings.certain(together(judged, answer), whatever=True)
         others = [plugins for plugins in self._plugins.of(facts) if plugins is not packed]
         anew = self._anew(replace(judged, verdict="accepted"), facts, (copy, packed), (copy, (*others, NO_PLUGINS)[0]))
         return judged if anew.verdict == "accepted" else local_settings.certain(anew, whatever=True)

@@ -13,10 +13,12 @@ from functools import lru_cache
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
-from jetway.artifacts.airflow_ignore import NAME, ignored, syntax_of
+from jetway.apart import BeyondBoundsError
+from jetway.artifacts.airflow_ignore import NAME, syntax_of
 from jetway.artifacts.dag_file import DEFAULT_MAX_BYTES, might_contain_dag
 from jetway.artifacts.dag_ids import find_dags
 from jetway.artifacts.findings import Finding
+from jetway.artifacts.judging import ignored_apart
 from jetway.artifacts.kinds import DAGS
 from jetway.artifacts.python_source import read_source
 
@@ -66,11 +68,18 @@ def put_by_hand(
     Returns:
         dag_id → path of the file that evidently makes it, and paths of files of which only running them would tell.
     """
-    live = ignored(copy.files, patterns_of(copy), syntax_of(facts))
-    files = sorted(path for path in copy.by_hand if path not in live)
+    files = sorted(copy.by_hand - _passed_over(copy, facts))
     found = {dag_id: path for path, dag_id in _makers(files, set(dag_ids), copy, facts)}
     unclear = tuple(path for path in files if _dags_of(path, copy, facts)[1])
     return found, unclear
+
+
+def _passed_over(copy: FolderCopy, facts: EnvironmentFacts) -> frozenset[str]:
+    """The files put there by hand that Airflow passes over; none where it takes too much to tell."""
+    try:
+        return ignored_apart(copy.by_hand, patterns_of(copy), syntax_of(facts)) if copy.by_hand else frozenset()
+    except BeyondBoundsError:
+        return frozenset()
 
 
 def not_known(unclear: Iterable[str]) -> Finding:

@@ -2,8 +2,8 @@
 
     {"format": "jetway-triggers/1",
      "triggers": {"triggers/orders.yaml": {"name": "orders", "kind": "s3", "document": {…}, "version": "…",
-                                           "accepted_at": "…", "seen": {"version": "…", "verdict": "accepted",
-                                                                        "report": "<digest>"}}}}
+                                           "accepted_at": "…", "by": {…},
+                                           "seen": {"version": "…", "verdict": "accepted", "report": "<digest>"}}}}
 
 `document` is null while no version of the file was ever good. `seen` has `"crashed": true` besides when that version is
 passed over, for it has ended the function time and again. Written by sync_triggers only; the HTTP API reads its
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from mypy_boto3_s3 import S3Client
 
+    from jetway.principals import By
     from jetway.triggers.file import TriggerFile
 
 KEY = "accepted/triggers.json"
@@ -53,14 +54,19 @@ class Accepted:
         return {key: each["version"] for key, each in seen.items() if each.get("crashed")}
 
 
-def entry_of(trigger: TriggerFile, version: str, now: datetime) -> Mapping[str, Any]:
-    """Return the entry of a file whose newest version is good."""
+def entry_of(trigger: TriggerFile, version: str, now: datetime, by: By) -> Mapping[str, Any]:
+    """Return the entry of a file whose newest version is good.
+
+    Args:
+        by: who put it, as far as that is known (`jetway.principals`).
+    """
     return {
         "name": trigger.name,
         "kind": trigger.kind,
         "document": dict(trigger.document),
         "version": version,
         "accepted_at": now.isoformat(timespec="seconds"),
+        **({"by": dict(by)} if by else {}),
     }
 
 

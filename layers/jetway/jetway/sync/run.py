@@ -17,6 +17,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from math import inf
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -24,6 +25,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from jetway.artifacts.findings import Finding, Judgement, internal_error, judgement
 from jetway.errors import OutOfTimeError, TransientError
 from jetway.observability import logger
+from jetway.principals import NOBODY, By, claimed_in
 from jetway.reports import report_on, write_report
 from jetway.sync import accepted
 from jetway.sync.access import sync_access
@@ -31,10 +33,11 @@ from jetway.sync.alarms import Alarms
 from jetway.sync.buckets import bucket_finding
 from jetway.sync.dags import line_of
 from jetway.sync.files import File, Watch, list_files, passed_over, read_files
+from jetway.sync.loops import Names, loop_findings
 from jetway.sync.refusals import ResourceRefusedError
 from jetway.sync.rules import Rules
 from jetway.sync.schedules import Schedules
-from jetway.triggers.file import S3, Http, TriggerFile, from_document, name_of
+from jetway.triggers.file import S3, Http, TriggerFile, from_document, in_force, name_of
 from jetway.triggers.never import moment_findings
 from jetway.triggers.rules import Places, Resources, resources_of
 
@@ -44,11 +47,14 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_scheduler import EventBridgeSchedulerClient
 
+    from jetway.sync.causes import Causes
     from jetway.sync.dags import KnownDags
     from jetway.sync.webhooks import Hooks
 
 # With less time left than this no further file is begun: what was settled is written down, and that takes some calls.
 SECONDS_TO_SAVE = 20.0
+
+NO_CAUSES: Causes = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +80,8 @@ class Settings:
         metrics_by_trigger: whether triggers have the metric that absence alarms stand on.
         hooks: makes what tells of webhooks that nothing listens to, anew for each run; None: nothing is said of them.
         dags: makes what tells of DAGs that are not known, anew for each run; None: nothing is said of them.
+        environment_bucket: the bucket that the environment reads; None: nothing is said of it.
+        event_bus: that Jetway's own events go to.
     """
 
     bucket: str
@@ -85,6 +93,13 @@ class Settings:
     metrics_by_trigger: bool = True
     hooks: Callable[[], Hooks] | None = None
     dags: Callable[[], KnownDags] | None = None
+    environment_bucket: str | None = None
+    event_bus: str = "default"
+
+    @property
+    def names(self) -> Names:
+        """What the stack has names of."""
+        return Names(self.environment, self.bucket, self.environment_bucket, self.event_bus)
 
 
 @dataclass(slots=True)
@@ -113,6 +128,7 @@ def sync(
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
     seconds_left: Callable[[], float] = lambda: inf,
     watch: Watch | None = None,
+    by: Causes = NO_CAUSES,
 ) -> Synced:
     """Bring AWS to what the trigger files say, as far as the time allows: another run goes on from there.
 
@@ -120,6 +136,7 @@ def sync(
         seconds_left: until the run is ended from outside.
         watch: tries each file, when an earlier run may have been ended by one; a file that has done so time and again
             is rejected, and passed over from then on, until it comes anew.
+        by: who put which version of a file.
 
     Returns:
         What was done. Trouble with one trigger is in it; the others are dealt with all the same.
@@ -135,7 +152,7 @@ def sync(
     before = accepted.load(clients.s3, settings.bucket)
     files = read_files(clients.s3, settings.bucket, crashed=before.crashed, watch=watch)
     run = _Run.start(clients, settings, before, now=now, seconds_left=seconds_left, done=done)
-    run.watch = watch or run.watch
+    run.watch, run.by = watch or run.watch, by
     run.delete_what_has_no_file({file.key for file in files})
     for number, file in enumerate(files):
         if seconds_left() < SECONDS_TO_SAVE:
@@ -173,6 +190,7 @@ class _Run:
     dags: KnownDags | None = None
     watch: Watch = lambda _name: nullcontext(enter_result=False)
     hooks: Hooks | None = None
+    by: Causes = field(default_factory=dict)
 
     @classmethod
     def start(
@@ -217,12 +235,13 @@ class _Run:
         self.done.files += 1
         entry = self.before.triggers.get(file.key, {})
         judged, trigger = file.parsed.judgement, file.parsed.trigger
+        by = {**self.by.get((file.key, file.source.version_id), {}), **claimed_in(file.source.metadata)}
         try:
             refused = self._put(trigger) if trigger else []
             if trigger and not refused:
                 judged = _with(judged, self._warnings(trigger, judged))
                 if entry.get("document") != trigger.document:
-                    entry = accepted.entry_of(trigger, file.source.label, self.now())
+                    entry = accepted.entry_of(trigger, file.source.label, self.now(), by)
             else:
                 if file.crashed:
                     self.kept.add(name_of(file.key))
@@ -230,7 +249,7 @@ class _Run:
                     last_good = [] if crashed else self._keep_the_last_good(file.key, entry)
                 judged = _with(judged, [*refused, *last_good])
                 self.done.rejected.append(file.key)
-            self.triggers[file.key] = self._report(file, judged, entry)
+            self.triggers[file.key] = self._report(file, judged, entry, by)
         except (TransientError, ClientError, BotoCoreError) as exc:
             # The others are dealt with all the same, and nothing of this one is taken away.
             self._keep(file)
@@ -301,8 +320,9 @@ class _Run:
 
     def _put(self, trigger: TriggerFile) -> list[Finding]:
         """Make what a trigger needs; return why AWS would not, or did not, take it."""
-        resources = resources_of(trigger, self.settings.places)
-        refused = [*resources.findings, *self._check_places(resources)]
+        resources = resources_of(in_force(trigger), self.settings.places)
+        loops = [finding for finding in loop_findings(trigger, self.settings.names) if finding.severity == "error"]
+        refused = [*resources.findings, *loops, *self._check_places(resources)]
         if refused:
             return refused
         made: set[What] = set()
@@ -377,9 +397,10 @@ class _Run:
             yield deaf
         if self.dags and (unknown := self.dags.finding(trigger.dag, line_of(trigger.dag, judged))):
             yield unknown
+        yield from loop_findings(trigger, self.settings.names)
         yield from moment_findings(trigger.on, self.now())
 
-    def _report(self, file: File, judged: Judgement, entry: Mapping[str, Any]) -> Mapping[str, Any]:
+    def _report(self, file: File, judged: Judgement, entry: Mapping[str, Any], by: By = NOBODY) -> Mapping[str, Any]:
         """Write the file's report, unless the same is there; return its entry among the accepted triggers."""
         seen = {
             "version": file.source.label,
@@ -388,7 +409,7 @@ class _Run:
             **({"crashed": True} if file.crashed else {}),
         }
         if entry.get("seen") != seen:
-            report = report_on(file.key, judged, file.seconds, source=file.source, judged_at=self.now())
+            report = report_on(file.key, judged, file.seconds, source=file.source, judged_at=self.now(), by=by)
             write_report(self.clients.s3, report, file.source)
         empty = {"name": name_of(file.key), "kind": None, "document": None}
         return {**empty, **entry, "seen": seen}

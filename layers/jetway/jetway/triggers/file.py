@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import cache
 from pathlib import Path as FilePath
@@ -19,6 +19,7 @@ from jetway.dispatch.dates import DateRule
 from jetway.shape import problems
 from jetway.triggers.durations import parse_duration, parse_rate, rate_expression
 from jetway.triggers.schedule_text import parse_at
+from jetway.triggers.version import version_of
 from jetway.yaml_text import Document, YamlError, load
 
 if TYPE_CHECKING:
@@ -89,6 +90,7 @@ class TriggerFile:
         dates: of its runs.
         when_paused: what becomes of an event whose DAG is paused.
         document: all of the file, as JSON; `from_document` makes the same trigger of it.
+        version: names what the file says, in the messages of one that is in force (`in_force`); else None.
     """
 
     name: str
@@ -103,6 +105,7 @@ class TriggerFile:
     dates: DateRule = field(default_factory=DateRule)
     when_paused: WhenPaused = "start"
     enabled: bool = True
+    version: str | None = None
 
     @property
     def kind(self) -> str:
@@ -173,13 +176,18 @@ def _parse(document: Document, name: str, findings: list[Finding]) -> Parsed:
     if any(found.severity == "error" for found in findings):
         return Parsed(None, judgement("trigger", findings))
     dag = FoundDag(value["dag"], document.line(("dag",)), "exact")
-    findings += doubts(document)
+    findings += doubts(document, name)
     return Parsed(_trigger(value, name), judgement("trigger", findings, [dag]), _line_of_source(document))
 
 
 def _line_of_source(document: Document) -> int:
     kind, source = next(iter(document.value["on"].items()))
     return document.line(("on", kind, *(name for name in ("cron", "at") if name in source)))
+
+
+def in_force(trigger: TriggerFile) -> TriggerFile:
+    """Return a trigger as it is put in force: its messages name what its file says."""
+    return replace(trigger, version=version_of(trigger.document))
 
 
 @cache

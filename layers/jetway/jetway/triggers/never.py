@@ -1,4 +1,4 @@
-"""Valid triggers that do not do what was meant: those that never fire, and those that start themselves. Pure.
+"""Valid triggers that do not do what was meant: those that never fire; those that never end are `loops`. Pure.
 
 All of it is warnings: a key may begin with a slash, and a star may stand in one. It is seldom so.
 """
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from jetway.artifacts.findings import Finding
 from jetway.shape import shown
+from jetway.triggers.loops import ITSELF, starts_itself
 from jetway.triggers.schedule_text import ever_comes
 
 if TYPE_CHECKING:
@@ -23,22 +24,25 @@ _GLOB = re.compile(r"[*?]|\[[^\[\]]*[-^!][^\[\]]*\]|\{[^{}]*,[^{}]*\}")
 _BRACES = re.compile(r"\{([^{}]*,[^{}]*)\}")
 _IN_WILDCARD = re.compile(r"\?|\[[^\[\]]*[-^!][^\[\]]*\]|\{[^{}]*,[^{}]*\}")
 _NO_BEGINNING = re.compile(r"s3://[^/]*/*|(?:\.{0,2}/)+")
-_ENDS_OF_RUNS = ("DagRunSucceeded", "DagRunFailed", "DagRunStarted", "DagRunBlocked")
 _OF_KEYS = ("prefix", "suffix", "wildcard")
-_OF_EVERY_EVENT = ("account", "region")
 
 Doubt = tuple[str, "Path", str, str]
 
 
-def doubts(document: Document) -> list[Finding]:
-    """Return what is doubtful in a document that has the shape of a trigger file, whatever the time is."""
+def doubts(document: Document, name: str) -> list[Finding]:
+    """Return what is doubtful in a document that has the shape of a trigger file, whatever the time is.
+
+    Args:
+        name: of the trigger.
+    """
     source = document.value["on"]
     found: list[Doubt] = []
     if "s3" in source and "key" in source["s3"]:
         found += _keys(source["s3"]["key"], ("on", "s3", "key"))
     elif "event" in source:
         found += _values(source["event"], ("on", "event"))
-        found += _starts_itself(document.value["dag"], source["event"])
+        if starts_itself(document.value, name):
+            found.append(("starts-itself", ("on", "event"), *ITSELF))
     return [
         Finding(rule, "warning", f"{shown(path)}: {message}", document.line(path), remedy)
         for rule, path, message, remedy in found
@@ -179,68 +183,3 @@ def _value(value: Any, path: Path) -> Iterator[Doubt]:
         )
     elif matcher == "wildcard" and isinstance(value, str):
         yield from _wildcard(value, path)
-
-
-def _starts_itself(dag_id: str, pattern: Mapping[str, Any]) -> Iterator[Doubt]:
-    """A trigger that takes the events of the runs that it starts: they never end."""
-    fields = {name: value for name, value in pattern.items() if name != "bus"}
-    if pattern.get("bus", "default") != "default" and not _asks_for_source(fields):
-        return  # whether Jetway's events come to that bus, nobody knows
-    own = {"source": "jetway", "detail": {"dag_id": dag_id}}
-    ends = [name for name in _ENDS_OF_RUNS if _takes(fields, {**own, "detail-type": name})]
-    if ends:
-        message = f"{ends[0]} of {dag_id}'s own runs matches, so that each run starts another one, without an end."
-        remedy = f"Name the DAGs that are meant, or leave it out: detail: {{dag_id: [{{anything-but: {dag_id}}}]}}."
-        yield ("starts-itself", ("on", "event"), message, remedy)
-
-
-def _asks_for_source(pattern: Mapping[str, Any]) -> bool:
-    others = pattern.get("$or", ())
-    return "source" in pattern or (bool(others) and all(_asks_for_source(one) for one in others))
-
-
-def _takes(pattern: Mapping[str, Any], event: Mapping[str, Any]) -> bool:
-    """Whether a pattern certainly takes an event of which these fields are known."""
-    for name, wanted in pattern.items():
-        if name == "$or":
-            taken = any(_takes(one, event) for one in wanted)
-        elif name in _OF_EVERY_EVENT:
-            taken = True  # what stands there is meant for events of this account
-        elif isinstance(wanted, Mapping):
-            taken = isinstance(event.get(name), Mapping) and _takes(wanted, event[name])
-        else:
-            taken = name in event and any(_matches(value, event[name]) for value in wanted)
-        if not taken:
-            return False
-    return True
-
-
-def _matches(value: Any, text: str) -> bool:
-    """Whether one value or matcher of a pattern matches a text."""
-    if not isinstance(value, Mapping):
-        return bool(value == text)
-    matcher, wanted = next(iter(value.items()))
-    if matcher == "anything-but":
-        excluded = (
-            [{kind: one} for kind, many in wanted.items() for one in _several(many)]
-            if isinstance(wanted, Mapping)
-            else _several(wanted)
-        )
-        return not any(_matches(one, text) for one in excluded)
-    if matcher == "exists":
-        return wanted is True
-    if matcher == "equals-ignore-case" or isinstance(wanted, Mapping):  # {"prefix": {"equals-ignore-case": "x"}}
-        wanted = next(iter(wanted.values())) if isinstance(wanted, Mapping) else wanted
-        wanted, text = str(wanted).lower(), text.lower()
-    if matcher == "wildcard":
-        return re.fullmatch(".*".join(map(re.escape, str(wanted).split("*"))), text, re.DOTALL) is not None
-    fits = {
-        "prefix": text.startswith(str(wanted)),
-        "suffix": text.endswith(str(wanted)),
-        "equals-ignore-case": text == str(wanted),
-    }
-    return fits.get(matcher, False)
-
-
-def _several(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else [value]

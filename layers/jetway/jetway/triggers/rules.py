@@ -15,7 +15,7 @@ from typing import Any
 
 from jetway.artifacts.findings import Finding
 from jetway.dispatch.limits import limits_in_message
-from jetway.dispatch.run import INTERACTIVE, bulk_lane
+from jetway.dispatch.run import bulk_lane, schedule_lane
 from jetway.triggers.file import S3, BusEvent, Schedule, TriggerFile
 
 # https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-quota.html
@@ -49,7 +49,7 @@ class Places:
         undelivered: ARN of the queue of what EventBridge and Scheduler could not deliver.
         scheduler_role: ARN of the role that Scheduler sends with.
         group: the schedules' group.
-        one_bulk_lane: whether files and events of all triggers share one lane, since Airflow is told by commands alone.
+        one_bulk_lane: whether files and events of all triggers share one lane, and so do all schedules.
     """
 
     stack: str
@@ -148,6 +148,8 @@ def message_template(trigger: TriggerFile, event: str) -> str:
     `<` begins a placeholder there, so in what comes from the file it is written as an escape of JSON.
     """
     described: dict[str, Any] = {"name": trigger.name, "kind": trigger.kind, "dag": trigger.dag}
+    if trigger.version is not None:
+        described["version"] = trigger.version
     if trigger.conf is not None:
         described["conf"] = trigger.conf
     described |= limits_in_message(trigger.max_event_age, trigger.rate) | trigger.dates.to_json()
@@ -193,7 +195,7 @@ def _schedule(trigger: TriggerFile, source: Schedule, name: str, places: Places)
         "Target": {
             "Arn": places.dispatch_queue,
             "RoleArn": places.scheduler_role,
-            "SqsParameters": {"MessageGroupId": INTERACTIVE},
+            "SqsParameters": {"MessageGroupId": schedule_lane(trigger.name, one_for_all=places.one_bulk_lane)},
             "Input": message_template(trigger, EVENT_OF_SCHEDULE),
             "RetryPolicy": RETRIES,
             "DeadLetterConfig": {"Arn": places.undelivered},

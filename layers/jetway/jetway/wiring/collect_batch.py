@@ -15,7 +15,7 @@ from jetway.observability import metrics
 from jetway.wiring.airflow import is_cli
 from jetway.wiring.clients import MANIFEST, client
 from jetway.wiring.parts import LedgerConfig, ledger_of
-from jetway.wiring.variables import FromEnv, part, variable
+from jetway.wiring.variables import FromEnv, longest_chain, part, variable
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
@@ -32,6 +32,7 @@ class Config(FromEnv):
     dispatch_queue_url: str = variable("DISPATCH_QUEUE_URL")
     dead_letters_url: str = variable("DEAD_LETTERS_URL")
     one_bulk_lane: bool = variable("TRANSPORT", is_cli)
+    longest_chain: int = variable("MAX_CHAINED_RUNS", longest_chain)
     ledger: LedgerConfig = part(LedgerConfig.from_env)
 
 
@@ -62,5 +63,12 @@ def wired() -> Parts:
     )
     collector = Collector(batches, finisher, sqs, collect_url=config.collect_queue_url)
     hands = Hands(client("dynamodb"), config.batch_table)
-    intake = Intake(collector, sqs, ledger_of(config.ledger), dead_letters_url=config.dead_letters_url, hands=hands)
+    intake = Intake(
+        collector,
+        sqs,
+        ledger_of(config.ledger),
+        dead_letters_url=config.dead_letters_url,
+        hands=hands,
+        longest_chain=config.longest_chain,
+    )
     return Parts(config, sqs, collector, intake)

@@ -21,7 +21,7 @@ from jetway.observability import metrics
 from jetway.wiring.airflow import TRANSPORTS, TURN_SOON, BudgetConfig, Transport, budget_of, connect, mwaa_client
 from jetway.wiring.clients import client
 from jetway.wiring.parts import LedgerConfig, denials_by_ledger, ledger_of
-from jetway.wiring.variables import FromEnv, flag, hours, minutes, number, part, variable
+from jetway.wiring.variables import FromEnv, flag, hours, longest_chain, minutes, number, part, variable
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
@@ -46,6 +46,7 @@ class Config(FromEnv):
     waiting_queue_url: str = variable("WAITING_QUEUE_URL")
     max_event_age: timedelta = variable("MAX_EVENT_AGE_HOURS", hours)
     grace: timedelta = variable("GRACE_MINUTES", minutes)
+    longest_chain: int = variable("MAX_CHAINED_RUNS", longest_chain)
     ledger: LedgerConfig = part(LedgerConfig.from_env)
     event_bus: str = variable("EVENT_BUS_NAME")
     starts_after_one_dag: int = variable("MAX_STARTS_AFTER_ONE_DAG_PER_HOUR", number)
@@ -91,7 +92,7 @@ def wired() -> Parts:
         ledger=ledger,
         waiting=Waiting(sqs, config.waiting_queue_url),
         rates=Rates(ledger.table),
-        limits=Limits(max_event_age=config.max_event_age, grace=config.grace),
+        limits=Limits(config.max_event_age, config.grace, config.longest_chain),
         environment=config.environment_name,
         dead_letters_url=config.dead_letters_url,
         tell=tell,

@@ -44,6 +44,8 @@ class Config(FromEnv):
 
     environment_name: str = variable("ENVIRONMENT_NAME")
     drop_bucket: str = variable("DROP_BUCKET")
+    environment_bucket: str | None = variable("ENVIRONMENT_BUCKET", optional)
+    event_bus: str = variable("EVENT_BUS_NAME")
     tags: tuple[Tag, ...] = variable("TAGS", _tags)
     artifact_table: str = variable("ARTIFACT_TABLE")
     one_bulk_lane: bool = variable("TRANSPORT", is_cli)
@@ -101,6 +103,8 @@ def wired() -> Parts:
         environment=config.environment_name,
         namespace=config.metrics_namespace,
         places=places,
+        environment_bucket=config.environment_bucket,
+        event_bus=config.event_bus,
         topic=config.alarm_topic_arn,
         most_rules=config.max_rules_per_bus,
         metrics_by_trigger=config.metrics_by_trigger,

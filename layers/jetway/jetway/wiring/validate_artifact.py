@@ -12,6 +12,7 @@ from botocore.config import Config as ClientConfig
 
 from jetway.airflow.environment import Environment
 from jetway.artifacts.asking import Told, ask_function
+from jetway.artifacts.judging import read_apart
 from jetway.artifacts.resolver import Resolver
 from jetway.aws.crashes import Crashes
 from jetway.gate import as_read, hold_nothing
@@ -111,6 +112,7 @@ def wired() -> Parts:
         max_dag_file_bytes=config.max_dag_file_bytes,
         resolve=resolver.judge,
         load=loader or as_read,
+        reader=read_apart,
         release=loader.release if loader else hold_nothing,
         crashes=Crashes(dynamodb, config.artifact_table, key="pk", ttl="expires_at"),
     )

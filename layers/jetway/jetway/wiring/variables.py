@@ -11,6 +11,8 @@ from dataclasses import dataclass, field, fields
 from datetime import timedelta
 from typing import Any, Self
 
+from jetway.dispatch.limits import LONGEST_CHAIN
+
 
 class ConfigError(ValueError):
     """An environment variable is missing or wrong; template.yaml sets them all."""
@@ -59,6 +61,11 @@ def either(yes: str, no: str) -> Callable[[Env, str], bool]:
 def optional(env: Env, name: str) -> str | None:
     """Read a text; None when there is none."""
     return env.get(name) or None
+
+
+def longest_chain(env: Env, name: str) -> int:
+    """Read how many runs in a row may each be started by the event of the one before."""
+    return number(env, name) if env.get(name) else LONGEST_CHAIN
 
 
 def flag(env: Env, name: str) -> bool:

@@ -13,13 +13,13 @@ Dropped as `floors.yaml` in the drop bucket and read by scale_workers (`worker_f
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from jetway.artifacts.findings import Finding, Judgement, judgement
+from jetway.artifacts.findings import Finding, Judgement, internal_error, judgement
 from jetway.errors import InvalidRequestError
 from jetway.yaml_text import YamlError, load
 
@@ -82,11 +82,12 @@ class FloorsError(InvalidRequestError):
         self.finding = Finding("floors", "error", message, line, remedy)
 
 
-def read_floors(content: bytes) -> tuple[Floor, ...]:
+def read_floors(content: bytes, *, parser: Callable[[str], tuple[Floor, ...]] | None = None) -> tuple[Floor, ...]:
     """Read the file's bytes, of which no more than `MOST_BYTES` + 1 are needed.
 
     Raises:
-        FloorsError: it is no YAML in UTF-8, too large, or holds what no floor can be.
+        FloorsError: it is no YAML in UTF-8, too large, or holds what no floor can be; or reading it fails for a fault
+            of ours, which must not keep the workers from being scaled.
     """
     if len(content) > MOST_BYTES:
         raise FloorsError(f"The file is larger than {MOST_BYTES // 1024} KiB.", 1, "Write fewer floors.")
@@ -95,7 +96,13 @@ def read_floors(content: bytes) -> tuple[Floor, ...]:
     except UnicodeDecodeError as exc:
         line = content[: exc.start].count(b"\n") + 1
         raise FloorsError("The file is not UTF-8.", line, "Save it as UTF-8.") from exc
-    return parse_floors(text)
+    try:
+        return (parser or parse_floors)(text)
+    except FloorsError:
+        raise
+    except Exception as exc:  # whatever it is, it is this file's
+        fault = internal_error(exc)
+        raise FloorsError(fault.message, 1, fault.remedy) from exc
 
 
 def check_floors(content: bytes) -> Judgement:

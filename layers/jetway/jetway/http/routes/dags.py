@@ -31,7 +31,7 @@ request = Request(router)
 def trigger_dag_run(dag_id: str) -> Response[str]:
     """Accept a run: 202 as soon as it is on the dispatch queue, 200 when Airflow has it within the preferred wait."""
     caller = request.caller()
-    options, call = request.query(START), request.call(caller.name)
+    options, call = request.query(START), request.call(caller.name, by=caller.arn)
     run = read_request(unquote(dag_id), call)
     key = key_use(call, TRIGGER, identity_of(unquote(dag_id), call))
     return start(request, run, call, request.reach(caller), key=key, dry_run=options["dry_run"])

@@ -78,11 +78,12 @@ class Request:
         caller = self.caller()
         return self.query(parameters), self.reach(caller)
 
-    def call(self, caller: str, *, with_key: bool = True) -> Call:
+    def call(self, caller: str, *, by: str | None = None, with_key: bool = True) -> Call:
         """Return what a call brings that would start a run.
 
         Args:
             caller: name of who calls.
+            by: the same with the session, where it has one.
             with_key: an Idempotency-Key counts.
 
         Raises:
@@ -97,6 +98,7 @@ class Request:
             body=base64.b64decode(body) if event.is_base64_encoded else body.encode("utf-8", "surrogatepass"),
             idempotency_key=check_key(event.headers.get("idempotency-key")) if with_key else None,
             received_at=datetime.now(UTC),
+            by=by,
         )
 
     def ask(self, question: Callable[[AirflowQuestions], T], *, spare: float = 0.0) -> T:

@@ -66,10 +66,18 @@ def start(
 
         refuse_deleted(asked, event)
     message_id = asked.in_time(
-        lambda: accept(asked.services.sqs, config.dispatch_queue_url, request, call, trigger=trigger, limits=limits)
+        lambda: accept(
+            asked.services.sqs,
+            config.dispatch_queue_url,
+            request,
+            call,
+            trigger=trigger,
+            limits=limits,
+            one_lane=config.transport == "cli",
+        )
     )
     ids = {"dag_id": request.dag_id, "dag_run_id": request.dag_run_id}
-    logger.info("accepted", extra={**ids, "trigger": trigger, "caller": call.caller})
+    logger.info("accepted", extra={**ids, "trigger": trigger, "caller": call.by or call.caller})
     waited = _wait(asked, request, preference, event, message_id) if reach is not None else Waited()
     run = waited.run
     if run is None:

@@ -31,7 +31,7 @@ def trigger_by_name(name: str) -> Response[str]:
     from jetway.http import webhooks
 
     caller = request.caller()
-    options, call = request.query(START), request.call(caller.name)
+    options, call = request.query(START), request.call(caller.name, by=caller.arn)
     webhook = webhooks.for_callers(request.in_time(lambda: request.services.webhooks.get(unquote(name))), unquote(name))
     identity = ("call", call.idempotency_key or call.request_id, caller.name)
     run = webhooks.read_delivery(webhook, identity, call.body)
@@ -54,7 +54,7 @@ def receive_webhook(name: str) -> Response[str]:
     if not request.services.settings.webhooks_enabled:
         raise ProblemError.of(WEBHOOKS_DISABLED)
     request.query()
-    call, headers = request.call("webhook", with_key=False), request.headers()
+    call, headers = request.call("webhook", by=f"webhook:{unquote(name)}", with_key=False), request.headers()
     found = request.in_time(lambda: request.services.webhooks.get(unquote(name)))
     webhook, signed = request.in_time(lambda: webhooks.authenticate(found, headers, call.body, _secrets_of))
     content = webhooks.content_of(headers, call.body)

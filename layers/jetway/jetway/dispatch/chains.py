@@ -1,0 +1,60 @@
+"""Chains: the event of one run starts the next one. Each run carries its place, so that a loop ends. Pure functions.
+
+A run that an event of the world starts is the first. Jetway's events on a run say its place in `detail.chain`, and what
+such an event starts is one further on. What passes through something else on its way (a file that a DAG writes, an
+event that it sends, a call that it makes) begins anew: of that Jetway knows nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from jetway.dispatch.run import Dispatch, plan
+from jetway.errors import LoopError
+
+if TYPE_CHECKING:
+    from jetway.dispatch.run import DispatchMessage
+
+OVER = f"{LoopError.reason}: it tells that a chain of runs was stopped, and would go on with that chain"
+
+
+def plan_in_chain(message: DispatchMessage, longest: int, *, major: Callable[[], int]) -> Dispatch:
+    """Say what run a message asks for, unless its chain is too long.
+
+    Args:
+        longest: so many runs in a row may each be started by the event of the one before.
+        major: as for `plan`.
+
+    Raises:
+        LoopError: it would be one more.
+        InvalidRequestError, InvalidConfError, TransientError: as `plan`.
+    """
+    event = message.event
+    if is_over(event.chain, event.facts, longest):
+        return Dispatch(message.trigger, event, None, skipped_because=OVER)
+    if event.chain >= longest:
+        raise too_long(event.chain, longest, message.trigger.name)
+    return plan(message, major=major)
+
+
+def is_over(chain: int, facts: Mapping[str, Any], longest: int) -> bool:
+    """Whether an event tells of a chain that was stopped: a dead letter of it would be told in turn, without an end."""
+    detail = facts.get("detail")
+    reason = detail.get("reason") if isinstance(detail, Mapping) else None
+    return chain >= longest and facts.get("detail-type") == "EventDeadLettered" and reason == LoopError.reason
+
+
+def is_stopped(because: str | None) -> bool:
+    """Whether a row says that its event was refused or skipped for the length of its chain."""
+    return (because or "").startswith(f"{LoopError.reason}: ")
+
+
+def too_long(chain: int, longest: int, trigger: str) -> LoopError:
+    """Return why an event is refused that would start one run too many."""
+    return LoopError(
+        f"{chain} runs in a row were each started by the event of the one before, and trigger {trigger!r} would start "
+        f"one more; at most {longest} may. Most likely they start one another without an end: look at the event "
+        "patterns of the trigger files. If the chain is meant to be so long, raise the parameter MaxChainedRuns, "
+        "and redrive."
+    )

@@ -1,0 +1,133 @@
+"""A version that was rolled back for an error of another file: when the error stays, it was not that version's.
+
+The traceback of the other file went through the version's; that is evidence and no proof, for a file can put any name
+into a traceback. So the roll-back is a trial. When the error is still met without the version, the roll-back is undone:
+its mark is lifted, the gate makes it live again, and errors of that other file never roll it back any more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Literal
+
+from jetway.artifacts.kinds import DAGS
+from jetway.live.standing import Standing, Trial, drop_version_id
+from jetway.live.table import StandingChangedError
+from jetway.live.verdicts import PATIENCE, PAUSE, SYNC, parse_time, relative_path
+from jetway.observability import logger
+
+if TYPE_CHECKING:
+    from jetway.airflow import ImportProblem
+    from jetway.airflow.environment import EnvironmentFacts
+    from jetway.live.table import StandingTable
+
+_MOST_ACQUITTED = 50
+
+LONGEST = timedelta(days=1)  # while it cannot be told whether an error has gone
+
+End = Literal["wait", "guilty", "innocent"]
+
+
+def tried(before: Standing, after: Standing, now: datetime) -> Standing:
+    """Begin the trial of a roll-back, when all its problems are of other files and none was undone before.
+
+    Args:
+        before: in stage "rolling-back".
+        after: with what was before it.
+    """
+    bad, own = before.live, before.key.removeprefix(DAGS)
+    others = tuple(sorted({problem.where for problem in before.problems}))
+    is_own = any(f"{where}/".startswith(f"{own}/") or where in {before.key, "environment"} for where in others)
+    if bad is None or not bad.dropped or not others or is_own:
+        return after
+    if any(source == bad.source for source, _ in before.acquitted):
+        return after
+    return replace(after, trial=Trial(bad.source, others, now))
+
+
+def end_of(trial: Trial, errors: Sequence[ImportProblem], facts: EnvironmentFacts, now: datetime) -> End:
+    """Say what a look at the environment means for a trial.
+
+    Args:
+        errors: the environment's import errors.
+    """
+    over = trial.at + parse_time(facts)
+    if now < over:
+        return "wait"
+    left = [error for error in errors if not error.redacted and relative_path(error.path) in trial.where]
+    if not left:
+        return "guilty"
+    met_since = any(error.at is None or error.at > trial.at + SYNC for error in left)
+    return "innocent" if met_since or now >= over + PATIENCE else "wait"
+
+
+def convicted(standing: Standing, now: datetime) -> Standing:
+    """The error has gone with the version: its roll-back stands."""
+    return replace(standing, trial=None, due_at=now + PAUSE)
+
+
+def acquitted(standing: Standing, now: datetime) -> Standing:
+    """The error has stayed without the version: it may go live again, and this never rolls it back any more."""
+    trial = standing.trial
+    if trial is None:
+        return standing
+    pairs = (*standing.acquitted, *((trial.source, where) for where in trial.where))[-_MOST_ACQUITTED:]
+    rolled_back = tuple(source for source in standing.rolled_back if source != trial.source)
+    lifted = replace(trial, lifted_at=trial.lifted_at or now)
+    return replace(standing, rolled_back=rolled_back, acquitted=pairs, trial=lifted, due_at=now + PAUSE)
+
+
+def is_over(trial: Trial, now: datetime) -> bool:
+    """Whether it goes on no longer: nobody could tell for a day, or the gate has had time for the acquitted one."""
+    return now >= (trial.at + LONGEST if trial.lifted_at is None else trial.lifted_at + PATIENCE)
+
+
+def end_trials(
+    on_trial: Sequence[Standing],
+    errors: Sequence[ImportProblem] | None,
+    table: StandingTable,
+    facts: EnvironmentFacts,
+    now: datetime,
+    *,
+    ask_gate: Callable[[str, str | None], None],
+) -> None:
+    """Let roll-backs stand, or undo them, as errors of other files go with them or stay.
+
+    Args:
+        errors: the environment's import errors; None while they prove nothing.
+        ask_gate: has the gate settle a version of a key, soon.
+    """
+    for listed in on_trial:
+        standing = table.get(listed.key)
+        if standing is None or standing.trial is None or standing.stage == "rolling-back":
+            continue
+        trial = standing.trial
+        with suppress(StandingChangedError):  # something newer came while we looked
+            if is_over(trial, now):
+                table.put(convicted(standing, now))
+            elif errors is None:
+                continue
+            elif trial.lifted_at or (end := end_of(trial, errors, facts, now)) == "innocent":
+                logger.warning("a roll-back is undone", extra={"key": listed.key, "version": trial.source})
+                table.put(acquitted(standing, now))
+                # Again a minute later, until it is live: a message may come before the mark is seen to be gone.
+                ask_gate(listed.key, drop_version_id(trial.source))
+            else:
+                table.put(convicted(standing, now) if end == "guilty" else replace(standing, due_at=now + PAUSE))
+
+
+def is_acquitted(standing: Standing | None, version: str) -> bool:
+    """Whether a roll-back of a version was undone, and it was not rolled back for another error since."""
+    if standing is None or version in standing.rolled_back:
+        return False
+    return any(source == version for source, _ in standing.acquitted)
+
+
+def innocent_of(standing: Standing) -> Collection[str]:
+    """Return the files whose errors are not the live version's, while a trial goes on and after an acquittal."""
+    live = standing.live
+    known = {where for source, where in standing.acquitted if live is not None and source == live.source}
+    return known | set(standing.trial.where if standing.trial is not None else ())
