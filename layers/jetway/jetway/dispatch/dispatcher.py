@@ -147,9 +147,7 @@ class Dispatcher:
         self._denied.note(exc, self._clock())
         with suppress(PermanentError, TransientError):  # `dispatch` will say so
             case = replace(case, read=parse_message(message.body, sent_at=message.sent_at))
-            case = replace(
-                case, request=plan_in_chain(case.known, self._limits.longest_chain, major=self._major).request
-            )
+            case = replace(case, request=self._plan(case).request)
         entry = self._entry(case, "held", because=f"{reason_of(exc)}: {exc}")
         if case.read is not None:
             entry = replace(entry, until=self._latest(case))
@@ -159,10 +157,13 @@ class Dispatcher:
             logger.warning("the ledger did not take a row", extra={"error": str(ledger_exc)})
             return entry
 
+    def _plan(self, case: Case) -> Dispatch:
+        return plan_in_chain(case.known, self._limits.longest_chain, major=self._major)
+
     def _dispatch(self, case: Case, *, crashed: bool) -> Entry:
         planned: Dispatch | PermanentError
         try:
-            planned = plan_in_chain(case.known, self._limits.longest_chain, major=self._major)
+            planned = self._plan(case)
             case = replace(case, request=planned.request)
         except PermanentError as exc:
             planned = exc
