@@ -76,3 +76,15 @@ def test_the_next_hour_has_places_again(world: World) -> None:
         world.dispatch(end_of(f"r{number}"))
     world.now += timedelta(minutes=59, seconds=50)
     assert world.dispatch(end_of("next")).decision == "started"
+
+
+def test_what_tells_of_a_loop_that_was_ended_does_not_begin_it_anew(world: World) -> None:
+    """A trigger on dead letters may start the DAG that starts the other one."""
+    for number in range(STARTS + 1):
+        world.dispatch(end_of(f"r{number}"))
+    told = world.told[-1]
+    event = {"id": "1", "source": "jetway", "detail-type": told.detail_type, "time": "2026-11-22T06:00:00Z"}
+    detail = {"id": told.id, **told.detail}
+    body = {"trigger": {"name": "letters", "kind": "event", "dag": "ours"}, "event": {**event, "detail": detail}}
+    row = world.dispatch(message(body=json.dumps(body), message_id="m-letter"))
+    assert (row.decision, (row.because or "").partition(":")[0]) == ("skipped", "loop")
