@@ -18,7 +18,7 @@ from jetway.airflow.ends import pages_of_ends
 from jetway.dispatch.announcements import end_id
 from jetway.ends.alarms_file import RunAlarms
 from jetway.ends.deadlines import Expectation
-from jetway.ends.memory import OVERLAP, OvertakenError
+from jetway.ends.memory import ID, MOST_MARKS, OVERLAP, OvertakenError, mark_of
 from jetway.ends.news import MOST_SHOWN
 from jetway.ledger import Entry
 from tests.unit.ends.world import NOW, FakeAirflow, World
@@ -74,6 +74,31 @@ def test_an_end_that_airflow_shows_late_is_told(world: World) -> None:
     world.airflow.end("late", "failed", NOW + timedelta(seconds=30))
     world.look()
     assert world.ids() == [end_id("theirs", "late", "failed")]
+
+
+def test_after_an_outage_all_of_it_is_told_and_after_a_month_three_days(world: World) -> None:
+    expecting(begun(world), NOW + 5 * MINUTE)
+    world.airflow.end("in the outage", "failed", NOW + timedelta(hours=1))
+    world.now += timedelta(days=2)
+    world.look()
+    assert end_id("theirs", "in the outage", "failed") in world.ids()
+    world.told.clear()
+    world.airflow.end("long ago", "failed", world.now + timedelta(days=20))
+    world.airflow.end("of late", "failed", world.now + timedelta(days=28))
+    world.now += timedelta(days=30)
+    world.look()
+    assert [id_ for id_ in world.ids() if id_.startswith("run#")] == [end_id("theirs", "of late", "failed")]
+    assert sum(id_.startswith("missing#") for id_ in world.ids()) == 3
+
+
+def test_the_row_is_never_larger_than_dynamodb_takes(world: World) -> None:
+    begun(world)
+    seen = world.memory.recall()
+    assert seen is not None
+    marks = {mark_of(str(number)): NOW for number in range(MOST_MARKS + 500)}
+    kept = world.memory.keep(seen.with_told(marks), seen)
+    assert len(kept.told) == MOST_MARKS
+    assert len(str(world.table.get_item(Key={"id": ID})["Item"])) < 400 * 1024
 
 
 def test_a_run_that_is_cleared_and_fails_again_is_alarmed_again_with_the_same_id(world: World) -> None:

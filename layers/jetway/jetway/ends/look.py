@@ -16,7 +16,7 @@ from jetway.airflow.ends import pages_of_ends
 from jetway.dispatch.announcements import completion
 from jetway.ends import news
 from jetway.ends.deadlines import due
-from jetway.ends.memory import OvertakenError, Seen, mark_of
+from jetway.ends.memory import LONGEST_BACK, OvertakenError, Seen, mark_of
 from jetway.errors import DagNotFoundError
 from jetway.observability import logger
 
@@ -104,7 +104,7 @@ class Look:
             if seen is None:
                 self._memory.keep(Seen.at(now), None)
                 return summary
-            before, seen = self._ends(place, seen, summary)
+            before, seen = self._ends(place, seen.not_before(now - LONGEST_BACK), summary)
             if summary.complete:
                 before, seen = self._deadlines(place, before, seen, summary)
             self._memory.keep(seen, before)

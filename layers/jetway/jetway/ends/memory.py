@@ -31,8 +31,12 @@ ID = "runs/ended"
 # when it decides, and shows it when its transaction is over.
 OVERLAP = timedelta(minutes=10)
 
-# A row of DynamoDB holds 400 KB, and a mark takes 24 bytes. More ends in the overlap than that are told again.
-MOST_MARKS = 15_000
+# Further back no look goes: who switches this on again after a month does not want the month's failures. An update of the
+# environment, which is waited out, takes 12 hours at the most.
+LONGEST_BACK = timedelta(days=3)
+
+# A row of DynamoDB holds 400 KB, and a mark takes 30 bytes. More ends in the overlap than that are told again.
+MOST_MARKS = 12_000
 
 
 class OvertakenError(TransientError):
@@ -72,6 +76,11 @@ class Seen:
     def since(self) -> datetime:
         """From where to look."""
         return max(self.begun, self.until - OVERLAP)
+
+    def not_before(self, earliest: datetime) -> Self:
+        """Return the row as if nothing had been before a moment."""
+        begun, until, expected = (max(each, earliest) for each in (self.begun, self.until, self.expected_until))
+        return replace(self, begun=begun, until=until, expected_until=expected)
 
     def with_told(self, marks: Mapping[str, datetime]) -> Self:
         """Return the row after these were told."""
