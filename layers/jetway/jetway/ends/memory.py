@@ -31,8 +31,8 @@ ID = "runs/ended"
 # when it decides, and shows it when its transaction is over.
 OVERLAP = timedelta(minutes=10)
 
-# Further back no look goes: who switches this on again after a month does not want the month's failures. An update of the
-# environment, which is waited out, takes 12 hours at the most.
+# Further back no look goes: who switches this on again after a month does not want the month's failures. An update of
+# the environment, which is waited out, takes 12 hours at the most.
 LONGEST_BACK = timedelta(days=3)
 
 # A row of DynamoDB holds 400 KB, and a mark takes 30 bytes. More ends in the overlap than that are told again.
