@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from functools import partial
 from typing import TYPE_CHECKING
 
 from jetway.airflow.ends import pages_of_ends
@@ -187,9 +186,9 @@ def _end(run: DagRun, default: datetime) -> datetime:
 
 
 def _succeeded(airflow: RestClient, deadline: Deadline) -> bool:
-    asked = partial(airflow.list_ends, since=deadline.since, until=deadline.at, states=["success"])
+    since, until = deadline.since, deadline.at
     try:
-        runs, _ = asked(dag_id=deadline.dag_id)
+        runs, _ = airflow.list_ends(since=since, until=until, dag_id=deadline.dag_id, states=["success"])
     except DagNotFoundError:
         return False
     return bool(runs)
