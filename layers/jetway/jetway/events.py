@@ -27,10 +27,10 @@ class Event:
         identity: texts that name this event and no other; equal for every delivery of it.
         occurred_at: when it happened, timezone-aware.
         facts: a JSON object, flat where possible: the default conf of its run.
-        newest_at: of many events together, when the newest happened.
         chain: how many runs in a row have led to it, each started by the event of the one before; 0 for an event that
             is none of Jetway's.
         by: who caused it (`jetway.principals`).
+        newest_at: of many events together, when the newest happened.
     """
 
     identity: tuple[str, ...]
@@ -166,13 +166,12 @@ def _read_http(body: Mapping[str, Any], sent_at: datetime) -> Event:
 def _read_batch(body: Mapping[str, Any], _sent_at: datetime) -> Event:
     """A batch of events that is complete (`jetway.batches`): its facts name the manifest that lists the events."""
     _require_text(body["batch_id"], body["manifest"])
-    facts = {name: value for name, value in body.items() if name != "chain"}
     return Event(
         identity=("batch", body["batch_id"]),
         occurred_at=parse_time(body["time"]),
-        facts=facts,
-        chain=int(body.get("chain", 0)),
+        facts={name: value for name, value in body.items() if name != "chain"},
         newest_at=parse_time(body["newest_time"]) if "newest_time" in body else None,
+        chain=int(body.get("chain", 0)),
     )
 
 

@@ -47,6 +47,12 @@ def test_date_and_note_are_sent(rest: Rest, version: str) -> None:
     )
 
 
+def test_airflow_before_notes_gets_none(rest: Rest) -> None:
+    """It refuses a field that it does not know, and with it the run."""
+    rest.posts("2.4.3")
+    rest.client.trigger_dag_run(replace(RUN, note="why"))
+
+
 INTERVAL = (datetime(2024, 4, 30, tzinfo=UTC), datetime(2024, 5, 1, tzinfo=UTC))
 
 
@@ -68,12 +74,6 @@ def test_before_2_9_an_interval_that_was_asked_for_is_refused_and_a_derived_one_
         rest.client.trigger_dag_run(request)
     rest.answers("POST", "/dags/hello/dagRuns", FOUND, Body=body("2.8.1", logical_date=INTERVAL[0].isoformat()))
     rest.client.trigger_dag_run(replace(request, is_date_derived=True, is_interval_derived=True))
-
-
-def test_airflow_before_notes_gets_none(rest: Rest) -> None:
-    """It refuses a field that it does not know, and with it the run."""
-    rest.posts("2.4.3")
-    rest.client.trigger_dag_run(replace(RUN, note="why"))
 
 
 def test_dag_id_is_encoded_in_the_path(rest: Rest) -> None:

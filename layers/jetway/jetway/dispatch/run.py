@@ -63,9 +63,9 @@ class Trigger:
         conf: template of the run's conf; None for the event's facts as they are.
         max_event_age: how old an event may be when its run starts; None for the stack's own limit.
         rate: how many runs may start in which time; None for no limit.
+        version: of its file in the drop bucket; None when it has none.
         dates: of its runs.
         when_paused: what becomes of an event whose DAG is paused.
-        version: of its file in the drop bucket; None when it has none.
     """
 
     name: str
@@ -75,9 +75,9 @@ class Trigger:
     conf: Mapping[str, Any] | None = None
     max_event_age: timedelta | None = None
     rate: Rate | None = None
+    version: str | None = None
     dates: DateRule = field(default_factory=DateRule)
     when_paused: WhenPaused = "start"
-    version: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,8 +188,8 @@ def plan(message: DispatchMessage, *, major: Callable[[], int]) -> Dispatch:
     note = note_of(message.by)
     if trigger.kind == "http":
         call = _request_of_call(trigger, event.facts, run_id if message.force else None)
-        request = replace(call, note="\n".join(filter(None, (call.note, note))) or None)
-        return Dispatch(trigger, event, derived(request, trigger.dates, event, major=major))
+        call = replace(call, note="\n".join(filter(None, (call.note, note))) or None)
+        return Dispatch(trigger, event, derived(call, trigger.dates, event, major=major))
     if trigger.kind == "s3" and _is_folder_marker(trigger, event.facts):
         return Dispatch(trigger, event, None, skipped_because="the object is a folder marker (its key ends in /)")
     dag_id = trigger.dag or dag_id_of_key(str(event.facts.get("key", "")), trigger.dag_from_key or "")
@@ -290,9 +290,9 @@ def _parse_trigger(value: Mapping[str, Any]) -> Trigger:
         conf=value.get("conf"),
         max_event_age=parse_age(value.get("max_event_age")),
         rate=None if rate is None else Rate.parse(rate),
+        version=value.get("version"),
         dates=DateRule.parse(value),
         when_paused=value.get("when_paused", "start"),
-        version=value.get("version"),
     )
     if trigger.when_paused not in get_args(WhenPaused):
         raise ValueError(f"when_paused is {trigger.when_paused!r}")
