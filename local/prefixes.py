@@ -27,6 +27,7 @@ GIVES_TO_PEOPLE: Mapping[str, str] = {
     "triggers/": "say which events start which DAG with which conf, and open webhooks; change and end triggers of "
     "others",
     "access.yaml": "say who may start and see which DAG over the HTTP API",
+    "alarms.yaml": "keep failures of DAGs from being alarmed, and say whose they are",
     "floors.yaml": "have workers started, which costs",
     "requirements.txt": "have packages installed on all schedulers and workers",
     "plugins.zip": "run code in every process of Airflow",
@@ -34,7 +35,8 @@ GIVES_TO_PEOPLE: Mapping[str, str] = {
     "any other key": "nothing but start what an S3 trigger on the drop bucket names; it is reported as no artifact",
 }
 GIVES_TO_JETWAY: Mapping[str, str] = {
-    "accepted/": "decide what is in force: triggers, callers of the HTTP API, floors, what requirements.txt brings",
+    "accepted/": "decide what is in force: triggers, callers of the HTTP API, alarms, floors, what requirements.txt "
+    "brings",
     "batches/": "change the list of files that the run of a batch works on",
     "bundles/": "change what DAG files are loaded with while they are judged",
     "quarantine/": "change what was refused, and is kept for people to look at",

@@ -123,7 +123,7 @@ def check(
     form: str,
 ) -> None:
     """Judge what the drop bucket takes, as the gate does: DAG files, requirements.txt, plugins.zip, startup.sh,
-    trigger files, access.yaml, floors.yaml.
+    trigger files, access.yaml, alarms.yaml, floors.yaml.
 
     A folder is a dags folder, a folder of trigger files (named triggers), what becomes plugins.zip (named plugins), or
     a project that holds these. Nothing is asked of AWS; without --load, no code of the files is run.

@@ -16,8 +16,10 @@ if TYPE_CHECKING:
     from jetway.artifacts.findings import Candidate
     from jetway.artifacts.kinds import Kind
 
+_SETTINGS = ("access.yaml", "alarms.yaml", "floors.yaml")
+
 # What has a place of its own at the top of the drop bucket, and of a folder that is laid out like it.
-TOP_FILES = frozenset({"requirements.txt", "plugins.zip", "startup.sh", "access.yaml", "floors.yaml"})
+TOP_FILES = frozenset({"requirements.txt", "plugins.zip", "startup.sh", *_SETTINGS})
 PLACES = frozenset({"dags", "triggers"})
 # Where aws-mwaa-local-runner has them: https://github.com/aws/aws-mwaa-local-runner
 RUNNER_FILES = {"requirements": "requirements.txt", "startup_script": "startup.sh"}
@@ -118,9 +120,9 @@ def key_of(path: Path) -> str:
     if name.endswith(".txt") and (name.startswith("requirements") or parts[-2:-1] == ("requirements",)):
         return "requirements.txt"
     if "dags" not in parts[:-1]:
-        for ending, key in ((".sh", "startup.sh"), ("access.yaml", "access.yaml"), ("floors.yaml", "floors.yaml")):
+        for ending in (".sh", *_SETTINGS):
             if name.endswith(ending):
-                return key
+                return "startup.sh" if ending == ".sh" else ending
     if name.endswith(".zip") and "plugins" in name:
         return "plugins.zip"
     if name.endswith(_CODE):
@@ -130,8 +132,8 @@ def key_of(path: Path) -> str:
         return "dags/" + "/".join(parts[place + 1 :])
     raise WrongUseError(
         f"{path} is not an artifact. Give a folder (dags, triggers, plugins, or one that holds them), DAG files (.py, "
-        ".zip), requirements.txt, plugins.zip, startup.sh, trigger files (.yaml with dag: and on:), access.yaml, or "
-        "floors.yaml."
+        ".zip), requirements.txt, plugins.zip, startup.sh, trigger files (.yaml with dag: and on:), access.yaml, "
+        "alarms.yaml, or floors.yaml."
     )
 
 

@@ -43,6 +43,14 @@ def _check_access(candidate: Candidate, _environment: EnvironmentFacts, _max_byt
     return parse_access(candidate.content).judgement
 
 
+def _check_alarms(candidate: Candidate, _environment: EnvironmentFacts, _max_bytes: int) -> Judgement:
+    if candidate.size > _LARGEST_YAML:
+        return _too_large("alarms")
+    from jetway.ends.alarms_file import check_alarms
+
+    return check_alarms(candidate.content)
+
+
 def _check_floors(candidate: Candidate, _environment: EnvironmentFacts, _max_bytes: int) -> Judgement:
     if candidate.size > _LARGEST_YAML:
         return _too_large("floors")
@@ -65,5 +73,6 @@ CONFIGURATION = (
     # All of the folder: what cannot be a trigger there gets a report that says so.
     _configuration("trigger", r"triggers/.+", "triggers/*.yaml", _check_trigger),
     _configuration("access", r"access\.yaml", "access.yaml", _check_access),
+    _configuration("alarms", r"alarms\.yaml", "alarms.yaml", _check_alarms),
     _configuration("floors", r"floors\.yaml", "floors.yaml", _check_floors),
 )

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import requests
 
+from jetway.dispatch.announcements import end_id
 from jetway.ledger import Entry, Ledger
 from local.calls import airflow_api, call_api, list_runs, read_report, wait_for
 from local.stack import Stack
@@ -202,7 +203,7 @@ def test_a_dead_letter_is_told(listener: Listener, stack: Stack, ledger: Ledger)
 def test_the_end_of_a_run_is_told_once(listener: Listener, ledger: Ledger, flow: dict[str, Any]) -> None:
     run_id = flow["detail"]["dag_run_id"]
     told = listener.wait_for("DagRunSucceeded", dag_run_id=run_id)
-    assert told["detail"]["id"] == flow["detail"]["id"].replace("#started", "#success")
+    assert told["detail"]["id"] == end_id(flow["detail"]["dag_id"], run_id, "success")
     row = wait_for(
         "the closed row", lambda: next((r for r in rows(ledger, "told.csv") if r.ended_at), None), seconds=30
     )

@@ -17,6 +17,7 @@ from jetway.dispatch.lanes import read_message
 from jetway.dispatch.messages import Message
 from jetway.dispatch.rates import Rates
 from jetway.dispatch.run import Dispatch, parse_message, plan
+from jetway.dispatch.unchained import HourlyStarts
 from jetway.dispatch.waiting import Waiting
 from jetway.errors import LogicalDateTakenError
 from jetway.ledger import Entry, Ledger
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from jetway.events_out import OutEvent
 
 NOW = datetime(2026, 11, 22, 6, 0, 10, tzinfo=UTC)
+STARTS = 3  # after runs of one DAG that Jetway has not started, in an hour
 
 
 @dataclass
@@ -118,6 +120,7 @@ class World:
             tell=self.tell,
             dags=self.dags,
             major=lambda: self.major,
+            starts=HourlyStarts(self.ledger.table, most=STARTS),
             crashes=Crashes(self.dynamodb, self.ledger.table.name, key="id", ttl="ttl"),
             clock=self.clock,
         )

@@ -121,6 +121,6 @@ def test_killed_after_a_place_was_taken_never_starts_more_than_the_rate(step: st
         assert len(world.airflow.runs) == 1
 
 
-def part(world: World, step: str) -> tuple[object, str]:
+def part(world: object, step: str) -> tuple[object, str]:
     owner, _, name = step.rpartition(".")
     return (getattr(world, owner) if owner else world), name

@@ -75,7 +75,7 @@ def test_every_example_is_whole() -> None:
     for example in EXAMPLES.values():
         assert all((DAGS / f"{name}.py").exists() for name in example.files or (example.name,))
         assert f"`{example.name}`" in page
-    assert {folder.name for folder in SAMPLES.iterdir()} == set(EXAMPLES)
+    assert {folder.name for folder in SAMPLES.iterdir() if folder.is_dir()} == set(EXAMPLES)
 
 
 @pytest.mark.parametrize("version", VERSIONS)

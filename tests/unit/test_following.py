@@ -115,8 +115,8 @@ def test_ends_are_told_and_the_rows_closed(world: World) -> None:
     summary = world.follower.follow()
     assert (summary.due, summary.succeeded, summary.failed, summary.still_open) == (3, 1, 1, 1)
     assert {(event.detail_type, event.id) for event in world.told} == {
-        ("DagRunSucceeded", "orders#r1#success"),
-        ("DagRunFailed", "orders#r2#failed"),
+        ("DagRunSucceeded", "run#etl#r1#success"),
+        ("DagRunFailed", "run#etl#r2#failed"),
     }
     row = world.ledger.get("orders#r2")
     assert row is not None
@@ -143,7 +143,7 @@ def test_killed_between_the_event_and_its_row_the_end_is_told_twice_with_one_id(
         world.follower.follow()
     world.ledger.close = close  # type: ignore[method-assign]
     world.follower.follow()
-    assert [event.id for event in world.told] == ["orders#r1#success"] * 2
+    assert [event.id for event in world.told] == ["run#etl#r1#success"] * 2
     assert world.follower.follow().due == 0
 
 
@@ -214,7 +214,7 @@ def test_every_event_out_is_as_its_published_schema_says(event: OutEvent) -> Non
     validator = Draft202012Validator(schema, format_checker=Draft202012Validator.FORMAT_CHECKER)
     detail = json.loads(json.dumps({"id": event.id, **event.detail}))
     assert list(validator.iter_errors(detail)) == []
-    assert set(detail) == set(schema["properties"])
+    assert set(detail) == set(schema["required"])
 
 
 @pytest.mark.parametrize(("by", "reason"), [("paused", "dag-paused"), ("stale", "dag-stale")])

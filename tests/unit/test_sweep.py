@@ -128,7 +128,8 @@ def test_what_has_no_report_of_its_newest_version_is_handed_to_the_gate(world: W
 
 
 def test_what_is_no_artifact_is_neither_handed_on_nor_listed(world: World) -> None:
-    for key in ("data/orders/a.csv", "triggers/orders.yaml", "access.yaml", "floors.yaml", "dags/", "batches/1.json"):
+    settings = ("access.yaml", "alarms.yaml", "floors.yaml")
+    for key in ("data/orders/a.csv", "triggers/orders.yaml", *settings, "dags/", "batches/1.json"):
         world.drop(key)
     for folder in ("accepted", "bundles", "quarantine", "reports"):
         world.drop(f"{folder}/x")

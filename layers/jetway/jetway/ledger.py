@@ -342,6 +342,10 @@ class Ledger:
         """Note why a run that was started does not run."""
         self._update_open(row.entry, {"because": because})
 
+    def hurry(self, entry: Entry) -> None:
+        """Let a row be due now, since its run has been seen to have ended; nothing when it is closed."""
+        self._update_open(entry, {"look_at": time_text(self._clock())})
+
     def told(self, row: OpenEntry) -> None:
         """Note that the event out on the row's decision was sent."""
         self._update_open(row.entry, {"untold": None})

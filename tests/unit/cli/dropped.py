@@ -16,6 +16,7 @@ FILES: dict[str, bytes] = {
     "startup.sh": b"#!/bin/sh\nexport REGION=north\n",
     "triggers/nightly.yaml": b"dag: orders\non: {schedule: {cron: '0 6 ? * MON-FRI *'}}\n",
     "access.yaml": b"allow:\n  - {iam: 'arn:aws:iam::111122223333:role/billing', dags: [orders]}\n",
+    "alarms.yaml": b"dags:\n  orders: {owners: [ann], expect: {by: '06:00', days: weekdays}}\n",
     "floors.yaml": b"timezone: Europe/Vienna\nfloors:\n  - {days: weekdays, from: '05:30', to: '08:00', min: 6}\n",
 }
 

@@ -178,6 +178,27 @@ FAULTS: list[Fault] = [
         "ScalingMaxWorkers",
     ),
     (
+        "features",
+        lambda: with_parameters(healthy(), Transport="cli"),
+        "warning",
+        "FollowAllRuns=enabled does nothing (ends and alarms of all DAGs' runs): it needs Airflow's REST API",
+        "FollowAllRuns=disabled",
+    ),
+    (
+        "features",
+        lambda: healthy(environment=environment(airflow_version="2.4.2")),
+        "warning",
+        "it needs Airflow 2.4.3 or later, and the environment has 2.4.2",
+        "Deploy with Transport=auto",
+    ),
+    (
+        "features",
+        lambda: with_parameters(healthy(), AirflowRole="Viewer"),
+        "warning",
+        "it needs the Airflow role Admin, Op, User, and AirflowRole is Viewer",
+        "AirflowRole=User",
+    ),
+    (
         "environment-files",
         lambda: healthy(environment=environment(source_bucket="theirs")),
         "broken",

@@ -131,7 +131,7 @@ def test_a_file_that_cannot_be_read_hides_nothing_of_the_others(dags: Path) -> N
 
 def test_configuration_larger_than_what_is_read_is_said_to_be_so(tmp_path: Path) -> None:
     (tmp_path / "triggers").mkdir()
-    for name in ("triggers/t.yaml", "access.yaml", "floors.yaml"):
+    for name in ("triggers/t.yaml", "access.yaml", "alarms.yaml", "floors.yaml"):
         (tmp_path / name).write_text("# " + "x" * 2**20)
     rules = {finding["rule"] for report in reports(tmp_path).values() for finding in report["findings"]}
     assert rules == {"too-large"}

@@ -26,6 +26,7 @@ def test_every_kind_is_known_by_its_name(tmp_path: Path, dags: Path) -> None:
         "triggers/t.yaml": next((ROOT / "triggers").glob("*.yaml")).read_bytes(),
         "access.yaml": b"allow:\n- iam: billing\n  dags: [orders]\n",
         "floors.yaml": b"floors:\n  workdays: 3\n",
+        "alarms.yaml": b"dags:\n  orders: {alarm: no way}\n",
         "dags/query.sql": b"select 1",
     }
     for name, content in files.items():
@@ -41,6 +42,7 @@ def test_every_kind_is_known_by_its_name(tmp_path: Path, dags: Path) -> None:
         "t.yaml": ("trigger", "accepted"),
         "access.yaml": ("access", "rejected"),
         "floors.yaml": ("floors", "rejected"),
+        "alarms.yaml": ("alarms", "rejected"),
         "query.sql": ("dags-folder-file", "accepted"),
     }
 

@@ -10,11 +10,13 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
+from jsonschema import Draft202012Validator
 
 from jetway.triggers.file import parse
 from jetway.triggers.rules import message_template
 from jetway_cli.app import cli
 from tests.unit.dispatching import parse_dispatch
+from tests.unit.sample_events import ROOT, sample_event
 
 Jetway = Callable[..., Result]
 
@@ -150,3 +152,14 @@ def test_an_event_written_by_hand_is_told_what_it_lacks(triggers: Path) -> None:
 def test_a_folder_that_is_named_like_a_file_is_passed_over(triggers: Path) -> None:
     (triggers / "folder.yaml").mkdir()
     assert dry_run(triggers, EVENT).exit_code == 0
+
+
+def test_the_end_of_a_run_that_jetway_has_not_started_starts_a_run_once(triggers: Path) -> None:
+    pattern = "{source: [jetway], detail-type: [DagRunFailed], detail: {dag_id: [nightly_export]}}"
+    (triggers / "mend.yaml").write_text(f"dag: mend\non: {{event: {pattern}}}\n", encoding="utf-8")
+    event = sample_event("dag_run_failed")
+    schema = json.loads((ROOT / "docs" / "schemas" / "DagRunFailed.json").read_text())
+    Draft202012Validator(schema).validate(event["detail"])
+    found = [verdicts(dry_run(triggers, event | {"id": id_}, "--json"))["mend"] for id_ in ("copy 1", "copy 2")]
+    assert found[0]["outcome"] == "starts"
+    assert found[0]["dag_run_id"] == found[1]["dag_run_id"]

@@ -9,6 +9,7 @@ from datetime import timedelta
 from typing import Any
 
 from jetway.batches.model import run_id_of_batch
+from jetway.dispatch.announcements import end_id
 from jetway.dispatch.run import derive_run_id, parse_message
 from jetway.ledger import entry_id
 from tests.unit.explorer.event_airflow import LATE, Run
@@ -66,9 +67,9 @@ def _of_event(
         yield f"1: it is {expected}, and its row says {row.get('decision')}."
     if any(run.date is None for run in runs) and read.trigger.kind != "http":
         yield "9: its run has no date."
-    told = _told(world, id_)
+    told = _told(world, id_, runs)
     redriven = [each for each in told if "#dead-lettered#" in each] if world.was_redriven else []
-    if runs and told.keys() - redriven != {f"{id_}#started", f"{id_}#success"}:
+    if runs and told.keys() - redriven != {f"{id_}#started", end_id(runs[0].dag_id, runs[0].run_id, "success")}:
         yield f"3: a run was made; told is {sorted(told)}."
     if is_letter and not any("#dead-lettered#" in each for each in told):
         yield f"3: a dead letter was written; told is {sorted(told)}."
@@ -118,9 +119,11 @@ def _letters(world: EventWorld) -> list[dict[str, Any]]:
     return [letter for letter in found if isinstance(letter["message"], dict)]
 
 
-def _told(world: EventWorld, id_: str) -> Counter[str]:
+def _told(world: EventWorld, id_: str, runs: Sequence[Run] = ()) -> Counter[str]:
+    """What was told of an event, and of the ends of its runs."""
     ids = [json.loads(each["Detail"])["id"] for each in world.bus.told]
-    return Counter(each for each in ids if each.startswith(f"{id_}#"))
+    ends = {end_id(run.dag_id, run.run_id, "success") for run in runs}
+    return Counter(each for each in ids if each.startswith(f"{id_}#") or each in ends)
 
 
 def run_id_of(name: str, trigger: str = "orders") -> str:

@@ -52,7 +52,9 @@ class Airflow:
             ]
             return 200, {"dag_runs": queued, "total_entries": len(queued)}
         if dag_id == "~" or more[:2] == ["dagRuns", "list"]:
-            return 200, {"dag_runs": self.ended, "total_entries": len(self.ended)}
+            since = datetime.fromisoformat(asked["Body"].get("end_date_gte", "2000-01-01T00:00:00+00:00"))
+            found = [run for run in self.ended if datetime.fromisoformat(run["end_date"]) >= since]
+            return 200, {"dag_runs": found, "total_entries": len(found)}
         if not more[0]:
             state = {"is_paused": dag_id in self.paused, "is_stale": dag_id in self.stale_later}
             return 200, {"dag_id": dag_id, "fileloc": "x", **state}

@@ -91,9 +91,16 @@ class Aws:
     noting: bool = False
     _reactions: dict[str, Callable[[], Any]] = field(default_factory=dict)
 
-    def fails(self, call: str, code: str = "ThrottlingException", *, times: int = 1_000_000) -> None:
+    def fails(
+        self,
+        call: str,
+        code: str = "ThrottlingException",
+        *,
+        times: int = 1_000_000,
+        message: str = "as the test has it",
+    ) -> None:
         """Let a call be refused, so many times."""
-        refusal = {"Error": {"Code": code, "Message": "as the test has it"}, "ResponseMetadata": {}}
+        refusal = {"Error": {"Code": code, "Message": message}, "ResponseMetadata": {}}
         left = iter(range(times))
         self._reactions[call] = lambda: (
             None if next(left, None) is None else (SimpleNamespace(status_code=400), refusal)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
-from jetway_cli.doctor.checks import account, as_deployed, environment, parts, stack, storage, ways
+from jetway_cli.doctor.checks import account, as_deployed, environment, features, parts, stack, storage, ways
 from jetway_cli.doctor.results import Result
 
 if TYPE_CHECKING:
@@ -47,6 +47,7 @@ CHECKS: Mapping[str, Callable[[Facts], Result]] = {
     "http-api": ways.http_api,
     "http-routes": as_deployed.http_routes,
     "logs": as_deployed.logs,
+    "features": features.features,
     "rest-calls": account.rest_calls,
     "rule-quota": account.rule_quota,
     "concurrency": account.concurrency,

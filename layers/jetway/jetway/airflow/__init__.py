@@ -58,7 +58,11 @@ class DagRunRequest:
 
 @dataclass(frozen=True, slots=True)
 class DagRun:
-    """A run that Airflow has. Dates are ISO 8601 text as Airflow gave them, or None."""
+    """A run that Airflow has. Dates are ISO 8601 text as Airflow gave them, or None.
+
+    Attributes:
+        run_type: scheduled, manual, backfill, asset_triggered…; None where the transport does not say.
+    """
 
     dag_id: str
     dag_run_id: str
@@ -66,6 +70,7 @@ class DagRun:
     logical_date: str | None = None
     start_date: str | None = None
     end_date: str | None = None
+    run_type: str | None = None
 
 
 class RunAlreadyExistsError(PermanentError):

@@ -72,6 +72,7 @@ class EnvironmentFacts:
         last_update_at: when that update began.
         last_update_error: why it failed, in MWAA's words.
         last_update_source: who began it, in MWAA's words; its own maintenance is an update too.
+        web_server: host name of Airflow's UI; None while there is none.
         install_log_groups: names of the log groups that what pip says may be in, those whose logs are enabled: the
             scheduler's, and the worker's, where both are one container (mw1.micro).
     """
@@ -96,6 +97,7 @@ class EnvironmentFacts:
     last_update_at: datetime | None = None
     last_update_error: str | None = None
     last_update_source: str | None = None
+    web_server: str | None = None
     install_log_groups: tuple[str, ...] = ()
 
     @property
@@ -149,6 +151,7 @@ def parse_environment(answer: Mapping[str, Any]) -> EnvironmentFacts:
         last_update_at=update.get("CreatedAt"),
         last_update_error=(update.get("Error") or {}).get("ErrorMessage"),
         last_update_source=update.get("Source"),
+        web_server=answer.get("WebserverUrl"),
         install_log_groups=tuple(
             filter(None, (_log_group(logs.get(f"{kind}Logs")) for kind in ("Scheduler", "Worker")))
         ),

@@ -193,6 +193,39 @@ class RestClient:
                 return found, True
         return found, False
 
+    def list_ends(
+        self,
+        *,
+        since: datetime,
+        until: datetime | None = None,
+        dag_id: str | None = None,
+        states: Sequence[str] = ("success", "failed"),
+        offset: int = 0,
+    ) -> tuple[list[DagRun], int]:
+        """Return a page of the runs that ended in a time, the first to end first, and how many there are in all.
+
+        Args:
+            since, until: both included.
+            dag_id: of this DAG only; None for all that the Airflow role may read.
+            states: that they have ended with.
+            offset: so many are left out.
+
+        Raises:
+            TransientError: as in `trigger_dag_run`.
+        """
+        body: dict[str, Any] = {
+            "states": list(states),
+            "end_date_gte": since.isoformat(),
+            "order_by": "end_date",
+            "page_limit": _PAGE,
+            "page_offset": offset,
+        }
+        if until is not None:
+            body["end_date_lte"] = until.isoformat()
+        if dag_id is not None:
+            body["dag_ids"] = [dag_id]
+        return rest_answers.runs(self._api.call("POST", "/dags/~/dagRuns/list", "~", body=body))
+
     def list_queued_runs(self, dag_ids: Sequence[str], *, max_pages: int = 5) -> list[DagRun]:
         """Return the queued runs of many DAGs, a hundred with a call; no more than so many pages.
 

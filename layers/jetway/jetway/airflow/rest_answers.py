@@ -286,6 +286,7 @@ def _run(document: Mapping[str, Any]) -> DagRun:
         logical_date=document.get("logical_date"),
         start_date=document.get("start_date"),
         end_date=document.get("end_date"),
+        run_type=document.get("run_type"),
     )
 
 

@@ -1,7 +1,7 @@
 """Which check is for which key: the registry of the kinds of artifact.
 
 A new kind is one entry in `KINDS` and one module with its check. What is no artifact (triggers/*.yaml, access.yaml,
-floors.yaml) is checked where it is used; `jetway check` has its own list of them.
+alarms.yaml, floors.yaml) is checked where it is used; `jetway check` has its own list of them.
 """
 
 from __future__ import annotations
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from jetway.airflow.environment import EnvironmentFacts
 
 DAGS = "dags/"
+
+# Files of the drop bucket that say how Jetway is to work.
+_SETTINGS = ("access.yaml", "alarms.yaml", "floors.yaml")
 
 # Not artifacts of the gate: what starts runs, what sync_triggers takes, and what Jetway itself writes.
 NOT_ARTIFACTS = ("data/", "triggers/", *OWN_PREFIXES)
@@ -66,9 +69,9 @@ def kind_of(key: str) -> Kind:
 def is_artifact(key: str) -> bool:
     """Whether a key of the drop bucket is an artifact at all: a folder's marker, for example, is not.
 
-    Neither is floors.yaml, which scale_workers reads where it is, nor access.yaml, which sync_triggers takes.
+    Neither are floors.yaml and alarms.yaml, which are read where they are, nor access.yaml, which sync_triggers takes.
     """
-    return not key.startswith(NOT_ARTIFACTS) and not key.endswith("/") and key not in {"floors.yaml", "access.yaml"}
+    return not key.startswith(NOT_ARTIFACTS) and not key.endswith("/") and key not in _SETTINGS
 
 
 def _check_dag_file(candidate: Candidate, environment: EnvironmentFacts, max_bytes: int) -> Judgement:
@@ -182,8 +185,8 @@ _REQUIREMENTS, _PLUGINS, _STARTUP = "requirements.txt", "plugins.zip", "startup.
 _MEBIBYTE = 1024 * 1024
 _FOLDERS = ("dags", "data", "triggers")
 # What else the drop bucket takes; others read it.
-_OTHER_PLACES = ("triggers/*.yaml", "access.yaml", "floors.yaml")
-_TOP_FILES = (_REQUIREMENTS, _PLUGINS, _STARTUP, "access.yaml", "floors.yaml")
+_OTHER_PLACES = ("triggers/*.yaml", *_SETTINGS)
+_TOP_FILES = (_REQUIREMENTS, _PLUGINS, _STARTUP, *_SETTINGS)
 
 KINDS = (
     _kind(

@@ -209,12 +209,12 @@ class Intake:
     def _unless_in_a_loop(self, delivery: Delivery) -> Delivery | Entry:
         """Return the delivery, unless its chain is too long: it would take the other events of its batch with it."""
         member, longest = delivery.member, self._longest_chain
-        if member.chain < longest:
-            return delivery
-        if is_over(member.chain, json.loads(member.facts), longest):
+        if is_over(json.loads(member.facts)):
             entry = self._blank(delivery, "skipped", OVER)
             self._ledger.record(entry)
             return entry
+        if member.chain < longest:
+            return delivery
         exc = too_long(member.chain, longest, delivery.stream.name)
         settled = self._collector.bury(delivery.stream, member, delivery.message_id)
         return self._settled(delivery, settled, first=False, exc=exc)

@@ -24,6 +24,9 @@ DELETED = "its DAG was deleted in Airflow before it began"
 # Stable words for what keeps a run that was started from running.
 REASONS: Mapping[str, str] = {PAUSED: "dag-paused", STALE: "dag-stale", DELETED: "dag-deleted"}
 
+# detail-types of the events on a run's end, by its state.
+END_TYPES: Mapping[str, str] = {"success": "DagRunSucceeded", "failed": "DagRunFailed"}
+
 _STARTS_NOT: Mapping[str | None, str] = {
     PAUSED: "dag-paused: the DAG is paused. The run is queued until the DAG is unpaused.",
     STALE: "dag-stale: no file in the environment makes the DAG any more. The run is queued until its file is back.",
@@ -85,8 +88,17 @@ def completion(
         "end_date": end.isoformat() if end else None,
         "duration_seconds": (end - start).total_seconds() if start and end else None,
     }
-    kind = "DagRunSucceeded" if state == "success" else "DagRunFailed"
-    return OutEvent(kind, id=f"{entry.id}#{state}", time=end or now, detail=detail)
+    id_ = end_id(entry.dag_id or "", entry.dag_run_id or "", state)
+    return OutEvent(END_TYPES[state], id=id_, time=end or now, detail=detail)
+
+
+def end_id(dag_id: str, dag_run_id: str, state: str) -> str:
+    """Return the id of the event on a run's end: one, whoever has seen it and whoever had started the run.
+
+    >>> end_id("orders", "scheduled__2026-11-30T04:00:00+00:00", "failed")
+    'run#orders#scheduled__2026-11-30T04:00:00+00:00#failed'
+    """
+    return f"run#{dag_id}#{dag_run_id}#{state}"
 
 
 def never_ran(environment: str, entry: Entry, *, because: str, now: datetime) -> OutEvent:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from jetway.dispatch.run import Dispatch, plan
 from jetway.errors import LoopError
+from jetway.events_out import SOURCE
 
 if TYPE_CHECKING:
     from jetway.dispatch.run import DispatchMessage
@@ -28,21 +29,25 @@ def plan_in_chain(message: DispatchMessage, longest: int, *, major: Callable[[],
 
     Raises:
         LoopError: it would be one more.
-        InvalidRequestError, InvalidConfError: as `plan`.
+        InvalidRequestError, InvalidConfError, TransientError: as `plan`.
     """
     event = message.event
-    if is_over(event.chain, event.facts, longest):
+    if is_over(event.facts):
         return Dispatch(message.trigger, event, None, skipped_because=OVER)
     if event.chain >= longest:
         raise too_long(event.chain, longest, message.trigger.name)
     return plan(message, major=major)
 
 
-def is_over(chain: int, facts: Mapping[str, Any], longest: int) -> bool:
-    """Whether an event tells of a chain that was stopped: a dead letter of it would be told in turn, without an end."""
+def is_over(facts: Mapping[str, Any]) -> bool:
+    """Whether an event tells of a chain that was stopped: what it starts would go on with it, without an end.
+
+    Where a run passed through a DAG that Jetway does not start (`unchained`), the chain that it tells is a short one.
+    """
     detail = facts.get("detail")
     reason = detail.get("reason") if isinstance(detail, Mapping) else None
-    return chain >= longest and facts.get("detail-type") == "EventDeadLettered" and reason == LoopError.reason
+    is_letter = facts.get("source") == SOURCE and facts.get("detail-type") == "EventDeadLettered"
+    return is_letter and reason == LoopError.reason
 
 
 def is_stopped(because: str | None) -> bool:

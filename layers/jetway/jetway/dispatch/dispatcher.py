@@ -56,6 +56,7 @@ if TYPE_CHECKING:
     from jetway.dispatch.messages import Message
     from jetway.dispatch.rates import Rates
     from jetway.dispatch.run import Dispatch
+    from jetway.dispatch.unchained import HourlyStarts
     from jetway.dispatch.waiting import Waiting
     from jetway.events_out import OutEvent
     from jetway.ledger import Ledger
@@ -84,6 +85,7 @@ class Dispatcher:
         dags: Dags,
         major: Callable[[], int],
         crashes: Crashes | None = None,
+        starts: HourlyStarts | None = None,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         """Take the parts; nothing is called.
@@ -94,6 +96,7 @@ class Dispatcher:
             dags: tells whether a run would start.
             major: returns Airflow's major version, on which the dates of schedules depend; may raise TransientError.
             crashes: knows which messages end the function time and again; None: none is known to.
+            starts: counts those after runs that Jetway has not started; None: there is no bound.
         """
         self._airflow = airflow
         self._ledger = ledger
@@ -105,6 +108,7 @@ class Dispatcher:
         self._tell = tell
         self._dags = dags
         self._crashes = crashes
+        self._starts = starts
         self._major = major
         self._clock = clock
         self._missing = MissingDags()
@@ -143,9 +147,7 @@ class Dispatcher:
         self._denied.note(exc, self._clock())
         with suppress(PermanentError, TransientError):  # `dispatch` will say so
             case = replace(case, read=parse_message(message.body, sent_at=message.sent_at))
-            case = replace(
-                case, request=plan_in_chain(case.known, self._limits.longest_chain, major=self._major).request
-            )
+            case = replace(case, request=self._plan(case).request)
         entry = self._entry(case, "held", because=f"{reason_of(exc)}: {exc}")
         if case.read is not None:
             entry = replace(entry, until=self._latest(case))
@@ -155,10 +157,13 @@ class Dispatcher:
             logger.warning("the ledger did not take a row", extra={"error": str(ledger_exc)})
             return entry
 
+    def _plan(self, case: Case) -> Dispatch:
+        return plan_in_chain(case.known, self._limits.longest_chain, major=self._major)
+
     def _dispatch(self, case: Case, *, crashed: bool) -> Entry:
         planned: Dispatch | PermanentError
         try:
-            planned = plan_in_chain(case.known, self._limits.longest_chain, major=self._major)
+            planned = self._plan(case)
             case = replace(case, request=planned.request)
         except PermanentError as exc:
             planned = exc
@@ -196,6 +201,8 @@ class Dispatcher:
             return self._refuse(case, self._denied.too_old(case, latest, now))
         if (found := self._made_before(case, request, now)) is not None:
             return found
+        if self._starts is not None and (loop := self._starts.refusal(case.known, now)) is not None:
+            return self._refuse(case, loop)
         missing = self._missing.recall(request.dag_id, now)
         if missing is not None and not is_interactive(case.message.group):
             return self._not_found(case, missing)

@@ -15,12 +15,13 @@ from jetway.aws.crashes import Crashes
 from jetway.dispatch.dispatcher import Dispatcher, Limits
 from jetway.dispatch.lanes import COMMAND_TIMEOUT
 from jetway.dispatch.rates import Rates
+from jetway.dispatch.unchained import HourlyStarts
 from jetway.dispatch.waiting import Waiting
 from jetway.observability import metrics
 from jetway.wiring.airflow import TRANSPORTS, TURN_SOON, BudgetConfig, Transport, budget_of, connect, mwaa_client
 from jetway.wiring.clients import client
 from jetway.wiring.parts import LedgerConfig, denials_by_ledger, ledger_of
-from jetway.wiring.variables import FromEnv, flag, hours, longest_chain, minutes, part, variable
+from jetway.wiring.variables import FromEnv, flag, hours, longest_chain, minutes, number, part, variable
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
@@ -48,6 +49,7 @@ class Config(FromEnv):
     longest_chain: int = variable("MAX_CHAINED_RUNS", longest_chain)
     ledger: LedgerConfig = part(LedgerConfig.from_env)
     event_bus: str = variable("EVENT_BUS_NAME")
+    starts_after_one_dag: int = variable("MAX_STARTS_AFTER_ONE_DAG_PER_HOUR", number)
     metrics_by_trigger: bool = variable("METRICS_BY_TRIGGER", flag)
 
 
@@ -95,6 +97,7 @@ def wired() -> Parts:
         dead_letters_url=config.dead_letters_url,
         tell=tell,
         crashes=Crashes(client("dynamodb"), config.ledger.table, key="id", ttl="ttl"),
+        starts=HourlyStarts(ledger.table, most=config.starts_after_one_dag),
         dags=watch_of(watched, command_seconds=STATE_TIMEOUT),
         major=lambda: environment.facts().major,
     )

@@ -1,8 +1,4 @@
-"""floors.yaml in the drop bucket: read, judged, and reported on; what was good last stays in force.
-
-`floors.yaml` is the people's, `accepted/floors.yaml` the copy of the last good version, `reports/floors.yaml/` has
-a report of each version. All of it may be done again by anybody: one version leads to one copy and one report.
-"""
+"""floors.yaml in the drop bucket: read, judged, and reported on; what was good last stays in force (`last_good`)."""
 
 from __future__ import annotations
 
@@ -12,16 +8,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from jetway.objects import ObjectVersion, head, read
-from jetway.principals import claimed_in
-from jetway.reports import report_on, write_report
-from jetway.workers.floors import KEY, MOST_BYTES, Floor, FloorsError, check_floors, read_floors
+from jetway.last_good import LastGoodFile, Parsed
+from jetway.workers.floors import KEY, MOST_BYTES, Floor, check_floors, read_floors
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 ACCEPTED = f"accepted/{KEY}"
-_OF_VERSION = "of-version"  # metadata of the copy
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,10 +33,8 @@ class FloorsFile:
     """The file in one drop bucket."""
 
     def __init__(self, s3: S3Client, bucket: str, *, clock: Callable[[], float] = time.perf_counter) -> None:
-        self._s3 = s3
-        self._bucket = bucket
-        self._clock = clock
-        self._reported: str | None = None
+        nothing: tuple[Floor, ...] = ()
+        self._file = LastGoodFile(s3, bucket, KEY, parse=_parse, nothing=nothing, most_bytes=MOST_BYTES, clock=clock)
 
     def read(self, now: datetime) -> FloorsFound:
         """Return the floors in force; report on a version that this process has not seen yet.
@@ -54,36 +45,10 @@ class FloorsFile:
         Raises:
             TransientError, ClientError, BotoCoreError: S3 is in trouble.
         """
-        version = head(self._s3, self._bucket, KEY)
-        content = b"" if version is None else read(self._s3, version, MOST_BYTES)
-        if version is None or content is None:
-            self._accept(b"", "none")  # deleted: nothing of it shall come back
-            return FloorsFound()
-        self._report(version, content, now)
-        try:
-            floors = read_floors(content)
-        except FloorsError as exc:
-            return FloorsFound(self._last_good(), str(exc))
-        self._accept(content, version.label)
-        return FloorsFound(floors)
+        found = self._file.read(now)
+        return FloorsFound(found.value, found.error)
 
-    def _last_good(self) -> tuple[Floor, ...]:
-        accepted = head(self._s3, self._bucket, ACCEPTED)
-        content = accepted and read(self._s3, accepted, MOST_BYTES)
-        return read_floors(content) if content else ()
 
-    def _accept(self, content: bytes, label: str) -> None:
-        there = head(self._s3, self._bucket, ACCEPTED)
-        if (there is None and not content) or (there and there.metadata.get(_OF_VERSION) == label):
-            return
-        self._s3.put_object(Bucket=self._bucket, Key=ACCEPTED, Body=content, Metadata={_OF_VERSION: label})
-
-    def _report(self, version: ObjectVersion, content: bytes, now: datetime) -> None:
-        if self._reported == version.label:
-            return
-        begun = self._clock()
-        judged = check_floors(content)
-        by = claimed_in(version.metadata)  # no event leads here, and who put it S3 tells nobody else
-        report = report_on(KEY, judged, self._clock() - begun, source=version, judged_at=now, by=by)
-        write_report(self._s3, report, version)
-        self._reported = version.label
+def _parse(content: bytes) -> Parsed[tuple[Floor, ...]]:
+    judged = check_floors(content)
+    return Parsed(None if judged.verdict == "rejected" else read_floors(content), judged)
