@@ -63,16 +63,19 @@ def _is_right(
 
     Args:
         dropped: what came since the file was deleted last; what is below that was deleted with it.
+
+    A newer version or a deletion ends the trial of one that was blamed by another file (`jetway.live.acquittal`).
     """
     standing = world.standing(key)
     rolled_back = standing.rolled_back if standing else ()
     fates = {version.id: _fate(world, version) for version in uploads}
+    there = [version.id for version in dropped if version.body is not None]
+    accepted = [version for version in there if fates[version] != "refused"]
     for blamed in rolled_back:
-        if fates.get(blamed, "fails") != "fails":
+        if fates.get(blamed, "fails") != "fails" and not (world.grudges and blamed not in accepted[-1:]):
             yield f"2: {blamed} was rolled back, and it works."
     if source == "by hand":
         return
-    there = [version.id for version in dropped if version.body is not None]
     if not there:
         if source is not None:
             yield f"5: the file was deleted, and {source} is live."
@@ -83,7 +86,6 @@ def _is_right(
         yield f"3: {source} is live, which {fates.get(source)}."
     if source is None and "works" in {fates[version] for version in there}:
         yield "3: nothing is live, and there is a version that works."
-    accepted = [version for version in there if fates[version] != "refused"]
     if accepted and source != accepted[-1] and accepted[-1] not in rolled_back:
         yield f"2: {accepted[-1]} is the newest that the gate accepts; it is neither live nor rolled back."
 
@@ -113,6 +115,8 @@ def _is_told(world: PromotionWorld, key: str, version: Version, newest: bool, so
         fates = {"quarantined"}
     elif not newest and _is_deleted(world, key, version):
         fates |= {"vanished", "removed", "quarantined"}
+        if standing is not None and any(source == version.id for source, _ in standing.acquitted):
+            fates |= {"rolled-back"}  # it was found to be innocent, and deleted before it could go live again
     if outcome not in fates:
         yield f"{'5' if outcome in {'vanished', 'removed'} else '4'}: {version.id} is not {outcome}: {said}."
 
@@ -136,7 +140,7 @@ def _fate(world: PromotionWorld, version: Version) -> str:
     truth, needed = truth_of(version.body or b"")
     if truth == "needs":
         return "works" if world.s3.buckets[LIVE].newest(f"dags/{needed}.py") else "fails"
-    return {"breaks": "fails", "silent": "fails"}.get(truth, truth)
+    return {"breaks": "fails", "silent": "fails", "hurts": "fails"}.get(truth, truth)
 
 
 def _report(world: PromotionWorld, key: str, version: str) -> Mapping[str, Any] | None:

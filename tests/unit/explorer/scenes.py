@@ -33,6 +33,7 @@ def scene(
     same: bool = False,
     twice: bool = False,
     helper: bool = False,
+    grudges: bool = False,
     **world: Any,
 ) -> Callable[[], Scene]:
     """Return what makes a scene.
@@ -49,6 +50,7 @@ def scene(
         same: the uploads have the bytes of what is live.
         twice: the event of what is live comes a second time.
         helper: dags/helper.py was dropped before all this, and its event is stuck.
+        grudges: since before what is live, dags/other.py blames the file for an error of its own.
         world: options of the world.
     """
     ends: dict[str, list[str]] = {}
@@ -56,7 +58,8 @@ def scene(
 
     def make() -> Scene:
         if not prepared:
-            prepared.append(_prepared(Scene(**world), before, live, silent="silent" in (*uploads, live), helper=helper))
+            others = grudges or bool({"silent", "hurts"} & {*uploads, live})
+            prepared.append(_prepared(Scene(**world), before, live, others=others, helper=helper, grudges=grudges))
             if twice:
                 prepared[0].upload_event_again(KEY)
         made = Scene(**world)
@@ -68,12 +71,12 @@ def scene(
         ]
         made.actors = {
             **{
-                f"v{n}": partial(_arrive, made, partial(made.upload, KEY, body)) for n, body in enumerate(truths, first)
+                f"v{n}": partial(arrive, made, partial(made.upload, KEY, body)) for n, body in enumerate(truths, first)
             },
             "again": partial(_again, made),
             "deleted, and again": partial(_deleted_and_again, made),
             "only deleted": partial(made.delete, KEY),
-            "delete": partial(_arrive, made, partial(made.delete, KEY)),
+            "delete": partial(arrive, made, partial(made.delete, KEY)),
             "look": made.look,
             "another look": made.look,
             "by hand": partial(made.put_by_hand, KEY, content("works", note="by hand")),
@@ -83,21 +86,22 @@ def scene(
     return make
 
 
-def _prepared(made: Scene, before: str, live: str, *, silent: bool, helper: bool) -> Scene:
-    if silent:
+def _prepared(made: Scene, before: str, live: str, *, others: bool, helper: bool, grudges: bool) -> Scene:
+    if others:
         made.prepare(OTHER, content("works", "other"))  # by which the parser is seen to go on
     if helper:
         made.upload(HELPER, b"# works\nLIMIT = 1\n")
         made.queue[-1].not_before = made.now + STUCK
     if before:
         made.prepare(KEY, content(before, note="v0"))
+    made.grudges = grudges
     if live:
-        _arrive(made, partial(made.upload, KEY, content(live, note="v1")))
+        arrive(made, partial(made.upload, KEY, content(live, note="v1")))
         made.now += VERIFY_AFTER
     return made
 
 
-def _arrive(world: Scene, act: Callable[[], object]) -> None:
+def arrive(world: Scene, act: Callable[[], object]) -> None:
     """Somebody does something in the drop bucket, and the gate is invoked for it."""
     waiting = list(world.queue)
     act()
