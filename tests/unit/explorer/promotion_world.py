@@ -19,7 +19,7 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 
-from botocore.exceptions import ClientError
+from botocore.exceptions import BotoCoreError, ClientError
 
 from jetway.airflow import Dag, ImportProblem
 from jetway.airflow.environment import EnvironmentFacts
@@ -38,6 +38,7 @@ from jetway.live.update_record import UpdateTable
 from jetway.live.update_verifier import UpdateVerifier
 from jetway.live.verifier import Verified, Verifier
 from jetway.objects import ObjectVersion
+from jetway.promotion import SOURCE_VERSION
 from tests.unit.explorer.dynamodb import DynamoDB
 from tests.unit.explorer.s3 import S3, Version
 from tests.unit.explorer.walker import Street
@@ -74,7 +75,8 @@ class Airflow:
         found = []
         for path, version in seen.items():
             truth, needed = truth_of(version.body or b"")
-            if truth == "breaks":
+            turned = self._world.turns_bad is not None and version.metadata.get(SOURCE_VERSION) == self._world.turns_bad
+            if truth == "breaks" or turned:
                 found.append(ImportProblem(path, f"Traceback…\nKeyError: '{version.body!r}'\n"))
             elif truth == "needs" and f"{needed}.py" not in seen:
                 found.append(ImportProblem(path, f"Traceback…\nModuleNotFoundError: No module named '{needed}'\n"))
@@ -164,6 +166,7 @@ class PromotionWorld:
         judges: whether its import errors prove anything.
 
     Attributes:
+        turns_bad: the source of a version that works no more, for a reason of its own.
         grudges: dags/other.py puts the name of dags/orders.py into its own error, whatever that is.
     """
 
@@ -179,6 +182,7 @@ class PromotionWorld:
         judges: bool = True,
     ) -> None:
         self._judges, self.grudges = judges, False
+        self.turns_bad: str | None = None
         self.now, self.skew = START, skew
         self.street = Street()
         self.actors: Mapping[str, Callable[[], object]] = {}
@@ -229,16 +233,17 @@ class PromotionWorld:
         """Have the gate settle one message; it is gone from the queue only if that worked."""
         try:
             self.settled += self.gate().settle(message.arrival)
-        except (TransientError, ClientError):
+            gone = lambda: self.queue.remove(message) if message in self.queue else None  # noqa: E731
+            self.street.cross("sqs.delete_message", gone)
+        except (TransientError, ClientError, BotoCoreError):
             return False
-        self.street.cross("sqs.delete_message", lambda: self.queue.remove(message) if message in self.queue else None)
         return True
 
     def look(self) -> None:
         """Have the verifier look once."""
         try:
             self.verifier().look(on_verified=self.verified.append)
-        except (TransientError, ClientError):
+        except (TransientError, ClientError, BotoCoreError):
             return
 
     def gate(self) -> Gate:

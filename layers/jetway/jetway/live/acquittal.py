@@ -34,6 +34,8 @@ End = Literal["wait", "guilty", "innocent"]
 def tried(before: Standing, after: Standing, now: datetime) -> Standing:
     """Begin the trial of a roll-back, when all its problems are of other files and none was undone before.
 
+    Else the trial of an older version begins anew that was put off for this one.
+
     Args:
         before: in stage "rolling-back".
         after: with what was before it.
@@ -41,11 +43,14 @@ def tried(before: Standing, after: Standing, now: datetime) -> Standing:
     bad, own = before.live, before.key.removeprefix(DAGS)
     others = tuple(sorted({problem.where for problem in before.problems}))
     is_own = any(f"{where}/".startswith(f"{own}/") or where in {before.key, "environment"} for where in others)
-    if bad is None or not bad.dropped or not others or is_own:
-        return after
-    if any(source == bad.source for source, _ in before.acquitted):
-        return after
+    if bad is None or not bad.dropped or not others or is_own or is_known(before, bad.source):
+        return replace(after, trial=replace(after.trial, at=now)) if after.trial is not None else after
     return replace(after, trial=Trial(bad.source, others, now))
+
+
+def is_known(standing: Standing, source: str) -> bool:
+    """Whether a roll-back of a version was undone before."""
+    return any(each == source for each, _ in standing.acquitted)
 
 
 def end_of(trial: Trial, errors: Sequence[ImportProblem], facts: EnvironmentFacts, now: datetime) -> End:
@@ -102,7 +107,7 @@ def end_trials(
     """
     for listed in on_trial:
         standing = table.get(listed.key)
-        if standing is None or standing.trial is None or standing.stage == "rolling-back":
+        if standing is None or standing.trial is None or standing.trial_is_put_off or standing.stage == "rolling-back":
             continue
         trial = standing.trial
         with suppress(StandingChangedError):  # something newer came while we looked
@@ -121,13 +126,11 @@ def end_trials(
 
 def is_acquitted(standing: Standing | None, version: str) -> bool:
     """Whether a roll-back of a version was undone, and it was not rolled back for another error since."""
-    if standing is None or version in standing.rolled_back:
-        return False
-    return any(source == version for source, _ in standing.acquitted)
+    return standing is not None and version not in standing.rolled_back and is_known(standing, version)
 
 
 def innocent_of(standing: Standing) -> Collection[str]:
     """Return the files whose errors are not the live version's, while a trial goes on and after an acquittal."""
     live = standing.live
     known = {where for source, where in standing.acquitted if live is not None and source == live.source}
-    return known | set(standing.trial.where if standing.trial is not None else ())
+    return known | set(standing.trial.where if standing.trial is not None and not standing.trial_is_put_off else ())

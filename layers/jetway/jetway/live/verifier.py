@@ -136,7 +136,7 @@ class Verifier:
         due = sorted((found for found in standings if found.due_at and found.due_at <= now), key=_order)
         self._finish_all(standings, due, now, on_verified)
         verifying = [found for found in due if found.stage == "verifying" and found.live]
-        on_trial = [found for found in due if found.trial is not None and found.stage != "rolling-back"]
+        on_trial = [found for found in due if found.trial and not found.trial_is_put_off and found.stage != "rolling-back"]
         record = self._updates.records.get()
         update_is_due = self._updates.is_due(record, now)
         if not update_is_due and (record.phase != "idle" or not (verifying or on_trial)):
@@ -374,13 +374,16 @@ class Verifier:
         standing = self._table.get(key)
         if standing is None or not standing.untold:
             return
+        after = replace(standing, untold=())
         for each in standing.untold:
             told = replace(standing, stage="rolling-back", live=each.live, problems=each.problems)
             report_rollback(self._s3, self._drop_bucket, told, each.live, None, at=now)
             restored = Restored("superseded")
             self._tell(news.rolled_back(self._environment.name, self._drop_bucket, told, restored, now))
+            if standing.trial is None:  # the last one may have its trial yet, after what has come over it
+                after = acquittal.tried(told, after, each.live.at if standing.live is not None else now)
         with suppress(StandingChangedError):
-            self._table.put(replace(standing, untold=()))
+            self._table.put(after)
 
     def _with_dags(self, look: Outlook) -> Outlook:
         """Ask for the DAGs, page by page: Airflow gives a hundred at once."""
