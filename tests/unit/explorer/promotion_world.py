@@ -13,7 +13,7 @@ The first comment of a file's content says what becomes of it, so that a judge k
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -109,7 +109,7 @@ class Airflow:
         return dags, len(dags)
 
     def _seen(self) -> dict[str, Version]:
-        until = self._world.now - self._lag
+        until = self._world.now + self._world.s3_ahead - self._lag
         found = {}
         for key, versions in self._world.s3.buckets[LIVE].keys.items():
             newest = next((each for each in reversed(versions) if each.at <= until), None)
@@ -164,6 +164,8 @@ class PromotionWorld:
         skew: by how much the verifier's clock is ahead of the gate's.
         tells_parses: whether Airflow says when it has parsed a DAG.
         judges: whether its import errors prove anything.
+        s3_ahead: by how much S3's clock is ahead of ours.
+        suspended: buckets whose versioning is suspended.
 
     Attributes:
         turns_bad: the source of a version that works no more, for a reason of its own.
@@ -180,6 +182,8 @@ class PromotionWorld:
         skew: timedelta = timedelta(),
         tells_parses: bool = True,
         judges: bool = True,
+        s3_ahead: timedelta = timedelta(),
+        suspended: Collection[str] = (),
     ) -> None:
         self._judges, self.grudges = judges, False
         self.turns_bad: str | None = None
@@ -188,10 +192,11 @@ class PromotionWorld:
         self.actors: Mapping[str, Callable[[], object]] = {}
         self.queue: list[Message] = []
         self._named = versions_in_events
-        self.s3 = S3(lambda: self.now, self._arrive)
+        self.s3_ahead = s3_ahead
+        self.s3 = S3(lambda: self.now + s3_ahead, self._arrive)
         self.s3.if_match_on_nothing = nothing
         for bucket in (DROP, LIVE):
-            self.s3.make(bucket, kms=kms)
+            self.s3.make(bucket, kms=kms).suspended = bucket in suspended
         self.dynamodb = DynamoDB({"by_due": ("open", "due_at")})
         self.airflow = Airflow(self, lag, tells_parses=tells_parses)
         self.news: list[News] = []

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from datetime import timedelta
 from functools import partial
 from typing import Any
 
 from tests.unit.explorer.invariants import judge
-from tests.unit.explorer.promotion_world import VERIFY_AFTER, PromotionWorld, content
+from tests.unit.explorer.promotion_world import TABLE, VERIFY_AFTER, PromotionWorld, content
 
 KEY, HELPER, OTHER = "dags/orders.py", "dags/helper.py", "dags/other.py"
 STUCK = timedelta(minutes=30)  # longer than everything has its time to be parsed
@@ -34,6 +35,7 @@ def scene(
     twice: bool = False,
     helper: bool = False,
     grudges: bool = False,
+    old: bool = False,
     **world: Any,
 ) -> Callable[[], Scene]:
     """Return what makes a scene.
@@ -51,6 +53,7 @@ def scene(
         twice: the event of what is live comes a second time.
         helper: dags/helper.py was dropped before all this, and its event is stuck.
         grudges: since before what is live, dags/other.py blames the file for an error of its own.
+        old: the standings are as an earlier release has written them.
         world: options of the world.
     """
     ends: dict[str, list[str]] = {}
@@ -62,6 +65,8 @@ def scene(
             prepared.append(_prepared(Scene(**world), before, live, others=others, helper=helper, grudges=grudges))
             if twice:
                 prepared[0].upload_event_again(KEY)
+            if old:
+                _age(prepared[0])
         made = Scene(**world)
         made.as_in(prepared[0])
         made.ends = ends
@@ -99,6 +104,19 @@ def _prepared(made: Scene, before: str, live: str, *, others: bool, helper: bool
         arrive(made, partial(made.upload, KEY, content(live, note="v1")))
         made.now += VERIFY_AFTER
     return made
+
+
+def _age(world: Scene) -> None:
+    """Leave out of the standings what the first release did not write."""
+    for item in world.dynamodb.tables.get(TABLE, {}).values():
+        if "standing" in item:
+            standing = json.loads(item["standing"]["S"])
+            for name in ("untold", "trial", "acquitted"):
+                standing.pop(name, None)
+            for live in filter(None, (standing["live"], standing["good"])):
+                for name in ("sight", "readers", "waits_since", "first"):
+                    live.pop(name, None)
+            item["standing"] = {"S": json.dumps(standing)}
 
 
 def arrive(world: Scene, act: Callable[[], object]) -> None:
