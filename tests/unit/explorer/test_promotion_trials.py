@@ -10,7 +10,7 @@ import pytest
 from jetway.live import acquittal, book
 from jetway.live.standing import Standing, promoted
 
-from .promotion_world import MINUTE
+from .promotion_world import LIVE, MINUTE, content
 from .scenes import KEY, Scene
 from .trials import acquitted, ended, lifted, moment, on_trial
 from .walker import walk, walk_failures
@@ -101,6 +101,17 @@ def test_one_that_was_found_innocent_and_superseded_before_it_was_live_again_is_
     world.actors["v2"]()
     assert world.judge() == []
     assert "ArtifactSuperseded" in world.told(KEY, blamed)
+
+
+@pytest.mark.parametrize("there", [OVER_A_GOOD_ONE, THE_FIRST], ids=["over a good one", "the first"])
+def test_what_somebody_puts_there_by_hand_during_the_trial_stays(there: dict[str, Any]) -> None:
+    world = moment(on_trial, just=True, **there)()
+    world.put_by_hand(KEY, content("works", note="by hand"))
+    assert world.judge() == []
+    live = world.s3.buckets[LIVE].newest(KEY)
+    assert live is not None
+    assert live.body == content("works", note="by hand")
+    assert named(world).trial is None
 
 
 def test_an_acquitted_version_is_rolled_back_for_an_error_of_its_own() -> None:

@@ -9,17 +9,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Literal
 
-from jetway.artifacts.kinds import DAGS
-from jetway.live.standing import Standing, Trial, drop_version_id
+from jetway.artifacts.kinds import DAGS, kind_of
+from jetway.live.by_hand import source_of
+from jetway.live.standing import BY_HAND, Standing, Trial, drop_version_id
 from jetway.live.table import StandingChangedError
 from jetway.live.verdicts import PATIENCE, PAUSE, SYNC, parse_time, relative_path
+from jetway.objects import head
 from jetway.observability import logger
 
 if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
     from jetway.airflow import ImportProblem
     from jetway.airflow.environment import EnvironmentFacts
     from jetway.live.table import StandingTable
@@ -90,38 +94,59 @@ def is_over(trial: Trial, now: datetime) -> bool:
     return now >= (trial.at + LONGEST if trial.lifted_at is None else trial.lifted_at + PATIENCE)
 
 
-def end_trials(
-    on_trial: Sequence[Standing],
-    errors: Sequence[ImportProblem] | None,
-    table: StandingTable,
-    facts: EnvironmentFacts,
-    now: datetime,
-    *,
-    ask_gate: Callable[[str, str | None], None],
-) -> None:
-    """Let roll-backs stand, or undo them, as errors of other files go with them or stay.
+@dataclass(frozen=True, slots=True)
+class Trials:
+    """Lets roll-backs stand, or undoes them, as errors of other files go with them or stay.
 
-    Args:
-        errors: the environment's import errors; None while they prove nothing.
+    Attributes:
         ask_gate: has the gate settle a version of a key, soon.
     """
-    for listed in on_trial:
-        standing = table.get(listed.key)
-        if standing is None or standing.trial is None or standing.trial_is_put_off or standing.stage == "rolling-back":
-            continue
-        trial = standing.trial
-        with suppress(StandingChangedError):  # something newer came while we looked
-            if is_over(trial, now):
-                table.put(convicted(standing, now))
-            elif errors is None:
+
+    s3: S3Client
+    table: StandingTable
+    ask_gate: Callable[[str, str | None], None]
+
+    def end(
+        self,
+        on_trial: Sequence[Standing],
+        errors: Sequence[ImportProblem] | None,
+        facts: EnvironmentFacts,
+        now: datetime,
+    ) -> None:
+        """End those trials of which it can be told how they end.
+
+        Args:
+            errors: the environment's import errors; None while they prove nothing.
+        """
+        for listed in on_trial:
+            standing = self.table.get(listed.key)
+            if standing is None or standing.stage == "rolling-back" or standing.trial_is_put_off:
                 continue
-            elif trial.lifted_at or (end := end_of(trial, errors, facts, now)) == "innocent":
-                logger.warning("a roll-back is undone", extra={"key": listed.key, "version": trial.source})
-                table.put(acquitted(standing, now))
-                # Again a minute later, until it is live: a message may come before the mark is seen to be gone.
-                ask_gate(listed.key, drop_version_id(trial.source))
-            else:
-                table.put(convicted(standing, now) if end == "guilty" else replace(standing, due_at=now + PAUSE))
+            with suppress(StandingChangedError):  # something newer came while we looked
+                self._end(standing, errors, facts, now)
+
+    def _end(
+        self, standing: Standing, errors: Sequence[ImportProblem] | None, facts: EnvironmentFacts, now: datetime
+    ) -> None:
+        trial = standing.trial
+        if trial is None:
+            return
+        if is_over(trial, now) or self._is_theirs(standing, facts):
+            self.table.put(convicted(standing, now))
+        elif errors is None:
+            return
+        elif trial.lifted_at or (end := end_of(trial, errors, facts, now)) == "innocent":
+            logger.warning("a roll-back is undone", extra={"key": standing.key, "version": trial.source})
+            self.table.put(acquitted(standing, now))
+            # Again a minute later, until it is live: a message may come before the mark is seen to be gone.
+            self.ask_gate(standing.key, drop_version_id(trial.source))
+        else:
+            self.table.put(convicted(standing, now) if end == "guilty" else replace(standing, due_at=now + PAUSE))
+
+    def _is_theirs(self, standing: Standing, facts: EnvironmentFacts) -> bool:
+        """Whether somebody has put something else live by hand: nothing goes over that unasked."""
+        place = kind_of(standing.key).destination(standing.key, facts)
+        return place is not None and source_of(head(self.s3, facts.source_bucket, place)) == BY_HAND
 
 
 def is_acquitted(standing: Standing | None, version: str) -> bool:

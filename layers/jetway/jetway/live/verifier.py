@@ -170,7 +170,8 @@ class Verifier:
         updates = self._updates.outlook(facts, now)
         look = Outlook(errors, self._table.known_errors(), None, files, updates.restarted_at, judges=found.judges)
         sure = found.judges and facts.usable  # that it is what the schedulers have, and of what is in force
-        acquittal.end_trials(on_trial, errors if sure else None, self._table, facts, now, ask_gate=self._ask_gate)
+        trials = acquittal.Trials(self._s3, self._table, self._ask_gate)
+        trials.end(on_trial, errors if sure else None, facts, now)
         suspected: set[str] = set()
         for standing in verifying:
             if not self._in_time():
