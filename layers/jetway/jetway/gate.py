@@ -133,7 +133,7 @@ class Gate:
             return [Settled(key, "ignored", version_id)]
         facts = self._environment.facts()
         version = newest = head(self._s3, self.drop_bucket, key)
-        if newest is None and not arrival.deleted and self._book.may_have_expired(self.drop_bucket, key):
+        if newest is None and self._is_nobodys(arrival):
             return [Settled(key, "ignored", version_id)]
         if newest is not None and not arrival.deleted and version_id not in {None, newest.version_id}:
             version = head(self._s3, self.drop_bucket, key, version_id)
@@ -151,10 +151,14 @@ class Gate:
             if settled.outcome == "quarantined" and version is not None:
                 refused.add(version.label)
             left = self._left(key, version, settled.outcome, facts, refused)
-            if not left:
+            if not left or (left == [None] and self._is_nobodys(arrival)):
                 return done
             version = left[0]
         raise TransientError(f"{key!r} changes faster than it can be judged.")
+
+    def _is_nobodys(self, arrival: Arrival) -> bool:
+        """Whether a file that is gone may have been deleted by a lifecycle rule; a deletion has a message of its own."""
+        return not arrival.deleted and self._book.may_have_expired(self.drop_bucket, arrival.key)
 
     def _left(
         self, key: str, settled: ObjectVersion | None, outcome: str, facts: EnvironmentFacts, refused: set[str]

@@ -82,6 +82,11 @@ def test_every_order_of_two_and_every_kill_ends_well(name: str) -> None:
     assert not found.broken, str(found)
 
 
+def test_a_deletion_does_not_tag_over_a_roll_back_that_was_told_meanwhile() -> None:
+    found = walk(moment(at.failed), "delete", "apply", kills=False)
+    assert not found.broken, str(found)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("prepare", MOMENTS, ids=lambda prepare: prepare.__name__)
 def test_so_it_does_at_every_moment(prepare: Prepare) -> None:
