@@ -157,7 +157,7 @@ class Gate:
         raise TransientError(f"{key!r} changes faster than it can be judged.")
 
     def _is_nobodys(self, arrival: Arrival) -> bool:
-        """Whether a file that is gone may have been deleted by a lifecycle rule; a deletion has a message of its own."""
+        """Whether a lifecycle rule may have deleted the file: nobody asked for that. A deletion has its own message."""
         return not arrival.deleted and self._book.may_have_expired(self.drop_bucket, arrival.key)
 
     def _left(

@@ -77,7 +77,9 @@ def _is_right(
     there = [label(version) for version in dropped if version.body is not None]
     accepted = [version for version in there if fates[version] != "refused"]
     for blamed in rolled_back:
-        if fates.get(blamed, "fails") != "fails" and not (world.grudges and (blamed not in accepted[-1:] or source == "by hand")):
+        if fates.get(blamed, "fails") != "fails" and not (
+            world.grudges and (blamed not in accepted[-1:] or source == "by hand")
+        ):
             yield f"2: {blamed} was rolled back, and it works."
     if source == "by hand":
         return

@@ -75,9 +75,7 @@ def scene(
             content(live, note="v1") if same else content(truth, note=f"v{n}") for n, truth in enumerate(uploads, first)
         ]
         made.actors = {
-            **{
-                f"v{n}": partial(arrive, made, partial(made.upload, KEY, body)) for n, body in enumerate(truths, first)
-            },
+            **{f"v{n}": partial(arrive, made, partial(made.upload, KEY, body)) for n, body in enumerate(truths, first)},
             "again": partial(_again, made),
             "deleted, and again": partial(_deleted_and_again, made),
             "only deleted": partial(made.delete, KEY),

@@ -1,4 +1,4 @@
-"""A roll-back for another file's error is a trial: whatever falls into it, no innocent version is lost, no bad one stays."""
+"""A roll-back for another file's error is a trial: no innocent version is lost in it, and no bad one stays."""
 
 from __future__ import annotations
 

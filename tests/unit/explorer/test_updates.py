@@ -97,7 +97,9 @@ def test_so_it_does_at_every_moment(prepare: Prepare) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("prepare", [each for each in MOMENTS if each is not at.first_waits], ids=lambda each: each.__name__)
+@pytest.mark.parametrize(
+    "prepare", [each for each in MOMENTS if each is not at.first_waits], ids=lambda each: each.__name__
+)
 def test_what_people_do_meanwhile_ends_well(prepare: Prepare) -> None:
     make = moment(prepare)
     for second in PEOPLE:

@@ -8,7 +8,6 @@ from typing import Any
 
 from .promotion_world import MINUTE, content
 from .scenes import KEY, Scene, arrive, scene
-from .walker import Play
 
 
 def lifted(world: Scene) -> bool:
@@ -34,9 +33,7 @@ def ended(world: Scene) -> bool:
     return standing is not None and standing.trial is None and standing.stage in {"good", "rolled-back"}
 
 
-def moment(
-    until: Callable[[Scene], bool], *uploads: str, just: bool = False, **there: Any
-) -> Callable[[], Scene]:
+def moment(until: Callable[[Scene], bool], *uploads: str, just: bool = False, **there: Any) -> Callable[[], Scene]:
     """Return what makes worlds in which the next look makes that so; or, when it is just so, in which it is.
 
     Args:

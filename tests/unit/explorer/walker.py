@@ -58,7 +58,12 @@ class Play:
     @property
     def weight(self) -> int:
         """How much happens: the shortest play is the one to read first."""
-        return 1 + (self.killed_after is not None) + (self.fails is not None) + sum(play.weight for _, play in self.between)
+        return (
+            1
+            + (self.killed_after is not None)
+            + (self.fails is not None)
+            + sum(play.weight for _, play in self.between)
+        )
 
 
 @dataclass(slots=True)

@@ -136,7 +136,9 @@ class Verifier:
         due = sorted((found for found in standings if found.due_at and found.due_at <= now), key=_order)
         self._finish_all(standings, due, now, on_verified)
         verifying = [found for found in due if found.stage == "verifying" and found.live]
-        on_trial = [found for found in due if found.trial and not found.trial_is_put_off and found.stage != "rolling-back"]
+        on_trial = [
+            found for found in due if found.trial and not found.trial_is_put_off and found.stage != "rolling-back"
+        ]
         record = self._updates.records.get()
         update_is_due = self._updates.is_due(record, now)
         if not update_is_due and (record.phase != "idle" or not (verifying or on_trial)):
