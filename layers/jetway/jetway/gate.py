@@ -213,7 +213,7 @@ class Gate:
     def _find(self, newest: ObjectVersion, seen: Seen, refused: set[str]) -> str | None:
         """The version that is wanted where the newest is bad, or nothing is live."""
         label = self._wanted(newest, seen.standing, seen.there, refused)
-        trial = seen.standing.trial if seen.standing is not None else None
+        trial = seen.standing.trial if seen.standing is not None and seen.standing.live is None else None
         if trial is not None and trial.lifted_at is None and label != newest.label:
             return None  # the one that is on trial may come back: the older ones have their turn after that
         if label == seen.settled and seen.outcome != "promoted":

@@ -77,9 +77,10 @@ def test_so_it_does_when_a_call_fails(there: dict[str, Any], when: str) -> None:
     [
         ("look", "v2", on_trial, False),  # the roll-back is cut short
         ("v2", "look", on_trial, True),
+        ("last", "v2", on_trial, True),  # the gate was asked whether something else may go live
         ("look", "v2", lifted, False),
     ],
-    ids=["as it is rolled back", "rolled back", "as it is found innocent"],
+    ids=["as it is rolled back", "rolled back", "while the gate looks", "as it is found innocent"],
 )
 def test_one_that_is_innocent_comes_back_when_what_has_come_over_it_is_bad(
     first: str, second: str, when: Any, *, just: bool
