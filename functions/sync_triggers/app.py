@@ -51,7 +51,8 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
 
 def _sync(parts: Parts, seconds_left: Callable[[], float], receives: int, by: Causes) -> Sequence[Exception]:
     """Sync once; return what was in the way."""
-    watch = partial(parts.crashes.trying, receives=receives) if receives > 1 else None
+    # A file may have come after the first receive, which may have met trouble besides: that was no crash of the file.
+    watch = partial(parts.crashes.trying, receives=receives, conclude=False) if receives > 1 else None
     try:
         synced = sync(parts.clients, parts.settings, seconds_left=seconds_left, watch=watch, by=by)
     except (TransientError, ClientError, BotoCoreError) as exc:

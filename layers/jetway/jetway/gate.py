@@ -133,7 +133,7 @@ class Gate:
             return [Settled(key, "ignored", version_id)]
         facts = self._environment.facts()
         version = newest = head(self._s3, self.drop_bucket, key)
-        if newest is None and not arrival.deleted and self._book.may_have_expired(self.drop_bucket, key):
+        if newest is None and self._is_nobodys(arrival):
             return [Settled(key, "ignored", version_id)]
         if newest is not None and not arrival.deleted and version_id not in {None, newest.version_id}:
             version = head(self._s3, self.drop_bucket, key, version_id)
@@ -151,10 +151,14 @@ class Gate:
             if settled.outcome == "quarantined" and version is not None:
                 refused.add(version.label)
             left = self._left(key, version, settled.outcome, facts, refused)
-            if not left:
+            if not left or (left == [None] and self._is_nobodys(arrival)):
                 return done
             version = left[0]
         raise TransientError(f"{key!r} changes faster than it can be judged.")
+
+    def _is_nobodys(self, arrival: Arrival) -> bool:
+        """Whether a lifecycle rule may have deleted the file: nobody asked for that. A deletion has its own message."""
+        return not arrival.deleted and self._book.may_have_expired(self.drop_bucket, arrival.key)
 
     def _left(
         self, key: str, settled: ObjectVersion | None, outcome: str, facts: EnvironmentFacts, refused: set[str]
@@ -209,6 +213,9 @@ class Gate:
     def _find(self, newest: ObjectVersion, seen: Seen, refused: set[str]) -> str | None:
         """The version that is wanted where the newest is bad, or nothing is live."""
         label = self._wanted(newest, seen.standing, seen.there, refused)
+        trial = seen.standing.trial if seen.standing is not None and seen.standing.live is None else None
+        if trial is not None and trial.lifted_at is None and label != newest.label:
+            return None  # the one that is on trial may come back: the older ones have their turn after that
         if label == seen.settled and seen.outcome != "promoted":
             return None  # it has had its turn just now
         if label is not None or seen.there in {None, BY_HAND} or _rolls_back(seen.standing) is not None:

@@ -24,6 +24,11 @@ TELLS: dict[str, tuple[str, str | None]] = {
 }
 
 
+def label(version: Version) -> str:
+    """What Jetway names it by: where versioning is suspended, its content."""
+    return version.id if version.id != "null" else "etag-" + version.etag.strip('"')
+
+
 def judge(world: PromotionWorld) -> list[str]:
     """Bring the world to rest and say what is broken."""
     broken = [] if world.rest() else ["something is never done."]
@@ -63,16 +68,21 @@ def _is_right(
 
     Args:
         dropped: what came since the file was deleted last; what is below that was deleted with it.
+
+    A newer version or a deletion ends the trial of one that was blamed by another file (`jetway.live.acquittal`).
     """
     standing = world.standing(key)
     rolled_back = standing.rolled_back if standing else ()
-    fates = {version.id: _fate(world, version) for version in uploads}
+    fates = {label(version): _fate(world, version) for version in uploads}
+    there = [label(version) for version in dropped if version.body is not None]
+    accepted = [version for version in there if fates[version] != "refused"]
     for blamed in rolled_back:
-        if fates.get(blamed, "fails") != "fails":
+        if fates.get(blamed, "fails") != "fails" and not (
+            world.grudges and (blamed not in accepted[-1:] or source == "by hand")
+        ):
             yield f"2: {blamed} was rolled back, and it works."
     if source == "by hand":
         return
-    there = [version.id for version in dropped if version.body is not None]
     if not there:
         if source is not None:
             yield f"5: the file was deleted, and {source} is live."
@@ -83,7 +93,6 @@ def _is_right(
         yield f"3: {source} is live, which {fates.get(source)}."
     if source is None and "works" in {fates[version] for version in there}:
         yield "3: nothing is live, and there is a version that works."
-    accepted = [version for version in there if fates[version] != "refused"]
     if accepted and source != accepted[-1] and accepted[-1] not in rolled_back:
         yield f"2: {accepted[-1]} is the newest that the gate accepts; it is neither live nor rolled back."
 
@@ -91,30 +100,32 @@ def _is_right(
 def _is_told(world: PromotionWorld, key: str, version: Version, newest: bool, source: str | None) -> Iterator[str]:
     """4 and 5: report, tag and event tell the last fate, and the same one."""
     standing = world.standing(key)
-    report, tag, told = _report(world, key, version.id), version.tags.get(TAG), world.told(key, version.id)
+    report, tag, told = _report(world, key, label(version)), version.tags.get(TAG), world.told(key, label(version))
     outcome = report.get("outcome") if report else None
     said = f"report {outcome}, tag {tag}, events {sorted(told)}"
     if report is None:
-        if newest or tag is not None or told or (key, version.id) in world.judged:
-            yield f"4: {version.id} has no report; tag {tag}, events {sorted(told)}."
+        if newest or tag is not None or told or (key, label(version)) in world.judged:
+            yield f"4: {label(version)} has no report; tag {tag}, events {sorted(told)}."
         return
     event, tagged = TELLS[str(outcome)]
     if tag != (tagged or report["verdict"]) or event not in told:
-        yield f"4: they differ about {version.id}: {said}."
+        yield f"4: they differ about {label(version)}: {said}."
     state = (report.get("in_force") or {}).get("state")
     fates = {"promoted", "superseded"} if source == "by hand" else {"superseded", "promoted", "quarantined"}
-    if standing is not None and version.id in standing.rolled_back:
+    if standing is not None and label(version) in standing.rolled_back:
         fates = {"rolled-back"}
-    elif version.id == source:
+    elif label(version) == source:
         fates = {"promoted"}
         if state != "verified":
-            yield f"4: {version.id} is live; its report says {state}."
+            yield f"4: {label(version)} is live; its report says {state}."
     elif newest and _fate(world, version) == "refused":
         fates = {"quarantined"}
     elif not newest and _is_deleted(world, key, version):
         fates |= {"vanished", "removed", "quarantined"}
+        if standing is not None and any(source == label(version) for source, _ in standing.acquitted):
+            fates |= {"rolled-back"}  # it was found to be innocent, and deleted before it could go live again
     if outcome not in fates:
-        yield f"{'5' if outcome in {'vanished', 'removed'} else '4'}: {version.id} is not {outcome}: {said}."
+        yield f"{'5' if outcome in {'vanished', 'removed'} else '4'}: {label(version)} is not {outcome}: {said}."
 
 
 def _is_deleted(world: PromotionWorld, key: str, version: Version) -> bool:
@@ -126,9 +137,14 @@ def _is_deleted(world: PromotionWorld, key: str, version: Version) -> bool:
 def _latest(world: PromotionWorld, key: str) -> Iterator[str]:
     """4: the latest report is that of its version."""
     latest = _report(world, key, "latest")
-    own = _report(world, key, latest["source"]["version"]) if latest else None
-    if latest != own:
+    own = _report(world, key, latest["source"]["version"] or "etag-" + latest["source"]["etag"]) if latest else None
+    if _but_when(latest) != _but_when(own):
         yield f"4: the latest report says {(latest or {}).get('outcome')}, its version's {(own or {}).get('outcome')}."
+
+
+def _but_when(report: Mapping[str, Any] | None) -> Mapping[str, Any]:
+    """A report without when it was judged, and how long that took: two deliveries judge a version twice."""
+    return {name: value for name, value in (report or {}).items() if name not in {"judged_at", "seconds"}}
 
 
 def _fate(world: PromotionWorld, version: Version) -> str:
@@ -136,7 +152,7 @@ def _fate(world: PromotionWorld, version: Version) -> str:
     truth, needed = truth_of(version.body or b"")
     if truth == "needs":
         return "works" if world.s3.buckets[LIVE].newest(f"dags/{needed}.py") else "fails"
-    return {"breaks": "fails", "silent": "fails"}.get(truth, truth)
+    return {"breaks": "fails", "silent": "fails", "hurts": "fails"}.get(truth, truth)
 
 
 def _report(world: PromotionWorld, key: str, version: str) -> Mapping[str, Any] | None:

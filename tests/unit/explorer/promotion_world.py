@@ -6,19 +6,20 @@ The first comment of a file's content says what becomes of it, so that a judge k
     breaks    the gate accepts it, and the environment shows an import error
     refused   the gate refuses it
     silent    the gate accepts it, and the environment shows neither its DAG nor an error
+    hurts     the gate accepts it, and while it is live dags/other.py shows an error that goes through it
     needs X   works where dags/X.py is live, else it fails for want of a module
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 
-from botocore.exceptions import ClientError
+from botocore.exceptions import BotoCoreError, ClientError
 
 from jetway.airflow import Dag, ImportProblem
 from jetway.airflow.environment import EnvironmentFacts
@@ -37,6 +38,7 @@ from jetway.live.update_record import UpdateTable
 from jetway.live.update_verifier import UpdateVerifier
 from jetway.live.verifier import Verified, Verifier
 from jetway.objects import ObjectVersion
+from jetway.promotion import SOURCE_VERSION
 from tests.unit.explorer.dynamodb import DynamoDB
 from tests.unit.explorer.s3 import S3, Version
 from tests.unit.explorer.walker import Street
@@ -73,11 +75,24 @@ class Airflow:
         found = []
         for path, version in seen.items():
             truth, needed = truth_of(version.body or b"")
-            if truth == "breaks":
+            turned = self._world.turns_bad is not None and version.metadata.get(SOURCE_VERSION) == self._world.turns_bad
+            if truth == "breaks" or turned:
                 found.append(ImportProblem(path, f"Traceback…\nKeyError: '{version.body!r}'\n"))
             elif truth == "needs" and f"{needed}.py" not in seen:
                 found.append(ImportProblem(path, f"Traceback…\nModuleNotFoundError: No module named '{needed}'\n"))
+        if "other.py" in seen:
+            found += self._of_other(seen)
         return found
+
+    def _of_other(self, seen: Mapping[str, Version]) -> Iterator[ImportProblem]:
+        """An error of dags/other.py that goes through another file, in other words each time."""
+        hurting = [path for path, version in seen.items() if truth_of(version.body or b"")[0] == "hurts"]
+        minutes = int((self._world.now - START) / MINUTE)
+        for path in hurting or (["orders.py"] if self._world.grudges else []):
+            words = "abcdefghij"[minutes % 10] * (1 + minutes // 10 % 50)  # digits do not tell errors apart
+            frames = [f'  File "/usr/local/airflow/dags/{each}", line 1, in <module>' for each in ("other.py", path)]
+            lines = ["Traceback (most recent call last):", *frames, f"KeyError: '{words}'", ""]
+            yield ImportProblem("other.py", "\n".join(lines))
 
     def list_dags(self, *, limit: int, offset: int = 0) -> tuple[list[Dag], int]:
         seen, broken = self._seen(), {problem.path for problem in self.list_import_errors()}
@@ -94,7 +109,7 @@ class Airflow:
         return dags, len(dags)
 
     def _seen(self) -> dict[str, Version]:
-        until = self._world.now - self._lag
+        until = self._world.now + self._world.s3_ahead - self._lag
         found = {}
         for key, versions in self._world.s3.buckets[LIVE].keys.items():
             newest = next((each for each in reversed(versions) if each.at <= until), None)
@@ -149,6 +164,12 @@ class PromotionWorld:
         skew: by how much the verifier's clock is ahead of the gate's.
         tells_parses: whether Airflow says when it has parsed a DAG.
         judges: whether its import errors prove anything.
+        s3_ahead: by how much S3's clock is ahead of ours.
+        suspended: buckets whose versioning is suspended.
+
+    Attributes:
+        turns_bad: the source of a version that works no more, for a reason of its own.
+        grudges: dags/other.py puts the name of dags/orders.py into its own error, whatever that is.
     """
 
     def __init__(
@@ -161,17 +182,21 @@ class PromotionWorld:
         skew: timedelta = timedelta(),
         tells_parses: bool = True,
         judges: bool = True,
+        s3_ahead: timedelta = timedelta(),
+        suspended: Collection[str] = (),
     ) -> None:
-        self._judges = judges
+        self._judges, self.grudges = judges, False
+        self.turns_bad: str | None = None
         self.now, self.skew = START, skew
         self.street = Street()
         self.actors: Mapping[str, Callable[[], object]] = {}
         self.queue: list[Message] = []
         self._named = versions_in_events
-        self.s3 = S3(lambda: self.now, self._arrive)
+        self.s3_ahead = s3_ahead
+        self.s3 = S3(lambda: self.now + s3_ahead, self._arrive)
         self.s3.if_match_on_nothing = nothing
         for bucket in (DROP, LIVE):
-            self.s3.make(bucket, kms=kms)
+            self.s3.make(bucket, kms=kms).suspended = bucket in suspended
         self.dynamodb = DynamoDB({"by_due": ("open", "due_at")})
         self.airflow = Airflow(self, lag, tells_parses=tells_parses)
         self.news: list[News] = []
@@ -183,7 +208,7 @@ class PromotionWorld:
     def as_in(self, other: PromotionWorld) -> None:
         """Begin where another world is: much sooner than by doing all again."""
         self.now, self.queue, self.news = other.now, [replace(each) for each in other.queue], list(other.news)
-        self.judged = set(other.judged)
+        self.judged, self.grudges = set(other.judged), other.grudges
         self.s3.as_in(other.s3)
         self.dynamodb.tables = {name: dict(table) for name, table in other.dynamodb.tables.items()}
 
@@ -213,16 +238,17 @@ class PromotionWorld:
         """Have the gate settle one message; it is gone from the queue only if that worked."""
         try:
             self.settled += self.gate().settle(message.arrival)
-        except (TransientError, ClientError):
+            gone = lambda: self.queue.remove(message) if message in self.queue else None  # noqa: E731
+            self.street.cross("sqs.delete_message", gone)
+        except (TransientError, ClientError, BotoCoreError):
             return False
-        self.street.cross("sqs.delete_message", lambda: self.queue.remove(message) if message in self.queue else None)
         return True
 
     def look(self) -> None:
         """Have the verifier look once."""
         try:
             self.verifier().look(on_verified=self.verified.append)
-        except (TransientError, ClientError):
+        except (TransientError, ClientError, BotoCoreError):
             return
 
     def gate(self) -> Gate:

@@ -56,11 +56,16 @@ class Version:
 
 @dataclass(slots=True)
 class Bucket:
-    """A bucket: the versions of each key, oldest first."""
+    """A bucket: the versions of each key, oldest first.
+
+    Attributes:
+        suspended: what is written takes the place of the version "null", and what had an id before stays.
+    """
 
     name: str
     versioned: bool
     kms: bool
+    suspended: bool = False
     keys: dict[str, list[Version]] = field(default_factory=dict)
 
     def newest(self, key: str) -> Version | None:
@@ -102,6 +107,7 @@ class S3:
         self._ids = other._ids
         for name, bucket in other.buckets.items():
             self.make(name, versioned=bucket.versioned, kms=bucket.kms)
+            self.buckets[name].suspended = bucket.suspended
             self.buckets[name].keys = {key: list(versions) for key, versions in bucket.keys.items()}
 
     # ------------------------------------------------------------------------------------------------- reading
@@ -130,6 +136,8 @@ class S3:
         return {**_described(found), **told, "ContentLength": len(body), "Body": io.BytesIO(body)}
 
     def get_bucket_versioning(self, *, Bucket: str) -> dict[str, Any]:
+        if self.buckets[Bucket].suspended:
+            return {"Status": "Suspended"}
         return {"Status": "Enabled"} if self.buckets[Bucket].versioned else {}
 
     def list_object_versions(self, *, Bucket: str, Prefix: str, MaxKeys: int = 1000) -> dict[str, Any]:
@@ -217,7 +225,7 @@ class S3:
             self._on_event(Bucket, Key, "null", True)
             return {}
         marker = Version(Key, self._next_id(bucket), self._now())
-        versions.append(marker)
+        _append(bucket, Key, marker)
         self._on_event(Bucket, Key, marker.id, True)
         return {"DeleteMarker": True, "VersionId": marker.id}
 
@@ -281,20 +289,23 @@ class S3:
         content = body + str(self._ids).encode() if bucket.kms else body
         etag = f'"{hashlib.md5(content, usedforsecurity=False).hexdigest()}"'
         made = Version(key, self._next_id(bucket), self._now(), body, etag, dict(headers), dict(metadata))
-        versions = bucket.keys.setdefault(key, [])
-        if not bucket.versioned:
-            versions.clear()
-        versions.append(made)
+        _append(bucket, key, made)
         self._on_event(name, key, made.id, False)
         told = {"ETag": etag} | ({"VersionId": made.id} if bucket.versioned else {})
         return {"CopyObjectResult": {"ETag": etag}, **told} if operation == "CopyObject" else told
 
     def _next_id(self, bucket: Bucket) -> str:
         self._ids += 1
-        return f"{bucket.name[0]}{self._ids}" if bucket.versioned else "null"
+        return f"{bucket.name[0]}{self._ids}" if bucket.versioned and not bucket.suspended else "null"
 
     def _now(self) -> datetime:
         return self._clock().replace(microsecond=0)
+
+
+def _append(bucket: Bucket, key: str, made: Version) -> None:
+    there = bucket.keys.setdefault(key, [])
+    kept = [each for each in there if each.id != "null"] if made.id == "null" else there
+    bucket.keys[key] = [*kept, made]
 
 
 class _Paginator:

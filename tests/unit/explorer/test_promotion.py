@@ -16,7 +16,7 @@ from jetway.live import settling
 from jetway.live.settling import Agreement, Step
 from jetway.live.standing import Standing
 from jetway.live.verdicts import Decision
-from tests.unit.explorer.promotion_world import VERIFY_AFTER
+from tests.unit.explorer.promotion_world import LIVE, MINUTE, VERIFY_AFTER
 from tests.unit.explorer.scenes import Scene, scene
 from tests.unit.explorer.walker import walk, wander
 
@@ -63,6 +63,10 @@ WORLDS: dict[str, dict[str, Any]] = {
     "events without a version": {"versions_in_events": False},
     "Airflow is a minute behind": {"lag": timedelta(seconds=60)},
     "clocks differ": {"skew": timedelta(seconds=20)},
+    "S3's clock is ahead": {"s3_ahead": 10 * MINUTE},
+    "S3's clock is behind": {"s3_ahead": -10 * MINUTE},
+    "no versions any more": {"suspended": (LIVE,)},
+    "old standings": {"old": True},
     "the transport tells no parses": {"tells_parses": False},
 }
 

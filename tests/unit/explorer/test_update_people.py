@@ -15,7 +15,7 @@ from jsonschema import Draft202012Validator
 from jetway.live.update_record import UpdateRecord
 from tests.unit.batches.world import Kill, KilledError
 
-from .promotion_world import MINUTE
+from .promotion_world import DROP, MINUTE
 from .update_stage import OPTION, PLUGINS, V0, V1, P, R, goes_back, is_innocent
 from .update_world import NO_MODULE, UpdateWorld, requirements
 
@@ -34,6 +34,21 @@ def test_a_deletion_that_is_undone_leaves_the_report_of_what_is_in_force(world: 
     report = world.report(R, version)
     assert (report["outcome"], report["in_force"]["state"]) == ("promoted", "verified")
     assert "deletion" in report["in_force"]["because"]
+
+
+@pytest.mark.parametrize("truth", ["breaks", "fails"])
+def test_the_report_of_what_is_in_force_again_says_so_though_it_was_the_newest_once_more(
+    world: UpdateWorld, truth: str
+) -> None:
+    """Somebody deletes the bad version by its id, before it is found to be bad."""
+    version = world.verified_update()
+    bad = world.drop(R, requirements(truth, "pytz==2024.1"))
+    world.run(26)
+    world.s3.delete_object(Bucket=DROP, Key=R, VersionId=bad)
+    world.rest()
+    assert world.in_force() == V0
+    report = world.report(R, version)
+    assert (report["outcome"], report["in_force"]["state"]) == ("promoted", "verified")
 
 
 def test_a_deletion_whose_update_fails_leaves_the_report_of_what_is_in_force(world: UpdateWorld) -> None:

@@ -59,6 +59,9 @@ MOMENTS = (
     at.deletion,
     at.upload,
     at.with_plugins,
+    at.three,
+    at.three_fail,
+    at.silent,
 )
 PAIRS = [
     *(("apply", other) for other in ("apply", "apply later", "look", "delete", "option", "option fails", "theirs")),
@@ -66,6 +69,8 @@ PAIRS = [
     ("delete", "apply"),
 ]
 WITH_GATE = [("apply", "gate"), ("gate", "apply"), ("gate", "delete"), ("delete", "gate"), ("gate", "gate")]
+# What people do in the drop bucket meanwhile, and events that come again.
+PEOPLE = ("fix", "v0 again", "late", "bounce", "undelete", "newest gone")
 ARRIVES = (at.newer, at.newer_over_bad, at.upload)
 
 
@@ -77,6 +82,11 @@ def test_every_order_of_two_and_every_kill_ends_well(name: str) -> None:
     assert not found.broken, str(found)
 
 
+def test_a_deletion_does_not_tag_over_a_roll_back_that_was_told_meanwhile() -> None:
+    found = walk(moment(at.failed), "delete", "apply", kills=False)
+    assert not found.broken, str(found)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("prepare", MOMENTS, ids=lambda prepare: prepare.__name__)
 def test_so_it_does_at_every_moment(prepare: Prepare) -> None:
@@ -84,6 +94,18 @@ def test_so_it_does_at_every_moment(prepare: Prepare) -> None:
     for first, second in [*PAIRS, *(WITH_GATE if prepare in ARRIVES else ())]:
         found = walk(make, first, second)
         assert not found.broken, str(found)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "prepare", [each for each in MOMENTS if each is not at.first_waits], ids=lambda each: each.__name__
+)
+def test_what_people_do_meanwhile_ends_well(prepare: Prepare) -> None:
+    make = moment(prepare)
+    for second in PEOPLE:
+        for first in ("apply", "look"):
+            found = walk(make, first, second, kills=False)
+            assert not found.broken, str(found)
 
 
 # -------------------------------------------------------------------------------- timelines by lot

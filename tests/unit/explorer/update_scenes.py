@@ -6,11 +6,14 @@ from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any
 
-from .promotion_world import MINUTE
+from jetway.arrivals import Arrival
+
+from .promotion_world import DROP, MINUTE, Message
+from .s3 import Version
 from .update_invariants import judge
 from .update_world import UpdateWorld, plugins, requirements
 
-R, P = "requirements.txt", "plugins.zip"
+R, P, S = "requirements.txt", "plugins.zip", "startup.sh"
 V0, V1, V2 = requirements(), requirements(pin="pytz==2024.1"), requirements(pin="tabulate==0.9.0")
 BREAKS, FAILS = requirements("breaks", "pytz==2024.1"), requirements("fails", "pytz==2024.1")
 OPTION: dict[str, Any] = {"AirflowConfigurationOptions": {"core.parallelism": "64"}}
@@ -20,12 +23,18 @@ class Moment(UpdateWorld):
     """A world with a judge, and actors by name; what comes of a state that was seen before, the judge remembers."""
 
     ends: dict[str, list[str]]
+    beside: tuple[str, ...] = ()
 
     def judge(self) -> Sequence[str]:
         state = self.state()
         if state not in self.ends:
-            self.ends[state] = judge(self)
+            self.ends[state] = [each for each in judge(self) if not self._is_joint(each)]
         return self.ends[state]
+
+    def _is_joint(self, broken: str) -> bool:
+        """Artifacts of one update stand and fall together: which of them broke something cannot be told."""
+        key, _, what = broken.partition(": ")
+        return key in self.beside and ("works and is the newest" in what or what.startswith("10: "))
 
     def act(self) -> None:
         self.actors = {
@@ -37,7 +46,41 @@ class Moment(UpdateWorld):
             "option": lambda: self._somebody(OPTION),
             "option fails": lambda: self._somebody(OPTION, "There is no such option."),
             "theirs": lambda: self._somebody(self.by_hand(b"# theirs\n")),
+            "fix": lambda: self._settled(lambda: self.upload(R, V2)),
+            "v0 again": lambda: self._settled(lambda: self.upload(R, V0)),
+            "late": lambda: self._settled(self._all_again),
+            "bounce": lambda: self._settled(self._deleted_and_back),
+            "undelete": lambda: self._settled(self._undelete),
+            "newest gone": lambda: self._settled(self._delete_newest),
         }
+
+    def _settled(self, act: Callable[[], object]) -> None:
+        waiting = list(self.queue)
+        act()
+        for message in [each for each in self.queue if each not in waiting]:
+            self.deliver(message)
+
+    def _all_again(self) -> None:
+        """All events come a second time."""
+        for version in self._dropped():
+            self.queue.append(Message(Arrival(DROP, R, version.id, version.body is None)))
+
+    def _deleted_and_back(self) -> None:
+        self.delete(R)
+        self._undelete()
+
+    def _undelete(self) -> None:
+        """Delete the delete marker."""
+        if self._dropped()[-1].body is None:
+            self.s3.delete_object(Bucket=DROP, Key=R, VersionId=self._dropped()[-1].id)
+
+    def _delete_newest(self) -> None:
+        """Delete the newest version by its id, where there is an older one."""
+        if len(self._dropped()) > 1:
+            self.s3.delete_object(Bucket=DROP, Key=R, VersionId=self._dropped()[-1].id)
+
+    def _dropped(self) -> list[Version]:
+        return self.s3.buckets[DROP].keys[R]
 
     def _apply_later(self) -> None:
         """Another invocation, when what the first has written down is taken for dead."""
@@ -162,6 +205,36 @@ def with_plugins(world: UpdateWorld) -> None:
     world.now += 3 * MINUTE
 
 
+def three(world: UpdateWorld) -> None:
+    """Requirements that break something, with plugins and a startup script, are in force; the look is due."""
+    world.verified_update(V0)
+    for key, body in ((R, BREAKS), (P, plugins()), (S, b"# works\n")):
+        world.drop(key, body)
+    _phase(world, "updating")
+    world.now += 26 * MINUTE
+    world.apply()
+    world.now += 3 * MINUTE
+
+
+def three_fail(world: UpdateWorld) -> None:
+    """The update to these three has failed, and nobody has seen it yet."""
+    world.verified_update(V0)
+    for key, body in ((R, V1), (P, plugins("fails")), (S, b"# works\n")):
+        world.drop(key, body)
+    _phase(world, "updating")
+    world.now += 26 * MINUTE
+
+
+def silent(world: UpdateWorld) -> None:
+    """Since v1 is in force Airflow has not answered for almost half an hour."""
+    ended(world, requirements("silences", "pytz==2024.1"))
+    world.apply()
+    world.now += 31 * MINUTE
+
+
+BESIDE = {three: (P, S), three_fail: (R, S)}  # what goes back with the bad one of the same update
+
+
 def moment(prepare: Callable[[UpdateWorld], None]) -> Callable[[], Moment]:
     """Worlds in which that is so: it is prepared once."""
 
@@ -175,7 +248,7 @@ def moment(prepare: Callable[[UpdateWorld], None]) -> Callable[[], Moment]:
 
     def make() -> Moment:
         world = prepared().copy()
-        world.ends = ends
+        world.ends, world.beside = ends, BESIDE.get(prepare, ())
         world.act()
         return world
 

@@ -21,7 +21,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, Self
 
-from botocore.exceptions import ClientError
+from botocore.exceptions import BotoCoreError, ClientError
 
 from jetway.airflow import ImportProblem
 from jetway.airflow.environment import Environment, EnvironmentFacts, parse_environment
@@ -180,7 +180,7 @@ class UpdateWorld(PromotionWorld):
         )
         airflow = self._wrapped(kill, self.airflow, "airflow")
         done: list[str] = []
-        with suppress(TransientError, ClientError):
+        with suppress(TransientError, ClientError, BotoCoreError):
             self.updates(kill).advance(
                 airflow.list_import_errors, undo, VERIFY_AFTER, self.quiet, on_step=lambda step: done.append(step.step)
             )
@@ -191,7 +191,7 @@ class UpdateWorld(PromotionWorld):
         """Invoke verify_promotion as its handler does."""
         try:
             self.verifier(kill).look(on_verified=lambda each: self.found.append((each.key, each.outcome)))
-        except (TransientError, ClientError):
+        except (TransientError, ClientError, BotoCoreError):
             return
 
     # ------------------------------------------------------------------------------------------------- time

@@ -5,6 +5,9 @@ another whole actor may run, or a kill may fall. What happens where is a `Play`,
 drawn by lot, printed, repeated and shortened.
 
 A kill after a call that only reads leaves what a kill before it leaves: so kills are tried after writes only.
+
+A call may fail, too: it is denied or throttled; it is made, and its answer is lost; or the client makes it again of its
+own accord, as botocore does when an answer is lost, and a condition meets what the first one has written.
 """
 
 from __future__ import annotations
@@ -13,9 +16,15 @@ import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
+
+from botocore.exceptions import ClientError, ReadTimeoutError
 
 _READS = ("get_", "head_", "list_", "query", "scan", "describe_", "invoke", "receive_")
+
+
+Failure = Literal["AccessDenied", "SlowDown", "lost", "twice"]
+FAILURES: tuple[Failure, ...] = ("AccessDenied", "SlowDown", "lost", "twice")
 
 
 class KilledError(BaseException):
@@ -30,22 +39,31 @@ class Play:
         actor: its name.
         between: (so many of its calls are done, what runs then), in order. Past its last call: it runs after it.
         killed_after: so many of its calls are done, and it sees no answer of the last one.
+        fails: so many of its calls are done, and what the next one meets.
     """
 
     actor: str
     between: tuple[tuple[int, Play], ...] = ()
     killed_after: int | None = None
+    fails: tuple[int, Failure] | None = None
 
     def __str__(self) -> str:
         steps = [f"after {done} calls, {play}" for done, play in self.between]
         if self.killed_after is not None:
             steps.append(f"killed after {self.killed_after} calls")
+        if self.fails is not None:
+            steps.append(f"after {self.fails[0]} calls, {self.fails[1]}")
         return f"{self.actor} ({'; '.join(steps)})" if steps else self.actor
 
     @property
     def weight(self) -> int:
         """How much happens: the shortest play is the one to read first."""
-        return 1 + (self.killed_after is not None) + sum(play.weight for _, play in self.between)
+        return (
+            1
+            + (self.killed_after is not None)
+            + (self.fails is not None)
+            + sum(play.weight for _, play in self.between)
+        )
 
 
 @dataclass(slots=True)
@@ -101,6 +119,8 @@ class Street:
         frame = self._frames[-1]
         self._let_others(frame)
         frame.calls.append(name)
+        if frame.play.fails is not None and frame.play.fails[0] == len(frame.calls) - 1:
+            return _failing(frame.play.fails[1], name, call)
         return call()
 
     def perform(self, play: Play) -> None:
@@ -139,6 +159,17 @@ class Street:
         self.perform(play)
         between = (*frame.play.between, (len(frame.calls), self.played[number].play))
         frame.play = replace(frame.play, between=between)
+
+
+def _failing(failure: Failure, name: str, call: Callable[[], Any]) -> Any:
+    if failure == "twice":
+        call()
+        return call()
+    if failure == "lost":
+        call()
+        raise ReadTimeoutError(endpoint_url=name)
+    answer: Any = {"Error": {"Code": failure, "Message": failure}}
+    raise ClientError(answer, name)
 
 
 class _Client:
@@ -261,6 +292,23 @@ def _walk(
         done += 1
 
 
+def walk_failures(
+    make: Callable[[], World], first: str, second: str | None = None, *, failures: Sequence[Failure] = FAILURES
+) -> Walk:
+    """Walk every call of an actor, each failing in every way; a second actor may run before that call, or after it."""
+    found = Walk()
+    calls = play_it(make, Play(first))[0][0].calls
+    places: list[tuple[tuple[int, Play], ...]] = [()]
+    for place in range(len(calls)):
+        meets = [((place, Play(second)),), ((place + 1, Play(second)),)] if second is not None else places
+        for between in meets:
+            for failure in failures:
+                _, broken = play_it(make, Play(first, between, fails=(place, failure)))
+                found.plays += 1
+                found.broken += [broken] if broken is not None else []
+    return found
+
+
 def wander(
     make: Callable[[], World],
     first: str,
@@ -314,6 +362,8 @@ def _shorter(play: Play) -> Iterator[Play]:
     """The play with one thing less."""
     if play.killed_after is not None:
         yield replace(play, killed_after=None)
+    if play.fails is not None:
+        yield replace(play, fails=None)
     for place, (done, inner) in enumerate(play.between):
         before, after = play.between[:place], play.between[place + 1 :]
         yield replace(play, between=(*before, *after))

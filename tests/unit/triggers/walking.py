@@ -90,7 +90,7 @@ class Tries:
         """Return what tries files in a run whose messages were received so often."""
         client: Any = self
         crashes = Crashes(client, "t", key="pk", ttl="expires_at")
-        return partial(crashes.trying, receives=receives) if receives > 1 else None
+        return partial(crashes.trying, receives=receives, conclude=False) if receives > 1 else None
 
 
 @dataclass

@@ -9,17 +9,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Literal
 
-from jetway.artifacts.kinds import DAGS
-from jetway.live.standing import Standing, Trial, drop_version_id
+from jetway.artifacts.kinds import DAGS, kind_of
+from jetway.live.by_hand import source_of
+from jetway.live.standing import BY_HAND, Standing, Trial, drop_version_id
 from jetway.live.table import StandingChangedError
 from jetway.live.verdicts import PATIENCE, PAUSE, SYNC, parse_time, relative_path
+from jetway.objects import head
 from jetway.observability import logger
 
 if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
     from jetway.airflow import ImportProblem
     from jetway.airflow.environment import EnvironmentFacts
     from jetway.live.table import StandingTable
@@ -34,6 +38,8 @@ End = Literal["wait", "guilty", "innocent"]
 def tried(before: Standing, after: Standing, now: datetime) -> Standing:
     """Begin the trial of a roll-back, when all its problems are of other files and none was undone before.
 
+    Else the trial of an older version begins anew that was put off for this one.
+
     Args:
         before: in stage "rolling-back".
         after: with what was before it.
@@ -41,11 +47,14 @@ def tried(before: Standing, after: Standing, now: datetime) -> Standing:
     bad, own = before.live, before.key.removeprefix(DAGS)
     others = tuple(sorted({problem.where for problem in before.problems}))
     is_own = any(f"{where}/".startswith(f"{own}/") or where in {before.key, "environment"} for where in others)
-    if bad is None or not bad.dropped or not others or is_own:
-        return after
-    if any(source == bad.source for source, _ in before.acquitted):
-        return after
+    if bad is None or not bad.dropped or not others or is_own or is_known(before, bad.source):
+        return replace(after, trial=replace(after.trial, at=now)) if after.trial is not None else after
     return replace(after, trial=Trial(bad.source, others, now))
+
+
+def is_known(standing: Standing, source: str) -> bool:
+    """Whether a roll-back of a version was undone before."""
+    return any(each == source for each, _ in standing.acquitted)
 
 
 def end_of(trial: Trial, errors: Sequence[ImportProblem], facts: EnvironmentFacts, now: datetime) -> End:
@@ -85,49 +94,68 @@ def is_over(trial: Trial, now: datetime) -> bool:
     return now >= (trial.at + LONGEST if trial.lifted_at is None else trial.lifted_at + PATIENCE)
 
 
-def end_trials(
-    on_trial: Sequence[Standing],
-    errors: Sequence[ImportProblem] | None,
-    table: StandingTable,
-    facts: EnvironmentFacts,
-    now: datetime,
-    *,
-    ask_gate: Callable[[str, str | None], None],
-) -> None:
-    """Let roll-backs stand, or undo them, as errors of other files go with them or stay.
+@dataclass(frozen=True, slots=True)
+class Trials:
+    """Lets roll-backs stand, or undoes them, as errors of other files go with them or stay.
 
-    Args:
-        errors: the environment's import errors; None while they prove nothing.
+    Attributes:
         ask_gate: has the gate settle a version of a key, soon.
     """
-    for listed in on_trial:
-        standing = table.get(listed.key)
-        if standing is None or standing.trial is None or standing.stage == "rolling-back":
-            continue
-        trial = standing.trial
-        with suppress(StandingChangedError):  # something newer came while we looked
-            if is_over(trial, now):
-                table.put(convicted(standing, now))
-            elif errors is None:
+
+    s3: S3Client
+    table: StandingTable
+    ask_gate: Callable[[str, str | None], None]
+
+    def end(
+        self,
+        on_trial: Sequence[Standing],
+        errors: Sequence[ImportProblem] | None,
+        facts: EnvironmentFacts,
+        now: datetime,
+    ) -> None:
+        """End those trials of which it can be told how they end.
+
+        Args:
+            errors: the environment's import errors; None while they prove nothing.
+        """
+        for listed in on_trial:
+            standing = self.table.get(listed.key)
+            if standing is None or standing.stage == "rolling-back" or standing.trial_is_put_off:
                 continue
-            elif trial.lifted_at or (end := end_of(trial, errors, facts, now)) == "innocent":
-                logger.warning("a roll-back is undone", extra={"key": listed.key, "version": trial.source})
-                table.put(acquitted(standing, now))
-                # Again a minute later, until it is live: a message may come before the mark is seen to be gone.
-                ask_gate(listed.key, drop_version_id(trial.source))
-            else:
-                table.put(convicted(standing, now) if end == "guilty" else replace(standing, due_at=now + PAUSE))
+            with suppress(StandingChangedError):  # something newer came while we looked
+                self._end(standing, errors, facts, now)
+
+    def _end(
+        self, standing: Standing, errors: Sequence[ImportProblem] | None, facts: EnvironmentFacts, now: datetime
+    ) -> None:
+        trial = standing.trial
+        if trial is None:
+            return
+        if is_over(trial, now) or self._is_theirs(standing, facts):
+            self.table.put(convicted(standing, now))
+        elif errors is None:
+            return
+        elif trial.lifted_at or (end := end_of(trial, errors, facts, now)) == "innocent":
+            logger.warning("a roll-back is undone", extra={"key": standing.key, "version": trial.source})
+            self.table.put(acquitted(standing, now))
+            # Again a minute later, until it is live: a message may come before the mark is seen to be gone.
+            self.ask_gate(standing.key, drop_version_id(trial.source))
+        else:
+            self.table.put(convicted(standing, now) if end == "guilty" else replace(standing, due_at=now + PAUSE))
+
+    def _is_theirs(self, standing: Standing, facts: EnvironmentFacts) -> bool:
+        """Whether somebody has put something else live by hand: nothing goes over that unasked."""
+        place = kind_of(standing.key).destination(standing.key, facts)
+        return place is not None and source_of(head(self.s3, facts.source_bucket, place)) == BY_HAND
 
 
 def is_acquitted(standing: Standing | None, version: str) -> bool:
     """Whether a roll-back of a version was undone, and it was not rolled back for another error since."""
-    if standing is None or version in standing.rolled_back:
-        return False
-    return any(source == version for source, _ in standing.acquitted)
+    return standing is not None and version not in standing.rolled_back and is_known(standing, version)
 
 
 def innocent_of(standing: Standing) -> Collection[str]:
     """Return the files whose errors are not the live version's, while a trial goes on and after an acquittal."""
     live = standing.live
     known = {where for source, where in standing.acquitted if live is not None and source == live.source}
-    return known | set(standing.trial.where if standing.trial is not None else ())
+    return known | set(standing.trial.where if standing.trial is not None and not standing.trial_is_put_off else ())

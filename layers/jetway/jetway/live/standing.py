@@ -206,6 +206,11 @@ class Standing:
     acquitted: tuple[tuple[str, str], ...] = ()
     revision: int = 0
 
+    @property
+    def trial_is_put_off(self) -> bool:
+        """Whether another version has gone live since: an error that is met now may be its own."""
+        return self.trial is not None and self.live is not None and self.live.at > self.trial.at
+
     def as_json(self) -> str:
         """The facts as one JSON document, without the revision."""
         values = asdict(self)
@@ -271,8 +276,8 @@ def promoted(before: Standing | None, key: str, live: Live, *, due_at: datetime,
         waits_since=(waited.waits_since or waited.at) if waited is not None else None,
     )
     stage: Stage = "waiting" if waits else "verifying"
-    untold = _untold(before)
-    return replace(before, stage=stage, live=live, problems=(), due_at=due_at, untold=untold, trial=None)
+    trial = before.trial if before.trial is not None and before.trial.lifted_at is None else None  # it is put off
+    return replace(before, stage=stage, live=live, problems=(), due_at=due_at, untold=_untold(before), trial=trial)
 
 
 def rolling_back_again(before: Standing, bad: Live, now: datetime) -> Standing:
@@ -301,9 +306,10 @@ def verified(standing: Standing, seen: Iterable[str], now: datetime | None = Non
         live = replace(live, dags=tuple(sorted(seen))[:MOST_DAGS])
     last_look = live.at + LONGEST_WORK if live is not None and now is not None else None
     due_at = last_look if last_look is not None and now is not None and last_look > now else None
-    if standing.trial is not None and due_at is None:
+    trial = None if standing.trial_is_put_off else standing.trial  # something newer works
+    if trial is not None and due_at is None:
         due_at = now  # it is to be ended yet
-    return replace(standing, stage="good", live=live, good=live, problems=(), due_at=due_at)
+    return replace(standing, stage="good", live=live, good=live, problems=(), due_at=due_at, trial=trial)
 
 
 def never_appeared(standing: Standing) -> Standing:

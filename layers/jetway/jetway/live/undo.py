@@ -28,7 +28,7 @@ from jetway.live.table import StandingChangedError
 from jetway.live.update_record import Debt, command, members, place_of
 from jetway.objects import head, is_changed, unchanged
 from jetway.promotion import SOURCE_VERSION
-from jetway.reports import amend_report, outcome_of
+from jetway.reports import amend_report, read_report
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from jetway.live.update_record import UpdateRecord, WorkerReplacement
 
 
+_VERIFIED = ("promoted", "verified")  # outcome and state of a report
 _STILL_IN_FORCE = "It is still in force: the environment is being updated back, which takes 10 to 30 minutes or more."
 _ONE_BEFORE = (
     "The version that it was to replace does not work either, and is in force until what was before it is back."
@@ -160,10 +161,11 @@ class Undo:
             self._say_live(key, back)
 
     def _say_live(self, key: str, back: Live | None) -> None:
-        """Have the report of what is in force again say so, where it says that it was removed or superseded."""
+        """Have the report of what is in force again say so: it may say that it was removed or superseded, or waits."""
         if back is None or not back.dropped:
             return
-        if outcome_of(self.s3, self.drop_bucket, key, back.source) not in {None, "promoted"}:
+        report = read_report(self.s3, self.drop_bucket, key, back.source)
+        if report is not None and (report["outcome"], (report.get("in_force") or {}).get("state")) != _VERIFIED:
             because = "What came after it, or its deletion, did not work: it is in force again."
             step = InForce("verified", self.clock(), None, because)
             tell_live(self.s3, self.drop_bucket, key, back, step)

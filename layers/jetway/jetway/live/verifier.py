@@ -136,7 +136,7 @@ class Verifier:
         due = sorted((found for found in standings if found.due_at and found.due_at <= now), key=_order)
         self._finish_all(standings, due, now, on_verified)
         verifying = [found for found in due if found.stage == "verifying" and found.live]
-        on_trial = [found for found in due if found.trial is not None and found.stage != "rolling-back"]
+        on_trial = [found for found in due if _has_trial(found) and found.stage != "rolling-back"]
         record = self._updates.records.get()
         update_is_due = self._updates.is_due(record, now)
         if not update_is_due and (record.phase != "idle" or not (verifying or on_trial)):
@@ -170,7 +170,8 @@ class Verifier:
         updates = self._updates.outlook(facts, now)
         look = Outlook(errors, self._table.known_errors(), None, files, updates.restarted_at, judges=found.judges)
         sure = found.judges and facts.usable  # that it is what the schedulers have, and of what is in force
-        acquittal.end_trials(on_trial, errors if sure else None, self._table, facts, now, ask_gate=self._ask_gate)
+        trials = acquittal.Trials(self._s3, self._table, self._ask_gate)
+        trials.end(on_trial, errors if sure else None, facts, now)
         suspected: set[str] = set()
         for standing in verifying:
             if not self._in_time():
@@ -211,7 +212,7 @@ class Verifier:
         for standing in due:
             if standing.stage == "rolling-back" and self._in_time():
                 self._finish(standing.key, now, on_verified)
-            elif standing.stage not in OPEN and standing.trial is None and self._in_time():
+            elif standing.stage not in OPEN and not _has_trial(standing) and self._in_time():
                 self._look_last(standing.key, now)
 
     @staticmethod
@@ -374,13 +375,16 @@ class Verifier:
         standing = self._table.get(key)
         if standing is None or not standing.untold:
             return
+        after = replace(standing, untold=())
         for each in standing.untold:
             told = replace(standing, stage="rolling-back", live=each.live, problems=each.problems)
             report_rollback(self._s3, self._drop_bucket, told, each.live, None, at=now)
             restored = Restored("superseded")
             self._tell(news.rolled_back(self._environment.name, self._drop_bucket, told, restored, now))
+            if standing.trial is None and standing.stage in {*OPEN, "rolled-back"}:  # it may have its trial yet
+                after = acquittal.tried(told, after, each.live.at if standing.live is not None else now)
         with suppress(StandingChangedError):
-            self._table.put(replace(standing, untold=()))
+            self._table.put(after)
 
     def _with_dags(self, look: Outlook) -> Outlook:
         """Ask for the DAGs, page by page: Airflow gives a hundred at once."""
@@ -398,6 +402,10 @@ class Verifier:
 
     def _in_time(self) -> bool:
         return self._seconds_left() > _SECONDS_FOR_ONE
+
+
+def _has_trial(standing: Standing) -> bool:
+    return standing.trial is not None and not standing.trial_is_put_off
 
 
 def _order(standing: Standing) -> tuple[bool, datetime | None]:

@@ -223,6 +223,10 @@ class Words:
         if self._tag(key, version) != tag:
             self.tell(said)
             tag_verdict(self.s3, self.drop_bucket, key, drop_version_id(version), tag)
+            # Whoever has written another fate since has tagged the version before this, and does not come again.
+            now = news.tag_of(read_report(self.s3, self.drop_bucket, key, version) or document)
+            if now != tag:
+                tag_verdict(self.s3, self.drop_bucket, key, drop_version_id(version), now)
 
     def _tag(self, key: str, version: str) -> str | None:
         return verdict_tag(self.s3, self.drop_bucket, key, drop_version_id(version))
