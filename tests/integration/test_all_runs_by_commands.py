@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from local.stack import Stack
-from tests.integration.test_all_runs import put_alarms
+from tests.integration.test_all_runs import looking, put_alarms
 
 
 def test_alarms_yaml_is_refused_with_the_reason(stack: Stack) -> None:
-    report = put_alarms(stack, "dags:\n  hello_jetway: {alarm: false}\n")
+    with looking(stack):
+        report = put_alarms(stack, "dags:\n  hello_jetway: {alarm: false}\n")
     assert report["verdict"] == "rejected"
     (finding,) = report["findings"]
     assert finding["rule"] == "runs-not-watched"

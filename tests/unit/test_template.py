@@ -211,6 +211,7 @@ def test_every_variable_that_a_function_reads_is_set(function: str) -> None:
     names |= FUNCTIONS[function]["Properties"]["Environment"]["Variables"]
     words = {"TRANSPORT": "cli", "SCALING_MODE": "advise", "APPLY_UPDATES": "manual", "WORKER_PRICES": "mw1.small=1"}
     words |= {"IMPORT_DAG": "3=arn", "WORKER_REPLACEMENT_STRATEGY": "FORCED", "WEBHOOKS": "disabled"}
+    words |= {"FOLLOW_ALL_RUNS": "enabled"}
     given = {name: words.get(name, "1") for name in names} | {"AWS_LAMBDA_FUNCTION_NAME": "x"}
     assert import_module(f"jetway.wiring.{WIRED[function]}").Config.from_env(given)
 

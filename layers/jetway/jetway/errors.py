@@ -33,6 +33,8 @@
         ├── LoadUnavailableError            no DAG file can be loaded now: import_dag is throttled or does not work
         ├── ledger.LedgerUnavailableError   DynamoDB did not answer for the ledger, throttled or refused
         ├── events_out.EventsOutError       EventBridge did not take an event of ours
+        ├── ends.memory.OvertakenError      another invocation looks for ended runs, and is further on
+        ├── ends.news.AlarmNotSentError     SNS did not take an alarm
         ├── live.table.StandingChangedError another invocation wrote the item meanwhile
         └── batches.table.ContendedError    other collectors were faster, time and again
 

@@ -179,13 +179,6 @@ FAULTS: list[Fault] = [
     ),
     (
         "features",
-        lambda: with_parameters(healthy(), Transport="cli"),
-        "warning",
-        "FollowAllRuns=enabled does nothing (ends and alarms of all DAGs' runs): it needs Airflow's REST API",
-        "FollowAllRuns=disabled",
-    ),
-    (
-        "features",
         lambda: healthy(environment=environment(airflow_version="2.4.2")),
         "warning",
         "it needs Airflow 2.4.3 or later, and the environment has 2.4.2",

@@ -131,6 +131,7 @@ class World:
             "MAX_EVENT_AGE_HOURS": "24",
             "GRACE_MINUTES": "10",
             "MAX_CHAINED_RUNS": "16",
+            "MAX_STARTS_AFTER_ONE_DAG_PER_HOUR": "30",
             "ENVIRONMENT_BUCKET": "acme-environment",
             "LEDGER_TABLE": "ledger",
             "LEDGER_RETENTION_DAYS": "30",

@@ -42,7 +42,8 @@ def features(facts: Facts) -> Result:
     has = [feature for feature in FEATURES if _lacks(feature, facts) is None]
     for feature in FEATURES:
         lacks = _lacks(feature, facts)
-        if lacks and feature.parameter and parameters.get(feature.parameter) == "enabled":
+        by_choice = parameters.get("Transport") == "cli"  # and the parameter's default is "enabled"
+        if lacks and not by_choice and feature.parameter and parameters.get(feature.parameter) == "enabled":
             found.warn(
                 f"{feature.parameter}=enabled does nothing ({feature.name}): {lacks}.",
                 f"Deploy with Transport=auto and AirflowRole=User, or with {feature.parameter}=disabled.",
