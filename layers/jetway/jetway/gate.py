@@ -27,7 +27,7 @@ from jetway.loading.local_settings import certain
 from jetway.object_stream import VersionGoneError, open_version
 from jetway.objects import ObjectVersion, head, read, versions_of
 from jetway.principals import NOBODY
-from jetway.promotion import Placement, carries, promote, quarantine
+from jetway.promotion import NO_VERSIONS, Placement, carries, promote, quarantine
 from jetway.reports import ToldOtherwiseError, report_on, write_report
 
 if TYPE_CHECKING:
@@ -273,10 +273,11 @@ class Gate:
         placement = self._place(version, judged, facts, report, refused)
         in_force = None
         warnings = [_ONTO_BY_HAND] if placement.onto_by_hand else []
+        by_version = version.key in MEMBERS  # so does MWAA take it: without one nothing brings it into force
         if placement.outcome == "promoted" and placement.version_id is None:
-            warnings.append(_WITHOUT_VERSIONS)
+            warnings.append(_WITHOUT_A_VERSION if by_version else _WITHOUT_VERSIONS)
         judged = replace(judged, findings=(*judged.findings, *warnings))
-        if placement.outcome == "promoted":
+        if placement.outcome == "promoted" and (placement.version_id is not None or not by_version):
             standing = self._book.note(version, judged, placement, report=report, at=self._now())
             in_force = self._book.in_force(standing, placement, facts, self.drop_bucket)
         written = report_on(
@@ -412,11 +413,20 @@ _ONTO_BY_HAND = Finding(
     remedy="The bucket's versions keep it. Change the file in the drop bucket only: what is live is a copy of that.",
 )
 
+_SWITCH_ON = (
+    "Switch versioning on, as MWAA wants it: "
+    "aws s3api put-bucket-versioning --bucket NAME --versioning-configuration Status=Enabled"
+)
 _WITHOUT_VERSIONS = Finding(
-    rule="bucket-without-versions",
+    rule=NO_VERSIONS,
     severity="warning",
     message="The environment's bucket keeps no versions: if this one does not work, what was before cannot come back.",
     line=None,
-    remedy="Switch versioning on, as MWAA wants it: "
-    "aws s3api put-bucket-versioning --bucket NAME --versioning-configuration Status=Enabled",
+    remedy=_SWITCH_ON,
+)
+_WITHOUT_A_VERSION = replace(
+    _WITHOUT_VERSIONS,
+    message="The environment's bucket keeps no versions, and MWAA takes this file by its object version: it does not "
+    "come into force.",
+    remedy=f"{_SWITCH_ON} Then upload the file again.",
 )

@@ -34,6 +34,8 @@ SOURCE_VERSION = "jetway-source-version"
 _SOURCE_ETAG = "jetway-source-etag"
 REPORT = "jetway-report"
 
+NO_VERSIONS = "bucket-without-versions"  # rule of the finding on a copy that has no version
+
 
 @dataclass(frozen=True, slots=True)
 class Placement:

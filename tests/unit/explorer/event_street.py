@@ -102,7 +102,7 @@ class FaultyStreet(Street):
         if drawn is not None:
             play = frame.play
             faults = (*getattr(play, "faults", ()), (len(frame.calls), drawn))
-            frame.play = FaultyPlay(play.actor, play.between, play.killed_after, faults)
+            frame.play = FaultyPlay(play.actor, play.between, play.killed_after, faults=faults)
         return drawn
 
 
@@ -208,9 +208,8 @@ def _shorter(play: Play) -> Iterator[Play]:
     if play.killed_after is not None:
         yield replace(play, killed_after=None)
     for number in faults:
-        yield FaultyPlay(
-            play.actor, play.between, play.killed_after, tuple(each for each in faults.items() if each[0] != number)
-        )
+        less = tuple(each for each in faults.items() if each[0] != number)
+        yield FaultyPlay(play.actor, play.between, play.killed_after, faults=less)
     for place, (done, inner) in enumerate(play.between):
         before, after = play.between[:place], play.between[place + 1 :]
         yield replace(play, between=(*before, *after))

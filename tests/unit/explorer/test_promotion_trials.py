@@ -13,7 +13,7 @@ from jetway.live.standing import Standing, promoted
 from .promotion_world import LIVE, MINUTE, content
 from .scenes import KEY, Scene
 from .trials import acquitted, ended, lifted, moment, on_trial
-from .walker import walk, walk_failures
+from .walker import Play, play_it, walk, walk_failures, wander
 
 OVER_A_GOOD_ONE: dict[str, Any] = {"before": "works", "live": "works", "grudges": True}
 THE_FIRST: dict[str, Any] = {"live": "works", "grudges": True}
@@ -60,6 +60,17 @@ def test_every_order_of_two_and_every_kill_ends_well(there: dict[str, Any], when
         if "last" in {first, second} and not make().queue:
             continue
         found = walk(make, first, second)
+        assert not found.broken, str(found)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("when", ["rolled back", "found innocent", "live again"])
+@pytest.mark.parametrize("there", [OVER_A_GOOD_ONE, THE_FIRST], ids=["over a good one", "the first"])
+def test_so_do_many_actors_by_lot(there: dict[str, Any], when: str, seed: int) -> None:
+    for uploads in (("breaks", "works"), ("breaks", "breaks"), ("refused", "breaks"), ("works", "refused")):
+        others = ["v2", "v3", "again", "later", "another look", "last"]
+        found = wander(moment(MOMENTS[when], *uploads, **there), "look", others, plays=60, seed=seed)
         assert not found.broken, str(found)
 
 
@@ -113,6 +124,15 @@ def test_what_somebody_puts_there_by_hand_during_the_trial_stays(there: dict[str
     assert live is not None
     assert live.body == content("works", note="by hand")
     assert named(world).trial is None
+
+
+def test_so_it_is_when_who_found_it_innocent_has_died_after_a_newer_one_came() -> None:
+    world = moment(lifted, "works", **OVER_A_GOOD_ONE)()
+    calls = play_it(moment(lifted, "works", **OVER_A_GOOD_ONE), Play("look"))[0][0].calls
+    asks = calls.index("sqs.send_message")
+    world.street.actors = world.actors
+    world.street.perform(Play("look", ((asks, Play("v2")),), killed_after=asks))
+    assert world.judge() == []
 
 
 def test_an_acquitted_version_is_rolled_back_for_an_error_of_its_own() -> None:

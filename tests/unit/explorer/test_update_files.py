@@ -212,3 +212,18 @@ def test_two_at_once_make_one_empty_file(world: UpdateWorld) -> None:
     standing = world.named(P)
     assert standing.live is not None
     assert standing.live.version_id == world.mwaa.described["PluginsS3ObjectVersion"]
+
+
+@pytest.mark.parametrize("key", [R, P])
+def test_where_the_bucket_keeps_no_versions_people_are_told_that_nothing_comes_into_force(key: str) -> None:
+    """MWAA takes these files by their object version, and there is none."""
+    world = UpdateWorld(suspended=(LIVE,))
+    version = world.drop(key, V0 if key == R else PLUGINS)
+    assert world.rest(), "nothing waits for ever"
+    assert world.mwaa.asked == []
+    (message,) = world.messages()
+    assert "put-bucket-versioning" in message
+    assert [each["rule"] for each in world.report(key, version)["findings"]] == ["bucket-without-versions"]
+    world.s3.buckets[LIVE].suspended = False
+    newer = V1 if key == R else plugins(note="newer")
+    is_innocent(world, world.drop(key, newer), newer, key)

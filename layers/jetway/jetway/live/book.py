@@ -34,7 +34,7 @@ from jetway.live.update_record import MEMBERS, command, members
 from jetway.live.words import Words
 from jetway.objects import deleted_at, head, is_changed, is_gone, unchanged
 from jetway.principals import NOBODY, By, claimed_in, read_cause
-from jetway.promotion import REPORT, SOURCE_VERSION
+from jetway.promotion import NO_VERSIONS, REPORT, SOURCE_VERSION
 from jetway.reports import ToldOtherwiseError, amend_report, known_in_force, outcome_of, read_report
 from jetway.verdict_tag import tag_verdict, verdict_tag
 
@@ -206,6 +206,8 @@ class LiveBook:
                 f"it comes into force when you run\n\n{to_run}\n\n"
                 "and is verified after that, 10 to 30 minutes later."
             )
+        if report.path in MEMBERS and placed.outcome == "promoted" and not placed.version_id:
+            note = "\n".join(f"{each.message} {each.remedy}" for each in report.findings if each.rule == NO_VERSIONS)
         if placed.outcome in news.OUTCOMES:
             document = report.as_dict()
             self.tell(news.judged(self.environment, document, report_key, note=note))

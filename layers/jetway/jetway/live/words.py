@@ -17,6 +17,7 @@ from jetway.artifacts.findings import Finding, judgement
 from jetway.artifacts.keys import report_key
 from jetway.artifacts.kinds import kind_of
 from jetway.live import news
+from jetway.live.acquittal import is_known
 from jetway.live.in_force import InForce
 from jetway.live.restore import tell_live, tell_rollback_again
 from jetway.live.standing import Live, drop_version_id
@@ -183,6 +184,9 @@ class Words:
         key = standing.key
         document = read_report(self.s3, self.drop_bucket, key, version)
         if document is None or "outcome" not in document:
+            return
+        if document["outcome"] == "rolled-back" and standing.live and is_known(standing, version):
+            self.superseded(key, version)  # found to be innocent, by one who died, after a newer one had come
             return
         tag, changes = self._tag(key, version), dict[str, Any]()
         if document["outcome"] == "promoted" and (tag == "removed" or self._was_last(standing, document)):
