@@ -132,6 +132,7 @@ class World:
             "GRACE_MINUTES": "10",
             "MAX_CHAINED_RUNS": "16",
             "MAX_STARTS_AFTER_ONE_DAG_PER_HOUR": "30",
+            "FOLLOW_ALL_RUNS": "enabled",
             "ENVIRONMENT_BUCKET": "acme-environment",
             "LEDGER_TABLE": "ledger",
             "LEDGER_RETENTION_DAYS": "30",
