@@ -108,10 +108,10 @@ def put_alarms(stack: Stack, text: str) -> dict[str, Any]:
 
 
 def test_a_failure_on_a_dags_own_schedule_is_told_and_alarmed_once_and_starts_a_chain_once(
-    stack: Stack, listener: Listener, mails: Any, tmp_path: Path
+    stack: Stack, dag: str, listener: Listener, mails: Any, tmp_path: Path
 ) -> None:
     text = (
-        "dag: hello_jetway\non:\n  event:\n    source: [jetway]\n    detail-type: [DagRunFailed]\n"
+        f"dag: {dag}\non:\n  event:\n    source: [jetway]\n    detail-type: [DagRunFailed]\n"
         "    detail: {dag_id: [foreign_fails]}\n"
     )
     assert put(stack, "after_a_failure", text)["verdict"] == "accepted"
