@@ -208,8 +208,8 @@ def _shorter(play: Play) -> Iterator[Play]:
     if play.killed_after is not None:
         yield replace(play, killed_after=None)
     for number in faults:
-        less = tuple(each for each in faults.items() if each[0] != number)
-        yield FaultyPlay(play.actor, play.between, play.killed_after, faults=less)
+        fewer = tuple(each for each in faults.items() if each[0] != number)
+        yield FaultyPlay(play.actor, play.between, play.killed_after, faults=fewer)
     for place, (done, inner) in enumerate(play.between):
         before, after = play.between[:place], play.between[place + 1 :]
         yield replace(play, between=(*before, *after))
