@@ -232,10 +232,8 @@ def silent(world: UpdateWorld) -> None:
     world.now += 31 * MINUTE
 
 
-BESIDE: dict[Callable[[UpdateWorld], None], tuple[str, ...]] = {
-    three: (P, S),
-    three_fail: (R, S),
-}  # what goes back with the bad one of the same update
+# What goes back with the bad one of the same update.
+BESIDE: dict[Callable[[UpdateWorld], None], tuple[str, ...]] = {three: (P, S), three_fail: (R, S)}
 
 
 def moment(prepare: Callable[[UpdateWorld], None]) -> Callable[[], Moment]:
