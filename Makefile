@@ -41,7 +41,10 @@ unenv: $(STAMP) ## Print what takes them back: eval "$$(make -s unenv)"
 	@$(BIN)/python -m local unenv
 
 # ---------------------------------------------------------------------------------------------- tests
-test: check unit thorough integration ## Run what CI runs: static checks, unit tests, the main paths on the local stack
+# `unit` and `thorough` in one run, which imports everything once.
+test: check ## Run what CI runs: static checks, unit tests, the main paths on the local stack
+	$(BIN)/pytest -q -n auto -m "not slow" tests/unit
+	@$(MAKE) --no-print-directory integration
 
 test-all: check ## Run every test, the slow ones included (about an hour on two cores)
 	$(BIN)/pytest -q -n auto tests/unit

@@ -8,7 +8,11 @@ from typing import Any
 
 import pytest
 from aws_lambda_powertools import Metrics
-from botocore import hooks, loaders
+from botocore import hooks, loaders, useragent
+from moto import backend_index
+from moto.core import models, responses
+from moto.core.base_backend import BaseBackend
+from moto.dynamodb.parsing import validators
 
 from tests.unit.cold import forget_wired
 
@@ -61,6 +65,46 @@ def _share_names(self: Any, emitter: Any, event_aliases: Any = None) -> None:
 _ALIASER.__init__ = _share_names
 
 
+# Every session looks anew at the signatures of all of botocore's own hooks.
+_HOOKS: Any = hooks
+_accepts_kwargs = functools.lru_cache(maxsize=1024)(_HOOKS.accepts_kwargs)
+_HOOKS.accepts_kwargs = lambda handler: _accepts_kwargs(getattr(handler, "__func__", handler))
+
+# What botocore and moto find out anew with each call, and what is the same each time.
+useragent.sanitize_user_agent_string_component = functools.cache(useragent.sanitize_user_agent_string_component)
+_MOTO: Any = models
+_MOTO.CallbackResponse = functools.cache(_MOTO.CallbackResponse)  # more than a thousand for each test
+_ANSWERS: Any = responses
+_ANSWERS.method_names_from_class = functools.cache(_ANSWERS.method_names_from_class)
+
+# moto compares each call's address with those of all services, one after the other: these two are called most.
+backend_index.backend_url_patterns.sort(key=lambda pattern: pattern[0] not in {"dynamodb", "sqs"})
+
+_BACKEND: Any = BaseBackend
+_find_urls = _BACKEND.urls.fget
+_urls: dict[type, Any] = {}
+
+
+def _find_urls_once(self: Any) -> Any:
+    """Put the addresses of a service together once; for S3 moto would load a module anew with each call."""
+    if type(self) not in _urls:
+        _urls[type(self)] = _find_urls(self)
+    return _urls[type(self)]
+
+
+_BACKEND.urls = property(_find_urls_once)
+
+
+def _check_the_whole(validator: Any, check: str) -> None:
+    """Check an update expression once: moto does it with each of its parts again, of which the whole consists."""
+    of_each = getattr(validator, check)
+    setattr(validator, check, lambda self, node: of_each(self, node) if node.parent is None else node)
+
+
+_check_the_whole(validators.ActionCountValidator, "verify_action_counts")
+_check_the_whole(validators.OverlappingPathsValidator, "check_for_overlapping_paths")
+
+
 # These drive AWS in process, or programs, through many steps: half of the time of all unit tests.
 THOROUGH = {
     "artifacts/test_gate.py",
@@ -68,9 +112,6 @@ THOROUGH = {
     "cli/test_redrive.py",
     "cli/test_run.py",
     "cli/test_triggers.py",
-    "live/test_crashes.py",
-    "live/test_updates.py",
-    "live/test_verification.py",
     "local/test_fork_server.py",
     "local/test_gateway_service.py",
     "signals/test_dag.py",

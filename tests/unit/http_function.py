@@ -9,13 +9,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-import boto3
 import pytest
 from moto import mock_aws
 
 from functions.http_api import app
 from jetway.wiring.http_api import wired
 from tests.unit.ledger_table import make_table
+from tests.unit.moto_clients import client
 from tests.unit.sample_events import sample_event
 
 DROP = "acme-drop"
@@ -62,13 +62,13 @@ def in_process(monkeypatch: pytest.MonkeyPatch, **more: str) -> Iterator[str]:
     for name, value in {**ENVIRONMENT, **more}.items():
         monkeypatch.setenv(name, value)
     with mock_aws():
-        queue = boto3.client("sqs").create_queue(QueueName="dispatch.fifo", Attributes={"FifoQueue": "true"})
-        boto3.client("s3").create_bucket(Bucket=DROP, CreateBucketConfiguration={"LocationConstraint": "eu-central-1"})
+        queue = client("sqs").create_queue(QueueName="dispatch.fifo", Attributes={"FifoQueue": "true"})
+        client("s3").create_bucket(Bucket=DROP, CreateBucketConfiguration={"LocationConstraint": "eu-central-1"})
         for name, resource in (("replays", "WebhookReplays"), ("idempotency", "IdempotencyKeys")):
             make_table(resource, name)
         for name, variable in QUEUES.items():
             fifo: Any = {"FifoQueue": "true"} if name.endswith(".fifo") else {}
-            monkeypatch.setenv(variable, boto3.client("sqs").create_queue(QueueName=name, Attributes=fifo)["QueueUrl"])
+            monkeypatch.setenv(variable, client("sqs").create_queue(QueueName=name, Attributes=fifo)["QueueUrl"])
         set_queue(monkeypatch, queue["QueueUrl"])
         yield queue["QueueUrl"]
 
@@ -116,5 +116,5 @@ def ask(
 
 def queued(queue: str) -> list[dict[str, Any]]:
     """Take what is on the dispatch queue."""
-    answer = boto3.client("sqs").receive_message(QueueUrl=queue, MaxNumberOfMessages=10, AttributeNames=["All"])
+    answer = client("sqs").receive_message(QueueUrl=queue, MaxNumberOfMessages=10, AttributeNames=["All"])
     return [dict(message) for message in answer.get("Messages", [])]

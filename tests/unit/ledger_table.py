@@ -5,9 +5,9 @@ from __future__ import annotations
 import functools
 from typing import TYPE_CHECKING, Any
 
-import boto3
 import yaml
 
+from tests.unit.moto_clients import dynamodb
 from tests.unit.sample_events import ROOT
 
 if TYPE_CHECKING:
@@ -51,6 +51,5 @@ def make_table(resource: str, name: str) -> Table:
     """
     wanted = read_template()["Resources"][resource]["Properties"]
     names = ("BillingMode", "AttributeDefinitions", "KeySchema", "GlobalSecondaryIndexes")
-    return boto3.resource("dynamodb", region_name="eu-central-1").create_table(
-        TableName=name, **{name: wanted[name] for name in names if name in wanted}
-    )
+    table: Table = dynamodb().create_table(TableName=name, **{name: wanted[name] for name in names if name in wanted})
+    return table

@@ -67,7 +67,7 @@ def stage(monkeypatch: pytest.MonkeyPatch) -> Iterator[Stage]:
 def test_the_dead_letter_of_an_earlier_call_is_not_taken_for_this_ones(stage: Stage) -> None:
     """It is decided after this call came, and this call's own message starts a run later."""
     stage.decide("dead-lettered", "r1", "the first call's", at=datetime.now(UTC) + timedelta(seconds=5), because="no")
-    status, body = stage.post({"dag_run_id": "r1"}, prefer="wait=2")
+    status, body = stage.post({"dag_run_id": "r1"}, prefer="wait=1")
     assert (status, body["state"]) == (202, "accepted")
 
 
@@ -87,7 +87,7 @@ def test_its_own_dead_letter_is_told_at_once(stage: Stage) -> None:
 def test_what_could_not_be_asked_while_it_waited_is_said(stage: Stage, answer: int, reason: str) -> None:
     """The call is accepted, whatever Airflow says to the question what became of it."""
     stage.status = answer
-    status, body = stage.post({"dag_run_id": "r1"}, prefer="wait=2")
+    status, body = stage.post({"dag_run_id": "r1"}, prefer="wait=1")
     assert status == 202
     assert f"Airflow could not be asked for the run: {reason}: " in body["warnings"][0]
 

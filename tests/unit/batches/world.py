@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-import boto3
 import moto.backends
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 
@@ -21,6 +20,7 @@ from jetway.batches.table import BatchTable
 from jetway.ledger import Entry, Ledger
 from tests.unit.dispatching import parse_dispatch
 from tests.unit.ledger_table import make_ledger_table
+from tests.unit.moto_clients import client
 
 REGION: Final = "eu-central-1"
 START = datetime(2026, 11, 22, 6, 0, tzinfo=UTC)
@@ -108,19 +108,12 @@ class _Sqs:
 class World:
     """Queues, table and bucket, a clock that is moved by hand, and functions as many as are wanted.
 
-    Call within `moto.mock_aws`. `fresh` gives another one, which costs less than the first.
+    Call within `moto.mock_aws`. `fresh` gives another one.
     """
 
-    def __init__(self, clients: tuple[Any, Any, Any] | None = None) -> None:
+    def __init__(self) -> None:
         self.now = START
-        self._clients = clients or (
-            boto3.client("dynamodb", region_name=REGION),
-            boto3.client("s3", region_name=REGION),
-            boto3.client("sqs", region_name=REGION),
-        )
-        self.dynamodb: Any = self._clients[0]
-        self.s3: Any = self._clients[1]
-        self.sqs: Any = self._clients[2]
+        self.dynamodb, self.s3, self.sqs = (client(service, REGION) for service in ("dynamodb", "s3", "sqs"))
         self.called_back: list[str] = []
         self.dynamodb.create_table(
             TableName="batches",
@@ -147,7 +140,7 @@ class World:
         """Forget everything and return a new world."""
         for backend in ("dynamodb", "s3", "sqs"):
             moto.backends.get_backend(backend).reset()
-        return World(self._clients)
+        return World()
 
     def collector(self, kill: Kill | None = None) -> Collector:
         kill = kill or Kill()

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, quote
 from xml.sax.saxutils import escape
 
-import boto3
 import pytest
 from click.testing import CliRunner, Result
 from moto import mock_aws
@@ -28,6 +27,7 @@ from moto.sqs.models import Message, SQSBackend
 from jetway_cli.app import cli
 from local.rendered import transformed
 from tests.unit.ledger_table import make_ledger_table
+from tests.unit.moto_clients import client
 from tests.unit.sample_events import ROOT
 
 from .checking import GOOD
@@ -320,9 +320,10 @@ def cloud(monkeypatch: pytest.MonkeyPatch) -> Iterator[Cloud]:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("AWS_REGION", REGION)
     monkeypatch.setenv("COLUMNS", "160")
+    monkeypatch.setattr("jetway_cli.api.PAUSES", (0.01, 0.02, 0.04))
     monkeypatch.setattr(SQSBackend, "receive_message", partialmethod(_at_once, SQSBackend.receive_message))
     with mock_aws():
-        sqs = boto3.client("sqs", region_name=REGION)
+        sqs = client("sqs", REGION)
         urls = [
             sqs.create_queue(QueueName=name, Attributes={"FifoQueue": "true", "ContentBasedDeduplication": "true"})[
                 "QueueUrl"

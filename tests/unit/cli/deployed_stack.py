@@ -8,8 +8,6 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
-import boto3
-
 from jetway.sync.accepted import FORMAT
 from jetway.sync.accepted import KEY as ACCEPTED
 from jetway.sync.alarms import Alarms
@@ -24,6 +22,7 @@ from local.rendered import transformed
 from tests.unit.cli.conftest import ACCOUNT, REGION, Cloud
 from tests.unit.cli.healthy import VERSION, stack
 from tests.unit.cli.lambda_server import LambdaServer
+from tests.unit.moto_clients import client as client  # noqa: PLC0414 - for those who plant faults
 from tests.unit.sample_events import ROOT
 
 DROP, ENVIRONMENT, ORDERS = "jetway-drop", "acme-airflow", "acme-orders"
@@ -31,12 +30,6 @@ TRIGGER = {"dag": "orders", "on": {"s3": {"bucket": ORDERS, "key": {"suffix": ".
 DAILY = {"dag": "orders", "on": {"schedule": {"rate": "1d"}}}
 
 Properties = Mapping[str, Any]
-
-
-def client(service: str) -> Any:
-    """Return a client of moto's."""
-    make: Any = boto3.client
-    return make(service, region_name=REGION)
 
 
 class World:
@@ -347,10 +340,10 @@ def put_triggers(topic: str, *, one_bulk_lane: bool = False) -> None:
         group="jetway",
         one_bulk_lane=one_bulk_lane,
     )
-    rules = Rules.load(boto3.client("events", region_name=REGION), places.prefix)
-    schedules = Schedules.load(boto3.client("scheduler", region_name=REGION), places.group, places.prefix)
+    rules = Rules.load(client("events"), places.prefix)
+    schedules = Schedules.load(client("scheduler"), places.group, places.prefix)
     alarms = Alarms.load(
-        boto3.client("cloudwatch", region_name=REGION),
+        client("cloudwatch"),
         places.prefix,
         environment="acme",
         namespace="Jetway",
@@ -367,10 +360,8 @@ def put_triggers(topic: str, *, one_bulk_lane: bool = False) -> None:
             schedules.put(schedule, lambda: _NEVER)
         for alarm in resources.alarms:
             alarms.put(alarm)
-            boto3.client("cloudwatch", region_name=REGION).set_alarm_state(
-                AlarmName=alarm.name, StateValue="OK", StateReason="so"
-            )
-    s3 = boto3.client("s3", region_name=REGION)
+            client("cloudwatch").set_alarm_state(AlarmName=alarm.name, StateValue="OK", StateReason="so")
+    s3 = client("s3")
     s3.put_object(Bucket=DROP, Key=ACCEPTED, Body=json.dumps({"format": FORMAT, "triggers": entries}))
 
 

@@ -15,6 +15,7 @@ from botocore.exceptions import ClientError
 
 Item = dict[str, Any]
 
+_MOST_OF_AN_ITEM = 400 * 1024  # bytes
 _EXISTS = re.compile(r"attribute_(not_)?exists\(([#\w]+)\)")
 _EQUALS = re.compile(r"([#\w]+) (=|<>) (:\w+)")
 
@@ -35,6 +36,7 @@ class DynamoDB:
         return {} if found is None else {"Item": dict(found)}
 
     def put_item(self, *, TableName: str, Item: Item, **condition: Any) -> dict[str, Any]:
+        _check(Item)
         table = self._table(TableName)
         _require("PutItem", table.get(_pk(Item)), condition)
         table[_pk(Item)] = dict(Item)
@@ -88,12 +90,26 @@ def _pk(item: Item) -> str:
     return found
 
 
+def _check(item: Item) -> None:
+    size = 0
+    for name, value in item.items():
+        ((kind, content),) = value.items()
+        assert kind in {"S", "N"}, f"this DynamoDB knows no {kind!r}"
+        assert isinstance(content, str), f"{name} is no text"
+        size += len(name.encode()) + len(content.encode())
+    if size > _MOST_OF_AN_ITEM:
+        answer: Any = {"Error": {"Code": "ValidationException", "Message": "Item size has exceeded 400 KB"}}
+        raise ClientError(answer, "PutItem")
+
+
 def _require(operation: str, there: Item | None, condition: Mapping[str, Any]) -> None:
     if not condition:
         return
     expression = condition["ConditionExpression"]
     names, values = condition.get("ExpressionAttributeNames", {}), condition.get("ExpressionAttributeValues", {})
     assert condition.keys() <= {"ConditionExpression", "ExpressionAttributeNames", "ExpressionAttributeValues"}
+    unused = [name for name in (*names, *values) if name not in expression]
+    assert not unused, f"DynamoDB refuses what an expression does not use: {unused}"
     if not _holds(expression, there or {}, names, values):
         answer: Any = {"Error": {"Code": "ConditionalCheckFailedException", "Message": expression}}
         raise ClientError(answer, operation)

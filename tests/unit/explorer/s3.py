@@ -26,7 +26,10 @@ from typing import Any, Literal
 from botocore.exceptions import ClientError
 
 _HEADERS = ("CacheControl", "ContentDisposition", "ContentEncoding", "ContentLanguage", "ContentType")
+_LONGEST_KEY = 1024  # bytes. https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html
+_MOST_METADATA = 2048  # bytes. https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingMetadata.html
 _CODES = {
+    400: "MetadataTooLarge",
     404: "NoSuchKey",
     405: "MethodNotAllowed",
     409: "ConditionalRequestConflict",
@@ -168,7 +171,7 @@ class S3:
 
     def get_object_tagging(self, *, Bucket: str, Key: str, VersionId: str | None = None) -> dict[str, Any]:
         found = self._found("GetObjectTagging", Bucket, Key, VersionId)
-        return {"TagSet": [{"Key": name, "Value": value} for name, value in found.tags.items()]}
+        return _version(found) | {"TagSet": [{"Key": name, "Value": value} for name, value in found.tags.items()]}
 
     # ------------------------------------------------------------------------------------------------- writing
     def put_object(
@@ -243,7 +246,7 @@ class S3:
         versions[versions.index(found)] = Version(
             found.key, found.id, found.at, found.body, found.etag, found.headers, found.metadata, tags
         )
-        return {}
+        return _version(found)
 
     def get_paginator(self, operation: Literal["list_objects_v2"]) -> _Paginator:
         return _Paginator(getattr(self, operation))
@@ -285,14 +288,19 @@ class S3:
     ) -> dict[str, Any]:
         unknown = headers.keys() - set(_HEADERS)
         assert not unknown, f"{operation} knows no {unknown}"
+        assert len(key.encode()) <= _LONGEST_KEY, "S3 takes no longer key"
+        texts = [*metadata, *metadata.values()]
+        assert all(text.isascii() for text in texts), "boto3 takes metadata in ASCII only"
+        if sum(map(len, texts)) > _MOST_METADATA:
+            raise _error(operation, 400)
         bucket = self.buckets[name]
         content = body + str(self._ids).encode() if bucket.kms else body
         etag = f'"{hashlib.md5(content, usedforsecurity=False).hexdigest()}"'
         made = Version(key, self._next_id(bucket), self._now(), body, etag, dict(headers), dict(metadata))
         _append(bucket, key, made)
         self._on_event(name, key, made.id, False)
-        told = {"ETag": etag} | ({"VersionId": made.id} if bucket.versioned else {})
-        return {"CopyObjectResult": {"ETag": etag}, **told} if operation == "CopyObject" else told
+        told: dict[str, Any] = {"CopyObjectResult": {"ETag": etag}} if operation == "CopyObject" else {"ETag": etag}
+        return told | _version(made)
 
     def _next_id(self, bucket: Bucket) -> str:
         self._ids += 1
@@ -320,11 +328,16 @@ def _described(found: Version) -> dict[str, Any]:
     described = {
         "ETag": found.etag,
         "ContentLength": len(found.body or b""),
+        "ContentType": "binary/octet-stream",
         "LastModified": found.at,
-        "Metadata": dict(found.metadata),
+        "Metadata": {name.lower(): value for name, value in found.metadata.items()},
         **found.headers,
     }
-    return described | ({"VersionId": found.id} if found.id != "null" else {})
+    return described | _version(found)
+
+
+def _version(found: Version) -> dict[str, str]:
+    return {"VersionId": found.id} if found.id != "null" else {}
 
 
 def _error(operation: str, status: int, code: str | None = None) -> ClientError:

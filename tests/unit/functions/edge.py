@@ -17,7 +17,6 @@ from dataclasses import dataclass, field
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
-import boto3
 import pytest
 from aws_lambda_powertools import Metrics
 from botocore import handlers
@@ -25,6 +24,7 @@ from botocore.exceptions import EndpointConnectionError
 from moto import mock_aws
 
 from jetway.observability import metrics
+from tests.unit.moto_clients import client
 from tests.unit.mwaa_server import MwaaServer
 from tests.unit.template import RESOURCES, TEMPLATE
 
@@ -227,6 +227,7 @@ class Edge:
         }.items():
             monkeypatch.setenv(name, value)
         monkeypatch.setattr(metrics.provider, "namespace", "Jetway")  # read at import, before this
+        monkeypatch.setattr("jetway.dispatch.lanes.PAUSES", (0.05, 0.15))
 
     def deploy(self, app: ModuleType, resource: str, **parameters: str) -> Function:
         """Set a function's environment variables as template.yaml does, and let it start cold.
@@ -253,7 +254,7 @@ class Edge:
 
     def messages(self, queue: str) -> list[dict[str, Any]]:
         """Take the messages that are visible on a queue."""
-        sqs: Any = boto3.client("sqs")
+        sqs: Any = client("sqs", REGION)
         found = sqs.receive_message(QueueUrl=self.url(queue), MaxNumberOfMessages=10, AttributeNames=["All"])
         taken: list[dict[str, Any]] = found.get("Messages", [])
         for message in taken:
@@ -281,11 +282,12 @@ class Edge:
 
     def _make_queue(self, name: str, properties: Mapping[str, Any]) -> str:
         fifo: Any = {"FifoQueue": "true"} if properties.get("FifoQueue") else {}
-        return boto3.client("sqs").create_queue(QueueName=f"{name}.fifo" if fifo else name, Attributes=fifo)["QueueUrl"]
+        made = client("sqs", REGION).create_queue(QueueName=f"{name}.fifo" if fifo else name, Attributes=fifo)
+        return str(made["QueueUrl"])
 
     def _make_table(self, name: str, properties: Mapping[str, Any]) -> str:
         kept = ("BillingMode", "AttributeDefinitions", "KeySchema", "GlobalSecondaryIndexes")
-        dynamodb: Any = boto3.client("dynamodb")
+        dynamodb: Any = client("dynamodb", REGION)
         dynamodb.create_table(TableName=name, **{each: properties[each] for each in kept if each in properties})
         return name
 
@@ -294,16 +296,16 @@ class Edge:
 
     def bucket(self, name: str) -> str:
         """Make a bucket with versions."""
-        s3 = boto3.client("s3")
+        s3 = client("s3", REGION)
         s3.create_bucket(Bucket=name)
         s3.put_bucket_versioning(Bucket=name, VersioningConfiguration={"Status": "Enabled"})
         return name
 
     def _make_topic(self, name: str, _properties: Mapping[str, Any]) -> str:
-        return boto3.client("sns").create_topic(Name=name)["TopicArn"]
+        return str(client("sns", REGION).create_topic(Name=name)["TopicArn"])
 
     def _make_group(self, name: str, _properties: Mapping[str, Any]) -> str:
-        boto3.client("scheduler").create_schedule_group(Name=name)
+        client("scheduler", REGION).create_schedule_group(Name=name)
         return name
 
     def _resolve(self, value: Any, parameters: Mapping[str, str]) -> str | None:

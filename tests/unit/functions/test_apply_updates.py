@@ -31,7 +31,7 @@ STATUS_CHANGE = {
 @pytest.fixture
 def world(edge: Edge) -> World:
     """What happened before; its clock is of last week."""
-    world = World()
+    world = World(moto=True)
     edge.there(ArtifactTable=TABLE, DropBucket=DROP, EnvironmentBucket=LIVE)
     return world
 

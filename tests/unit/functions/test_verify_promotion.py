@@ -25,7 +25,7 @@ OTHER = b"from airflow.sdk import DAG\nwith DAG('returns'):\n    pass\n"
 @pytest.fixture
 def world(edge: Edge) -> World:
     """What was promoted, an hour ago."""
-    world = World()
+    world = World(moto=True)
     world.now = datetime.now(UTC) - timedelta(hours=1)
     edge.there(ArtifactTable=TABLE, DropBucket=DROP, EnvironmentBucket=LIVE)
     return world

@@ -11,6 +11,10 @@ from .world import World
 
 
 @pytest.fixture
-def world() -> Iterator[World]:
-    with mock_aws():
+def world(request: pytest.FixtureRequest) -> Iterator[World]:
+    """In memory; on moto where a test is parametrised so."""
+    if getattr(request, "param", "memory") == "moto":
+        with mock_aws():
+            yield World(moto=True)
+    else:
         yield World()

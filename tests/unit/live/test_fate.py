@@ -12,6 +12,9 @@ from tests.unit.artifacts.buckets import BAD, DROP, REPORT_SCHEMA
 
 from .world import FACTS, World
 
+# Each way that a version can go, on both: where moto and the S3 and the DynamoDB in memory differ, it shows here.
+pytestmark = pytest.mark.parametrize("world", ["memory", "moto"], indirect=True)
+
 KEY, REQUIREMENTS = "dags/orders.py", "requirements.txt"
 PANDAS, PINNED = b"-c none.txt\npandas==3.0.5\n", b"-c none.txt\npandas==3.0.4\n"
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from moto import mock_aws
 
 from jetway.airflow.import_errors import Found
 from jetway.errors import EnvironmentBusyError, EnvironmentUnavailableError, JetwayError
@@ -28,10 +27,8 @@ class Loading(World):
 
 
 @pytest.fixture
-def world(monkeypatch: pytest.MonkeyPatch) -> Iterator[Loading]:
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-    with mock_aws():
-        yield Loading()
+def world() -> Loading:
+    return Loading()
 
 
 KEY = "dags/airflow_local_settings.py"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -278,14 +279,16 @@ def test_a_newer_version_that_comes_in_between_is_not_touched(world: World) -> N
     bad = world.drop(KEY, WORSE)
     newer = world.s3.put_object(Bucket=DROP, Key=KEY, Body=b"# newest\n")["VersionId"]
     world.airflow.errors = {FILE: KEY_ERROR}
-    name = "before-parameter-build.s3.CopyObject"
+    copy = world.s3.copy_object
 
-    def once(**_: object) -> None:
-        world.s3.meta.events.unregister(name, once)
+    def after_the_newer_one(**arguments: Any) -> Any:
+        world.s3.copy_object = copy
         world.settle(KEY, newer)
+        return copy(**arguments)
 
-    world.s3.meta.events.register(name, once)
+    world.s3.copy_object = after_the_newer_one
     (found,) = world.minutes(2)
+    assert world.s3.copy_object == copy, "it came in between"
     assert (found.outcome, found.version, found.restored) == ("rolled-back", bad, None)
     assert world.live(KEY) == b"# newest\n"
     assert world.standing(KEY).stage == "verifying"

@@ -1,4 +1,4 @@
-"""Both buckets, the table, the gate and the verifier on moto; an Airflow that is set by hand, and a clock."""
+"""Both buckets, the table, the gate and the verifier in memory or on moto; an Airflow set by hand, and a clock."""
 
 from __future__ import annotations
 
@@ -35,6 +35,8 @@ from jetway.objects import ObjectVersion
 from jetway.updates import Updates
 from tests.unit.artifacts.buckets import DROP, LIVE, SESSION, TABLE, VERIFY_AFTER, make_artifact_table
 from tests.unit.batches.world import Kill
+from tests.unit.explorer.dynamodb import DynamoDB
+from tests.unit.explorer.s3 import S3
 from tests.unit.strict_copies import strict
 
 START = datetime(2026, 11, 22, 6, 0, tzinfo=UTC)
@@ -153,17 +155,33 @@ class Environment:
         return replace(self.current, **{name: getattr(described, name) for name in names})
 
 
-class World:
-    """Call within `moto.mock_aws`. `fresh` gives another one."""
+def _in_memory(clock: Callable[[], datetime]) -> tuple[Any, Any]:
+    s3 = S3(clock)
+    for bucket in (DROP, LIVE):
+        s3.make(bucket)
+    return s3, DynamoDB({"by_due": ("open", "due_at")})
 
-    def __init__(self) -> None:
+
+def _on_moto() -> tuple[Any, Any]:
+    s3, dynamodb = strict(SESSION.client("s3")), SESSION.client("dynamodb")
+    make_artifact_table(dynamodb)
+    for bucket in (DROP, LIVE):
+        s3.create_bucket(Bucket=bucket)
+        s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+    return s3, dynamodb
+
+
+class World:
+    """`fresh` gives another one.
+
+    Args:
+        moto: let moto stand in for AWS, which costs ten times as much; call within `moto.mock_aws`.
+    """
+
+    def __init__(self, *, moto: bool = False) -> None:
         self.now = START
-        self.s3: Any = strict(SESSION.client("s3"))
-        self.dynamodb: Any = SESSION.client("dynamodb")
-        make_artifact_table(self.dynamodb)
-        for bucket in (DROP, LIVE):
-            self.s3.create_bucket(Bucket=bucket)
-            self.s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+        self.s3, self.dynamodb = _on_moto() if moto else _in_memory(lambda: self.now)
+        self._moto = moto
         self.table = StandingTable(self.dynamodb, TABLE)
         self.airflow, self.mwaa = Airflow(self._live_files), Mwaa()
         self.environment = Environment(self.mwaa)
@@ -179,9 +197,9 @@ class World:
         self.asked: list[tuple[str, str | None]] = []  # what the verifier has asked the gate for
 
     def fresh(self) -> World:
-        for backend in ("dynamodb", "s3"):
+        for backend in ("dynamodb", "s3") if self._moto else ():
             moto.backends.get_backend(backend).reset()
-        return World()
+        return World(moto=self._moto)
 
     def gate(self, kill: Kill | None = None) -> Gate:
         kill = kill or Kill()

@@ -21,6 +21,7 @@ def world(monkeypatch: pytest.MonkeyPatch, certificate: Path) -> Iterator[World]
     for name in ("AWS_PROFILE", "AWS_ENDPOINT_URL", "JETWAY_API_URL", "JETWAY_STACK"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(metrics.provider, "namespace", "Jetway")
+    monkeypatch.setattr("jetway.dispatch.lanes.PAUSES", (0.05, 0.15))
     environment = Environment(certificate)
     with mock_aws(), MwaaServer() as mwaa, environment.web:
         mwaa.cli_host = environment.web.host

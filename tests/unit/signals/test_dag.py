@@ -49,7 +49,7 @@ def test_known_to_be_stale(world: World) -> dict[str, str]:
     seen = {
         "post": post,
         "get": world.get("old"),
-        "wait": world.jetway("run", "old", "--run-id", "r_2", "--no-check", "--wait", "--timeout", "3s"),
+        "wait": world.jetway("run", "old", "--run-id", "r_2", "--no-check", "--wait", "--timeout", "1s"),
         "events": world.jetway("events", "--trigger", "http"),
         "ledger": world.events("http"),
         "page": world.page(events="event.decision,event.because"),
@@ -69,7 +69,7 @@ def test_stale_since_the_run_is_queued(world: World) -> dict[str, str]:
             world.forget()
 
     world.after_each_call = delete_its_file
-    wait = world.jetway("run", "hello", "--run-id", "r_1", "--wait", "--timeout", "3s")
+    wait = world.jetway("run", "hello", "--run-id", "r_1", "--wait", "--timeout", "1s")
     return {"wait": wait, "dags": world.dags("hello"), "get": world.get()}
 
 
@@ -86,7 +86,7 @@ def ask_all(world: World, dag_id: str) -> dict[str, str]:
     world.dispatch()
     return {
         "run": world.jetway("run", dag_id),
-        "wait": world.jetway("run", dag_id, "--wait", "--timeout", "3s"),
+        "wait": world.jetway("run", dag_id, "--wait", "--timeout", "1s"),
         "events": world.jetway("events"),
         "dags": world.dags(dag_id),
         "dry": world.ask("POST", f"/dags/{dag_id}/dagRuns", body={"dag_run_id": "r_9"}, dry_run="true"),

@@ -83,7 +83,7 @@ def test_update_failed(world: World) -> dict[str, str]:
     }
 
 
-def ask_all(world: World, timeout: str = "4s") -> dict[str, str]:
+def ask_all(world: World, timeout: str = "1s") -> dict[str, str]:
     """Ask for runs in every way, and look everywhere what became of them."""
     # The first of its lane: what comes behind an event that is held is not looked at before that one is done.
     wait = world.jetway("run", "hello", "--run-id", "r_1", "--wait", "--timeout", timeout)

@@ -45,7 +45,7 @@ def test_dead_lettered(world: World) -> dict[str, str]:
     world.measure()
     seen = {**look(world), "health": world.ask("GET", "/health"), "out": world.outcoming()}
     assert "1" in world.page(health="now.dispatch.dead_letters"), "it is counted"
-    seen["wait"] = world.jetway("run", "hello", "--run-id", "r_1", "--no-check", "--wait", "--timeout", "3s")
+    seen["wait"] = world.jetway("run", "hello", "--run-id", "r_1", "--no-check", "--wait", "--timeout", "1s")
     return {**seen, "get": world.get()}
 
 

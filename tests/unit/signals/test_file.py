@@ -53,7 +53,7 @@ def files(monkeypatch: pytest.MonkeyPatch, certificate: Path, tmp_path: Path) ->
     environment = Environment(certificate)
     with mock_aws(), MwaaServer() as mwaa, environment.web:
         mwaa.cli_host = environment.web.host
-        live = Live()
+        live = Live(moto=True)
         world = World(mwaa, environment, monkeypatch, drop_bucket=False)
         yield Files(live, world, tmp_path)
         world.close()
