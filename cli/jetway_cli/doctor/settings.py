@@ -124,6 +124,7 @@ SETTINGS: Mapping[str, Mapping[str, Setting]] = {
         "BillingMode": _WARNS,
         "GlobalSecondaryIndexes": _BREAKS,
         "KeySchema": _BREAKS,
+        "Denials": _NONE,
         "PointInTimeRecoverySpecification": _WARNS,
         "SSESpecification": Setting(
             form=lambda value: {**value, "KMSMasterKeyId": last_part(value.get("KMSMasterKeyId"))} if value else value

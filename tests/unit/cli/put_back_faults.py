@@ -63,6 +63,13 @@ PUT_BACK_FAULTS: list[Fault] = [
         "You may not do iam:GetRolePolicy.",
         "in your policy",
     ),
+    (
+        "tables",
+        lambda: with_part("LedgerTable", Denials=Asked([{"Effect": "Deny"}])),
+        "broken",
+        "its policy has a Deny",
+        "aws dynamodb delete-resource-policy --resource-arn",
+    ),
     ("queues", lambda: with_part("CollectQueue", DelaySeconds="900"), "broken", "900", '\'{"DelaySeconds": "0"}\''),
     (
         "queues",
@@ -92,7 +99,13 @@ PUT_BACK_FAULTS: list[Fault] = [
         "ScalingConfig",
         '"ScalingConfig": {}',
     ),
-    ("functions", lambda: with_part("StartDagRun", Timeout=1), "broken", "Timeout is 1", "--timeout 240"),
+    (
+        "functions",
+        lambda: with_part("StartDagRun", Architectures=["x86_64"]),
+        "broken",
+        "Architectures is ['x86_64'] instead of ['arm64']",
+        "update-function-code --function-name jetway-StartDagRun-X1",
+    ),
     (
         "functions",
         lambda: with_part("StartDagRun", Urls=Asked(["https://x/ (NONE)"])),

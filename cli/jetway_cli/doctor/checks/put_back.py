@@ -157,6 +157,12 @@ def _encryption(part: PartSeen) -> str:
     return f"aws dynamodb update-table --table-name {part.name} --sse-specification {spec}"
 
 
+def _table_policy(part: PartSeen) -> str:
+    table = f'"$(aws dynamodb describe-table --table-name {part.name} --query Table.TableArn --output text)"'
+    command = f"aws dynamodb delete-resource-policy --resource-arn {table}"
+    return f"The template has no policy for it; this takes the policy off: {command}"
+
+
 def _table_anew(part: PartSeen) -> str:
     return (
         f"DynamoDB keeps a backup of a deleted table for 35 days if it had point-in-time recovery: aws dynamodb "
@@ -249,6 +255,7 @@ _COMMANDS: Mapping[tuple[str, str], Callable[[PartSeen], str]] = {
     ("AWS::ApiGatewayV2::Route", ""): _route,
     ("AWS::ApiGatewayV2::Stage", ""): _stage,
     ("AWS::CloudWatch::Alarm", ""): _alarm,
+    ("AWS::DynamoDB::Table", "Denials"): _table_policy,
     ("AWS::DynamoDB::Table", "PointInTimeRecoverySpecification"): _recovery,
     ("AWS::DynamoDB::Table", "SSESpecification"): _encryption,
     ("AWS::DynamoDB::Table", "TimeToLiveSpecification"): _time_to_live,

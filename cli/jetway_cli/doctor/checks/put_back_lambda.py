@@ -75,6 +75,10 @@ def _code(part: PartSeen) -> str:
     return f"aws lambda update-function-code --function-name {part.name} {where}"
 
 
+def _architecture(part: PartSeen) -> str:
+    return f"{_code(part)} --architectures {' '.join(part.wanted['Architectures'])}"
+
+
 _OF_MAPPINGS = (
     "BatchSize",
     "FilterCriteria",
@@ -106,6 +110,7 @@ COMMANDS: Mapping[tuple[str, str], Callable[[PartSeen], str]] = {
     ("AWS::Lambda::EventInvokeConfig", ""): _invoke_config,
     ("AWS::Lambda::EventSourceMapping", ""): _mapping,
     ("AWS::Lambda::Function", ""): _function,
+    ("AWS::Lambda::Function", "Architectures"): _architecture,
     ("AWS::Lambda::Function", "Code"): _code,
     ("AWS::Lambda::Function", "Environment"): _variables,
     ("AWS::Lambda::Function", "Layers"): _layers,

@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from jetway_cli.doctor.asking import ask
+from jetway_cli.doctor.collect.policies import denials, strangers
 from jetway_cli.doctor.wanted import same
 from jetway_cli.errors import error_code
 
@@ -21,29 +22,6 @@ if TYPE_CHECKING:
     from jetway_cli.doctor.facts import Resource, StackFacts
 
 Seen = Mapping[str, Any]
-
-
-def denials(policy: str | None) -> list[Seen]:
-    """Return the statements of a resource's policy that deny, but for those about calls without TLS."""
-    statements = json.loads(policy or "{}").get("Statement", [])
-    return [
-        one
-        for one in (statements if isinstance(statements, list) else [statements])
-        if one.get("Effect") == "Deny" and "aws:SecureTransport" not in json.dumps(one.get("Condition", {}))
-    ]
-
-
-def strangers(policy: str | None, account: str) -> list[str]:
-    """Return whom a resource's policy lets in of other accounts, or of all the world without any condition."""
-    found = []
-    statements = json.loads(policy or "{}").get("Statement", [])
-    for one in statements if isinstance(statements, list) else [statements]:
-        principal = one.get("Principal") or {}
-        named = principal if isinstance(principal, str) else principal.get("AWS") or []
-        if one.get("Effect") == "Allow":
-            each = [named] if isinstance(named, str) else named
-            found += [who for who in each if (not one.get("Condition") if who == "*" else account not in who)]
-    return sorted(set(found))
 
 
 def queue_settings(attributes: Mapping[str, str]) -> Seen:
