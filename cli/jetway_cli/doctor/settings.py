@@ -141,7 +141,7 @@ SETTINGS: Mapping[str, Mapping[str, Setting]] = {
         "AssumeRolePolicyDocument": _POLICY,
         "PermissionsBoundary": Setting("warning", None),
         "Policies": Setting("warning", (), whole=True, form=by("PolicyName")),
-        "ManagedPolicyArns": Setting("warning", (), form=_by_themselves),
+        "ManagedPolicyArns": Setting("warning", (), whole=True, form=_by_themselves),
     },
     "AWS::KMS::Key": {"EnableKeyRotation": _WARNS, "KeyPolicy": Setting("warning", whole=True)},
     "AWS::Lambda::EventInvokeConfig": dict.fromkeys(

@@ -9,6 +9,7 @@ from jetway_cli.doctor.facts import Asked, Facts
 from tests.unit.cli.faults import Fault, of_part, with_part
 from tests.unit.cli.setting_faults import ELSEWHERE
 
+EVERYTHING = "arn:aws:iam::aws:policy/AdministratorAccess"
 ALLOW_ALL = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}
 
 
@@ -55,6 +56,15 @@ PUT_BACK_FAULTS: list[Fault] = [
         "warning",
         "it lacks policy ",
         "aws iam attach-role-policy --role-name jetway-SyncTriggersRole-X1 --policy-arn ",
+    ),
+    (
+        "roles",
+        lambda: with_part(
+            "HttpApiFunctionRole", ManagedPolicyArns=[*of_part("HttpApiFunctionRole", "ManagedPolicyArns"), EVERYTHING]
+        ),
+        "warning",
+        f"it has policy {EVERYTHING}, which the template does not know",
+        f"aws iam detach-role-policy --role-name jetway-HttpApiFunctionRole-X1 --policy-arn {EVERYTHING}",
     ),
     (
         "roles",
