@@ -157,6 +157,8 @@ SETTINGS: Mapping[str, Mapping[str, Setting]] = {
         "ScalingConfig": Setting("warning", None),
     },
     "AWS::Lambda::Function": {
+        "Strangers": _NOBODY,  # first of all: a door that is open
+        "Urls": _NOBODY,
         "Architectures": _BREAKS,
         "Code": _BREAKS,
         "Environment": Setting(secret=True),
@@ -169,9 +171,7 @@ SETTINGS: Mapping[str, Mapping[str, Setting]] = {
         "ReservedConcurrentExecutions": Setting("warning", None),
         "Role": Setting(form=last_part),
         "Runtime": _BREAKS,
-        "Strangers": _NOBODY,
         "Timeout": _BREAKS,
-        "Urls": _NOBODY,
         "VpcConfig": Setting(default={"SubnetIds": [], "SecurityGroupIds": []}),
     },
     "AWS::Lambda::Permission": {},
