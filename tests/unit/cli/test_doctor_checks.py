@@ -201,8 +201,8 @@ def test_who_may_read_the_bucket_is_said_before_how_long_it_keeps_what() -> None
 @pytest.mark.parametrize(("logical", "check"), [("StalledAlarm", "alarms"), ("HttpApiStage", "http-routes")])
 def test_the_aws_cli_is_given_numbers_where_parameters_are_texts(logical: str, check: str) -> None:
     """It refuses "EvaluationPeriods": "5"."""
-    changed = {"StalledAlarm": {"Threshold": 1e6}, "HttpApiStage": {"DefaultRouteSettings": {}}}[logical]
-    given = json.loads(shlex.split(of(judge(with_part(logical, **changed)), check).remedy)[-1])
+    changed: dict[str, Any] = {"StalledAlarm": {"Threshold": 1e6}, "HttpApiStage": {"DefaultRouteSettings": {}}}
+    given = json.loads(shlex.split(of(judge(with_part(logical, **changed[logical])), check).remedy)[-1])
     numbers = {**given, **given.get("DefaultRouteSettings", {})}
     named = {"EvaluationPeriods", "Threshold", "ThrottlingRateLimit", "ThrottlingBurstLimit"} & numbers.keys()
     assert named

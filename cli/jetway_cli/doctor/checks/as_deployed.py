@@ -143,7 +143,7 @@ def _how(part: PartSeen, seen: Mapping[str, Any], name: str) -> Iterator[str]:
     setting, there = SETTINGS[part.kind][name], seen[name]
     there = there.value if isinstance(there, Asked) else there
     if name in _MORE:
-        yield from (_MORE[name].format(one) for one in there)
+        yield from (_MORE[name].format(one) for one in there or ())
         return
     for path, wanted, value in unlike(
         setting.form(_wanted(part, name)), setting.form(there), name, whole=setting.whole

@@ -103,7 +103,8 @@ def _topic_key(part: PartSeen) -> str:
 
 def _other_route(part: PartSeen) -> str:
     others = (part.seen.value or {})["OtherRoutes"]
-    key, _, _ = (others.value if isinstance(others, Asked) else others)[0].rpartition(" (")
+    first, *_ = (others.value if isinstance(others, Asked) else others) or ("",)
+    key, _, _ = first.rpartition(" (")
     return (
         f"Unless it is meant: aws apigatewayv2 delete-route --api-id {part.name} --route-id {_route_id(part.name, key)}"
     )
