@@ -34,6 +34,7 @@ class Verdict:
             dead-letter, as its conf or event is refused; invalid, as a file.
         goes_to: queue and lane.
         because: why it does not start, one reason a line.
+        logical_date, data_interval: of its run, ISO 8601.
     """
 
     trigger: str
@@ -43,6 +44,8 @@ class Verdict:
     conf: Mapping[str, Any] | None = None
     goes_to: str | None = None
     because: tuple[str, ...] = ()
+    logical_date: str | None = None
+    data_interval: tuple[str, ...] | None = None
 
 
 @click.command("dry-run", epilog="Exit code 1: no trigger would start anything, or a trigger file is not valid.")
@@ -141,6 +144,7 @@ def judge(content: bytes, name: str, event: Mapping[str, Any]) -> Verdict:
 
 
 def _started(trigger: TriggerFile, event: Mapping[str, Any]) -> Verdict:
+    from jetway.dispatch.dates import FIRST_WITH_PLANNED
     from jetway.dispatch.run import bulk_lane, parse_message, plan
     from jetway.errors import PermanentError, UnknownEventError
     from jetway.triggers.rules import message_template
@@ -151,7 +155,8 @@ def _started(trigger: TriggerFile, event: Mapping[str, Any]) -> Verdict:
         )
         return Verdict(trigger.name, "batched", trigger.dag, goes_to=goes_to)
     try:
-        found = plan(parse_message(message_template(trigger, json.dumps(event)), sent_at=datetime.now(UTC)))
+        message = parse_message(message_template(trigger, json.dumps(event)), sent_at=datetime.now(UTC))
+        found = plan(message, major=lambda: FIRST_WITH_PLANNED)  # it matters to schedules alone
     except PermanentError as exc:
         because = (f"{exc.reason}: {exc}", *((BY_HAND,) if isinstance(exc, UnknownEventError) else ()))
         return Verdict(trigger.name, "dead-letter", trigger.dag, because=because)
@@ -159,7 +164,17 @@ def _started(trigger: TriggerFile, event: Mapping[str, Any]) -> Verdict:
     if request is None:
         return Verdict(trigger.name, "skipped", trigger.dag, because=(str(found.skipped_because),))
     goes_to = f"dispatch queue, lane {bulk_lane(trigger.name)}"
-    return Verdict(trigger.name, "starts", request.dag_id, request.dag_run_id, dict(request.conf), goes_to)
+    date, interval = request.logical_date, request.data_interval
+    return Verdict(
+        trigger.name,
+        "starts",
+        request.dag_id,
+        request.dag_run_id,
+        dict(request.conf),
+        goes_to,
+        logical_date=date.isoformat() if date is not None else None,
+        data_interval=tuple(moment.isoformat() for moment in interval) if interval is not None else None,
+    )
 
 
 def _print(verdicts: list[Verdict]) -> None:
@@ -172,3 +187,6 @@ def _print(verdicts: list[Verdict]) -> None:
     for verdict in verdicts:
         if verdict.conf is not None:
             click.echo(f"\nconf of {verdict.trigger}:\n{json.dumps(verdict.conf, ensure_ascii=False, indent=2)}")
+            click.echo(f"logical date: {verdict.logical_date or 'none asked for'}")
+        if verdict.data_interval is not None:
+            click.echo(f"data interval: {' to '.join(verdict.data_interval)}")

@@ -58,7 +58,9 @@ class Call:
 @click.option("--conf", metavar="JSON|@FILE", help="The run's conf, a JSON object; @- reads it from stdin.")
 @click.option("--run-id", type=Text(), help="The run's id; a second call with the same id starts nothing.")
 @click.option("--note", help="Note on the run; kept where Jetway talks to Airflow over REST.")
-@click.option("--logical-date", type=IsoTime(), metavar="ISO", help="The run's logical date, with an offset.")
+@click.option(
+    "--logical-date", type=IsoTime(), metavar="ISO", help="The run's logical date, with an offset; left out, now."
+)
 @click.option(
     "--idempotency-key",
     type=Key(),

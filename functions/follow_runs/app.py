@@ -32,4 +32,8 @@ def handler(event: dict[str, Any], context: LambdaContext) -> None:  # noqa: ARG
     metrics.add_metric("DagRunsSucceeded", "Count", summary.succeeded)
     metrics.add_metric("DagRunsFailed", "Count", summary.failed)
     metrics.add_metric("DagRunsOpen", "Count", summary.still_open)
+    if summary.behind_paused:
+        metrics.add_metric("RunsBehindPausedDag", "Count", summary.behind_paused)
+    if summary.behind_stale or summary.deleted:
+        metrics.add_metric("RunsBehindStaleDag", "Count", summary.behind_stale + summary.deleted)
     logger.info("followed", extra=asdict(summary))

@@ -18,6 +18,7 @@ from jetway.dispatch.messages import Message
 from jetway.dispatch.rates import Rates
 from jetway.dispatch.run import Dispatch, parse_message, plan
 from jetway.dispatch.waiting import Waiting
+from jetway.errors import LogicalDateTakenError
 from jetway.ledger import Entry, Ledger
 from tests.unit.ledger_table import make_ledger_table
 from tests.unit.sample_events import sample_event
@@ -39,6 +40,7 @@ class FakeAirflow:
     errors: list[Exception] = field(default_factory=list)
     runs: dict[tuple[str, str], DagRun] = field(default_factory=dict)
     calls: int = 0
+    requests: list[DagRunRequest] = field(default_factory=list)
 
     def trigger_dag_run(self, request: DagRunRequest) -> DagRun:
         self.calls += 1
@@ -48,7 +50,11 @@ class FakeAirflow:
         key = (request.dag_id, request.dag_run_id)
         if key in self.runs:
             raise RunAlreadyExistsError("there", self.runs[key])
-        self.runs[key] = DagRun(*key, state="queued")
+        self.requests.append(request)
+        date = None if request.logical_date is None else request.logical_date.isoformat()
+        if date and date in {run.logical_date for run in self.runs.values() if run.dag_id == request.dag_id}:
+            raise LogicalDateTakenError(f"another run has the logical date {date}.")
+        self.runs[key] = DagRun(*key, state="queued", logical_date=date)
         return self.runs[key]
 
     def get_dag_run(self, dag_id: str, dag_run_id: str) -> DagRun | None:
@@ -65,6 +71,9 @@ class FakeDags:
     def is_stale(self, dag_id: str) -> bool:
         return self.remembered == "stale" and self.state == "stale"
 
+    def is_paused(self, dag_id: str) -> bool:
+        return self.state == "paused"
+
     def dag_state(self, dag_id: str) -> DagState | None:
         return self.state
 
@@ -74,6 +83,7 @@ class World:
 
     def __init__(self, **limits: Any) -> None:
         self.now = NOW
+        self.major = 3
         self.sqs: SQSClient = boto3.client("sqs", region_name="eu-central-1")
         self.dispatch_url, self.dead_url = (
             self.sqs.create_queue(QueueName=name, Attributes={"FifoQueue": "true"})["QueueUrl"]
@@ -107,6 +117,7 @@ class World:
             dead_letters_url=self.dead_url,
             tell=self.tell,
             dags=self.dags,
+            major=lambda: self.major,
             crashes=Crashes(self.dynamodb, self.ledger.table.name, key="id", ttl="ttl"),
             clock=self.clock,
         )
@@ -168,4 +179,4 @@ def file_message(
 
 def parse_dispatch(body: str, *, sent_at: datetime) -> Dispatch:
     """Read one message of the dispatch queue and say what run it asks for, as the dispatcher does."""
-    return plan(parse_message(body, sent_at=sent_at))
+    return plan(parse_message(body, sent_at=sent_at), major=lambda: 3)

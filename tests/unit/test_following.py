@@ -14,9 +14,10 @@ from jsonschema import Draft202012Validator
 from moto import mock_aws
 
 from jetway.airflow import DagRun, DagState
+from jetway.airflow.blocked import Blocked, By
 from jetway.airflow.watch import Sighting
-from jetway.dispatch.announcements import PAUSED, announcement, completion
-from jetway.dispatch.following import LATEST, Follower, next_look
+from jetway.dispatch.announcements import DELETED, PAUSED, STALE, announcement, completion, never_ran
+from jetway.dispatch.following import BLOCKED_AFTER, LATEST, Follower, next_look
 from jetway.errors import EnvironmentUnavailableError
 from jetway.events_out import EventsOutError, OutEvent
 from jetway.ledger import Entry, Ledger
@@ -32,6 +33,9 @@ class FakeWatch:
     def __init__(self) -> None:
         self.runs: dict[tuple[str, str], DagRun] = {}
         self.gone: set[tuple[str, str]] = set()
+        self.by: dict[str, By] = {}
+        self.trouble: Exception | None = None
+        self.asked_for_blocked: list[dict[str, list[str]]] = []
         self.asked: list[tuple[Mapping[str, Sequence[str]], datetime]] = []
 
     def is_stale(self, dag_id: str) -> bool:
@@ -39,6 +43,17 @@ class FakeWatch:
 
     def dag_state(self, dag_id: str) -> DagState | None:
         raise NotImplementedError
+
+    def is_paused(self, dag_id: str) -> bool:
+        raise NotImplementedError
+
+    def blocked(self, wanted: Mapping[str, Sequence[str]]) -> Iterator[Blocked]:
+        self.asked_for_blocked.append({name: list(ids) for name, ids in wanted.items()})
+        if self.trouble is not None:
+            raise self.trouble
+        for dag_id, run_ids in wanted.items():
+            if dag_id in self.by:
+                yield from (Blocked(dag_id, run_id, self.by[dag_id]) for run_id in run_ids)
 
     def look(self, wanted: Mapping[str, Sequence[str]], *, since: datetime) -> Iterator[Sighting]:
         self.asked.append((wanted, since))
@@ -189,6 +204,7 @@ EVENTS = [
     ),
     completion("env", entry("r1"), state="success", start=NOW, end=NOW + timedelta(seconds=3), now=NOW),
     completion("env", entry("r1"), state="failed", start=None, end=None, now=NOW),
+    *(never_ran("env", entry("r1"), because=because, now=NOW) for because in (PAUSED, STALE, DELETED)),
 ]
 
 
@@ -199,6 +215,82 @@ def test_every_event_out_is_as_its_published_schema_says(event: OutEvent) -> Non
     detail = json.loads(json.dumps({"id": event.id, **event.detail}))
     assert list(validator.iter_errors(detail)) == []
     assert set(detail) == set(schema["properties"])
+
+
+@pytest.mark.parametrize(("by", "reason"), [("paused", "dag-paused"), ("stale", "dag-stale")])
+def test_a_run_that_never_began_is_told_once_for_each_reason(world: World, by: By, reason: str) -> None:
+    started = world.start("r1")
+    world.watch.by["etl"] = by
+    world.now += BLOCKED_AFTER - timedelta(seconds=1)
+    world.follower.follow()
+    assert world.watch.asked_for_blocked == [], "it may be queued for want of a slot"
+    world.now += timedelta(minutes=1)
+    summary = world.follower.follow()
+    assert (summary.behind_paused, summary.behind_stale, summary.deleted) == (by == "paused", by == "stale", 0)
+    (event,) = world.told
+    assert (event.detail_type, event.id) == ("DagRunBlocked", f"{started.id}#blocked#{reason}")
+    world.now += timedelta(minutes=20)
+    summary = world.follower.follow()
+    assert (summary.due, summary.behind_paused, summary.behind_stale) == (1, 0, 0)
+    assert len(world.told) == 1
+    world.watch.by.clear()
+    world.watch.end("r1")
+    world.now += timedelta(minutes=20)
+    assert world.follower.follow().succeeded == 1, "it is followed all the time"
+
+
+def test_a_run_whose_dag_was_deleted_is_told_and_its_row_closed(world: World) -> None:
+    world.start("r1")
+    world.watch.by["etl"] = "deleted"
+    world.now += BLOCKED_AFTER
+    summary = world.follower.follow()
+    assert (summary.deleted, [event.detail["reason"] for event in world.told]) == (1, ["dag-deleted"])
+    row = world.ledger.get("orders#r1")
+    assert row is not None
+    assert (row.decision, row.state) == ("started", "deleted")
+    world.now += timedelta(hours=1)
+    assert world.follower.follow().due == 0
+
+
+def test_what_was_told_at_the_start_is_not_told_again(world: World) -> None:
+    world.ledger.record(entry("r1", because=PAUSED), run_since=NOW)
+    world.watch.by["etl"] = "paused"
+    world.now += BLOCKED_AFTER
+    assert world.follower.follow().behind_paused == 0
+    world.watch.by["etl"] = "stale"
+    world.now += timedelta(minutes=20)
+    assert world.follower.follow().behind_stale == 1
+
+
+def test_killed_between_the_event_and_its_row_a_blocked_run_is_told_twice_with_one_id(world: World) -> None:
+    world.start("r1")
+    world.watch.by["etl"] = "stale"
+    world.now += BLOCKED_AFTER
+    explain, world.ledger.explain = world.ledger.explain, None  # type: ignore[method-assign,assignment]
+    with pytest.raises(TypeError):
+        world.follower.follow()
+    world.ledger.explain = explain  # type: ignore[method-assign]
+    world.now += timedelta(minutes=20)
+    world.follower.follow()
+    assert [event.id for event in world.told] == ["orders#r1#blocked#dag-stale"] * 2
+
+
+def test_runs_that_are_seen_to_run_or_have_ended_are_not_asked_for(world: World) -> None:
+    for name, state in (("r1", "running"), ("r2", "queued"), ("r3", "queued")):
+        world.ledger.record(entry(name, state=state), run_since=NOW)
+    world.watch.end("r2")
+    world.now += BLOCKED_AFTER
+    world.follower.follow()
+    assert world.watch.asked_for_blocked == [{"etl": ["r3"]}]
+
+
+def test_trouble_with_the_question_costs_nothing_of_what_was_seen(world: World) -> None:
+    for name in ("r1", "r2"):
+        world.start(name)
+    world.watch.end("r1")
+    world.watch.trouble = EnvironmentUnavailableError("no")
+    world.now += BLOCKED_AFTER
+    assert world.follower.follow().succeeded == 1
 
 
 def test_a_dead_letter_says_reason_and_error_apart() -> None:

@@ -81,13 +81,13 @@ CASES: list[tuple[str, dict[str, str]]] = [
 def test_a_message_says_who_caused_it_and_the_run_has_a_note_of_it(body: str, by: dict[str, str]) -> None:
     found = parse_message(body, sent_at=AT)
     assert found.by == by
-    request = plan(found).request
+    request = plan(found, major=lambda: 3).request
     assert request is not None
     assert request.note == note_of(by)
 
 
 def test_a_callers_own_note_stays() -> None:
-    request = plan(parse_message(message("http", {**CALL, "note": "month end"}), sent_at=AT)).request
+    request = plan(parse_message(message("http", {**CALL, "note": "month end"}), sent_at=AT), major=lambda: 3).request
     assert request is not None
     assert request.note == "month end\nJetway: by arn:role, request q1"
 

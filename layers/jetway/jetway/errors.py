@@ -10,9 +10,11 @@
     │   ├── UnknownEventError               an event of a shape that Jetway does not know
     │   ├── LoopError                       too many runs in a row, each started by the event of the one before
     │   ├── DagNotFoundError                Airflow has no such DAG (yet)
+    │   ├── DagPausedError                  the DAG is paused, and the trigger wants no run of a paused DAG
     │   ├── aws.crashes.CrashedError        it has ended the function that worked on it, three times
     │   ├── airflow.RunAlreadyExistsError   the run is there: a look-up has seen it
     │   └── CommandRejectedError            Airflow refused the command for another reason
+    │       ├── LogicalDateTakenError              another run of the DAG has the date that was asked for
     │       ├── airflow.refusals.DuplicateError    Airflow says that such a run exists; stays within airflow
     │       └── airflow.refusals.RunNotFoundError  Airflow has no such run; stays within airflow
     └── TransientError                      worth another try, later
@@ -102,6 +104,18 @@ class CommandRejectedError(PermanentError):
     """Airflow refused the command for a reason that has no error of its own."""
 
     reason = "command-rejected"
+
+
+class LogicalDateTakenError(CommandRejectedError):
+    """Airflow takes one run of a DAG per logical date, and another run has this one."""
+
+    reason = "logical-date-taken"
+
+
+class DagPausedError(PermanentError):
+    """The DAG is paused, and its trigger says `when_paused`: wait, skip or dead-letter."""
+
+    reason = "dag-paused"
 
 
 class TransientError(JetwayError):

@@ -30,6 +30,7 @@ class Event:
         chain: how many runs in a row have led to it, each started by the event of the one before; 0 for an event that
             is none of Jetway's.
         by: who caused it (`jetway.principals`).
+        newest_at: of many events together, when the newest happened.
     """
 
     identity: tuple[str, ...]
@@ -37,6 +38,12 @@ class Event:
     facts: Mapping[str, Any]
     chain: int = 0
     by: By = field(default_factory=dict)
+    newest_at: datetime | None = None
+
+    @property
+    def dated_at(self) -> datetime:
+        """The moment that its run is of."""
+        return self.newest_at or self.occurred_at
 
 
 def parse_event(kind: str, body: object, *, sent_at: datetime) -> Event:
@@ -149,7 +156,9 @@ def _read_http(body: Mapping[str, Any], sent_at: datetime) -> Event:
     return Event(
         identity=("http", run_id),
         occurred_at=parse_time(time) if time else sent_at,
-        facts={name: body.get(name) for name in ("dag_run_id", "conf", "logical_date", "note")},
+        facts={name: body.get(name) for name in ("dag_run_id", "conf", "note")}
+        # A call without the member has left the date to Jetway; null asks for none.
+        | {name: body[name] for name in ("logical_date", "data_interval") if name in body},
         by=cause(principal=body.get("by") or body.get("caller"), request_id=body.get("request_id")),
     )
 
@@ -157,9 +166,13 @@ def _read_http(body: Mapping[str, Any], sent_at: datetime) -> Event:
 def _read_batch(body: Mapping[str, Any], _sent_at: datetime) -> Event:
     """A batch of events that is complete (`jetway.batches`): its facts name the manifest that lists the events."""
     _require_text(body["batch_id"], body["manifest"])
-    facts = {name: value for name, value in body.items() if name != "chain"}
-    chain = int(body.get("chain", 0))
-    return Event(identity=("batch", body["batch_id"]), occurred_at=parse_time(body["time"]), facts=facts, chain=chain)
+    return Event(
+        identity=("batch", body["batch_id"]),
+        occurred_at=parse_time(body["time"]),
+        facts={name: value for name, value in body.items() if name != "chain"},
+        newest_at=parse_time(body["newest_time"]) if "newest_time" in body else None,
+        chain=int(body.get("chain", 0)),
+    )
 
 
 def _require_text(*values: object) -> None:

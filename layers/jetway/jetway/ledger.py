@@ -338,6 +338,10 @@ class Ledger:
             values["state"] = state
         self._update_open(row.entry, values)
 
+    def explain(self, row: OpenEntry, because: str) -> None:
+        """Note why a run that was started does not run."""
+        self._update_open(row.entry, {"because": because})
+
     def told(self, row: OpenEntry) -> None:
         """Note that the event out on the row's decision was sent."""
         self._update_open(row.entry, {"untold": None})

@@ -13,6 +13,7 @@ from botocore.stub import Stubber
 
 from jetway.airflow import Dag, DagRun, DagRunRequest, DagState, ImportProblem
 from jetway.airflow.auto import REMEMBERED, AutoClient, Chooser
+from jetway.airflow.blocked import Blocked
 from jetway.airflow.environment import Environment
 from jetway.airflow.rest_answers import NoRestApiError
 from jetway.airflow.watch import AutoWatch, Sighting, Watch, watch_of
@@ -254,8 +255,14 @@ class FakeWatch:
     def is_stale(self, _dag_id: str) -> bool:
         return self.way.name == "cli"
 
+    def is_paused(self, dag_id: str) -> bool:
+        return self.dag_state(dag_id) == "paused"
+
     def dag_state(self, _dag_id: str) -> DagState | None:
         return "paused" if self.way.name == "cli" else "active"
+
+    def blocked(self, wanted: Mapping[str, Sequence[str]]) -> Iterator[Blocked]:
+        yield from (Blocked(dag_id, run_id, "paused") for dag_id in wanted for run_id in wanted[dag_id])
 
     def look(self, wanted: Mapping[str, Sequence[str]], *, since: datetime) -> Iterator[Sighting]:
         self.way._ask("look")
@@ -271,6 +278,7 @@ def test_the_watch_is_that_of_the_way_that_works() -> None:
     auto = AutoWatch(world.client, watch)
     since: Any = None
     assert (auto.is_stale("d"), auto.dag_state("d")) == (False, "active")
+    assert (auto.is_paused("d"), list(auto.blocked({"d": ["r"]}))) == (False, [Blocked("d", "r", "paused")])
     world.rest.error = UPDATE_FIRST
     assert [each.looked_at for each in auto.look({}, since=since)] == [frozenset({("cli", "r")})]
     assert (auto.is_stale("d"), auto.dag_state("d")) == (True, "paused")

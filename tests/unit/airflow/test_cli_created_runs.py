@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import pytest
 
-from jetway.airflow import DagRun, DagRunRequest, RunAlreadyExistsError
+from jetway.airflow import DagRun, DagRunRequest, RunAlreadyExistsError, commands
 from jetway.errors import (
     CommandRejectedError,
     DagNotFoundError,
@@ -15,6 +16,7 @@ from jetway.errors import (
     InvalidConfError,
     InvalidRequestError,
     JetwayError,
+    LogicalDateTakenError,
     TransientError,
 )
 from tests.unit.airflow.webserver import output
@@ -180,10 +182,38 @@ def test_date_of_another_run_is_a_permanent_clash(stage: Stage, version: str, *,
     stage.web.will(replay(version, "trigger_duplicate_date_new_runid", old_style=old_style), *absent(version))
     wanted = DagRunRequest("hello", "evt_7", logical_date=datetime(2024, 5, 1, tzinfo=UTC))
 
-    with pytest.raises(CommandRejectedError, match=r"another run with the logical date 2024-05-01T00:00:00\+00:00"):
+    with pytest.raises(LogicalDateTakenError, match=r"another run with the logical date 2024-05-01T00:00:00\+00:00"):
         stage.client().trigger_dag_run(wanted)
 
     assert stage.clock.slept == []
+
+
+DATED = DagRunRequest("hello", "r1", logical_date=datetime(2024, 5, 1, 0, 0, 0, 7, tzinfo=UTC))
+INTERVAL = (datetime(2024, 5, 1, tzinfo=UTC), datetime(2024, 5, 2, tzinfo=UTC))
+
+
+def test_an_interval_that_was_asked_for_is_refused_before_anything_is_sent(stage: Stage) -> None:
+    with pytest.raises(InvalidRequestError, match=r"data_interval cannot be sent .* \(Transport: rest or direct\)"):
+        stage.client().trigger_dag_run(replace(DATED, data_interval=INTERVAL))
+    assert stage.web.requests == []
+
+
+@pytest.mark.parametrize(("version", "flag"), [("3.3.2", "--logical-date"), ("2.11.0", "--exec-date")])
+def test_a_derived_interval_is_left_to_airflow(version: str, flag: str) -> None:
+    request = replace(DATED, data_interval=INTERVAL, is_date_derived=True, is_interval_derived=True)
+    numbers = tuple(int(part) for part in version.split("."))
+    argv = commands.trigger(numbers, commands.with_date_that_fits(numbers, request), "{}")
+    assert f"{flag}=2024-05-01T00:00:00.000007+00:00" in argv
+    assert not any("interval" in word for word in argv)
+
+
+def test_before_2_6_a_derived_date_with_microseconds_is_left_to_airflow() -> None:
+    derived = replace(DATED, is_date_derived=True)
+    assert commands.with_date_that_fits((2, 5, 1), derived).logical_date is None
+    assert commands.with_date_that_fits((2, 6, 3), derived) == derived
+    assert commands.with_date_that_fits((2, 5, 1), DATED) == DATED, "it was asked for"
+    whole = replace(derived, logical_date=INTERVAL[0])
+    assert commands.with_date_that_fits((2, 5, 1), whole) == whole, "as of a schedule"
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,7 @@ from jetway.errors import (
     InvalidConfError,
     InvalidRequestError,
     JetwayError,
+    LogicalDateTakenError,
     PermissionMissingError,
     TransientError,
 )
@@ -50,6 +51,29 @@ def test_airflow_before_notes_gets_none(rest: Rest) -> None:
     """It refuses a field that it does not know, and with it the run."""
     rest.posts("2.4.3")
     rest.client.trigger_dag_run(replace(RUN, note="why"))
+
+
+INTERVAL = (datetime(2024, 4, 30, tzinfo=UTC), datetime(2024, 5, 1, tzinfo=UTC))
+
+
+@pytest.mark.parametrize("version", ["2.9.2", "2.11.0", "3.0.6", "3.3.1"])
+def test_an_interval_is_sent_where_airflow_takes_one(rest: Rest, version: str) -> None:
+    rest.environment(version)
+    start, end = "2024-04-30T00:00:00+00:00", "2024-05-01T00:00:00+00:00"
+    sent = body(version, logical_date=start, data_interval_start=start, data_interval_end=end)
+    rest.answers("POST", "/dags/hello/dagRuns", FOUND, Body=sent)
+    rest.client.trigger_dag_run(replace(RUN, logical_date=INTERVAL[0], data_interval=INTERVAL))
+
+
+def test_before_2_9_an_interval_that_was_asked_for_is_refused_and_a_derived_one_left_out(rest: Rest) -> None:
+    rest.environment("2.8.1")
+    request = replace(RUN, logical_date=INTERVAL[0], data_interval=INTERVAL)
+    with pytest.raises(
+        InvalidRequestError, match=r"data_interval needs Airflow 2\.9 or later: the environment has 2\.8\.1"
+    ):
+        rest.client.trigger_dag_run(request)
+    rest.answers("POST", "/dags/hello/dagRuns", FOUND, Body=body("2.8.1", logical_date=INTERVAL[0].isoformat()))
+    rest.client.trigger_dag_run(replace(request, is_date_derived=True, is_interval_derived=True))
 
 
 def test_dag_id_is_encoded_in_the_path(rest: Rest) -> None:
@@ -379,7 +403,7 @@ class TestDuplicate:
         rest.refuses(404)
         rest.answers("GET", "/dags/hello", {})
 
-        with pytest.raises(CommandRejectedError, match="another run with the logical date"):
+        with pytest.raises(LogicalDateTakenError, match="another run with the logical date"):
             rest.client.trigger_dag_run(DagRunRequest("hello", "evt_1", logical_date=datetime(2024, 5, 1, tzinfo=UTC)))
 
     def test_of_nothing_that_can_be_seen(self, rest: Rest) -> None:

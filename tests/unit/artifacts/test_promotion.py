@@ -163,6 +163,12 @@ def test_two_deliveries_quarantine_at_the_same_time(script: Script) -> None:
     assert (placement.outcome, placement.fresh) == ("quarantined", False)
 
 
+def test_what_an_earlier_delivery_has_kept_is_named(script: Script) -> None:
+    script.head(DROP, "q1", key="quarantine/q", jetway_source_version="v2")
+    placement = quarantine(script.s3, SOURCE, "quarantine/q", report="r")
+    assert placement == Placement("quarantined", DROP, "quarantine/q", "q1")
+
+
 def test_what_s3_cannot_copy_at_once_stays_where_it_is(script: Script) -> None:
     huge = replace(SOURCE, size=LARGEST_COPY + 1)
     assert quarantine(script.s3, huge, "quarantine/q", report="r") == Placement("quarantined")

@@ -83,13 +83,32 @@ def test_the_run_id_is_the_one_that_the_dispatcher_derives(triggers: Path) -> No
 def test_the_table_has_a_line_for_each_reason_and_the_conf_below(triggers: Path) -> None:
     lines = dry_run(triggers, EVENT).stdout.splitlines()
     assert lines[0].split() == ["trigger", "outcome", "dag", "run", "id", "where", "to,", "or", "why", "not"]
-    assert lines[-4:] == ["conf of orders:", "{", '  "path": "s3://acme/in/a+b é.csv"', "}"]
+    assert lines[-5:-1] == ["conf of orders:", "{", '  "path": "s3://acme/in/a+b é.csv"', "}"]
+    assert lines[-1].startswith(f"logical date: {EVENT['time'].removesuffix('Z')}.")
     assert sum("wanted" in line for line in lines) == 2
 
 
 def test_an_event_that_starts_nothing_is_a_negative_answer(triggers: Path) -> None:
     result = dry_run(triggers, EVENT | {"source": "acme.billing"})
     assert (result.exit_code, result.stderr) == (1, "Error: This event would start nothing.\n")
+
+
+def test_the_dates_of_its_run_are_told(triggers: Path) -> None:
+    text = "dag: d\non: {event: {source: [acme]}}\nlogical_date: '{{ detail.at }}'\n"
+    text += "data_interval: {start: '{{ detail.from }}', end: '2026-11-21T00:00:00Z'}\n"
+    (triggers / "dated.yaml").write_text(text)
+    detail = {"at": "2026-11-20T06:00:00+01:00", "from": "2026-11-20T00:00:00Z"}
+    event = EVENT | {"source": "acme", "detail": detail}
+    dated = verdicts(dry_run(triggers, event, "--json"))["dated"]
+    assert (dated["outcome"], dated["logical_date"]) == ("starts", detail["at"])
+    assert dated["data_interval"] == ["2026-11-20T00:00:00+00:00", "2026-11-21T00:00:00+00:00"]
+    assert "data interval: 2026-11-20T00:00:00+00:00 to 2026-11-21T00:00:00+00:00" in dry_run(triggers, event).stdout
+    wrong = verdicts(dry_run(triggers, event | {"detail": {**detail, "at": "2026-11-20"}}, "--json"))["dated"]
+    assert wrong["outcome"] == "dead-letter"
+    assert "has no time zone" in wrong["because"][0]
+    backwards = verdicts(dry_run(triggers, event | {"detail": {**detail, "from": "2026-11-22T00:00:00Z"}}, "--json"))
+    assert backwards["dated"]["outcome"] == "dead-letter"
+    assert "ends before it begins" in backwards["dated"]["because"][0]
 
 
 def test_an_event_that_the_dispatcher_refuses_is_told(triggers: Path) -> None:

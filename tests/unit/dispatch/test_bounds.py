@@ -98,6 +98,15 @@ def test_a_wait_counts_its_time_by_reason_and_its_tries_by_all() -> None:
     assert other == Waits(later, 3, "dag-not-found", None, NOW - timedelta(minutes=2))
 
 
+def test_a_message_that_comes_back_knows_since_when_it_has_waited_for_each_reason() -> None:
+    """Else reasons that take turns would begin anew with each wait, and nothing would ever be over."""
+    later = NOW + timedelta(minutes=1)
+    waits = next_waits(None, because="dag-not-found", first=NOW, now=NOW)
+    waits = next_waits(waits, because="rate", first=later, now=later)
+    back = Waits.parse(waits.to_json())
+    assert [back.since_of(reason) for reason in ("dag-not-found", "rate", "answer-lost")] == [NOW, later, None]
+
+
 @pytest.mark.parametrize("value", [1, 10**9])
 def test_a_limit_is_a_whole_number_up_to_a_milliard(value: int) -> None:
     assert Rate.parse({"count": value, "per": value}) == Rate(value, value)
@@ -128,6 +137,14 @@ def test_places_are_given_out_window_by_window() -> None:
     assert next_place(Window(present, 1), RATE, NOW) == Window(present, 2)
     assert next_place(Window(present, 2), RATE, NOW) == Window(present + 60, 1)
     assert next_place(Window(present + 60, 1), RATE, NOW) == Window(present + 60, 2), "given out ahead"
+
+
+def test_a_place_is_one_of_a_window_of_the_rate_that_it_was_asked_for() -> None:
+    """What takes the next place after a change of the rate has to know where the window of the last one ends."""
+    place: Window | None = None
+    for _ in range(3):
+        place = next_place(place, RATE, NOW)
+        assert next_place(place, Rate(1, 90), NOW).start >= place.start + RATE.per
 
 
 @pytest.mark.parametrize(("seconds", "good"), [(-1, False), (0, True), (59, True), (60, False)])

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
+from botocore.exceptions import ClientError
 
 from jetway.airflow import DagRun, DagRunRequest
 from jetway.batches.hands import Hands
@@ -107,6 +108,14 @@ class TestOnTwoWays:
         entry = world.dispatch(file_message())
         assert (entry.decision, world.airflow.calls) == ("duplicate", 0)
 
+    def test_of_one_that_is_a_dead_letter_of_its_batch_it_is_said_what_to_do(self, world: World) -> None:
+        world.ledger.begin(row_id(world), "collect")
+        row = replace(world.dispatch(file_message()), decision="dead-lettered", because="crashed: three times")
+        world.ledger.record(row)
+        entry = world.dispatch(again(file_message()))
+        assert entry.because == "duplicate of a dead letter (crashed: three times); redrive that one"
+        assert (entry.decision, world.airflow.calls, world.letters()) == ("duplicate", 0, [])
+
     def test_an_event_that_is_dispatched_is_put_into_no_batch(self, world: World) -> None:
         class NoCollector:
             def collect(self, *_: object, **__: object) -> None:
@@ -203,6 +212,41 @@ class TestADeadLetterIsFinal:
         with pytest.raises(AnswerLostError, match="another delivery"):
             world.dispatch(file_message())
         assert world.letters() == []
+
+    def test_who_gives_up_what_another_one_has_started_meanwhile_says_so_and_sends_no_letter(
+        self, world: World, airflow: Airflow
+    ) -> None:
+        """The DAG has become known between the answers to the two."""
+        found = file_message(waits={"since": "2026-11-22T05:00:00+00:00", "count": 9, "because": "dag-not-found"})
+
+        def meanwhile(_request: DagRunRequest) -> DagRun:
+            delattr(airflow, "trigger_dag_run")
+            assert world.make_dispatcher().dispatch(found).decision == "started"
+            raise DagNotFoundError("not yet")
+
+        setattr(airflow, "trigger_dag_run", meanwhile)  # noqa: B010 - for the one instance
+        entry = world.dispatch(found)
+        assert (entry.decision, entry.because) == ("duplicate", "another delivery of the event has started its run")
+        is_started_told_and_followed(world)
+
+    def test_one_whose_row_was_throttled_is_tried_at_once_when_it_is_redriven(
+        self, world: World, airflow: Airflow
+    ) -> None:
+        """Its try is over, whichever of the writes says so first: nobody waits for what it may do yet."""
+        update, calls = world.ledger.table.update_item, list[Any]()
+
+        def throttled(**arguments: Any) -> Any:
+            calls.append(arguments)
+            if len(calls) == 2:  # after that which says that a try begins: that it has made no run
+                raise ClientError({"Error": {"Code": "ThrottlingException", "Message": "Too many."}}, "UpdateItem")
+            return update(**arguments)
+
+        world.ledger.table.update_item = throttled  # type: ignore[method-assign]
+        airflow.error = CommandRejectedError("no")
+        assert world.dispatch(file_message()).decision == "dead-lettered"
+        world.now += timedelta(minutes=1)
+        redriven = file_message(redriven_at=world.now.isoformat())
+        assert world.dispatch(replace(redriven, message_id="redriven")).decision == "dead-lettered"
 
 
 class TestStarted:

@@ -217,6 +217,14 @@ class TestOfTheRate:
         other = file_message("b", trigger=self.HOURLY | {"max_event_age": 7200})
         assert world.dispatch(other).decision == "waiting"
 
+    def test_a_call_whose_run_is_another_callers_takes_no_place(self, world: World, airflow: Airflow) -> None:
+        limited = json.loads(call().body)
+        limited["trigger"] |= self.HOURLY
+        airflow.runs["ingest_orders", CHOSEN] = DagRun("ingest_orders", CHOSEN, "running")
+        assert world.dispatch(message(2, body=json.dumps(limited))).decision == "duplicate"
+        limited["event"]["dag_run_id"] = "by-hand-2"
+        assert world.dispatch(message(2, body=json.dumps(limited), message_id="another")).decision == "started"
+
     def test_a_place_that_was_waited_for_and_given_back_is_another_events(self, world: World, airflow: Airflow) -> None:
         """The message says which window it has waited for, however often it comes."""
         hourly = self.HOURLY | {"max_event_age": 9999}
@@ -278,7 +286,7 @@ class TestSomebodyHasMadeARunOfADerivedId:
         self, world: World, airflow: Airflow, trigger: Any
     ) -> None:
         found = file_message(trigger=trigger) if trigger else file_message()
-        run_id = plan(parse_message(found.body, sent_at=NOW)).request
+        run_id = plan(parse_message(found.body, sent_at=NOW), major=lambda: 3).request
         assert run_id is not None
         airflow.runs[run_id.dag_id, run_id.dag_run_id] = DagRun(run_id.dag_id, run_id.dag_run_id, "success")
         entry = world.dispatch(found)

@@ -51,6 +51,7 @@ class Run:
     run_id: str
     created_at: datetime
     ours: bool
+    date: str | None = None
 
 
 class Airflow:
@@ -64,23 +65,28 @@ class Airflow:
         self.is_slow = False
         self._on_their_way: list[tuple[datetime, Run]] = []
 
-    def create(self, dag_id: str, run_id: str, *, ours: bool = True) -> str:
-        """Make a run, when it is slow some minutes later; return made, there, unknown or nothing yet."""
+    def create(self, dag_id: str, run_id: str, date: str | None = None, *, ours: bool = True) -> str:
+        """Make a run, when it is slow some minutes later; return made, there, taken, unknown or nothing yet."""
         if dag_id not in self.dags:
             return "unknown"
         self.arrive()
         if self.is_slow:
-            self._on_their_way.append((self.clock() + LATE, Run(dag_id, run_id, self.clock(), ours)))
+            self._on_their_way.append((self.clock() + LATE, Run(dag_id, run_id, self.clock(), ours, date)))
             return "nothing yet"
         if (dag_id, run_id) in self.runs:
             return "there"
-        self.runs[dag_id, run_id] = Run(dag_id, run_id, self.clock(), ours)
+        if self._is_taken(dag_id, date):
+            return "taken"
+        self.runs[dag_id, run_id] = Run(dag_id, run_id, self.clock(), ours, date)
         return "made"
+
+    def _is_taken(self, dag_id: str, date: str | None) -> bool:
+        return date is not None and any(run.dag_id == dag_id and run.date == date for run in self.runs.values())
 
     def arrive(self) -> None:
         """Make the runs that were asked for a while ago, unless somebody else has made them since."""
         for at, run in self._on_their_way:
-            if at <= self.clock():
+            if at <= self.clock() and not self._is_taken(run.dag_id, run.date):
                 self.runs.setdefault((run.dag_id, run.run_id), run)
 
     def late(self, call: Callable[[], Any]) -> None:
@@ -98,7 +104,7 @@ class Airflow:
         end = (run.created_at + RUNS_FOR).isoformat() if self.state(run) == "success" else None
         start = run.created_at.isoformat()
         found = {"dag_id": dag_id, "dag_run_id": run_id, "run_id": run_id, "state": self.state(run)}
-        return {**found, "conf": {}, "logical_date": None, "start_date": start, "end_date": end}
+        return {**found, "conf": {}, "logical_date": run.date, "start_date": start, "end_date": end}
 
 
 Fail = Callable[[str, Callable[[], Any]], Any]
@@ -134,7 +140,7 @@ class Mwaa:
         if parts == ["dags"]:
             return self._ask(PING, lambda: (200, {"dags": [], "total_entries": 0}))
         if Method == "POST" and parts[-1] == "dagRuns":
-            return self._ask(CREATE, lambda: self._create(parts[1], more["Body"]["dag_run_id"]))
+            return self._ask(CREATE, lambda: self._create(parts[1], more["Body"]))
         if parts[-1] == "list":
             return self._ask(LIST, lambda: self._list(more["Body"]))
         return self._ask(LOOK, lambda: self._look(*parts[1::2]))
@@ -147,11 +153,12 @@ class Mwaa:
         found: dict[str, Any] = self._cross(name, lambda: _rest(*answer()), fail)
         return found
 
-    def _create(self, dag_id: str, run_id: str) -> tuple[int, Any]:
-        made = self._airflow.create(dag_id, run_id)
+    def _create(self, dag_id: str, body: Mapping[str, Any]) -> tuple[int, Any]:
+        run_id = body["dag_run_id"]
+        made = self._airflow.create(dag_id, run_id, body["logical_date"])
         if made == "made":
             return 200, self._airflow.shown(dag_id, run_id)
-        return (409 if made == "there" else 404), {"detail": made}
+        return (409 if made in {"there", "taken"} else 404), {"detail": made}
 
     def _look(self, dag_id: str, run_id: str | None = None) -> tuple[int, Any]:
         if run_id is None:
@@ -224,11 +231,11 @@ class CommandLine(requests.Session):
         if argv == ["version"]:
             return _printed("3.3.1\n")
         if argv[:2] == ["dags", "trigger"]:
-            run_id = next(word.removeprefix("--run-id=") for word in argv if word.startswith("--run-id="))
-            made = self._airflow.create(argv[-1], run_id)
+            given = dict(word.split("=", 1) for word in argv if word.startswith(("--run-id=", "--logical-date=")))
+            made = self._airflow.create(argv[-1], given["--run-id"], given.get("--logical-date"))
             if made == "made":
-                return _output([self._airflow.shown(argv[-1], run_id)])
-            return _died("DagNotFound: Dag id x not found" if made == "unknown" else "DagRunAlreadyExists: there")
+                return _output([self._airflow.shown(argv[-1], given["--run-id"])])
+            return _died(_REFUSALS[made])
         if argv[:2] == ["dags", "state"]:
             found = self._airflow.runs.get((argv[-2], argv[-1]))
             return _printed(f"{self._airflow.state(found)}\n" if found else "None\n")
@@ -238,6 +245,14 @@ class CommandLine(requests.Session):
             )
         assert argv[:2] == ["dags", "list-runs"], argv
         return _output([self._airflow.shown(*key) for key in self._airflow.runs if key[0] == argv[-1]])
+
+
+_REFUSALS = {
+    "unknown": "DagNotFound: Dag id x not found",
+    "there": "DagRunAlreadyExists: there",
+    "nothing yet": "DagRunAlreadyExists: there",  # nobody hears it
+    "taken": "IntegrityError: (sqlite3.IntegrityError) UNIQUE constraint failed: dag_run.dag_id, dag_run.logical_date",
+}
 
 
 class _Answer:

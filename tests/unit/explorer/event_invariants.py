@@ -52,7 +52,8 @@ def _of_event(
     is_letter = name in letters or read.run_id in letters
     memberships = sum(event["key"] == name for batch in batches for event in batch["events"])
     row = world.table.items.get(id_, {})
-    outcomes = {"run": len(runs), "dead letter": int(is_letter), "batch": memberships}
+    skipped = row.get("decision") == "skipped"
+    outcomes = {"run": len(runs), "dead letter": int(is_letter), "batch": memberships, "skipped": int(skipped)}
     if theirs:
         if any(outcomes.values()) or row.get("decision") != "duplicate" or _told(world, id_):
             yield f"2: the run is somebody else's; outcomes {outcomes}, row {row.get('decision')}."
@@ -60,9 +61,11 @@ def _of_event(
     if sum(outcomes.values()) != 1:
         yield f"1: outcomes are {outcomes}."
         return
-    expected = "started" if runs else "dead-lettered" if is_letter else "batched"
+    expected = "started" if runs else "dead-lettered" if is_letter else "skipped" if skipped else "batched"
     if row.get("decision") != expected:
         yield f"1: it is {expected}, and its row says {row.get('decision')}."
+    if any(run.date is None for run in runs) and read.trigger.kind != "http":
+        yield "9: its run has no date."
     told = _told(world, id_)
     redriven = [each for each in told if "#dead-lettered#" in each] if world.was_redriven else []
     if runs and told.keys() - redriven != {f"{id_}#started", f"{id_}#success"}:

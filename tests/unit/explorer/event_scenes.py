@@ -10,10 +10,12 @@ from datetime import timedelta
 from functools import partial
 from typing import Any
 
+from jetway.dispatch.dates import dates_to_try
+from jetway.dispatch.run import parse_message, plan
 from tests.unit.explorer.event_calls import Calls
 from tests.unit.explorer.event_invariants import judge, run_id_of
 from tests.unit.explorer.event_street import FaultyPlay
-from tests.unit.explorer.event_world import IN_HAND, EventWorld, in_turn
+from tests.unit.explorer.event_world import IN_HAND, START, EventWorld, event_of, in_turn
 from tests.unit.explorer.walker import KilledError
 
 CHOSEN = "invoice-4711"
@@ -91,6 +93,50 @@ def file(transport: str, **trigger: Any) -> Scene:
         other_dag=in_turn(partial(scene.send, "a.csv", {**trigger, "dag": "other"}), scene.dispatch),
         into_a_batch=in_turn(partial(scene.send, "a.csv", {**trigger, **BATCH}), scene.collect),
     )
+    return scene
+
+
+def taken(transport: str) -> Scene:
+    """A file whose date another run has; the next one may be taken too, or that run be deleted, at any moment."""
+    scene = file(transport)
+    first, second, *_ = dates_of("a.csv")
+    scene.airflow.create("etl", "theirs", first, ours=False)
+    scene.act(
+        second_is_taken=lambda: scene.airflow.create("etl", "theirs too", second, ours=False),
+        first_is_free=lambda: scene.airflow.runs.pop(("etl", "theirs"), None),
+    )
+    return scene
+
+
+def all_taken(transport: str) -> Scene:
+    """A file for which the dates of its first go are all taken."""
+    scene = taken(transport)
+    for number, date in enumerate(dates_of("a.csv")):
+        scene.airflow.create("etl", f"theirs {number}", date, ours=False)
+    return scene
+
+
+def paused(transport: str, when_paused: str, *, lost: bool = False) -> Scene:
+    """A file of a paused DAG, which may be unpaused and paused at any moment; an earlier try may have made its run."""
+    scene = file(transport, when_paused=when_paused)
+    if lost:
+        scene.street.actors = scene.actors
+        scene.street.perform(FaultyPlay("dispatch", killed_after=2))
+        scene.street.played.clear()
+        scene.now += IN_HAND
+    scene.paused.add("etl")
+    scene.act(
+        pause=lambda: scene.paused.symmetric_difference_update({"etl"}),
+        copy_in_a_while=in_turn(partial(scene.paused.discard, "etl"), scene.actors["copy"]),
+    )
+    rest = scene.rest
+
+    def unpaused_soon(until: timedelta = timedelta(hours=4)) -> bool:
+        rest(timedelta(minutes=20))
+        scene.paused.clear()
+        return rest(until)
+
+    scene.rest = unpaused_soon  # type: ignore[method-assign]
     return scene
 
 
@@ -277,6 +323,14 @@ def room(transport: str) -> Scene:
     return scene
 
 
+def dates_of(name: str) -> list[str]:
+    """Return the dates that the run of the file of that name may have, as they are tried in one go."""
+    body = {"trigger": {"name": "orders", "kind": "s3", "dag": "etl"}, "event": event_of("s3", name, START)}
+    request = plan(parse_message(json.dumps(body), sent_at=START), major=lambda: 3).request
+    assert request is not None
+    return [each.logical_date.isoformat() for each in dates_to_try(request, passed=0) if each.logical_date]
+
+
 def posted(transport: str) -> Calls:
     """A call with a key, on the queue."""
     world = Calls(transport)
@@ -301,6 +355,18 @@ class Meeting:
 
 MEETINGS: Mapping[str, Meeting] = {
     "file": Meeting(file, "dispatch", ("copy", "other_dag", "into_a_batch", "follow", "dispatch again")),
+    "taken": Meeting(taken, "dispatch", ("copy", "second_is_taken", "first_is_free", "dispatch again")),
+    "all taken": Meeting(all_taken, "dispatch", ("copy", "first_is_free", "dispatch again")),
+    "paused, skipped": Meeting(
+        partial(paused, when_paused="skip"), "dispatch", ("pause", "copy_in_a_while", "dispatch again")
+    ),
+    "paused, skipped, lost": Meeting(
+        partial(paused, when_paused="skip", lost=True), "dispatch", ("pause", "copy_in_a_while", "dispatch again")
+    ),
+    "paused, dead": Meeting(
+        partial(paused, when_paused="dead-letter", lost=True), "dispatch", ("pause", "redrive", "dispatch again")
+    ),
+    "paused, waiting": Meeting(partial(paused, when_paused="wait"), "dispatch", ("pause", "copy", "dispatch again")),
     "young": Meeting(young, "dispatch", ("dispatch again",)),
     "late": Meeting(late, "dispatch", ("dispatch again", "follow")),
     "derived call": Meeting(partial(call, run_id=DERIVED), "dispatch", ("copy", "dispatch again")),

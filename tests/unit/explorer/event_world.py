@@ -83,6 +83,7 @@ class EventWorld:
         self.started: Counter[str] = Counter()  # as the metric counts, by the row's id
         self.trouble: list[str] = []
         self.was_redriven = False
+        self.paused: set[str] = set()
         self.most = 0  # events that a batch may have
         self._limits = Limits(max_event_age=max_event_age, grace=grace)
         self._killed_for = killed_for
@@ -147,7 +148,8 @@ class EventWorld:
             environment="acme",
             dead_letters_url="dead.fifo",
             tell=lambda event: events_out.put(events, "bus", [event]),
-            dags=_Unasked(),
+            dags=_Dags(self.paused),
+            major=lambda: 3,
             clock=self.clock,
         )
 
@@ -316,11 +318,17 @@ class EventWorld:
         return self.now.timestamp()
 
 
-class _Unasked:
-    """What is known of DAGs without a question: nothing."""
+class _Dags:
+    """What is known of DAGs: which are paused."""
+
+    def __init__(self, paused: set[str]) -> None:
+        self._paused = paused
 
     def is_stale(self, _dag_id: str) -> bool:
         return False
+
+    def is_paused(self, dag_id: str) -> bool:
+        return dag_id in self._paused
 
     def dag_state(self, _dag_id: str) -> None:
         return None

@@ -45,6 +45,12 @@ class Airflow:
             return 200, {"dags": dags, "total_entries": len(dags)}
         if dag_id in self.unknown:
             return 404, {"detail": f"DAG with dag_id: '{dag_id}' not found"}
+        if dag_id == "~" and asked["Body"]["states"] == ["queued"]:
+            ended = {run["dag_run_id"] for run in self.ended}
+            queued = [
+                run for (name, id_), run in self.runs.items() if name in asked["Body"]["dag_ids"] and id_ not in ended
+            ]
+            return 200, {"dag_runs": queued, "total_entries": len(queued)}
         if dag_id == "~" or more[:2] == ["dagRuns", "list"]:
             return 200, {"dag_runs": self.ended, "total_entries": len(self.ended)}
         if not more[0]:

@@ -50,6 +50,32 @@ def let_a_minute_pass() -> None:
             )
 
 
+def let_them_be_old() -> None:
+    """Let the runs have been started ten minutes ago."""
+    table = boto3.resource("dynamodb").Table("LedgerTable")
+    for row in rows():
+        at = datetime.fromisoformat(str(row["decided_at"])) - timedelta(minutes=10)
+        table.put_item(Item={**row, "decided_at": at.isoformat(timespec="microseconds")})
+
+
+@pytest.mark.parametrize(
+    ("members", "metric"),
+    [("paused", "RunsBehindPausedDag"), ("stale_later", "RunsBehindStaleDag"), ("unknown", "RunsBehindStaleDag")],
+)
+def test_runs_that_do_not_begin_are_told_and_counted_once(
+    edge: Edge, airflow: Airflow, follow: Function, members: str, metric: str
+) -> None:
+    let_them_be_old()
+    getattr(airflow, members).update(str(row["dag_id"]) for row in rows())
+    follow(scheduled())
+    assert follow.metrics().get(metric) == 3.0
+    assert edge.told() == ["DagRunBlocked"] * 3
+    let_a_minute_pass()
+    follow(scheduled())
+    assert metric not in follow.metrics()
+    assert edge.told() == ["DagRunBlocked"] * 3
+
+
 def test_ends_are_told_and_counted_once_cold_and_warm(
     edge: Edge, airflow: Airflow, follow: Function, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -11,10 +11,15 @@ import pytest
 from botocore.stub import ANY, Stubber
 from jsonschema import Draft202012Validator
 
-from jetway.live.news import News, Teller
+from jetway.live.news import News, Teller, rolled_back, stalled
+from jetway.live.restore import Restored
+from jetway.live.standing import Live, Problem, Standing
 from tests.unit.artifacts.buckets import DROP, LIVE
+from tests.unit.explorer.update_stage import V1
+from tests.unit.explorer.update_world import UpdateWorld
 
 from .world import GOOD, World
+from .world import START as NOW
 
 SCHEMAS = Path(__file__).resolve().parents[3] / "docs" / "schemas"
 KEY = "dags/team/orders.py"
@@ -90,6 +95,49 @@ def test_the_event_goes_first_then_the_message_in_ascii(world: World) -> None:
         Teller(events, "default", sns, "arn:aws:sns:eu-central-1:111122223333:t").tell(news)
         event_stub.assert_no_pending_responses()
         sns_stub.assert_no_pending_responses()
+
+
+BAD = Live("v2", LIVE, KEY, "l2", "dag-file", "accepted", NOW, "reports/v2.json")
+GOOD_ONE = Live("v1", LIVE, KEY, "l1", "dag-file", "accepted", NOW, "reports/v1.json")
+UPDATED_BACK = "It is still in force: the environment is being updated back."
+
+
+@pytest.mark.parametrize(
+    ("restored", "note", "was_live", "said"),
+    [
+        (Restored("restored", GOOD_ONE), None, True, "Version v1 is live again."),
+        (Restored("restored", GOOD_ONE), UPDATED_BACK, True, "Version v1 comes back."),
+        (Restored("restored", GOOD_ONE), None, False, "Version v1 stays in force."),
+        (Restored("restored", GOOD_ONE), UPDATED_BACK, False, "Version v1 comes back."),
+        (Restored("removed"), None, True, "Nothing was live before: it was taken out again."),
+        (Restored("removed"), None, False, "Nothing was in force before."),
+        (Restored("superseded"), None, True, "It was not live any more: something newer had come."),
+    ],
+)
+def test_a_roll_back_says_what_is_live_now(restored: Restored, note: str | None, said: str, *, was_live: bool) -> None:
+    standing = Standing(KEY, "rolling-back", BAD, problems=(Problem("team/orders.py", "KeyError: 'x'"),))
+    news = rolled_back("acme", DROP, standing, restored, NOW, note=note, was_live=was_live)
+    message = news.message or ""
+    assert (message.splitlines()[1].endswith(said), "KeyError: 'x'" in message) == (True, True)
+
+
+@pytest.mark.parametrize(
+    ("keys", "waits"), [(("plugins.zip", "startup.sh"), "plugins.zip, startup.sh"), ((), "the bounds of its workers")]
+)
+def test_an_update_that_cannot_go_on_says_what_waits_for_it(keys: tuple[str, ...], waits: str) -> None:
+    news = stalled("acme", "throttled", "Rate exceeded", keys, since=NOW, at=NOW, to_do="wait.")
+    assert f"2026-11-22 06:00 UTC. Waiting: {waits}." in (news.message or "")
+
+
+def test_with_manual_updates_a_checked_file_says_that_somebody_has_to_apply_it() -> None:
+    world = UpdateWorld()
+    world.automatic = False
+    version = world.drop("requirements.txt", V1)
+    (news,) = world.news
+    check(news)
+    assert (news.event.detail_type, news.event.detail["version"]) == ("ArtifactPromoted", version)
+    assert news.subject == "Jetway acme: requirements.txt is ready to be applied"
+    assert "aws mwaa update-environment --name acme --requirements-s3-path requirements.txt" in (news.message or "")
 
 
 @pytest.mark.parametrize("text", ["`", "``x`", "# no heading", "a\nb", "*x*", "<b>"])

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from jetway.airflow import ImportProblem
-from jetway.live.passing import KEPT, is_remembered, lasting, may_pass, owner_of, remembered, sighted
+from jetway.live.passing import KEPT, is_open, is_remembered, lasting, may_pass, owner_of, remembered, sighted
 from tests.unit.artifacts.zips import zip_of
 
 from .test_updates import MORE, applied
@@ -66,6 +66,17 @@ def test_an_error_counts_when_it_has_stayed_and_never_when_it_was_gone() -> None
     for found in ([], [error], [error], [error], [error]):
         counts = sighted(counts, found)
         assert lasting(found, counts) == []
+
+
+def test_the_next_looks_tell_more_of_an_error_that_has_not_stayed_yet_and_was_never_gone() -> None:
+    errors, counts, is_told = [ImportProblem("reads.py", REFUSED.format(1))], dict[str, int](), list[bool]()
+    assert not is_open(errors, counts), "what no look has counted is waited for by none"
+    for found in (errors, errors, errors, [], errors):
+        counts = sighted(counts, found)
+        is_told.append(is_open(found, counts))
+    assert is_told == [True, True, False, False, False]
+    never_passes = [ImportProblem("a.py", "Traceback…\nSyntaxError: invalid syntax\n")]
+    assert not is_open(never_passes, sighted({}, never_passes))
 
 
 def test_a_time_limit_is_the_same_wherever_it_strikes() -> None:
@@ -131,7 +142,9 @@ def test_no_promotion_is_undone_for_an_error_that_has_come_and_gone_before(world
     world.airflow.errors = {"reads.py": through}
     found = world.look(after=timedelta(minutes=2))
     world.airflow.errors = {}
-    assert [one.outcome for one in (*found, *world.minutes(14))] == ["good"]
+    world.drop("dags/third.py", b"from airflow.sdk import DAG\nwith DAG('third'):\n    pass\n")
+    assert [one.outcome for one in (*found, *world.minutes(14))] == ["good", "good"]
+    assert "reads.py" not in world.table.known_errors(), "a look has found it gone"
     world.drop("dags/helper.py", b"def rates(): return 1\n")
     world.airflow.errors = {"reads.py": through}
     assert [found.outcome for found in world.minutes(14)] == ["good"]

@@ -134,6 +134,7 @@ ITS_OWN = {"source": ["jetway"], "detail-type": ["DagRunSucceeded"]}
         {"detail-type": ["DagRunFailed"]},
         {"region": ["eu-central-1"]},
         {**ITS_OWN, "bus": "acme"},
+        {"source": ["jetway"], "detail-type": ["DagRunBlocked"]},
         {"source": ["jetway"], "detail-type": [{"anything-but": "DagRunFailed"}]},
         {"source": ["jetway"], "detail-type": [{"anything-but": ["DagRunFailed", "DagRunStarted"]}]},
         {"source": ["jetway"], "detail-type": [{"wildcard": "DagRun*"}]},

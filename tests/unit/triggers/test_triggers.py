@@ -25,6 +25,9 @@ from jetway_cli.check_kinds import kind_of
 from tests.unit.sample_events import sample_event
 
 KEY = "triggers/orders.yaml"
+INTERVAL = (
+    "dag: a\non: {event: {source: [acme]}}\ndata_interval: {start: '2026-11-20T00:00:00Z', end: '2026-11-21T00:00:00Z'}"
+)
 
 
 def found(text: str, key: str = KEY) -> list[tuple[int | None, str, str, str]]:
@@ -71,7 +74,7 @@ def test_the_conf_of_a_batched_trigger_is_made_of_the_batch() -> None:
     assert trigger.batch == Batch(500, timedelta(minutes=5))
     for wrong in ("key", "events.0.key"):
         ((_line, rule, _message, remedy),) = found(text % wrong)
-        assert (rule, "may name batch_id, count, events, manifest, time" in remedy) == ("conf", True)
+        assert (rule, "may name batch_id, count, events, manifest, newest_time, time" in remedy) == ("conf", True)
 
 
 def test_a_moment_is_on_the_clock_of_its_time_zone() -> None:
@@ -111,6 +114,18 @@ def test_a_moment_is_on_the_clock_of_its_time_zone() -> None:
         ("dag: a\non: {schedule: {at: 2030-02-30T00:00}}", 2, "schedule", "no such moment"),
         ("dag: a\non:\n  schedule:\n    rate: 1h\n    timezone: Europe/Viena", 5, "time-zone", "Europe/Vienna"),
         ("dag: a\non: {schedule: {rate: 1h}}\nbatch: {max_events: 5, within: 5m}", 3, "not-for-this-kind", "batched"),
+        ("dag: a\non: {http: {auth: hmac}}\nwhen_paused: skip", 3, "not-for-this-kind", "?dry_run=true"),
+        ("dag: a\non: {s3: {bucket: acme}}\nwhen_paused: stop", 3, "wrong-value", "start, wait, skip or dead-letter"),
+        ("dag: a\non: {s3: {bucket: acme}}\nlogical_date: planned", 3, "not-for-this-kind", "the event's time"),
+        ("dag: a\non: {s3: {bucket: acme}}\nlogical_date: today", 3, "wrong-value", "none, planned, previous"),
+        ("dag: a\non: {s3: {bucket: acme}}\nlogical_date: '{{ evnt_time }}'", 3, "conf", "Did you mean 'event_time'?"),
+        ("dag: a\non: {schedule: {rate: 1h}}\nlogical_date: '{{ time }}'", 3, "conf", "scheduled_time"),
+        (f"{INTERVAL}\nlogical_date: none", 3, "dates", "Leave out logical_date: none"),
+        (INTERVAL.replace("2026-11-21", "2026-11-19"), 3, "dates", "Exchange start and end"),
+        (INTERVAL.replace("21T00:00:00Z", "21"), 3, "dates", "with its zone"),
+        (INTERVAL.replace("2026-11-21T00:00:00Z", "tomorrow"), 3, "dates", "with its zone"),
+        (INTERVAL.replace("2026-11-21T00:00:00Z", "{{ tiem }}"), 3, "conf", "Did you mean 'time'?"),
+        ("dag: a\non: {s3: {bucket: acme}}\ndata_interval: {start: x}", 3, "missing-key", "end"),
         ("dag: a\non: {s3: {bucket: acme}}\nconf:\n  x: '{{ buket }}'", 4, "conf", "Did you mean 'bucket'?"),
         ("dag: a\non: {s3: {bucket: acme}}\nconf:\n  x: ['{{ }}']", 4, "conf", "no placeholder"),
         ("dag: a\non: {s3: {bucket: acme}}\nconf: [1]", 3, "wrong-type", "an object"),

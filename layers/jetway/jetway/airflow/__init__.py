@@ -39,6 +39,10 @@ class DagRunRequest:
         dag_run_id: the run's id, derived from the event and never random (DECISIONS.md, identity).
         conf: the run's conf, a JSON object.
         logical_date: timezone-aware, or None to let Airflow decide (null on Airflow 3).
+        data_interval: start and end, timezone-aware; None to let Airflow make it of the date. Only Airflow's REST API
+            can set it, from 2.9 on.
+        is_date_derived: nobody has asked for this very date: where another run has it, another one does as well.
+        is_interval_derived: nobody has asked for this very interval: where Airflow cannot be given one, none does too.
         note: free text; only Airflow's REST API can set it.
     """
 
@@ -46,6 +50,9 @@ class DagRunRequest:
     dag_run_id: str
     conf: Mapping[str, Any] = field(default_factory=dict)
     logical_date: datetime | None = None
+    data_interval: tuple[datetime, datetime] | None = None
+    is_date_derived: bool = False
+    is_interval_derived: bool = False
     note: str | None = None
 
 
@@ -116,6 +123,7 @@ class AirflowClient(Protocol):
 
         Raises:
             RunAlreadyExistsError: a look-up has seen a run of that id, made earlier.
+            LogicalDateTakenError: there is no run of that id, and another one has its date.
             DagNotFoundError, InvalidRequestError, InvalidConfError, CommandRejectedError: permanent.
             EnvironmentBusyError, EnvironmentUnavailableError, TokenRefusedError, AnswerLostError: transient.
         """

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from jetway.errors import AnswerLostError, CommandRejectedError, PermanentError
+from jetway.errors import AnswerLostError, CommandRejectedError, InvalidRequestError, PermanentError
 
 from . import answers, commands, duplicates, names
 from .refusals import DuplicateError, RunNotFoundError, dag_not_found
@@ -61,10 +61,16 @@ class CliClient:
     def trigger_dag_run(self, request: DagRunRequest) -> DagRun:
         """Create the run; see `jetway.airflow.AirflowClient`.
 
-        `note` is not sent: the command line has no place for it.
+        `note` is not sent: the command line has no place for it. Nor has it one for a data interval.
         """
         conf = names.check_request(request)
+        if request.data_interval is not None and not request.is_interval_derived:
+            raise InvalidRequestError(
+                "data_interval cannot be sent over Airflow's command line: it needs the REST API (Transport: rest or "
+                "direct), and there a dag_id that fits into its path."
+            )
         version = self._environment.serving_facts(self.ping).version
+        request = commands.with_date_that_fits(version, request)
         argv = commands.trigger(version, request, conf)
         attempt = 1
         while True:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -43,6 +44,18 @@ def trigger(version: Version, request: DagRunRequest, conf: str) -> list[str]:
         flag = "--logical-date" if version >= (3,) else "--exec-date"
         argv.append(f"{flag}={request.logical_date.isoformat()}")
     return argv + _positional(request.dag_id)
+
+
+def with_date_that_fits(version: Version, request: DagRunRequest) -> DagRunRequest:
+    """Return a request whose date the command can carry.
+
+    Before 2.6 it cuts dates to whole seconds, and many dates that Jetway derives are in one second: the run then has
+    the date that Airflow gives it, as one that asks for none.
+    """
+    date = request.logical_date
+    if version >= _FIRST_WITH_MICROSECONDS or not request.is_date_derived or (date and not date.microsecond):
+        return request
+    return replace(request, logical_date=None, data_interval=None)
 
 
 def dag_state(dag_id: str, run_id: str) -> list[str]:

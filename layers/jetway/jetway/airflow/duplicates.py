@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 from jetway.airflow import RunAlreadyExistsError
 from jetway.errors import (
     AnswerLostError,
-    CommandRejectedError,
     EnvironmentBusyError,
     EnvironmentUnavailableError,
     JetwayError,
+    LogicalDateTakenError,
     OutOfTurnError,
     PermissionMissingError,
     RunCollisionError,
@@ -79,7 +79,7 @@ def verdict(request: DagRunRequest, found: DagRun | None) -> JetwayError:
 
     Returns:
         RunAlreadyExistsError: the run is there.
-        CommandRejectedError: it is not, and a logical_date was asked for that another run has.
+        LogicalDateTakenError: it is not, and a logical_date was asked for that another run has.
         RunCollisionError: it is not, and only the moment of the call can have collided.
     """
     if found is not None:
@@ -87,7 +87,7 @@ def verdict(request: DagRunRequest, found: DagRun | None) -> JetwayError:
             f"DAG {request.dag_id!r} has a run {request.dag_run_id!r} already ({found.state}).", run=found
         )
     if request.logical_date is not None:
-        return CommandRejectedError(
+        return LogicalDateTakenError(
             f"DAG {request.dag_id!r} has another run with the logical date "
             f"{request.logical_date.isoformat()}, so {request.dag_run_id!r} was not created: Airflow takes one "
             "run per date. Choose another logical_date or none."

@@ -127,16 +127,35 @@ def check_request(request: DagRunRequest) -> str:
     """Check everything about a run to be created and return its conf as JSON.
 
     Raises:
-        InvalidRequestError: bad dag_id, run id or logical_date.
+        InvalidRequestError: bad dag_id, run id, logical_date or data_interval.
         InvalidConfError: as in `encode_conf`.
     """
     check_dag_id(request.dag_id)
     check_new_run_id(request.dag_run_id)
-    if request.logical_date is not None and request.logical_date.utcoffset() is None:
-        raise InvalidRequestError(
-            f"logical_date {request.logical_date.isoformat()} has no time zone; add one, for example '+00:00'."
-        )
+    check_dates(request)
     return encode_conf(request.conf)
+
+
+def check_dates(request: DagRunRequest) -> None:
+    """Check a run's logical date and data interval.
+
+    Raises:
+        InvalidRequestError: one has no time zone; the interval ends before it begins, or comes without a date.
+    """
+    interval = request.data_interval
+    start, end = interval or (None, None)
+    named = {"logical_date": request.logical_date, "data_interval.start": start, "data_interval.end": end}
+    for name, moment in named.items():
+        if moment is not None and moment.utcoffset() is None:
+            raise InvalidRequestError(f"{name} {moment.isoformat()} has no time zone; add one, for example '+00:00'.")
+    if interval is None:
+        return
+    if interval[1] < interval[0]:
+        raise InvalidRequestError(
+            f"data_interval ends before it begins: {interval[0].isoformat()} to {interval[1].isoformat()}."
+        )
+    if request.logical_date is None and not request.is_date_derived:
+        raise InvalidRequestError("data_interval needs a logical_date: Airflow keeps none for a run without a date.")
 
 
 def _is_unicode(conf: Mapping[str, Any]) -> bool:

@@ -16,6 +16,7 @@ from jetway.errors import (
     AnswerLostError,
     CommandRejectedError,
     DagNotFoundError,
+    DagPausedError,
     EnvironmentUnavailableError,
     InvalidConfError,
     InvalidRequestError,
@@ -142,6 +143,14 @@ def dag_stale(dag_id: str) -> DagNotFoundError:
         f"DAG {dag_id!r} is not in the environment any more (Airflow calls it stale): its file is gone, has an import "
         "error, or does not make it any more. A run of it would stay queued. Put its file into the drop bucket again, "
         "under dags/; if it is there, see its report, and the import errors in the Airflow UI."
+    )
+
+
+def dag_paused(dag_id: str) -> DagPausedError:
+    """Return the error for a DAG that is paused."""
+    return DagPausedError(
+        f"DAG {dag_id!r} is paused, and its trigger's file says what then becomes of an event (when_paused). "
+        "Unpause the DAG for the events to come."
     )
 
 

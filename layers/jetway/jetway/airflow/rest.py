@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 from urllib.parse import quote
 
-from jetway.errors import AnswerLostError, DagNotFoundError, JetwayError
+from jetway.errors import AnswerLostError, DagNotFoundError, InvalidRequestError, JetwayError
 
 from . import duplicates, names, rest_answers
 from .refusals import DuplicateError, dag_stale
@@ -27,6 +27,9 @@ _FIRST_WITH_PREFIX_FILTER = (3, 3)
 _FIRST_WITH_FILTER = (3, 2)
 _FIRST_WITH_NOTES = (2, 5)
 _PAGE = 100
+
+# https://github.com/apache/airflow/pull/36630
+FIRST_WITH_INTERVAL = (2, 9)
 
 
 class RestCalls(Protocol):
@@ -93,7 +96,7 @@ class RestClient:
             self._log_fallback("start", request.dag_id)
             return self._fallback().trigger_dag_run(request)
         try:
-            return self._create(path, request, facts.major)
+            return self._create(path, request, facts.version)
         except DuplicateError as exc:
             return self._resolve_duplicate(request, exc)
         except AnswerLostError as exc:
@@ -190,8 +193,24 @@ class RestClient:
                 return found, True
         return found, False
 
-    def _create(self, path: str, request: DagRunRequest, major: int) -> DagRun:
-        response = self._api.call("POST", path, request.dag_id, creates=True, body=_body(request, major))
+    def list_queued_runs(self, dag_ids: Sequence[str], *, max_pages: int = 5) -> list[DagRun]:
+        """Return the queued runs of many DAGs, a hundred with a call; no more than so many pages.
+
+        Raises:
+            TransientError: as in `trigger_dag_run`.
+        """
+        body: dict[str, Any] = {"dag_ids": list(dag_ids), "states": ["queued"], "page_limit": _PAGE}
+        found: list[DagRun] = []
+        for _ in range(max_pages):
+            more = {**body, "page_offset": len(found)}
+            page, total = rest_answers.runs(self._api.call("POST", "/dags/~/dagRuns/list", "~", body=more))
+            found += page
+            if not page or len(found) >= total:
+                break
+        return found
+
+    def _create(self, path: str, request: DagRunRequest, version: tuple[int, ...]) -> DagRun:
+        response = self._api.call("POST", path, request.dag_id, creates=True, body=_body(request, version))
         run = rest_answers.run(response, request.dag_id, request.dag_run_id)
         if run is None:
             raise AnswerLostError(f"POST {path} was answered, but not with the run.")
@@ -252,12 +271,19 @@ def _path(*segments: str) -> str:
     return "".join(f"/{quote(segment, safe=':+~')}" for segment in segments)
 
 
-def _body(request: DagRunRequest, major: int) -> dict[str, Any]:
+def _body(request: DagRunRequest, version: tuple[int, ...]) -> dict[str, Any]:
     body: dict[str, Any] = {"dag_run_id": request.dag_run_id, "conf": dict(request.conf)}
     if request.logical_date is not None:
         body["logical_date"] = request.logical_date.isoformat()
-    elif major >= 3:
+    elif version >= (3,):
         body["logical_date"] = None  # the key is required there; null asks for no date
+    if request.data_interval is not None and version >= FIRST_WITH_INTERVAL:
+        start, end = request.data_interval
+        body |= {"data_interval_start": start.isoformat(), "data_interval_end": end.isoformat()}
+    elif request.data_interval is not None and not request.is_interval_derived:
+        raise InvalidRequestError(
+            f"data_interval needs Airflow 2.9 or later: the environment has {'.'.join(map(str, version))}."
+        )
     if request.note is not None:
         body["note"] = request.note
     return body

@@ -16,6 +16,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Protocol, cast
 
 from jetway.airflow import AirflowQuestions
+from jetway.airflow.blocked import blocked_by_commands, blocked_over_rest
 from jetway.airflow.rest_answers import NoRestApiError
 from jetway.errors import AnswerLostError, DagNotFoundError, JetwayError, PermanentError
 from jetway.observability import logger
@@ -23,6 +24,7 @@ from jetway.observability import logger
 if TYPE_CHECKING:
     from jetway.airflow import DagRun, DagState
     from jetway.airflow.auto import AutoClient
+    from jetway.airflow.blocked import Blocked
     from jetway.airflow.rest import RestClient
 
 ENDED = frozenset({"success", "failed"})
@@ -38,8 +40,10 @@ RUNS_OF_A_LONG_HISTORY = 5
 
 _ALL = 1_000_000
 
-# Seconds in which an answer is not asked for a second time before a run is refused for it.
+# Seconds in which an answer is not asked for a second time before a run is refused for it; of a pause by commands,
+# where each answer is a list of all DAGs.
 JUST_NOW = 5.0
+REFUSED_BY_LIST = 60.0
 
 
 class CommandLine(AirflowQuestions, Protocol):
@@ -80,6 +84,10 @@ class Dags(Protocol):
         """
         ...
 
+    def is_paused(self, dag_id: str) -> bool:
+        """Whether the DAG is paused, as far as that is to be learnt. A pause that is remembered is asked for anew."""
+        ...
+
     def dag_state(self, dag_id: str) -> DagState | None:
         """The DAG's state as of some minutes ago at most; None when that is not to be learnt."""
         ...
@@ -100,6 +108,17 @@ class Watch(Dags, Protocol):
         """
         ...
 
+    def blocked(self, wanted: Mapping[str, Sequence[str]]) -> Iterator[Blocked]:
+        """Look for runs that are queued and will not start, since their DAG is paused, stale or deleted.
+
+        Args:
+            wanted: run ids by dag_id.
+
+        Raises:
+            TransientError: not now; what was yielded before counts.
+        """
+        ...
+
 
 @dataclass(slots=True)
 class DagStates:
@@ -109,11 +128,13 @@ class DagStates:
         ask: tells that of one DAG, and those of others when that costs nothing more.
         max_age: seconds that an answer is good for.
         after_failure: seconds until the next try when there was none. To know is a courtesy: it must not slow dispatch.
+        refuses_for: seconds that a pause is taken for one before it is asked for anew.
     """
 
     ask: Callable[[str], Mapping[str, DagState | None]]
     max_age: float
     after_failure: float = 300.0
+    refuses_for: float = JUST_NOW
     clock: Callable[[], float] = time.time
     _known: dict[str, tuple[float, DagState | None]] = field(default_factory=dict)
     _not_before: float = 0.0
@@ -145,6 +166,10 @@ class DagStates:
         """Whether the DAG was stale when it was asked last, and still is."""
         return self._remembered(dag_id, self.max_age)[1] == "stale" and self.get(dag_id, max_age=JUST_NOW) == "stale"
 
+    def is_paused(self, dag_id: str) -> bool:
+        """Whether the DAG is paused; that it is not may be remembered, that it is may be over."""
+        return self.get(dag_id) == "paused" and self.get(dag_id, max_age=self.refuses_for) == "paused"
+
     def _remembered(self, dag_id: str, max_age: float) -> tuple[bool, DagState | None]:
         asked_at, state = self._known.get(dag_id, (float("-inf"), None))
         known = 0 <= self.clock() - asked_at < max_age
@@ -162,6 +187,10 @@ class RestWatch:
         """See `Watch`. The REST API answers 404 to a run of a stale DAG, on Airflow 2 and 3: nothing is to be asked."""
         return False
 
+    def is_paused(self, dag_id: str) -> bool:
+        """See `Watch`."""
+        return self._states.is_paused(dag_id)
+
     def dag_state(self, dag_id: str) -> DagState | None:
         """See `Watch`."""
         return self._states.get(dag_id)
@@ -175,6 +204,10 @@ class RestWatch:
         ended = [run for run in runs if (run.dag_id, run.dag_run_id) in looked_at]
         last = runs[-1].end_date if runs and not complete else None
         yield Sighting(looked_at, ended=ended, until=datetime.fromisoformat(last) if last else None)
+
+    def blocked(self, wanted: Mapping[str, Sequence[str]]) -> Iterator[Blocked]:
+        """See `Watch`."""
+        return blocked_over_rest(self._client, {name: ids for name, ids in wanted.items() if self._client.fits(name)})
 
     def _ask(self, dag_id: str) -> Mapping[str, DagState | None]:
         if not self._client.fits(dag_id):
@@ -207,7 +240,9 @@ class CliWatch:
         self._client = client
         self._seconds_left = seconds_left
         self._command_seconds = command_seconds
-        self._states = DagStates(self._ask, max_age=300.0, after_failure=900.0, clock=clock)
+        self._states = DagStates(
+            self._ask, max_age=300.0, after_failure=900.0, refuses_for=REFUSED_BY_LIST, clock=clock
+        )
         self._long: set[str] = set()
         self._lost: set[str] = set()
 
@@ -217,6 +252,10 @@ class CliWatch:
         A first start is not kept waiting for a list of all DAGs; what the last list said is used.
         """
         return self._states.is_stale(dag_id)
+
+    def is_paused(self, dag_id: str) -> bool:
+        """See `Watch`."""
+        return self._states.is_paused(dag_id)
 
     def dag_state(self, dag_id: str) -> DagState | None:
         """See `Watch`."""
@@ -250,6 +289,13 @@ class CliWatch:
                 gone=frozenset((dag_id, run_id) for run_id in run_ids if run_id not in runs),
             )
 
+    def blocked(self, wanted: Mapping[str, Sequence[str]]) -> Iterator[Blocked]:
+        """See `Watch`."""
+        for dag_id, run_ids in wanted.items():
+            if self._seconds_left() < 2 * self._command_seconds:
+                return
+            yield from blocked_by_commands(self._client, self._states.get, {dag_id: run_ids})
+
     def _few(self, dag_id: str, run_ids: Sequence[str]) -> dict[str, DagRun]:
         found = (self._client.get_dag_run(dag_id, run_id) for run_id in run_ids)
         return {run.dag_run_id: run for run in found if run is not None}
@@ -274,6 +320,10 @@ class AutoWatch:
         """See `Watch`."""
         return self._of(self._client.chosen()).is_stale(dag_id)
 
+    def is_paused(self, dag_id: str) -> bool:
+        """See `Watch`."""
+        return self._of(self._client.chosen()).is_paused(dag_id)
+
     def dag_state(self, dag_id: str) -> DagState | None:
         """See `Watch`."""
         try:
@@ -292,6 +342,10 @@ class AutoWatch:
         else:
             return
         yield from self._of(self._client.chosen()).look(wanted, since=since)
+
+    def blocked(self, wanted: Mapping[str, Sequence[str]]) -> Iterator[Blocked]:
+        """See `Watch`."""
+        return self._of(self._client.chosen()).blocked(wanted)
 
     def _of(self, client: AirflowQuestions) -> Watch:
         key = id(client)

@@ -199,6 +199,7 @@ def dispatch_message(batch: Closed, bucket: str) -> str:
         "manifest": f"s3://{bucket}/{batch.manifest_key}",
         "count": len(batch.members),
         "time": batch.closed_at,  # a run's latency and age count from when its batch was complete
+        "newest_time": max(member.occurred_at for member in batch.members).isoformat(),  # the run's logical date
     }
     if chain := max(map(_chain_of, batch.members), default=0):
         event["chain"] = chain

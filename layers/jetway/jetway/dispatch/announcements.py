@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 # What is worth knowing of a run that was created: it is queued, and what would start it.
 PAUSED = "queued behind a paused DAG"
 STALE = "queued behind a DAG that is not in the environment"
+DELETED = "its DAG was deleted in Airflow before it began"
+
+# Stable words for what keeps a run that was started from running.
+REASONS: Mapping[str, str] = {PAUSED: "dag-paused", STALE: "dag-stale", DELETED: "dag-deleted"}
 
 _STARTS_NOT: Mapping[str | None, str] = {
     PAUSED: "dag-paused: the DAG is paused. The run is queued until the DAG is unpaused.",
@@ -83,6 +87,18 @@ def completion(
     }
     kind = "DagRunSucceeded" if state == "success" else "DagRunFailed"
     return OutEvent(kind, id=f"{entry.id}#{state}", time=end or now, detail=detail)
+
+
+def never_ran(environment: str, entry: Entry, *, because: str, now: datetime) -> OutEvent:
+    """Return the event on a run that was started and does not run: DagRunBlocked.
+
+    Args:
+        because: PAUSED, STALE or DELETED.
+        now: when it was seen.
+    """
+    reason = REASONS[because]
+    detail = {**_common(environment, entry), "reason": reason, "error": because}
+    return OutEvent("DagRunBlocked", id=f"{entry.id}#blocked#{reason}", time=now, detail=detail)
 
 
 def _common(environment: str, entry: Entry) -> dict[str, Any]:

@@ -7,7 +7,7 @@ event that it sends, a call that it makes) begins anew: of that Jetway knows not
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from jetway.dispatch.run import Dispatch, plan
@@ -19,11 +19,12 @@ if TYPE_CHECKING:
 OVER = f"{LoopError.reason}: it tells that a chain of runs was stopped, and would go on with that chain"
 
 
-def plan_in_chain(message: DispatchMessage, longest: int) -> Dispatch:
+def plan_in_chain(message: DispatchMessage, longest: int, *, major: Callable[[], int]) -> Dispatch:
     """Say what run a message asks for, unless its chain is too long.
 
     Args:
         longest: so many runs in a row may each be started by the event of the one before.
+        major: as for `plan`.
 
     Raises:
         LoopError: it would be one more.
@@ -34,7 +35,7 @@ def plan_in_chain(message: DispatchMessage, longest: int) -> Dispatch:
         return Dispatch(message.trigger, event, None, skipped_because=OVER)
     if event.chain >= longest:
         raise too_long(event.chain, longest, message.trigger.name)
-    return plan(message)
+    return plan(message, major=major)
 
 
 def is_over(chain: int, facts: Mapping[str, Any], longest: int) -> bool:

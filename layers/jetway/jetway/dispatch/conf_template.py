@@ -44,7 +44,21 @@ def render(template: Mapping[str, Any], facts: Mapping[str, Any]) -> dict[str, A
     Raises:
         InvalidConfError: a path leads nowhere, or a placeholder cannot be read; the text names path and template key.
     """
-    return {name: _render(value, facts, name) for name, value in template.items()}
+    return {name: _render(value, facts, f"conf.{name}") for name, value in template.items()}
+
+
+def render_text(text: str, facts: Mapping[str, Any], where: str) -> Any:
+    """Fill in one text; one that is a placeholder keeps the value's type.
+
+    Args:
+        text: the template.
+        facts: what the paths lead into.
+        where: it stands, for the error's text.
+
+    Raises:
+        InvalidConfError: as `render`.
+    """
+    return _render_text(text, facts, where)
 
 
 def paths(text: str) -> list[Path]:
@@ -72,7 +86,7 @@ def _render_text(text: str, facts: Mapping[str, Any], where: str) -> Any:
     try:
         parts = list(_parts(text))
     except TemplateError as exc:
-        raise InvalidConfError(f"conf.{where}: {exc}") from exc
+        raise InvalidConfError(f"{where}: {exc}") from exc
     values = [_look_up(facts, part, where) if isinstance(part, tuple) else part for part in parts]
     if len(parts) == 1 and isinstance(parts[0], tuple):
         return values[0]
@@ -123,7 +137,7 @@ def _look_up(facts: Mapping[str, Any], path: Path, where: str) -> Any:
         elif _is_list(value) and name.isascii() and name.isdecimal() and int(name) < len(value):
             value = value[int(name)]
         else:
-            raise InvalidConfError(f"conf.{where}: {_unknown(path, depth, value)}")
+            raise InvalidConfError(f"{where}: {_unknown(path, depth, value)}")
     return value
 
 

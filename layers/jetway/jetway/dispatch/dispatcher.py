@@ -18,10 +18,11 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from jetway.airflow import RunAlreadyExistsError
-from jetway.airflow.refusals import dag_stale
+from jetway.airflow.refusals import dag_paused
 from jetway.aws.crashes import CrashedError
 from jetway.dispatch import outcomes
 from jetway.dispatch.announcements import announcement, because_of
+from jetway.dispatch.asking import ask_for_run
 from jetway.dispatch.chains import plan_in_chain
 from jetway.dispatch.dead_letters import reason_of
 from jetway.dispatch.denied import Denied
@@ -29,6 +30,7 @@ from jetway.dispatch.letters import Letters
 from jetway.dispatch.limits import Limits
 from jetway.dispatch.missing import MissingDags, QuestionRefusedError, run_in
 from jetway.dispatch.outcomes import Case
+from jetway.dispatch.pauses import next_try
 from jetway.dispatch.places import Places
 from jetway.dispatch.run import is_interactive, parse_message
 from jetway.errors import (
@@ -80,6 +82,7 @@ class Dispatcher:
         dead_letters_url: str,
         tell: Callable[[OutEvent], None],
         dags: Dags,
+        major: Callable[[], int],
         crashes: Crashes | None = None,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
@@ -89,6 +92,7 @@ class Dispatcher:
             environment: name of the MWAA environment.
             tell: sends an event out; raises EventsOutError when it is not taken.
             dags: tells whether a run would start.
+            major: returns Airflow's major version, on which the dates of schedules depend; may raise TransientError.
             crashes: knows which messages end the function time and again; None: none is known to.
         """
         self._airflow = airflow
@@ -101,6 +105,7 @@ class Dispatcher:
         self._tell = tell
         self._dags = dags
         self._crashes = crashes
+        self._major = major
         self._clock = clock
         self._missing = MissingDags()
         self._denied = Denied()
@@ -136,9 +141,11 @@ class Dispatcher:
         """Write down that the message is held with its lane; return the entry, also when the ledger is what fails."""
         case = Case(message)
         self._denied.note(exc, self._clock())
-        with suppress(PermanentError):  # `dispatch` will say so
+        with suppress(PermanentError, TransientError):  # `dispatch` will say so
             case = replace(case, read=parse_message(message.body, sent_at=message.sent_at))
-            case = replace(case, request=plan_in_chain(case.known, self._limits.longest_chain).request)
+            case = replace(
+                case, request=plan_in_chain(case.known, self._limits.longest_chain, major=self._major).request
+            )
         entry = self._entry(case, "held", because=f"{reason_of(exc)}: {exc}")
         if case.read is not None:
             entry = replace(entry, until=self._latest(case))
@@ -151,7 +158,7 @@ class Dispatcher:
     def _dispatch(self, case: Case, *, crashed: bool) -> Entry:
         planned: Dispatch | PermanentError
         try:
-            planned = plan_in_chain(case.known, self._limits.longest_chain)
+            planned = plan_in_chain(case.known, self._limits.longest_chain, major=self._major)
             case = replace(case, request=planned.request)
         except PermanentError as exc:
             planned = exc
@@ -192,7 +199,19 @@ class Dispatcher:
         missing = self._missing.recall(request.dag_id, now)
         if missing is not None and not is_interactive(case.message.group):
             return self._not_found(case, missing)
+        if (paused := self._behind_pause(case, request, now)) is not None:
+            return paused
         return self._in_turn(case, request, now, latest)
+
+    def _behind_pause(self, case: Case, request: DagRunRequest, now: datetime) -> Entry | None:
+        """Return what becomes of an event of a paused DAG that its trigger wants no run of; None for all others."""
+        when_paused = case.known.trigger.when_paused
+        if when_paused == "start" or not self._dags.is_paused(request.dag_id):
+            return None
+        exc = dag_paused(request.dag_id)
+        if when_paused == "wait":
+            return self._aside(case, f"{exc.reason}: {exc}", not_before=next_try(case.known.waits, now))
+        return self._refuse(case, exc, skips=when_paused == "skip")
 
     def _in_turn(self, case: Case, request: DagRunRequest, now: datetime, latest: datetime) -> Entry:
         """Start the run when the trigger's rate lets it."""
@@ -231,7 +250,7 @@ class Dispatcher:
     def _create(self, case: Case, request: DagRunRequest, begins: int | None) -> Entry:
         """Ask Airflow for the run."""
         try:
-            run = self._trigger(request)
+            run = ask_for_run(self._airflow, self._dags, request, case.known.waits)
         except RunAlreadyExistsError as exc:
             if case.is_of_others:
                 return self._of_others(case, exc.run, begins)
@@ -247,11 +266,6 @@ class Dispatcher:
         except (TransientError, PermanentError) as exc:
             return self._not_made(case, request, begins, exc)
         return self._started(case, run, since=outcomes.since_of(case))
-
-    def _trigger(self, request: DagRunRequest) -> DagRun:
-        if self._dags.is_stale(request.dag_id):
-            raise dag_stale(request.dag_id)  # Airflow would take the run, and never start it
-        return self._airflow.trigger_dag_run(request)
 
     def _not_made(
         self, case: Case, request: DagRunRequest, begins: int | None, exc: TransientError | PermanentError
@@ -271,11 +285,12 @@ class Dispatcher:
             return self._aside(case, f"{exc.reason}: {exc}")
         raise exc
 
-    def _refuse(self, case: Case, exc: Exception, begins: int | None = None) -> Entry:
+    def _refuse(self, case: Case, exc: Exception, begins: int | None = None, *, skips: bool = False) -> Entry:
         """Say that there is no run, once Airflow has said that no try made one.
 
         Args:
             begins: the place that this try has; None when it has none any more.
+            skips: the event is skipped, not a dead letter.
 
         Raises:
             TransientError: Airflow does not say.
@@ -286,7 +301,7 @@ class Dispatcher:
         self._places.give_back(case, begins)
         if isinstance(exc, PermanentError) and outcomes.is_in_doubt(case, self._clock()):
             return self._doubt(case)
-        return self._dead_letter(case, exc)
+        return self._skip(case, exc) if skips else self._dead_letter(case, exc)
 
     def _earlier_run(self, case: Case, *, also_own: bool) -> Entry | None:
         """Look for a run that an earlier try of the event has made; when it is there, it is started."""
@@ -389,6 +404,11 @@ class Dispatcher:
 
     def _dead_letter(self, case: Case, exc: Exception) -> Entry:
         return self._letters.decide(case, self._entry(case, "dead-lettered", because=f"{reason_of(exc)}: {exc}"), exc)
+
+    def _skip(self, case: Case, exc: Exception) -> Entry:
+        entry = self._entry(case, "skipped", because=f"{reason_of(exc)}: {exc}")
+        decision = self._ledger.record(entry, settled=case.attempt, alone=case.before.number or None)
+        return replace(entry, decision=decision)
 
     def _told(self, entry: Entry) -> bool:
         """Tell the bus; what it does not take now, `follow_runs` sends later: no event out may hold a lane."""

@@ -11,10 +11,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from jetway.dispatch.announcements import announcement, completion
+from jetway.dispatch.announcements import DELETED, announcement, because_of, completion, never_ran
+from jetway.errors import JetwayError
+from jetway.observability import logger
 
 if TYPE_CHECKING:
     from jetway.airflow import DagRun
+    from jetway.airflow.blocked import Blocked
     from jetway.airflow.watch import Sighting, Watch
     from jetway.events_out import OutEvent
     from jetway.ledger import Ledger, OpenEntry
@@ -23,6 +26,10 @@ ROWS = 500  # at most in one invocation, longest due first
 SOONEST = timedelta(seconds=50)  # a little less than the schedule, so that every one of its firings counts
 LATEST = timedelta(minutes=15)
 SHARE = 0.1  # of a run's age
+
+# A run that is queued may be so for want of a slot. So long after its start its DAG is asked for.
+BLOCKED_AFTER = timedelta(minutes=5)
+QUEUED = frozenset({None, "queued"})  # as last seen; over REST only ends are seen
 
 
 @dataclass(slots=True)
@@ -35,6 +42,9 @@ class Summary:
     failed: int = 0
     gone: int = 0
     still_open: int = 0
+    behind_paused: int = 0
+    behind_stale: int = 0
+    deleted: int = 0
 
 
 class Follower:
@@ -81,7 +91,36 @@ class Follower:
         looked_from = self._clock()
         for sighting in self._watch.look(wanted, since=min(row.since for row in rows)):
             self._note(sighting, by_run, looked_from, summary)
+            for key in {(run.dag_id, run.dag_run_id) for run in sighting.ended} | sighting.gone:
+                del by_run[key]
+        self._tell_blocked(by_run, summary)
         return summary
+
+    def _tell_blocked(self, by_run: dict[tuple[str, str], OpenEntry], summary: Summary) -> None:
+        """Tell of runs that were started some time ago and do not run, for what has become of their DAG.
+
+        Once for each run and reason: the row keeps the reason. What was known at the start is told by then.
+        """
+        now = self._clock()
+        wanted: dict[str, list[str]] = {}
+        for (dag_id, run_id), row in by_run.items():
+            if row.entry.state in QUEUED and now - row.entry.decided_at >= BLOCKED_AFTER:
+                wanted.setdefault(dag_id, []).append(run_id)
+        if not wanted:
+            return
+        for found in self._blocked(wanted):
+            row = by_run[found.dag_id, found.dag_run_id]
+            because = DELETED if found.by == "deleted" else because_of(found.by)
+            if because is None or row.entry.because == because:
+                continue
+            self._tell([never_ran(self._environment, row.entry, because=because, now=now)])
+            if found.by == "deleted":
+                self._ledger.close(row, state="deleted", ended_at=now)
+            else:
+                self._ledger.explain(row, because)
+            summary.deleted += found.by == "deleted"
+            summary.behind_stale += found.by == "stale"
+            summary.behind_paused += found.by == "paused"
 
     def _tell_late(self, rows: Iterable[OpenEntry], summary: Summary) -> list[OpenEntry]:
         """Send what was not taken before; return the rows of runs.
@@ -98,6 +137,15 @@ class Follower:
             else:
                 self._ledger.close(row)
         return [row for row in rows if row.entry.decision == "started"]
+
+    def _blocked(self, wanted: dict[str, list[str]]) -> list[Blocked]:
+        """Ask for them; trouble must not cost what was seen before, and they are asked for again in a minute."""
+        found: list[Blocked] = []
+        try:
+            found.extend(self._watch.blocked(wanted))
+        except JetwayError as exc:
+            logger.warning("cannot look for runs that do not begin", extra={"error": f"{exc.reason}: {exc}"})
+        return found
 
     def _note(
         self,

@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from jetway.dispatch.unread import unread_entry
-from jetway.errors import AnswerLostError
+from jetway.errors import AnswerLostError, DagPausedError
 from jetway.ledger import Attempt, Before, Decision, Entry, entry_id
 
 if TYPE_CHECKING:
@@ -136,11 +136,14 @@ def outcome_before(case: Case) -> Outcome | None:
         entry = row or entry_of(case, "batched", now=case.message.sent_at)
         batch = f"batch {entry.batch_id}" if entry.batch_id else "a batch"
         return Outcome(entry, f"duplicate of an event in {batch}")
-    if row is None or row.decision != "dead-lettered" or _is_wanted_anew(case, row):
+    if row is None or row.decision not in {"dead-lettered", "skipped"} or _is_wanted_anew(case, row):
         return None
-    if row.message_id == case.message_id:
-        return Outcome(row, row.because or "", is_unsent_letter=True)
-    return Outcome(row, of_letter)
+    if row.decision == "skipped":
+        # The DAG may be unpaused by now. What is skipped for what it is will be so again.
+        of_skip = f"duplicate of a skipped event ({row.because})"
+        return Outcome(row, of_skip) if (row.because or "").startswith(DagPausedError.reason) else None
+    is_unsent = row.message_id == case.message_id
+    return Outcome(row, (row.because or "") if is_unsent else of_letter, is_unsent_letter=is_unsent)
 
 
 def _is_wanted_anew(case: Case, row: Entry) -> bool:

@@ -17,13 +17,14 @@ import base64
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Literal, get_args
 
 from jetway.airflow import DagRunRequest
 from jetway.dispatch.conf_template import render
+from jetway.dispatch.dates import DateRule, dated, derived, parse_dates_of_call
 from jetway.dispatch.limits import Rate, Waits, parse_age
 from jetway.errors import InvalidRequestError, UnknownEventError
 from jetway.events import Event, parse_event, parse_time
@@ -46,6 +47,10 @@ SCHEDULES = "schedules"  # so that no number of calls holds them up
 BULK = "bulk"  # files and events, by the thousand: of all triggers, or with the trigger's name behind it, of one
 
 
+# What becomes of an event whose DAG is paused: its run is created and queued; or it waits aside; or it has none.
+WhenPaused = Literal["start", "wait", "skip", "dead-letter"]
+
+
 @dataclass(frozen=True, slots=True)
 class Trigger:
     """What a message says of the trigger that sent it.
@@ -59,6 +64,8 @@ class Trigger:
         max_event_age: how old an event may be when its run starts; None for the stack's own limit.
         rate: how many runs may start in which time; None for no limit.
         version: of its file in the drop bucket; None when it has none.
+        dates: of its runs.
+        when_paused: what becomes of an event whose DAG is paused.
     """
 
     name: str
@@ -69,6 +76,8 @@ class Trigger:
     max_event_age: timedelta | None = None
     rate: Rate | None = None
     version: str | None = None
+    dates: DateRule = field(default_factory=DateRule)
+    when_paused: WhenPaused = "start"
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,24 +171,32 @@ def parse_message(body: str, *, sent_at: datetime) -> DispatchMessage:
     )
 
 
-def plan(message: DispatchMessage) -> Dispatch:
+def plan(message: DispatchMessage, *, major: Callable[[], int]) -> Dispatch:
     """Say what run a message asks for.
+
+    Args:
+        message: as `parse_message` returns it.
+        major: returns Airflow's major version; called only where the run's dates depend on it.
 
     Raises:
         InvalidRequestError: it asks for a run that Airflow could never have.
         InvalidConfError: the trigger's conf asks for what the event does not have.
+        TransientError: the version is not to be learnt now.
     """
     trigger, event = message.trigger, message.event
     run_id = derive_run_id(trigger.name, message.identity)
     note = note_of(message.by)
     if trigger.kind == "http":
         call = _request_of_call(trigger, event.facts, run_id if message.force else None)
-        return Dispatch(trigger, event, replace(call, note="\n".join(filter(None, (call.note, note))) or None))
+        call = replace(call, note="\n".join(filter(None, (call.note, note))) or None)
+        return Dispatch(trigger, event, derived(call, trigger.dates, event, major=major))
     if trigger.kind == "s3" and _is_folder_marker(trigger, event.facts):
         return Dispatch(trigger, event, None, skipped_because="the object is a folder marker (its key ends in /)")
     dag_id = trigger.dag or dag_id_of_key(str(event.facts.get("key", "")), trigger.dag_from_key or "")
-    conf = event.facts if trigger.conf is None else render(trigger.conf, _nameable(trigger, event.facts))
-    return Dispatch(trigger, event, DagRunRequest(dag_id=dag_id, dag_run_id=run_id, conf=conf, note=note))
+    facts = _nameable(trigger, event.facts)
+    conf = event.facts if trigger.conf is None else render(trigger.conf, facts)
+    request = DagRunRequest(dag_id=dag_id, dag_run_id=run_id, conf=conf, note=note)
+    return Dispatch(trigger, event, dated(request, trigger.dates, event, facts, major=major))
 
 
 def bulk_lane(trigger: str, *, one_for_all: bool = False) -> str:
@@ -274,7 +291,11 @@ def _parse_trigger(value: Mapping[str, Any]) -> Trigger:
         max_event_age=parse_age(value.get("max_event_age")),
         rate=None if rate is None else Rate.parse(rate),
         version=value.get("version"),
+        dates=DateRule.parse(value),
+        when_paused=value.get("when_paused", "start"),
     )
+    if trigger.when_paused not in get_args(WhenPaused):
+        raise ValueError(f"when_paused is {trigger.when_paused!r}")
     if not isinstance(trigger.kind, str):
         raise TypeError("a trigger's kind is a text")
     if trigger.conf is not None and not isinstance(trigger.conf, dict):
@@ -323,14 +344,10 @@ def _identity(trigger: Trigger, event: Event, force: str | None) -> tuple[str, .
 
 
 def _request_of_call(trigger: Trigger, facts: Mapping[str, Any], forced_run_id: str | None) -> DagRunRequest:
-    logical_date = facts["logical_date"]
-    try:
-        return DagRunRequest(
-            dag_id=trigger.dag or "",
-            dag_run_id=forced_run_id or facts["dag_run_id"],
-            conf=facts["conf"] or {},
-            logical_date=parse_time(logical_date) if logical_date else None,
-            note=facts["note"],
-        )
-    except (ValueError, TypeError) as exc:
-        raise InvalidRequestError(f"logical_date {logical_date!r} is no ISO 8601 time with an offset: {exc}.") from exc
+    return DagRunRequest(
+        dag_id=trigger.dag or "",
+        dag_run_id=forced_run_id or facts["dag_run_id"],
+        conf=facts["conf"] or {},
+        note=facts["note"],
+        **parse_dates_of_call(facts),
+    )

@@ -92,7 +92,14 @@ def duplicate_answer(request: DagRunRequest) -> Response[str]:
 
 def dry_run_answer(request: DagRunRequest, warnings: Sequence[str]) -> Response[str]:
     """Answer what a call would start."""
-    would = asdict(request) | {"logical_date": request.logical_date and request.logical_date.isoformat()}
+    would = {
+        "dag_id": request.dag_id,
+        "dag_run_id": request.dag_run_id,
+        "conf": request.conf,
+        "logical_date": request.logical_date and request.logical_date.isoformat(),
+        "data_interval": request.data_interval and [moment.isoformat() for moment in request.data_interval],
+        "note": request.note,
+    }
     return json_answer({**would, "state": None, "dry_run": True, "warnings": list(warnings)})
 
 

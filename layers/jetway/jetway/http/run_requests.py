@@ -75,6 +75,7 @@ def read_request(dag_id: str, call: Call) -> DagRunRequest:
         dag_run_id=chosen or derived,
         conf={} if fields.get("conf") is None else fields["conf"],
         logical_date=_time(fields, "logical_date"),
+        is_date_derived="logical_date" not in fields,
         note=_text(fields, "note"),
     )
     if request.note is not None and len(request.note) > LONGEST_NOTE:
@@ -143,12 +144,12 @@ def accept(
     event = {
         "dag_run_id": request.dag_run_id,
         "conf": request.conf,
-        "logical_date": request.logical_date.isoformat() if request.logical_date else None,
         "note": request.note,
         "time": call.received_at.isoformat(),
         "request_id": call.request_id,
         "caller": call.caller,
         "by": call.by or call.caller,
+        **_dates(request),
     }
     answer = sqs.send_message(
         QueueUrl=queue_url,
@@ -157,6 +158,16 @@ def accept(
         MessageDeduplicationId=call.request_id,
     )
     return answer["MessageId"]
+
+
+def _dates(request: DagRunRequest) -> dict[str, Any]:
+    """Return the dates that were asked for, as they stand in the event; what is not there is derived at dispatch."""
+    found: dict[str, Any] = {}
+    if not request.is_date_derived:
+        found["logical_date"] = request.logical_date.isoformat() if request.logical_date else None
+    if request.data_interval is not None:
+        found["data_interval"] = [moment.isoformat() for moment in request.data_interval]
+    return found
 
 
 def event_id(dag_id: str, dag_run_id: str, *, trigger: str = TRIGGER) -> str:

@@ -24,6 +24,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from jetway.airflow import DagRunRequest
 from jetway.airflow.names import check_request
 from jetway.dispatch.conf_template import render
+from jetway.dispatch.dates import DateRule, asked_for
 from jetway.dispatch.run import derive_run_id
 from jetway.http.json_body import check_size, read_json_object
 from jetway.http.problems import ProblemError
@@ -71,6 +72,11 @@ class Webhook:
     def limits(self) -> Mapping[str, Any]:
         """What bounds its runs, as it stands in a dispatch message."""
         return {**limits_of_document(self.document), "version": version_of(self.document)}
+
+    @property
+    def made_by(self) -> Mapping[str, Any]:
+        """What makes a run of a body."""
+        return {"dag": self.dag, "conf": self.conf, **DateRule.parse(self.document).to_json()}
 
 
 class Webhooks:
@@ -265,6 +271,7 @@ def read_delivery(webhook: Webhook, identity: Sequence[str], body: bytes) -> Dag
     Raises:
         ProblemError: the body is no JSON object, too large, or too deep.
         InvalidConfError: the template asks for what the body does not have, or conf is too large.
+        InvalidRequestError: the body has no time where the trigger says that the run's dates are.
     """
     event = read_json_object(body)
     request = DagRunRequest(
@@ -272,6 +279,7 @@ def read_delivery(webhook: Webhook, identity: Sequence[str], body: bytes) -> Dag
         dag_run_id=derive_run_id(webhook.name, identity),
         conf=event if webhook.conf is None else render(webhook.conf, event),
     )
+    request = asked_for(request, DateRule.parse(webhook.document), event)
     check_request(request)
     return request
 

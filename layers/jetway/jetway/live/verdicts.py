@@ -304,7 +304,7 @@ def relative_path(path: str) -> str:
 
 def file_of(live: Live, facts: EnvironmentFacts) -> str:
     """The live version's file relative to the dags folder."""
-    return live.key.removeprefix(f"{facts.dags_path}/") if facts.dags_path else live.key
+    return live.key.removeprefix(f"{facts.dags_path}/")  # no key begins with a slash (jetway.artifacts.keys)
 
 
 def digests(errors: Sequence[ImportProblem]) -> dict[str, str]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from jetway.airflow.names import check_dag_id
 from jetway.artifacts.findings import Finding
 from jetway.dispatch.conf_template import TemplateError, paths
+from jetway.dispatch.dates import NONE, OF_SCHEDULES, time_of
 from jetway.dispatch.run import TRIGGER_NAME
 from jetway.errors import InvalidRequestError
 from jetway.shape import shown
@@ -28,7 +29,7 @@ FACTS = {
     "s3": frozenset({"bucket", "key", "version_id", "etag", "size", "event_time", "event_id"}),
     "event": frozenset({"version", "id", "detail-type", "source", "account", "time", "region", "resources", "detail"}),
     "schedule": frozenset({"schedule", "scheduled_time"}),
-    "batch": frozenset({"batch_id", "manifest", "count", "events", "time"}),
+    "batch": frozenset({"batch_id", "manifest", "count", "events", "time", "newest_time"}),
 }
 
 # Shortest and longest, with the reason for people.
@@ -81,7 +82,39 @@ def _faults(value: Mapping[str, Any]) -> Iterator[Fault]:
         yield from _check_schedule(source)
     elif kind == "event":
         yield from _check_pattern(source, ("on", kind))
-    yield from _check_conf(value.get("conf", {}), ("conf",), FACTS.get("batch" if "batch" in value else kind))
+    facts = FACTS.get("batch" if "batch" in value else kind)
+    yield from _check_conf(value.get("conf", {}), ("conf",), facts)
+    yield from _check_dates(value, kind, facts)
+    if kind == "http" and value.get("when_paused", "start") != "start":
+        message = "a call is answered with the id of its run, so its run is created."
+        yield ("not-for-this-kind", ("when_paused",), message, "Leave when_paused out; ?dry_run=true tells of a pause.")
+
+
+def _check_dates(value: Mapping[str, Any], kind: str, facts: frozenset[str] | None) -> Iterator[Fault]:
+    date, interval = value.get("logical_date"), value.get("data_interval")
+    if date in OF_SCHEDULES and kind != "schedule":
+        message = f"{date} is for schedules: a trigger on {kind} has no planned time."
+        remedy = "Leave it out, which is the event's time; or write none, or a path such as {{ detail.closed_at }}."
+        yield ("not-for-this-kind", ("logical_date",), message, remedy)
+    elif date is not None:
+        yield from _check_conf(date, ("logical_date",), facts)
+    if interval is None:
+        return
+    if date == NONE:
+        message = "Airflow keeps no data interval for a run without a date."
+        yield ("dates", ("data_interval",), message, "Leave out logical_date: none, or data_interval.")
+    moments = []
+    for name in ("start", "end"):
+        text, path = interval[name], ("data_interval", name)
+        if "{{" in text:
+            yield from _check_conf(text, path, facts)
+            continue
+        try:
+            moments.append(time_of(text, {}, shown(path)))
+        except InvalidRequestError as exc:
+            yield ("dates", path, str(exc), "Write a time with its zone, or a path such as {{ detail.from }}.")
+    if len(moments) == 2 and moments[1] < moments[0]:
+        yield ("dates", ("data_interval",), "it ends before it begins.", "Exchange start and end.")
 
 
 def _check_bounds(value: Mapping[str, Any]) -> Iterator[Fault]:

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import cache
 from pathlib import Path as FilePath
 from typing import TYPE_CHECKING, Any
 
 from jetway.artifacts.findings import Finding, FoundDag, Judgement, judgement
+from jetway.dispatch.dates import DateRule
 from jetway.shape import problems
 from jetway.triggers.durations import parse_duration, parse_rate, rate_expression
 from jetway.triggers.schedule_text import parse_at
@@ -23,6 +24,7 @@ from jetway.yaml_text import Document, YamlError, load
 
 if TYPE_CHECKING:
     from jetway.dispatch.limits import Rate
+    from jetway.dispatch.run import WhenPaused
 
 PREFIX = "triggers/"
 SUFFIX = ".yaml"
@@ -85,6 +87,8 @@ class TriggerFile:
     Attributes:
         conf: template of the run's conf; None for the event's facts.
         expect: how long no event may come before an alarm is raised.
+        dates: of its runs.
+        when_paused: what becomes of an event whose DAG is paused.
         document: all of the file, as JSON; `from_document` makes the same trigger of it.
         version: names what the file says, in the messages of one that is in force (`in_force`); else None.
     """
@@ -98,6 +102,8 @@ class TriggerFile:
     expect: timedelta | None = None
     max_event_age: timedelta | None = None
     rate: Rate | None = None
+    dates: DateRule = field(default_factory=DateRule)
+    when_paused: WhenPaused = "start"
     enabled: bool = True
     version: str | None = None
 
@@ -194,16 +200,20 @@ def schema() -> Mapping[str, Any]:
 
 def _trigger(value: Mapping[str, Any], name: str) -> TriggerFile:
     batch, limits, expect = value.get("batch"), value.get("limits", {}), value.get("expect")
+    source = _source(value["on"])
+    of_schedule = {"schedule": source.expression, "timezone": source.timezone} if isinstance(source, Schedule) else {}
     return TriggerFile(
         name=name,
         dag=value["dag"],
-        on=_source(value["on"]),
+        on=source,
         document=value,
         conf=value.get("conf"),
         batch=Batch(int(batch["max_events"]), parse_duration(batch["within"])) if batch else None,
         expect=parse_duration(expect["within"]) if expect else None,
         max_event_age=parse_duration(limits["max_event_age"]) if "max_event_age" in limits else None,
         rate=parse_rate(limits["rate"]) if "rate" in limits else None,
+        dates=DateRule.parse({**value, **of_schedule}),
+        when_paused=value.get("when_paused", "start"),
         enabled=value.get("enabled", True),
     )
 

@@ -84,6 +84,7 @@ def starts_itself(
         "DagRunStarted": {"state": "queued", "paused": UNKNOWN, "stale": UNKNOWN, "latency_seconds": UNKNOWN},
         "DagRunSucceeded": {"state": "success", **ended},
         "DagRunFailed": {"state": "failed", **ended},
+        "DagRunBlocked": {"reason": UNKNOWN, "error": UNKNOWN},
         "EventDeadLettered": {"reason": UNKNOWN, "error": UNKNOWN},
     }
     return any(

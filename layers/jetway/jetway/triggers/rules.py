@@ -152,7 +152,9 @@ def message_template(trigger: TriggerFile, event: str) -> str:
         described["version"] = trigger.version
     if trigger.conf is not None:
         described["conf"] = trigger.conf
-    described |= limits_in_message(trigger.max_event_age, trigger.rate)
+    described |= limits_in_message(trigger.max_event_age, trigger.rate) | trigger.dates.to_json()
+    if trigger.when_paused != "start":
+        described["when_paused"] = trigger.when_paused
     if trigger.batch is not None:
         described["batch"] = {"max_events": trigger.batch.max_events, "within": _seconds(trigger.batch.within)}
     safe = json.dumps(described, sort_keys=True).replace("<", "\\u003c").replace(">", "\\u003e")
@@ -225,6 +227,12 @@ def _findings(
         )
     if trigger.batch is not None and places.collect_queue is None:
         yield _error("no-batches", "This stack has no queue for batches.", "Leave batch out, or update the stack.")
+    if trigger.dates.interval is not None and places.one_bulk_lane:
+        yield _error(
+            "interval-needs-rest",
+            "data_interval cannot be set over Airflow's command line, and this stack has Transport: cli.",
+            "Leave data_interval out, or set the stack's Transport to auto, rest or direct (Airflow 2.9 or later).",
+        )
     for rule in rules:
         if len(json_text(rule.pattern)) > LONGEST_PATTERN:
             yield _error(

@@ -96,6 +96,7 @@ def wired() -> Parts:
         tell=tell,
         crashes=Crashes(client("dynamodb"), config.ledger.table, key="id", ttl="ttl"),
         dags=watch_of(watched, command_seconds=STATE_TIMEOUT),
+        major=lambda: environment.facts().major,
     )
     denials = denials_by_ledger(config.ledger, config.environment_name, "start_dag_run", tell)
     return Parts(config, sqs, dispatcher, budget, denials)

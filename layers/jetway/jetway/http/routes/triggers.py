@@ -35,7 +35,7 @@ def trigger_by_name(name: str) -> Response[str]:
     webhook = webhooks.for_callers(request.in_time(lambda: request.services.webhooks.get(unquote(name))), unquote(name))
     identity = ("call", call.idempotency_key or call.request_id, caller.name)
     run = webhooks.read_delivery(webhook, identity, call.body)
-    key = key_use(call, webhook.name, identity, made_by={"dag": webhook.dag, "conf": webhook.conf})
+    key = key_use(call, webhook.name, identity, made_by=webhook.made_by)
     return start(request, run, call, request.reach(caller), key=key, dry_run=options["dry_run"], webhook=webhook)
 
 
