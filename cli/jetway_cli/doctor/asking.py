@@ -32,9 +32,9 @@ def ask(action: str, call: Callable[[], T]) -> Asked[T]:
     Args:
         action: the IAM action that it takes, for whoever lacks it.
     """
-    from botocore.exceptions import BotoCoreError, ClientError
+    from botocore.exceptions import BotoCoreError, ClientError, ConnectTimeoutError, ReadTimeoutError
     from click import ClickException
-    from requests.exceptions import RequestException
+    from requests.exceptions import RequestException, Timeout
 
     from jetway.errors import JetwayError
 
@@ -46,8 +46,14 @@ def ask(action: str, call: Callable[[], T]) -> Asked[T]:
         return Asked(trouble=sentence(f"{exc.operation_name} failed: {exc.response.get('Error', {}).get('Message')}"))
     except ClickException as exc:
         return Asked(trouble=exc.message)
+    except (ConnectTimeoutError, ReadTimeoutError, Timeout):
+        return Asked(trouble=_late(action))
     except (BotoCoreError, RequestException, JetwayError, OSError, ValueError, KeyError) as exc:
         return Asked(trouble=sentence(f"{action} got no answer that can be read: {type(exc).__name__}: {exc}"))
+
+
+def _late(action: str) -> str:
+    return f"{action} was not answered in time."
 
 
 @dataclass(slots=True)
@@ -116,4 +122,4 @@ class Question(Generic[T]):
             return self.future.result(max(0.0, until - time.monotonic()))
         except TimeoutError:
             self.future.cancel()
-            return Asked(trouble=f"{self.action} was not answered in time.")
+            return Asked(trouble=_late(self.action))

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 State = Literal["ok", "warning", "broken", "not known"]
 
 _MOST_SHOWN = 5
+_WORST_FIRST: Sequence[State] = ("broken", "warning", "not known")
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,11 +76,10 @@ class Findings:
             id_: of the check.
             fine: what is said then.
         """
-        for state in ("broken", "warning", "not known"):
-            found = [problem for problem in self.problems if problem.state == state]
-            if found:
-                return Result(id_, found[0].state, listed([one.seen for one in found], " "), found[0].remedy)
-        return Result(id_, "ok", fine)
+        if not self.problems:
+            return Result(id_, "ok", fine)
+        worst_first = sorted(self.problems, key=lambda one: _WORST_FIRST.index(one.state))
+        return Result(id_, worst_first[0].state, listed([one.seen for one in worst_first], " "), worst_first[0].remedy)
 
 
 def listed(items: Iterable[str], separator: str = ", ") -> str:

@@ -47,6 +47,10 @@ def by(name: str) -> Callable[[Any], Any]:
     return named
 
 
+def _by_themselves(value: Any) -> Any:
+    return {str(one): one for one in value or ()}
+
+
 @dataclass(frozen=True, slots=True)
 class Setting:
     """How a setting is compared.
@@ -75,12 +79,14 @@ _BREAKS, _WARNS = Setting(), Setting("warning")
 _KEY = Setting(form=last_part)
 _POLICY = Setting(whole=True)
 _NONE = Setting(default=None)
+_NOBODY = Setting("warning", ())
 
 SETTINGS: Mapping[str, Mapping[str, Setting]] = {
     "AWS::ApiGatewayV2::Api": {
         "ProtocolType": _BREAKS,
         "CorsConfiguration": Setting("warning", None),
         "DisableExecuteApiEndpoint": Setting(default=False),
+        "OtherRoutes": _NOBODY,
     },
     "AWS::ApiGatewayV2::Authorizer": dict.fromkeys(("AuthorizerType", "IdentitySource", "JwtConfiguration"), _BREAKS),
     "AWS::ApiGatewayV2::Integration": dict.fromkeys(
@@ -118,6 +124,7 @@ SETTINGS: Mapping[str, Mapping[str, Setting]] = {
         "BillingMode": _WARNS,
         "GlobalSecondaryIndexes": _BREAKS,
         "KeySchema": _BREAKS,
+        "Denials": _NONE,
         "PointInTimeRecoverySpecification": _WARNS,
         "SSESpecification": Setting(
             form=lambda value: {**value, "KMSMasterKeyId": last_part(value.get("KMSMasterKeyId"))} if value else value
@@ -130,7 +137,12 @@ SETTINGS: Mapping[str, Mapping[str, Setting]] = {
         "Targets": Setting(form=by("Id")),
     },
     "AWS::IAM::ManagedPolicy": {"PolicyDocument": _POLICY},
-    "AWS::IAM::Role": {"AssumeRolePolicyDocument": _POLICY, "PermissionsBoundary": Setting("warning", None)},
+    "AWS::IAM::Role": {
+        "AssumeRolePolicyDocument": _POLICY,
+        "PermissionsBoundary": Setting("warning", None),
+        "Policies": Setting("warning", (), whole=True, form=by("PolicyName")),
+        "ManagedPolicyArns": Setting("warning", (), whole=True, form=_by_themselves),
+    },
     "AWS::KMS::Key": {"EnableKeyRotation": _WARNS, "KeyPolicy": Setting("warning", whole=True)},
     "AWS::Lambda::EventInvokeConfig": dict.fromkeys(
         ("DestinationConfig", "MaximumEventAgeInSeconds", "MaximumRetryAttempts"), _WARNS
@@ -145,6 +157,8 @@ SETTINGS: Mapping[str, Mapping[str, Setting]] = {
         "ScalingConfig": Setting("warning", None),
     },
     "AWS::Lambda::Function": {
+        "Strangers": _NOBODY,  # first of all: a door that is open
+        "Urls": _NOBODY,
         "Architectures": _BREAKS,
         "Code": _BREAKS,
         "Environment": Setting(secret=True),
@@ -163,14 +177,15 @@ SETTINGS: Mapping[str, Mapping[str, Setting]] = {
     "AWS::Lambda::Permission": {},
     "AWS::Logs::LogGroup": {"KmsKeyId": Setting("warning", form=last_part), "RetentionInDays": _WARNS},
     "AWS::S3::Bucket": {
-        "LifecycleConfiguration": Setting("warning", whole=True, form=_rules_by_id),
-        "LoggingConfiguration": _WARNS,
-        "OwnershipControls": _WARNS,
+        # In this order they are shown, and only so many of them: who may read comes first.
         "PublicAccessBlockConfiguration": _WARNS,
+        "OwnershipControls": _WARNS,
+        "LoggingConfiguration": _WARNS,
+        "LifecycleConfiguration": Setting("warning", whole=True, form=_rules_by_id),
     },
     "AWS::S3::BucketPolicy": {"PolicyDocument": Setting("warning", whole=True)},
     "AWS::SNS::Subscription": {"FilterPolicy": Setting("warning", None)},
-    "AWS::SNS::Topic": {"KmsMasterKeyId": _KEY, "Denials": _NONE},
+    "AWS::SNS::Topic": {"KmsMasterKeyId": _KEY, "Denials": _NONE, "Strangers": _NOBODY},
     "AWS::SNS::TopicPolicy": {"PolicyDocument": _POLICY},
     "AWS::SQS::Queue": {
         "ContentBasedDeduplication": Setting(default=False),
@@ -181,6 +196,7 @@ SETTINGS: Mapping[str, Mapping[str, Setting]] = {
         "MaximumMessageSize": Setting(default=262144),
         "MessageRetentionPeriod": _BREAKS,
         "RedrivePolicy": _NONE,
+        "Strangers": _NOBODY,
         "VisibilityTimeout": Setting(default=30),
     },
     "AWS::SQS::QueuePolicy": {"PolicyDocument": _POLICY},
@@ -209,8 +225,6 @@ NOT_COMPARED: Mapping[str, Mapping[str, str]] = {
     "AWS::IAM::Role": {
         "Path": _IN_NAMES,
         "Description": _WORDS,
-        "ManagedPolicyArns": _OTHER_CHECK,
-        "Policies": _OTHER_CHECK,
     },
     "AWS::KMS::Key": {"Description": _WORDS},
     "AWS::Lambda::EventInvokeConfig": {"FunctionName": _IN_NAMES, "Qualifier": _IN_NAMES},

@@ -12,7 +12,7 @@ from functools import cached_property, partial, partialmethod
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qs, quote
+from urllib.parse import parse_qs
 from xml.sax.saxutils import escape
 
 import pytest
@@ -31,6 +31,7 @@ from tests.unit.moto_clients import client
 from tests.unit.sample_events import ROOT
 
 from .checking import GOOD
+from .iam_answers import IAM
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb.service_resource import Table
@@ -73,6 +74,8 @@ class Cloud:
         gone: whether IAM has no role at all.
         trusts: who may take a role, by its name.
         policies: managed policies by their ARNs.
+        inline: policies of a role, by its name: documents by the policy's name.
+        attached: ARNs of a role's managed policies, by its name.
     """
 
     sqs: SQSClient
@@ -94,6 +97,8 @@ class Cloud:
     gone: bool = False
     trusts: dict[str, Any] = field(default_factory=dict)
     policies: dict[str, Any] = field(default_factory=dict)
+    inline: dict[str, dict[str, Any]] = field(default_factory=dict)
+    attached: dict[str, list[str]] = field(default_factory=dict)
 
     @cached_property
     def ledger(self) -> Table:
@@ -151,10 +156,7 @@ def _handler(cloud: Cloud) -> type[BaseHTTPRequestHandler]:
                 answer: dict[str, Callable[[Cloud], str]] = {
                     "ListStackResources": _resources,
                     "GetTemplate": _template,
-                    "SimulatePrincipalPolicy": partial(_simulated, asked),
-                    "GetRole": partial(_role, asked),
-                    "GetPolicy": partial(_policy, asked),
-                    "GetPolicyVersion": partial(_policy, asked),
+                    **{name: partial(one, asked) for name, one in IAM.items()},
                 }
                 self._send(200, answer.get(asked["Action"][0], _stacks)(cloud).encode(), "text/xml")
             else:
@@ -235,56 +237,6 @@ def _template(_: Cloud) -> str:
     return (
         '<GetTemplateResponse xmlns="http://cloudformation.amazonaws.com/doc/2010-05-15/"><GetTemplateResult>'
         f"<TemplateBody>{body}</TemplateBody></GetTemplateResult></GetTemplateResponse>"
-    )
-
-
-def _simulated(asked: dict[str, list[str]], cloud: Cloud) -> str:
-    """SimulatePrincipalPolicy's answer: each action, and of each the things that were asked about."""
-
-    def given(name: str) -> list[str]:
-        return [value for key, (value, *_) in asked.items() if key.startswith(f"{name}.member.")]
-
-    def decision(action: str) -> str:
-        return "implicitDeny" if action in cloud.denied else "allowed"
-
-    members = "".join(
-        f"<member><EvalActionName>{action}</EvalActionName><EvalResourceName>*</EvalResourceName>"
-        f"<EvalDecision>{decision(action)}</EvalDecision><ResourceSpecificResults>"
-        + "".join(
-            f"<member><EvalResourceName>{resource}</EvalResourceName>"
-            f"<EvalResourceDecision>{decision(action)}</EvalResourceDecision></member>"
-            for resource in given("ResourceArns")
-        )
-        + "</ResourceSpecificResults></member>"
-        for action in given("ActionNames")
-    )
-    return (
-        '<SimulatePrincipalPolicyResponse xmlns="https://iam.amazonaws.com/doc/2010-05-08/">'
-        f"<SimulatePrincipalPolicyResult><EvaluationResults>{members}</EvaluationResults>"
-        "<IsTruncated>false</IsTruncated></SimulatePrincipalPolicyResult></SimulatePrincipalPolicyResponse>"
-    )
-
-
-def _role(asked: dict[str, list[str]], cloud: Cloud) -> str:
-    """GetRole's answer."""
-    document = quote(json.dumps(cloud.trusts[asked["RoleName"][0]]))
-    return (
-        '<GetRoleResponse xmlns="https://iam.amazonaws.com/doc/2010-05-08/"><GetRoleResult><Role>'
-        f"<AssumeRolePolicyDocument>{document}</AssumeRolePolicyDocument></Role></GetRoleResult></GetRoleResponse>"
-    )
-
-
-def _policy(asked: dict[str, list[str]], cloud: Cloud) -> str:
-    """GetPolicy's and GetPolicyVersion's answer."""
-    (action,) = asked["Action"]
-    document = quote(json.dumps(cloud.policies[asked["PolicyArn"][0]]))
-    found = {
-        "GetPolicy": "<Policy><DefaultVersionId>v1</DefaultVersionId></Policy>",
-        "GetPolicyVersion": f"<PolicyVersion><Document>{document}</Document></PolicyVersion>",
-    }[action]
-    return (
-        f'<{action}Response xmlns="https://iam.amazonaws.com/doc/2010-05-08/"><{action}Result>{found}'
-        f"</{action}Result></{action}Response>"
     )
 
 

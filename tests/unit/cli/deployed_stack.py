@@ -224,6 +224,8 @@ def _camel(value: Any) -> Any:
 
 def _role(world: World, name: str, its: Properties) -> None:
     world.cloud.trusts[name] = dict(its["AssumeRolePolicyDocument"])
+    world.cloud.inline[name] = {one["PolicyName"]: one["PolicyDocument"] for one in its.get("Policies", ())}
+    world.cloud.attached[name] = list(its.get("ManagedPolicyArns", ()))
 
 
 def _policy(world: World, name: str, its: Properties) -> None:

@@ -259,7 +259,7 @@ FAULTS: list[Fault] = [
         lambda: with_bucket(0, key=Asked("")),
         "warning",
         "a key of AWS",
-        "Set the bucket's key back",
+        "aws s3api put-bucket-encryption",
     ),
     (
         "bucket-encryption",
@@ -290,16 +290,16 @@ FAULTS: list[Fault] = [
         lambda: with_key(policy=policy_without("events")),
         "broken",
         "let in events",
-        "docs/environments.md",
+        "put-key-policy",
     ),
     (
         "key-policy",
         lambda: with_key(policy=policy_without("cloudwatch")),
         "broken",
         "cloudwatch",
-        "Key in template.yaml",
+        "put-key-policy",
     ),
-    ("key-policy", lambda: with_key(policy=policy_without("logs")), "broken", "let in logs", "Key in template.yaml"),
+    ("key-policy", lambda: with_key(policy=policy_without("logs")), "broken", "let in logs", "put-key-policy"),
     (
         "bucket-events",
         lambda: with_bucket(0, events=Asked(False)),

@@ -23,6 +23,7 @@ class LambdaServer:
         mappings: GetEventSourceMapping's answers by UUID.
         policies: statements of each function's own policy, by Sid.
         configs: GetFunctionEventInvokeConfig's answers by function.
+        urls: addresses of their own that functions have.
         api: what API Gateway has, by path.
         loops: whether a function that calls itself is let through.
         lacks: what it does not know how to answer about a function: "recursion-config".
@@ -34,6 +35,7 @@ class LambdaServer:
     mappings: dict[str, dict[str, Any]] = field(default_factory=dict)
     policies: dict[str, dict[str, dict[str, Any]]] = field(default_factory=dict)
     configs: dict[str, dict[str, Any]] = field(default_factory=dict)
+    urls: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     api: dict[str, dict[str, Any]] = field(default_factory=dict)
     loops: dict[str, str] = field(default_factory=dict)
     lacks: set[str] = field(default_factory=set)
@@ -69,6 +71,7 @@ class LambdaServer:
             "concurrency": {} if self.reserved is None else {"ReservedConcurrentExecutions": self.reserved},
             "policy": {"Policy": json.dumps({"Statement": statements})} if statements else None,
             "event-invoke-config": self.configs.get(name),
+            "urls": {"FunctionUrlConfigs": self.urls.get(name, [])},
             "recursion-config": {"RecursiveLoop": self.loops.get(name, "Terminate")},
         }
         return answers[what]

@@ -313,7 +313,7 @@ SETTING_FAULTS: list[Fault] = [
         lambda: with_part("DropBucket", LifecycleConfiguration=Asked({"Rules": []})),
         "warning",
         "LifecycleConfiguration is nothing instead of",
-        "template.yaml",
+        "put-bucket-lifecycle-configuration",
     ),
     (
         "bucket-policies",

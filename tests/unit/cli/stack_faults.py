@@ -11,6 +11,7 @@ from tests.unit.cli.deployed_stack import DROP, ENVIRONMENT, ORDERS, client
 from tests.unit.cli.lambda_server import LambdaServer
 from tests.unit.mwaa_server import MwaaServer
 
+ALLOW_ALL = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}
 Plant = Callable[[Cloud, LambdaServer, MwaaServer], Any]
 
 
@@ -162,6 +163,27 @@ def edit_alarm(name: str, **changes: Any) -> None:
     client("cloudwatch").set_alarm_state(AlarmName=name, StateValue="OK", StateReason="so")
 
 
+def _open_route(cloud: Cloud, functions: LambdaServer, _: MwaaServer) -> None:
+    route = {"routeKey": "ANY /{proxy+}", "authorizationType": "NONE", "target": "integrations/x"}
+    functions.api[f"/v2/apis/{physical(cloud, 'HttpApi')}/routes/byhand"] = route
+
+
+def _address_of_its_own(_: Cloud, functions: LambdaServer, __: MwaaServer) -> None:
+    address = {"FunctionUrl": "https://x.lambda-url.eu-central-1.on.aws/", "AuthType": "AWS_IAM"}
+    functions.urls["jetway-StartDagRun"] = [address]
+
+
+def _open_function(_: Cloud, functions: LambdaServer, __: MwaaServer) -> None:
+    statement = {"Sid": "debug", "Effect": "Allow", "Principal": "*", "Action": "lambda:InvokeFunction"}
+    functions.policies["jetway-HttpApiFunction"]["debug"] = statement
+
+
+def letting_in(who: Any, effect: str = "Allow") -> str:
+    """A queue's policy."""
+    statement = {"Effect": effect, "Principal": who, "Action": "sqs:*", "Resource": "*"}
+    return json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+
+
 PLANTED: dict[str, tuple[Plant, dict[str, str]]] = {
     "a stack that is half deployed": (_set("cloud", status="UPDATE_ROLLBACK_FAILED"), {"stack-state": "broken"}),
     "a stack of another version": (
@@ -210,6 +232,31 @@ PLANTED: dict[str, tuple[Plant, dict[str, str]]] = {
     "a table without backups": (_no_more_backups, {"tables": "warning"}),
     "a table that forgets nothing": (_no_time_to_live, {"tables": "warning"}),
     "a role that Lambda may not take": (_trust_of_another, {"roles": "broken"}),
+    "unseen code that may do everything": (
+        lambda cloud, *_: cloud.inline["jetway-ImportDagRole"].update(debug=ALLOW_ALL),
+        {"roles": "broken"},
+    ),
+    "a role with a policy more": (
+        lambda cloud, *_: cloud.attached["jetway-HttpApiFunctionRole"].append(
+            "arn:aws:iam::aws:policy/PowerUserAccess"
+        ),
+        {"roles": "warning"},
+    ),
+    "a role with a policy less": (
+        lambda cloud, *_: cloud.attached["jetway-SyncTriggersRole"].clear(),
+        {"roles": "warning"},
+    ),
+    "a role with a policy that was edited": (
+        lambda cloud, *_: cloud.inline["jetway-StartDagRunRole"].update(start_dag_run=ALLOW_ALL),
+        {"roles": "warning"},
+    ),
+    "an API with an open route more": (_open_route, {"http-routes": "broken"}),
+    "a function with an address of its own": (_address_of_its_own, {"functions": "warning"}),
+    "a function that everybody may call": (_open_function, {"functions": "broken"}),
+    "a queue that lets in another account": (
+        _queue_setting("WaitingQueue", Policy=letting_in({"AWS": "arn:aws:iam::666666666666:root"})),
+        {"queues": "warning"},
+    ),
     "a function that its rule may not call": (
         lambda _c, functions, _m: functions.policies.pop("jetway-FollowRuns"),
         {"function-callers": "broken"},

@@ -19,7 +19,7 @@ from jetway_cli.stack import Target
 from tests.unit.cli.conftest import REGION, STACK, Cloud, enforce_no_bucket_policy, tell_of_event_bridge
 from tests.unit.cli.deployed_stack import client, deployed, put_triggers
 from tests.unit.cli.lambda_server import LambdaServer
-from tests.unit.cli.stack_faults import PLANTED
+from tests.unit.cli.stack_faults import PLANTED, letting_in, physical
 from tests.unit.mwaa_server import MwaaServer
 
 READS = re.compile(r"(Get|List|Describe|Head|Simulate)[A-Z]\w+")
@@ -204,6 +204,25 @@ def test_an_environment_that_was_deleted_is_said_once(
     )
     assert results["environment-files"]["state"] == "not known"
     assert [name for name, one in results.items() if one["state"] == "broken"] == ["environment-status"]
+
+
+def test_a_stack_that_is_not_jetways_is_not_judged(cloud: Cloud, jetway: Callable[..., Result]) -> None:
+    cloud.outputs.clear()
+    cloud.outputs["EnvironmentName"] = "acme"
+    result = jetway("doctor")
+    assert result.exit_code == 3
+    assert "Stack 'jetway' is not Jetway's: it has no output DropBucketName." in result.stderr
+
+
+def test_the_policy_of_a_queue_that_has_one_is_judged_whole_and_put_back(
+    cloud: Cloud, jetway: Callable[..., Result], functions: LambdaServer
+) -> None:
+    """To take it off, as what a queue without one is told, would keep EventBridge out."""
+    policy = letting_in({"Service": "events.amazonaws.com"}, "Deny")
+    client("sqs").set_queue_attributes(QueueUrl=physical(cloud, "TriggerSyncQueue"), Attributes={"Policy": policy})
+    said = found(jetway)["queues"]
+    assert (said["state"], "(TriggerSyncQueuePolicy) was changed by hand" in said["seen"]) == ("broken", True)
+    assert "aws:SourceArn" in said["remedy"]
 
 
 def test_without_a_stack_it_ends_in_a_sentence(cloud: Cloud, jetway: Callable[..., Result]) -> None:

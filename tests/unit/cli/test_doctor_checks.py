@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shlex
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -26,9 +28,11 @@ from local.rendered import ACCOUNT, transformed
 from tests.unit.cli.faults import FAULTS, failed, with_parameters, with_part, with_triggers
 from tests.unit.cli.healthy import KEY, healthy, stack
 from tests.unit.cli.part_faults import PART_FAULTS
+from tests.unit.cli.put_back_faults import PUT_BACK_FAULTS
 from tests.unit.cli.setting_faults import DOWN, SETTING_FAULTS, UNHEALTHY, well
 from tests.unit.sample_events import ROOT
 
+ALL_FAULTS = [*FAULTS, *PART_FAULTS, *SETTING_FAULTS, *PUT_BACK_FAULTS]
 DENIED: Asked[Any] = Asked(denied="some:Action")
 
 
@@ -44,10 +48,10 @@ def test_nothing_is_said_of_a_stack_that_is_well() -> None:
 
 
 def test_every_check_has_a_fault_planted() -> None:
-    assert {check for check, *_ in [*FAULTS, *PART_FAULTS, *SETTING_FAULTS]} == set(CHECKS)
+    assert {check for check, *_ in ALL_FAULTS} == set(CHECKS)
 
 
-@pytest.mark.parametrize(("check", "facts", "state", "seen", "remedy"), [*FAULTS, *PART_FAULTS, *SETTING_FAULTS])
+@pytest.mark.parametrize(("check", "facts", "state", "seen", "remedy"), ALL_FAULTS)
 def test_a_fault_is_found_with_the_one_thing_to_do(
     check: str, facts: Callable[[], Facts], state: str, seen: str, remedy: str
 ) -> None:
@@ -174,6 +178,44 @@ def test_many_faults_are_shown_in_part() -> None:
     drift = tuple(Drift(f"rule jetway.{number}", "is missing") for number in range(8))
     seen = of(judge(with_triggers(drift=drift)), "triggers").seen
     assert seen.endswith("and 3 more")
+
+
+def test_lesser_faults_are_said_behind_the_worst() -> None:
+    broken = with_part("StartDagRun", Timeout=1).parts.value or ()
+    slow = next(one for one in with_part("FollowRuns", MemorySize=128).parts.value or () if one.logical == "FollowRuns")
+    both = tuple(slow if one.logical == "FollowRuns" else one for one in broken)
+    said = of(judge(healthy(parts=Asked(both))), "functions")
+    assert (said.state, said.seen.index("Timeout is 1") < said.seen.index("MemorySize is 128")) == ("broken", True)
+    assert "--timeout" in said.remedy
+
+
+def test_who_may_read_the_bucket_is_said_before_how_long_it_keeps_what() -> None:
+    nothing = with_part(
+        "DropBucket", LifecycleConfiguration={}, PublicAccessBlockConfiguration={}, OwnershipControls={}
+    )
+    said = of(judge(nothing), "bucket-settings")
+    assert "PublicAccessBlockConfiguration is nothing" in said.seen
+    assert "put-public-access-block" in said.remedy
+
+
+@pytest.mark.parametrize(("logical", "check"), [("StalledAlarm", "alarms"), ("HttpApiStage", "http-routes")])
+def test_the_aws_cli_is_given_numbers_where_parameters_are_texts(logical: str, check: str) -> None:
+    """It refuses "EvaluationPeriods": "5"."""
+    changed: dict[str, Any] = {"StalledAlarm": {"Threshold": 1e6}, "HttpApiStage": {"DefaultRouteSettings": {}}}
+    given = json.loads(shlex.split(of(judge(with_part(logical, **changed[logical])), check).remedy)[-1])
+    numbers = {**given, **given.get("DefaultRouteSettings", {})}
+    named = {"EvaluationPeriods", "Threshold", "ThrottlingRateLimit", "ThrottlingBurstLimit"} & numbers.keys()
+    assert named
+    assert {type(numbers[name]) for name in named} == {int}
+
+
+def test_lifecycle_rules_are_put_back_in_the_form_that_s3_takes() -> None:
+    said = of(judge(with_part("DropBucket", LifecycleConfiguration=Asked({"Rules": []}))), "bucket-settings").remedy
+    rules = json.loads(shlex.split(said)[-1])["Rules"]
+    assert {"ID", "Status", "Filter"} <= {name for rule in rules for name in rule}
+    assert all(rule["Filter"].keys() == {"Prefix"} for rule in rules)
+    reports = next(rule for rule in rules if rule["ID"] == "reports")
+    assert isinstance(reports["Expiration"]["Days"], int)
 
 
 def test_slack_counts_as_somebody_who_hears() -> None:

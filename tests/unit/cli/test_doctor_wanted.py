@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -10,9 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from jetway_cli.doctor.collect.policies import strangers
 from jetway_cli.doctor.facts import Resource
 from jetway_cli.doctor.wanted import UNKNOWN, same, unlike, wanted
-from local.rendered import WHOLE, Rendered, transformed
+from local.rendered import ACCOUNT, WHOLE, Rendered, transformed
 from tests.unit.cli.healthy import stack
 from tests.unit.sample_events import ROOT
 from tests.unit.template import TEMPLATE
@@ -102,3 +104,25 @@ def test_what_differs_is_told(wanted_one: Any, seen: Any) -> None:
 )
 def test_forms_of_a_value(wanted_one: Any, seen: Any, is_same: bool) -> None:
     assert same(wanted_one, seen) is is_same
+
+
+ROOT_OF_OTHERS = "arn:aws:iam::666666666666:root"
+
+
+@pytest.mark.parametrize(
+    ("statement", "who"),
+    [
+        ({"Principal": "*"}, ["*"]),
+        ({"Principal": {"AWS": "*"}}, ["*"]),
+        ({"Principal": {"AWS": [ROOT_OF_OTHERS, f"arn:aws:iam::{ACCOUNT}:role/ours"]}}, [ROOT_OF_OTHERS]),
+        ({"Principal": "*", "Condition": {"StringEquals": {"aws:PrincipalOrgID": "o-1"}}}, []),
+        ({"Principal": {"AWS": "*"}, "Sid": "__default_statement_ID"}, []),
+        ({"Principal": {"Service": "events.amazonaws.com"}}, []),
+        ({"Principal": "*", "Effect": "Deny"}, []),
+    ],
+)
+def test_strangers_are_other_accounts_and_all_the_world_without_a_condition(
+    statement: dict[str, Any], who: list[str]
+) -> None:
+    policy = json.dumps({"Statement": {"Effect": "Allow", "Action": "sqs:SendMessage", **statement}})
+    assert strangers(policy, ACCOUNT) == who

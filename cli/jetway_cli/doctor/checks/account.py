@@ -155,4 +155,4 @@ def _clean_up(stack: str, what: Sequence[str]) -> str:
     for kind, command in silent.items():
         if all(one.startswith(tuple(silent)) for one in what) and what[0].startswith(kind):
             return f"aws {command} {what[0].removeprefix(kind)}"
-    return f"jetway uninstall --stack {stack} shows and deletes what a stack has left."
+    return f"`jetway uninstall --stack {stack}` shows what the stack has left; with --yes it deletes it."

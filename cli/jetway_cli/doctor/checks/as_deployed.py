@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from jetway_cli.doctor.checks.put_back import make_anew, put_back
+from jetway_cli.doctor.checks.role_policies import allows_nothing, described, is_of_policies
 from jetway_cli.doctor.facts import Asked
 from jetway_cli.doctor.results import Findings, Problem, Result, State, listed
 from jetway_cli.doctor.settings import SETTINGS, Setting
@@ -15,6 +16,12 @@ if TYPE_CHECKING:
     from jetway_cli.doctor.facts import Facts, PartSeen
 
 _NOT_SHOWN = frozenset({"AssumeRolePolicyDocument", "Code", "EventPattern", "KeyPolicy", "PolicyDocument"})
+# What the template never has, in words.
+_MORE: Mapping[str, str] = {
+    "OtherRoutes": "it has route {}, which the template does not know",
+    "Strangers": "its policy lets in {}",
+    "Urls": "it has an address of its own, {}",
+}
 _LONGEST = 60  # characters of a value that are shown
 _WORDS: Mapping[str, str] = {
     "AWS::ApiGatewayV2::Api": "The HTTP API",
@@ -57,8 +64,8 @@ _DISPENSABLE = frozenset(
 
 
 def parts(facts: Facts, *kinds: str) -> list[PartSeen]:
-    """Return the resources of some types."""
-    return [one for one in facts.parts.value or () if one.kind in kinds]
+    """Return the resources of some types, in the order of these."""
+    return sorted((one for one in facts.parts.value or () if one.kind in kinds), key=lambda one: kinds.index(one.kind))
 
 
 def compare(facts: Facts, found: Findings, *kinds: str) -> None:
@@ -109,7 +116,14 @@ def _changed(part: PartSeen, seen: Mapping[str, Any], found: Findings) -> Iterat
                 continue
             there = there.value
         if not same(setting.form(_wanted(part, name)), setting.form(_or_default(there, setting)), whole=setting.whole):
-            yield name, setting.state
+            yield name, "broken" if _is_open(part, name, there) else setting.state
+
+
+def _is_open(part: PartSeen, name: str, there: Any) -> bool:
+    """Whether somebody may do what nobody is to do: call without a signature, or give unseen code a right."""
+    if name in {"OtherRoutes", "Urls"}:
+        return any(one.endswith("(NONE)") for one in there)
+    return (name == "Strangers" and "*" in there) or (is_of_policies(part, name) and allows_nothing(part))
 
 
 def _or_default(value: Any, setting: Setting) -> Any:
@@ -123,8 +137,14 @@ def _wanted(part: PartSeen, name: str) -> Any:
 
 def _how(part: PartSeen, seen: Mapping[str, Any], name: str) -> Iterator[str]:
     """Say how a setting differs, in the parts of it that do."""
+    if is_of_policies(part, name):
+        yield from described(part, name)
+        return
     setting, there = SETTINGS[part.kind][name], seen[name]
     there = there.value if isinstance(there, Asked) else there
+    if name in _MORE:
+        yield from (_MORE[name].format(one) for one in there or ())
+        return
     for path, wanted, value in unlike(
         setting.form(_wanted(part, name)), setting.form(there), name, whole=setting.whole
     ):

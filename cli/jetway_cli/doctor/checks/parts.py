@@ -173,22 +173,23 @@ def _judge_rule(part: PartSeen, ours: set[str], found: Findings) -> None:
     if seen is None:
         judge(part, found)
         return
-    targets = {str(one["Arn"]) for one in seen["Targets"]}
+    targets = {str(one["Arn"]): str(one.get("Id")) for one in seen["Targets"]}
     if _is_off(part, seen["State"]):
         found.broken(f"{named(part)} is disabled.", f"aws events enable-rule --name {part.name}")
     elif not targets:
         found.broken(f"{named(part)} has no target.", put_back(part, ["Targets"]))
-    elif not ours & targets:
+    elif not ours & targets.keys():
         found.broken(
             f"{named(part)} sends to {listed(sorted(targets))}, and to nothing of the stack.",
             put_back(part, ["Targets"]),
         )
     else:
         judge(part, found)
-        if strange := sorted(targets - ours):
+        if strange := sorted(targets.keys() - ours):
+            ids = " ".join(targets[arn] for arn in strange)
             found.warn(
                 f"{named(part)} sends to {listed(strange)}, too.",
-                f"aws events remove-targets --rule {part.name}, unless it is meant.",
+                f"Unless it is meant: aws events remove-targets --rule {part.name} --ids {ids}",
             )
 
 
@@ -211,7 +212,7 @@ def schedules(facts: Facts) -> Result:
                 "Deploy with ScheduleDagId empty, and again with the DAG.",
             )
         elif seen is not None and _is_off(part, seen["State"]):
-            found.broken(f"{named(part)} is disabled.", "Enable it in the EventBridge Scheduler console.")
+            found.broken(f"{named(part)} is disabled.", f"Enable it: {put_back(part, [''])}")
         else:
             judge(part, found)
     return found.result("schedules", f"{len(its)} schedules of the stack are enabled.")

@@ -7,6 +7,17 @@ import shlex
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from jetway_cli.doctor.checks import put_back_lambda
+from jetway_cli.doctor.checks.given import as_json, differing, with_numbers
+from jetway_cli.doctor.checks.put_back_bucket import (
+    put_access_log_back,
+    put_lifecycle_back,
+    put_owner_back,
+    put_public_access_back,
+)
+from jetway_cli.doctor.checks.role_policies import put_policies_back
+from jetway_cli.doctor.facts import Asked
+
 if TYPE_CHECKING:
     from jetway_cli.doctor.facts import PartSeen
 
@@ -31,18 +42,20 @@ def make_anew(part: PartSeen) -> str:
     return command(part) if command is not None else BACK_IN
 
 
-def _json(value: Any) -> str:
-    return shlex.quote(json.dumps(value, default=str))
-
-
 def _attributes(value: Mapping[str, Any]) -> str:
     """Attributes of SQS are texts, whatever they are."""
-    return _json({name: one if isinstance(one, str) else json.dumps(one) for name, one in value.items()})
+    texts = {name: one if isinstance(one, str) else json.dumps(one) for name, one in value.items() if one is not None}
+    return as_json({**dict.fromkeys(value, ""), **texts})
+
+
+_OF_QUEUES = (
+    *("VisibilityTimeout", "DelaySeconds", "MessageRetentionPeriod", "MaximumMessageSize", "KmsMasterKeyId"),
+    *("ContentBasedDeduplication", "RedrivePolicy"),
+)
 
 
 def _queue(part: PartSeen) -> str:
-    names = ("VisibilityTimeout", "RedrivePolicy", "KmsMasterKeyId", "MessageRetentionPeriod")
-    wanted = {name: part.wanted[name] for name in names if name in part.wanted}
+    wanted = differing(part, _OF_QUEUES)
     return f"aws sqs set-queue-attributes --queue-url {_url(part)} --attributes {_attributes(wanted)}"
 
 
@@ -52,16 +65,16 @@ def _url(part: PartSeen) -> str:
 
 def _queue_policy(part: PartSeen) -> str:
     wanted = {"Policy": json.dumps(part.wanted["PolicyDocument"], default=str)}
-    return f"aws sqs set-queue-attributes --queue-url {_url(part)} --attributes {_json(wanted)}"
+    return f"aws sqs set-queue-attributes --queue-url {_url(part)} --attributes {as_json(wanted)}"
 
 
 def _topic_policy(part: PartSeen) -> str:
-    policy = _json(part.wanted["PolicyDocument"])
+    policy = as_json(part.wanted["PolicyDocument"])
     return f"aws sns set-topic-attributes --topic-arn {part.name} --attribute-name Policy --attribute-value {policy}"
 
 
 def _trust(part: PartSeen) -> str:
-    document = _json(part.wanted["AssumeRolePolicyDocument"])
+    document = as_json(part.wanted["AssumeRolePolicyDocument"])
     return f"aws iam update-assume-role-policy --role-name {part.name} --policy-document {document}"
 
 
@@ -71,16 +84,8 @@ def _boundary(part: PartSeen) -> str:
     return f"aws iam delete-role-permissions-boundary --role-name {part.name}"
 
 
-def _permission(part: PartSeen) -> str:
-    its = part.wanted
-    return (
-        f"aws lambda add-permission --function-name {its['FunctionName']} --statement-id {part.name} "
-        f"--action {its['Action']} --principal {its['Principal']} --source-arn {shlex.quote(str(its['SourceArn']))}"
-    )
-
-
 def _policy_version(part: PartSeen) -> str:
-    document = _json(part.wanted["PolicyDocument"])
+    document = as_json(part.wanted["PolicyDocument"])
     return f"aws iam create-policy-version --policy-arn {part.name} --set-as-default --policy-document {document}"
 
 
@@ -96,74 +101,25 @@ def _topic_key(part: PartSeen) -> str:
     )
 
 
+def _other_route(part: PartSeen) -> str:
+    others = (part.seen.value or {})["OtherRoutes"]
+    first, *_ = (others.value if isinstance(others, Asked) else others) or ("",)
+    key, _, _ = first.rpartition(" (")
+    return (
+        f"Unless it is meant: aws apigatewayv2 delete-route --api-id {part.name} --route-id {_route_id(part.name, key)}"
+    )
+
+
+def _stranger_of_topic(_: PartSeen) -> str:
+    return "Unless it is meant, take that statement out of its policy: SNS console, Topics, Access policy."
+
+
 def _topic_denial(_: PartSeen) -> str:
     return "Take the Deny out of its policy: SNS console, Topics, Access policy."
 
 
-def _invoke_config(part: PartSeen) -> str:
-    names = ("FunctionName", "Qualifier", "MaximumRetryAttempts", "MaximumEventAgeInSeconds", "DestinationConfig")
-    wanted = {name: part.wanted[name] for name in names if name in part.wanted}
-    return f"aws lambda put-function-event-invoke-config --cli-input-json {_json(wanted)}"
-
-
 def _alarm(part: PartSeen) -> str:
-    return f"aws cloudwatch put-metric-alarm --cli-input-json {_json(part.wanted)}"
-
-
-def _function(part: PartSeen) -> str:
-    given = {
-        "Timeout": "timeout",
-        "MemorySize": "memory-size",
-        "Handler": "handler",
-        "Runtime": "runtime",
-        "Role": "role",
-    }
-    options = " ".join(f"--{option} {part.wanted[name]}" for name, option in given.items() if name in part.wanted)
-    return f"aws lambda update-function-configuration --function-name {part.name} {options}"
-
-
-_OF_FUNCTIONS = {
-    "Timeout": "timeout",
-    "MemorySize": "memory-size",
-    "Handler": "handler",
-    "Runtime": "runtime",
-    "Role": "role",
-}
-
-
-def _layers(part: PartSeen) -> str:
-    layers = " ".join(map(str, part.wanted.get("Layers", ())))
-    return f"aws lambda update-function-configuration --function-name {part.name} --layers {layers}"
-
-
-def _variables(part: PartSeen) -> str:
-    return (
-        f"Set the variables back as template.yaml has them (Lambda console, function {part.name}, Configuration); "
-        "deploying the same template again changes nothing of them."
-    )
-
-
-def _reserved(part: PartSeen) -> str:
-    return f"aws lambda delete-function-concurrency --function-name {part.name}, unless it is meant."
-
-
-def _loop(part: PartSeen) -> str:
-    wanted = part.wanted.get("RecursiveLoop", "Terminate")
-    return f"aws lambda put-function-recursion-config --function-name {part.name} --recursive-loop {wanted}"
-
-
-def _code(part: PartSeen) -> str:
-    code = part.wanted.get("Uploaded") or {}
-    where = f"--s3-bucket {code.get('S3Bucket')} --s3-key {code.get('S3Key')}"
-    return f"aws lambda update-function-code --function-name {part.name} {where}"
-
-
-def _mapping(part: PartSeen) -> str:
-    wanted = {"UUID": part.name, **{name: part.wanted[name] for name in _OF_MAPPINGS if name in part.wanted}}
-    return f"aws lambda update-event-source-mapping --cli-input-json {_json({**wanted, 'FilterCriteria': {}})}"
-
-
-_OF_MAPPINGS = ("BatchSize", "FunctionResponseTypes", "MaximumBatchingWindowInSeconds", "ScalingConfig")
+    return f"aws cloudwatch put-metric-alarm --cli-input-json {as_json(with_numbers(part.wanted))}"
 
 
 def _rule(part: PartSeen) -> str:
@@ -174,13 +130,13 @@ def _rule(part: PartSeen) -> str:
 
 
 def _targets(part: PartSeen) -> str:
-    return f"aws events put-targets --rule {part.name} --targets {_json(part.wanted.get('Targets', []))}"
+    return f"aws events put-targets --rule {part.name} --targets {as_json(part.wanted.get('Targets', []))}"
 
 
 def _schedule(part: PartSeen) -> str:
     names = ("GroupName", "ScheduleExpression", "ScheduleExpressionTimezone", "FlexibleTimeWindow", "Target")
     wanted = {"Name": part.name, **{name: part.wanted[name] for name in names if name in part.wanted}}
-    return f"aws scheduler update-schedule --cli-input-json {_json(wanted)}"
+    return f"aws scheduler update-schedule --cli-input-json {as_json(wanted)}"
 
 
 def _time_to_live(part: PartSeen) -> str:
@@ -202,6 +158,12 @@ def _encryption(part: PartSeen) -> str:
     return f"aws dynamodb update-table --table-name {part.name} --sse-specification {spec}"
 
 
+def _table_policy(part: PartSeen) -> str:
+    table = f'"$(aws dynamodb describe-table --table-name {part.name} --query Table.TableArn --output text)"'
+    command = f"aws dynamodb delete-resource-policy --resource-arn {table}"
+    return f"The template has no policy for it; this takes the policy off: {command}"
+
+
 def _table_anew(part: PartSeen) -> str:
     return (
         f"DynamoDB keeps a backup of a deleted table for 35 days if it had point-in-time recovery: aws dynamodb "
@@ -210,13 +172,8 @@ def _table_anew(part: PartSeen) -> str:
     )
 
 
-def _public_access(part: PartSeen) -> str:
-    wanted = ",".join(f"{name}={str(on).lower()}" for name, on in part.wanted["PublicAccessBlockConfiguration"].items())
-    return f"aws s3api put-public-access-block --bucket {part.name} --public-access-block-configuration {wanted}"
-
-
 def _bucket_policy(part: PartSeen) -> str:
-    bucket, policy = part.wanted["Bucket"], _json(part.wanted["PolicyDocument"])
+    bucket, policy = part.wanted["Bucket"], as_json(part.wanted["PolicyDocument"])
     return f"aws s3api put-bucket-policy --bucket {bucket} --policy {policy}"
 
 
@@ -225,15 +182,20 @@ def _retention(part: PartSeen) -> str:
     return f"aws logs put-retention-policy --log-group-name {part.name} --retention-in-days {days}"
 
 
+def _log_key(part: PartSeen) -> str:
+    key = part.wanted.get("KmsKeyId")
+    return f"aws logs associate-kms-key --log-group-name {part.name} --kms-key-id {key}"
+
+
 def _log_group(part: PartSeen) -> str:
     key = f" --kms-key-id {part.wanted['KmsKeyId']}" if part.wanted.get("KmsKeyId") else ""
-    return f"aws logs create-log-group --log-group-name {part.name}{key}, then {_retention(part)}"
+    return f"aws logs create-log-group --log-group-name {part.name}{key} && {_retention(part)}"
 
 
 def _stage(part: PartSeen) -> str:
     names = ("ApiId", "StageName", "AutoDeploy", "DefaultRouteSettings", "RouteSettings", "AccessLogSettings")
     wanted = {name: part.wanted[name] for name in names if name in part.wanted}
-    return f"aws apigatewayv2 update-stage --cli-input-json {_json(wanted)}"
+    return f"aws apigatewayv2 update-stage --cli-input-json {as_json(with_numbers(wanted))}"
 
 
 def _integration(part: PartSeen) -> str:
@@ -242,13 +204,17 @@ def _integration(part: PartSeen) -> str:
         "IntegrationId": part.name,
         "IntegrationUri": part.wanted["IntegrationUri"],
     }
-    return f"aws apigatewayv2 update-integration --cli-input-json {_json(options)}"
+    return f"aws apigatewayv2 update-integration --cli-input-json {as_json(options)}"
+
+
+def _route_id(api: str, route: str) -> str:
+    key = shlex.quote(f"Items[?RouteKey=='{route}'].RouteId")
+    return f'"$(aws apigatewayv2 get-routes --api-id {api} --query {key} --output text)"'
 
 
 def _route(part: PartSeen) -> str:
-    key = shlex.quote(f"Items[?RouteKey=='{part.wanted['RouteKey']}'].RouteId")
     api = part.wanted["ApiId"]
-    found = f'"$(aws apigatewayv2 get-routes --api-id {api} --query {key} --output text)"'
+    found = _route_id(api, part.wanted["RouteKey"])
     return f"aws apigatewayv2 update-route --api-id {api} --route-id {found} {_route_options(part)}"
 
 
@@ -278,16 +244,19 @@ def _rotation(part: PartSeen) -> str:
 
 
 def _key_policy(part: PartSeen) -> str:
-    policy = _json(part.wanted["KeyPolicy"])
+    policy = as_json(part.wanted["KeyPolicy"])
     return f"aws kms put-key-policy --key-id {part.name} --policy-name default --policy {policy}"
 
 
 # By type and setting; "" for the settings that have no line of their own.
 _COMMANDS: Mapping[tuple[str, str], Callable[[PartSeen], str]] = {
+    **put_back_lambda.COMMANDS,
+    ("AWS::ApiGatewayV2::Api", "OtherRoutes"): _other_route,
     ("AWS::ApiGatewayV2::Integration", ""): _integration,
     ("AWS::ApiGatewayV2::Route", ""): _route,
     ("AWS::ApiGatewayV2::Stage", ""): _stage,
     ("AWS::CloudWatch::Alarm", ""): _alarm,
+    ("AWS::DynamoDB::Table", "Denials"): _table_policy,
     ("AWS::DynamoDB::Table", "PointInTimeRecoverySpecification"): _recovery,
     ("AWS::DynamoDB::Table", "SSESpecification"): _encryption,
     ("AWS::DynamoDB::Table", "TimeToLiveSpecification"): _time_to_live,
@@ -295,34 +264,34 @@ _COMMANDS: Mapping[tuple[str, str], Callable[[PartSeen], str]] = {
     ("AWS::Events::Rule", "Targets"): _targets,
     ("AWS::IAM::ManagedPolicy", ""): _policy_version,
     ("AWS::IAM::Role", "AssumeRolePolicyDocument"): _trust,
+    ("AWS::IAM::Role", "ManagedPolicyArns"): put_policies_back,
     ("AWS::IAM::Role", "PermissionsBoundary"): _boundary,
+    ("AWS::IAM::Role", "Policies"): put_policies_back,
     ("AWS::KMS::Key", "EnableKeyRotation"): _rotation,
     ("AWS::KMS::Key", "KeyPolicy"): _key_policy,
-    ("AWS::Lambda::EventInvokeConfig", ""): _invoke_config,
-    ("AWS::Lambda::EventSourceMapping", ""): _mapping,
-    ("AWS::Lambda::Function", ""): _function,
-    ("AWS::Lambda::Function", "Code"): _code,
-    ("AWS::Lambda::Function", "Environment"): _variables,
-    ("AWS::Lambda::Function", "Layers"): _layers,
-    ("AWS::Lambda::Function", "RecursiveLoop"): _loop,
-    ("AWS::Lambda::Function", "ReservedConcurrentExecutions"): _reserved,
+    ("AWS::Logs::LogGroup", "KmsKeyId"): _log_key,
     ("AWS::Logs::LogGroup", "RetentionInDays"): _retention,
-    ("AWS::S3::Bucket", "PublicAccessBlockConfiguration"): _public_access,
+    ("AWS::S3::Bucket", "LifecycleConfiguration"): put_lifecycle_back,
+    ("AWS::S3::Bucket", "LoggingConfiguration"): put_access_log_back,
+    ("AWS::S3::Bucket", "OwnershipControls"): put_owner_back,
+    ("AWS::S3::Bucket", "PublicAccessBlockConfiguration"): put_public_access_back,
     ("AWS::S3::BucketPolicy", ""): _bucket_policy,
     ("AWS::SNS::Topic", "Denials"): _topic_denial,
     ("AWS::SNS::Topic", "KmsMasterKeyId"): _topic_key,
+    ("AWS::SNS::Topic", "Strangers"): _stranger_of_topic,
     ("AWS::SNS::TopicPolicy", ""): _topic_policy,
     ("AWS::SQS::Queue", ""): _queue,
     ("AWS::SQS::Queue", "Denials"): _no_policy,
+    ("AWS::SQS::Queue", "Strangers"): _no_policy,
     ("AWS::SQS::QueuePolicy", ""): _queue_policy,
     ("AWS::Scheduler::Schedule", ""): _schedule,
 }
 _ANEW: Mapping[str, Callable[[PartSeen], str]] = {
+    **put_back_lambda.ANEW,
     "AWS::ApiGatewayV2::Route": _route_anew,
     "AWS::CloudWatch::Alarm": _alarm,
     "AWS::DynamoDB::Table": _table_anew,
     "AWS::IAM::Role": _role_anew,
-    "AWS::Lambda::Permission": _permission,
     "AWS::Logs::LogGroup": _log_group,
     "AWS::SNS::Subscription": _subscribe,
 }

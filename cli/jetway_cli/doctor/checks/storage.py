@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from jetway_cli.doctor.checks.as_deployed import compare
+from jetway_cli.doctor.checks.as_deployed import compare, parts
+from jetway_cli.doctor.checks.put_back import put_back
+from jetway_cli.doctor.checks.put_back_bucket import put_encryption_back
 from jetway_cli.doctor.denials import Denial, denials
 from jetway_cli.doctor.needs import arn_of, needs
 from jetway_cli.doctor.results import Findings, Result, listed
@@ -67,7 +69,7 @@ def encryption(facts: Facts) -> Result:
                 found.warn(
                     f"{bucket.name} is encrypted with {key or 'a key of AWS'}, not with the stack's key {own}: it was "
                     "changed by hand.",
-                    "Set the bucket's key back; `aws cloudformation detect-stack-drift` shows what else differs.",
+                    put_encryption_back(bucket.name, own),
                 )
         elif key and not key.startswith("alias/aws/") and not _same(key, given):
             found.broken(
@@ -94,12 +96,13 @@ def keys(facts: Facts) -> Result:
     found = Findings()
     if found.needs(facts.keys):
         for key in facts.keys.value or ():
-            _judge_key(key, facts.stack, found)
+            _judge_key(key, facts, found)
         compare(facts, found, "AWS::KMS::Key")
     return found.result("key-policy", "The keys are enabled, and their policies let in who uses them.")
 
 
-def _judge_key(key: KeySeen, stack: StackFacts, found: Findings) -> None:
+def _judge_key(key: KeySeen, facts: Facts, found: Findings) -> None:
+    stack = facts.stack
     foreign = key.account not in {"", stack.account}
     if found.needs(key.state) and key.state.value != "Enabled":
         found.broken(
@@ -137,7 +140,10 @@ def _judge_key(key: KeySeen, stack: StackFacts, found: Findings) -> None:
             found.broken(
                 f"The policy of key {key.arn} does not let in {listed(closed)}: events and alarms do not arrive, or "
                 "logs are not written.",
-                "Give it the statements of the resource Key in template.yaml (docs/environments.md).",
+                next(
+                    (put_back(part, ["KeyPolicy"]) for part in parts(facts, "AWS::KMS::Key")),
+                    "Give it the statements of the resource Key in template.yaml (docs/environments.md).",
+                ),
             )
 
 

@@ -117,7 +117,7 @@ def http_api(facts: Facts) -> Result:
     else:
         said = body.get("detail") or body.get("message") or ""
         found.broken(
-            f"The HTTP API answered {status}: {said}",
+            f"The HTTP API answered {status}{f': {said}' if said else ', and says no more.'}",
             "See functions, function-callers and http-routes; then look at the log of http_api.",
         )
     return found.result("http-api", "The HTTP API answers, and its function reaches Airflow.")

@@ -16,7 +16,8 @@ from jetway_cli.doctor.asking import Desk, Question
 from jetway_cli.doctor.collect import account, compared, parts, roles, storage, triggers, ways
 from jetway_cli.doctor.facts import Asked, Facts, Resource, StackFacts
 from jetway_cli.doctor.needs import needs
-from jetway_cli.errors import error_code
+from jetway_cli.errors import StackTroubleError, error_code
+from jetway_cli.stack import WHOLE
 
 if TYPE_CHECKING:
     from jetway_cli.stack import Target
@@ -88,6 +89,11 @@ def _stack(desk: Desk) -> StackFacts:
     found = desk.target.described
     # arn:<partition>:cloudformation:<Region>:<account>:stack/<name>/<id>
     _, partition, _, region, owner, *_ = (str(found.get("StackId") or "") + ":::::").split(":")
+    if found.get("StackStatus") in WHOLE and "DropBucketName" not in desk.target.outputs:
+        raise StackTroubleError(
+            f"Stack {desk.target.stack!r} is not Jetway's: it has no output DropBucketName."
+            f"{desk.target.other_stacks()} Name it with --stack or JETWAY_STACK."
+        )
     pages = desk.client("cloudformation").get_paginator("list_stack_resources").paginate(StackName=desk.target.stack)
     return StackFacts(
         name=desk.target.stack,

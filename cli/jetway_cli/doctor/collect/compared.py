@@ -28,7 +28,7 @@ GONE = frozenset(
 # A policy in a template is one resource for all that it is attached to: each of these is looked at.
 _ATTACHED_TO = {"AWS::SQS::QueuePolicy": "Queues", "AWS::SNS::TopicPolicy": "Topics"}
 FUNCTION, QUEUE, ALARM = "AWS::Lambda::Function", "AWS::SQS::Queue", "AWS::CloudWatch::Alarm"
-LOG_GROUP, ROUTE = "AWS::Logs::LogGroup", "AWS::ApiGatewayV2::Route"
+LOG_GROUP, ROUTE, API = "AWS::Logs::LogGroup", "AWS::ApiGatewayV2::Route", "AWS::ApiGatewayV2::Api"
 TOGETHER = (FUNCTION, QUEUE, ALARM, LOG_GROUP, ROUTE)
 
 
@@ -77,8 +77,13 @@ class Comparison:
             ROUTE: self.routes.answer(until),
         }
         found = []
+        with_policy = {name_of(one, its) for one, its, _ in self.begun if one.kind in _ATTACHED_TO}
         for resource, properties, question in self.begun:
             seen = _found(known[resource.kind], resource, properties) if question is None else question.answer(until)
+            if resource.kind == API:
+                seen = self._with_other_routes(seen, known[ROUTE])
+            elif name_of(resource, properties) in with_policy:
+                seen = _without_words_of_policies(seen)
             found.append(
                 PartSeen(
                     resource.logical,
@@ -89,6 +94,16 @@ class Comparison:
                 )
             )
         return tuple(found)
+
+    def _with_other_routes(self, seen: Asked[Any], routes: Asked[Any]) -> Asked[Any]:
+        """What an API lets in by routes that the template does not know."""
+        if seen.value is None:
+            return seen
+        ours = {its["RouteKey"] for one, its, _ in self.begun if one.kind == ROUTE}
+        others = sorted(
+            f"{key} ({one['AuthorizationType']})" for key, one in (routes.value or {}).items() if key not in ours
+        )
+        return Asked({**seen.value, "OtherRoutes": Asked(others) if routes.known else routes})
 
     def _with_code(self, resource: Resource, properties: Seen, until: float) -> Seen:
         """What a function's code is to be is known by the hash of what was uploaded."""
@@ -152,6 +167,13 @@ def _read(desk: Desk, resource: Resource, properties: Seen, stack: StackFacts) -
         if error_code(exc) in GONE:
             return None
         raise
+
+
+def _without_words_of_policies(seen: Asked[Any]) -> Asked[Any]:
+    """A policy that the template has is compared whole, as a part of its own."""
+    if seen.value is None or "Denials" not in seen.value:
+        return seen
+    return Asked({name: one for name, one in seen.value.items() if name not in {"Denials", "Strangers"}})
 
 
 def _by_logical(asked: Asked[Any]) -> Asked[Any]:

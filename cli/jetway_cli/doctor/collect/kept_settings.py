@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from jetway_cli.doctor.asking import ask
+from jetway_cli.doctor.collect.policies import denials
 from jetway_cli.errors import error_code
 
 if TYPE_CHECKING:
@@ -29,6 +30,9 @@ def _table(desk: Desk, resource: Resource, _wanted: Seen, _stack: StackFacts) ->
             {member: index.get(member) for member in ("IndexName", "KeySchema", "Projection")} for index in indexes
         ],
         "KeySchema": found["KeySchema"],
+        "Denials": ask(
+            "dynamodb:GetResourcePolicy", lambda: denials(_or_none(dynamodb.get_resource_policy, found["TableArn"]))
+        ),
         "PointInTimeRecoverySpecification": ask(
             "dynamodb:DescribeContinuousBackups", lambda: _backups(dynamodb.describe_continuous_backups(TableName=name))
         ),
@@ -41,6 +45,19 @@ def _table(desk: Desk, resource: Resource, _wanted: Seen, _stack: StackFacts) ->
             "dynamodb:DescribeTimeToLive", lambda: _time_to_live(dynamodb.describe_time_to_live(TableName=name))
         ),
     }
+
+
+def _or_none(question: Any, arn: str) -> str | None:
+    """The policy of a table itself; None when it has none."""
+    from botocore.exceptions import ClientError
+
+    try:
+        policy: str = question(ResourceArn=arn)["Policy"]
+    except ClientError as exc:
+        if error_code(exc) != "PolicyNotFoundException":
+            raise
+        return None
+    return policy
 
 
 def _backups(answer: Mapping[str, Any]) -> Seen:

@@ -13,23 +13,15 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from jetway_cli.doctor.asking import ask
+from jetway_cli.doctor.collect.policies import denials, strangers
 from jetway_cli.doctor.wanted import same
+from jetway_cli.errors import error_code
 
 if TYPE_CHECKING:
     from jetway_cli.doctor.asking import Desk
     from jetway_cli.doctor.facts import Resource, StackFacts
 
 Seen = Mapping[str, Any]
-
-
-def denials(policy: str | None) -> list[Seen]:
-    """Return the statements of a resource's policy that deny, but for those about calls without TLS."""
-    statements = json.loads(policy or "{}").get("Statement", [])
-    return [
-        one
-        for one in (statements if isinstance(statements, list) else [statements])
-        if one.get("Effect") == "Deny" and "aws:SecureTransport" not in json.dumps(one.get("Condition", {}))
-    ]
 
 
 def queue_settings(attributes: Mapping[str, str]) -> Seen:
@@ -42,7 +34,12 @@ def queue_settings(attributes: Mapping[str, str]) -> Seen:
         "MaximumMessageSize": min(int(attributes.get("MaximumMessageSize", 262144)), 262144),
         "RedrivePolicy": json.loads(attributes.get("RedrivePolicy") or "{}"),
         "Denials": denials(attributes.get("Policy")),
+        "Strangers": strangers(attributes.get("Policy"), _account(attributes.get("QueueArn"))),
     }
+
+
+def _account(arn: str | None) -> str:
+    return f"{arn or ''}:::::".split(":")[4]
 
 
 def function_settings(desk: Desk, name: str, found: Seen, reserved: int | None) -> Seen:
@@ -67,8 +64,27 @@ def function_settings(desk: Desk, name: str, found: Seen, reserved: int | None) 
             lambda: desk.client("lambda").get_function_recursion_config(FunctionName=name)["RecursiveLoop"],
         ),
         "ReservedConcurrentExecutions": reserved,
+        "Strangers": ask("lambda:GetPolicy", lambda: strangers(_policy_of(desk, name), _account(found["Role"]))),
+        "Urls": ask("lambda:ListFunctionUrlConfigs", lambda: _urls(desk, name)),
         "VpcConfig": found.get("VpcConfig") or {},
     }
+
+
+def _policy_of(desk: Desk, function: str) -> str | None:
+    from botocore.exceptions import ClientError
+
+    try:
+        policy: str = desk.client("lambda").get_policy(FunctionName=function)["Policy"]
+    except ClientError as exc:
+        if error_code(exc) != "ResourceNotFoundException":
+            raise
+        return None  # nobody is let in
+    return policy
+
+
+def _urls(desk: Desk, function: str) -> list[str]:
+    found = desk.client("lambda").list_function_url_configs(FunctionName=function)["FunctionUrlConfigs"]
+    return [f"{one['FunctionUrl']} ({one['AuthType']})" for one in found]
 
 
 def code_sha256(desk: Desk, code: Seen) -> str | None:
@@ -89,7 +105,11 @@ def _queue_policy(desk: Desk, resource: Resource, _wanted: Seen, _stack: StackFa
 
 def _topic(desk: Desk, resource: Resource, _wanted: Seen, _stack: StackFacts) -> Seen:
     attributes = desk.client("sns").get_topic_attributes(TopicArn=resource.physical)["Attributes"]
-    return {"KmsMasterKeyId": attributes.get("KmsMasterKeyId"), "Denials": denials(attributes.get("Policy"))}
+    return {
+        "KmsMasterKeyId": attributes.get("KmsMasterKeyId"),
+        "Denials": denials(attributes.get("Policy")),
+        "Strangers": strangers(attributes.get("Policy"), _account(resource.physical)),
+    }
 
 
 def _topic_policy(desk: Desk, resource: Resource, _wanted: Seen, _stack: StackFacts) -> Seen:
@@ -171,7 +191,21 @@ def _role(desk: Desk, resource: Resource, _wanted: Seen, _stack: StackFacts) -> 
     return {
         "AssumeRolePolicyDocument": found["AssumeRolePolicyDocument"],
         "PermissionsBoundary": (found.get("PermissionsBoundary") or {}).get("PermissionsBoundaryArn"),
+        "Policies": ask("iam:GetRolePolicy", lambda: _inline(desk, resource.physical)),
+        "ManagedPolicyArns": ask("iam:ListAttachedRolePolicies", lambda: _attached(desk, resource.physical)),
     }
+
+
+def _inline(desk: Desk, role: str) -> list[Seen]:
+    iam = desk.client("iam")
+    pages = iam.get_paginator("list_role_policies").paginate(RoleName=role)
+    found = [iam.get_role_policy(RoleName=role, PolicyName=name) for page in pages for name in page["PolicyNames"]]
+    return [{name: one[name] for name in ("PolicyName", "PolicyDocument")} for one in found]
+
+
+def _attached(desk: Desk, role: str) -> list[str]:
+    pages = desk.client("iam").get_paginator("list_attached_role_policies").paginate(RoleName=role)
+    return [one["PolicyArn"] for page in pages for one in page["AttachedPolicies"]]
 
 
 def _managed_policy(desk: Desk, resource: Resource, _wanted: Seen, _stack: StackFacts) -> Seen:
