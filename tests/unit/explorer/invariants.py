@@ -122,8 +122,9 @@ def _is_told(world: PromotionWorld, key: str, version: Version, newest: bool, so
         fates = {"quarantined"}
     elif not newest and _is_deleted(world, key, version):
         fates |= {"vanished", "removed", "quarantined"}
-        if standing is not None and any(source == label(version) for source, _ in standing.acquitted):
-            fates |= {"rolled-back"}  # it was found to be innocent, and deleted before it could go live again
+    gone = source == "by hand" or _is_deleted(world, key, version)
+    if gone and standing is not None and any(each == label(version) for each, _ in standing.acquitted):
+        fates |= {"rolled-back"}  # it was found to be innocent, and could not go live again
     if outcome not in fates:
         yield f"{'5' if outcome in {'vanished', 'removed'} else '4'}: {label(version)} is not {outcome}: {said}."
 
