@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from datetime import timedelta
+from functools import partial
 from typing import Any, NoReturn
 
 import pytest
@@ -146,3 +147,19 @@ def test_who_puts_something_else_there_is_told_of_in_the_same_minute(world: Upda
         Step("undone", {R: owed}, "somebody has changed the environment meanwhile."),
         Step("overtaken", {R: good.source}),
     ]
+
+
+def has_failed(world: UpdateWorld, times: int) -> bool:
+    return world.steps.count("undo-failed") == times
+
+
+def test_a_way_back_that_fails_is_tried_three_times_before_a_person_has_to(world: UpdateWorld) -> None:
+    bad = with_a_broken_update(world)
+    world.mwaa.fails = lambda _changes: "The network is down."
+    for failed in (1, 2, 3):
+        assert not [news for news in world.news if news.event.detail_type == "EnvironmentUpdateStalled"]
+        world.run(60, until=partial(has_failed, world, failed))
+        debt = world.records.get().owed[R]
+        assert (debt.bad.source, debt.failed, debt.told) == (bad, failed, failed == 3)
+    assert "To do: bring back what was in force before" in world.messages()[-1]
+    assert "aws mwaa update-environment --name acme --requirements-s3-path" in world.messages()[-1]

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from functools import cache
 from zoneinfo import ZoneInfo
 
@@ -70,9 +70,8 @@ def _before(cron: Cron, planned: datetime) -> datetime | None:
     return None if earlier is None else _moment(earlier, planned.tzinfo).astimezone(UTC)
 
 
-def _moment(wall: datetime, zone: object) -> datetime:
+def _moment(wall: datetime, zone: tzinfo | None) -> datetime:
     """Return the moment at which a clock shows this."""
-    assert isinstance(zone, ZoneInfo)  # noqa: S101 - for the type checker
     second = wall.replace(tzinfo=zone, fold=1)
     is_there = second.astimezone(UTC).astimezone(zone).replace(tzinfo=None, fold=0) == wall
     return second if is_there else wall.replace(tzinfo=zone, fold=0)
