@@ -28,7 +28,7 @@ def rules_of(file: Path) -> Iterator[str]:
             name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
             given += [word.value for word in node.keywords if word.arg == "rule"]
             given += node.args[:1] if name in FIRST else []
-        elif isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == "rule":
+        elif isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") in {"rule", "NO_VERSIONS"}:
             given.append(node.value)
         elif isinstance(node, ast.Tuple) and len(node.elts) == 2 and file.name == "faults.py":
             given.append(node.elts[0])
