@@ -59,7 +59,7 @@ thorough: $(STAMP) ## Run the unit tests that drive AWS in process through many 
 	$(BIN)/pytest -q -n auto -m "thorough and not slow" tests/unit
 
 integration: $(STAMP) ## Deploy to two local stacks of their own, one for each transport, and test on real Airflow
-	$(BIN)/pytest -q --durations=15 -n 2 -m "not slow and not loading" tests/integration
+	$(BIN)/pytest -q --durations=15 -n 3 -m "not slow and not loading" tests/integration
 	$(BIN)/python -m local.decisions --check
 
 loading: $(STAMP) ## Judge files by the hundred with a real Airflow (AIRFLOW_VERSION), without the stack (five minutes)

@@ -1,7 +1,7 @@
 """Two local stacks for the integration tests, beside the one of `make up`: the real template, real Airflow.
 
-One reaches Airflow over the CLI endpoint, one over InvokeRestApi. Each has its share of the modules; with `-n 2` they
-are side by side, otherwise one comes after the other.
+One reaches Airflow over the CLI endpoint, one over InvokeRestApi. Each has its share of the modules; with `-n 3` they
+are side by side, and beside what needs none; otherwise one comes after the other.
 """
 
 from __future__ import annotations
@@ -43,8 +43,11 @@ Transport = Literal["cli", "rest"]
 OVER_REST = frozenset(
     {
         "test_all_runs.py",  # commands cannot list what has ended
+        "test_cli_triggers.py",
         "test_denials.py",  # a token of the command line is good for 45 s, whatever is denied meanwhile
+        "test_doctor.py",
         "test_examples.py",
+        "test_http_access.py",
         "test_import_dag.py",
         "test_kinds.py",
         "test_loader.py",
@@ -52,6 +55,7 @@ OVER_REST = frozenset(
         "test_rest_transport.py",
         "test_run_from_everywhere.py",
         "test_whole_folder.py",
+        "test_workers.py",
     }
 )
 
