@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -98,8 +99,9 @@ def test_an_offline_dry_run_says_what_the_stack_then_does(
 def test_triggers_are_shown_with_state_and_last_event(stack: Stack, heard: str, ledger: Ledger) -> None:
     put(stack, heard, "shown.csv")
     row = row_of(ledger, "shown.csv")
-    (line,) = [line for line in jetway(stack, "triggers").splitlines() if line.startswith(f"{NAME} ")]
-    assert line.split()[:6] == [NAME, "s3", row.dag_id, "on", *f"{row.decided_at:%Y-%m-%d %H:%M:%S}".split()]
+    (shown,) = [each for each in json.loads(jetway(stack, "triggers", "--json")) if each["trigger"] == NAME]
+    assert (shown["kind"], shown["dag_id"], shown["state"]) == ("s3", row.dag_id, "on")
+    assert (datetime.fromisoformat(shown["last_event"]), shown["last_decision"]) == (row.decided_at, "started")
     events = stack.client("events")
     events.disable_rule(Name=RULE)
     assert state_of(stack) == "drifted"
