@@ -210,7 +210,9 @@ def test_plugins_of_a_load_are_not_there_for_the_next(runtime: Path, kept: Kept,
         packed = tmp_path / "plugins.zip"
         with zipfile.ZipFile(packed, "w") as archive:
             archive.writestr("never_at_all.py", f"{TIMETABLE}\nNAME = {name!r}\n")
-            archive.writestr("airflow_local_settings.py", f"def dag_policy(dag):\n    dag.tags.add({name!r})\n")
+            # A set on Airflow 3, a list on 2.
+            tags = f"def dag_policy(dag):\n    dag.tags = type(dag.tags)([*dag.tags, {name!r}])\n"
+            archive.writestr("airflow_local_settings.py", tags)
         given = ["--plugins", str(packed), "--judge-plugins", "--judge-settings"] if name else []
         answers = ask(kept, dags, "uses.py", given=given)
         processes.add(_process(tmp_path))
