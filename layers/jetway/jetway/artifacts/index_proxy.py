@@ -61,8 +61,8 @@ def is_refused(address: str) -> bool:
 def named(place: str) -> str:
     """Return a host that an operator names by a URL, by host:port or by its name alone, as `IndexProxy` takes it.
 
-    >>> named("https://pypi.example.com/simple"), named("pypi.example.com:8443"), named("PyPI.example.com")
-    ('pypi.example.com:443', 'pypi.example.com:8443', 'pypi.example.com')
+    >>> named("https://index.example.com/simple"), named("index.example.com:8443"), named("Index.Example.com")
+    ('index.example.com:443', 'index.example.com:8443', 'index.example.com')
     """
     if "://" not in place:
         return place.lower()
