@@ -20,14 +20,16 @@ from dataclasses import dataclass, field
 from datetime import time
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from jetway.artifacts.configuration_file import read_configuration
 from jetway.artifacts.findings import Finding, Judgement, judgement
 from jetway.ends.deadlines import Expectation
 from jetway.last_good import Parsed
-from jetway.shape import problems
-from jetway.yaml_text import Document, YamlError, load
+
+if TYPE_CHECKING:
+    from jetway.yaml_text import Document
 
 KEY = "alarms.yaml"
 KIND = "alarms"
@@ -56,22 +58,10 @@ class RunAlarms:
 
 def parse_alarms(content: bytes) -> Parsed[RunAlarms]:
     """Read and check the file."""
-    if len(content) > MOST_BYTES:
-        remedy = "Say nothing of DAGs for which the defaults are right."
-        return _refused(Finding("too-large", "error", f"The file is larger than {MOST_BYTES // 1024} KiB.", 1, remedy))
-    try:
-        document = load(content.decode("utf-8-sig"))
-    except UnicodeDecodeError as exc:
-        line = content.count(b"\n", 0, exc.start) + 1
-        return _refused(Finding("encoding", "error", "The file is not UTF-8.", line, "Save it as UTF-8."))
-    except YamlError as exc:
-        return _refused(Finding("yaml", "error", str(exc), exc.line, exc.remedy))
-    found = [
-        Finding(problem.rule, "error", problem.message, document.line(problem.path), problem.remedy)
-        for problem in problems(document.value, schema())
-    ]
-    if found:
-        return _refused(*found)
+    remedy = "Say nothing of DAGs for which the defaults are right."
+    document = read_configuration(content, schema(), most_bytes=MOST_BYTES, shorter=remedy)
+    if isinstance(document, tuple):
+        return _refused(*document)
     name = document.value.get("timezone", "UTC")
     try:
         zone = ZoneInfo(name)

@@ -9,9 +9,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from jetway.artifacts.configuration_file import read_configuration
 from jetway.artifacts.findings import Finding, Judgement, judgement
-from jetway.shape import problems
-from jetway.yaml_text import YamlError, load
 
 KEY = "access.yaml"  # in the drop bucket
 KIND = "access"
@@ -32,21 +31,9 @@ class ParsedAccess:
 
 def parse_access(content: bytes) -> ParsedAccess:
     """Read and check an access list."""
-    if len(content) > LARGEST_FILE:
-        remedy = "Join entries by patterns such as invoice_*."
-        return _refused(Finding("too-large", "error", f"The file has more than {LARGEST_FILE} bytes.", 1, remedy))
-    try:
-        document = load(content.decode("utf-8-sig"))
-    except UnicodeDecodeError as exc:
-        line = content.count(b"\n", 0, exc.start) + 1
-        return _refused(Finding("encoding", "error", "The file is not UTF-8.", line, "Save it as UTF-8."))
-    except YamlError as exc:
-        return _refused(Finding("yaml", "error", str(exc), exc.line, exc.remedy))
-    found = [
-        Finding(problem.rule, "error", problem.message, document.line(problem.path), problem.remedy)
-        for problem in problems(document.value, schema())
-    ]
-    return _refused(*found) if found else ParsedAccess(document.value, judgement(KIND))
+    remedy = "Join entries by patterns such as invoice_*."
+    read = read_configuration(content, schema(), most_bytes=LARGEST_FILE, shorter=remedy)
+    return _refused(*read) if isinstance(read, tuple) else ParsedAccess(read.value, judgement(KIND))
 
 
 @cache
