@@ -179,14 +179,25 @@ def _items(value: Any) -> list[Any]:
 
 
 def _pair_off(wanted: list[Any], seen: list[Any], *, whole: bool) -> bool:
-    """Whether each item has one of its own on the other side; what is not known takes what is left."""
-    left = list(seen)
-    for item in sorted(wanted, key=lambda one: one is UNKNOWN):
-        found = next((index for index, other in enumerate(left) if same(item, other, whole=whole)), None)
-        if found is None:
-            return False
-        del left[found]
-    return True
+    """Whether each item has one of its own on the other side.
+
+    One that is known in part fits several, and must not keep the only one that fits another: whoever has it looks for
+    another place first (augmenting paths).
+    """
+    fits = [[index for index, other in enumerate(seen) if same(item, other, whole=whole)] for item in wanted]
+    taken: dict[int, int] = {}
+
+    def has_place(item: int, tried: set[int]) -> bool:
+        for index in fits[item]:
+            if index in tried:
+                continue
+            tried.add(index)
+            if index not in taken or has_place(taken[index], tried):
+                taken[index] = item
+                return True
+        return False
+
+    return all(has_place(item, set()) for item in range(len(wanted)))
 
 
 def _scalar(value: Any) -> str:

@@ -88,6 +88,9 @@ def test_what_differs_is_told(wanted_one: Any, seen: Any) -> None:
 @pytest.mark.parametrize(
     ("wanted_one", "seen", "is_same"),
     [
+        ([{"Arn": UNKNOWN}, {"Arn": "x"}], [{"Arn": "x"}, {"Arn": "y"}], True),
+        ([{"Arn": UNKNOWN}, {"Arn": "x"}], [{"Arn": "y"}, {"Arn": "z"}], False),
+        ([{"": []}, {}, []], [{}, [], {"": []}], True),
         ("3", 3, True),
         (0, 0.0, True),
         (True, "true", True),
