@@ -15,30 +15,30 @@ setup: $(STAMP) ## Make .venv from the hash-pinned lists (everything else does i
 
 $(STAMP): export PYTHON := $(PYTHON)
 $(STAMP): requirements/dev.txt requirements/uv.txt
-	@"$$PYTHON" local/venvs.py
+	@"$$PYTHON" tools/venvs.py
 
 # ---------------------------------------------------------------------------------------------- local stack
 demo: $(STAMP) ## Show the main job on the local stack; EXAMPLE=ml_pipeline shows that example (docs/examples.md)
-	@$(BIN)/python -m $(if $(EXAMPLE),local.examples $(EXAMPLE),local demo)
+	@$(BIN)/python -m $(if $(EXAMPLE),tools.examples $(EXAMPLE),local demo)
 
 up: $(STAMP) ## Start the local stack (MiniStack, Airflow, MWAA gateway), deploy Jetway to it, put hello_jetway live
-	@$(BIN)/python -m local up
+	@$(BIN)/python -m tools.stack up
 
 ui: $(STAMP) ## Open the status page and Swagger UI of the local stack in a browser
-	@$(BIN)/python -m local.ui
+	@$(BIN)/python -m tools.stack.ui
 
 down: $(STAMP) ## Stop the local stack; all that it holds is gone: buckets, triggers, events, DAGs, runs
-	@$(BIN)/python -m local down
+	@$(BIN)/python -m tools.stack down
 
 logs: $(STAMP) ## Show the last lines of every log of the local stack
-	@$(BIN)/python -m local logs
+	@$(BIN)/python -m tools.stack logs
 
 # Not by prerequisites: whatever fails, eval must fail too, and what it gets to read starts nothing.
 env: ## Print the exports for `jetway`, aws, boto3 and the snippets of the docs: eval "$$(make -s env)"
-	@{ $(MAKE) --silent $(STAMP) >&2 && $(BIN)/python -m local env; } || { echo false; exit 1; }
+	@{ $(MAKE) --silent $(STAMP) >&2 && $(BIN)/python -m tools.stack env; } || { echo false; exit 1; }
 
 unenv: $(STAMP) ## Print what takes them back: eval "$$(make -s unenv)"
-	@$(BIN)/python -m local unenv
+	@$(BIN)/python -m tools.stack unenv
 
 # ---------------------------------------------------------------------------------------------- tests
 # `unit` and `thorough` in one run, which imports everything once.
@@ -60,51 +60,51 @@ thorough: $(STAMP) ## Run the unit tests that drive AWS in process through many 
 
 integration: $(STAMP) ## Deploy to two local stacks of their own, one for each transport, and test on real Airflow
 	$(BIN)/pytest -q --durations=15 -n 3 -m "not slow and not loading" tests/integration
-	$(BIN)/python -m local.decisions --check
+	$(BIN)/python -m tools.checks.decisions --check
 
 loading: $(STAMP) ## Judge files by the hundred with a real Airflow (AIRFLOW_VERSION), without the stack (five minutes)
 	$(BIN)/pytest -q -n 2 -m "loading and not slow" tests/integration
 
 fuzz: $(STAMP) ## 2,000 artifacts of every kind from hypothesis, 500 from atheris: nothing may crash or stall
-	@$(BIN)/python -m local.fuzz
+	@$(BIN)/python -m tools.checks.fuzz
 
 load: $(STAMP) ## 1,000 events delivered three times in bad weather: what is lost or doubled (half an hour)
-	$(BIN)/python -m bench.load --sample-events 200
+	$(BIN)/python -m tools.bench.load --sample-events 200
 
 load-mixed: $(STAMP) ## 1,000 events of all kinds, delivered twice, while the gateway and functions are killed (half an hour each for REST and CLI)
-	$(BIN)/python -m bench.load --ways mixed --kills --transport rest
-	$(BIN)/python -m bench.load --ways mixed --kills --transport cli
+	$(BIN)/python -m tools.bench.load --ways mixed --kills --transport rest
+	$(BIN)/python -m tools.bench.load --ways mixed --kills --transport cli
 
 chaos: $(STAMP) ## Three rounds of 60 DAG files, good and bad, while functions are killed: what is live, and what was told (three quarters of an hour)
-	$(BIN)/python -m bench.chaos
+	$(BIN)/python -m tools.bench.chaos
 
 test-examples: $(STAMP) ## Run every example of dags/ to success on a local stack of its own
 	$(BIN)/pytest -q tests/integration/test_examples.py tests/integration/test_run_from_everywhere.py
 
 test-browser: $(STAMP) ## Test pages and API in a real browser and by schemathesis, on a local stack of its own (needs Chromium)
-	@$(BIN)/python local/venvs.py browser
+	@$(BIN)/python tools/venvs.py browser
 	.jetway/venvs/browser/bin/pytest -q -p no:schemathesis tests/browser
 	.jetway/venvs/browser/bin/pytest -q tests/schema
 
 coverage: $(STAMP) ## Measure which lines and branches of functions/ and layers/ the tests reach; fails below 95 %, or 85 % of a file
-	@$(BIN)/python -m local.coverage
+	@$(BIN)/python -m tools.checks.coverage
 
 mutants: $(STAMP) ## Plant 400 faults where a survivor loses data; fails when tests find less than 90 % (an hour on two cores)
-	@PYTHONPATH=. "$$($(BIN)/python -c 'from local import venvs; print(venvs.ensure("mutants"))')" -m local.mutants
+	@PYTHONPATH=. "$$($(BIN)/python -c 'from local import venvs; print(venvs.ensure("mutants"))')" -m tools.checks.mutants
 
 # ---------------------------------------------------------------------------------------------- benchmarks
 bench-workers: $(STAMP) ## Replay loads through MWAA's autoscaling, with and without scale_workers, and draw them
 	@PYTHONPATH=.:layers/jetway "$$($(BIN)/python -c 'from local import venvs; print(venvs.ensure("bench"))')" \
-	  -m bench.workers --plot docs/pictures
+	  -m tools.bench.workers --plot docs/pictures
 
 bench-cold-start: $(STAMP) ## Measure cold and warm starts of the HTTP API's function
-	@$(BIN)/python -m bench.cold_start
+	@$(BIN)/python -m tools.bench.cold_start
 
 bench-plugins: $(STAMP) ## Judge a plugins.zip of 10 MiB and one of a gigabyte: how much memory each takes
-	@$(BIN)/python -m bench.plugins
+	@$(BIN)/python -m tools.bench.plugins
 
 bench-gate: $(STAMP) ## Compare the gate with the real DagBag: files of others, good files of each kind, mutants, requirements (an hour and more)
-	@$(BIN)/python -m bench.gate --output docs/gate-agreement.md
+	@$(BIN)/python -m tools.bench.gate --output docs/gate-agreement.md
 
 # ---------------------------------------------------------------------------------------------- checks
 check: lint types ## Run all static checks
@@ -116,37 +116,37 @@ lint: $(STAMP) ## ruff, import-linter, cfn-lint, zizmor; cfn-lint and parliament
 	PYTHONPATH=layers/jetway:layers/loader:cli:plugins $(BIN)/lint-imports --no-logo --cache-dir .jetway/import-linter
 	$(BIN)/cfn-lint template.yaml environment.yaml
 	$(BIN)/zizmor --offline --quiet --persona auditor --format plain .github action.yml
-	$(BIN)/python -m local.lint_stacks
+	$(BIN)/python -m tools.checks.lint_stacks
 
 audit: lint ## checkov, bandit, zizmor, detect-secrets and pip-audit; what they find is mended or explained (two minutes)
-	@$(BIN)/python -m local.audit $(AUDIT)
+	@$(BIN)/python -m tools.checks.audit $(AUDIT)
 
 sbom: $(STAMP) ## Write what is shipped, package by package, as CycloneDX (build/sbom)
-	@$(BIN)/python -m local.sbom
+	@$(BIN)/python -m tools.checks.sbom
 
 types: $(STAMP) ## mypy, strict
 	$(BIN)/mypy
 
 mwaa-packages: $(STAMP) ## Write what each Airflow version on MWAA ships, from AWS's published images (IMAGES=their checkout)
-	$(BIN)/python -m local.mwaa_packages $(if $(IMAGES),"$$IMAGES")
+	$(BIN)/python -m tools.generate.mwaa_packages $(if $(IMAGES),"$$IMAGES")
 
 airflow-lists: $(STAMP) ## Compile requirements/airflow-*.txt: all that MWAA's images have, at their pins
-	$(BIN)/python -m local.airflow_lists
+	$(BIN)/python -m tools.generate.airflow_lists
 
 module-contents: $(STAMP) ## Write which modules and names the providers have that Jetway stands in for, from their wheels
-	$(BIN)/python -m local.module_contents
+	$(BIN)/python -m tools.generate.module_contents
 
 module-table: $(STAMP) ## Write which modules the distributions of MWAA's images bring, from the Airflows of the local stack
-	$(BIN)/python -m local.module_table
+	$(BIN)/python -m tools.generate.module_table
 
 openapi: $(STAMP) ## Write docs/openapi.json from the code of the HTTP API
-	PYTHONPATH=layers/jetway $(BIN)/python -m local.openapi
+	PYTHONPATH=layers/jetway $(BIN)/python -m tools.generate.openapi
 
 decisions: $(STAMP) ## Compare what the roles may with what the last `make integration` asked; write the list that doctor asks
-	@$(BIN)/python -m local.decisions
+	@$(BIN)/python -m tools.checks.decisions
 
 prefixes: $(STAMP) ## Write the table of docs/security.md, who may put under which prefix of the drop bucket, from the template
-	PYTHONPATH=layers/jetway $(BIN)/python -m local.prefixes
+	PYTHONPATH=layers/jetway $(BIN)/python -m tools.generate.prefixes
 
 signals: $(STAMP) ## Write docs/signals.md, what every place shows in every state, from the table that its tests obey
 	$(BIN)/python -m tests.unit.signals
@@ -157,7 +157,7 @@ format: $(STAMP) ## Format the code
 
 # ---------------------------------------------------------------------------------------------- AWS
 plugins: $(STAMP) ## Build build/plugins.zip from plugins/, to be dropped as it is
-	@$(BIN)/python -m local.plugins_zip
+	@$(BIN)/python -m tools.generate.plugins_zip
 
 PROFILE ?= default
 
@@ -166,16 +166,16 @@ build: $(STAMP) ## sam build
 	  "$$($(BIN)/python -c 'from local import venvs; print(venvs.ensure("sam").with_name("sam"))')" build $(if $(ARCHITECTURE),--no-cached)
 
 deploy: $(STAMP) ## Deploy Jetway to AWS; ENVIRONMENT=NAME to that MWAA environment, PROFILE=prod by that profile (docs/environments.md)
-	@$(BIN)/python -m local.aws_deploy jetway $(PROFILE) $(ENVIRONMENT)
+	@$(BIN)/python -m tools.aws.aws_deploy jetway $(PROFILE) $(ENVIRONMENT)
 
 adopt: $(STAMP) ## Make the stack anew over the bucket, tables and key that a deleted one has left; then make deploy (docs/environments.md)
-	@$(BIN)/python -m local.adopt $(PROFILE) $(LEFT)
+	@$(BIN)/python -m tools.aws.adopt $(PROFILE) $(LEFT)
 
 conformance: $(STAMP) ## Ask AWS what only AWS can settle, and write the answers down (docs/conformance.md); cleans up after itself
-	@$(BIN)/python -m local.conformance $(CONFORMANCE)
+	@$(BIN)/python -m tools.aws.conformance $(CONFORMANCE)
 
 deploy-environment: $(STAMP) ## Create an MWAA environment in AWS; about half an hour; PROFILE as above
-	@$(BIN)/python -m local.aws_deploy environment $(PROFILE)
+	@$(BIN)/python -m tools.aws.aws_deploy environment $(PROFILE)
 
 # ---------------------------------------------------------------------------------------------- upkeep
 COMPILE = $(UV) pip compile --quiet --generate-hashes --no-emit-index-url --no-header --universal --python-version 3.11

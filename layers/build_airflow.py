@@ -25,8 +25,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from local import venvs  # noqa: E402
-from local.airflow_template import AirflowError, ensure_template  # noqa: E402
+from tools import venvs  # noqa: E402
+from tools.emulator.airflow_template import AirflowError, ensure_template  # noqa: E402
 
 ON_MWAA = "3.12"
 PLATFORMS = {"arm64": "aarch64-manylinux_2_34", "x86_64": "x86_64-manylinux_2_34"}
@@ -56,8 +56,8 @@ DATA = (
 )
 
 # What the image has and the layer has no room for: servers and transports, each with libraries of its own of 15 MB and
-# more. A DAG file that imports one gets a stand-in with its modules and names (artifacts/contents.json). psycopg is of
-# no use without psycopg_binary; psycopg2 stays.
+# more. A DAG file that imports one gets a stand-in with its modules and names
+# (artifacts/requirements/contents.json). psycopg is of no use without psycopg_binary; psycopg2 stays.
 NO_ROOM = {
     "3.3.1": ("grpc", "psycopg", "psycopg_binary", "psycopg_binary.libs", "pycurl", "pycurl.libs", "uvloop"),
 }

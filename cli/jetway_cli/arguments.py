@@ -95,7 +95,7 @@ class IsoTime(click.ParamType[str]):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
         """Check the option's text."""
-        from jetway.events import parse_time
+        from jetway.events.incoming import parse_time
 
         try:
             parse_time(str(value))

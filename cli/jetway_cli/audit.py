@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from jetway.airflow.environment import EnvironmentFacts
     from jetway.ledger import Entry
-    from jetway.live.update_record import UpdateRecord
+    from jetway.updates.record import UpdateRecord
 
 COLUMNS = ["when (UTC)", "what", "of", "who"]
 UNKNOWN = "not known"
@@ -37,7 +37,7 @@ class Act:
         at: timezone-aware.
         what: a stable word or two: run started, uploaded, rolled back….
         of: the run, or the file and its version.
-        by: who, as far as that is known (`jetway.principals`).
+        by: who, as far as that is known (`jetway.events.principals`).
     """
 
     at: datetime
@@ -58,7 +58,7 @@ def audit(*, since: datetime, as_json: bool, **where: Any) -> None:
     """
     from jetway.airflow.environment import Environment
     from jetway.ledger import Ledger
-    from jetway.live.update_record import UpdateTable
+    from jetway.updates.record import UpdateTable
 
     target = Target(**where)
     ledger = Ledger(target.table(target.output("LedgerTableName")))
@@ -123,7 +123,7 @@ def reports_since(s3: S3Client, bucket: str, since: datetime) -> Iterator[Mappin
         ClientError, BotoCoreError: S3 is in trouble.
     """
     from jetway.artifacts.keys import REPORTS
-    from jetway.objects import is_gone
+    from jetway.aws.s3 import is_gone
 
     pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=REPORTS)
     for item in (item for page in pages for item in page.get("Contents", ())):
@@ -139,7 +139,7 @@ def reports_since(s3: S3Client, bucket: str, since: datetime) -> Iterator[Mappin
 
 
 def _row(act: Act) -> list[str]:
-    from jetway.principals import in_words
+    from jetway.events.principals import in_words
 
     return [show_time(act.at), act.what, act.of, in_words(act.by) or UNKNOWN]
 

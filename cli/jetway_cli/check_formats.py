@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from jetway.plain import visible
+from jetway.documents.escape import visible
 
 if TYPE_CHECKING:
     from jetway.artifacts.findings import Finding
-    from jetway.reports import Report
+    from jetway.promotion.reports import Report
 
 # Of --format json, whatever the kind of file: what the bucket's reports have beside them is not promised here.
 MEMBERS = ("path", "kind", "verdict", "findings", "dags", "seconds")

@@ -6,8 +6,8 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from jetway.apart import BeyondBoundsError
 from jetway.artifacts.airflow_ignore import NAME, syntax_of
+from jetway.artifacts.child_process import BeyondBoundsError
 from jetway.artifacts.judging import ignored_apart
 from jetway_cli.errors import WrongUseError
 

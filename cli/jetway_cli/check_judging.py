@@ -15,13 +15,13 @@ from jetway_cli.errors import StackTroubleError
 
 if TYPE_CHECKING:
     from jetway.airflow.environment import EnvironmentFacts
-    from jetway.artifacts.beside import Beside
     from jetway.artifacts.findings import Finding, Judgement
-    from jetway.artifacts.plugin_modules import PackedPlugins
-    from jetway.artifacts.provided import Required
-    from jetway.artifacts.resolving import Answer, Question
-    from jetway.artifacts.shelf import Shelf
-    from jetway.reports import Report
+    from jetway.artifacts.plugins.plugin_modules import PackedPlugins
+    from jetway.artifacts.requirements.local_wheels import Shelf
+    from jetway.artifacts.requirements.provided import Required
+    from jetway.artifacts.requirements.referenced_files import Beside
+    from jetway.artifacts.requirements.uv_resolve import Answer, Question
+    from jetway.promotion.reports import Report
     from jetway_cli.check_files import Found
 
 SECONDS_FOR_UV = 60.0
@@ -65,7 +65,7 @@ class Judge:
             airflow_python: the Python of a virtual environment that has Airflow; None to have one set up.
             keeps: whether the process that loads is kept, for the next check.
         """
-        from jetway.artifacts.index_proxy import named
+        from jetway.artifacts.requirements.index_proxy import named
 
         self._keeps = keeps
         self._airflow_python = airflow_python
@@ -82,7 +82,7 @@ class Judge:
         Raises:
             WrongUseError: a .airflowignore cannot be read.
         """
-        from jetway.reports import report_on
+        from jetway.promotion.reports import report_on
 
         self._shelf = shelf_of(found, self._environment)
         self._beside = beside_of(found, self._shelf)
@@ -140,10 +140,10 @@ class Judge:
         return _Judged(one, b"", judged, time.perf_counter() - started, stands=False)
 
     def _read(self, one: Found) -> _Judged:
-        from jetway.artifacts.dag_file import DEFAULT_MAX_BYTES
         from jetway.artifacts.keys import placing_findings
         from jetway.artifacts.kinds import reserved_places
-        from jetway.artifacts.requirements_file import check_requirements
+        from jetway.artifacts.python.dag_file import DEFAULT_MAX_BYTES
+        from jetway.artifacts.requirements.requirements_file import check_requirements
         from jetway_cli.check_kinds import kind_of
 
         started = time.perf_counter()
@@ -166,8 +166,8 @@ class Judge:
         return _Judged(one, candidate.content, judged, time.perf_counter() - started, judged.verdict != "rejected")
 
     def _resolved(self, content: bytes, static: Judgement) -> Judgement:
-        from jetway.artifacts.requirement_resolution import resolved
-        from jetway.artifacts.resolving import resolve
+        from jetway.artifacts.requirements.requirement_resolution import resolved
+        from jetway.artifacts.requirements.uv_resolve import resolve
         from jetway_cli.check_airflow import uv
 
         first: frozenset[str] = frozenset()
@@ -193,10 +193,10 @@ class Judge:
 
     def _learn(self, content: bytes, answer: Answer | None, first: frozenset[str] = frozenset()) -> None:
         """Keep what a requirements.txt brings, as the wheels tell that uv has chosen."""
-        from jetway.artifacts.contents import known_contents
         from jetway.artifacts.mwaa import packages_of
-        from jetway.artifacts.provided import required_by
-        from jetway.artifacts.wheel_modules import contents_at
+        from jetway.artifacts.requirements.contents import known_contents
+        from jetway.artifacts.requirements.provided import required_by
+        from jetway.artifacts.requirements.wheel_modules import contents_at
 
         packages = packages_of(self._environment.airflow_version)
         installed = packages.installed if packages else {}
@@ -211,8 +211,8 @@ class Judge:
 
     def _pass_over(self, judged: Sequence[_Judged]) -> None:
         """Take out what .airflowignore takes out; where files are loaded, Airflow does it itself."""
-        from jetway.loading.function import LoadAnswer
-        from jetway.loading.verdict import together
+        from jetway.loading.combined_verdict import together
+        from jetway.loading.import_dag_client import LoadAnswer
         from jetway_cli.check_ignored import ignored_below
 
         folders: dict[Path, frozenset[str]] = {}
@@ -228,9 +228,9 @@ class Judge:
 
     def _load(self, judged: Sequence[_Judged]) -> None:
         """Let the real Airflow load the DAG files and plugins that may load; its word goes before that of reading."""
-        from jetway.loading.function import LoadAnswer
+        from jetway.loading.combined_verdict import not_loaded, together
+        from jetway.loading.import_dag_client import LoadAnswer
         from jetway.loading.local_settings import certain
-        from jetway.loading.verdict import not_loaded, together
         from jetway_cli.check_airflow import PLUGINS_ANSWER, load, versions_of
         from jetway_cli.check_settings import blame_settings, has_settings
 
@@ -291,7 +291,7 @@ class Judge:
 
     def _provided(self, plugins: PackedPlugins) -> dict[str, Any]:
         """What the environment has: of its image, of requirements.txt, and of plugins that are too large."""
-        from jetway.artifacts.provided import Required, provided
+        from jetway.artifacts.requirements.provided import Required, provided
 
         found = provided(self._environment, self._required or Required())
         stood_in = plugins.modules if plugins.content is None else frozenset()
@@ -301,7 +301,7 @@ class Judge:
 def _blame_data(judged: Sequence[_Judged], folder: Path, answers: Mapping[str, Mapping[str, Any]]) -> None:
     """Say of a data file that DAG files do not load for what is in it."""
     from jetway.loading.data_files import broken
-    from jetway.loading.function import LoadAnswer
+    from jetway.loading.import_dag_client import LoadAnswer
 
     for one in judged:
         if one.judgement.kind == "dags-folder-file" and one.found.folder is not None and one.stands:
@@ -313,7 +313,7 @@ def _blame_data(judged: Sequence[_Judged], folder: Path, answers: Mapping[str, M
 
 def _uv_home() -> Path | None:
     """Return the folder of uv's cache; None where none can be made: then uv fetches everything again."""
-    from jetway.artifacts.resolving import emptied
+    from jetway.artifacts.requirements.uv_resolve import emptied
     from jetway_cli.check_airflow import cache
 
     try:
@@ -324,8 +324,8 @@ def _uv_home() -> Path | None:
 
 def refuse_duplicates(judged: Sequence[_Judged]) -> None:
     """Refuse a file with a dag_id of a file before it: Airflow's own parser, file by file, never says so."""
-    from jetway.loading.rivals import Rival
-    from jetway.loading.verdict import refused
+    from jetway.loading.combined_verdict import refused
+    from jetway.loading.dag_id_conflicts import Rival
 
     holders: dict[str, str] = {}
     for one in judged:
@@ -342,7 +342,7 @@ def refuse_duplicates(judged: Sequence[_Judged]) -> None:
 
 def _say_not_loaded(judged: Sequence[_Judged]) -> None:
     """Say of what may load that it was not loaded; Airflow's own folders are done one after the other."""
-    from jetway.loading.verdict import not_loaded
+    from jetway.loading.combined_verdict import not_loaded
     from jetway_cli.check import READ
 
     for one in judged:
@@ -381,7 +381,7 @@ def _place(one: Found) -> tuple[Path, str]:
 
 def _packed(plugins: _Judged | None) -> PackedPlugins:
     """What a load needs of the plugins.zip that is judged, too."""
-    from jetway.artifacts.plugin_modules import PackedPlugins, pack
+    from jetway.artifacts.plugins.plugin_modules import PackedPlugins, pack
 
     if plugins is None:
         return PackedPlugins()

@@ -26,7 +26,7 @@ def _check_trigger(candidate: Candidate, _environment: EnvironmentFacts, _max_by
     if candidate.size > _LARGEST_YAML:
         return _too_large("trigger")
     from jetway.triggers.file import parse
-    from jetway.triggers.never import moment_findings
+    from jetway.triggers.never_firing import moment_findings
 
     parsed = parse(candidate.content, candidate.path)
     if parsed.trigger is None:
@@ -46,7 +46,7 @@ def _check_access(candidate: Candidate, _environment: EnvironmentFacts, _max_byt
 def _check_alarms(candidate: Candidate, _environment: EnvironmentFacts, _max_bytes: int) -> Judgement:
     if candidate.size > _LARGEST_YAML:
         return _too_large("alarms")
-    from jetway.ends.alarms_file import check_alarms
+    from jetway.run_monitoring.alarms_file import check_alarms
 
     return check_alarms(candidate.content)
 

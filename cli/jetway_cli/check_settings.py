@@ -10,7 +10,7 @@ from jetway_cli.check_airflow import PLUGINS_ANSWER, PLUGINS_SETTINGS_ANSWER, SE
 
 if TYPE_CHECKING:
     from jetway.artifacts.findings import Judgement
-    from jetway.artifacts.plugin_modules import PackedPlugins
+    from jetway.artifacts.plugins.plugin_modules import PackedPlugins
 
 Load = Callable[..., Mapping[str, Mapping[str, Any]]]
 
@@ -61,9 +61,9 @@ def blame_settings(found: Sequence[Settings], answers: Mapping[str, Mapping[str,
     Raises:
         StackTroubleError: Airflow does not work.
     """
-    from jetway.loading.function import LoadAnswer
+    from jetway.loading.combined_verdict import together
+    from jetway.loading.import_dag_client import LoadAnswer
     from jetway.loading.local_settings import breaking, certain, dag_files, failing
-    from jetway.loading.verdict import together
 
     files = dag_files(path for path in answers if path not in {PLUGINS_ANSWER, PLUGINS_SETTINGS_ANSWER})
     failed = failing({path: LoadAnswer(answers[path]) for path in files})

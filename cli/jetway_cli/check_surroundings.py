@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from jetway.airflow.environment import EnvironmentFacts
-    from jetway.artifacts.beside import Beside
-    from jetway.artifacts.shelf import Shelf
+    from jetway.artifacts.requirements.local_wheels import Shelf
+    from jetway.artifacts.requirements.referenced_files import Beside
     from jetway_cli.check_files import Found
 
 
 def shelf_of(found: Sequence[Found], environment: EnvironmentFacts) -> Shelf | None:
     """The plugins.zip that is judged too: its names, and what is in it where a requirements.txt may speak of it."""
-    from jetway.artifacts.shelf import Shelf, read_shelf
-    from jetway.artifacts.zip_reader import BrokenZipError, LargeDirectoryError, ZipReader
+    from jetway.artifacts.archives.zip_reader import BrokenZipError, LargeDirectoryError, ZipReader
+    from jetway.artifacts.requirements.local_wheels import Shelf, read_shelf
 
     file = next((one.file for one in found if one.key == "plugins.zip"), None)
     if file is None:
@@ -31,10 +31,10 @@ def shelf_of(found: Sequence[Found], environment: EnvironmentFacts) -> Shelf | N
 
 def beside_of(found: Sequence[Found], shelf: Shelf | None) -> Beside:
     """Reads the files that a requirements.txt may name: of the dags folders and the plugins.zip that are judged too."""
-    from jetway.artifacts.beside import Beside
     from jetway.artifacts.mwaa import DAGS_FOLDER, PLUGINS_FOLDER
-    from jetway.artifacts.requirement_lines import UnreadableError, decode
-    from jetway.artifacts.requirements_file import MAX_BYTES
+    from jetway.artifacts.requirements.referenced_files import Beside
+    from jetway.artifacts.requirements.requirement_lines import UnreadableError, decode
+    from jetway.artifacts.requirements.requirements_file import MAX_BYTES
 
     folders = {one.folder for one in found if one.folder is not None and one.key.startswith("dags/")}
 

@@ -117,7 +117,7 @@ def read_triggers(folder: Path) -> list[tuple[str, bytes]]:
 def judge(content: bytes, name: str, event: Mapping[str, Any]) -> Verdict:
     """Say what a trigger file makes of an event."""
     from jetway.triggers.file import PREFIX, S3, BusEvent, name_of, parse
-    from jetway.triggers.rules import event_pattern
+    from jetway.triggers.resources import event_pattern
     from jetway_cli.patterns import PatternError, explain
 
     key = PREFIX + name
@@ -147,7 +147,7 @@ def _started(trigger: TriggerFile, event: Mapping[str, Any]) -> Verdict:
     from jetway.dispatch.dates import FIRST_WITH_PLANNED
     from jetway.dispatch.run import bulk_lane, parse_message, plan
     from jetway.errors import PermanentError, UnknownEventError
-    from jetway.triggers.rules import message_template
+    from jetway.triggers.resources import message_template
 
     if trigger.batch is not None:
         goes_to = (

@@ -254,7 +254,7 @@ def find_in_ledger(target: Target, dag_id: str, dag_run_id: str) -> dict[str, An
 
 
 def _moment(text: object) -> datetime | None:
-    from jetway.events import parse_time
+    from jetway.events.incoming import parse_time
 
     try:
         return parse_time(text) if isinstance(text, str) else None

@@ -14,7 +14,7 @@ from typing import Any
 
 from jetway.dispatch.run import bulk_lane, call_lane, schedule_lane
 from jetway.errors import PermanentError
-from jetway.events import parse_time
+from jetway.events.incoming import parse_time
 
 # Kinds whose sender waits for the run: they go back to the lane that they came from.
 MOVED_BY_SQS = "received-too-often"

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from jetway.plain import visible
+from jetway.documents.escape import visible
 
 # A pipe or a log has no width of its own: nothing is cut there.
 WIDE = 400

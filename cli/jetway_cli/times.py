@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from jetway.events import parse_time
+from jetway.events.incoming import parse_time
 
 _SPAN = re.compile(r"(\d{1,9})(s|m|h|d)", re.ASCII)
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}

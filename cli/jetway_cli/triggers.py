@@ -67,7 +67,7 @@ def message_content(template: str | None) -> Any:
     >>> message_content('{"b": 1, "event": <aws.events.event.json>}')
     {'b': 1, 'event': '<aws.events.event.json>'}
     """
-    from jetway.triggers.rules import EVENT_OF_RULE
+    from jetway.triggers.resources import EVENT_OF_RULE
 
     try:
         return json.loads((template or "").replace(EVENT_OF_RULE, json.dumps(EVENT_OF_RULE)))
@@ -118,7 +118,7 @@ def _drift(target: Target, trigger: TriggerFile) -> str | None:
 
     from jetway.triggers.file import S3, BusEvent, Schedule
     from jetway.triggers.file import in_force as as_in_force
-    from jetway.triggers.rules import EVENT_OF_RULE, EVENT_OF_SCHEDULE, event_pattern, message_template
+    from jetway.triggers.resources import EVENT_OF_RULE, EVENT_OF_SCHEDULE, event_pattern, message_template
 
     source, name = trigger.on, f"{target.stack}.{trigger.name}"
     wanted: Any
@@ -203,9 +203,9 @@ def _outline(target: Target, key: str) -> tuple[str, str | None]:
     """Return the kind and the DAG that a rejected file names, as far as it can be read."""
     from botocore.exceptions import ClientError
 
-    from jetway.objects import head, read
+    from jetway.aws.s3 import head, read
+    from jetway.documents.yaml_document import YamlError, load
     from jetway.triggers.file import LARGEST_FILE, schema
-    from jetway.yaml_text import YamlError, load
 
     s3 = target.client("s3")
     try:

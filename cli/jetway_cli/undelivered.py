@@ -61,7 +61,7 @@ class Undelivered:
 
     def _as_the_rule_would(self, rule: str, event: str) -> tuple[dict[str, Any] | None, str | None]:
         """Return the message that a rule makes of an event, or why there is none."""
-        from jetway.triggers.rules import EVENT_OF_RULE
+        from jetway.triggers.resources import EVENT_OF_RULE
 
         if rule not in self.templates:
             self.templates[rule] = self._template(rule)
@@ -75,7 +75,7 @@ class Undelivered:
         """Return the template by which a rule makes dispatch messages."""
         from botocore.exceptions import ClientError
 
-        from jetway.triggers.rules import EVENT_OF_RULE
+        from jetway.triggers.resources import EVENT_OF_RULE
 
         # arn:aws:events:<Region>:<account>:rule/[<bus>/]<name>
         bus, _, name = rule.partition(":rule/")[2].rpartition("/")

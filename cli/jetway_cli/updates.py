@@ -15,9 +15,9 @@ from jetway_cli.times import show_time
 
 if TYPE_CHECKING:
     from jetway.airflow.environment import EnvironmentFacts
-    from jetway.live.standing import Standing
-    from jetway.live.update_plan import Plan
-    from jetway.live.update_record import UpdateRecord
+    from jetway.promotion.artifact_state import Standing
+    from jetway.updates.plan import Plan
+    from jetway.updates.record import UpdateRecord
 
 # What a step of the plan means to somebody who waits for it.
 NEXT = {
@@ -49,9 +49,9 @@ def updates(*, as_json: bool, **where: Any) -> None:
     Updates bring requirements.txt, plugins.zip, startup.sh and the bounds of scaling into force.
     """
     from jetway.airflow.environment import Environment
-    from jetway.live.table import StandingTable
-    from jetway.live.update_plan import Rules, decide
-    from jetway.live.update_record import MEMBERS, UpdateTable
+    from jetway.promotion.state_table import StandingTable
+    from jetway.updates.plan import Rules, decide
+    from jetway.updates.record import MEMBERS, UpdateTable
 
     target = Target(**where)
     dynamodb, table = target.client("dynamodb"), target.output("ArtifactTableName")
@@ -93,7 +93,7 @@ def to_json(
     record: UpdateRecord, plan: Plan, facts: EnvironmentFacts, standings: Mapping[str, Standing | None]
 ) -> dict[str, Any]:
     """Return the same as a JSON document."""
-    from jetway.live.update_record import in_force
+    from jetway.updates.record import in_force
 
     return {
         "environment": facts.name,
@@ -145,7 +145,7 @@ def _last_update(record: UpdateRecord, facts: EnvironmentFacts) -> str:
 
 
 def _next(record: UpdateRecord, plan: Plan) -> str:
-    from jetway.live.in_force import LONGEST_UPDATE
+    from jetway.promotion.rollout import LONGEST_UPDATE
 
     words = NEXT[plan.step]
     if record.phase == "verifying" and plan.step == "nothing":
@@ -158,7 +158,7 @@ def _next(record: UpdateRecord, plan: Plan) -> str:
 
 
 def _row(key: str, standing: Standing | None, record: UpdateRecord, facts: EnvironmentFacts) -> list[str]:
-    from jetway.live.update_record import in_force
+    from jetway.updates.record import in_force
 
     live, debt = standing.live if standing else None, record.owed.get(key)
     back = _place(key, debt.back) if debt is not None else ""

@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 from aws_lambda_powertools.metrics import MetricUnit
 
-from jetway.denials import denial_in
 from jetway.errors import TransientError
+from jetway.events.denials import denial_in
 from jetway.observability import logger, metrics
 from jetway.wiring.apply_updates import wired
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
-    from jetway.live.update_steps import Step
+    from jetway.updates.steps import Step
 
 METRICS = {
     "begun": "UpdatesBegun",

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 from aws_lambda_powertools.event_handler import APIGatewayHttpResolver, Response
 from botocore.exceptions import BotoCoreError, ClientError
 
-from jetway.denials import denial_in, say
 from jetway.errors import JetwayError
-from jetway.http import answers
+from jetway.events.denials import denial_in, say
+from jetway.http import responses as answers
 from jetway.http.problems import NO_SUCH_RESOURCE, Problem, ProblemError, problem_of
 from jetway.http.routes import dags, monitor, pages, triggers
 from jetway.observability import logger, metrics

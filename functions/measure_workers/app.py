@@ -10,13 +10,13 @@ from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from jetway.denials import say
 from jetway.errors import PermissionMissingError
+from jetway.events.denials import say
 from jetway.observability import logger, metrics
 from jetway.wiring.measure_workers import wired
 from jetway.workers.assessment import measure, settings_of
 from jetway.workers.metrics import ask, operations, readings
-from jetway.workers.reports import published
+from jetway.workers.published_metrics import published
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext

@@ -2,8 +2,8 @@
 
 Its role allows nothing: package names of somebody's file are looked up at an index, and what comes back is not ours.
 
-    jetway.artifacts.resolving.Question, as JSON, and {"known": ["name==version", …]}, whose wheels are not asked
-    → jetway.artifacts.resolving.Answer, as JSON, and {"contents": {"name": …}}, each jetway.artifacts.contents.Contents
+    jetway.artifacts.requirements.uv_resolve.Question, as JSON, and {"known": ["name==version", …]}, not to be asked for
+    → its Answer, as JSON, and {"contents": {"name": …}}, each of jetway.artifacts.requirements.contents.Contents
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jetway.artifacts.contents import as_json_within, known_contents
-from jetway.artifacts.resolving import Question, emptied, resolve
-from jetway.artifacts.wheel_modules import contents_at
+from jetway.artifacts.requirements.contents import as_json_within, known_contents
+from jetway.artifacts.requirements.uv_resolve import Question, emptied, resolve
+from jetway.artifacts.requirements.wheel_modules import contents_at
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from aws_lambda_powertools.metrics import MetricUnit
 
-from jetway.denials import denial_in, say
 from jetway.errors import TransientError
-from jetway.events_out import OutEvent, put
+from jetway.events.denials import denial_in, say
+from jetway.events.outgoing import OutEvent, put
 from jetway.observability import logger, metrics
 from jetway.wiring.scale_workers import wired
 

@@ -10,7 +10,7 @@ from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 
 from jetway.aws.visibility import Holding
 from jetway.dispatch.lanes import Lanes, by_lane, free_lane, hold_lanes, share_of
-from jetway.dispatch.metering import count
+from jetway.dispatch.metrics import count
 from jetway.errors import PermissionMissingError
 from jetway.observability import logger, metrics
 from jetway.wiring.start_dag_run import Parts, wired

@@ -16,7 +16,7 @@ from jetway.aws.visibility import Holding
 from jetway.errors import OutOfTimeError, TransientError
 from jetway.observability import logger, metrics
 from jetway.sync.causes import causes_in
-from jetway.sync.run import sync
+from jetway.sync.reconcile import sync
 from jetway.wiring.sync_triggers import Parts, wired
 
 if TYPE_CHECKING:

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 from aws_lambda_powertools.metrics import MetricUnit, single_metric
 from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, process_partial_response
 
-from jetway.arrivals import parse_arrival
 from jetway.aws.visibility import Holding
 from jetway.errors import OutOfTimeError, PermissionMissingError, SiblingsExpectedError
+from jetway.gate.s3_notification import parse_arrival
 from jetway.observability import logger, metrics
 from jetway.wiring.validate_artifact import wired
 

@@ -14,7 +14,7 @@ from jetway.wiring.verify_promotion import wired
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
-    from jetway.live.verifier import Verified
+    from jetway.verification.verifier import Verified
 
 METRICS = {
     "good": "ArtifactsVerified",

@@ -12,9 +12,9 @@ from botocore.credentials import Credentials
 from playwright.sync_api import Browser, BrowserContext, sync_playwright
 
 from jetway_cli.signing_proxy import Proxy, serve
-from local.ministack import CREDENTIALS, REGION
-from local.stack import Stack
 from tests.integration.conftest import dag, deployment, stack  # noqa: F401 - fixtures
+from tools.emulator.ministack.service import CREDENTIALS, REGION
+from tools.stack.stack import Stack
 
 HERE = Path(__file__).parent
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")

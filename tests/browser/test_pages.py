@@ -14,11 +14,11 @@ from playwright.sync_api import BrowserContext, Page, expect
 
 from jetway.ledger import Entry, Ledger
 from jetway_cli.signing_proxy import Proxy
-from local import venvs
-from local.calls import call_api
-from local.ministack import CREDENTIALS, REGION
-from local.stack import Stack
 from tests.integration.conftest import drop
+from tools import venvs
+from tools.emulator.ministack.service import CREDENTIALS, REGION
+from tools.stack.calls import call_api
+from tools.stack.stack import Stack
 
 RUN_ID = "from-the-browser"
 

@@ -9,13 +9,13 @@ import pytest
 from playwright.sync_api import Browser, expect
 from rich.console import Console
 
-from local import certificates
-from local import stack as local_stack
-from local.progress import Progress
-from local.stack import Stack
 from tests.browser.test_pages import assert_accessible
 from tests.integration.conftest import Deployment
 from tests.integration.issuer import Issuer, serve
+from tools.emulator import certificates
+from tools.progress import Progress
+from tools.stack import stack as local_stack
+from tools.stack.stack import Stack
 
 
 @pytest.fixture(scope="module")

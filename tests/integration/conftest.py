@@ -23,15 +23,15 @@ from rich.console import Console
 from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
 
 from jetway.ledger import Ledger
-from local import stack as local_stack
-from local import venvs
-from local.calls import airflow_api, let_send, read_report, wait_for
-from local.decisions import Decision
-from local.decisions import denials as denied
-from local.examples import PARAMETERS
-from local.ministack import CREDENTIALS, REGION
-from local.progress import Progress
-from local.stack import Stack
+from tools import venvs
+from tools.checks.decisions import Decision
+from tools.checks.decisions import denials as denied
+from tools.emulator.ministack.service import CREDENTIALS, REGION
+from tools.examples import PARAMETERS
+from tools.progress import Progress
+from tools.stack import stack as local_stack
+from tools.stack.calls import airflow_api, let_send, read_report, wait_for
+from tools.stack.stack import Stack
 
 HERE = Path(__file__).parent
 DAG_ID = "hello_jetway"

@@ -12,8 +12,8 @@ from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
-from local.ministack import ACCOUNT, REGION
-from local.stack import Stack
+from tools.emulator.ministack.service import ACCOUNT, REGION
+from tools.stack.stack import Stack
 
 
 def call_as(credentials: Credentials, url: str, method: str = "GET", body: object = None) -> requests.Response:

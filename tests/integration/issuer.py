@@ -16,7 +16,7 @@ from typing import Any
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
-from local.certificates import Certificates
+from tools.emulator.certificates import Certificates
 
 KEY_ID = "of-the-tests"
 

@@ -13,7 +13,9 @@ from typing import Any
 
 import boto3
 
-from local import ministack, processes, venvs
+from tools import venvs
+from tools.emulator import processes
+from tools.emulator.ministack import service as ministack
 
 
 @contextmanager

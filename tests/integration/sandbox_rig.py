@@ -16,8 +16,8 @@ import tempfile
 from pathlib import Path
 from typing import Any, Self
 
-from bench.runtime_api import RuntimeApi
-from local import venvs
+from tools import venvs
+from tools.bench.runtime_api import RuntimeApi
 
 SECRET = "wJalrXUtnFEMI-not-a-real-key"
 _START_SECONDS, _ANSWER_SECONDS = 60, 60

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from local.calls import wait_for
-from local.stack import Stack
 from tests.integration.conftest import LONGEST, drop
+from tools.stack.calls import wait_for
+from tools.stack.stack import Stack
 
 pytestmark = pytest.mark.slow
 

@@ -13,10 +13,12 @@ from typing import Any
 import boto3
 import pytest
 
-from local import ministack, processes, venvs
-from local.adopt import adopt, chosen, import_template, left_behind, names_of
-from local.aws_checks import AwsDeployError
-from local.venvs import ROOT
+from tools import venvs
+from tools.aws.adopt import adopt, chosen, import_template, left_behind, names_of
+from tools.aws.aws_checks import AwsDeployError
+from tools.emulator import processes
+from tools.emulator.ministack import service as ministack
+from tools.venvs import ROOT
 
 STACK = "adopted"
 

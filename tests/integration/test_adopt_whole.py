@@ -15,10 +15,12 @@ from typing import Any
 import boto3
 import pytest
 
-from local import decisions, deploy, venvs
-from local.calls import wait_for
-from local.ministack import CREDENTIALS, REGION
 from tests.integration import ministack_alone
+from tools import venvs
+from tools.checks import decisions
+from tools.emulator.ministack.service import CREDENTIALS, REGION
+from tools.stack import deploy
+from tools.stack.calls import wait_for
 
 STACK = deploy.STACK_NAME
 KEPT = {"DropBucket", "ArtifactTable", "BatchTable", "LedgerTable", "Key"}
@@ -77,7 +79,7 @@ def test_a_stack_works_again_over_what_it_has_left(aws: dict[str, str], tmp_path
     cloudformation.get_waiter("stack_delete_complete").wait(StackName=STACK, WaiterConfig={"Delay": 1})
     assert functions.list_functions()["Functions"] == []
 
-    assert "Now `make deploy`" in run(aws, "-m", "local.adopt", "default")
+    assert "Now `make deploy`" in run(aws, "-m", "tools.aws.adopt", "default")
     assert resources(aws).keys() == KEPT
     deploy.deploy(sam, template, endpoint=aws["endpoint_url"], parameters=parameters)
     after = resources(aws)

@@ -13,12 +13,12 @@ from typing import Any
 
 import pytest
 
-from jetway.dispatch.announcements import end_id
-from local.calls import TooLateError, let_send, put_live, read_report, wait_for
-from local.stack import Stack
+from jetway.dispatch.run_events import end_id
 from tests.integration.conftest import Listener
 from tests.integration.test_promotion import physical_name
 from tests.integration.test_triggers import put
+from tools.stack.calls import TooLateError, let_send, put_live, read_report, wait_for
+from tools.stack.stack import Stack
 
 LONGEST = 180.0
 ALARMED_WITHIN = timedelta(minutes=2)

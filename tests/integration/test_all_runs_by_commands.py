@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from local.stack import Stack
 from tests.integration.test_all_runs import looking, put_alarms
+from tools.stack.stack import Stack
 
 
 def test_alarms_yaml_is_refused_with_the_reason(stack: Stack) -> None:

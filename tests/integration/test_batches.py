@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from local import venvs
-from local.calls import airflow_api, let_send, list_runs, wait_for
-from local.stack import Stack
 from tests.integration.conftest import drop
+from tools import venvs
+from tools.stack.calls import airflow_api, let_send, list_runs, wait_for
+from tools.stack.stack import Stack
 
 DAG_ID = "batch_manifest"
 BUCKET = "jetway-test-landing"

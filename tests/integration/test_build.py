@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from local import venvs
+from tools import venvs
 
 pytestmark = pytest.mark.loading
 

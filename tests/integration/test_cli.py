@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from local import venvs
-from local.calls import list_runs, read_report, wait_for
-from local.stack import Stack
 from tests.integration.conftest import drop
 from tests.integration.test_spine import LONGEST, read_dead_letter
 from tests.unit.cli.test_patterns import TABLE
+from tools import venvs
+from tools.stack.calls import list_runs, read_report, wait_for
+from tools.stack.stack import Stack
 
 pytestmark = pytest.mark.slow
 

@@ -14,11 +14,11 @@ from typing import Any
 import pytest
 
 from jetway.ledger import Entry, Ledger
-from local import venvs
-from local.calls import let_send, list_runs, wait_for
-from local.stack import Stack
 from tests.integration.conftest import LONGEST, drop
 from tests.integration.test_cli import jetway, wait_until_dispatched
+from tools import venvs
+from tools.stack.calls import let_send, list_runs, wait_for
+from tools.stack.stack import Stack
 
 BUCKET, NAME = "acme-told", "told"
 RULE = f"jetway.{NAME}"

@@ -17,15 +17,15 @@ from moto import mock_aws
 from jetway.airflow.environment import EnvironmentFacts
 from jetway.artifacts.findings import Candidate, Judgement
 from jetway.artifacts.kinds import kind_of
+from jetway.aws.s3 import ObjectVersion
 from jetway.loading.claims import DagClaims
+from jetway.loading.data_file_readers import Readers
 from jetway.loading.folder import DagsFolder
-from jetway.loading.function import LoadFunctions
+from jetway.loading.import_dag_client import LoadFunctions
 from jetway.loading.loader import DagLoader
 from jetway.loading.plugins import Plugins
-from jetway.loading.readers import Readers
-from jetway.objects import ObjectVersion
-from local import venvs
 from tests.unit.artifacts.buckets import TABLE, make_artifact_table
+from tools import venvs
 
 from .test_loader import VERSION
 

@@ -16,13 +16,14 @@ import pytest
 from jetway.airflow import DagRunRequest
 from jetway.dispatch.dates import DateRule, dated
 from jetway.dispatch.run import bulk_lane
-from jetway.events import parse_event
+from jetway.events.incoming import parse_event
 from jetway.triggers.file import parse
-from jetway.triggers.rules import message_template
-from local import airflow, venvs
-from local.calls import airflow_api, call_api, put_live, wait_for
-from local.stack import Stack
+from jetway.triggers.resources import message_template
 from tests.integration.test_triggers import put
+from tools import venvs
+from tools.emulator import airflow
+from tools.stack.calls import airflow_api, call_api, put_live, wait_for
+from tools.stack.stack import Stack
 
 VERSION = os.environ.get("AIRFLOW_VERSION") or airflow.DEFAULT_VERSION
 LONGEST = 180.0

@@ -13,11 +13,11 @@ import pytest
 import requests
 
 from jetway.ledger import Ledger
-from local import venvs
-from local.calls import call_api, list_runs, read_report, wait_for
-from local.stack import Stack
 from tests.integration.conftest import Listener, drop, make_env
 from tests.unit.sample_events import sample_event
+from tools import venvs
+from tools.stack.calls import call_api, list_runs, read_report, wait_for
+from tools.stack.stack import Stack
 
 
 @pytest.fixture

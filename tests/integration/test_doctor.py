@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 
 from jetway_cli.doctor.checks import CHECKS
-from local import venvs
-from local.calls import call_api, wait_for
-from local.stack import Stack
 from tests.integration.conftest import LONGEST, drop
+from tools import venvs
+from tools.stack.calls import call_api, wait_for
+from tools.stack.stack import Stack
 
 # Not of a healthy stack's making: other modules leave dead letters and alarms, and a test's stack has no subscription.
 OF_OTHERS = {"alarms", "subscriptions", "dead-letters", "queue-age", "triggers", "environment-status", "leftovers"}

@@ -15,20 +15,13 @@ import pytest
 import yaml
 from botocore.exceptions import ClientError
 
-from local import venvs
-from local.aws_deploy import (
-    ENVIRONMENTS,
-    SAMCONFIG,
-    handed_on,
-    key_of_bucket,
-    read_environment,
-    read_profile,
-)
-from local.calls import wait_for
-from local.examples.scene import unique
-from local.ministack import CREDENTIALS, REGION
-from local.stack import Stack
-from tests.unit.test_environment import REFUSED
+from tests.unit.template.test_environment import REFUSED
+from tools import venvs
+from tools.aws.aws_deploy import ENVIRONMENTS, SAMCONFIG, handed_on, key_of_bucket, read_environment, read_profile
+from tools.emulator.ministack.service import CREDENTIALS, REGION
+from tools.examples.fixture import unique
+from tools.stack.calls import wait_for
+from tools.stack.stack import Stack
 
 SOURCE = (venvs.ROOT / "environment.yaml").read_text(encoding="utf-8")
 PAGE = (venvs.ROOT / "docs" / "environments.md").read_text(encoding="utf-8")

@@ -15,14 +15,14 @@ from typing import Any
 
 import pytest
 
-from local import examples, venvs
-from local.airflow import Airflow
-from local.calls import airflow_api, call_api, let_send, read_report, wait_for
-from local.examples.plays import with_key
-from local.examples.scene import BUCKET, Ended, Scene, unique
-from local.examples.sources import SAMPLES, Sources
-from local.stack import Stack
 from tests.integration.conftest import Deployment, updates_applied
+from tools import examples, venvs
+from tools.emulator.airflow import Airflow
+from tools.examples.fixture import BUCKET, Ended, Scene, unique
+from tools.examples.scenarios import with_key
+from tools.examples.sources import SAMPLES, Sources
+from tools.stack.calls import airflow_api, call_api, let_send, read_report, wait_for
+from tools.stack.stack import Stack
 
 
 @pytest.fixture(scope="module")

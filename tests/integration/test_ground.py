@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from local.calls import let_send, wait_for
-from local.ministack import REGION
-from local.stack import Stack
+from tools.emulator.ministack.service import REGION
+from tools.stack.calls import let_send, wait_for
+from tools.stack.stack import Stack
 
 BUCKET = "ground-of-the-tests"
 

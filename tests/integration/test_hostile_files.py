@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 
 from jetway.errors import LoadUnavailableError
-from jetway.loading.function import LoadAnswer, LoadFunctions
-from local import airflow
+from jetway.loading.import_dag_client import LoadAnswer, LoadFunctions
 from tests.integration.hostile_files import GOOD, HOSTILE
 from tests.integration.sandbox_rig import SECRET, Sandbox, namespaces
+from tools.emulator import airflow
 
 if TYPE_CHECKING:
     from mypy_boto3_lambda import LambdaClient

@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 import requests
 
-from local import openapi
-from local.calls import airflow_api, call_api, read_report, wait_for
-from local.ministack import ACCOUNT
-from local.stack import Stack
 from tests.integration.conftest import drop
 from tests.integration.http_callers import assume_role, call_as, make_user, send_webhook
 from tests.integration.test_spine import wait_for_run
+from tools.emulator.ministack.service import ACCOUNT
+from tools.generate import openapi
+from tools.stack.calls import airflow_api, call_api, read_report, wait_for
+from tools.stack.stack import Stack
 
 PAGES = {"GET /", "GET /docs", "GET /docs/{file}", "GET /openapi.json"}
 LONGEST = 90.0

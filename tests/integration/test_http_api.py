@@ -11,12 +11,12 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import requests
 
-from local import venvs
-from local.calls import call_api, list_runs
-from local.stack import Stack
-from local.venvs import ROOT
 from tests.integration.conftest import make_env
 from tests.integration.test_spine import wait_for_run
+from tools import venvs
+from tools.stack.calls import call_api, list_runs
+from tools.stack.stack import Stack
+from tools.venvs import ROOT
 
 
 def test_a_caller_follows_a_run_to_its_end_with_plain_calls(stack: Stack, dag: str) -> None:

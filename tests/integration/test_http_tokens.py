@@ -11,13 +11,13 @@ import pytest
 import requests
 from rich.console import Console
 
-from local import certificates
-from local import stack as local_stack
-from local.calls import read_report, wait_for
-from local.progress import Progress
-from local.stack import Stack
 from tests.integration.conftest import Deployment, drop
 from tests.integration.issuer import Issuer, new_key, serve
+from tools.emulator import certificates
+from tools.progress import Progress
+from tools.stack import stack as local_stack
+from tools.stack.calls import read_report, wait_for
+from tools.stack.stack import Stack
 
 pytestmark = pytest.mark.slow
 

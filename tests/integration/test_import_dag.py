@@ -12,9 +12,10 @@ from typing import Any
 
 import pytest
 
-from bench.gate.corpus import good
 from jetway.loading.loader import packed
-from local import airflow, venvs
+from tools import venvs
+from tools.bench.gate.corpus import good
+from tools.emulator import airflow
 
 VERSION = os.environ.get("AIRFLOW_VERSION") or airflow.DEFAULT_VERSION
 PROGRAM = """

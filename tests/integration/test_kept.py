@@ -13,10 +13,11 @@ from typing import Any
 
 import pytest
 
-from bench.gate.corpus import good, write_mutants
 from jetway_cli.check_airflow import _load_alone
 from jetway_cli.check_kept import Kept
-from local import airflow, venvs
+from tools import venvs
+from tools.bench.gate.corpus import good, write_mutants
+from tools.emulator import airflow
 
 from .test_loader import FILES
 from .test_loader_plugins import TIMETABLE

@@ -11,9 +11,6 @@ from typing import Any
 
 import pytest
 
-from local.calls import TooLateError, read_report, wait_for
-from local.lambda_workers import Worker, function_names, workers_named, workers_of
-from local.stack import Stack
 from tests.integration.conftest import drop
 from tests.integration.test_import_dag import OPTIONS, bundle
 from tests.integration.test_promotion import (
@@ -25,6 +22,9 @@ from tests.integration.test_promotion import (
     wait_for_dag,
     wait_until_live,
 )
+from tools.stack.calls import TooLateError, read_report, wait_for
+from tools.stack.lambda_workers import Worker, function_names, workers_named, workers_of
+from tools.stack.stack import Stack
 
 LONGEST = 300.0  # seconds; a look at two parses, and at a DAG that may be gone, takes minutes
 TRIES = 5

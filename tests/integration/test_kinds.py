@@ -7,10 +7,10 @@ import uuid
 
 import pytest
 
-from local.calls import read_report, wait_for
-from local.stack import Stack
 from tests.integration.conftest import drop
 from tests.unit.artifacts.zips import PLUGIN, zip_of
+from tools.stack.calls import read_report, wait_for
+from tools.stack.stack import Stack
 
 OWN = '--constraint "https://raw.githubusercontent.com/apache/airflow/constraints-{}/constraints-3.12.txt"\n'
 

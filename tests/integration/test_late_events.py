@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from local.calls import let_send, wait_for
-from local.ministack import REGION
 from tests.integration import ministack_alone
+from tools.emulator.ministack.service import REGION
+from tools.stack.calls import let_send, wait_for
 
 SECONDS = 3
 

@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
-from bench.gate.corpus import MUTANTS, good, write_mutants
-from local import airflow, venvs
+from tools import venvs
+from tools.bench.gate.corpus import MUTANTS, good, write_mutants
+from tools.emulator import airflow
 
 VERSION = os.environ.get("AIRFLOW_VERSION") or airflow.DEFAULT_VERSION
 SECONDS = "3"

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from bench.gate.corpus import MARK
+from tools.bench.gate.corpus import MARK
 
 from .test_loader import SECONDS, load
 

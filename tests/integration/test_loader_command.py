@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from bench.gate.corpus import good
-from local import venvs
+from tools import venvs
+from tools.bench.gate.corpus import good
 
 from .test_loader import MEASURED, VERSION
 

@@ -14,7 +14,8 @@ from typing import Any
 
 import pytest
 
-from local import airflow, venvs
+from tools import venvs
+from tools.emulator import airflow
 
 pytestmark = pytest.mark.loading
 

@@ -14,11 +14,11 @@ from typing import Any
 
 import pytest
 
-from jetway.artifacts.resolver import KEPT
-from local import venvs
-from local.calls import airflow_api, read_report, wait_for
-from local.stack import ENVIRONMENT_BUCKET, Stack
+from jetway.artifacts.resolution_check import KEPT
 from tests.integration.conftest import drop
+from tools import venvs
+from tools.stack.calls import airflow_api, read_report, wait_for
+from tools.stack.stack import ENVIRONMENT_BUCKET, Stack
 
 GOOD = b"""
 from datetime import datetime

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from local import lineage
-from local.calls import wait_for
 from tests.integration import ministack_alone
+from tools.emulator import lineage
+from tools.stack.calls import wait_for
 
 # Sends what it gets to its own queue again, until it was told to stop.
 CODE = """

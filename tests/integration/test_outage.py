@@ -7,11 +7,11 @@ from collections.abc import Iterator
 import pytest
 import requests
 
-from local import processes
-from local.calls import call_api, list_runs, wait_for
-from local.gateway import service
-from local.stack import Stack
 from tests.integration.conftest import drop
+from tools.emulator import processes
+from tools.emulator.gateway import service
+from tools.stack.calls import call_api, list_runs, wait_for
+from tools.stack.stack import Stack
 
 LONGEST = 180.0
 

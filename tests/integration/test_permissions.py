@@ -14,12 +14,12 @@ from botocore.config import Config
 from botocore.credentials import Credentials
 from botocore.exceptions import ClientError
 
-from local import decisions
-from local.calls import call_api, let_send, wait_for
-from local.ministack import ACCOUNT, REGION
-from local.stack import ENVIRONMENT_NAME, Stack
 from tests.integration.conftest import Denials, drop
 from tests.integration.http_callers import call_as, make_user
+from tools.checks import decisions
+from tools.emulator.ministack.service import ACCOUNT, REGION
+from tools.stack.calls import call_api, let_send, wait_for
+from tools.stack.stack import ENVIRONMENT_NAME, Stack
 
 TRUSTED = {"Effect": "Allow", "Principal": {"AWS": "*"}, "Action": "sts:AssumeRole"}
 

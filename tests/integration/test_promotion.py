@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 import requests
 
-from jetway.objects import head
-from local.calls import airflow_api, let_send, read_report, wait_for
-from local.stack import ENVIRONMENT_BUCKET, ENVIRONMENT_NAME, Stack
+from jetway.aws.s3 import head
 from tests.integration.conftest import drop
-from tests.unit.local.wheels import wheel
+from tests.unit.emulator.wheels import wheel
+from tools.stack.calls import airflow_api, let_send, read_report, wait_for
+from tools.stack.stack import ENVIRONMENT_BUCKET, ENVIRONMENT_NAME, Stack
 
 LONGEST = 90.0
 VERIFY = "VerifyPromotion"

@@ -7,14 +7,14 @@ from typing import Any
 
 import pytest
 
-from bench import scene
 from jetway.ledger import Ledger
-from local import venvs
-from local.calls import airflow_api, call_api, wait_for
-from local.stack import Stack
 from tests.integration.conftest import Listener, drop
 from tests.integration.test_spine import read_dead_letter, wait_for_run, wait_for_run_with
 from tests.integration.test_workers import invoke
+from tools import venvs
+from tools.bench import scene
+from tools.stack.calls import airflow_api, call_api, wait_for
+from tools.stack.stack import Stack
 
 EVENTS = 100  # each delivered three times; `make load` does it with 1,000
 MOST_BATCHES = 20

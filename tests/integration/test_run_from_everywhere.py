@@ -12,12 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from local import venvs
-from local.calls import list_runs, wait_for
-from local.examples.scene import Scene
-from local.examples.sources import Sources
-from local.stack import Stack
 from tests.integration.conftest import make_env
+from tools import venvs
+from tools.examples.fixture import Scene
+from tools.examples.sources import Sources
+from tools.stack.calls import list_runs, wait_for
+from tools.stack.stack import Stack
 
 PAGE = (venvs.ROOT / "docs" / "run-from-everywhere.md").read_text(encoding="utf-8")
 SNIPPETS = {

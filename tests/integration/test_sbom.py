@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from local import sbom, venvs
-from local.audit import SHIPPED
+from tools import venvs
+from tools.checks import sbom
+from tools.checks.audit import SHIPPED
 
 pytestmark = pytest.mark.loading
 

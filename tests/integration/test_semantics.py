@@ -12,12 +12,12 @@ from typing import Any
 import pytest
 import requests
 
-from jetway.dispatch.announcements import end_id
+from jetway.dispatch.run_events import end_id
 from jetway.ledger import Entry, Ledger
-from local.calls import airflow_api, call_api, list_runs, read_report, wait_for
-from local.stack import Stack
-from local.venvs import ROOT
 from tests.integration.conftest import LONGEST, Listener, drop
+from tools.stack.calls import airflow_api, call_api, list_runs, read_report, wait_for
+from tools.stack.stack import Stack
+from tools.venvs import ROOT
 
 SLEEPY = "sleepy_jetway"
 FILES = 30  # a backlog that takes far longer than a call

@@ -10,10 +10,10 @@ from collections.abc import Iterator
 import pytest
 import requests
 
-from local import venvs
-from local.calls import airflow_api, call_api, list_runs, wait_for
-from local.stack import Stack
 from tests.integration.conftest import drop
+from tools import venvs
+from tools.stack.calls import airflow_api, call_api, list_runs, wait_for
+from tools.stack.stack import Stack
 
 LONGEST = 180.0
 

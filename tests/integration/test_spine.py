@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from local.calls import airflow_api, call_api, list_runs, read_report, wait_for
-from local.stack import ENVIRONMENT_BUCKET, Stack
 from tests.integration.conftest import Deployment, drop
+from tools.stack.calls import airflow_api, call_api, list_runs, read_report, wait_for
+from tools.stack.stack import ENVIRONMENT_BUCKET, Stack
 
 LONGEST = 120.0  # seconds for a run to end on a slow machine
 

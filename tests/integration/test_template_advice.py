@@ -13,7 +13,8 @@ from typing import Any
 
 import pytest
 
-from local import airflow, venvs
+from tools import venvs
+from tools.emulator import airflow
 
 from .test_loader import MEASURED
 

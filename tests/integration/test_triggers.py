@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from local import venvs
-from local.calls import airflow_api, call_api, list_runs, read_report, wait_for
-from local.stack import Stack
 from tests.integration.conftest import drop
 from tests.integration.test_workers import invoke
+from tools import venvs
+from tools.stack.calls import airflow_api, call_api, list_runs, read_report, wait_for
+from tools.stack.stack import Stack
 
 SAMPLES = venvs.ROOT / "triggers"
 LANDING, BUS = "acme-landing", "acme"

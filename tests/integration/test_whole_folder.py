@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
-from local.stack import Stack
 from tests.integration.conftest import drop
 from tests.integration.test_loading import cleared, report_of
 from tests.unit.artifacts.zips import zip_of
+from tools.stack.stack import Stack
 
 SETTINGS = "airflow_local_settings.py"
 

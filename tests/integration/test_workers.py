@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from local.calls import airflow_api, call_api, let_send, read_report, wait_for
-from local.stack import ENVIRONMENT_NAME, Stack
 from tests.integration.conftest import drop
 from tests.integration.test_cli import jetway
+from tools.stack.calls import airflow_api, call_api, let_send, read_report, wait_for
+from tools.stack.stack import ENVIRONMENT_NAME, Stack
 
 DAG_ID = "saturating"
 TASKS = 24

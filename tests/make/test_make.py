@@ -15,7 +15,7 @@ import boto3
 import pytest
 import requests
 
-from local.venvs import HOME, ROOT
+from tools.venvs import HOME, ROOT
 
 LONGEST = 1200.0  # a first `make up` makes virtual environments, on a slow machine
 # As in a shell of one's own: nothing of AWS, and not one that another make has started.

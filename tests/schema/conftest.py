@@ -6,8 +6,8 @@ from __future__ import annotations
 import pytest
 from botocore.credentials import Credentials
 
-from local.ministack import CREDENTIALS
 from tests.integration.conftest import deployment, stack  # noqa: F401 - fixtures
+from tools.emulator.ministack.service import CREDENTIALS
 
 
 @pytest.fixture(scope="session")

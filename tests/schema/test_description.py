@@ -13,13 +13,13 @@ from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from hypothesis import HealthCheck, Phase, settings
 
-from local.ministack import REGION
-from local.venvs import ROOT
+from tools.emulator.ministack.service import REGION
+from tools.venvs import ROOT
 
 if TYPE_CHECKING:
     from botocore.credentials import Credentials
 
-    from local.stack import Stack
+    from tools.stack.stack import Stack
 
 schema = schemathesis.openapi.from_dict(json.loads((ROOT / "docs" / "openapi.json").read_text()))
 

@@ -107,24 +107,24 @@ _check_the_whole(validators.OverlappingPathsValidator, "check_for_overlapping_pa
 
 # These drive AWS in process, or programs, through many steps: half of the time of all unit tests.
 THOROUGH = {
-    "artifacts/test_gate.py",
     "batches/test_batches.py",
     "cli/test_redrive.py",
     "cli/test_run.py",
     "cli/test_triggers.py",
-    "local/test_fork_server.py",
-    "local/test_gateway_service.py",
+    "dispatch/test_crashes.py",
+    "dispatch/test_waiting.py",
+    "emulator/test_fork_server.py",
+    "emulator/test_gateway_service.py",
+    "gate/test_gate.py",
+    "http/test_pages.py",
+    "http/test_webhooks.py",
     "signals/test_dag.py",
     "signals/test_environment.py",
     "signals/test_event.py",
     "signals/test_file.py",
     "signals/test_run.py",
     "signals/test_trigger.py",
-    "test_crashes.py",
-    "test_http_pages.py",
-    "test_waiting.py",
-    "test_webhooks.py",
-    "triggers/test_sync.py",
+    "sync/test_sync.py",
 }
 HERE = Path(__file__).parent
 

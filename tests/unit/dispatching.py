@@ -14,10 +14,10 @@ from jetway.airflow import DagRun, DagRunRequest, RunAlreadyExistsError
 from jetway.aws.crashes import Crashes
 from jetway.dispatch.dispatcher import Dispatcher, Limits
 from jetway.dispatch.lanes import read_message
+from jetway.dispatch.loop_bound import HourlyStarts
 from jetway.dispatch.messages import Message
 from jetway.dispatch.rates import Rates
 from jetway.dispatch.run import Dispatch, parse_message, plan
-from jetway.dispatch.unchained import HourlyStarts
 from jetway.dispatch.waiting import Waiting
 from jetway.errors import LogicalDateTakenError
 from jetway.ledger import Entry, Ledger
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
 
     from jetway.airflow import DagState
-    from jetway.events_out import OutEvent
+    from jetway.events.outgoing import OutEvent
 
 NOW = datetime(2026, 11, 22, 6, 0, 10, tzinfo=UTC)
 STARTS = 3  # after runs of one DAG that Jetway has not started, in an hour

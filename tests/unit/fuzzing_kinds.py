@@ -8,24 +8,24 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from jetway.airflow import refusals
+from jetway.airflow import cli_errors
 from jetway.airflow.environment import EnvironmentFacts
 from jetway.artifacts import airflow_ignore
 from jetway.artifacts.findings import Candidate, Finding, Judgement
 from jetway.artifacts.ignore_file import check_ignore_file
 from jetway.artifacts.keys import placing_findings
-from jetway.artifacts.requirements_model import read_requirements
-from jetway.artifacts.startup_script import check_startup_script
+from jetway.artifacts.requirements.requirements_model import read_requirements
+from jetway.artifacts.startup.startup_script import check_startup_script
+from jetway.diagnosis.missing_files import missing_files
 from jetway.dispatch import conf_template
+from jetway.documents.escape import visible
 from jetway.errors import JetwayError
 from jetway.http import json_body, signatures
 from jetway.http.access_file import parse_access
 from jetway.http.problems import ProblemError
-from jetway.live.missing import missing_files
-from jetway.plain import visible
 from jetway.triggers.file import parse as parse_trigger
 from jetway.workers.floors import check_floors
-from jetway_loader import answers, faults
+from jetway_loader import answers, import_errors
 
 MANY = int(os.environ.get("JETWAY_FUZZ", "100"))  # examples of each kind; `make fuzz` has 2,000
 MOMENT = 3.0  # seconds of processor time
@@ -108,9 +108,9 @@ def template(text: str) -> None:
 def import_error(text: str) -> None:
     """Read an import error of Airflow's, told by a child and listed by the environment."""
     for entry in answers.sound([{"error": text, "lines": {"cycle": 1}}, {"error": "E", "trace": text}]):
-        faults.read_error(entry, "/usr/local/airflow/dags/a.py", "/usr/local/airflow/dags")
+        import_errors.read_error(entry, "/usr/local/airflow/dags/a.py", "/usr/local/airflow/dags")
     missing_files(text)
-    refusals.explain(text)
+    cli_errors.explain(text)
     visible(text)
 
 

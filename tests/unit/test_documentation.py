@@ -19,9 +19,9 @@ from markdown_it.token import Token
 from jetway.airflow import RunAlreadyExistsError
 from jetway.errors import PermanentError
 from jetway_cli.app import cli
-from local.stack import VARIABLES
 from tests.unit.sample_events import ROOT
-from tests.unit.template import Loader
+from tests.unit.template.source import Loader
+from tools.stack.stack import VARIABLES
 
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
 CURRENT = [path for path in PAGES if path.name not in {"CHANGELOG.md", "DECISIONS.md"}]

@@ -34,7 +34,7 @@ _MOST_UNITS = 90
 
 # Module and name of the expression → why it may be faster than its text is long.
 BOUNDED = {
-    "jetway.airflow.refusals._RULES": "matched at the beginning only, of a first line of 300 characters",
+    "jetway.airflow.cli_errors._RULES": "matched at the beginning only, of a first line of 300 characters",
     "jetway.dispatch.conf_template._NAMES": "asked of what _REST has matched",
 }
 

@@ -17,25 +17,28 @@ from typing import Any
 
 import pytest
 
-from jetway.airflow import refusals
-from jetway.artifacts import airflow_ignore, python_source, requirement_lines, requirements_model, zip_structure
+from jetway.airflow import cli_errors
+from jetway.artifacts import airflow_ignore
+from jetway.artifacts.archives import zip_structure
+from jetway.artifacts.archives.zip_reader import BrokenZipError, ZipReader
 from jetway.artifacts.keys import placing_findings
-from jetway.artifacts.plugins_contents import secrets
-from jetway.artifacts.startup_habits import habits
-from jetway.artifacts.zip_reader import BrokenZipError, ZipReader
+from jetway.artifacts.plugins.plugins_contents import secrets
+from jetway.artifacts.python import python_source
+from jetway.artifacts.requirements import requirement_lines, requirements_model
+from jetway.artifacts.startup.startup_effects import habits
+from jetway.diagnosis.missing_files import missing_files
 from jetway.dispatch import conf_template
+from jetway.documents.escape import visible
+from jetway.documents.yaml_document import load as load_yaml
 from jetway.errors import JetwayError
 from jetway.http import json_body, signatures
 from jetway.http.access_file import parse_access
 from jetway.http.prefer import read_preference
 from jetway.http.problems import ProblemError
-from jetway.live.missing import missing_files
-from jetway.plain import visible
 from jetway.triggers import schedule_text
 from jetway.triggers.file import parse as parse_trigger
 from jetway.workers.floors import check_floors
-from jetway.yaml_text import load as load_yaml
-from jetway_loader import answers, faults
+from jetway_loader import answers, import_errors
 
 # What has made parsers slow: blanks, what opens and never ends, what is escaped, what may be read in two ways.
 WORST = (
@@ -124,7 +127,7 @@ def signed(text: str) -> Any:
 
 
 def said(text: str) -> Any:
-    return faults.read_error({"error": f"Traceback\n{text}\nValueError: {text}"}, "/dags/a.py", "/dags")
+    return import_errors.read_error({"error": f"Traceback\n{text}\nValueError: {text}"}, "/dags/a.py", "/dags")
 
 
 PARSERS: dict[str, Callable[[str], Any]] = {
@@ -169,8 +172,8 @@ PARSERS: dict[str, Callable[[str], Any]] = {
     "an import error": said,
     "an import error, missing files": missing_files,
     "an import error, told": lambda text: answers.sound([{"error": text}]),
-    "the command line's words": refusals.explain,
-    "the command line's words, a param": lambda text: refusals.explain(f"x.E: Invalid input for param {text}"),
+    "the command line's words": cli_errors.explain,
+    "the command line's words, a param": lambda text: cli_errors.explain(f"x.E: Invalid input for param {text}"),
     "a report": visible,
 }
 

@@ -149,7 +149,7 @@ class PermissionMissingError(TransientError):
     """A role or a policy lacks a right: nothing was done, and no event or file is at fault.
 
     Waiting mends it no more than a retry does; a person does. So it is held like trouble that passes, asked for seldom,
-    and told where people look (`jetway.denials`).
+    and told where people look (`jetway.events.denials`).
     """
 
     reason = "permission-missing"

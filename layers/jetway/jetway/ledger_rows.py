@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from secrets import token_hex
 from typing import Any, Literal, Self
 
-from jetway.principals import By, read_cause
+from jetway.events.principals import By, read_cause
 
 Decision = Literal["started", "duplicate", "held", "waiting", "batched", "skipped", "dead-lettered"]
 
@@ -33,7 +33,7 @@ class Entry:
         message_id: SQS's id of the message that this was decided on.
         until: when Jetway gives up; of an event that is held or waits.
         chain: which run in a row its run is, each started by the event of the one before; None where it is not known.
-        by: who caused it (`jetway.principals`).
+        by: who caused it (`jetway.events.principals`).
     """
 
     id: str

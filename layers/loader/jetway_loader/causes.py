@@ -13,10 +13,10 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from jetway_loader import standins
+from jetway_loader import package_stubs
 from jetway_loader.names import is_airflows
 from jetway_loader.scopes import Function, Module, expressions, full_name
-from jetway_loader.sightings import Made, Place, Sightings, closes_cycle
+from jetway_loader.source_lines import Made, Place, Sightings, closes_cycle
 
 if TYPE_CHECKING:
     from jetway_loader.influence import Influence
@@ -86,7 +86,9 @@ class Causes:
         """Whether the way to the error leads through a library that a stand-in was given to."""
         if any(place.file in self._leaning for place in places):
             return True
-        return self._failure.rule != "duplicate-task-id" and any(place.file == standins.__file__ for place in places)
+        return self._failure.rule != "duplicate-task-id" and any(
+            place.file == package_stubs.__file__ for place in places
+        )
 
     def _after_all(self, failure: Failure) -> bool:
         """Of an error that came when the file had been run: of a DAG as a whole, or of the file's text."""

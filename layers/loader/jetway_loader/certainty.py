@@ -11,10 +11,10 @@ from types import ModuleType, TracebackType
 from typing import Any
 
 from jetway_loader.causes import Causes, Failure
-from jetway_loader.faults import kind_of, rule_of
+from jetway_loader.import_errors import kind_of, rule_of
 from jetway_loader.influence import Influence
 from jetway_loader.scopes import Module
-from jetway_loader.sightings import Place, Sightings
+from jetway_loader.source_lines import Place, Sightings
 
 
 class Certainty:

@@ -9,12 +9,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from jetway_loader import airflow_api, children, parsing, paths, sandbox, settings, standin_modules, verdicts
+from jetway_loader import airflow_api, fork_pool, parsing, paths, sandbox, settings, stub_modules, verdicts
 from jetway_loader.model import Loaded, Options
 
 if TYPE_CHECKING:
     from jetway_loader.airflow_api import Airflow
-    from jetway_loader.children import Tell
+    from jetway_loader.fork_pool import Tell
 
 
 def load(
@@ -57,7 +57,7 @@ def load(
     yield from skipped  # only now: while the options are set, nobody else's code is to run
     airflow_api.warm_for(Path(path) for path in to_load)
 
-    options = replace(options, provided=standin_modules.lacking(options.provided))
+    options = replace(options, provided=stub_modules.lacking(options.provided))
 
     def work(path: str, tell: Tell) -> None:
         parsing.parse(airflow, folder, Path(paths.DAGS, wanted[path]), options, tell)
@@ -70,7 +70,7 @@ def load(
         beside.symlink_to(folder, target_is_directory=True)
 
     try:
-        for ended in children.each(to_load, work, seconds=options.limit, memory=options.memory, jobs=options.jobs):
+        for ended in fork_pool.each(to_load, work, seconds=options.limit, memory=options.memory, jobs=options.jobs):
             name = wanted[ended.item]
             judged = verdicts.judge(ended, name, f"{paths.DAGS}/{name}", paths.DAGS, options, places=places)
             between()

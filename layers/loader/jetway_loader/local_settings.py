@@ -22,12 +22,12 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jetway_loader import children, settings
-from jetway_loader.faults import Fault, read_error
+from jetway_loader import fork_pool, settings
+from jetway_loader.import_errors import Fault, read_error
 from jetway_loader.model import Finding, Loaded
 
 if TYPE_CHECKING:
-    from jetway_loader.children import Tell
+    from jetway_loader.fork_pool import Tell
     from jetway_loader.model import Options
 
 NAME = "airflow_local_settings.py"
@@ -52,7 +52,7 @@ _PROGRAM = """
 import sys, traceback
 from pathlib import Path
 from jetway_loader import calls, paths
-from jetway_loader.unseen import UnseenNetworkError
+from jetway_loader.env_stubs import UnseenNetworkError
 
 folder, home = map(Path, sys.argv[1:])
 calls.install()
@@ -182,7 +182,7 @@ def _run(text: str, own: Path | None, mine: list[Path], folder: Path, options: O
         variables = settings.as_variables(options.airflow_options)
         seconds = min(_MOST_SECONDS, options.patience or _MOST_SECONDS)
         program = partial(_import_airflow, [str(folder), str(home)], os.environ | variables | changed)
-        (ended,) = children.each([""], program, seconds=seconds, memory=options.memory)
+        (ended,) = fork_pool.each([""], program, seconds=seconds, memory=options.memory)
         last = own or mine[-1]
         if ended.timed_out:
             message = f"Importing Airflow took more than {seconds:g} s with it."

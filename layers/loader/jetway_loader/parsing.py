@@ -23,15 +23,15 @@ from typing import TYPE_CHECKING, Any
 
 from jetway_loader import local_settings, paths, plugins, settings, task_decorators
 from jetway_loader.certainty import Certainty
+from jetway_loader.env_stubs import Note, Unseen
 from jetway_loader.samples import Samples
-from jetway_loader.sightings import Sightings
-from jetway_loader.standin_modules import STAR, UNKNOWN, Finder, may_be_anothers
+from jetway_loader.source_lines import Sightings
+from jetway_loader.stub_modules import STAR, UNKNOWN, Finder, may_be_anothers
 from jetway_loader.template_advice import advice
-from jetway_loader.unseen import Note, Unseen
 
 if TYPE_CHECKING:
     from jetway_loader.airflow_api import Airflow
-    from jetway_loader.children import Tell
+    from jetway_loader.fork_pool import Tell
     from jetway_loader.model import Options
 
 _SECONDS_FOR_ADVICE = 2.0

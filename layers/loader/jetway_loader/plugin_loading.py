@@ -15,12 +15,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jetway_loader import children, parsing, paths, plugin_verdicts, plugins, settings, standin_modules
+from jetway_loader import fork_pool, parsing, paths, plugin_verdicts, plugins, settings, stub_modules
 from jetway_loader.certainty import Certainty
-from jetway_loader.sightings import Sightings
+from jetway_loader.source_lines import Sightings
 
 if TYPE_CHECKING:
-    from jetway_loader.children import Ended, Tell
+    from jetway_loader.fork_pool import Ended, Tell
     from jetway_loader.model import Loaded, Options
 
 # Modules whose `log` hears of the exceptions that Airflow makes one line of.
@@ -44,14 +44,14 @@ def load(folder: Path, options: Options) -> Loaded:
         folder: the dags folder, which is on the path, too.
         options: how to load; `import_timeout` does not matter: nothing ends Airflow's import of a plugin.
     """
-    options = replace(options, provided=standin_modules.lacking(options.provided))
+    options = replace(options, provided=stub_modules.lacking(options.provided))
     seconds = options.patience or options.limit
 
     def work(files: Iterable[str] | None, tell: Tell) -> None:
         _load_all(folder, options, tell) if files is None else _import_each(folder, options, files, tell)
 
     def child(files: list[str] | None) -> Ended[Any]:
-        (ended,) = children.each([files], work, seconds=seconds, memory=options.memory)
+        (ended,) = fork_pool.each([files], work, seconds=seconds, memory=options.memory)
         return ended
 
     first = child(None)

@@ -12,15 +12,15 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from jetway_loader import plugins
-from jetway_loader.faults import Fault, read_error
+from jetway_loader.import_errors import Fault, read_error
 from jetway_loader.model import Finding, Loaded, Options
-from jetway_loader.standin_modules import STAR, UNKNOWN
+from jetway_loader.stub_modules import STAR, UNKNOWN
 from jetway_loader.verdicts import FORGED, may_be_this_machines
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from jetway_loader.children import Ended
+    from jetway_loader.fork_pool import Ended
 
 NAME = "../plugins.zip"  # beside the dags folder: no file in that has such a path
 _FRAME = re.compile(r'^ *File "(?P<file>[^"]+)", line \d+', re.MULTILINE)

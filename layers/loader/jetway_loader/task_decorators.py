@@ -7,7 +7,7 @@ import inspect
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from jetway_loader.standin_modules import UNKNOWN
+from jetway_loader.stub_modules import UNKNOWN
 
 if TYPE_CHECKING:
     from jetway_loader.inventory import Inventory

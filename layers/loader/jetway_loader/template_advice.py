@@ -19,7 +19,7 @@ from jetway_loader.model import Finding
 from jetway_loader.template_fields import templates
 
 if TYPE_CHECKING:
-    from jetway_loader.sightings import Sightings
+    from jetway_loader.source_lines import Sightings
 
 RULE = "airflow-advice"
 _MOST_FINDINGS = 20

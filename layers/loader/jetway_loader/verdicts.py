@@ -7,12 +7,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jetway_loader.faults import Fault, read_error
+from jetway_loader.import_errors import Fault, read_error
 from jetway_loader.model import Finding, Loaded, LoadedDag, Options, Verdict
-from jetway_loader.standin_modules import STAR, UNKNOWN, may_be_anothers
+from jetway_loader.stub_modules import STAR, UNKNOWN, may_be_anothers
 
 if TYPE_CHECKING:
-    from jetway_loader.children import Ended
+    from jetway_loader.fork_pool import Ended
 
 _OF_MODULES = frozenset({"missing-module", "missing-name"})
 _SLOW_SECONDS = 3.0  # a tenth of MWAA's limit: its machines may be slower, and each file is loaded again and again

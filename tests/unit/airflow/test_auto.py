@@ -15,7 +15,7 @@ from jetway.airflow import Dag, DagRun, DagRunRequest, DagState, ImportProblem
 from jetway.airflow.auto import REMEMBERED, AutoClient, Chooser
 from jetway.airflow.blocked import Blocked
 from jetway.airflow.environment import Environment
-from jetway.airflow.rest_answers import NoRestApiError
+from jetway.airflow.rest_responses import NoRestApiError
 from jetway.airflow.watch import AutoWatch, Sighting, Watch, watch_of
 from jetway.errors import (
     AnswerLostError,

@@ -12,7 +12,7 @@ from botocore.config import Config
 from botocore.exceptions import EndpointConnectionError
 
 from jetway.airflow import Dag, DagRun, DagRunRequest, RunAlreadyExistsError
-from jetway.airflow.rest_answers import Call, explain, may_repeat
+from jetway.airflow.rest_responses import Call, explain, may_repeat
 from jetway.errors import (
     AnswerLostError,
     CommandRejectedError,

@@ -18,11 +18,11 @@ from jsonschema import Draft202012Validator, FormatChecker
 from moto import mock_aws
 
 from jetway.airflow.environment import Environment
-from jetway.arrivals import Arrival
-from jetway.gate import Gate, Settled
-from jetway.live.book import LiveBook
-from jetway.live.news import News
-from jetway.live.table import StandingTable
+from jetway.gate.gate import Gate, Settled
+from jetway.gate.recorder import LiveBook
+from jetway.gate.s3_notification import Arrival
+from jetway.promotion.notifications import News
+from jetway.promotion.state_table import StandingTable
 from tests.unit.strict_copies import strict
 
 if TYPE_CHECKING:

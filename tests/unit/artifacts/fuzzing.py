@@ -9,13 +9,13 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 from jetway.airflow.environment import EnvironmentFacts
-from jetway.artifacts.dag_file import check_dag_file
+from jetway.artifacts.archives.zip_reader import BrokenZipError, LargeDirectoryError
 from jetway.artifacts.findings import Candidate, Judgement
 from jetway.artifacts.packed_dags import check_packed_dags
-from jetway.artifacts.plugins_zip import check_plugins
-from jetway.artifacts.requirements_file import check_requirements
-from jetway.artifacts.shelf import Shelf, read_shelf
-from jetway.artifacts.zip_reader import BrokenZipError, LargeDirectoryError
+from jetway.artifacts.plugins.plugins_zip import check_plugins
+from jetway.artifacts.python.dag_file import check_dag_file
+from jetway.artifacts.requirements.local_wheels import Shelf, read_shelf
+from jetway.artifacts.requirements.requirements_file import check_requirements
 
 AIRFLOW_3 = EnvironmentFacts("acme", "AVAILABLE", "3.3.1", "acme-airflow", "dags")
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from jetway.airflow.environment import EnvironmentFacts
-from jetway.artifacts.dag_file import check_dag_file
 from jetway.artifacts.findings import Candidate, Judgement
+from jetway.artifacts.python.dag_file import check_dag_file
 
 AIRFLOW_3 = EnvironmentFacts("acme", "AVAILABLE", "3.3.1", "acme-airflow", "dags")
 AIRFLOW_2_ON_PYTHON_3_11 = EnvironmentFacts("acme", "AVAILABLE", "2.10.3", "acme-airflow", "dags")

@@ -9,15 +9,22 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jetway.artifacts.contents import Contents, as_json_within, contents_of, decorators_in, known_contents, module_of
-from jetway.artifacts.module_names import names_in
+from jetway.artifacts.archives.zip_reader import ZipReader
 from jetway.artifacts.mwaa import packages_of
-from jetway.artifacts.provided import Required, provided, required_by
-from jetway.artifacts.resolving import Answer
-from jetway.artifacts.zip_reader import ZipReader
+from jetway.artifacts.python.module_names import names_in
+from jetway.artifacts.requirements.contents import (
+    Contents,
+    as_json_within,
+    contents_of,
+    decorators_in,
+    known_contents,
+    module_of,
+)
+from jetway.artifacts.requirements.provided import Required, provided, required_by
+from jetway.artifacts.requirements.uv_resolve import Answer
 from layers import build_airflow
-from local import module_contents
-from local.airflow_lists import VERSIONS, wanted
+from tools.generate import module_contents
+from tools.generate.airflow_lists import VERSIONS, wanted
 
 from .judging import AIRFLOW_3
 from .zips import zip_of

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from jetway.artifacts.dag_ids import MOST_DAGS
+from jetway.artifacts.python.dag_ids import MOST_DAGS
 
 from .judging import judge, rules
 

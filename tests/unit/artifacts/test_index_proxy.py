@@ -11,8 +11,8 @@ from typing import Any, ClassVar
 
 import pytest
 
-from jetway.artifacts.fetching import FetchError, fetch
-from jetway.artifacts.index_proxy import AddressRefusedError, IndexProxy, is_refused, named
+from jetway.artifacts.requirements.fetching import FetchError, fetch
+from jetway.artifacts.requirements.index_proxy import AddressRefusedError, IndexProxy, is_refused, named
 
 PRIVATE = [
     *("127.0.0.1", "127.8.8.8", "10.0.0.1", "172.16.0.1", "172.31.255.255", "192.168.1.1", "169.254.169.254"),

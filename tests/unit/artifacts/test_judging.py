@@ -10,15 +10,15 @@ from typing import NoReturn
 
 import pytest
 
-from jetway.apart import BeyondBoundsError, Bounds
 from jetway.artifacts import judging
 from jetway.artifacts.airflow_ignore import oddities
+from jetway.artifacts.child_process import BeyondBoundsError, Bounds
 from jetway.artifacts.findings import Candidate, Judgement
 from jetway.artifacts.judging import ignored_apart, read, read_apart
 from jetway.artifacts.kinds import KINDS, Check, kind_of
-from jetway.artifacts.requirements_model import read_requirements
-from jetway.object_stream import VersionGoneError
-from jetway_loader.faults import read_error
+from jetway.artifacts.requirements.requirements_model import read_requirements
+from jetway.aws.s3_stream import VersionGoneError
+from jetway_loader.import_errors import read_error
 
 from .judging import AIRFLOW_3
 from .zips import PLUGIN, zip_of

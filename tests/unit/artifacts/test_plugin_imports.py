@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from jetway.artifacts.findings import Candidate, Finding
-from jetway.artifacts.plugin_imports import imports_of
-from jetway.artifacts.plugins_zip import check_plugins
+from jetway.artifacts.plugins.plugin_imports import imports_of
+from jetway.artifacts.plugins.plugins_zip import check_plugins
 
 from .judging import AIRFLOW_2_ON_PYTHON_3_11, AIRFLOW_3
 from .zips import PLUGIN, zip_of

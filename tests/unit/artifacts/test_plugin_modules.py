@@ -10,9 +10,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from jetway.airflow.environment import EnvironmentFacts
-from jetway.artifacts.plugin_modules import LARGEST_DATA_FILE, MOST_BYTES, PackedPlugins, pack, root_modules
+from jetway.artifacts.plugins.plugin_modules import LARGEST_DATA_FILE, MOST_BYTES, PackedPlugins, pack, root_modules
 from jetway.loading.plugins import Plugins
-from jetway.promotion import SOURCE_VERSION
+from jetway.promotion.copy import SOURCE_VERSION
 
 from .buckets import DROP, LIVE, Buckets
 from .judging import AIRFLOW_3

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from jetway.artifacts.findings import Candidate, Finding
 from jetway.artifacts.packed_dags import check_packed_dags
-from jetway.artifacts.plugins_contents import foreign, secrets
-from jetway.artifacts.plugins_zip import check_plugins
+from jetway.artifacts.plugins.plugins_contents import foreign, secrets
+from jetway.artifacts.plugins.plugins_zip import check_plugins
 
 from .judging import AIRFLOW_3
 from .zips import PLUGIN, wheel, zip_of

@@ -10,12 +10,13 @@ from typing import Any
 
 import pytest
 
-from bench.plugins import measure
-from jetway.artifacts import plugins_zip, zip_reader, zip_structure
+from jetway.artifacts.archives import zip_reader, zip_structure
+from jetway.artifacts.archives.zip_reader import ZipReader
 from jetway.artifacts.findings import Candidate, Judgement
 from jetway.artifacts.packed_dags import check_packed_dags
-from jetway.artifacts.plugins_zip import check_plugins
-from jetway.artifacts.zip_reader import ZipReader
+from jetway.artifacts.plugins import plugins_zip
+from jetway.artifacts.plugins.plugins_zip import check_plugins
+from tools.bench.plugins import measure
 
 from .judging import AIRFLOW_2_ON_PYTHON_3_11, AIRFLOW_3, rules
 from .zips import PLUGIN, encrypted, patched, symlink, wheel, zip_of

@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jetway.artifacts.f_strings import newer_f_string
 from jetway.artifacts.findings import Finding
-from jetway.artifacts.python_source import MOST_WORDS, declared_encoding, read_source, weight
+from jetway.artifacts.python.f_strings import newer_f_string
+from jetway.artifacts.python.python_source import MOST_WORDS, declared_encoding, read_source, weight
 
 from .judging import AIRFLOW_2_ON_PYTHON_3_11, AIRFLOW_3, judge, rules
 

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from jetway.airflow.environment import EnvironmentFacts
 from jetway.artifacts.findings import Candidate, Judgement
 from jetway.artifacts.mwaa import known_versions, packages_of, wheel_tags
-from jetway.artifacts.requirements_file import check_requirements
-from jetway.artifacts.shelf import Shelf
+from jetway.artifacts.requirements.local_wheels import Shelf
+from jetway.artifacts.requirements.requirements_file import check_requirements
 
 from .judging import AIRFLOW_2_ON_PYTHON_3_11, AIRFLOW_3, rules
 

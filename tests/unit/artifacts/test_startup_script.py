@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from jetway.artifacts.findings import Candidate, Judgement
-from jetway.artifacts.startup_script import check_startup_script
+from jetway.artifacts.startup.startup_script import check_startup_script
 
 from .judging import AIRFLOW_3, rules
 

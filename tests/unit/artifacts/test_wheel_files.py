@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jetway.artifacts import wheel_files
 from jetway.artifacts.findings import Candidate, Judgement
-from jetway.artifacts.plugins_zip import check_plugins
+from jetway.artifacts.plugins.plugins_zip import check_plugins
+from jetway.artifacts.requirements import wheel_files
 
 from .judging import AIRFLOW_3
 from .zips import patched, wheel, zip_of

@@ -12,12 +12,12 @@ from typing import ClassVar
 import pytest
 
 from jetway.airflow.environment import EnvironmentFacts
-from jetway.artifacts import wheel_modules
-from jetway.artifacts.contents import Contents, contents_in
-from jetway.artifacts.index_proxy import named
 from jetway.artifacts.mwaa import known_versions
-from jetway.artifacts.provided import Required, modules_of_distribution, provided
-from jetway.artifacts.wheel_modules import contents_at
+from jetway.artifacts.requirements import wheel_modules
+from jetway.artifacts.requirements.contents import Contents, contents_in
+from jetway.artifacts.requirements.index_proxy import named
+from jetway.artifacts.requirements.provided import Required, modules_of_distribution, provided
+from jetway.artifacts.requirements.wheel_modules import contents_at
 
 from .judging import AIRFLOW_3
 from .zips import zip_of

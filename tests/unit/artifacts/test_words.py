@@ -7,7 +7,7 @@ import pytest
 from jetway.artifacts.findings import Candidate, Finding
 from jetway.artifacts.kinds import kind_of
 from jetway.artifacts.mwaa import known_versions, packages_of
-from jetway.artifacts.requirements_file import check_requirements
+from jetway.artifacts.requirements.requirements_file import check_requirements
 from jetway.triggers.file import parse
 
 from .judging import AIRFLOW_2_ON_PYTHON_3_11, AIRFLOW_3, judge

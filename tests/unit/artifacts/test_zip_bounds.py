@@ -7,7 +7,7 @@ import random
 import pytest
 
 from jetway.artifacts.findings import Candidate
-from jetway.artifacts.plugins_zip import check_plugins
+from jetway.artifacts.plugins.plugins_zip import check_plugins
 
 from .judging import AIRFLOW_3
 from .zips import zip_of

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from jetway.artifacts.findings import Candidate, Judgement
 from jetway.artifacts.keys import placing_findings
 from jetway.artifacts.packed_dags import check_packed_dags
-from jetway.artifacts.plugins_zip import check_plugins
+from jetway.artifacts.plugins.plugins_zip import check_plugins
 
 from .judging import AIRFLOW_3
 from .zips import PLUGIN, patched, zip_of

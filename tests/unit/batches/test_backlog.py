@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 from botocore.exceptions import ClientError
 
-from jetway.workers.bursts import Backlog
+from jetway.workers.backlog import Backlog
 from tests.unit.batches.world import Kill, KilledError, World, event
 
 

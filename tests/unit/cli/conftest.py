@@ -25,10 +25,10 @@ from moto.s3.responses import S3Response
 from moto.sqs.models import Message, SQSBackend
 
 from jetway_cli.app import cli
-from local.rendered import transformed
 from tests.unit.ledger_table import make_ledger_table
 from tests.unit.moto_clients import client
 from tests.unit.sample_events import ROOT
+from tools.checks.rendered import transformed
 
 from .checking import GOOD
 from .iam_answers import IAM

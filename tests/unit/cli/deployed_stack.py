@@ -14,16 +14,16 @@ from jetway.sync.alarms import Alarms
 from jetway.sync.rules import Rules
 from jetway.sync.schedules import Schedules
 from jetway.triggers.file import from_document
-from jetway.triggers.rules import Places, resources_of
+from jetway.triggers.resources import Places, resources_of
 from jetway_cli.doctor.facts import StackFacts
 from jetway_cli.doctor.needs import arn_of
 from jetway_cli.doctor.wanted import wanted
-from local.rendered import transformed
 from tests.unit.cli.conftest import ACCOUNT, REGION, Cloud
 from tests.unit.cli.healthy import VERSION, stack
 from tests.unit.cli.lambda_server import LambdaServer
 from tests.unit.moto_clients import client as client  # noqa: PLC0414 - for those who plant faults
 from tests.unit.sample_events import ROOT
+from tools.checks.rendered import transformed
 
 DROP, ENVIRONMENT, ORDERS = "jetway-drop", "acme-airflow", "acme-orders"
 TRIGGER = {"dag": "orders", "on": {"s3": {"bucket": ORDERS, "key": {"suffix": ".csv"}}}, "expect": {"within": "1d"}}

@@ -33,10 +33,10 @@ from jetway_cli.doctor.facts import (
 from jetway_cli.doctor.needs import arn_of
 from jetway_cli.doctor.settings import NOT_LOOKED_AT, SETTINGS
 from jetway_cli.doctor.wanted import wanted
-from local.rendered import ACCOUNT, REGION, transformed
 from tests.unit.sample_events import ROOT
-from tests.unit.stacks import least
-from tests.unit.template import TEMPLATE
+from tests.unit.template.source import TEMPLATE
+from tests.unit.template.stacks import least
+from tools.checks.rendered import ACCOUNT, REGION, transformed
 
 NOW = datetime(2026, 11, 29, 12, tzinfo=UTC)
 BUCKET = "jetway-dropbucket-x1"

@@ -8,9 +8,9 @@ from datetime import timedelta
 from typing import Any
 
 from jetway_cli.doctor.facts import AlarmSeen, Asked, Facts, PartSeen, Trip
-from local.rendered import ACCOUNT
 from tests.unit.cli.faults import Fault, of_part, with_bucket, with_part, with_queue
 from tests.unit.cli.healthy import NOW, environment, healthy
+from tools.checks.rendered import ACCOUNT
 
 ELSEWHERE = "arn:aws:sqs:x:y:z"
 UNHEALTHY = Asked((503, {"environment": {}, "airflow": {"detail": "no answer"}}))

@@ -12,7 +12,7 @@ import pytest
 from click.testing import Result
 
 from jetway.ledger import Entry, Ledger
-from jetway.live.standing import Standing
+from jetway.promotion.artifact_state import Standing
 from tests.unit.cli.conftest import REGION, Cloud
 from tests.unit.cli.test_triggers import BUCKET, ORDERS, accept, put_rule
 from tests.unit.cli.test_updates import LIVE, UPDATING, put

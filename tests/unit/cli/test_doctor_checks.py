@@ -24,13 +24,13 @@ from jetway_cli.doctor.facts import (
 )
 from jetway_cli.doctor.results import Result
 from jetway_cli.doctor.settings import NOT_COMPARED, NOT_LOOKED_AT, SETTINGS
-from local.rendered import ACCOUNT, transformed
 from tests.unit.cli.faults import FAULTS, failed, with_parameters, with_part, with_triggers
 from tests.unit.cli.healthy import KEY, healthy, stack
 from tests.unit.cli.part_faults import PART_FAULTS
 from tests.unit.cli.put_back_faults import PUT_BACK_FAULTS
 from tests.unit.cli.setting_faults import DOWN, SETTING_FAULTS, UNHEALTHY, well
 from tests.unit.sample_events import ROOT
+from tools.checks.rendered import ACCOUNT, transformed
 
 ALL_FAULTS = [*FAULTS, *PART_FAULTS, *SETTING_FAULTS, *PUT_BACK_FAULTS]
 DENIED: Asked[Any] = Asked(denied="some:Action")

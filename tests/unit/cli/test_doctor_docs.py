@@ -6,7 +6,7 @@ import re
 
 from jetway_cli.doctor.checks import CHECKS, PROBE
 from tests.unit.sample_events import ROOT
-from tests.unit.template import TEMPLATE
+from tests.unit.template.source import TEMPLATE
 
 PAGE = (ROOT / "docs" / "doctor.md").read_text(encoding="utf-8")
 

@@ -11,7 +11,7 @@ from jetway_cli.doctor.facts import Resource, StackFacts
 from jetway_cli.doctor.needs import SAMPLE, Need, arn_of, needs
 from tests.unit.cli.healthy import stack
 from tests.unit.cli.test_needed import questions
-from tests.unit.stacks import FULL
+from tests.unit.template.stacks import FULL
 
 
 def test_every_question_is_asked_once_and_in_few_calls() -> None:

@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from jetway_cli.doctor.collect.policies import strangers
 from jetway_cli.doctor.facts import Resource
 from jetway_cli.doctor.wanted import UNKNOWN, same, unlike, wanted
-from local.rendered import ACCOUNT, WHOLE, Rendered, transformed
 from tests.unit.cli.healthy import stack
 from tests.unit.sample_events import ROOT
-from tests.unit.template import TEMPLATE
+from tests.unit.template.source import TEMPLATE
+from tools.checks.rendered import ACCOUNT, WHOLE, Rendered, transformed
 
 STACKS: dict[str, dict[str, str]] = {
     "least": {},

@@ -13,7 +13,7 @@ from click.testing import CliRunner, Result
 from jsonschema import Draft202012Validator
 
 from jetway.triggers.file import parse
-from jetway.triggers.rules import message_template
+from jetway.triggers.resources import message_template
 from jetway_cli.app import cli
 from tests.unit.dispatching import parse_dispatch
 from tests.unit.sample_events import ROOT, sample_event

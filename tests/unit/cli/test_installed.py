@@ -15,9 +15,9 @@ from typing import Any
 import pytest
 import yaml
 
-from local import venvs
 from tests.unit.cli import dropped
 from tests.unit.sample_events import ROOT
+from tools import venvs
 
 pytestmark = pytest.mark.slow  # each makes a virtual environment and asks the package index
 

@@ -8,9 +8,9 @@ import pytest
 
 from jetway_cli import needed
 from jetway_cli.needed import Key, Resource
-from local import decisions
-from local.rendered import ACCOUNT, REGION, WHOLE, Rendered, parse
-from local.venvs import ROOT
+from tools.checks import decisions
+from tools.checks.rendered import ACCOUNT, REGION, WHOLE, Rendered, parse
+from tools.venvs import ROOT
 
 KEY = f"arn:aws:kms:{REGION}:{ACCOUNT}:key/given"
 OTHERS = {"KmsKeyArn": KEY, "Transport": "cli", "AirflowLayers": "airflow2"}

@@ -12,7 +12,7 @@ from click.testing import Result
 
 from jetway.batches.model import parse_member
 from jetway.triggers.file import parse
-from jetway.triggers.rules import Places, resources_of
+from jetway.triggers.resources import Places, resources_of
 from tests.unit.cli.conftest import REGION, Cloud
 from tests.unit.dispatching import parse_dispatch
 from tests.unit.sample_events import sample_event

@@ -14,9 +14,9 @@ from click.testing import Result
 
 from jetway.ledger import Entry, Ledger
 from jetway.sync.accepted import FORMAT, KEY
-from jetway.sync.run import Clients, Settings, sync
+from jetway.sync.reconcile import Clients, Settings, sync
 from jetway.triggers.file import from_document, parse
-from jetway.triggers.rules import EVENT_OF_RULE, EVENT_OF_SCHEDULE, Places, message_template
+from jetway.triggers.resources import EVENT_OF_RULE, EVENT_OF_SCHEDULE, Places, message_template
 from tests.unit.cli.conftest import REGION, Cloud, tell_of_event_bridge
 from tests.unit.sample_events import ROOT
 

@@ -14,8 +14,8 @@ from botocore.exceptions import ClientError
 from click.testing import Result
 
 from jetway_cli.leftovers import WAITING, Found, commands
-from local.rendered import Rendered
 from tests.unit.ledger_table import read_template
+from tools.checks.rendered import Rendered
 
 from .conftest import REGION, STACK, Cloud
 

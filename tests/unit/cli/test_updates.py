@@ -12,9 +12,9 @@ import boto3
 import pytest
 from click.testing import Result
 
-from jetway.live.standing import Live, Standing
-from jetway.live.table import StandingTable
-from jetway.live.update_record import Debt, UpdateRecord, UpdateTable
+from jetway.promotion.artifact_state import Live, Standing
+from jetway.promotion.state_table import StandingTable
+from jetway.updates.record import Debt, UpdateRecord, UpdateTable
 from tests.unit.artifacts.buckets import TABLE, make_artifact_table
 from tests.unit.cli.conftest import REGION, Cloud
 from tests.unit.mwaa_server import MwaaServer

@@ -18,12 +18,12 @@ import yaml
 from setuptools import Distribution
 from setuptools.config.pyprojecttoml import apply_configuration
 
-from local import venvs
 from tests.unit.cli import dropped
 from tests.unit.cli.conftest import REGION, Cloud
 from tests.unit.cli.moto_server import moto_server
 from tests.unit.cli.test_docs import RUN_ID, _events, _letter, _trigger, _workers
 from tests.unit.sample_events import ROOT
+from tools import venvs
 
 COMMANDS = (
     "audit",

@@ -20,7 +20,7 @@ from jetway.errors import (
     TransientError,
 )
 from jetway.triggers.checks import BOUNDS
-from tests.unit.template import RESOURCES, TEMPLATE
+from tests.unit.template.source import RESOURCES, TEMPLATE
 
 NOW = datetime(2026, 11, 22, 6, 0, tzinfo=UTC)
 RATE = Rate(2, 60)

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from moto import mock_aws
 
 from jetway.batches.model import Closed, dispatch_message, parse_member
-from jetway.dispatch.announcements import announcement, completion
-from jetway.events import chain_of
-from jetway.events_out import OutEvent
+from jetway.dispatch.run_events import announcement, completion
+from jetway.events.incoming import chain_of
+from jetway.events.outgoing import OutEvent
 from jetway.ledger import Entry
 from tests.unit.batches.world import START
 from tests.unit.batches.world import World as Batches

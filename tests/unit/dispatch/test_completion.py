@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from jetway.dispatch.announcements import completion
+from jetway.dispatch.run_events import completion
 from jetway.ledger import Entry
 
 NOW = datetime(2026, 11, 22, 6, 0, tzinfo=UTC)

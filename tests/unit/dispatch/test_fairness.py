@@ -14,7 +14,7 @@ from jetway.airflow import DagRunRequest
 from jetway.dispatch.lanes import MOST_OF_A_BATCH, by_lane
 from jetway.http.run_requests import Call, accept
 from jetway.triggers.file import Schedule, TriggerFile
-from jetway.triggers.rules import Places, resources_of
+from jetway.triggers.resources import Places, resources_of
 
 NOW = datetime(2026, 11, 22, 6, tzinfo=UTC)
 SECONDS = 600

@@ -15,7 +15,7 @@ from typing import Any
 
 from jetway.http.idempotency_keys import IdempotencyKeys
 from jetway.http.problems import ProblemError
-from jetway.http.routes.starting import start
+from jetway.http.routes.run_start import start
 from jetway.http.run_requests import Call, key_use
 from jetway.http.webhooks import Webhook, read_delivery
 from tests.unit.explorer.event_tables import refusal

@@ -9,8 +9,8 @@ from datetime import timedelta
 from typing import Any
 
 from jetway.batches.model import run_id_of_batch
-from jetway.dispatch.announcements import end_id
 from jetway.dispatch.run import derive_run_id, parse_message
+from jetway.dispatch.run_events import end_id
 from jetway.ledger import entry_id
 from tests.unit.explorer.event_airflow import LATE, Run
 from tests.unit.explorer.event_world import START, EventWorld, event_of

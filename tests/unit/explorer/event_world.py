@@ -16,7 +16,6 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from jetway import events_out
 from jetway.airflow.auto import AutoClient, Chooser
 from jetway.airflow.cli import CliClient
 from jetway.airflow.endpoint import CliEndpoint
@@ -35,6 +34,7 @@ from jetway.dispatch.lanes import Lanes
 from jetway.dispatch.rates import Rates
 from jetway.dispatch.waiting import Waiting
 from jetway.errors import TransientError
+from jetway.events import outgoing as events_out
 from jetway.ledger import Entry, Ledger
 from jetway_cli.letters import matches
 from jetway_cli.redrive import Goals, Source, has_run, redrive_letters

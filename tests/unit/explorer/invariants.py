@@ -8,8 +8,8 @@ from typing import Any
 
 from jetway.artifacts.keys import report_key
 from jetway.artifacts.kinds import is_artifact
-from jetway.promotion import SOURCE_VERSION
-from jetway.verdict_tag import TAG
+from jetway.promotion.copy import SOURCE_VERSION
+from jetway.promotion.verdict_tag import TAG
 from tests.unit.explorer.promotion_world import DROP, LIVE, PromotionWorld, truth_of
 from tests.unit.explorer.s3 import Version
 
@@ -69,7 +69,8 @@ def _is_right(
     Args:
         dropped: what came since the file was deleted last; what is below that was deleted with it.
 
-    A newer version or a deletion ends the trial of one that was blamed by another file (`jetway.live.acquittal`).
+    A newer version or a deletion ends the trial of one that was blamed by another file
+    (`jetway.verification.reinstatement`).
     """
     standing = world.standing(key)
     rolled_back = standing.rolled_back if standing else ()

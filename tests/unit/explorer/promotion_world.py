@@ -24,21 +24,21 @@ from botocore.exceptions import BotoCoreError, ClientError
 from jetway.airflow import Dag, ImportProblem
 from jetway.airflow.environment import EnvironmentFacts
 from jetway.airflow.import_errors import Found
-from jetway.arrivals import Arrival
 from jetway.artifacts.findings import Judgement
 from jetway.artifacts.kinds import is_artifact
+from jetway.aws.s3 import ObjectVersion
 from jetway.errors import TransientError
-from jetway.gate import Gate, Settled
-from jetway.live.book import LiveBook
-from jetway.live.in_force import say
-from jetway.live.news import News
-from jetway.live.standing import Standing
-from jetway.live.table import StandingTable
-from jetway.live.update_record import UpdateTable
-from jetway.live.update_verifier import UpdateVerifier
-from jetway.live.verifier import Verified, Verifier
-from jetway.objects import ObjectVersion
-from jetway.promotion import SOURCE_VERSION
+from jetway.gate.gate import Gate, Settled
+from jetway.gate.recorder import LiveBook
+from jetway.gate.s3_notification import Arrival
+from jetway.promotion.artifact_state import Standing
+from jetway.promotion.copy import SOURCE_VERSION
+from jetway.promotion.notifications import News
+from jetway.promotion.rollout import say
+from jetway.promotion.state_table import StandingTable
+from jetway.updates.record import UpdateTable
+from jetway.verification.update_verifier import UpdateVerifier
+from jetway.verification.verifier import Verified, Verifier
 from tests.unit.explorer.dynamodb import DynamoDB
 from tests.unit.explorer.s3 import S3, Version
 from tests.unit.explorer.walker import Street

@@ -63,7 +63,7 @@ GUARDS = {
         "dispatch/dispatcher.py", "in outcomes.dags_to_look_in(case, also_own=also_own):", "in ():", "young"
     ),
     "a question that died says nothing": Guard(
-        "dispatch/missing.py",
+        "dispatch/not_found.py",
         "        raise QuestionRefusedError(f",
         "        return None\n        raise QuestionRefusedError(f",
         "late",
@@ -73,16 +73,20 @@ GUARDS = {
         "dispatch/dispatcher.py", "also_own=isinstance(exc, CommandRejectedError)", "also_own=False", "file", "cli"
     ),
     "an answer of 5xx proves nothing, over rest": Guard(
-        "airflow/rest_answers.py", " or (status >= 500 and call.creates)", "", "chosen call"
+        "airflow/rest_responses.py", " or (status >= 500 and call.creates)", "", "chosen call"
     ),
     "an answer of 5xx proves nothing, over cli": Guard(
-        "airflow/answers.py", "if creates and (status >= 500 or status == 408):", "if not host:", "chosen call", "cli"
+        "airflow/cli_responses.py",
+        "if creates and (status >= 500 or status == 408):",
+        "if not host:",
+        "chosen call",
+        "cli",
     ),
     "a lost database proves nothing": Guard(
-        "airflow/refusals.py", "if creates and isinstance(", "if not text and isinstance(", "chosen call", "cli"
+        "airflow/cli_errors.py", "if creates and isinstance(", "if not text and isinstance(", "chosen call", "cli"
     ),
     "what boto3 has repeated proves nothing": Guard(
-        "airflow/rest_answers.py", "if call.creates and was_repeated(exc) and", "if not call and", "chosen call"
+        "airflow/rest_responses.py", "if call.creates and was_repeated(exc) and", "if not call and", "chosen call"
     ),
     "a run of a chosen id can be somebody else's": Guard(
         "dispatch/outcomes.py",
@@ -111,7 +115,7 @@ GUARDS = {
         "cli",
     ),
     "a place that another delivery has as well is not given away": Guard(
-        "dispatch/places.py",
+        "dispatch/rate_slots.py",
         "return any(attempt.at.timestamp() >= begins for",
         "return any(not attempt for",
         "rated",

@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
-from jetway.live import settling
-from jetway.live.settling import Agreement, Step
-from jetway.live.standing import Standing
-from jetway.live.verdicts import Decision
+from jetway.diagnosis.attribution import Decision
+from jetway.promotion import reconciliation
+from jetway.promotion.artifact_state import Standing
+from jetway.promotion.reconciliation import Agreement, Step
 from tests.unit.explorer.promotion_world import LIVE, MINUTE, VERIFY_AFTER
 from tests.unit.explorer.scenes import Scene, scene
 from tests.unit.explorer.walker import walk, wander
@@ -126,7 +126,7 @@ def _blind_to_bad(standing: Standing | None, there: str | None) -> Agreement:
     return "agree" if agreement == "bad" else agreement
 
 
-compare = settling.compare
+compare = reconciliation.compare
 # A guard that is taken out: what stands in for it, and a meeting that must find it.
 MUTATIONS: dict[str, tuple[str, Any, str]] = {
     "the look does not compare": (

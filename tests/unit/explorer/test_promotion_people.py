@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from jetway.arrivals import Arrival
 from jetway.aws.expiry import Expiry
-from jetway.live.table import SWEEP
-from jetway.reports import read_report
+from jetway.gate.s3_notification import Arrival
+from jetway.promotion.reports import read_report
+from jetway.promotion.state_table import SWEEP
 
 from .promotion_world import DROP, LIVE, SECOND, TABLE, Message, content
 from .scenes import HELPER, KEY, Scene, arrive, scene

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from jetway.errors import TransientError
-from jetway.reports import amend_report, outcome_of
+from jetway.promotion.reports import amend_report, outcome_of
 
 from .invariants import judge
 from .promotion_world import DROP, LIVE, MINUTE, PromotionWorld, content

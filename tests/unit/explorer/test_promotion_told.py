@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from jetway.live.words import Words
-from jetway.reports import amend_report
+from jetway.promotion.reports import amend_report
+from jetway.verification.outcome_records import Words
 
 from .invariants import judge
 from .promotion_world import DROP, LIVE, PromotionWorld, content

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from jetway.live import acquittal, book
-from jetway.live.standing import Standing, promoted
+from jetway.gate import recorder
+from jetway.promotion.artifact_state import Standing, promoted
+from jetway.verification import reinstatement
 
 from .promotion_world import LIVE, MINUTE, content
 from .scenes import KEY, Scene
@@ -166,7 +167,7 @@ def ends_the_trial(*of: Any, **more: Any) -> Standing:
 
 
 MUTATIONS: dict[str, tuple[Any, str, Any, dict[str, Any], tuple[str, str, str]]] = {
-    "a newer version ends the trial": (book, "promoted", ends_the_trial, THE_FIRST, ("v2", "look", "breaks")),
+    "a newer version ends the trial": (recorder, "promoted", ends_the_trial, THE_FIRST, ("v2", "look", "breaks")),
     "no trial is put off": (
         Standing,
         "trial_is_put_off",
@@ -174,10 +175,16 @@ MUTATIONS: dict[str, tuple[Any, str, Any, dict[str, Any], tuple[str, str, str]]]
         {"live": "hurts"},
         ("v2", "look", "hurts"),
     ),
-    "nobody is acquitted": (acquittal, "end_of", lambda *_: "guilty", OVER_A_GOOD_ONE, ("look", "another look", "")),
-    "everybody is acquitted": (acquittal, "end_of", lambda *_: "innocent", GUILTY, ("look", "another look", "")),
+    "nobody is acquitted": (
+        reinstatement,
+        "end_of",
+        lambda *_: "guilty",
+        OVER_A_GOOD_ONE,
+        ("look", "another look", ""),
+    ),
+    "everybody is acquitted": (reinstatement, "end_of", lambda *_: "innocent", GUILTY, ("look", "another look", "")),
     "it is blamed for the same file again": (
-        acquittal,
+        reinstatement,
         "innocent_of",
         lambda _: (),
         OVER_A_GOOD_ONE,

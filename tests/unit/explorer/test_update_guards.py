@@ -8,20 +8,18 @@ from typing import Any
 
 import pytest
 
-from jetway.live import (
-    in_force,
-    update_calls,
-    update_ends,
-    update_hand,
-    update_idle,
-    update_outlook,
-    update_plan,
-    update_verifier,
-)
-from jetway.live.undo import Undo
-from jetway.live.update_record import UpdateRecord
-from jetway.live.verdicts import digests
-from jetway.reports import amend_report
+from jetway.diagnosis.attribution import digests
+from jetway.promotion import rollout
+from jetway.promotion.reports import amend_report
+from jetway.updates import calls as update_calls
+from jetway.updates import completion as update_ends
+from jetway.updates import context as update_hand
+from jetway.updates import idle as update_idle
+from jetway.updates import outlook as update_outlook
+from jetway.updates import plan as update_plan
+from jetway.updates.record import UpdateRecord
+from jetway.updates.revert import Undo
+from jetway.verification import update_verifier
 
 from . import test_update_files as files
 from . import test_update_people as people
@@ -61,7 +59,7 @@ def a_report_says_what_comes_last(patch: Patch) -> None:
     def say(s3: Any, drop_bucket: str, key: str, live: Any, step: Any) -> None:
         amend_report(s3, drop_bucket, key, live.source.removeprefix("deleted-"), {"in_force": step.as_dict()})
 
-    patch.setattr(in_force, "say", say)
+    patch.setattr(rollout, "say", say)
     patch.setattr(update_hand, "say", say)
 
 

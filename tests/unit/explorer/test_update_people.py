@@ -12,7 +12,7 @@ import pytest
 from botocore.exceptions import ClientError
 from jsonschema import Draft202012Validator
 
-from jetway.live.update_record import UpdateRecord
+from jetway.updates.record import UpdateRecord
 from tests.unit.batches.world import Kill, KilledError
 
 from .promotion_world import DROP, MINUTE

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from jetway.updates import RefusedError
+from jetway.updates.apply import RefusedError
 from tests.unit.batches.world import Kill, KilledError, Meddling
 
 from .promotion_world import MINUTE

@@ -9,7 +9,7 @@ from datetime import timedelta
 import pytest
 
 from tests.unit.sample_events import ROOT
-from tests.unit.template import TEMPLATE
+from tests.unit.template.source import TEMPLATE
 
 from .promotion_world import MINUTE, START
 from .update_invariants import judge

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from jetway.errors import TransientError
-from jetway.updates import RefusedError
+from jetway.updates.apply import RefusedError
 from tests.unit.batches.world import Kill, KilledError, Meddling
 
 from . import update_scenes as at

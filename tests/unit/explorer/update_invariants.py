@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
-from jetway.live.update_record import MEMBERS, in_force, place_of
-from jetway.promotion import SOURCE_VERSION
-from jetway.verdict_tag import TAG
+from jetway.promotion.copy import SOURCE_VERSION
+from jetway.promotion.verdict_tag import TAG
+from jetway.updates.record import MEMBERS, in_force, place_of
 
 from .promotion_world import DROP, LIVE
 from .s3 import Version

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any
 
-from jetway.arrivals import Arrival
+from jetway.gate.s3_notification import Arrival
 
 from .promotion_world import DROP, MINUTE, Message
 from .s3 import Version

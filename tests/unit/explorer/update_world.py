@@ -25,18 +25,18 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from jetway.airflow import ImportProblem
 from jetway.airflow.environment import Environment, EnvironmentFacts, parse_environment
-from jetway.arrivals import Arrival
 from jetway.errors import EnvironmentUnavailableError, TransientError
-from jetway.gate import Gate, Settled
-from jetway.live.book import LiveBook
-from jetway.live.in_force import say
-from jetway.live.standing import OPEN, Standing
-from jetway.live.table import StandingTable
-from jetway.live.undo import Undo
-from jetway.live.update_record import MEMBERS, UpdateTable
-from jetway.live.update_verifier import UpdateVerifier
-from jetway.live.verifier import Verifier
-from jetway.updates import Updates
+from jetway.gate.gate import Gate, Settled
+from jetway.gate.recorder import LiveBook
+from jetway.gate.s3_notification import Arrival
+from jetway.promotion.artifact_state import OPEN, Standing
+from jetway.promotion.rollout import say
+from jetway.promotion.state_table import StandingTable
+from jetway.updates.apply import Updates
+from jetway.updates.record import MEMBERS, UpdateTable
+from jetway.updates.revert import Undo
+from jetway.verification.update_verifier import UpdateVerifier
+from jetway.verification.verifier import Verifier
 from tests.unit.batches.world import Kill
 
 from .mwaa import USABLE, ClockedMwaa

@@ -26,7 +26,7 @@ from moto import mock_aws
 from jetway.observability import metrics
 from tests.unit.moto_clients import client
 from tests.unit.mwaa_server import MwaaServer
-from tests.unit.template import RESOURCES, TEMPLATE
+from tests.unit.template.source import RESOURCES, TEMPLATE
 
 REGION, ACCOUNT = "us-east-1", "123456789012"
 NAMES = {"DropBucket": "acme-drop", "EnvironmentBucket": "acme-airflow"}

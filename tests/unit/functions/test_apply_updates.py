@@ -10,8 +10,8 @@ from botocore.exceptions import ClientError
 
 from functions.apply_updates import app
 from tests.unit.artifacts.buckets import DROP, LIVE, TABLE
-from tests.unit.live.test_updates import MORE, NO_MODULE, REQUIREMENTS, STARTUP, applied
-from tests.unit.live.world import World
+from tests.unit.promotion.world import World
+from tests.unit.updates.test_apply import MORE, NO_MODULE, REQUIREMENTS, STARTUP, applied
 
 from .airflow_rest import Airflow
 from .edge import ACCOUNT, REGION, Edge, Function

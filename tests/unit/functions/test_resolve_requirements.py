@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 
 from functions.resolve_requirements import app
-from jetway.artifacts.index_proxy import named
+from jetway.artifacts.requirements.index_proxy import named
 from tests.unit.artifacts.zips import wheel
-from tests.unit.template import RESOURCES
+from tests.unit.template.source import RESOURCES
 
 from .edge import Context
 

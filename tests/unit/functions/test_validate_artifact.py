@@ -1,4 +1,4 @@
-"""validate_artifact at its edge, where tests/unit/test_validate_artifact.py leaves off: trouble, time, warm starts."""
+"""validate_artifact at its edge, where test_validate_artifact_edges.py leaves off: trouble, time, warm starts."""
 
 from __future__ import annotations
 

@@ -9,8 +9,8 @@ from botocore.exceptions import ClientError
 
 from functions.verify_promotion import app
 from tests.unit.artifacts.buckets import DROP, LIVE, TABLE
-from tests.unit.live.test_updates import REQUIREMENTS
-from tests.unit.live.world import World
+from tests.unit.promotion.world import World
+from tests.unit.updates.test_apply import REQUIREMENTS
 
 from .airflow_rest import Airflow
 from .edge import ACCOUNT, REGION, Context, Edge, Function

@@ -11,7 +11,7 @@ import pytest
 from moto import mock_aws
 
 from jetway.loading.claims import DagClaims
-from jetway.loading.rivals import Rival
+from jetway.loading.dag_id_conflicts import Rival
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 

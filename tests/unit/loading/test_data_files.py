@@ -16,14 +16,14 @@ from moto import mock_aws
 
 from jetway.airflow.environment import EnvironmentFacts
 from jetway.artifacts.findings import Judgement
+from jetway.aws.s3 import ObjectVersion
 from jetway.errors import SiblingsExpectedError
 from jetway.loading.claims import DagClaims
+from jetway.loading.data_file_readers import MOST_KEPT, Readers, kept
 from jetway.loading.folder import DagsFolder
-from jetway.loading.function import LoadFunctions
+from jetway.loading.import_dag_client import LoadFunctions
 from jetway.loading.loader import DagLoader
 from jetway.loading.plugins import Plugins
-from jetway.loading.readers import MOST_KEPT, Readers, kept
-from jetway.objects import ObjectVersion
 from tests.unit.artifacts.buckets import TABLE, make_artifact_table
 
 FACTS = EnvironmentFacts("acme", "AVAILABLE", "3.3.1", "live", "dags")

@@ -20,9 +20,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jetway.errors import LoadUnavailableError
-from jetway.loading import answers as received
 from jetway.loading import options
-from jetway_loader import answers, children, jail, loading, sandbox, settings
+from jetway.loading import responses as received
+from jetway_loader import answers, fork_pool, jail, loading, sandbox, settings
 from jetway_loader.model import Finding, Loaded
 
 linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the filter is Linux's")
@@ -32,7 +32,7 @@ PARENT = os.getpid()
 def told_by(*steps: Callable[[], Any]) -> list[str]:
     """What came of each in one child: its result, or the name of its error."""
 
-    def work(_item: str, tell: children.Tell) -> None:
+    def work(_item: str, tell: fork_pool.Tell) -> None:
         for step in steps:
             try:
                 said = step()
@@ -40,7 +40,7 @@ def told_by(*steps: Callable[[], Any]) -> list[str]:
                 said = type(exc).__name__ if exc.errno is None else os.strerror(exc.errno)
             tell({"doing": str(said)})
 
-    (ended,) = children.each([""], work, seconds=20)
+    (ended,) = fork_pool.each([""], work, seconds=20)
     assert ended.exit_code == 0, ended.last_words
     return [entry["doing"] for entry in ended.told]
 
@@ -140,7 +140,7 @@ def test_what_the_parent_had_started_before_goes_on() -> None:
 
 @linux
 def test_a_child_that_writes_without_end_is_ended_in_time() -> None:
-    def work(_item: str, tell: children.Tell) -> None:
+    def work(_item: str, tell: fork_pool.Tell) -> None:
         pipe = next(
             int(place.name)
             for place in Path("/proc/self/fd").iterdir()
@@ -150,7 +150,7 @@ def test_a_child_that_writes_without_end_is_ended_in_time() -> None:
             os.write(pipe, b"x" * 65536)
 
     started = time.monotonic()
-    (ended,) = children.each([""], work, seconds=0.5)
+    (ended,) = fork_pool.each([""], work, seconds=0.5)
     assert (ended.timed_out, ended.told) == (True, [])
     assert time.monotonic() - started < 5
 
@@ -348,8 +348,8 @@ def test_another_answer_is_none(answer: dict[str, Any]) -> None:
 
 
 def test_both_sides_know_the_same_options_and_the_same_end_of_a_spent_sandbox() -> None:
-    from jetway.loading import function  # noqa: PLC0415 - private on purpose
+    from jetway.loading import import_dag_client  # noqa: PLC0415 - private on purpose
 
     assert settings.HONOURED == options.HONOURED
-    assert f"exit status {sandbox.SPENT}" == function._SPENT
+    assert f"exit status {sandbox.SPENT}" == import_dag_client._SPENT
     assert received.MOST_DAGS == answers.MOST_DAGS

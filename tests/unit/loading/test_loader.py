@@ -18,16 +18,16 @@ from moto import mock_aws
 
 from jetway.airflow.environment import EnvironmentFacts
 from jetway.artifacts.findings import Finding, Judgement
-from jetway.artifacts.plugin_modules import MOST_BYTES
+from jetway.artifacts.plugins.plugin_modules import MOST_BYTES
+from jetway.aws.s3 import ObjectVersion, head
 from jetway.errors import SiblingsExpectedError
 from jetway.loading.advice import ruff_command
 from jetway.loading.claims import DagClaims
+from jetway.loading.data_file_readers import Readers
 from jetway.loading.folder import LARGEST_ZIP, DagsFolder
-from jetway.loading.function import LoadFunctions
+from jetway.loading.import_dag_client import LoadFunctions
 from jetway.loading.loader import DagLoader, adviser
 from jetway.loading.plugins import Plugins
-from jetway.loading.readers import Readers
-from jetway.objects import ObjectVersion, head
 from tests.unit.artifacts.buckets import TABLE, make_artifact_table
 from tests.unit.artifacts.zips import zip_of
 

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jetway_loader.certainty import Certainty
-from jetway_loader.sightings import Sightings
+from jetway_loader.source_lines import Sightings
 
 ANSWERS = ("a", "b", "ab", "")
 

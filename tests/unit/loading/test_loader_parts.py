@@ -11,12 +11,12 @@ import pytest
 
 from jetway_loader import settings
 from jetway_loader.__main__ import main
-from jetway_loader.children import Ended
+from jetway_loader.env_stubs import UnseenMapping, UnseenText
+from jetway_loader.fork_pool import Ended
 from jetway_loader.inventory import Inventory
 from jetway_loader.model import Options
-from jetway_loader.sightings import Sightings
-from jetway_loader.standins import Anything, anything
-from jetway_loader.unseen import UnseenMapping, UnseenText
+from jetway_loader.package_stubs import Anything, anything
+from jetway_loader.source_lines import Sightings
 from jetway_loader.verdicts import judge
 
 

@@ -14,14 +14,14 @@ from moto import mock_aws
 
 from jetway.artifacts.findings import Judgement
 from jetway.artifacts.kinds import kind_of
+from jetway.aws.s3 import head
 from jetway.loading.claims import DagClaims
+from jetway.loading.data_file_readers import Readers
 from jetway.loading.folder import DagsFolder
-from jetway.loading.function import LoadFunctions
+from jetway.loading.import_dag_client import LoadFunctions
 from jetway.loading.loader import DagLoader
 from jetway.loading.local_settings import certain
 from jetway.loading.plugins import Plugins
-from jetway.loading.readers import Readers
-from jetway.objects import head
 from tests.unit.artifacts.buckets import TABLE
 from tests.unit.artifacts.zips import zip_of
 from tests.unit.loading.test_loader import FACTS, World, _names

@@ -12,11 +12,11 @@ from moto import mock_aws
 
 from jetway.airflow.environment import Environment, EnvironmentFacts
 from jetway.loading.claims import DagClaims
+from jetway.loading.data_file_readers import Readers
 from jetway.loading.folder import DagsFolder
-from jetway.loading.function import LoadFunctions
+from jetway.loading.import_dag_client import LoadFunctions
 from jetway.loading.loader import DagLoader
 from jetway.loading.plugins import Plugins
-from jetway.loading.readers import Readers
 from tests.unit.artifacts.buckets import TABLE
 from tests.unit.loading.test_loader import ADVICE, FACTS, ImportDag, World
 

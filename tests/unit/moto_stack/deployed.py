@@ -12,7 +12,7 @@ from typing import Any
 
 import boto3
 
-from local.rendered import Rendered
+from tools.checks.rendered import Rendered
 
 Properties = Mapping[str, Any]
 

@@ -17,9 +17,9 @@ from typing import Any
 import pytest
 from moto.events.models import EventPattern
 
-from local.rendered import ACCOUNT, REGION, Rendered
 from tests.unit.functions.edge import Context, cold
 from tests.unit.moto_stack.deployed import client, deploy
+from tools.checks.rendered import ACCOUNT, REGION, Rendered
 
 _NOBODY_LOADS = {"IMPORT_DAG": "", "RESOLVE_REQUIREMENTS": ""}  # moto runs no function without Docker
 ALL = "all-events"  # the rule and the queue by which the pump gets every event

@@ -10,9 +10,9 @@ import pytest
 from botocore.exceptions import ClientError
 from moto import mock_aws
 
-from local import iam_documents
-from local.rendered import ACCOUNT, REGION
 from tests.unit.moto_stack.deployed import client, make_bucket
+from tools.checks.rendered import ACCOUNT, REGION
+from tools.emulator import iam_documents
 
 pytestmark = pytest.mark.thorough
 

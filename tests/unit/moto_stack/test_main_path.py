@@ -15,11 +15,11 @@ import pytest
 from moto import mock_aws
 
 from jetway.observability import metrics
-from local.rendered import REGION, Rendered
 from tests.unit.functions.airflow_rest import Airflow
 from tests.unit.moto_stack.deployed import NOT_MADE, client, make_bucket
 from tests.unit.moto_stack.pump import Pump
 from tests.unit.mwaa_server import MwaaServer
+from tools.checks.rendered import REGION, Rendered
 
 pytestmark = pytest.mark.thorough
 

@@ -8,7 +8,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Protocol
 from urllib.parse import parse_qsl, urlsplit
 
-from tests.unit.http_function import ask
+from tests.unit.http.function import ask
 
 
 class Stack(Protocol):

@@ -10,8 +10,8 @@ import pytest
 from moto import mock_aws
 
 from tests.unit.artifacts.buckets import BAD, DROP, GOOD, LIVE
-from tests.unit.live.world import World as Live
 from tests.unit.mwaa_server import MwaaServer
+from tests.unit.promotion.world import World as Live
 from tests.unit.signals.airflow import Environment
 from tests.unit.signals.table import shows
 from tests.unit.signals.world import World

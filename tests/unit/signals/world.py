@@ -29,7 +29,7 @@ from functions.sync_triggers import app as sync_triggers
 from jetway_cli.app import cli
 from tests.unit.artifacts.buckets import TABLE, make_artifact_table
 from tests.unit.cold import forget_wired
-from tests.unit.http_function import ask
+from tests.unit.http.function import ask
 from tests.unit.ledger_table import make_ledger_table, make_table, read_template
 from tests.unit.mwaa_server import MwaaServer
 from tests.unit.sample_events import ROOT

@@ -10,7 +10,7 @@ import pytest
 
 from jetway.triggers.checks import FACTS
 from jetway.triggers.file import parse
-from jetway.triggers.rules import Places, resources_of
+from jetway.triggers.resources import Places, resources_of
 
 ROOT = Path(__file__).resolve().parents[3]
 SAMPLES = sorted((ROOT / "triggers").glob("*.yaml"))

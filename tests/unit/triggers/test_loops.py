@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from jetway.artifacts.keys import OWN_PREFIXES
 from jetway.triggers.loops import own_files, starts_itself, takes
 from jetway_cli.patterns import explain
-from tests.unit.triggers.world import DROP, ENVIRONMENT_BUCKET, World
+from tests.unit.sync.world import DROP, ENVIRONMENT_BUCKET, World
 
 BATCH = "batch: {max_events: 5, within: 5m}\n"
 

@@ -10,7 +10,7 @@ from jetway_cli.doctor.asking import Desk, ask
 from jetway_cli.doctor.collect.parts import history
 from jetway_cli.doctor.facts import AlarmSeen, Asked, QuotaSeen, StackFacts, Subscription
 
-# How a rule of a trigger describes itself: `jetway.triggers.rules`.
+# How a rule of a trigger describes itself: `jetway.triggers.resources`.
 _RULE_OF_A_TRIGGER = "Jetway: triggers/"
 # How template.yaml names its log groups; the stack's name comes next.
 LOG_PREFIXES = ("/jetway/", "/aws/vendedlogs/jetway/")

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from jetway.sync.rules import Rules
     from jetway.sync.schedules import Schedules
     from jetway.triggers.file import TriggerFile
-    from jetway.triggers.rules import Places, Resources
+    from jetway.triggers.resources import Places, Resources
     from jetway_cli.doctor.asking import Desk
 
 NAMESPACE = "Jetway"
@@ -32,7 +32,7 @@ def triggers(desk: Desk, stack: StackFacts, now: datetime) -> TriggersSeen:
     from jetway.sync.schedules import Schedules
     from jetway.triggers.file import S3, from_document
     from jetway.triggers.file import in_force as as_in_force
-    from jetway.triggers.rules import resources_of
+    from jetway.triggers.resources import resources_of
 
     known = accepted.load(desk.client("s3"), stack.outputs["DropBucketName"]).triggers
     documents = {str(entry["name"]): entry["document"] for entry in known.values() if entry.get("document")}
@@ -70,7 +70,7 @@ Wanted = tuple["TriggerFile", "Resources", "Resources"]
 
 
 def _places(stack: StackFacts) -> Places:
-    from jetway.triggers.rules import Places
+    from jetway.triggers.resources import Places
 
     def arn(logical: str) -> str:
         found = stack.find(logical)

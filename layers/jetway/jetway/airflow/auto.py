@@ -20,7 +20,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Literal, TypeVar
 
 from jetway.airflow.environment import not_available
-from jetway.airflow.rest_answers import NoRestApiError
+from jetway.airflow.rest_responses import NoRestApiError
 from jetway.errors import (
     EnvironmentBusyError,
     EnvironmentUnavailableError,

@@ -8,10 +8,9 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from jetway.airflow import cli_responses, commands, duplicates, names
+from jetway.airflow.cli_errors import DuplicateError, RunNotFoundError, dag_not_found
 from jetway.errors import AnswerLostError, CommandRejectedError, InvalidRequestError, PermanentError
-
-from . import answers, commands, duplicates, names
-from .refusals import DuplicateError, RunNotFoundError, dag_not_found
 
 if TYPE_CHECKING:
     from jetway.airflow import Dag, DagRun, DagRunRequest, DagState, ImportProblem
@@ -92,12 +91,12 @@ class CliClient:
             # The command of the look-up does not tell an unknown DAG from an unknown run; this one does.
             version = self._environment.facts().version
             probe = self._endpoint.run(commands.list_runs(version, dag_id, date=_DATE_WITHOUT_RUNS))
-            answers.listed_run(probe, dag_id, dag_run_id)
+            cli_responses.listed_run(probe, dag_id, dag_run_id)
         return run
 
     def list_dags(self, *, limit: int, offset: int = 0) -> tuple[list[Dag], int]:
         """List DAGs; see `jetway.airflow.AirflowLists`."""
-        dags = answers.listed_dags(self._list_dags())
+        dags = cli_responses.listed_dags(self._list_dags())
         return dags[offset : offset + limit], len(dags)
 
     def get_dag_state(self, dag_id: str) -> DagState:
@@ -114,39 +113,39 @@ class CliClient:
         Raises:
             TransientError: as in `trigger_dag_run`.
         """
-        return answers.listed_states(self._list_dags())
+        return cli_responses.listed_states(self._list_dags())
 
     def ping(self) -> None:
         """Run `airflow version`, which asks no database; see `jetway.airflow.AirflowQuestions`."""
         output = self._endpoint.run(commands.version())
         if output.failed:
-            raise answers.failure(output)
+            raise cli_responses.failure(output)
 
     def list_dag_runs(self, dag_id: str, *, limit: int, state: str | None = None) -> tuple[list[DagRun], int]:
         """List runs; see `jetway.airflow.AirflowLists`. Airflow prints all of them, whatever the limit."""
         names.check_dag_id(dag_id)
         version = self._environment.facts().version
-        runs = answers.listed_runs(self._endpoint.run(commands.list_runs(version, dag_id, state=state)), dag_id)
+        runs = cli_responses.listed_runs(self._endpoint.run(commands.list_runs(version, dag_id, state=state)), dag_id)
         return runs[:limit], len(runs)
 
     def list_import_errors(self) -> list[ImportProblem]:
         """List import errors; see `jetway.airflow.AirflowLists`."""
-        return answers.listed_import_errors(self._endpoint.run(commands.list_import_errors()))
+        return cli_responses.listed_import_errors(self._endpoint.run(commands.list_import_errors()))
 
     def keeps_note(self, _dag_id: str) -> bool:
         """See `jetway.airflow.AirflowQuestions`; the command line has no place for it."""
         return False
 
-    def _list_dags(self) -> answers.CliOutput:
+    def _list_dags(self) -> cli_responses.CliOutput:
         return self._endpoint.run(commands.list_dags(self._environment.facts().version))
 
     def _trigger_once(self, request: DagRunRequest, argv: list[str]) -> DagRun:
         try:
             output = self._endpoint.run(argv, creates=True)
-            run = answers.created_run(output, request.dag_id, request.dag_run_id)
+            run = cli_responses.created_run(output, request.dag_id, request.dag_run_id)
             if run is not None:
                 return run
-            raise answers.failure(output, creates=True)
+            raise cli_responses.failure(output, creates=True)
         except AnswerLostError as exc:
             return duplicates.after_a_lost_answer(request, exc, self._look_up)
 
@@ -169,14 +168,14 @@ class CliClient:
         if version >= (3,):
             if _NO_DATE.search(run_id):
                 output = self._endpoint.run(commands.dag_state(dag_id, run_id))
-                return answers.printed_state(output, dag_id, run_id)
+                return cli_responses.printed_state(output, dag_id, run_id)
             date = None
         else:
             try:
-                date = answers.run_date(self._endpoint.run(commands.task_states(dag_id, run_id)))
+                date = cli_responses.run_date(self._endpoint.run(commands.task_states(dag_id, run_id)))
             except RunNotFoundError:
                 return None
             except CommandRejectedError:  # what Airflow dies of when it reads a strange id as a date
                 date = None
         output = self._endpoint.run(commands.list_runs(version, dag_id, date=date))
-        return answers.listed_run(output, dag_id, run_id)
+        return cli_responses.listed_run(output, dag_id, run_id)

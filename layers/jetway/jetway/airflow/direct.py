@@ -20,9 +20,9 @@ from urllib.parse import urlencode
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from jetway.airflow import rest_responses
 from jetway.errors import AnswerLostError, EnvironmentUnavailableError, TokenRefusedError, TransientError
 
-from . import rest_answers
 from .environment import unavailable
 from .web_server import Credential, WebServer, check_host
 
@@ -106,7 +106,7 @@ class WebServerApi:
         body: Mapping[str, Any] | None = None,
     ) -> object:
         """Make one call; see `jetway.airflow.rest.RestCalls`."""
-        call = rest_answers.Call(self._environment.name, method, path, dag_id, creates=creates)
+        call = rest_responses.Call(self._environment.name, method, path, dag_id, creates=creates)
         target = path + ("?" + urlencode({name: _text(value) for name, value in query.items()}) if query else "")
         data = None if body is None else json.dumps(body).encode()
         try:
@@ -138,7 +138,7 @@ class WebServerApi:
             lost="Airflow may have done it.",
         )
 
-    def _document(self, answer: Answer, call: rest_answers.Call) -> object:
+    def _document(self, answer: Answer, call: rest_responses.Call) -> object:
         if answer.status in _NOT_LOGGED_IN:
             self._session = None
             if answer.status == 403:
@@ -156,7 +156,7 @@ class WebServerApi:
             document = {}
         if answer.status < 300:
             return document
-        raise rest_answers.explain_status(answer.status, document, call)
+        raise rest_responses.explain_status(answer.status, document, call)
 
     def _fresh_session(self) -> _Session:
         major, now = self._environment.facts().major, self._clock()

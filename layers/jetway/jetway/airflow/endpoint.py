@@ -13,9 +13,9 @@ from urllib.parse import urljoin, urlsplit
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from jetway.airflow import cli_responses, commands
 from jetway.errors import EnvironmentUnavailableError, TokenRefusedError, TransientError
 
-from . import answers, commands
 from .environment import unavailable
 from .web_server import CONNECT_TIMEOUT, MAX_ANSWER_BYTES, Answer, Credential, WebServer, check_host
 
@@ -78,7 +78,7 @@ class CliEndpoint:
         )
         self._token: _Token | None = None
 
-    def run(self, argv: Sequence[str], *, creates: bool = False) -> answers.CliOutput:
+    def run(self, argv: Sequence[str], *, creates: bool = False) -> cli_responses.CliOutput:
         """Run one command and return what it printed.
 
         Args:
@@ -102,7 +102,7 @@ class CliEndpoint:
                 raise
             raise reason from exc
 
-    def _run(self, line: bytes, *, creates: bool) -> answers.CliOutput:
+    def _run(self, line: bytes, *, creates: bool) -> cli_responses.CliOutput:
         try:
             return self._post(self._fresh_token(), line, creates=creates)
         except TokenRefusedError:
@@ -131,7 +131,7 @@ class CliEndpoint:
         # with it is not documented.
         return "/aws_mwaa/cli/" if self._environment.facts().major >= 3 else "/aws_mwaa/cli"
 
-    def _post(self, token: _Token, line: bytes, *, creates: bool) -> answers.CliOutput:
+    def _post(self, token: _Token, line: bytes, *, creates: bool) -> cli_responses.CliOutput:
         url = f"https://{token.host}{self._path()}"
         answer = self._exchange(url, token, line)
         if answer.status in {307, 308} and answer.location is not None:
@@ -144,7 +144,7 @@ class CliEndpoint:
                 f"The web server {token.host} redirects a CLI command ({answer.status}, to {where!r}); only one "
                 "redirect, on the same host, is followed. It may be starting or being updated."
             )
-        return answers.read_output(answer.status, answer.body, token.host, creates=creates)
+        return cli_responses.read_output(answer.status, answer.body, token.host, creates=creates)
 
     def _exchange(self, url: str, token: _Token, line: bytes) -> Answer:
         return self._web_server.exchange(

@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import BotoCoreError, ClientError
 from botocore.parsers import ResponseParserError
 
+from jetway.airflow import rest_responses
 from jetway.errors import EnvironmentBusyError, TransientError
-
-from . import rest_answers
 
 if TYPE_CHECKING:
     from mypy_boto3_mwaa import MWAAClient
@@ -74,9 +73,9 @@ class InvokeRestApi:
         try:
             answer = client.invoke_rest_api(Name=self._environment.name, Method=method, Path=path, **more)
         except (ClientError, BotoCoreError, ResponseParserError) as exc:
-            repeats = rest_answers.may_repeat(client)
-            call = rest_answers.Call(self._environment.name, method, path, dag_id, creates=creates, repeats=repeats)
-            error = rest_answers.explain(exc, call)
+            repeats = rest_responses.may_repeat(client)
+            call = rest_responses.Call(self._environment.name, method, path, dag_id, creates=creates, repeats=repeats)
+            error = rest_responses.explain(exc, call)
             # Of a throttle the environment knows nothing.
             if isinstance(error, EnvironmentBusyError):
                 self._throttled()

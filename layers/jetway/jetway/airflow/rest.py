@@ -8,10 +8,9 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 from urllib.parse import quote
 
+from jetway.airflow import duplicates, names, rest_responses
+from jetway.airflow.cli_errors import DuplicateError, dag_stale
 from jetway.errors import AnswerLostError, DagNotFoundError, InvalidRequestError, JetwayError
-
-from . import duplicates, names, rest_answers
-from .refusals import DuplicateError, dag_stale
 
 if TYPE_CHECKING:
     from jetway.airflow import AirflowQuestions, Dag, DagRun, DagRunRequest, DagState, ImportProblem
@@ -122,14 +121,14 @@ class RestClient:
     def list_dags(self, *, limit: int, offset: int = 0) -> tuple[list[Dag], int]:
         """List DAGs; see `jetway.airflow.AirflowLists`."""
         query = {"limit": limit, "offset": offset, "order_by": "dag_id"}
-        return rest_answers.dags(self._api.call("GET", "/dags", "", query=query))
+        return rest_responses.dags(self._api.call("GET", "/dags", "", query=query))
 
     def list_import_errors(self) -> list[ImportProblem]:
         """List import errors, a page at a time; see `jetway.airflow.AirflowLists`."""
         found: list[ImportProblem] = []
         while True:
             query = {"limit": _PAGE, "offset": len(found)}
-            page, total = rest_answers.import_errors(self._api.call("GET", "/importErrors", "", query=query))
+            page, total = rest_responses.import_errors(self._api.call("GET", "/importErrors", "", query=query))
             found += page
             if not page or len(found) >= total:
                 return found
@@ -144,7 +143,7 @@ class RestClient:
         query: dict[str, Any] = {"limit": limit, "order_by": "-id"}  # the id grows with every run: newest first
         if state is not None:
             query["state"] = state
-        return rest_answers.runs(self._api.call("GET", path, dag_id, query=query), dag_id)
+        return rest_responses.runs(self._api.call("GET", path, dag_id, query=query), dag_id)
 
     def get_dag_state(self, dag_id: str) -> DagState:
         """Tell one DAG's state; see `jetway.airflow.AirflowQuestions`."""
@@ -152,7 +151,7 @@ class RestClient:
         if not self.fits(dag_id):
             self._log_fallback("look up", dag_id)
             return self._fallback().get_dag_state(dag_id)
-        return rest_answers.dag_state(self._api.call("GET", _path("dags", dag_id), dag_id), dag_id)
+        return rest_responses.dag_state(self._api.call("GET", _path("dags", dag_id), dag_id), dag_id)
 
     def fits(self, dag_id: str) -> bool:
         """Whether a DAG can be asked for without the command line."""
@@ -187,7 +186,9 @@ class RestClient:
         found: list[DagRun] = []
         for _ in range(max_pages):
             path = "/dags/~/dagRuns/list"
-            page, total = rest_answers.runs(self._api.call("POST", path, "~", body={**body, "page_offset": len(found)}))
+            page, total = rest_responses.runs(
+                self._api.call("POST", path, "~", body={**body, "page_offset": len(found)})
+            )
             found += page
             if not page or len(found) >= total:
                 return found, True
@@ -224,7 +225,7 @@ class RestClient:
             body["end_date_lte"] = until.isoformat()
         if dag_id is not None:
             body["dag_ids"] = [dag_id]
-        return rest_answers.runs(self._api.call("POST", "/dags/~/dagRuns/list", "~", body=body))
+        return rest_responses.runs(self._api.call("POST", "/dags/~/dagRuns/list", "~", body=body))
 
     def list_queued_runs(self, dag_ids: Sequence[str], *, max_pages: int = 5) -> list[DagRun]:
         """Return the queued runs of many DAGs, a hundred with a call; no more than so many pages.
@@ -236,7 +237,7 @@ class RestClient:
         found: list[DagRun] = []
         for _ in range(max_pages):
             more = {**body, "page_offset": len(found)}
-            page, total = rest_answers.runs(self._api.call("POST", "/dags/~/dagRuns/list", "~", body=more))
+            page, total = rest_responses.runs(self._api.call("POST", "/dags/~/dagRuns/list", "~", body=more))
             found += page
             if not page or len(found) >= total:
                 break
@@ -244,7 +245,7 @@ class RestClient:
 
     def _create(self, path: str, request: DagRunRequest, version: tuple[int, ...]) -> DagRun:
         response = self._api.call("POST", path, request.dag_id, creates=True, body=_body(request, version))
-        run = rest_answers.run(response, request.dag_id, request.dag_run_id)
+        run = rest_responses.run(response, request.dag_id, request.dag_run_id)
         if run is None:
             raise AnswerLostError(f"POST {path} was answered, but not with the run.")
         return run
@@ -256,7 +257,7 @@ class RestClient:
             # 404 stands for an unknown DAG and for an unknown run of a known DAG.
             self._api.call("GET", _path("dags", dag_id), dag_id)
             return None
-        run = rest_answers.run(response, dag_id, run_id)
+        run = rest_responses.run(response, dag_id, run_id)
         if run is None:
             raise AnswerLostError(f"GET {path} was answered, but not with the run.")
         return run
@@ -266,7 +267,7 @@ class RestClient:
         # The prefix filter uses an index; the other one reads all runs of the DAG, in the database at least.
         name = "run_id_prefix_pattern" if by_prefix else "run_id_pattern"
         query = {name: run_id, "limit": _PAGE, "order_by": "run_id"}
-        return rest_answers.run_in_list(self._api.call("GET", path, dag_id, query=query), dag_id, run_id)
+        return rest_responses.run_in_list(self._api.call("GET", path, dag_id, query=query), dag_id, run_id)
 
     def _why_not_found(self, dag_id: str, exc: DagNotFoundError) -> DagNotFoundError:
         """Return why Airflow creates no run: to a stale DAG it answers 404 as to one that it never had."""
@@ -276,7 +277,7 @@ class RestClient:
             return exc  # a courtesy: the words are less exact
 
     def _resolve_duplicate(self, request: DagRunRequest, exc: DuplicateError) -> DagRun:
-        repeated = rest_answers.was_repeated(exc.__cause__)
+        repeated = rest_responses.was_repeated(exc.__cause__)
         try:
             found = self.get_dag_run(request.dag_id, request.dag_run_id)
         except JetwayError as look_up:

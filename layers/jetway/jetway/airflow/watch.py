@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Protocol, cast
 
 from jetway.airflow import AirflowQuestions
 from jetway.airflow.blocked import blocked_by_commands, blocked_over_rest
-from jetway.airflow.rest_answers import NoRestApiError
+from jetway.airflow.rest_responses import NoRestApiError
 from jetway.errors import AnswerLostError, DagNotFoundError, JetwayError, PermanentError
 from jetway.observability import logger
 

@@ -7,8 +7,8 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from jetway.apart import BeyondBoundsError, Bounds, Opener, apart
 from jetway.artifacts.airflow_ignore import Syntax, ignored
+from jetway.artifacts.child_process import BeyondBoundsError, Bounds, Opener, apart
 from jetway.artifacts.findings import Candidate, Finding, Judgement, internal_error, judgement
 
 if TYPE_CHECKING:

@@ -75,14 +75,14 @@ def is_artifact(key: str) -> bool:
 
 
 def _check_dag_file(candidate: Candidate, environment: EnvironmentFacts, max_bytes: int) -> Judgement:
-    from jetway.artifacts.dag_file import check_dag_file
+    from jetway.artifacts.python.dag_file import check_dag_file
 
     return check_dag_file(candidate, environment, max_bytes=max_bytes)
 
 
 def _check_local_settings(candidate: Candidate, environment: EnvironmentFacts, max_bytes: int) -> Judgement:
     """As a module is read; what comes of it only Airflow can tell, and without that it never goes live."""
-    from jetway.artifacts.dag_file import check_dag_file
+    from jetway.artifacts.python.dag_file import check_dag_file
 
     judged = check_dag_file(candidate, environment, max_bytes=max_bytes)
     verdict: Verdict = "rejected" if judged.verdict == "rejected" else "unknown"
@@ -107,19 +107,19 @@ def _packed_dags(candidate: Candidate, environment: EnvironmentFacts, max_bytes:
 
 
 def _check_requirements(candidate: Candidate, environment: EnvironmentFacts, _max_bytes: int) -> Judgement:
-    from jetway.artifacts.requirements_file import check_requirements
+    from jetway.artifacts.requirements.requirements_file import check_requirements
 
     return check_requirements(candidate, environment)
 
 
 def _check_plugins(candidate: Candidate, environment: EnvironmentFacts, _max_bytes: int) -> Judgement:
-    from jetway.artifacts.plugins_zip import check_plugins
+    from jetway.artifacts.plugins.plugins_zip import check_plugins
 
     return check_plugins(candidate, environment)
 
 
 def _check_startup_script(candidate: Candidate, environment: EnvironmentFacts, _max_bytes: int) -> Judgement:
-    from jetway.artifacts.startup_script import check_startup_script
+    from jetway.artifacts.startup.startup_script import check_startup_script
 
     return check_startup_script(candidate, environment)
 

@@ -8,12 +8,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from jetway.artifacts.dag_file import check_dag_file
-from jetway.artifacts.findings import Candidate, Finding, FoundDag, Judgement, judgement
-from jetway.artifacts.plugins_zip import MOST_MODULES, MOST_WORDS_IN_ALL, bounded, module_findings, not_judged
-from jetway.artifacts.python_source import weight
-from jetway.artifacts.zip_reader import BrokenZipError, LargeDirectoryError, Member, ZipReader
-from jetway.artifacts.zip_structure import (
+from jetway.artifacts.archives.zip_reader import BrokenZipError, LargeDirectoryError, Member, ZipReader
+from jetway.artifacts.archives.zip_structure import (
     broken,
     damaged,
     directory_findings,
@@ -23,6 +19,10 @@ from jetway.artifacts.zip_structure import (
     too_many,
     verify,
 )
+from jetway.artifacts.findings import Candidate, Finding, FoundDag, Judgement, judgement
+from jetway.artifacts.plugins.plugins_zip import MOST_MODULES, MOST_WORDS_IN_ALL, bounded, module_findings, not_judged
+from jetway.artifacts.python.dag_file import check_dag_file
+from jetway.artifacts.python.python_source import weight
 
 if TYPE_CHECKING:
     from jetway.airflow.environment import EnvironmentFacts

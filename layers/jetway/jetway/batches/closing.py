@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError
 
+from jetway.aws.s3 import is_changed
 from jetway.batches.model import Closed, dispatch_message, manifest
 from jetway.dispatch.run import bulk_lane
-from jetway.objects import is_changed
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client

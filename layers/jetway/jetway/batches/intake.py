@@ -16,7 +16,7 @@ from jetway.dispatch.chains import OVER, is_over, too_long
 from jetway.dispatch.dead_letters import send_dead_letter
 from jetway.dispatch.lanes import read_message
 from jetway.dispatch.limits import LONGEST_CHAIN
-from jetway.dispatch.unread import unread_entry
+from jetway.dispatch.unreadable import unread_entry
 from jetway.errors import PermanentError, TransientError
 from jetway.ledger import Entry, LedgerUnavailableError, entry_id
 from jetway.observability import logger

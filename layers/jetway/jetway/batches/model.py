@@ -18,8 +18,8 @@ from typing import Any
 from jetway.airflow.names import encode_conf
 from jetway.dispatch.run import TRIGGER_NAME, by_of, derive_digest, derive_run_id
 from jetway.errors import InvalidConfError, InvalidRequestError, UnknownEventError
-from jetway.events import chain_of, parse_event, parse_time
-from jetway.principals import By, cause
+from jetway.events.incoming import chain_of, parse_event, parse_time
+from jetway.events.principals import By, cause
 
 MANIFESTS = "batches/"  # prefix in the drop bucket
 MANIFEST_FORMAT = "jetway-batch/1"

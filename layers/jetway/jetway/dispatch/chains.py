@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from jetway.dispatch.run import Dispatch, plan
 from jetway.errors import LoopError
-from jetway.events_out import SOURCE
+from jetway.events.outgoing import SOURCE
 
 if TYPE_CHECKING:
     from jetway.dispatch.run import DispatchMessage

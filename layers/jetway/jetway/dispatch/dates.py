@@ -25,11 +25,11 @@ from jetway.airflow.names import check_dates
 from jetway.dispatch.conf_template import render_text
 from jetway.dispatch.firings import firing_before
 from jetway.errors import InvalidConfError, InvalidRequestError
-from jetway.events import parse_time
+from jetway.events.incoming import parse_time
 
 if TYPE_CHECKING:
     from jetway.airflow import DagRunRequest
-    from jetway.events import Event
+    from jetway.events.incoming import Event
 
 NONE, PLANNED, PREVIOUS = "none", "planned", "previous"
 OF_SCHEDULES = frozenset({PLANNED, PREVIOUS})

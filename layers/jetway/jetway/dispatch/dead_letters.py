@@ -7,7 +7,7 @@ import json
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from jetway.dispatch.unread import UNKNOWN
+from jetway.dispatch.unreadable import UNKNOWN
 from jetway.errors import JetwayError
 
 if TYPE_CHECKING:

@@ -18,21 +18,21 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from jetway.airflow import RunAlreadyExistsError
-from jetway.airflow.refusals import dag_paused
+from jetway.airflow.cli_errors import dag_paused
 from jetway.aws.crashes import CrashedError
 from jetway.dispatch import outcomes
-from jetway.dispatch.announcements import announcement, because_of
-from jetway.dispatch.asking import ask_for_run
 from jetway.dispatch.chains import plan_in_chain
+from jetway.dispatch.dead_lettering import Letters
 from jetway.dispatch.dead_letters import reason_of
-from jetway.dispatch.denied import Denied
-from jetway.dispatch.letters import Letters
+from jetway.dispatch.expiry import Denied
 from jetway.dispatch.limits import Limits
-from jetway.dispatch.missing import MissingDags, QuestionRefusedError, run_in
+from jetway.dispatch.not_found import MissingDags, QuestionRefusedError, run_in
 from jetway.dispatch.outcomes import Case
-from jetway.dispatch.pauses import next_try
-from jetway.dispatch.places import Places
+from jetway.dispatch.paused_dags import next_try
+from jetway.dispatch.rate_slots import Places
 from jetway.dispatch.run import is_interactive, parse_message
+from jetway.dispatch.run_creation import ask_for_run
+from jetway.dispatch.run_events import announcement, because_of
 from jetway.errors import (
     AnswerLostError,
     CommandRejectedError,
@@ -43,7 +43,7 @@ from jetway.errors import (
     RunCollisionError,
     TransientError,
 )
-from jetway.events_out import is_taken
+from jetway.events.outgoing import is_taken
 from jetway.ledger import Attempt, Decision, Entry
 from jetway.observability import logger
 
@@ -53,12 +53,12 @@ if TYPE_CHECKING:
     from jetway.airflow import AirflowClient, DagRun, DagRunRequest
     from jetway.airflow.watch import Dags
     from jetway.aws.crashes import Crashes
+    from jetway.dispatch.loop_bound import HourlyStarts
     from jetway.dispatch.messages import Message
     from jetway.dispatch.rates import Rates
     from jetway.dispatch.run import Dispatch
-    from jetway.dispatch.unchained import HourlyStarts
     from jetway.dispatch.waiting import Waiting
-    from jetway.events_out import OutEvent
+    from jetway.events.outgoing import OutEvent
     from jetway.ledger import Ledger
 
 __all__ = ["Dispatcher", "Limits"]

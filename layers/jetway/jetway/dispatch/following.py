@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from jetway.dispatch.announcements import DELETED, announcement, because_of, completion, never_ran
+from jetway.dispatch.run_events import DELETED, announcement, because_of, completion, never_ran
 from jetway.errors import JetwayError
 from jetway.observability import logger
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from jetway.airflow import DagRun
     from jetway.airflow.blocked import Blocked
     from jetway.airflow.watch import Sighting, Watch
-    from jetway.events_out import OutEvent
+    from jetway.events.outgoing import OutEvent
     from jetway.ledger import Ledger, OpenEntry
 
 ROWS = 500  # at most in one invocation, longest due first

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Self
 
-from jetway.events import parse_time
+from jetway.events.incoming import parse_time
 
 # Longer than chains of DAGs are, and short enough that a loop is over soon. The template's default is the same.
 LONGEST_CHAIN = 16

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from jetway.dispatch.unread import unread_entry
+from jetway.dispatch.unreadable import unread_entry
 from jetway.errors import AnswerLostError, DagPausedError
 from jetway.ledger import Attempt, Before, Decision, Entry, entry_id
 

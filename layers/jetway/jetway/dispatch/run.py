@@ -27,8 +27,8 @@ from jetway.dispatch.conf_template import render
 from jetway.dispatch.dates import DateRule, dated, derived, parse_dates_of_call
 from jetway.dispatch.limits import Rate, Waits, parse_age
 from jetway.errors import InvalidRequestError, UnknownEventError
-from jetway.events import Event, parse_event, parse_time
-from jetway.principals import By, cause, note_of
+from jetway.events.incoming import Event, parse_event, parse_time
+from jetway.events.principals import By, cause, note_of
 
 TRIGGER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}", re.ASCII)
 
@@ -91,7 +91,7 @@ class DispatchMessage:
         waits: how it has waited aside of its lane since then.
         force: makes a new run of an event that had one.
         redriven_at: when somebody sent it again.
-        by: who caused it, by what trigger, and who sent it again (`jetway.principals`).
+        by: who caused it, by what trigger, and who sent it again (`jetway.events.principals`).
     """
 
     trigger: Trigger

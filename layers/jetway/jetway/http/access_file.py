@@ -9,8 +9,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from jetway.artifacts.configuration_file import read_configuration
 from jetway.artifacts.findings import Finding, Judgement, judgement
+from jetway.configuration.document import read_configuration
 
 KEY = "access.yaml"  # in the drop bucket
 KIND = "access"

@@ -8,8 +8,8 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from jetway.airflow.environment import not_available
-from jetway.denials import say
 from jetway.errors import EnvironmentBusyError, JetwayError, PermissionMissingError
+from jetway.events.denials import say
 
 if TYPE_CHECKING:
     from jetway.airflow import AirflowQuestions

@@ -8,7 +8,7 @@ from datetime import datetime
 from http import HTTPStatus
 from typing import Any
 
-from jetway.events import parse_time
+from jetway.events.incoming import parse_time
 from jetway.http.problems import ProblemError
 
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from jetway.airflow import DagRunRequest
 from jetway.airflow.names import check_request
 from jetway.dispatch.run import CALLS, DERIVED_PREFIX, call_lane, derive_digest, derive_run_id, parse_message
-from jetway.events import parse_time
+from jetway.events.incoming import parse_time
 from jetway.http.json_body import read_json_object
 from jetway.http.problems import ProblemError
 

@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from jetway.aws.dynamodb import ABSENT, put_if, write_if
-from jetway.loading.rivals import Rival
+from jetway.loading.dag_id_conflicts import Rival
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient

@@ -10,24 +10,24 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from jetway.apart import BeyondBoundsError
 from jetway.artifacts.airflow_ignore import syntax_of
+from jetway.artifacts.child_process import BeyondBoundsError
 from jetway.artifacts.findings import Finding
 from jetway.artifacts.ignore_file import hiding
 from jetway.artifacts.judging import ignored_apart, not_judged
 from jetway.artifacts.kinds import DAGS, LARGEST_DATA_FILE
 from jetway.errors import SiblingsExpectedError
-from jetway.loading.rivals import evident_dags, patterns_of
+from jetway.loading.dag_id_conflicts import evident_dags, patterns_of
 
 if TYPE_CHECKING:
     from jetway.airflow.environment import EnvironmentFacts
     from jetway.artifacts.findings import Judgement
+    from jetway.aws.s3 import ObjectVersion
     from jetway.loading.claims import DagClaims
+    from jetway.loading.dag_id_conflicts import Rival
+    from jetway.loading.data_file_readers import Readers
     from jetway.loading.folder import DagsFolder, FolderCopy
-    from jetway.loading.function import LoadAnswer, LoadFunctions
-    from jetway.loading.readers import Readers
-    from jetway.loading.rivals import Rival
-    from jetway.objects import ObjectVersion
+    from jetway.loading.import_dag_client import LoadAnswer, LoadFunctions
 
 # Of a file that more DAG files read, so many are loaded: what breaks one breaks most.
 MOST_READERS = 20

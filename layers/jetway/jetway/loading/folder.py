@@ -16,15 +16,15 @@ from typing import TYPE_CHECKING
 from botocore.exceptions import ClientError
 
 from jetway.artifacts.kinds import DAGS, LARGEST_DATA_FILE
-from jetway.objects import head, is_changed, is_gone, read
-from jetway.promotion import SOURCE_VERSION
-from jetway.reports import is_reported
+from jetway.aws.s3 import head, is_changed, is_gone, read
+from jetway.promotion.copy import SOURCE_VERSION
+from jetway.promotion.reports import is_reported
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
     from jetway.airflow.environment import EnvironmentFacts
-    from jetway.objects import ObjectVersion
+    from jetway.aws.s3 import ObjectVersion
 
 # What was dropped longer ago than that is settled: live, quarantined, or in the dead letters.
 PENDING = timedelta(minutes=15)

@@ -15,26 +15,26 @@ from jetway.artifacts.kinds import DAGS, kind_of
 from jetway.errors import SiblingsExpectedError
 from jetway.loading import local_settings
 from jetway.loading.advice import MAJOR, NoAdviceError, advice
+from jetway.loading.combined_verdict import not_loaded, refused, together, too_early, with_other_plugins
+from jetway.loading.dag_id_conflicts import Rival, not_known, put_by_hand, uploaded_before
 from jetway.loading.data_files import FolderFiles
 from jetway.loading.folder import LARGEST_ZIP
 from jetway.loading.options import HONOURED
 from jetway.loading.plugins import NAME as PLUGINS
 from jetway.loading.plugins import NONE as NO_PLUGINS
-from jetway.loading.rivals import Rival, not_known, put_by_hand, uploaded_before
-from jetway.loading.verdict import not_loaded, refused, together, too_early, with_other_plugins
 from jetway.observability import logger
 
 if TYPE_CHECKING:
     from jetway.airflow.environment import EnvironmentFacts
     from jetway.artifacts.findings import Finding, Judgement
-    from jetway.artifacts.plugin_modules import PackedPlugins
+    from jetway.artifacts.plugins.plugin_modules import PackedPlugins
+    from jetway.aws.s3 import ObjectVersion
     from jetway.loading.claims import DagClaims
+    from jetway.loading.data_file_readers import Readers
     from jetway.loading.data_files import LiveDags
     from jetway.loading.folder import DagsFolder, FolderCopy
-    from jetway.loading.function import LoadAnswer, LoadFunctions
+    from jetway.loading.import_dag_client import LoadAnswer, LoadFunctions
     from jetway.loading.plugins import Plugins
-    from jetway.loading.readers import Readers
-    from jetway.objects import ObjectVersion
 
 # Seconds that MWAA gives a file unless core.dagbag_import_timeout says otherwise.
 # https://airflow.apache.org/docs/apache-airflow/stable/configurations-ref.html#dagbag-import-timeout
@@ -61,7 +61,7 @@ class DagLoader:
         plugins: the environment's plugins.zip.
         readers: which files a DAG file reads when it is loaded.
         live_dags: which DAGs a live file makes.
-        provided: tells what the environment has, as `jetway.artifacts.provided.provided`.
+        provided: tells what the environment has, as `jetway.artifacts.requirements.provided.provided`.
         advise: what a linter says of a file, for a major version of Airflow.
         now: the clock.
     """

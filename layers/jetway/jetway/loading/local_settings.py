@@ -13,7 +13,7 @@ from jetway.artifacts.findings import Finding
 
 if TYPE_CHECKING:
     from jetway.artifacts.findings import Judgement
-    from jetway.loading.function import LoadAnswer
+    from jetway.loading.import_dag_client import LoadAnswer
 
 NAME = "airflow_local_settings.py"
 MOST_FILES = 400  # DAG files that are judged anew

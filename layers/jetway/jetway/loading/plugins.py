@@ -10,18 +10,18 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from jetway.artifacts.plugin_modules import PackedPlugins, pack
+from jetway.artifacts.plugins.plugin_modules import PackedPlugins, pack
+from jetway.aws.s3 import head
+from jetway.aws.s3_stream import VersionGoneError, open_version
 from jetway.loading.folder import PENDING
-from jetway.object_stream import VersionGoneError, open_version
-from jetway.objects import head
-from jetway.promotion import SOURCE_VERSION
-from jetway.reports import is_reported
+from jetway.promotion.copy import SOURCE_VERSION
+from jetway.promotion.reports import is_reported
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
     from jetway.airflow.environment import EnvironmentFacts
-    from jetway.objects import ObjectVersion
+    from jetway.aws.s3 import ObjectVersion
 
 _BLOCK = 256 * 1024  # a zip file's directory is at its end, and small
 _MOST_KNOWN = 3  # in force, to come, being dropped

@@ -19,16 +19,16 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
+from jetway.aws.s3 import ObjectVersion, head, is_changed, is_gone, unchanged
 from jetway.errors import TransientError
-from jetway.objects import ObjectVersion, head, is_changed, is_gone, unchanged
-from jetway.triggers.rules import json_text
+from jetway.triggers.resources import json_text
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from mypy_boto3_s3 import S3Client
 
-    from jetway.principals import By
+    from jetway.events.principals import By
     from jetway.triggers.file import TriggerFile
 
 KEY = "accepted/triggers.json"
@@ -58,7 +58,7 @@ def entry_of(trigger: TriggerFile, version: str, now: datetime, by: By) -> Mappi
     """Return the entry of a file whose newest version is good.
 
     Args:
-        by: who put it, as far as that is known (`jetway.principals`).
+        by: who put it, as far as that is known (`jetway.events.principals`).
     """
     return {
         "name": trigger.name,

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from jetway.sync.refusals import is_as, refusal
+from jetway.sync.aws_errors import is_as, refusal
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudwatch import CloudWatchClient
 
-    from jetway.triggers.rules import AlarmSpec
+    from jetway.triggers.resources import AlarmSpec
 
 METRIC = "DagRunsStarted"
 

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 
-from jetway.principals import By, of_upload
+from jetway.events.principals import By, of_upload
 
 # By key and version id.
 Causes = Mapping[tuple[str, str | None], By]

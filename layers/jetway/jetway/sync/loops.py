@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from jetway.artifacts.findings import Finding
 from jetway.triggers.file import S3, BusEvent
 from jetway.triggers.loops import ITSELF, own_files, starts_itself
-from jetway.triggers.rules import event_pattern
+from jetway.triggers.resources import event_pattern
 
 if TYPE_CHECKING:
     from jetway.triggers.file import TriggerFile

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import ClientError
 
 from jetway.errors import TransientError
-from jetway.sync.refusals import ResourceRefusedError, is_missing, may_be_done, refusal
-from jetway.triggers.rules import RuleSpec, json_text
+from jetway.sync.aws_errors import ResourceRefusedError, is_missing, may_be_done, refusal
+from jetway.triggers.resources import RuleSpec, json_text
 
 if TYPE_CHECKING:
     from mypy_boto3_events import EventBridgeClient

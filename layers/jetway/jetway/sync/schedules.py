@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import ClientError
 
 from jetway.errors import TransientError
-from jetway.sync.refusals import is_as, is_missing, refusal
+from jetway.sync.aws_errors import is_as, is_missing, refusal
 
 if TYPE_CHECKING:
     from mypy_boto3_scheduler import EventBridgeSchedulerClient
 
-    from jetway.triggers.rules import ScheduleSpec
+    from jetway.triggers.resources import ScheduleSpec
 
 # A schedule of ours has none of these: with an end in the past it would never fire again.
 _OF_OTHERS = ("StartDate", "EndDate", "KmsKeyArn")

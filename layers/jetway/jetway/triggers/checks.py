@@ -12,14 +12,14 @@ from jetway.artifacts.findings import Finding
 from jetway.dispatch.conf_template import TemplateError, paths
 from jetway.dispatch.dates import NONE, OF_SCHEDULES, time_of
 from jetway.dispatch.run import TRIGGER_NAME
+from jetway.documents.json_schema import shown
 from jetway.errors import InvalidRequestError
-from jetway.shape import shown
 from jetway.triggers.durations import parse_duration
 from jetway.triggers.schedule_text import cron_fault, parse_at, time_zones
 
 if TYPE_CHECKING:
-    from jetway.shape import Path
-    from jetway.yaml_text import Document
+    from jetway.documents.json_schema import Path
+    from jetway.documents.yaml_document import Document
 
 # Triggers that the stack itself has; run ids are made of the name.
 RESERVED_NAMES = frozenset({"data", "http", "schedule"})

@@ -1,7 +1,7 @@
 """Trigger files: triggers/<name>.yaml as typed facts, or as findings with line and remedy.
 
-Its shape is that of trigger.schema.json (`jetway.shape`); what a schema cannot say is checked in
-`jetway.triggers.checks`. What becomes of a trigger in AWS is told by `jetway.triggers.rules`.
+Its shape is that of trigger.schema.json (`jetway.documents.json_schema`); what a schema cannot say is checked in
+`jetway.triggers.checks`. What becomes of a trigger in AWS is told by `jetway.triggers.resources`.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, Any
 
 from jetway.artifacts.findings import Finding, FoundDag, Judgement, judgement
 from jetway.dispatch.dates import DateRule
-from jetway.shape import problems
+from jetway.documents.json_schema import problems
+from jetway.documents.yaml_document import Document, YamlError, load
 from jetway.triggers.durations import parse_duration, parse_rate, rate_expression
 from jetway.triggers.schedule_text import parse_at
 from jetway.triggers.version import version_of
-from jetway.yaml_text import Document, YamlError, load
 
 if TYPE_CHECKING:
     from jetway.dispatch.limits import Rate
@@ -164,7 +164,7 @@ def from_document(document: Mapping[str, Any], name: str) -> Parsed:
 
 def _parse(document: Document, name: str, findings: list[Finding]) -> Parsed:
     from jetway.triggers.checks import check_document
-    from jetway.triggers.never import doubts
+    from jetway.triggers.never_firing import doubts
 
     value = document.value
     findings += [

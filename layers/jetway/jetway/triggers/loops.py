@@ -15,7 +15,7 @@ from typing import Any
 from jetway.artifacts.findings import Finding
 from jetway.artifacts.keys import OWN_PREFIXES
 from jetway.batches.model import MANIFESTS
-from jetway.events_out import SOURCE
+from jetway.events.outgoing import SOURCE
 
 # How an event is told that takes place after the longest chain.
 _LATE = 1_000_000

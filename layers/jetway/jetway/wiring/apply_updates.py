@@ -9,11 +9,11 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from jetway.airflow.environment import Environment
-from jetway.live.table import StandingTable
-from jetway.live.undo import Undo
-from jetway.live.update_record import UpdateTable
 from jetway.observability import metrics
-from jetway.updates import Updates
+from jetway.promotion.state_table import StandingTable
+from jetway.updates.apply import Updates
+from jetway.updates.record import UpdateTable
+from jetway.updates.revert import Undo
 from jetway.wiring.airflow import (
     TRANSPORTS,
     TURN_LATER,
@@ -29,8 +29,8 @@ from jetway.wiring.variables import part, seconds, variable
 
 if TYPE_CHECKING:
     from jetway.airflow import ImportProblem
-    from jetway.denials import Denials
-    from jetway.live.update_record import WorkerReplacement
+    from jetway.events.denials import Denials
+    from jetway.updates.record import WorkerReplacement
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,18 +6,18 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING
 
-from jetway import events_out
 from jetway.airflow.environment import Environment
 from jetway.airflow.watch import watch_of
+from jetway.configuration.last_good import LastGoodFile
 from jetway.dispatch.following import Follower
-from jetway.ends import alarms_file
-from jetway.ends.all_runs import AllRuns
-from jetway.ends.look import Look
-from jetway.ends.memory import Memory
-from jetway.ends.news import Alarm
-from jetway.http.events_of_runs import event_of_run
-from jetway.last_good import LastGoodFile
+from jetway.events import outgoing as events_out
+from jetway.http.event_lookup import event_of_run
 from jetway.observability import metrics
+from jetway.run_monitoring import alarms_file
+from jetway.run_monitoring.all_runs import AllRuns
+from jetway.run_monitoring.monitor import Look
+from jetway.run_monitoring.notifications import Alarm
+from jetway.run_monitoring.state_table import Memory
 from jetway.wiring.airflow import TRANSPORTS, TURN_LATER, BudgetConfig, Transport, budget_of, connect, mwaa_client
 from jetway.wiring.clients import client
 from jetway.wiring.parts import LedgerConfig, TimeLeft, denials_by_ledger, ledger_of
@@ -25,7 +25,7 @@ from jetway.wiring.variables import FromEnv, either, part, variable
 
 if TYPE_CHECKING:
     from jetway.airflow import AirflowQuestions
-    from jetway.denials import Denials
+    from jetway.events.denials import Denials
     from jetway.ledger import Ledger
 
 COMMAND_TIMEOUT = 30.0  # seconds that a command can take; with less time left none is begun

@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
-    from jetway.denials import Denials
-    from jetway.events_out import OutEvent
+    from jetway.events.denials import Denials
+    from jetway.events.outgoing import OutEvent
     from jetway.ledger import Ledger
-    from jetway.live.news import Teller
+    from jetway.promotion.notifications import Teller
 
 AUTOMATIC = either("automatic", "manual")
 WORKER_REPLACEMENT = one_of("GRACEFUL", "FORCED")
@@ -72,7 +72,7 @@ def ledger_of(config: LedgerConfig) -> Ledger:
 
 def teller_of(config: ArtifactConfig) -> Teller:
     """Return what tells the bus and people of artifacts."""
-    from jetway.live.news import Teller
+    from jetway.promotion.notifications import Teller
 
     return Teller(client("events", PATIENT), config.event_bus, client("sns", PATIENT), config.topic_arn)
 
@@ -81,7 +81,7 @@ def denials_by_ledger(
     config: LedgerConfig, environment: str, function: str, tell: Callable[[OutEvent], None]
 ) -> Denials:
     """Return what tells of denials, with its memory in the ledger's table."""
-    from jetway.denials import Denials
+    from jetway.events.denials import Denials
 
     return Denials(
         client("dynamodb"), config.table, key="id", ttl="ttl", environment=environment, function=function, tell=tell
@@ -90,8 +90,8 @@ def denials_by_ledger(
 
 def denials_of(config: ArtifactConfig, function: str) -> Denials:
     """Return what tells of denials, with its memory in the artifact table."""
-    from jetway import events_out
-    from jetway.denials import Denials
+    from jetway.events import outgoing as events_out
+    from jetway.events.denials import Denials
 
     events = client("events", PATIENT)
     return Denials(

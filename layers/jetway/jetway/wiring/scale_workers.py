@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING
 
 from jetway.airflow.environment import Environment
 from jetway.batches.table import BatchTable
-from jetway.live.table import StandingTable
-from jetway.live.update_record import UpdateTable
 from jetway.observability import metrics
-from jetway.updates import Updates
+from jetway.promotion.state_table import StandingTable
+from jetway.updates.apply import Updates
+from jetway.updates.record import UpdateTable
 from jetway.wiring.airflow import mwaa_client
 from jetway.wiring.clients import ASKED_ONCE, COMES_AGAIN, client
 from jetway.wiring.parts import AUTOMATIC, WORKER_REPLACEMENT, now
 from jetway.wiring.variables import ConfigError, Env, FromEnv, number, one_of, part, text, variable
-from jetway.workers.bursts import Backlog
+from jetway.workers.backlog import Backlog
 from jetway.workers.floors_file import FloorsFile
 from jetway.workers.scaler import Mode, WorkerScaler
 from jetway.workers.scaling import RAISE_COOL_DOWN, Policy
@@ -26,7 +26,7 @@ from jetway.workers.scaling import RAISE_COOL_DOWN, Policy
 if TYPE_CHECKING:
     from mypy_boto3_events import EventBridgeClient
 
-    from jetway.live.update_record import WorkerReplacement
+    from jetway.updates.record import WorkerReplacement
 
 
 def _prices(env: Env, name: str) -> Mapping[str, float]:

@@ -7,16 +7,16 @@ from datetime import timedelta
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from jetway import events_out
 from jetway.airflow.auto import AutoClient
 from jetway.airflow.environment import Environment
 from jetway.airflow.watch import watch_of
 from jetway.aws.crashes import Crashes
 from jetway.dispatch.dispatcher import Dispatcher, Limits
 from jetway.dispatch.lanes import COMMAND_TIMEOUT
+from jetway.dispatch.loop_bound import HourlyStarts
 from jetway.dispatch.rates import Rates
-from jetway.dispatch.unchained import HourlyStarts
 from jetway.dispatch.waiting import Waiting
+from jetway.events import outgoing as events_out
 from jetway.observability import metrics
 from jetway.wiring.airflow import TRANSPORTS, TURN_SOON, BudgetConfig, Transport, budget_of, connect, mwaa_client
 from jetway.wiring.clients import client
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
 
     from jetway.airflow.budget import Budget
-    from jetway.denials import Denials
-    from jetway.events_out import OutEvent
+    from jetway.events.denials import Denials
+    from jetway.events.outgoing import OutEvent
 
 # Seconds for `dags list`, which Airflow 2 answers by parsing the whole DAGs folder: to know of a DAG is a courtesy.
 STATE_TIMEOUT = 15.0

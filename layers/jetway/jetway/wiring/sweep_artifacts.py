@@ -6,15 +6,15 @@ from dataclasses import dataclass
 from datetime import timedelta
 from functools import cache
 
+from jetway.gate.sweep import Sweep
 from jetway.observability import metrics
-from jetway.sweep import Sweep
 from jetway.wiring.clients import PATIENT, client
 from jetway.wiring.variables import FromEnv, days, variable
 
 
 @dataclass(frozen=True, slots=True)
 class Config(FromEnv):
-    """Configuration of sweep_artifacts (`jetway.sweep.Sweep`)."""
+    """Configuration of sweep_artifacts (`jetway.gate.sweep.Sweep`)."""
 
     environment_name: str = variable("ENVIRONMENT_NAME")
     drop_bucket: str = variable("DROP_BUCKET")

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 from jetway.aws.crashes import Crashes
 from jetway.observability import metrics
 from jetway.sync.dags import KnownDags
-from jetway.sync.run import Clients, Settings
+from jetway.sync.reconcile import Clients, Settings
 from jetway.sync.webhooks import Hooks
-from jetway.triggers.rules import Places
+from jetway.triggers.resources import Places
 from jetway.wiring.airflow import is_cli
 from jetway.wiring.clients import THROTTLED, bounded, client, tag_what_is_made
 from jetway.wiring.variables import Env, FromEnv, either, flag, number, optional, variable

@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING
 from botocore.config import Config as ClientConfig
 
 from jetway.airflow.environment import Environment
-from jetway.artifacts.asking import Told, ask_function
 from jetway.artifacts.judging import read_apart
-from jetway.artifacts.resolver import Resolver
+from jetway.artifacts.requirements.resolver_client import Told, ask_function
+from jetway.artifacts.resolution_check import Resolver
 from jetway.aws.crashes import Crashes
-from jetway.gate import as_read, hold_nothing
-from jetway.live.book import LiveBook
-from jetway.live.table import StandingTable
-from jetway.objects import head
+from jetway.aws.s3 import head
+from jetway.gate.crash_guard import WatchedGate
+from jetway.gate.gate import as_read, hold_nothing
+from jetway.gate.recorder import LiveBook
 from jetway.observability import metrics
-from jetway.watched_gate import WatchedGate
+from jetway.promotion.state_table import StandingTable
 from jetway.wiring.airflow import mwaa_client
 from jetway.wiring.clients import LOADING, PATIENT, RESOLVING, client
 from jetway.wiring.parts import AUTOMATIC, WORKER_REPLACEMENT, ArtifactConfig, denials_of, now, teller_of
@@ -31,10 +31,10 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_sqs import SQSClient
 
-    from jetway.artifacts.resolving import Question
-    from jetway.denials import Denials
-    from jetway.live.update_record import WorkerReplacement
+    from jetway.artifacts.requirements.uv_resolve import Question
+    from jetway.events.denials import Denials
     from jetway.loading.loader import DagLoader, Provided
+    from jetway.updates.record import WorkerReplacement
 
 
 def _kilobytes(env: Env, name: str) -> int:
@@ -134,11 +134,11 @@ def _loader(
 ) -> DagLoader:
     from jetway.loading.advice import ruff_command
     from jetway.loading.claims import DagClaims
+    from jetway.loading.data_file_readers import Readers
     from jetway.loading.folder import DagsFolder
-    from jetway.loading.function import LoadFunctions
+    from jetway.loading.import_dag_client import LoadFunctions
     from jetway.loading.loader import DagLoader, adviser
     from jetway.loading.plugins import Plugins
-    from jetway.loading.readers import Readers
 
     def live_dags(key: str) -> tuple[tuple[str, ...], bool] | None:
         standing = standings.get(key)

@@ -9,14 +9,14 @@ from functools import cache, partial
 from typing import TYPE_CHECKING
 
 from jetway.airflow.environment import Environment
-from jetway.arrivals import settle_again
-from jetway.live.in_force import say
-from jetway.live.install_log import why_pip_failed
-from jetway.live.table import StandingTable
-from jetway.live.update_record import UpdateTable
-from jetway.live.update_verifier import UpdateVerifier
-from jetway.live.verifier import Verifier
+from jetway.gate.s3_notification import settle_again
 from jetway.observability import metrics
+from jetway.promotion.rollout import say
+from jetway.promotion.state_table import StandingTable
+from jetway.updates.install_log import why_pip_failed
+from jetway.updates.record import UpdateTable
+from jetway.verification.update_verifier import UpdateVerifier
+from jetway.verification.verifier import Verifier
 from jetway.wiring.airflow import (
     TRANSPORTS,
     TURN_LATER,
@@ -32,7 +32,7 @@ from jetway.wiring.parts import ArtifactConfig, TimeLeft, denials_of, now, telle
 from jetway.wiring.variables import optional, part, variable
 
 if TYPE_CHECKING:
-    from jetway.denials import Denials
+    from jetway.events.denials import Denials
 
 
 @dataclass(frozen=True, slots=True)

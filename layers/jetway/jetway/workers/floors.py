@@ -20,12 +20,12 @@ from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from jetway.artifacts.findings import Finding, Judgement, internal_error, judgement
+from jetway.documents.yaml_document import YamlError, load
 from jetway.errors import InvalidRequestError
-from jetway.yaml_text import YamlError, load
 
 if TYPE_CHECKING:
-    from jetway.shape import Path
-    from jetway.yaml_text import Document
+    from jetway.documents.json_schema import Path
+    from jetway.documents.yaml_document import Document
 
 KEY = "floors.yaml"
 MOST_BYTES = 64 * 1024

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from jetway.last_good import LastGoodFile, Parsed
+from jetway.configuration.last_good import LastGoodFile, Parsed
 from jetway.workers.floors import KEY, MOST_BYTES, Floor, check_floors, read_floors
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Literal
 
 from jetway.airflow.environment import Environment
-from jetway.updates import RefusedError, Scaled
+from jetway.updates.apply import RefusedError, Scaled
 from jetway.workers.assessment import required_workers, settings_of
 from jetway.workers.floors import highest_floor
 from jetway.workers.metrics import Watched, ask, readings

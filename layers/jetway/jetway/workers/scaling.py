@@ -3,7 +3,7 @@
 MWAA itself starts and stops workers between the bounds within minutes; moving a bound is an UpdateEnvironment of 10 to
 30 minutes. So bounds move seldom: up when demand was above MaxWorkers for a while, when a floor is due or a burst is
 coming that MaxWorkers cannot take; down when nothing has needed the height for long. The numbers of `Policy` were
-chosen by bench/workers.
+chosen by tools/bench/workers.
 https://docs.aws.amazon.com/mwaa/latest/userguide/mwaa-autoscaling.html
 """
 

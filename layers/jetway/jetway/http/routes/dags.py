@@ -7,9 +7,10 @@ from urllib.parse import unquote
 
 from aws_lambda_powertools.event_handler import Response  # noqa: TC002 - Powertools reads routes' annotations
 
-from jetway.http import answers, query
+from jetway.http import query
+from jetway.http import responses as answers
 from jetway.http.routes.request import Request, make_router
-from jetway.http.routes.starting import start
+from jetway.http.routes.run_start import start
 from jetway.http.run_requests import TRIGGER, identity_of, key_use, read_request
 
 # Query parameters of each operation; docs/openapi.json is made from them.
@@ -47,7 +48,7 @@ def trigger_dag_run(dag_id: str) -> Response[str]:
 )
 def get_dag_run(dag_id: str, dag_run_id: str) -> Response[str]:
     """Show a run as Airflow has it now."""
-    from jetway.http.routes.looking import looked_up
+    from jetway.http.routes.run_lookup import looked_up
 
     _, reach = request.asked()
     reach.require("read", unquote(dag_id))

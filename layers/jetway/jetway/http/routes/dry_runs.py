@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from jetway.airflow import RunAlreadyExistsError
-from jetway.airflow.refusals import dag_stale
+from jetway.airflow.cli_errors import dag_stale
 from jetway.errors import DagNotFoundError
-from jetway.http import answers
+from jetway.http import responses as answers
 from jetway.http.problems import ProblemError, problem_of
 
 if TYPE_CHECKING:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from aws_lambda_powertools.event_handler import Response  # noqa: TC002 - Powertools reads routes' annotations
 
-from jetway.http import answers, query
+from jetway.http import query
+from jetway.http import responses as answers
 from jetway.http.problems import ProblemError
 from jetway.http.routes.request import Request, make_router
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from aws_lambda_powertools.event_handler import Response
 
-from jetway.http import answers
+from jetway.http import responses as answers
 from jetway.http.problems import NO_SUCH_RESOURCE
 from jetway.http.routes.request import make_router
 

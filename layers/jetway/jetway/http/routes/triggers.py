@@ -6,10 +6,11 @@ from urllib.parse import unquote
 
 from aws_lambda_powertools.event_handler import Response  # noqa: TC002 - Powertools reads routes' annotations
 
-from jetway.http import answers, query
+from jetway.http import query
+from jetway.http import responses as answers
 from jetway.http.problems import WEBHOOKS_DISABLED, ProblemError
 from jetway.http.routes.request import Request, make_router
-from jetway.http.routes.starting import start
+from jetway.http.routes.run_start import start
 from jetway.http.run_requests import key_use
 from jetway.observability import logger
 

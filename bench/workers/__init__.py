@@ -1,1 +1,0 @@
-"""Loads replayed through MWAA's documented autoscaling, with and without scale_workers: `python -m bench.workers`."""

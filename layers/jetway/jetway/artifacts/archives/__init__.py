@@ -1,0 +1,1 @@
+"""Zip files within bounds: their members, and the faults of their structure."""

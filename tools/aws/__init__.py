@@ -1,0 +1,1 @@
+"""Deploys to an AWS account, and asks one how it behaves (conformance)."""

@@ -1,0 +1,1 @@
+"""Writes files of the repository from their sources: lists of packages, the OpenAPI document, tables of the docs."""
