@@ -20,7 +20,7 @@ PROBLEM = "urn:jetway:problem:"
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class ApiResponse:
     """An answer of the API.
 
     Attributes:
@@ -54,7 +54,7 @@ class ApiTroubleError(StackTroubleError):
         answer: the last one, None when there was none.
     """
 
-    def __init__(self, said: str, answer: Answer | None = None) -> None:
+    def __init__(self, said: str, answer: ApiResponse | None = None) -> None:
         super().__init__(said)
         self.answer = answer
 
@@ -76,7 +76,7 @@ class Api:
         headers: Mapping[str, str] | None = None,
         tries: int = len(PAUSES) + 1,
         seconds: float = ANSWERING,
-    ) -> Answer:
+    ) -> ApiResponse:
         """Call the API until it answers with something else than trouble.
 
         Whoever posts must make a second post harmless: with an Idempotency-Key or a run id.
@@ -109,7 +109,7 @@ class Api:
                 self._sleep(pause)
         raise ApiTroubleError(f"The API at {self.base} {trouble}", answer)
 
-    def require(self, answer: Answer) -> Answer:
+    def require(self, answer: ApiResponse) -> ApiResponse:
         """Return an answer that is not a refusal.
 
         Raises:
@@ -128,7 +128,7 @@ class Api:
             )
         raise (WrongUseError if answer.status in WRONG_USE else NegativeError)(answer.problem)
 
-    def _why_not_let_in(self, answer: Answer) -> str:
+    def _why_not_let_in(self, answer: ApiResponse) -> str:
         """Say whether the credentials are bad, or good and not enough: API Gateway itself does not tell."""
         from botocore.exceptions import BotoCoreError, ClientError
 
@@ -149,7 +149,7 @@ class Api:
             f"execute-api:Invoke on {self.base}, in this Region ({self._target.session.region_name})."
         )
 
-    def _send(self, method: str, url: str, body: object, headers: Mapping[str, str], seconds: float) -> Answer:
+    def _send(self, method: str, url: str, body: object, headers: Mapping[str, str], seconds: float) -> ApiResponse:
         import requests
         from botocore.auth import SigV4Auth
         from botocore.awsrequest import AWSRequest
@@ -177,4 +177,4 @@ class Api:
             parsed = sent.json()
         except ValueError:
             parsed = {}
-        return Answer(sent.status_code, parsed if isinstance(parsed, dict) else {})
+        return ApiResponse(sent.status_code, parsed if isinstance(parsed, dict) else {})

@@ -208,7 +208,7 @@ def load(
     Raises:
         StackTroubleError: Airflow does not work.
     """
-    from jetway_cli.check_kept import Kept
+    from jetway_cli.check_kept import KeptLoader
 
     jobs = min(4, os.cpu_count() or 1)
     rounds = len(files) / jobs + 2 * judge_plugins + 4 * judge_settings
@@ -225,7 +225,7 @@ def load(
             arguments += ["--plugins", str(Path(place, "plugins.zip")), *(["--judge-plugins"] if judge_plugins else [])]
         arguments += ["--without-settings", without_settings] if without_settings else []
         arguments += [*(["--judge-settings"] if judge_settings else []), "--", str(folder.absolute())]
-        said = Kept(python, env).ask(arguments, seconds=seconds) if keeps else None
+        said = KeptLoader(python, env).ask(arguments, seconds=seconds) if keeps else None
         if said is None or said.status not in _LOADED:
             said = _load_alone(python, arguments, env, seconds, Path(place))
     try:

@@ -35,7 +35,7 @@ _WORDS = re.compile(r"\.|(?i:readme|license|licence|notice|codeowners|.*\.(?:md|
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class FileToCheck:
     """A file to judge.
 
     Attributes:
@@ -78,7 +78,7 @@ class Search:
         left_out: what is not looked at though it stands where artifacts do, with the reason, as it is shown.
     """
 
-    found: list[Found] = field(default_factory=list)
+    found: list[FileToCheck] = field(default_factory=list)
     passed_over: list[str] = field(default_factory=list)
     left_out: list[str] = field(default_factory=list)
 
@@ -102,7 +102,7 @@ def find(paths: Iterable[Path], scratch: Path) -> Search:
     search = Search()
     for path in paths:
         search.add(_in_folder(path, scratch) if path.is_dir() else Search([_single(path)]))
-    once: dict[Path, Found] = {}
+    once: dict[Path, FileToCheck] = {}
     for one in search.found:
         once.setdefault(one.file.absolute(), one)
     return replace(search, found=list(once.values()))
@@ -137,12 +137,12 @@ def key_of(path: Path) -> str:
     )
 
 
-def _single(path: Path) -> Found:
+def _single(path: Path) -> FileToCheck:
     if not path.exists():
         raise WrongUseError(f"{path} is not there.")
     if not path.is_file():
         raise WrongUseError(f"{path} is neither a file nor a folder.")
-    return Found(_shown(path), key_of(path), path)
+    return FileToCheck(_shown(path), key_of(path), path)
 
 
 def _shown(path: Path) -> str:
@@ -207,7 +207,7 @@ def _of_runner(folder: Path, wanted: str, out: LeftOut) -> Search:
 
 def _dags(folder: Path, out: LeftOut) -> Search:
     left_out: list[str] = []
-    found = [Found(_shown(file), f"dags/{below}", file, folder) for file, below in _below(folder, out, left_out)]
+    found = [FileToCheck(_shown(file), f"dags/{below}", file, folder) for file, below in _below(folder, out, left_out)]
     return Search(found, left_out=left_out)
 
 
@@ -219,7 +219,7 @@ def _triggers(folder: Path, out: LeftOut) -> Search:
         if _WORDS.match(below.name) or (astray and not below.name.lower().endswith(_YAML)):
             search.passed_over.append(_shown(file))
         else:
-            search.found.append(Found(_shown(file), f"triggers/{below.name}", file, astray=astray))
+            search.found.append(FileToCheck(_shown(file), f"triggers/{below.name}", file, astray=astray))
     return search
 
 
@@ -239,7 +239,7 @@ def _plugins(folder: Path, out: LeftOut, scratch: Path) -> Search:
     with ZipFile(packed, "w", strict_timestamps=False) as archive:
         for file, below in files:
             archive.write(file, str(below))
-    return Search([Found(_shown(folder) + "/", "plugins.zip", packed)], left_out=left_out)
+    return Search([FileToCheck(_shown(folder) + "/", "plugins.zip", packed)], left_out=left_out)
 
 
 def _holds_triggers(folder: Path, top: Iterable[Path]) -> bool:

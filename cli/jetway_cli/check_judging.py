@@ -17,12 +17,12 @@ if TYPE_CHECKING:
     from jetway.airflow.environment import EnvironmentFacts
     from jetway.artifacts.findings import Finding, Judgement
     from jetway.artifacts.plugins.plugin_modules import PackedPlugins
-    from jetway.artifacts.requirements.local_wheels import Shelf
+    from jetway.artifacts.requirements.local_wheels import LocalWheels
     from jetway.artifacts.requirements.provided import Required
     from jetway.artifacts.requirements.referenced_files import Beside
-    from jetway.artifacts.requirements.uv_resolve import Answer, Question
+    from jetway.artifacts.requirements.uv_resolve import Resolution, ResolutionRequest
     from jetway.promotion.reports import Report
-    from jetway_cli.check_files import Found
+    from jetway_cli.check_files import FileToCheck
 
 SECONDS_FOR_UV = 60.0
 SECONDS_FOR_WHEELS = 20.0
@@ -33,7 +33,7 @@ MOST_KEPT = 500 * 1024**2  # bytes of uv's cache
 class _Judged:
     """A file and what is said of it so far; `stands`: reading it has not refused it, so a second look may be had."""
 
-    found: Found
+    found: FileToCheck
     content: bytes
     judgement: Judgement
     seconds: float
@@ -72,11 +72,11 @@ class Judge:
         self._environment, self._loads, self._resolves, self._index_url = environment, loads, resolves, index_url
         self._operators = tuple(named(place) for place in (*([index_url] if index_url else []), *allowed))
         self.trouble: StackTroubleError | None = None
-        self._shelf: Shelf | None = None
+        self._shelf: LocalWheels | None = None
         self._beside: Beside | None = None
         self._required: Required | None = None
 
-    def all(self, found: Sequence[Found]) -> list[Report]:
+    def all(self, found: Sequence[FileToCheck]) -> list[Report]:
         """Judge every file; what the machine could not do is `trouble` afterwards, and said of the files it concerns.
 
         Raises:
@@ -119,7 +119,7 @@ class Judge:
         for one, findings in zip(files, found, strict=True):
             one.judgement = replace(one.judgement, findings=(*one.judgement.findings, *findings))
 
-    def _one(self, one: Found) -> _Judged:
+    def _one(self, one: FileToCheck) -> _Judged:
         """Judge one file by reading it; whatever goes wrong with it is said of it, and of no other."""
         from jetway.artifacts.findings import judgement
         from jetway_cli.check_kinds import kind_of
@@ -139,7 +139,7 @@ class Judge:
         judged = judgement(kind_of(one.key).name, [finding])
         return _Judged(one, b"", judged, time.perf_counter() - started, stands=False)
 
-    def _read(self, one: Found) -> _Judged:
+    def _read(self, one: FileToCheck) -> _Judged:
         from jetway.artifacts.keys import placing_findings
         from jetway.artifacts.kinds import reserved_places
         from jetway.artifacts.python.dag_file import DEFAULT_MAX_BYTES
@@ -172,7 +172,7 @@ class Judge:
 
         first: frozenset[str] = frozenset()
 
-        def ask(question: Question) -> Answer:
+        def ask(question: ResolutionRequest) -> Resolution:
             nonlocal first
             first = question.names()
             return resolve(question, uv(), seconds=SECONDS_FOR_UV, home=_uv_home())
@@ -191,7 +191,7 @@ class Judge:
             self._learn(content, answer, first)
         return judged
 
-    def _learn(self, content: bytes, answer: Answer | None, first: frozenset[str] = frozenset()) -> None:
+    def _learn(self, content: bytes, answer: Resolution | None, first: frozenset[str] = frozenset()) -> None:
         """Keep what a requirements.txt brings, as the wheels tell that uv has chosen."""
         from jetway.artifacts.mwaa import packages_of
         from jetway.artifacts.requirements.contents import known_contents
@@ -357,7 +357,7 @@ def _unreadable(exc: OSError) -> Finding:
     return Finding("unreadable", "error", message, None, "Give yourself the right to read it, or leave it out.")
 
 
-def _astray(one: Found) -> Finding:
+def _astray(one: FileToCheck) -> Finding:
     from jetway.artifacts.findings import Finding
 
     message = "It is in a folder below triggers/, where the drop bucket takes no trigger file."
@@ -370,7 +370,7 @@ def _not_judged(exc: StackTroubleError) -> Finding:
     return Finding("not-judged", "error", f"The file was not judged: {exc.message}", None, "Run the check again.")
 
 
-def _place(one: Found) -> tuple[Path, str]:
+def _place(one: FileToCheck) -> tuple[Path, str]:
     """The dags folder of a file, and its path below it. A file given by itself may stand in a folder named dags."""
     file = one.file.absolute()
     folder = one.folder.absolute() if one.folder else None

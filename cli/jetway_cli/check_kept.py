@@ -47,7 +47,7 @@ class Said:
     stderr: str
 
 
-class Kept:
+class KeptLoader:
     """A kept process for one Python.
 
     Args:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from jetway.artifacts.findings import Judgement
     from jetway.artifacts.plugins.plugin_modules import PackedPlugins
 
-Load = Callable[..., Mapping[str, Mapping[str, Any]]]
+LoadSettings = Callable[..., Mapping[str, Mapping[str, Any]]]
 
 
 class Judged(Protocol):
@@ -22,7 +22,7 @@ class Judged(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
+class LocalSettingsFile:
     """The airflow_local_settings.py of one place.
 
     Attributes:
@@ -35,7 +35,7 @@ class Settings:
     answer: str
 
 
-def has_settings(files: Mapping[str, Judged], packed: PackedPlugins) -> Sequence[Settings]:
+def has_settings(files: Mapping[str, Judged], packed: PackedPlugins) -> Sequence[LocalSettingsFile]:
     """Return which there are.
 
     Args:
@@ -44,13 +44,15 @@ def has_settings(files: Mapping[str, Judged], packed: PackedPlugins) -> Sequence
     """
     found = []
     if SETTINGS_ANSWER in files:
-        found.append(Settings("dags", files[SETTINGS_ANSWER], SETTINGS_ANSWER))
+        found.append(LocalSettingsFile("dags", files[SETTINGS_ANSWER], SETTINGS_ANSWER))
     if packed.has_settings and PLUGINS_ANSWER in files:
-        found.append(Settings("plugins", files[PLUGINS_ANSWER], PLUGINS_SETTINGS_ANSWER))
+        found.append(LocalSettingsFile("plugins", files[PLUGINS_ANSWER], PLUGINS_SETTINGS_ANSWER))
     return found
 
 
-def blame_settings(found: Sequence[Settings], answers: Mapping[str, Mapping[str, Any]], load: Load) -> None:
+def blame_settings(
+    found: Sequence[LocalSettingsFile], answers: Mapping[str, Mapping[str, Any]], load: LoadSettings
+) -> None:
     """Say of each that it fails, or that DAG files do which load without it; what is not certain stays out.
 
     Args:

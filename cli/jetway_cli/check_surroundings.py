@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from jetway.airflow.environment import EnvironmentFacts
-    from jetway.artifacts.requirements.local_wheels import Shelf
+    from jetway.artifacts.requirements.local_wheels import LocalWheels
     from jetway.artifacts.requirements.referenced_files import Beside
-    from jetway_cli.check_files import Found
+    from jetway_cli.check_files import FileToCheck
 
 
-def shelf_of(found: Sequence[Found], environment: EnvironmentFacts) -> Shelf | None:
+def shelf_of(found: Sequence[FileToCheck], environment: EnvironmentFacts) -> LocalWheels | None:
     """The plugins.zip that is judged too: its names, and what is in it where a requirements.txt may speak of it."""
     from jetway.artifacts.archives.zip_reader import BrokenZipError, LargeDirectoryError, ZipReader
-    from jetway.artifacts.requirements.local_wheels import Shelf, read_shelf
+    from jetway.artifacts.requirements.local_wheels import LocalWheels, read_shelf
 
     file = next((one.file for one in found if one.key == "plugins.zip"), None)
     if file is None:
@@ -23,13 +23,13 @@ def shelf_of(found: Sequence[Found], environment: EnvironmentFacts) -> Shelf | N
     try:
         with file.open("rb") as stream:
             if not any(one.key == "requirements.txt" for one in found):
-                return Shelf([member.name for member in ZipReader(stream, file.stat().st_size).members])
+                return LocalWheels([member.name for member in ZipReader(stream, file.stat().st_size).members])
             return read_shelf(stream, file.stat().st_size, environment.python_version, final=True)
     except (BrokenZipError, LargeDirectoryError, OSError):
         return None  # said of the file itself
 
 
-def beside_of(found: Sequence[Found], shelf: Shelf | None) -> Beside:
+def beside_of(found: Sequence[FileToCheck], shelf: LocalWheels | None) -> Beside:
     """Reads the files that a requirements.txt may name: of the dags folders and the plugins.zip that are judged too."""
     from jetway.artifacts.mwaa import DAGS_FOLDER, PLUGINS_FOLDER
     from jetway.artifacts.requirements.referenced_files import Beside

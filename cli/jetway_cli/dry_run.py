@@ -26,7 +26,7 @@ BY_HAND = "an event of AWS has all of it; one that is written by hand needs it t
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class DryRunResult:
     """What one trigger file makes of the event.
 
     Attributes:
@@ -114,7 +114,7 @@ def read_triggers(folder: Path) -> list[tuple[str, bytes]]:
     return read
 
 
-def judge(content: bytes, name: str, event: Mapping[str, Any]) -> Verdict:
+def judge(content: bytes, name: str, event: Mapping[str, Any]) -> DryRunResult:
     """Say what a trigger file makes of an event."""
     from jetway.triggers.file import PREFIX, S3, BusEvent, name_of, parse
     from jetway.triggers.resources import event_pattern
@@ -125,25 +125,25 @@ def judge(content: bytes, name: str, event: Mapping[str, Any]) -> Verdict:
     trigger = parsed.trigger
     if trigger is None:
         errors = [found for found in parsed.judgement.findings if found.severity == "error"]
-        return Verdict(
+        return DryRunResult(
             name_of(key), "invalid", because=tuple(f"line {found.line}: {found.message}" for found in errors)
         )
     source = trigger.on
     if not isinstance(source, S3 | BusEvent):
         how = "its schedule" if trigger.kind == "schedule" else "a call of the HTTP API"
-        return Verdict(trigger.name, "no match", trigger.dag, because=(f"it starts on {how}, not on events",))
+        return DryRunResult(trigger.name, "no match", trigger.dag, because=(f"it starts on {how}, not on events",))
     try:
         mismatches = explain(event_pattern(source), event)
     except PatternError as exc:
-        return Verdict(trigger.name, "invalid", trigger.dag, because=(str(exc),))
+        return DryRunResult(trigger.name, "invalid", trigger.dag, because=(str(exc),))
     if mismatches:
-        return Verdict(trigger.name, "no match", trigger.dag, because=tuple(map(str, mismatches)))
+        return DryRunResult(trigger.name, "no match", trigger.dag, because=tuple(map(str, mismatches)))
     if not trigger.enabled:
-        return Verdict(trigger.name, "disabled", trigger.dag, because=("it matches, but enabled is false",))
+        return DryRunResult(trigger.name, "disabled", trigger.dag, because=("it matches, but enabled is false",))
     return _started(trigger, event)
 
 
-def _started(trigger: TriggerFile, event: Mapping[str, Any]) -> Verdict:
+def _started(trigger: TriggerFile, event: Mapping[str, Any]) -> DryRunResult:
     from jetway.dispatch.dates import FIRST_WITH_PLANNED
     from jetway.dispatch.run import bulk_lane, parse_message, plan
     from jetway.errors import PermanentError, UnknownEventError
@@ -153,19 +153,19 @@ def _started(trigger: TriggerFile, event: Mapping[str, Any]) -> Verdict:
         goes_to = (
             f"collect queue, batches of {trigger.batch.max_events} or {trigger.batch.within.total_seconds():.0f} s"
         )
-        return Verdict(trigger.name, "batched", trigger.dag, goes_to=goes_to)
+        return DryRunResult(trigger.name, "batched", trigger.dag, goes_to=goes_to)
     try:
         message = parse_message(message_template(trigger, json.dumps(event)), sent_at=datetime.now(UTC))
         found = plan(message, major=lambda: FIRST_WITH_PLANNED)  # it matters to schedules alone
     except PermanentError as exc:
         because = (f"{exc.reason}: {exc}", *((BY_HAND,) if isinstance(exc, UnknownEventError) else ()))
-        return Verdict(trigger.name, "dead-letter", trigger.dag, because=because)
+        return DryRunResult(trigger.name, "dead-letter", trigger.dag, because=because)
     request = found.request
     if request is None:
-        return Verdict(trigger.name, "skipped", trigger.dag, because=(str(found.skipped_because),))
+        return DryRunResult(trigger.name, "skipped", trigger.dag, because=(str(found.skipped_because),))
     goes_to = f"dispatch queue, lane {bulk_lane(trigger.name)}"
     date, interval = request.logical_date, request.data_interval
-    return Verdict(
+    return DryRunResult(
         trigger.name,
         "starts",
         request.dag_id,
@@ -177,7 +177,7 @@ def _started(trigger: TriggerFile, event: Mapping[str, Any]) -> Verdict:
     )
 
 
-def _print(verdicts: list[Verdict]) -> None:
+def _print(verdicts: list[DryRunResult]) -> None:
     rows: list[list[str]] = []
     for verdict in verdicts:
         first, *more = verdict.because or (verdict.goes_to or "",)

@@ -20,7 +20,7 @@ from jetway_cli.errors import NegativeError, StackTroubleError, sentence
 from jetway_cli.output import say
 
 if TYPE_CHECKING:
-    from jetway_cli.api import Answer, Api
+    from jetway_cli.api import Api, ApiResponse
     from jetway_cli.stack import Target
 
 # How far a run is. "accepted" is on the dispatch queue; Airflow has all others.
@@ -37,7 +37,7 @@ EXPLAINING = frozenset(
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class RunLook:
     """What one look at a run has shown.
 
     Attributes:
@@ -55,7 +55,7 @@ class Look:
     decided_at: datetime | None = None
 
 
-def read_look(answer: Answer | None, event: Mapping[str, Any] | None, trouble: str = "") -> Look:
+def read_look(answer: ApiResponse | None, event: Mapping[str, Any] | None, trouble: str = "") -> RunLook:
     """Say what an answer to GET /dags/{dag_id}/dagRuns/{run_id} shows. Pure.
 
     Args:
@@ -64,20 +64,20 @@ def read_look(answer: Answer | None, event: Mapping[str, Any] | None, trouble: s
         trouble: the text of the trouble, if there is any.
     """
     if answer is not None and answer.status < 300:
-        return Look(str(answer.body.get("state")), answer.body.get("because"), answer.body)
+        return RunLook(str(answer.body.get("state")), answer.body.get("because"), answer.body)
     if event is not None and event["decision"] not in {"started", "duplicate"}:
-        return Look(
+        return RunLook(
             event["decision"], event.get("because"), None, _moment(event.get("until")), _moment(event.get("decided_at"))
         )
     if answer is None or answer.is_trouble:
-        return Look(None, trouble)
+        return RunLook(None, trouble)
     if event is not None:
-        return Look("gone", "run-not-found: the run was started, and Airflow does not have it any more.")
-    return Look("accepted", f"{answer.reason}: {answer.problem}" if answer.reason == "dag-not-found" else None)
+        return RunLook("gone", "run-not-found: the run was started, and Airflow does not have it any more.")
+    return RunLook("accepted", f"{answer.reason}: {answer.problem}" if answer.reason == "dag-not-found" else None)
 
 
 @dataclass(slots=True)
-class Told:
+class RunReported:
     """What was told of a run; says each thing once."""
 
     now: Callable[[], datetime]
@@ -103,7 +103,7 @@ class Told:
 
 
 @dataclass(slots=True)
-class Follower:
+class FollowedRuns:
     """Looks at one run again and again.
 
     Attributes:
@@ -145,7 +145,7 @@ class Follower:
     def _follow(self, until: str, timeout: timedelta) -> dict[str, Any]:
         began = changed = asked = self.clock()
         deadline = began + timeout.total_seconds()
-        told, workers = Told(self.now), Told(self.now)
+        told, workers = RunReported(self.now), RunReported(self.now)
         before = "accepted" if self.is_accepted else "unknown"
         run: dict[str, Any] = {"dag_id": self.dag_id, "dag_run_id": self.dag_run_id, "state": before}
         if self.is_accepted:
@@ -156,7 +156,7 @@ class Follower:
             if look.state == "dead-lettered" and (self.since is None or (look.decided_at or self.since) >= self.since):
                 self._dead(look)
             if look.state == "accepted" and not self.is_accepted:
-                look = Look("unknown", look.why or UNKNOWN)
+                look = RunLook("unknown", look.why or UNKNOWN)
             if look.state == "skipped":
                 raise NegativeError(f"No run starts: {sentence(look.why or 'its event is skipped')}")
             run |= look.run or {}
@@ -179,7 +179,7 @@ class Follower:
             self.sleep(min(pause, left))
             pause = min(pause * 1.5, LONGEST_PAUSE if look.state else LONGEST_IN_TROUBLE)
 
-    def _look(self, left: float) -> Look:
+    def _look(self, left: float) -> RunLook:
         answer, trouble = None, ""
         path = f"/dags/{quote(self.dag_id, safe='')}/dagRuns/{quote(self.dag_run_id, safe='')}"
         try:
@@ -191,7 +191,7 @@ class Follower:
                 return read_look(self.api.require(answer), None)
         return read_look(answer, self._event(answer), trouble)
 
-    def _event(self, answer: Answer | None) -> Mapping[str, Any] | None:
+    def _event(self, answer: ApiResponse | None) -> Mapping[str, Any] | None:
         """Return what became of the run's event: as the answer tells, else as the ledger does, if that may be read."""
         from botocore.exceptions import BotoCoreError, ClientError
 
@@ -208,7 +208,7 @@ class Follower:
             self.reads_ledger = False  # whoever may call the API need not be allowed to see the stack
             return None
 
-    def _dead(self, look: Look) -> NoReturn:
+    def _dead(self, look: RunLook) -> NoReturn:
         why = sentence(look.why or "its event is a dead letter")
         raise NegativeError(f"No run was started: {why} Correct the cause, then: jetway redrive --trigger http")
 

@@ -18,7 +18,7 @@ from jetway_cli.errors import error_code
 from jetway_cli.stack import DOES_NOT_EXIST, Target
 
 if TYPE_CHECKING:
-    from jetway.sync.rules import Rules
+    from jetway.sync.rules import RuleSet
 
 # Outputs with the URLs of queues whose messages are events that have no outcome yet.
 WAITING = ("DispatchQueueUrl", "WaitingQueueUrl", "CollectQueueUrl")
@@ -35,7 +35,7 @@ _POLICIES = ("ReadManifestsPolicyArn", "TellOfRunsPolicyArn")
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class Leftovers:
     """What there is.
 
     Attributes:
@@ -73,25 +73,25 @@ class Account:
     """The account and Region of one stack, and what was found in it."""
 
     target: Target
-    _rules: Rules | None = field(default=None, init=False)
+    _rules: RuleSet | None = field(default=None, init=False)
 
     @property
     def prefix(self) -> str:
         """How names of rules, schedules and alarms of triggers begin."""
         return f"{self.target.stack}."
 
-    def look(self) -> Found:
+    def look(self) -> Leftovers:
         """Look for everything; nothing is changed.
 
         Raises:
             ClientError, BotoCoreError: AWS is in trouble, or does not let the caller look.
         """
-        from jetway.sync.rules import Rules
+        from jetway.sync.rules import RuleSet
 
         outputs = self._outputs()
-        self._rules = Rules.load(self.target.client("events"), self.prefix)
+        self._rules = RuleSet.load(self.target.client("events"), self.prefix)
         buckets, tables = self._buckets(outputs), self._tables(outputs)
-        return Found(
+        return Leftovers(
             self.target.stack,
             deployed=outputs is not None,
             alarms=tuple(self._alarms()),
@@ -104,7 +104,7 @@ class Account:
             keys=tuple(dict.fromkeys(filter(None, map(self._key_of, buckets)))),
         )
 
-    def take_out(self, found: Found, done: Callable[[str], None]) -> None:
+    def take_out(self, found: Leftovers, done: Callable[[str], None]) -> None:
         """Take out what starts runs and tells of them, in an order in which nothing rings or is lost.
 
         Alarms first: an absence alarm would ring when its trigger is gone. What was sent already stays in the queues,
@@ -151,7 +151,7 @@ class Account:
             s3.delete_bucket_policy(Bucket=bucket)
         return True
 
-    def detach(self, found: Found, done: Callable[[str], None]) -> None:
+    def detach(self, found: Leftovers, done: Callable[[str], None]) -> None:
         """Detach the stack's policies from roles of others; with one attached, CloudFormation cannot delete the stack.
 
         Raises:
@@ -221,7 +221,7 @@ class Account:
         return key.rpartition("/")[2] or None
 
 
-def commands(found: Found) -> list[str]:
+def commands(found: Leftovers) -> list[str]:
     """Return the commands that delete the stack and what stays after it, in their order. Pure."""
     lines = []
     if found.deployed:

@@ -19,7 +19,7 @@ from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
-class Resource:
+class NeededResource:
     """A resource of a stack, as CloudFormation and its service name it.
 
     Attributes:
@@ -32,7 +32,7 @@ class Resource:
 
 
 @dataclass(frozen=True, slots=True)
-class Key:
+class ContextKey:
     """A condition key of a request, as iam:SimulatePrincipalPolicy takes it.
 
     Attributes:
@@ -45,7 +45,7 @@ class Key:
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class NeededAction:
     """May this role do this?
 
     Attributes:
@@ -59,7 +59,7 @@ class Question:
     statement: str
     action: str
     resource: str
-    context: tuple[Key, ...] = field(default=())
+    context: tuple[ContextKey, ...] = field(default=())
 
 
 @cache
@@ -68,7 +68,7 @@ def _list() -> dict[str, Any]:
     return found
 
 
-def questions(parameters: Mapping[str, str], resources: Mapping[str, Resource]) -> list[Question]:
+def questions(parameters: Mapping[str, str], resources: Mapping[str, NeededResource]) -> list[NeededAction]:
     """Return what the roles of a stack must be allowed.
 
     Args:
@@ -76,7 +76,7 @@ def questions(parameters: Mapping[str, str], resources: Mapping[str, Resource]) 
             commas.
         resources: by logical id. A role that is not among them is not asked about, and a resource neither.
     """
-    found: list[Question] = []
+    found: list[NeededAction] = []
     for role, needs in _list()["roles"].items():
         for need in needs:
             if role in resources and all(_comes_with(condition, parameters) for condition in need["when"]):
@@ -90,28 +90,28 @@ def _comes_with(name: str, parameters: Mapping[str, str]) -> bool:
 
 
 def _questions(
-    role: str, need: Mapping[str, Any], parameters: Mapping[str, str], resources: Mapping[str, Resource]
-) -> Iterator[Question]:
+    role: str, need: Mapping[str, Any], parameters: Mapping[str, str], resources: Mapping[str, NeededResource]
+) -> Iterator[NeededAction]:
     contexts = [
-        [Key(key["name"], key["kind"], values) for values in _choices(key, parameters, resources)]
+        [ContextKey(key["name"], key["kind"], values) for values in _choices(key, parameters, resources)]
         for key in need["context"]
     ]
     for text in need["resources"]:
         resource = resolved(text, parameters, resources)
         if resource is not None:
             for context in product(*contexts):
-                yield Question(role, need["statement"], need["action"], resource, context)
+                yield NeededAction(role, need["statement"], need["action"], resource, context)
 
 
 def _choices(
-    key: Mapping[str, Any], parameters: Mapping[str, str], resources: Mapping[str, Resource]
+    key: Mapping[str, Any], parameters: Mapping[str, str], resources: Mapping[str, NeededResource]
 ) -> list[tuple[str, ...]]:
     """A list of values is one context; of single values, each is one."""
     values = [value for text in key["values"] if (value := resolved(text, parameters, resources)) is not None]
     return [tuple(values)] if key["kind"] == "stringList" else [(value,) for value in values]
 
 
-def resolved(text: str, parameters: Mapping[str, str], resources: Mapping[str, Resource]) -> str | None:
+def resolved(text: str, parameters: Mapping[str, str], resources: Mapping[str, NeededResource]) -> str | None:
     """Return a text with its references resolved; None when one of them is empty or not there."""
     missing = False
 
@@ -126,11 +126,11 @@ def resolved(text: str, parameters: Mapping[str, str], resources: Mapping[str, R
     return None if missing else result
 
 
-def _value(name: str, parameters: Mapping[str, str], resources: Mapping[str, Resource]) -> str:
+def _value(name: str, parameters: Mapping[str, str], resources: Mapping[str, NeededResource]) -> str:
     if name in parameters:
         return parameters[name]
     logical_id, _, attribute = name.partition(".")
-    resource = resources.get(logical_id, Resource(""))
+    resource = resources.get(logical_id, NeededResource(""))
     return resource.arn if attribute == "Arn" else resource.id
 
 

@@ -65,7 +65,7 @@ class Redrive:
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class LetterQueue:
     """A queue of letters, and how one of its messages is read."""
 
     url: str
@@ -136,9 +136,9 @@ def redrive(
     done = redrive_letters(
         target.client("sqs"),
         sources=(
-            Source(target.output("DispatchDeadLettersUrl")),
-            Source(target.output("CollectDeadLettersUrl")),
-            Source(target.output("UndeliveredEventsUrl"), Undelivered(target.client("events")).read),
+            LetterQueue(target.output("DispatchDeadLettersUrl")),
+            LetterQueue(target.output("CollectDeadLettersUrl")),
+            LetterQueue(target.output("UndeliveredEventsUrl"), Undelivered(target.client("events")).read),
         ),
         goals=Goals(
             dispatch=target.output("DispatchQueueUrl"),
@@ -174,7 +174,7 @@ def _who(target: Target) -> str | None:
 def redrive_letters(
     sqs: SQSClient,
     *,
-    sources: Iterable[Source],
+    sources: Iterable[LetterQueue],
     goals: Goals,
     wanted: Callable[[Letter], bool],
     dry_run: bool,
@@ -230,7 +230,7 @@ def has_run(ledger: Ledger, letter: Letter) -> bool:
     return entry is not None and entry.decision in {"started", "batched"}
 
 
-def _receive(sqs: SQSClient, source: Source) -> Iterator[Letter]:
+def _receive(sqs: SQSClient, source: LetterQueue) -> Iterator[Letter]:
     """Yield every letter once, each invisible to others while it is looked at."""
     seen: set[str] = set()
     while True:

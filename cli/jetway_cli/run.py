@@ -22,13 +22,13 @@ from jetway_cli.stack import Target, api_option, stack_options, typed_options
 from jetway_cli.times import Span
 
 if TYPE_CHECKING:
-    from jetway_cli.api import Answer, Api
+    from jetway_cli.api import Api, ApiResponse
 
 NO_CHECK = "To ask for the run all the same, and let it wait for the DAG: --no-check."
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class RunCall:
     """POST /dags/{dag_id}/dagRuns, as it is sent.
 
     Attributes:
@@ -39,7 +39,7 @@ class Call:
     body: Mapping[str, Any]
     key: str
 
-    def post(self, api: Api, *, dry_run: bool = False) -> Answer:
+    def post(self, api: Api, *, dry_run: bool = False) -> ApiResponse:
         """Send it; a dry run is tried once, since the run does not depend on it.
 
         Raises:
@@ -108,7 +108,7 @@ def run(
     if dry_run and (wait or not checks):
         raise click.UsageError("--dry-run only checks and starts nothing: leave out --wait and --no-check.")
     body = _checked_body(dag_id, conf, run_id, note, logical_date)
-    call = Call(dag_id, body, idempotency_key or str(uuid.uuid4()))
+    call = RunCall(dag_id, body, idempotency_key or str(uuid.uuid4()))
     is_named = bool(run_id or idempotency_key)  # then its run may be there from an earlier call
     target = Target(**where)
     api = Api(target)
@@ -195,7 +195,7 @@ def _checked_body(
     return {name: value for name, value in fields.items() if value is not None}
 
 
-def _check(api: Api, call: Call, *, is_named: bool) -> dict[str, Any]:
+def _check(api: Api, call: RunCall, *, is_named: bool) -> dict[str, Any]:
     """Ask what the call would start.
 
     Args:
@@ -216,7 +216,7 @@ def _check(api: Api, call: Call, *, is_named: bool) -> dict[str, Any]:
     return dict(api.require(answer).body)
 
 
-def _warnings_before(api: Api, call: Call, *, is_named: bool) -> list[str]:
+def _warnings_before(api: Api, call: RunCall, *, is_named: bool) -> list[str]:
     from jetway_cli.api import ApiTroubleError
 
     try:
@@ -241,7 +241,7 @@ def _show_dry_run(would: dict[str, Any], *, named: bool, as_json: bool) -> None:
         say(f"Warning: {sentence(warning)}")
 
 
-def _post(api: Api, call: Call) -> dict[str, Any]:
+def _post(api: Api, call: RunCall) -> dict[str, Any]:
     """Send the call; return what was accepted.
 
     Raises:
@@ -278,9 +278,9 @@ def _follow(
     since: datetime | None,
     options: str,
 ) -> dict[str, Any]:
-    from jetway_cli.following import Follower
+    from jetway_cli.following import FollowedRuns
 
     dag_id, run_id = str(seen["dag_id"]), str(seen["dag_run_id"])
     say(f"{datetime.now(UTC):%H:%M:%S} {seen.get('state')}: run {run_id} of DAG {dag_id}")
     again = f"jetway wait {shlex.quote(dag_id)} {shlex.quote(run_id)}{options}"
-    return Follower(api, target, dag_id, run_id, again, since).follow(until=until, timeout=timeout)
+    return FollowedRuns(api, target, dag_id, run_id, again, since).follow(until=until, timeout=timeout)

@@ -11,7 +11,7 @@ from jetway_cli.output import print_json, print_table, say
 from jetway_cli.stack import Target, stack_options
 
 if TYPE_CHECKING:
-    from jetway_cli.leftovers import Found
+    from jetway_cli.leftovers import Leftovers
 
 
 @click.command(epilog="The exit code is 1 while events wait for their runs: run it again when they are done.")
@@ -52,7 +52,7 @@ def uninstall(*, yes: bool, as_json: bool, **where: Any) -> None:
         _tell_what_stays(found)
 
 
-def _show(found: Found) -> None:
+def _show(found: Leftovers) -> None:
     rows = [
         *(("alarm", name) for name in found.alarms),
         *(("schedule", name) for name in found.schedules),
@@ -67,7 +67,7 @@ def _show(found: Found) -> None:
         click.echo(f"{found.waiting} events wait for their runs.")
 
 
-def _tell_what_stays(found: Found) -> None:
+def _tell_what_stays(found: Leftovers) -> None:
     from jetway_cli.leftovers import commands
 
     lines = commands(found)
@@ -81,7 +81,7 @@ def _tell_what_stays(found: Found) -> None:
         click.echo(f"  {line}")
 
 
-def _print_json(found: Found) -> None:
+def _print_json(found: Leftovers) -> None:
     from dataclasses import asdict
 
     from jetway_cli.leftovers import commands

@@ -15,7 +15,7 @@ from jetway_cli.times import show_time
 
 if TYPE_CHECKING:
     from jetway.airflow.environment import EnvironmentFacts
-    from jetway.promotion.artifact_state import Standing
+    from jetway.promotion.artifact_state import ArtifactState
     from jetway.updates.plan import Plan
     from jetway.updates.record import UpdateRecord
 
@@ -49,16 +49,16 @@ def updates(*, as_json: bool, **where: Any) -> None:
     Updates bring requirements.txt, plugins.zip, startup.sh and the bounds of scaling into force.
     """
     from jetway.airflow.environment import Environment
-    from jetway.promotion.state_table import StandingTable
-    from jetway.updates.plan import Rules, decide
+    from jetway.promotion.state_table import ArtifactStateTable
+    from jetway.updates.plan import UpdateRules, decide
     from jetway.updates.record import MEMBERS, UpdateTable
 
     target = Target(**where)
     dynamodb, table = target.client("dynamodb"), target.output("ArtifactTableName")
     facts = Environment(target.client("mwaa"), target.output("EnvironmentName")).facts()
-    record, tables = UpdateTable(dynamodb, table).get(), StandingTable(dynamodb, table)
+    record, tables = UpdateTable(dynamodb, table).get(), ArtifactStateTable(dynamodb, table)
     standings = {key: tables.get(key) for key in MEMBERS}
-    rules = Rules(
+    rules = UpdateRules(
         target.parameters.get("ApplyUpdates", "automatic") == "automatic",
         timedelta(seconds=float(target.parameters.get("UpdateQuietSeconds", "300"))),
     )
@@ -78,7 +78,9 @@ def updates(*, as_json: bool, **where: Any) -> None:
         )
 
 
-def show(record: UpdateRecord, plan: Plan, facts: EnvironmentFacts, standings: Mapping[str, Standing | None]) -> None:
+def show(
+    record: UpdateRecord, plan: Plan, facts: EnvironmentFacts, standings: Mapping[str, ArtifactState | None]
+) -> None:
     """Print it for people."""
     click.echo(f"{facts.name}: {facts.status}. {_last_update(record, facts)}")
     click.echo(f"next: {_next(record, plan)}")
@@ -90,7 +92,7 @@ def show(record: UpdateRecord, plan: Plan, facts: EnvironmentFacts, standings: M
 
 
 def to_json(
-    record: UpdateRecord, plan: Plan, facts: EnvironmentFacts, standings: Mapping[str, Standing | None]
+    record: UpdateRecord, plan: Plan, facts: EnvironmentFacts, standings: Mapping[str, ArtifactState | None]
 ) -> dict[str, Any]:
     """Return the same as a JSON document."""
     from jetway.updates.record import in_force
@@ -157,7 +159,7 @@ def _next(record: UpdateRecord, plan: Plan) -> str:
     return f"{words}{because}{at}."
 
 
-def _row(key: str, standing: Standing | None, record: UpdateRecord, facts: EnvironmentFacts) -> list[str]:
+def _row(key: str, standing: ArtifactState | None, record: UpdateRecord, facts: EnvironmentFacts) -> list[str]:
     from jetway.updates.record import in_force
 
     live, debt = standing.live if standing else None, record.owed.get(key)

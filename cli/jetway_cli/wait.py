@@ -40,11 +40,11 @@ def wait(
     """Wait for a run that was started before, and say each change of its state. This starts nothing."""
     from jetway.airflow.names import check_dag_id, check_run_id
     from jetway_cli.api import Api
-    from jetway_cli.following import Follower
+    from jetway_cli.following import FollowedRuns
 
     check_dag_id(dag_id)
     check_run_id(run_id)
     target = Target(**where)
     again = f"jetway wait {shlex.quote(dag_id)} {shlex.quote(run_id)}{typed_options(context)}"
-    follower = Follower(Api(target), target, dag_id, run_id, again, is_accepted=False)
+    follower = FollowedRuns(Api(target), target, dag_id, run_id, again, is_accepted=False)
     show_run(follower.follow(until=until, timeout=timeout), as_json=as_json)

@@ -15,7 +15,7 @@ from jetway.wiring.apply_updates import wired
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
-    from jetway.updates.steps import Step
+    from jetway.updates.steps import UpdateStep
 
 METRICS = {
     "begun": "UpdatesBegun",
@@ -41,7 +41,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> None:  # noqa: ARG
         logger.info("the update cannot go on now", extra={"because": f"{exc.reason}: {exc}"})
 
 
-def _report(step: Step) -> None:
+def _report(step: UpdateStep) -> None:
     log = logger.error if step.step in {"undo-failed", "stalled"} else logger.info
     log(f"update {step.step}", extra=asdict(step))
     if step.step in METRICS:

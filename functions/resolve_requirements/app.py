@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jetway.artifacts.requirements.contents import as_json_within, known_contents
-from jetway.artifacts.requirements.uv_resolve import Question, emptied, resolve
+from jetway.artifacts.requirements.uv_resolve import ResolutionRequest, emptied, resolve
 from jetway.artifacts.requirements.wheel_modules import contents_at
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
     given = dict(event)
     known = frozenset(given.pop("known", ()))
     home = emptied(Path(tempfile.gettempdir(), "uv-home"), MOST_KEPT)
-    question = Question.parse(given)
+    question = ResolutionRequest.parse(given)
     answer = resolve(question, find_uv_bin(), seconds=SECONDS_FOR_UV, home=home)
     wheels = {
         name: url

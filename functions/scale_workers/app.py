@@ -20,7 +20,7 @@ from jetway.wiring.scale_workers import wired
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
-    from jetway.workers.scaler import Outcome
+    from jetway.workers.scaler import ScalingOutcome
 
 
 @logger.inject_lambda_context
@@ -48,20 +48,20 @@ def handler(_event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
     return detail
 
 
-def _event_name(outcome: Outcome) -> str:
+def _event_name(outcome: ScalingOutcome) -> str:
     if outcome.applied:
         return "WorkersScaled"
     return "WorkersKept" if outcome.decision.action == "none" else "WorkerScalingAdvised"
 
 
-def _identity(environment: str, outcome: Outcome, now: datetime) -> str:
+def _identity(environment: str, outcome: ScalingOutcome, now: datetime) -> str:
     """The same advice, given every five minutes, is one event a day to those who tell copies apart."""
     when = f"{now:%Y-%m-%dT%H:%M}" if outcome.applied else f"{now:%Y-%m-%d}"
     decision = outcome.decision
     return f"workers:{environment}:{when}:{decision.action}:{decision.min_workers}-{decision.max_workers}"
 
 
-def _count(outcome: Outcome) -> None:
+def _count(outcome: ScalingOutcome) -> None:
     metrics.add_metric("WantedMinWorkers", MetricUnit.Count, outcome.decision.min_workers)
     metrics.add_metric("WantedMaxWorkers", MetricUnit.Count, outcome.decision.max_workers)
     metrics.add_metric("WorkersScaled", MetricUnit.Count, int(outcome.applied))

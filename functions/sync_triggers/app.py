@@ -22,7 +22,7 @@ from jetway.wiring.sync_triggers import Parts, wired
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
-    from jetway.sync.causes import Causes
+    from jetway.sync.causes import VersionCauses
 
 FIRST_WAIT, LONGEST_WAIT = 15, 300  # seconds; twenty receives, as the queue allows, are more than an hour of trouble
 AT_ONCE = 1  # second, for a run that goes on where this one has stopped
@@ -49,7 +49,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     return {"batchItemFailures": [{"itemIdentifier": record["messageId"]} for record in event["Records"]]}
 
 
-def _sync(parts: Parts, seconds_left: Callable[[], float], receives: int, by: Causes) -> Sequence[Exception]:
+def _sync(parts: Parts, seconds_left: Callable[[], float], receives: int, by: VersionCauses) -> Sequence[Exception]:
     """Sync once; return what was in the way."""
     # A file may have come after the first receive, which may have met trouble besides: that was no crash of the file.
     watch = partial(parts.crashes.trying, receives=receives, conclude=False) if receives > 1 else None

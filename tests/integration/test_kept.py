@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from jetway_cli.check_airflow import _load_alone
-from jetway_cli.check_kept import Kept
+from jetway_cli.check_kept import KeptLoader
 from tools import venvs
 from tools.bench.gate.corpus import good, write_mutants
 from tools.emulator import airflow
@@ -111,8 +111,8 @@ def runtime(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 @pytest.fixture
-def kept(runtime: Path) -> Kept:
-    return Kept(venvs.ensure(f"airflow-{VERSION}"), ENVIRONMENT)
+def kept(runtime: Path) -> KeptLoader:
+    return KeptLoader(venvs.ensure(f"airflow-{VERSION}"), ENVIRONMENT)
 
 
 def _sockets(runtime: Path) -> list[Path]:
@@ -144,7 +144,7 @@ def wait_for(condition: Callable[[], Any], seconds: float = 180.0) -> None:
         time.sleep(0.05)
 
 
-def ask(kept: Kept, folder: Path, *files: str, given: Sequence[str] = ()) -> dict[str, dict[str, Any]]:
+def ask(kept: KeptLoader, folder: Path, *files: str, given: Sequence[str] = ()) -> dict[str, dict[str, Any]]:
     said = kept.ask([*given, "--json", "--jobs", "2", "--timeout", LIMIT, str(folder), *files], seconds=SECONDS)
     assert said is not None
     assert said.status in {0, 1}, said.stderr
@@ -161,7 +161,7 @@ def _timeless(answer: dict[str, Any]) -> dict[str, Any]:
     return answer | {"seconds": 0, "cpu_seconds": 0, "findings": findings}
 
 
-def test_it_answers_as_a_process_of_its_own_does(runtime: Path, kept: Kept, tmp_path: Path) -> None:
+def test_it_answers_as_a_process_of_its_own_does(runtime: Path, kept: KeptLoader, tmp_path: Path) -> None:
     dags = tmp_path / "dags"
     dags.mkdir()
     assert list(write_mutants(dags))
@@ -179,7 +179,7 @@ def test_it_answers_as_a_process_of_its_own_does(runtime: Path, kept: Kept, tmp_
         assert [name for name in names if found[name] != wanted[name]] == []
 
 
-def test_nothing_of_a_load_reaches_the_next(runtime: Path, kept: Kept, tmp_path: Path) -> None:
+def test_nothing_of_a_load_reaches_the_next(runtime: Path, kept: KeptLoader, tmp_path: Path) -> None:
     dags = tmp_path / "dags"
     dags.mkdir()
     (dags / "leaves.py").write_text(LEAVES + good("leaves"))
@@ -199,7 +199,7 @@ def test_nothing_of_a_load_reaches_the_next(runtime: Path, kept: Kept, tmp_path:
     assert _process(tmp_path) == process
 
 
-def test_plugins_of_a_load_are_not_there_for_the_next(runtime: Path, kept: Kept, tmp_path: Path) -> None:
+def test_plugins_of_a_load_are_not_there_for_the_next(runtime: Path, kept: KeptLoader, tmp_path: Path) -> None:
     dags = tmp_path / "dags"
     dags.mkdir()
     (dags / "uses.py").write_text(
@@ -227,7 +227,7 @@ def test_plugins_of_a_load_are_not_there_for_the_next(runtime: Path, kept: Kept,
     assert len(processes) == 1
 
 
-def test_it_is_started_once_and_answers_many(runtime: Path, kept: Kept, tmp_path: Path) -> None:
+def test_it_is_started_once_and_answers_many(runtime: Path, kept: KeptLoader, tmp_path: Path) -> None:
     (tmp_path / "good.py").write_text(good("good"))
     assert not runtime.exists()
     ask(kept, tmp_path, "good.py")
@@ -240,7 +240,7 @@ def test_it_is_started_once_and_answers_many(runtime: Path, kept: Kept, tmp_path
     assert time.monotonic() - started < SECONDS
 
 
-def test_when_what_it_has_imported_changes_another_one_answers(runtime: Path, kept: Kept, tmp_path: Path) -> None:
+def test_when_what_it_has_imported_changes_another_one_answers(runtime: Path, kept: KeptLoader, tmp_path: Path) -> None:
     (tmp_path / "good.py").write_text(good("good"))
     ask(kept, tmp_path, "good.py")
     process = _process(tmp_path)
@@ -254,14 +254,14 @@ def test_when_what_it_has_imported_changes_another_one_answers(runtime: Path, ke
 
 def test_it_ends_when_nobody_asks(runtime: Path, tmp_path: Path) -> None:
     (tmp_path / "good.py").write_text(good("good"))
-    kept = Kept(venvs.ensure(f"airflow-{VERSION}"), ENVIRONMENT, idle=1.0)
+    kept = KeptLoader(venvs.ensure(f"airflow-{VERSION}"), ENVIRONMENT, idle=1.0)
     ask(kept, tmp_path, "good.py")
     wait_for(lambda: not _kept(tmp_path))
     assert (_sockets(runtime), list(runtime.glob("*.code"))) == ([], [])
     assert ask(kept, tmp_path, "good.py")["good.py"]["verdict"] == "accepted"
 
 
-def test_one_that_was_killed_is_replaced(runtime: Path, kept: Kept, tmp_path: Path) -> None:
+def test_one_that_was_killed_is_replaced(runtime: Path, kept: KeptLoader, tmp_path: Path) -> None:
     (tmp_path / "good.py").write_text(good("good"))
     ask(kept, tmp_path, "good.py")
     os.kill(_process(tmp_path), signal.SIGKILL)
@@ -269,7 +269,7 @@ def test_one_that_was_killed_is_replaced(runtime: Path, kept: Kept, tmp_path: Pa
     assert ask(kept, tmp_path, "good.py")["good.py"]["verdict"] == "accepted"
 
 
-def test_who_hangs_up_leaves_nothing_running(runtime: Path, kept: Kept, tmp_path: Path) -> None:
+def test_who_hangs_up_leaves_nothing_running(runtime: Path, kept: KeptLoader, tmp_path: Path) -> None:
     mark = tmp_path / "mark"
     (tmp_path / "good.py").write_text(good("good"))
     (tmp_path / "sleeps.py").write_text(SLEEPS.format(mark=mark))
@@ -284,7 +284,7 @@ def test_who_hangs_up_leaves_nothing_running(runtime: Path, kept: Kept, tmp_path
     assert len(_kept(tmp_path)) == 1
 
 
-def test_a_file_cannot_kill_what_answers(runtime: Path, kept: Kept, tmp_path: Path) -> None:
+def test_a_file_cannot_kill_what_answers(runtime: Path, kept: KeptLoader, tmp_path: Path) -> None:
     (tmp_path / "good.py").write_text(good("good"))
     (tmp_path / "kills.py").write_text(KILLS_ITS_PARENT)
     said = kept.ask(["--json", str(tmp_path), "kills.py"], seconds=SECONDS)
@@ -293,7 +293,7 @@ def test_a_file_cannot_kill_what_answers(runtime: Path, kept: Kept, tmp_path: Pa
     assert ask(kept, tmp_path, "good.py")["good.py"]["verdict"] == "accepted"
 
 
-def test_wrong_use_is_said_as_a_process_of_its_own_says_it(runtime: Path, kept: Kept, tmp_path: Path) -> None:
+def test_wrong_use_is_said_as_a_process_of_its_own_says_it(runtime: Path, kept: KeptLoader, tmp_path: Path) -> None:
     said = kept.ask(["--json", str(tmp_path), "none.py"], seconds=SECONDS)
     assert said is not None
     assert (said.status, "none.py is not a file in" in said.stderr) == (2, True)

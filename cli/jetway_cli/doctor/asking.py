@@ -92,13 +92,13 @@ class Desk:
                 self.clients[service, seconds] = self.target.client(service, config)
             return self.clients[service, seconds]
 
-    def begin(self, action: str, call: Callable[[], T]) -> Question[T]:
+    def begin(self, action: str, call: Callable[[], T]) -> PendingCall[T]:
         """Ask a question; the answer is fetched later."""
         if self.reason is not None:
             known: Future[Asked[T]] = Future()
             known.set_result(Asked(trouble=self.reason))
-            return Question(action, known)
-        return Question(action, self._pool.submit(ask, action, call))
+            return PendingCall(action, known)
+        return PendingCall(action, self._pool.submit(ask, action, call))
 
     def close(self) -> None:
         """Wait for nobody any more."""
@@ -106,7 +106,7 @@ class Desk:
 
 
 @dataclass(frozen=True)
-class Question(Generic[T]):
+class PendingCall(Generic[T]):
     """A question that was asked."""
 
     action: str

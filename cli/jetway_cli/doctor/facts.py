@@ -43,7 +43,7 @@ class Asked(Generic[T]):
 
 
 @dataclass(frozen=True, slots=True)
-class Resource:
+class StackResource:
     """A resource of the stack.
 
     Attributes:
@@ -73,18 +73,18 @@ class StackFacts:
     reason: str = ""
     outputs: Mapping[str, str] = field(default_factory=dict)
     parameters: Mapping[str, str] = field(default_factory=dict)
-    resources: tuple[Resource, ...] = ()
+    resources: tuple[StackResource, ...] = ()
 
     @property
     def was_whole(self) -> bool:
         """Whether the stack has, or had before an update, all of its resources."""
         return self.status in WHOLE or not self.status.startswith(_NEVER_WHOLE)
 
-    def of_kind(self, kind: str) -> tuple[Resource, ...]:
+    def of_kind(self, kind: str) -> tuple[StackResource, ...]:
         """Return the resources of a type that were made."""
         return tuple(found for found in self.resources if found.kind == kind and found.physical)
 
-    def find(self, logical: str) -> Resource | None:
+    def find(self, logical: str) -> StackResource | None:
         """Return a resource by its logical id; None when the stack has none."""
         return next((found for found in self.resources if found.logical == logical and found.physical), None)
 
@@ -150,7 +150,7 @@ class KeySeen:
 
 
 @dataclass(frozen=True, slots=True)
-class Decision:
+class IamDecision:
     """What IAM says of one action of a role on one resource.
 
     Attributes:
@@ -178,7 +178,7 @@ class RoleSeen:
 
     logical: str
     arn: str
-    decisions: Asked[tuple[Decision, ...]]
+    decisions: Asked[tuple[IamDecision, ...]]
     gone: bool = False
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from jetway_cli import needed
 
 if TYPE_CHECKING:
-    from jetway_cli.doctor.facts import Resource, StackFacts
+    from jetway_cli.doctor.facts import StackFacts, StackResource
 
 # Stands for what a pattern leaves open: IAM is asked about one thing.
 SAMPLE = "jetway-doctor"
@@ -42,7 +42,7 @@ class Need:
     role: str
     actions: tuple[str, ...]
     resources: tuple[str, ...]
-    context: tuple[needed.Key, ...] = ()
+    context: tuple[needed.ContextKey, ...] = ()
 
     @property
     def entries(self) -> list[dict[str, Any]]:
@@ -63,20 +63,20 @@ def needs(stack: StackFacts) -> list[Need]:
         "AWS::StackName": stack.name,
     }
     resources = {
-        one.logical: needed.Resource(one.physical, arn_of(one, stack)) for one in stack.resources if one.physical
+        one.logical: needed.NeededResource(one.physical, arn_of(one, stack)) for one in stack.resources if one.physical
     }
     # First the actions on one thing, then the things that have the same actions: IAM answers each for each.
-    of_thing: dict[tuple[str, str, str, tuple[needed.Key, ...]], set[str]] = {}
+    of_thing: dict[tuple[str, str, str, tuple[needed.ContextKey, ...]], set[str]] = {}
     for one in needed.questions(parameters, resources):
         service = one.action.partition(":")[0]
         of_thing.setdefault((one.role, service, _sample(one.resource), one.context), set()).add(one.action)
-    together: dict[tuple[str, tuple[str, ...], tuple[needed.Key, ...]], list[str]] = {}
+    together: dict[tuple[str, tuple[str, ...], tuple[needed.ContextKey, ...]], list[str]] = {}
     for (role, _, thing, context), actions in of_thing.items():
         together.setdefault((role, tuple(sorted(actions)), context), []).append(thing)
     return [Need(role, actions, tuple(things), context) for (role, actions, context), things in together.items()]
 
 
-def arn_of(resource: Resource, stack: StackFacts) -> str:
+def arn_of(resource: StackResource, stack: StackFacts) -> str:
     """Return the ARN of a resource, made of its physical id; empty where the type has none that is known here."""
     name, kind = resource.physical, resource.kind
     if name.startswith("arn:"):
@@ -98,5 +98,5 @@ def _sample(text: str) -> str:
     return text if text == "*" or text.endswith(":*") else text.replace("*", SAMPLE)
 
 
-def _type(key: needed.Key) -> str:
+def _type(key: needed.ContextKey) -> str:
     return "boolean" if set(key.values) <= {"true", "false"} else key.kind

@@ -88,13 +88,13 @@ def _decision(
 
 def _wait(target: Target, entry: Entry, seconds: float, found: Findings) -> None:
     from jetway_cli.api import Api
-    from jetway_cli.following import Follower
+    from jetway_cli.following import FollowedRuns
 
     dag_id, run_id = str(entry.dag_id), str(entry.dag_run_id)
     again = f"jetway wait {dag_id} {run_id}"
     run: dict[str, Any] = {}
     try:
-        run = Follower(Api(target), target, dag_id, run_id, again).follow(
+        run = FollowedRuns(Api(target), target, dag_id, run_id, again).follow(
             until="success", timeout=timedelta(seconds=max(1, round(seconds)))
         )
     except NegativeError as exc:

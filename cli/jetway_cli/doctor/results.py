@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any, Literal
 if TYPE_CHECKING:
     from jetway_cli.doctor.facts import Asked
 
-State = Literal["ok", "warning", "broken", "not known"]
+CheckState = Literal["ok", "warning", "broken", "not known"]
 
 _MOST_SHOWN = 5
-_WORST_FIRST: Sequence[State] = ("broken", "warning", "not known")
+_WORST_FIRST: Sequence[CheckState] = ("broken", "warning", "not known")
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,16 +26,16 @@ class Result:
     """
 
     id: str
-    state: State
+    state: CheckState
     seen: str
     remedy: str = ""
 
 
 @dataclass(frozen=True, slots=True)
-class Problem:
+class CheckProblem:
     """Something that is not as it should be."""
 
-    state: State
+    state: CheckState
     seen: str
     remedy: str
 
@@ -44,29 +44,31 @@ class Problem:
 class Findings:
     """What a check finds while it looks; the worst of it is what the check says."""
 
-    problems: list[Problem] = field(default_factory=list)
+    problems: list[CheckProblem] = field(default_factory=list)
 
     def broken(self, seen: str, remedy: str) -> None:
         """Note something that keeps Jetway from working."""
-        self.problems.append(Problem("broken", seen, remedy))
+        self.problems.append(CheckProblem("broken", seen, remedy))
 
     def warn(self, seen: str, remedy: str) -> None:
         """Note something that somebody should look at."""
-        self.problems.append(Problem("warning", seen, remedy))
+        self.problems.append(CheckProblem("warning", seen, remedy))
 
     def unknown(self, seen: str, remedy: str) -> None:
         """Note something that nobody can tell."""
-        self.problems.append(Problem("not known", seen, remedy))
+        self.problems.append(CheckProblem("not known", seen, remedy))
 
     def needs(self, *answers: Asked[Any]) -> bool:
         """Whether all these answers are there; those that are not are noted."""
         for asked in answers:
             if asked.denied is not None:
                 self.problems.append(
-                    Problem("not known", f"You may not do {asked.denied}.", f"Ask for {asked.denied} in your policy.")
+                    CheckProblem(
+                        "not known", f"You may not do {asked.denied}.", f"Ask for {asked.denied} in your policy."
+                    )
                 )
             elif asked.trouble is not None:
-                self.problems.append(Problem("not known", asked.trouble, "Try again later."))
+                self.problems.append(CheckProblem("not known", asked.trouble, "Try again later."))
         return all(asked.known for asked in answers)
 
     def result(self, id_: str, fine: str) -> Result:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from jetway_cli.doctor.results import State
+    from jetway_cli.doctor.results import CheckState
 
 _ONLY_IF_SAID = object()
 
@@ -63,7 +63,7 @@ class Setting:
         secret: whether its values are not to be shown.
     """
 
-    state: State = "broken"
+    state: CheckState = "broken"
     default: Any = _ONLY_IF_SAID
     whole: bool = False
     form: Callable[[Any], Any] = _as_it_is

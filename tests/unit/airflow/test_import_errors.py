@@ -9,7 +9,7 @@ import pytest
 
 from jetway.airflow import ImportProblem
 from jetway.airflow.environment import EnvironmentFacts
-from jetway.airflow.import_errors import Found, ImportErrors
+from jetway.airflow.import_errors import FoundErrors, ImportErrors
 from jetway.errors import (
     AnswerLostError,
     CommandRejectedError,
@@ -58,7 +58,7 @@ class Stage:
     def is_(self, **changes: str) -> None:
         self.current = replace(self.current, **changes)  # type: ignore[arg-type]
 
-    def read(self) -> Found:
+    def read(self) -> FoundErrors:
         def client(which: Client) -> AirflowLists:
             return which  # type: ignore[return-value]
 
@@ -78,7 +78,7 @@ def stage() -> Stage:
 @pytest.mark.parametrize("mode", ["PUBLIC_ONLY", "PRIVATE_ONLY", "PUBLIC_AND_PRIVATE"])
 def test_rest_is_read_and_judges(stage: Stage, version: str, mode: str) -> None:
     stage.is_(airflow_version=version, webserver_access_mode=mode)
-    assert stage.read() == Found(OF_THE_DATABASE, judges=True)
+    assert stage.read() == FoundErrors(OF_THE_DATABASE, judges=True)
     assert stage.cli.asked == 0
 
 
@@ -104,13 +104,13 @@ def test_where_rest_does_not_reach_the_command_is_asked_and_judges_where_it_can(
 ) -> None:
     stage.is_(airflow_version=version, webserver_access_mode=mode)
     stage.rest.error = error
-    assert stage.read() == Found(OF_THE_WEB_SERVER, judges=judges)
+    assert stage.read() == FoundErrors(OF_THE_WEB_SERVER, judges=judges)
 
 
 @pytest.mark.parametrize(("mode", "judges"), [("PRIVATE_ONLY", False), ("PUBLIC_ONLY", True)])
 def test_before_rest_there_is_the_command(stage: Stage, mode: str, judges: bool) -> None:
     stage.is_(airflow_version="2.4.2", webserver_access_mode=mode)
-    assert stage.read() == Found(OF_THE_WEB_SERVER, judges=judges)
+    assert stage.read() == FoundErrors(OF_THE_WEB_SERVER, judges=judges)
     assert stage.rest.asked == 0
 
 

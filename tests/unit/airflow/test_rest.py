@@ -12,7 +12,7 @@ from botocore.config import Config
 from botocore.exceptions import EndpointConnectionError
 
 from jetway.airflow import Dag, DagRun, DagRunRequest, RunAlreadyExistsError
-from jetway.airflow.rest_responses import Call, explain, may_repeat
+from jetway.airflow.rest_responses import RestCall, explain, may_repeat
 from jetway.errors import (
     AnswerLostError,
     CommandRejectedError,
@@ -478,7 +478,7 @@ def test_a_connection_that_never_stood_proves_nothing_of_a_call_before(attempts:
         endpoint_url="http://127.0.0.1:1",
         config=config,
     )
-    call = Call("acme", "POST", "/dags/hello/dagRuns", "hello", creates=True, repeats=may_repeat(mwaa))
+    call = RestCall("acme", "POST", "/dags/hello/dagRuns", "hello", creates=True, repeats=may_repeat(mwaa))
     with pytest.raises(EndpointConnectionError) as caught:
         mwaa.get_environment(Name="acme")
     assert type(explain(caught.value, call)) is error

@@ -18,11 +18,11 @@ from jsonschema import Draft202012Validator, FormatChecker
 from moto import mock_aws
 
 from jetway.airflow.environment import Environment
-from jetway.gate.gate import Gate, Settled
-from jetway.gate.recorder import LiveBook
+from jetway.gate.gate import Gate, GateResult
+from jetway.gate.recorder import PromotionRecorder
 from jetway.gate.s3_notification import Arrival
-from jetway.promotion.notifications import News
-from jetway.promotion.state_table import StandingTable
+from jetway.promotion.notifications import Notification
+from jetway.promotion.state_table import ArtifactStateTable
 from tests.unit.strict_copies import strict
 
 if TYPE_CHECKING:
@@ -78,9 +78,9 @@ class Buckets:
         self.s3 = s3
         self.dynamodb = SESSION.client("dynamodb")
         make_artifact_table(self.dynamodb)
-        self.news: list[News] = []
-        self.table = StandingTable(self.dynamodb, TABLE)
-        book = LiveBook(s3, self.table, self.news.append, "acme", VERIFY_AFTER)
+        self.news: list[Notification] = []
+        self.table = ArtifactStateTable(self.dynamodb, TABLE)
+        book = PromotionRecorder(s3, self.table, self.news.append, "acme", VERIFY_AFTER)
         self.gate = Gate(s3, environment, DROP, book, max_dag_file_bytes=1024 * 1024)
         for bucket in (DROP, LIVE):
             s3.create_bucket(Bucket=bucket)
@@ -91,7 +91,7 @@ class Buckets:
         """Put an object in the drop bucket and return its version id."""
         return self.s3.put_object(Bucket=DROP, Key=key, Body=body, **more).get("VersionId")
 
-    def settle(self, key: str, version_id: str | None = None) -> list[Settled]:
+    def settle(self, key: str, version_id: str | None = None) -> list[GateResult]:
         """Let the gate deal with it."""
         return self.gate.settle(Arrival(DROP, key, version_id))
 

@@ -14,7 +14,7 @@ from jetway.artifacts.findings import Candidate, Judgement
 from jetway.artifacts.packed_dags import check_packed_dags
 from jetway.artifacts.plugins.plugins_zip import check_plugins
 from jetway.artifacts.python.dag_file import check_dag_file
-from jetway.artifacts.requirements.local_wheels import Shelf, read_shelf
+from jetway.artifacts.requirements.local_wheels import LocalWheels, read_shelf
 from jetway.artifacts.requirements.requirements_file import check_requirements
 
 AIRFLOW_3 = EnvironmentFacts("acme", "AVAILABLE", "3.3.1", "acme-airflow", "dags")
@@ -23,7 +23,7 @@ AIRFLOW_3 = EnvironmentFacts("acme", "AVAILABLE", "3.3.1", "acme-airflow", "dags
 def requirements(content: bytes) -> Judgement:
     """Judge bytes as a requirements.txt."""
     return _sound(
-        check_requirements(_candidate("requirements.txt", content), AIRFLOW_3, Shelf(["a-1-py3-none-any.whl"]))
+        check_requirements(_candidate("requirements.txt", content), AIRFLOW_3, LocalWheels(["a-1-py3-none-any.whl"]))
     )
 
 

@@ -21,7 +21,7 @@ from jetway.artifacts.requirements.contents import (
     module_of,
 )
 from jetway.artifacts.requirements.provided import Required, provided, required_by
-from jetway.artifacts.requirements.uv_resolve import Answer
+from jetway.artifacts.requirements.uv_resolve import Resolution
 from layers import build_airflow
 from tools.generate import module_contents
 from tools.generate.airflow_lists import VERSIONS, wanted
@@ -186,11 +186,11 @@ def test_what_a_layer_has_no_room_for_is_in_the_data(version: str) -> None:
 
 def test_what_requirements_bring_without_an_answer_is_open() -> None:
     content = b"# -c none\napache-airflow-providers-mongo==5.4.0\nboto3\n"
-    found = required_by(content, AIRFLOW_3, Answer("not-resolved", "no index"), {})
+    found = required_by(content, AIRFLOW_3, Resolution("not-resolved", "no index"), {})
     assert found.open == {"apache-airflow-providers-mongo"}, "what the image has, has what it needs"
     assert "what apache-airflow-providers-mongo needs" in provided(AIRFLOW_3, found)["unlisted"]
     assert Required.parse(found.as_json()) == found
-    answer = Answer("resolved", "", {"apache-airflow-providers-mongo": "5.4.0", "pymongo": "4.0", "boto3": "1"})
+    answer = Resolution("resolved", "", {"apache-airflow-providers-mongo": "5.4.0", "pymongo": "4.0", "boto3": "1"})
     found = required_by(content, AIRFLOW_3, answer, {"pymongo": Contents({"pymongo": None})})
     assert (found.open, "pymongo" in provided(AIRFLOW_3, found)["inventory"]["contents"]) == (frozenset(), True)
     assert provided(AIRFLOW_3, found)["inventory"]["changed"] == ["boto3"], "of another version than the image's"

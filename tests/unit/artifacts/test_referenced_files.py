@@ -12,7 +12,7 @@ from jetway.artifacts.mwaa import DAGS_FOLDER, packages_of
 from jetway.artifacts.requirements.referenced_files import Beside, on_mwaa
 from jetway.artifacts.requirements.requirement_resolution import resolved
 from jetway.artifacts.requirements.requirements_file import check_requirements
-from jetway.artifacts.requirements.uv_resolve import Answer, Question
+from jetway.artifacts.requirements.uv_resolve import Resolution, ResolutionRequest
 from jetway.artifacts.resolution_check import Resolver
 
 from .buckets import DROP, LIVE, Buckets
@@ -138,12 +138,12 @@ def test_what_people_write_is_not_refused(text: str) -> None:
     assert judge(text).verdict != "rejected", judge(text).findings
 
 
-def question(text: str, environment: object = AIRFLOW_3) -> Question:
-    asked: list[Question] = []
+def question(text: str, environment: object = AIRFLOW_3) -> ResolutionRequest:
+    asked: list[ResolutionRequest] = []
 
-    def ask(one: Question) -> Answer:
+    def ask(one: ResolutionRequest) -> Resolution:
         asked.append(one)
-        return Answer("resolved")
+        return Resolution("resolved")
 
     resolved(text.encode(), environment, judge(text), ask, beside=Beside(FILES.get))  # type: ignore[arg-type]
     (one,) = asked
@@ -172,12 +172,12 @@ def test_what_the_image_has_and_no_index_has_a_wheel_of_is_at_hand() -> None:
     assert any(name.startswith("psycopg2-2.") for name in wheels)
 
 
-def said_by_uv(*answers: Answer) -> tuple[Judgement, Answer | None, list[Question]]:
+def said_by_uv(*answers: Resolution) -> tuple[Judgement, Resolution | None, list[ResolutionRequest]]:
     """Judge a file that needs thrift, when uv answers so, one question after the other."""
-    asked: list[Question] = []
+    asked: list[ResolutionRequest] = []
     left = list(answers)
 
-    def ask(one: Question) -> Answer:
+    def ask(one: ResolutionRequest) -> Resolution:
         asked.append(one)
         return left.pop(0)
 
@@ -195,14 +195,14 @@ def test_a_source_that_airflows_constraints_name_is_built_there(name: str, marke
     packages = packages_of("3.3.1")
     assert packages is not None
     version = packages.constraints[name]
-    missing = Answer("not-resolved", f"Because {name}{marker}=={version} has no usable wheels and it is needed")
-    good = Answer("resolved", "", {name: version})
+    missing = Resolution("not-resolved", f"Because {name}{marker}=={version} has no usable wheels and it is needed")
+    good = Resolution("resolved", "", {name: version})
     judged, answer, asked = said_by_uv(missing, good)
     assert (judged.verdict, answer and answer.built) == ("accepted", (name,))
     assert ("built-there", None) in rules(judged)
     assert f"{name}-{version}-py3-none-any.whl" in asked[1].wheels
     assert said_by_uv(missing, missing)[0].verdict == "unknown", "the same question is not asked for ever"
-    conflict = Answer("conflict", "no")
+    conflict = Resolution("conflict", "no")
     assert said_by_uv(missing, conflict)[0].verdict == "rejected"
 
 
@@ -211,7 +211,7 @@ def test_another_source_stays_open(what: str) -> None:
     packages = packages_of("3.3.1")
     assert packages is not None
     said = f"Because {what.format(**packages.constraints)} has no usable wheels"
-    judged, _, asked = said_by_uv(Answer("not-resolved", said))
+    judged, _, asked = said_by_uv(Resolution("not-resolved", said))
     assert (judged.verdict, len(asked)) == ("unknown", 1)
 
 

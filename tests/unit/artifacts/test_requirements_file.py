@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from jetway.airflow.environment import EnvironmentFacts
 from jetway.artifacts.findings import Candidate, Judgement
 from jetway.artifacts.mwaa import known_versions, packages_of, wheel_tags
-from jetway.artifacts.requirements.local_wheels import Shelf
+from jetway.artifacts.requirements.local_wheels import LocalWheels
 from jetway.artifacts.requirements.requirements_file import check_requirements
 
 from .judging import AIRFLOW_2_ON_PYTHON_3_11, AIRFLOW_3, rules
@@ -22,7 +22,7 @@ CONSTRAINED = f'--constraint "{OWN}"\n'
 WHEELS = "--no-index\n--find-links /usr/local/airflow/plugins\n-c /usr/local/airflow/plugins/constraints.txt\n"
 
 
-def judge(text: str | bytes, environment: EnvironmentFacts = AIRFLOW_3, shelf: Shelf | None = None) -> Judgement:
+def judge(text: str | bytes, environment: EnvironmentFacts = AIRFLOW_3, shelf: LocalWheels | None = None) -> Judgement:
     content = text.encode() if isinstance(text, str) else text
     return check_requirements(Candidate("requirements.txt", len(content), content), environment, shelf)
 
@@ -189,12 +189,12 @@ def test_secrets_are_not_repeated() -> None:
 def test_wheels_in_plugins_zip_serve_an_environment_without_an_index(
     text: str, files: list[str], expected: list[tuple[str, str]]
 ) -> None:
-    judged = judge(WHEELS + text + "\n", shelf=Shelf([*files, "constraints.txt"]))
+    judged = judge(WHEELS + text + "\n", shelf=LocalWheels([*files, "constraints.txt"]))
     assert [(finding.rule, finding.severity) for finding in judged.findings] == expected
 
 
 def test_a_plugins_zip_that_may_still_come_leaves_it_open() -> None:
-    judged = judge(WHEELS + "my-own==1\n", shelf=Shelf(["constraints.txt"], final=False))
+    judged = judge(WHEELS + "my-own==1\n", shelf=LocalWheels(["constraints.txt"], final=False))
     assert (judged.verdict, rules(judged)) == ("unknown", [("wheel-missing", 4)])
     assert judge(WHEELS + "my-own==1\n").verdict == "unknown"
 

@@ -18,8 +18,8 @@ from functions.resolve_requirements import app
 from jetway.artifacts.findings import Candidate, Judgement
 from jetway.artifacts.requirements.contents import Contents
 from jetway.artifacts.requirements.requirements_file import check_requirements
-from jetway.artifacts.requirements.resolver_client import Told, ask_function
-from jetway.artifacts.requirements.uv_resolve import Answer, Question
+from jetway.artifacts.requirements.resolver_client import ResolverResponse, ask_function
+from jetway.artifacts.requirements.uv_resolve import Resolution, ResolutionRequest
 from jetway.artifacts.resolution_check import KEPT, Resolver
 
 from .buckets import DROP, LIVE, Buckets
@@ -32,9 +32,9 @@ if TYPE_CHECKING:
 CONTENT = (
     b'--constraint "https://raw.githubusercontent.com/apache/airflow/constraints-3.3.1/constraints-3.12.txt"\nmine==1\n'
 )
-QUESTION = Question(("mine==1",), ("celery==5.6.3",), "3.12.13")
-TOLD = Told(
-    Answer("resolved", "", {"mine": "1", "below": "2"}, {"mine": "https://x/mine.whl"}),
+QUESTION = ResolutionRequest(("mine==1",), ("celery==5.6.3",), "3.12.13")
+TOLD = ResolverResponse(
+    Resolution("resolved", "", {"mine": "1", "below": "2"}, {"mine": "https://x/mine.whl"}),
     {"mine": Contents({"my_module": "clean load", "my_module.io": None}, {"mine": "my_module.decorators.mine_task"})},
 )
 
@@ -43,8 +43,8 @@ def static(content: bytes) -> Judgement:
     return check_requirements(Candidate("requirements.txt", len(content), content), AIRFLOW_3)
 
 
-def resolver(world: Buckets, told: Told | None, asked: list[Any] | None = None) -> Resolver:
-    def ask(question: Question, known: frozenset[str]) -> Told:
+def resolver(world: Buckets, told: ResolverResponse | None, asked: list[Any] | None = None) -> Resolver:
+    def ask(question: ResolutionRequest, known: frozenset[str]) -> ResolverResponse:
         if asked is not None:
             asked.append((question, known))
         assert told is not None
@@ -70,7 +70,7 @@ def test_what_it_brings_is_provided_from_then_on(world: Buckets) -> None:
 
 
 def test_a_conflict_rejects_and_is_not_kept(world: Buckets) -> None:
-    told = Told(Answer("conflict", "Because you require mine==1 and mine==2, …"))
+    told = ResolverResponse(Resolution("conflict", "Because you require mine==1 and mine==2, …"))
     judged = resolver(world, told).judge(CONTENT, AIRFLOW_3, static(CONTENT))
     assert (judged.verdict, rules(judged)) == ("rejected", [("unresolvable", 2)])
     assert KEPT not in world.keys(DROP)
@@ -126,11 +126,11 @@ def put_plugins(world: Buckets, bucket: str, *files: tuple[str, bytes]) -> None:
 
 def test_uv_is_asked_with_the_wheels_of_plugins_zip_and_what_is_installed(world: Buckets) -> None:
     put_plugins(world, DROP, wheel("mine", "1", "base", "other @ https://example.org/o.whl"), ("c.txt", b"base<2 # x"))
-    asked: list[Question] = []
+    asked: list[ResolutionRequest] = []
 
-    def ask(question: Question, _known: frozenset[str]) -> Told:
+    def ask(question: ResolutionRequest, _known: frozenset[str]) -> ResolverResponse:
         asked.append(question)
-        return Told(Answer("not-found", "mine==1 depends on base, and there is none"))
+        return ResolverResponse(Resolution("not-found", "mine==1 depends on base, and there is none"))
 
     judged = Resolver(world.s3, DROP, ask).judge(OFFLINE, AIRFLOW_3, static(OFFLINE))
     (question,) = asked
@@ -148,11 +148,11 @@ def test_uv_is_asked_with_the_wheels_of_plugins_zip_and_what_is_installed(world:
 def test_a_wheel_by_its_path_is_resolved_with_what_it_depends_on(world: Buckets) -> None:
     put_plugins(world, DROP, wheel("mine", "1", "base"))
     content = b"# -c none\n/usr/local/airflow/plugins/mine-1-py3-none-any.whl\n"
-    asked: list[Question] = []
+    asked: list[ResolutionRequest] = []
 
-    def ask(question: Question, _known: frozenset[str]) -> Told:
+    def ask(question: ResolutionRequest, _known: frozenset[str]) -> ResolverResponse:
         asked.append(question)
-        return Told(Answer("resolved"))
+        return ResolverResponse(Resolution("resolved"))
 
     judged = Resolver(world.s3, DROP, ask).judge(content, AIRFLOW_3, static(content))
     assert judged.verdict == "accepted"
@@ -171,7 +171,7 @@ def reply(body: object) -> dict[str, Any]:
     return {"StatusCode": 200, "Payload": StreamingBody(io.BytesIO(content), len(content))}
 
 
-def ask(client: LambdaClient, response: dict[str, Any]) -> Told:
+def ask(client: LambdaClient, response: dict[str, Any]) -> ResolverResponse:
     with Stubber(client) as stubber:
         expected = {
             "FunctionName": "resolve",
@@ -200,7 +200,9 @@ def ask(client: LambdaClient, response: dict[str, Any]) -> Told:
 def test_the_function_is_asked_and_its_answer_read(client: LambdaClient) -> None:
     answer = {"status": "resolved", "said": "", "versions": {"mine": "1"}, "wheels": {}}
     contents = {"mine": {"modules": {"m": "a b", "m.c": None}}}
-    expected = Told(Answer("resolved", "", {"mine": "1"}), {"mine": Contents({"m": "a b", "m.c": None})})
+    expected = ResolverResponse(
+        Resolution("resolved", "", {"mine": "1"}), {"mine": Contents({"m": "a b", "m.c": None})}
+    )
     assert ask(client, reply(answer | {"contents": contents})) == expected
 
 

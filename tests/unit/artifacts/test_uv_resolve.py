@@ -17,10 +17,10 @@ import pytest
 
 from jetway.artifacts.findings import Candidate, Judgement
 from jetway.artifacts.requirements.index_proxy import named
-from jetway.artifacts.requirements.local_wheels import Shelf
+from jetway.artifacts.requirements.local_wheels import LocalWheels
 from jetway.artifacts.requirements.requirement_resolution import resolved
 from jetway.artifacts.requirements.requirements_file import check_requirements
-from jetway.artifacts.requirements.uv_resolve import Answer, Question, emptied, resolve
+from jetway.artifacts.requirements.uv_resolve import Resolution, ResolutionRequest, emptied, resolve
 from tools import venvs
 
 from .judging import AIRFLOW_3, rules
@@ -99,9 +99,11 @@ def index(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     server.server_close()
 
 
-def ask(uv: str, index: str, *requirements: str, **more: Any) -> Answer:
+def ask(uv: str, index: str, *requirements: str, **more: Any) -> Resolution:
     operators = more.pop("allowed", (named(index),))
-    question = Question(requirements, ("celery==5.6.3",), "3.12.13", index_url=index, allowed=operators, **more)
+    question = ResolutionRequest(
+        requirements, ("celery==5.6.3",), "3.12.13", index_url=index, allowed=operators, **more
+    )
     return resolve(question, uv, seconds=60)
 
 
@@ -213,9 +215,9 @@ def test_a_bound_on_time(uv: str, tmp_path: Path) -> None:
     sleeper = tmp_path / "uv"
     sleeper.write_text(f"#!{sys.executable}\nimport time\ntime.sleep(60)\n")
     sleeper.chmod(0o755)
-    answer = resolve(Question(("alpha",), (), "3.12.13"), str(sleeper), seconds=0.3)
+    answer = resolve(ResolutionRequest(("alpha",), (), "3.12.13"), str(sleeper), seconds=0.3)
     assert (answer.status, "did not end" in answer.said) == ("not-resolved", True)
-    assert resolve(Question((), (), "3.12.13"), str(tmp_path / "none"), seconds=1).status == "not-resolved"
+    assert resolve(ResolutionRequest((), (), "3.12.13"), str(tmp_path / "none"), seconds=1).status == "not-resolved"
 
 
 def test_uv_sees_nothing_of_the_callers_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -224,17 +226,19 @@ def test_uv_sees_nothing_of_the_callers_environment(monkeypatch: pytest.MonkeyPa
     teller = tmp_path / "uv"
     teller.write_text(f"#!{sys.executable}\nimport os, sys\nsys.exit(' '.join(os.environ))\n")
     teller.chmod(0o755)
-    said = resolve(Question(("alpha",), (), "3.12.13"), str(teller), seconds=30).said
+    said = resolve(ResolutionRequest(("alpha",), (), "3.12.13"), str(teller), seconds=30).said
     assert "UV_CACHE_DIR" in said
     assert not {"AWS_SECRET_ACCESS_KEY", "UV_INDEX_URL"} & set(said.split())
     assert "AWS_SECRET_ACCESS_KEY" in os.environ
 
 
-def judge(text: str, answers: Mapping[str, Answer] | Answer, **more: Any) -> tuple[Judgement, list[Question]]:
+def judge(
+    text: str, answers: Mapping[str, Resolution] | Resolution, **more: Any
+) -> tuple[Judgement, list[ResolutionRequest]]:
     """Judge a file; uv's answer is given."""
-    asked: list[Question] = []
+    asked: list[ResolutionRequest] = []
 
-    def answer(question: Question) -> Answer:
+    def answer(question: ResolutionRequest) -> Resolution:
         asked.append(question)
         return answers  # type: ignore[return-value]
 
@@ -245,7 +249,9 @@ def judge(text: str, answers: Mapping[str, Answer] | Answer, **more: Any) -> tup
 
 def test_uv_is_asked_for_the_environments_python_under_its_constraints() -> None:
     judged, (question,) = judge(
-        f"-c {OWN}\npandas==3.0.5\nx ; python_version < '3'\n", Answer("resolved"), index_url="https://index.example/"
+        f"-c {OWN}\npandas==3.0.5\nx ; python_version < '3'\n",
+        Resolution("resolved"),
+        index_url="https://index.example/",
     )
     assert (judged.verdict, judged.findings) == ("accepted", ())
     assert (question.requirements, question.python) == (("pandas==3.0.5",), "3.12.13")
@@ -254,7 +260,7 @@ def test_uv_is_asked_for_the_environments_python_under_its_constraints() -> None
 
 
 def test_without_constraints_in_force_only_the_essential_pins_hold() -> None:
-    _, (question,) = judge("# -c none\nx==1\n", Answer("resolved"))
+    _, (question,) = judge("# -c none\nx==1\n", Resolution("resolved"))
     assert "celery==5.6.3" in question.constraints
     assert not any(line.startswith("pandas==") for line in question.constraints)
 
@@ -262,7 +268,7 @@ def test_without_constraints_in_force_only_the_essential_pins_hold() -> None:
 def test_indexes_of_the_file_go_first_and_only_by_https() -> None:
     _, (question,) = judge(
         "-i https://a.example\n--extra-index-url https://b.example\n--extra-index-url file:///etc\nx==1\n",
-        Answer("resolved"),
+        Resolution("resolved"),
         index_url="https://c.example",
     )
     assert (question.index_url, question.extra_index_urls) == ("https://a.example", ("https://b.example",))
@@ -270,46 +276,46 @@ def test_indexes_of_the_file_go_first_and_only_by_https() -> None:
 
 def test_a_conflict_rejects_with_the_line_that_uv_names() -> None:
     said = "Because beta==2 depends on celery>=6 and you require beta==2, …"
-    judged, _ = judge(f"-c {OWN}\nalpha==1\nbeta==2\n", Answer("conflict", said))
+    judged, _ = judge(f"-c {OWN}\nalpha==1\nbeta==2\n", Resolution("conflict", said))
     assert (judged.verdict, rules(judged)) == ("rejected", [("unresolvable", 3)])
     assert said in judged.findings[0].message
 
 
 def test_not_resolved_leaves_it_open() -> None:
-    judged, _ = judge(f"-c {OWN}\nalpha==1\n", Answer("not-resolved", "no index: it is offline"))
+    judged, _ = judge(f"-c {OWN}\nalpha==1\n", Resolution("not-resolved", "no index: it is offline"))
     assert (judged.verdict, rules(judged)) == ("unknown", [("not-resolved", None)])
     assert judged.findings[0].message == "Not resolved: no index: it is offline."
 
 
 def test_constraints_that_are_not_read_leave_it_open() -> None:
-    judged, _ = judge("-c /usr/local/airflow/dags/constraints.txt\nalpha==1\n", Answer("resolved"))
+    judged, _ = judge("-c /usr/local/airflow/dags/constraints.txt\nalpha==1\n", Resolution("resolved"))
     assert (judged.verdict, rules(judged)) == ("unknown", [("constraints-not-read", 1)])
-    judged, (question,) = judge("-c https://example.org/c.txt\nalpha==1\n", Answer("resolved"))
+    judged, (question,) = judge("-c https://example.org/c.txt\nalpha==1\n", Resolution("resolved"))
     assert (judged.verdict, question.constraint_urls) == ("accepted", ("https://example.org/c.txt",))
 
 
 def test_a_package_that_only_another_index_may_know_is_open() -> None:
     text = f"-c {OWN}\n--extra-index-url https://${{TOKEN}}@index.example/\nmine==1\n"
-    judged, _ = judge(text, Answer("not-found", "mine was not found in the package registry"))
+    judged, _ = judge(text, Resolution("not-found", "mine was not found in the package registry"))
     assert judged.verdict == "unknown"
 
 
 FIND_LINKS = f"-c {OWN}\n--find-links /usr/local/airflow/plugins\nmine==1\n"
-NOT_FOUND = Answer("not-found", "mine was not found in the package registry")
+NOT_FOUND = Resolution("not-found", "mine was not found in the package registry")
 
 
 def test_what_an_index_does_not_know_may_be_a_wheel_in_a_plugins_zip_that_is_not_seen() -> None:
     judged, _ = judge(FIND_LINKS, NOT_FOUND)
     assert (judged.verdict, rules(judged)) == ("unknown", [("unresolvable", 3)])
-    judged, (question,) = judge(FIND_LINKS, NOT_FOUND, shelf=Shelf([]))
+    judged, (question,) = judge(FIND_LINKS, NOT_FOUND, shelf=LocalWheels([]))
     assert (judged.verdict, list(question.wheels)) == ("rejected", ["psycopg2-2.9.12-py3-none-any.whl"])
-    assert judge(FIND_LINKS, NOT_FOUND, shelf=Shelf([], final=False))[0].verdict == "unknown"
+    assert judge(FIND_LINKS, NOT_FOUND, shelf=LocalWheels([], final=False))[0].verdict == "unknown"
     elsewhere = FIND_LINKS.replace("plugins", "dags/wheels")
-    assert judge(elsewhere, NOT_FOUND, shelf=Shelf([]))[0].verdict == "unknown"
+    assert judge(elsewhere, NOT_FOUND, shelf=LocalWheels([]))[0].verdict == "unknown"
 
 
 def test_wheels_that_could_not_be_read_leave_it_open() -> None:
-    shelf = Shelf(["mine-1-py3-none-any.whl"], unread=frozenset({"mine-1-py3-none-any.whl"}))
+    shelf = LocalWheels(["mine-1-py3-none-any.whl"], unread=frozenset({"mine-1-py3-none-any.whl"}))
     assert judge(FIND_LINKS, NOT_FOUND, shelf=shelf)[0].verdict == "unknown"
     judged, asked = judge(FIND_LINKS.replace("--find", "--no-index\n--find"), NOT_FOUND, shelf=shelf)
     assert (judged.findings[-1].rule, asked) == ("wheels-not-seen", [])
@@ -319,7 +325,7 @@ def test_wheels_that_could_not_be_read_leave_it_open() -> None:
     "text", ["celery==1\n", "--no-index\nceleryx==1\n", "# nothing\n", "git+https://example.org/x\n"]
 )
 def test_what_there_is_nothing_to_resolve_of_is_not_asked(text: str) -> None:
-    assert judge(text, Answer("conflict", "x"))[1] == []
+    assert judge(text, Resolution("conflict", "x"))[1] == []
 
 
 def test_a_kept_cache_is_used_again_and_says_nothing_of_another_index(uv: str, index: str, tmp_path: Path) -> None:
@@ -327,7 +333,7 @@ def test_a_kept_cache_is_used_again_and_says_nothing_of_another_index(uv: str, i
 
     def wheels_asked_for(at: str) -> int:
         del Quiet.asked[:]
-        question = Question(("alpha==1.0",), (), "3.12.13", index_url=at, allowed=(named(at),))
+        question = ResolutionRequest(("alpha==1.0",), (), "3.12.13", index_url=at, allowed=(named(at),))
         assert (resolve(question, uv, seconds=60, home=home).status == "resolved") is (at == index)
         return sum(".whl" in path for path in Quiet.asked)
 

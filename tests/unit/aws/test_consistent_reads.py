@@ -18,7 +18,7 @@ from jetway.dispatch.rates import Rates
 from jetway.http.idempotency_keys import IdempotencyKeys, KeyUse
 from jetway.http.replays import KEPT_WITH_TIME, KEPT_WITHOUT_TIME, ReplayCache
 from jetway.http.signatures import Signed
-from jetway.promotion.state_table import StandingTable
+from jetway.promotion.state_table import ArtifactStateTable
 from jetway.updates.record import UpdateTable
 from tests.unit.artifacts.buckets import TABLE, make_artifact_table
 from tests.unit.ledger_table import make_ledger_table
@@ -27,7 +27,7 @@ NOW = 1_795_327_200.0
 READS: dict[str, Callable[[Any, Any], object]] = {
     "replays": lambda client, table: ReplayCache(client, table.name).knows("push", Signed("id", "proof", None)),
     "keys": lambda client, table: IdempotencyKeys(client, table.name).check(KeyUse("key", "id", "print")),
-    "standings": lambda client, _: StandingTable(client, TABLE).get("dags/a.py"),
+    "standings": lambda client, _: ArtifactStateTable(client, TABLE).get("dags/a.py"),
     "updates": lambda client, _: UpdateTable(client, TABLE).get(),
 }
 

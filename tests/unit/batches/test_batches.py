@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from jetway.airflow.names import encode_conf
 from jetway.batches.closing import ForeignManifestError
-from jetway.batches.collector import MOST_TRIES, Settled
+from jetway.batches.collector import MOST_TRIES, Collected
 from jetway.batches.model import LARGEST_LIST_IN_CONF, LARGEST_MEMBER, parse_member
 from jetway.batches.table import LARGEST_BATCH, LARGEST_PAGE
 from jetway.errors import JetwayError
@@ -280,7 +280,7 @@ def test_a_collector_that_is_always_outrun_gives_its_events_back(world: World, m
     world.take([event(number) for number in range(2, 6)])  # the batch is full and gone
     stream, member = parse_member(event(9), sent_at=START)
     monkeypatch.setattr(stale._table, "find_open", lambda _stream: there)
-    settled: list[Settled] = []
+    settled: list[Collected] = []
     with pytest.raises(JetwayError, match="another collector"):
         stale.collect(stream, [member], on_settled=settled.append, on_dispatched=world.sent.append)
     assert settled == []

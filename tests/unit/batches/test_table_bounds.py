@@ -6,7 +6,7 @@ import json
 from datetime import timedelta
 from typing import Any
 
-from jetway.batches.model import Member, Stream
+from jetway.batches.model import BatchMember, Stream
 from jetway.batches.table import CLAIMS_KEPT, HEADERS_KEPT, LARGEST_BATCH, LARGEST_PAGE, BatchTable, Open, Owner
 
 from .world import START, World
@@ -14,10 +14,10 @@ from .world import START, World
 STREAM = Stream("orders", json.dumps({"name": "orders", "kind": "s3", "dag": "load"}), 10_000, timedelta(minutes=5))
 
 
-def member(number: int, size: int = 40) -> Member:
+def member(number: int, size: int = 40) -> BatchMember:
     facts = json.dumps({"key": str(number), "pad": ""})
     facts = json.dumps({"key": str(number), "pad": "x" * (size - len(facts))})
-    return Member(f"digest{number}", START, facts)
+    return BatchMember(f"digest{number}", START, facts)
 
 
 def items(world: World) -> dict[tuple[str, str], Any]:

@@ -12,10 +12,10 @@ import moto.backends
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 
 from jetway.batches.closing import Finisher
-from jetway.batches.collector import Collector, Settled
+from jetway.batches.collector import Collected, Collector
 from jetway.batches.hands import Hands
 from jetway.batches.intake import Intake
-from jetway.batches.model import Closed, Member, Stream
+from jetway.batches.model import BatchMember, Closed, Stream
 from jetway.batches.table import BatchTable
 from jetway.ledger import Entry, Ledger
 from tests.unit.dispatching import parse_dispatch
@@ -182,9 +182,9 @@ class World:
         )
         return taken.entries, taken.failed
 
-    def settled(self, stream: Stream, members: Iterable[Member]) -> list[Settled]:
+    def settled(self, stream: Stream, members: Iterable[BatchMember]) -> list[Collected]:
         """Collect members, and return what became of them."""
-        found: list[Settled] = []
+        found: list[Collected] = []
         self.collector().collect(stream, members, on_settled=found.append, on_dispatched=self.sent.append)
         return found
 

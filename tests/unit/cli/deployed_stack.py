@@ -11,10 +11,10 @@ from typing import Any
 from jetway.sync.accepted import FORMAT
 from jetway.sync.accepted import KEY as ACCEPTED
 from jetway.sync.alarms import Alarms
-from jetway.sync.rules import Rules
+from jetway.sync.rules import RuleSet
 from jetway.sync.schedules import Schedules
 from jetway.triggers.file import from_document
-from jetway.triggers.resources import Places, resources_of
+from jetway.triggers.resources import Targets, resources_of
 from jetway_cli.doctor.facts import StackFacts
 from jetway_cli.doctor.needs import arn_of
 from jetway_cli.doctor.wanted import wanted
@@ -333,7 +333,7 @@ def deployed(cloud: Cloud) -> Iterator[LambdaServer]:
 def put_triggers(topic: str, *, one_bulk_lane: bool = False) -> None:
     """Do what sync_triggers does for two files."""
     entries = {}
-    places = Places(
+    places = Targets(
         stack="jetway",
         dispatch_queue=f"arn:aws:sqs:{REGION}:{ACCOUNT}:jetway-DispatchQueue.fifo",
         collect_queue=f"arn:aws:sqs:{REGION}:{ACCOUNT}:jetway-CollectQueue",
@@ -342,7 +342,7 @@ def put_triggers(topic: str, *, one_bulk_lane: bool = False) -> None:
         group="jetway",
         one_bulk_lane=one_bulk_lane,
     )
-    rules = Rules.load(client("events"), places.prefix)
+    rules = RuleSet.load(client("events"), places.prefix)
     schedules = Schedules.load(client("scheduler"), places.group, places.prefix)
     alarms = Alarms.load(
         client("cloudwatch"),

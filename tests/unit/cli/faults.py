@@ -9,8 +9,8 @@ from typing import Any
 from jetway_cli.doctor.facts import (
     Asked,
     Facts,
-    Resource,
     RoleSeen,
+    StackResource,
 )
 from tests.unit.cli.healthy import decision, environment, healthy, stack
 
@@ -77,7 +77,7 @@ def with_triggers(**changes: Any) -> Facts:
 
 
 def failed(status: str, reason: str = "") -> Facts:
-    resources = (Resource("ValidateArtifactRole", "x", "AWS::IAM::Role", "CREATE_FAILED", reason),)
+    resources = (StackResource("ValidateArtifactRole", "x", "AWS::IAM::Role", "CREATE_FAILED", reason),)
     return healthy(stack=replace(stack(), status=status, resources=resources))
 
 

@@ -14,18 +14,18 @@ from jetway_cli.doctor.facts import (
     AlarmSeen,
     Asked,
     BucketSeen,
-    Decision,
     EnvironmentSeen,
     Facts,
     FunctionSeen,
+    IamDecision,
     KeySeen,
     LoadSeen,
     PartSeen,
     QueueSeen,
     QuotaSeen,
-    Resource,
     RoleSeen,
     StackFacts,
+    StackResource,
     Subscription,
     TriggersSeen,
     Trip,
@@ -53,7 +53,7 @@ def stack() -> StackFacts:
     parameters = {name: str(found.get("Default", "")) for name, found in TEMPLATE["Parameters"].items()}
     parameters |= {"EnvironmentName": "acme", "EnvironmentBucketName": "acme-airflow", "Transport": "rest"}
     resources = tuple(
-        Resource(name, rendered.reference(name), found["Type"], "CREATE_COMPLETE")
+        StackResource(name, rendered.reference(name), found["Type"], "CREATE_COMPLETE")
         for name, found in rendered.resources.items()
     )
     outputs = {name: str(found["Value"]) for name, found in rendered.outputs.items()}
@@ -136,7 +136,7 @@ def parts() -> tuple[PartSeen, ...]:
     )
 
 
-def _as_wanted(resource: Resource, properties: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+def _as_wanted(resource: StackResource, properties: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     its = properties[resource.logical]
     seen = {
         name: its.get(name, setting.default)
@@ -147,9 +147,9 @@ def _as_wanted(resource: Resource, properties: Mapping[str, Mapping[str, Any]]) 
     return {"State": states.get(resource.kind, "Enabled"), "Targets": its.get("Targets", []), **seen}
 
 
-def decision(**changes: Any) -> Decision:
+def decision(**changes: Any) -> IamDecision:
     """A decision of IAM's that allows."""
-    return replace(Decision("StartDagRunRole", "sqs:SendMessage", "arn:aws:sqs:::waiting", "allowed"), **changes)
+    return replace(IamDecision("StartDagRunRole", "sqs:SendMessage", "arn:aws:sqs:::waiting", "allowed"), **changes)
 
 
 def _role(function: str) -> str:

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from jetway_cli import check_kept
-from jetway_cli.check_kept import Kept, Said
+from jetway_cli.check_kept import KeptLoader, Said
 
 # Answers each question with how it was called; what the question says to do, it does.
 KEEPER = """#!{python}
@@ -50,14 +50,14 @@ def log(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def kept(tmp_path: Path, log: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Kept]:
+def kept(tmp_path: Path, log: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[KeptLoader]:
     runtime = tmp_path / "run"
     runtime.mkdir()
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(runtime))
     program = tmp_path / "python"
     program.write_text(KEEPER.format(python=sys.executable, log=str(log)))
     program.chmod(0o755)
-    one = Kept(program, {"PATH": os.environ["PATH"]}, idle=5.0)
+    one = KeptLoader(program, {"PATH": os.environ["PATH"]}, idle=5.0)
     yield one
     for path in (runtime / "jetway").glob("*"):
         if path.is_socket():
@@ -71,7 +71,7 @@ def started(log: Path) -> int:
     return log.read_text().count("started")
 
 
-def test_it_is_started_once_and_asked_again(kept: Kept, log: Path, tmp_path: Path) -> None:
+def test_it_is_started_once_and_asked_again(kept: KeptLoader, log: Path, tmp_path: Path) -> None:
     first = kept.ask(["pid", "--json"], seconds=20)
     second = kept.ask(["pid"], seconds=20)
     assert first is not None
@@ -85,7 +85,7 @@ def test_it_is_started_once_and_asked_again(kept: Kept, log: Path, tmp_path: Pat
     assert f'"folder": "{Path.cwd()}"' in first.stderr
 
 
-def test_two_that_ask_at_once_start_one(kept: Kept, log: Path) -> None:
+def test_two_that_ask_at_once_start_one(kept: KeptLoader, log: Path) -> None:
     found: list[Said | None] = []
     threads = [threading.Thread(target=lambda: found.append(kept.ask(["pid"], seconds=20))) for _ in range(4)]
     for thread in threads:
@@ -96,29 +96,29 @@ def test_two_that_ask_at_once_start_one(kept: Kept, log: Path) -> None:
     assert (len(found), started(log)) == (4, 1)
 
 
-def test_one_that_is_stale_is_replaced_at_once(kept: Kept, log: Path) -> None:
+def test_one_that_is_stale_is_replaced_at_once(kept: KeptLoader, log: Path) -> None:
     assert kept.ask(["once"], seconds=20) == Said(1, "once", "")
     assert started(log) == 2
 
 
-def test_one_that_has_ended_is_replaced(kept: Kept, log: Path) -> None:
+def test_one_that_has_ended_is_replaced(kept: KeptLoader, log: Path) -> None:
     assert kept.ask(["pid"], seconds=20) is not None
     assert kept.ask(["end"], seconds=20) is None  # twice: the one that was started instead ends as well
     assert kept.ask(["hello"], seconds=20) == Said(1, "hello", "")
     assert started(log) == 3
 
 
-def test_what_makes_no_sense_is_no_answer(kept: Kept) -> None:
+def test_what_makes_no_sense_is_no_answer(kept: KeptLoader) -> None:
     assert kept.ask(["noise"], seconds=20) is None
 
 
-def test_a_python_that_is_not_there_is_no_answer(kept: Kept, tmp_path: Path) -> None:
-    assert Kept(tmp_path / "none", {}).ask(["pid"], seconds=20) is None
+def test_a_python_that_is_not_there_is_no_answer(kept: KeptLoader, tmp_path: Path) -> None:
+    assert KeptLoader(tmp_path / "none", {}).ask(["pid"], seconds=20) is None
     assert [path.suffix for path in (tmp_path / "run" / "jetway").iterdir()] == [".lock"]
 
 
 def test_where_a_sockets_path_would_be_too_long_there_is_no_answer(
-    kept: Kept, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    kept: KeptLoader, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     runtime = tmp_path / ("long" * 25)
     runtime.mkdir()
@@ -127,7 +127,7 @@ def test_where_a_sockets_path_would_be_too_long_there_is_no_answer(
     assert list((runtime / "jetway").iterdir()) == []
 
 
-def test_what_one_that_was_killed_has_left_is_taken_away_after_a_day(kept: Kept, tmp_path: Path) -> None:
+def test_what_one_that_was_killed_has_left_is_taken_away_after_a_day(kept: KeptLoader, tmp_path: Path) -> None:
     folder = tmp_path / "run" / "jetway"
     folder.mkdir(mode=0o700)
     name = kept._name()
@@ -142,7 +142,7 @@ def test_what_one_that_was_killed_has_left_is_taken_away_after_a_day(kept: Kept,
 
 @pytest.mark.parametrize("spoil", ["readable", "link", "file", "another's"])
 def test_a_folder_that_is_not_this_users_alone_is_not_used(
-    kept: Kept, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, spoil: str, log: Path
+    kept: KeptLoader, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, spoil: str, log: Path
 ) -> None:
     folder = tmp_path / "run" / "jetway"
     if spoil == "file":
@@ -171,12 +171,18 @@ def test_without_a_runtime_folder_it_lies_in_the_temporary_one_by_the_users_numb
 
 def test_its_name_carries_what_an_answer_depends_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     python = tmp_path / "python"
-    names = [Kept(python, {"LANG": "C", "PATH": "/a"})._name(), Kept(python, {"LANG": "C", "PATH": "/b"})._name()]
+    names = [
+        KeptLoader(python, {"LANG": "C", "PATH": "/a"})._name(),
+        KeptLoader(python, {"LANG": "C", "PATH": "/b"})._name(),
+    ]
     assert names[0] == names[1]  # PATH goes with each question
-    others = {Kept(python, {"LANG": "de_AT.UTF-8"})._name(), Kept(tmp_path / "other", {"LANG": "C"})._name()}
+    others = {
+        KeptLoader(python, {"LANG": "de_AT.UTF-8"})._name(),
+        KeptLoader(tmp_path / "other", {"LANG": "C"})._name(),
+    }
     monkeypatch.setattr(check_kept, "_code", lambda: ["model.py another"])
-    others.add(Kept(python, {"LANG": "C"})._name())
+    others.add(KeptLoader(python, {"LANG": "C"})._name())
     monkeypatch.setattr(socket, "gethostname", lambda: "another")
-    others.add(Kept(python, {"LANG": "C"})._name())
+    others.add(KeptLoader(python, {"LANG": "C"})._name())
     assert len(others - {names[0]}) == 4
     assert all(len(name) == 16 for name in others)

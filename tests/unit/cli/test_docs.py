@@ -12,7 +12,7 @@ import pytest
 from click.testing import Result
 
 from jetway.ledger import Entry, Ledger
-from jetway.promotion.artifact_state import Standing
+from jetway.promotion.artifact_state import ArtifactState
 from tests.unit.cli.conftest import REGION, Cloud
 from tests.unit.cli.test_triggers import BUCKET, ORDERS, accept, put_rule
 from tests.unit.cli.test_updates import LIVE, UPDATING, put
@@ -67,7 +67,7 @@ def _workers(cloud: Cloud) -> None:
 
 
 def _updates(cloud: Cloud) -> None:
-    put(cloud, UPDATING, Standing("requirements.txt", "updating", LIVE))
+    put(cloud, UPDATING, ArtifactState("requirements.txt", "updating", LIVE))
     cloud.outputs["EnvironmentName"] = "prod"
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from jetway_cli import needed
-from jetway_cli.doctor.facts import Resource, StackFacts
+from jetway_cli.doctor.facts import StackFacts, StackResource
 from jetway_cli.doctor.needs import SAMPLE, Need, arn_of, needs
 from tests.unit.cli.healthy import stack
 from tests.unit.cli.test_needed import questions
@@ -21,7 +21,7 @@ def test_every_question_is_asked_once_and_in_few_calls() -> None:
         stack(),
         parameters={**parameters, "RolePath": "/"},
         resources=tuple(
-            Resource(name, rendered.reference(name), found["Type"], "CREATE_COMPLETE")
+            StackResource(name, rendered.reference(name), found["Type"], "CREATE_COMPLETE")
             for name, found in rendered.resources.items()
         ),
     )
@@ -42,8 +42,8 @@ def sampled(resource: str) -> str:
 
 def test_context_is_as_iam_takes_it() -> None:
     keys = (
-        needed.Key("kms:GrantIsForAWSResource", "string", ("true",)),
-        needed.Key("events:source", "stringList", ("jetway",)),
+        needed.ContextKey("kms:GrantIsForAWSResource", "string", ("true",)),
+        needed.ContextKey("events:source", "stringList", ("jetway",)),
     )
     assert Need("R", ("a:B",), ("*",), keys).entries == [
         {
@@ -74,4 +74,4 @@ def test_context_is_as_iam_takes_it() -> None:
 )
 def test_an_arn_is_made_of_the_physical_id(kind: str, physical: str, arn: str) -> None:
     deployed = StackFacts("jetway", "eu-central-1", "1", "CREATE_COMPLETE", parameters={"RolePath": "/team/"})
-    assert arn_of(Resource("X", physical, kind, "CREATE_COMPLETE"), deployed) == arn
+    assert arn_of(StackResource("X", physical, kind, "CREATE_COMPLETE"), deployed) == arn

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jetway_cli.doctor.collect.policies import strangers
-from jetway_cli.doctor.facts import Resource
+from jetway_cli.doctor.facts import StackResource
 from jetway_cli.doctor.wanted import UNKNOWN, same, unlike, wanted
 from tests.unit.cli.healthy import stack
 from tests.unit.sample_events import ROOT
@@ -39,7 +39,7 @@ def test_the_template_says_the_same_to_both(name: str) -> None:
     parameters = {one: str(found.get("Default", "")) for one, found in TEMPLATE["Parameters"].items()}
     parameters |= {"EnvironmentName": "airflow", "EnvironmentBucketName": "airflow-bucket", **STACKS[name]}
     resources = tuple(
-        Resource(one, rendered.reference(one), found["Type"], "CREATE_COMPLETE")
+        StackResource(one, rendered.reference(one), found["Type"], "CREATE_COMPLETE")
         for one, found in rendered.resources.items()
     )
     its = replace(stack(), name="jetway-2", parameters=parameters, resources=resources)

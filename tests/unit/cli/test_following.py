@@ -14,7 +14,7 @@ from jetway.http.run_requests import event_id
 from jetway.ledger import Entry, Ledger
 from jetway_cli.api import Api
 from jetway_cli.errors import NegativeError, StackTroubleError
-from jetway_cli.following import Follower
+from jetway_cli.following import FollowedRuns
 from jetway_cli.stack import Target
 from tests.unit.cli.conftest import LOST, REGION, Cloud
 
@@ -61,13 +61,13 @@ def time() -> Time:
 
 
 @pytest.fixture
-def follower(cloud: Cloud, time: Time) -> Follower:
+def follower(cloud: Cloud, time: Time) -> FollowedRuns:
     target = Target("jetway", REGION, None, None)
     api = Api(target, sleep=time.sleep)
-    return Follower(api, target, "orders", "r1", AGAIN, sleep=time.sleep, clock=lambda: time.seconds, now=time.now)
+    return FollowedRuns(api, target, "orders", "r1", AGAIN, sleep=time.sleep, clock=lambda: time.seconds, now=time.now)
 
 
-def follow(follower: Follower, seconds: float = 600, until: str = "success") -> dict[str, Any]:
+def follow(follower: FollowedRuns, seconds: float = 600, until: str = "success") -> dict[str, Any]:
     return follower.follow(until=until, timeout=timedelta(seconds=seconds))
 
 
@@ -77,7 +77,7 @@ def lines(capsys: pytest.CaptureFixture[str]) -> list[str]:
 
 
 def test_each_change_is_told_once_with_its_reason(
-    cloud: Cloud, follower: Follower, capsys: pytest.CaptureFixture[str]
+    cloud: Cloud, follower: FollowedRuns, capsys: pytest.CaptureFixture[str]
 ) -> None:
     waiting = event("waiting", "dag-not-found: Airflow has no DAG 'orders' (yet).", until=UNTIL)
     wait = problem(404, "dag-not-found", "Airflow has no DAG 'orders'.", event=waiting)
@@ -95,7 +95,7 @@ def test_each_change_is_told_once_with_its_reason(
 
 
 def test_a_run_behind_a_stale_dag_is_told_so(
-    cloud: Cloud, follower: Follower, capsys: pytest.CaptureFixture[str]
+    cloud: Cloud, follower: FollowedRuns, capsys: pytest.CaptureFixture[str]
 ) -> None:
     stale = "dag-stale: the file of DAG 'orders' is gone from the environment; the run waits for it."
     cloud.answers.extend([shown("queued", stale)] * 50)
@@ -124,7 +124,7 @@ def test_a_run_behind_a_stale_dag_is_told_so(
     ],
 )
 def test_trouble_is_waited_out_and_named(
-    cloud: Cloud, follower: Follower, capsys: pytest.CaptureFixture[str], trouble: Answer, said: str
+    cloud: Cloud, follower: FollowedRuns, capsys: pytest.CaptureFixture[str], trouble: Answer, said: str
 ) -> None:
     assert cloud.ledger
     cloud.answers.extend([trouble] * 6)
@@ -136,7 +136,7 @@ def test_trouble_is_waited_out_and_named(
 
 
 def test_a_reason_is_not_told_twice_in_a_row(
-    cloud: Cloud, follower: Follower, capsys: pytest.CaptureFixture[str]
+    cloud: Cloud, follower: FollowedRuns, capsys: pytest.CaptureFixture[str]
 ) -> None:
     because = "dag-not-found: Airflow has no DAG 'orders'."
     cloud.answers.append(problem(404, "dag-not-found", "Airflow has no DAG 'orders'.", event=None))
@@ -151,7 +151,7 @@ def test_a_reason_is_not_told_twice_in_a_row(
 
 
 def test_trouble_that_lasts_ends_the_wait_at_its_bound_as_a_negative_answer(
-    cloud: Cloud, follower: Follower, time: Time
+    cloud: Cloud, follower: FollowedRuns, time: Time
 ) -> None:
     updating = problem(503, "environment-unavailable", "Environment 'prod' is UPDATING.", event=event("held"))
     cloud.answers.extend([updating] * 100)
@@ -163,7 +163,7 @@ def test_trouble_that_lasts_ends_the_wait_at_its_bound_as_a_negative_answer(
 
 
 def test_a_held_event_is_told_while_the_environment_updates(
-    cloud: Cloud, follower: Follower, capsys: pytest.CaptureFixture[str]
+    cloud: Cloud, follower: FollowedRuns, capsys: pytest.CaptureFixture[str]
 ) -> None:
     held = event("held", "environment-unavailable: Environment 'prod' is UPDATING.", until="2026-11-23T06:00:00+00:00")
     cloud.answers.append(problem(503, "environment-unavailable", "Environment 'prod' is UPDATING.", event=held))
@@ -176,14 +176,14 @@ def test_a_held_event_is_told_while_the_environment_updates(
 
 
 @pytest.mark.parametrize("status", [404, 503])
-def test_a_dead_letter_ends_the_wait(cloud: Cloud, follower: Follower, status: int) -> None:
+def test_a_dead_letter_ends_the_wait(cloud: Cloud, follower: FollowedRuns, status: int) -> None:
     dead = event("dead-lettered", "dag-not-found: Airflow has no DAG 'orders'.")
     cloud.answers.append(problem(status, "run-not-found", "No.", event=dead))
     with pytest.raises(NegativeError, match=r"has no DAG 'orders'\. Correct the cause, then: jetway redrive"):
         follow(follower)
 
 
-def test_the_dead_letter_of_an_earlier_call_does_not_count(cloud: Cloud, follower: Follower, time: Time) -> None:
+def test_the_dead_letter_of_an_earlier_call_does_not_count(cloud: Cloud, follower: FollowedRuns, time: Time) -> None:
     follower.since = datetime.fromisoformat(UNTIL) + timedelta(seconds=1)
     cloud.answers.append(problem(404, "run-not-found", "No.", event=event("dead-lettered", "dag-not-found: No.")))
     cloud.answers.append(shown("success"))
@@ -191,7 +191,7 @@ def test_the_dead_letter_of_an_earlier_call_does_not_count(cloud: Cloud, followe
 
 
 def test_an_older_stack_that_sends_no_event_is_asked_through_its_ledger(
-    cloud: Cloud, follower: Follower, capsys: pytest.CaptureFixture[str]
+    cloud: Cloud, follower: FollowedRuns, capsys: pytest.CaptureFixture[str]
 ) -> None:
     at = datetime.fromisoformat(UNTIL)
     id_ = event_id("orders", "r1")
@@ -204,7 +204,7 @@ def test_an_older_stack_that_sends_no_event_is_asked_through_its_ledger(
 
 
 def test_a_run_that_airflow_has_lost_is_told(
-    cloud: Cloud, follower: Follower, capsys: pytest.CaptureFixture[str]
+    cloud: Cloud, follower: FollowedRuns, capsys: pytest.CaptureFixture[str]
 ) -> None:
     cloud.answers.append(problem(404, "run-not-found", "Airflow has no run.", event=event("started")))
     cloud.answers.append(shown("success"))
@@ -213,7 +213,7 @@ def test_a_run_that_airflow_has_lost_is_told(
 
 
 def test_workers_are_asked_for_once_a_minute_and_told_where_they_explain_it(
-    cloud: Cloud, follower: Follower, time: Time, capsys: pytest.CaptureFixture[str]
+    cloud: Cloud, follower: FollowedRuns, time: Time, capsys: pytest.CaptureFixture[str]
 ) -> None:
     bounded = {"verdict": "bounded-by-max-workers", "remedy": "more workers would help: raise MaxWorkers"}
     asked: list[float] = []
@@ -238,7 +238,7 @@ def test_workers_are_asked_for_once_a_minute_and_told_where_they_explain_it(
     assert lines(capsys) == ["queued", "queued: bounded-by-max-workers: more workers would help: raise MaxWorkers."]
 
 
-def test_workers_that_cannot_be_asked_for_change_nothing(cloud: Cloud, follower: Follower, time: Time) -> None:
+def test_workers_that_cannot_be_asked_for_change_nothing(cloud: Cloud, follower: FollowedRuns, time: Time) -> None:
     def sleep(seconds: float) -> None:
         time.sleep(61)
         cloud.answers.extend([shown("running"), (503, {})] if time.seconds < 100 else [shown("success")])
@@ -249,7 +249,7 @@ def test_workers_that_cannot_be_asked_for_change_nothing(cloud: Cloud, follower:
 
 
 def test_an_interrupt_says_that_the_run_goes_on(
-    cloud: Cloud, follower: Follower, capsys: pytest.CaptureFixture[str]
+    cloud: Cloud, follower: FollowedRuns, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def interrupt(_seconds: float) -> None:
         raise KeyboardInterrupt
@@ -263,7 +263,7 @@ def test_an_interrupt_says_that_the_run_goes_on(
     )
 
 
-def test_credentials_that_expire_meanwhile_end_the_wait_and_not_the_run(cloud: Cloud, follower: Follower) -> None:
+def test_credentials_that_expire_meanwhile_end_the_wait_and_not_the_run(cloud: Cloud, follower: FollowedRuns) -> None:
     cloud.answers.extend([shown("queued"), (401, {"message": "Unauthorized"})])
     with pytest.raises(StackTroubleError) as ended:
         follow(follower)
@@ -288,7 +288,7 @@ def test_wait_for_a_run_that_nobody_knows_says_so(cloud: Cloud, jetway: Jetway) 
     assert "Look again: jetway wait orders r1 --stack jetway" in result.stderr
 
 
-def test_trouble_before_a_run_was_seen_says_nothing_of_the_run(cloud: Cloud, follower: Follower) -> None:
+def test_trouble_before_a_run_was_seen_says_nothing_of_the_run(cloud: Cloud, follower: FollowedRuns) -> None:
     follower.is_accepted = False
     cloud.answers.append((503, {"message": "Service Unavailable"}))
     with pytest.raises(NegativeError, match=r"the run is unknown, as last seen \(api-answers-503") as ended:

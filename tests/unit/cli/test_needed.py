@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import pytest
 
 from jetway_cli import needed
-from jetway_cli.needed import Key, Resource
+from jetway_cli.needed import ContextKey, NeededResource
 from tools.checks import decisions
 from tools.checks.rendered import ACCOUNT, REGION, WHOLE, Rendered, parse
 from tools.venvs import ROOT
@@ -24,10 +24,10 @@ def parameters_of(given: Mapping[str, str]) -> dict[str, str]:
     return {**defaults, **needed_ones, **given, **{f"AWS::{name}": value for name, value in pseudo.items()}}
 
 
-def questions(given: Mapping[str, str]) -> tuple[Rendered, list[needed.Question]]:
+def questions(given: Mapping[str, str]) -> tuple[Rendered, list[needed.NeededAction]]:
     stack = Rendered(parameters=given)
     resources = {
-        name: Resource(stack.reference(name), stack.reference(name, "Arn"))
+        name: NeededResource(stack.reference(name), stack.reference(name, "Arn"))
         for name in stack.resources
         if stack.resources[name]["Type"].startswith(("AWS::IAM", "AWS::S3", "AWS::SQS", "AWS::SNS", "AWS::DynamoDB"))
         or stack.resources[name]["Type"] in {"AWS::KMS::Key", "AWS::Lambda::Function", "AWS::Logs::LogGroup"}
@@ -68,7 +68,7 @@ def test_the_key_is_asked_for_through_each_service_that_uses_it() -> None:
 def test_a_key_of_many_values_is_a_list() -> None:
     _, asked = questions({})
     (told,) = {one.context for one in asked if (one.role, one.action) == ("ValidateArtifactRole", "events:PutEvents")}
-    assert told == (Key("events:source", "stringList", ("jetway",)),)
+    assert told == (ContextKey("events:source", "stringList", ("jetway",)),)
 
 
 def test_a_role_that_the_stack_has_not_is_not_asked_about() -> None:

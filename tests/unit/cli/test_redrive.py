@@ -15,7 +15,7 @@ from moto.backends import get_backend
 from jetway.dispatch.run import call_lane, parse_message
 from jetway.ledger import Decision, Entry, Ledger, entry_id
 from jetway_cli.letters import Letter, matches, read_letter
-from jetway_cli.redrive import Goals, Source, redrive_letters
+from jetway_cli.redrive import Goals, LetterQueue, redrive_letters
 from tests.unit.cli.conftest import Cloud
 from tests.unit.cli.test_triggers import BUCKET, ORDERS, accept
 from tests.unit.dispatching import parse_dispatch
@@ -213,7 +213,7 @@ def test_killed_between_two_steps_no_letter_is_lost_and_none_is_doubled(cloud: C
     def go(sqs: Any) -> None:
         redrive_letters(
             sqs,
-            sources=[Source(cloud.dead_url)],
+            sources=[LetterQueue(cloud.dead_url)],
             goals=Goals(dispatch=cloud.dispatch_url, collect=cloud.collect_url),
             wanted=lambda _: True,
             dry_run=False,
@@ -280,7 +280,7 @@ def test_a_letter_that_comes_back_is_no_other_letter(cloud: Cloud) -> None:
     sqs: Any = BackAtOnce(cloud)
     done = redrive_letters(
         sqs,
-        sources=[Source(cloud.dead_url)],
+        sources=[LetterQueue(cloud.dead_url)],
         goals=Goals(dispatch=cloud.dispatch_url, collect=cloud.collect_url),
         wanted=lambda _: True,
         dry_run=False,

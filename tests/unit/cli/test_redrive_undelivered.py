@@ -12,7 +12,7 @@ from click.testing import Result
 
 from jetway.batches.model import parse_member
 from jetway.triggers.file import parse
-from jetway.triggers.resources import Places, resources_of
+from jetway.triggers.resources import Targets, resources_of
 from tests.unit.cli.conftest import REGION, Cloud
 from tests.unit.dispatching import parse_dispatch
 from tests.unit.sample_events import sample_event
@@ -21,7 +21,7 @@ Jetway = Callable[..., Result]
 
 EVENT = sample_event("s3_object_created")
 QUEUE = f"arn:aws:sqs:{REGION}:123456789012"
-PLACES = Places("jetway", f"{QUEUE}:dispatch.fifo", f"{QUEUE}:collect", f"{QUEUE}:undelivered", "arn:role", "jetway")
+PLACES = Targets("jetway", f"{QUEUE}:dispatch.fifo", f"{QUEUE}:collect", f"{QUEUE}:undelivered", "arn:role", "jetway")
 ORDERS = "dag: load\non: {s3: {bucket: acme-landing}}\nconf: {path: 's3://{{ bucket }}/<{{ key }}>'}\n"
 BATCH = "dag: load\non: {s3: {bucket: acme-landing}}\nbatch: {max_events: 5, within: 5m}\n"
 

@@ -14,9 +14,9 @@ from click.testing import Result
 
 from jetway.ledger import Entry, Ledger
 from jetway.sync.accepted import FORMAT, KEY
-from jetway.sync.reconcile import Clients, Settings, sync
+from jetway.sync.reconcile import Clients, SyncSettings, sync
 from jetway.triggers.file import from_document, parse
-from jetway.triggers.resources import EVENT_OF_RULE, EVENT_OF_SCHEDULE, Places, message_template
+from jetway.triggers.resources import EVENT_OF_RULE, EVENT_OF_SCHEDULE, Targets, message_template
 from tests.unit.cli.conftest import REGION, Cloud, tell_of_event_bridge
 from tests.unit.sample_events import ROOT
 
@@ -143,7 +143,7 @@ def test_a_file_that_was_never_good_and_one_that_was_good_before(cloud: Cloud, j
     assert (found["orders"]["state"], "rejected" in found["orders"]["note"]) == ("on", True)
 
 
-PLACES = Places(
+PLACES = Targets(
     stack="jetway",
     dispatch_queue=f"arn:aws:sqs:{REGION}:123456789012:dispatch.fifo",
     collect_queue=f"arn:aws:sqs:{REGION}:123456789012:collect",
@@ -178,7 +178,7 @@ def put_in_force() -> None:
         boto3.client("scheduler", region_name=REGION),
         boto3.client("cloudwatch", region_name=REGION),
     )
-    assert not sync(clients, Settings(BUCKET, "prod", "Jetway", PLACES)).troubles
+    assert not sync(clients, SyncSettings(BUCKET, "prod", "Jetway", PLACES)).troubles
 
 
 def buckets_of(file: Path) -> tuple[str, ...]:

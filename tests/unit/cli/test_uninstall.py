@@ -13,7 +13,7 @@ import pytest
 from botocore.exceptions import ClientError
 from click.testing import Result
 
-from jetway_cli.leftovers import WAITING, Found, commands
+from jetway_cli.leftovers import WAITING, Leftovers, commands
 from tests.unit.ledger_table import read_template
 from tools.checks.rendered import Rendered
 
@@ -213,7 +213,7 @@ def test_of_a_stack_that_is_gone_all_is_found_by_name(cloud: Cloud, made: Made, 
 
 
 def test_what_stays_is_named_with_commands_that_a_shell_reads() -> None:
-    found = Found("my stack", deployed=True, buckets=("b-1",), tables=("t-1", "t-2"), keys=("k-1",))
+    found = Leftovers("my stack", deployed=True, buckets=("b-1",), tables=("t-1", "t-2"), keys=("k-1",))
     lines = [shlex.split(line) for line in commands(found)]
     assert [line[:3] for line in lines] == [
         ["aws", "cloudformation", "delete-stack"],

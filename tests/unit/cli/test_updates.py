@@ -12,8 +12,8 @@ import boto3
 import pytest
 from click.testing import Result
 
-from jetway.promotion.artifact_state import Live, Standing
-from jetway.promotion.state_table import StandingTable
+from jetway.promotion.artifact_state import ArtifactState, LiveVersion
+from jetway.promotion.state_table import ArtifactStateTable
 from jetway.updates.record import Debt, UpdateRecord, UpdateTable
 from tests.unit.artifacts.buckets import TABLE, make_artifact_table
 from tests.unit.cli.conftest import REGION, Cloud
@@ -21,7 +21,7 @@ from tests.unit.mwaa_server import MwaaServer
 
 AT = datetime(2026, 11, 22, 6, 2, tzinfo=UTC)
 VERSION, OBJECT = "neao5nwq7jut2lxa4mqj", "x3HL4kqtJlcpXroDTDmJ"
-LIVE = Live(VERSION, "acme-airflow", "requirements.txt", OBJECT, "requirements", "accepted", AT, "r")
+LIVE = LiveVersion(VERSION, "acme-airflow", "requirements.txt", OBJECT, "requirements", "accepted", AT, "r")
 UPDATING = UpdateRecord(
     phase="updating",
     artifacts={"requirements.txt": LIVE},
@@ -34,14 +34,14 @@ UPDATING = UpdateRecord(
 )
 
 
-def put(cloud: Cloud, record: UpdateRecord, *standings: Standing) -> None:
+def put(cloud: Cloud, record: UpdateRecord, *standings: ArtifactState) -> None:
     """Write what apply_updates would have written."""
     dynamodb = boto3.client("dynamodb", region_name=REGION)
     make_artifact_table(dynamodb)
     cloud.outputs |= {"ArtifactTableName": TABLE, "EnvironmentName": "acme"}
     UpdateTable(dynamodb, TABLE).put(record)
     for standing in standings:
-        StandingTable(dynamodb, TABLE).put(standing)
+        ArtifactStateTable(dynamodb, TABLE).put(standing)
 
 
 @pytest.fixture
@@ -56,7 +56,7 @@ def mwaa(monkeypatch: pytest.MonkeyPatch) -> Iterator[MwaaServer]:
 def test_an_update_on_its_way_says_why_it_began_and_until_when(
     cloud: Cloud, jetway: Callable[..., Result], mwaa: MwaaServer
 ) -> None:
-    put(cloud, UPDATING, Standing("requirements.txt", "updating", LIVE))
+    put(cloud, UPDATING, ArtifactState("requirements.txt", "updating", LIVE))
     mwaa.status, mwaa.more["LastUpdate"] = "UPDATING", {"Status": "PENDING", "CreatedAt": AT}
     done = jetway("updates")
     assert done.exit_code == 0
@@ -94,7 +94,7 @@ def test_what_waits_says_for_what_and_until_when(cloud: Cloud, jetway: Callable[
     put(
         cloud,
         UpdateRecord(seen=dict.fromkeys(("requirements.txt", "plugins.zip", "startup.sh")), seen_update=AT),
-        Standing("requirements.txt", "waiting", live),
+        ArtifactState("requirements.txt", "waiting", live),
     )
     assert "next: waits; what is uploaded together goes together, about " in jetway("updates").stdout
     document: dict[str, Any] = json.loads(jetway("updates", "--json").stdout)

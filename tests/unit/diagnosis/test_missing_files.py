@@ -9,12 +9,12 @@ import pytest
 from jetway.artifacts.keys import report_key
 from jetway.aws.s3 import ObjectVersion, head
 from jetway.diagnosis.missing_files import awaited, missing_files
-from jetway.promotion.artifact_state import Problem
+from jetway.promotion.artifact_state import Defect
 from tests.unit.explorer.promotion_world import DROP, FACTS, PromotionWorld, content
 from tests.unit.explorer.scenes import HELPER
 
-LATE = Problem("orders.py", "Traceback…\nModuleNotFoundError: No module named 'helper'\n")
-WRONG = Problem("returns.py", "Traceback…\nKeyError: 'region'\n")
+LATE = Defect("orders.py", "Traceback…\nModuleNotFoundError: No module named 'helper'\n")
+WRONG = Defect("returns.py", "Traceback…\nKeyError: 'region'\n")
 
 
 @pytest.mark.parametrize(

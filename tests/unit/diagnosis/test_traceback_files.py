@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jetway.diagnosis.traceback_files import files_of
-from jetway.promotion.artifact_state import Standing
+from jetway.promotion.artifact_state import ArtifactState
 from jetway.verification.reinstatement import LONGEST
 from tests.unit.promotion.world import World
 
@@ -107,7 +107,7 @@ def test_a_roll_back_that_did_not_help_is_undone_once_and_that_file_does_not_do_
     assert (standing.stage, standing.rolled_back, standing.trial) == ("good", (), None)
     assert standing.acquitted == ((version, "old.py"),)
     assert world.report(ORDERS)["outcome"] == "promoted"
-    assert Standing.from_json(standing.as_json(), standing.revision) == standing
+    assert ArtifactState.from_json(standing.as_json(), standing.revision) == standing
 
 
 def test_a_roll_back_that_helped_stands(world: World) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from jetway.dispatch.backoff import longest_hold, wait_before_retry
 from jetway.dispatch.following import LATEST, SOONEST, next_look
-from jetway.dispatch.limits import Rate, Waits, parse_age
+from jetway.dispatch.limits import Rate, WaitingState, parse_age
 from jetway.dispatch.rates import Window, is_now, next_place
 from jetway.dispatch.waiting import delay_until, next_waits
 from jetway.errors import (
@@ -91,11 +91,11 @@ def test_a_delay_is_whole_seconds_and_never_too_short(seconds: float, delay: int
 def test_a_wait_counts_its_time_by_reason_and_its_tries_by_all() -> None:
     moment, later = NOW + timedelta(minutes=5), NOW + timedelta(minutes=1)
     first = next_waits(None, because="rate", first=NOW - timedelta(minutes=2), now=NOW, not_before=moment)
-    assert first == Waits(NOW, 1, "rate", moment, NOW - timedelta(minutes=2))
+    assert first == WaitingState(NOW, 1, "rate", moment, NOW - timedelta(minutes=2))
     same = next_waits(first, because="rate", first=later, now=later)
-    assert same == Waits(NOW, 2, "rate", None, NOW - timedelta(minutes=2))
+    assert same == WaitingState(NOW, 2, "rate", None, NOW - timedelta(minutes=2))
     other = next_waits(same, because="dag-not-found", first=later, now=later)
-    assert other == Waits(later, 3, "dag-not-found", None, NOW - timedelta(minutes=2))
+    assert other == WaitingState(later, 3, "dag-not-found", None, NOW - timedelta(minutes=2))
 
 
 def test_a_message_that_comes_back_knows_since_when_it_has_waited_for_each_reason() -> None:
@@ -103,7 +103,7 @@ def test_a_message_that_comes_back_knows_since_when_it_has_waited_for_each_reaso
     later = NOW + timedelta(minutes=1)
     waits = next_waits(None, because="dag-not-found", first=NOW, now=NOW)
     waits = next_waits(waits, because="rate", first=later, now=later)
-    back = Waits.parse(waits.to_json())
+    back = WaitingState.parse(waits.to_json())
     assert [back.since_of(reason) for reason in ("dag-not-found", "rate", "answer-lost")] == [NOW, later, None]
 
 
@@ -111,7 +111,7 @@ def test_a_message_that_comes_back_knows_since_when_it_has_waited_for_each_reaso
 def test_a_limit_is_a_whole_number_up_to_a_milliard(value: int) -> None:
     assert Rate.parse({"count": value, "per": value}) == Rate(value, value)
     assert parse_age(value) == timedelta(seconds=value)
-    assert Waits.parse({"since": NOW.isoformat(), "count": value}).count == value
+    assert WaitingState.parse({"since": NOW.isoformat(), "count": value}).count == value
 
 
 @pytest.mark.parametrize("value", [0, -1, 10**9 + 1])
@@ -120,7 +120,7 @@ def test_a_limit_beyond_that_is_refused(value: int) -> None:
         with pytest.raises(ValueError, match=r"rate\.(count|per) is .*, not between 1 and 10\^9"):
             Rate.parse(given)
     with pytest.raises(ValueError, match=r"waits\.count is"):
-        Waits.parse({"since": NOW.isoformat(), "count": value})
+        WaitingState.parse({"since": NOW.isoformat(), "count": value})
 
 
 def test_a_limit_that_is_no_number_is_refused_by_its_name() -> None:

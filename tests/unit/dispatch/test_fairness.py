@@ -12,9 +12,9 @@ import pytest
 
 from jetway.airflow import DagRunRequest
 from jetway.dispatch.lanes import MOST_OF_A_BATCH, by_lane
-from jetway.http.run_requests import Call, accept
+from jetway.http.run_requests import HttpCall, accept
 from jetway.triggers.file import Schedule, TriggerFile
-from jetway.triggers.resources import Places, resources_of
+from jetway.triggers.resources import Targets, resources_of
 
 NOW = datetime(2026, 11, 22, 6, tzinfo=UTC)
 SECONDS = 600
@@ -50,12 +50,12 @@ class Fifo:
 
 
 def call(queue: Any, number: int, caller: str, one_lane: bool) -> None:
-    made = Call(f"call-{number}-{caller}", caller, b"", None, NOW)
+    made = HttpCall(f"call-{number}-{caller}", caller, b"", None, NOW)
     accept(queue, "url", DagRunRequest("d", f"r{number}"), made, one_lane=one_lane)
 
 
 def firing(queue: Any, one_lane: bool) -> None:
-    places = Places("jetway", "dispatch", None, "undelivered", "role", "group", one_lane)
+    places = Targets("jetway", "dispatch", None, "undelivered", "role", "group", one_lane)
     (schedule,) = resources_of(
         TriggerFile("nightly", "d", Schedule("rate(1 day)"), {"on": {"schedule": {}}}), places
     ).schedules

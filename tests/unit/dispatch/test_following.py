@@ -14,9 +14,9 @@ from jsonschema import Draft202012Validator
 from moto import mock_aws
 
 from jetway.airflow import DagRun, DagState
-from jetway.airflow.blocked import Blocked, By
+from jetway.airflow.blocked import Blocked, BlockedBy
 from jetway.airflow.watch import Sighting
-from jetway.dispatch.following import BLOCKED_AFTER, LATEST, Follower, next_look
+from jetway.dispatch.following import BLOCKED_AFTER, LATEST, RunFollower, next_look
 from jetway.dispatch.run_events import DELETED, PAUSED, STALE, announcement, completion, never_ran
 from jetway.errors import EnvironmentUnavailableError
 from jetway.events.outgoing import EventsOutError, OutEvent
@@ -33,7 +33,7 @@ class FakeWatch:
     def __init__(self) -> None:
         self.runs: dict[tuple[str, str], DagRun] = {}
         self.gone: set[tuple[str, str]] = set()
-        self.by: dict[str, By] = {}
+        self.by: dict[str, BlockedBy] = {}
         self.trouble: Exception | None = None
         self.asked_for_blocked: list[dict[str, list[str]]] = []
         self.asked: list[tuple[Mapping[str, Sequence[str]], datetime]] = []
@@ -72,7 +72,7 @@ class World:
         self.told: list[OutEvent] = []
         self.watch = FakeWatch()
         self.ledger = Ledger(make_ledger_table(), clock=lambda: self.now)
-        self.follower = Follower(self.ledger, self.watch, environment="env", tell=self.tell, clock=lambda: self.now)
+        self.follower = RunFollower(self.ledger, self.watch, environment="env", tell=self.tell, clock=lambda: self.now)
 
     def tell(self, events: Sequence[OutEvent]) -> None:
         self.told += events
@@ -166,7 +166,7 @@ def test_while_the_bus_takes_nothing_nothing_is_closed(world: World) -> None:
         if events:
             raise EventsOutError("no such bus")
 
-    deaf = Follower(world.ledger, world.watch, environment="env", tell=refuse, clock=lambda: world.now)
+    deaf = RunFollower(world.ledger, world.watch, environment="env", tell=refuse, clock=lambda: world.now)
     with pytest.raises(EventsOutError):
         deaf.follow()
     assert world.follower.follow().succeeded == 1
@@ -218,7 +218,7 @@ def test_every_event_out_is_as_its_published_schema_says(event: OutEvent) -> Non
 
 
 @pytest.mark.parametrize(("by", "reason"), [("paused", "dag-paused"), ("stale", "dag-stale")])
-def test_a_run_that_never_began_is_told_once_for_each_reason(world: World, by: By, reason: str) -> None:
+def test_a_run_that_never_began_is_told_once_for_each_reason(world: World, by: BlockedBy, reason: str) -> None:
     started = world.start("r1")
     world.watch.by["etl"] = by
     world.now += BLOCKED_AFTER - timedelta(seconds=1)
@@ -308,7 +308,7 @@ def test_a_dead_letter_that_starts_while_it_is_told_late_is_followed(world: Worl
         if events:
             world.ledger.record(entry("r1", decided_at=NOW + timedelta(seconds=1)), run_since=NOW)
 
-    follower = Follower(world.ledger, world.watch, environment="env", tell=and_it_starts, clock=lambda: world.now)
+    follower = RunFollower(world.ledger, world.watch, environment="env", tell=and_it_starts, clock=lambda: world.now)
     follower.follow()
     world.watch.end("r1")
     world.now += timedelta(minutes=2)

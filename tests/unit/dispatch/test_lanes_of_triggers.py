@@ -22,11 +22,11 @@ from jetway.errors import (
 )
 from jetway.ledger import LedgerUnavailableError
 from jetway.triggers.file import S3, Schedule, TriggerFile
-from jetway.triggers.resources import Places, resources_of
+from jetway.triggers.resources import Targets, resources_of
 from jetway_cli.letters import lane_of
 from tests.unit.template.source import RESOURCES
 
-PLACES = Places("jetway", "dispatch", "collect", "undelivered", "role", "group")
+PLACES = Targets("jetway", "dispatch", "collect", "undelivered", "role", "group")
 GROUPS = ("bulk/orders", "interactive", "bulk/invoices", "bulk", "bulk/data")
 
 

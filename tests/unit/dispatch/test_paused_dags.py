@@ -9,7 +9,7 @@ from datetime import timedelta
 import pytest
 from moto import mock_aws
 
-from jetway.dispatch.limits import Waits
+from jetway.dispatch.limits import WaitingState
 from jetway.dispatch.paused_dags import LATEST, SOONEST, next_try
 from jetway.errors import AnswerLostError
 from tests.unit.dispatch.outcomes import Airflow, again
@@ -91,7 +91,7 @@ def test_what_waits_too_long_is_a_dead_letter_for_its_age(world: World) -> None:
 
 def test_it_looks_again_after_a_tenth_of_the_time_that_it_has_waited() -> None:
     def after(waited: timedelta, reason: str = "dag-paused") -> timedelta:
-        return next_try(Waits(NOW - waited, 1, reason), NOW) - NOW
+        return next_try(WaitingState(NOW - waited, 1, reason), NOW) - NOW
 
     assert next_try(None, NOW) - NOW == SOONEST
     assert after(timedelta(minutes=1)) == SOONEST

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from moto import mock_aws
 
-from jetway.dispatch.limits import Rate, Waits
+from jetway.dispatch.limits import Rate, WaitingState
 from jetway.dispatch.rates import Rates, Window, next_place
 from jetway.dispatch.waiting import delay_until, next_waits
 from jetway.errors import AnswerLostError, DagNotFoundError, RunCollisionError, UnknownEventError
@@ -189,7 +189,7 @@ def test_a_delay_ends_at_the_moment_or_after_a_quarter_of_an_hour(now: datetime,
 def test_how_a_message_has_waited_survives_its_way_through_json(now: datetime, because: str, moment: datetime) -> None:
     waits = next_waits(None, because=because, first=now, now=now, not_before=moment)
     waits = next_waits(waits, because="rate", first=NOW, now=now + timedelta(seconds=5), not_before=moment)
-    assert Waits.parse(json.loads(json.dumps(waits.to_json()))) == waits
+    assert WaitingState.parse(json.loads(json.dumps(waits.to_json()))) == waits
     assert (waits.count, waits.first) == (2, now)
     assert waits.since == (now if because == "rate" else now + timedelta(seconds=5))
 

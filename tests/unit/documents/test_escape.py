@@ -18,7 +18,7 @@ from jetway.dispatch.conf_template import render
 from jetway.documents.escape import quoted, unlinked, visible
 from jetway.errors import InvalidConfError
 from jetway.promotion import notifications as news
-from jetway.promotion.artifact_state import Live, Problem, Standing
+from jetway.promotion.artifact_state import ArtifactState, Defect, LiveVersion
 from jetway.promotion.copy import Placement
 from jetway.promotion.report_markdown import as_markdown
 from jetway.promotion.reports import Report, report_on
@@ -50,11 +50,11 @@ def test_what_can_be_seen_stays_as_it_is() -> None:
 
 def test_a_mail_has_no_line_and_no_link_of_the_files() -> None:
     told = news.judged("prod", report(f"dags/{FORGED}.py", FORGED).as_dict(), "reports/r.json")
-    standing = Standing(
+    standing = ArtifactState(
         "dags/x.py",
         "rolling-back",
-        Live("v1", "env", "dags/x.py", "v", "dag-file", "accepted", NOW, "reports/r.json"),
-        problems=(Problem("dags/x.py", FORGED),),
+        LiveVersion("v1", "env", "dags/x.py", "v", "dag-file", "accepted", NOW, "reports/r.json"),
+        problems=(Defect("dags/x.py", FORGED),),
     )
     back = news.rolled_back("prod", "drop", standing, Restored("removed"), NOW)
     for message in (told.message, back.message):

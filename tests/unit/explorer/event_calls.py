@@ -16,7 +16,7 @@ from typing import Any
 from jetway.http.idempotency_keys import IdempotencyKeys
 from jetway.http.problems import ProblemError
 from jetway.http.routes.run_start import start
-from jetway.http.run_requests import Call, key_use
+from jetway.http.run_requests import HttpCall, key_use
 from jetway.http.webhooks import Webhook, read_delivery
 from tests.unit.explorer.event_tables import refusal
 from tests.unit.explorer.event_world import NOT_NOW, EventWorld, in_turn
@@ -102,7 +102,7 @@ class Calls(EventWorld):
         """One call, as the route serves it."""
         self._requests += 1
         key = "k"
-        call = Call(f"request-{self._requests}", "me", json.dumps({"body": body}).encode(), key, self.now)
+        call = HttpCall(f"request-{self._requests}", "me", json.dumps({"body": body}).encode(), key, self.now)
         webhook = Webhook("hook", self.dag, "iam", None, {"on": {"http": {"auth": "iam"}}, "dag": self.dag})
         identity = ("call", key, "me")
         run = read_delivery(webhook, identity, call.body)

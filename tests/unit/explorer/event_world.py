@@ -29,7 +29,7 @@ from jetway.batches.hands import Hands
 from jetway.batches.intake import Intake
 from jetway.batches.table import BatchTable
 from jetway.dispatch.dispatcher import Dispatcher, Limits
-from jetway.dispatch.following import Follower
+from jetway.dispatch.following import RunFollower
 from jetway.dispatch.lanes import Lanes
 from jetway.dispatch.rates import Rates
 from jetway.dispatch.waiting import Waiting
@@ -37,7 +37,7 @@ from jetway.errors import TransientError
 from jetway.events import outgoing as events_out
 from jetway.ledger import Entry, Ledger
 from jetway_cli.letters import matches
-from jetway_cli.redrive import Goals, Source, has_run, redrive_letters
+from jetway_cli.redrive import Goals, LetterQueue, has_run, redrive_letters
 from tests.unit.explorer import event_tables
 from tests.unit.explorer.event_airflow import Airflow, CommandLine, Mwaa
 from tests.unit.explorer.event_aws import S3, Bus, Message, Sqs, record_of
@@ -228,7 +228,7 @@ class EventWorld:
     def follow(self) -> None:
         """follow_runs, once."""
         events = self.street.client(self.bus, "events")
-        follower = Follower(
+        follower = RunFollower(
             self.ledger(),
             self.watch(self.client()),
             environment="acme",
@@ -245,7 +245,7 @@ class EventWorld:
         with _Quiet():
             redrive_letters(
                 sqs,
-                sources=(Source("dead.fifo"),),
+                sources=(LetterQueue("dead.fifo"),),
                 goals=Goals(dispatch="dispatch.fifo", collect="collect"),
                 wanted=lambda letter: matches(letter, trigger=None, reasons=(), since=None),
                 dry_run=False,

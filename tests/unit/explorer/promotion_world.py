@@ -23,19 +23,19 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from jetway.airflow import Dag, ImportProblem
 from jetway.airflow.environment import EnvironmentFacts
-from jetway.airflow.import_errors import Found
+from jetway.airflow.import_errors import FoundErrors
 from jetway.artifacts.findings import Judgement
 from jetway.artifacts.kinds import is_artifact
 from jetway.aws.s3 import ObjectVersion
 from jetway.errors import TransientError
-from jetway.gate.gate import Gate, Settled
-from jetway.gate.recorder import LiveBook
+from jetway.gate.gate import Gate, GateResult
+from jetway.gate.recorder import PromotionRecorder
 from jetway.gate.s3_notification import Arrival
-from jetway.promotion.artifact_state import Standing
+from jetway.promotion.artifact_state import ArtifactState
 from jetway.promotion.copy import SOURCE_VERSION
-from jetway.promotion.notifications import News
+from jetway.promotion.notifications import Notification
 from jetway.promotion.rollout import say
-from jetway.promotion.state_table import StandingTable
+from jetway.promotion.state_table import ArtifactStateTable
 from jetway.updates.record import UpdateTable
 from jetway.verification.update_verifier import UpdateVerifier
 from jetway.verification.verifier import Verified, Verifier
@@ -199,10 +199,10 @@ class PromotionWorld:
             self.s3.make(bucket, kms=kms).suspended = bucket in suspended
         self.dynamodb = DynamoDB({"by_due": ("open", "due_at")})
         self.airflow = Airflow(self, lag, tells_parses=tells_parses)
-        self.news: list[News] = []
+        self.news: list[Notification] = []
         # Where events name no version, a second delivery does not know which one it was of.
         self.judged: set[tuple[str, str]] = set()
-        self.settled: list[Settled] = []
+        self.settled: list[GateResult] = []
         self.verified: list[Verified] = []
 
     def as_in(self, other: PromotionWorld) -> None:
@@ -254,7 +254,7 @@ class PromotionWorld:
     def gate(self) -> Gate:
         """The gate of a new sandbox."""
         s3, table = self._clients()
-        book = LiveBook(s3, table, self._tell, "acme", VERIFY_AFTER)
+        book = PromotionRecorder(s3, table, self._tell, "acme", VERIFY_AFTER)
         environment: Any = Environment()
         return Judging(
             self.judged if self._named else set(),
@@ -290,7 +290,7 @@ class PromotionWorld:
             clock=lambda: self.now + self.skew,
             seconds_left=lambda: 100.0,
             ask_gate=self.street.tell("sqs.send_message", self._ask_gate),
-            import_errors=lambda: Found(airflow.list_import_errors(), judges=self._judges),
+            import_errors=lambda: FoundErrors(airflow.list_import_errors(), judges=self._judges),
         )
 
     # ------------------------------------------------------------------------------------------------- rest
@@ -331,8 +331,8 @@ class PromotionWorld:
         buckets = [bucket.keys for bucket in self.s3.buckets.values()]
         return repr((buckets, self.dynamodb.tables, waiting, told, sorted(self.judged), self.now))
 
-    def standing(self, key: str) -> Standing | None:
-        return StandingTable(self.dynamodb, TABLE).get(key)  # type: ignore[arg-type]
+    def standing(self, key: str) -> ArtifactState | None:
+        return ArtifactStateTable(self.dynamodb, TABLE).get(key)  # type: ignore[arg-type]
 
     def told(self, key: str, version: str) -> set[str]:
         """The types of the events that tell of a version."""
@@ -341,11 +341,11 @@ class PromotionWorld:
         back = {"ArtifactPromoted" for each in of_key if (each.detail.get("restored") or {}).get("version") == version}
         return back | {each.detail_type for each in of_key if each.detail["version"] == version}
 
-    def _clients(self) -> tuple[Any, StandingTable]:
+    def _clients(self) -> tuple[Any, ArtifactStateTable]:
         table: Any = self.street.client(self.dynamodb, "dynamodb")
-        return self.street.client(self.s3, "s3"), StandingTable(table, TABLE)
+        return self.street.client(self.s3, "s3"), ArtifactStateTable(table, TABLE)
 
-    def _tell(self, news: News) -> None:
+    def _tell(self, news: Notification) -> None:
         self.street.cross("events.put_events", lambda: self.news.append(news))
 
     def _ask_gate(self, key: str, version: str | None) -> None:

@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
-from jetway.diagnosis.attribution import Decision
+from jetway.diagnosis.attribution import Attribution
 from jetway.promotion import reconciliation
-from jetway.promotion.artifact_state import Standing
-from jetway.promotion.reconciliation import Agreement, Step
+from jetway.promotion.artifact_state import ArtifactState
+from jetway.promotion.reconciliation import Agreement, NextStep
 from tests.unit.explorer.promotion_world import LIVE, MINUTE, VERIFY_AFTER
 from tests.unit.explorer.scenes import Scene, scene
 from tests.unit.explorer.walker import walk, wander
@@ -121,7 +121,7 @@ def _never(*_: object, **__: object) -> None:
     """Do nothing."""
 
 
-def _blind_to_bad(standing: Standing | None, there: str | None) -> Agreement:
+def _blind_to_bad(standing: ArtifactState | None, there: str | None) -> Agreement:
     agreement = compare(standing, there)
     return "agree" if agreement == "bad" else agreement
 
@@ -130,28 +130,36 @@ compare = reconciliation.compare
 # A guard that is taken out: what stands in for it, and a meeting that must find it.
 MUTATIONS: dict[str, tuple[str, Any, str]] = {
     "the look does not compare": (
-        "live.verifier.compare",
+        "verification.verifier.compare",
         lambda *_: "agree",
         "a look meets what somebody puts there by hand",
     ),
-    "the gate does not look again": ("gate.next_step", lambda _: Step("done"), "a deletion meets a roll-back"),
-    "nobody passed over has its turn": ("gate.wanted", _never, "two first versions, the newer one breaks"),
-    "a roll-back cut short is forgotten": ("live.standing._untold", lambda _: (), "a roll-back meets a fix"),
+    "the gate does not look again": ("gate.gate.next_step", lambda _: NextStep("done"), "a deletion meets a roll-back"),
+    "nobody passed over has its turn": ("gate.gate.wanted", _never, "two first versions, the newer one breaks"),
+    "a roll-back cut short is forgotten": ("promotion.artifact_state._untold", lambda _: (), "a roll-back meets a fix"),
     "a late report is left": (
-        "live.book.tell_rollback_again",
+        "gate.recorder.tell_rollback_again",
         lambda *_: True,
         "a slow gate meets the look at what it promotes",
     ),
-    "what is bad may be live": ("live.settling.compare", _blind_to_bad, "a second delivery meets a roll-back"),
+    "what is bad may be live": (
+        "promotion.reconciliation.compare",
+        _blind_to_bad,
+        "a second delivery meets a roll-back",
+    ),
     "nobody waits for a file that is late": (
-        "live.verifier.awaited",
+        "verification.verifier.awaited",
         lambda *_: False,
         "a file that needs one that is late",
     ),
-    "never appeared is good": ("live.verdicts._not_seen", lambda *_: Decision("keep"), "a file that ends its parser"),
-    "what is live is not told again": ("live.words.tell_live", _never, "a roll-back meets a fix"),
+    "never appeared is good": (
+        "diagnosis.attribution._not_seen",
+        lambda *_: Attribution("keep"),
+        "a file that ends its parser",
+    ),
+    "what is live is not told again": ("verification.outcome_records.tell_live", _never, "a roll-back meets a fix"),
     "what came by hand is Jetway's": (
-        "gate.source_of",
+        "gate.gate.source_of",
         lambda _: None,
         "an upload meets what somebody puts there by hand",
     ),

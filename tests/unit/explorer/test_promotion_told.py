@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from jetway.promotion.reports import amend_report
-from jetway.verification.outcome_records import Words
+from jetway.verification.outcome_records import OutcomeRecords
 
 from .invariants import judge
 from .promotion_world import DROP, LIVE, PromotionWorld, content
@@ -130,5 +130,5 @@ def test_without_a_guard_the_walk_finds_what_it_is_for(name: str, monkeypatch: p
     ]
     for make, *_ in makes:
         make()  # all that comes before goes as it should
-    monkeypatch.setattr(Words, guard, instead)
+    monkeypatch.setattr(OutcomeRecords, guard, instead)
     assert any(walk(make, *actors, until_broken=True).broken for make, *actors in makes), "nobody would miss it"

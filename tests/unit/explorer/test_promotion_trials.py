@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from jetway.gate import recorder
-from jetway.promotion.artifact_state import Standing, promoted
+from jetway.promotion.artifact_state import ArtifactState, promoted
 from jetway.verification import reinstatement
 
 from .promotion_world import LIVE, MINUTE, content
@@ -156,20 +156,20 @@ def test_what_was_told_days_ago_and_comes_again_changes_nothing() -> None:
     assert (named(world).live, named(world).acquitted) == (before.live, before.acquitted)
 
 
-def named(world: Scene) -> Standing:
+def named(world: Scene) -> ArtifactState:
     found = world.standing(KEY)
     assert found is not None
     return found
 
 
-def ends_the_trial(*of: Any, **more: Any) -> Standing:
+def ends_the_trial(*of: Any, **more: Any) -> ArtifactState:
     return replace(promoted(*of, **more), trial=None)
 
 
 MUTATIONS: dict[str, tuple[Any, str, Any, dict[str, Any], tuple[str, str, str]]] = {
     "a newer version ends the trial": (recorder, "promoted", ends_the_trial, THE_FIRST, ("v2", "look", "breaks")),
     "no trial is put off": (
-        Standing,
+        ArtifactState,
         "trial_is_put_off",
         property(lambda _: False),
         {"live": "hurts"},

@@ -26,12 +26,12 @@ from botocore.exceptions import BotoCoreError, ClientError
 from jetway.airflow import ImportProblem
 from jetway.airflow.environment import Environment, EnvironmentFacts, parse_environment
 from jetway.errors import EnvironmentUnavailableError, TransientError
-from jetway.gate.gate import Gate, Settled
-from jetway.gate.recorder import LiveBook
+from jetway.gate.gate import Gate, GateResult
+from jetway.gate.recorder import PromotionRecorder
 from jetway.gate.s3_notification import Arrival
-from jetway.promotion.artifact_state import OPEN, Standing
+from jetway.promotion.artifact_state import OPEN, ArtifactState
 from jetway.promotion.rollout import say
-from jetway.promotion.state_table import StandingTable
+from jetway.promotion.state_table import ArtifactStateTable
 from jetway.updates.apply import Updates
 from jetway.updates.record import MEMBERS, UpdateTable
 from jetway.updates.revert import Undo
@@ -118,7 +118,7 @@ class UpdateWorld(PromotionWorld):
         self.automatic, self.quiet = True, timedelta()
         self.steps: list[str] = []
         self.found: list[tuple[str, str]] = []
-        self.table = StandingTable(self.dynamodb, TABLE)  # type: ignore[arg-type]
+        self.table = ArtifactStateTable(self.dynamodb, TABLE)  # type: ignore[arg-type]
         self.records = UpdateTable(self.dynamodb, TABLE)  # type: ignore[arg-type]
 
     def _fails(self, changes: Mapping[str, Any]) -> str | None:
@@ -131,7 +131,7 @@ class UpdateWorld(PromotionWorld):
     # ------------------------------------------------------------------------------------------------- the functions
     def gate(self, kill: Kill | None = None) -> Gate:
         s3, table = self._killable(kill)
-        book = LiveBook(s3, table, self._teller(kill), "acme", VERIFY_AFTER, self.automatic, quiet=self.quiet)
+        book = PromotionRecorder(s3, table, self._teller(kill), "acme", VERIFY_AFTER, self.automatic, quiet=self.quiet)
         return Gate(s3, self._environment(kill), DROP, book, max_dag_file_bytes=1024 * 1024, now=lambda: self.now)
 
     def verifier(self, kill: Kill | None = None) -> Verifier:
@@ -159,7 +159,7 @@ class UpdateWorld(PromotionWorld):
             mwaa,
             Environment(mwaa, "acme", max_age=0, max_age_unusable=0),
             UpdateTable(dynamodb, TABLE),
-            StandingTable(dynamodb, TABLE),
+            ArtifactStateTable(dynamodb, TABLE),
             automatic=self.automatic,
             worker_replacement="GRACEFUL",
             clock=lambda: self.now,
@@ -274,7 +274,7 @@ class UpdateWorld(PromotionWorld):
         for message in list(self.queue):
             self.deliver(message)
 
-    def settle(self, key: str, version: str | None = None) -> list[Settled]:
+    def settle(self, key: str, version: str | None = None) -> list[GateResult]:
         """Deliver an event, once more or late."""
         return self.gate().settle(Arrival(DROP, key, version))
 
@@ -310,7 +310,7 @@ class UpdateWorld(PromotionWorld):
     def facts(self) -> EnvironmentFacts:
         return parse_environment(self.mwaa.described)
 
-    def named(self, key: str) -> Standing:
+    def named(self, key: str) -> ArtifactState:
         found = self.table.get(key)
         assert found is not None
         return found
@@ -340,8 +340,10 @@ class UpdateWorld(PromotionWorld):
         passed = self.street.client(client, name)
         return passed if kill is None else kill.wrap(passed)
 
-    def _killable(self, kill: Kill | None) -> tuple[Any, StandingTable]:
-        return self._wrapped(kill, self.s3, "s3"), StandingTable(self._wrapped(kill, self.dynamodb, "dynamodb"), TABLE)
+    def _killable(self, kill: Kill | None) -> tuple[Any, ArtifactStateTable]:
+        return self._wrapped(kill, self.s3, "s3"), ArtifactStateTable(
+            self._wrapped(kill, self.dynamodb, "dynamodb"), TABLE
+        )
 
     def _environment(self, kill: Kill | None) -> Environment:
         return Environment(self._wrapped(kill, self.mwaa, "mwaa"), "acme", max_age=0, max_age_unusable=0)

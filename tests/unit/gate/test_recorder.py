@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from jetway.aws.s3 import ObjectVersion, head
-from jetway.gate.recorder import LiveBook
+from jetway.gate.recorder import PromotionRecorder
 from jetway.gate.s3_notification import Arrival
-from jetway.promotion.artifact_state import Standing
+from jetway.promotion.artifact_state import ArtifactState
 from jetway.promotion.reports import amend_report
 from jetway.promotion.verdict_tag import tag_verdict
 from tests.unit.batches.world import Kill
@@ -27,9 +27,9 @@ def world() -> UpdateWorld:
     return UpdateWorld()
 
 
-def book(world: UpdateWorld) -> LiveBook:
+def book(world: UpdateWorld) -> PromotionRecorder:
     s3: Any = world.s3
-    return LiveBook(s3, world.table, world.news.append, "acme", VERIFY_AFTER)
+    return PromotionRecorder(s3, world.table, world.news.append, "acme", VERIFY_AFTER)
 
 
 def live_object(world: UpdateWorld, key: str) -> ObjectVersion:
@@ -59,7 +59,7 @@ class TestWhatIsLiveAndNotKnown:
     def test_what_was_rolled_back_and_is_live_again_is_taken_out(self, world: UpdateWorld) -> None:
         version = world.drop(KEY, content("works"))
         there = live_object(world, KEY)
-        standing = world.table.put(Standing(KEY, "rolled-back", rolled_back=(version,), revision=1))
+        standing = world.table.put(ArtifactState(KEY, "rolled-back", rolled_back=(version,), revision=1))
         book(world).roll_back_again(standing, there, world.now)
         again = world.named(KEY)
         assert again.live is not None
@@ -114,7 +114,7 @@ class TestADeletion:
                 super().count(name)
                 if name == "tell":
                     now = world.table.get(R) or there
-                    world.table.put(Standing(R, "rolled-back", None, None, (version,), revision=now.revision))
+                    world.table.put(ArtifactState(R, "rolled-back", None, None, (version,), revision=now.revision))
 
         world.delete(R)
         world.gate(GivenUp()).settle(Arrival(DROP, R, None, deleted=True))

@@ -16,9 +16,9 @@ from moto import mock_aws
 from jetway.artifacts.keys import report_key
 from jetway.errors import TransientError
 from jetway.gate.s3_notification import parse_arrival
-from jetway.gate.sweep import ON_ITS_WAY, WHOLE_EVERY, Place, Sweep, Swept, next_pass
-from jetway.promotion.artifact_state import Live, Standing
-from jetway.promotion.state_table import StandingTable
+from jetway.gate.sweep import ON_ITS_WAY, WHOLE_EVERY, Sweep, SweepPosition, Swept, next_pass
+from jetway.promotion.artifact_state import ArtifactState, LiveVersion
+from jetway.promotion.state_table import ArtifactStateTable
 from tests.unit.artifacts.buckets import TABLE, make_artifact_table
 
 REGION, DROP = "us-east-1", "acme-drop"
@@ -81,10 +81,14 @@ class World:
         self, key: str, source: str, *, deleted: bool = False, at: datetime | None = None, bad: tuple[str, ...] = ()
     ) -> None:
         """Have a version be live ("": none), and its file deleted."""
-        live = Live(source, "acme-airflow", key, "v", "dag-file", "accepted", at or self.now, "r") if source else None
-        StandingTable(self.dynamodb, TABLE).change(
+        live = (
+            LiveVersion(source, "acme-airflow", key, "v", "dag-file", "accepted", at or self.now, "r")
+            if source
+            else None
+        )
+        ArtifactStateTable(self.dynamodb, TABLE).change(
             key,
-            lambda before: Standing(key, "good", live, rolled_back=bad, revision=before.revision if before else 0),
+            lambda before: ArtifactState(key, "good", live, rolled_back=bad, revision=before.revision if before else 0),
         )
         if deleted:
             self.drop(key)
@@ -329,15 +333,19 @@ def test_a_page_that_was_not_queued_is_done_again(world: World) -> None:
 MOMENTS = st.datetimes(timezones=st.just(UTC))
 
 
-@given(st.builds(Place, MOMENTS, st.none() | MOMENTS, st.none() | st.text(), st.text(), st.text(), st.none() | MOMENTS))
-def test_a_place_survives_its_way_through_the_table(place: Place) -> None:
-    assert Place.from_json(place.as_json()) == place
+@given(
+    st.builds(
+        SweepPosition, MOMENTS, st.none() | MOMENTS, st.none() | st.text(), st.text(), st.text(), st.none() | MOMENTS
+    )
+)
+def test_a_place_survives_its_way_through_the_table(place: SweepPosition) -> None:
+    assert SweepPosition.from_json(place.as_json()) == place
 
 
 @given(st.lists(st.tuples(st.integers(1, 2000), st.booleans()), max_size=30))
 def test_no_moment_falls_between_two_passes(steps: list[tuple[int, bool]]) -> None:
     """Passes of any distance, on demand or not, one after the other: what changed at any time was looked at."""
-    now, place, seen_until = datetime(2026, 11, 29, tzinfo=UTC), Place(), None
+    now, place, seen_until = datetime(2026, 11, 29, tzinfo=UTC), SweepPosition(), None
     for minutes, whole in steps:
         now += timedelta(minutes=minutes)
         place = next_pass(place, now, whole=whole)
@@ -348,4 +356,4 @@ def test_no_moment_falls_between_two_passes(steps: list[tuple[int, bool]]) -> No
         assert place.whole_at is not None
         assert now - place.whole_at < WHOLE_EVERY
         seen_until = place.until
-        place = Place.from_json(json.dumps(json.loads(place.as_json()) | {"prefix": None}))
+        place = SweepPosition.from_json(json.dumps(json.loads(place.as_json()) | {"prefix": None}))

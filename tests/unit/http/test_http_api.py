@@ -21,7 +21,7 @@ from jetway.http.deadline import seconds_left
 from jetway.http.json_body import DEEPEST, LONGEST_BODY
 from jetway.http.prefer import Preference, read_preference
 from jetway.http.problems import ProblemError
-from jetway.http.run_requests import Call, event_id, read_request
+from jetway.http.run_requests import HttpCall, event_id, read_request
 from jetway.ledger import Entry, Ledger, entry_id
 from jetway.wiring.http_api import wired
 from tests.unit.dispatching import parse_dispatch
@@ -100,8 +100,8 @@ def test_a_refused_call_puts_nothing_on_the_queue(queue: str) -> None:
     assert queued(queue) == []
 
 
-def call(body: str, key: str | None = None, caller: str = "arn:aws:iam::1:user/a", request_id: str = "r1") -> Call:
-    return Call(request_id, caller, body.encode("utf-8", "surrogatepass"), key, parse_time("2026-11-22T06:00:00Z"))
+def call(body: str, key: str | None = None, caller: str = "arn:aws:iam::1:user/a", request_id: str = "r1") -> HttpCall:
+    return HttpCall(request_id, caller, body.encode("utf-8", "surrogatepass"), key, parse_time("2026-11-22T06:00:00Z"))
 
 
 @pytest.mark.parametrize(
@@ -115,7 +115,9 @@ def test_a_caller_may_not_choose_an_id_that_jetway_derives(queue: str, run_id: s
 
 
 def test_the_id_that_a_call_derives_itself_may_be_said_again() -> None:
-    call = Call("arn:aws:iam::111122223333:role/etl", "r1", b"{}", "invoice-4711", datetime(2026, 11, 22, tzinfo=UTC))
+    call = HttpCall(
+        "arn:aws:iam::111122223333:role/etl", "r1", b"{}", "invoice-4711", datetime(2026, 11, 22, tzinfo=UTC)
+    )
     derived = read_request("etl", call).dag_run_id
     assert read_request("etl", replace(call, body=json.dumps({"dag_run_id": derived}).encode())).dag_run_id == derived
     with pytest.raises(ProblemError):

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from jetway.artifacts.keys import report_key
-from jetway.promotion.artifact_state import Standing
+from jetway.promotion.artifact_state import ArtifactState
 from tests.unit.explorer.promotion_world import DROP, LIVE, START, PromotionWorld, content
 from tests.unit.explorer.scenes import KEY
 
@@ -85,7 +85,7 @@ def test_a_standing_of_an_earlier_release_is_taken_up() -> None:
     values["live"] |= {"source": "d999"}
     item = world.dynamodb.tables["artifacts"][f"artifact#{KEY}"]
     item |= {"standing": {"S": json.dumps(values)}, "open": {"S": "open"}, "due_at": {"S": START.isoformat()}}
-    assert Standing.from_json(json.dumps(values), 1).live is not None
+    assert ArtifactState.from_json(json.dumps(values), 1).live is not None
     assert world.rest()
     healed = world.standing(KEY)
     assert healed is not None

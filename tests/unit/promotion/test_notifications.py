@@ -11,8 +11,8 @@ import pytest
 from botocore.stub import ANY, Stubber
 from jsonschema import Draft202012Validator
 
-from jetway.promotion.artifact_state import Live, Problem, Standing
-from jetway.promotion.notifications import News, Teller, rolled_back, stalled
+from jetway.promotion.artifact_state import ArtifactState, Defect, LiveVersion
+from jetway.promotion.notifications import Notification, Notifier, rolled_back, stalled
 from jetway.promotion.restore import Restored
 from tests.unit.artifacts.buckets import DROP, LIVE
 from tests.unit.explorer.update_stage import V1
@@ -25,7 +25,7 @@ KEY = "dags/team/orders.py"
 KEYS = {"aws_access_key_id": "x", "aws_secret_access_key": "x", "region_name": "eu-central-1"}
 
 
-def check(news: News) -> None:
+def check(news: Notification) -> None:
     schema = json.loads((SCHEMAS / f"{news.event.detail_type}.json").read_text())
     assert schema["title"] == news.event.detail_type
     Draft202012Validator(schema).validate({"id": news.event.id, **news.event.detail})
@@ -91,13 +91,13 @@ def test_the_event_goes_first_then_the_message_in_ascii(world: World) -> None:
         subject = ("Jetway acme: dags/caf??" + "x" * 200)[:100]
         expected = {"TopicArn": "arn:aws:sns:eu-central-1:111122223333:t", "Subject": subject, "Message": news.message}
         sns_stub.add_response("publish", {"MessageId": "1"}, expected)
-        Teller(events, "default", sns, "arn:aws:sns:eu-central-1:111122223333:t").tell(news)
+        Notifier(events, "default", sns, "arn:aws:sns:eu-central-1:111122223333:t").tell(news)
         event_stub.assert_no_pending_responses()
         sns_stub.assert_no_pending_responses()
 
 
-BAD = Live("v2", LIVE, KEY, "l2", "dag-file", "accepted", NOW, "reports/v2.json")
-GOOD_ONE = Live("v1", LIVE, KEY, "l1", "dag-file", "accepted", NOW, "reports/v1.json")
+BAD = LiveVersion("v2", LIVE, KEY, "l2", "dag-file", "accepted", NOW, "reports/v2.json")
+GOOD_ONE = LiveVersion("v1", LIVE, KEY, "l1", "dag-file", "accepted", NOW, "reports/v1.json")
 UPDATED_BACK = "It is still in force: the environment is being updated back."
 
 
@@ -114,7 +114,7 @@ UPDATED_BACK = "It is still in force: the environment is being updated back."
     ],
 )
 def test_a_roll_back_says_what_is_live_now(restored: Restored, note: str | None, said: str, *, was_live: bool) -> None:
-    standing = Standing(KEY, "rolling-back", BAD, problems=(Problem("team/orders.py", "KeyError: 'x'"),))
+    standing = ArtifactState(KEY, "rolling-back", BAD, problems=(Defect("team/orders.py", "KeyError: 'x'"),))
     news = rolled_back("acme", DROP, standing, restored, NOW, note=note, was_live=was_live)
     message = news.message or ""
     assert (message.splitlines()[1].endswith(said), "KeyError: 'x'" in message) == (True, True)

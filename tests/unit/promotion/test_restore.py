@@ -10,7 +10,7 @@ import pytest
 
 from jetway.artifacts.keys import report_key
 from jetway.errors import TransientError
-from jetway.promotion.artifact_state import Live
+from jetway.promotion.artifact_state import LiveVersion
 from jetway.promotion.restore import Restored, as_judged, restore
 from tests.unit.explorer.s3 import S3
 
@@ -25,14 +25,14 @@ def s3() -> S3:
     return made
 
 
-def put(s3: S3, source: str, **metadata: str) -> Live:
+def put(s3: S3, source: str, **metadata: str) -> LiveVersion:
     """Put a version in the environment's bucket."""
     metadata = {"jetway-source-version": source, **metadata} if source else metadata
     version = s3.put_object(Bucket="live", Key=KEY, Body=source.encode(), Metadata=metadata)["VersionId"]
-    return Live(source, "live", KEY, version, "dag-file", "accepted", NOW, "reports/r.json")
+    return LiveVersion(source, "live", KEY, version, "dag-file", "accepted", NOW, "reports/r.json")
 
 
-def rolled_back(s3: S3, bad: Live, good: Live | None = None) -> Restored:
+def rolled_back(s3: S3, bad: LiveVersion, good: LiveVersion | None = None) -> Restored:
     client: Any = s3
     return restore(client, bad, good, {bad.source}, NOW)
 
@@ -83,7 +83,7 @@ def test_what_has_come_since_stays(s3: S3, source: str, *, by_hand: bool) -> Non
 def test_of_what_has_no_report_nothing_more_is_known(s3: S3, source: str) -> None:
     """It has expired, or there never was one."""
     s3.make("drop")
-    back = Live(source, "live", KEY, "l1", "dag-file", "unknown", NOW, "", guessed=True)
+    back = LiveVersion(source, "live", KEY, "l1", "dag-file", "unknown", NOW, "", guessed=True)
     client: Any = s3
     assert as_judged(client, "drop", KEY, back) == back
 
@@ -94,5 +94,5 @@ def test_what_has_come_back_has_to_show_the_dags_of_its_report(s3: S3) -> None:
     report = {"kind": "dag-file", "verdict": "accepted", "dags": dags}
     s3.put_object(Bucket="drop", Key=report_key(KEY, "v1"), Body=json.dumps(report).encode())
     client: Any = s3
-    back = as_judged(client, "drop", KEY, Live("v1", "live", KEY, "l1", "dag-file", "unknown", NOW, ""))
+    back = as_judged(client, "drop", KEY, LiveVersion("v1", "live", KEY, "l1", "dag-file", "unknown", NOW, ""))
     assert (back.verdict, back.dags, back.guessed) == ("accepted", ("orders",), True), "one of its DAGs is a guess"

@@ -16,21 +16,21 @@ from botocore.exceptions import ClientError
 from jetway.airflow import Dag, DagRun, DagRunRequest, ImportProblem
 from jetway.airflow.environment import Environment as MwaaEnvironment
 from jetway.airflow.environment import EnvironmentFacts, parse_environment
-from jetway.airflow.import_errors import Found
+from jetway.airflow.import_errors import FoundErrors
 from jetway.artifacts.findings import Judgement
 from jetway.aws.s3 import ObjectVersion
 from jetway.errors import PermissionMissingError
-from jetway.gate.gate import Gate, Load, Settled, as_read
-from jetway.gate.recorder import LiveBook
+from jetway.gate.gate import Gate, GateResult, LoadStep, as_read
+from jetway.gate.recorder import PromotionRecorder
 from jetway.gate.s3_notification import Arrival
-from jetway.promotion.artifact_state import Standing
-from jetway.promotion.notifications import News
+from jetway.promotion.artifact_state import ArtifactState
+from jetway.promotion.notifications import Notification
 from jetway.promotion.rollout import say
-from jetway.promotion.state_table import StandingTable
+from jetway.promotion.state_table import ArtifactStateTable
 from jetway.updates.apply import Updates
 from jetway.updates.record import UpdateTable, WorkerReplacement
 from jetway.updates.revert import Undo
-from jetway.updates.steps import Step
+from jetway.updates.steps import UpdateStep
 from jetway.verification.update_verifier import UpdateVerifier
 from jetway.verification.verifier import Verified, Verifier
 from tests.unit.artifacts.buckets import DROP, LIVE, SESSION, TABLE, VERIFY_AFTER, make_artifact_table
@@ -182,16 +182,16 @@ class World:
         self.now = START
         self.s3, self.dynamodb = _on_moto() if moto else _in_memory(lambda: self.now)
         self._moto = moto
-        self.table = StandingTable(self.dynamodb, TABLE)
+        self.table = ArtifactStateTable(self.dynamodb, TABLE)
         self.airflow, self.mwaa = Airflow(self._live_files), Mwaa()
         self.environment = Environment(self.mwaa)
         self.records = UpdateTable(self.dynamodb, TABLE)
         self.automatic, self.quiet = True, timedelta()
         self.worker_replacement: WorkerReplacement = "GRACEFUL"
-        self.news: list[News] = []
+        self.news: list[Notification] = []
         self.pip: dict[str | None, str] = {}
         self.seconds_left = 100.0
-        self.load: Load = as_read  # what loading says
+        self.load: LoadStep = as_read  # what loading says
         self.judges = True  # whether import errors are those of the schedulers
         self.meanwhile: list[Callable[[], object]] = []  # what happens while the gate judges
         self.asked: list[tuple[str, str | None]] = []  # what the verifier has asked the gate for
@@ -203,8 +203,8 @@ class World:
 
     def gate(self, kill: Kill | None = None) -> Gate:
         kill = kill or Kill()
-        s3, table = kill.wrap(self.s3), StandingTable(kill.wrap(self.dynamodb), TABLE)
-        book = LiveBook(
+        s3, table = kill.wrap(self.s3), ArtifactStateTable(kill.wrap(self.dynamodb), TABLE)
+        book = PromotionRecorder(
             s3, table, self._teller(kill), "acme", VERIFY_AFTER, self.automatic, self.worker_replacement, self.quiet
         )
         return Gate(
@@ -225,7 +225,7 @@ class World:
 
     def verifier(self, kill: Kill | None = None) -> Verifier:
         kill = kill or Kill()
-        standings = StandingTable(kill.wrap(self.dynamodb), TABLE)
+        standings = ArtifactStateTable(kill.wrap(self.dynamodb), TABLE)
         return Verifier(
             standings,
             UpdateVerifier(
@@ -242,7 +242,7 @@ class World:
             verify_after=VERIFY_AFTER,
             clock=lambda: self.now,
             seconds_left=lambda: self.seconds_left,
-            import_errors=lambda: Found(self.airflow.list_import_errors(), self.judges),
+            import_errors=lambda: FoundErrors(self.airflow.list_import_errors(), self.judges),
             ask_gate=lambda key, version: self.asked.append((key, version)),
         )
 
@@ -253,7 +253,7 @@ class World:
             mwaa,
             MwaaEnvironment(mwaa, "acme", max_age=0, max_age_unusable=0),
             UpdateTable(kill.wrap(self.dynamodb), TABLE),
-            StandingTable(kill.wrap(self.dynamodb), TABLE),
+            ArtifactStateTable(kill.wrap(self.dynamodb), TABLE),
             automatic=self.automatic,
             worker_replacement=self.worker_replacement,
             clock=lambda: self.now,
@@ -265,7 +265,7 @@ class World:
         kill = kill or Kill()
         undo = Undo(
             s3=kill.wrap(self.s3),
-            standings=StandingTable(kill.wrap(self.dynamodb), TABLE),
+            standings=ArtifactStateTable(kill.wrap(self.dynamodb), TABLE),
             tell=self._teller(kill),
             environment="acme",
             drop_bucket=DROP,
@@ -273,7 +273,7 @@ class World:
             worker_replacement=self.worker_replacement,
             clock=lambda: self.now,
         )
-        steps: list[Step] = []
+        steps: list[UpdateStep] = []
         self.updates(kill).advance(
             self.airflow.list_import_errors, undo, VERIFY_AFTER, self.quiet, on_step=steps.append
         )
@@ -289,7 +289,7 @@ class World:
         return found
 
     def _teller(self, kill: Kill) -> Any:
-        def tell(news: News) -> None:
+        def tell(news: Notification) -> None:
             self.news.append(news)
             kill.count("tell")
 
@@ -301,14 +301,14 @@ class World:
         self.settle(key, version)
         return version
 
-    def settle(self, key: str, version: str | None = None, kill: Kill | None = None, **more: Any) -> list[Settled]:
+    def settle(self, key: str, version: str | None = None, kill: Kill | None = None, **more: Any) -> list[GateResult]:
         return self.gate(kill).settle(Arrival(DROP, key, version, **more))
 
-    def delete(self, key: str) -> list[Settled]:
+    def delete(self, key: str) -> list[GateResult]:
         self.s3.delete_object(Bucket=DROP, Key=key)
         return self.settle(key, deleted=True)
 
-    def vanish(self, key: str, body: bytes = GOOD, kill: Kill | None = None) -> list[Settled]:
+    def vanish(self, key: str, body: bytes = GOOD, kill: Kill | None = None) -> list[GateResult]:
         """Upload, and delete while the gate judges."""
         version = self.s3.put_object(Bucket=DROP, Key=key, Body=body)["VersionId"]
         self.meanwhile.append(lambda: self.s3.delete_object(Bucket=DROP, Key=key))
@@ -359,7 +359,7 @@ class World:
         answer = self.s3.list_object_versions(Bucket=LIVE, Prefix=key)
         return len(answer.get("Versions", [])), len(answer.get("DeleteMarkers", []))
 
-    def standing(self, key: str) -> Standing:
+    def standing(self, key: str) -> ArtifactState:
         found = self.table.get(key)
         assert found is not None
         return found

@@ -9,13 +9,13 @@ from typing import Any, Literal, cast
 
 from jetway.airflow.environment import EnvironmentFacts
 from jetway.airflow.rest import RestClient
-from jetway.dispatch.following import Follower
+from jetway.dispatch.following import RunFollower
 from jetway.errors import DagNotFoundError
 from jetway.events.outgoing import OutEvent
 from jetway.http.event_lookup import event_of_run
 from jetway.ledger import Ledger
 from jetway.run_monitoring.alarms_file import RunAlarms
-from jetway.run_monitoring.monitor import Look, Place, Summary
+from jetway.run_monitoring.monitor import MonitoredEnvironment, MonitorSummary, RunMonitor
 from jetway.run_monitoring.notifications import Mail
 from jetway.run_monitoring.state_table import Memory
 from tests.unit.ledger_table import make_ledger_table
@@ -108,9 +108,9 @@ class World:
     def alarm(self, mail: Mail) -> None:
         self.mails.append(mail)
 
-    def look(self) -> Summary:
+    def look(self) -> MonitorSummary:
         """Look as a new sandbox does, which remembers nothing."""
-        look = Look(
+        look = RunMonitor(
             self.memory,
             self.ledger,
             event_of_run,
@@ -119,13 +119,13 @@ class World:
             seconds_left=lambda: self.seconds,
             clock=lambda: self.now,
         )
-        return look.look(Place(self.client(), FACTS, self.alarms))
+        return look.look(MonitoredEnvironment(self.client(), FACTS, self.alarms))
 
     def client(self) -> RestClient:
         return RestClient(self.airflow, cast("Any", None), cast("Any", None))
 
-    def follower(self, watch: Any) -> Follower:
-        return Follower(self.ledger, watch, environment="acme", tell=self.tell, clock=lambda: self.now)
+    def follower(self, watch: Any) -> RunFollower:
+        return RunFollower(self.ledger, watch, environment="acme", tell=self.tell, clock=lambda: self.now)
 
     def ids(self) -> list[str]:
         return [event.id for event in self.told]

@@ -15,7 +15,7 @@ from moto import mock_aws
 from jetway.http.access_file import ParsedAccess
 from jetway.http.access_lists import ACCEPTED_ACCESS, AccessLists
 from jetway.sync.access_list import sync_access
-from jetway.sync.causes import Causes
+from jetway.sync.causes import VersionCauses
 from tests.unit.sample_events import ROOT
 
 if TYPE_CHECKING:
@@ -119,6 +119,6 @@ def test_a_fault_of_ours_with_the_list_is_reported_and_leaves_the_last_good_one_
 
 def test_the_report_says_who_put_it(s3: S3Client) -> None:
     put = s3.put_object(Bucket=DROP, Key="access.yaml", Body=GOOD.encode(), Metadata={"jetway-by": "billing"})
-    by: Causes = {("access.yaml", put["VersionId"]): {"account": "111122223333", "request_id": "R1"}}
+    by: VersionCauses = {("access.yaml", put["VersionId"]): {"account": "111122223333", "request_id": "R1"}}
     assert sync_access(s3, DROP, NOW, by=by) == ["put access"]
     assert report(s3)["by"] == {"account": "111122223333", "request_id": "R1", "claimed": "billing"}

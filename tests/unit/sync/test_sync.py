@@ -15,8 +15,8 @@ from botocore.stub import Stubber
 
 from jetway.errors import TransientError
 from jetway.loading.claims import DagClaims
-from jetway.promotion.artifact_state import Live, Standing
-from jetway.promotion.state_table import StandingTable
+from jetway.promotion.artifact_state import ArtifactState, LiveVersion
+from jetway.promotion.state_table import ArtifactStateTable
 from jetway.sync import accepted
 from jetway.sync.buckets import bucket_finding
 from jetway.sync.dags import KnownDags
@@ -378,7 +378,7 @@ def test_a_dag_that_airflow_showed_of_a_zip_is_known(world: World) -> None:
     dynamodb: Any = boto3.client("dynamodb", region_name=REGION)
     make_artifact_table(dynamodb)
     world.dags = partial(KnownDags, dynamodb, TABLE)
-    live = Live("v1", "live", "dags/p.zip", "1", "packed-dags", "accepted", NOW, "", dags=("orders",))
-    StandingTable(dynamodb, TABLE).put(Standing("dags/p.zip", "good", live=live))
+    live = LiveVersion("v1", "live", "dags/p.zip", "1", "packed-dags", "accepted", NOW, "", dags=("orders",))
+    ArtifactStateTable(dynamodb, TABLE).put(ArtifactState("dags/p.zip", "good", live=live))
     world.sync(good=HOOK)
     assert world.said("good") == []

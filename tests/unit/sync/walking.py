@@ -15,8 +15,8 @@ from botocore.exceptions import BotoCoreError, ClientError, ReadTimeoutError
 
 from jetway.aws.crashes import Crashes
 from jetway.errors import TransientError
-from jetway.sync.reconcile import Settings, sync
-from jetway.sync.trigger_files import Watch
+from jetway.sync.reconcile import SyncSettings, sync
+from jetway.sync.trigger_files import WatchBucket
 from tests.unit.sync.memory import DROP, Aws, Call, refused
 from tests.unit.sync.world import NOW, PLACES
 
@@ -86,7 +86,7 @@ class Tries:
         self.tries[key] = number + (self.tries.get(key, 0) if adds else 0)
         return {"Attributes": {"tries": {"N": str(self.tries[key])}}}
 
-    def watch(self, receives: int) -> Watch | None:
+    def watch(self, receives: int) -> WatchBucket | None:
         """Return what tries files in a run whose messages were received so often."""
         client: Any = self
         crashes = Crashes(client, "t", key="pk", ttl="expires_at")
@@ -173,7 +173,7 @@ class Stage:
         return tuple((key, newest[1].decode()) for key, newest in found if not newest[2])
 
 
-SETTINGS = Settings(DROP, "prod", "Jetway", PLACES)
+SETTINGS = SyncSettings(DROP, "prod", "Jetway", PLACES)
 
 
 @cache

@@ -10,14 +10,14 @@ from math import inf
 from typing import Any
 
 from jetway.sync.dags import KnownDags
-from jetway.sync.reconcile import Clients, Settings, Synced, sync
+from jetway.sync.reconcile import Clients, Synced, SyncSettings, sync
 from jetway.sync.webhooks import Hooks
-from jetway.triggers.resources import Places
+from jetway.triggers.resources import Targets
 
 REGION, DROP = "eu-central-1", "acme-drop"
 ENVIRONMENT_BUCKET = "acme-environment"
 NOW = datetime(2026, 11, 22, 9, tzinfo=UTC)
-PLACES = Places(
+PLACES = Targets(
     stack="jetway",
     dispatch_queue="arn:aws:sqs:eu-central-1:123456789012:dispatch.fifo",
     collect_queue="arn:aws:sqs:eu-central-1:123456789012:collect",
@@ -54,7 +54,7 @@ class World:
     def sync(self, **files: str | None) -> Synced:
         for name, text in files.items():
             self.drop(f"{name}.yaml", text)
-        settings = Settings(
+        settings = SyncSettings(
             DROP,
             "prod",
             "Jetway",

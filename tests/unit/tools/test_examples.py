@@ -12,7 +12,7 @@ import pytest
 from jetway.airflow.environment import EnvironmentFacts
 from jetway.artifacts.findings import Candidate, Judgement
 from jetway.triggers.file import parse
-from jetway.triggers.resources import Places, resources_of
+from jetway.triggers.resources import Targets, resources_of
 from jetway_cli.check_kinds import kind_of
 from tests.unit.sample_events import ROOT
 from tools.examples import DAGS, EXAMPLES, TRIGGERS, find
@@ -62,7 +62,7 @@ def test_a_trigger_file_is_valid_and_starts_a_dag_of_an_example(path: Path) -> N
     parsed = parse(path.read_bytes(), f"triggers/{path.name}")
     assert parsed.judgement.findings == ()
     assert parsed.trigger is not None
-    assert resources_of(parsed.trigger, Places("jetway", "d", "c", "u", "r", "g")).findings == ()
+    assert resources_of(parsed.trigger, Targets("jetway", "d", "c", "u", "r", "g")).findings == ()
     owner = next(example for example in EXAMPLES.values() if path.stem in example.triggers)
     assert parsed.trigger.dag in (owner.dag_ids or owner.files or (owner.name,))
     assert BUCKET in path.read_text() or "http:" in path.read_text()

@@ -10,7 +10,7 @@ import pytest
 
 from jetway.triggers.checks import FACTS
 from jetway.triggers.file import parse
-from jetway.triggers.resources import Places, resources_of
+from jetway.triggers.resources import Targets, resources_of
 
 ROOT = Path(__file__).resolve().parents[3]
 SAMPLES = sorted((ROOT / "triggers").glob("*.yaml"))
@@ -27,7 +27,7 @@ def test_a_sample_is_valid_and_fits(path: Path) -> None:
     parsed = parse(path.read_bytes(), f"triggers/{path.name}")
     assert parsed.judgement.findings == ()
     assert parsed.trigger is not None
-    assert resources_of(parsed.trigger, Places("jetway", "d", "c", "u", "r", "g")).findings == ()
+    assert resources_of(parsed.trigger, Targets("jetway", "d", "c", "u", "r", "g")).findings == ()
 
 
 @pytest.mark.parametrize("path", SAMPLES, ids=lambda path: path.stem)

@@ -12,12 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jetway.triggers.file import TriggerFile, from_document, parse
-from jetway.triggers.resources import Places, Resources, resources_of
+from jetway.triggers.resources import Resources, Targets, resources_of
 from tests.unit.dispatching import parse_dispatch
 from tests.unit.sample_events import sample_event
 from tests.unit.triggers.samples import DOCUMENTS
 
-PLACES = Places("jetway", "dispatch", "collect", "undelivered", "role", "group")
+PLACES = Targets("jetway", "dispatch", "collect", "undelivered", "role", "group")
 AT = datetime(2026, 11, 22, tzinfo=UTC)
 
 
@@ -27,11 +27,11 @@ def trigger(document: Any, name: str = "orders") -> TriggerFile:
     return found
 
 
-def resources(document: Any, places: Places = PLACES, name: str = "orders") -> Resources:
+def resources(document: Any, places: Targets = PLACES, name: str = "orders") -> Resources:
     return resources_of(trigger(document, name), places)
 
 
-def rules_found(document: Any, places: Places = PLACES, name: str = "orders") -> list[str]:
+def rules_found(document: Any, places: Targets = PLACES, name: str = "orders") -> list[str]:
     return [finding.rule for finding in resources(document, places, name).findings]
 
 
@@ -133,7 +133,7 @@ def test_batched_events_go_to_the_collect_queue() -> None:
     assert target["Arn"] == "collect"
     assert "SqsParameters" not in target
     assert '"batch": {"max_events": 500, "within": 300}' in target["InputTransformer"]["InputTemplate"]
-    no_queue = Places("jetway", "dispatch", None, "undelivered", "role", "group")
+    no_queue = Targets("jetway", "dispatch", None, "undelivered", "role", "group")
     assert rules_found(document, no_queue) == ["no-batches"]
 
 
@@ -149,7 +149,7 @@ def test_a_conf_that_is_too_long_is_refused(length: int, found: list[str]) -> No
 
 
 def test_a_name_that_is_too_long_for_a_rule_is_refused_with_the_room_there_is() -> None:
-    places = Places("s" * 40, "dispatch", "collect", "undelivered", "role", "group")
+    places = Targets("s" * 40, "dispatch", "collect", "undelivered", "role", "group")
     assert rules_found(s3("a"), places, "n" * 23) == []
     (finding,) = resources(s3("a"), places, "n" * 24).findings
     assert (finding.rule, "at most 23 characters" in finding.remedy) == ("name-too-long", True)

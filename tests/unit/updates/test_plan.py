@@ -8,8 +8,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from jetway.airflow.environment import EnvironmentFacts
-from jetway.promotion.artifact_state import Live, Standing
-from jetway.updates.plan import Plan, Rules, decide
+from jetway.promotion.artifact_state import ArtifactState, LiveVersion
+from jetway.updates.plan import Plan, UpdateRules, decide
 from jetway.updates.record import Debt, UpdateRecord, all_in_force
 from tests.unit.explorer.update_stage import V1, P, R
 from tests.unit.explorer.update_world import UpdateWorld
@@ -21,18 +21,18 @@ FACTS = EnvironmentFacts(
     "acme", "AVAILABLE", "3.3.1", "live", "dags", last_update="SUCCESS", last_update_at=BEGAN_BEFORE
 )
 BOUNDS = {"MinWorkers": 2, "MaxWorkers": 12}
-MANUAL = Rules(automatic=False)
+MANUAL = UpdateRules(automatic=False)
 BY_HAND = "ApplyUpdates is manual: the message says which command it takes."
 
 
-def version(source: str, key: str = R) -> Live:
-    return Live(source, "live", key, f"copy of {source}", "requirements", "accepted", NOW, "reports/r.json")
+def version(source: str, key: str = R) -> LiveVersion:
+    return LiveVersion(source, "live", key, f"copy of {source}", "requirements", "accepted", NOW, "reports/r.json")
 
 
 LIVE = version("v1")
 DEBT = Debt(version("p2", P), (P, "copy of p1"), NOW)
 PAID_BACK = replace(FACTS, plugins_path=P, plugins_version="copy of p2")  # the bad one is in force
-WAITING = {R: Standing(R, "waiting", LIVE)}
+WAITING = {R: ArtifactState(R, "waiting", LIVE)}
 
 
 def record(facts: EnvironmentFacts = FACTS, **changes: object) -> UpdateRecord:
@@ -41,7 +41,9 @@ def record(facts: EnvironmentFacts = FACTS, **changes: object) -> UpdateRecord:
     return replace(looked, **changes)  # type: ignore[arg-type]
 
 
-def idle(looked: UpdateRecord, standings: dict[str, Standing], rules: Rules, facts: EnvironmentFacts = FACTS) -> Plan:
+def idle(
+    looked: UpdateRecord, standings: dict[str, ArtifactState], rules: UpdateRules, facts: EnvironmentFacts = FACTS
+) -> Plan:
     return decide(looked, facts, standings, rules, NOW)
 
 
@@ -56,7 +58,7 @@ def test_with_manual_updates_the_bounds_of_workers_go_alone() -> None:
 
 
 def test_bounds_that_wait_go_along_with_what_begins() -> None:
-    plan = idle(record(workers=BOUNDS, workers_at=NOW), WAITING, Rules())
+    plan = idle(record(workers=BOUNDS, workers_at=NOW), WAITING, UpdateRules())
     because = "brings requirements.txt (version v1), moves the bounds of scaling to 2 and 12 workers"
     assert plan == Plan("begin", because, None, {R: LIVE}, {}, BOUNDS)
 
@@ -65,7 +67,7 @@ def test_bounds_that_wait_go_along_with_what_begins() -> None:
     ("owed", "because"), [({}, ""), ({P: replace(DEBT, told=True)}, "The way back has failed: see the message.")]
 )
 def test_at_rest_a_failed_way_back_is_said_and_none_where_there_was_none(owed: dict[str, Debt], because: str) -> None:
-    assert idle(record(PAID_BACK, owed=owed), {}, Rules(), PAID_BACK) == Plan("nothing", because, None, {}, owed)
+    assert idle(record(PAID_BACK, owed=owed), {}, UpdateRules(), PAID_BACK) == Plan("nothing", because, None, {}, owed)
 
 
 def test_an_update_that_never_began_is_said_with_all_that_goes_again() -> None:
@@ -79,7 +81,7 @@ def test_an_update_that_never_began_is_said_with_all_that_goes_again() -> None:
         began_at=NOW - timedelta(seconds=90),
         last_update_at=BEGAN_BEFORE,
     )
-    again = decide(dead, PAID_BACK, {}, Rules(), NOW)
+    again = decide(dead, PAID_BACK, {}, UpdateRules(), NOW)
     assert again == Plan("again", "The update has not begun.", None, {R: LIVE}, {P: DEBT})
 
 
@@ -87,19 +89,19 @@ def test_an_update_that_never_began_is_said_with_all_that_goes_again() -> None:
 def test_a_look_is_missed_three_minutes_after_it_is_due(late: timedelta, step: str) -> None:
     brought = replace(FACTS, requirements_path=R, requirements_version="copy of v1")
     verifying = record(brought, phase="verifying", artifacts={R: LIVE}, due_at=NOW - late)
-    assert decide(verifying, brought, {}, Rules(), NOW).step == step
+    assert decide(verifying, brought, {}, UpdateRules(), NOW).step == step
 
 
 def test_what_cannot_be_looked_at_now_is_looked_at_in_a_minute() -> None:
     updating = replace(FACTS, status="UPDATING")
     verifying = record(phase="verifying", artifacts={R: LIVE}, due_at=NOW)
-    held = decide(verifying, updating, {}, Rules(), NOW)
+    held = decide(verifying, updating, {}, UpdateRules(), NOW)
     assert held == Plan("hold", "the environment is UPDATING", NOW + MINUTE, {R: LIVE})
 
 
 def test_what_a_look_has_found_to_work_is_named() -> None:
     verified = record(phase="verified", artifacts={R: LIVE})
-    assert decide(verified, FACTS, {}, Rules(), NOW) == Plan("close", artifacts={R: LIVE})
+    assert decide(verified, FACTS, {}, UpdateRules(), NOW) == Plan("close", artifacts={R: LIVE})
 
 
 def test_asked_for_what_is_next_the_update_on_its_way_is_told_and_nothing_is_done() -> None:

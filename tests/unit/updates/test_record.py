@@ -6,12 +6,12 @@ import json
 from datetime import UTC, datetime
 from typing import Any
 
-from jetway.promotion.artifact_state import Live
+from jetway.promotion.artifact_state import LiveVersion
 from jetway.updates.record import Debt, UpdateRecord
 
 NOW = datetime(2026, 11, 30, 9, tzinfo=UTC)
 KEY = "requirements.txt"
-BAD = Live("v2", "live", KEY, "copy of v2", "requirements", "accepted", NOW, "reports/r.json")
+BAD = LiveVersion("v2", "live", KEY, "copy of v2", "requirements", "accepted", NOW, "reports/r.json")
 
 
 def earlier(phase: str, **changes: Any) -> UpdateRecord:

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from jetway.airflow.environment import parse_environment
 from jetway.updates.revert import Undo
-from jetway.updates.steps import Step
+from jetway.updates.steps import UpdateStep
 from tests.unit.artifacts.buckets import DROP, VERIFY_AFTER
 from tests.unit.promotion.world import World
 from tests.unit.updates.test_apply import PLUGINS, REQUIREMENTS, applied
@@ -33,7 +33,7 @@ def test_a_first_file_that_mwaa_refuses_leaves_nothing_behind(world: World) -> N
     assert (standing.stage, standing.live, standing.rolled_back) == ("rolled-back", None, (bad,))
 
 
-def steps(world: World) -> list[Step]:
+def steps(world: World) -> list[UpdateStep]:
     """Invoke apply_updates once, and return all that it says of what it did."""
     undo = Undo(
         s3=world.s3,
@@ -45,7 +45,7 @@ def steps(world: World) -> list[Step]:
         worker_replacement=world.worker_replacement,
         clock=lambda: world.now,
     )
-    done: list[Step] = []
+    done: list[UpdateStep] = []
     world.updates().advance(world.airflow.list_import_errors, undo, VERIFY_AFTER, world.quiet, on_step=done.append)
     return done
 

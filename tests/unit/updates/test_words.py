@@ -12,7 +12,7 @@ from botocore.exceptions import EndpointConnectionError
 
 from jetway.errors import TransientError
 from jetway.updates.revert import Undo
-from jetway.updates.steps import Step
+from jetway.updates.steps import UpdateStep
 from tests.unit.batches.world import KilledError
 from tests.unit.explorer.promotion_world import DROP, MINUTE, VERIFY_AFTER
 from tests.unit.explorer.update_stage import V0, V1, R, with_a_broken_update
@@ -26,7 +26,7 @@ def world() -> UpdateWorld:
     return UpdateWorld()
 
 
-def steps(world: UpdateWorld) -> list[Step]:
+def steps(world: UpdateWorld) -> list[UpdateStep]:
     """Invoke apply_updates once, and return all that it says of what it did."""
     s3: Any = world.s3
     undo = Undo(
@@ -39,7 +39,7 @@ def steps(world: UpdateWorld) -> list[Step]:
         worker_replacement="GRACEFUL",
         clock=lambda: world.now,
     )
-    done: list[Step] = []
+    done: list[UpdateStep] = []
     with suppress(TransientError):
         world.updates().advance(world.airflow.list_import_errors, undo, VERIFY_AFTER, world.quiet, on_step=done.append)
     return done
@@ -135,7 +135,7 @@ def test_who_goes_back_as_the_message_says_has_undone_it(world: UpdateWorld, owe
     assert good is not None
     world.mwaa.somebody(world.pointing_at(good.version_id))
     world.now += TAKES
-    assert steps(world) == [Step("undone", {R: owed})]
+    assert steps(world) == [UpdateStep("undone", {R: owed})]
 
 
 def test_who_puts_something_else_there_is_told_of_in_the_same_minute(world: UpdateWorld, owed: str) -> None:
@@ -144,8 +144,8 @@ def test_who_puts_something_else_there_is_told_of_in_the_same_minute(world: Upda
     world.mwaa.somebody(world.by_hand(b"pytz\n"))
     world.now += TAKES
     assert steps(world) == [
-        Step("undone", {R: owed}, "somebody has changed the environment meanwhile."),
-        Step("overtaken", {R: good.source}),
+        UpdateStep("undone", {R: owed}, "somebody has changed the environment meanwhile."),
+        UpdateStep("overtaken", {R: good.source}),
     ]
 
 

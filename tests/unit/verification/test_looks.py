@@ -9,7 +9,7 @@ import pytest
 
 from jetway.airflow.environment import EnvironmentFacts
 from jetway.diagnosis.attribution import PAUSE, STALE, Outlook, decide, file_of, parse_time
-from jetway.promotion.artifact_state import Live, Problem, Standing, to_roll_back
+from jetway.promotion.artifact_state import ArtifactState, Defect, LiveVersion, to_roll_back
 from jetway.promotion.reports import amend_report
 from jetway.promotion.verdict_tag import tag_verdict, verdict_tag
 from tests.unit.batches.world import Kill
@@ -33,7 +33,7 @@ def world() -> UpdateWorld:
 class Meanwhile(Kill):
     """Somebody writes a standing anew after the list of those that are due, and before it is read."""
 
-    def __init__(self, world: UpdateWorld, standing: Standing) -> None:
+    def __init__(self, world: UpdateWorld, standing: ArtifactState) -> None:
         super().__init__()
         self._world, self._standing = world, standing
 
@@ -95,7 +95,7 @@ def test_the_report_of_one_that_never_appeared_says_what_airflow_does_not_show()
 def test_a_roll_back_that_something_newer_has_cut_short_is_told(world: UpdateWorld) -> None:
     """Whoever looked was killed when it was written down, and before anything was done."""
     bad = world.drop(KEY, content("breaks"))
-    problem = Problem("orders.py", "KeyError: 'x'")
+    problem = Defect("orders.py", "KeyError: 'x'")
     world.table.put(to_roll_back(world.named(KEY), (problem,), world.now))
     newer = world.drop(KEY, content("works"))
     (untold,) = world.named(KEY).untold
@@ -123,8 +123,10 @@ def test_an_error_that_may_heal_is_still_new_when_its_time_is_over(world: Update
 
 
 def test_a_dag_that_has_vanished_from_the_environment_is_named() -> None:
-    live = Live("v2", LIVE, KEY, "l2", "dag-file", "accepted", START, "reports/r.json", dags=("orders", "returns"))
-    standing = Standing(KEY, "verifying", live, replace(live, source="v1", dags=("returns", "orders", "old")))
+    live = LiveVersion(
+        "v2", LIVE, KEY, "l2", "dag-file", "accepted", START, "reports/r.json", dags=("orders", "returns")
+    )
+    standing = ArtifactState(KEY, "verifying", live, replace(live, source="v1", dags=("returns", "orders", "old")))
     late = START + parse_time(FACTS) + STALE
     look = Outlook([], {}, {"orders": "orders.py"}, {})
     decision = decide(standing, look, FACTS, late)
@@ -136,5 +138,5 @@ def test_a_dag_that_has_vanished_from_the_environment_is_named() -> None:
 
 @pytest.mark.parametrize(("folder", "key"), [("dags", "dags/a/b.py"), ("", "a/b.py"), ("my/dags", "my/dags/a/b.py")])
 def test_a_file_is_named_relative_to_the_dags_folder_wherever_that_is(folder: str, key: str) -> None:
-    live = Live("v1", LIVE, key, "l1", "dag-file", "accepted", START, "reports/r.json")
+    live = LiveVersion("v1", LIVE, key, "l1", "dag-file", "accepted", START, "reports/r.json")
     assert file_of(live, replace(FACTS, dags_path=folder)) == "a/b.py"

@@ -10,25 +10,27 @@ import pytest
 from jetway.airflow import ImportProblem
 from jetway.airflow.environment import EnvironmentFacts
 from jetway.artifacts.findings import Verdict
-from jetway.diagnosis.attribution import PATIENCE, STALE, SYNC, Decision, Outlook, decide, parse_time
-from jetway.promotion.artifact_state import Live, Sight, Standing
+from jetway.diagnosis.attribution import PATIENCE, STALE, SYNC, Attribution, Outlook, decide, parse_time
+from jetway.promotion.artifact_state import ArtifactState, LiveVersion, ParserProgress
 from tests.unit.explorer.promotion_world import START, VERIFY_AFTER, PromotionWorld, content
 from tests.unit.explorer.scenes import KEY, OTHER
 
 FACTS = EnvironmentFacts("acme", "AVAILABLE", "3.3.1", "live", "dags")
-LIVE = Live("v1", "live", KEY, "l1", "dag-file", "accepted", START, "reports/r.json", dags=("orders",), first=True)
+LIVE = LiveVersion(
+    "v1", "live", KEY, "l1", "dag-file", "accepted", START, "reports/r.json", dags=("orders",), first=True
+)
 OVER = START + parse_time(FACTS) + STALE
 MINUTE, JUST_NOW = timedelta(minutes=1), timedelta()
 
 
-def look(live: Live, now: datetime, *, redacted: bool = False, **parsed: datetime) -> Decision:
+def look(live: LiveVersion, now: datetime, *, redacted: bool = False, **parsed: datetime) -> Attribution:
     """Decide on a version while Airflow shows DAGs, each of its own file, parsed at those times."""
     errors = [ImportProblem("other.py", "REDACTED - you do not have read permission")] if redacted else []
     files = {dag_id: f"{dag_id}.py" for dag_id in parsed}
-    return decide(Standing(KEY, "verifying", live), Outlook(errors, {}, files, {}, parsed=parsed), FACTS, now)
+    return decide(ArtifactState(KEY, "verifying", live), Outlook(errors, {}, files, {}, parsed=parsed), FACTS, now)
 
 
-def looks(live: Live, ago: dict[str, timedelta], *, minutes: int, redacted: bool = False) -> tuple[str, int]:
+def looks(live: LiveVersion, ago: dict[str, timedelta], *, minutes: int, redacted: bool = False) -> tuple[str, int]:
     """Look each minute; each DAG was parsed so long before the look. Return what is decided, and after how many."""
     for minute in range(minutes):
         now = START + VERIFY_AFTER + minute * MINUTE
@@ -42,7 +44,7 @@ def looks(live: Live, ago: dict[str, timedelta], *, minutes: int, redacted: bool
 def test_it_is_good_when_it_was_parsed_twice_since_the_copy_of_mwaa() -> None:
     now, synced = START + VERIFY_AFTER, START + SYNC
     before = look(LIVE, now, orders=synced)
-    assert (before.action, before.sight) == ("wait", Sight()), "that may have been the version before"
+    assert (before.action, before.sight) == ("wait", ParserProgress()), "that may have been the version before"
     once = look(LIVE, now, orders=synced + timedelta(seconds=1))
     assert once.action == "wait"
     assert once.sight is not None
@@ -75,7 +77,7 @@ def test_where_nobody_can_tell_it_is_told_and_stays(other: dict[str, timedelta])
 
 def test_slow_is_no_fault() -> None:
     """The other file is parsed again and again; ours was parsed once, and is there."""
-    seen = replace(LIVE, sight=Sight(parsed_at=START + SYNC + MINUTE, witness=("other.py", OVER), passes=9))
+    seen = replace(LIVE, sight=ParserProgress(parsed_at=START + SYNC + MINUTE, witness=("other.py", OVER), passes=9))
     late = OVER + 5 * MINUTE
     assert look(seen, late, orders=START + SYNC + MINUTE, other=late).action == "wait"
 
@@ -84,10 +86,12 @@ def test_where_the_transport_tells_no_times_it_is_told_and_never_rolled_back() -
     there = Outlook([], {}, {"orders": "orders.py"}, {})
     gone = Outlook([], {}, {"other": "other.py"}, {})
     later = replace(LIVE, first=False)
-    assert decide(Standing(KEY, "verifying", LIVE), there, FACTS, START + MINUTE).action == "keep", "only it makes it"
-    assert decide(Standing(KEY, "verifying", later), there, FACTS, OVER - MINUTE).action == "wait"
-    assert decide(Standing(KEY, "verifying", later), there, FACTS, OVER).action == "keep"
-    assert decide(Standing(KEY, "verifying", later), gone, FACTS, OVER).action == "tell"
+    assert decide(ArtifactState(KEY, "verifying", LIVE), there, FACTS, START + MINUTE).action == "keep", (
+        "only it makes it"
+    )
+    assert decide(ArtifactState(KEY, "verifying", later), there, FACTS, OVER - MINUTE).action == "wait"
+    assert decide(ArtifactState(KEY, "verifying", later), there, FACTS, OVER).action == "keep"
+    assert decide(ArtifactState(KEY, "verifying", later), gone, FACTS, OVER).action == "tell"
 
 
 def test_a_redacted_list_of_errors_is_not_known_and_never_no_error() -> None:
@@ -112,7 +116,7 @@ def test_a_file_of_which_the_gate_knows_no_dag_is_good_when_the_parser_has_gone_
     assert START + VERIFY_AFTER + minutes * MINUTE >= OVER - STALE + 2 * MINUTE
     error = ImportProblem(KEY.removeprefix("dags/"), "FileNotFoundError: it is nowhere")
     late = Outlook([error], {}, {"other": "other.py"}, {}, parsed={"other": OVER})
-    assert decide(Standing(KEY, "verifying", live), late, FACTS, OVER + 5 * MINUTE).action == "roll-back"
+    assert decide(ArtifactState(KEY, "verifying", live), late, FACTS, OVER + 5 * MINUTE).action == "roll-back"
 
 
 def test_an_error_that_airflow_has_met_before_the_version_was_there_is_not_its_fault() -> None:
@@ -120,9 +124,9 @@ def test_an_error_that_airflow_has_met_before_the_version_was_there_is_not_its_f
     path = KEY.removeprefix("dags/")
     after_a_bad_one = replace(LIVE, first=False, clean=False)
 
-    def action(met: datetime | None, now: datetime, live: Live = after_a_bad_one) -> str:
+    def action(met: datetime | None, now: datetime, live: LiveVersion = after_a_bad_one) -> str:
         errors = [ImportProblem(path, "Traceback…\nValueError: it is broken", met)]
-        return decide(Standing(KEY, "verifying", live), Outlook(errors, {}, {}, {}), FACTS, now).action
+        return decide(ArtifactState(KEY, "verifying", live), Outlook(errors, {}, {}, {}), FACTS, now).action
 
     late = OVER + 5 * MINUTE
     assert action(START - MINUTE, late) == "wait"

@@ -9,7 +9,7 @@ from datetime import timedelta
 
 import pytest
 
-from jetway.airflow.import_errors import Found
+from jetway.airflow.import_errors import FoundErrors
 from jetway.errors import EnvironmentBusyError, EnvironmentUnavailableError, JetwayError
 from jetway.gate.gate import Gate
 from tests.unit.batches.world import Kill
@@ -37,7 +37,7 @@ POLICY = b"def task_policy(task): ...\n"
 def silent(world: World, error: JetwayError) -> Callable[[], None]:
     """Let Airflow give no answer any more; return what lets a minute go by."""
 
-    def no_answer() -> Found:
+    def no_answer() -> FoundErrors:
         raise error
 
     def minute() -> None:

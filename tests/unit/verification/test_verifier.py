@@ -10,7 +10,7 @@ import pytest
 
 from jetway.artifacts.findings import Certainty, FoundDag, Judgement
 from jetway.aws.s3 import head
-from jetway.gate.recorder import LiveBook
+from jetway.gate.recorder import PromotionRecorder
 from jetway.promotion.copy import Placement
 from tests.unit.artifacts.buckets import DROP, LIVE, REPORT_SCHEMA
 from tests.unit.promotion.world import FACTS, GOOD, PARSED, World, unsure
@@ -49,7 +49,7 @@ def test_what_the_gate_knows_for_certain(world: World, certainty: Certainty, *, 
     version = head(world.s3, DROP, KEY)
     assert version is not None
     judged = Judgement("dag-file", "accepted", (), (FoundDag("orders", 1, certainty),))
-    book = LiveBook(world.s3, world.table, world.news.append, "acme", timedelta(seconds=120))
+    book = PromotionRecorder(world.s3, world.table, world.news.append, "acme", timedelta(seconds=120))
     book.note(version, judged, Placement("promoted", LIVE, KEY, "l1", first=True), report="r", at=world.now)
     live = world.standing(KEY).live
     assert live is not None

@@ -16,7 +16,7 @@ from jetway.workers.assessment import (
     Minute,
     Pool,
     Readings,
-    Verdict,
+    WorkerHealth,
     WorkerSettings,
     bounded,
     measure,
@@ -114,7 +114,7 @@ def test_every_number_of_an_idle_environment() -> None:
         ("stalled", Readings(running=1, queued=2, oldest=900, workers=2, history=steady(1, 2, 2)), SMALL, False),
     ],
 )
-def test_verdicts(verdict: Verdict, readings: Readings, settings: WorkerSettings, helps: bool | None) -> None:
+def test_verdicts(verdict: WorkerHealth, readings: Readings, settings: WorkerSettings, helps: bool | None) -> None:
     saturation = measure(readings, settings)
     assert (saturation.verdict, saturation.more_workers_help) == (verdict, helps), saturation.because
 
@@ -125,9 +125,9 @@ def test_a_queue_that_shrinks_is_no_stall() -> None:
 
 
 def test_every_verdict_has_a_code_and_is_reached_above() -> None:
-    assert set(VERDICT_CODES) | {"unknown"} == set(get_args(Verdict))
+    assert set(VERDICT_CODES) | {"unknown"} == set(get_args(WorkerHealth))
     table = next(m for m in test_verdicts.pytestmark if m.name == "parametrize").args[1]  # type: ignore[attr-defined]
-    assert {row[0] for row in table} == set(get_args(Verdict))
+    assert {row[0] for row in table} == set(get_args(WorkerHealth))
 
 
 def test_the_reason_says_what_to_do() -> None:

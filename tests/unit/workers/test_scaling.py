@@ -17,7 +17,7 @@ from moto import mock_aws
 
 from jetway.airflow.environment import Environment
 from jetway.errors import EnvironmentUnavailableError
-from jetway.promotion.state_table import StandingTable
+from jetway.promotion.state_table import ArtifactStateTable
 from jetway.updates.apply import Updates
 from jetway.updates.record import UpdateTable
 from jetway.wiring.scale_workers import Config
@@ -25,7 +25,7 @@ from jetway.wiring.variables import ConfigError
 from jetway.workers.assessment import WorkerSettings
 from jetway.workers.floors_file import FloorsFile
 from jetway.workers.scaler import WorkerScaler
-from jetway.workers.scaling import Decision, Demand, Policy, decide, monthly_cost
+from jetway.workers.scaling import Demand, Policy, ScalingDecision, decide, monthly_cost
 from tests.unit.artifacts.buckets import TABLE, make_artifact_table
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ POLICY = Policy(lowest=1, usual=10, highest=20, raise_after=5, lower_after=60)
 SETTINGS = WorkerSettings("mw1.small", min_workers=1, max_workers=10, tasks_per_worker=5)
 
 
-def decided(settings: WorkerSettings = SETTINGS, policy: Policy = POLICY, **given: Any) -> Decision:
+def decided(settings: WorkerSettings = SETTINGS, policy: Policy = POLICY, **given: Any) -> ScalingDecision:
     facts = {name: given.pop(name) for name in ("status", "last_update_at", "last_update") if name in given}
     demand = {"required": [1] * 60, "running_workers": 1, "running_tasks": 1.0, **given}
     return decide(
@@ -45,7 +45,7 @@ def decided(settings: WorkerSettings = SETTINGS, policy: Policy = POLICY, **give
     )
 
 
-def bounds(decision: Decision) -> tuple[str, int, int]:
+def bounds(decision: ScalingDecision) -> tuple[str, int, int]:
     return decision.action, decision.min_workers, decision.max_workers
 
 
@@ -219,7 +219,7 @@ class Scaled:
             mwaa,
             Environment(mwaa, "prod", max_age=0),
             UpdateTable(aws["dynamodb"], TABLE),
-            StandingTable(aws["dynamodb"], TABLE),
+            ArtifactStateTable(aws["dynamodb"], TABLE),
             automatic=True,
             worker_replacement="GRACEFUL",
             clock=lambda: NOW,

@@ -14,8 +14,8 @@ from botocore.stub import Stubber
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jetway.workers.assessment import Verdict
-from jetway.workers.view import REMEDIES, Found, TriggerRow, ask_view, sparkline, view_queries, workers_view
+from jetway.workers.assessment import WorkerHealth
+from jetway.workers.view import REMEDIES, TriggerRow, ViewMetrics, ask_view, sparkline, view_queries, workers_view
 from tests.unit.sample_events import ROOT
 
 NOW = datetime(2026, 11, 22, 6, 30, 20, tzinfo=UTC)
@@ -38,7 +38,7 @@ def test_the_newest_values_and_the_hour_before() -> None:
         "latency_p95": {at(40): 3.25},
         "started": {at(61): 99.0, at(59): 2.0, at(3): 1.0},
     }
-    view = workers_view(Found(found), now=NOW)
+    view = workers_view(ViewMetrics(found), now=NOW)
     assert (view.verdict, view.bounds, view.measured_at) == ("healthy", (1, 7), at(0))
     assert view.verdicts == (("bounded-by-max-workers", 2), ("healthy", 1))
     assert view.timeline == " " * 57 + "▆▆▁"
@@ -62,19 +62,19 @@ def test_events_are_counted_by_trigger() -> None:
         "started_1": {at(4): 0.0},
         "dead_lettered_2": {at(4): 1.0},
     }
-    view = workers_view(Found(found, ["a", "b", "c"]), now=NOW)
+    view = workers_view(ViewMetrics(found, ["a", "b", "c"]), now=NOW)
     assert view.triggers == (TriggerRow("a", 3, 1, 0), TriggerRow("c", 0, 0, 1))
 
 
 def test_nothing_measured_is_shown_as_such() -> None:
-    view = workers_view(Found(), now=NOW)
+    view = workers_view(ViewMetrics(), now=NOW)
     assert (view.verdict, view.verdicts, view.measured_at, view.bounds) == ("unknown", (), None, None)
     assert {row.text for row in view.rows} == {"-"}
     assert view.timeline == " " * 60
 
 
 def test_every_verdict_has_its_remedy() -> None:
-    assert REMEDIES.keys() == set(get_args(Verdict))
+    assert REMEDIES.keys() == set(get_args(WorkerHealth))
 
 
 def test_it_shows_what_the_dashboard_shows() -> None:

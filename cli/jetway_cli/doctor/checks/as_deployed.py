@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from jetway_cli.doctor.checks.put_back import make_anew, put_back
 from jetway_cli.doctor.checks.role_policies import allows_nothing, described, is_of_policies
 from jetway_cli.doctor.facts import Asked
-from jetway_cli.doctor.results import Findings, Problem, Result, State, listed
+from jetway_cli.doctor.results import CheckProblem, CheckState, Findings, Result, listed
 from jetway_cli.doctor.settings import SETTINGS, Setting
 from jetway_cli.doctor.wanted import same, unlike
 
@@ -80,15 +80,15 @@ def judge(part: PartSeen, found: Findings) -> None:
     """Note that a resource is gone, or what of it is not as the template says."""
     seen = part.seen.value
     if seen is None:
-        state: State = "warning" if part.kind in _DISPENSABLE else "broken"
-        found.problems.append(Problem(state, f"{named(part)} {_gone(part)}.", make_anew(part)))
+        state: CheckState = "warning" if part.kind in _DISPENSABLE else "broken"
+        found.problems.append(CheckProblem(state, f"{named(part)} {_gone(part)}.", make_anew(part)))
         return
     changed = dict(_changed(part, seen, found))
     if changed:
         how = listed((text for name in changed for text in _how(part, seen, name)), "; ")
         state = "broken" if "broken" in changed.values() else "warning"
         found.problems.append(
-            Problem(state, f"{named(part)} was changed by hand: {how}.", put_back(part, list(changed)))
+            CheckProblem(state, f"{named(part)} was changed by hand: {how}.", put_back(part, list(changed)))
         )
 
 
@@ -106,7 +106,7 @@ def _gone(part: PartSeen) -> str:
     return "was deleted"
 
 
-def _changed(part: PartSeen, seen: Mapping[str, Any], found: Findings) -> Iterator[tuple[str, State]]:
+def _changed(part: PartSeen, seen: Mapping[str, Any], found: Findings) -> Iterator[tuple[str, CheckState]]:
     for name, setting in SETTINGS[part.kind].items():
         if name not in seen or not (name in part.wanted or setting.has_default):
             continue

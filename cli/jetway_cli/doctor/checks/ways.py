@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from jetway_cli.doctor.checks.environment import NOT_LOOKED_AT
 from jetway_cli.doctor.facts import Asked, Facts, Trip
-from jetway_cli.doctor.results import Findings, Problem, Result, listed
+from jetway_cli.doctor.results import CheckProblem, Findings, Result, listed
 
 # Which way must work for which Transport; with auto one of both is enough.
 _MUST = {"rest": frozenset({"rest"}), "cli": frozenset({"cli"}), "direct": frozenset()}
@@ -79,9 +79,9 @@ def _say_why(facts: Facts, way: str, trip: Trip, other: Asked[Trip], found: Find
         )
 
 
-def _from_outside(trip: Trip) -> list[Problem]:
+def _from_outside(trip: Trip) -> list[CheckProblem]:
     return [
-        Problem(
+        CheckProblem(
             "not known",
             f"The web server is private and was not reached from here: {trip.said}",
             "The check http-api says whether the functions reach it.",

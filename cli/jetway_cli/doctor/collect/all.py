@@ -12,9 +12,9 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from jetway_cli.doctor import facts
-from jetway_cli.doctor.asking import Desk, Question
+from jetway_cli.doctor.asking import Desk, PendingCall
 from jetway_cli.doctor.collect import account, compared, parts, roles, storage, triggers, ways
-from jetway_cli.doctor.facts import Asked, Facts, Resource, StackFacts
+from jetway_cli.doctor.facts import Asked, Facts, StackFacts, StackResource
 from jetway_cli.doctor.needs import needs
 from jetway_cli.errors import StackTroubleError, error_code
 from jetway_cli.stack import WHOLE
@@ -105,7 +105,7 @@ def _stack(desk: Desk) -> StackFacts:
         outputs=desk.target.outputs,
         parameters=desk.target.parameters,
         resources=tuple(
-            Resource(
+            StackResource(
                 one["LogicalResourceId"],
                 one.get("PhysicalResourceId", ""),
                 one["ResourceType"],
@@ -122,21 +122,21 @@ def _stack(desk: Desk) -> StackFacts:
 class _Asked:
     """The questions that were begun together."""
 
-    environment: Question[Any]
-    triggers: Question[Any]
-    loads: Sequence[Question[Any]]
-    roles: Sequence[tuple[str, Question[Any]]]
-    functions: Sequence[Question[Any]]
-    queues: Sequence[Question[Any]]
-    template: Question[Any]
-    alarms: Question[Any]
-    subscriptions: Question[Any]
-    quotas: Question[Any]
-    rest_throttled: Question[Any]
-    rest: Question[Any]
-    cli: Question[Any]
-    health: Question[Any]
-    leftovers: Question[Any]
+    environment: PendingCall[Any]
+    triggers: PendingCall[Any]
+    loads: Sequence[PendingCall[Any]]
+    roles: Sequence[tuple[str, PendingCall[Any]]]
+    functions: Sequence[PendingCall[Any]]
+    queues: Sequence[PendingCall[Any]]
+    template: PendingCall[Any]
+    alarms: PendingCall[Any]
+    subscriptions: PendingCall[Any]
+    quotas: PendingCall[Any]
+    rest_throttled: PendingCall[Any]
+    rest: PendingCall[Any]
+    cli: PendingCall[Any]
+    health: PendingCall[Any]
+    leftovers: PendingCall[Any]
 
 
 def _begin(desk: Desk, stack: StackFacts, now: datetime) -> _Asked:
@@ -144,7 +144,7 @@ def _begin(desk: Desk, stack: StackFacts, now: datetime) -> _Asked:
     name = stack.parameters.get("EnvironmentName") or stack.outputs.get("EnvironmentName", "")
     iam = desk.client("iam")
 
-    def each(kind: str, action: str, look: Callable[[Resource], Any]) -> list[Question[Any]]:
+    def each(kind: str, action: str, look: Callable[[StackResource], Any]) -> list[PendingCall[Any]]:
         return [desk.begin(action, partial(look, found)) for found in stack.of_kind(kind)]
 
     loaders = [found for found in stack.of_kind("AWS::Lambda::Function") if found.logical.startswith("ImportDag")]
@@ -227,8 +227,10 @@ def _keys(desk: Desk, stack: StackFacts, buckets: Asked[Any], until: float) -> A
     return _together(asked, until=until)
 
 
-def _roles(stack: StackFacts, asked: Sequence[tuple[str, Question[Any]]], until: float) -> tuple[facts.RoleSeen, ...]:
-    by_role: dict[str, list[Question[Any]]] = {}
+def _roles(
+    stack: StackFacts, asked: Sequence[tuple[str, PendingCall[Any]]], until: float
+) -> tuple[facts.RoleSeen, ...]:
+    by_role: dict[str, list[PendingCall[Any]]] = {}
     for role, question in asked:
         by_role.setdefault(role, []).append(question)
     found = []
@@ -262,6 +264,6 @@ def _skew(told: str | None, before: datetime, after: datetime) -> Asked[float]:
     return Asked(float(round((before + (after - before) / 2 - parsedate_to_datetime(told)).total_seconds())))
 
 
-def _together(questions: Sequence[Question[T]], *, until: float) -> Asked[tuple[T, ...]]:
+def _together(questions: Sequence[PendingCall[T]], *, until: float) -> Asked[tuple[T, ...]]:
     """Put answers together; one that is missing is the answer of all."""
     return parts.known(*(question.answer(until) for question in questions))

@@ -15,9 +15,9 @@ from jetway_cli.doctor.wanted import UNKNOWN, wanted
 from jetway_cli.errors import error_code
 
 if TYPE_CHECKING:
-    from jetway_cli.doctor.asking import Desk, Question
-    from jetway_cli.doctor.collect.settings import Seen
-    from jetway_cli.doctor.facts import Resource, StackFacts
+    from jetway_cli.doctor.asking import Desk, PendingCall
+    from jetway_cli.doctor.collect.settings import ReadSettings
+    from jetway_cli.doctor.facts import StackFacts, StackResource
 
 READERS = {**own_settings.READERS, **kept_settings.READERS}
 # How services say that there is no such thing.
@@ -32,7 +32,7 @@ LOG_GROUP, ROUTE, API = "AWS::Logs::LogGroup", "AWS::ApiGatewayV2::Route", "AWS:
 TOGETHER = (FUNCTION, QUEUE, ALARM, LOG_GROUP, ROUTE)
 
 
-def template(desk: Desk, stack: StackFacts) -> Mapping[str, Seen]:
+def template(desk: Desk, stack: StackFacts) -> Mapping[str, ReadSettings]:
     """Return the properties of each resource by the template of the stack's deployment.
 
     Raises:
@@ -58,10 +58,10 @@ class Comparison:
 
     desk: Desk
     stack: StackFacts
-    begun: list[tuple[Resource, Seen, Question[Any] | None]]
-    code: Mapping[str, Question[Any]]
-    logs: Question[Any]
-    routes: Question[Any]
+    begun: list[tuple[StackResource, ReadSettings, PendingCall[Any] | None]]
+    code: Mapping[str, PendingCall[Any]]
+    logs: PendingCall[Any]
+    routes: PendingCall[Any]
 
     def answers(self, kept: Kept, until: float) -> tuple[PartSeen, ...]:
         """Return the answers.
@@ -105,7 +105,7 @@ class Comparison:
         )
         return Asked({**seen.value, "OtherRoutes": Asked(others) if routes.known else routes})
 
-    def _with_code(self, resource: Resource, properties: Seen, until: float) -> Seen:
+    def _with_code(self, resource: StackResource, properties: ReadSettings, until: float) -> ReadSettings:
         """What a function's code is to be is known by the hash of what was uploaded."""
         if resource.logical not in self.code:
             return properties
@@ -113,7 +113,7 @@ class Comparison:
         return {**properties, "Code": uploaded, "Uploaded": properties.get("Code")}
 
 
-def begin(desk: Desk, stack: StackFacts, properties: Mapping[str, Seen]) -> Comparison:
+def begin(desk: Desk, stack: StackFacts, properties: Mapping[str, ReadSettings]) -> Comparison:
     """Ask about every resource of the template.
 
     Args:
@@ -125,7 +125,7 @@ def begin(desk: Desk, stack: StackFacts, properties: Mapping[str, Seen]) -> Comp
         if resource.physical and resource.logical in properties
         for pair in _each(resource, properties[resource.logical])
     ]
-    begun: list[tuple[Resource, Seen, Question[Any] | None]] = []
+    begun: list[tuple[StackResource, ReadSettings, PendingCall[Any] | None]] = []
     for resource, its in pairs:
         if resource.kind in READERS:
             action, _ = READERS[resource.kind]
@@ -149,7 +149,7 @@ def begin(desk: Desk, stack: StackFacts, properties: Mapping[str, Seen]) -> Comp
     )
 
 
-def _each(resource: Resource, properties: Seen) -> Iterator[tuple[Resource, Seen]]:
+def _each(resource: StackResource, properties: ReadSettings) -> Iterator[tuple[StackResource, ReadSettings]]:
     for_all = _ATTACHED_TO.get(resource.kind)
     if for_all is None:
         yield resource, properties
@@ -157,7 +157,7 @@ def _each(resource: Resource, properties: Seen) -> Iterator[tuple[Resource, Seen
         yield from ((replace(resource, physical=str(one)), properties) for one in properties[for_all])
 
 
-def _read(desk: Desk, resource: Resource, properties: Seen, stack: StackFacts) -> Seen | None:
+def _read(desk: Desk, resource: StackResource, properties: ReadSettings, stack: StackFacts) -> ReadSettings | None:
     from botocore.exceptions import ClientError
 
     _, reader = READERS[resource.kind]
@@ -187,7 +187,7 @@ def _mapped(asked: Asked[Any], pair: Any) -> Asked[Any]:
     return Asked(dict(map(pair, found)))
 
 
-def _found(known: Asked[Any], resource: Resource, properties: Seen) -> Asked[Any]:
+def _found(known: Asked[Any], resource: StackResource, properties: ReadSettings) -> Asked[Any]:
     """What was seen of one thing where all of a kind were looked at together."""
     if not known.known:
         return known
@@ -195,7 +195,7 @@ def _found(known: Asked[Any], resource: Resource, properties: Seen) -> Asked[Any
     return Asked((known.value or {}).get(key.get(resource.kind, resource.physical)))
 
 
-def name_of(resource: Resource, properties: Seen) -> str:
+def name_of(resource: StackResource, properties: ReadSettings) -> str:
     """Return what people call a resource."""
     if resource.kind == ROUTE:
         return str(properties["RouteKey"])

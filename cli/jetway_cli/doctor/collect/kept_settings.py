@@ -12,13 +12,13 @@ from jetway_cli.errors import error_code
 
 if TYPE_CHECKING:
     from jetway_cli.doctor.asking import Desk
-    from jetway_cli.doctor.collect.settings import Reader, Seen
-    from jetway_cli.doctor.facts import Resource, StackFacts
+    from jetway_cli.doctor.collect.settings import Reader, ReadSettings
+    from jetway_cli.doctor.facts import StackFacts, StackResource
 
 _ON = frozenset({"ENABLED", "ENABLING", "UPDATING"})
 
 
-def _table(desk: Desk, resource: Resource, _wanted: Seen, _stack: StackFacts) -> Seen:
+def _table(desk: Desk, resource: StackResource, _wanted: ReadSettings, _stack: StackFacts) -> ReadSettings:
     dynamodb, name = desk.client("dynamodb"), resource.physical
     found = dynamodb.describe_table(TableName=name)["Table"]
     encrypted = found.get("SSEDescription") or {}
@@ -60,17 +60,17 @@ def _or_none(question: Any, arn: str) -> str | None:
     return policy
 
 
-def _backups(answer: Mapping[str, Any]) -> Seen:
+def _backups(answer: Mapping[str, Any]) -> ReadSettings:
     found = answer["ContinuousBackupsDescription"].get("PointInTimeRecoveryDescription") or {}
     return {"PointInTimeRecoveryEnabled": found.get("PointInTimeRecoveryStatus") in _ON}
 
 
-def _time_to_live(answer: Mapping[str, Any]) -> Seen:
+def _time_to_live(answer: Mapping[str, Any]) -> ReadSettings:
     found = answer["TimeToLiveDescription"]
     return {"AttributeName": found.get("AttributeName"), "Enabled": found.get("TimeToLiveStatus") in _ON}
 
 
-def _bucket(desk: Desk, resource: Resource, _wanted: Seen, _stack: StackFacts) -> Seen:
+def _bucket(desk: Desk, resource: StackResource, _wanted: ReadSettings, _stack: StackFacts) -> ReadSettings:
     s3, name = desk.client("s3"), resource.physical
     s3.head_bucket(Bucket=name)
     return {
@@ -111,11 +111,11 @@ def _or_nothing(question: Any, bucket: str, member: str) -> Any:
         return {}
 
 
-def _access_log(found: Mapping[str, Any]) -> Seen:
+def _access_log(found: Mapping[str, Any]) -> ReadSettings:
     return {"DestinationBucketName": found.get("TargetBucket"), "LogFilePrefix": found.get("TargetPrefix")}
 
 
-def _lifecycle(rule: Mapping[str, Any]) -> Seen:
+def _lifecycle(rule: Mapping[str, Any]) -> ReadSettings:
     """A rule as templates have it."""
     filtered = rule.get("Filter") or {}
     found = {
@@ -129,7 +129,7 @@ def _lifecycle(rule: Mapping[str, Any]) -> Seen:
     return {name: value for name, value in found.items() if value}
 
 
-def bucket_policy(desk: Desk, name: str) -> Seen:
+def bucket_policy(desk: Desk, name: str) -> ReadSettings:
     """Return a bucket's policy; empty when it has none.
 
     Raises:
@@ -139,11 +139,11 @@ def bucket_policy(desk: Desk, name: str) -> Seen:
     return json.loads(text) if text else {}
 
 
-def _bucket_policy(desk: Desk, _resource: Resource, wanted: Seen, _stack: StackFacts) -> Seen:
+def _bucket_policy(desk: Desk, _resource: StackResource, wanted: ReadSettings, _stack: StackFacts) -> ReadSettings:
     return {"PolicyDocument": bucket_policy(desk, wanted["Bucket"])}
 
 
-def _key(desk: Desk, resource: Resource, _wanted: Seen, _stack: StackFacts) -> Seen:
+def _key(desk: Desk, resource: StackResource, _wanted: ReadSettings, _stack: StackFacts) -> ReadSettings:
     kms, key = desk.client("kms"), resource.physical
     return {
         "EnableKeyRotation": ask(
@@ -155,20 +155,20 @@ def _key(desk: Desk, resource: Resource, _wanted: Seen, _stack: StackFacts) -> S
     }
 
 
-def _api(desk: Desk, resource: Resource, _wanted: Seen, _stack: StackFacts) -> Seen:
+def _api(desk: Desk, resource: StackResource, _wanted: ReadSettings, _stack: StackFacts) -> ReadSettings:
     found = desk.client("apigatewayv2").get_api(ApiId=_own(resource))
     return {name: found.get(name) for name in ("ProtocolType", "CorsConfiguration", "DisableExecuteApiEndpoint")}
 
 
-def _authorizer(desk: Desk, resource: Resource, wanted: Seen, _stack: StackFacts) -> Seen:
+def _authorizer(desk: Desk, resource: StackResource, wanted: ReadSettings, _stack: StackFacts) -> ReadSettings:
     return dict(desk.client("apigatewayv2").get_authorizer(ApiId=wanted["ApiId"], AuthorizerId=_own(resource)))
 
 
-def _integration(desk: Desk, resource: Resource, wanted: Seen, _stack: StackFacts) -> Seen:
+def _integration(desk: Desk, resource: StackResource, wanted: ReadSettings, _stack: StackFacts) -> ReadSettings:
     return dict(desk.client("apigatewayv2").get_integration(ApiId=wanted["ApiId"], IntegrationId=_own(resource)))
 
 
-def _stage(desk: Desk, _resource: Resource, wanted: Seen, _stack: StackFacts) -> Seen:
+def _stage(desk: Desk, _resource: StackResource, wanted: ReadSettings, _stack: StackFacts) -> ReadSettings:
     found = desk.client("apigatewayv2").get_stage(ApiId=wanted["ApiId"], StageName=wanted["StageName"])
     routes = found.get("RouteSettings") or {}
     return {
@@ -179,16 +179,16 @@ def _stage(desk: Desk, _resource: Resource, wanted: Seen, _stack: StackFacts) ->
     }
 
 
-def _throttle(settings: Mapping[str, Any]) -> Seen:
+def _throttle(settings: Mapping[str, Any]) -> ReadSettings:
     return {name: settings[name] for name in ("ThrottlingRateLimit", "ThrottlingBurstLimit") if name in settings}
 
 
-def _own(resource: Resource) -> str:
+def _own(resource: StackResource) -> str:
     """The last part of an id that has the API's before it."""
     return resource.physical.rpartition("|")[2]
 
 
-def log_groups(desk: Desk, names: Iterable[str]) -> dict[str, Seen]:
+def log_groups(desk: Desk, names: Iterable[str]) -> dict[str, ReadSettings]:
     """Return the settings of log groups by their names: they are asked for by what their names begin with."""
     wanted = set(names)
     found = {}
@@ -201,11 +201,11 @@ def log_groups(desk: Desk, names: Iterable[str]) -> dict[str, Seen]:
     return {name: found[name] for name in wanted & found.keys()}
 
 
-def routes(desk: Desk, apis: Iterable[str]) -> dict[str, Seen]:
+def routes(desk: Desk, apis: Iterable[str]) -> dict[str, ReadSettings]:
     """Return the settings of APIs' routes by their keys; none of an API that there is not."""
     from botocore.exceptions import ClientError
 
-    found: dict[str, Seen] = {}
+    found: dict[str, ReadSettings] = {}
     for api in apis:
         pages = desk.client("apigatewayv2").get_paginator("get_routes").paginate(ApiId=api)
         try:
@@ -216,7 +216,7 @@ def routes(desk: Desk, apis: Iterable[str]) -> dict[str, Seen]:
     return found
 
 
-def _route(found: Mapping[str, Any]) -> Seen:
+def _route(found: Mapping[str, Any]) -> ReadSettings:
     return {name: found.get(name) for name in ("AuthorizationType", "AuthorizerId", "Target")}
 
 

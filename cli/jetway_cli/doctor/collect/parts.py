@@ -7,11 +7,11 @@ from typing import Any
 
 from jetway_cli.doctor.asking import Desk, ask
 from jetway_cli.doctor.collect.settings import function_settings, queue_settings
-from jetway_cli.doctor.facts import Asked, FunctionSeen, QueueSeen, Resource
+from jetway_cli.doctor.facts import Asked, FunctionSeen, QueueSeen, StackResource
 from jetway_cli.errors import error_code
 
 
-def function(desk: Desk, resource: Resource) -> FunctionSeen:
+def function(desk: Desk, resource: StackResource) -> FunctionSeen:
     """Look at a function."""
     from botocore.exceptions import ClientError
 
@@ -35,7 +35,7 @@ def function(desk: Desk, resource: Resource) -> FunctionSeen:
     )
 
 
-def queue(desk: Desk, resource: Resource, now: datetime) -> QueueSeen:
+def queue(desk: Desk, resource: StackResource, now: datetime) -> QueueSeen:
     """Look at a queue: how many messages wait, and for how long."""
     from botocore.exceptions import ClientError
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from jetway_cli.doctor.facts import Decision, StackFacts
+from jetway_cli.doctor.facts import IamDecision, StackFacts
 from jetway_cli.doctor.needs import Need, arn_of
 from jetway_cli.errors import error_code
 
 SIMULATE = "iam:SimulatePrincipalPolicy"
 
 
-def decide(iam: Any, need: Need, stack: StackFacts) -> tuple[Decision, ...] | None:
+def decide(iam: Any, need: Need, stack: StackFacts) -> tuple[IamDecision, ...] | None:
     """Ask what IAM says of each action on each thing; None when there is no such role.
 
     Raises:
@@ -38,15 +38,15 @@ def decide(iam: Any, need: Need, stack: StackFacts) -> tuple[Decision, ...] | No
         return None
 
 
-def _read(role: str, result: Mapping[str, Any]) -> Iterator[Decision]:
+def _read(role: str, result: Mapping[str, Any]) -> Iterator[IamDecision]:
     """Read one result: IAM says it for each thing by itself where it was asked about several."""
     action, by = str(result["EvalActionName"]), _who_denies(result)
     each = result.get("ResourceSpecificResults") or []
     for one in each:
         limited = by or _who_denies(one)
-        yield Decision(role, action, str(one["EvalResourceName"]), str(one["EvalResourceDecision"]), limited)
+        yield IamDecision(role, action, str(one["EvalResourceName"]), str(one["EvalResourceDecision"]), limited)
     if not each:
-        yield Decision(role, action, str(result.get("EvalResourceName", "*")), str(result["EvalDecision"]), by)
+        yield IamDecision(role, action, str(result.get("EvalResourceName", "*")), str(result["EvalDecision"]), by)
 
 
 def _who_denies(result: Mapping[str, Any]) -> str:

@@ -19,12 +19,12 @@ from jetway_cli.errors import error_code
 
 if TYPE_CHECKING:
     from jetway_cli.doctor.asking import Desk
-    from jetway_cli.doctor.facts import Resource, StackFacts
+    from jetway_cli.doctor.facts import StackFacts, StackResource
 
-Seen = Mapping[str, Any]
+ReadSettings = Mapping[str, Any]
 
 
-def queue_settings(attributes: Mapping[str, str]) -> Seen:
+def queue_settings(attributes: Mapping[str, str]) -> ReadSettings:
     """Return the settings of a queue from its attributes."""
     names = ("VisibilityTimeout", "MessageRetentionPeriod", "DelaySeconds", "KmsMasterKeyId", "FifoQueue")
     return {
@@ -42,7 +42,7 @@ def _account(arn: str | None) -> str:
     return f"{arn or ''}:::::".split(":")[4]
 
 
-def function_settings(desk: Desk, name: str, found: Seen, reserved: int | None) -> Seen:
+def function_settings(desk: Desk, name: str, found: ReadSettings, reserved: int | None) -> ReadSettings:
     """Return the settings of a function from its configuration."""
     names = (
         "Architectures",
@@ -87,7 +87,7 @@ def _urls(desk: Desk, function: str) -> list[str]:
     return [f"{one['FunctionUrl']} ({one['AuthType']})" for one in found]
 
 
-def code_sha256(desk: Desk, code: Seen) -> str | None:
+def code_sha256(desk: Desk, code: ReadSettings) -> str | None:
     """Return the hash of a function's code as it was uploaded, as Lambda has it; None when nobody keeps it any more."""
     from botocore.exceptions import BotoCoreError, ClientError
 
@@ -98,12 +98,12 @@ def code_sha256(desk: Desk, code: Seen) -> str | None:
     return base64.b64encode(hashlib.sha256(body).digest()).decode()
 
 
-def _queue_policy(desk: Desk, resource: Resource, _wanted: Seen, _stack: StackFacts) -> Seen:
+def _queue_policy(desk: Desk, resource: StackResource, _wanted: ReadSettings, _stack: StackFacts) -> ReadSettings:
     asked = desk.client("sqs").get_queue_attributes(QueueUrl=resource.physical, AttributeNames=["Policy"])
     return {"PolicyDocument": json.loads(asked.get("Attributes", {}).get("Policy") or "{}")}
 
 
-def _topic(desk: Desk, resource: Resource, _wanted: Seen, _stack: StackFacts) -> Seen:
+def _topic(desk: Desk, resource: StackResource, _wanted: ReadSettings, _stack: StackFacts) -> ReadSettings:
     attributes = desk.client("sns").get_topic_attributes(TopicArn=resource.physical)["Attributes"]
     return {
         "KmsMasterKeyId": attributes.get("KmsMasterKeyId"),
@@ -112,12 +112,14 @@ def _topic(desk: Desk, resource: Resource, _wanted: Seen, _stack: StackFacts) ->
     }
 
 
-def _topic_policy(desk: Desk, resource: Resource, _wanted: Seen, _stack: StackFacts) -> Seen:
+def _topic_policy(desk: Desk, resource: StackResource, _wanted: ReadSettings, _stack: StackFacts) -> ReadSettings:
     attributes = desk.client("sns").get_topic_attributes(TopicArn=resource.physical)["Attributes"]
     return {"PolicyDocument": json.loads(attributes.get("Policy") or "{}")}
 
 
-def _subscription(desk: Desk, _resource: Resource, wanted: Seen, _stack: StackFacts) -> Seen | None:
+def _subscription(
+    desk: Desk, _resource: StackResource, wanted: ReadSettings, _stack: StackFacts
+) -> ReadSettings | None:
     sns = desk.client("sns")
     for page in sns.get_paginator("list_subscriptions_by_topic").paginate(TopicArn=wanted["TopicArn"]):
         for one in page["Subscriptions"]:
@@ -130,7 +132,7 @@ def _subscription(desk: Desk, _resource: Resource, wanted: Seen, _stack: StackFa
     return None
 
 
-def _rule(desk: Desk, resource: Resource, _wanted: Seen, _stack: StackFacts) -> Seen:
+def _rule(desk: Desk, resource: StackResource, _wanted: ReadSettings, _stack: StackFacts) -> ReadSettings:
     events = desk.client("events")
     bus, _, name = resource.physical.rpartition("|")  # CloudFormation's id of a rule on another bus
     where = {"EventBusName": bus} if bus else {}
@@ -143,19 +145,19 @@ def _rule(desk: Desk, resource: Resource, _wanted: Seen, _stack: StackFacts) -> 
     }
 
 
-def _schedule(desk: Desk, resource: Resource, wanted: Seen, _stack: StackFacts) -> Seen:
+def _schedule(desk: Desk, resource: StackResource, wanted: ReadSettings, _stack: StackFacts) -> ReadSettings:
     group, _, name = resource.physical.rpartition("|")
     found = desk.client("scheduler").get_schedule(GroupName=group or wanted["GroupName"], Name=name)
     names = ("ScheduleExpression", "ScheduleExpressionTimezone", "FlexibleTimeWindow", "Target")
     return {**{name: found.get(name) for name in names}, "State": found.get("State", "ENABLED")}
 
 
-def _schedule_group(desk: Desk, resource: Resource, _wanted: Seen, _stack: StackFacts) -> Seen:
+def _schedule_group(desk: Desk, resource: StackResource, _wanted: ReadSettings, _stack: StackFacts) -> ReadSettings:
     desk.client("scheduler").get_schedule_group(Name=resource.physical)
     return {}
 
 
-def _mapping(desk: Desk, resource: Resource, _wanted: Seen, _stack: StackFacts) -> Seen:
+def _mapping(desk: Desk, resource: StackResource, _wanted: ReadSettings, _stack: StackFacts) -> ReadSettings:
     found = desk.client("lambda").get_event_source_mapping(UUID=resource.physical)
     names = ("BatchSize", "EventSourceArn", "FunctionResponseTypes", "MaximumBatchingWindowInSeconds", "ScalingConfig")
     return {
@@ -166,12 +168,12 @@ def _mapping(desk: Desk, resource: Resource, _wanted: Seen, _stack: StackFacts) 
     }
 
 
-def _invoke_config(desk: Desk, _resource: Resource, wanted: Seen, _stack: StackFacts) -> Seen:
+def _invoke_config(desk: Desk, _resource: StackResource, wanted: ReadSettings, _stack: StackFacts) -> ReadSettings:
     asked = {"FunctionName": wanted["FunctionName"], "Qualifier": wanted["Qualifier"]}
     return dict(desk.client("lambda").get_function_event_invoke_config(**asked))
 
 
-def _permission(desk: Desk, _resource: Resource, wanted: Seen, _stack: StackFacts) -> Seen | None:
+def _permission(desk: Desk, _resource: StackResource, wanted: ReadSettings, _stack: StackFacts) -> ReadSettings | None:
     """Whether a service may call a function: by a statement like the one that is wanted, whoever has put it there."""
     policy = json.loads(desk.client("lambda").get_policy(FunctionName=wanted["FunctionName"])["Policy"])
     for one in policy.get("Statement", []):
@@ -186,7 +188,7 @@ def _permission(desk: Desk, _resource: Resource, wanted: Seen, _stack: StackFact
     return None
 
 
-def _role(desk: Desk, resource: Resource, _wanted: Seen, _stack: StackFacts) -> Seen:
+def _role(desk: Desk, resource: StackResource, _wanted: ReadSettings, _stack: StackFacts) -> ReadSettings:
     found = desk.client("iam").get_role(RoleName=resource.physical)["Role"]
     return {
         "AssumeRolePolicyDocument": found["AssumeRolePolicyDocument"],
@@ -196,7 +198,7 @@ def _role(desk: Desk, resource: Resource, _wanted: Seen, _stack: StackFacts) -> 
     }
 
 
-def _inline(desk: Desk, role: str) -> list[Seen]:
+def _inline(desk: Desk, role: str) -> list[ReadSettings]:
     iam = desk.client("iam")
     pages = iam.get_paginator("list_role_policies").paginate(RoleName=role)
     found = [iam.get_role_policy(RoleName=role, PolicyName=name) for page in pages for name in page["PolicyNames"]]
@@ -208,19 +210,19 @@ def _attached(desk: Desk, role: str) -> list[str]:
     return [one["PolicyArn"] for page in pages for one in page["AttachedPolicies"]]
 
 
-def _managed_policy(desk: Desk, resource: Resource, _wanted: Seen, _stack: StackFacts) -> Seen:
+def _managed_policy(desk: Desk, resource: StackResource, _wanted: ReadSettings, _stack: StackFacts) -> ReadSettings:
     iam = desk.client("iam")
     version = iam.get_policy(PolicyArn=resource.physical)["Policy"]["DefaultVersionId"]
     found = iam.get_policy_version(PolicyArn=resource.physical, VersionId=version)["PolicyVersion"]
     return {"PolicyDocument": found["Document"]}
 
 
-def _dashboard(desk: Desk, resource: Resource, _wanted: Seen, _stack: StackFacts) -> Seen:
+def _dashboard(desk: Desk, resource: StackResource, _wanted: ReadSettings, _stack: StackFacts) -> ReadSettings:
     desk.client("cloudwatch").get_dashboard(DashboardName=resource.physical)
     return {}
 
 
-Reader = Callable[["Desk", "Resource", Seen, "StackFacts"], Seen | None]
+Reader = Callable[["Desk", "StackResource", ReadSettings, "StackFacts"], ReadSettings | None]
 # The action that it takes, and who reads.
 READERS: Mapping[str, tuple[str, Reader]] = {
     "AWS::CloudWatch::Dashboard": ("cloudwatch:GetDashboard", _dashboard),

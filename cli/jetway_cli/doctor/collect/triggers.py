@@ -11,10 +11,10 @@ from jetway_cli.doctor.needs import arn_of
 
 if TYPE_CHECKING:
     from jetway.sync.alarms import Alarms
-    from jetway.sync.rules import Rules
+    from jetway.sync.rules import RuleSet
     from jetway.sync.schedules import Schedules
     from jetway.triggers.file import TriggerFile
-    from jetway.triggers.resources import Places, Resources
+    from jetway.triggers.resources import Resources, Targets
     from jetway_cli.doctor.asking import Desk
 
 NAMESPACE = "Jetway"
@@ -28,7 +28,7 @@ def triggers(desk: Desk, stack: StackFacts, now: datetime) -> TriggersSeen:
     """
     from jetway.sync import accepted
     from jetway.sync.alarms import Alarms
-    from jetway.sync.rules import Rules
+    from jetway.sync.rules import RuleSet
     from jetway.sync.schedules import Schedules
     from jetway.triggers.file import S3, from_document
     from jetway.triggers.file import in_force as as_in_force
@@ -38,7 +38,7 @@ def triggers(desk: Desk, stack: StackFacts, now: datetime) -> TriggersSeen:
     documents = {str(entry["name"]): entry["document"] for entry in known.values() if entry.get("document")}
     in_force = [one for name, text in documents.items() if (one := from_document(text, name).trigger) is not None]
     places = _places(stack)
-    rules = Rules.load(desk.client("events"), places.prefix)
+    rules = RuleSet.load(desk.client("events"), places.prefix)
     schedules = Schedules.load(desk.client("scheduler"), places.group, places.prefix)
     alarms = Alarms.load(
         desk.client("cloudwatch"),
@@ -66,11 +66,11 @@ def triggers(desk: Desk, stack: StackFacts, now: datetime) -> TriggersSeen:
 
 
 # A trigger, what it needs, and what it needed before its messages named the file's version: that does the same.
-Wanted = tuple["TriggerFile", "Resources", "Resources"]
+WantedTrigger = tuple["TriggerFile", "Resources", "Resources"]
 
 
-def _places(stack: StackFacts) -> Places:
-    from jetway.triggers.resources import Places
+def _places(stack: StackFacts) -> Targets:
+    from jetway.triggers.resources import Targets
 
     def arn(logical: str) -> str:
         found = stack.find(logical)
@@ -78,7 +78,7 @@ def _places(stack: StackFacts) -> Places:
             raise ValueError(f"the stack has no {logical}.")
         return arn_of(found, stack)
 
-    return Places(
+    return Targets(
         stack=stack.name,
         dispatch_queue=arn("DispatchQueue"),
         collect_queue=arn("CollectQueue") if stack.find("CollectQueue") else None,
@@ -90,8 +90,8 @@ def _places(stack: StackFacts) -> Places:
 
 
 def _missing(
-    wanted: list[Wanted],
-    rules: Rules,
+    wanted: list[WantedTrigger],
+    rules: RuleSet,
     schedules: Schedules,
     alarms: Alarms,
     now: datetime,
@@ -116,7 +116,7 @@ def _missing(
                 yield Drift(f"alarm {alarm.name}", _how(alarms.found.get(alarm.name), disabled=False))
 
 
-def _strange(wanted: list[Wanted], rules: Rules, schedules: Schedules, alarms: Alarms) -> Iterator[Drift]:
+def _strange(wanted: list[WantedTrigger], rules: RuleSet, schedules: Schedules, alarms: Alarms) -> Iterator[Drift]:
     """Yield what has a name of ours and no trigger."""
     names = {rule.name for _, resources, _ in wanted for rule in resources.rules}
     names |= {schedule.name for _, resources, _ in wanted for schedule in resources.schedules}

@@ -11,7 +11,7 @@ import zipfile
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from jetway_cli.doctor.facts import LoadSeen, Resource, Trip
+from jetway_cli.doctor.facts import LoadSeen, StackResource, Trip
 from jetway_cli.errors import error_code
 
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ def health(desk: Desk) -> tuple[int, Mapping[str, Any]]:
     return answer.status, answer.body
 
 
-def load(desk: Desk, resource: Resource) -> LoadSeen:
+def load(desk: Desk, resource: StackResource) -> LoadSeen:
     """Have import_dag load a DAG file that is good; its role allows nothing, so that nothing can come of it."""
     from botocore.exceptions import ClientError
 

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from jetway.airflow import AirflowQuestions, Dag, DagRun, DagRunRequest, DagState, ImportProblem
     from jetway.airflow.environment import Environment
 
-Way = Literal["rest", "cli"]
+TransportName = Literal["rest", "cli"]
 T = TypeVar("T")
 
 # Seconds after which it is found out anew: an environment is updated, a VPC endpoint is made.
@@ -66,10 +66,10 @@ class Chooser:
         self._rest = rest
         self._cli = cli
         self._clock = clock
-        self._known: tuple[Way, float] | None = None
-        self._logged: Way | None = None
+        self._known: tuple[TransportName, float] | None = None
+        self._logged: TransportName | None = None
 
-    def way(self) -> Way:
+    def way(self) -> TransportName:
         """Return the way that works.
 
         Raises:
@@ -78,17 +78,17 @@ class Chooser:
         return self.known or self._remember(*self._find_out())
 
     @property
-    def known(self) -> Way | None:
+    def known(self) -> TransportName | None:
         """The way that works, as far as that was found out in the last quarter of an hour."""
         if self._known is None or not 0 <= self._clock() - self._known[1] < REMEMBERED:
             return None
         return self._known[0]
 
-    def without_rest(self, exc: NoRestApiError) -> Way:
+    def without_rest(self, exc: NoRestApiError) -> TransportName:
         """Take to the command line, because MWAA says that the environment has no InvokeRestApi."""
         return self._remember("cli", str(exc))
 
-    def _find_out(self) -> tuple[Way, str]:
+    def _find_out(self) -> tuple[TransportName, str]:
         facts = self._environment.facts()
         if facts.version < FIRST_WITH_REST:
             return "cli", f"InvokeRestApi needs Airflow 2.4.3 or later; the environment has {facts.airflow_version}."
@@ -115,7 +115,7 @@ class Chooser:
             return False
         return True
 
-    def _remember(self, way: Way, because: str) -> Way:
+    def _remember(self, way: TransportName, because: str) -> TransportName:
         self._known = (way, self._clock())
         if way != self._logged:
             self._logged = way
@@ -184,7 +184,7 @@ class AutoClient:
         """
         return self._of(self.chooser.way())
 
-    def _of(self, way: Way) -> AirflowQuestions:
+    def _of(self, way: TransportName) -> AirflowQuestions:
         return self._rest() if way == "rest" else self._cli()
 
     def _ask(self, ask: Callable[[AirflowQuestions], T]) -> T:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from jetway.airflow import AirflowLists, DagRun, DagState
     from jetway.airflow.rest import RestClient
 
-By = Literal["paused", "stale", "deleted"]
+BlockedBy = Literal["paused", "stale", "deleted"]
 
 _MOST_LISTED = 1000  # queued runs of one DAG
 
@@ -27,7 +27,7 @@ class Blocked:
 
     dag_id: str
     dag_run_id: str
-    by: By
+    by: BlockedBy
 
 
 def blocked_over_rest(client: RestClient, wanted: Mapping[str, Sequence[str]]) -> Iterator[Blocked]:
@@ -40,7 +40,7 @@ def blocked_over_rest(client: RestClient, wanted: Mapping[str, Sequence[str]]) -
     Raises:
         TransientError: as `AirflowClient.trigger_dag_run`.
     """
-    held: dict[str, By] = {}
+    held: dict[str, BlockedBy] = {}
     for dag_id in wanted:
         try:
             state = client.get_dag_state(dag_id)
@@ -79,7 +79,9 @@ def blocked_by_commands(
             yield from _among(runs, wanted, {dag_id: state})
 
 
-def _among(runs: Iterable[DagRun], wanted: Mapping[str, Sequence[str]], held: Mapping[str, By]) -> Iterator[Blocked]:
+def _among(
+    runs: Iterable[DagRun], wanted: Mapping[str, Sequence[str]], held: Mapping[str, BlockedBy]
+) -> Iterator[Blocked]:
     for run in runs:
         if run.state == "queued" and run.dag_id in held and run.dag_run_id in wanted[run.dag_id]:
             yield Blocked(run.dag_id, run.dag_run_id, held[run.dag_id])

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from jetway.airflow import DagRunRequest
 
-Version = tuple[int, ...]
+AirflowVersion = tuple[int, ...]
 
 _JSON = ("--output", "json")
 
@@ -27,7 +27,7 @@ def to_line(argv: Sequence[str]) -> str:
     return shlex.join(argv)
 
 
-def trigger(version: Version, request: DagRunRequest, conf: str) -> list[str]:
+def trigger(version: AirflowVersion, request: DagRunRequest, conf: str) -> list[str]:
     """Return the command that creates the run.
 
     Args:
@@ -46,7 +46,7 @@ def trigger(version: Version, request: DagRunRequest, conf: str) -> list[str]:
     return argv + _positional(request.dag_id)
 
 
-def with_date_that_fits(version: Version, request: DagRunRequest) -> DagRunRequest:
+def with_date_that_fits(version: AirflowVersion, request: DagRunRequest) -> DagRunRequest:
     """Return a request whose date the command can carry.
 
     Before 2.6 it cuts dates to whole seconds, and many dates that Jetway derives are in one second: the run then has
@@ -68,7 +68,7 @@ def task_states(dag_id: str, run_id: str) -> list[str]:
     return ["tasks", "states-for-dag-run", *_JSON, *_positional(dag_id, run_id)]
 
 
-def list_dags(version: Version) -> list[str]:
+def list_dags(version: AirflowVersion) -> list[str]:
     """Return the command that lists all DAGs. Airflow 2 parses the whole DAGs folder for it.
 
     Airflow 3 reads its database, where DAGs that no file makes any more are still listed: is_stale tells them.
@@ -87,7 +87,7 @@ def list_import_errors() -> list[str]:
     return ["dags", "list-import-errors", *_JSON]
 
 
-def list_runs(version: Version, dag_id: str, *, date: str | None = None, state: str | None = None) -> list[str]:
+def list_runs(version: AirflowVersion, dag_id: str, *, date: str | None = None, state: str | None = None) -> list[str]:
     """Return the command that lists the runs of a DAG.
 
     Args:

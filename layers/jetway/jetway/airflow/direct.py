@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from .environment import Environment
     from .rest import Method
-    from .web_server import Answer
+    from .web_server import WebResponse
 
 READ_TIMEOUT = 30.0
 
@@ -106,7 +106,7 @@ class WebServerApi:
         body: Mapping[str, Any] | None = None,
     ) -> object:
         """Make one call; see `jetway.airflow.rest.RestCalls`."""
-        call = rest_responses.Call(self._environment.name, method, path, dag_id, creates=creates)
+        call = rest_responses.RestCall(self._environment.name, method, path, dag_id, creates=creates)
         target = path + ("?" + urlencode({name: _text(value) for name, value in query.items()}) if query else "")
         data = None if body is None else json.dumps(body).encode()
         try:
@@ -117,7 +117,7 @@ class WebServerApi:
                 raise
             raise reason from exc
 
-    def _logged_in(self, method: Method, target: str, data: bytes | None) -> Answer:
+    def _logged_in(self, method: Method, target: str, data: bytes | None) -> WebResponse:
         """Send a request; with a new session, once, when the one that is there is over."""
         there = self._session
         session = self._fresh_session()
@@ -128,7 +128,7 @@ class WebServerApi:
                 answer = self._send(self._fresh_session(), method, target, data)
         return answer
 
-    def _send(self, session: _Session, method: Method, target: str, data: bytes | None) -> Answer:
+    def _send(self, session: _Session, method: Method, target: str, data: bytes | None) -> WebResponse:
         return self._web_server.exchange(
             method,
             f"https://{session.host}{_LOGINS[session.major].api}{target}",
@@ -138,7 +138,7 @@ class WebServerApi:
             lost="Airflow may have done it.",
         )
 
-    def _document(self, answer: Answer, call: rest_responses.Call) -> object:
+    def _document(self, answer: WebResponse, call: rest_responses.RestCall) -> object:
         if answer.status in _NOT_LOGGED_IN:
             self._session = None
             if answer.status == 403:

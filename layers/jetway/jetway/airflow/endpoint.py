@@ -17,7 +17,7 @@ from jetway.airflow import cli_responses, commands
 from jetway.errors import EnvironmentUnavailableError, TokenRefusedError, TransientError
 
 from .environment import unavailable
-from .web_server import CONNECT_TIMEOUT, MAX_ANSWER_BYTES, Answer, Credential, WebServer, check_host
+from .web_server import CONNECT_TIMEOUT, MAX_ANSWER_BYTES, Credential, WebResponse, WebServer, check_host
 
 if TYPE_CHECKING:
     import requests
@@ -146,7 +146,7 @@ class CliEndpoint:
             )
         return cli_responses.read_output(answer.status, answer.body, token.host, creates=creates)
 
-    def _exchange(self, url: str, token: _Token, line: bytes) -> Answer:
+    def _exchange(self, url: str, token: _Token, line: bytes) -> WebResponse:
         return self._web_server.exchange(
             "POST",
             url,

@@ -33,7 +33,7 @@ _OUT_OF_REACH = (AnswerLostError, EnvironmentUnavailableError, PermanentError)
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class FoundErrors:
     """What was found.
 
     Attributes:
@@ -60,7 +60,7 @@ class ImportErrors:
         self._rest = rest
         self._cli = cli
 
-    def read(self) -> Found:
+    def read(self) -> FoundErrors:
         """Ask.
 
         Raises:
@@ -72,7 +72,7 @@ class ImportErrors:
         if facts.version < _FIRST_WITH_REST:
             return self._by_command(facts)
         try:
-            return Found(self._rest().list_import_errors())
+            return FoundErrors(self._rest().list_import_errors())
         except EnvironmentBusyError:
             raise
         except _OUT_OF_REACH as exc:
@@ -86,7 +86,7 @@ class ImportErrors:
         """
         return self.read().errors
 
-    def _without_rest(self, facts: EnvironmentFacts, exc: JetwayError) -> Found:
+    def _without_rest(self, facts: EnvironmentFacts, exc: JetwayError) -> FoundErrors:
         try:
             found = self._by_command(facts)
         except JetwayError:
@@ -96,6 +96,6 @@ class ImportErrors:
         logger.info("import errors over the command line", extra={"because": str(exc), "judges": found.judges})
         return found
 
-    def _by_command(self, facts: EnvironmentFacts) -> Found:
+    def _by_command(self, facts: EnvironmentFacts) -> FoundErrors:
         judges = facts.major >= 3 or facts.webserver_access_mode != "PRIVATE_ONLY"
-        return Found(self._cli().list_import_errors(), judges)
+        return FoundErrors(self._cli().list_import_errors(), judges)

@@ -74,7 +74,9 @@ class InvokeRestApi:
             answer = client.invoke_rest_api(Name=self._environment.name, Method=method, Path=path, **more)
         except (ClientError, BotoCoreError, ResponseParserError) as exc:
             repeats = rest_responses.may_repeat(client)
-            call = rest_responses.Call(self._environment.name, method, path, dag_id, creates=creates, repeats=repeats)
+            call = rest_responses.RestCall(
+                self._environment.name, method, path, dag_id, creates=creates, repeats=repeats
+            )
             error = rest_responses.explain(exc, call)
             # Of a throttle the environment knows nothing.
             if isinstance(error, EnvironmentBusyError):

@@ -49,7 +49,7 @@ _NEVER_SENT = (ConnectTimeoutError, EndpointConnectionError, ProxyConnectionErro
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class RestCall:
     """One call, for the texts of its errors.
 
     Attributes:
@@ -135,7 +135,7 @@ def run_in_list(response: object, dag_id: str, run_id: str) -> tuple[DagRun | No
     return found, isinstance(total, int) and total <= len(runs)
 
 
-def explain(exc: ClientError | BotoCoreError | ResponseParserError, call: Call) -> JetwayError:
+def explain(exc: ClientError | BotoCoreError | ResponseParserError, call: RestCall) -> JetwayError:
     """Say in Jetway's words why a call of InvokeRestApi failed."""
     if isinstance(exc, ClientError):
         error = _explain_client_error(exc, call)
@@ -166,7 +166,7 @@ def may_repeat(client: object) -> bool:
     return retries.get("total_max_attempts") != 1
 
 
-def _explain_client_error(exc: ClientError, call: Call) -> JetwayError:
+def _explain_client_error(exc: ClientError, call: RestCall) -> JetwayError:
     # boto3 puts the modelled members of RestApiClientException beside "Error", whose message is empty.
     answer: Mapping[str, Any] = exc.response
     status = answer.get("RestApiStatusCode")
@@ -189,7 +189,7 @@ def _explain_client_error(exc: ClientError, call: Call) -> JetwayError:
     return unavailable(call.environment, "InvokeRestApi", exc)
 
 
-def _not_allowed(status: int, call: Call) -> JetwayError:
+def _not_allowed(status: int, call: RestCall) -> JetwayError:
     """MWAA has let the call through; it is Airflow that does not."""
     return EnvironmentUnavailableError(
         f"Airflow answers {status} to {call}: the Airflow role of the call may not do that. The function's role "
@@ -198,17 +198,17 @@ def _not_allowed(status: int, call: Call) -> JetwayError:
     )
 
 
-def _role(call: Call) -> str:
+def _role(call: RestCall) -> str:
     return f"arn:aws:airflow:<region>:<account>:role/{call.environment}/<role>"
 
 
-def _invalid(message: str, call: Call) -> JetwayError:
+def _invalid(message: str, call: RestCall) -> JetwayError:
     if "update your environment" in message.lower():
         return NoRestApiError(f"Environment {call.environment!r} cannot do InvokeRestApi yet: {message}")
     return CommandRejectedError(f"MWAA refuses {call}: {message}")
 
 
-def explain_status(status: int, response: object, call: Call) -> JetwayError:
+def explain_status(status: int, response: object, call: RestCall) -> JetwayError:
     """Say in Jetway's words what an answer of Airflow's means.
 
     Args:
@@ -230,7 +230,7 @@ def explain_status(status: int, response: object, call: Call) -> JetwayError:
     return _explain_detail(status, _document(response).get("detail"), call)
 
 
-def _explain_detail(status: int, detail: object, call: Call) -> JetwayError:
+def _explain_detail(status: int, detail: object, call: RestCall) -> JetwayError:
     if isinstance(detail, list):
         return _explain_validation(detail, call)
     if not isinstance(detail, str):
@@ -246,7 +246,7 @@ def _explain_detail(status: int, detail: object, call: Call) -> JetwayError:
     return CommandRejectedError(f"Airflow refuses {call} ({status}): {cli_errors.first_line(detail)}")
 
 
-def _explain_validation(details: list[object], call: Call) -> JetwayError:
+def _explain_validation(details: list[object], call: RestCall) -> JetwayError:
     """Name the fields that pydantic refuses; its `input` is what we sent."""
     fields = [
         (".".join(str(part) for part in item.get("loc", ())), str(item.get("msg", "")))

@@ -27,7 +27,7 @@ _HOST = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]*(?::[0-9]{1,5})?")
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class WebResponse:
     """What the web server answered, read whole."""
 
     status: int
@@ -128,7 +128,7 @@ class WebServer:
         headers: Mapping[str, str],
         credential: Credential | None,
         lost: str,
-    ) -> Answer:
+    ) -> WebResponse:
         """Send one request and return its answer.
 
         Args:
@@ -155,7 +155,7 @@ class WebServer:
                 body = self._read(response, host, deadline=now + self._timeouts[1], lost=lost)
                 found = getattr(response.raw, "headers", None)
                 cookies = tuple(found.getlist("Set-Cookie")) if found is not None else ()
-                return Answer(response.status_code, body, response.headers.get("Location"), cookies)
+                return WebResponse(response.status_code, body, response.headers.get("Location"), cookies)
         except (requests.RequestException, HTTPError) as exc:
             if _never_sent(exc):
                 raise EnvironmentUnavailableError(

@@ -30,7 +30,7 @@ NOT_ARTIFACTS = ("data/", "triggers/", *OWN_PREFIXES)
 LARGEST_DATA_FILE = 1024 * 1024
 
 Check = Callable[[Candidate, "EnvironmentFacts", int], Judgement]
-Place = Callable[[str, "EnvironmentFacts"], str]
+Placement = Callable[[str, "EnvironmentFacts"], str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,7 @@ class Kind:
     check: Check
     reads: Literal["whole", "stream", "nothing"] = "nothing"
     max_bytes: int | None = None
-    place: Place | None = None
+    place: Placement | None = None
 
     def destination(self, key: str, environment: EnvironmentFacts) -> str | None:
         """Where it goes live: a key in the environment's bucket, or None when it has no place there."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from jetway.artifacts.archives.zip_reader import BrokenZipError, LargeDirectoryError, Member, ZipReader
+from jetway.artifacts.archives.zip_reader import BrokenZipError, LargeDirectoryError, ZipMember, ZipReader
 from jetway.artifacts.archives.zip_structure import (
     broken,
     damaged,
@@ -66,12 +66,12 @@ def check_packed_dags(candidate: Candidate, environment: EnvironmentFacts, *, ma
         return judgement(KIND, bounded(findings), dags, uncertain=uncertain)
 
 
-def _opened(reader: ZipReader) -> list[Member]:
+def _opened(reader: ZipReader) -> list[ZipMember]:
     return [member for member in reader.members if not member.is_closed]
 
 
 def _judge(
-    reader: ZipReader, member: Member, environment: EnvironmentFacts, max_bytes: int, left: int
+    reader: ZipReader, member: ZipMember, environment: EnvironmentFacts, max_bytes: int, left: int
 ) -> tuple[Judgement | None, int]:
     """Judge one module, None of what is none; and say how many words it has of those that are left."""
     if not member.name.lower().endswith(".py") or is_clutter(member.name):

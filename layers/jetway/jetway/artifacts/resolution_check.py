@@ -12,14 +12,14 @@ from jetway.artifacts.archives.zip_reader import BrokenZipError, LargeDirectoryE
 from jetway.artifacts.findings import Candidate
 from jetway.artifacts.kinds import DAGS
 from jetway.artifacts.mwaa import DAGS_FOLDER, PLUGINS_FOLDER, packages_of
-from jetway.artifacts.requirements.local_wheels import Shelf, read_shelf
+from jetway.artifacts.requirements.local_wheels import LocalWheels, read_shelf
 from jetway.artifacts.requirements.provided import Required, provided, required_by
 from jetway.artifacts.requirements.referenced_files import Beside
 from jetway.artifacts.requirements.requirement_lines import UnreadableError, decode
 from jetway.artifacts.requirements.requirement_resolution import resolved
 from jetway.artifacts.requirements.requirements_file import MAX_BYTES, check_requirements
-from jetway.artifacts.requirements.resolver_client import Told
-from jetway.artifacts.requirements.uv_resolve import Answer, Question
+from jetway.artifacts.requirements.resolver_client import ResolverResponse
+from jetway.artifacts.requirements.uv_resolve import Resolution, ResolutionRequest
 from jetway.aws.s3 import head, read
 from jetway.aws.s3_stream import VersionGoneError, open_version
 
@@ -41,7 +41,7 @@ class Resolver:
         self,
         s3: S3Client,
         drop_bucket: str,
-        ask: Callable[[Question, frozenset[str]], Told] | None,
+        ask: Callable[[ResolutionRequest, frozenset[str]], ResolverResponse] | None,
         *,
         index_url: str | None = None,
         clock: Callable[[], float] = time.time,
@@ -67,12 +67,12 @@ class Resolver:
         Raises:
             ClientError, BotoCoreError: Lambda or S3 is in trouble.
         """
-        told = Told(Answer("not-resolved", "no function to resolve with is deployed"))
+        told = ResolverResponse(Resolution("not-resolved", "no function to resolve with is deployed"))
         shelf = self._shelf(environment) if _speaks_of_plugins(content) else None
         beside = self._beside(environment, shelf)
         static = check_requirements(Candidate("requirements.txt", len(content), content), environment, shelf, beside)
 
-        def ask(question: Question) -> Answer:
+        def ask(question: ResolutionRequest) -> Resolution:
             nonlocal told
             packages = packages_of(environment.airflow_version)
             if self._ask is not None:
@@ -102,14 +102,14 @@ class Resolver:
         self._remembered = (self._clock(), version, found)
         return found
 
-    def _keep(self, content: bytes, environment: EnvironmentFacts, told: Told, beside: Beside) -> None:
+    def _keep(self, content: bytes, environment: EnvironmentFacts, told: ResolverResponse, beside: Beside) -> None:
         body = required_by(content, environment, told.answer, told.contents, beside).as_json()
         self._s3.put_object(
             Bucket=self._bucket, Key=KEPT, Body=json.dumps(body).encode(), ContentType="application/json"
         )
         self._remembered = None
 
-    def _shelf(self, environment: EnvironmentFacts) -> Shelf | None:
+    def _shelf(self, environment: EnvironmentFacts) -> LocalWheels | None:
         """The plugins.zip that a file may speak of: the newest that was dropped, else the live one."""
         places = [(self._bucket, "plugins.zip"), (environment.source_bucket, environment.plugins_path or "plugins.zip")]
         version = next(filter(None, (head(self._s3, bucket, key) for bucket, key in places)), None)
@@ -122,7 +122,7 @@ class Resolver:
         except (BrokenZipError, LargeDirectoryError, VersionGoneError):
             return None
 
-    def _beside(self, environment: EnvironmentFacts, shelf: Shelf | None) -> Beside:
+    def _beside(self, environment: EnvironmentFacts, shelf: LocalWheels | None) -> Beside:
         """The files that it may name: of dags/, the newest that was dropped, else the live one; and of plugins.zip."""
         known: dict[str, str | None] = {}
 

@@ -20,7 +20,7 @@ from jetway.observability import logger
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
 
-    from jetway.batches.model import Closed, Member, Stream
+    from jetway.batches.model import BatchMember, Closed, Stream
 
 MOST_TRIES = 30  # of one claim against other collectors
 LONGEST_PAUSE = 0.5  # seconds between them
@@ -33,7 +33,7 @@ NOT_NOW = (ClientError, BotoCoreError, ForeignManifestError, ContendedError)
 
 
 @dataclass(frozen=True, slots=True)
-class Settled:
+class Collected:
     """What became of an event: it is in a batch now, or was in one before, or is a dead letter.
 
     Attributes:
@@ -74,9 +74,9 @@ class Collector:
     def collect(
         self,
         stream: Stream,
-        members: Iterable[Member],
+        members: Iterable[BatchMember],
         *,
-        on_settled: Callable[[Settled], None],
+        on_settled: Callable[[Collected], None],
         on_dispatched: Callable[[Closed], None],
         should_stop: Callable[[], bool] = lambda: False,
     ) -> None:
@@ -108,7 +108,7 @@ class Collector:
                     on_settled(one)
             batch = self._close_if_due(self._table.find_open(stream.id), on_dispatched)
 
-    def bury(self, stream: Stream, member: Member, message_id: str) -> Settled:
+    def bury(self, stream: Stream, member: BatchMember, message_id: str) -> Collected:
         """Let an event be a dead letter, unless it is in a batch, or is one already; return what it is.
 
         Args:
@@ -149,14 +149,14 @@ class Collector:
         if troubles:
             raise troubles[0]
 
-    def _claim(self, stream: Stream, batch: Open | None, chunk: Sequence[Member]) -> list[Settled]:
+    def _claim(self, stream: Stream, batch: Open | None, chunk: Sequence[BatchMember]) -> list[Collected]:
         """Claim a chunk, or learn which of it were claimed before; then nothing else of it is settled."""
         claim = self._table.claim(stream, batch, chunk, now=self._clock())
         if claim.duplicates:
             return [_owned(digest, owner) for digest, owner in claim.duplicates.items()]
         if batch is None:
             self._call_back(stream.id, claim.batch_id, stream.within)
-        return [Settled(member.digest, "batched", claim.batch_id) for member in chunk]
+        return [Collected(member.digest, "batched", claim.batch_id) for member in chunk]
 
     def _close_if_due(self, batch: Open | None, on_dispatched: Callable[[Closed], None]) -> Open | None:
         """Return the stream's open batch, when it still takes events."""
@@ -194,15 +194,15 @@ class Collector:
             logger.warning("no call back at the deadline", extra={"batch_id": batch_id, "error": str(exc)})
 
 
-def _owned(digest: str, owner: Owner) -> Settled:
-    return Settled(digest, "duplicate", owner.batch_id, owner.letter)
+def _owned(digest: str, owner: Owner) -> Collected:
+    return Collected(digest, "duplicate", owner.batch_id, owner.letter)
 
 
-def _chunk(members: Iterable[Member], batch: Open | None, stream: Stream) -> list[Member]:
+def _chunk(members: Iterable[BatchMember], batch: Open | None, stream: Stream) -> list[BatchMember]:
     """Return the first members that fit into one page and into the batch; at least one."""
     room = min(MOST_CLAIMS, stream.max_events - (batch.count if batch else 0))
     space = min(LARGEST_PAGE, LARGEST_BATCH - (batch.size if batch else 0))
-    chunk: list[Member] = []
+    chunk: list[BatchMember] = []
     for member in members:
         space -= member.size
         if len(chunk) == room or space < 0:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 # A message comes back after ten minutes at the latest: three crashes of it, and some trouble, lie within an hour.
 REMEMBERED = timedelta(hours=1)
 
-Hand = frozenset[str]  # ids of the messages that were in hand together
+MessageIds = frozenset[str]  # ids of the messages that were in hand together
 
 
 class Hands:
@@ -44,7 +44,7 @@ class Hands:
         self._table = table
         self._clock = clock
 
-    def left_behind(self) -> list[Hand]:
+    def left_behind(self) -> list[MessageIds]:
         """Return what was in hand when an invocation ended without a word; or is, of one that is at work."""
         since = (self._clock() - REMEMBERED).isoformat()
         try:
@@ -87,17 +87,17 @@ class Hands:
             logger.warning("what was in hand stays written down", extra={"error": str(exc)})
 
 
-def was_in(message_id: str, hands: Sequence[Hand]) -> bool:
+def was_in(message_id: str, hands: Sequence[MessageIds]) -> bool:
     """Whether a message was in one of the hands."""
     return any(message_id in hand for hand in hands)
 
 
-def crashes_alone(message_id: str, hands: Sequence[Hand]) -> int:
+def crashes_alone(message_id: str, hands: Sequence[MessageIds]) -> int:
     """Return how often a message was in a hand alone: then the crash was nobody else's fault."""
     return sum(hand == {message_id} for hand in hands)
 
 
-def has_crashed(message_id: str, receives: int, hands: Sequence[Hand]) -> bool:
+def has_crashed(message_id: str, receives: int, hands: Sequence[MessageIds]) -> bool:
     """Whether a message has ended the function as often as it may.
 
     Its first time is not written down. It counts as a crash unless it came more often since than there were crashes:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from jetway.aws.crashes import CrashedError
 from jetway.batches.collector import NOT_NOW
 from jetway.batches.hands import Hands, crashes_alone, has_crashed, was_in
-from jetway.batches.model import Member, Stream, parse_member, run_id_of_batch
+from jetway.batches.model import BatchMember, Stream, parse_member, run_id_of_batch
 from jetway.dispatch.chains import OVER, is_over, too_long
 from jetway.dispatch.dead_letters import send_dead_letter
 from jetway.dispatch.lanes import read_message
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
     from mypy_boto3_sqs import SQSClient
 
-    from jetway.batches.collector import Collector, Settled
+    from jetway.batches.collector import Collected, Collector
     from jetway.batches.model import Closed
     from jetway.dispatch.messages import Message
     from jetway.ledger import Decision, Ledger
@@ -43,7 +43,7 @@ class Delivery:
 
     message: Message
     stream: Stream
-    member: Member
+    member: BatchMember
 
     @property
     def message_id(self) -> str:
@@ -224,10 +224,10 @@ class Intake:
         deliveries: Sequence[Delivery],
         should_stop: Callable[[], bool],
         on_dispatched: Callable[[Closed], None],
-    ) -> Mapping[str, Settled]:
+    ) -> Mapping[str, Collected]:
         """Put the events of one stream into batches; return those that are settled, by digest."""
         stream = deliveries[0].stream
-        settled: list[Settled] = []
+        settled: list[Collected] = []
         try:
             self._collector.collect(
                 stream,
@@ -240,7 +240,7 @@ class Intake:
             logger.warning("events come back", extra={"stream": stream.id, "error": str(exc)})
         return {one.digest: one for one in settled}
 
-    def _record(self, deliveries: Iterable[Delivery], settled: Mapping[str, Settled], taken: Taken) -> None:
+    def _record(self, deliveries: Iterable[Delivery], settled: Mapping[str, Collected], taken: Taken) -> None:
         """Write the rows of what is settled; of several deliveries of one event, all but the first are duplicates."""
         recorded: set[str] = set()
         for delivery in deliveries:
@@ -257,7 +257,7 @@ class Intake:
                 logger.warning("message comes back", extra={"error": str(exc)})
                 taken.failed.append(delivery.message_id)
 
-    def _settled(self, delivery: Delivery, one: Settled, *, first: bool, exc: PermanentError | None = None) -> Entry:
+    def _settled(self, delivery: Delivery, one: Collected, *, first: bool, exc: PermanentError | None = None) -> Entry:
         """Write the row of an event that is settled, and send it when this very message is its dead letter.
 
         The row of a duplicate says that the event is in its batch, and counts one delivery more.
@@ -282,7 +282,7 @@ class Intake:
         self._ledger.record(replace(entry, decision="batched", because=because))
         return entry
 
-    def _entry(self, delivery: Delivery, settled: Settled, *, first: bool) -> Entry:
+    def _entry(self, delivery: Delivery, settled: Collected, *, first: bool) -> Entry:
         batch_id = settled.batch_id
         entry = (
             self._blank(delivery, "batched", f"batched into {batch_id}")

@@ -35,7 +35,7 @@ LARGEST_LIST_IN_CONF = 32 * 1024  # bytes of the events' facts as JSON
 
 
 @dataclass(frozen=True, slots=True)
-class Member:
+class BatchMember:
     """One event that belongs in a batch.
 
     Attributes:
@@ -99,7 +99,7 @@ class Closed:
     trigger: str
     opened_at: str
     closed_at: str
-    members: tuple[Member, ...]
+    members: tuple[BatchMember, ...]
 
     @property
     def manifest_key(self) -> str:
@@ -120,12 +120,12 @@ def run_id_of_batch(name: str, batch_id: str) -> str:
     return derive_run_id(name, ("batch", batch_id))
 
 
-def batch_id_of(name: str, members: Iterable[Member]) -> str:
+def batch_id_of(name: str, members: Iterable[BatchMember]) -> str:
     """Return the id of the batch that these members open, the first that are put into it."""
     return _digest(json.dumps([name, *sorted(member.digest for member in members)]))
 
 
-def parse_member(body: str, *, sent_at: datetime) -> tuple[Stream, Member]:
+def parse_member(body: str, *, sent_at: datetime) -> tuple[Stream, BatchMember]:
     """Read one message of the collect queue: a dispatch message whose trigger has `batch`.
 
     Args:
@@ -154,7 +154,7 @@ def parse_member(body: str, *, sent_at: datetime) -> tuple[Stream, Member]:
         raise InvalidRequestError(f"trigger {name!r} has `batch` and must name its DAG with `dag`.")
     event = parse_event(kind, event_body, sent_at=sent_at)
     identity = (*event.identity, "force", forced) if isinstance(forced, str) else event.identity
-    member = Member(
+    member = BatchMember(
         digest=derive_digest(name, identity),
         occurred_at=event.occurred_at,
         facts=_encode(event.facts),
@@ -167,7 +167,7 @@ def parse_member(body: str, *, sent_at: datetime) -> tuple[Stream, Member]:
     return Stream(name, definition, _bounded("max_events", max_events, MOST_EVENTS), timedelta(seconds=seconds)), member
 
 
-def in_order(members: Iterable[Member]) -> tuple[Member, ...]:
+def in_order(members: Iterable[BatchMember]) -> tuple[BatchMember, ...]:
     """Return the members in the order of the manifest: by time, then by digest."""
     return tuple(sorted(members, key=lambda member: (member.occurred_at, member.digest)))
 
@@ -209,7 +209,7 @@ def dispatch_message(batch: Closed, bucket: str) -> str:
     return json.dumps({"trigger": {**definition, "kind": "batch", "of": trigger["kind"]}, "event": event})
 
 
-def _list_for_conf(members: Sequence[Member]) -> list[Any] | None:
+def _list_for_conf(members: Sequence[BatchMember]) -> list[Any] | None:
     """Return the members' facts when they are small, and such that Airflow can hold them: else the manifest is all."""
     if sum(member.size + 1 for member in members) > LARGEST_LIST_IN_CONF:
         return None
@@ -221,7 +221,7 @@ def _list_for_conf(members: Sequence[Member]) -> list[Any] | None:
     return events
 
 
-def _chain_of(member: Member) -> int:
+def _chain_of(member: BatchMember) -> int:
     # What is none of Jetway's own events need not be parsed.
     return chain_of(json.loads(member.facts)) if '"source": "jetway"' in member.facts else 0
 

@@ -25,7 +25,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from jetway.aws.dynamodb import ABSENT, Refusal, transact, write_if
-from jetway.batches.model import Closed, Member, Stream, batch_id_of, in_order
+from jetway.batches.model import BatchMember, Closed, Stream, batch_id_of, in_order
 from jetway.errors import TransientError
 
 if TYPE_CHECKING:
@@ -125,7 +125,7 @@ class BatchTable:
         """Return how many events are in batches that are not dispatched yet."""
         return sum(int(item["members"]["N"]) for state in ("open", "closed") for item in self._query(state))
 
-    def claim(self, stream: Stream, batch: Open | None, members: Sequence[Member], *, now: datetime) -> Claim:
+    def claim(self, stream: Stream, batch: Open | None, members: Sequence[BatchMember], *, now: datetime) -> Claim:
         """Put members into the stream's open batch: all of them, or none.
 
         Args:
@@ -154,7 +154,7 @@ class BatchTable:
         refusals = transact(self._dynamodb, steps)
         return Claim(batch_id, _find_duplicates(refusals, batch_id, members) if refusals else {})
 
-    def bury(self, stream: Stream, member: Member, message_id: str, *, now: datetime) -> Owner:
+    def bury(self, stream: Stream, member: BatchMember, message_id: str, *, now: datetime) -> Owner:
         """Claim an event for a dead letter, unless it is claimed: from then on no batch takes it.
 
         Args:
@@ -207,7 +207,7 @@ class BatchTable:
             RuntimeError: the members are not those that were counted: the table was changed by somebody else.
         """
         header: Mapping[str, Any] = {}
-        members: list[Member] = []
+        members: list[BatchMember] = []
         for item in self._query(f"batch#{batch_id}"):
             if item["sk"]["S"] == "header":
                 header = item
@@ -292,7 +292,7 @@ class BatchTable:
         return {"Put": {"TableName": self._name, "Item": dict(item), **more}}
 
 
-def _find_duplicates(refusals: Sequence[Refusal], batch_id: str, members: Sequence[Member]) -> Mapping[str, Owner]:
+def _find_duplicates(refusals: Sequence[Refusal], batch_id: str, members: Sequence[BatchMember]) -> Mapping[str, Owner]:
     """Return who has members already, by digest.
 
     Raises:
@@ -315,7 +315,7 @@ def _owner(claim: Mapping[str, Any]) -> Owner:
     return Owner(*(claim.get(name, {}).get("S", "") for name in ("batch_id", "letter")))
 
 
-def _unclaimed(member: Member) -> dict[str, Any]:
+def _unclaimed(member: BatchMember) -> dict[str, Any]:
     """Return the condition of an event's claim: there is none, or that of the dead letter which was redriven.
 
     That is known by the time of its redrive, not by clocks.
@@ -328,7 +328,7 @@ def _unclaimed(member: Member) -> dict[str, Any]:
     }
 
 
-def _claim_key(stream: Stream, member: Member) -> dict[str, Any]:
+def _claim_key(stream: Stream, member: BatchMember) -> dict[str, Any]:
     return _key(f"event#{stream.name}#{member.digest}", "claim")
 
 
@@ -348,21 +348,21 @@ def _number(value: int) -> dict[str, str]:
     return {"N": str(value)}
 
 
-def _page_name(members: Iterable[Member]) -> str:
+def _page_name(members: Iterable[BatchMember]) -> str:
     """Return the page's name: a digest of its members, so that no two pages of a batch share one."""
     text = " ".join(sorted(member.digest for member in members))
     return f"page#{hashlib.sha256(text.encode()).hexdigest()[:32]}"
 
 
-def _write_page(members: Iterable[Member]) -> str:
+def _write_page(members: Iterable[BatchMember]) -> str:
     # The facts are JSON already; as text within JSON every quote in them would take two bytes.
     rows = (f'["{member.digest}","{member.occurred_at.isoformat()}",{member.facts}]' for member in members)
     return f"[{','.join(rows)}]"
 
 
-def _read_page(text: str) -> list[Member]:
+def _read_page(text: str) -> list[BatchMember]:
     return [
-        Member(digest, datetime.fromisoformat(occurred_at), json.dumps(facts))
+        BatchMember(digest, datetime.fromisoformat(occurred_at), json.dumps(facts))
         for digest, occurred_at, facts in json.loads(text)
     ]
 

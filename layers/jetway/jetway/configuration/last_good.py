@@ -31,7 +31,7 @@ _OF_VERSION = "of-version"  # metadata of the copy
 
 
 @dataclass(frozen=True, slots=True)
-class Parsed(Generic[T]):
+class ParsedFile(Generic[T]):
     """What reading a file's bytes gave.
 
     Attributes:
@@ -43,7 +43,7 @@ class Parsed(Generic[T]):
 
 
 @dataclass(frozen=True, slots=True)
-class Found(Generic[T]):
+class InForceFile(Generic[T]):
     """What is in force.
 
     Attributes:
@@ -65,7 +65,7 @@ class LastGoodFile(Generic[T]):
         bucket: str,
         key: str,
         *,
-        parse: Callable[[bytes], Parsed[T]],
+        parse: Callable[[bytes], ParsedFile[T]],
         nothing: T,
         most_bytes: int,
         clock: Callable[[], float] = time.perf_counter,
@@ -82,9 +82,9 @@ class LastGoodFile(Generic[T]):
         self._nothing = nothing
         self._most_bytes = most_bytes
         self._clock = clock
-        self._known: Found[T] | None = None
+        self._known: InForceFile[T] | None = None
 
-    def read(self, now: datetime, *, also: Callable[[T], list[Finding]] = lambda _value: []) -> Found[T]:
+    def read(self, now: datetime, *, also: Callable[[T], list[Finding]] = lambda _value: []) -> InForceFile[T]:
         """Return what is in force; report on a version that this process has not seen yet.
 
         Args:
@@ -101,7 +101,7 @@ class LastGoodFile(Generic[T]):
         if version is None or content is None:
             self._known = None
             self._accept(b"", "none")  # deleted: nothing of it shall come back
-            return Found(self._nothing)
+            return InForceFile(self._nothing)
         begun = self._clock()
         parsed = self._judged(content, also)
         seconds = self._clock() - begun
@@ -111,25 +111,25 @@ class LastGoodFile(Generic[T]):
         self._known = self._in_force(parsed, content, version)
         return self._known
 
-    def _judged(self, content: bytes, also: Callable[[T], list[Finding]]) -> Parsed[T]:
+    def _judged(self, content: bytes, also: Callable[[T], list[Finding]]) -> ParsedFile[T]:
         try:
             parsed = self._parse(content)
         except Exception as exc:  # noqa: BLE001 - whatever it is, it is this file's, and stops nothing else
             logger.exception("a file could not be judged", extra={"key": self._key})
-            return Parsed(None, judgement(self._key.partition(".")[0], [internal_error(exc)]))
+            return ParsedFile(None, judgement(self._key.partition(".")[0], [internal_error(exc)]))
         if parsed.value is None:
             return parsed
         findings = [*parsed.judgement.findings, *also(parsed.value)]
         judged = judgement(parsed.judgement.kind, findings)
-        return Parsed(None if judged.verdict == "rejected" else parsed.value, judged)
+        return ParsedFile(None if judged.verdict == "rejected" else parsed.value, judged)
 
-    def _in_force(self, parsed: Parsed[T], content: bytes, version: ObjectVersion) -> Found[T]:
+    def _in_force(self, parsed: ParsedFile[T], content: bytes, version: ObjectVersion) -> InForceFile[T]:
         if parsed.value is not None:
             self._accept(content, version.label)
-            return Found(parsed.value, version=version.label)
+            return InForceFile(parsed.value, version=version.label)
         worst = next(finding for finding in parsed.judgement.findings if finding.severity == "error")
         said = f"{self._key}:{worst.line or 1}: {worst.message} {worst.remedy}"
-        return Found(self._last_good(), said, version.label)
+        return InForceFile(self._last_good(), said, version.label)
 
     def _last_good(self) -> T:
         accepted = head(self._s3, self._bucket, f"accepted/{self._key}")

@@ -18,7 +18,7 @@ from jetway.artifacts.kinds import DAGS
 from jetway.diagnosis.intermittent import is_remembered, owner_of
 from jetway.diagnosis.missing_files import missing_files
 from jetway.diagnosis.traceback_files import files_of
-from jetway.promotion.artifact_state import Live, Problem, Sight, Standing
+from jetway.promotion.artifact_state import ArtifactState, Defect, LiveVersion, ParserProgress
 
 if TYPE_CHECKING:
     from jetway.airflow import ImportProblem
@@ -62,14 +62,14 @@ class Outlook:
     errors: Sequence[ImportProblem]
     known: Mapping[str, str]
     dags: Mapping[str, str] | None
-    fresh_files: Mapping[str, Live]
+    fresh_files: Mapping[str, LiveVersion]
     restarted_at: datetime | None = None
     parsed: Mapping[str, datetime] = field(default_factory=dict)
     judges: bool = True
 
 
 @dataclass(frozen=True, slots=True)
-class Decision:
+class Attribution:
     """What to do about a version.
 
     Attributes:
@@ -81,8 +81,8 @@ class Decision:
 
     action: str
     due_at: datetime | None = None
-    problems: tuple[Problem, ...] = ()
-    sight: Sight | None = None
+    problems: tuple[Defect, ...] = ()
+    sight: ParserProgress | None = None
 
 
 _UNSURE = (
@@ -91,12 +91,12 @@ _UNSURE = (
 )
 
 
-def unsure(found: Problem) -> Problem:
+def unsure(found: Defect) -> Defect:
     """The problem, with why it proves nothing."""
     return replace(found, message=_UNSURE + found.message)
 
 
-def certain(decision: Decision, *, judges: bool, usable: bool, now: datetime) -> Decision:
+def certain(decision: Attribution, *, judges: bool, usable: bool, now: datetime) -> Attribution:
     """The decision, or what is left of it where nobody can be sure that it is right.
 
     Args:
@@ -104,9 +104,9 @@ def certain(decision: Decision, *, judges: bool, usable: bool, now: datetime) ->
         usable: no update is on its way. Else half of the environment is as it was before, and may go back to it.
     """
     if decision.action in {"roll-back", "tell"} and not usable:
-        return Decision("wait", now + PAUSE, decision.problems)
+        return Attribution("wait", now + PAUSE, decision.problems)
     if decision.action == "roll-back" and not judges:
-        return Decision("tell", None, tuple(map(unsure, decision.problems)))
+        return Attribution("tell", None, tuple(map(unsure, decision.problems)))
     return decision
 
 
@@ -125,8 +125,8 @@ def parse_time(facts: EnvironmentFacts) -> timedelta:
 
 
 def decide(
-    standing: Standing, look: Outlook, facts: EnvironmentFacts, now: datetime, *, innocent: Collection[str] = ()
-) -> Decision:
+    standing: ArtifactState, look: Outlook, facts: EnvironmentFacts, now: datetime, *, innocent: Collection[str] = ()
+) -> Attribution:
     """Decide on the live version of a file of the dags folder.
 
     Args:
@@ -135,7 +135,7 @@ def decide(
     """
     live = standing.live
     if live is None:
-        return Decision("keep")
+        return Attribution("keep")
     # An update may have brought what the file needs: all files are parsed anew after it.
     parsing = parse_time(facts)
     begun = max(live.at, look.restarted_at or live.at)
@@ -143,7 +143,7 @@ def decide(
     errors = _errors_of(live, look, facts, innocent)
     if errors and not live.clean and _are_of_before(errors, begun + SYNC) and now < over + PATIENCE:
         # The version before left them, and the parser has not come to this one since: it is slow.
-        return Decision("wait", now + PAUSE, tuple(problem(error) for error in errors))
+        return Attribution("wait", now + PAUSE, tuple(problem(error) for error in errors))
     if errors:
         # What they miss may have gone live after this one: an upload of many files takes minutes. Files that
         # keep coming put it off only once; not so the very one that is missing.
@@ -163,46 +163,50 @@ def _brought(errors: Sequence[ImportProblem], look: Outlook) -> list[datetime]:
     ]
 
 
-def _without_errors(standing: Standing, live: Live, look: Outlook, facts: EnvironmentFacts, now: datetime) -> Decision:
+def _without_errors(
+    standing: ArtifactState, live: LiveVersion, look: Outlook, facts: EnvironmentFacts, now: datetime
+) -> Attribution:
     """Decide on a version of which there is no error: was it parsed, or does nobody come to it?"""
     begun = max(live.at, look.restarted_at or live.at)
     over, expected = begun + parse_time(facts), expected_dags(standing)
     if now < over and not (live.dags or live.guessed or expected):
-        return Decision("wait", min(now + PAUSE, over))
+        return Attribution("wait", min(now + PAUSE, over))
     if look.dags is None:
-        return Decision("wait", now)
+        return Attribution("wait", now)
     sight = _sight(live, look, facts, begun + SYNC, over)
     if _is_parsed(live, look, facts, sight):
-        return Decision("keep")
+        return Attribution("keep")
     if expected or live.dags:
         over += STALE
     if now < over:
-        return Decision("wait", min(now + PAUSE, over), sight=sight)
+        return Attribution("wait", min(now + PAUSE, over), sight=sight)
     vanished = sorted(expected - look.dags.keys())
     if vanished:
-        return Decision("roll-back", problems=tuple(_vanished(live, dag_id) for dag_id in vanished))
+        return Attribution("roll-back", problems=tuple(_vanished(live, dag_id) for dag_id in vanished))
     return _not_seen(live, look, facts, sight, over, now)
 
 
 def _not_seen(  # noqa: PLR0917 - what a look has shown of one version
-    live: Live, look: Outlook, facts: EnvironmentFacts, sight: Sight, over: datetime, now: datetime
-) -> Decision:
+    live: LiveVersion, look: Outlook, facts: EnvironmentFacts, sight: ParserProgress, over: datetime, now: datetime
+) -> Attribution:
     """Decide on a version that has had its time, and of which there is neither an error nor a proof."""
     unknown = any(error.redacted for error in look.errors)
     if not unknown and (not live.dags or _is_all_that_shows(live, look, facts)):
         # A module; or only running the file tells which DAGs it makes: its error shows when the parser has come by.
         is_left = live.verdict == "unknown" and look.parsed and sight.passes < _PASSES and now < over + PATIENCE
-        return Decision("wait", now + PAUSE, sight=sight) if is_left else Decision("keep")
-    problem = Problem(file_of(live, facts), _UNKNOWN if unknown else _NEVER_APPEARED)
+        return Attribution("wait", now + PAUSE, sight=sight) if is_left else Attribution("keep")
+    problem = Defect(file_of(live, facts), _UNKNOWN if unknown else _NEVER_APPEARED)
     gone_past = sight.parsed_at is None and sight.passes >= _PASSES
     if gone_past and not unknown and not is_guess(live):
-        return Decision("roll-back", problems=(problem,))
+        return Attribution("roll-back", problems=(problem,))
     # One that waited long for a module has its time from when it could be parsed.
     patience = max(over, sight.parsed_at or over) + PATIENCE if look.parsed else over
-    return Decision("tell", None, (problem,)) if now >= patience else Decision("wait", now + PAUSE, sight=sight)
+    return Attribution("tell", None, (problem,)) if now >= patience else Attribution("wait", now + PAUSE, sight=sight)
 
 
-def _sight(live: Live, look: Outlook, facts: EnvironmentFacts, synced: datetime, over: datetime) -> Sight:
+def _sight(
+    live: LiveVersion, look: Outlook, facts: EnvironmentFacts, synced: datetime, over: datetime
+) -> ParserProgress:
     """What is known of the parser after this look.
 
     Args:
@@ -224,7 +228,7 @@ def _sight(live: Live, look: Outlook, facts: EnvironmentFacts, synced: datetime,
     return sight
 
 
-def _parsed(live: Live, look: Outlook, facts: EnvironmentFacts) -> datetime | None:
+def _parsed(live: LiveVersion, look: Outlook, facts: EnvironmentFacts) -> datetime | None:
     """When the DAGs of a version were parsed last; None while one of those that it is known to make is not there."""
     file, dags = file_of(live, facts), look.dags or {}
     there = {dag_id for dag_id, path in dags.items() if path == file and dag_id in look.parsed}
@@ -233,7 +237,7 @@ def _parsed(live: Live, look: Outlook, facts: EnvironmentFacts) -> datetime | No
     return min((look.parsed[dag_id] for dag_id in wanted), default=None) if wanted <= there else None
 
 
-def _is_parsed(live: Live, look: Outlook, facts: EnvironmentFacts, sight: Sight) -> bool:
+def _is_parsed(live: LiveVersion, look: Outlook, facts: EnvironmentFacts, sight: ParserProgress) -> bool:
     """Whether Airflow has parsed this version, and well: twice; or it alone makes DAGs that are there."""
     if look.parsed:
         parsed = _parsed(live, look, facts)
@@ -241,12 +245,12 @@ def _is_parsed(live: Live, look: Outlook, facts: EnvironmentFacts, sight: Sight)
     return shows_itself(live) and _is_there(live, look, facts)
 
 
-def _is_all_that_shows(live: Live, look: Outlook, facts: EnvironmentFacts) -> bool:
+def _is_all_that_shows(live: LiveVersion, look: Outlook, facts: EnvironmentFacts) -> bool:
     """Whether its DAGs are there, or may be others, where the transport does not tell what was parsed."""
     return not look.parsed and (is_guess(live) or _is_there(live, look, facts))
 
 
-def _is_there(live: Live, look: Outlook, facts: EnvironmentFacts) -> bool:
+def _is_there(live: LiveVersion, look: Outlook, facts: EnvironmentFacts) -> bool:
     file, dags = file_of(live, facts), look.dags or {}
     return all(dags.get(dag_id) == file for dag_id in live.dags)
 
@@ -259,8 +263,8 @@ _UNKNOWN = "not-known: Airflow does not show the import errors of all files to J
 
 
 def _blame(
-    live: Live, errors: Sequence[ImportProblem], over: datetime, modules_over: datetime, now: datetime
-) -> Decision:
+    live: LiveVersion, errors: Sequence[ImportProblem], over: datetime, modules_over: datetime, now: datetime
+) -> Attribution:
     """Decide on a version that has errors.
 
     Args:
@@ -271,21 +275,21 @@ def _blame(
     heals = all(_HEALS.search(error.error) for error in errors)
     certain_at = modules_over if heals else live.at if live.clean else over
     if now < certain_at:
-        return Decision("wait", min(now + PAUSE, certain_at), problems)
-    return Decision("roll-back", problems=problems)
+        return Attribution("wait", min(now + PAUSE, certain_at), problems)
+    return Attribution("roll-back", problems=problems)
 
 
-def shows_itself(live: Live) -> bool:
+def shows_itself(live: LiveVersion) -> bool:
     """Whether the DAGs that Airflow shows prove that it has parsed this version: no other one has ever made them."""
     return live.first and bool(live.dags) and not live.guessed
 
 
-def is_guess(live: Live) -> bool:
+def is_guess(live: LiveVersion) -> bool:
     """Whether its DAGs in the environment may be others than those that the gate has seen."""
     return live.guessed or live.verdict == "unknown"
 
 
-def expected_dags(standing: Standing) -> frozenset[str]:
+def expected_dags(standing: ArtifactState) -> frozenset[str]:
     """DAGs that the environment had of the version before, and that this one does not evidently leave out."""
     live, good = standing.live, standing.good
     if live is None or good is None:
@@ -302,7 +306,7 @@ def relative_path(path: str) -> str:
     return path.partition("/dags/")[2] or path
 
 
-def file_of(live: Live, facts: EnvironmentFacts) -> str:
+def file_of(live: LiveVersion, facts: EnvironmentFacts) -> str:
     """The live version's file relative to the dags folder."""
     return live.key.removeprefix(f"{facts.dags_path}/")  # no key begins with a slash (jetway.artifacts.keys)
 
@@ -321,7 +325,9 @@ def new_errors(errors: Sequence[ImportProblem], known: Mapping[str, str]) -> lis
     ]
 
 
-def _errors_of(live: Live, look: Outlook, facts: EnvironmentFacts, innocent: Collection[str]) -> list[ImportProblem]:
+def _errors_of(
+    live: LiveVersion, look: Outlook, facts: EnvironmentFacts, innocent: Collection[str]
+) -> list[ImportProblem]:
     file = file_of(live, facts)
     # Of a zip Airflow names the file within.
     shown = [error for error in look.errors if not error.redacted]
@@ -353,14 +359,14 @@ def _digest(error: ImportProblem) -> str:
     return hashlib.sha256(_VOLATILE.sub("", error.error).encode()).hexdigest()[:16]
 
 
-def problem(error: ImportProblem) -> Problem:
+def problem(error: ImportProblem) -> Defect:
     """An import error as a problem."""
     # The end of a traceback says what is wrong.
-    return Problem(relative_path(error.path), error.error.strip()[-_LONGEST_MESSAGE:])
+    return Defect(relative_path(error.path), error.error.strip()[-_LONGEST_MESSAGE:])
 
 
-def _vanished(live: Live, dag_id: str) -> Problem:
-    return Problem(live.key, f"DAG {dag_id!r} has vanished from the environment since this version is live.")
+def _vanished(live: LiveVersion, dag_id: str) -> Defect:
+    return Defect(live.key, f"DAG {dag_id!r} has vanished from the environment since this version is live.")
 
 
 def _number(text: str | None, default: float) -> float:

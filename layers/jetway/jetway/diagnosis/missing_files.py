@@ -13,7 +13,7 @@ from jetway.promotion.verdict_tag import verdict_tag
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-    from jetway.promotion.artifact_state import Problem
+    from jetway.promotion.artifact_state import Defect
 
 _MODULES = (
     re.compile(r"^ModuleNotFoundError: No module named '([\w.]+)'", re.MULTILINE),
@@ -39,7 +39,7 @@ def missing_files(error: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(keys))
 
 
-def awaited(s3: S3Client, drop_bucket: str, problems: tuple[Problem, ...]) -> bool:
+def awaited(s3: S3Client, drop_bucket: str, problems: tuple[Defect, ...]) -> bool:
     """Whether each of some problems is for want of a file that was dropped and is not judged yet.
 
     Raises:

@@ -31,7 +31,7 @@ class TemplateError(ValueError):
     """A text of the template has a `{{` that opens no placeholder."""
 
 
-Path = tuple[str, ...]
+EventPath = tuple[str, ...]
 
 
 def render(template: Mapping[str, Any], facts: Mapping[str, Any]) -> dict[str, Any]:
@@ -61,7 +61,7 @@ def render_text(text: str, facts: Mapping[str, Any], where: str) -> Any:
     return _render_text(text, facts, where)
 
 
-def paths(text: str) -> list[Path]:
+def paths(text: str) -> list[EventPath]:
     """Return the paths of a text's placeholders.
 
     Raises:
@@ -93,7 +93,7 @@ def _render_text(text: str, facts: Mapping[str, Any], where: str) -> Any:
     return "".join(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False) for value in values)
 
 
-def _parts(text: str) -> Iterator[str | Path]:
+def _parts(text: str) -> Iterator[str | EventPath]:
     """Take a text apart: literal texts (none of them empty) and paths."""
     position = 0
     while (opening := text.find(_OPENING, position)) >= 0:
@@ -129,7 +129,7 @@ def _name(written: str) -> str:
         raise TemplateError(f"{written} is no JSON text: {exc}.") from exc
 
 
-def _look_up(facts: Mapping[str, Any], path: Path, where: str) -> Any:
+def _look_up(facts: Mapping[str, Any], path: EventPath, where: str) -> Any:
     value: Any = facts
     for depth, name in enumerate(path):
         if isinstance(value, Mapping) and name in value:
@@ -141,7 +141,7 @@ def _look_up(facts: Mapping[str, Any], path: Path, where: str) -> Any:
     return value
 
 
-def _unknown(path: Path, depth: int, value: Any) -> str:
+def _unknown(path: EventPath, depth: int, value: Any) -> str:
     """Say what is wrong with a path: how far it leads, and where it could have led."""
     asked = f"the event has no {'.'.join(path)!r}"
     at = f"{'.'.join(path[:depth])!r}" if depth else "the event"

@@ -62,10 +62,10 @@ def send_dead_letter(sqs: SQSClient, url: str, message: Message, exc: Exception 
 
 def _first_try(message: Message) -> datetime:
     """Return when the message was tried first, also when it has waited aside since then."""
-    from jetway.dispatch.limits import Waits
+    from jetway.dispatch.limits import WaitingState
 
     try:
-        waits = Waits.parse(json.loads(message.body)["waits"])
+        waits = WaitingState.parse(json.loads(message.body)["waits"])
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return message.first_tried_at
     return min(waits.first or waits.since, message.first_tried_at)

@@ -29,7 +29,7 @@ from jetway.dispatch.limits import Limits
 from jetway.dispatch.not_found import MissingDags, QuestionRefusedError, run_in
 from jetway.dispatch.outcomes import Case
 from jetway.dispatch.paused_dags import next_try
-from jetway.dispatch.rate_slots import Places
+from jetway.dispatch.rate_slots import RateSlots
 from jetway.dispatch.run import is_interactive, parse_message
 from jetway.dispatch.run_creation import ask_for_run
 from jetway.dispatch.run_events import announcement, because_of
@@ -101,7 +101,7 @@ class Dispatcher:
         self._airflow = airflow
         self._ledger = ledger
         self._waiting = waiting
-        self._places = Places(ledger, rates)
+        self._places = RateSlots(ledger, rates)
         self._limits = limits
         self._environment = environment
         self._letters = Letters(sqs, dead_letters_url, ledger, self._told)

@@ -33,7 +33,7 @@ QUEUED = frozenset({None, "queued"})  # as last seen; over REST only ends are se
 
 
 @dataclass(slots=True)
-class Summary:
+class FollowSummary:
     """What one invocation saw and did."""
 
     due: int = 0
@@ -47,7 +47,7 @@ class Summary:
     deleted: int = 0
 
 
-class Follower:
+class RunFollower:
     """Looks at the open rows of the ledger."""
 
     def __init__(
@@ -71,7 +71,7 @@ class Follower:
         self._tell = tell
         self._clock = clock
 
-    def follow(self) -> Summary:
+    def follow(self) -> FollowSummary:
         """Look at what is due, once.
 
         An event is sent before its row says so: to die in between sends it twice, with the same id.
@@ -80,7 +80,7 @@ class Follower:
             TransientError: the bus, the ledger or Airflow did not do its part; what is left is due again.
         """
         rows = self._ledger.open_entries(limit=ROWS)
-        summary = Summary(due=len(rows))
+        summary = FollowSummary(due=len(rows))
         rows = self._tell_late(rows, summary)
         by_run = {(row.entry.dag_id or "", row.entry.dag_run_id or ""): row for row in rows}
         wanted: dict[str, list[str]] = {}
@@ -96,7 +96,7 @@ class Follower:
         self._tell_blocked(by_run, summary)
         return summary
 
-    def _tell_blocked(self, by_run: dict[tuple[str, str], OpenEntry], summary: Summary) -> None:
+    def _tell_blocked(self, by_run: dict[tuple[str, str], OpenEntry], summary: FollowSummary) -> None:
         """Tell of runs that were started some time ago and do not run, for what has become of their DAG.
 
         Once for each run and reason: the row keeps the reason. What was known at the start is told by then.
@@ -122,7 +122,7 @@ class Follower:
             summary.behind_stale += found.by == "stale"
             summary.behind_paused += found.by == "paused"
 
-    def _tell_late(self, rows: Iterable[OpenEntry], summary: Summary) -> list[OpenEntry]:
+    def _tell_late(self, rows: Iterable[OpenEntry], summary: FollowSummary) -> list[OpenEntry]:
         """Send what was not taken before; return the rows of runs.
 
         That it is sent is noted before Airflow is asked, which may not answer for hours.
@@ -152,7 +152,7 @@ class Follower:
         sighting: Sighting,
         by_run: dict[tuple[str, str], OpenEntry],
         looked_from: datetime,
-        summary: Summary,
+        summary: FollowSummary,
     ) -> None:
         now = self._clock()
         ended = [(by_run[run.dag_id, run.dag_run_id], run) for run in sighting.ended]

@@ -49,7 +49,7 @@ class Rate:
 
 
 @dataclass(frozen=True, slots=True)
-class Waits:
+class WaitingState:
     """How a message has waited aside of its lane; written by `jetway.dispatch.waiting`.
 
     Attributes:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from jetway.errors import DagPausedError
 
 if TYPE_CHECKING:
-    from jetway.dispatch.limits import Waits
+    from jetway.dispatch.limits import WaitingState
 
 # After a tenth of the time that it has waited: a pause of an hour costs an event some twenty tries, one of a week a
 # thousand, and the end of the pause is noticed within a quarter of an hour.
@@ -17,7 +17,7 @@ SOONEST = timedelta(seconds=30)
 LATEST = timedelta(minutes=15)
 
 
-def next_try(waits: Waits | None, now: datetime) -> datetime:
+def next_try(waits: WaitingState | None, now: datetime) -> datetime:
     """Return when to look again whether the DAG is paused.
 
     Args:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from jetway.ledger import Ledger
 
 
-class Places:
+class RateSlots:
     """The places of events. One event has one at a time, however often it is tried."""
 
     def __init__(self, ledger: Ledger, rates: Rates) -> None:

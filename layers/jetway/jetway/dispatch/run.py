@@ -25,7 +25,7 @@ from typing import Any, Literal, get_args
 from jetway.airflow import DagRunRequest
 from jetway.dispatch.conf_template import render
 from jetway.dispatch.dates import DateRule, dated, derived, parse_dates_of_call
-from jetway.dispatch.limits import Rate, Waits, parse_age
+from jetway.dispatch.limits import Rate, WaitingState, parse_age
 from jetway.errors import InvalidRequestError, UnknownEventError
 from jetway.events.incoming import Event, parse_event, parse_time
 from jetway.events.principals import By, cause, note_of
@@ -99,7 +99,7 @@ class DispatchMessage:
     identity: tuple[str, ...]
     digest: str
     age_from: datetime
-    waits: Waits | None = None
+    waits: WaitingState | None = None
     force: str | None = None
     redriven_at: datetime | None = None
     by: By = field(default_factory=dict)
@@ -149,7 +149,7 @@ def parse_message(body: str, *, sent_at: datetime) -> DispatchMessage:
         event_body = message["event"]
         force = _parse_force(message.get("force"))
         redriven_at = parse_time(message["redriven_at"]) if message.get("redriven_at") else None
-        waits = Waits.parse(message["waits"]) if message.get("waits") else None
+        waits = WaitingState.parse(message["waits"]) if message.get("waits") else None
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as exc:
         raise UnknownEventError(
             f'not a dispatch message ({exc!r}): it must be {{"trigger": {{…}}, "event": {{…}}}}.'

@@ -11,10 +11,10 @@ from jetway.errors import LogicalDateTakenError, RunCollisionError
 if TYPE_CHECKING:
     from jetway.airflow import AirflowClient, DagRun, DagRunRequest
     from jetway.airflow.watch import Dags
-    from jetway.dispatch.limits import Waits
+    from jetway.dispatch.limits import WaitingState
 
 
-def ask_for_run(airflow: AirflowClient, dags: Dags, request: DagRunRequest, waits: Waits | None) -> DagRun:
+def ask_for_run(airflow: AirflowClient, dags: Dags, request: DagRunRequest, waits: WaitingState | None) -> DagRun:
     """Create a run.
 
     A date that is taken proves that no run was made: the look-up by run id comes before that verdict. So the next date

@@ -14,7 +14,7 @@ from math import ceil
 from typing import TYPE_CHECKING, Any
 
 from jetway.dispatch.backoff import wait_before_retry
-from jetway.dispatch.limits import Waits
+from jetway.dispatch.limits import WaitingState
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
@@ -30,14 +30,14 @@ LONGEST_ASIDE = 120.0  # seconds
 
 
 def next_waits(
-    waits: Waits | None,
+    waits: WaitingState | None,
     *,
     because: str,
     first: datetime,
     now: datetime,
     not_before: datetime | None = None,
     message_id: str | None = None,
-) -> Waits:
+) -> WaitingState:
     """Return how a message has waited once it is sent aside again. Pure.
 
     A new reason counts its time from now; one that it was sent aside for before, from then: reasons that take turns
@@ -48,7 +48,7 @@ def next_waits(
         message_id: of the message in hand.
     """
     if waits is None:
-        return Waits(now, 1, because, not_before, first, message_id)
+        return WaitingState(now, 1, because, not_before, first, message_id)
     earlier = {reason: since for reason, since in waits.earlier.items() if reason != because}
     if waits.because is not None and waits.because != because:
         earlier[waits.because] = waits.since
@@ -76,7 +76,7 @@ class Waiting:
     def aside(
         self,
         message: Message,
-        waits: Waits | None,
+        waits: WaitingState | None,
         *,
         because: str,
         not_before: datetime | None = None,
@@ -104,7 +104,7 @@ class Waiting:
             delay = min(delay, max(1, ceil((by - now).total_seconds())))
         self.send(message, waits, delay=delay)
 
-    def send(self, message: Message, waits: Waits, *, delay: int) -> None:
+    def send(self, message: Message, waits: WaitingState, *, delay: int) -> None:
         """Send a message aside.
 
         Args:
@@ -122,7 +122,7 @@ class Waiting:
 
         A delay is at most 15 minutes, so the message may have to wait more than once for its moment.
         """
-        waits = Waits.parse(json.loads(body)["waits"])
+        waits = WaitingState.parse(json.loads(body)["waits"])
         delay = 0 if waits.not_before is None else delay_until(waits.not_before, self._clock())
         if delay:
             self._send(body, lane=lane, resume_id=resume_id, delay=delay)

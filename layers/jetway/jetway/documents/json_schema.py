@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-Path = tuple[str | int, ...]
+DocumentPath = tuple[str | int, ...]
 Schema = Mapping[str, Any]
 
 _CHECKED = {
@@ -35,7 +35,7 @@ _SHOWN = 60
 
 
 @dataclass(frozen=True, slots=True)
-class Problem:
+class SchemaViolation:
     """One violation.
 
     Attributes:
@@ -46,12 +46,12 @@ class Problem:
     """
 
     rule: str
-    path: Path
+    path: DocumentPath
     message: str
     remedy: str
 
 
-def problems(value: Any, schema: Schema) -> list[Problem]:
+def problems(value: Any, schema: Schema) -> list[SchemaViolation]:
     """Return what keeps a JSON value from having the shape; nothing when it has it.
 
     Raises:
@@ -60,7 +60,7 @@ def problems(value: Any, schema: Schema) -> list[Problem]:
     return list(_Checker(schema).check(value, schema, ()))
 
 
-def shown(path: Path) -> str:
+def shown(path: DocumentPath) -> str:
     """A path for people: on.s3.key[0].
 
     >>> shown(("on", "s3", "key", 0))
@@ -74,7 +74,7 @@ def shown(path: Path) -> str:
 class _Checker:
     root: Schema
 
-    def check(self, value: Any, schema: Schema, path: Path) -> Iterator[Problem]:
+    def check(self, value: Any, schema: Schema, path: DocumentPath) -> Iterator[SchemaViolation]:
         schema = self._resolved(schema)
         if unknown := schema.keys() - _UNDERSTOOD:
             raise NotImplementedError(f"keywords {sorted(unknown)} of the schema")
@@ -93,7 +93,7 @@ class _Checker:
         elif _has_type(value, "number") and not (schema.get("minimum", value) <= value <= schema.get("maximum", value)):
             yield _wrong(value, schema, path)
 
-    def _check_object(self, value: dict[str, Any], schema: Schema, path: Path) -> Iterator[Problem]:
+    def _check_object(self, value: dict[str, Any], schema: Schema, path: DocumentPath) -> Iterator[SchemaViolation]:
         known: Mapping[str, Schema] = schema.get("properties", {})
         others = schema.get("additionalProperties", True)
         for name, item in value.items():
@@ -105,16 +105,18 @@ class _Checker:
                 yield from self.check(item, others, (*path, name))
         for name in schema.get("required", ()):
             if name not in value:
-                yield Problem(
+                yield SchemaViolation(
                     "missing-key", path, f"{shown(path)} has no {name!r}.", _add(name, self._resolved(known[name]))
                 )
         found = f"{shown(path)} has {_names(value) or 'nothing in it'}."
         if not _keys_fit(value, schema):
-            yield Problem("wrong-keys", path, found, f"Write {schema.get('description', 'other keys')}.")
+            yield SchemaViolation("wrong-keys", path, found, f"Write {schema.get('description', 'other keys')}.")
         if "not" in schema and _meets(value, schema["not"]):
-            yield Problem("wrong-keys", path, found, f"Keep only one of {', '.join(schema['not']['required'])}.")
+            yield SchemaViolation(
+                "wrong-keys", path, found, f"Keep only one of {', '.join(schema['not']['required'])}."
+            )
 
-    def _check_list(self, value: list[Any], schema: Schema, path: Path) -> Iterator[Problem]:
+    def _check_list(self, value: list[Any], schema: Schema, path: DocumentPath) -> Iterator[SchemaViolation]:
         if not schema.get("minItems", 0) <= len(value) <= schema.get("maxItems", len(value)):
             yield _wrong(value, schema, path)
             return
@@ -125,7 +127,7 @@ class _Checker:
             elif "items" in schema:
                 yield from self.check(item, schema["items"], (*path, number))
 
-    def _check_any(self, value: Any, schema: Schema, path: Path) -> Iterator[Problem]:
+    def _check_any(self, value: Any, schema: Schema, path: DocumentPath) -> Iterator[SchemaViolation]:
         """Of several shapes one must fit; when none does, tell of the one that was meant."""
         tried = [
             (choice, list(self.check(value, choice, path)))
@@ -145,7 +147,7 @@ class _Checker:
         return schema
 
 
-def _check_text(value: str, schema: Schema, path: Path) -> Iterator[Problem]:
+def _check_text(value: str, schema: Schema, path: DocumentPath) -> Iterator[SchemaViolation]:
     length_fits = schema.get("minLength", 0) <= len(value) <= schema.get("maxLength", len(value))
     if not length_fits or ("pattern" in schema and not _pattern(schema["pattern"]).search(value)):
         yield _wrong(value, schema, path)
@@ -191,19 +193,21 @@ def _keys_fit(value: dict[str, Any], schema: Schema) -> bool:
     return "anyOf" not in schema or any(_meets(value, choice) for choice in schema["anyOf"])
 
 
-def _wrong(value: Any, schema: Schema, path: Path) -> Problem:
+def _wrong(value: Any, schema: Schema, path: DocumentPath) -> SchemaViolation:
     must_be = str(schema.get("description", f"a JSON {schema.get('type', 'value')}"))
     example = ", for example " + json.dumps(schema["examples"][0]) if schema.get("examples") else ""
     rule = "wrong-value" if _has_type(value, schema.get("type")) else "wrong-type"
-    return Problem(rule, path, f"{shown(path)} is {_brief(value)}.", f"It must be {must_be}{example}.")
+    return SchemaViolation(rule, path, f"{shown(path)} is {_brief(value)}.", f"It must be {must_be}{example}.")
 
 
-def _unknown_key(name: str, known: Mapping[str, Schema], path: Path) -> Problem:
+def _unknown_key(name: str, known: Mapping[str, Schema], path: DocumentPath) -> SchemaViolation:
     near = difflib.get_close_matches(name.lower().replace("_", "-"), [key.replace("_", "-") for key in known], n=1)
     meant = next((key for key in known if near and key.replace("_", "-") == near[0]), None)
     remedy = f"Did you mean {meant!r}? " if meant else ""
     where = f" in {shown(path)}" if path else ""
-    return Problem("unknown-key", (*path, name), f"Unknown key {name!r}{where}.", f"{remedy}Known are {_names(known)}.")
+    return SchemaViolation(
+        "unknown-key", (*path, name), f"Unknown key {name!r}{where}.", f"{remedy}Known are {_names(known)}."
+    )
 
 
 def _add(name: str, schema: Schema) -> str:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from ruamel.yaml.nodes import Node
 
-    from jetway.documents.json_schema import Path
+    from jetway.documents.json_schema import DocumentPath
 
 _DEEPEST = 40
 _TAG = "tag:yaml.org,2002:"
@@ -56,9 +56,9 @@ class Document:
     """
 
     value: Any
-    lines: Mapping[Path, int]
+    lines: Mapping[DocumentPath, int]
 
-    def line(self, path: Path) -> int:
+    def line(self, path: DocumentPath) -> int:
         """Return the line of a value; of one that is not there, the line of what should hold it."""
         while path not in self.lines:
             path = path[:-1]
@@ -94,7 +94,7 @@ def load(text: str) -> Document:
         raise YamlError("The file is nested too deeply.", 1, f"Nest {_DEEPEST} levels at most.") from exc
     if node is None:
         raise YamlError("The file is empty.", 1, "Write its content into it, or delete it.")
-    lines: dict[Path, int] = {(): 1}
+    lines: dict[DocumentPath, int] = {(): 1}
     try:
         return Document(_value(node, (), lines, set()), lines)
     except _KeyError as exc:
@@ -124,7 +124,7 @@ def _unquoted(written: Sequence[str], number: int) -> YamlError | None:
     return YamlError("A text that begins with {{ is not in quotes.", number, remedy)
 
 
-def _value(node: Node, path: Path, lines: dict[Path, int], seen: set[int]) -> Any:
+def _value(node: Node, path: DocumentPath, lines: dict[DocumentPath, int], seen: set[int]) -> Any:
     line = node.start_mark.line + 1
     lines.setdefault(path, line)
     if id(node) in seen or node.anchor:
@@ -140,7 +140,7 @@ def _value(node: Node, path: Path, lines: dict[Path, int], seen: set[int]) -> An
     return _scalar(kind, str(node.value), line)
 
 
-def _mapping(node: Node, path: Path, lines: dict[Path, int], seen: set[int]) -> dict[str, Any]:
+def _mapping(node: Node, path: DocumentPath, lines: dict[DocumentPath, int], seen: set[int]) -> dict[str, Any]:
     value: dict[str, Any] = {}
     for key, item in node.value:
         line = key.start_mark.line + 1

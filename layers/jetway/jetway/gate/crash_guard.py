@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from jetway.artifacts.findings import Finding, judgement
 from jetway.artifacts.kinds import kind_of
 from jetway.aws.crashes import MOST
-from jetway.gate.gate import Gate, Settled
+from jetway.gate.gate import Gate, GateResult
 
 if TYPE_CHECKING:
     from jetway.airflow.environment import EnvironmentFacts
@@ -38,7 +38,7 @@ class WatchedGate(Gate):
         self._crashes = crashes
         self._receives = 1
 
-    def settle_again(self, arrival: Arrival, receives: int) -> list[Settled]:
+    def settle_again(self, arrival: Arrival, receives: int) -> list[GateResult]:
         """Settle an arrival, as `settle` does.
 
         Args:

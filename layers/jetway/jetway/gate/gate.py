@@ -25,7 +25,7 @@ from jetway.loading.local_settings import certain
 from jetway.promotion.artifact_state import BY_HAND
 from jetway.promotion.copy import NO_VERSIONS, Placement, carries, promote, quarantine
 from jetway.promotion.manual_changes import source_of
-from jetway.promotion.reconciliation import Seen, compare, next_step, wanted
+from jetway.promotion.reconciliation import SeenKey, compare, next_step, wanted
 from jetway.promotion.reports import ToldOtherwiseError, report_on, write_report
 from jetway.updates.record import MEMBERS
 from jetway.verification.reinstatement import is_acquitted
@@ -36,25 +36,25 @@ if TYPE_CHECKING:
     from jetway.airflow.environment import Environment, EnvironmentFacts
     from jetway.artifacts.kinds import Kind
     from jetway.events.principals import By
-    from jetway.gate.recorder import LiveBook
+    from jetway.gate.recorder import PromotionRecorder
     from jetway.gate.s3_notification import Arrival
-    from jetway.promotion.artifact_state import Standing
+    from jetway.promotion.artifact_state import ArtifactState
 
 _MOST_BY_HAND = 20  # versions that somebody has put on top of each other by hand
 _MOST_ROUNDS = 20  # each settles one version; most of them were passed over
 
 # Judges a file by reading it: its kind, itself, the environment, the size limit of DAG files.
-Read = Callable[["Kind", Candidate, "EnvironmentFacts", int], Judgement]
+ReadStep = Callable[["Kind", Candidate, "EnvironmentFacts", int], Judgement]
 # Judges a requirements.txt by resolving it: its content, the environment, and what reading it says.
-Resolve = Callable[[bytes, "EnvironmentFacts", Judgement], Judgement]
+ResolveStep = Callable[[bytes, "EnvironmentFacts", Judgement], Judgement]
 # Judges a file of one of these kinds by loading DAG files: its version, its content, the environment, what reading it
 # says.
 LOADED = frozenset({"dag-file", "packed-dags", "plugins", "local-settings", "dags-folder-file", "airflowignore"})
-Load = Callable[["ObjectVersion", bytes, "EnvironmentFacts", Judgement], Judgement]
+LoadStep = Callable[["ObjectVersion", bytes, "EnvironmentFacts", Judgement], Judgement]
 
 
 @dataclass(frozen=True, slots=True)
-class Settled:
+class GateResult:
     """What was done about one version of one key; the fields of its log line.
 
     Attributes:
@@ -92,12 +92,12 @@ class Gate:
         s3: S3Client,
         environment: Environment,
         drop_bucket: str,
-        book: LiveBook,
+        book: PromotionRecorder,
         *,
         max_dag_file_bytes: int,
-        resolve: Resolve = lambda _content, _facts, static: static,
-        load: Load = as_read,
-        reader: Read = reading.read,
+        resolve: ResolveStep = lambda _content, _facts, static: static,
+        load: LoadStep = as_read,
+        reader: ReadStep = reading.read,
         release: Callable[[str], None] = hold_nothing,
         clock: Callable[[], float] = time.perf_counter,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
@@ -115,7 +115,7 @@ class Gate:
         self._clock = clock
         self._now = now
 
-    def settle(self, arrival: Arrival) -> list[Settled]:
+    def settle(self, arrival: Arrival) -> list[GateResult]:
         """Deal with an object that was put in the drop bucket, or deleted from it.
 
         Returns:
@@ -130,16 +130,16 @@ class Gate:
             raise UnknownEventError(f"the object is in bucket {arrival.bucket!r}, not in {self.drop_bucket!r}.")
         key, version_id = arrival.key, arrival.version_id
         if not is_artifact(key) or arrival.expired:
-            return [Settled(key, "ignored", version_id)]
+            return [GateResult(key, "ignored", version_id)]
         facts = self._environment.facts()
         version = newest = head(self._s3, self.drop_bucket, key)
         if newest is None and self._is_nobodys(arrival):
-            return [Settled(key, "ignored", version_id)]
+            return [GateResult(key, "ignored", version_id)]
         if newest is not None and not arrival.deleted and version_id not in {None, newest.version_id}:
             version = head(self._s3, self.drop_bucket, key, version_id)
             if version is None:
-                return [Settled(key, "vanished", version_id)]
-        done: list[Settled] = []
+                return [GateResult(key, "vanished", version_id)]
+        done: list[GateResult] = []
         refused: set[str] = set()
         for _ in range(_MOST_ROUNDS):
             by = arrival.by if version is None or version.version_id == version_id else {}
@@ -172,7 +172,7 @@ class Gate:
         standing = self._book.standing(key)
         if newest and settled and newest.label != settled.label:
             self._is_refused(newest.key, newest.label, refused)
-        seen = Seen(
+        seen = SeenKey(
             newest=newest.label if newest else None,
             there=source_of(live),
             standing=standing,
@@ -199,7 +199,7 @@ class Gate:
         return []
 
     def _next(
-        self, newest: ObjectVersion, label: str, seen: Seen, live: ObjectVersion | None
+        self, newest: ObjectVersion, label: str, seen: SeenKey, live: ObjectVersion | None
     ) -> list[ObjectVersion | None]:
         """The version that is to be settled; what is live and gone from the drop bucket gives way to the newest."""
         found = newest if label == newest.label else head(self._s3, self.drop_bucket, newest.key, label)
@@ -210,7 +210,7 @@ class Gate:
             self._book.adopt(newest.key, live, self._now())
         return []
 
-    def _find(self, newest: ObjectVersion, seen: Seen, refused: set[str]) -> str | None:
+    def _find(self, newest: ObjectVersion, seen: SeenKey, refused: set[str]) -> str | None:
         """The version that is wanted where the newest is bad, or nothing is live."""
         label = self._wanted(newest, seen.standing, seen.there, refused)
         trial = seen.standing.trial if seen.standing is not None and seen.standing.live is None else None
@@ -224,7 +224,7 @@ class Gate:
         return None if self._book.is_told(self.drop_bucket, newest.key, str(seen.there)) else seen.there
 
     def _wanted(
-        self, newest: ObjectVersion, standing: Standing | None, there: str | None, refused: set[str]
+        self, newest: ObjectVersion, standing: ArtifactState | None, there: str | None, refused: set[str]
     ) -> str | None:
         """The newest version that is not known to be bad; None when what is live is to stay."""
         bad = standing.rolled_back if standing is not None else ()
@@ -253,7 +253,9 @@ class Gate:
         if version not in refused and self._book.was_refused(self.drop_bucket, key, version):
             refused.add(version)
 
-    def _settle(self, version: ObjectVersion, facts: EnvironmentFacts, refused: set[str], by: By = NOBODY) -> Settled:
+    def _settle(
+        self, version: ObjectVersion, facts: EnvironmentFacts, refused: set[str], by: By = NOBODY
+    ) -> GateResult:
         """Judge one version, act and report.
 
         Args:
@@ -262,11 +264,11 @@ class Gate:
         standing = self._book.standing(version.key)
         rolled_back = standing is not None and version.label in standing.rolled_back
         if rolled_back and self._book.tell_again(self.drop_bucket, standing, version.label, self._now()):
-            return Settled(version.key, "rolled-back", version.label)
+            return GateResult(version.key, "rolled-back", version.label)
         judged_at, started = self._now(), self._clock()
         judged = self._judge(version, facts)
         if judged is None:
-            return Settled(version.key, "vanished", version.label)
+            return GateResult(version.key, "vanished", version.label)
         judged = self._as_it_went_live(version, judged, facts)
         seconds = self._clock() - started
         report = report_key(version.key, version.label)
@@ -295,9 +297,9 @@ class Gate:
             write_report(self._s3, written, version, acquitted=is_acquitted(standing, version.label))
         except ToldOtherwiseError:  # another delivery of the same event was faster, and more has happened since
             self._words.finish(version.key, version.label)
-            return Settled(version.key, placement.outcome, version.label)
+            return GateResult(version.key, placement.outcome, version.label)
         self._book.announce(written, report)
-        return Settled(
+        return GateResult(
             key=version.key,
             outcome=placement.outcome,
             version=version.label,
@@ -377,7 +379,7 @@ class Gate:
                 return source_of(below) == version.label
         return False
 
-    def _remove(self, key: str, facts: EnvironmentFacts, by: By = NOBODY) -> Settled:
+    def _remove(self, key: str, facts: EnvironmentFacts, by: By = NOBODY) -> GateResult:
         """Take out what a deleted object had promoted.
 
         Args:
@@ -385,12 +387,12 @@ class Gate:
         """
         destination = _place_of(key, facts)
         if destination is None:
-            return Settled(key, "vanished")
+            return GateResult(key, "vanished")
         self._release(key)
         gone = self._book.remove(self.drop_bucket, key, facts, destination, self._now(), by)
         if gone is None:
-            return Settled(key, "vanished")
-        return Settled(key, "removed", gone.source, kind_of(key).name, dag_ids=gone.dags, fresh=True)
+            return GateResult(key, "vanished")
+        return GateResult(key, "removed", gone.source, kind_of(key).name, dag_ids=gone.dags, fresh=True)
 
 
 def _place_of(key: str, facts: EnvironmentFacts) -> str | None:
@@ -399,7 +401,7 @@ def _place_of(key: str, facts: EnvironmentFacts) -> str | None:
     return None if place is None or reserved_places(facts).get(place, key) != key else place
 
 
-def _rolls_back(standing: Standing | None) -> str | None:
+def _rolls_back(standing: ArtifactState | None) -> str | None:
     """The version that is being rolled back; None when none is."""
     live = standing.live if standing is not None and standing.stage == "rolling-back" else None
     return live.source if live is not None else None

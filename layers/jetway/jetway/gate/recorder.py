@@ -20,7 +20,7 @@ from jetway.promotion.artifact_state import (
     DELETED,
     LONGEST_WORK,
     NOTHING,
-    Live,
+    LiveVersion,
     drop_version_id,
     looked_at_last,
     promoted,
@@ -31,12 +31,12 @@ from jetway.promotion.copy import NO_VERSIONS, REPORT, SOURCE_VERSION
 from jetway.promotion.manual_changes import overtake, source_of
 from jetway.promotion.reports import ToldOtherwiseError, amend_report, known_in_force, outcome_of, read_report
 from jetway.promotion.restore import tell_rollback_again
-from jetway.promotion.rollout import InForce, of_standing, waiting
+from jetway.promotion.rollout import Rollout, of_standing, waiting
 from jetway.promotion.state_table import StandingChangedError
 from jetway.promotion.verdict_tag import tag_verdict, verdict_tag
 from jetway.updates.record import MEMBERS, command, members
 from jetway.updates.revert import put_nothing
-from jetway.verification.outcome_records import Words
+from jetway.verification.outcome_records import OutcomeRecords
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -44,11 +44,11 @@ if TYPE_CHECKING:
     from jetway.airflow.environment import EnvironmentFacts
     from jetway.artifacts.findings import Judgement
     from jetway.aws.s3 import ObjectVersion
-    from jetway.promotion.artifact_state import Standing
+    from jetway.promotion.artifact_state import ArtifactState
     from jetway.promotion.copy import Placement
-    from jetway.promotion.notifications import News
+    from jetway.promotion.notifications import Notification
     from jetway.promotion.reports import Report
-    from jetway.promotion.state_table import StandingTable
+    from jetway.promotion.state_table import ArtifactStateTable
     from jetway.updates.record import WorkerReplacement
 
 _BY_HAND = "ApplyUpdates is manual: an empty file was put in its place; update the environment to it."
@@ -57,7 +57,7 @@ _UNKNOWN_SOONER = 3
 
 
 @dataclass(frozen=True, slots=True)
-class LiveBook:
+class PromotionRecorder:
     """Everything that is kept of live artifacts, for the gate.
 
     Attributes:
@@ -69,15 +69,15 @@ class LiveBook:
     """
 
     s3: S3Client
-    table: StandingTable
-    tell: Callable[[News], None]
+    table: ArtifactStateTable
+    tell: Callable[[Notification], None]
     environment: str
     verify_after: timedelta
     automatic: bool = True
     worker_replacement: WorkerReplacement = "GRACEFUL"
     quiet: timedelta = timedelta()
 
-    def standing(self, key: str) -> Standing | None:
+    def standing(self, key: str) -> ArtifactState | None:
         """How an artifact stands now."""
         return self.table.get(key)
 
@@ -89,11 +89,11 @@ class LiveBook:
         """Whether it was told that a version went live: its tag is the last that is written."""
         return verdict_tag(self.s3, drop_bucket, key, drop_version_id(version)) in {"accepted", "unknown"}
 
-    def words(self, drop_bucket: str) -> Words:
+    def words(self, drop_bucket: str) -> OutcomeRecords:
         """What is told of the versions of a bucket."""
-        return Words(self.s3, self.tell, self.environment, drop_bucket)
+        return OutcomeRecords(self.s3, self.tell, self.environment, drop_bucket)
 
-    def tell_again(self, drop_bucket: str, standing: Standing | None, version: str, at: datetime) -> bool:
+    def tell_again(self, drop_bucket: str, standing: ArtifactState | None, version: str, at: datetime) -> bool:
         """Have the report of a version that was rolled back say so, where somebody slower has written over it.
 
         Returns:
@@ -103,7 +103,7 @@ class LiveBook:
             return False
         return tell_rollback_again(self.s3, drop_bucket, standing, version, at)
 
-    def roll_back_again(self, standing: Standing, live: ObjectVersion, at: datetime) -> None:
+    def roll_back_again(self, standing: ArtifactState, live: ObjectVersion, at: datetime) -> None:
         """Write down that a version that was rolled back is live again, and has to go."""
         with suppress(StandingChangedError):  # whoever was faster looks at the bucket, too
             self.table.put(rolling_back_again(standing, _as_live(standing.key, live, at), at))
@@ -113,13 +113,13 @@ class LiveBook:
         found, due_at = _as_live(key, live, at), at + self.verify_after
         self.table.change(key, lambda before: promoted(before, key, found, due_at=due_at, waits=False))
 
-    def overtake(self, drop_bucket: str, standing: Standing, at: datetime) -> None:
+    def overtake(self, drop_bucket: str, standing: ArtifactState, at: datetime) -> None:
         """Write down and tell that somebody has put something else live by hand."""
         overtake(self.s3, self.table, self.tell, standing, at, environment=self.environment, drop_bucket=drop_bucket)
 
     def note(
         self, version: ObjectVersion, judged: Judgement, placement: Placement, *, report: str, at: datetime
-    ) -> Standing:
+    ) -> ArtifactState:
         """Write down that a version is live, and when it is to be looked at; also when it is known already.
 
         A version that still waited for its update is superseded by it, and its report says so.
@@ -131,7 +131,7 @@ class LiveBook:
             raise ValueError("a copy is needed")
         certain = [dag for dag in judged.dags if dag.dag_id is not None and dag.certainty in CERTAIN]
         exact = tuple(dag.dag_id for dag in certain if dag.dag_id is not None)
-        live = Live(
+        live = LiveVersion(
             source=version.label,
             bucket=placement.bucket,
             key=placement.key,
@@ -149,9 +149,9 @@ class LiveBook:
         after = self.verify_after / _UNKNOWN_SOONER if judged.verdict == "unknown" else self.verify_after
         waits = version.key in MEMBERS
         due_at = at if waits else at + after
-        overtaken: list[Live] = []
+        overtaken: list[LiveVersion] = []
 
-        def change(before: Standing | None) -> Standing:
+        def change(before: ArtifactState | None) -> ArtifactState:
             overtaken[:] = _passed_over(before, live)
             return promoted(before, version.key, live, due_at=due_at, waits=waits)
 
@@ -162,12 +162,12 @@ class LiveBook:
         self._supersede(version, overtaken)
         return standing
 
-    def _supersede(self, version: ObjectVersion, overtaken: list[Live]) -> None:
+    def _supersede(self, version: ObjectVersion, overtaken: list[LiveVersion]) -> None:
         for older in overtaken:
             self.words(version.bucket).superseded(version.key, older.source)
 
     def in_force(
-        self, standing: Standing, placement: Placement, facts: EnvironmentFacts, drop_bucket: str
+        self, standing: ArtifactState, placement: Placement, facts: EnvironmentFacts, drop_bucket: str
     ) -> Mapping[str, Any] | None:
         """Return what the report of a version says of its way into force.
 
@@ -227,7 +227,7 @@ class LiveBook:
 
     def remove(  # noqa: PLR0917 - two places, when, and who
         self, drop_bucket: str, key: str, facts: EnvironmentFacts, destination: str, at: datetime, by: By = NOBODY
-    ) -> Live | None:
+    ) -> LiveVersion | None:
         """Take out what a key had promoted: a delete marker on top of it.
 
         What was put there by hand stays, and so does what comes while we look.
@@ -250,7 +250,7 @@ class LiveBook:
                 return None
             if gone is None or gone.source != source:
                 report = there.metadata.get(REPORT, "")
-                gone = Live(str(source), bucket, destination, there.version_id, "unknown", "unknown", at, report)
+                gone = LiveVersion(str(source), bucket, destination, there.version_id, "unknown", "unknown", at, report)
         rolled_back = () if standing is None else standing.rolled_back  # that is its fate then, and told
         # The same content uploaded again may have been taken out as well: whoever called looks, and brings it back.
         if (
@@ -283,14 +283,14 @@ class LiveBook:
         elif untold and version_id is not None:
             self.table.change(key, lambda before: looked_at_last(before, key, last_look=at + LONGEST_WORK))
 
-    def forget(self, drop_bucket: str, standing: Standing, facts: EnvironmentFacts, at: datetime) -> None:
+    def forget(self, drop_bucket: str, standing: ArtifactState, facts: EnvironmentFacts, at: datetime) -> None:
         """Write down and tell that what a standing names is gone: deleted, though something else was uploaded since."""
         live = standing.live
         if live is not None and live.dropped and live.source not in standing.rolled_back:
             self._tell_removed(drop_bucket, standing.key, live, facts, at)
 
     def _tell_removed(  # noqa: PLR0917 - what, where, when, and who
-        self, drop_bucket: str, key: str, gone: Live, facts: EnvironmentFacts, at: datetime, by: By = NOBODY
+        self, drop_bucket: str, key: str, gone: LiveVersion, facts: EnvironmentFacts, at: datetime, by: By = NOBODY
     ) -> None:
         if outcome_of(self.s3, drop_bucket, key, gone.source) is None:
             self._report_unread(drop_bucket, key, gone.source, facts, at)  # who made it live has died before it told
@@ -320,8 +320,14 @@ class LiveBook:
         return True
 
     def _replace_by_nothing(  # noqa: PLR0917 - as `remove`
-        self, drop_bucket: str, key: str, standing: Standing | None, there: ObjectVersion | None, at: datetime, by: By
-    ) -> Live | None:
+        self,
+        drop_bucket: str,
+        key: str,
+        standing: ArtifactState | None,
+        there: ObjectVersion | None,
+        at: datetime,
+        by: By,
+    ) -> LiveVersion | None:
         """MWAA cannot clear a path: an empty file is put live, and the environment updated to it, like any version."""
         live = standing.live if standing is not None else None
         bad = standing.rolled_back if standing is not None else ()
@@ -345,13 +351,13 @@ class LiveBook:
         version_id = there.version_id or ""
         if source != deleted:
             version_id = put_nothing(self.s3, there.bucket, there.key, key, deleted, **unchanged(there))
-        nothing = Live(deleted, there.bucket, there.key, version_id, kind_of(key).name, "accepted", at, "")
+        nothing = LiveVersion(deleted, there.bucket, there.key, version_id, kind_of(key).name, "accepted", at, "")
         taken = live if live is not None and live.source == gone else replace(nothing, source=gone)
         changes: dict[str, Any] = {"outcome": "removed", "placed": None, **({"removed_by": dict(by)} if by else {})}
         if standing is not None and standing.stage != "waiting":  # what never was in force is gone at once
             until = at + self.quiet if self.automatic else None
             because = None if self.automatic else _BY_HAND
-            changes["in_force"] = InForce("waiting", at, until, because).as_dict()
+            changes["in_force"] = Rollout("waiting", at, until, because).as_dict()
         now = self.table.get(key)
         if now is None or gone not in now.rolled_back:
             amend_report(self.s3, drop_bucket, key, gone, changes)
@@ -360,7 +366,7 @@ class LiveBook:
             tag_verdict(self.s3, drop_bucket, key, taken.drop_version_id, "removed")
         known = {deleted, gone, None if live is None else live.source}
 
-        def change(before: Standing | None) -> Standing:
+        def change(before: ArtifactState | None) -> ArtifactState:
             if before is not None and (before.live.source if before.live else None) not in known:
                 return before  # something newer has been written down meanwhile
             return promoted(before, key, nothing, due_at=at, waits=True)
@@ -378,9 +384,9 @@ class LiveBook:
         tag_verdict(self.s3, drop_bucket, key, drop_version_id(gone), "removed")
 
 
-def _as_live(key: str, live: ObjectVersion, at: datetime) -> Live:
+def _as_live(key: str, live: ObjectVersion, at: datetime) -> LiveVersion:
     """What a copy in the environment's bucket says of itself."""
-    return Live(
+    return LiveVersion(
         source=live.metadata[SOURCE_VERSION],
         bucket=live.bucket,
         key=live.key,
@@ -392,7 +398,7 @@ def _as_live(key: str, live: ObjectVersion, at: datetime) -> Live:
     )
 
 
-def _passed_over(before: Standing | None, live: Live) -> list[Live]:
+def _passed_over(before: ArtifactState | None, live: LiveVersion) -> list[LiveVersion]:
     """What waited for its update, and is superseded by another version."""
     if before is None or before.stage != "waiting" or before.live is None or before.live.source == live.source:
         return []

@@ -32,14 +32,14 @@ from jetway.aws.s3 import head
 from jetway.errors import TransientError
 from jetway.gate.s3_notification import settle_again
 from jetway.promotion.reports import outcome_of
-from jetway.promotion.state_table import SWEEP, StandingTable
+from jetway.promotion.state_table import SWEEP, ArtifactStateTable
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_sqs import SQSClient
 
-    from jetway.promotion.artifact_state import Live, Standing
+    from jetway.promotion.artifact_state import ArtifactState, LiveVersion
 
 # An event is there in seconds; the gate may be busy with other files, and wait for siblings.
 ON_ITS_WAY = timedelta(minutes=10)
@@ -55,7 +55,7 @@ _DELETED = frozenset({"removed", "vanished"})
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class SweepPosition:
     """How far a pass has come.
 
     Attributes:
@@ -78,7 +78,7 @@ class Place:
         return json.dumps(asdict(self), default=datetime.isoformat)
 
     @classmethod
-    def from_json(cls, text: str) -> Place:
+    def from_json(cls, text: str) -> SweepPosition:
         """Read what `as_json` wrote."""
         values = json.loads(text)
         times = {name: values[name] and datetime.fromisoformat(values[name]) for name in ("since", "until", "whole_at")}
@@ -104,7 +104,7 @@ class Swept:
     finished: bool = False
 
 
-def next_pass(place: Place, now: datetime, *, whole: bool, youngest: timedelta = ON_ITS_WAY) -> Place:
+def next_pass(place: SweepPosition, now: datetime, *, whole: bool, youngest: timedelta = ON_ITS_WAY) -> SweepPosition:
     """Return where the next pass begins; the one in hand, when it is not over. Pure.
 
     Args:
@@ -115,7 +115,7 @@ def next_pass(place: Place, now: datetime, *, whole: bool, youngest: timedelta =
     if place.prefix is not None and not (whole and place.since is not None):
         return place
     since = None if whole else place.until
-    return Place(now - youngest, since, "", whole_at=now if whole else place.whole_at)
+    return SweepPosition(now - youngest, since, "", whole_at=now if whole else place.whole_at)
 
 
 def _label(entry: Mapping[str, Any]) -> str:
@@ -152,7 +152,7 @@ class Sweep:
         self._bucket = bucket
         self._queue_url = queue_url
         self._item = VersionedItem(dynamodb, table, SWEEP)
-        self._standings = StandingTable(dynamodb, table)
+        self._standings = ArtifactStateTable(dynamodb, table)
         self._retention = retention
         self._clock = clock
 
@@ -172,7 +172,7 @@ class Sweep:
         """
         item = self._item.get()
         revision = revision_of(item) if item is not None else 0
-        place = Place.from_json(item["place"]["S"]) if item is not None else Place()
+        place = SweepPosition.from_json(item["place"]["S"]) if item is not None else SweepPosition()
         now = self._clock()
         youngest = timedelta() if at_once else ON_ITS_WAY
         place, swept = next_pass(place, now, whole=whole, youngest=youngest), Swept()
@@ -187,7 +187,7 @@ class Sweep:
         self._item.put(attributes, onto=revision)
         return swept
 
-    def _step(self, place: Place, expiry: Expiry, now: datetime, swept: Swept) -> Place:
+    def _step(self, place: SweepPosition, expiry: Expiry, now: datetime, swept: Swept) -> SweepPosition:
         """Look at one page; return where the next one begins."""
         if place.prefix == _STANDINGS:
             return self._standings_page(place, expiry, swept)
@@ -212,7 +212,7 @@ class Sweep:
         self._queue(taken_out, swept)
         swept.deleted += len(taken_out)
 
-    def _standings_page(self, place: Place, expiry: Expiry, swept: Swept) -> Place:
+    def _standings_page(self, place: SweepPosition, expiry: Expiry, swept: Swept) -> SweepPosition:
         """Look whether what is live is in the drop bucket."""
         standings, after = self._standings.page(place.key or None)
         gone = {}
@@ -223,7 +223,7 @@ class Sweep:
         self._judge_gone(gone, expiry, swept)
         return replace(place, prefix=None if after is None else _STANDINGS, key=after or "")
 
-    def _is_without_trace(self, standing: Standing, live: Live) -> bool:
+    def _is_without_trace(self, standing: ArtifactState, live: LiveVersion) -> bool:
         """Whether what is live was deleted version by version: nothing is left of its key, or older versions alone."""
         first = self._versions(standing.key, most=1)
         if not first:
@@ -240,7 +240,7 @@ class Sweep:
         entries: list[Mapping[str, Any]] = [*answer.get("Versions", []), *answer.get("DeleteMarkers", [])]
         return sorted((each for each in entries if each["Key"] == key), key=lambda each: not each["IsLatest"])
 
-    def _page(self, place: Place) -> tuple[Sequence[Mapping[str, Any]], Place]:
+    def _page(self, place: SweepPosition) -> tuple[Sequence[Mapping[str, Any]], SweepPosition]:
         """List a page; return what is there, and where the next page begins."""
         arguments: dict[str, Any] = {"Bucket": self._bucket, "Prefix": place.prefix, "MaxKeys": _PAGE}
         if place.key:
@@ -273,7 +273,7 @@ class Sweep:
                 return None
             after = max([*folders, *(found["Key"] for found in answer.get("Contents", []))])
 
-    def _counts(self, entry: Mapping[str, Any], place: Place, now: datetime) -> bool:
+    def _counts(self, entry: Mapping[str, Any], place: SweepPosition, now: datetime) -> bool:
         """Whether this is the newest of an artifact, and of the time that is looked at."""
         changed: datetime = entry["LastModified"]
         earliest = max(filter(None, (place.since, now - self._retention + timedelta(days=1))))
@@ -288,7 +288,7 @@ class Sweep:
         # It came back when it was old already, so that only a pass over everything meets it.
         return not whole or outcome_of(self._s3, self._bucket, key, label) not in _DELETED
 
-    def _live(self, key: str) -> Live | None:
+    def _live(self, key: str) -> LiveVersion | None:
         """What is live of a key, and came from the drop bucket."""
         standing = self._standings.get(key)
         live = standing.live if standing is not None else None

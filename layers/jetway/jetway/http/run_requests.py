@@ -32,7 +32,7 @@ FIELDS = ("conf", "dag_run_id", "logical_date", "note")
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class HttpCall:
     """What an HTTP call brings, beside its path.
 
     Attributes:
@@ -52,7 +52,7 @@ class Call:
     by: str | None = None
 
 
-def read_request(dag_id: str, call: Call) -> DagRunRequest:
+def read_request(dag_id: str, call: HttpCall) -> DagRunRequest:
     """Read and check the run that a call asks for.
 
     Its id is the caller's `dag_run_id`; else it is derived from the Idempotency-Key, so that a repeated call names the
@@ -84,7 +84,7 @@ def read_request(dag_id: str, call: Call) -> DagRunRequest:
     return request
 
 
-def identity_of(dag_id: str, call: Call) -> tuple[str, ...]:
+def identity_of(dag_id: str, call: HttpCall) -> tuple[str, ...]:
     """Return what makes a call for a DAG that one call: its key, else the call itself."""
     key = call.idempotency_key
     return ("key", call.caller, dag_id, key) if key else ("call", call.request_id)
@@ -102,7 +102,7 @@ def check_key(key: str | None) -> str | None:
 
 
 def key_use(
-    call: Call, trigger: str, identity: Sequence[str], *, made_by: Mapping[str, Any] | None = None
+    call: HttpCall, trigger: str, identity: Sequence[str], *, made_by: Mapping[str, Any] | None = None
 ) -> KeyUse | None:
     """Return for what a call uses its Idempotency-Key; None when it has none.
 
@@ -126,7 +126,7 @@ def accept(
     sqs: SQSClient,
     queue_url: str,
     request: DagRunRequest,
-    call: Call,
+    call: HttpCall,
     *,
     trigger: str = TRIGGER,
     limits: Mapping[str, Any] | None = None,

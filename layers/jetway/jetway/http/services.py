@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from jetway.ledger import Ledger
 
 
-class Settings(Protocol):
+class ApiSettings(Protocol):
     """What the routes are told of the stack."""
 
     @property
@@ -56,7 +56,7 @@ class Services(Protocol):
     """
 
     @property
-    def settings(self) -> Settings: ...
+    def settings(self) -> ApiSettings: ...
     @property
     def sqs(self) -> SQSClient: ...
     @property

@@ -36,7 +36,7 @@ MOST_READERS = 20
 LiveDags = Callable[[str], tuple[Iterable[str], bool] | None]
 
 
-Options = Callable[[], tuple[Mapping[str, Any], bytes | None]]
+LoadOptions = Callable[[], tuple[Mapping[str, Any], bytes | None]]
 
 
 class FolderFiles:
@@ -72,7 +72,7 @@ class FolderFiles:
         content: bytes,
         facts: EnvironmentFacts,
         static: Judgement,
-        options: Options,
+        options: LoadOptions,
     ) -> Judgement:
         """Judge a file that DAG files read, by loading them with it.
 
@@ -128,7 +128,7 @@ class FolderFiles:
         return doubled(judged, taken)
 
     def _load(
-        self, copy: FolderCopy, files: Sequence[str], facts: EnvironmentFacts, options: Options
+        self, copy: FolderCopy, files: Sequence[str], facts: EnvironmentFacts, options: LoadOptions
     ) -> dict[str, LoadAnswer]:
         there = [file for file in files if file in copy.files]
         if not there:

@@ -42,7 +42,7 @@ MOST_PROBLEMS = 10
 
 
 @dataclass(frozen=True, slots=True)
-class Sight:
+class ParserProgress:
     """What looks have seen of Airflow's parser since a version is live.
 
     Attributes:
@@ -67,7 +67,7 @@ class Sight:
 
 
 @dataclass(frozen=True, slots=True)
-class Live:
+class LiveVersion:
     """One version that was made live.
 
     Attributes:
@@ -95,7 +95,7 @@ class Live:
     guessed: bool = False
     clean: bool = False
     first: bool = False
-    sight: Sight = Sight()
+    sight: ParserProgress = ParserProgress()
     readers: tuple[str, ...] = ()
     waits_since: datetime | None = None
 
@@ -122,12 +122,12 @@ class Live:
         if values.get("waits_since"):
             values["waits_since"] = datetime.fromisoformat(values["waits_since"])
         if "sight" in values:
-            values["sight"] = Sight.from_dict(values["sight"])
+            values["sight"] = ParserProgress.from_dict(values["sight"])
         return cls(**values)
 
 
 @dataclass(frozen=True, slots=True)
-class Problem:
+class Defect:
     """Something that is wrong in the environment since a version is live.
 
     Attributes:
@@ -140,7 +140,7 @@ class Problem:
 
 
 @dataclass(frozen=True, slots=True)
-class Untold:
+class Unpublished:
     """A roll-back that was written down, and that report, tag and people are to be told of.
 
     Attributes:
@@ -148,8 +148,8 @@ class Untold:
         problems: why.
     """
 
-    live: Live
-    problems: tuple[Problem, ...] = ()
+    live: LiveVersion
+    problems: tuple[Defect, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,7 +178,7 @@ class Trial:
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class ArtifactState:
     """One artifact.
 
     Attributes:
@@ -196,12 +196,12 @@ class Standing:
 
     key: str
     stage: Stage
-    live: Live | None = None
-    good: Live | None = None
+    live: LiveVersion | None = None
+    good: LiveVersion | None = None
     rolled_back: tuple[str, ...] = ()
-    problems: tuple[Problem, ...] = ()
+    problems: tuple[Defect, ...] = ()
     due_at: datetime | None = None
-    untold: tuple[Untold, ...] = ()
+    untold: tuple[Unpublished, ...] = ()
     trial: Trial | None = None
     acquitted: tuple[tuple[str, str], ...] = ()
     revision: int = 0
@@ -222,13 +222,14 @@ class Standing:
         """Read what `as_json` wrote, or an earlier release of Jetway."""
         values = json.loads(text)
         untold = [
-            Untold(Live.from_dict(each["live"]), _problems(each["problems"])) for each in values.get("untold", ())
+            Unpublished(LiveVersion.from_dict(each["live"]), _problems(each["problems"]))
+            for each in values.get("untold", ())
         ]
         return cls(
             key=values["key"],
             stage=values["stage"],
-            live=Live.from_dict(values["live"]) if values["live"] else None,
-            good=Live.from_dict(values["good"]) if values["good"] else None,
+            live=LiveVersion.from_dict(values["live"]) if values["live"] else None,
+            good=LiveVersion.from_dict(values["good"]) if values["good"] else None,
             rolled_back=tuple(values["rolled_back"]),
             problems=_problems(values["problems"]),
             due_at=datetime.fromisoformat(values["due_at"]) if values["due_at"] else None,
@@ -239,8 +240,8 @@ class Standing:
         )
 
 
-def _problems(values: Iterable[dict[str, str]]) -> tuple[Problem, ...]:
-    return tuple(Problem(**problem) for problem in values)
+def _problems(values: Iterable[dict[str, str]]) -> tuple[Defect, ...]:
+    return tuple(Defect(**problem) for problem in values)
 
 
 def drop_version_id(source: str) -> str | None:
@@ -248,7 +249,9 @@ def drop_version_id(source: str) -> str | None:
     return None if source.startswith("etag-") else source
 
 
-def promoted(before: Standing | None, key: str, live: Live, *, due_at: datetime, waits: bool) -> Standing:
+def promoted(
+    before: ArtifactState | None, key: str, live: LiveVersion, *, due_at: datetime, waits: bool
+) -> ArtifactState:
     """A version was made live.
 
     Args:
@@ -260,7 +263,7 @@ def promoted(before: Standing | None, key: str, live: Live, *, due_at: datetime,
     """
     # Errors of what was there before, and did not work or was taken out, may show for a while yet.
     clean = live.clean if before is None else before.stage == "good"
-    before = before or Standing(key, "removed")
+    before = before or ArtifactState(key, "removed")
     if live.source in before.rolled_back and waits:
         return before  # it is not in force, and nothing asks for it
     if live.source in before.rolled_back:
@@ -280,21 +283,21 @@ def promoted(before: Standing | None, key: str, live: Live, *, due_at: datetime,
     return replace(before, stage=stage, live=live, problems=(), due_at=due_at, untold=_untold(before), trial=trial)
 
 
-def rolling_back_again(before: Standing, bad: Live, now: datetime) -> Standing:
+def rolling_back_again(before: ArtifactState, bad: LiveVersion, now: datetime) -> ArtifactState:
     """A version that was rolled back is live: another delivery of its event was half-way through then."""
     if before.stage == "rolling-back" and before.live is not None and before.live.source == bad.source:
         return before
     return replace(before, stage="rolling-back", live=bad, due_at=now, untold=_untold(before))
 
 
-def _untold(before: Standing) -> tuple[Untold, ...]:
+def _untold(before: ArtifactState) -> tuple[Unpublished, ...]:
     """What is to be told of when a standing goes on to something else."""
     if before.stage != "rolling-back" or before.live is None:
         return before.untold
-    return (*before.untold, Untold(before.live, before.problems))[-MOST_PROBLEMS:]
+    return (*before.untold, Unpublished(before.live, before.problems))[-MOST_PROBLEMS:]
 
 
-def verified(standing: Standing, seen: Iterable[str], now: datetime | None = None) -> Standing:
+def verified(standing: ArtifactState, seen: Iterable[str], now: datetime | None = None) -> ArtifactState:
     """The live version works.
 
     Args:
@@ -312,12 +315,12 @@ def verified(standing: Standing, seen: Iterable[str], now: datetime | None = Non
     return replace(standing, stage="good", live=live, good=live, problems=(), due_at=due_at, trial=trial)
 
 
-def never_appeared(standing: Standing) -> Standing:
+def never_appeared(standing: ArtifactState) -> ArtifactState:
     """The live version shows neither an error nor its DAGs, and nobody can tell why: it stays, and people are told."""
     return replace(standing, stage="never-appeared", problems=(), due_at=None)
 
 
-def to_roll_back(standing: Standing, problems: Iterable[Problem], now: datetime) -> Standing:
+def to_roll_back(standing: ArtifactState, problems: Iterable[Defect], now: datetime) -> ArtifactState:
     """The live version does not work: from here on it never goes live again."""
     if standing.live is None:
         return standing
@@ -328,17 +331,19 @@ def to_roll_back(standing: Standing, problems: Iterable[Problem], now: datetime)
     return replace(standing, stage="rolling-back", rolled_back=rolled_back, problems=problems, due_at=now)
 
 
-def overtaken(standing: Standing) -> Standing:
+def overtaken(standing: ArtifactState) -> ArtifactState:
     """Somebody has pointed the environment elsewhere, which is theirs; ours did not fail, and goes not over it."""
     return replace(standing, stage="by-hand", good=None, problems=(), due_at=None)
 
 
-def put_by_hand(standing: Standing, *, last_look: datetime) -> Standing:
+def put_by_hand(standing: ArtifactState, *, last_look: datetime) -> ArtifactState:
     """Somebody has put something else live by hand, which is theirs. The version that was live is not at fault."""
     return replace(standing, stage="by-hand", live=None, good=None, problems=(), due_at=last_look)
 
 
-def rolled_back(standing: Standing, restored: Live | None, *, due_at: datetime, last_look: datetime) -> Standing:
+def rolled_back(
+    standing: ArtifactState, restored: LiveVersion | None, *, due_at: datetime, last_look: datetime
+) -> ArtifactState:
     """The previous version is back, or nothing is live.
 
     A version that was never verified is verified now: it may be as bad.
@@ -354,21 +359,21 @@ def rolled_back(standing: Standing, restored: Live | None, *, due_at: datetime, 
     return replace(standing, stage="verifying", live=restored, good=None, due_at=due_at)
 
 
-def looked_at_last(before: Standing | None, key: str, *, last_look: datetime) -> Standing:
+def looked_at_last(before: ArtifactState | None, key: str, *, last_look: datetime) -> ArtifactState:
     """The file was deleted, and somebody may be about to make it live: a look when nobody is at work on it any more."""
-    before = before or Standing(key, "removed")
+    before = before or ArtifactState(key, "removed")
     if before.stage in OPEN or before.due_at is not None:
         return before
     return replace(before, due_at=last_look)
 
 
-def removed(before: Standing | None, key: str, gone: str, *, last_look: datetime) -> Standing:
+def removed(before: ArtifactState | None, key: str, gone: str, *, last_look: datetime) -> ArtifactState:
     """What was live was taken out, on purpose.
 
     Args:
         gone: its source; the standing of another version, which has come meanwhile, stays as it is.
     """
-    before = before or Standing(key, "removed")
+    before = before or ArtifactState(key, "removed")
     if before.live is not None and before.live.source != gone:
         return before
     cleared: dict[str, Any] = {"live": None, "good": None, "problems": (), "untold": _untold(before), "trial": None}

@@ -22,7 +22,7 @@ from jetway.errors import TransientError
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-Outcome = Literal["promoted", "quarantined", "superseded", "vanished", "rolled-back"]
+Placed = Literal["promoted", "quarantined", "superseded", "vanished", "rolled-back"]
 
 _MOST_TRIES = 5
 
@@ -49,7 +49,7 @@ class Placement:
         onto_by_hand: a fresh copy, on top of an object that somebody had put there by hand.
     """
 
-    outcome: Outcome
+    outcome: Placed
     bucket: str | None = None
     key: str | None = None
     version_id: str | None = None
@@ -123,7 +123,7 @@ def _copy(
     source: ObjectVersion,
     bucket: str,
     key: str,
-    outcome: Outcome,
+    outcome: Placed,
     *,
     report: str,
     onto: ObjectVersion | None,

@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING
 from jetway.promotion import notifications as news
 from jetway.promotion.artifact_state import BY_HAND, LONGEST_WORK, put_by_hand
 from jetway.promotion.copy import SOURCE_VERSION
-from jetway.promotion.rollout import InForce, say
+from jetway.promotion.rollout import Rollout, say
 from jetway.promotion.state_table import StandingChangedError
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
     from jetway.aws.s3 import ObjectVersion
-    from jetway.promotion.artifact_state import Standing
-    from jetway.promotion.notifications import News
-    from jetway.promotion.state_table import StandingTable
+    from jetway.promotion.artifact_state import ArtifactState
+    from jetway.promotion.notifications import Notification
+    from jetway.promotion.state_table import ArtifactStateTable
 
 
 def source_of(there: ObjectVersion | None) -> str | None:
@@ -29,9 +29,9 @@ def source_of(there: ObjectVersion | None) -> str | None:
 
 def overtake(
     s3: S3Client,
-    table: StandingTable,
-    tell: Callable[[News], None],
-    standing: Standing,
+    table: ArtifactStateTable,
+    tell: Callable[[Notification], None],
+    standing: ArtifactState,
     at: datetime,
     *,
     environment: str,
@@ -44,7 +44,7 @@ def overtake(
     """
     if standing.live is None:
         return
-    say(s3, drop_bucket, standing.key, standing.live, InForce("replaced-by-hand", at))
+    say(s3, drop_bucket, standing.key, standing.live, Rollout("replaced-by-hand", at))
     tell(news.put_by_hand(environment, drop_bucket, standing.key, standing.live, at))
     with suppress(StandingChangedError):  # something newer came: whoever brought it looks at the bucket
         table.put(put_by_hand(standing, last_look=at + LONGEST_WORK))

@@ -1,4 +1,4 @@
-"""What is told about artifacts: events, and messages that a person can act upon. Pure, but for `Teller`.
+"""What is told about artifacts: events, and messages that a person can act upon. Pure, but for `Notifier`.
 
 docs/events.md and docs/schemas/ describe the events. Delivery is at-least-once; `detail.id` is the same for every copy.
 """
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from mypy_boto3_events import EventBridgeClient
     from mypy_boto3_sns import SNSClient
 
-    from jetway.promotion.artifact_state import Live, Problem, Standing
+    from jetway.promotion.artifact_state import ArtifactState, Defect, LiveVersion
     from jetway.promotion.restore import Restored
 
 # https://docs.aws.amazon.com/sns/latest/api/API_Publish.html: ASCII, and no longer than this
@@ -30,7 +30,7 @@ _ID = 64
 
 
 @dataclass(frozen=True, slots=True)
-class News:
+class Notification:
     """One event, and the message that goes with it if somebody has to know.
 
     Attributes:
@@ -42,14 +42,14 @@ class News:
     message: str | None = None
 
 
-class Teller:
+class Notifier:
     """Sends news to the event bus and to the topic of people."""
 
     def __init__(self, events: EventBridgeClient, bus: str, sns: SNSClient, topic_arn: str) -> None:
         self._events, self._bus = events, bus
         self._sns, self._topic_arn = sns, topic_arn
 
-    def tell(self, news: News) -> None:
+    def tell(self, news: Notification) -> None:
         """Send the event, then the message.
 
         Raises:
@@ -78,7 +78,7 @@ def tag_of(document: Mapping[str, Any]) -> str:
     return str(document["verdict"] if judged else document["outcome"])
 
 
-def judged(environment: str, document: Mapping[str, Any], report_key: str, *, note: str | None = None) -> News:
+def judged(environment: str, document: Mapping[str, Any], report_key: str, *, note: str | None = None) -> Notification:
     """The news on a version that was promoted, quarantined or superseded, or deleted before it went live.
 
     Args:
@@ -109,9 +109,9 @@ def judged(environment: str, document: Mapping[str, Any], report_key: str, *, no
     name = OUTCOMES[document["outcome"]]
     event = OutEvent(name, f"{key}#{label}#{name}", datetime.fromisoformat(document["judged_at"]), detail)
     if name in {"ArtifactSuperseded", "ArtifactVanished"} or (promoted and note is None):
-        return News(event)
+        return Notification(event)
     if promoted:
-        return News(event, f"Jetway {environment}: {key} is ready to be applied", note)
+        return Notification(event, f"Jetway {environment}: {key} is ready to be applied", note)
     path = unlinked(visible(key))
     who = f"{words}: " if (words := unlinked(visible(in_words(document.get("by") or {})))) else ""
     lines = [f"{path} was rejected and is not live in environment {environment}. What was live stays live.", ""]
@@ -123,19 +123,19 @@ def judged(environment: str, document: Mapping[str, Any], report_key: str, *, no
         f"Report: s3://{source['bucket']}/{report_key}",
         f"Who uploaded what: {who}s3://{source['bucket']}/{path}, version {label}",
     ]
-    return News(event, f"Jetway {environment}: {key} was rejected", "\n".join(lines))
+    return Notification(event, f"Jetway {environment}: {key} was rejected", "\n".join(lines))
 
 
 def rolled_back(
     environment: str,
     drop_bucket: str,
-    standing: Standing,
+    standing: ArtifactState,
     restored: Restored,
     at: datetime,
     *,
     note: str | None = None,
     was_live: bool = True,
-) -> News:
+) -> Notification:
     """The news on a version that was live and is not any more, or whose update failed.
 
     Args:
@@ -180,12 +180,19 @@ def rolled_back(
         "Then upload it again: the version that was rolled back is not tried again.",
         f"Report: s3://{drop_bucket}/{bad.report}",
     ]
-    return News(event, f"Jetway {environment}: {key} was rolled back", "\n".join(lines))
+    return Notification(event, f"Jetway {environment}: {key} was rolled back", "\n".join(lines))
 
 
 def overtaken(
-    environment: str, drop_bucket: str, key: str, ours: Live, *, there: tuple[str, str] | None, at: datetime, again: str
-) -> News:
+    environment: str,
+    drop_bucket: str,
+    key: str,
+    ours: LiveVersion,
+    *,
+    there: tuple[str, str] | None,
+    at: datetime,
+    again: str,
+) -> Notification:
     """The news that somebody else has changed what an environment uses of a kind of which Jetway has a version.
 
     Args:
@@ -212,12 +219,12 @@ def overtaken(
     ]
     if not again:
         lines.append("To bring Jetway's version back, upload the file to the drop bucket again.")
-    return News(event, f"Jetway {environment}: {key} was changed by somebody else", "\n".join(lines))
+    return Notification(event, f"Jetway {environment}: {key} was changed by somebody else", "\n".join(lines))
 
 
 def stalled(
     environment: str, reason: str, because: str, keys: tuple[str, ...], *, since: datetime, at: datetime, to_do: str
-) -> News:
+) -> Notification:
     """The news that an update of the environment cannot go on.
 
     Args:
@@ -243,30 +250,30 @@ def stalled(
         f"To do: {to_do}",
         "`jetway updates` shows what is next.",
     ]
-    return News(event, f"Jetway {environment}: an update cannot go on", "\n".join(lines))
+    return Notification(event, f"Jetway {environment}: an update cannot go on", "\n".join(lines))
 
 
-def _named(live: Live) -> str:
+def _named(live: LiveVersion) -> str:
     if live.ours:
         return f"Version {live.source}"
     return f"What was put there by hand (version {live.version_id or 'unknown'})"
 
 
 def removed(  # noqa: PLR0917 - what, when, and who
-    environment: str, drop_bucket: str, key: str, gone: Live, at: datetime, by: Mapping[str, str]
-) -> News:
+    environment: str, drop_bucket: str, key: str, gone: LiveVersion, at: datetime, by: Mapping[str, str]
+) -> Notification:
     """The news on an artifact that was taken out because its object was deleted from the drop bucket.
 
     Args:
         by: who deleted it, as far as that is known (`jetway.events.principals`).
     """
     detail = {**_common(environment, drop_bucket, key, gone), "placed": _placed(gone), "by": dict(by)}
-    return News(OutEvent("ArtifactRemoved", f"{key}#{gone.source}#ArtifactRemoved", at, detail))
+    return Notification(OutEvent("ArtifactRemoved", f"{key}#{gone.source}#ArtifactRemoved", at, detail))
 
 
 def never_appeared(
-    environment: str, drop_bucket: str, standing: Standing, problems: Sequence[Problem], at: datetime
-) -> News:
+    environment: str, drop_bucket: str, standing: ArtifactState, problems: Sequence[Defect], at: datetime
+) -> Notification:
     """The news on a version that is live and of which nobody can tell whether it works."""
     live, key = standing.live, standing.key
     if live is None:
@@ -288,10 +295,10 @@ def never_appeared(
         "To do: look for the file in the log group of the DAG processor, correct it, and upload it again.",
         f"Report: s3://{drop_bucket}/{live.report}",
     ]
-    return News(event, f"Jetway {environment}: {key} has not appeared", "\n".join(lines))
+    return Notification(event, f"Jetway {environment}: {key} has not appeared", "\n".join(lines))
 
 
-def put_by_hand(environment: str, drop_bucket: str, key: str, live: Live, at: datetime) -> News:
+def put_by_hand(environment: str, drop_bucket: str, key: str, live: LiveVersion, at: datetime) -> Notification:
     """The news on a version that was live until somebody put something else there by hand, past the drop bucket."""
     detail = {**_common(environment, drop_bucket, key, live), "placed": _placed(live), "by_hand": True}
     event = OutEvent("ArtifactSuperseded", f"{key}#{live.source}#ArtifactSuperseded#by-hand", at, detail)
@@ -303,10 +310,10 @@ def put_by_hand(environment: str, drop_bucket: str, key: str, live: Live, at: da
         f"To do: upload the file to s3://{drop_bucket}/{key}, so that it is checked and can be taken back.",
         f"Report of the version that was live: s3://{drop_bucket}/{live.report}",
     ]
-    return News(event, f"Jetway {environment}: {key} was replaced by hand", "\n".join(lines))
+    return Notification(event, f"Jetway {environment}: {key} was replaced by hand", "\n".join(lines))
 
 
-def _common(environment: str, bucket: str, key: str, live: Live) -> Mapping[str, Any]:
+def _common(environment: str, bucket: str, key: str, live: LiveVersion) -> Mapping[str, Any]:
     return {
         "environment": environment,
         "bucket": bucket,
@@ -317,9 +324,9 @@ def _common(environment: str, bucket: str, key: str, live: Live) -> Mapping[str,
     }
 
 
-def _placed(live: Live) -> Mapping[str, Any]:
+def _placed(live: LiveVersion) -> Mapping[str, Any]:
     return {"bucket": live.bucket, "key": live.key, "version": live.version_id}
 
 
-def _shown(problem: Problem) -> Mapping[str, str]:
+def _shown(problem: Defect) -> Mapping[str, str]:
     return asdict(problem) | {"message": problem.message[-_LONGEST_SHOWN:]}

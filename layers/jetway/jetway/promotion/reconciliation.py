@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Literal
 from jetway.promotion.artifact_state import BY_HAND
 
 if TYPE_CHECKING:
-    from jetway.promotion.artifact_state import Standing
+    from jetway.promotion.artifact_state import ArtifactState
 
 Agreement = Literal["agree", "gone", "by-hand", "bad", "other"]
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class SeenKey:
     """A key, as it is seen after something was done about it.
 
     Attributes:
@@ -35,7 +35,7 @@ class Seen:
 
     newest: str | None
     there: str | None
-    standing: Standing | None
+    standing: ArtifactState | None
     settled: str | None
     outcome: str
     refused: Collection[str] = ()
@@ -43,7 +43,7 @@ class Seen:
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class NextStep:
     """What is to be done next.
 
     Attributes:
@@ -55,15 +55,15 @@ class Step:
     version: str | None = None
 
 
-_DONE, _FIND = Step("done"), Step("find")
+_DONE, _FIND = NextStep("done"), NextStep("find")
 
 
-def next_step(seen: Seen) -> Step:
+def next_step(seen: SeenKey) -> NextStep:
     """Decide what is left to be done."""
     if seen.newest is None:
         return _after_deletion(seen)
     if seen.settled is None:
-        return Step("settle", seen.newest)  # it has come again: what the deletion took away is due to it
+        return NextStep("settle", seen.newest)  # it has come again: what the deletion took away is due to it
     if seen.by_update and seen.outcome == "rolled-back":
         return _DONE  # its object stays where it is: what is in force is for the updates to tell
     bad = {*seen.refused, *(seen.standing.rolled_back if seen.standing is not None else ())}
@@ -72,35 +72,35 @@ def next_step(seen: Seen) -> Step:
         return _put_right(seen, agreement, bad)
     if seen.there == seen.settled and (seen.outcome != "promoted" or (seen.newest not in bad | {seen.settled})):
         # Somebody has made ours live though it was passed over; or a newer one has come while we copied.
-        return Step("settle", seen.settled if seen.outcome != "promoted" else seen.newest)
+        return NextStep("settle", seen.settled if seen.outcome != "promoted" else seen.newest)
     # Another one that has come meanwhile has an event of its own.
     return _DONE if seen.by_update or seen.newest not in bad | {seen.settled} else _FIND
 
 
-def _after_deletion(seen: Seen) -> Step:
+def _after_deletion(seen: SeenKey) -> NextStep:
     if seen.by_update:
-        return _DONE if seen.settled is None or seen.outcome == "vanished" else Step("take-out")
+        return _DONE if seen.settled is None or seen.outcome == "vanished" else NextStep("take-out")
     standing = seen.standing
     named = standing is not None and standing.live is not None and standing.live.ours
     if named and standing is not None and standing.stage == "rolling-back":
         named = False  # the next look closes it
     if seen.there == BY_HAND:
-        return Step("overtake") if named else _DONE
-    return Step("take-out") if named or seen.there is not None else _DONE
+        return NextStep("overtake") if named else _DONE
+    return NextStep("take-out") if named or seen.there is not None else _DONE
 
 
-def _put_right(seen: Seen, agreement: Agreement, bad: Collection[str]) -> Step:
+def _put_right(seen: SeenKey, agreement: Agreement, bad: Collection[str]) -> NextStep:
     if seen.standing is not None and seen.standing.stage == "rolling-back":
         # The next look is at it; but it knows nothing of one that was passed over for the newest.
         return _FIND if seen.newest in bad else _DONE
     if agreement == "by-hand":
-        return Step("overtake")
+        return NextStep("overtake")
     if agreement == "bad":
-        return Step("roll-back")
-    return Step("settle", seen.there) if agreement == "other" else _FIND
+        return NextStep("roll-back")
+    return NextStep("settle", seen.there) if agreement == "other" else _FIND
 
 
-def compare(standing: Standing | None, there: str | None) -> Agreement:
+def compare(standing: ArtifactState | None, there: str | None) -> Agreement:
     """What the standing and the environment's bucket say of each other: nothing is closed or blamed before they agree.
 
     Args:

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
     from mypy_boto3_s3 import S3Client
 
-    from jetway.promotion.artifact_state import Live, Standing
-    from jetway.promotion.rollout import InForce
+    from jetway.promotion.artifact_state import ArtifactState, LiveVersion
+    from jetway.promotion.rollout import Rollout
 
 # On the copy that came back: which version it came back for.
 INSTEAD_OF = "jetway-instead-of"
@@ -43,11 +43,13 @@ class Restored:
     """
 
     outcome: Literal["restored", "removed", "superseded"]
-    live: Live | None = None
+    live: LiveVersion | None = None
     by_hand: bool = False
 
 
-def restore(s3: S3Client, bad: Live, good: Live | None, rolled_back: Collection[str], now: datetime) -> Restored:
+def restore(
+    s3: S3Client, bad: LiveVersion, good: LiveVersion | None, rolled_back: Collection[str], now: datetime
+) -> Restored:
     """Put back what was live before a version; called again, it finds its work done.
 
     Args:
@@ -76,7 +78,7 @@ def restore(s3: S3Client, bad: Live, good: Live | None, rolled_back: Collection[
     raise TransientError(f"s3://{bad.bucket}/{bad.key} is written by others again and again.")
 
 
-def _copy(s3: S3Client, previous: ObjectVersion, live: ObjectVersion, bad: Live) -> ObjectVersion:
+def _copy(s3: S3Client, previous: ObjectVersion, live: ObjectVersion, bad: LiveVersion) -> ObjectVersion:
     answer = s3.copy_object(
         Bucket=bad.bucket,
         Key=bad.key,
@@ -93,12 +95,12 @@ def _copy(s3: S3Client, previous: ObjectVersion, live: ObjectVersion, bad: Live)
 def report_rollback(
     s3: S3Client,
     drop_bucket: str,
-    standing: Standing,
-    bad: Live,
-    back: Live | None,
+    standing: ArtifactState,
+    bad: LiveVersion,
+    back: LiveVersion | None,
     *,
     at: datetime,
-    step: InForce | None = None,
+    step: Rollout | None = None,
 ) -> None:
     """Write into the report and the tag of a version that it was rolled back; called again, it changes nothing.
 
@@ -123,7 +125,7 @@ def report_rollback(
     tag_verdict(s3, drop_bucket, standing.key, bad.drop_version_id, "rolled-back")
 
 
-def tell_live(s3: S3Client, drop_bucket: str, key: str, live: Live, step: InForce) -> bool:
+def tell_live(s3: S3Client, drop_bucket: str, key: str, live: LiveVersion, step: Rollout) -> bool:
     """Have report and tag of the version that is live say so; called again, it changes nothing.
 
     A version that was passed over may be live again after the one that came over it did not work.
@@ -144,7 +146,7 @@ def tell_live(s3: S3Client, drop_bucket: str, key: str, live: Live, step: InForc
     return True
 
 
-def tell_rollback_again(s3: S3Client, drop_bucket: str, standing: Standing, version: str, at: datetime) -> bool:
+def tell_rollback_again(s3: S3Client, drop_bucket: str, standing: ArtifactState, version: str, at: datetime) -> bool:
     """Have report and tag of a version that was rolled back say so, when they were written by somebody slower.
 
     Returns:
@@ -172,7 +174,9 @@ def tell_rollback_again(s3: S3Client, drop_bucket: str, standing: Standing, vers
     return True
 
 
-def previous_version(s3: S3Client, bad: Live, good: Live | None, rolled_back: Collection[str]) -> ObjectVersion | None:
+def previous_version(
+    s3: S3Client, bad: LiveVersion, good: LiveVersion | None, rolled_back: Collection[str]
+) -> ObjectVersion | None:
     """The version to come back: the last good one, else the one before; None when there was none."""
     if good is not None and good.source not in rolled_back and good.version_id:
         found = head(s3, good.bucket, good.key, good.version_id)
@@ -189,7 +193,7 @@ def previous_version(s3: S3Client, bad: Live, good: Live | None, rolled_back: Co
     return None
 
 
-def as_judged(s3: S3Client, drop_bucket: str, key: str, live: Live) -> Live:
+def as_judged(s3: S3Client, drop_bucket: str, key: str, live: LiveVersion) -> LiveVersion:
     """What has come back, with what the gate has found out about it: its DAGs have to be seen, too.
 
     Raises:
@@ -205,7 +209,7 @@ def as_judged(s3: S3Client, drop_bucket: str, key: str, live: Live) -> Live:
     )
 
 
-def _as_live(found: ObjectVersion, bad: Live, good: Live | None, now: datetime) -> Live:
+def _as_live(found: ObjectVersion, bad: LiveVersion, good: LiveVersion | None, now: datetime) -> LiveVersion:
     source = found.metadata.get(SOURCE_VERSION)
     if good is not None and source == good.source:
         return replace(good, version_id=found.version_id, at=now)

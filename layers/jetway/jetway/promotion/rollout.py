@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
     from jetway.airflow.environment import EnvironmentFacts
-    from jetway.promotion.artifact_state import Live, Standing
+    from jetway.promotion.artifact_state import ArtifactState, LiveVersion
 
-State = Literal[
+RolloutState = Literal[
     "waiting", "updating", "verifying", "verified", "going-back", "not-applied", "replaced-by-hand", "never-appeared"
 ]
 
@@ -29,7 +29,7 @@ LONGEST_UPDATE = timedelta(minutes=30)
 
 
 @dataclass(frozen=True, slots=True)
-class InForce:
+class Rollout:
     """One step on the way.
 
     Attributes:
@@ -42,7 +42,7 @@ class InForce:
         because: what it takes, or why it is so; for people.
     """
 
-    state: State
+    state: RolloutState
     since: datetime
     until: datetime | None = None
     because: str | None = None
@@ -57,7 +57,7 @@ class InForce:
         }
 
 
-def waiting(since: datetime, facts: EnvironmentFacts, quiet: timedelta, *, command: str | None) -> InForce:
+def waiting(since: datetime, facts: EnvironmentFacts, quiet: timedelta, *, command: str | None) -> Rollout:
     """It waits for an update of the environment.
 
     Args:
@@ -67,24 +67,24 @@ def waiting(since: datetime, facts: EnvironmentFacts, quiet: timedelta, *, comma
         command: what begins the update, where Jetway begins none by itself.
     """
     if command is not None:
-        return InForce("waiting", since, None, f"ApplyUpdates is manual. It comes into force when you run: {command}")
+        return Rollout("waiting", since, None, f"ApplyUpdates is manual. It comes into force when you run: {command}")
     if not facts.usable:
         because = f"The environment is {facts.status}; the update begins when it is AVAILABLE again."
-        return InForce("waiting", since, None, because)
-    return InForce("waiting", since, since + quiet)
+        return Rollout("waiting", since, None, because)
+    return Rollout("waiting", since, since + quiet)
 
 
-def of_standing(standing: Standing, due_at: datetime) -> InForce:
+def of_standing(standing: ArtifactState, due_at: datetime) -> Rollout:
     """What the standing of a file of the dags folder says.
 
     Args:
         due_at: the first look at it.
     """
     at = standing.live.at if standing.live else due_at
-    return InForce("verified", at) if standing.stage == "good" else InForce("verifying", at, due_at)
+    return Rollout("verified", at) if standing.stage == "good" else Rollout("verifying", at, due_at)
 
 
-def say(s3: S3Client, drop_bucket: str, key: str, live: Live, step: InForce) -> None:
+def say(s3: S3Client, drop_bucket: str, key: str, live: LiveVersion, step: Rollout) -> None:
     """Write a step into the report of a version; of an empty file, into the report of what was deleted.
 
     Raises:

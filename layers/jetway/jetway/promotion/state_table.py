@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from jetway.aws.dynamodb import VersionedItem, revision_of
 from jetway.aws.expiry import Expiry
 from jetway.errors import TransientError
-from jetway.promotion.artifact_state import Standing
+from jetway.promotion.artifact_state import ArtifactState
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -33,19 +33,19 @@ class StandingChangedError(TransientError):
     reason = "standing-changed"
 
 
-class StandingTable:
+class ArtifactStateTable:
     """Reads and writes standings; a write succeeds only onto what was read."""
 
     def __init__(self, client: DynamoDBClient, table: str) -> None:
         self._client = client
         self._table = table
 
-    def get(self, key: str) -> Standing | None:
+    def get(self, key: str) -> ArtifactState | None:
         """Return the standing of an artifact, as of now."""
         item = self._item(key).get()
         return _read(item) if item is not None else None
 
-    def put(self, standing: Standing) -> Standing:
+    def put(self, standing: ArtifactState) -> ArtifactState:
         """Write a standing and return it with its new revision.
 
         Raises:
@@ -60,7 +60,7 @@ class StandingTable:
             raise StandingChangedError(f"the standing of {standing.key!r} has changed meanwhile.")
         return written
 
-    def change(self, key: str, how: Callable[[Standing | None], Standing]) -> Standing:
+    def change(self, key: str, how: Callable[[ArtifactState | None], ArtifactState]) -> ArtifactState:
         """Write what `how` makes of the standing as it is, as often as somebody else is faster.
 
         Raises:
@@ -77,9 +77,9 @@ class StandingTable:
                 continue
         raise StandingChangedError(f"the standing of {key!r} is written by others again and again.")
 
-    def list_open(self, limit: int) -> list[Standing]:
+    def list_open(self, limit: int) -> list[ArtifactState]:
         """Return what is to be looked at, by when it is due. The index may lag a moment: get it anew before acting."""
-        found: list[Standing] = []
+        found: list[ArtifactState] = []
         pages = self._client.get_paginator("query").paginate(
             TableName=self._table,
             IndexName="by_due",
@@ -93,7 +93,7 @@ class StandingTable:
                 break
         return found[:limit]
 
-    def page(self, after: str | None = None) -> tuple[list[Standing], str | None]:
+    def page(self, after: str | None = None) -> tuple[list[ArtifactState], str | None]:
         """Return some of all standings, and the key to go on after; None when these were the last.
 
         Args:
@@ -129,5 +129,5 @@ class StandingTable:
         return VersionedItem(self._client, self._table, f"artifact#{key}")
 
 
-def _read(item: Mapping[str, Any]) -> Standing:
-    return Standing.from_json(item["standing"]["S"], revision_of(item))
+def _read(item: Mapping[str, Any]) -> ArtifactState:
+    return ArtifactState.from_json(item["standing"]["S"], revision_of(item))

@@ -25,7 +25,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from jetway.artifacts.findings import Finding, Judgement, judgement
 from jetway.configuration.document import read_configuration
-from jetway.configuration.last_good import Parsed
+from jetway.configuration.last_good import ParsedFile
 from jetway.run_monitoring.deadlines import Expectation
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ class RunAlarms:
     lines: Mapping[str, int] = field(default_factory=dict)
 
 
-def parse_alarms(content: bytes) -> Parsed[RunAlarms]:
+def parse_alarms(content: bytes) -> ParsedFile[RunAlarms]:
     """Read and check the file."""
     remedy = "Say nothing of DAGs for which the defaults are right."
     document = read_configuration(content, schema(), most_bytes=MOST_BYTES, shorter=remedy)
@@ -69,7 +69,7 @@ def parse_alarms(content: bytes) -> Parsed[RunAlarms]:
         remedy = "Use an IANA name such as Europe/Vienna."
         line = document.line(("timezone",))
         return _refused(Finding("wrong-value", "error", f"timezone: {name!r} is no time zone.", line, remedy))
-    return Parsed(_alarms(document, zone), judgement(KIND))
+    return ParsedFile(_alarms(document, zone), judgement(KIND))
 
 
 def check_alarms(content: bytes) -> Judgement:
@@ -123,5 +123,5 @@ def _absent(dag_id: str, line: int, known: list[str]) -> Finding:
     return Finding("dag-not-there", "warning", message, line, remedy)
 
 
-def _refused(*findings: Finding) -> Parsed[RunAlarms]:
-    return Parsed(None, judgement(KIND, findings))
+def _refused(*findings: Finding) -> ParsedFile[RunAlarms]:
+    return ParsedFile(None, judgement(KIND, findings))

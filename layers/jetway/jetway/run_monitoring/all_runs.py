@@ -10,7 +10,7 @@ from jetway.airflow.auto import AutoClient
 from jetway.airflow.finished_runs import NEEDS_REST, all_dags, rest_of
 from jetway.airflow.rest_responses import NoRestApiError
 from jetway.run_monitoring.alarms_file import absent, not_watched
-from jetway.run_monitoring.monitor import Place
+from jetway.run_monitoring.monitor import MonitoredEnvironment
 
 if TYPE_CHECKING:
     from jetway.airflow import AirflowQuestions
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from jetway.artifacts.findings import Finding
     from jetway.configuration.last_good import LastGoodFile
     from jetway.run_monitoring.alarms_file import RunAlarms
-    from jetway.run_monitoring.monitor import Look, Summary
+    from jetway.run_monitoring.monitor import MonitorSummary, RunMonitor
 
 DISABLED = "The stack's parameter FollowAllRuns is disabled."
 
@@ -29,7 +29,7 @@ class AllRuns:
 
     def __init__(
         self,
-        look: Look,
+        look: RunMonitor,
         file: LastGoodFile[RunAlarms],
         airflow: AirflowQuestions,
         environment: Environment,
@@ -49,7 +49,7 @@ class AllRuns:
         self._enabled = enabled
         self._clock = clock
 
-    def look(self) -> Summary | None:
+    def look(self) -> MonitorSummary | None:
         """Look once; None where that is not to be done, or only commands reach Airflow.
 
         Raises:
@@ -64,9 +64,11 @@ class AllRuns:
             self._airflow.chooser.without_rest(exc)
             return self._look_over(None)
 
-    def _look_over(self, client: RestClient | None) -> Summary | None:
+    def _look_over(self, client: RestClient | None) -> MonitorSummary | None:
         alarms = self._file.read(self._clock(), also=lambda found: self._findings(found, client)).value
-        return None if client is None else self._look.look(Place(client, self._environment.facts(), alarms))
+        return (
+            None if client is None else self._look.look(MonitoredEnvironment(client, self._environment.facts(), alarms))
+        )
 
     def _findings(self, alarms: RunAlarms, client: RestClient | None) -> list[Finding]:
         if client is None:

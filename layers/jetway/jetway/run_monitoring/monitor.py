@@ -17,7 +17,7 @@ from jetway.errors import DagNotFoundError
 from jetway.observability import logger
 from jetway.run_monitoring import notifications as news
 from jetway.run_monitoring.deadlines import due
-from jetway.run_monitoring.state_table import LONGEST_BACK, OvertakenError, Seen, mark_of
+from jetway.run_monitoring.state_table import LONGEST_BACK, MonitorState, OvertakenError, mark_of
 
 if TYPE_CHECKING:
     from jetway.airflow import DagRun
@@ -34,7 +34,7 @@ GRACE = timedelta(minutes=1)
 
 
 @dataclass(slots=True)
-class Summary:
+class MonitorSummary:
     """What one look saw and did; of runs that Jetway has started, too."""
 
     succeeded: int = 0
@@ -44,7 +44,7 @@ class Summary:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class MonitoredEnvironment:
     """Where is looked.
 
     Attributes:
@@ -57,7 +57,7 @@ class Place:
     alarms: RunAlarms
 
 
-class Look:
+class RunMonitor:
     """Looks at the runs of all DAGs."""
 
     def __init__(
@@ -88,7 +88,7 @@ class Look:
         self._seconds_left = seconds_left
         self._clock = clock
 
-    def look(self, place: Place) -> Summary:
+    def look(self, place: MonitoredEnvironment) -> MonitorSummary:
         """Look once. The first look tells nothing: what has ended before is nobody's news.
 
         Events and mails go out before the row says so: to die in between sends a page of them again, events with the
@@ -97,11 +97,11 @@ class Look:
         Raises:
             TransientError: Airflow, the bus, SNS or DynamoDB did not do its part; the next look goes on from there.
         """
-        summary, now = Summary(), self._clock()
+        summary, now = MonitorSummary(), self._clock()
         seen = self._memory.recall()
         try:
             if seen is None:
-                self._memory.keep(Seen.at(now), None)
+                self._memory.keep(MonitorState.at(now), None)
                 return summary
             before, seen = self._ends(place, seen.not_before(now - LONGEST_BACK), summary)
             if summary.complete:
@@ -112,7 +112,9 @@ class Look:
             summary.complete = False
         return summary
 
-    def _ends(self, place: Place, seen: Seen, summary: Summary) -> tuple[Seen, Seen]:
+    def _ends(
+        self, place: MonitoredEnvironment, seen: MonitorState, summary: MonitorSummary
+    ) -> tuple[MonitorState, MonitorState]:
         """Tell what has ended, page by page; return the row as it is written, and as it is to be."""
         looked_from = self._clock()
         for page in pages_of_ends(place.airflow, seen.since):
@@ -127,7 +129,7 @@ class Look:
                 return seen, seen
         return seen, replace(seen, until=looked_from)
 
-    def _tell_ends(self, place: Place, runs: Sequence[DagRun], summary: Summary) -> None:
+    def _tell_ends(self, place: MonitoredEnvironment, runs: Sequence[DagRun], summary: MonitorSummary) -> None:
         now = self._clock()
         events = [event for run in runs if (event := self._event(place, run, now))]
         self._tell(events)
@@ -137,7 +139,7 @@ class Look:
         summary.failed += len(failed)
         summary.succeeded += len(runs) - len(failed)
 
-    def _event(self, place: Place, run: DagRun, now: datetime) -> OutEvent | None:
+    def _event(self, place: MonitoredEnvironment, run: DagRun, now: datetime) -> OutEvent | None:
         """Return the event on a run's end; None when `following` has told it, or will now that it is due."""
         row = self._run_of(self._ledger, run.dag_id, run.dag_run_id)
         if row is None or row.decision != "started":
@@ -151,7 +153,9 @@ class Look:
         start, end = (datetime.fromisoformat(each) if each else None for each in (run.start_date, run.end_date))
         return completion(place.facts.name, row, state=run.state, start=start, end=end, now=now)
 
-    def _deadlines(self, place: Place, before: Seen, seen: Seen, summary: Summary) -> tuple[Seen, Seen]:
+    def _deadlines(
+        self, place: MonitoredEnvironment, before: MonitorState, seen: MonitorState, summary: MonitorSummary
+    ) -> tuple[MonitorState, MonitorState]:
         """Tell what was missed, one deadline after the other; return the row as it is written, and as it is to be."""
         until = max(seen.expected_until, self._clock() - GRACE)
         for deadline in due(place.alarms.expected, seen.expected_until, until):
@@ -166,7 +170,7 @@ class Look:
                 summary.missed += 1
         return before, replace(seen, expected_until=until)
 
-    def _is_missed(self, place: Place, deadline: Deadline) -> bool:
+    def _is_missed(self, place: MonitoredEnvironment, deadline: Deadline) -> bool:
         """Whether no run has succeeded in time; then it is told."""
         if _succeeded(place.airflow, deadline):
             return False

@@ -51,7 +51,7 @@ def mark_of(*parts: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class MonitorState:
     """What the row says.
 
     Attributes:
@@ -99,7 +99,7 @@ class Memory:
     def __init__(self, table: Table) -> None:
         self._table = table
 
-    def recall(self) -> Seen | None:
+    def recall(self) -> MonitorState | None:
         """Return what the row says; None before the first look."""
         try:
             item = self._table.get_item(Key={"id": ID}, ConsistentRead=True).get("Item")
@@ -107,7 +107,7 @@ class Memory:
             raise LedgerUnavailableError(f"how far ends were looked for cannot be read: {exc}") from exc
         return _read(item) if item else None
 
-    def keep(self, seen: Seen, before: Seen | None) -> Seen:
+    def keep(self, seen: MonitorState, before: MonitorState | None) -> MonitorState:
         """Write the row; return what it says then.
 
         Args:
@@ -127,7 +127,7 @@ class Memory:
         return after
 
 
-def _item(seen: Seen) -> dict[str, Any]:
+def _item(seen: MonitorState) -> dict[str, Any]:
     return {
         "id": ID,
         "begun": time_text(seen.begun),
@@ -138,9 +138,9 @@ def _item(seen: Seen) -> dict[str, Any]:
     }
 
 
-def _read(item: Mapping[str, Any]) -> Seen:
+def _read(item: Mapping[str, Any]) -> MonitorState:
     marks = (word.partition(":") for word in str(item["told"]).split())
-    return Seen(
+    return MonitorState(
         begun=read_time(item["begun"]).astimezone(UTC),
         until=read_time(item["until"]).astimezone(UTC),
         expected_until=read_time(item["expected_until"]).astimezone(UTC),

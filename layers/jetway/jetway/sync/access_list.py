@@ -28,7 +28,7 @@ from jetway.sync.causes import NO_CAUSES
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-    from jetway.sync.causes import Causes
+    from jetway.sync.causes import VersionCauses
 
 ACCEPTED = "accepted/access.json"
 FORMAT = "jetway-access/1"
@@ -40,7 +40,7 @@ def sync_access(
     bucket: str,
     now: datetime,
     *,
-    by: Causes = NO_CAUSES,
+    by: VersionCauses = NO_CAUSES,
     parser: Callable[[bytes], ParsedAccess] = parse_access,
     clock: Callable[[], float] = time.perf_counter,
 ) -> list[str]:

@@ -9,11 +9,11 @@ from types import MappingProxyType
 from jetway.events.principals import By, of_upload
 
 # By key and version id.
-Causes = Mapping[tuple[str, str | None], By]
-NO_CAUSES: Causes = MappingProxyType({})
+VersionCauses = Mapping[tuple[str, str | None], By]
+NO_CAUSES: VersionCauses = MappingProxyType({})
 
 
-def causes_in(bodies: Iterable[str]) -> Causes:
+def causes_in(bodies: Iterable[str]) -> VersionCauses:
     """Return who put which version; of messages that are no events of S3 nothing is told."""
     found: dict[tuple[str, str | None], By] = {}
     for body in bodies:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Names:
+class StackNames:
     """What the stack has names of.
 
     Attributes:
@@ -32,7 +32,7 @@ class Names:
     bus: str
 
 
-def loop_findings(trigger: TriggerFile, names: Names) -> Iterator[Finding]:
+def loop_findings(trigger: TriggerFile, names: StackNames) -> Iterator[Finding]:
     """Tell of a trigger that its own runs start, or the files that Jetway writes itself.
 
     That a file says so without the stack's names is told with the file.

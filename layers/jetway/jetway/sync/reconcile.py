@@ -33,13 +33,13 @@ from jetway.sync.aws_errors import ResourceRefusedError
 from jetway.sync.buckets import bucket_finding
 from jetway.sync.causes import NO_CAUSES
 from jetway.sync.dags import line_of
-from jetway.sync.loops import Names, loop_findings
-from jetway.sync.rules import Rules
+from jetway.sync.loops import StackNames, loop_findings
+from jetway.sync.rules import RuleSet
 from jetway.sync.schedules import Schedules
-from jetway.sync.trigger_files import File, Watch, list_files, passed_over, read_files
+from jetway.sync.trigger_files import File, WatchBucket, list_files, passed_over, read_files
 from jetway.triggers.file import S3, Http, TriggerFile, from_document, in_force, name_of
 from jetway.triggers.never_firing import moment_findings
-from jetway.triggers.resources import Places, Resources, resources_of
+from jetway.triggers.resources import Resources, Targets, resources_of
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudwatch import CloudWatchClient
@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_scheduler import EventBridgeSchedulerClient
 
-    from jetway.sync.causes import Causes
+    from jetway.sync.causes import VersionCauses
     from jetway.sync.dags import KnownDags
     from jetway.sync.webhooks import Hooks
 
@@ -66,7 +66,7 @@ class Clients:
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
+class SyncSettings:
     """What a run is told.
 
     Attributes:
@@ -85,7 +85,7 @@ class Settings:
     bucket: str
     environment: str
     namespace: str
-    places: Places
+    places: Targets
     topic: str | None = None
     most_rules: int = 300
     metrics_by_trigger: bool = True
@@ -95,9 +95,9 @@ class Settings:
     event_bus: str = "default"
 
     @property
-    def names(self) -> Names:
+    def names(self) -> StackNames:
         """What the stack has names of."""
-        return Names(self.environment, self.bucket, self.environment_bucket, self.event_bus)
+        return StackNames(self.environment, self.bucket, self.environment_bucket, self.event_bus)
 
 
 @dataclass(slots=True)
@@ -121,12 +121,12 @@ class Synced:
 
 def sync(
     clients: Clients,
-    settings: Settings,
+    settings: SyncSettings,
     *,
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
     seconds_left: Callable[[], float] = lambda: inf,
-    watch: Watch | None = None,
-    by: Causes = NO_CAUSES,
+    watch: WatchBucket | None = None,
+    by: VersionCauses = NO_CAUSES,
 ) -> Synced:
     """Bring AWS to what the trigger files say, as far as the time allows: another run goes on from there.
 
@@ -171,11 +171,11 @@ What = tuple[str, ...]  # rule, its bus and name; or schedule or alarm, and its 
 @dataclass(slots=True)
 class _Run:
     clients: Clients
-    settings: Settings
+    settings: SyncSettings
     before: accepted.Accepted
     now: Callable[[], datetime]
     seconds_left: Callable[[], float]
-    rules: Rules
+    rules: RuleSet
     schedules: Schedules
     alarms: Alarms
     triggers: dict[str, Mapping[str, Any]] = field(default_factory=dict)
@@ -186,15 +186,15 @@ class _Run:
     buckets: dict[str, Finding | None] = field(default_factory=dict)
     done: Synced = field(default_factory=Synced)
     dags: KnownDags | None = None
-    watch: Watch = lambda _name: nullcontext(enter_result=False)
+    watch: WatchBucket = lambda _name: nullcontext(enter_result=False)
     hooks: Hooks | None = None
-    by: Causes = field(default_factory=dict)
+    by: VersionCauses = field(default_factory=dict)
 
     @classmethod
     def start(
         cls,
         clients: Clients,
-        settings: Settings,
+        settings: SyncSettings,
         before: accepted.Accepted,
         *,
         now: Callable[[], datetime],
@@ -208,7 +208,7 @@ class _Run:
             before,
             now,
             seconds_left,
-            Rules.load(clients.events, places.prefix),
+            RuleSet.load(clients.events, places.prefix),
             Schedules.load(clients.scheduler, places.group, places.prefix),
             Alarms.load(
                 clients.cloudwatch,

@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 
 _AT_ONCE = 4  # ListTargetsByRule has a rate limit of its own
 
-Place = tuple[str, str]  # bus, rule
+RulePlace = tuple[str, str]  # bus, rule
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class ExistingRule:
     """A rule that is there.
 
     Attributes:
@@ -38,11 +38,11 @@ class Found:
     added: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, spec: RuleSpec) -> Found:
+    def of(cls, spec: RuleSpec) -> ExistingRule:
         """Return what a rule will be."""
         return cls(dict(spec.pattern), "ENABLED" if spec.enabled else "DISABLED", spec.description, spec.targets)
 
-    def is_as(self, wanted: Found) -> bool:
+    def is_as(self, wanted: ExistingRule) -> bool:
         """Whether nothing about it has to be changed; a target that somebody added has to."""
         return replace(self, targets=()) == replace(wanted, targets=()) and _by_id(self.targets) == _by_id(
             wanted.targets
@@ -50,7 +50,7 @@ class Found:
 
 
 @dataclass(slots=True)
-class Rules:
+class RuleSet:
     """The rules whose names begin with the stack's prefix; no other rule is ever touched.
 
     Attributes:
@@ -63,17 +63,17 @@ class Rules:
     prefix: str
     buses: frozenset[str]
     others: Mapping[str, int]
-    found: dict[Place, Found]
+    found: dict[RulePlace, ExistingRule]
 
     @classmethod
-    def load(cls, client: EventBridgeClient, prefix: str) -> Rules:
+    def load(cls, client: EventBridgeClient, prefix: str) -> RuleSet:
         """Look at every bus.
 
         Raises:
             ClientError, BotoCoreError: EventBridge is in trouble.
         """
         others: dict[str, int] = {}
-        ours: dict[Place, Any] = {}
+        ours: dict[RulePlace, Any] = {}
         for bus in _buses(client):
             others[bus] = 0
             for page in client.get_paginator("list_rules").paginate(EventBusName=bus):
@@ -85,7 +85,7 @@ class Rules:
         with ThreadPoolExecutor(_AT_ONCE) as pool:
             targets = list(pool.map(lambda place: _targets(client, place), ours))
         found = {
-            place: Found(
+            place: ExistingRule(
                 pattern=json.loads(rule.get("EventPattern") or "null"),
                 state=rule["State"],
                 description=rule.get("Description", ""),
@@ -107,7 +107,7 @@ class Rules:
             ResourceRefusedError: AWS refuses it for what it is.
             TransientError, ClientError, BotoCoreError: EventBridge is in trouble; the rule may be half of each.
         """
-        place, wanted = (spec.bus, spec.name), Found.of(spec)
+        place, wanted = (spec.bus, spec.name), ExistingRule.of(spec)
         there = self.found.get(place)
         if self.stands(spec):
             return None
@@ -125,9 +125,9 @@ class Rules:
     def stands(self, spec: RuleSpec) -> bool:
         """Whether a rule is there and as it should be."""
         there = self.found.get((spec.bus, spec.name))
-        return there is not None and there.is_as(Found.of(spec))
+        return there is not None and there.is_as(ExistingRule.of(spec))
 
-    def delete(self, place: Place) -> None:
+    def delete(self, place: RulePlace) -> None:
         """Delete a rule of ours.
 
         Raises:
@@ -144,7 +144,7 @@ class Rules:
                 raise
         del self.found[place]
 
-    def _put_rule(self, place: Place, rule: Found) -> None:
+    def _put_rule(self, place: RulePlace, rule: ExistingRule) -> None:
         state: Any = rule.state
         try:
             self.client.put_rule(
@@ -158,7 +158,7 @@ class Rules:
             raise refusal(exc, f"rule {place[1]}") from exc
         self.found[place] = rule
 
-    def _put_targets(self, place: Place, wanted: Found) -> None:
+    def _put_targets(self, place: RulePlace, wanted: ExistingRule) -> None:
         targets: Any = list(wanted.targets)
         try:
             answer = self.client.put_targets(Rule=place[1], EventBusName=place[0], Targets=targets)
@@ -168,7 +168,7 @@ class Rules:
             raise TransientError(f"EventBridge did not take the targets of {place[1]}: {answer['FailedEntries']}")
         self.found[place] = wanted
 
-    def _remove_targets(self, place: Place, ids: Set[str]) -> None:
+    def _remove_targets(self, place: RulePlace, ids: Set[str]) -> None:
         if not ids:
             return
         answer = self.client.remove_targets(Rule=place[1], EventBusName=place[0], Ids=sorted(ids))
@@ -178,7 +178,7 @@ class Rules:
         left = tuple(target for target in there.targets if target["Id"] not in ids)
         self.found[place] = replace(there, targets=left)
 
-    def _ids(self, place: Place) -> Set[str]:
+    def _ids(self, place: RulePlace) -> Set[str]:
         return _by_id(self.found[place].targets).keys()
 
 
@@ -194,7 +194,7 @@ def _buses(client: EventBridgeClient) -> list[str]:
         more = {"NextToken": answer["NextToken"]}
 
 
-def _targets(client: EventBridgeClient, place: Place) -> tuple[Mapping[str, Any], ...] | None:
+def _targets(client: EventBridgeClient, place: RulePlace) -> tuple[Mapping[str, Any], ...] | None:
     """Targets of a rule; None when it was deleted since it was listed."""
     pages = client.get_paginator("list_targets_by_rule").paginate(Rule=place[1], EventBusName=place[0])
     try:

@@ -15,13 +15,13 @@ from jetway.aws.crashes import MOST
 from jetway.aws.s3 import ObjectVersion, head, read
 from jetway.errors import TransientError
 from jetway.observability import logger
-from jetway.triggers.file import LARGEST_FILE, PREFIX, Parsed, parse
+from jetway.triggers.file import LARGEST_FILE, PREFIX, ParsedTrigger, parse
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 # Tries a version of a file by its name; says whether it has ended the function so often that it is not tried again.
-Watch = Callable[[str], AbstractContextManager[bool]]
+WatchBucket = Callable[[str], AbstractContextManager[bool]]
 
 CRASHED = Finding(
     "crashed",
@@ -46,7 +46,7 @@ class File:
     """
 
     source: ObjectVersion
-    parsed: Parsed
+    parsed: ParsedTrigger
     seconds: float
     crashed: bool = False
 
@@ -58,7 +58,7 @@ class File:
 
 def passed_over(source: ObjectVersion) -> File:
     """Return a file that is not read, for it has ended the function time and again."""
-    return File(source, Parsed(None, judgement("trigger", [CRASHED])), 0.0, crashed=True)
+    return File(source, ParsedTrigger(None, judgement("trigger", [CRASHED])), 0.0, crashed=True)
 
 
 def read_files(
@@ -66,8 +66,8 @@ def read_files(
     bucket: str,
     *,
     crashed: Mapping[str, str] = MappingProxyType({}),
-    watch: Watch | None = None,
-    parser: Callable[[bytes, str], Parsed] = parse,
+    watch: WatchBucket | None = None,
+    parser: Callable[[bytes, str], ParsedTrigger] = parse,
     clock: Callable[[], float] = time.perf_counter,
 ) -> list[File]:
     """Read all trigger files, in the order of their keys.
@@ -103,13 +103,13 @@ def read_files(
         return [file for file in pool.map(read_one, sorted(list_files(s3, bucket))) if file is not None]
 
 
-def _judged(parser: Callable[[bytes, str], Parsed], content: bytes, key: str) -> Parsed:
+def _judged(parser: Callable[[bytes, str], ParsedTrigger], content: bytes, key: str) -> ParsedTrigger:
     """Judge one file; a fault of ours with it is its finding, and the others are put in force."""
     try:
         return parser(content, key)
     except Exception as exc:  # noqa: BLE001 - whatever it is, the other files go on
         logger.exception("a trigger file could not be judged", extra={"key": key})
-        return Parsed(None, judgement("trigger", [internal_error(exc)]))
+        return ParsedTrigger(None, judgement("trigger", [internal_error(exc)]))
 
 
 def list_files(s3: S3Client, bucket: str) -> dict[str, str]:

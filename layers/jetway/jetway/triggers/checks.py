@@ -18,7 +18,7 @@ from jetway.triggers.durations import parse_duration
 from jetway.triggers.schedule_text import cron_fault, parse_at, time_zones
 
 if TYPE_CHECKING:
-    from jetway.documents.json_schema import Path
+    from jetway.documents.json_schema import DocumentPath
     from jetway.documents.yaml_document import Document
 
 # Triggers that the stack itself has; run ids are made of the name.
@@ -64,10 +64,10 @@ def check_document(document: Document) -> list[Finding]:
     ]
 
 
-Fault = tuple[str, "Path", str, str]
+TriggerFault = tuple[str, "DocumentPath", str, str]
 
 
-def _faults(value: Mapping[str, Any]) -> Iterator[Fault]:
+def _faults(value: Mapping[str, Any]) -> Iterator[TriggerFault]:
     kind = next(iter(value["on"]))
     source = value["on"][kind]
     try:
@@ -90,7 +90,7 @@ def _faults(value: Mapping[str, Any]) -> Iterator[Fault]:
         yield ("not-for-this-kind", ("when_paused",), message, "Leave when_paused out; ?dry_run=true tells of a pause.")
 
 
-def _check_dates(value: Mapping[str, Any], kind: str, facts: frozenset[str] | None) -> Iterator[Fault]:
+def _check_dates(value: Mapping[str, Any], kind: str, facts: frozenset[str] | None) -> Iterator[TriggerFault]:
     date, interval = value.get("logical_date"), value.get("data_interval")
     if date in OF_SCHEDULES and kind != "schedule":
         message = f"{date} is for schedules: a trigger on {kind} has no planned time."
@@ -117,14 +117,14 @@ def _check_dates(value: Mapping[str, Any], kind: str, facts: frozenset[str] | No
         yield ("dates", ("data_interval",), "it ends before it begins.", "Exchange start and end.")
 
 
-def _check_bounds(value: Mapping[str, Any]) -> Iterator[Fault]:
+def _check_bounds(value: Mapping[str, Any]) -> Iterator[TriggerFault]:
     for path, (least, most, because) in BOUNDS.items():
         text = value.get(path[0], {}).get(path[1])
         if text and not parse_duration(least) <= parse_duration(text) <= parse_duration(most):
             yield ("out-of-bounds", path, f"{text} is not within {least} and {most}.", f"Choose another: {because}.")
 
 
-def _check_schedule(source: Mapping[str, Any]) -> Iterator[Fault]:
+def _check_schedule(source: Mapping[str, Any]) -> Iterator[TriggerFault]:
     timezone = source.get("timezone", "UTC")
     if timezone not in time_zones():
         near = difflib.get_close_matches(timezone, time_zones(), n=1)
@@ -144,7 +144,7 @@ def _check_schedule(source: Mapping[str, Any]) -> Iterator[Fault]:
         yield ("schedule", ("on", "schedule", "cron"), f"{fault}.", remedy)
 
 
-def _check_pattern(value: Any, path: Path) -> Iterator[Fault]:
+def _check_pattern(value: Any, path: DocumentPath) -> Iterator[TriggerFault]:
     """Check the matchers of an event pattern, wherever they are."""
     if isinstance(value, list):
         for number, item in enumerate(value):
@@ -170,7 +170,7 @@ def _is_network(text: str) -> bool:
     return True
 
 
-def _check_conf(value: Any, path: Path, facts: frozenset[str] | None) -> Iterator[Fault]:
+def _check_conf(value: Any, path: DocumentPath, facts: frozenset[str] | None) -> Iterator[TriggerFault]:
     if isinstance(value, list):
         for number, item in enumerate(value):
             yield from _check_conf(item, (*path, number), facts)
@@ -193,7 +193,7 @@ def _check_conf(value: Any, path: Path, facts: frozenset[str] | None) -> Iterato
             yield ("conf", path, f"these events have no {first!r}.", remedy)
 
 
-def _check_batch_paths(wanted: Iterable[Sequence[str]], path: Path) -> Iterator[Fault]:
+def _check_batch_paths(wanted: Iterable[Sequence[str]], path: DocumentPath) -> Iterator[TriggerFault]:
     """A batch's run is that of many events: nothing of a single one can stand in its conf."""
     known = ", ".join(sorted(FACTS["batch"]))
     remedy = f"A batch's conf may name {known}; the facts of its events are in the manifest that manifest names."

@@ -114,7 +114,7 @@ class TriggerFile:
 
 
 @dataclass(frozen=True, slots=True)
-class Parsed:
+class ParsedTrigger:
     """What a file says.
 
     Attributes:
@@ -132,7 +132,7 @@ def name_of(key: str) -> str:
     return key.removeprefix(PREFIX).removesuffix(SUFFIX)
 
 
-def parse(content: bytes, key: str) -> Parsed:
+def parse(content: bytes, key: str) -> ParsedTrigger:
     """Read and check a trigger file.
 
     Args:
@@ -144,7 +144,7 @@ def parse(content: bytes, key: str) -> Parsed:
     findings = check_key(key)
     if len(content) > LARGEST_FILE:
         findings.append(_error("too-large", f"The file has more than {LARGEST_FILE} bytes.", 1, "Shorten it."))
-        return Parsed(None, judgement("trigger", findings))
+        return ParsedTrigger(None, judgement("trigger", findings))
     try:
         document = load(content.decode("utf-8-sig"))
     except UnicodeDecodeError as exc:
@@ -154,15 +154,15 @@ def parse(content: bytes, key: str) -> Parsed:
         findings.append(_error("yaml", str(exc), exc.line, exc.remedy))
     else:
         return _parse(document, name_of(key), findings)
-    return Parsed(None, judgement("trigger", findings))
+    return ParsedTrigger(None, judgement("trigger", findings))
 
 
-def from_document(document: Mapping[str, Any], name: str) -> Parsed:
+def from_document(document: Mapping[str, Any], name: str) -> ParsedTrigger:
     """Make a trigger of its document, as it was accepted before."""
     return _parse(Document(document, {(): 1}), name, [])
 
 
-def _parse(document: Document, name: str, findings: list[Finding]) -> Parsed:
+def _parse(document: Document, name: str, findings: list[Finding]) -> ParsedTrigger:
     from jetway.triggers.checks import check_document
     from jetway.triggers.never_firing import doubts
 
@@ -174,10 +174,10 @@ def _parse(document: Document, name: str, findings: list[Finding]) -> Parsed:
     if not findings:
         findings += check_document(document)
     if any(found.severity == "error" for found in findings):
-        return Parsed(None, judgement("trigger", findings))
+        return ParsedTrigger(None, judgement("trigger", findings))
     dag = FoundDag(value["dag"], document.line(("dag",)), "exact")
     findings += doubts(document, name)
-    return Parsed(_trigger(value, name), judgement("trigger", findings, [dag]), _line_of_source(document))
+    return ParsedTrigger(_trigger(value, name), judgement("trigger", findings, [dag]), _line_of_source(document))
 
 
 def _line_of_source(document: Document) -> int:

@@ -16,7 +16,7 @@ from jetway.triggers.loops import ITSELF, starts_itself
 from jetway.triggers.schedule_text import ever_comes
 
 if TYPE_CHECKING:
-    from jetway.documents.json_schema import Path
+    from jetway.documents.json_schema import DocumentPath
     from jetway.documents.yaml_document import Document
 
 # What other tools read as a pattern. A bracket or brace alone may well be in a name.
@@ -26,7 +26,7 @@ _IN_WILDCARD = re.compile(r"\?|\[[^\[\]\-^!]*[-^!][^\[\]]*+\]|\{[^{},]*,[^{}]*+\
 _NO_BEGINNING = re.compile(r"s3://[^/]*/*|(?:\.{0,2}/)+")
 _OF_KEYS = ("prefix", "suffix", "wildcard")
 
-Doubt = tuple[str, "Path", str, str]
+Doubt = tuple[str, "DocumentPath", str, str]
 
 
 def doubts(document: Document, name: str) -> list[Finding]:
@@ -69,7 +69,7 @@ def moment_findings(source: Any, now: datetime, line: int | None = None) -> Iter
         yield Finding("never-fires", "warning", message, line, remedy)
 
 
-def _keys(value: Any, path: Path) -> Iterator[Doubt]:
+def _keys(value: Any, path: DocumentPath) -> Iterator[Doubt]:
     """What is written of keys: texts, matchers, lists of those."""
     if isinstance(value, list):
         for number, item in enumerate(value):
@@ -83,7 +83,7 @@ def _keys(value: Any, path: Path) -> Iterator[Doubt]:
             yield from _excluded(value["anything-but"], (*path, "anything-but"))
 
 
-def _key(text: str, path: Path, matcher: str) -> Iterator[Doubt]:
+def _key(text: str, path: DocumentPath, matcher: str) -> Iterator[Doubt]:
     """What is written of keys by one text: a whole key, or a prefix, suffix or wildcard."""
     beginning = _NO_BEGINNING.match(text) if matcher != "suffix" else None
     if beginning:
@@ -102,13 +102,13 @@ def _key(text: str, path: Path, matcher: str) -> Iterator[Doubt]:
         yield ("never-fires", path, message, _remedy(text, matcher))
 
 
-def _wildcard(text: str, path: Path) -> Iterator[Doubt]:
+def _wildcard(text: str, path: DocumentPath) -> Iterator[Doubt]:
     if found := _IN_WILDCARD.search(text):
         message = f"{found[0]!r} is taken as it is: in a wildcard only * stands for anything."
         yield ("never-fires", path, message, "Write *, or a list of matchers.")
 
 
-def _excluded(value: Any, path: Path) -> Iterator[Doubt]:
+def _excluded(value: Any, path: DocumentPath) -> Iterator[Doubt]:
     """What anything-but leaves out: a glob there leaves out nothing."""
     if isinstance(value, Mapping):
         for name, item in value.items():
@@ -149,7 +149,7 @@ def _remedy(text: str, matcher: str) -> str:
 _EVERY = "Leave it out to take every key."
 
 
-def _values(pattern: Mapping[str, Any], path: Path) -> Iterator[Doubt]:
+def _values(pattern: Mapping[str, Any], path: DocumentPath) -> Iterator[Doubt]:
     """The values and matchers of an event pattern."""
     for name, value in pattern.items():
         below = (*path, name)
@@ -163,7 +163,7 @@ def _values(pattern: Mapping[str, Any], path: Path) -> Iterator[Doubt]:
                 yield from _value(item, (*below, number))
 
 
-def _value(value: Any, path: Path) -> Iterator[Doubt]:
+def _value(value: Any, path: DocumentPath) -> Iterator[Doubt]:
     matcher = ""
     if isinstance(value, Mapping):
         matcher, value = next(iter(value.items()))

@@ -40,7 +40,7 @@ _FINEST = 20  # periods of an alarm that looks back a day or less
 
 
 @dataclass(frozen=True, slots=True)
-class Places:
+class Targets:
     """Where the stack's triggers live and send to.
 
     Attributes:
@@ -116,7 +116,7 @@ class Resources:
     findings: tuple[Finding, ...] = field(default=())
 
 
-def resources_of(trigger: TriggerFile, places: Places) -> Resources:
+def resources_of(trigger: TriggerFile, places: Targets) -> Resources:
     """Say what a trigger needs in AWS; with findings, and nothing else, when AWS would refuse it."""
     source, name = trigger.on, places.name(trigger.name)
     rules: tuple[RuleSpec, ...] = ()
@@ -161,7 +161,7 @@ def message_template(trigger: TriggerFile, event: str) -> str:
     return f'{{"trigger": {safe}, "event": {event}}}'
 
 
-def _rule(trigger: TriggerFile, source: S3 | BusEvent, name: str, places: Places) -> RuleSpec:
+def _rule(trigger: TriggerFile, source: S3 | BusEvent, name: str, places: Targets) -> RuleSpec:
     target: dict[str, Any] = {
         "Id": "jetway",
         "Arn": places.dispatch_queue,
@@ -183,7 +183,7 @@ def _rule(trigger: TriggerFile, source: S3 | BusEvent, name: str, places: Places
     )
 
 
-def _schedule(trigger: TriggerFile, source: Schedule, name: str, places: Places) -> ScheduleSpec:
+def _schedule(trigger: TriggerFile, source: Schedule, name: str, places: Targets) -> ScheduleSpec:
     request: dict[str, Any] = {
         "GroupName": places.group,
         "Description": _description(trigger),
@@ -216,7 +216,7 @@ def _findings(
     name: str,
     rules: tuple[RuleSpec, ...],
     schedules: tuple[ScheduleSpec, ...],
-    places: Places,
+    places: Targets,
 ) -> Iterator[Finding]:
     if len(name) > LONGEST_NAME:
         room = LONGEST_NAME - len(places.prefix)

@@ -21,7 +21,7 @@ from jetway.airflow.environment import THROTTLED, did_nothing, is_denied, unavai
 from jetway.errors import EnvironmentUnavailableError, PermissionMissingError
 from jetway.observability import logger
 from jetway.updates.actions import Acts
-from jetway.updates.plan import CALL_AGAIN_AFTER, Plan, Rules, decide, shows_ours, waiting
+from jetway.updates.plan import CALL_AGAIN_AFTER, Plan, UpdateRules, decide, shows_ours, waiting
 from jetway.updates.record import MEMBERS, UpdateRecord
 from jetway.updates.steps import Turn
 
@@ -30,11 +30,11 @@ if TYPE_CHECKING:
 
     from jetway.airflow import ImportProblem
     from jetway.airflow.environment import Environment, EnvironmentFacts
-    from jetway.promotion.artifact_state import Standing
-    from jetway.promotion.state_table import StandingTable
+    from jetway.promotion.artifact_state import ArtifactState
+    from jetway.promotion.state_table import ArtifactStateTable
     from jetway.updates.record import Trouble, UpdateTable, WorkerReplacement
     from jetway.updates.revert import Undo
-    from jetway.updates.steps import Step
+    from jetway.updates.steps import UpdateStep
 
 __all__ = ["CALL_AGAIN_AFTER", "NotBegunError", "RefusedError", "Scaled", "Updates"]
 
@@ -66,7 +66,7 @@ class Updates:
         mwaa: MWAAClient,
         environment: Environment,
         records: UpdateTable,
-        standings: StandingTable,
+        standings: ArtifactStateTable,
         *,
         automatic: bool,
         worker_replacement: WorkerReplacement,
@@ -106,7 +106,7 @@ class Updates:
         """
         record, now = self._records.get(), self._clock()
         if record.phase == "updating" and not record.artifacts and not record.pays:
-            plan = decide(record, facts, {}, Rules(), now)
+            plan = decide(record, facts, {}, UpdateRules(), now)
             if plan.step in {"ended", "again"}:
                 record = record.idle()  # bounds alone: there is nothing to be done after them
         if record.phase != "idle" or not facts.usable:
@@ -143,7 +143,7 @@ class Updates:
         verify_after: timedelta,
         quiet: timedelta = timedelta(),
         *,
-        on_step: Callable[[Step], None],
+        on_step: Callable[[UpdateStep], None],
     ) -> None:
         """Do what there is to do.
 
@@ -159,7 +159,7 @@ class Updates:
             TransientError: MWAA or Airflow cannot be asked now.
             ClientError, BotoCoreError: DynamoDB, S3 or SNS is in trouble.
         """
-        rules, facts = Rules(self._automatic, quiet), self._environment.facts()
+        rules, facts = UpdateRules(self._automatic, quiet), self._environment.facts()
         for _ in range(_MOST_STEPS):
             record = self._records.get()
             plan = decide(record, facts, self._all_standings(), rules, self._clock())
@@ -175,9 +175,9 @@ class Updates:
     def next(self, quiet: timedelta, facts: EnvironmentFacts) -> tuple[UpdateRecord, Plan]:
         """Return the record, and what is next; nothing is done."""
         record = self._records.get()
-        return record, decide(record, facts, self._all_standings(), Rules(self._automatic, quiet), self._clock())
+        return record, decide(record, facts, self._all_standings(), UpdateRules(self._automatic, quiet), self._clock())
 
-    def _all_standings(self) -> dict[str, Standing | None]:
+    def _all_standings(self) -> dict[str, ArtifactState | None]:
         return {key: self._standings.get(key) for key in MEMBERS}
 
     def _begin(self, acts: Acts, record: UpdateRecord) -> bool:

@@ -6,10 +6,10 @@ from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from jetway.promotion.artifact_state import Problem
-from jetway.promotion.rollout import LONGEST_UPDATE, InForce
+from jetway.promotion.artifact_state import Defect
+from jetway.promotion.rollout import LONGEST_UPDATE, Rollout
 from jetway.updates.artifact_states import bad_of, is_brought, sources_of
-from jetway.updates.context import Hand
+from jetway.updates.context import UpdateContext
 from jetway.updates.plan import REFUSALS_APART, REFUSED_FOR_GOOD
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _ANOTHER_UPDATE = "Another update of the environment has begun; the update that brings it begins after that one."
 
 
-class CallActs(Hand):
+class CallActs(UpdateContext):
     """Acts after a call."""
 
     __slots__ = ()
@@ -29,7 +29,7 @@ class CallActs(Hand):
         began = record.began_at or self.clock()
         changed = {key: live for key, live in record.artifacts.items() if is_brought(record, key)}
         self._stage(changed, "updating")
-        self._say(changed, InForce("updating", began, began + LONGEST_UPDATE))
+        self._say(changed, Rollout("updating", began, began + LONGEST_UPDATE))
         self.turn.tell("begun", {**changed, **bad_of(record.pays)}, changes=record.changes)
 
     def refused(self, record: UpdateRecord, because: str, facts: EnvironmentFacts) -> bool:
@@ -64,7 +64,7 @@ class CallActs(Hand):
         self.records.put(replace(idle, artifacts=rest, before={key: record.before.get(key) for key in rest}))
         waits = {key: live for key, live in record.artifacts.items() if key not in rest}
         self._stage(waits, "waiting")
-        self._say(waits, InForce("waiting", self.clock(), None, because))
+        self._say(waits, Rollout("waiting", self.clock(), None, because))
 
     def _for_good(self, record: UpdateRecord, because: str) -> None:
         words = f"MWAA refused the update: {because}"
@@ -74,7 +74,7 @@ class CallActs(Hand):
         if not blamed:
             self.records.put(cleared.idle())
             return
-        problems = (Problem("environment", words),)
+        problems = (Defect("environment", words),)
         self.records.put(replace(cleared, phase="undo", blamed=blamed, problems=problems, gone_back=True))
 
     def not_begun(self, record: UpdateRecord, trouble: Trouble, because: str, *, try_at: datetime | None) -> None:
@@ -83,5 +83,5 @@ class CallActs(Hand):
         rest = {key: live for key, live in record.artifacts.items() if not is_brought(record, key)}
         idle = replace(idle, artifacts=rest, before={key: record.before.get(key) for key in rest})
         waits = {key: live for key, live in record.artifacts.items() if key not in rest}
-        self._say(waits, InForce("waiting", self.clock(), None, because))
+        self._say(waits, Rollout("waiting", self.clock(), None, because))
         self._troubled(idle, trouble, because, {**waits, **bad_of(record.pays)})

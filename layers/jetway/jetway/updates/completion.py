@@ -7,15 +7,15 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from jetway.errors import PermissionMissingError, TransientError
-from jetway.promotion.artifact_state import Problem
-from jetway.promotion.rollout import InForce
+from jetway.promotion.artifact_state import Defect
+from jetway.promotion.rollout import Rollout
 from jetway.updates.artifact_states import close
-from jetway.updates.context import Hand
+from jetway.updates.context import UpdateContext
 from jetway.updates.plan import broken_since, ended, noted
 from jetway.updates.record import in_force, place_of
 
 if TYPE_CHECKING:
-    from jetway.promotion.artifact_state import Live
+    from jetway.promotion.artifact_state import LiveVersion
     from jetway.updates.plan import Plan
 
 _ENDED_UNSEEN = (
@@ -24,7 +24,7 @@ _ENDED_UNSEEN = (
 )
 
 
-class EndActs(Hand):
+class EndActs(UpdateContext):
     """Acts on an update that has ended."""
 
     __slots__ = ()
@@ -67,7 +67,7 @@ class EndActs(Hand):
         after = replace(noted(record, facts, now), owed=owed, ended_at=now)
         if found.failed:
             words = facts.last_update_error or "the environment went back to its previous settings."
-            problems = (Problem("environment", f"The update failed: {words}"),)
+            problems = (Defect("environment", f"The update failed: {words}"),)
             # What has arrived all the same is verified after that.
             kept = {**found.failed, **found.arrived}
             self.records.put(
@@ -84,18 +84,22 @@ class EndActs(Hand):
         return not found.arrived or bool(found.failed)
 
     def _tell_end(
-        self, again: Mapping[str, Live], theirs: Mapping[str, Live], arrived: Mapping[str, Live], artifacts: bool
+        self,
+        again: Mapping[str, LiveVersion],
+        theirs: Mapping[str, LiveVersion],
+        arrived: Mapping[str, LiveVersion],
+        artifacts: bool,
     ) -> None:
         now, due_at = self.clock(), self.clock() + self.turn.verify_after
         if again:
             self._stage(again, "waiting")
-            self._say(again, InForce("waiting", now, None, "The update did not bring it; it goes with the next one."))
+            self._say(again, Rollout("waiting", now, None, "The update did not bring it; it goes with the next one."))
             self.turn.tell("held", again, "the update did not bring it")
         if theirs:
             self.turn.tell("overtaken", theirs)
         if arrived:
             self._stage(arrived, "verifying")
-            self._say(arrived, InForce("verifying", now, due_at))
+            self._say(arrived, Rollout("verifying", now, due_at))
         if arrived or not artifacts:
             self.turn.tell("applied", arrived)
 
@@ -123,7 +127,7 @@ class EndActs(Hand):
                 self._troubled(record, "airflow-silent", str(exc))
                 return False
             words = f"Airflow does not answer since the update: {exc}"
-            problems = (Problem("environment", words),)
+            problems = (Defect("environment", words),)
             blamed = tuple(record.artifacts)
             self.records.put(replace(record.untroubled(), phase="undo", blamed=blamed, problems=problems))
             turn.tell("silent", record.artifacts, words)

@@ -11,14 +11,14 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from jetway.observability import logger
 from jetway.promotion import notifications as news
-from jetway.promotion.rollout import InForce, say
+from jetway.promotion.rollout import Rollout, say
 from jetway.updates.artifact_states import OpenStage, bad_of, staged
 from jetway.updates.plan import FAILED_FOR_GOOD, stuck
 from jetway.updates.record import Debt, UpdateRecord, in_force
 
 if TYPE_CHECKING:
-    from jetway.promotion.artifact_state import Live
-    from jetway.promotion.state_table import StandingTable
+    from jetway.promotion.artifact_state import LiveVersion
+    from jetway.promotion.state_table import ArtifactStateTable
     from jetway.updates.record import Trouble, UpdateTable
     from jetway.updates.steps import Turn
 
@@ -32,7 +32,7 @@ _TO_DO: dict[Trouble, str] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Hand:
+class UpdateContext:
     """What one turn may write.
 
     Attributes:
@@ -42,15 +42,15 @@ class Hand:
 
     turn: Turn
     records: UpdateTable
-    standings: StandingTable
+    standings: ArtifactStateTable
     clock: Callable[[], datetime]
     automatic: bool
 
-    def _say(self, artifacts: Mapping[str, Live], step: InForce) -> None:
+    def _say(self, artifacts: Mapping[str, LiveVersion], step: Rollout) -> None:
         for key, live in artifacts.items():
             self._say_one(key, live, step)
 
-    def _say_last(self, key: str, live: Live, step: InForce) -> None:
+    def _say_last(self, key: str, live: LiveVersion, step: Rollout) -> None:
         """Write the last step into a report, after which none comes that would write it again.
 
         Raises:
@@ -58,14 +58,14 @@ class Hand:
         """
         say(self.turn.undo.s3, self.turn.undo.drop_bucket, key, live, step)
 
-    def _say_one(self, key: str, live: Live, step: InForce) -> None:
+    def _say_one(self, key: str, live: LiveVersion, step: Rollout) -> None:
         """Write a step into a report; words hold up no update, and the next step writes them again."""
         try:
             self._say_last(key, live, step)
         except (ClientError, BotoCoreError) as exc:
             logger.warning("a report does not say how far its update is", extra={"key": key, "because": str(exc)})
 
-    def _stage(self, artifacts: Mapping[str, Live], stage: OpenStage) -> None:
+    def _stage(self, artifacts: Mapping[str, LiveVersion], stage: OpenStage) -> None:
         for key, live in artifacts.items():
             self.standings.change(key, staged(key, live, stage))
 
@@ -88,7 +88,7 @@ class Hand:
         return debt
 
     def _troubled(
-        self, record: UpdateRecord, trouble: Trouble, words: str, artifacts: Mapping[str, Live] | None = None
+        self, record: UpdateRecord, trouble: Trouble, words: str, artifacts: Mapping[str, LiveVersion] | None = None
     ) -> None:
         """Write down what stands in the way, and tell a person once, when it has stood there for long."""
         now = self.clock()
@@ -104,7 +104,9 @@ class Hand:
         self._tell_stalled(trouble, words, waits, record.trouble_since, _TO_DO[trouble])
         self.turn.tell("stalled", waits, words)
 
-    def _tell_stalled(self, reason: str, words: str, waits: Mapping[str, Live], since: datetime, to_do: str) -> None:
+    def _tell_stalled(
+        self, reason: str, words: str, waits: Mapping[str, LiveVersion], since: datetime, to_do: str
+    ) -> None:
         undo = self.turn.undo
         told = news.stalled(undo.environment, reason, words, tuple(waits), since=since, at=self.clock(), to_do=to_do)
         undo.tell(told)

@@ -9,24 +9,24 @@ from typing import TYPE_CHECKING, Any
 from jetway.diagnosis.attribution import digests
 from jetway.errors import PermissionMissingError, TransientError
 from jetway.promotion.artifact_state import DELETED
-from jetway.promotion.rollout import LONGEST_UPDATE, InForce
+from jetway.promotion.rollout import LONGEST_UPDATE, Rollout
 from jetway.updates.artifact_states import is_gone, is_in_force, nothing_is_live
-from jetway.updates.context import Hand
+from jetway.updates.context import UpdateContext
 from jetway.updates.plan import SILENT_BEFORE_UPDATE, noted
 from jetway.updates.record import Debt, UpdateRecord, in_force, members, place_of
 from jetway.updates.same_content import same_content
 
 if TYPE_CHECKING:
-    from jetway.promotion.artifact_state import Live, Standing
+    from jetway.promotion.artifact_state import ArtifactState, LiveVersion
     from jetway.updates.plan import Plan
-    from jetway.updates.record import Place
+    from jetway.updates.record import VersionPlace
 
 _AGAIN = (
     "Jetway brings its version into force over it, with an update that begins as soon as the environment takes one."
 )
 
 
-class IdleActs(Hand):
+class IdleActs(UpdateContext):
     """Acts while no update is on its way."""
 
     __slots__ = ()
@@ -89,11 +89,11 @@ class IdleActs(Hand):
             )
         )
         self._stage(plan.artifacts, "verifying")
-        self._say(plan.artifacts, InForce("verifying", now, now + turn.verify_after))
+        self._say(plan.artifacts, Rollout("verifying", now, now + turn.verify_after))
         turn.tell("adopted", plan.artifacts)
         return False
 
-    def _place_before(self, key: str, live: Live, standing: Standing | None) -> Place | None:
+    def _place_before(self, key: str, live: LiveVersion, standing: ArtifactState | None) -> VersionPlace | None:
         record = self.turn.record
         if key in record.owed:
             return record.owed[key].back
@@ -166,7 +166,7 @@ class IdleActs(Hand):
                 raise
             return self.standings.known_errors()
 
-    def _settled(self, key: str, live: Live) -> bool:
+    def _settled(self, key: str, live: LiveVersion) -> bool:
         """Settle what would change nothing: its content is in force, or it was deleted and is not in force."""
         turn = self.turn
         there = in_force(turn.facts, key)
@@ -181,7 +181,7 @@ class IdleActs(Hand):
         undo, place = turn.undo, place_of(live)
         if not same_content(undo.s3, turn.facts.source_bucket, place, there, zipped=key == "plugins.zip"):
             return False
-        step = InForce("verified", self.clock(), None, "It has the content of the version that is in force.")
+        step = Rollout("verified", self.clock(), None, "It has the content of the version that is in force.")
         self._say_last(key, live, step)
         self.standings.change(key, is_in_force(live, there))
         turn.tell("unchanged", {key: live})

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from jetway.diagnosis.attribution import PAUSE, Decision
+from jetway.diagnosis.attribution import PAUSE, Attribution
 from jetway.updates.plan import updated_at
 
 if TYPE_CHECKING:
     from jetway.airflow.environment import EnvironmentFacts
-    from jetway.promotion.artifact_state import Standing
+    from jetway.promotion.artifact_state import ArtifactState
     from jetway.updates.record import UpdateRecord
 
 # Artifacts that bring modules.
@@ -35,18 +35,18 @@ class UpdateOutlook:
     modules_come: bool
     goes_back: bool
 
-    def judged(self, decision: Decision, now: datetime) -> Decision:
+    def judged(self, decision: Attribution, now: datetime) -> Attribution:
         """The decision on a file, or to wait where an update to come may heal what it is blamed for."""
         if decision.action != "roll-back":
             return decision
         heals = all(_MISSING.search(problem.message) for problem in decision.problems)
         if self.goes_back or (self.modules_come and heals):
-            return Decision("wait", now + PAUSE, decision.problems)
+            return Attribution("wait", now + PAUSE, decision.problems)
         return decision
 
 
 def update_outlook(
-    record: UpdateRecord, standings: Mapping[str, Standing | None], facts: EnvironmentFacts, now: datetime
+    record: UpdateRecord, standings: Mapping[str, ArtifactState | None], facts: EnvironmentFacts, now: datetime
 ) -> UpdateOutlook:
     """Return what updates mean for files that are being verified.
 
@@ -60,7 +60,7 @@ def update_outlook(
     )
 
 
-def modules_come(standings: Mapping[str, Standing | None]) -> bool:
+def modules_come(standings: Mapping[str, ArtifactState | None]) -> bool:
     """Whether requirements or plugins wait for an update, or are being updated."""
     found = (standings.get(key) for key in BRING_MODULES)
     return any(standing is not None and standing.stage in {"waiting", "updating"} for standing in found)

@@ -16,7 +16,7 @@ from jetway.updates.record import Debt, UpdateRecord, all_in_force, in_force, pl
 
 if TYPE_CHECKING:
     from jetway.airflow.environment import EnvironmentFacts
-    from jetway.promotion.artifact_state import Live, Standing
+    from jetway.promotion.artifact_state import ArtifactState, LiveVersion
 
 # A call that was written down, and has neither been taken nor shown for so long, was not made: its function has died.
 CALL_AGAIN_AFTER = timedelta(seconds=90)
@@ -70,7 +70,7 @@ PlanStep = Literal[
 
 
 @dataclass(frozen=True, slots=True)
-class Rules:
+class UpdateRules:
     """How the deployment wants it.
 
     Attributes:
@@ -98,7 +98,7 @@ class Plan:
     step: PlanStep
     because: str = ""
     at: datetime | None = None
-    artifacts: Mapping[str, Live] = field(default_factory=dict)
+    artifacts: Mapping[str, LiveVersion] = field(default_factory=dict)
     back: Mapping[str, Debt] = field(default_factory=dict)
     workers: Mapping[str, int] = field(default_factory=dict)
     keys: tuple[str, ...] = ()
@@ -107,8 +107,8 @@ class Plan:
 def decide(
     record: UpdateRecord,
     facts: EnvironmentFacts,
-    standings: Mapping[str, Standing | None],
-    rules: Rules,
+    standings: Mapping[str, ArtifactState | None],
+    rules: UpdateRules,
     now: datetime,
 ) -> Plan:
     """Decide what the updates of the environment need next.
@@ -128,7 +128,7 @@ def decide(
     return _idle(record, facts, standings, rules, now)
 
 
-def waiting(standings: Mapping[str, Standing | None]) -> dict[str, Live]:
+def waiting(standings: Mapping[str, ArtifactState | None]) -> dict[str, LiveVersion]:
     """What is to come into force, while no update of ours is on its way: also what one has left behind."""
     return {
         key: standing.live
@@ -140,7 +140,7 @@ def waiting(standings: Mapping[str, Standing | None]) -> dict[str, Live]:
     }
 
 
-def _replaced(standings: Mapping[str, Standing | None]) -> dict[str, Live]:
+def _replaced(standings: Mapping[str, ArtifactState | None]) -> dict[str, LiveVersion]:
     """What somebody has pointed the environment away from; who points it back, brings it into force again."""
     return {
         key: standing.live
@@ -184,7 +184,7 @@ def _shows_late(record: UpdateRecord, facts: EnvironmentFacts, now: datetime) ->
 
 
 @dataclass(frozen=True, slots=True)
-class Ended:
+class EndedUpdate:
     """What an update has done, by key of the drop bucket.
 
     Attributes:
@@ -196,19 +196,19 @@ class Ended:
         back_failed: the way back was tried, and the bad version is in force still.
     """
 
-    arrived: Mapping[str, Live]
-    failed: Mapping[str, Live]
-    again: Mapping[str, Live]
-    theirs: Mapping[str, Live]
+    arrived: Mapping[str, LiveVersion]
+    failed: Mapping[str, LiveVersion]
+    again: Mapping[str, LiveVersion]
+    theirs: Mapping[str, LiveVersion]
     set_back: bool
     back_failed: Mapping[str, Debt]
 
 
-def ended(record: UpdateRecord, facts: EnvironmentFacts) -> Ended:
+def ended(record: UpdateRecord, facts: EnvironmentFacts) -> EndedUpdate:
     """Read what an update has done, from LastUpdate and from what is in force."""
     ours = record.is_ours(facts)
     tried_in_vain = ours and facts.last_update == "FAILED"
-    groups: dict[str, dict[str, Live]] = {"arrived": {}, "failed": {}, "again": {}, "theirs": {}}
+    groups: dict[str, dict[str, LiveVersion]] = {"arrived": {}, "failed": {}, "again": {}, "theirs": {}}
     for key, live in record.artifacts.items():
         there, debt = in_force(facts, key), record.owed.get(key)
         if there == place_of(live):
@@ -222,7 +222,7 @@ def ended(record: UpdateRecord, facts: EnvironmentFacts) -> Ended:
     back_failed = {
         key: debt for key, debt in record.pays.items() if failed and in_force(facts, key) == place_of(debt.bad)
     }
-    return Ended(**groups, set_back=record.ours_at is not None and not ours, back_failed=back_failed)
+    return EndedUpdate(**groups, set_back=record.ours_at is not None and not ours, back_failed=back_failed)
 
 
 def _verifying(record: UpdateRecord, facts: EnvironmentFacts, now: datetime) -> Plan:
@@ -252,8 +252,8 @@ def broken_since(record: UpdateRecord, now: datetime) -> bool:
 def _idle(
     record: UpdateRecord,
     facts: EnvironmentFacts,
-    standings: Mapping[str, Standing | None],
-    rules: Rules,
+    standings: Mapping[str, ArtifactState | None],
+    rules: UpdateRules,
     now: datetime,
 ) -> Plan:
     found = waiting(standings)
@@ -278,8 +278,8 @@ def _idle(
 def _what_changed(
     record: UpdateRecord,
     facts: EnvironmentFacts,
-    standings: Mapping[str, Standing | None],
-    wanted: Mapping[str, Live],
+    standings: Mapping[str, ArtifactState | None],
+    wanted: Mapping[str, LiveVersion],
 ) -> Plan | None:
     """What is in force now, and was not when it was looked at last."""
     settled = {key: debt for key, debt in record.owed.items() if in_force(facts, key) != place_of(debt.bad)}
@@ -294,7 +294,7 @@ def _what_changed(
 
 
 def _to_begin(
-    record: UpdateRecord, wanted: Mapping[str, Live], owed: Mapping[str, Debt], rules: Rules, now: datetime
+    record: UpdateRecord, wanted: Mapping[str, LiveVersion], owed: Mapping[str, Debt], rules: UpdateRules, now: datetime
 ) -> Plan:
     workers = record.workers if record.workers_at and now - record.workers_at < _WORKERS_WAIT else None
     if not rules.automatic:
@@ -315,7 +315,7 @@ def _to_begin(
     return Plan("begin", _why(wanted, back, workers or {}), None, wanted, back, workers or {})
 
 
-def _quiet_until(wanted: Sequence[Live], owed_since: Sequence[datetime], quiet: timedelta) -> datetime | None:
+def _quiet_until(wanted: Sequence[LiveVersion], owed_since: Sequence[datetime], quiet: timedelta) -> datetime | None:
     """Until when more may come: so long after the last one, but the first one does not wait for ever.
 
     What is broken does not wait longer than once.
@@ -327,7 +327,7 @@ def _quiet_until(wanted: Sequence[Live], owed_since: Sequence[datetime], quiet: 
     return min([until, *(since + quiet for since in owed_since)])
 
 
-def _why(wanted: Mapping[str, Live], back: Mapping[str, Debt], workers: Mapping[str, int]) -> str:
+def _why(wanted: Mapping[str, LiveVersion], back: Mapping[str, Debt], workers: Mapping[str, int]) -> str:
     words = [f"brings {key} (version {live.source})" for key, live in wanted.items()]
     words += [f"goes back from {key} (version {debt.bad.source})" for key, debt in back.items()]
     if workers:
@@ -339,7 +339,7 @@ def _refusal(record: UpdateRecord) -> str:
     return f"MWAA has refused the update {record.refusals} times; it is asked again." if record.refusals else ""
 
 
-def _changed(record: UpdateRecord, facts: EnvironmentFacts, wanted: Mapping[str, Live]) -> tuple[str, ...]:
+def _changed(record: UpdateRecord, facts: EnvironmentFacts, wanted: Mapping[str, LiveVersion]) -> tuple[str, ...]:
     """What somebody has pointed elsewhere while a version of ours waits: ours goes over it."""
     if record.seen is None:
         return ()
@@ -347,7 +347,7 @@ def _changed(record: UpdateRecord, facts: EnvironmentFacts, wanted: Mapping[str,
 
 
 def _drifted(
-    record: UpdateRecord, facts: EnvironmentFacts, standings: Mapping[str, Standing | None]
+    record: UpdateRecord, facts: EnvironmentFacts, standings: Mapping[str, ArtifactState | None]
 ) -> tuple[str, ...]:
     return tuple(
         key

@@ -17,7 +17,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
 
 from jetway.aws.dynamodb import VersionedItem, revision_of
-from jetway.promotion.artifact_state import Live, Problem
+from jetway.promotion.artifact_state import Defect, LiveVersion
 from jetway.promotion.state_table import StandingChangedError
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 Phase = Literal["idle", "updating", "verifying", "verified", "undo"]
 Trouble = Literal["", "permission-missing", "throttled", "airflow-silent", "environment-unusable"]
-Place = tuple[str, str]  # path and object version; the version is empty where the environment names none
+VersionPlace = tuple[str, str]  # path and object version; the version is empty where the environment names none
 WorkerReplacement = Literal["GRACEFUL", "FORCED"]
 
 # Key in the drop bucket → how UpdateEnvironment's members begin.
@@ -50,8 +50,8 @@ class Debt:
         told: it failed too often. A person was told the command; Jetway asks for it no more.
     """
 
-    bad: Live
-    back: Place | None
+    bad: LiveVersion
+    back: VersionPlace | None
     since: datetime
     failed: int = 0
     because: str = ""
@@ -61,7 +61,9 @@ class Debt:
     def from_dict(cls, values: dict[str, Any]) -> Debt:
         """Read what `asdict` and JSON made of one."""
         since = datetime.fromisoformat(values["since"])
-        return cls(**values | {"bad": Live.from_dict(values["bad"]), "back": _place(values["back"]), "since": since})
+        return cls(
+            **values | {"bad": LiveVersion.from_dict(values["bad"]), "back": _place(values["back"]), "since": since}
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,9 +98,9 @@ class UpdateRecord:
     """
 
     phase: Phase = "idle"
-    artifacts: Mapping[str, Live] = field(default_factory=dict)
+    artifacts: Mapping[str, LiveVersion] = field(default_factory=dict)
     changes: Mapping[str, Any] = field(default_factory=dict)
-    before: Mapping[str, Place | None] = field(default_factory=dict)
+    before: Mapping[str, VersionPlace | None] = field(default_factory=dict)
     baseline: Mapping[str, str] = field(default_factory=dict)
     baseline_at: datetime | None = None
     sighted: Mapping[str, int] = field(default_factory=dict)
@@ -110,7 +112,7 @@ class UpdateRecord:
     source: str | None = None
     ended_at: datetime | None = None
     due_at: datetime | None = None
-    problems: tuple[Problem, ...] = ()
+    problems: tuple[Defect, ...] = ()
     blamed: tuple[str, ...] = ()
     gone_back: bool = False
     owed: Mapping[str, Debt] = field(default_factory=dict)
@@ -125,7 +127,7 @@ class UpdateRecord:
     trouble_words: str = ""
     trouble_told: bool = False
     try_at: datetime | None = None
-    seen: Mapping[str, Place | None] | None = None
+    seen: Mapping[str, VersionPlace | None] | None = None
     seen_update: datetime | None = None
     revision: int = 0
 
@@ -141,10 +143,10 @@ class UpdateRecord:
         values = json.loads(text)
         for name in _TIMES:
             values[name] = datetime.fromisoformat(values[name]) if values.get(name) else None
-        values["artifacts"] = {key: Live.from_dict(live) for key, live in values["artifacts"].items()}
+        values["artifacts"] = {key: LiveVersion.from_dict(live) for key, live in values["artifacts"].items()}
         values["before"] = _places(values["before"])
         values["seen"] = _places(values["seen"]) if values.get("seen") is not None else None
-        values["problems"] = tuple(Problem(**problem) for problem in values["problems"])
+        values["problems"] = tuple(Defect(**problem) for problem in values["problems"])
         values["blamed"] = tuple(values.get("blamed", ()))
         values["owed"] = {key: Debt.from_dict(debt) for key, debt in values.get("owed", {}).items()}
         undoing = values["phase"] == "undoing"
@@ -198,11 +200,11 @@ class UpdateRecord:
 _TIMES = tuple(each.name for each in fields(UpdateRecord) if "datetime" in str(each.type))
 
 
-def _places(values: Mapping[str, Any]) -> dict[str, Place | None]:
+def _places(values: Mapping[str, Any]) -> dict[str, VersionPlace | None]:
     return {key: _place(found) for key, found in values.items()}
 
 
-def _place(found: Any) -> Place | None:
+def _place(found: Any) -> VersionPlace | None:
     return (found[0], found[1]) if found else None
 
 
@@ -240,7 +242,7 @@ class UpdateTable:
         return written
 
 
-def in_force(facts: EnvironmentFacts, key: str) -> Place | None:
+def in_force(facts: EnvironmentFacts, key: str) -> VersionPlace | None:
     """Path and object version that the environment uses, of which the version may be empty; None for none."""
     path, version = {
         "requirements.txt": (facts.requirements_path, facts.requirements_version),
@@ -255,12 +257,12 @@ def members(key: str, path: str, version: str) -> dict[str, str]:
     return {f"{MEMBERS[key]}S3Path": path, f"{MEMBERS[key]}S3ObjectVersion": version}
 
 
-def all_in_force(facts: EnvironmentFacts) -> dict[str, Place | None]:
+def all_in_force(facts: EnvironmentFacts) -> dict[str, VersionPlace | None]:
     """What the environment uses of each kind."""
     return {key: in_force(facts, key) for key in MEMBERS}
 
 
-def place_of(live: Live) -> Place:
+def place_of(live: LiveVersion) -> VersionPlace:
     """Path and object version of what was made live."""
     return live.key, live.version_id or ""
 

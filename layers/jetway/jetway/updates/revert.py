@@ -17,24 +17,24 @@ from jetway.promotion.artifact_state import (
     BY_HAND,
     MOST_PROBLEMS,
     NOTHING,
-    Live,
-    Problem,
-    Standing,
+    ArtifactState,
+    Defect,
+    LiveVersion,
     overtaken,
     to_roll_back,
 )
 from jetway.promotion.copy import SOURCE_VERSION
 from jetway.promotion.reports import amend_report, read_report
 from jetway.promotion.restore import Restored, previous_version, report_rollback, tell_live
-from jetway.promotion.rollout import InForce, say
+from jetway.promotion.rollout import Rollout, say
 from jetway.promotion.state_table import StandingChangedError
 from jetway.updates.record import Debt, command, members, place_of
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-    from jetway.promotion.notifications import News
-    from jetway.promotion.state_table import StandingTable
+    from jetway.promotion.notifications import Notification
+    from jetway.promotion.state_table import ArtifactStateTable
     from jetway.updates.record import UpdateRecord, WorkerReplacement
 
 
@@ -56,8 +56,8 @@ class Undo:
     """
 
     s3: S3Client
-    standings: StandingTable
-    tell: Callable[[News], None]
+    standings: ArtifactStateTable
+    tell: Callable[[Notification], None]
     environment: str
     drop_bucket: str
     automatic: bool
@@ -108,23 +108,23 @@ class Undo:
 
     def not_back(self, key: str, debt: Debt) -> None:
         """Write into the report of a version that the way back from it has failed."""
-        step = InForce("going-back", self.clock(), None, f"The way back failed: {debt.because}")
+        step = Rollout("going-back", self.clock(), None, f"The way back failed: {debt.because}")
         say(self.s3, self.drop_bucket, key, debt.bad, step)
 
-    def overtaken(self, key: str, ours: Live, there: tuple[str, str] | None) -> None:
+    def overtaken(self, key: str, ours: LiveVersion, there: tuple[str, str] | None) -> None:
         """Write down, report and tell that somebody else's is in force, and is left alone."""
         now = self.clock()
         self.standings.change(key, _overtaken(key, ours))
-        say(self.s3, self.drop_bucket, key, ours, InForce("replaced-by-hand", now))
+        say(self.s3, self.drop_bucket, key, ours, Rollout("replaced-by-hand", now))
         self.told_of_change(key, ours, there, again="")
 
-    def told_of_change(self, key: str, ours: Live, there: tuple[str, str] | None, *, again: str) -> None:
+    def told_of_change(self, key: str, ours: LiveVersion, there: tuple[str, str] | None, *, again: str) -> None:
         """Tell that somebody has changed what is in force, and what Jetway does about it."""
         self.tell(
             news.overtaken(self.environment, self.drop_bucket, key, ours, there=there, at=self.clock(), again=again)
         )
 
-    def known_bad(self, key: str, bucket: str, there: tuple[str, str] | None) -> Live | None:
+    def known_bad(self, key: str, bucket: str, there: tuple[str, str] | None) -> LiveVersion | None:
         """What is in force, if it is a version that did not work and whose way back was forgotten.
 
         Args:
@@ -150,24 +150,26 @@ class Undo:
         found = head(self.s3, bucket, there[0], there[1] or None) if there is not None else None
         return found is not None and SOURCE_VERSION in found.metadata
 
-    def _report(self, told: Standing, bad: Live, back: Live | None, record: UpdateRecord, now: datetime) -> None:
+    def _report(
+        self, told: ArtifactState, bad: LiveVersion, back: LiveVersion | None, record: UpdateRecord, now: datetime
+    ) -> None:
         key = told.key
         if bad.dropped:
-            step = InForce("not-applied" if record.gone_back else "going-back", now)
+            step = Rollout("not-applied" if record.gone_back else "going-back", now)
             if not record.gone_back and not self.automatic:
                 step = replace(step, because="ApplyUpdates is manual: the message says which command goes back.")
             report_rollback(self.s3, self.drop_bucket, told, bad, back, at=now, step=step)
         if record.gone_back and key not in record.owed:
             self._say_live(key, back)
 
-    def _say_live(self, key: str, back: Live | None) -> None:
+    def _say_live(self, key: str, back: LiveVersion | None) -> None:
         """Have the report of what is in force again say so: it may say that it was removed or superseded, or waits."""
         if back is None or not back.dropped:
             return
         report = read_report(self.s3, self.drop_bucket, key, back.source)
         if report is not None and (report["outcome"], (report.get("in_force") or {}).get("state")) != _VERIFIED:
             because = "What came after it, or its deletion, did not work: it is in force again."
-            step = InForce("verified", self.clock(), None, because)
+            step = Rollout("verified", self.clock(), None, because)
             tell_live(self.s3, self.drop_bucket, key, back, step)
 
     def _note(self, key: str, record: UpdateRecord, debt: Debt | None) -> str | None:
@@ -186,7 +188,7 @@ class Undo:
             changes |= members(key, *debt.back) if debt.back else {}
         return command(self.environment, changes, self.worker_replacement)
 
-    def _previous(self, key: str, bad: Live, record: UpdateRecord) -> Live | None:
+    def _previous(self, key: str, bad: LiveVersion, record: UpdateRecord) -> LiveVersion | None:
         standing = self.standings.get(key)
         found = record.before.get(key)
         good = standing.good if standing is not None else None
@@ -205,7 +207,7 @@ class Undo:
         before = replace(bad, source=f"{BY_HAND}{version or 'newest'}", key=path, version_id=version or None)
         return replace(before, verdict="unknown", at=self.clock(), report="", dags=())
 
-    def nothing(self, key: str, bad: Live) -> Live:
+    def nothing(self, key: str, bad: LiveVersion) -> LiveVersion:
         """Put an empty file where the path must name something; once, whoever is faster.
 
         Raises:
@@ -223,7 +225,7 @@ class Undo:
         nothing = replace(bad, source=NOTHING, version_id=version, verdict="accepted")
         return replace(nothing, at=self.clock(), report="", dags=())
 
-    def _nothing(self, key: str, bad: Live) -> Live | None:
+    def _nothing(self, key: str, bad: LiveVersion) -> LiveVersion | None:
         """The empty file; None while a newer version is there, which goes over the bad one."""
         there = head(self.s3, bad.bucket, bad.key)
         if there is not None and there.metadata.get(SOURCE_VERSION) not in {bad.source, NOTHING}:
@@ -232,10 +234,10 @@ class Undo:
 
 
 def _given_up(
-    key: str, bad: Live, back: Live | None, problems: Sequence[Problem], now: datetime
-) -> Callable[[Standing | None], Standing]:
-    def change(standing: Standing | None) -> Standing:
-        standing = standing or Standing(key, "removed")
+    key: str, bad: LiveVersion, back: LiveVersion | None, problems: Sequence[Defect], now: datetime
+) -> Callable[[ArtifactState | None], ArtifactState]:
+    def change(standing: ArtifactState | None) -> ArtifactState:
+        standing = standing or ArtifactState(key, "removed")
         given_up = to_roll_back(replace(standing, live=bad), problems, now)
         kept = {bad.source} if back is None else {bad.source, back.source}
         if standing.live is not None and standing.live.source not in kept:
@@ -246,9 +248,9 @@ def _given_up(
     return change
 
 
-def _overtaken(key: str, live: Live) -> Callable[[Standing | None], Standing]:
-    def change(standing: Standing | None) -> Standing:
-        standing = standing or Standing(key, "removed")
+def _overtaken(key: str, live: LiveVersion) -> Callable[[ArtifactState | None], ArtifactState]:
+    def change(standing: ArtifactState | None) -> ArtifactState:
+        standing = standing or ArtifactState(key, "removed")
         newer = standing.live is None or standing.live.source != live.source
         return standing if newer else overtaken(standing)
 

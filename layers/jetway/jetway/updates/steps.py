@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 if TYPE_CHECKING:
     from jetway.airflow import ImportProblem
     from jetway.airflow.environment import EnvironmentFacts
-    from jetway.promotion.artifact_state import Live
+    from jetway.promotion.artifact_state import LiveVersion
     from jetway.updates.record import UpdateRecord
     from jetway.updates.revert import Undo
 
@@ -31,7 +31,7 @@ StepName = Literal[
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class UpdateStep:
     """One thing that was done; the fields of its log line."""
 
     step: StepName
@@ -50,14 +50,14 @@ class Turn:
     undo: Undo
     verify_after: timedelta
     quiet: timedelta
-    on_step: Callable[[Step], None]
+    on_step: Callable[[UpdateStep], None]
 
     def tell(
         self,
         step: StepName,
-        artifacts: Mapping[str, Live],
+        artifacts: Mapping[str, LiveVersion],
         because: str = "",
         changes: Mapping[str, Any] | None = None,
     ) -> None:
         """Hand on a step that has just been done."""
-        self.on_step(Step(step, {key: live.source for key, live in artifacts.items()}, because, changes))
+        self.on_step(UpdateStep(step, {key: live.source for key, live in artifacts.items()}, because, changes))

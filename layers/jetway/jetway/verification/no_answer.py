@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING
 from jetway.artifacts.kinds import kind_of
 from jetway.diagnosis.attribution import SYNC
 from jetway.errors import EnvironmentBusyError, PermissionMissingError
-from jetway.promotion.artifact_state import Problem
+from jetway.promotion.artifact_state import Defect
 
 if TYPE_CHECKING:
-    from jetway.promotion.artifact_state import Standing
+    from jetway.promotion.artifact_state import ArtifactState
 
 PATIENCE = timedelta(minutes=5)  # a web server may restart, or be slow
 
 
-def suspects(standings: Iterable[Standing], error: Exception, now: datetime) -> list[Standing]:
+def suspects(standings: Iterable[ArtifactState], error: Exception, now: datetime) -> list[ArtifactState]:
     """Versions that are rolled back because Airflow has given no answer since they are live.
 
     Args:
@@ -40,6 +40,6 @@ def suspects(standings: Iterable[Standing], error: Exception, now: datetime) -> 
     ]
 
 
-def problem(standing: Standing, error: Exception) -> Problem:
+def problem(standing: ArtifactState, error: Exception) -> Defect:
     """Why such a version is rolled back."""
-    return Problem(standing.key, f"no-answer: Airflow gives no answer since this version is live ({error}).")
+    return Defect(standing.key, f"no-answer: Airflow gives no answer since this version is live ({error}).")

@@ -19,7 +19,7 @@ from jetway.artifacts.kinds import kind_of
 from jetway.aws.s3 import head, versions_of
 from jetway.events.principals import read_cause
 from jetway.promotion import notifications as news
-from jetway.promotion.artifact_state import Live, drop_version_id
+from jetway.promotion.artifact_state import LiveVersion, drop_version_id
 from jetway.promotion.copy import Placement
 from jetway.promotion.reports import (
     ToldOtherwiseError,
@@ -31,7 +31,7 @@ from jetway.promotion.reports import (
     write_report,
 )
 from jetway.promotion.restore import tell_live, tell_rollback_again
-from jetway.promotion.rollout import InForce
+from jetway.promotion.rollout import Rollout
 from jetway.promotion.verdict_tag import tag_verdict, verdict_tag
 from jetway.verification.reinstatement import is_known
 
@@ -40,8 +40,8 @@ if TYPE_CHECKING:
 
     from jetway.airflow.environment import EnvironmentFacts
     from jetway.aws.s3 import ObjectVersion
-    from jetway.promotion.artifact_state import Standing
-    from jetway.promotion.notifications import News
+    from jetway.promotion.artifact_state import ArtifactState
+    from jetway.promotion.notifications import Notification
 
 # What a last look reads again. Whoever was killed at it has been followed by another one hours ago.
 _LATELY = timedelta(days=1)
@@ -58,7 +58,7 @@ UNREAD = Finding(
 
 
 @dataclass(frozen=True, slots=True)
-class Words:
+class OutcomeRecords:
     """What is told of the versions of one drop bucket.
 
     Attributes:
@@ -67,7 +67,7 @@ class Words:
     """
 
     s3: S3Client
-    tell: Callable[[News], None]
+    tell: Callable[[Notification], None]
     environment: str
     drop_bucket: str
 
@@ -133,7 +133,7 @@ class Words:
         )
         write_report(self.s3, report, version)
 
-    def live(self, key: str, live: Live, step: InForce) -> bool:
+    def live(self, key: str, live: LiveVersion, step: Rollout) -> bool:
         """Have report and tag of what is live say so; called again, it changes nothing.
 
         Returns:
@@ -146,10 +146,10 @@ class Words:
             return False
         return tell_live(self.s3, self.drop_bucket, key, live, step)
 
-    def back(self, standing: Standing, back: Live, now: datetime, verify_after: timedelta) -> None:
+    def back(self, standing: ArtifactState, back: LiveVersion, now: datetime, verify_after: timedelta) -> None:
         """Tell that a version is live again after a roll-back; of whoever dies before it, the last look does."""
         good = standing.good is not None and standing.good.source == back.source
-        step = InForce("verified", now) if good else InForce("verifying", now, now + verify_after)
+        step = Rollout("verified", now) if good else Rollout("verifying", now, now + verify_after)
         self.live(standing.key, back, step)
 
     def superseded(self, key: str, version: str) -> None:
@@ -166,7 +166,7 @@ class Words:
             if version and outcome_of(self.s3, self.drop_bucket, key, version) == "superseded":
                 self.finish(key, version)
 
-    def agree(self, standing: Standing, now: datetime) -> None:
+    def agree(self, standing: ArtifactState, now: datetime) -> None:
         """Have everything agree that was told of a key lately, once nobody is at work on it any more.
 
         Args:
@@ -180,7 +180,7 @@ class Words:
             elif standing.live is None or standing.live.source != version:
                 self._agree(standing, version, now)
 
-    def _agree(self, standing: Standing, version: str, now: datetime) -> None:
+    def _agree(self, standing: ArtifactState, version: str, now: datetime) -> None:
         key = standing.key
         document = read_report(self.s3, self.drop_bucket, key, version)
         if document is None or "outcome" not in document:
@@ -199,7 +199,7 @@ class Words:
         elif document["outcome"] in news.OUTCOMES:
             self._tell(key, version, document, news.judged(self.environment, document, report_key(key, version)))
 
-    def _was_last(self, standing: Standing, document: Mapping[str, Any]) -> bool:
+    def _was_last(self, standing: ArtifactState, document: Mapping[str, Any]) -> bool:
         """Whether a version was the last one that was live, and is out."""
         placed = document["placed"]
         if standing.stage != "removed" or standing.live is not None or not placed:
@@ -218,11 +218,11 @@ class Words:
         """
         placed = document["placed"] or {"bucket": place[0], "key": place[1], "version": None}
         kind, verdict, report = document["kind"], document["verdict"], report_key(key, version)
-        gone = Live(version, placed["bucket"], placed["key"], placed["version"], kind, verdict, at, report)
+        gone = LiveVersion(version, placed["bucket"], placed["key"], placed["version"], kind, verdict, at, report)
         by = read_cause(document.get("removed_by"))
         self._tell(key, version, document, news.removed(self.environment, self.drop_bucket, key, gone, at, by))
 
-    def _tell(self, key: str, version: str, document: Mapping[str, Any], said: News) -> None:
+    def _tell(self, key: str, version: str, document: Mapping[str, Any], said: Notification) -> None:
         tag = news.tag_of(document)
         if self._tag(key, version) != tag:
             self.tell(said)

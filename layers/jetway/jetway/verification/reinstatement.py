@@ -17,7 +17,7 @@ from jetway.artifacts.kinds import DAGS, kind_of
 from jetway.aws.s3 import head
 from jetway.diagnosis.attribution import PATIENCE, PAUSE, SYNC, parse_time, relative_path
 from jetway.observability import logger
-from jetway.promotion.artifact_state import BY_HAND, Standing, Trial, drop_version_id
+from jetway.promotion.artifact_state import BY_HAND, ArtifactState, Trial, drop_version_id
 from jetway.promotion.manual_changes import source_of
 from jetway.promotion.state_table import StandingChangedError
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from jetway.airflow import ImportProblem
     from jetway.airflow.environment import EnvironmentFacts
-    from jetway.promotion.state_table import StandingTable
+    from jetway.promotion.state_table import ArtifactStateTable
 
 _MOST_ACQUITTED = 50
 
@@ -35,7 +35,7 @@ LONGEST = timedelta(days=1)  # while it cannot be told whether an error has gone
 End = Literal["wait", "guilty", "innocent"]
 
 
-def tried(before: Standing, after: Standing, now: datetime) -> Standing:
+def tried(before: ArtifactState, after: ArtifactState, now: datetime) -> ArtifactState:
     """Begin the trial of a roll-back, when all its problems are of other files and none was undone before.
 
     Else the trial of an older version begins anew that was put off for this one.
@@ -52,7 +52,7 @@ def tried(before: Standing, after: Standing, now: datetime) -> Standing:
     return replace(after, trial=Trial(bad.source, others, now))
 
 
-def is_known(standing: Standing, source: str) -> bool:
+def is_known(standing: ArtifactState, source: str) -> bool:
     """Whether a roll-back of a version was undone before."""
     return any(each == source for each, _ in standing.acquitted)
 
@@ -73,12 +73,12 @@ def end_of(trial: Trial, errors: Sequence[ImportProblem], facts: EnvironmentFact
     return "innocent" if met_since or now >= over + PATIENCE else "wait"
 
 
-def convicted(standing: Standing, now: datetime) -> Standing:
+def convicted(standing: ArtifactState, now: datetime) -> ArtifactState:
     """The error has gone with the version: its roll-back stands."""
     return replace(standing, trial=None, due_at=now + PAUSE)
 
 
-def acquitted(standing: Standing, now: datetime) -> Standing:
+def acquitted(standing: ArtifactState, now: datetime) -> ArtifactState:
     """The error has stayed without the version: it may go live again, and this never rolls it back any more."""
     trial = standing.trial
     if trial is None:
@@ -103,12 +103,12 @@ class Trials:
     """
 
     s3: S3Client
-    table: StandingTable
+    table: ArtifactStateTable
     ask_gate: Callable[[str, str | None], None]
 
     def end(
         self,
-        on_trial: Sequence[Standing],
+        on_trial: Sequence[ArtifactState],
         errors: Sequence[ImportProblem] | None,
         facts: EnvironmentFacts,
         now: datetime,
@@ -126,7 +126,7 @@ class Trials:
                 self._end(standing, errors, facts, now)
 
     def _end(
-        self, standing: Standing, errors: Sequence[ImportProblem] | None, facts: EnvironmentFacts, now: datetime
+        self, standing: ArtifactState, errors: Sequence[ImportProblem] | None, facts: EnvironmentFacts, now: datetime
     ) -> None:
         trial = standing.trial
         if trial is None:
@@ -143,18 +143,18 @@ class Trials:
         else:
             self.table.put(convicted(standing, now) if end == "guilty" else replace(standing, due_at=now + PAUSE))
 
-    def _is_theirs(self, standing: Standing, facts: EnvironmentFacts) -> bool:
+    def _is_theirs(self, standing: ArtifactState, facts: EnvironmentFacts) -> bool:
         """Whether somebody has put something else live by hand: nothing goes over that unasked."""
         place = kind_of(standing.key).destination(standing.key, facts)
         return place is not None and source_of(head(self.s3, facts.source_bucket, place)) == BY_HAND
 
 
-def is_acquitted(standing: Standing | None, version: str) -> bool:
+def is_acquitted(standing: ArtifactState | None, version: str) -> bool:
     """Whether a roll-back of a version was undone, and it was not rolled back for another error since."""
     return standing is not None and version not in standing.rolled_back and is_known(standing, version)
 
 
-def innocent_of(standing: Standing) -> Collection[str]:
+def innocent_of(standing: ArtifactState) -> Collection[str]:
     """Return the files whose errors are not the live version's, while a trial goes on and after an acquittal."""
     live = standing.live
     known = {where for source, where in standing.acquitted if live is not None and source == live.source}

@@ -16,7 +16,7 @@ from jetway.artifacts.kinds import DAGS
 from jetway.aws.s3 import head
 from jetway.diagnosis.attribution import PAUSE, digests, new_errors, parse_time, problem, relative_path
 from jetway.diagnosis.intermittent import is_open, lasting, owner_of, sighted
-from jetway.promotion.artifact_state import Live, Problem
+from jetway.promotion.artifact_state import Defect, LiveVersion
 from jetway.updates.artifact_states import close
 from jetway.updates.outlook import BRING_MODULES, UpdateOutlook, modules_come, update_outlook
 from jetway.updates.record import MEMBERS, in_force, place_of
@@ -28,11 +28,11 @@ if TYPE_CHECKING:
 
     from jetway.airflow import ImportProblem
     from jetway.airflow.environment import EnvironmentFacts
-    from jetway.promotion.rollout import InForce
-    from jetway.promotion.state_table import StandingTable
+    from jetway.promotion.rollout import Rollout
+    from jetway.promotion.state_table import ArtifactStateTable
     from jetway.updates.record import UpdateRecord, UpdateTable
 
-Outcome = Literal["good", "rolled-back", "wait"]
+UpdateOutcome = Literal["good", "rolled-back", "wait"]
 
 _MISSING = re.compile(r"^ModuleNotFoundError: No module named '([^'.]+)", re.MULTILINE)
 # Airflow's words for what is no file's: https://airflow.apache.org/docs/apache-airflow/stable/core-concepts/variables.html
@@ -76,9 +76,9 @@ class UpdateVerifier:
     """
 
     records: UpdateTable
-    standings: StandingTable
+    standings: ArtifactStateTable
     why_pip_failed: Callable[[Sequence[str], datetime], str | None]
-    say: Callable[[str, Live, InForce], None]
+    say: Callable[[str, LiveVersion, Rollout], None]
 
     def is_due(self, record: UpdateRecord, now: datetime) -> bool:
         """Whether the environment is to be looked at."""
@@ -93,12 +93,12 @@ class UpdateVerifier:
         self,
         record: UpdateRecord,
         errors: Sequence[ImportProblem],
-        fresh_files: Mapping[str, Live],
+        fresh_files: Mapping[str, LiveVersion],
         facts: EnvironmentFacts,
         now: datetime,
         *,
         witness: Witness,
-    ) -> tuple[Outcome, tuple[Problem, ...], Mapping[str, Live]]:
+    ) -> tuple[UpdateOutcome, tuple[Defect, ...], Mapping[str, LiveVersion]]:
         """Write down what follows; return it, with the problems, and what it is about.
 
         Args:
@@ -107,7 +107,7 @@ class UpdateVerifier:
         Raises:
             StandingChangedError: another invocation was faster.
         """
-        nothing: Mapping[str, Live] = {}
+        nothing: Mapping[str, LiveVersion] = {}
         if any(in_force(facts, key) != place_of(live) for key, live in record.artifacts.items()):
             return "wait", (), nothing  # somebody has changed it: apply_updates leaves theirs alone
         pip = self._of_pip(record, facts)
@@ -137,11 +137,11 @@ class UpdateVerifier:
         close(self.records.put(replace(record, phase="verified")), self.records, self.standings, self.say, now)
         return "good", (), record.artifacts
 
-    def _of_pip(self, record: UpdateRecord, facts: EnvironmentFacts) -> tuple[Problem, ...]:
+    def _of_pip(self, record: UpdateRecord, facts: EnvironmentFacts) -> tuple[Defect, ...]:
         if "requirements.txt" not in record.artifacts or record.began_at is None:
             return ()
         words = self.why_pip_failed(facts.install_log_groups, record.began_at)
-        return (Problem("requirements.txt", words),) if words else ()
+        return (Defect("requirements.txt", words),) if words else ()
 
     def _is_its_own(
         self, error: ImportProblem, record: UpdateRecord, facts: EnvironmentFacts, now: datetime, witness: Witness
@@ -157,7 +157,7 @@ class UpdateVerifier:
         self,
         record: UpdateRecord,
         errors: Sequence[ImportProblem],
-        fresh_files: Mapping[str, Live],
+        fresh_files: Mapping[str, LiveVersion],
         witness: Witness,
     ) -> list[ImportProblem]:
         """Errors of fresh files for want of a module that the update was to bring: pip has failed, as MWAA only logs.
@@ -183,7 +183,9 @@ class UpdateVerifier:
         return any(self.standings.get(name) is not None for name in names)
 
 
-def _is_old(error: ImportProblem, fresh_files: Mapping[str, Live], facts: EnvironmentFacts, now: datetime) -> bool:
+def _is_old(
+    error: ImportProblem, fresh_files: Mapping[str, LiveVersion], facts: EnvironmentFacts, now: datetime
+) -> bool:
     """Whether a file is live for so long that what was dropped with it is known."""
     live = fresh_files[relative_path(error.path)]
     return now - live.at >= parse_time(facts)

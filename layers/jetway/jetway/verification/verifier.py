@@ -15,12 +15,12 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from jetway.airflow.environment import not_available
-from jetway.airflow.import_errors import Found
+from jetway.airflow.import_errors import FoundErrors
 from jetway.artifacts.kinds import DAGS
 from jetway.aws.s3 import head
 from jetway.diagnosis.attribution import (
     PAUSE,
-    Decision,
+    Attribution,
     Outlook,
     certain,
     decide,
@@ -38,8 +38,8 @@ from jetway.promotion import notifications as news
 from jetway.promotion.artifact_state import (
     LONGEST_WORK,
     OPEN,
-    Problem,
-    Standing,
+    ArtifactState,
+    Defect,
     never_appeared,
     rolled_back,
     to_roll_back,
@@ -48,12 +48,12 @@ from jetway.promotion.artifact_state import (
 from jetway.promotion.manual_changes import overtake, source_of
 from jetway.promotion.reconciliation import compare
 from jetway.promotion.restore import Restored, as_judged, report_rollback, restore
-from jetway.promotion.rollout import InForce
+from jetway.promotion.rollout import Rollout
 from jetway.promotion.state_table import StandingChangedError
 from jetway.updates.record import place_of
 from jetway.verification import no_answer, reinstatement
 from jetway.verification.no_answer import suspects
-from jetway.verification.outcome_records import Words
+from jetway.verification.outcome_records import OutcomeRecords
 from jetway.verification.update_verifier import Witness
 
 if TYPE_CHECKING:
@@ -61,9 +61,9 @@ if TYPE_CHECKING:
 
     from jetway.airflow import AirflowLists, Dag, ImportProblem
     from jetway.airflow.environment import Environment, EnvironmentFacts
-    from jetway.promotion.artifact_state import Live
-    from jetway.promotion.notifications import News
-    from jetway.promotion.state_table import StandingTable
+    from jetway.promotion.artifact_state import LiveVersion
+    from jetway.promotion.notifications import Notification
+    from jetway.promotion.state_table import ArtifactStateTable
     from jetway.updates.outlook import UpdateOutlook
     from jetway.verification.update_verifier import UpdateVerifier
 
@@ -79,7 +79,7 @@ class Verified:
     key: str
     version: str
     outcome: str  # good, rolled-back, superseded, never-appeared
-    problems: tuple[Problem, ...] = ()
+    problems: tuple[Defect, ...] = ()
     restored: str | None = None
 
 
@@ -88,19 +88,19 @@ class Verifier:
 
     def __init__(
         self,
-        table: StandingTable,
+        table: ArtifactStateTable,
         updates: UpdateVerifier,
         s3: S3Client,
         airflow: AirflowLists,
         environment: Environment,
         *,
         drop_bucket: str,
-        tell: Callable[[News], None],
+        tell: Callable[[Notification], None],
         verify_after: timedelta,
         clock: Callable[[], datetime],
         seconds_left: Callable[[], float],
         ask_gate: Callable[[str, str | None], None] = lambda _key, _version: None,
-        import_errors: Callable[[], Found] | None = None,
+        import_errors: Callable[[], FoundErrors] | None = None,
     ) -> None:
         """Take the parts.
 
@@ -115,12 +115,12 @@ class Verifier:
         self._environment = environment
         self._drop_bucket = drop_bucket
         self._tell = tell
-        self._words = Words(s3, tell, environment.name, drop_bucket)
+        self._words = OutcomeRecords(s3, tell, environment.name, drop_bucket)
         self._verify_after = verify_after
         self._clock = clock
         self._seconds_left = seconds_left
         self._ask_gate = ask_gate
-        self._import_errors = import_errors or (lambda: Found(airflow.list_import_errors()))
+        self._import_errors = import_errors or (lambda: FoundErrors(airflow.list_import_errors()))
 
     def look(self, *, on_verified: Callable[[Verified], None]) -> None:
         """Deal with what is due, unknown verdicts first; one question to Airflow serves all of it.
@@ -189,7 +189,11 @@ class Verifier:
         self._table.remember_errors(kept | known | remembered(look.known, others, now))
 
     def _undo_in_silence(
-        self, standings: Sequence[Standing], exc: JetwayError, now: datetime, on_verified: Callable[[Verified], None]
+        self,
+        standings: Sequence[ArtifactState],
+        exc: JetwayError,
+        now: datetime,
+        on_verified: Callable[[Verified], None],
     ) -> None:
         """Roll back what may be why Airflow does not answer: nobody else will tell."""
         for standing in suspects(standings, exc, now):
@@ -200,8 +204,8 @@ class Verifier:
 
     def _finish_all(
         self,
-        standings: Sequence[Standing],
-        due: Sequence[Standing],
+        standings: Sequence[ArtifactState],
+        due: Sequence[ArtifactState],
         now: datetime,
         on_verified: Callable[[Verified], None],
     ) -> None:
@@ -218,12 +222,12 @@ class Verifier:
 
     @staticmethod
     def _decide(
-        standing: Standing, look: Outlook, updates: UpdateOutlook, facts: EnvironmentFacts, now: datetime
-    ) -> Decision:
+        standing: ArtifactState, look: Outlook, updates: UpdateOutlook, facts: EnvironmentFacts, now: datetime
+    ) -> Attribution:
         decision = updates.judged(decide(standing, look, facts, now, innocent=reinstatement.innocent_of(standing)), now)
         return certain(decision, judges=look.judges, usable=facts.usable, now=now)
 
-    def _tell_unsure(self, settled: Mapping[str, Live], errors: Sequence[ImportProblem], now: datetime) -> None:
+    def _tell_unsure(self, settled: Mapping[str, LiveVersion], errors: Sequence[ImportProblem], now: datetime) -> None:
         """Tell of errors that may be an update's fault, and prove nothing."""
         problems = tuple(unsure(problem(error)) for error in errors)
         for key in settled if problems else ():
@@ -233,7 +237,7 @@ class Verifier:
 
     def _deal_with(
         self,
-        listed: Standing,
+        listed: ArtifactState,
         look: Outlook,
         updates: UpdateOutlook,
         facts: EnvironmentFacts,
@@ -260,7 +264,7 @@ class Verifier:
                 file = file_of(standing.live, facts)
                 seen = [dag_id for dag_id, path in look.dags.items() if path == file]
                 # First: whoever dies in between is followed by a look that does it again.
-                if not self._words.live(key, standing.live, InForce("verified", now)):
+                if not self._words.live(key, standing.live, Rollout("verified", now)):
                     self._ask_gate(key, standing.live.drop_version_id)  # who judged it has died before the report
                 good = verified(standing, seen, now)
                 if good.due_at is None:
@@ -268,7 +272,7 @@ class Verifier:
                 self._table.put(good)
                 on_verified(Verified(key, standing.live.source, "good"))
             elif decision.action in {"roll-back", "tell"} and awaited(self._s3, self._drop_bucket, decision.problems):
-                self._wait(standing, Decision("wait", now + PAUSE), now)
+                self._wait(standing, Attribution("wait", now + PAUSE), now)
             elif decision.action == "tell":
                 self._tell_never_appeared(standing, decision.problems, now, on_verified)
             elif decision.action == "roll-back":
@@ -279,7 +283,7 @@ class Verifier:
         except StandingChangedError:
             return  # a newer version came while we looked
 
-    def _bucket_agrees(self, standing: Standing, now: datetime) -> bool:
+    def _bucket_agrees(self, standing: ArtifactState, now: datetime) -> bool:
         """Look whether the bucket holds what the standing names; if not, see to it that it is put right."""
         if standing.live is None:
             return True
@@ -312,7 +316,7 @@ class Verifier:
                 return
             # A kill may have kept it from being said, or somebody slower has said otherwise.
             live = standing.live
-            if live and not self._words.live(key, live, InForce("verified", live.at)):
+            if live and not self._words.live(key, live, Rollout("verified", live.at)):
                 self._ask_gate(key, live.drop_version_id)  # its function was killed before it wrote the report
                 self._table.put(replace(standing, due_at=now + PAUSE))
                 return
@@ -321,7 +325,7 @@ class Verifier:
                 self._ask_gate(key, None)  # what was passed over may have its turn, and nothing may be there unknown
             self._table.put(replace(standing, due_at=None))
 
-    def _wait(self, standing: Standing, decision: Decision, now: datetime) -> None:
+    def _wait(self, standing: ArtifactState, decision: Attribution, now: datetime) -> None:
         due_at = decision.due_at or now
         live = standing.live
         if live is not None and decision.sight is not None:
@@ -331,14 +335,14 @@ class Verifier:
 
     def _tell_never_appeared(
         self,
-        standing: Standing,
-        problems: tuple[Problem, ...],
+        standing: ArtifactState,
+        problems: tuple[Defect, ...],
         now: datetime,
         on_verified: Callable[[Verified], None],
     ) -> None:
         if standing.live is None:
             return
-        self._words.live(standing.key, standing.live, InForce("never-appeared", now, None, problems[0].message))
+        self._words.live(standing.key, standing.live, Rollout("never-appeared", now, None, problems[0].message))
         self._tell(news.never_appeared(self._environment.name, self._drop_bucket, standing, problems, now))
         self._words.agree(standing, now)  # no last look will come
         self._table.put(never_appeared(standing))
@@ -405,10 +409,10 @@ class Verifier:
         return self._seconds_left() > _SECONDS_FOR_ONE
 
 
-def _has_trial(standing: Standing) -> bool:
+def _has_trial(standing: ArtifactState) -> bool:
     return standing.trial is not None and not standing.trial_is_put_off
 
 
-def _order(standing: Standing) -> tuple[bool, datetime | None]:
+def _order(standing: ArtifactState) -> tuple[bool, datetime | None]:
     """What the gate could not tell comes first."""
     return standing.live is None or standing.live.verdict != "unknown", standing.due_at

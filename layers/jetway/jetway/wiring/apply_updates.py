@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from jetway.airflow.environment import Environment
 from jetway.observability import metrics
-from jetway.promotion.state_table import StandingTable
+from jetway.promotion.state_table import ArtifactStateTable
 from jetway.updates.apply import Updates
 from jetway.updates.record import UpdateTable
 from jetway.updates.revert import Undo
@@ -65,7 +65,7 @@ def wired() -> Parts:
     config = Config.from_env()
     metrics.set_default_dimensions(Environment=config.environment_name)
     mwaa, dynamodb = mwaa_client(), client("dynamodb", PATIENT)
-    standings = StandingTable(dynamodb, config.artifact_table)
+    standings = ArtifactStateTable(dynamodb, config.artifact_table)
     updates = Updates(
         client("mwaa", ASKED_ONCE),
         Environment(mwaa, config.environment_name, max_age=0, max_age_unusable=0),

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 from jetway.airflow.environment import Environment
 from jetway.airflow.watch import watch_of
 from jetway.configuration.last_good import LastGoodFile
-from jetway.dispatch.following import Follower
+from jetway.dispatch.following import RunFollower
 from jetway.events import outgoing as events_out
 from jetway.http.event_lookup import event_of_run
 from jetway.observability import metrics
 from jetway.run_monitoring import alarms_file
 from jetway.run_monitoring.all_runs import AllRuns
-from jetway.run_monitoring.monitor import Look
+from jetway.run_monitoring.monitor import RunMonitor
 from jetway.run_monitoring.notifications import Alarm
 from jetway.run_monitoring.state_table import Memory
 from jetway.wiring.airflow import TRANSPORTS, TURN_LATER, BudgetConfig, Transport, budget_of, connect, mwaa_client
@@ -55,7 +55,7 @@ class Config(FromEnv):
 class Parts:
     """Parts of follow_runs."""
 
-    follower: Follower
+    follower: RunFollower
     all_runs: AllRuns
     time_left: TimeLeft
     denials: Denials
@@ -79,7 +79,7 @@ def wired() -> Parts:
         budget=budget,
     )
     ledger = ledger_of(config.ledger)
-    follower = Follower(
+    follower = RunFollower(
         ledger,
         watch_of(airflow, seconds_left=time_left, command_seconds=COMMAND_TIMEOUT),
         environment=config.environment_name,
@@ -97,7 +97,7 @@ def wired() -> Parts:
 def _all_runs(
     config: Config, ledger: Ledger, airflow: AirflowQuestions, environment: Environment, time_left: TimeLeft
 ) -> AllRuns:
-    look = Look(
+    look = RunMonitor(
         Memory(ledger.table),
         ledger,
         event_of_run,

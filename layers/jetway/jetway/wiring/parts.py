@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from jetway.events.denials import Denials
     from jetway.events.outgoing import OutEvent
     from jetway.ledger import Ledger
-    from jetway.promotion.notifications import Teller
+    from jetway.promotion.notifications import Notifier
 
 AUTOMATIC = either("automatic", "manual")
 WORKER_REPLACEMENT = one_of("GRACEFUL", "FORCED")
@@ -70,11 +70,11 @@ def ledger_of(config: LedgerConfig) -> Ledger:
     return Ledger(table(config.table), retention=config.retention)
 
 
-def teller_of(config: ArtifactConfig) -> Teller:
+def teller_of(config: ArtifactConfig) -> Notifier:
     """Return what tells the bus and people of artifacts."""
-    from jetway.promotion.notifications import Teller
+    from jetway.promotion.notifications import Notifier
 
-    return Teller(client("events", PATIENT), config.event_bus, client("sns", PATIENT), config.topic_arn)
+    return Notifier(client("events", PATIENT), config.event_bus, client("sns", PATIENT), config.topic_arn)
 
 
 def denials_by_ledger(

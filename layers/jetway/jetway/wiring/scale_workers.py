@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from jetway.airflow.environment import Environment
 from jetway.batches.table import BatchTable
 from jetway.observability import metrics
-from jetway.promotion.state_table import StandingTable
+from jetway.promotion.state_table import ArtifactStateTable
 from jetway.updates.apply import Updates
 from jetway.updates.record import UpdateTable
 from jetway.wiring.airflow import mwaa_client
@@ -103,7 +103,7 @@ def wired() -> Parts:
         client("mwaa", ASKED_ONCE),
         Environment(mwaa, config.environment_name, max_age=0, max_age_unusable=0),
         UpdateTable(dynamodb, config.artifact_table),
-        StandingTable(dynamodb, config.artifact_table),
+        ArtifactStateTable(dynamodb, config.artifact_table),
         automatic=config.automatic,
         worker_replacement=config.worker_replacement,
         clock=now,

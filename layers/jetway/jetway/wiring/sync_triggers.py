@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 from jetway.aws.crashes import Crashes
 from jetway.observability import metrics
 from jetway.sync.dags import KnownDags
-from jetway.sync.reconcile import Clients, Settings
+from jetway.sync.reconcile import Clients, SyncSettings
 from jetway.sync.webhooks import Hooks
-from jetway.triggers.resources import Places
+from jetway.triggers.resources import Targets
 from jetway.wiring.airflow import is_cli
 from jetway.wiring.clients import THROTTLED, bounded, client, tag_what_is_made
 from jetway.wiring.variables import Env, FromEnv, either, flag, number, optional, variable
@@ -68,7 +68,7 @@ class Parts:
     """Parts of sync_triggers."""
 
     clients: Clients
-    settings: Settings
+    settings: SyncSettings
     sqs: SQSClient
     queue_url: str
     crashes: Crashes
@@ -88,7 +88,7 @@ def wired() -> Parts:
     if config.tags:
         tag_what_is_made(clients.events, "PutRule", config.tags)
         tag_what_is_made(clients.cloudwatch, "PutMetricAlarm", config.tags)
-    places = Places(
+    places = Targets(
         stack=config.stack_name,
         dispatch_queue=config.dispatch_queue_arn,
         collect_queue=config.collect_queue_arn,
@@ -98,7 +98,7 @@ def wired() -> Parts:
         one_bulk_lane=config.one_bulk_lane,
     )
     hooks_prefix = f"{config.stack_name}/webhooks/"  # as WEBHOOK_SECRET_PREFIX of the HTTP API
-    settings = Settings(
+    settings = SyncSettings(
         bucket=config.drop_bucket,
         environment=config.environment_name,
         namespace=config.metrics_namespace,

@@ -12,15 +12,15 @@ from botocore.config import Config as ClientConfig
 
 from jetway.airflow.environment import Environment
 from jetway.artifacts.judging import read_apart
-from jetway.artifacts.requirements.resolver_client import Told, ask_function
+from jetway.artifacts.requirements.resolver_client import ResolverResponse, ask_function
 from jetway.artifacts.resolution_check import Resolver
 from jetway.aws.crashes import Crashes
 from jetway.aws.s3 import head
 from jetway.gate.crash_guard import WatchedGate
 from jetway.gate.gate import as_read, hold_nothing
-from jetway.gate.recorder import LiveBook
+from jetway.gate.recorder import PromotionRecorder
 from jetway.observability import metrics
-from jetway.promotion.state_table import StandingTable
+from jetway.promotion.state_table import ArtifactStateTable
 from jetway.wiring.airflow import mwaa_client
 from jetway.wiring.clients import LOADING, PATIENT, RESOLVING, client
 from jetway.wiring.parts import AUTOMATIC, WORKER_REPLACEMENT, ArtifactConfig, denials_of, now, teller_of
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_sqs import SQSClient
 
-    from jetway.artifacts.requirements.uv_resolve import Question
+    from jetway.artifacts.requirements.uv_resolve import ResolutionRequest
     from jetway.events.denials import Denials
     from jetway.loading.loader import DagLoader, Provided
     from jetway.updates.record import WorkerReplacement
@@ -92,9 +92,9 @@ def wired() -> Parts:
     # KMS-encrypted objects are signed for with version 4 only, which is not every Region's default.
     s3 = client("s3", PATIENT.merge(ClientConfig(signature_version="s3v4")))
     dynamodb = client("dynamodb", PATIENT)
-    book = LiveBook(
+    book = PromotionRecorder(
         s3,
-        StandingTable(dynamodb, config.artifact_table),
+        ArtifactStateTable(dynamodb, config.artifact_table),
         teller_of(config).tell,
         config.environment_name,
         config.verify_after,
@@ -123,14 +123,14 @@ def _resolver(config: Config, s3: S3Client) -> Resolver:
     function = config.resolve_requirements
     functions = cache(lambda: client("lambda", RESOLVING))  # late: a requirements.txt is rare
 
-    def ask(question: Question, known: frozenset[str]) -> Told:
+    def ask(question: ResolutionRequest, known: frozenset[str]) -> ResolverResponse:
         return ask_function(functions(), str(function), question, known)
 
     return Resolver(s3, config.drop_bucket, ask if function else None, index_url=config.package_index_url)
 
 
 def _loader(
-    config: Config, s3: S3Client, dynamodb: DynamoDBClient, provided: Provided, standings: StandingTable
+    config: Config, s3: S3Client, dynamodb: DynamoDBClient, provided: Provided, standings: ArtifactStateTable
 ) -> DagLoader:
     from jetway.loading.advice import ruff_command
     from jetway.loading.claims import DagClaims

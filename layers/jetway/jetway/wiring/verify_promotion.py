@@ -12,7 +12,7 @@ from jetway.airflow.environment import Environment
 from jetway.gate.s3_notification import settle_again
 from jetway.observability import metrics
 from jetway.promotion.rollout import say
-from jetway.promotion.state_table import StandingTable
+from jetway.promotion.state_table import ArtifactStateTable
 from jetway.updates.install_log import why_pip_failed
 from jetway.updates.record import UpdateTable
 from jetway.verification.update_verifier import UpdateVerifier
@@ -64,7 +64,10 @@ def wired() -> Parts:
     metrics.set_default_dimensions(Environment=config.environment_name)
     mwaa, dynamodb, s3, sqs = mwaa_client(), client("dynamodb", PATIENT), client("s3", PATIENT), client("sqs", PATIENT)
     environment = Environment(mwaa, config.environment_name, max_age=10.0)
-    standings, records = StandingTable(dynamodb, config.artifact_table), UpdateTable(dynamodb, config.artifact_table)
+    standings, records = (
+        ArtifactStateTable(dynamodb, config.artifact_table),
+        UpdateTable(dynamodb, config.artifact_table),
+    )
     time_left, budget = TimeLeft(), budget_of(config.budget, longest=TURN_LATER)
 
     def ask_gate(key: str, version_id: str | None) -> None:

@@ -42,7 +42,7 @@ STALLED_SECONDS = 300.0  # a worker takes minutes to start: a younger queue with
 STEADY_MINUTES = 10  # so many minutes with data must agree before workers are called superfluous
 SUPERFLUOUS_BELOW = 0.7  # of the workers that run; nearer to what is needed is a margin, not a waste
 
-Verdict = Literal[
+WorkerHealth = Literal[
     "unknown",
     "healthy",
     "over-provisioned",
@@ -55,7 +55,7 @@ Verdict = Literal[
 ]
 
 # The verdict as a metric: the greater, the worse, so that an alarm needs one threshold. `unknown` is no data.
-VERDICT_CODES: Mapping[Verdict, int] = {
+VERDICT_CODES: Mapping[WorkerHealth, int] = {
     "healthy": 0,
     "over-provisioned": 1,
     "scaling": 2,
@@ -163,7 +163,7 @@ class Saturation:
     drain_seconds: float | None
     headroom: int | None
     queue_wait: float | None
-    verdict: Verdict
+    verdict: WorkerHealth
     because: str
     more_workers_help: bool | None = None
 
@@ -233,7 +233,7 @@ def measure(readings: Readings, settings: WorkerSettings) -> Saturation:
     )
 
 
-def judge(readings: Readings, settings: WorkerSettings) -> tuple[Verdict, str, bool | None]:
+def judge(readings: Readings, settings: WorkerSettings) -> tuple[WorkerHealth, str, bool | None]:
     """Say what limits the environment now, why, and whether more workers would help.
 
     The worst comes first: work that does not move at all, then workers that are ill, then the limits, from the one
@@ -253,7 +253,7 @@ def judge(readings: Readings, settings: WorkerSettings) -> tuple[Verdict, str, b
     return _limit(readings, settings, required) or _rest(readings, settings, required)
 
 
-def _limit(readings: Readings, settings: WorkerSettings, required: int) -> tuple[Verdict, str, bool] | None:
+def _limit(readings: Readings, settings: WorkerSettings, required: int) -> tuple[WorkerHealth, str, bool] | None:
     """What keeps tasks waiting, when something does."""
     workers, queued = readings.workers, readings.queued or 0
     # Without a count of workers MWAA's formula is trusted: it will have as many as the bounds allow.
@@ -281,7 +281,7 @@ def _limit(readings: Readings, settings: WorkerSettings, required: int) -> tuple
     return None
 
 
-def _rest(readings: Readings, settings: WorkerSettings, required: int) -> tuple[Verdict, str, bool]:
+def _rest(readings: Readings, settings: WorkerSettings, required: int) -> tuple[WorkerHealth, str, bool]:
     steady = _steady_peak(readings, settings)
     workers = readings.workers
     peak = max(1, required, steady or 0)

@@ -24,7 +24,7 @@ from jetway.documents.yaml_document import YamlError, load
 from jetway.errors import InvalidRequestError
 
 if TYPE_CHECKING:
-    from jetway.documents.json_schema import Path
+    from jetway.documents.json_schema import DocumentPath
     from jetway.documents.yaml_document import Document
 
 KEY = "floors.yaml"
@@ -146,7 +146,7 @@ def highest_floor(floors: Sequence[Floor], begin: datetime, end: datetime) -> Fl
 
 
 def _floor(document: Document, number: int, zone: ZoneInfo) -> Floor:
-    path: Path = ("floors", number)
+    path: DocumentPath = ("floors", number)
     _check_keys(document, path, required={"from", "to", "min"}, allowed={"days", "from", "to", "min"})
     given = document.value["floors"][number]
     workers = given["min"]
@@ -161,7 +161,7 @@ def _floor(document: Document, number: int, zone: ZoneInfo) -> Floor:
     return Floor(days, begin, end if end > begin else end + 1440, workers, zone)
 
 
-def _days(document: Document, path: Path, value: Any) -> frozenset[int]:
+def _days(document: Document, path: DocumentPath, value: Any) -> frozenset[int]:
     remedy = f"It takes {', '.join((*_NAMED, *_DAYS))}, one or a list."
     names = value if isinstance(value, list) else [value]
     days: set[int] = set()
@@ -176,7 +176,7 @@ def _days(document: Document, path: Path, value: Any) -> frozenset[int]:
     return frozenset(days)
 
 
-def _minutes(document: Document, path: Path, value: Any) -> int:
+def _minutes(document: Document, path: DocumentPath, value: Any) -> int:
     if not isinstance(value, str) or not _TIME.fullmatch(value):
         remedy = 'Write a time of day in quotes, as "05:30".'
         raise FloorsError(f"{path[-1]} is {value!r}.", document.line(path), remedy)
@@ -184,7 +184,7 @@ def _minutes(document: Document, path: Path, value: Any) -> int:
     return int(hours) * 60 + int(minutes)
 
 
-def _check_keys(document: Document, path: Path, *, required: set[str], allowed: set[str]) -> None:
+def _check_keys(document: Document, path: DocumentPath, *, required: set[str], allowed: set[str]) -> None:
     value = document.value
     for part in path:
         value = value[part]

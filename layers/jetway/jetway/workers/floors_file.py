@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from jetway.configuration.last_good import LastGoodFile, Parsed
+from jetway.configuration.last_good import LastGoodFile, ParsedFile
 from jetway.workers.floors import KEY, MOST_BYTES, Floor, check_floors, read_floors
 
 if TYPE_CHECKING:
@@ -49,6 +49,6 @@ class FloorsFile:
         return FloorsFound(found.value, found.error)
 
 
-def _parse(content: bytes) -> Parsed[tuple[Floor, ...]]:
+def _parse(content: bytes) -> ParsedFile[tuple[Floor, ...]]:
     judged = check_floors(content)
-    return Parsed(None if judged.verdict == "rejected" else read_floors(content), judged)
+    return ParsedFile(None if judged.verdict == "rejected" else read_floors(content), judged)

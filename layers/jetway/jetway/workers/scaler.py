@@ -16,7 +16,7 @@ from jetway.updates.apply import RefusedError, Scaled
 from jetway.workers.assessment import required_workers, settings_of
 from jetway.workers.floors import highest_floor
 from jetway.workers.metrics import Watched, ask, readings
-from jetway.workers.scaling import Decision, Demand, Policy, decide, monthly_cost
+from jetway.workers.scaling import Demand, Policy, ScalingDecision, decide, monthly_cost
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudwatch import CloudWatchClient
@@ -31,7 +31,7 @@ Mode = Literal["off", "advise", "act"]
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class ScalingOutcome:
     """One decision and what became of it; its fields are those of the log line and of the event.
 
     Attributes:
@@ -43,7 +43,7 @@ class Outcome:
     """
 
     mode: Mode
-    decision: Decision
+    decision: ScalingDecision
     applied: bool
     min_workers: int
     max_workers: int
@@ -87,7 +87,7 @@ class WorkerScaler:
         self._prices = prices
         self._cloudwatch, self._update_environment = cloudwatch, update
 
-    def scale(self, now: datetime) -> Outcome:
+    def scale(self, now: datetime) -> ScalingOutcome:
         """Decide once and, in mode `act`, begin the update.
 
         Raises:
@@ -110,7 +110,7 @@ class WorkerScaler:
             decision, applied = self._update(facts, decision)
         price = self._prices.get(settings.environment_class)
         running = demand.running_workers
-        return Outcome(
+        return ScalingOutcome(
             mode=self._mode,
             decision=decision,
             applied=applied,
@@ -151,7 +151,7 @@ class WorkerScaler:
             coming_floor=max(kept, coming.workers if coming else 0),
         ), found.error
 
-    def _update(self, facts: EnvironmentFacts, decision: Decision) -> tuple[Decision, bool]:
+    def _update(self, facts: EnvironmentFacts, decision: ScalingDecision) -> tuple[ScalingDecision, bool]:
         """Begin the update, unless artifacts are about to begin one, or another one is on its way."""
         try:
             begun = self._update_environment(facts, decision.min_workers, decision.max_workers)

@@ -79,7 +79,7 @@ class Demand:
 
 
 @dataclass(frozen=True, slots=True)
-class Decision:
+class ScalingDecision:
     """What should be done; `wait` is what would be done, were it not for `because`.
 
     Attributes:
@@ -101,7 +101,7 @@ def decide(
     last_update_at: datetime | None,
     last_update: str | None = None,
     now: datetime,
-) -> Decision:
+) -> ScalingDecision:
     """Decide on the bounds of one environment.
 
     Args:
@@ -111,10 +111,10 @@ def decide(
     """
     low, high = settings.min_workers, settings.max_workers
     if not settings.scales:
-        return Decision("none", low, high, f"{settings.environment_class} has one worker and does not scale.")
+        return ScalingDecision("none", low, high, f"{settings.environment_class} has one worker and does not scale.")
     wanted = _raised(settings, demand, policy) or _lowered(settings, demand, policy)
     if wanted is None:
-        return Decision("none", low, high, f"MinWorkers {low} and MaxWorkers {high} fit what is needed.")
+        return ScalingDecision("none", low, high, f"MinWorkers {low} and MaxWorkers {high} fit what is needed.")
     since = None if last_update_at is None else now - last_update_at
     cool_down = policy.raise_cool_down if wanted.action == "raise" else policy.cool_down
     if last_update == "FAILED":
@@ -127,7 +127,7 @@ def decide(
     return wanted
 
 
-def monthly_cost(before: WorkerSettings, decision: Decision, hourly_price: float) -> float:
+def monthly_cost(before: WorkerSettings, decision: ScalingDecision, hourly_price: float) -> float:
     """What the decision costs (or, negative, saves) in a month if workers at MinWorkers were idle otherwise.
 
     MaxWorkers costs nothing by itself: MWAA bills additional workers while they run.
@@ -138,7 +138,7 @@ def monthly_cost(before: WorkerSettings, decision: Decision, hourly_price: float
     return (decision.min_workers - before.min_workers) * hourly_price * HOURS_PER_MONTH
 
 
-def _raised(settings: WorkerSettings, demand: Demand, policy: Policy) -> Decision | None:
+def _raised(settings: WorkerSettings, demand: Demand, policy: Policy) -> ScalingDecision | None:
     low, high = settings.min_workers, settings.max_workers
     new_low, new_high, why = low, high, []
     floor = min(demand.floor, policy.highest)
@@ -158,10 +158,10 @@ def _raised(settings: WorkerSettings, demand: Demand, policy: Policy) -> Decisio
         why.append(f"{demand.burst_tasks:.0f} tasks are about to come, {burst} workers in all")
     if (new_low, new_high) == (low, high):
         return None
-    return Decision("raise", new_low, new_high, f"{_change(settings, new_low, new_high)}: {'; '.join(why)}.")
+    return ScalingDecision("raise", new_low, new_high, f"{_change(settings, new_low, new_high)}: {'; '.join(why)}.")
 
 
-def _lowered(settings: WorkerSettings, demand: Demand, policy: Policy) -> Decision | None:
+def _lowered(settings: WorkerSettings, demand: Demand, policy: Policy) -> ScalingDecision | None:
     low, high = settings.min_workers, settings.max_workers
     newest = demand.required[-policy.lower_after :]
     known = [required for required in newest if required is not None]
@@ -184,12 +184,12 @@ def _lowered(settings: WorkerSettings, demand: Demand, policy: Policy) -> Decisi
             why.append(f"MaxWorkers is usually {policy.usual}, and {peak} were enough")
     if (new_low, new_high) == (low, high):
         return None
-    return Decision("lower", new_low, new_high, f"{_change(settings, new_low, new_high)}: {'; '.join(why)}.")
+    return ScalingDecision("lower", new_low, new_high, f"{_change(settings, new_low, new_high)}: {'; '.join(why)}.")
 
 
 def _change(settings: WorkerSettings, low: int, high: int) -> str:
     return f"MinWorkers {settings.min_workers} → {low}, MaxWorkers {settings.max_workers} → {high}"
 
 
-def _wait(wanted: Decision, reason: str) -> Decision:
-    return Decision("wait", wanted.min_workers, wanted.max_workers, f"Not now, {reason}. {wanted.because}")
+def _wait(wanted: ScalingDecision, reason: str) -> ScalingDecision:
+    return ScalingDecision("wait", wanted.min_workers, wanted.max_workers, f"Not now, {reason}. {wanted.because}")

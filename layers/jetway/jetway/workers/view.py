@@ -33,7 +33,7 @@ Shown = Literal["now", "newest", "sum"]
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class ViewRow:
     """How a metric becomes a row; those of namespace AWS/MWAA are MWAA's own."""
 
     id: str
@@ -48,46 +48,46 @@ class Line:
 
 
 MWAA, BASE, MORE = "AWS/MWAA", "BaseWorker", "AdditionalWorker"
-LINES: Sequence[Line] = (
-    Line("required", "RequiredWorkers", "workers required"),
-    Line("running", "RunningWorkers", "workers running"),
-    Line("missing", "WorkerShortfall", "workers missing"),
-    Line("idle", "IdleWorkers", "workers idle"),
-    Line("headroom", "ScalingHeadroom", "workers left below MaxWorkers"),
-    Line("utilization", "WorkerUtilization", "task slots taken", "%"),
-    Line("backlog", "BacklogPerWorker", "queued tasks per worker"),
-    Line("tasks_running", "RunningTasks", "tasks running", namespace=MWAA),
-    Line("tasks_queued", "QueuedTasks", "tasks queued", namespace=MWAA),
-    Line("tasks_to_come", "TasksToCome", "tasks of events without a run"),
-    Line("base_cpu", "CPUUtilization", "CPU, base workers", "%", "Average", namespace=MWAA, cluster=BASE),
-    Line("base_memory", "MemoryUtilization", "memory, base workers", "%", "Average", namespace=MWAA, cluster=BASE),
-    Line("more_cpu", "CPUUtilization", "CPU, additional workers", "%", "Average", namespace=MWAA, cluster=MORE),
-    Line(
+LINES: Sequence[ViewRow] = (
+    ViewRow("required", "RequiredWorkers", "workers required"),
+    ViewRow("running", "RunningWorkers", "workers running"),
+    ViewRow("missing", "WorkerShortfall", "workers missing"),
+    ViewRow("idle", "IdleWorkers", "workers idle"),
+    ViewRow("headroom", "ScalingHeadroom", "workers left below MaxWorkers"),
+    ViewRow("utilization", "WorkerUtilization", "task slots taken", "%"),
+    ViewRow("backlog", "BacklogPerWorker", "queued tasks per worker"),
+    ViewRow("tasks_running", "RunningTasks", "tasks running", namespace=MWAA),
+    ViewRow("tasks_queued", "QueuedTasks", "tasks queued", namespace=MWAA),
+    ViewRow("tasks_to_come", "TasksToCome", "tasks of events without a run"),
+    ViewRow("base_cpu", "CPUUtilization", "CPU, base workers", "%", "Average", namespace=MWAA, cluster=BASE),
+    ViewRow("base_memory", "MemoryUtilization", "memory, base workers", "%", "Average", namespace=MWAA, cluster=BASE),
+    ViewRow("more_cpu", "CPUUtilization", "CPU, additional workers", "%", "Average", namespace=MWAA, cluster=MORE),
+    ViewRow(
         "more_memory", "MemoryUtilization", "memory, additional workers", "%", "Average", namespace=MWAA, cluster=MORE
     ),
-    Line("queue_wait", "QueueWait", "oldest task waits", "s"),
-    Line("drain", "EstimatedDrainTime", "queue is done in", "s"),
-    Line("latency_p50", "DispatchLatency", "event to run, p50", "s", "p50", "newest", "events"),
-    Line("latency_p95", "DispatchLatency", "event to run, p95", "s", "p95", "newest", "events"),
-    Line("latency_p99", "DispatchLatency", "event to run, p99", "s", "p99", "newest", "events"),
-    Line("started", "DagRunsStarted", "runs started", "", "Sum", "sum", "events"),
-    Line("duplicate", "DagRunsDuplicate", "events that came again", "", "Sum", "sum", "events"),
-    Line("held", "EventsHeld", "events held", "", "Sum", "sum", "events"),
-    Line("behind_paused", "RunsBehindPausedDag", "runs queued behind a paused DAG", "", "Sum", "sum", "events"),
-    Line("behind_stale", "RunsBehindStaleDag", "runs queued behind a stale DAG", "", "Sum", "sum", "events"),
-    Line("dead_lettered", "EventsDeadLettered", "events dead-lettered", "", "Sum", "sum", "events"),
-    Line("event_wait", "DispatchQueueAge", "oldest event waits", "s", group="events"),
-    Line("work_wait", "WorkQueueAge", "oldest other message waits", "s", group="events"),
-    Line("dead_letters", "DeadLetters", "messages in dead letters", group="events"),
-    Line("errors", "FunctionErrors", "errors of functions", group="events"),
-    Line("throttles", "FunctionThrottles", "throttles of functions", group="events"),
-    Line("promoted", "ArtifactsPromoted", "artifacts promoted", "", "Sum", "sum", "artifacts"),
-    Line("rejected", "ArtifactsRejected", "artifacts rejected", "", "Sum", "sum", "artifacts"),
-    Line("verified", "ArtifactsVerified", "artifacts that work", "", "Sum", "sum", "artifacts"),
-    Line("never_appeared", "ArtifactsNeverAppeared", "artifacts that never appeared", "", "Sum", "sum", "artifacts"),
-    Line("rolled_back", "ArtifactsRolledBack", "artifacts rolled back", "", "Sum", "sum", "artifacts"),
-    Line("cost_per_hour", "WorkerCostPerHour", "additional workers, by the hour", "$", group="costs"),
-    Line("advised_cost", "AdvisedCostPerMonth", "what is advised, by the month", "$", group="costs"),
+    ViewRow("queue_wait", "QueueWait", "oldest task waits", "s"),
+    ViewRow("drain", "EstimatedDrainTime", "queue is done in", "s"),
+    ViewRow("latency_p50", "DispatchLatency", "event to run, p50", "s", "p50", "newest", "events"),
+    ViewRow("latency_p95", "DispatchLatency", "event to run, p95", "s", "p95", "newest", "events"),
+    ViewRow("latency_p99", "DispatchLatency", "event to run, p99", "s", "p99", "newest", "events"),
+    ViewRow("started", "DagRunsStarted", "runs started", "", "Sum", "sum", "events"),
+    ViewRow("duplicate", "DagRunsDuplicate", "events that came again", "", "Sum", "sum", "events"),
+    ViewRow("held", "EventsHeld", "events held", "", "Sum", "sum", "events"),
+    ViewRow("behind_paused", "RunsBehindPausedDag", "runs queued behind a paused DAG", "", "Sum", "sum", "events"),
+    ViewRow("behind_stale", "RunsBehindStaleDag", "runs queued behind a stale DAG", "", "Sum", "sum", "events"),
+    ViewRow("dead_lettered", "EventsDeadLettered", "events dead-lettered", "", "Sum", "sum", "events"),
+    ViewRow("event_wait", "DispatchQueueAge", "oldest event waits", "s", group="events"),
+    ViewRow("work_wait", "WorkQueueAge", "oldest other message waits", "s", group="events"),
+    ViewRow("dead_letters", "DeadLetters", "messages in dead letters", group="events"),
+    ViewRow("errors", "FunctionErrors", "errors of functions", group="events"),
+    ViewRow("throttles", "FunctionThrottles", "throttles of functions", group="events"),
+    ViewRow("promoted", "ArtifactsPromoted", "artifacts promoted", "", "Sum", "sum", "artifacts"),
+    ViewRow("rejected", "ArtifactsRejected", "artifacts rejected", "", "Sum", "sum", "artifacts"),
+    ViewRow("verified", "ArtifactsVerified", "artifacts that work", "", "Sum", "sum", "artifacts"),
+    ViewRow("never_appeared", "ArtifactsNeverAppeared", "artifacts that never appeared", "", "Sum", "sum", "artifacts"),
+    ViewRow("rolled_back", "ArtifactsRolledBack", "artifacts rolled back", "", "Sum", "sum", "artifacts"),
+    ViewRow("cost_per_hour", "WorkerCostPerHour", "additional workers, by the hour", "$", group="costs"),
+    ViewRow("advised_cost", "AdvisedCostPerMonth", "what is advised, by the month", "$", group="costs"),
 )
 _BY_TRIGGER: Mapping[str, str] = {
     "started": "DagRunsStarted",
@@ -111,7 +111,7 @@ _STATE = {"verdict": "Verdict", "lowest": "MinWorkers", "highest": "MaxWorkers"}
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class ViewMetrics:
     """What CloudWatch knows.
 
     Attributes:
@@ -197,7 +197,7 @@ def view_queries(environment: str, triggers: Sequence[str] = ()) -> list[MetricD
     return queries
 
 
-def ask_view(cloudwatch: CloudWatchClient, environment: str, now: datetime, *, recent: bool = True) -> Found:
+def ask_view(cloudwatch: CloudWatchClient, environment: str, now: datetime, *, recent: bool = True) -> ViewMetrics:
     """Ask CloudWatch for what `workers_view` shows.
 
     Args:
@@ -223,10 +223,10 @@ def ask_view(cloudwatch: CloudWatchClient, environment: str, now: datetime, *, r
         some = queries[begin : begin + MOST_QUERIES]
         answer = cloudwatch.get_metric_data(MetricDataQueries=some, StartTime=start, EndTime=end)
         values |= series(answer["MetricDataResults"])
-    return Found(values, triggers)
+    return ViewMetrics(values, triggers)
 
 
-def workers_view(found: Found, *, now: datetime) -> WorkersView:
+def workers_view(found: ViewMetrics, *, now: datetime) -> WorkersView:
     """Make the view of what was found.
 
     Args:
@@ -279,7 +279,7 @@ def _bar(value: float | None, low: float, high: float) -> str:
     return _BARS[round((value - low) / (high - low) * (len(_BARS) - 1))] if high > low else _BARS[0]
 
 
-def _row(line: Line, values: Series, minutes: Sequence[datetime], now: datetime) -> Row:
+def _row(line: ViewRow, values: Series, minutes: Sequence[datetime], now: datetime) -> Row:
     by_minute = tuple(values.get(minute) for minute in minutes)
     if line.shown == "sum":
         known = [value for value in by_minute if value is not None]
@@ -300,7 +300,7 @@ def _row(line: Line, values: Series, minutes: Sequence[datetime], now: datetime)
     )
 
 
-def _trigger_rows(found: Found, minutes: Sequence[datetime]) -> Iterable[TriggerRow]:
+def _trigger_rows(found: ViewMetrics, minutes: Sequence[datetime]) -> Iterable[TriggerRow]:
     for number, trigger in enumerate(found.triggers):
         counts = {
             id_: round(sum(found.values.get(f"{id_}_{number}", {}).get(minute, 0.0) for minute in minutes))

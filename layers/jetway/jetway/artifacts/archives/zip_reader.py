@@ -57,7 +57,7 @@ class LargeDirectoryError(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class Member:
+class ZipMember:
     """An entry of the directory.
 
     Attributes:
@@ -127,7 +127,7 @@ class ZipReader:
         if any(not 0 <= member.offset < size for member in self.members):
             raise BrokenZipError("its directory points outside of the file", truncated=True)
 
-    def content(self, member: Member, limit: int) -> bytes:
+    def content(self, member: ZipMember, limit: int) -> bytes:
         """Return a member's bytes, cut after `limit` + 1.
 
         Raises:
@@ -135,7 +135,7 @@ class ZipReader:
         """
         return b"".join(self._chunks(member, limit + 1))
 
-    def verify(self, member: Member) -> None:
+    def verify(self, member: ZipMember) -> None:
         """Unpack a member to nowhere, which compares its checksum.
 
         Raises:
@@ -144,7 +144,7 @@ class ZipReader:
         for _ in self._chunks(member, member.size + 1):
             pass
 
-    def ends(self, member: Member, kept: int) -> tuple[bytes, bytes]:
+    def ends(self, member: ZipMember, kept: int) -> tuple[bytes, bytes]:
         """Unpack a member to nowhere, as `verify`; return its first four bytes, and its last `kept`.
 
         Raises:
@@ -158,7 +158,7 @@ class ZipReader:
                 del tail[:-kept]
         return head, bytes(tail[-kept:])
 
-    def overlapping(self) -> Member | None:
+    def overlapping(self) -> ZipMember | None:
         """Return a member that begins within the one before it, as in bombs; None when there is none."""
         end = 0
         for member in self.members:
@@ -167,7 +167,7 @@ class ZipReader:
             end = member.offset + _LOCAL_HEADER + member.packed
         return None
 
-    def _chunks(self, member: Member, left: int) -> Iterator[bytes]:
+    def _chunks(self, member: ZipMember, left: int) -> Iterator[bytes]:
         """Unpack the first `left` bytes; only when that is all, the member is known to be whole."""
         info = self._infos[member.number]
         crc = 0
@@ -255,8 +255,8 @@ def _extra_fields(extra: bytes) -> dict[int, list[bytes]]:
     return found
 
 
-def _member(number: int, info: zipfile.ZipInfo) -> Member:
-    return Member(
+def _member(number: int, info: zipfile.ZipInfo) -> ZipMember:
+    return ZipMember(
         number=number,
         name=info.orig_filename,  # `filename` is cut at a NUL
         size=info.file_size,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 
-from jetway.artifacts.archives.zip_reader import MOST_MEMBERS, BrokenZipError, Member, ZipReader
+from jetway.artifacts.archives.zip_reader import MOST_MEMBERS, BrokenZipError, ZipMember, ZipReader
 from jetway.artifacts.findings import Finding
 from jetway.artifacts.keys import UNSEEN
 
@@ -95,7 +95,7 @@ def is_bomb(findings: Iterable[Finding]) -> bool:
     return any(finding.rule == "zip-bomb" for finding in findings)
 
 
-def verify(reader: ZipReader, member: Member) -> Finding | None:
+def verify(reader: ZipReader, member: ZipMember) -> Finding | None:
     """Unpack a member to nowhere; return what is wrong with it."""
     try:
         reader.verify(member)
@@ -104,7 +104,7 @@ def verify(reader: ZipReader, member: Member) -> Finding | None:
     return None
 
 
-def damaged(member: Member, exc: BrokenZipError) -> Finding:
+def damaged(member: ZipMember, exc: BrokenZipError) -> Finding:
     """Return the finding on a member that cannot be unpacked."""
     return Finding(
         rule="damaged-member",
@@ -138,7 +138,7 @@ def _bombs(reader: ZipReader) -> Iterator[Finding]:
     )
 
 
-def _member_findings(member: Member) -> Iterator[Finding]:
+def _member_findings(member: ZipMember) -> Iterator[Finding]:
     name = member.name
     why = _unsafe(name)
     if why:

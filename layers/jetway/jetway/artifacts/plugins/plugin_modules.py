@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from jetway.artifacts.archives.zip_reader import BrokenZipError, LargeDirectoryError, Member, ZipReader
+from jetway.artifacts.archives.zip_reader import BrokenZipError, LargeDirectoryError, ZipMember, ZipReader
 
 # Bounds of what is handed over to be imported. Beyond them data files are left out first, so that a missing one proves
 # nothing; wheels are never needed, because pip installs them.
@@ -67,7 +67,7 @@ def pack(stream: BinaryIO, size: int) -> PackedPlugins:
     return PackedPlugins(content, modules, binaries, has_settings="airflow_local_settings.py" in names)
 
 
-def _chosen(members: Sequence[Member]) -> list[Member] | None:
+def _chosen(members: Sequence[ZipMember]) -> list[ZipMember] | None:
     """Modules, then the smallest other files, as far as the bounds go; None when the modules go beyond them."""
     once = {member.name: member for member in members if not member.is_closed and _is_plain(member.name)}
     code = [member for member in once.values() if f"/{member.name}".endswith(_CODE)]
@@ -85,7 +85,7 @@ def _chosen(members: Sequence[Member]) -> list[Member] | None:
     return chosen
 
 
-def _packed(reader: ZipReader, members: Iterable[Member]) -> bytes:
+def _packed(reader: ZipReader, members: Iterable[ZipMember]) -> bytes:
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
         for member in members:

@@ -13,7 +13,7 @@ from jetway.artifacts.archives.zip_structure import is_clutter, shown
 from jetway.artifacts.findings import Finding
 
 if TYPE_CHECKING:
-    from jetway.artifacts.archives.zip_reader import Member
+    from jetway.artifacts.archives.zip_reader import ZipMember
 
 MOST_LOOKED_INTO = 64 * 1024  # bytes of a text file
 HEAD = 20  # bytes that tell what a binary is for
@@ -61,7 +61,7 @@ _MACHO = frozenset(
 _MACHINES = {62: "x86_64", 183: "aarch64", 3: "i386", 40: "arm"}  # of ELF, e_machine
 
 
-def of_names(members: Sequence[Member]) -> Iterator[Finding]:
+def of_names(members: Sequence[ZipMember]) -> Iterator[Finding]:
     """What names alone tell."""
     names = [member.name for member in members if not member.is_folder and not is_clutter(member.name)]
     if all(name.rpartition("/")[2] in _KEEPS_A_FOLDER for name in names):
@@ -80,7 +80,7 @@ def of_names(members: Sequence[Member]) -> Iterator[Finding]:
             yield _secret(name, None, "its name says so")
 
 
-def is_text(member: Member) -> bool:
+def is_text(member: ZipMember) -> bool:
     """Whether it is to be looked into for secrets: not where its name has said all."""
     return (
         not _SECRET_NAME.search(member.name)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from jetway.artifacts.airflow_ignore import NAME, ignored, syntax_of
-from jetway.artifacts.archives.zip_reader import BrokenZipError, LargeDirectoryError, Member, ZipReader
+from jetway.artifacts.archives.zip_reader import BrokenZipError, LargeDirectoryError, ZipMember, ZipReader
 from jetway.artifacts.archives.zip_structure import (
     broken,
     damaged,
@@ -102,7 +102,7 @@ def bounded(findings: Iterable[Finding]) -> list[Finding]:
     return [*ordered[:MOST_FINDINGS], left]
 
 
-def layout_findings(members: Iterable[Member]) -> Iterator[Finding]:
+def layout_findings(members: Iterable[ZipMember]) -> Iterator[Finding]:
     """Explain the classic mistakes: a folder around all, and what a Mac adds."""
     names = [member.name for member in members]
     clutter = [name for name in names if is_clutter(name)]
@@ -162,7 +162,7 @@ def _walk(reader: ZipReader, environment: EnvironmentFacts) -> _Seen:
     return seen
 
 
-def _other(reader: ZipReader, member: Member, python: tuple[int, int], seen: _Seen) -> Iterator[Finding]:
+def _other(reader: ZipReader, member: ZipMember, python: tuple[int, int], seen: _Seen) -> Iterator[Finding]:
     """What is neither a module nor a wheel: whether it can be unpacked, and whether it hardly belongs there."""
     found = verify(reader, member)
     if found:
@@ -191,7 +191,7 @@ def _passed_over(reader: ZipReader, environment: EnvironmentFacts) -> frozenset[
     return ignored((member.name for member in reader.members), patterns, syntax_of(environment))
 
 
-def _wheel(reader: ZipReader, member: Member, environment: EnvironmentFacts) -> Iterator[Finding]:
+def _wheel(reader: ZipReader, member: ZipMember, environment: EnvironmentFacts) -> Iterator[Finding]:
     fit, why = wheel_fit(member.file_name, environment.python_version)
     if fit != "fits":
         folder, slash, _ = member.name.rpartition("/")
@@ -212,7 +212,7 @@ def _wheel(reader: ZipReader, member: Member, environment: EnvironmentFacts) -> 
             yield from wheel_findings(wheel, member.name, full_python(environment), packages)
 
 
-def _module(reader: ZipReader, member: Member, python: tuple[int, int], seen: _Seen, *, passed_over: bool) -> None:
+def _module(reader: ZipReader, member: ZipMember, python: tuple[int, int], seen: _Seen, *, passed_over: bool) -> None:
     seen.modules += 1
     if member.size > LARGEST_MODULE or seen.modules > MOST_MODULES:
         found = verify(reader, member)
@@ -241,7 +241,7 @@ def _module(reader: ZipReader, member: Member, python: tuple[int, int], seen: _S
         seen.findings += without_name
 
 
-def not_judged(member: Member) -> Finding:
+def not_judged(member: ZipMember) -> Finding:
     """Return the finding on a module that is one too many to be compiled."""
     return Finding(
         rule="not-judged",

@@ -21,7 +21,7 @@ from tokenize import COMMENT
 from jetway.artifacts.findings import Finding
 from jetway.artifacts.python.f_strings import UNREADABLE, newer_f_string, tokens
 
-Version = tuple[int, int]
+PythonVersion = tuple[int, int]
 
 _FIRST_WITH_PEP_701 = (3, 12)
 
@@ -80,7 +80,7 @@ _TOO_HEAVY = Finding(
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class PythonSource:
     """A source file after reading.
 
     Attributes:
@@ -99,7 +99,9 @@ class Source:
         return not any(finding.severity == "error" for finding in self.findings)
 
 
-def read_source(content: bytes, python: Version, *, own_python: Version = sys.version_info[:2]) -> Source:
+def read_source(
+    content: bytes, python: PythonVersion, *, own_python: PythonVersion = sys.version_info[:2]
+) -> PythonSource:
     """Compile and parse a source file for the environment's Python.
 
     Args:
@@ -118,31 +120,33 @@ def read_source(content: bytes, python: Version, *, own_python: Version = sys.ve
         except (SyntaxError, ValueError) as exc:  # ValueError: what some versions raise for a NUL byte
             return _not_compiled(content, exc, python, own_python)
         except (RecursionError, MemoryError):
-            return Source(None, (_TOO_DEEP,))
+            return PythonSource(None, (_TOO_DEEP,))
         return _parsed(content, python, own_python)
 
 
-def _parsed(content: bytes, python: Version, own_python: Version) -> Source:
+def _parsed(content: bytes, python: PythonVersion, own_python: PythonVersion) -> PythonSource:
     """Parse what this Python has compiled, in the grammar of the environment's."""
     try:
         if python < _FIRST_WITH_PEP_701 <= own_python and (found := newer_f_string(_decoded(content))):
-            return Source(None, (_newer_syntax(*found, python),))
-        return Source(ast.parse(content, feature_version=python))
+            return PythonSource(None, (_newer_syntax(*found, python),))
+        return PythonSource(ast.parse(content, feature_version=python))
     except SyntaxError as exc:
-        return Source(None, (_newer_syntax(exc.lineno, _quote(exc), python),))
+        return PythonSource(None, (_newer_syntax(exc.lineno, _quote(exc), python),))
     except (RecursionError, MemoryError):
         # It compiles, so it loads; only the tree is too deep to be turned into objects.
-        return Source(None)
+        return PythonSource(None)
 
 
-def _not_compiled(content: bytes, exc: SyntaxError | ValueError, python: Version, own_python: Version) -> Source:
+def _not_compiled(
+    content: bytes, exc: SyntaxError | ValueError, python: PythonVersion, own_python: PythonVersion
+) -> PythonSource:
     if not isinstance(exc, SyntaxError) or not exc.lineno or _NOT_DECODED.match(exc.msg):
         if own_python > python and _only_comments_undecodable(content):
             # Up to some patch release each Python skips what it cannot decode in a comment; later ones do not.
             return read_source(content.decode("utf-8", "replace").encode(), python, own_python=own_python)
         encoding = _encoding_finding(content, getattr(exc, "lineno", None))
         if encoding is not None:
-            return Source(None, (encoding,))
+            return PythonSource(None, (encoding,))
     line, text = getattr(exc, "lineno", None), getattr(exc, "text", None)
     may_be = text and any(
         own_python < since <= python and new.search(text.rpartition(sign)[0] if sign else text)
@@ -157,7 +161,7 @@ def _not_compiled(content: bytes, exc: SyntaxError | ValueError, python: Version
             line=line,
             remedy=f"Deploy Jetway with PythonRuntime python{_dotted(python)} or newer, to have it judged here.",
         )
-        return Source(None, (finding,), uncertain=True)
+        return PythonSource(None, (finding,), uncertain=True)
     finding = Finding(
         rule="syntax",
         severity="error",
@@ -165,10 +169,10 @@ def _not_compiled(content: bytes, exc: SyntaxError | ValueError, python: Version
         line=line or None,
         remedy="Correct the line; `python -m py_compile FILE` shows the same error.",
     )
-    return Source(None, (finding,))
+    return PythonSource(None, (finding,))
 
 
-def _newer_syntax(line: int | None, what: str, python: Version) -> Finding:
+def _newer_syntax(line: int | None, what: str, python: PythonVersion) -> Finding:
     return Finding(
         rule="newer-syntax",
         severity="error",
@@ -178,7 +182,7 @@ def _newer_syntax(line: int | None, what: str, python: Version) -> Finding:
     )
 
 
-def _unread(content: bytes, own_python: Version) -> Source | None:
+def _unread(content: bytes, own_python: PythonVersion) -> PythonSource | None:
     """What is better not given to the compiler, because it would take minutes or gigabytes."""
     cookie = declared_encoding(content)
     if cookie is not None and cookie[0].lower().replace("_", "-") in _CODECS_REFUSED:
@@ -189,8 +193,8 @@ def _unread(content: bytes, own_python: Version) -> Source | None:
             line=cookie[1],
             remedy="Save the file as UTF-8 and remove the coding line.",
         )
-        return Source(None, (finding,))
-    return Source(None, (_TOO_HEAVY,)) if weight(content, own_python) > MOST_WORDS else None
+        return PythonSource(None, (finding,))
+    return PythonSource(None, (_TOO_HEAVY,)) if weight(content, own_python) > MOST_WORDS else None
 
 
 def declared_encoding(content: bytes) -> tuple[str, int] | None:
@@ -262,7 +266,7 @@ def _decoded(content: bytes) -> str:
     return content.removeprefix(codecs.BOM_UTF8).decode(cookie[0] if cookie else "utf-8", "replace")
 
 
-def weight(content: bytes, own_python: Version = sys.version_info[:2]) -> int:
+def weight(content: bytes, own_python: PythonVersion = sys.version_info[:2]) -> int:
     """Return how many words and signs a source has: the syntax tree has about as many nodes, at most twice.
 
     Comments and strings count as well: which bytes are in one only the tokenizer tells.
@@ -295,5 +299,5 @@ def _quote(exc: SyntaxError | ValueError) -> str:
     return f"{words}{column} in `{text}`"
 
 
-def _dotted(version: Version) -> str:
+def _dotted(version: PythonVersion) -> str:
     return f"{version[0]}.{version[1]}"

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Self
 from jetway.artifacts.python.module_names import LARGEST_SOURCE, names_in
 
 if TYPE_CHECKING:
-    from jetway.artifacts.archives.zip_reader import Member, ZipReader
+    from jetway.artifacts.archives.zip_reader import ZipMember, ZipReader
 
 # The largest distributions have some thousands: of these the rest is left out, and nothing of it is known.
 MOST_MODULES = 8000
@@ -108,7 +108,7 @@ def contents_of(reader: ZipReader, goes_on: Callable[[], bool] = lambda: True) -
     return Contents(dict(sorted(modules.items())), _decorators(reader))
 
 
-def _source(reader: ZipReader, member: Member) -> bytes | None:
+def _source(reader: ZipReader, member: ZipMember) -> bytes | None:
     if not member.name.endswith(".py") or member.is_closed or member.size > LARGEST_SOURCE:
         return None
     return reader.content(member, LARGEST_SOURCE)

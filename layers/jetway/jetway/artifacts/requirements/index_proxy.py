@@ -41,7 +41,7 @@ _LOOK = 0.5  # seconds between looks whether the proxy is over
 # Not 403: of an index that forbids a package uv says that the package is not there, which would be certain.
 REFUSED = "502 Refused"
 
-Resolve = Callable[..., Any]
+ResolveHost = Callable[..., Any]
 
 
 class AddressRefusedError(OSError):
@@ -78,7 +78,7 @@ class IndexProxy:
         resolve: looks up addresses, as `socket.getaddrinfo`.
     """
 
-    def __init__(self, allowed: Collection[str] = (), *, resolve: Resolve = socket.getaddrinfo) -> None:
+    def __init__(self, allowed: Collection[str] = (), *, resolve: ResolveHost = socket.getaddrinfo) -> None:
         self._allowed, self._resolve = frozenset(allowed), resolve
         token = secrets.token_urlsafe(16)  # for nobody else on this machine
         self.authorization = "Basic " + base64.b64encode(f"jetway:{token}".encode()).decode()

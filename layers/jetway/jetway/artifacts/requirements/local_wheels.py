@@ -24,7 +24,7 @@ _LARGEST_TEXT = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
-class Shelf:
+class LocalWheels:
     """The files of plugins.zip, which --find-links and paths may name.
 
     Attributes:
@@ -53,14 +53,14 @@ class Shelf:
         return self.texts.get(inside(path) or "")
 
 
-def read_shelf(stream: BinaryIO, size: int, python: tuple[int, int], *, final: bool) -> Shelf:
+def read_shelf(stream: BinaryIO, size: int, python: tuple[int, int], *, final: bool) -> LocalWheels:
     """Look into a plugins.zip.
 
     Args:
         stream: of it, seekable.
         size: its bytes.
         python: version of the environment's Python; wheels for others are passed over.
-        final: as of `Shelf`.
+        final: as of `LocalWheels`.
 
     Raises:
         BrokenZipError, LargeDirectoryError: it cannot be read.
@@ -85,7 +85,7 @@ def read_shelf(stream: BinaryIO, size: int, python: tuple[int, int], *, final: b
                 texts[member.name] = decode(reader.content(member, _LARGEST_TEXT))
             except (BrokenZipError, UnreadableError):
                 continue  # that it is damaged is said of plugins.zip
-    return Shelf([member.name for member in reader.members], final, wheels, frozenset(unread), texts)
+    return LocalWheels([member.name for member in reader.members], final, wheels, frozenset(unread), texts)
 
 
 def find_links_folders(asked: Requested) -> set[str | None]:

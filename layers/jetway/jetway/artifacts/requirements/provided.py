@@ -26,7 +26,7 @@ from jetway.artifacts.requirements.requirements_file import parse_for
 if TYPE_CHECKING:
     from jetway.airflow.environment import EnvironmentFacts
     from jetway.artifacts.requirements.referenced_files import Beside
-    from jetway.artifacts.requirements.uv_resolve import Answer
+    from jetway.artifacts.requirements.uv_resolve import Resolution
 
 _PROVIDERS = "apache-airflow-providers-"
 
@@ -70,7 +70,7 @@ class Required:
 def required_by(
     content: bytes,
     environment: EnvironmentFacts,
-    answer: Answer | None,
+    answer: Resolution | None,
     contents: Mapping[str, Contents],
     beside: Beside | None = None,
 ) -> Required:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from jetway.artifacts.findings import Finding
 from jetway.artifacts.mwaa import DAGS_FOLDER, PLUGINS_FOLDER
 from jetway.artifacts.requirements.requirement_lines import redacted
-from jetway.artifacts.requirements.requirements_model import Requested, Wanted, read_requirements
+from jetway.artifacts.requirements.requirements_model import Requested, RequestedDistribution, read_requirements
 
 REQUIREMENTS_FOLDER = "/usr/local/airflow/requirements"
 
@@ -104,8 +104,8 @@ def _read_constraints(asked: Requested, of: Requested, folder: str, beside: Besi
         asked.own_constraints[place] = asked.own_constraints[path] = lines
 
 
-def _at(line: int, wanted: Wanted) -> Wanted:
-    return Wanted(line, wanted.requirement, wanted.source, wanted.place, wanted.hashed, wanted.editable)
+def _at(line: int, wanted: RequestedDistribution) -> RequestedDistribution:
+    return RequestedDistribution(line, wanted.requirement, wanted.source, wanted.place, wanted.hashed, wanted.editable)
 
 
 def _in_file(found: Finding, line: int, path: str) -> Finding:

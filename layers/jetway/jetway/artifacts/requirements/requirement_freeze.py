@@ -9,7 +9,7 @@ from jetway.artifacts.findings import Finding
 from jetway.artifacts.mwaa import known_versions, packages_of
 
 if TYPE_CHECKING:
-    from jetway.artifacts.requirements.requirements_model import Wanted
+    from jetway.artifacts.requirements.requirements_model import RequestedDistribution
 
 MANY = 20  # contradictions; whoever writes a file by hand has fewer
 _ALIKE = 0.5  # of the pins that a version has too
@@ -17,7 +17,7 @@ _CONTRADICTS = frozenset({"essential-pin", "constraint-conflict"})
 _LONGEST_LIST = 3
 
 
-def as_one(findings: Sequence[Finding], active: Sequence[Wanted], airflow_version: str) -> list[Finding]:
+def as_one(findings: Sequence[Finding], active: Sequence[RequestedDistribution], airflow_version: str) -> list[Finding]:
     """Put one finding in the place of many contradictions, when their cause is that all of another Airflow is listed.
 
     Args:
@@ -45,7 +45,7 @@ def as_one(findings: Sequence[Finding], active: Sequence[Wanted], airflow_versio
     return [one, *(finding for finding in findings if finding.rule not in _CONTRADICTS)]
 
 
-def _pins(active: Sequence[Wanted]) -> dict[str, str]:
+def _pins(active: Sequence[RequestedDistribution]) -> dict[str, str]:
     """name → version of the lines that allow one version only."""
     pins: dict[str, str] = {}
     for wanted in active:

@@ -35,7 +35,7 @@ class UnreadableError(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class RequirementLine:
     """One logical line.
 
     Attributes:
@@ -75,7 +75,7 @@ def decode(content: bytes) -> str:
         raise UnreadableError(f"it is not {encoding}: {exc}") from None
 
 
-def logical_lines(text: str) -> Iterator[Line]:
+def logical_lines(text: str) -> Iterator[RequirementLine]:
     """Yield the lines that say something."""
     for number, joined in _joined(text):
         stripped = _COMMENT.sub("", joined).strip()
@@ -122,7 +122,7 @@ def _joined(text: str) -> Iterator[tuple[int, str]]:
         yield first, "".join(parts)
 
 
-def _parsed(number: int, text: str) -> Line:
+def _parsed(number: int, text: str) -> RequirementLine:
     words = text.split(" ")
     until = next((place for place, word in enumerate(words) if word.startswith("-")), len(words))
     requirement = " ".join(words[:until]).strip()
@@ -131,9 +131,9 @@ def _parsed(number: int, text: str) -> Line:
         # Words after the options are passed over, as pip does.
         values, _ = _PARSER.parse_args(arguments, optparse.Values(_PARSER.defaults.copy()))
     except ValueError as exc:
-        return Line(number, text, requirement, None, str(exc))
+        return RequirementLine(number, text, requirement, None, str(exc))
     given = {name: value for name, value in vars(values).items() if value not in (None, [])}
-    return Line(number, text, requirement, given)
+    return RequirementLine(number, text, requirement, given)
 
 
 class _Parser(optparse.OptionParser):

@@ -13,11 +13,11 @@ if TYPE_CHECKING:
     from packaging.specifiers import SpecifierSet
 
     from jetway.artifacts.mwaa import Packages
-    from jetway.artifacts.requirements.requirements_model import Requested, Wanted
+    from jetway.artifacts.requirements.requirements_model import Requested, RequestedDistribution
 
 
 def pin_findings(
-    asked: Requested, active: Sequence[Wanted], packages: Packages | None, constraints: Mapping[str, str]
+    asked: Requested, active: Sequence[RequestedDistribution], packages: Packages | None, constraints: Mapping[str, str]
 ) -> Iterator[Finding]:
     """Compare every requirement with what is given.
 
@@ -53,7 +53,7 @@ def _allows(specifier: SpecifierSet, version: str) -> bool:
         return True  # of a pin that is no version by PEP 440: pip will say
 
 
-def _essential(wanted: Wanted, name: str, pin: str, airflow: str) -> Finding:
+def _essential(wanted: RequestedDistribution, name: str, pin: str, airflow: str) -> Finding:
     asked = "from a place of its own" if wanted.source != "index" else str(_text(wanted))
     return Finding(
         rule="essential-pin",
@@ -65,7 +65,7 @@ def _essential(wanted: Wanted, name: str, pin: str, airflow: str) -> Finding:
     )
 
 
-def _constrained(wanted: Wanted, name: str, pin: str, *, forced: bool) -> Finding:
+def _constrained(wanted: RequestedDistribution, name: str, pin: str, *, forced: bool) -> Finding:
     airflows = "Airflow's constraints, which MWAA enforces because the file names none,"
     whose = airflows if forced else "the constraints that the file names"
     return Finding(
@@ -79,7 +79,7 @@ def _constrained(wanted: Wanted, name: str, pin: str, *, forced: bool) -> Findin
     )
 
 
-def _unpinned(wanted: Wanted, name: str, pin: str | None, packages: Packages | None) -> Finding:
+def _unpinned(wanted: RequestedDistribution, name: str, pin: str | None, packages: Packages | None) -> Finding:
     installed = packages.installed.get(name) if packages else None
     if pin is not None:
         message = f"{name} is not pinned; it is {pin} only as long as these constraints are in force."
@@ -93,8 +93,8 @@ def _unpinned(wanted: Wanted, name: str, pin: str | None, packages: Packages | N
     return Finding(rule="unpinned", severity="warning", message=message, line=wanted.line, remedy=remedy)
 
 
-def _duplicates(active: Sequence[Wanted]) -> Iterator[Finding]:
-    first: dict[str, Wanted] = {}
+def _duplicates(active: Sequence[RequestedDistribution]) -> Iterator[Finding]:
+    first: dict[str, RequestedDistribution] = {}
     for wanted in active:
         name = wanted.name
         if name is None:
@@ -113,7 +113,7 @@ def _duplicates(active: Sequence[Wanted]) -> Iterator[Finding]:
         )
 
 
-def _contradiction(one: Wanted, other: Wanted) -> bool:
+def _contradiction(one: RequestedDistribution, other: RequestedDistribution) -> bool:
     """Whether a version that one pins is not what the other asks for."""
     if one.requirement is None or other.requirement is None or "index" not in {one.source, other.source}:
         return one.place != other.place
@@ -130,7 +130,7 @@ def _contradiction(one: Wanted, other: Wanted) -> bool:
     return False
 
 
-def _hashes(asked: Requested, active: Sequence[Wanted]) -> Iterator[Finding]:
+def _hashes(asked: Requested, active: Sequence[RequestedDistribution]) -> Iterator[Finding]:
     if asked.hashed is None:
         return
     for wanted in active:
@@ -146,7 +146,7 @@ def _hashes(asked: Requested, active: Sequence[Wanted]) -> Iterator[Finding]:
             return
 
 
-def _text(wanted: Wanted) -> str:
+def _text(wanted: RequestedDistribution) -> str:
     requirement = wanted.requirement
     if requirement is None:
         return "as an archive"

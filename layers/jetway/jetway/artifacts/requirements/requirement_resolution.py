@@ -15,17 +15,17 @@ from jetway.artifacts.requirements.local_wheels import inside
 from jetway.artifacts.requirements.requirement_constraints import in_force, unknown_constraints
 from jetway.artifacts.requirements.requirement_lines import redacted
 from jetway.artifacts.requirements.requirements_file import parse_for
-from jetway.artifacts.requirements.uv_resolve import Answer, Question
+from jetway.artifacts.requirements.uv_resolve import Resolution, ResolutionRequest
 
 if TYPE_CHECKING:
     from jetway.airflow.environment import EnvironmentFacts
     from jetway.artifacts.mwaa import Packages
-    from jetway.artifacts.requirements.local_wheels import Shelf
+    from jetway.artifacts.requirements.local_wheels import LocalWheels
     from jetway.artifacts.requirements.referenced_files import Beside
-    from jetway.artifacts.requirements.requirements_model import Requested, Wanted
+    from jetway.artifacts.requirements.requirements_model import Requested, RequestedDistribution
     from jetway.artifacts.requirements.wheel_files import WheelMetadata
 
-Ask = Callable[[Question], Answer]
+AskResolver = Callable[[ResolutionRequest], Resolution]
 
 # As uv says it of a version that would have to be built; a marker may stand behind the name.
 _SOURCE_ONLY = re.compile(
@@ -51,13 +51,13 @@ def resolved(
     content: bytes,
     environment: EnvironmentFacts,
     static: Judgement,
-    ask: Ask,
+    ask: AskResolver,
     *,
     index_url: str | None = None,
     allowed: Sequence[str] = (),
-    shelf: Shelf | None = None,
+    shelf: LocalWheels | None = None,
     beside: Beside | None = None,
-) -> tuple[Judgement, Answer | None]:
+) -> tuple[Judgement, Resolution | None]:
     """Judge once more, by really resolving.
 
     Args:
@@ -101,7 +101,7 @@ def resolved(
     return replace(judged, dags=static.dags), answer
 
 
-def _with_sources(question: Question, pins: Mapping[str, str], ask: Ask) -> Answer:
+def _with_sources(question: ResolutionRequest, pins: Mapping[str, str], ask: AskResolver) -> Resolution:
     """Ask; and where only a wheel is missing of a version that Airflow's own constraints name, ask as if it were there.
 
     Airflow installs from those constraints, so such a version can be built, and what it needs is among them.
@@ -118,7 +118,7 @@ def _with_sources(question: Question, pins: Mapping[str, str], ask: Ask) -> Answ
     return replace(answer, built=tuple(built)) if answer.status == "resolved" else answer
 
 
-def _built_there(name: str, version: str, active: Sequence[Wanted]) -> Finding:
+def _built_there(name: str, version: str, active: Sequence[RequestedDistribution]) -> Finding:
     return Finding(
         rule="built-there",
         severity="warning",
@@ -130,13 +130,13 @@ def _built_there(name: str, version: str, active: Sequence[Wanted]) -> Finding:
 
 def question_of(
     asked: Requested,
-    active: Sequence[Wanted],
+    active: Sequence[RequestedDistribution],
     packages: Packages,
     *,
     index_url: str | None,
-    shelf: Shelf | None,
+    shelf: LocalWheels | None,
     allowed: Sequence[str] = (),
-) -> Question:
+) -> ResolutionRequest:
     """Return what uv is asked: all that is named, under all constraints that are known or can be fetched."""
     pins = dict(in_force(asked, packages)) | dict(packages.essential)
     constraints = [f"{name}=={version}" for name, version in sorted(pins.items())]
@@ -155,7 +155,7 @@ def question_of(
             requirements.append(str(wanted.requirement))
     constraints += dict.fromkeys(str(one) for lines in asked.own_constraints.values() for one in lines)
     texts = {name: one.as_text() for name, one in wheels.items()}
-    return Question(
+    return ResolutionRequest(
         requirements=tuple(requirements),
         constraints=tuple(constraints),
         python=packages.python,
@@ -171,7 +171,7 @@ def question_of(
 
 
 def answer_findings(
-    answer: Answer, active: Sequence[Wanted], *, open_index: bool, open_wheels: bool
+    answer: Resolution, active: Sequence[RequestedDistribution], *, open_index: bool, open_wheels: bool
 ) -> tuple[list[Finding], bool]:
     """Return what uv's answer means, and whether the verdict stays open.
 
@@ -212,7 +212,7 @@ def answer_findings(
     return [finding], elsewhere
 
 
-def _wheel_at(wanted: Wanted, shelf: Shelf | None) -> WheelMetadata | None:
+def _wheel_at(wanted: RequestedDistribution, shelf: LocalWheels | None) -> WheelMetadata | None:
     """The wheel in plugins.zip that a path names, as far as it is known."""
     if shelf is None or wanted.source != "local" or wanted.editable:
         return None
@@ -240,7 +240,7 @@ def _built(packages: Packages) -> dict[str, str]:
     }
 
 
-def line_of(said: str, active: Sequence[Wanted]) -> int | None:
+def line_of(said: str, active: Sequence[RequestedDistribution]) -> int | None:
     """Return the line of the requirement that uv's words name first."""
     first: tuple[int, int] | None = None
     for wanted in active:
@@ -252,7 +252,7 @@ def line_of(said: str, active: Sequence[Wanted]) -> int | None:
     return first[1] if first else None
 
 
-def names_of(answer: Answer) -> dict[str, str]:
+def names_of(answer: Resolution) -> dict[str, str]:
     """Return name → version of what was resolved, normalized."""
     return {canonicalize_name(name): version for name, version in answer.versions.items()}
 

@@ -18,9 +18,9 @@ from jetway.artifacts.requirements.requirement_lines import redacted
 from jetway.artifacts.requirements.wheel_names import wheel_finding, wheel_fit
 
 if TYPE_CHECKING:
-    from jetway.artifacts.requirements.local_wheels import Shelf
+    from jetway.artifacts.requirements.local_wheels import LocalWheels
     from jetway.artifacts.requirements.referenced_files import Beside
-    from jetway.artifacts.requirements.requirements_model import Requested, Wanted
+    from jetway.artifacts.requirements.requirements_model import Requested, RequestedDistribution
 
 _UNSURE = frozenset(
     {
@@ -33,10 +33,10 @@ _WITH_PASSWORD = re.compile(r"\w+://[^/@:]*:[^/@]+@")
 
 def place_findings(
     asked: Requested,
-    active: Sequence[Wanted],
+    active: Sequence[RequestedDistribution],
     python: tuple[int, int],
     packages: Packages | None,
-    shelf: Shelf | None,
+    shelf: LocalWheels | None,
     *,
     beside: Beside | None = None,
 ) -> tuple[list[Finding], bool]:
@@ -59,7 +59,7 @@ def place_findings(
     return findings, uncertain
 
 
-def _elsewhere(wanted: Wanted, python: tuple[int, int], shelf: Shelf | None) -> Iterator[Finding]:
+def _elsewhere(wanted: RequestedDistribution, python: tuple[int, int], shelf: LocalWheels | None) -> Iterator[Finding]:
     """A URL, a repository or a path."""
     try:
         path = unquote(urlsplit(wanted.place).path) if wanted.source == "url" else wanted.place.partition("#")[0]
@@ -86,7 +86,7 @@ def _elsewhere(wanted: Wanted, python: tuple[int, int], shelf: Shelf | None) -> 
     )
 
 
-def _no_url(wanted: Wanted, exc: ValueError) -> Finding:
+def _no_url(wanted: RequestedDistribution, exc: ValueError) -> Finding:
     return Finding(
         rule="requirement-syntax",
         severity="error",
@@ -96,7 +96,7 @@ def _no_url(wanted: Wanted, exc: ValueError) -> Finding:
     )
 
 
-def _local(wanted: Wanted, shelf: Shelf | None) -> Iterator[Finding]:
+def _local(wanted: RequestedDistribution, shelf: LocalWheels | None) -> Iterator[Finding]:
     path = wanted.place.removeprefix("file://").partition("#")[0]
     within = inside(path)
     if within is not None and shelf is not None:
@@ -121,10 +121,10 @@ def _local(wanted: Wanted, shelf: Shelf | None) -> Iterator[Finding]:
 
 def _offline(
     asked: Requested,
-    active: Sequence[Wanted],
+    active: Sequence[RequestedDistribution],
     python: tuple[int, int],
     packages: Packages | None,
-    shelf: Shelf | None,
+    shelf: LocalWheels | None,
 ) -> Iterator[Finding]:
     """--no-index: what is not installed must be among the wheels."""
     installed = packages.installed if packages else {}
@@ -156,7 +156,7 @@ def _offline(
         )
 
 
-def _not_seen(wanted: Wanted, name: str) -> Finding:
+def _not_seen(wanted: RequestedDistribution, name: str) -> Finding:
     return Finding(
         rule="wheels-not-seen",
         severity="warning",
@@ -166,7 +166,7 @@ def _not_seen(wanted: Wanted, name: str) -> Finding:
     )
 
 
-def _wheels(asked: Requested, shelf: Shelf | None) -> tuple[list[str], bool] | None:
+def _wheels(asked: Requested, shelf: LocalWheels | None) -> tuple[list[str], bool] | None:
     """The wheels that --find-links finds in plugins.zip, and whether it looks nowhere else; None when not known."""
     if shelf is None:
         return None
@@ -176,7 +176,7 @@ def _wheels(asked: Requested, shelf: Shelf | None) -> tuple[list[str], bool] | N
     return names, None not in folders
 
 
-def _serves(wheel: str, wanted: Wanted, python: tuple[int, int]) -> bool:
+def _serves(wheel: str, wanted: RequestedDistribution, python: tuple[int, int]) -> bool:
     try:
         name, version, _, tags = parse_wheel_filename(wheel)
     except (InvalidWheelFilename, ValueError):
@@ -218,7 +218,7 @@ def _variable(line: int) -> Finding:
     )
 
 
-def _constraints_missing(asked: Requested, shelf: Shelf | None, beside: Beside | None) -> Iterator[Finding]:
+def _constraints_missing(asked: Requested, shelf: LocalWheels | None, beside: Beside | None) -> Iterator[Finding]:
     for line, place in asked.constraints:
         path = on_mwaa(place)
         within = inside(path)

@@ -16,20 +16,20 @@ from jetway.artifacts.requirements.requirement_freeze import as_one
 from jetway.artifacts.requirements.requirement_lines import UnreadableError, decode
 from jetway.artifacts.requirements.requirement_pins import pin_findings
 from jetway.artifacts.requirements.requirement_sources import place_findings
-from jetway.artifacts.requirements.requirements_model import Requested, Wanted, read_requirements
+from jetway.artifacts.requirements.requirements_model import Requested, RequestedDistribution, read_requirements
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from jetway.airflow.environment import EnvironmentFacts
-    from jetway.artifacts.requirements.local_wheels import Shelf
+    from jetway.artifacts.requirements.local_wheels import LocalWheels
 
 KIND = "requirements"
 MAX_BYTES = 1024 * 1024
 
 
 def check_requirements(
-    candidate: Candidate, environment: EnvironmentFacts, shelf: Shelf | None = None, beside: Beside | None = None
+    candidate: Candidate, environment: EnvironmentFacts, shelf: LocalWheels | None = None, beside: Beside | None = None
 ) -> Judgement:
     """Judge a requirements.txt without an index.
 
@@ -63,7 +63,7 @@ def check_requirements(
     return judgement(KIND, findings, uncertain=uncertain or packages is None)
 
 
-def active_ones(asked: Requested, python: str) -> list[Wanted]:
+def active_ones(asked: Requested, python: str) -> list[RequestedDistribution]:
     """Return what pip would install in the environment: markers leave out the rest.
 
     Args:
@@ -80,7 +80,7 @@ def active_ones(asked: Requested, python: str) -> list[Wanted]:
 
 def parse_for(
     content: bytes, environment: EnvironmentFacts, beside: Beside | None = None
-) -> tuple[Requested, list[Wanted], Packages | None]:
+) -> tuple[Requested, list[RequestedDistribution], Packages | None]:
     """Read a file that has passed the check once more: for resolving it, and for the modules that it brings.
 
     Raises:
@@ -110,7 +110,9 @@ def _undecodable(exc: UnreadableError) -> Finding:
     )
 
 
-def _needs_internet(asked: Requested, active: list[Wanted], packages: Packages | None) -> Iterator[Finding]:
+def _needs_internet(
+    asked: Requested, active: list[RequestedDistribution], packages: Packages | None
+) -> Iterator[Finding]:
     """What a private web server cannot fetch, however the VPC gets out.
 
     https://docs.aws.amazon.com/mwaa/latest/userguide/configuring-networking.html

@@ -10,7 +10,7 @@ from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import NormalizedName, canonicalize_name
 
 from jetway.artifacts.findings import Finding
-from jetway.artifacts.requirements.requirement_lines import Line, logical_lines, redacted
+from jetway.artifacts.requirements.requirement_lines import RequirementLine, logical_lines, redacted
 
 # More than any real list; each line is parsed.
 MOST_LINES = 10_000
@@ -26,11 +26,11 @@ _FINDS_NOTHING = frozenset({"find-links", "index-url", "pypi-url"})  # which wha
 _ARCHIVES = (".whl", ".zip", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".tar")
 _VCS = ("git+", "hg+", "svn+", "bzr+")
 
-Source = Literal["index", "vcs", "url", "local"]
+RequirementSource = Literal["index", "vcs", "url", "local"]
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class RequestedDistribution:
     """One distribution that the file asks for.
 
     Attributes:
@@ -44,7 +44,7 @@ class Wanted:
 
     line: int
     requirement: Requirement | None
-    source: Source = "index"
+    source: RequirementSource = "index"
     place: str = ""
     hashed: bool = False
     editable: bool = False
@@ -96,7 +96,7 @@ class Requested:
         findings: what pip cannot read.
     """
 
-    wanted: list[Wanted] = field(default_factory=list)
+    wanted: list[RequestedDistribution] = field(default_factory=list)
     constraints: list[tuple[int, str]] = field(default_factory=list)
     own_constraints: dict[str, list[Requirement]] = field(default_factory=dict)
     nested: list[tuple[int, str]] = field(default_factory=list)
@@ -132,7 +132,7 @@ def read_requirements(text: str) -> Requested:
     return asked
 
 
-def _read_line(line: Line, asked: Requested) -> None:
+def _read_line(line: RequirementLine, asked: Requested) -> None:
     if _VARIABLE.search(line.text):
         asked.variables.append(line.number)
         return
@@ -158,16 +158,16 @@ def _read_line(line: Line, asked: Requested) -> None:
         asked.hashed = asked.hashed or line.number
     hashed = "hashes" in options
     for place in options.get("editables", ()):
-        asked.wanted.append(Wanted(line.number, None, _source_of(place), place, hashed, editable=True))
+        asked.wanted.append(RequestedDistribution(line.number, None, _source_of(place), place, hashed, editable=True))
     if line.requirement:
         _read_requirement(line, hashed, asked)
 
 
-def _read_requirement(line: Line, hashed: bool, asked: Requested) -> None:
+def _read_requirement(line: RequirementLine, hashed: bool, asked: Requested) -> None:
     text = line.requirement
     # What looks like an archive is one to pip, though 'a-1.0-py3-none-any.whl' could be a name.
     if text.lower().endswith(_ARCHIVES) and "@" not in text and _is_place(text):
-        asked.wanted.append(Wanted(line.number, None, _source_of(text), text, hashed))
+        asked.wanted.append(RequestedDistribution(line.number, None, _source_of(text), text, hashed))
         return
     try:
         requirement = Requirement(text)
@@ -175,27 +175,29 @@ def _read_requirement(line: Line, hashed: bool, asked: Requested) -> None:
         # Brackets are extras of an archive; a marker may follow it.
         place = re.split(r";\s", text, maxsplit=1)[0].strip()
         if _is_place(place):
-            asked.wanted.append(Wanted(line.number, None, _source_of(place), place, hashed))
+            asked.wanted.append(RequestedDistribution(line.number, None, _source_of(place), place, hashed))
         else:
             asked.findings.append(_unreadable(line, exc))
         return
     if requirement.url:
-        asked.wanted.append(Wanted(line.number, requirement, _source_of(requirement.url), requirement.url, hashed))
+        asked.wanted.append(
+            RequestedDistribution(line.number, requirement, _source_of(requirement.url), requirement.url, hashed)
+        )
     else:
-        asked.wanted.append(Wanted(line.number, requirement, hashed=hashed))
+        asked.wanted.append(RequestedDistribution(line.number, requirement, hashed=hashed))
 
 
 def _is_place(text: str) -> bool:
     return not re.search(r"\s", text) and ("/" in text or text.startswith(".") or text.lower().endswith(_ARCHIVES))
 
 
-def _source_of(place: str) -> Source:
+def _source_of(place: str) -> RequirementSource:
     if place.startswith(_VCS):
         return "vcs"
     return "url" if "://" in place and not place.startswith("file:") else "local"
 
 
-def _unknown_option(line: Line) -> Finding:
+def _unknown_option(line: RequirementLine) -> Finding:
     return Finding(
         rule="requirement-syntax",
         severity="error",
@@ -206,7 +208,7 @@ def _unknown_option(line: Line) -> Finding:
     )
 
 
-def _one_dash(line: Line, option: str) -> Finding:
+def _one_dash(line: RequirementLine, option: str) -> Finding:
     passed_over = option in _FINDS_NOTHING
     then = "It finds nothing there." if passed_over else "It would install nothing of the file."
     return Finding(
@@ -218,7 +220,7 @@ def _one_dash(line: Line, option: str) -> Finding:
     )
 
 
-def _unreadable(line: Line, exc: Exception) -> Finding:
+def _unreadable(line: RequirementLine, exc: Exception) -> Finding:
     words = " ".join(str(exc).split("\n")[0].split()) or "too deeply nested"
     return Finding(
         rule="requirement-syntax",

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, get_args
 from botocore.exceptions import BotoCoreError, ClientError
 
 from jetway.artifacts.requirements.contents import Contents
-from jetway.artifacts.requirements.uv_resolve import Answer, Question, Status
+from jetway.artifacts.requirements.uv_resolve import Resolution, ResolutionRequest, Status
 
 if TYPE_CHECKING:
     from mypy_boto3_lambda import LambdaClient
@@ -20,7 +20,7 @@ _MOST_BYTES = 6 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class ResolverResponse:
     """What the function answered.
 
     Attributes:
@@ -28,11 +28,13 @@ class Told:
         contents: name of a distribution → what it brings, where its wheel told.
     """
 
-    answer: Answer
+    answer: Resolution
     contents: Mapping[str, Contents] = field(default_factory=dict)
 
 
-def ask_function(client: LambdaClient, function: str, question: Question, known: frozenset[str]) -> Told:
+def ask_function(
+    client: LambdaClient, function: str, question: ResolutionRequest, known: frozenset[str]
+) -> ResolverResponse:
     """Invoke the function and wait.
 
     Args:
@@ -51,27 +53,27 @@ def ask_function(client: LambdaClient, function: str, question: Question, known:
     try:
         reply = client.invoke(FunctionName=function, Payload=payload)
     except BotoCoreError as exc:
-        return Told(Answer("not-resolved", f"the resolver did not answer: {type(exc).__name__}"))
+        return ResolverResponse(Resolution("not-resolved", f"the resolver did not answer: {type(exc).__name__}"))
     except ClientError as exc:
         if exc.response["Error"]["Code"] == "ResourceNotFoundException":
-            return Told(Answer("not-resolved", "the function that resolves is gone"))
+            return ResolverResponse(Resolution("not-resolved", "the function that resolves is gone"))
         raise
     body = reply["Payload"].read(_MOST_BYTES + 1)
     if "FunctionError" in reply:
-        return Told(Answer("not-resolved", f"the resolver failed: {_words(body)}"))
+        return ResolverResponse(Resolution("not-resolved", f"the resolver failed: {_words(body)}"))
     return _parsed(body)
 
 
-def _parsed(body: bytes) -> Told:
+def _parsed(body: bytes) -> ResolverResponse:
     try:
         told: dict[str, Any] = json.loads(body)
         if told["status"] not in get_args(Status):
             raise ValueError(told["status"])  # noqa: TRY301 - the same answer as for all that is no answer
-        answer = Answer(told["status"], str(told["said"]), dict(told["versions"]), dict(told["wheels"]))
+        answer = Resolution(told["status"], str(told["said"]), dict(told["versions"]), dict(told["wheels"]))
         contents = {str(name): Contents.parse(found) for name, found in told["contents"].items()}
     except (ValueError, KeyError, TypeError, AttributeError) as exc:
-        return Told(Answer("not-resolved", f"the resolver's answer cannot be read: {exc!r}"))
-    return Told(answer, contents)
+        return ResolverResponse(Resolution("not-resolved", f"the resolver's answer cannot be read: {exc!r}"))
+    return ResolverResponse(answer, contents)
 
 
 def _words(body: bytes) -> str:

@@ -52,7 +52,7 @@ _NETWORK = re.compile(
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class ResolutionRequest:
     """What is to be resolved.
 
     Attributes:
@@ -97,7 +97,7 @@ class Question:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class Resolution:
     """What uv said.
 
     Attributes:
@@ -116,7 +116,7 @@ class Answer:
     built: tuple[str, ...] = ()
 
 
-def resolve(question: Question, uv: str, *, seconds: float, home: Path | None = None) -> Answer:
+def resolve(question: ResolutionRequest, uv: str, *, seconds: float, home: Path | None = None) -> Resolution:
     """Ask uv.
 
     Args:
@@ -130,7 +130,7 @@ def resolve(question: Question, uv: str, *, seconds: float, home: Path | None = 
         try:
             constraints = [*question.constraints, *constraints_at(question.constraint_urls, proxy)]
         except FetchError as exc:
-            return Answer("not-resolved", f"the constraints are not known: {exc}")
+            return Resolution("not-resolved", f"the constraints are not known: {exc}")
         (place / "requirements.in").write_text("\n".join(question.requirements) + "\n")
         (place / "constraints.txt").write_text("\n".join(constraints) + "\n")
         (place / "uv.toml").write_text(_indexes(question))
@@ -148,9 +148,9 @@ def resolve(question: Question, uv: str, *, seconds: float, home: Path | None = 
                 check=False,
             )
         except subprocess.TimeoutExpired:
-            return Answer("not-resolved", f"uv did not end within {seconds:.0f} s")
+            return Resolution("not-resolved", f"uv did not end within {seconds:.0f} s")
         except OSError as exc:
-            return Answer("not-resolved", f"uv cannot be run: {exc.strerror}")
+            return Resolution("not-resolved", f"uv cannot be run: {exc.strerror}")
     if result.returncode == 0:
         return _resolved(result.stdout)
     return _refused(result.stderr)
@@ -182,7 +182,7 @@ def emptied(home: Path, most: int) -> Path:
     return home
 
 
-def _command(uv: str, question: Question) -> list[str]:
+def _command(uv: str, question: ResolutionRequest) -> list[str]:
     platform = f"{ARCHITECTURE}-manylinux_{GLIBC[0]}_{GLIBC[1]}"
     command = [uv, "pip", "compile", "--quiet", "--no-progress", "--color", "never", "--no-build"]
     command += ["--config-file", "uv.toml"]
@@ -199,7 +199,7 @@ def _command(uv: str, question: Question) -> list[str]:
     return [*command, "requirements.in"]
 
 
-def _indexes(question: Question) -> str:
+def _indexes(question: ResolutionRequest) -> str:
     """uv's configuration: where it asks, in the order of pip's options, and nothing of this machine's.
 
     A file of an index never changes, so its metadata need not be asked for again, whatever the index says of it: many
@@ -251,23 +251,23 @@ def _environment(home: Path, proxy: str) -> dict[str, str]:
     return trusted | {name: os.environ[name] for name in names} | own
 
 
-def _resolved(output: str) -> Answer:
+def _resolved(output: str) -> Resolution:
     packages = tomllib.loads(output).get("packages", [])
     versions = {package["name"]: str(package.get("version", "")) for package in packages}
     first = {package["name"]: package["wheels"][0].get("url", "") for package in packages if package.get("wheels")}
     wheels = {name: url for name, url in first.items() if url.startswith("http")}  # of an index, not those at hand
-    return Answer("resolved", "", versions, wheels)
+    return Resolution("resolved", "", versions, wheels)
 
 
-def _refused(words: str) -> Answer:
+def _refused(words: str) -> Resolution:
     said = _plain(words)
     if any(phrase in words for phrase in _NEEDS_A_BUILD):
-        return Answer("not-resolved", said)
+        return Resolution("not-resolved", said)
     if _NO_SOLUTION in words:
-        return Answer("not-found" if any(phrase in words for phrase in _NOT_FOUND) else "conflict", said)
+        return Resolution("not-found" if any(phrase in words for phrase in _NOT_FOUND) else "conflict", said)
     if _NETWORK.search(words):
-        return Answer("not-resolved", f"no index: {said}")
-    return Answer("not-resolved", said)
+        return Resolution("not-resolved", f"no index: {said}")
+    return Resolution("not-resolved", said)
 
 
 def _plain(words: str) -> str:

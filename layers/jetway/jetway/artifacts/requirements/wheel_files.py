@@ -16,7 +16,7 @@ from packaging.requirements import InvalidRequirement, Requirement
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.utils import canonicalize_name, canonicalize_version, parse_wheel_filename
 
-from jetway.artifacts.archives.zip_reader import BrokenZipError, LargeDirectoryError, Member, ZipReader
+from jetway.artifacts.archives.zip_reader import BrokenZipError, LargeDirectoryError, ZipMember, ZipReader
 from jetway.artifacts.archives.zip_structure import shown
 from jetway.artifacts.findings import Finding
 from jetway.artifacts.mwaa import Packages, marker_environment
@@ -62,7 +62,7 @@ class WheelMetadata:
         return "\n".join(" ".join(line.split()) for line in lines) + "\n"
 
 
-def read_wheel(reader: ZipReader, member: Member) -> WheelMetadata | None:
+def read_wheel(reader: ZipReader, member: ZipMember) -> WheelMetadata | None:
     """Unpack a wheel to nowhere and read its metadata on the way.
 
     Args:

@@ -15,7 +15,7 @@ from jetway.errors import AnswerLostError
 from jetway.http.callers import caller_of
 from jetway.http.deadline import in_time, seconds_left
 from jetway.http.query import read_query
-from jetway.http.run_requests import Call, check_key
+from jetway.http.run_requests import HttpCall, check_key
 
 if TYPE_CHECKING:
     from jetway.airflow import AirflowQuestions
@@ -78,7 +78,7 @@ class Request:
         caller = self.caller()
         return self.query(parameters), self.reach(caller)
 
-    def call(self, caller: str, *, by: str | None = None, with_key: bool = True) -> Call:
+    def call(self, caller: str, *, by: str | None = None, with_key: bool = True) -> HttpCall:
         """Return what a call brings that would start a run.
 
         Args:
@@ -91,7 +91,7 @@ class Request:
         """
         event = self._router.current_event
         body = event.body or ""
-        return Call(
+        return HttpCall(
             request_id=event.request_context.request_id,
             caller=caller,
             # API Gateway may pass on halves of surrogate pairs; those are no UTF-8, as the reader will say.

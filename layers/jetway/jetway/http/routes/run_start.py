@@ -10,7 +10,7 @@ from jetway.dispatch.run import DERIVED
 from jetway.http import responses as answers
 from jetway.http.deadline import DeadlineError, deadline
 from jetway.http.prefer import Preference, Waited, read_preference, wait_for_run
-from jetway.http.run_requests import TRIGGER, Call, accept, event_id
+from jetway.http.run_requests import TRIGGER, HttpCall, accept, event_id
 from jetway.observability import logger
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 def start(
     asked: Request,
     request: DagRunRequest,
-    call: Call,
+    call: HttpCall,
     reach: Reach | None = None,
     *,
     key: KeyUse | None = None,
