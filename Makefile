@@ -6,7 +6,7 @@ UV := .jetway/venvs/uv/bin/uv
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo up down logs ui env unenv test test-all unit thorough integration loading load load-mixed chaos test-examples test-browser coverage mutants bench-cold-start \
-  lint format types check audit sbom mwaa-packages airflow-lists module-table module-contents openapi decisions conformance architecture prefixes signals plugins build deploy adopt deploy-environment bench-workers bench-gate bench-plugins fuzz lock clean
+  lint format types check audit sbom mwaa-packages airflow-lists module-table module-contents openapi decisions conformance walks architecture prefixes signals plugins build deploy adopt deploy-environment bench-workers bench-gate bench-plugins fuzz lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{gsub(/[$$][$$]/, "$$", $$2); printf "  %-18s %s\n", $$1, $$2}'
@@ -144,6 +144,9 @@ openapi: $(STAMP) ## Write docs/openapi.json from the code of the HTTP API
 
 decisions: $(STAMP) ## Compare what the roles may with what the last `make integration` asked; write the list that doctor asks
 	@$(BIN)/python -m tools.checks.decisions
+
+walks: $(STAMP) ## Count how often a piece of work goes back and forth between the modules of the library
+	@WALKS=1 $(BIN)/pytest -q -s -p no:xdist tests/unit/test_walks.py | grep returns
 
 architecture: $(STAMP) ## Write the picture of docs/architecture.md from the code
 	PYTHONPATH=layers/jetway $(BIN)/python -m tools.generate.architecture
