@@ -21,7 +21,7 @@ GONE = frozenset({"ResourceNotFoundException"})
 
 
 @dataclass(frozen=True, slots=True)
-class TriggerRow:
+class ListedTrigger:
     """One trigger as it stands.
 
     Attributes:
@@ -75,7 +75,7 @@ def message_content(template: str | None) -> Any:
         return template
 
 
-def _state(target: Target, key: str, entry: Mapping[str, Any], now: datetime) -> TriggerRow:
+def _state(target: Target, key: str, entry: Mapping[str, Any], now: datetime) -> ListedTrigger:
     from jetway.triggers.file import from_document
 
     name, kind = entry["name"], str(entry.get("kind") or "")
@@ -86,12 +86,12 @@ def _state(target: Target, key: str, entry: Mapping[str, Any], now: datetime) ->
     if trigger is None:
         # No event was ever one of its own: those of its name are a built-in trigger's, or of a file before it.
         said_kind, said_dag = _outline(target, key)
-        return TriggerRow(name, kind or said_kind, said_dag, "rejected", why)
+        return ListedTrigger(name, kind or said_kind, said_dag, "rejected", why)
     state, note = _standing(target, trigger, now)
     if rejected:
         in_force = f"the newest version was rejected and that of {entry.get('accepted_at')} is in force: {why}"
         note = "; ".join(filter(None, (note, in_force)))
-    return _with_last_event(target, TriggerRow(name, trigger.kind, trigger.dag, state, note))
+    return _with_last_event(target, ListedTrigger(name, trigger.kind, trigger.dag, state, note))
 
 
 def _standing(target: Target, trigger: TriggerFile, now: datetime) -> tuple[str, str]:
@@ -221,7 +221,7 @@ def _outline(target: Target, key: str) -> tuple[str, str | None]:
     return next(iter(kinds)) if len(kinds) == 1 else "", dag if isinstance(dag, str) else None
 
 
-def _with_last_event(target: Target, state: TriggerRow) -> TriggerRow:
+def _with_last_event(target: Target, state: ListedTrigger) -> ListedTrigger:
     from boto3.dynamodb.conditions import Key
 
     from jetway.ledger import BY_TRIGGER
@@ -234,6 +234,6 @@ def _with_last_event(target: Target, state: TriggerRow) -> TriggerRow:
     return replace(state, last_event=items[0]["decided_at"], last_decision=items[0]["decision"])
 
 
-def _row(state: TriggerRow) -> list[str]:
+def _row(state: ListedTrigger) -> list[str]:
     last = (state.last_event or "")[:19].replace("T", " ")
     return [state.trigger, state.kind, state.dag_id or "", state.state, last, state.last_decision or "", state.note]
