@@ -90,11 +90,11 @@ coverage: $(STAMP) ## Measure which lines and branches of functions/ and layers/
 	@$(BIN)/python -m tools.checks.coverage
 
 mutants: $(STAMP) ## Plant 400 faults where a survivor loses data; fails when tests find less than 90 % (an hour on two cores)
-	@PYTHONPATH=. "$$($(BIN)/python -c 'from local import venvs; print(venvs.ensure("mutants"))')" -m tools.checks.mutants
+	@PYTHONPATH=. "$$($(BIN)/python -c 'from tools import venvs; print(venvs.ensure("mutants"))')" -m tools.checks.mutants
 
 # ---------------------------------------------------------------------------------------------- benchmarks
 bench-workers: $(STAMP) ## Replay loads through MWAA's autoscaling, with and without scale_workers, and draw them
-	@PYTHONPATH=.:layers/jetway "$$($(BIN)/python -c 'from local import venvs; print(venvs.ensure("bench"))')" \
+	@PYTHONPATH=.:layers/jetway "$$($(BIN)/python -c 'from tools import venvs; print(venvs.ensure("bench"))')" \
 	  -m tools.bench.workers --plot docs/pictures
 
 bench-cold-start: $(STAMP) ## Measure cold and warm starts of the HTTP API's function
@@ -168,8 +168,8 @@ plugins: $(STAMP) ## Build build/plugins.zip from plugins/, to be dropped as it 
 PROFILE ?= default
 
 build: $(STAMP) ## sam build
-	@PYTHON="$$($(BIN)/python -c 'from local import venvs; print(venvs.python_with_pip())')" \
-	  "$$($(BIN)/python -c 'from local import venvs; print(venvs.ensure("sam").with_name("sam"))')" build $(if $(ARCHITECTURE),--no-cached)
+	@PYTHON="$$($(BIN)/python -c 'from tools import venvs; print(venvs.python_with_pip())')" \
+	  "$$($(BIN)/python -c 'from tools import venvs; print(venvs.ensure("sam").with_name("sam"))')" build $(if $(ARCHITECTURE),--no-cached)
 
 deploy: $(STAMP) ## Deploy Jetway to AWS; ENVIRONMENT=NAME to that MWAA environment, PROFILE=prod by that profile (docs/environments.md)
 	@$(BIN)/python -m tools.aws.aws_deploy jetway $(PROFILE) $(ENVIRONMENT)

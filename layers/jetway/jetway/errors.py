@@ -15,27 +15,27 @@
     │   ├── airflow.RunAlreadyExistsError   the run is there: a look-up has seen it
     │   └── CommandRejectedError            Airflow refused the command for another reason
     │       ├── LogicalDateTakenError              another run of the DAG has the date that was asked for
-    │       ├── airflow.refusals.DuplicateError    Airflow says that such a run exists; stays within airflow
-    │       └── airflow.refusals.RunNotFoundError  Airflow has no such run; stays within airflow
+    │       ├── airflow.cli_errors.DuplicateError    Airflow says that such a run exists; stays within airflow
+    │       └── airflow.cli_errors.RunNotFoundError  Airflow has no such run; stays within airflow
     └── TransientError                      worth another try, later
         ├── EnvironmentBusyError            too many CLI commands at once (503), or REST calls a second (throttled)
         ├── EnvironmentUnavailableError     not AVAILABLE, unknown, unreachable, or 5xx
-        │   ├── airflow.rest_answers.NoRestApiError    it must be updated before it can do InvokeRestApi
-        │   └── updates.NotBegunError       UpdateEnvironment certainly did nothing
+        │   ├── airflow.rest_responses.NoRestApiError    it must be updated before it can do InvokeRestApi
+        │   └── updates.apply.NotBegunError       UpdateEnvironment certainly did nothing
         ├── PermissionMissingError          a role lacks a right: held and loud, for waiting alone mends nothing
         ├── TokenRefusedError               401/403 with a token just minted
         ├── AnswerLostError                 sent, but no answer: the run may or may not exist
-        │   └── dispatch.missing.QuestionRefusedError  Airflow refuses to say whether it does, or dies of the question
+        │   └── dispatch.not_found.QuestionRefusedError  Airflow refuses to say whether it does, or dies of the question
         ├── RunCollisionError               another run of the DAG began at the same moment (Airflow 2)
         ├── OutOfTurnError                  the stack's own budget of REST calls is used up for now
         ├── OutOfTimeError                  the invocation ends before the work could
         ├── SiblingsExpectedError           a dropped file lacks another that may be on its way
         ├── LoadUnavailableError            no DAG file can be loaded now: import_dag is throttled or does not work
         ├── ledger.LedgerUnavailableError   DynamoDB did not answer for the ledger, throttled or refused
-        ├── events_out.EventsOutError       EventBridge did not take an event of ours
-        ├── ends.memory.OvertakenError      another invocation looks for ended runs, and is further on
-        ├── ends.news.AlarmNotSentError     SNS did not take an alarm
-        ├── live.table.StandingChangedError another invocation wrote the item meanwhile
+        ├── events.outgoing.EventsOutError       EventBridge did not take an event of ours
+        ├── run_monitoring.state_table.OvertakenError      another invocation looks for ended runs, and is further on
+        ├── run_monitoring.notifications.AlarmNotSentError     SNS did not take an alarm
+        ├── promotion.state_table.StandingChangedError another invocation wrote the item meanwhile
         └── batches.table.ContendedError    other collectors were faster, time and again
 
 An error's text is for people: what was wrong, where, and what to do. `reason` is the stable word that

@@ -15,9 +15,9 @@ TEXT = (ROOT / "docs/artifacts.md").read_text(encoding="utf-8")
 RULE = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 LIBRARY = ROOT / "layers/jetway/jetway"
 FOLDERS = (LIBRARY, ROOT / "layers/loader/jetway_loader", ROOT / "cli/jetway_cli")
-PAIRS = {"checks.py", "never.py"}  # where a rule is the first of (rule, path, message, remedy)
+PAIRS = {"checks.py", "never_firing.py"}  # where a rule is the first of (rule, path, message, remedy)
 # Functions and classes whose first argument is a rule.
-FIRST = {"Finding", "Fault", "Problem", "_error", "_warning", "_fault", "_finding", "_found"}
+FIRST = {"Finding", "Fault", "SchemaViolation", "_error", "_warning", "_fault", "_finding", "_found"}
 
 
 def rules_of(file: Path) -> Iterator[str]:
@@ -30,7 +30,7 @@ def rules_of(file: Path) -> Iterator[str]:
             given += node.args[:1] if name in FIRST else []
         elif isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") in {"rule", "NO_VERSIONS"}:
             given.append(node.value)
-        elif isinstance(node, ast.Tuple) and len(node.elts) == 2 and file.name == "faults.py":
+        elif isinstance(node, ast.Tuple) and len(node.elts) == 2 and file.name == "import_errors.py":
             given.append(node.elts[0])
         elif isinstance(node, ast.Yield) and isinstance(node.value, ast.Tuple) and file.name in PAIRS:
             given.append(node.value.elts[0])

@@ -37,7 +37,7 @@ if child == 0:
 # A gateway that never gets to write the pid file.
 GATEWAY = """
 import pathlib, time
-from local import processes
+from tools.emulator import processes
 
 processes._write_atomically = lambda *_: time.sleep(600)
 program = "import os, time; print('pid', os.getpid(), flush=True); time.sleep(600)"
@@ -47,7 +47,7 @@ processes.start("airflow-scheduler", [sys.executable, "-c", program], folder=pat
 # `setsid sh -c 'make down > log &'`: a shell that outlives the leader of its session asks, and waits for the answer.
 ASKER = f"""
 import os, pathlib, subprocess, sys, time
-from local import processes
+from tools.emulator import processes
 
 leader = os.getpid()
 if os.fork():

@@ -14,7 +14,7 @@ from tools import venvs
 WORK = """
 import sys, time
 from pathlib import Path
-from local import venvs
+from tools import venvs
 venvs.HOME = Path(sys.argv[1])
 with venvs.alone("uv"):
     with Path(sys.argv[2]).open("a") as notes:
