@@ -25,21 +25,24 @@ def s3() -> Iterator[Any]:
     with mock_aws():
         client: Any = boto3.client("s3", region_name="us-east-1")
         client.create_bucket(Bucket=BUCKET)
+        client.put_bucket_versioning(Bucket=BUCKET, VersioningConfiguration={"Status": "Enabled"})
         yield client
 
 
 def test_a_verdict_is_one_tag_among_others(s3: Any) -> None:
-    s3.put_object(Bucket=BUCKET, Key="a.py", Body=b"", Tagging="team=data")
+    version = s3.put_object(Bucket=BUCKET, Key="a.py", Body=b"", Tagging="team=data")["VersionId"]
     for verdict in ("accepted", "accepted", "rolled-back"):
-        assert tag_verdict(s3, BUCKET, "a.py", None, verdict)
+        assert tag_verdict(s3, BUCKET, "a.py", version, verdict)
     tags = s3.get_object_tagging(Bucket=BUCKET, Key="a.py")["TagSet"]
     assert {tag["Key"]: tag["Value"] for tag in tags} == {"team": "data", TAG: "rolled-back"}
 
 
 def test_an_object_with_ten_tags_or_that_is_gone_gets_none(s3: Any) -> None:
-    s3.put_object(Bucket=BUCKET, Key="full.py", Body=b"", Tagging="&".join(f"t{number}=1" for number in range(10)))
-    assert not tag_verdict(s3, BUCKET, "full.py", None, "accepted")
-    assert not tag_verdict(s3, BUCKET, "gone.py", None, "accepted")
+    tags = "&".join(f"t{number}=1" for number in range(10))
+    version = s3.put_object(Bucket=BUCKET, Key="full.py", Body=b"", Tagging=tags)["VersionId"]
+    assert not tag_verdict(s3, BUCKET, "full.py", version, "accepted")
+    s3.delete_object(Bucket=BUCKET, Key="full.py", VersionId=version)
+    assert not tag_verdict(s3, BUCKET, "full.py", version, "accepted")
 
 
 def test_tags_that_may_not_be_read_are_an_error() -> None:
@@ -47,7 +50,7 @@ def test_tags_that_may_not_be_read_are_an_error() -> None:
     with Stubber(client) as stubber:
         stubber.add_client_error("get_object_tagging", "AccessDenied")
         with pytest.raises(ClientError, match="AccessDenied"):
-            tag_verdict(client, BUCKET, "a.py", None, "accepted")
+            tag_verdict(client, BUCKET, "a.py", "v1", "accepted")
 
 
 def test_a_report_that_expired_meanwhile_is_none(s3: Any) -> None:

@@ -69,8 +69,8 @@ def _is_right(
     Args:
         dropped: what came since the file was deleted last; what is below that was deleted with it.
 
-    A newer version or a deletion ends the trial of one that was blamed by another file
-    (`jetway.verification.reinstatement`).
+    One that another file blames was seen to fail. Whether it was at fault is found out by its trial, which something
+    newer that is live ends: another version, an object that was put there by hand, or a deletion.
     """
     standing = world.standing(key)
     rolled_back = standing.rolled_back if standing else ()
@@ -78,9 +78,7 @@ def _is_right(
     there = [label(version) for version in dropped if version.body is not None]
     accepted = [version for version in there if fates[version] != "refused"]
     for blamed in rolled_back:
-        if fates.get(blamed, "fails") != "fails" and not (
-            world.grudges and (blamed not in accepted[-1:] or source == "by hand")
-        ):
+        if fates.get(blamed, "fails") != "fails" and not (world.grudges and _is_past(key, blamed, uploads, world)):
             yield f"2: {blamed} was rolled back, and it works."
     if source == "by hand":
         return
@@ -90,12 +88,26 @@ def _is_right(
         return
     if standing is not None and standing.stage == "removed" and any(fates[version] == "works" for version in there):
         yield "5: the standing says removed, and nobody has deleted the file."
-    if source is not None and fates.get(source) != "works":
-        yield f"3: {source} is live, which {fates.get(source)}."
+    live = world.s3.buckets[LIVE].newest(key)
+    if source is not None and live is not None:
+        fate = fates.get(source) or _fate(world, live)  # where versioning is suspended, it may have been overwritten
+        if fate != "works":
+            yield f"3: {source} is live, which {fate}."
     if source is None and "works" in {fates[version] for version in there}:
         yield "3: nothing is live, and there is a version that works."
     if accepted and source != accepted[-1] and accepted[-1] not in rolled_back:
         yield f"2: {accepted[-1]} is the newest that the gate accepts; it is neither live nor rolled back."
+
+
+def _is_past(key: str, blamed: str, uploads: list[Version], world: PromotionWorld) -> bool:
+    """Whether something newer than a version is live, or the file was deleted since."""
+    live = world.s3.buckets[LIVE].newest(key)
+    source = live.metadata.get(SOURCE_VERSION) if live is not None else None
+    order = [label(version) for version in uploads]
+    newer = order[order.index(blamed) + 1 :] if blamed in order else order
+    by_hand = live is not None and source is None
+    deleted = any(label(version) == blamed and _is_deleted(world, key, version) for version in uploads)
+    return by_hand or deleted or source in newer
 
 
 def _is_told(world: PromotionWorld, key: str, version: Version, newest: bool, source: str | None) -> Iterator[str]:
@@ -123,9 +135,6 @@ def _is_told(world: PromotionWorld, key: str, version: Version, newest: bool, so
         fates = {"quarantined"}
     elif not newest and _is_deleted(world, key, version):
         fates |= {"vanished", "removed", "quarantined"}
-    gone = source == "by hand" or _is_deleted(world, key, version)
-    if gone and standing is not None and any(each == label(version) for each, _ in standing.acquitted):
-        fates |= {"rolled-back"}  # it was found to be innocent, and could not go live again
     if outcome not in fates:
         yield f"{'5' if outcome in {'vanished', 'removed'} else '4'}: {label(version)} is not {outcome}: {said}."
 

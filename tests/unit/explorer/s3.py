@@ -1,5 +1,7 @@
 """A small S3 in memory, at least as strict as the real one: an argument, a key or a condition it does not know fails.
 
+Tags are those of versions, as the functions' roles have it: without a version id they are denied.
+
 What it does as AWS documents it:
 conditions   If-Match and If-None-Match of PutObject, CopyObject and DeleteObject compare ETags, so content, and never
              versions: 412 PreconditionFailed. Two writes at once: 409 ConditionalRequestConflict, on demand.
@@ -169,7 +171,7 @@ class S3:
         ]
         return {"Contents": contents} if contents else {}
 
-    def get_object_tagging(self, *, Bucket: str, Key: str, VersionId: str | None = None) -> dict[str, Any]:
+    def get_object_tagging(self, *, Bucket: str, Key: str, VersionId: str) -> dict[str, Any]:
         found = self._found("GetObjectTagging", Bucket, Key, VersionId)
         return _version(found) | {"TagSet": [{"Key": name, "Value": value} for name, value in found.tags.items()]}
 
@@ -238,7 +240,7 @@ class S3:
         Bucket: str,
         Key: str,
         Tagging: Mapping[str, Any],
-        VersionId: str | None = None,
+        VersionId: str,
     ) -> dict[str, Any]:
         found = self._found("PutObjectTagging", Bucket, Key, VersionId)
         versions = self.buckets[Bucket].keys[Key]
@@ -254,6 +256,8 @@ class S3:
     # ------------------------------------------------------------------------------------------------- within
     def _found(self, operation: str, bucket: str, key: str, version_id: str | None) -> Version:
         there = self.buckets[bucket]
+        if version_id is not None and version_id.startswith("etag-"):
+            raise _error(operation, 400, "InvalidArgument")  # it is none of S3's
         found = there.newest(key) if version_id is None else there.exactly(key, version_id)
         if found is None:
             raise _error(operation, 404, "NoSuchVersion" if version_id else None)

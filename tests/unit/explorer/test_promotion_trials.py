@@ -117,6 +117,17 @@ def test_one_that_was_found_innocent_and_superseded_before_it_was_live_again_is_
 
 
 @pytest.mark.parametrize("there", [OVER_A_GOOD_ONE, THE_FIRST], ids=["over a good one", "the first"])
+def test_one_that_was_found_innocent_and_deleted_before_it_was_live_again_is_told_so(there: dict[str, Any]) -> None:
+    """It is no longer rolled back, so that nothing may go on saying so."""
+    world = moment(lifted, **there)()
+    world.look()
+    innocent = named(world).acquitted[0][0]
+    world.actors["delete"]()
+    assert world.judge() == []
+    assert "ArtifactRemoved" in world.told(KEY, innocent)
+
+
+@pytest.mark.parametrize("there", [OVER_A_GOOD_ONE, THE_FIRST], ids=["over a good one", "the first"])
 def test_what_somebody_puts_there_by_hand_during_the_trial_stays(there: dict[str, Any]) -> None:
     world = moment(on_trial, just=True, **there)()
     world.put_by_hand(KEY, content("works", note="by hand"))

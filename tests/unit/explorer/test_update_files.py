@@ -227,3 +227,46 @@ def test_where_the_bucket_keeps_no_versions_people_are_told_that_nothing_comes_i
     world.s3.buckets[LIVE].suspended = False
     newer = V1 if key == R else plugins(note="newer")
     is_innocent(world, world.drop(key, newer), newer, key)
+
+
+@pytest.mark.parametrize("key", [R, P, "startup.sh"])
+def test_where_the_bucket_keeps_no_versions_a_deletion_does_not_wait_in_silence(key: str) -> None:
+    """The empty file has no version, so that nothing brings it into force: a person is told, and what to do."""
+    world = UpdateWorld()
+    world.run()
+    version = world.verified_update({R: V0, P: PLUGINS}.get(key, b"# works\n"), key)
+    world.s3.buckets[LIVE].suspended = True
+    world.delete_and_settle(key)
+    assert world.rest(), "nothing waits for ever"
+    (message,) = world.messages()
+    assert "put-bucket-versioning --bucket live " in message
+    report = world.report(key, version)
+    assert (report["outcome"], report["in_force"]["state"], report["in_force"]["until"]) == ("removed", "waiting", None)
+    assert report["in_force"]["because"] == message
+    standing = world.named(key)
+    assert standing.live is not None
+    assert standing.live.source == version, "what is in force is what is called live"
+
+    world.settle(key)  # as the sweep does, once a day
+    assert world.rest()
+    assert world.messages() == [message], "it is told once"
+    world.s3.buckets[LIVE].suspended = False
+    world.settle(key)
+    assert world.rest()
+    standing = world.named(key)
+    assert standing.live is not None
+    assert (standing.stage, standing.live.source) == ("good", f"deleted-{version}")
+    assert world.report(key, version)["in_force"]["state"] == "verified"
+
+
+@pytest.mark.parametrize("key", [R, P])
+def test_what_never_had_a_version_is_deleted_without_a_word_of_what_is_in_force(key: str) -> None:
+    world = UpdateWorld(suspended=(LIVE,))
+    world.run()
+    version = world.drop(key, V0 if key == R else PLUGINS)
+    told = world.messages()
+    world.delete_and_settle(key)
+    assert world.rest(), "nothing waits for ever"
+    assert world.messages() == told
+    assert world.report(key, version)["outcome"] == "removed"
+    assert world.mwaa.asked == []

@@ -69,8 +69,6 @@ PAIRS = [
     ("delete", "apply"),
 ]
 WITH_GATE = [("apply", "gate"), ("gate", "apply"), ("gate", "delete"), ("delete", "gate"), ("gate", "gate")]
-# What people do in the drop bucket meanwhile, and events that come again.
-PEOPLE = ("fix", "v0 again", "late", "bounce", "undelete", "newest gone")
 ARRIVES = (at.newer, at.newer_over_bad, at.upload)
 
 
@@ -102,7 +100,7 @@ def test_so_it_does_at_every_moment(prepare: Prepare) -> None:
 )
 def test_what_people_do_meanwhile_ends_well(prepare: Prepare) -> None:
     make = moment(prepare)
-    for second in PEOPLE:
+    for second in at.PEOPLE:
         for first in ("apply", "look"):
             found = walk(make, first, second, kills=False)
             assert not found.broken, str(found)

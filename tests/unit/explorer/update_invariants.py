@@ -14,6 +14,7 @@ from .s3 import Version
 from .update_world import UpdateWorld, truth_in
 
 BAD = {"breaks", "fails", "silences", "unfound"}
+_MOST_ALIKE = 2
 
 
 def judge(world: UpdateWorld) -> list[str]:
@@ -21,9 +22,21 @@ def judge(world: UpdateWorld) -> list[str]:
     broken = [] if world.rest() else [f"11: something is never done: {world.records.get().phase}."]
     for key in MEMBERS:
         broken += (f"{key}: {each}" for each in _of_key(world, key))
-    asked = Counter(str(sorted(changes.items())) for changes in world.mwaa.asked)
-    broken += [f"12: the same update {times} times: {changes}" for changes, times in asked.items() if times > 2]
+    for changes, times in _repeated(world):
+        broken.append(f"12: the same update {times} times: {changes}")
     return broken
+
+
+def _repeated(world: UpdateWorld) -> Iterator[tuple[str, int]]:
+    """The same update more than twice, with none of somebody else's in between that is gone back from."""
+    asked = Counter[str]()
+    for update in world.mwaa.updates:
+        if update.by == "jetway":
+            asked[str(sorted(update.changes.items()))] += 1
+        elif any(name.endswith("S3Path") for name in update.changes):
+            yield from ((changes, times) for changes, times in asked.items() if times > _MOST_ALIKE)
+            asked.clear()
+    yield from ((changes, times) for changes, times in asked.items() if times > _MOST_ALIKE)
 
 
 def _of_key(world: UpdateWorld, key: str) -> Iterator[str]:
@@ -68,11 +81,14 @@ def _agrees(world: UpdateWorld, key: str) -> Iterator[str]:
 
 def _is_right(world: UpdateWorld, key: str, dropped: list[Version]) -> Iterator[str]:
     source, content = _source(world, key), world.in_force(key)
-    if source == "theirs":
+    if source == "theirs" or _is_chosen(world, key):
         standing = world.table.get(key)
-        ours = standing is not None and standing.live is not None and standing.live.ours
-        if ours and "ArtifactOvertaken" not in world.told_types():
+        live = standing.live if standing is not None and standing.live is not None and standing.live.ours else None
+        agrees = live is not None and place_of(live) == in_force(world.facts(), key)
+        if live is not None and not agrees and "ArtifactOvertaken" not in world.told_types():
             yield "13: somebody else's is in force, and nobody was told."
+        if source != "theirs" and truth_in(content)[0] in BAD:
+            yield f"8: {source} is in force, which {truth_in(content)[0]}: Jetway knows that."
         return
     if truth_in(content)[0] in BAD:
         yield f"8: {source} is in force, which {truth_in(content)[0]}."
@@ -82,6 +98,16 @@ def _is_right(world: UpdateWorld, key: str, dropped: list[Version]) -> Iterator[
             yield f"the file was deleted, and {source} is in force."
     elif truth_in(newest.body)[0] not in BAD and content != newest.body:
         yield f"{newest.id} works and is the newest, and in force is {source}."
+
+
+def _is_chosen(world: UpdateWorld, key: str) -> bool:
+    """Whether somebody else has pointed the environment at what is in force, which may be one of ours."""
+    path, version = f"{MEMBERS[key]}S3Path", f"{MEMBERS[key]}S3ObjectVersion"
+    described = world.mwaa.described
+    for update in reversed(world.mwaa.updates):
+        if path in update.changes and all(described.get(name) == update.changes.get(name) for name in (path, version)):
+            return update.by != "jetway"
+    return False
 
 
 def _is_told(world: UpdateWorld, key: str, version: Version, newest: bool) -> Iterator[str]:

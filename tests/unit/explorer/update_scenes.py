@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from datetime import timedelta
 from functools import cache
-from typing import Any
+from typing import Any, Self
 
 from jetway.gate.s3_notification import Arrival
 
-from .promotion_world import DROP, MINUTE, Message
+from .promotion_world import DROP, LIVE, MINUTE, Message
 from .s3 import Version
 from .update_invariants import judge
 from .update_world import UpdateWorld, plugins, requirements
@@ -16,6 +17,8 @@ from .update_world import UpdateWorld, plugins, requirements
 R, P, S = "requirements.txt", "plugins.zip", "startup.sh"
 V0, V1, V2 = requirements(), requirements(pin="pytz==2024.1"), requirements(pin="tabulate==0.9.0")
 BREAKS, FAILS = requirements("breaks", "pytz==2024.1"), requirements("fails", "pytz==2024.1")
+# What people do in the drop bucket meanwhile, and events that come again.
+PEOPLE = ("fix", "v0 again", "late", "bounce", "undelete", "newest gone")
 OPTION: dict[str, Any] = {"AirflowConfigurationOptions": {"core.parallelism": "64"}}
 
 
@@ -52,7 +55,31 @@ class Moment(UpdateWorld):
             "bounce": lambda: self._settled(self._deleted_and_back),
             "undelete": lambda: self._settled(self._undelete),
             "newest gone": lambda: self._settled(self._delete_newest),
+            "maintenance": lambda: self._somebody({}, source="maintenance"),
+            "names v0": lambda: self._points_at(V0),
+            "names v1": lambda: self._points_at(V1),
+            "names the bad one": lambda: self._points_at(BREAKS),
+            "v1 again": lambda: self._settled(lambda: self.upload(R, V1)),
+            "deleted, and v1 again": lambda: self._deleted_and(V1),
+            "deleted, and v0 again": lambda: self._deleted_and(V0),
+            "plugins": lambda: self._settled(lambda: self.upload(P, plugins(note="new"))),
         }
+
+    def copy(self) -> Self:
+        other = super().copy()
+        other.mwaa.lag, other.mwaa.answers = self.mwaa.lag, list(self.mwaa.answers)
+        return other
+
+    def _deleted_and(self, body: bytes) -> None:
+        """The file is deleted, and settled; then the same bytes come again."""
+        self._delete()
+        self._settled(lambda: self.upload(R, body))
+
+    def _points_at(self, body: bytes) -> None:
+        """Somebody points the environment at the newest copy of one of our versions."""
+        found = [each.id for each in self.s3.buckets[LIVE].keys.get(R, ()) if each.body == body]
+        if found:
+            self._somebody(self.pointing_at(found[-1]))
 
     def _settled(self, act: Callable[[], object]) -> None:
         waiting = list(self.queue)
@@ -95,9 +122,9 @@ class Moment(UpdateWorld):
         self.delete(R)
         self.deliver(self.queue[-1])
 
-    def _somebody(self, changes: dict[str, Any], error: str | None = None) -> None:
+    def _somebody(self, changes: dict[str, Any], error: str | None = None, source: str = "terraform") -> None:
         if self.mwaa.described["Status"] != "UPDATING":
-            self.mwaa.somebody(changes, error=error)
+            self.mwaa.somebody(changes, error=error, source=source)
 
 
 def _phase(world: UpdateWorld, phase: str) -> None:
@@ -230,6 +257,78 @@ def silent(world: UpdateWorld) -> None:
     ended(world, requirements("silences", "pytz==2024.1"))
     world.apply()
     world.now += 31 * MINUTE
+
+
+def running(world: UpdateWorld, body: bytes = V1) -> None:
+    """The update to v1 has been on its way for ten minutes."""
+    waits(world, body)
+    _goes_on(world)
+
+
+def _goes_on(world: UpdateWorld) -> None:
+    _phase(world, "updating")
+    world.run(10)
+    assert world.mwaa.described["Status"] == "UPDATING"
+
+
+def running_bad(world: UpdateWorld) -> None:
+    running(world, BREAKS)
+
+
+def running_in_vain(world: UpdateWorld) -> None:
+    running(world, FAILS)
+
+
+def running_deletion(world: UpdateWorld) -> None:
+    """The deletion of v0 is on its way into force."""
+    deletion(world)
+    _goes_on(world)
+
+
+def running_back(world: UpdateWorld) -> None:
+    """The way back from v1 has been on its way for ten minutes."""
+    undo(world)
+    _goes_on(world)
+
+
+def gone_back(world: UpdateWorld) -> None:
+    """v0 is in force again, and all is over."""
+    back(world)
+    assert world.rest()
+
+
+def removed(world: UpdateWorld) -> None:
+    """The deletion of v0 is in force, and all is over."""
+    deletion(world)
+    assert world.rest()
+
+
+def quiet(world: UpdateWorld) -> None:
+    """v1 waits until no more has come for five minutes."""
+    world.verified_update(V0)
+    world.quiet = 5 * MINUTE
+    world.drop(R, V1)
+    world.run(2)
+
+
+def stale(prepare: Callable[[UpdateWorld], None], lag: timedelta) -> Callable[[UpdateWorld], None]:
+    """The same, and from now on GetEnvironment answers what was so long ago."""
+
+    def stale_one(world: UpdateWorld) -> None:
+        prepare(world)
+        world.mwaa.lag = lag
+
+    return stale_one
+
+
+def unanswered(prepare: Callable[[UpdateWorld], None], *answers: str) -> Callable[[UpdateWorld], None]:
+    """The same, and the next calls of UpdateEnvironment come to that."""
+
+    def unanswered_one(world: UpdateWorld) -> None:
+        prepare(world)
+        world.mwaa.answers = list(answers)
+
+    return unanswered_one
 
 
 # What goes back with the bad one of the same update.

@@ -210,18 +210,6 @@ def test_a_plugins_zip_deleted_while_it_is_read_has_vanished(world: Buckets) -> 
     assert world.outcomes("plugins.zip", version) == ["vanished"]
 
 
-def test_a_bucket_without_versioning_works_by_etag(unversioned: Buckets) -> None:
-    unversioned.drop(KEY, GOOD)
-    (settled,) = unversioned.settle(KEY, None)
-    assert settled.outcome == "promoted"
-    assert settled.version is not None
-    assert settled.version.startswith("etag-")
-    unversioned.drop(KEY, GOOD + b"# 2\n")
-    assert unversioned.outcomes(KEY) == ["promoted"]
-    assert unversioned.live(KEY) == GOOD + b"# 2\n"
-    assert unversioned.report(KEY)["source"]["version"] is None
-
-
 def test_an_object_of_another_bucket_is_not_ours(world: Buckets) -> None:
     with pytest.raises(UnknownEventError, match="not in 'acme-drop'"):
         world.gate.settle(Arrival("other", KEY, None))

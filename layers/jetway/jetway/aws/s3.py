@@ -20,6 +20,11 @@ _CHANGED = frozenset({"412", "409", "PreconditionFailed", "ConditionalRequestCon
 
 _MOST_VERSIONS = 1000  # one page; so many versions without a good one mean that there is none
 
+_BY_ETAG = "etag-"
+# S3's own name of the version that a bucket without versioning has of each object. By it the roles' permissions are
+# those of versions, and what was put on top with a version id of its own is not meant.
+NULL = "null"
+
 _CONTENT_HEADERS = ("CacheControl", "ContentDisposition", "ContentEncoding", "ContentLanguage", "ContentType")
 
 
@@ -47,7 +52,7 @@ class ObjectVersion:
     @property
     def label(self) -> str:
         """Names this version among those of its key: the version id, or the etag where there is none."""
-        return self.version_id or "etag-" + self.etag.strip('"')
+        return self.version_id or _BY_ETAG + self.etag.strip('"')
 
     @property
     def address(self) -> dict[str, Any]:
@@ -82,6 +87,25 @@ def head(s3: S3Client, bucket: str, key: str, version_id: str | None = None) -> 
         headers={name: str(answer[name]) for name in _CONTENT_HEADERS if answer.get(name)},  # type: ignore[literal-required]
         metadata=answer.get("Metadata", {}),
     )
+
+
+def version_id_of(label: str) -> str:
+    """The version id by which S3 knows what a label names; of a null version, which may have been overwritten."""
+    return NULL if is_null(label) else label
+
+
+def is_null(label: str) -> bool:
+    """Whether a label names a version without an id: the next upload of its key may take its place."""
+    return label.startswith(_BY_ETAG)
+
+
+def find(s3: S3Client, bucket: str, key: str, label: str) -> ObjectVersion | None:
+    """Return the version that a label names; None when it is gone, or was overwritten.
+
+    Raises: as `head`.
+    """
+    found = head(s3, bucket, key, version_id_of(label))
+    return found if found is not None and found.label == label else None
 
 
 def read(s3: S3Client, version: ObjectVersion, limit: int) -> bytes | None:

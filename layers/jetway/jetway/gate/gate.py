@@ -14,16 +14,16 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Literal
 
 from jetway.artifacts import judging as reading
-from jetway.artifacts.findings import Candidate, Finding, Judgement, Verdict, judgement
+from jetway.artifacts.findings import Candidate, Judgement, Verdict, judgement
 from jetway.artifacts.keys import placing_findings, quarantine_key, report_key
 from jetway.artifacts.kinds import is_artifact, kind_of, reserved_places
-from jetway.aws.s3 import ObjectVersion, head, read, versions_of
+from jetway.aws.s3 import ObjectVersion, find, head, read, versions_of
 from jetway.aws.s3_stream import VersionGoneError, open_version
 from jetway.errors import TransientError, UnknownEventError
 from jetway.events.principals import NOBODY
 from jetway.loading.local_settings import certain
 from jetway.promotion.artifact_state import BY_HAND
-from jetway.promotion.copy import NO_VERSIONS, Placement, carries, promote, quarantine
+from jetway.promotion.copy import Placement, carries, promote, quarantine, warnings_of
 from jetway.promotion.manual_changes import source_of
 from jetway.promotion.reconciliation import SeenKey, compare, next_step, wanted
 from jetway.promotion.reports import ToldOtherwiseError, report_on, write_report
@@ -202,7 +202,7 @@ class Gate:
         self, newest: ObjectVersion, label: str, seen: SeenKey, live: ObjectVersion | None
     ) -> list[ObjectVersion | None]:
         """The version that is to be settled; what is live and gone from the drop bucket gives way to the newest."""
-        found = newest if label == newest.label else head(self._s3, self.drop_bucket, newest.key, label)
+        found = newest if label == newest.label else find(self._s3, self.drop_bucket, newest.key, label)
         bad = {*seen.refused, *(seen.standing.rolled_back if seen.standing is not None else ())}
         if found is not None or newest.label not in {*bad, seen.settled}:
             return [found or newest]
@@ -274,10 +274,8 @@ class Gate:
         report = report_key(version.key, version.label)
         placement = self._place(version, judged, facts, report, refused)
         in_force = None
-        warnings = [_ONTO_BY_HAND] if placement.onto_by_hand else []
         by_version = version.key in MEMBERS  # so does MWAA take it: without one nothing brings it into force
-        if placement.outcome == "promoted" and placement.version_id is None:
-            warnings.append(_WITHOUT_A_VERSION if by_version else _WITHOUT_VERSIONS)
+        warnings = warnings_of(version, placement, by_version=by_version)
         judged = replace(judged, findings=(*judged.findings, *warnings))
         if placement.outcome == "promoted" and (placement.version_id is not None or not by_version):
             standing = self._book.note(version, judged, placement, report=report, at=self._now())
@@ -405,30 +403,3 @@ def _rolls_back(standing: ArtifactState | None) -> str | None:
     """The version that is being rolled back; None when none is."""
     live = standing.live if standing is not None and standing.stage == "rolling-back" else None
     return live.source if live is not None else None
-
-
-_ONTO_BY_HAND = Finding(
-    rule="onto-by-hand",
-    severity="warning",
-    message="An object that did not come through the drop bucket was there: this version is live on top of it.",
-    line=None,
-    remedy="The bucket's versions keep it. Change the file in the drop bucket only: what is live is a copy of that.",
-)
-
-_SWITCH_ON = (
-    "Switch versioning on, as MWAA wants it: "
-    "aws s3api put-bucket-versioning --bucket NAME --versioning-configuration Status=Enabled"
-)
-_WITHOUT_VERSIONS = Finding(
-    rule=NO_VERSIONS,
-    severity="warning",
-    message="The environment's bucket keeps no versions: if this one does not work, what was before cannot come back.",
-    line=None,
-    remedy=_SWITCH_ON,
-)
-_WITHOUT_A_VERSION = replace(
-    _WITHOUT_VERSIONS,
-    message="The environment's bucket keeps no versions, and MWAA takes this file by its object version: it does not "
-    "come into force.",
-    remedy=f"{_SWITCH_ON} Then upload the file again.",
-)

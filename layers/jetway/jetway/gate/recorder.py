@@ -9,19 +9,17 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
+from jetway.live.emptied import Emptying
 
 from jetway.artifacts.kinds import kind_of
-from jetway.aws.s3 import deleted_at, head, is_changed, is_gone, unchanged
+from jetway.aws.s3 import deleted_at, find, head, is_changed, is_gone
 from jetway.events.principals import NOBODY, By, claimed_in, read_cause
 from jetway.promotion import notifications as news
 from jetway.promotion.artifact_state import (
     BY_HAND,
     CERTAIN,
-    DELETED,
     LONGEST_WORK,
-    NOTHING,
     LiveVersion,
-    drop_version_id,
     looked_at_last,
     promoted,
     removed,
@@ -31,11 +29,10 @@ from jetway.promotion.copy import NO_VERSIONS, REPORT, SOURCE_VERSION
 from jetway.promotion.manual_changes import overtake, source_of
 from jetway.promotion.reports import ToldOtherwiseError, amend_report, known_in_force, outcome_of, read_report
 from jetway.promotion.restore import tell_rollback_again
-from jetway.promotion.rollout import Rollout, of_standing, waiting
+from jetway.promotion.rollout import of_standing, waiting
 from jetway.promotion.state_table import StandingChangedError
 from jetway.promotion.verdict_tag import tag_verdict, verdict_tag
 from jetway.updates.record import MEMBERS, command, members
-from jetway.updates.revert import put_nothing
 from jetway.verification.outcome_records import OutcomeRecords
 
 if TYPE_CHECKING:
@@ -51,7 +48,6 @@ if TYPE_CHECKING:
     from jetway.promotion.state_table import ArtifactStateTable
     from jetway.updates.record import WorkerReplacement
 
-_BY_HAND = "ApplyUpdates is manual: an empty file was put in its place; update the environment to it."
 # An unknown verdict is looked at before all others: so much sooner.
 _UNKNOWN_SOONER = 3
 
@@ -87,7 +83,7 @@ class PromotionRecorder:
 
     def is_told(self, drop_bucket: str, key: str, version: str) -> bool:
         """Whether it was told that a version went live: its tag is the last that is written."""
-        return verdict_tag(self.s3, drop_bucket, key, drop_version_id(version)) in {"accepted", "unknown"}
+        return verdict_tag(self.s3, drop_bucket, key, version) in {"accepted", "unknown"}
 
     def words(self, drop_bucket: str) -> OutcomeRecords:
         """What is told of the versions of a bucket."""
@@ -212,7 +208,7 @@ class PromotionRecorder:
             document = report.as_dict()
             self.tell(news.judged(self.environment, document, report_key, note=note))
             # Last: by it whoever comes again knows that all is told.
-            tag_verdict(self.s3, report.source.bucket, report.path, report.source.version_id, news.tag_of(document))
+            tag_verdict(self.s3, report.source.bucket, report.path, report.source.label, news.tag_of(document))
 
     def who(self, drop_bucket: str, version: ObjectVersion, told: By) -> By:
         """Return who put a version: as its own message tells, or as its report knows from then.
@@ -242,7 +238,7 @@ class PromotionRecorder:
         standing = self.table.get(key)
         there = head(self.s3, bucket, destination)
         if key in MEMBERS:
-            return self._replace_by_nothing(drop_bucket, key, standing, there, at, by)
+            return self._emptying(drop_bucket, key, at, by).put_nothing(standing, there)
         gone = None if standing is None else standing.live
         if there is not None:
             source = source_of(there)
@@ -262,6 +258,21 @@ class PromotionRecorder:
             return None
         self._tell_removed(drop_bucket, key, replace(gone, key=destination), facts, at, by)
         return gone
+
+    def _emptying(self, drop_bucket: str, key: str, at: datetime, by: By) -> Emptying:
+        return Emptying(
+            s3=self.s3,
+            table=self.table,
+            tell=self.tell,
+            tell_again=self.tell_again,
+            environment=self.environment,
+            automatic=self.automatic,
+            quiet=self.quiet,
+            drop_bucket=drop_bucket,
+            key=key,
+            at=at,
+            by=by,
+        )
 
     def may_have_expired(self, drop_bucket: str, key: str) -> bool:
         """Whether a lifecycle rule may have deleted what is live: nobody asked for that, so that it stays."""
@@ -297,13 +308,13 @@ class PromotionRecorder:
         changes = {"outcome": "removed", "placed": None, **({"removed_by": dict(by)} if by else {})}
         amend_report(self.s3, drop_bucket, key, gone.source, changes)
         self.tell(news.removed(self.environment, drop_bucket, key, gone, at, by))
-        tag_verdict(self.s3, drop_bucket, key, gone.drop_version_id, "removed")
+        tag_verdict(self.s3, drop_bucket, key, gone.source, "removed")
         last_look = at + LONGEST_WORK
         self.table.change(key, lambda before: removed(before, key, gone.source, last_look=last_look))
 
     def _report_unread(self, drop_bucket: str, key: str, source: str, facts: EnvironmentFacts, at: datetime) -> None:
-        version = head(self.s3, drop_bucket, key, drop_version_id(source))
-        if version is not None and version.label == source:
+        version = find(self.s3, drop_bucket, key, source)
+        if version is not None:
             with suppress(ToldOtherwiseError):  # it is at work still
                 self.words(drop_bucket).unread(version, facts, at)
 
@@ -318,70 +329,6 @@ class PromotionRecorder:
                 return False
             raise
         return True
-
-    def _replace_by_nothing(  # noqa: PLR0917 - as `remove`
-        self,
-        drop_bucket: str,
-        key: str,
-        standing: ArtifactState | None,
-        there: ObjectVersion | None,
-        at: datetime,
-        by: By,
-    ) -> LiveVersion | None:
-        """MWAA cannot clear a path: an empty file is put live, and the environment updated to it, like any version."""
-        live = standing.live if standing is not None else None
-        bad = standing.rolled_back if standing is not None else ()
-        if bad:  # who was here before may have written over what report and tag say of it, and died
-            self.tell_again(drop_bucket, standing, bad[-1], at)
-        source = there.metadata.get(SOURCE_VERSION) if there is not None else None
-        if there is None or source is None or source == NOTHING:
-            return None  # nothing is there, or what was put there by hand
-        gone = source.removeprefix(DELETED)
-        if gone in bad:
-            if live is None or not live.dropped:
-                return None
-            gone = live.source  # what is below it is in force
-        deleted = f"{DELETED}{gone}"
-        if deleted in bad or deleted == (source if live is None else live.source):
-            if deleted not in bad and gone not in bad and head(self.s3, drop_bucket, key) is None:
-                self._removed_again(drop_bucket, key, gone)
-            return None  # it broke the environment, and what was before came back; or it is known already
-        if head(self.s3, drop_bucket, key) is not None:
-            return None  # it has come again
-        version_id = there.version_id or ""
-        if source != deleted:
-            version_id = put_nothing(self.s3, there.bucket, there.key, key, deleted, **unchanged(there))
-        nothing = LiveVersion(deleted, there.bucket, there.key, version_id, kind_of(key).name, "accepted", at, "")
-        taken = live if live is not None and live.source == gone else replace(nothing, source=gone)
-        changes: dict[str, Any] = {"outcome": "removed", "placed": None, **({"removed_by": dict(by)} if by else {})}
-        if standing is not None and standing.stage != "waiting":  # what never was in force is gone at once
-            until = at + self.quiet if self.automatic else None
-            because = None if self.automatic else _BY_HAND
-            changes["in_force"] = Rollout("waiting", at, until, because).as_dict()
-        now = self.table.get(key)
-        if now is None or gone not in now.rolled_back:
-            amend_report(self.s3, drop_bucket, key, gone, changes)
-        self.tell(news.removed(self.environment, drop_bucket, key, taken, at, by))
-        if now is None or gone not in now.rolled_back:
-            tag_verdict(self.s3, drop_bucket, key, taken.drop_version_id, "removed")
-        known = {deleted, gone, None if live is None else live.source}
-
-        def change(before: ArtifactState | None) -> ArtifactState:
-            if before is not None and (before.live.source if before.live else None) not in known:
-                return before  # something newer has been written down meanwhile
-            return promoted(before, key, nothing, due_at=at, waits=True)
-
-        after = self.table.change(key, change)
-        if self.tell_again(drop_bucket, after, gone, at) and (after.live is None or after.live.source != deleted):
-            # It has failed meanwhile, and what was before it is back: that goes too.
-            return self._replace_by_nothing(drop_bucket, key, after, head(self.s3, there.bucket, there.key), at, by)
-        return taken
-
-    def _removed_again(self, drop_bucket: str, key: str, gone: str) -> None:
-        """Have report and tag of what was deleted say so, where somebody slower has written over them."""
-        if outcome_of(self.s3, drop_bucket, key, gone) not in {None, "removed"}:
-            amend_report(self.s3, drop_bucket, key, gone, {"outcome": "removed", "placed": None})
-        tag_verdict(self.s3, drop_bucket, key, drop_version_id(gone), "removed")
 
 
 def _as_live(key: str, live: ObjectVersion, at: datetime) -> LiveVersion:

@@ -15,8 +15,9 @@ from urllib.parse import quote
 
 from botocore.exceptions import ClientError
 
+from jetway.artifacts.findings import Finding
 from jetway.artifacts.keys import LARGEST_COPY
-from jetway.aws.s3 import ObjectVersion, head, is_changed, is_gone, unchanged
+from jetway.aws.s3 import ObjectVersion, find, head, is_changed, is_gone, unchanged
 from jetway.errors import TransientError
 
 if TYPE_CHECKING:
@@ -35,6 +36,13 @@ _SOURCE_ETAG = "jetway-source-etag"
 REPORT = "jetway-report"
 
 NO_VERSIONS = "bucket-without-versions"  # rule of the finding on a copy that has no version
+_ONTO_BY_HAND = Finding(
+    rule="onto-by-hand",
+    severity="warning",
+    message="An object that did not come through the drop bucket was there: this version is live on top of it.",
+    line=None,
+    remedy="The bucket's versions keep it. Change the file in the drop bucket only: what is live is a copy of that.",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +97,7 @@ def promote(
             return Placement("vanished")
         if newest.label != source.label and (wanted is None or wanted() != source.label):
             return Placement("superseded")
-        if newest.label != source.label and head(s3, source.bucket, source.key, source.version_id) is None:
+        if newest.label != source.label and find(s3, source.bucket, source.key, source.label) is None:
             return Placement("vanished")
         placement = _copy(s3, source, bucket, key, "promoted", report=report, onto=live)
         if placement is not None:
@@ -116,6 +124,39 @@ def quarantine(s3: S3Client, source: ObjectVersion, key: str, *, report: str) ->
 def carries(copy: ObjectVersion, source: ObjectVersion) -> bool:
     """Whether an object is a copy of that version, by its metadata."""
     return copy.metadata.get(SOURCE_VERSION) == source.label
+
+
+def warnings_of(source: ObjectVersion, placement: Placement, *, by_version: bool) -> list[Finding]:
+    """What a report says of where a version came from and went.
+
+    Args:
+        by_version: MWAA takes it by its object version: without one nothing brings it into force.
+    """
+    found = [_ONTO_BY_HAND] if placement.onto_by_hand else []
+    if source.version_id is None:
+        message = (
+            f"The drop bucket {source.bucket} keeps no versions: the next upload overwrites this one, and nothing "
+            "brings it back then."
+        )
+        found.append(Finding("drop-bucket-without-versions", "warning", message, None, switch_on(source.bucket)))
+    if placement.outcome == "promoted" and placement.version_id is None:
+        found.append(_without_versions(placement.bucket or "NAME", by_version=by_version))
+    return found
+
+
+def _without_versions(bucket: str, *, by_version: bool) -> Finding:
+    message = f"The environment's bucket {bucket} keeps no versions"
+    if by_version:
+        message += ", and MWAA takes this file by its object version: it does not come into force."
+        return Finding(NO_VERSIONS, "warning", message, None, f"{switch_on(bucket)} Then upload the file again.")
+    message += ": if this one does not work, what was before cannot come back."
+    return Finding(NO_VERSIONS, "warning", message, None, switch_on(bucket))
+
+
+def switch_on(bucket: str) -> str:
+    """What a person does where a bucket keeps no versions."""
+    command = f"aws s3api put-bucket-versioning --bucket {bucket} --versioning-configuration Status=Enabled"
+    return f"Switch versioning on: {command}"
 
 
 def _copy(

@@ -260,15 +260,26 @@ def _named(live: LiveVersion) -> str:
 
 
 def removed(  # noqa: PLR0917 - what, when, and who
-    environment: str, drop_bucket: str, key: str, gone: LiveVersion, at: datetime, by: Mapping[str, str]
+    environment: str,
+    drop_bucket: str,
+    key: str,
+    gone: LiveVersion,
+    at: datetime,
+    by: Mapping[str, str],
+    *,
+    note: str | None = None,
 ) -> Notification:
     """The news on an artifact that was taken out because its object was deleted from the drop bucket.
 
     Args:
         by: who deleted it, as far as that is known (`jetway.events.principals`).
+        note: why it is in force still and what somebody has to do, when it takes something.
     """
     detail = {**_common(environment, drop_bucket, key, gone), "placed": _placed(gone), "by": dict(by)}
-    return Notification(OutEvent("ArtifactRemoved", f"{key}#{gone.source}#ArtifactRemoved", at, detail))
+    event = OutEvent("ArtifactRemoved", f"{key}#{gone.source}#ArtifactRemoved", at, detail)
+    if note is None:
+        return Notification(event)
+    return Notification(event, f"Jetway {environment}: {key} was deleted, and is in force still", note)
 
 
 def never_appeared(

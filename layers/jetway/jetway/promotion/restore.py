@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from jetway.aws.s3 import ObjectVersion, head, suppress_if_changed, unchanged, versions_of
 from jetway.errors import TransientError
-from jetway.promotion.artifact_state import BY_HAND, CERTAIN, MOST_DAGS, drop_version_id
+from jetway.promotion.artifact_state import BY_HAND, CERTAIN, MOST_DAGS
 from jetway.promotion.copy import REPORT, SOURCE_VERSION
 from jetway.promotion.reports import amend_report, outcome_of, read_report, verdict_of
 from jetway.promotion.verdict_tag import tag_verdict
@@ -122,7 +122,7 @@ def report_rollback(
     if step is not None:
         changes["in_force"] = step.as_dict()
     amend_report(s3, drop_bucket, standing.key, bad.source, changes)
-    tag_verdict(s3, drop_bucket, standing.key, bad.drop_version_id, "rolled-back")
+    tag_verdict(s3, drop_bucket, standing.key, bad.source, "rolled-back")
 
 
 def tell_live(s3: S3Client, drop_bucket: str, key: str, live: LiveVersion, step: Rollout) -> bool:
@@ -142,7 +142,7 @@ def tell_live(s3: S3Client, drop_bucket: str, key: str, live: LiveVersion, step:
     placed = {"bucket": live.bucket, "key": live.key, "version": live.version_id}
     changes = {"outcome": "promoted", "placed": placed, "in_force": step.as_dict()}
     amend_report(s3, drop_bucket, key, live.source, changes)
-    tag_verdict(s3, drop_bucket, key, live.drop_version_id, verdict)
+    tag_verdict(s3, drop_bucket, key, live.source, verdict)
     return True
 
 
@@ -170,7 +170,7 @@ def tell_rollback_again(s3: S3Client, drop_bucket: str, standing: ArtifactState,
             },
         }
     amend_report(s3, drop_bucket, standing.key, version, changes)
-    tag_verdict(s3, drop_bucket, standing.key, drop_version_id(version), "rolled-back")
+    tag_verdict(s3, drop_bucket, standing.key, version, "rolled-back")
     return True
 
 

@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any
 from jetway.artifacts.findings import Finding, judgement
 from jetway.artifacts.keys import report_key
 from jetway.artifacts.kinds import kind_of
-from jetway.aws.s3 import head, versions_of
+from jetway.aws.s3 import find, head, versions_of
 from jetway.events.principals import read_cause
 from jetway.promotion import notifications as news
-from jetway.promotion.artifact_state import LiveVersion, drop_version_id
+from jetway.promotion.artifact_state import LiveVersion
 from jetway.promotion.copy import Placement
 from jetway.promotion.reports import (
     ToldOtherwiseError,
@@ -80,7 +80,7 @@ class OutcomeRecords:
             EventsOutError: the bus did not take the event.
             ClientError, BotoCoreError: S3 is in trouble.
         """
-        source = head(self.s3, self.drop_bucket, key, drop_version_id(version))
+        source = find(self.s3, self.drop_bucket, key, version)
         document = read_report(self.s3, self.drop_bucket, key, version)
         if source is None or document is None or document.get("outcome") not in news.OUTCOMES:
             return
@@ -185,10 +185,13 @@ class OutcomeRecords:
         document = read_report(self.s3, self.drop_bucket, key, version)
         if document is None or "outcome" not in document:
             return
-        if document["outcome"] == "rolled-back" and standing.live and is_known(standing, version):
-            self.superseded(key, version)  # found to be innocent, by one who died, after a newer one had come
-            return
         tag, changes = self._tag(key, version), dict[str, Any]()
+        acquitted = document["outcome"] == "rolled-back" and is_known(standing, version)  # and it is not live again
+        if acquitted and (standing.live or standing.stage == "by-hand"):
+            self.superseded(key, version)
+            return
+        if acquitted and standing.trial is None and head(self.s3, self.drop_bucket, key) is None:
+            changes = {"outcome": "removed", "placed": None}
         if document["outcome"] == "promoted" and (tag == "removed" or self._was_last(standing, document)):
             changes = {"outcome": "removed", "placed": None}  # somebody slower has said that it is live
         amend_report(self.s3, self.drop_bucket, key, version, changes)
@@ -226,14 +229,14 @@ class OutcomeRecords:
         tag = news.tag_of(document)
         if self._tag(key, version) != tag:
             self.tell(said)
-            tag_verdict(self.s3, self.drop_bucket, key, drop_version_id(version), tag)
+            tag_verdict(self.s3, self.drop_bucket, key, version, tag)
             # Whoever has written another fate since has tagged the version before this, and does not come again.
             now = news.tag_of(read_report(self.s3, self.drop_bucket, key, version) or document)
             if now != tag:
-                tag_verdict(self.s3, self.drop_bucket, key, drop_version_id(version), now)
+                tag_verdict(self.s3, self.drop_bucket, key, version, now)
 
     def _tag(self, key: str, version: str) -> str | None:
-        return verdict_tag(self.s3, self.drop_bucket, key, drop_version_id(version))
+        return verdict_tag(self.s3, self.drop_bucket, key, version)
 
     def _told_lately(self, key: str, now: datetime) -> Iterator[str]:
         """The versions of a key whose reports were written within a day."""
