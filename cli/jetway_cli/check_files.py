@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
@@ -24,6 +24,10 @@ PLACES = frozenset({"dags", "triggers"})
 # Where aws-mwaa-local-runner has them: https://github.com/aws/aws-mwaa-local-runner
 RUNNER_FILES = {"requirements": "requirements.txt", "startup_script": "startup.sh"}
 PLUGINS = "plugins"
+
+# In which a project may be, this many folders down, and in which none is looked for.
+_DEEPEST_PROJECT = 3
+_BESIDE = frozenset({"test", "tests", "doc", "docs", "example", "examples", "node_modules"})
 
 _YAML = (".yaml", ".yml")
 _CODE = (".py", ".zip")
@@ -163,6 +167,9 @@ def _in_folder(folder: Path, scratch: Path) -> Search:
             return _plugins(folder, out, scratch)
         if _holds_triggers(folder, top):
             return _triggers(folder, out)
+    inner = None if "dags" in parts else _inner_project(folder, top, out)
+    if inner is not None:
+        return _around(folder, inner, out, scratch)
     # A dags folder of another name; what has a place of its own in the drop bucket is judged as what it is.
     own = [] if "dags" in parts else [entry for entry in top if entry.name in TOP_FILES and entry.is_file()]
     search = _dags(folder, out)
@@ -170,6 +177,52 @@ def _in_folder(folder: Path, scratch: Path) -> Search:
     judged = tuple(f"{_shown(entry)} (" for entry in own)  # though .gitignore may name it
     left_out = [said for said in search.left_out if not said.startswith(judged)]
     return replace(search, found=[*beside, *map(_single, own)], left_out=left_out)
+
+
+def _inner_project(folder: Path, top: Sequence[Path], out: LeftOut) -> Path | None:
+    """The one project in a repository of which it is a part; None where there is none, several, or DAGs beside it."""
+    if any(entry.suffix == ".py" and _has_words_of_dags(entry) for entry in top):
+        return None
+    found, above = list[Path](), [folder]
+    for _ in range(_DEEPEST_PROJECT):
+        below = [entry for one in above for entry in sorted(one.iterdir()) if _may_hold_a_project(entry, out)]
+        found += [entry for entry in below if _is_project(entry)]
+        above = [entry for entry in below if entry not in found]
+    return found[0] if len(found) == 1 else None
+
+
+def _may_hold_a_project(entry: Path, out: LeftOut) -> bool:
+    plain = entry.is_dir() and not entry.is_symlink() and not entry.name.startswith(".") and entry.name not in _BESIDE
+    return plain and os.access(entry, os.R_OK | os.X_OK) and out.reason(entry, is_folder=True) is None
+
+
+def _is_project(folder: Path) -> bool:
+    """Whether it holds a dags folder with code, or what aws-mwaa-local-runner has."""
+    return any(
+        _is_place(entry) and (entry.name in RUNNER_FILES or (entry.name == "dags" and any(entry.rglob("*.py"))))
+        for entry in folder.iterdir()
+    )
+
+
+def _around(folder: Path, project: Path, out: LeftOut, scratch: Path) -> Search:
+    """A project, and what stands beside it and above it: that is not judged."""
+    search = _in_folder(project, scratch)
+    for here in (above for above in project.parents if above == folder or folder in above.parents):
+        for entry in sorted(here.iterdir()):
+            on_the_way = entry == project or entry in project.parents
+            kept = not entry.name.startswith(".") and out.reason(entry, is_folder=entry.is_dir()) is None
+            if kept and not on_the_way:
+                search.passed_over.append(_shown(entry) + "/" * entry.is_dir())
+    return search
+
+
+def _has_words_of_dags(file: Path) -> bool:
+    """Whether Airflow would look for DAGs in it."""
+    try:
+        text = file.read_bytes().lower()
+    except OSError:
+        return False
+    return b"dag" in text and b"airflow" in text
 
 
 def _is_place(entry: Path) -> bool:

@@ -239,8 +239,9 @@ class Judge:
             if one.judgement.kind in {"dag-file", "packed-dags", "local-settings"} and one.stands:
                 folder, name = _place(one.found)
                 by_folder.setdefault(folder, {})[name] = one
-        plugins = next((one for one in judged if one.found.key == "plugins.zip" and one.stands), None)
-        packed = _packed(plugins)
+        given = next((one for one in judged if one.found.key == "plugins.zip"), None)
+        packed = _packed(given)  # also of one that is refused: DAG files may need what is right in it
+        plugins = given if given is not None and given.stands else None
         if plugins is not None and packed.content is None:
             plugins.judgement = not_loaded(plugins.judgement, "its modules are too many or too large")
             plugins = None
@@ -295,7 +296,8 @@ class Judge:
 
         found = provided(self._environment, self._required or Required())
         stood_in = plugins.modules if plugins.content is None else frozenset()
-        return found | {"modules": sorted({*found["modules"], *stood_in}), "binaries": sorted(plugins.binaries)}
+        found |= {"modules": sorted({*found["modules"], *stood_in}), "binaries": sorted(plugins.binaries)}
+        return found if plugins.readable else found | {"unlisted": [*found["unlisted"], "plugins.zip"]}
 
 
 def _blame_data(judged: Sequence[_Judged], folder: Path, answers: Mapping[str, Mapping[str, Any]]) -> None:

@@ -15,7 +15,7 @@ import pytest
 
 from tools.bench.gate.corpus import MARK
 
-from .test_loader import SECONDS, load
+from .test_loader import SECONDS, VERSION, load
 
 pytestmark = pytest.mark.loading
 
@@ -54,6 +54,7 @@ def cases(name: str) -> dict[str, str]:
 
 
 GOOD, BAD, HELPERS = cases("good"), cases("bad"), cases("helpers")
+OF_3 = ", of Airflow 3"  # Airflow 2 loads it
 
 
 def text_of(name: str, body: str) -> str:
@@ -81,8 +82,11 @@ def test_a_file_that_may_work_with_the_values_it_gets_is_never_rejected(answers:
 
 @pytest.mark.parametrize("case", BAD)
 def test_a_fault_that_no_value_makes_or_mends_is_certain(answers: dict[str, Any], case: str) -> None:
-    name, rule = case.split(": ")
+    name, rule = case.removesuffix(OF_3).split(": ")
     answer = answers[f"bad_{name}.py"]
     lines = [number for number, line in enumerate(text_of(name, BAD[case]).split("\n"), start=1) if MARK in line]
+    if case.endswith(OF_3) and not VERSION.startswith("3."):
+        assert answer["verdict"] != "rejected", answer["findings"]
+        return
     assert answer["verdict"] == "rejected", answer["findings"]
     assert [(finding["rule"], finding["line"]) for finding in answer["findings"]] == [(rule, *lines)]

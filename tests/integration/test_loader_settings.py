@@ -54,6 +54,7 @@ GOOD: dict[str, tuple[dict[str, str], dict[str, str]]] = {
 BAD: dict[str, tuple[dict[str, str], dict[str, str], str, int]] = {
     "raises": ({NAME: "x = 1\n1 / 0\n"}, {}, "import-error", 2),
     "lacks": ({NAME: "import nobody_has_this\n" + POLICY}, {}, "missing-module", 1),
+    "beside": ({NAME: "from policies import task_policy\n", "policies.py": POLICY}, {}, "missing-module", 1),
     "policy": ({NAME: "def dag_policy(:\n    pass\n"}, {}, "syntax", 1),
     "exits": ({NAME: "import sys\nsys.exit(1)\n"}, {}, "exits", 2),
     "plugins": ({NAME: POLICY}, {NAME: "x = 1\nundefined_name\n"}, "undefined-name", 2),

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -163,7 +163,20 @@ class Causes:
                 return True
             return self._handed_down(keys=True) or self._is_handed("params")  # they are put together
 
-        return {"trigger_rule must be one of": trigger_rule, "parameters must be json-serializable": params}
+        def positional(call: ast.Call, _module: Module) -> bool:
+            return not call.args or any(isinstance(item, ast.Starred) for item in call.args)
+
+        def service(call: ast.Call, module: Module) -> bool:
+            """Of boto3: which there are, nobody asks the network."""
+            return self._argument(call, module, "service_name", 0)
+
+        return {
+            "Unknown service: ": service,
+            "Use keyword arguments when initializing": positional,
+            "trigger_rule must be one of": trigger_rule,
+            "parameters must be json-serializable": params,
+            "required params without default values": self._params_of_dag,
+        }
 
     def _is_handed(self, name: str) -> bool:
         """Whether an argument of that name is unseen anywhere, or a mapping's value under it."""
@@ -200,13 +213,22 @@ class Causes:
 
     def _schedule(self, node: ast.AST, module: Module) -> bool:
         """Of a DAG's schedule."""
-        if not isinstance(node, ast.Call):
-            return True
-        call = self._dag_call(node, module)
-        if call is None or any(self._unseen_keys(item.value, module) for item in call.keywords if not item.arg):
-            return True
-        values = [item.value for item in call.keywords if item.arg in _SCHEDULES]
+        values = self._of_dag(node, module, _SCHEDULES)
         return not values or any(self._influence.unseen(value, module) for value in values)
+
+    def _params_of_dag(self, node: ast.Call, module: Module) -> bool:
+        """Of params that a DAG with a schedule cannot have: its own, and those that default_args bring."""
+        values = self._of_dag(node, module, ("params", *_SCHEDULES))
+        if values is None or any(self._influence.unseen(value, module) for value in values):
+            return True
+        return self._handed_down(keys=True) or self._is_handed("params")
+
+    def _of_dag(self, node: ast.AST, module: Module, names: Collection[str]) -> list[ast.expr] | None:
+        """A DAG's arguments of these names; None when they may come from elsewhere."""
+        call = self._dag_call(node, module) if isinstance(node, ast.Call) else None
+        if call is None or any(self._unseen_keys(item.value, module) for item in call.keywords if not item.arg):
+            return None
+        return [item.value for item in call.keywords if item.arg in names]
 
     def _dag_call(self, node: ast.Call, module: Module) -> ast.Call | None:
         """The call that has the DAG's arguments: itself, or the decorator of the function that is called."""
@@ -346,8 +368,13 @@ class Causes:
         for node in self._failing(place):
             if isinstance(node, ast.Import | ast.ImportFrom | ast.ClassDef):
                 continue
-            called = isinstance(node, ast.Call) and self._influence.chosen(node.func, module)
-            if called or (not isinstance(node, ast.Call) and self._influence.unseen(node, module)):
+            if not isinstance(node, ast.Call):
+                chosen = self._influence.unseen(node, module)
+            else:
+                chosen = self._influence.chosen(node.func, module) and not self._influence.is_one_class(
+                    node.func, module
+                )
+            if chosen:
                 return True
         return False
 

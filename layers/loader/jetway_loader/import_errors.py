@@ -99,7 +99,8 @@ _ARGUMENTS = re.compile(
 _SCHEDULE = re.compile(
     r"[Ii]nvalid schedule|Invalid Cron|is not acceptable|Exactly \d[\w, ]* columns|not a valid schedule"
 )
-
+# Of a DAG: that of a task says more.
+_PARAMS = re.compile(r"required params without default values|parameters must be json-serializable")
 
 _NO_FILE = frozenset({"FileNotFoundError", "NotADirectoryError"})
 _INSIDE_ZIP = (
@@ -213,6 +214,8 @@ def _rule(kind: str, message: str, *, serialization: bool) -> tuple[str, str]:
         return "arguments", "Correct the arguments; the operator's page in Airflow's documentation lists them."
     if kind in {"ValueError", "TypeError", "AirflowException"} and _SCHEDULE.search(message):
         return _RULES["AirflowTimetableInvalid"]
+    if kind in {"ValueError", "AirflowException"} and _PARAMS.search(message):
+        return _RULES["ParamValidationError"]
     if kind in _NEEDS_WORLD:
         return (
             "needs-environment",

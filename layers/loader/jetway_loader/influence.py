@@ -88,6 +88,14 @@ class Influence:
         """Whether something unseen may decide which function an expression names."""
         return self._known.wild or self._known.is_chosen(node, module.scope_of(node))
 
+    def is_one_class(self, node: ast.expr, module: Module) -> bool:
+        """Whether a name is one class of the folder for certain; what its instances were given is another matter."""
+        found = self._references.one_class(node, module)
+        if found is None:
+            return False
+        made_of = [*found[0].bases, *found[0].keywords, *found[0].decorator_list]
+        return not self.decided(*found) and not any(self.unseen(part, found[1]) for part in made_of)
+
     def state(self, name: str) -> bool:
         """Whether something unseen may have changed what a library keeps, such as "sys.path"."""
         return self._known.wild or name in self._known.state

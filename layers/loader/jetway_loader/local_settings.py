@@ -176,7 +176,8 @@ def _run(text: str, own: Path | None, mine: list[Path], folder: Path, options: O
             "AIRFLOW_CONFIG": str(home / "airflow.cfg"),
             "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home / 'airflow.db'}",
             "AIRFLOW__LOGGING__BASE_LOG_FOLDER": str(home / "logs"),
-            "PYTHONPATH": os.pathsep.join(name for name in sys.path if name),
+            # Airflow has the dags folder on its path later.
+            "PYTHONPATH": os.pathsep.join(name for name in sys.path if name not in {"", str(folder)}),
             "PYTHONDONTWRITEBYTECODE": "1",
         }
         variables = settings.as_variables(options.airflow_options)

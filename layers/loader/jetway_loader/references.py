@@ -68,6 +68,16 @@ class References:
                 found += [one for one in bound if isinstance(one, Function) and owner and one is not owner.node]
         return found
 
+    def one_class(self, node: ast.expr, module: Module) -> tuple[ast.ClassDef, Module] | None:
+        """The class of the folder that a name is, and the module it is of; None when it may be something else."""
+        if not isinstance(node, ast.Name) or not _is_bound_once(node.id, node, module):
+            return None
+        found = self.callees(node, module.scope_of(node))[0]
+        if len(found) != 1 or not isinstance(found[0], ast.ClassDef):
+            return None
+        home = next(one for one in self._each if found[0] in one.parents)
+        return (found[0], home) if _is_bound_once(found[0].name, found[0], home) else None
+
     def handed_on(self) -> set[Definition]:
         """Functions that are named without being called: whoever gets them may call them."""
         return {found for module in self._each for found in self._handed_on(module)}
@@ -98,6 +108,11 @@ class References:
         bound = owner.bound[node.id]
         own = [item for item in bound if isinstance(item, Function | ast.ClassDef) and item is not owner.node]
         return all(self.is_constant(item) if isinstance(item, str) else item in own for item in bound)
+
+
+def _is_bound_once(name: str, node: ast.AST, module: Module) -> bool:
+    owner = module.scope_of(node).of(name)
+    return owner is not None and len(owner.bound[name]) == 1
 
 
 def pairs(call: ast.Call, definition: Definition) -> list[tuple[str | None, ast.expr]] | None:

@@ -35,7 +35,21 @@ _VERSION = "__version__"
 
 def lacking(provided: frozenset[str]) -> frozenset[str]:
     """Those modules that are not here: what is here is asked itself, and has what it has."""
-    return frozenset(name for name in provided if not _is_here(name))
+    before = set(sys.modules)
+    found = frozenset(name for name in provided if not _is_here(name))
+    _forget_namespaces(before)
+    return found
+
+
+def _forget_namespaces(before: set[str]) -> None:
+    """Take back the namespaces that looking has imported: a users' module may have the same name, and then wins."""
+    for name in sorted(set(sys.modules) - before, reverse=True):
+        module = sys.modules[name]
+        is_namespace = getattr(module, "__file__", None) is None and hasattr(module, "__path__")
+        if is_namespace and not any(other.startswith(f"{name}.") for other in sys.modules):
+            del sys.modules[name]
+            upper, _, last = name.rpartition(".")
+            vars(sys.modules.get(upper, ModuleType(""))).pop(last, None)
 
 
 def _is_here(name: str) -> bool:

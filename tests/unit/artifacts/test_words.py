@@ -72,6 +72,13 @@ def of_requirements(text: str) -> list[Finding]:
     return [finding for finding in found if finding.severity == "error"]
 
 
+def test_so_are_a_few_pins_beside_another_airflow() -> None:
+    pins = "celery==5.4.0\nclick==8.1.7\nkombu==5.3.7\npendulum==3.0.0\n"
+    (finding,) = of_requirements(f"apache-airflow==2.9.2\n{pins}")
+    assert finding.rule == "pins-of-another-version"
+    assert {one.rule for one in of_requirements(pins)} == {"essential-pin", "constraint-conflict"}
+
+
 @pytest.mark.parametrize("version", [version for version in known_versions() if version < "3.2"])
 @pytest.mark.parametrize("without", ["", "apache-airflow"])
 def test_a_pip_freeze_of_another_airflow_is_one_sentence(version: str, without: str) -> None:

@@ -50,6 +50,40 @@ def test_everything_that_has_a_place_is_judged_as_what_it_is(tmp_path: Path) -> 
     assert f"no place for it: {tmp_path}/README.md" in result.stderr
 
 
+MONOREPO = {
+    "services/airflow/dags/orders.py": GOOD,
+    "services/airflow/requirements.txt": "celery==5.0.0\n",
+    "services/airflow/README.md": "Ours",
+    "services/web/app.py": "def broken(:\n",
+    "terraform/lambda.py": "print(\n",
+    "tests/dags/test_orders.py": "from airflow.models import DagBag\n",
+    "setup.py": "print(\n",
+}
+
+
+def test_a_project_in_a_repository_is_found(tmp_path: Path) -> None:
+    project(tmp_path, MONOREPO)
+    assert verdicts_below(tmp_path) == {
+        "services/airflow/dags/orders.py": ("dag-file", "accepted"),
+        "services/airflow/requirements.txt": ("requirements", "rejected"),
+    }
+    said = check(tmp_path).stderr
+    beside = ("services/airflow/README.md", "services/web/", "setup.py", "terraform/", "tests/")
+    assert all(f"{tmp_path}/{name}" in said for name in beside)
+    assert f"{tmp_path}/services/airflow/dags" not in said
+
+
+@pytest.mark.parametrize(
+    "beside",
+    [{"orders2.py": GOOD.replace("orders", "orders2")}, {"services/other/dags/b.py": GOOD.replace("orders", "b")}],
+)
+def test_where_it_is_not_clear_which_project_is_meant_the_folder_is_one_of_dags(
+    tmp_path: Path, beside: Mapping[str, str]
+) -> None:
+    project(tmp_path, MONOREPO | beside)
+    assert verdicts_below(tmp_path)["terraform/lambda.py"] == ("dag-file", "rejected")
+
+
 def test_aws_mwaa_local_runners_layout_is_known(tmp_path: Path) -> None:
     project(
         tmp_path,

@@ -114,6 +114,19 @@ def test_what_is_here_is_asked_itself() -> None:
     assert importlib.import_module("json")
 
 
+def test_looking_for_a_module_imports_no_namespace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for place in ("library", "plugins"):
+        (tmp_path / place / "jw_tools" / "inner").mkdir(parents=True)
+        monkeypatch.syspath_prepend(tmp_path / place)
+    (tmp_path / "library" / "jw_tools" / "inner" / "convert.py").touch()
+    assert not lacking(frozenset({"jw_tools.inner.convert"}))
+    assert not {name for name in sys.modules if name.startswith("jw_tools")}
+    (tmp_path / "plugins" / "jw_tools.py").write_text("OWN = 1\n")
+    importlib.invalidate_caches()
+    assert importlib.import_module("jw_tools").OWN == 1
+    del sys.modules["jw_tools"]
+
+
 @pytest.mark.parametrize(
     ("module", "open_ended"),
     [

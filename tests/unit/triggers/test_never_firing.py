@@ -49,6 +49,9 @@ def of_key(key: Any) -> list[Finding]:
         ({"suffix": "-*.{csv,json}"}, "For a pattern write wildcard"),
         ({"suffix": "[0-9].csv"}, "For a pattern write wildcard"),
         ({"prefix": "in/202?"}, "For a pattern write wildcard"),
+        ({"suffix": ".csv$"}, "Write suffix: '.csv'."),
+        ({"suffix": "\\.csv$"}, "Write suffix: '.csv'."),
+        ({"prefix": "^in/"}, "Write prefix: 'in/'."),
         ("in/*.csv", "For a pattern write wildcard: 'in/*.csv'."),
         (["a.csv", "b*.csv"], "For a pattern write wildcard: 'b*.csv'."),
         ({"wildcard": "in/*/orders-?.csv"}, "Write *"),
@@ -79,6 +82,7 @@ def test_a_glob_where_text_is_meant_and_a_beginning_that_no_key_has(key: Any, re
         "in/a.csv",
         {"prefix": "in/", "suffix": ".csv"},
         {"suffix": "/manifest.json"},
+        {"suffix": "_$folder$"},
         {"wildcard": "in/*/x-\\*.csv"},
         {"prefix": "[id]/"},
         {"prefix": "{uuid}/"},
@@ -103,12 +107,22 @@ def test_keys_as_people_write_them_get_no_finding(key: Any) -> None:
         ({"source": ["a"], "detail": {"state": ["*"]}}, "on.event.detail.state[0]"),
         ({"source": ["a"], "$or": [{"detail": {"a": ["x*"]}}, {"detail": {"b": [1]}}]}, "$or[0].detail.a[0]"),
         ({"source": ["a"], "detail": {"a": [{"wildcard": "x?*"}]}}, "on.event.detail.a[0]"),
+        ({"source": ["aws.S3"]}, "on.event.source[0]"),
+        ({"source": ["aws.s3"], "detail-type": ["s3:ObjectCreated:Put"]}, "on.event.detail-type[0]"),
         ({"source": ["aws.s3"], "detail": {"object": {"key": [{"prefix": "/in/"}]}}}, "detail.object.key[0]"),
     ],
 )
 def test_globs_in_event_patterns(pattern: Any, line: str) -> None:
     (finding,) = warnings({"event": pattern})
     assert (finding.rule, line in finding.message) == ("never-fires", True)
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    [{"source": ["Acme.Billing"]}, {"source": ["aws.partner/example.com/Acme/Name"]}, {"detail-type": ["s3:a"]}],
+)
+def test_names_that_are_no_names_of_aws(pattern: Any) -> None:
+    assert warnings({"event": {"source": ["a"], **pattern}}) == []
 
 
 def test_of_the_vocabulary_only_what_is_odd_gets_a_finding() -> None:

@@ -95,6 +95,7 @@ def of_kinds(outcomes: Sequence[Outcome]) -> Part:
     wrong += [
         f"{_named(one.project.kind)}, {one.project.name}: DAGs {one.wrong_dags}" for one in good if one.wrong_dags
     ]
+    wrong += [f"{_named(one.project.kind)}, {one.project.name}: {said}" for one in good for said in one.noise]
     wrong += [
         f"{_named(one.project.kind)}, {one.project.name}: not {_wanted(miss)}" for one in bad for miss in one.missed
     ]

@@ -46,6 +46,16 @@ class Outcome:
         return [path for path, report in self.said.items() if report.verdict == "rejected"]
 
     @property
+    def noise(self) -> list[str]:
+        """Findings that the project is to be without."""
+        return [
+            f"{path}: {finding.rule}, line {finding.line}"
+            for path, report in self.said.items()
+            for finding in report.findings
+            if finding.rule in self.project.without
+        ]
+
+    @property
     def wrong_dags(self) -> list[str]:
         """DAGs that the gate is certain of and Airflow does not find."""
         if self.project.sort == "bad":

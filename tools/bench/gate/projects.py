@@ -12,8 +12,9 @@ A file of cases has a heading for each case and for each file in it:
     ---- dags/orders.py
     …
 
-`environment` and what is below `site/` are only in the environment: Airflow has them, the gate has not. A folder whose
-name ends with .zip or .whl is zipped.
+What stands before the first case is of all cases of the file. A good case may say `without: RULE…`: no finding is of
+such a rule. `environment` and what is below `site/` are only in the environment: Airflow has them, the gate has not. A
+folder whose name ends with .zip or .whl is zipped.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ MWAA = "/usr/local/airflow"
 _CASE = re.compile(r"^==== (good|bad): (.+)\n", re.MULTILINE)
 _FILE = re.compile(r"^---- (\S+)\n", re.MULTILINE)
 _EXPECT = re.compile(r"^expect: (\S+) (\S+) (\S+)(?: (\d+))?$", re.MULTILINE)
+_WITHOUT = re.compile(r"^without: (.+)$", re.MULTILINE)
 _VERSIONS = re.compile(r"^versions: (.+)$", re.MULTILINE)
 
 
@@ -61,6 +63,7 @@ class Project:
         files: path → text.
         expected: of a broken one.
         versions: major versions of Airflow that it is for.
+        without: rules of which the gate is to find nothing.
     """
 
     kind: str
@@ -70,6 +73,7 @@ class Project:
     expected: tuple[Expected, ...] = ()
     versions: frozenset[str] = frozenset({"2", "3"})
     variables: Mapping[str, str] = field(default_factory=dict)
+    without: frozenset[str] = frozenset()
 
     @property
     def dag_files(self) -> list[str]:
@@ -106,16 +110,17 @@ def parse(kind: str, text: str) -> Iterator[Project]:
         ValueError: a broken case expects nothing, or a good one something.
     """
     parts = _CASE.split(text)
+    _, *shared = _FILE.split(parts[0])
     for sort, name, body in zip(parts[1::3], parts[2::3], parts[3::3], strict=True):
         head, *rest = _FILE.split(body)
-        files = dict(zip(rest[::2], rest[1::2], strict=True))
+        files = dict(zip(shared[::2], shared[1::2], strict=True)) | dict(zip(rest[::2], rest[1::2], strict=True))
         expected = tuple(
             Expected(path, verdict, rule, int(line) if line else None)
             for path, verdict, rule, line in _EXPECT.findall(head)
         )
         if (sort == "bad") != bool(expected):
             raise ValueError(f"{kind}, {name}: what is expected?")
-        versions = _VERSIONS.search(head)
+        versions, without = _VERSIONS.search(head), _WITHOUT.search(head)
         variables = dict(line.split("=", 1) for line in files.get("environment", "").splitlines() if "=" in line)
         yield Project(
             kind,
@@ -125,6 +130,7 @@ def parse(kind: str, text: str) -> Iterator[Project]:
             expected,
             frozenset(versions[1].split()) if versions else frozenset({"2", "3"}),
             variables,
+            frozenset(without[1].split()) if without else frozenset(),
         )
 
 
@@ -133,7 +139,8 @@ def _write(folder: Path, files: Mapping[str, str]) -> None:
         target = folder / path
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_text(text.replace("\\x00", "\0"))
-    for made in sorted([*folder.rglob("*.whl"), *folder.rglob("*.zip")]):
+    # What is in another one first.
+    for made in sorted([*folder.rglob("*.whl"), *folder.rglob("*.zip")], reverse=True):
         if made.is_dir():
             _zip(made)
 

@@ -133,7 +133,8 @@ def _as_mwaa(job: Job) -> dict[str, str]:
     files = [(place, str(job.home / place / SETTINGS)) for place in ("dags", "plugins")]
     config.write_text(_RUNS_BOTH.format(files=[(place, path) for place, path in files if Path(path).exists()]))
     found = [str(config.parent), str(job.home / "site")]
-    return {"PYTHONPATH": os.pathsep.join(found), **job.variables}
+    folders = {f"AIRFLOW__CORE__{name.upper()}_FOLDER": str(job.home / name) for name in ("dags", "plugins")}
+    return {"PYTHONPATH": os.pathsep.join(found), **folders, **job.variables}
 
 
 def _ask(python: Path, jobs: Sequence[Job], env: Mapping[str, str]) -> dict[str, dict[str, Any]]:

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 _GLOB = re.compile(r"[*?]|\[[^\[\]\-^!]*[-^!][^\[\]]*+\]|\{[^{},]*,[^{}]*+\}")
 _BRACES = re.compile(r"\{([^{},]*,[^{}]*+)\}")
 _IN_WILDCARD = re.compile(r"\?|\[[^\[\]\-^!]*[-^!][^\[\]]*+\]|\{[^{},]*,[^{}]*+\}")
+# What is a regular expression only; `_$folder$` is a marker of EMR.
+_REGEX = {"prefix": re.compile(r"^\^|\\\."), "suffix": re.compile(r"\\\.|(?<=[\w)])(?<!\$folder)\$$")}
 _NO_BEGINNING = re.compile(r"s3://[^/]*/*|(?:\.{0,2}/)+")
 _OF_KEYS = ("prefix", "suffix", "wildcard")
 
@@ -96,6 +98,10 @@ def _key(text: str, path: DocumentPath, matcher: str) -> Iterator[Doubt]:
         yield ("never-fires", path, message, f"For all that is below it write key: {{prefix: {text}}}.")
     if matcher == "wildcard":
         yield from _wildcard(text, path)
+    elif matcher in _REGEX and (found := _REGEX[matcher].search(text)):
+        message = f"{found[0]!r} is taken as it is in a {matcher}, which is no regular expression."
+        plain = text.removeprefix("^").removesuffix("$").replace("\\.", ".")
+        yield ("never-fires", path, message, f"Write {matcher}: {plain!r}.")
     elif found := _GLOB.search(text):
         where = "" if matcher == "" else f" in a {matcher}"
         message = f"{found[0]!r} is taken as it is{where}: only keys that have it would match."
@@ -163,6 +169,17 @@ def _values(pattern: Mapping[str, Any], path: DocumentPath) -> Iterator[Doubt]:
                 yield from _value(item, (*below, number))
 
 
+def _name_of_aws(value: str, path: DocumentPath) -> Iterator[Doubt]:
+    """Sources and kinds of events as others write them; those of partners have their own names."""
+    if path[2] == "source" and value.lower().startswith("aws.") and not value.lower().startswith("aws.partner/"):
+        if value != value.lower():
+            message = f"No event is from {value!r}: the sources of AWS have small letters."
+            yield ("never-fires", path, message, f"Write {value.lower()!r}.")
+    elif path[2] == "detail-type" and value.startswith(("s3:Object", "ObjectCreated", "ObjectRemoved")):
+        message = f"No event is of type {value!r}: so S3 calls it where EventBridge is not in between."
+        yield ("never-fires", path, message, "Write 'Object Created' or 'Object Deleted'.")
+
+
 def _value(value: Any, path: DocumentPath) -> Iterator[Doubt]:
     matcher = ""
     if isinstance(value, Mapping):
@@ -170,6 +187,8 @@ def _value(value: Any, path: DocumentPath) -> Iterator[Doubt]:
     if path[2:5] == ("detail", "object", "key") and matcher in {"", *_OF_KEYS} and isinstance(value, str):
         yield from _key(value, path, matcher)
         return
+    if matcher == "" and isinstance(value, str):
+        yield from _name_of_aws(value, path)
     if matcher in {"", "prefix", "suffix"} and isinstance(value, str) and "*" in value:
         where = "" if matcher == "" else f" in a {matcher}"
         remedy = f"For a pattern write {{wildcard: {re.sub('[*]+', '*', value)!r}}}"

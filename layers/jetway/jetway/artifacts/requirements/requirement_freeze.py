@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from jetway.artifacts.requirements.requirements_model import RequestedDistribution
 
 MANY = 20  # contradictions; whoever writes a file by hand has fewer
+MANY_WITH_AIRFLOW = 5  # where another Airflow itself is among them
 _ALIKE = 0.5  # of the pins that a version has too
 _CONTRADICTS = frozenset({"essential-pin", "constraint-conflict"})
 _LONGEST_LIST = 3
@@ -26,9 +27,10 @@ def as_one(findings: Sequence[Finding], active: Sequence[RequestedDistribution],
         airflow_version: of the environment.
     """
     wrong = [finding for finding in findings if finding.rule in _CONTRADICTS]
-    if len(wrong) < MANY:
-        return list(findings)
     pins = _pins(active)
+    names_another = pins.get("apache-airflow", airflow_version) != airflow_version
+    if len(wrong) < (MANY_WITH_AIRFLOW if names_another else MANY):
+        return list(findings)
     other = pins.get("apache-airflow") or _nearest(pins)
     whose = f"the pins of Airflow {other}" if other and other != airflow_version else "what pip freeze says elsewhere"
     lines = [finding.line for finding in wrong if finding.line]
