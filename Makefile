@@ -5,8 +5,8 @@ STAMP := .venv/installed
 UV := .jetway/venvs/uv/bin/uv
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up down logs ui env unenv test test-all unit thorough integration loading load load-mixed chaos test-examples test-browser coverage mutants bench-cold-start \
-  lint format types check audit sbom mwaa-packages airflow-lists module-table module-contents openapi decisions conformance walks architecture prefixes signals plugins build deploy adopt deploy-environment bench-workers bench-gate bench-plugins fuzz lock clean
+.PHONY: help setup demo up down logs ui env unenv test test-all unit thorough integration loading load load-mixed chaos test-examples test-browser test-upgrade coverage mutants bench-cold-start \
+  lint format types check audit dist sbom mwaa-packages airflow-lists module-table module-contents openapi decisions conformance walks architecture prefixes signals plugins build deploy adopt deploy-environment bench-workers bench-gate bench-plugins fuzz lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{gsub(/[$$][$$]/, "$$", $$2); printf "  %-18s %s\n", $$1, $$2}'
@@ -14,7 +14,7 @@ help: ## List the targets
 setup: $(STAMP) ## Make .venv from the hash-pinned lists (everything else does it when needed)
 
 $(STAMP): export PYTHON := $(PYTHON)
-$(STAMP): requirements/dev.txt requirements/uv.txt
+$(STAMP): requirements/dev.txt requirements/uv.txt pyproject.toml
 	@"$$PYTHON" tools/venvs.py
 
 # ---------------------------------------------------------------------------------------------- local stack
@@ -86,6 +86,9 @@ test-browser: $(STAMP) ## Test pages and API in a real browser and by schemathes
 	.jetway/venvs/browser/bin/pytest -q -p no:schemathesis tests/browser
 	.jetway/venvs/browser/bin/pytest -q tests/schema
 
+test-upgrade: $(STAMP) ## Deploy the version before, this one over it, and back, with work left everywhere: nothing is lost or doubled (half an hour)
+	$(BIN)/pytest -q -x tests/upgrade
+
 coverage: $(STAMP) ## Measure which lines and branches of functions/ and layers/ the tests reach; fails below 95 %, or 85 % of a file
 	@$(BIN)/python -m tools.checks.coverage
 
@@ -120,6 +123,12 @@ lint: $(STAMP) ## ruff, import-linter, cfn-lint, zizmor; cfn-lint and parliament
 
 audit: lint ## checkov, bandit, zizmor, detect-secrets and pip-audit; what they find is mended or explained (two minutes)
 	@$(BIN)/python -m tools.checks.audit $(AUDIT)
+
+dist: $(STAMP) ## Build what a release has: the command line's wheel, what it installs, what is shipped (build/dist)
+	@rm -rf build/dist
+	@SOURCE_DATE_EPOCH=0 $(UV) build --quiet --wheel --no-build-isolation --python $(BIN)/python --out-dir build/dist
+	@cp requirements/cli.txt build/dist/
+	@$(BIN)/python -m tools.checks.sbom build/dist
 
 sbom: $(STAMP) ## Write what is shipped, package by package, as CycloneDX (build/sbom)
 	@$(BIN)/python -m tools.checks.sbom

@@ -41,15 +41,22 @@ def ensure(name: str, *, python: str | None = None) -> Path:
     made = folder / "bin" / "python"
     stamp = folder / "installed"
     version = python if other and python else sys.version
-    wanted = hashlib.sha256(requirements.read_bytes() + version.encode()).hexdigest()
+    wanted = hashlib.sha256(requirements.read_bytes() + version.encode() + (_project() if name == "dev" else b""))
     tool = uv()
     with alone(folder.name):
-        if made.exists() and stamp.exists() and stamp.read_text() == wanted:
+        if made.exists() and stamp.exists() and stamp.read_text() == wanted.hexdigest():
             stamp.touch()  # for make, which goes by times
         else:
             _make(name, folder, tool, find_python(python) if other and python else sys.executable)
-            stamp.write_text(wanted)
+            stamp.write_text(wanted.hexdigest())
     return made
+
+
+def _project() -> bytes:
+    """What .venv knows of Jetway itself, such as its version and its commands: an installation does not follow it."""
+    import tomllib  # noqa: PLC0415 - a Python that is too old has none, and is to be told so
+
+    return repr(tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]).encode()
 
 
 def _make(name: str, folder: Path, tool: Path, python: str) -> None:

@@ -18,14 +18,17 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-_PROC = Path("/proc")
+import psutil
+
 _POLL_SECONDS = 0.05
+_PRECISION = 2.0  # seconds; the system tells in whole seconds when it started
+_ENDED = {psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD}
 # Our own children, so that they are reaped: without it a dead child stays a zombie and looks alive.
 _children: dict[int, subprocess.Popen[bytes]] = {}
 
@@ -39,7 +42,7 @@ class Process:
     """A program that was started.
 
     Attributes:
-        started: the moment the process started, as the system writes it; with the pid, its identity.
+        started: the moment the process started, in seconds since the system did; with the pid, its identity.
         log: the file that has its standard output and standard error.
         pid_file: the file that remembers it.
     """
@@ -119,7 +122,7 @@ def find(folder: Path, name: str) -> Process | None:
 def alive(process: Process) -> bool:
     """Whether this very process (not another one with its pid) still runs."""
     started = _started(process.pid)
-    if started is not None and started == process.started:
+    if started is not None and _is_same(started, process.started):
         return True
     child = _children.get(process.pid)
     if child is not None and started is None:
@@ -167,7 +170,7 @@ def stop_named(folder: Path, name: str, *, grace: float = 10.0) -> bool:
 
 
 def stop_strays(*folders: Path) -> list[int]:
-    """Kill programs of these folders that no pid file remembers; return their pids. Does nothing without /proc.
+    """Kill programs of these folders that no pid file remembers; return their pids. Finds none without /proc (macOS).
 
     Whoever started one may have been killed before it could write the pid file. What is known of a program all the
     same is where its output goes: to a log of the folder.
@@ -192,52 +195,49 @@ def stop_strays(*folders: Path) -> list[int]:
 def _strays(folders: Sequence[Path]) -> list[int]:
     """Processes that write to a log of these folders, and all of the sessions that such a process leads or led.
 
-    Never whoever asks: neither this process and those it descends from, nor the rest of its session. The leader of
-    a session that is not to be seen (it has ended, or is outside this PID namespace) need not have been ours.
+    Never the caller: neither this process and its ancestors, nor the rest of its session. The leader of a session that
+    is not to be seen (it has ended, or is outside this PID namespace) need not have been ours.
     """
-    if not _PROC.is_dir():
-        return []
-    wanted = {str(folder.resolve()) for folder in folders}
-    sessions: dict[int, int] = {}
-    parents: dict[int, int] = {}
-    writers: set[int] = set()
-    for entry in _PROC.iterdir():
-        fields = _stat(int(entry.name)) if entry.name.isdigit() else None
-        if fields is None or fields[0] in {"Z", "X"}:
-            continue
-        sessions[int(entry.name)] = int(fields[3])
-        parents[int(entry.name)] = int(fields[1])
-        with suppress(OSError):  # it has just ended, or is not ours to look at
-            output = Path(str((entry / "fd" / "1").readlink()).removesuffix(" (deleted)"))
-            if output.suffix == ".log" and str(output.parent) in wanted:
-                writers.add(int(entry.name))
+    wanted = {folder.resolve() for folder in folders}
+    sessions = dict(_sessions())
+    writers = {pid for pid in sessions if _writes_to(pid, wanted)}
     # A session that somebody else leads, such as a terminal's, is not ours even if one of its programs writes there.
     ours = {sessions[pid] for pid in writers if sessions[pid] in writers or sessions[pid] not in sessions}
     ours -= {0, os.getsid(0)}  # 0: its leader is outside this PID namespace, as the leader of all of a container may be
-    lineage, ancestor = set[int](), os.getpid()
-    while ancestor in parents and ancestor not in lineage:
-        lineage.add(ancestor)
-        ancestor = parents[ancestor]
+    here = psutil.Process()
+    lineage = {here.pid, *(ancestor.pid for ancestor in here.parents())}
     return sorted((writers | {pid for pid, session in sessions.items() if session in ours}) - lineage)
 
 
+def _sessions() -> Iterator[tuple[int, int]]:
+    """The session of every process that is alive."""
+    for process in psutil.process_iter(["status"]):
+        with suppress(ProcessLookupError, PermissionError):  # it has just ended
+            if process.info["status"] not in _ENDED:
+                yield process.pid, os.getsid(process.pid)
+
+
+def _writes_to(pid: int, folders: Collection[Path]) -> bool:
+    """Whether the standard output of a process is a log of these folders, also a deleted one, which psutil omits."""
+    with suppress(OSError):  # it has just ended, or is not ours to look at
+        output = Path(str(Path(f"/proc/{pid}/fd/1").readlink()).removesuffix(" (deleted)"))
+        return output.suffix == ".log" and output.parent in folders
+    return False
+
+
 def usage(process: Process) -> tuple[Usage, Usage]:
-    """What the program itself, and what everything else in its session has used; zeros without /proc."""
+    """What the program itself, and what everything else in its session has used; zeros where no system tells."""
     leader, others = Usage(), Usage()
-    if not _PROC.is_dir():
-        return leader, others
-    tick = os.sysconf("SC_CLK_TCK")
     for pid in _members(process):
-        fields = _stat(pid)
-        if fields is None:
-            continue
-        own, reaped = (sum(map(int, fields[first : first + 2])) / tick for first in (11, 13))
-        memory = _memory(pid)
-        if pid == process.pid:
-            # What its dead children have used is the others': they were tasks.
-            leader, others = leader + Usage(own, memory), others + Usage(reaped)
-        else:
-            others += Usage(own + reaped, memory)
+        with suppress(psutil.Error, AttributeError):  # it has just ended, or is not ours; macOS has no `children_*`
+            member = psutil.Process(pid)
+            times, memory = member.cpu_times(), _memory(member)
+            own, reaped = times.user + times.system, times.children_user + times.children_system
+            if pid == process.pid:
+                # What its dead children have used is the others': they were tasks.
+                leader, others = leader + Usage(own, memory), others + Usage(reaped)
+            else:
+                others += Usage(own + reaped, memory)
     return leader, others
 
 
@@ -316,7 +316,7 @@ def _wait(predicate: Callable[[], bool], seconds: float) -> bool:
 
 def _signal(pid: int, number: signal.Signals) -> None:
     with suppress(ProcessLookupError):
-        os.kill(pid, number)  # a negative pid means a process group
+        os.kill(pid, number)
 
 
 def _empty(process: Process) -> bool:
@@ -324,55 +324,38 @@ def _empty(process: Process) -> bool:
 
 
 def _members(process: Process) -> list[int]:
-    """Live processes of the session; without /proc the leader, then its process group, stand for it."""
-    if not _PROC.is_dir():
-        if alive(process):
-            return [process.pid]
-        try:
-            os.killpg(process.pid, 0)
-        except (ProcessLookupError, PermissionError):
-            return []
-        return [-process.pid]
-    leader = _stat(process.pid)
-    if leader is not None and leader[19] != process.started:
+    """Live processes of the session."""
+    started = _started(process.pid)
+    if started is not None and not _is_same(started, process.started):
         return []  # the pid has been given away, which happens only once its session is empty
-    members = []
-    for entry in _PROC.iterdir():
-        if entry.name.isdigit():
-            fields = _stat(int(entry.name))
-            # Fields after the name: state ppid pgrp session …
-            if fields is not None and fields[0] != "Z" and int(fields[3]) == process.pid:
-                members.append(int(entry.name))
-    return members
+    return [pid for pid, session in _sessions() if session == process.pid]
 
 
-def _stat(pid: int) -> list[str] | None:
-    """The fields of /proc/<pid>/stat after the command's name, or None when there is no such process."""
-    try:
-        text = (_PROC / str(pid) / "stat").read_text()
-    except (FileNotFoundError, ProcessLookupError):
-        return None
-    return text.rpartition(")")[2].split()
-
-
-def _memory(pid: int) -> int:
+def _memory(process: psutil.Process) -> int:
     """Proportional set size in bytes: forked workers share most of their pages, and resident size counts all."""
-    try:
-        text = (_PROC / str(pid) / "smaps_rollup").read_text()
-    except OSError:
-        return 0  # it has just ended, or is not ours to look at
-    return next((int(line.split()[1]) * 1024 for line in text.splitlines() if line.startswith("Pss:")), 0)
+    with suppress(psutil.Error):
+        return int(getattr(process.memory_full_info(), "pss", 0))
+    return 0  # it is not ours to look at
 
 
 def _started(pid: int) -> str | None:
-    """When the process started, in the system's own words; None when it does not run (or is a zombie)."""
-    if _PROC.is_dir():
-        fields = _stat(pid)
-        # https://man7.org/linux/man-pages/man5/proc_pid_stat.5.html: field 22, counted from the pid.
-        return None if fields is None or fields[0] in {"Z", "X"} else fields[19]
-    answer = subprocess.run(["ps", "-o", "stat=,lstart=", "-p", str(pid)], capture_output=True, text=True, check=False)
-    state, _, started = answer.stdout.strip().partition(" ")
-    return None if not state or state.startswith("Z") else started.strip()
+    """When the process started, in seconds since the system did; None when it does not run (or is a zombie)."""
+    try:
+        process = psutil.Process(pid)
+        if process.status() in _ENDED:
+            return None
+        # psutil adds the moment at which the system started, and that moves when the clock is set.
+        return f"{process.create_time() - psutil.boot_time():.2f}"
+    except psutil.NoSuchProcess:
+        return None
+
+
+def _is_same(started: str, remembered: str) -> bool:
+    """Whether both are one moment, as exactly as two readings of the clock allow: a pid comes round far more slowly."""
+    try:
+        return abs(float(started) - float(remembered)) < _PRECISION
+    except ValueError:
+        return False
 
 
 def _write_atomically(path: Path, text: str) -> None:

@@ -154,6 +154,7 @@ def up(
     version: str | None = None,
     parameters: Callable[[], Mapping[str, str]] = dict,
     faults: bool = False,
+    tree: Path = venvs.ROOT,
 ) -> Stack:
     """Start what does not run, deploy what has changed, and return the stack.
 
@@ -163,6 +164,7 @@ def up(
         parameters: gives parameters of template.yaml, beside the environment's name and bucket; asked when the
             deployment begins, since a moment that a schedule is set for must lie behind it.
         faults: let tests inject faults into the gateway.
+        tree: the checkout whose Jetway is deployed; the emulator is this one's.
 
     Raises:
         StackError, SetupError, ProcessError, DeployError, AirflowError: what went wrong, where, what to do.
@@ -241,7 +243,9 @@ def up(
         def all_parameters() -> Mapping[str, str]:
             return {"EnvironmentKmsKeyArn": key, "UpdateQuietSeconds": UPDATE_QUIET_SECONDS, **parameters()}
 
-        fingerprint = _deploy(progress, state, sam_python.with_name("sam"), endpoint, all_parameters, version=version)
+        fingerprint = _deploy(
+            progress, state, sam_python.with_name("sam"), endpoint, all_parameters, version=version, tree=tree
+        )
         for program in starting:
             program.result()
     finally:
@@ -270,21 +274,22 @@ def _deploy(
     parameters: Callable[[], Mapping[str, str]],
     *,
     version: str,
+    tree: Path,
 ) -> str:
     """Build and deploy unless the same is deployed already, and return its fingerprint."""
     with progress.step("sam build"):
-        template = deploy.build(sam, venvs.python_with_pip(), folder=state, airflow_version=version)
+        template = deploy.build(sam, venvs.python_with_pip(), folder=state, airflow_version=version, tree=tree)
     all_parameters = {
         "EnvironmentName": ENVIRONMENT_NAME,
         "EnvironmentBucketName": ENVIRONMENT_BUCKET,
         "AirflowLayers": f"airflow{version.partition('.')[0]}",
         **parameters(),
     }
-    fingerprint = deploy.fingerprint(all_parameters)
+    fingerprint = deploy.fingerprint(all_parameters, tree=tree)
     deployed = _read(state)
     if deployed is None or deployed.deployed != fingerprint or not _stack_exists(endpoint):
         with progress.step("sam deploy"):
-            deploy.deploy(sam, template, endpoint=endpoint, parameters=all_parameters)
+            deploy.deploy(sam, template, endpoint=endpoint, parameters=all_parameters, tree=tree)
     return fingerprint
 
 

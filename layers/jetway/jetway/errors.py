@@ -8,6 +8,7 @@
     │   ├── EventTooOldError                it could not be started within its time
     │   │   └── DeniedTooLongError          ... for want of a right
     │   ├── UnknownEventError               an event of a shape that Jetway does not know
+    │   │   └── NewerFormatError            a message or an item that a newer version of Jetway has written
     │   ├── LoopError                       too many runs in a row, each started by the event of the one before
     │   ├── DagNotFoundError                Airflow has no such DAG (yet)
     │   ├── DagPausedError                  the DAG is paused, and the trigger wants no run of a paused DAG
@@ -88,6 +89,12 @@ class UnknownEventError(PermanentError):
     """The event has a shape that Jetway does not know."""
 
     reason = "unknown-event"
+
+
+class NewerFormatError(UnknownEventError):
+    """A newer version of Jetway has written the message or the item: its format is not known here."""
+
+    reason = "newer-format"
 
 
 class LoopError(PermanentError):

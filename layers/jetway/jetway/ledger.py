@@ -23,6 +23,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from jetway.aws.dynamodb import write_if
 from jetway.errors import AnswerLostError, TransientError
+from jetway.formats import ITEM, MEMBER, is_known
 from jetway.ledger_rows import (
     Attempt,
     Before,
@@ -113,8 +114,8 @@ class Ledger:
             place: the window in which the event has a place of its rate.
         """
         now = self._clock()
-        sets = {"way": way, "ttl": int((now + self._retention).timestamp())}
-        expression = "SET #way = if_not_exists(#way, :way), #ttl = if_not_exists(#ttl, :ttl)"
+        sets = {"way": way, MEMBER: ITEM, "ttl": int((now + self._retention).timestamp())}
+        expression = "SET " + ", ".join(f"#{name} = if_not_exists(#{name}, :{name})" for name in sets)
         adds: dict[str, Any] = {"begun": 1}
         if place is not None:
             sets["place"] = place
@@ -201,6 +202,7 @@ class Ledger:
         token = token_hex(8)  # of this very call: boto3 may repeat a write that was made
         values: dict[str, Any] = {
             "token": token,
+            MEMBER: ITEM,
             "trigger": entry.trigger,
             "kind": entry.kind,
             "identity": list(entry.identity),
@@ -319,7 +321,7 @@ class Ledger:
         """Return the open rows that are due for a look, longest due first."""
         found: list[OpenEntry] = []
         due = Key("open").eq("open") & Key("look_at").lte(time_text(self._clock()) or "")
-        for item in self._items(OPEN_RUNS, due, limit=limit):
+        for item in filter(is_known, self._items(OPEN_RUNS, due, limit=limit)):
             found.append(OpenEntry(read_entry(item), read_time(item["since"]), untold="untold" in item))
             if len(found) == limit:
                 break

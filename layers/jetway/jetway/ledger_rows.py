@@ -9,6 +9,7 @@ from secrets import token_hex
 from typing import Any, Literal, Self
 
 from jetway.events.principals import By, read_cause
+from jetway.formats import ITEM, MEMBER, check_item
 
 Decision = Literal["started", "duplicate", "held", "waiting", "batched", "skipped", "dead-lettered"]
 
@@ -159,14 +160,15 @@ def update_of(values: Mapping[str, Any], *, add: int, settled: Attempt | None) -
 
 
 def is_not_started(alone: int | None) -> Any:
-    """Return the condition of an event that has no run, as far as its row says.
+    """Return the condition of an event that has no run, as far as its row says, and the row can be read.
 
     Args:
         alone: `Before.number` of a try; with it, no other one has begun since.
     """
     from boto3.dynamodb.conditions import Attr  # late: the command line reads rows without boto3
 
-    condition = Attr("decision").not_exists() | Attr("decision").ne("started")
+    readable = Attr(MEMBER).not_exists() | Attr(MEMBER).lte(ITEM)
+    condition = readable & (Attr("decision").not_exists() | Attr("decision").ne("started"))
     return condition if alone is None else condition & Attr("begun").eq(alone)
 
 
@@ -182,7 +184,12 @@ def has_no_outcome(redriven_at: datetime | None) -> Any:
 
 
 def read_before(item: Mapping[str, Any], attempt: Attempt | None) -> Before:
-    """Return what a row said; the try that has begun just now, in case its write was made twice, is none before it."""
+    """Return what a row said; the try that has begun just now, in case its write was made twice, is none before it.
+
+    Raises:
+        NewerFormatError: a newer version of Jetway has written it.
+    """
+    check_item(item, "the event's row in the ledger")
     entry = read_entry(item) if "decision" in item else None
     attempts = sorted(item.get("attempts", ()))
     way: Way | None = item.get("way")

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cache
+from importlib.metadata import version
 from typing import Any
 
 from jetway.airflow.environment import EnvironmentFacts
@@ -41,7 +42,7 @@ from tools.checks.rendered import ACCOUNT, REGION, transformed
 NOW = datetime(2026, 11, 29, 12, tzinfo=UTC)
 BUCKET = "jetway-dropbucket-x1"
 KEY = f"arn:aws:kms:{REGION}:{ACCOUNT}:key/jetway-Key-X1"
-VERSION = "0.1.0"
+VERSION = version("jetway")
 GROUP, SUBNETS = "sg-1", "subnet-1,subnet-2"
 POLICY: dict[str, Any] = transformed(ROOT / "template.yaml")["Resources"]["Key"]["Properties"]["KeyPolicy"]
 

@@ -8,10 +8,12 @@ import hmac
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from standardwebhooks import Webhook
 
 from jetway.http.signatures import MOST_SIGNATURES, WINDOW, Scheme, SignatureError, Signed, verify
 
@@ -70,6 +72,24 @@ def test_what_the_sender_has_signed_is_accepted(delivery: Delivery) -> None:
     signed = delivery.verify()
     assert (signed.timestamp is None) == (delivery.scheme == "github")
     assert signed.identity
+
+
+@given(
+    st.text("abc_0", min_size=1),
+    st.integers(10**9, 10**10),
+    st.text(st.characters(codec="utf-8")),
+    st.binary(min_size=24),
+)
+def test_what_the_reference_library_signs_is_accepted_and_nothing_else_of_it(
+    id_: str, seconds: int, body: str, key: bytes
+) -> None:
+    secret = f"whsec_{base64.b64encode(key).decode()}"
+    signature = Webhook(secret).sign(id_, datetime.fromtimestamp(seconds, UTC), body)
+    headers = {"webhook-id": id_, "webhook-timestamp": str(seconds), "webhook-signature": signature}
+    delivery = Delivery("standard", headers, body.encode(), secret, float(seconds))
+    assert delivery.verify().timestamp == seconds
+    with pytest.raises(SignatureError, match="does not match"):
+        replace(delivery, headers={**headers, "webhook-id": f"{id_}x"}).verify()
 
 
 @pytest.mark.parametrize("delivery", ALL, ids=name)

@@ -48,8 +48,7 @@ def starts(world: World) -> dict[str, tuple[str, str]]:
     for name, rule in world.rules().items():
         (key,) = json.loads(rule["EventPattern"])["detail"]["object"]["key"]
         targets = [
-            json.loads(each["InputTransformer"]["InputTemplate"].split(', "event"')[0] + "}")
-            for each in rule["Targets"]
+            json.loads(each["InputTransformer"]["InputTemplate"].split(',"event"')[0] + "}") for each in rule["Targets"]
         ]
         found[name] = (key["wildcard"], *(each["trigger"]["dag"] for each in targets))
     return found

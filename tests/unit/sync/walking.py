@@ -350,7 +350,7 @@ def wrong_between(scene: Scene, stage: Stage) -> str | None:
     """Return what is wrong after a run that was answered "no", though its messages may still come back."""
     for place, rule in stage.aws.rules.items():
         for target in stage.aws.targets.get(place, {}).values():
-            dag = json.loads(target["InputTransformer"]["InputTemplate"].partition(', "event"')[0] + "}")["trigger"][
+            dag = json.loads(target["InputTransformer"]["InputTemplate"].partition(',"event"')[0] + "}")["trigger"][
                 "dag"
             ]
             if not rule["Description"].endswith(f" starts DAG {dag}"):

@@ -85,7 +85,15 @@ def test_any_conf_goes_through_the_input_transformer_unharmed(conf: dict[str, An
     assert template.count("<") == template.count(">") == 1
     event = sample_event("s3_object_created")
     message = json.loads(template.replace("<aws.events.event.json>", json.dumps(event)))
-    assert message == {"trigger": {"name": "orders", "kind": "s3", "dag": "d", "conf": conf}, "event": event}
+    asked = {"name": "orders", "kind": "s3", "dag": "d", "conf": conf}
+    assert message == {"format": 1, "trigger": asked, "event": event}
+    of_before = json.dumps({"trigger": asked, "event": event})  # as 0.1.0 wrote it
+    assert not conf or len(template.replace("<aws.events.event.json>", json.dumps(event))) <= _escapes(of_before)
+
+
+def _escapes(text: str) -> int:
+    """How long a template is in which `<` and `>` are escapes."""
+    return len(text) + 5 * (text.count("<") + text.count(">"))
 
 
 def _with_conf(found: TriggerFile, conf: dict[str, Any]) -> TriggerFile:
@@ -132,7 +140,7 @@ def test_batched_events_go_to_the_collect_queue() -> None:
     (target,) = resources(document).rules[0].targets
     assert target["Arn"] == "collect"
     assert "SqsParameters" not in target
-    assert '"batch": {"max_events": 500, "within": 300}' in target["InputTransformer"]["InputTemplate"]
+    assert '"batch":{"max_events":500,"within":300}' in target["InputTransformer"]["InputTemplate"]
     no_queue = Targets("jetway", "dispatch", None, "undelivered", "role", "group")
     assert rules_found(document, no_queue) == ["no-batches"]
 

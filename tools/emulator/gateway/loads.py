@@ -1,7 +1,7 @@
 """Processor time and memory of Airflow's programs, as MWAA's containers would have them.
 
 The scheduler's process is the Scheduler, whatever it has started (the local executor and its tasks) the workers.
-Measured from /proc; where there is none (macOS) everything is 0.
+Where the system does not tell (macOS) they are 0.
 """
 
 from __future__ import annotations

@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING, Any, ParamSpec
 
 from botocore.exceptions import ClientError
 
+from jetway.formats import OF_ITEM, check_item
+
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
@@ -99,10 +101,14 @@ class VersionedItem:
         """Return the item as the last write left it, or None.
 
         Raises:
+            NewerFormatError: a newer version of Jetway has written it.
             ClientError, BotoCoreError: DynamoDB is in trouble.
         """
         answer = self.client.get_item(TableName=self.table, Key={"pk": {"S": self.pk}}, ConsistentRead=True)
-        return answer.get("Item")
+        item = answer.get("Item")
+        if item is not None:
+            check_item(item, f"the item {self.pk!r}")
+        return item
 
     def put(self, attributes: Mapping[str, Any], *, onto: int) -> bool:
         """Write the item, all of it; False when it is not at that revision any more, and nothing was written.
@@ -114,7 +120,7 @@ class VersionedItem:
         Raises:
             ClientError, BotoCoreError: DynamoDB is in trouble.
         """
-        item = {**attributes, "pk": {"S": self.pk}, "revision": {"N": str(onto + 1)}}
+        item = {**OF_ITEM, **attributes, "pk": {"S": self.pk}, "revision": {"N": str(onto + 1)}}
         if not onto:
             return put_if(self.client, self.table, item, ABSENT)
         before = {":before": {"N": str(onto)}}

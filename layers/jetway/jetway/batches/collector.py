@@ -15,6 +15,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from jetway.batches.closing import Finisher, ForeignManifestError
 from jetway.batches.table import LARGEST_BATCH, LARGEST_PAGE, MOST_CLAIMS, BatchTable, ContendedError, Open, Owner
+from jetway.formats import MEMBER, MESSAGE
 from jetway.observability import logger
 
 if TYPE_CHECKING:
@@ -187,7 +188,7 @@ class Collector:
     def _call_back(self, stream_id: str, batch_id: str, after: timedelta) -> None:
         """Have `look_at` called at the batch's deadline. Only punctuality hangs on it: the sweep comes anyway."""
         delay = min(LONGEST_DELAY, max(1, math.ceil(after.total_seconds())))
-        body = json.dumps({"look_at": {"stream": stream_id, "batch": batch_id}})
+        body = json.dumps({MEMBER: MESSAGE, "look_at": {"stream": stream_id, "batch": batch_id}})
         try:
             self._sqs.send_message(QueueUrl=self._collect_url, MessageBody=body, DelaySeconds=delay)
         except (ClientError, BotoCoreError) as exc:

@@ -17,7 +17,7 @@ from jetway.dispatch.dead_letters import send_dead_letter
 from jetway.dispatch.lanes import read_message
 from jetway.dispatch.limits import LONGEST_CHAIN
 from jetway.dispatch.unreadable import unread_entry
-from jetway.errors import PermanentError, TransientError
+from jetway.errors import NewerFormatError, PermanentError, TransientError
 from jetway.ledger import Entry, LedgerUnavailableError, entry_id
 from jetway.observability import logger
 
@@ -187,9 +187,9 @@ class Intake:
         """Return the event in a message, or what became of one that has none."""
         try:
             stream, member = parse_member(message.body, sent_at=message.sent_at)
+            return self._unless_by_itself(Delivery(message, stream, member))
         except PermanentError as exc:
             return self._dead_letter(message, exc)
-        return self._unless_by_itself(Delivery(message, stream, member))
 
     def _unless_by_itself(self, delivery: Delivery) -> Delivery | Entry:
         """Return the delivery, or a duplicate when its event is dispatched by itself: its trigger had no batch then.
@@ -236,7 +236,7 @@ class Intake:
                 on_dispatched=on_dispatched,
                 should_stop=should_stop,
             )
-        except (TransientError, *NOT_NOW) as exc:
+        except (TransientError, NewerFormatError, *NOT_NOW) as exc:
             logger.warning("events come back", extra={"stream": stream.id, "error": str(exc)})
         return {one.digest: one for one in settled}
 

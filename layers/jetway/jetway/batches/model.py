@@ -20,6 +20,7 @@ from jetway.dispatch.run import TRIGGER_NAME, by_of, derive_digest, derive_run_i
 from jetway.errors import InvalidConfError, InvalidRequestError, UnknownEventError
 from jetway.events.incoming import chain_of, parse_event, parse_time
 from jetway.events.principals import By, cause
+from jetway.formats import MEMBER, MESSAGE, check_message
 
 MANIFESTS = "batches/"  # prefix in the drop bucket
 MANIFEST_FORMAT = "jetway-batch/1"
@@ -133,11 +134,13 @@ def parse_member(body: str, *, sent_at: datetime) -> tuple[Stream, BatchMember]:
 
     Raises:
         UnknownEventError: no such message, or an event of unknown shape.
+        NewerFormatError: a newer version of Jetway has written it.
         InvalidRequestError: a trigger that has no DAG of its own, or bounds that no batch can have.
         InvalidConfError: an event too large for a batch.
     """
     try:
         message = json.loads(body)
+        check_message(message)
         trigger, event_body, forced = message["trigger"], message["event"], message.get("force")
         name, kind = trigger["name"], trigger["kind"]
         max_events, within = trigger["batch"]["max_events"], trigger["batch"]["within"]
@@ -206,7 +209,8 @@ def dispatch_message(batch: Closed, bucket: str) -> str:
     listed = _list_for_conf(batch.members)
     if listed is not None:
         event["events"] = listed
-    return json.dumps({"trigger": {**definition, "kind": "batch", "of": trigger["kind"]}, "event": event})
+    described = {**definition, "kind": "batch", "of": trigger["kind"]}
+    return json.dumps({MEMBER: MESSAGE, "trigger": described, "event": event})
 
 
 def _list_for_conf(members: Sequence[BatchMember]) -> list[Any] | None:

@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING, Any
 from jetway.aws.dynamodb import ABSENT, Refusal, transact, write_if
 from jetway.batches.model import BatchMember, Closed, Stream, batch_id_of, in_order
 from jetway.errors import TransientError
+from jetway.formats import OF_ITEM, check_item, is_known
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -115,11 +116,12 @@ class BatchTable:
 
     def list_open(self) -> list[Open]:
         """Return the open batches of all streams."""
-        return [_read_open(item) for item in self._query("open")]
+        return [_read_open(item) for item in self._query("open") if is_known(item)]
 
     def list_closed(self) -> list[tuple[str, datetime]]:
         """Return the ids of the batches that are closed and not yet dispatched, with the time they were closed."""
-        return [(item["sk"]["S"], datetime.fromisoformat(item["closed_at"]["S"])) for item in self._query("closed")]
+        closed = filter(is_known, self._query("closed"))
+        return [(item["sk"]["S"], datetime.fromisoformat(item["closed_at"]["S"])) for item in closed]
 
     def count_waiting(self) -> int:
         """Return how many events are in batches that are not dispatched yet."""
@@ -146,7 +148,7 @@ class BatchTable:
             for member in members
         ]
         page_key = _key(f"batch#{batch_id}", _page_name(members))
-        page = self._put({**page_key, "members": {"S": _write_page(members)}, "ttl": ttl})
+        page = self._put({**page_key, **OF_ITEM, "members": {"S": _write_page(members)}, "ttl": ttl})
         count, size = len(members), sum(member.size for member in members)
         opening = self._open(stream, batch_id, count, size, now)
         changes = [self._grow(stream, batch, count, size)] if batch else opening
@@ -196,7 +198,14 @@ class BatchTable:
                     "ExpressionAttributeValues": {":now": closed_at, ":count": _number(batch.count)},
                 }
             },
-            self._put({**_key("closed", batch.batch_id), "closed_at": closed_at, "members": _number(batch.count)}),
+            self._put(
+                {
+                    **_key("closed", batch.batch_id),
+                    **OF_ITEM,
+                    "closed_at": closed_at,
+                    "members": _number(batch.count),
+                }
+            ),
         ]
         return not transact(self._dynamodb, steps)
 
@@ -204,11 +213,13 @@ class BatchTable:
         """Return a closed batch with all its members; None when it went out already.
 
         Raises:
+            NewerFormatError: a newer version of Jetway has written it.
             RuntimeError: the members are not those that were counted: the table was changed by somebody else.
         """
         header: Mapping[str, Any] = {}
         members: list[BatchMember] = []
         for item in self._query(f"batch#{batch_id}"):
+            check_item(item, f"batch {batch_id}")
             if item["sk"]["S"] == "header":
                 header = item
             else:
@@ -263,6 +274,7 @@ class BatchTable:
         """Return the steps that open a batch; the header's must be the last one."""
         pointer = {
             **_key("open", stream.id),
+            **OF_ITEM,
             "batch_id": {"S": batch_id},
             "members": _number(count),
             "bytes_": _number(size),
@@ -271,6 +283,7 @@ class BatchTable:
         }
         header = {
             **_key(f"batch#{batch_id}", "header"),
+            **OF_ITEM,
             "name": {"S": stream.name},
             "trigger": {"S": stream.trigger},
             "opened_at": {"S": now.isoformat()},
@@ -368,6 +381,7 @@ def _read_page(text: str) -> list[BatchMember]:
 
 
 def _read_open(item: Mapping[str, Any]) -> Open:
+    check_item(item, f"the open batch of {item['sk']['S']}")
     return Open(
         stream_id=item["sk"]["S"],
         batch_id=item["batch_id"]["S"],

@@ -38,6 +38,7 @@ from jetway.errors import (
     CommandRejectedError,
     DagNotFoundError,
     EventTooOldError,
+    NewerFormatError,
     PermanentError,
     PermissionMissingError,
     RunCollisionError,
@@ -135,6 +136,8 @@ class Dispatcher:
             return self._dispatch(case, crashed=crashed)
         except TransientError:
             raise
+        except NewerFormatError as exc:  # the event's row: it stays as the newer version has left it
+            return self._dead_letter(case, exc)
         except Exception as exc:
             if case.message.tries < UNFORESEEN_TRIES:
                 raise

@@ -2,7 +2,8 @@
 
 A message on `dispatch.fifo` is self-contained, so that dispatching reads no configuration:
 
-    {"trigger": {"name": "orders", "kind": "s3", "dag": "ingest_orders"}, "event": {…as its source wrote it…}}
+    {"format": 1, "trigger": {"name": "orders", "kind": "s3", "dag": "ingest_orders"},
+     "event": {…as its source wrote it…}}
 
 docs/delivery.md lists its other members: conf (a template) and limits in the trigger; `waits`,
 `redriven_at` and `force` beside it.
@@ -29,6 +30,7 @@ from jetway.dispatch.limits import Rate, WaitingState, parse_age
 from jetway.errors import InvalidRequestError, UnknownEventError
 from jetway.events.incoming import Event, parse_event, parse_time
 from jetway.events.principals import By, cause, note_of
+from jetway.formats import check_message
 
 TRIGGER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}", re.ASCII)
 
@@ -142,9 +144,11 @@ def parse_message(body: str, *, sent_at: datetime) -> DispatchMessage:
 
     Raises:
         UnknownEventError: not a dispatch message, or an event of unknown shape.
+        NewerFormatError: a newer version of Jetway has written it.
     """
     try:
         message = json.loads(body)
+        check_message(message)
         trigger = _parse_trigger(message["trigger"])
         event_body = message["event"]
         force = _parse_force(message.get("force"))

@@ -17,6 +17,7 @@ from jetway.airflow import DagRunRequest
 from jetway.airflow.names import check_request
 from jetway.dispatch.run import CALLS, DERIVED_PREFIX, call_lane, derive_digest, derive_run_id, parse_message
 from jetway.events.incoming import parse_time
+from jetway.formats import MEMBER, MESSAGE
 from jetway.http.json_body import read_json_object
 from jetway.http.problems import ProblemError
 
@@ -179,7 +180,8 @@ def event_id(dag_id: str, dag_run_id: str, *, trigger: str = TRIGGER) -> str:
 
 
 def _message(trigger: str, dag_id: str, event: Mapping[str, Any], limits: Mapping[str, Any] | None = None) -> str:
-    return json.dumps({"trigger": {"name": trigger, "kind": "http", "dag": dag_id, **(limits or {})}, "event": event})
+    described = {"name": trigger, "kind": "http", "dag": dag_id, **(limits or {})}
+    return json.dumps({MEMBER: MESSAGE, "trigger": described, "event": event})
 
 
 def _read_fields(body: bytes) -> Mapping[str, Any]:

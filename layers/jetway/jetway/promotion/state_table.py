@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from jetway.aws.dynamodb import VersionedItem, revision_of
 from jetway.aws.expiry import Expiry
 from jetway.errors import TransientError
+from jetway.formats import is_known
 from jetway.promotion.artifact_state import ArtifactState
 
 if TYPE_CHECKING:
@@ -88,7 +89,7 @@ class ArtifactStateTable:
             ExpressionAttributeValues={":open": {"S": "open"}},
         )
         for page in pages:
-            found += [_read(item) for item in page["Items"]]
+            found += map(_read, filter(is_known, page["Items"]))
             if len(found) >= limit:
                 break
         return found[:limit]
@@ -107,7 +108,7 @@ class ArtifactStateTable:
             **start,
         )
         last = answer.get("LastEvaluatedKey")
-        return [_read(item) for item in answer["Items"]], last["pk"]["S"] if last else None
+        return [_read(item) for item in answer["Items"] if is_known(item)], last["pk"]["S"] if last else None
 
     def known_errors(self) -> Mapping[str, str]:
         """Return the import errors of the last look: digest by file."""

@@ -16,6 +16,7 @@ from typing import Any
 from jetway.artifacts.findings import Finding
 from jetway.dispatch.limits import limits_in_message
 from jetway.dispatch.run import bulk_lane, schedule_lane
+from jetway.formats import MEMBER, MESSAGE
 from jetway.triggers.file import S3, BusEvent, Schedule, TriggerFile
 
 # https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-quota.html
@@ -157,8 +158,10 @@ def message_template(trigger: TriggerFile, event: str) -> str:
         described["when_paused"] = trigger.when_paused
     if trigger.batch is not None:
         described["batch"] = {"max_events": trigger.batch.max_events, "within": _seconds(trigger.batch.within)}
-    safe = json.dumps(described, sort_keys=True).replace("<", "\\u003c").replace(">", "\\u003e")
-    return f'{{"trigger": {safe}, "event": {event}}}'
+    # Without blanks: what a conf of before just fitted into, it must still fit into (LONGEST_TEMPLATE).
+    compact = json.dumps(described, sort_keys=True, separators=(",", ":"))
+    safe = compact.replace("<", "\\u003c").replace(">", "\\u003e")
+    return f'{{"{MEMBER}":{MESSAGE},"trigger":{safe},"event":{event}}}'
 
 
 def _rule(trigger: TriggerFile, source: S3 | BusEvent, name: str, places: Targets) -> RuleSpec:
