@@ -9,7 +9,9 @@ import subprocess
 from pathlib import Path
 
 import pytest
+import yaml
 
+from tests.unit.template.source import Loader
 from tools import venvs
 
 pytestmark = pytest.mark.loading
@@ -34,6 +36,7 @@ def build(checkout: Path, umask: int) -> dict[str, tuple[int, str]]:
     done = subprocess.run(command, cwd=checkout, env=env, capture_output=True, text=True, umask=umask, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
     built = checkout / "built"
+    assert not aliases(built / "template.yaml"), "CloudFormation reads none"
     return {
         str(path.relative_to(built)): (path.stat().st_mode, hashlib.sha256(path.read_bytes()).hexdigest())
         for path in built.rglob("*")
@@ -41,8 +44,15 @@ def build(checkout: Path, umask: int) -> dict[str, tuple[int, str]]:
     }
 
 
+def aliases(template: Path) -> list[str]:
+    """The YAML aliases of a template, where they stand."""
+    events = yaml.parse(template.read_text(encoding="utf-8"), Loader)
+    return [f"{event.anchor}: {event.start_mark}" for event in events if isinstance(event, yaml.AliasEvent)]
+
+
 def test_the_same_sources_make_the_same_files(tmp_path: Path) -> None:
     once = build(tmp_path / "here", 0o022)
     again = build(tmp_path / "some" / "where else", 0o077)
     assert len(once) > 1000
+    assert aliases(venvs.ROOT / "template.yaml")
     assert {path for path in once.keys() | again.keys() if once.get(path) != again.get(path)} == set()

@@ -282,6 +282,6 @@ def test_a_stack_whose_role_has_a_sid_twice_is_not_created(stack: Stack) -> None
 
 def test_every_decision_is_recorded_with_role_action_and_resource(stack: Stack, dag: str) -> None:
     found = decisions.asked(stack.decisions())
-    assert decisions.Grant("ValidateArtifactRole", "PromoteAndTakeOut", "s3:PutObject") in found
+    assert decisions.Grant("ValidateArtifactRole", "PromoteAndRollBack", "s3:PutObject") in found
     assert decisions.Grant("ValidateArtifactRole", "OurKey", "kms:Decrypt") in found
     assert {grant for grant in found if grant.role.endswith("Role")} <= decisions.granted()

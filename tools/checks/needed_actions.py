@@ -7,11 +7,10 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from tools.checks import decisions
-from tools.checks.rendered import Node, transformed
+from tools.checks.rendered import Node, conditional_statements, transformed
 from tools.venvs import ROOT
 
 TARGET = ROOT / "cli" / "jetway_cli" / "needed_actions.json"
-_NO_VALUE = {"Ref": "AWS::NoValue"}
 
 
 def write() -> None:
@@ -42,7 +41,7 @@ def _needs(
     name: str, role: Mapping[str, Node], template: Mapping[str, Node], known: Mapping[decisions.Grant, decisions.Exempt]
 ) -> Iterator[dict[str, Any]]:
     of_role = [role["Condition"]] if "Condition" in role else []
-    for statement, when in _statements(role["Properties"], template["Resources"]):
+    for statement, when in conditional_statements(role["Properties"], template["Resources"]):
         if statement["Effect"] != "Allow":
             continue
         for action in _listed(statement["Action"]):
@@ -56,32 +55,6 @@ def _needs(
                 "context": list(_context(statement.get("Condition", {}))),
                 "when": of_role + when,
             }
-
-
-def _statements(
-    properties: Mapping[str, Node], resources: Mapping[str, Node]
-) -> Iterator[tuple[dict[str, Node], list[str]]]:
-    """Each statement of a role, inline or of a managed policy of the stack, and the conditions that bring it."""
-    documents = [(policy["PolicyDocument"], list[str]()) for policy in properties.get("Policies", [])]
-    for managed in properties.get("ManagedPolicyArns", []):
-        for found, when in _branches(managed):
-            documents.append((resources[found["Ref"]]["Properties"]["PolicyDocument"], when))
-    for document, when in documents:
-        for statement in document["Statement"]:
-            for found, more in _branches(statement):
-                yield found, when + more
-
-
-def _branches(node: Node, when: tuple[str, ...] = ()) -> Iterator[tuple[dict[str, Node], list[str]]]:
-    """What an Fn::If may give, each with the conditions that bring it; "!Name" where Name must not hold."""
-    if node == _NO_VALUE:
-        return
-    if "Fn::If" not in node:
-        yield node, list(when)
-        return
-    condition, yes, no = node["Fn::If"]
-    yield from _branches(yes, (*when, condition))
-    yield from _branches(no, (*when, f"!{condition}"))
 
 
 def _context(conditions: Mapping[str, Mapping[str, Node]]) -> Iterator[dict[str, Any]]:

@@ -96,6 +96,38 @@ def _included(node: Node, folder: Path) -> Node:
     return {key: _included(value, folder) for key, value in node.items()}
 
 
+def conditional_statements(
+    role: Mapping[str, Node], resources: Mapping[str, Node]
+) -> Iterator[tuple[dict[str, Node], list[str]]]:
+    """Yield each statement of a role, inline or of a managed policy of the stack, and the conditions that bring it.
+
+    Args:
+        role: its properties in a transformed template.
+        resources: of that template.
+    """
+    documents = [(policy["PolicyDocument"], list[str]()) for policy in role.get("Policies", [])]
+    for managed in role.get("ManagedPolicyArns", []):
+        for found, when in conditional(managed):
+            if isinstance(found, Mapping) and found.get("Ref") in resources:
+                documents.append((resources[found["Ref"]]["Properties"]["PolicyDocument"], when))
+    for document, when in documents:
+        for statement in document["Statement"]:
+            for found, more in conditional(statement):
+                yield found, when + more
+
+
+def conditional(node: Node, when: tuple[str, ...] = ()) -> Iterator[tuple[Node, list[str]]]:
+    """Yield what an Fn::If may give, each with the conditions that bring it; "!Name" where Name must not hold."""
+    if node == {"Ref": "AWS::NoValue"}:
+        return
+    if not isinstance(node, Mapping) or "Fn::If" not in node:
+        yield node, list(when)
+        return
+    condition, yes, no = node["Fn::If"]
+    yield from conditional(yes, (*when, condition))
+    yield from conditional(no, (*when, f"!{condition}"))
+
+
 class Rendered:
     """A stack of a template.
 

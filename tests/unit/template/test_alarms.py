@@ -106,7 +106,7 @@ TABLE = {
     "runs-behind-stale-dag": Expected(
         (OURS, "RunsBehindStaleDag"), "Sum > 0", 300, "notBreaching", "put its file back"
     ),
-    "chains-stopped": Expected((OURS, "ChainsStopped"), "Sum > 0", 300, "notBreaching", "mend the event pattern"),
+    "chains-stopped": Expected((OURS, "ChainsStopped"), "Sum > 0", 300, "notBreaching", "correct the event pattern"),
     "work-queue-age": Expected((OURS, "WorkQueueAge"), "Maximum > 3600", 180, "notBreaching", "collect_batch"),
     "function-errors": Expected((OURS, "FunctionErrors"), "Maximum > 0", 60, "notBreaching", "log groups"),
     "permission-missing": Expected(

@@ -101,10 +101,10 @@ def test_what_mwaa_takes_is_deployed(accepted: dict[str, object]) -> None:
 REFUSED: list[tuple[Mapping[str, object], str]] = [
     *(({**MICRO, name: 2}, "mw1.micro has one") for name in CLASS_OF_ONE),
     *(({name: 1}, "two web servers and two schedulers") for name in CLASS_OF_ONE[2:]),
-    ({"VpcId": "vpc-1", "PrivateSubnetId1": "subnet-1"}, "name two of its private subnets"),
+    ({"VpcId": "vpc-1", "PrivateSubnetId1": "subnet-1"}, "two private subnets of that VPC"),
     ({**OWN, "PrivateSubnetId2": "subnet-1"}, "must be two subnets"),
-    ({**OWN, "VpcId": ""}, "name it in VpcId"),
-    ({"WebserverAccessMode": "PUBLIC_AND_PRIVATE", "AirflowVersion": "3.0.6"}, "needs Airflow 3.2.1"),
+    ({**OWN, "VpcId": ""}, "set VpcId"),
+    ({"WebserverAccessMode": "PUBLIC_AND_PRIVATE", "AirflowVersion": "3.0.6"}, "requires Airflow 3.2.1"),
     ({"Egress": "endpoints"}, "call the web server, which is on the internet"),
 ]
 
