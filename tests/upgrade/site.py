@@ -15,8 +15,8 @@ from typing import Any
 
 from rich.console import Console
 
-from local import upgrade
 from tools.progress import Progress
+from tools.release import upgrade
 from tools.stack import stack as local_stack
 from tools.stack.calls import airflow_api, call_api, list_runs, put_live, wait_for
 from tools.stack.deploy import STACK_NAME

@@ -17,9 +17,9 @@ from typing import Any
 
 import pytest
 
-from local import upgrade
-from local.upgrade import check_out, losses, previous
 from tests.upgrade.site import LANDING, LETTERS, WORK, Site, dag_file, until
+from tools.release import upgrade
+from tools.release.upgrade import check_out, losses, previous
 from tools.stack import stack as local_stack
 from tools.stack.calls import wait_for
 from tools.stack.deploy import STACK_NAME

@@ -80,7 +80,7 @@ def test_a_project_in_a_repository_is_found(tmp_path: Path) -> None:
 def test_where_it_is_not_clear_which_project_is_meant_the_folder_is_one_of_dags(
     tmp_path: Path, beside: Mapping[str, str]
 ) -> None:
-    project(tmp_path, MONOREPO | beside)
+    project(tmp_path, {**MONOREPO, **beside})
     assert verdicts_below(tmp_path)["terraform/lambda.py"] == ("dag-file", "rejected")
 
 

@@ -9,7 +9,6 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
-from jetway.live.emptied import Emptying
 
 from jetway.artifacts.kinds import kind_of
 from jetway.aws.s3 import deleted_at, find, head, is_changed, is_gone
@@ -32,6 +31,7 @@ from jetway.promotion.restore import tell_rollback_again
 from jetway.promotion.rollout import of_standing, waiting
 from jetway.promotion.state_table import StandingChangedError
 from jetway.promotion.verdict_tag import tag_verdict, verdict_tag
+from jetway.updates.emptied import Emptying
 from jetway.updates.record import MEMBERS, command, members
 from jetway.verification.outcome_records import OutcomeRecords
 

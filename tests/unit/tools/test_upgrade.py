@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from local import upgrade
-from local.upgrade import KEEPERS, Previous, UpgradeError, check_out, losses, previous
 from tools.checks.rendered import transformed
+from tools.release import upgrade
+from tools.release.upgrade import KEEPERS, Previous, UpgradeError, check_out, losses, previous
 from tools.venvs import ROOT
 
 BEFORE = transformed(ROOT / "template.yaml")["Resources"]

@@ -20,7 +20,7 @@ KINDS = ("AWS::CloudWatch::Alarm", "AWS::Logs::LogGroup", "AWS::IAM::Role", "AWS
 GRAPH = yaml.compose((ROOT / "template.yaml").read_text(), Loader)
 
 
-def members(node: yaml.Node) -> dict[str, yaml.Node]:
+def members(node: yaml.Node | None) -> dict[str, yaml.Node]:
     """The members of a mapping as they are written: what is merged stands under <<."""
     return {key.value: value for key, value in node.value} if isinstance(node, yaml.MappingNode) else {}
 
@@ -33,7 +33,7 @@ def read(node: yaml.Node) -> Any:
     """A node as data."""
     loader = Loader("")
     try:
-        return loader.construct_document(node)  # type: ignore[no-untyped-call]
+        return loader.construct_document(node)
     finally:
         loader.dispose()
 

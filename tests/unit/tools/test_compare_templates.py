@@ -1,4 +1,4 @@
-"""What `local.compare_templates` tells of two templates, and what it holds for the same."""
+"""What `tools.checks.compare_templates` tells of two templates, and what it holds for the same."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from local.compare_templates import differences
+from tools.checks.compare_templates import differences
 from tools.checks.rendered import transformed
 
 TEMPLATE = """

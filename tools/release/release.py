@@ -1,8 +1,8 @@
 """Releases: what must be right before a version is tagged, and the text that goes with it.
 
-    python -m local.release version 0.2.0       write the version, here and where AWS reads it
-    python -m local.release check v0.2.0 URL    say what keeps that tag from being released from the repository URL
-    python -m local.release notes v0.2.0        print the version's section of CHANGELOG.md
+    python -m tools.release.release version 0.2.0       write the version, here and where AWS reads it
+    python -m tools.release.release check v0.2.0 URL    say what keeps that tag of repository URL back
+    python -m tools.release.release notes v0.2.0        print the version's section of CHANGELOG.md
 
 The version is in pyproject.toml. The command line reads it from the installed package. template.yaml can read no other
 file, so its output JetwayVersion has a copy: `version` writes both. .github/workflows/release.yml calls the other two.
@@ -85,9 +85,9 @@ def problems(tag: str, repository: str, files: Mapping[str, str]) -> Iterator[st
     if tag != f"v{version}":
         yield f"The tag is {tag}, and {PYPROJECT} has version {version}: the tag must be v{version}."
     if not VERSION.fullmatch(version) or version.endswith(".dev0"):
-        yield f"Version {version} in {PYPROJECT} is not a release: run `python -m local.release version X.Y.Z`."
+        yield f"Version {version} in {PYPROJECT} is not a release: run `python -m tools.release.release version X.Y.Z`."
     if (stack := version_of_stack(files[TEMPLATE])) != version:
-        yield f"{TEMPLATE} says version {stack}: run `python -m local.release version {version}`."
+        yield f"{TEMPLATE} says version {stack}: run `python -m tools.release.release version {version}`."
     if (source := project.get("urls", {}).get("Source")) != repository:
         yield f"{PYPROJECT} has Source = {source!r} in [project.urls]; this repository is {repository}."
     if f"{RECORDINGS}/{version}.json" not in files:

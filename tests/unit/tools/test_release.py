@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from local import release
-from local.release import ReleaseError, Section, problems, read_files, sections, write_version
+from tools.release import release
+from tools.release.release import ReleaseError, Section, problems, read_files, sections, write_version
 from tools.venvs import ROOT
 
 URL = "https://github.com/acme/jetway"

@@ -1,6 +1,6 @@
 """The version before beside this one: which commit it is, a checkout of it, and what an update from it would replace.
 
-before = previous()                            the newest tag v* before HEAD, else local/previous-release
+before = previous()                            the newest tag v* before HEAD, else tools/release/previous-release
 tree = check_out(before, HOME / "upgrade")     its files, with the virtual environments of this checkout
 losses(tree, ROOT)                             what CloudFormation would replace or delete of what holds data
 """
@@ -21,7 +21,7 @@ from cfnlint.schema import PROVIDER_SCHEMA_MANAGER
 from tools.checks.rendered import REGION, transformed
 from tools.venvs import HOME, ROOT
 
-PREVIOUS = "local/previous-release"
+PREVIOUS = "tools/release/previous-release"
 
 # What holds data: an update that replaces one of these loses it, or leaves it where nobody looks.
 KEEPERS = ("AWS::SQS::Queue", "AWS::DynamoDB::Table", "AWS::S3::Bucket", "AWS::KMS::Key")
@@ -47,7 +47,7 @@ class Previous:
 
 
 def previous(root: Path = ROOT) -> Previous:
-    """Return the version before: the newest tag `v*` before HEAD, else what local/previous-release names.
+    """Return the version before: the newest tag `v*` before HEAD, else what tools/release/previous-release names.
 
     HEAD itself is never it: a release is tested before it has its tag, or while it has it already.
 

@@ -1,7 +1,7 @@
 """What two versions of a template differ in, as CloudFormation and IAM get them.
 
     git show v1.2.0:template.yaml > /tmp/before/template.yaml    # with the files that it includes, beside it
-    python -m local.compare_templates /tmp/before/template.yaml template.yaml
+    python -m tools.checks.compare_templates /tmp/before/template.yaml template.yaml
 
 Both are transformed first, so anchors, included files, loops and SAM's resources do not count. Roles are compared by
 what they are granted: whether a statement is the role's own or in a managed policy of the stack, how it is named, and
