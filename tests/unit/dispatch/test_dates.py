@@ -139,6 +139,13 @@ def test_an_interval_of_the_event(world: World) -> None:
         check_dates(of_event({"from": "2026-11-21T00:00:00Z", "to": "2026-11-20T00:00:00Z"}, data_interval=interval))
 
 
+def test_an_interval_without_a_date_is_refused() -> None:
+    """Airflow keeps none; the run would come without it."""
+    interval = {"start": "2026-11-20T00:00:00Z", "end": "2026-11-21T00:00:00Z"}
+    with pytest.raises(InvalidRequestError, match="data_interval needs a logical_date"):
+        of_event({}, logical_date="none", data_interval=interval)
+
+
 @pytest.mark.parametrize(
     ("detail", "says"),
     [

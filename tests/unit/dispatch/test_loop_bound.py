@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from moto import mock_aws
 
+from jetway.dispatch.loop_bound import dag_of_others
 from jetway.dispatch.messages import Message
 from tests.unit.dispatch.test_crashes import again
 from tests.unit.dispatching import STARTS, World, message
@@ -88,3 +89,21 @@ def test_what_tells_of_a_loop_that_was_ended_does_not_begin_it_anew(world: World
     body = {"trigger": {"name": "letters", "kind": "event", "dag": "ours"}, "event": {**event, "detail": detail}}
     row = world.dispatch(message(body=json.dumps(body), message_id="m-letter"))
     assert (row.decision, (row.because or "").partition(":")[0]) == ("skipped", "loop")
+
+
+@pytest.mark.parametrize(
+    ("changes", "dag_id"),
+    [
+        ({}, "theirs"),
+        ({"source": "acme"}, None),
+        ({"detail-type": "DagRunStarted"}, None),
+        ({"detail": "theirs"}, None),
+        ({"detail": {"trigger": "orders", "dag_id": "theirs"}}, None),
+        ({"detail": {"dag_id": 5}}, None),
+    ],
+)
+def test_only_the_end_of_a_run_that_jetway_had_not_started_names_its_dag(
+    changes: dict[str, Any], dag_id: str | None
+) -> None:
+    event = {"source": "jetway", "detail-type": "DagRunSucceeded", "detail": {"trigger": None, "dag_id": "theirs"}}
+    assert dag_of_others(event | changes) == dag_id

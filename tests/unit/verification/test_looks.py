@@ -9,7 +9,7 @@ import pytest
 
 from jetway.airflow.environment import EnvironmentFacts
 from jetway.diagnosis.attribution import PAUSE, STALE, Outlook, decide, file_of, parse_time
-from jetway.promotion.artifact_state import ArtifactState, Defect, LiveVersion, to_roll_back
+from jetway.promotion.artifact_state import ArtifactState, Defect, LiveVersion, Trial, Unpublished, to_roll_back
 from jetway.promotion.reports import amend_report
 from jetway.promotion.verdict_tag import tag_verdict, verdict_tag
 from tests.unit.batches.world import Kill
@@ -108,6 +108,22 @@ def test_a_roll_back_that_something_newer_has_cut_short_is_told(world: UpdateWor
     standing = world.named(KEY)
     assert standing.live is not None
     assert (standing.live.source, standing.untold) == (newer, ())
+
+
+@pytest.mark.parametrize("is_live", [True, False])
+def test_the_trial_of_a_roll_back_that_was_cut_short_begins_when_its_version_was_out(
+    world: UpdateWorld, *, is_live: bool
+) -> None:
+    """While something newer is live, that may be why the error shows: the trial is put off until it is good."""
+    bad = LiveVersion("v1", LIVE, KEY, "l1", "dag-file", "accepted", START, "reports/r.json")
+    untold = (Unpublished(bad, (Defect("other.py", "KeyError: 'x'"),)),)
+    newer = replace(bad, source="v2", at=START + VERIFY_AFTER) if is_live else None
+    world.table.put(ArtifactState(KEY, "rolled-back", newer, rolled_back=("v1",), untold=untold))
+    world.now += 2 * VERIFY_AFTER
+    world.verifier()._tell_untold(KEY, world.now)
+    after = world.named(KEY)
+    assert after.untold == ()
+    assert after.trial == Trial("v1", ("other.py",), START if is_live else world.now)
 
 
 def test_an_error_that_may_heal_is_still_new_when_its_time_is_over(world: UpdateWorld) -> None:
