@@ -12,8 +12,9 @@ from moto import mock_aws
 from jetway.dispatch.limits import WaitingState
 from jetway.dispatch.paused_dags import LATEST, SOONEST, next_try
 from jetway.errors import AnswerLostError
-from tests.unit.dispatch.outcomes import Airflow, again
-from tests.unit.dispatching import NOW, World, file_message
+from jetway.ledger_rows import Attempt
+from tests.unit.dispatch.outcomes import Airflow, again, row_id
+from tests.unit.dispatching import NOW, FakeDags, World, file_message
 
 ROW = timedelta(days=1)
 
@@ -46,6 +47,28 @@ def test_skipped_is_skipped_for_good(world: World) -> None:
     assert [decision for decision, _ in decided(world)] == ["skipped"]
     assert (world.airflow.runs, world.letters(), world.told) == ({}, [], [])
     assert world.dispatch(file_message("b.csv", trigger={"when_paused": "skip"})).decision == "started"
+
+
+def test_a_skip_settles_its_try(world: World) -> None:
+    """A try whose end is not known would be looked for, and might have made the run."""
+    entry = world.dispatch(file_message(trigger={"when_paused": "skip"}))
+    item = world.ledger.table.get_item(Key={"id": entry.id})["Item"]
+    assert (item["decision"], item.get("attempts")) == ("skipped", None)
+
+
+def test_nothing_is_skipped_while_another_delivery_is_in_hand(world: World) -> None:
+    """It may have seen the DAG active, and starts the run."""
+
+    class Meanwhile(FakeDags):
+        def is_paused(self, dag_id: str) -> bool:
+            world.ledger.begin(row_id(world), attempt=Attempt.begin(dag_id, NOW))
+            return True
+
+    world.dags = Meanwhile()
+    world.dispatcher = world.make_dispatcher()
+    with pytest.raises(AnswerLostError, match="another delivery of the event is in hand"):
+        world.dispatch(file_message(trigger={"when_paused": "skip"}))
+    assert decided(world) == []
 
 
 def test_with_force_a_skipped_event_starts(world: World) -> None:

@@ -104,6 +104,11 @@ class TestADeletion:
         world.gate().settle(Arrival(DROP, R, None, deleted=True))
         assert (world.report(R, version)["outcome"], tag(world, version)) == ("removed", "removed")
 
+    def test_its_tag_says_so(self, world: UpdateWorld) -> None:
+        version = world.verified_update()
+        world.delete_and_settle(R)
+        assert tag(world, version) == "removed"
+
     def test_of_one_that_is_given_up_meanwhile_report_and_tag_say_that(self, world: UpdateWorld) -> None:
         """Its update is found to have broken something between the tag and the last write of the deletion."""
         version = world.verified_update(V1)
@@ -155,3 +160,11 @@ def test_what_was_taken_out_and_never_written_down_is_told_by_what_the_copy_says
     event = world.news[-1].event
     assert (event.detail_type, event.detail["version"]) == ("ArtifactRemoved", version)
     assert event.detail["report"] == f"reports/{KEY}/{version}.json"
+
+
+def test_what_was_taken_out_and_never_told_has_a_report(world: UpdateWorld) -> None:
+    """The function died between the copy and the report."""
+    version = world.drop(KEY, content("works"))
+    del world.s3.buckets[DROP].keys[f"reports/{KEY}/{version}.json"]
+    world.delete_and_settle(KEY)
+    assert (world.report(KEY, version)["outcome"], tag(world, version, KEY)) == ("removed", "removed")

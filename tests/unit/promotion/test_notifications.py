@@ -148,3 +148,10 @@ def test_the_report_for_people_survives_what_users_write(world: World, text: str
     assert sum(line.startswith("# ") for line in body.splitlines()) == 1
     assert "<b>" not in re.sub(r"`+[^`]*`+", "", body), "no markup but in code"
     assert "It is not live; what was live stays live." in body
+
+
+def test_a_finding_of_a_whole_file_names_no_line(world: World) -> None:
+    world.drop("notes.txt", b"x")
+    (finding,) = world.news[-1].event.detail["findings"]
+    assert finding["line"] is None
+    assert f"\nnotes.txt {finding['rule']}: " in (world.news[-1].message or "")

@@ -11,10 +11,12 @@ import pytest
 from botocore.exceptions import EndpointConnectionError
 
 from jetway.errors import TransientError
+from jetway.updates.plan import SILENT_AFTER_UPDATE, SILENT_BEFORE_UPDATE
 from jetway.updates.revert import Undo
 from jetway.updates.steps import UpdateStep
 from tests.unit.batches.world import KilledError
-from tests.unit.explorer.promotion_world import DROP, MINUTE, VERIFY_AFTER
+from tests.unit.explorer.promotion_world import DROP, LIVE, MINUTE, VERIFY_AFTER
+from tests.unit.explorer.update_scenes import silent
 from tests.unit.explorer.update_stage import V0, V1, R, with_a_broken_update
 from tests.unit.explorer.update_world import UpdateWorld
 
@@ -26,10 +28,9 @@ def world() -> UpdateWorld:
     return UpdateWorld()
 
 
-def steps(world: UpdateWorld) -> list[UpdateStep]:
-    """Invoke apply_updates once, and return all that it says of what it did."""
+def undo_of(world: UpdateWorld) -> Undo:
     s3: Any = world.s3
-    undo = Undo(
+    return Undo(
         s3=s3,
         standings=world.table,
         tell=world.news.append,
@@ -39,6 +40,11 @@ def steps(world: UpdateWorld) -> list[UpdateStep]:
         worker_replacement="GRACEFUL",
         clock=lambda: world.now,
     )
+
+
+def steps(world: UpdateWorld) -> list[UpdateStep]:
+    """Invoke apply_updates once, and return all that it says of what it did."""
+    undo = undo_of(world)
     done: list[UpdateStep] = []
     with suppress(TransientError):
         world.updates().advance(world.airflow.list_import_errors, undo, VERIFY_AFTER, world.quiet, on_step=done.append)
@@ -163,3 +169,68 @@ def test_a_way_back_that_fails_is_tried_three_times_before_a_person_has_to(world
         assert (debt.bad.source, debt.failed, debt.told) == (bad, failed, failed == 3)
     assert "To do: bring back what was in force before" in world.messages()[-1]
     assert "aws mwaa update-environment --name acme --requirements-s3-path" in world.messages()[-1]
+
+
+def test_a_way_back_that_mwaa_refuses_for_good_is_a_persons(world: UpdateWorld) -> None:
+    bad = with_a_broken_update(world)
+    world.mwaa.refuses = lambda _changes: "The path is not valid."
+    world.run(60, until=partial(has_failed, world, 1))
+    debt = world.records.get().owed[R]
+    assert (debt.bad.source, debt.told, debt.because) == (
+        bad,
+        True,
+        "MWAA refused the update: The path is not valid.",
+    )
+    assert "aws mwaa update-environment --name acme --requirements-s3-path" in world.messages()[-1]
+    assert world.records.get().phase == "idle"
+
+
+def test_an_airflow_that_is_silent_after_an_update_is_its_fault(world: UpdateWorld) -> None:
+    """Nobody else looks then: an Airflow that does not answer shows no import error."""
+    silent(world)
+    assert [step.step for step in steps(world)] == []
+    assert world.records.get().trouble == "airflow-silent"
+    world.now += SILENT_AFTER_UPDATE
+    told = steps(world)[0]
+    assert (told.step, told.because) == ("silent", "Airflow does not answer since the update: Airflow does not answer.")
+    assert world.rest()
+    assert world.in_force() == V0
+
+
+def test_an_airflow_that_is_silent_before_an_update_holds_it_for_a_quarter_of_an_hour(world: UpdateWorld) -> None:
+    """The update may be what brings it back."""
+    world.airflow.silent = lambda: True
+    world.drop(R, V1)
+    assert steps(world) == []
+    assert world.records.get().trouble == "airflow-silent"
+    world.now += SILENT_BEFORE_UPDATE - MINUTE
+    assert steps(world) == []
+    world.now += MINUTE
+    assert [step.step for step in steps(world)] == ["begun"]
+
+
+def test_who_points_the_environment_at_what_was_given_up_is_taken_back_from_it(world: UpdateWorld) -> None:
+    """The way back may have been forgotten: a version that did not work is nobody's wish."""
+    bad = with_a_broken_update(world)
+    (copy,) = [each.id for each in world.s3.buckets[LIVE].keys[R] if each.body == V1]
+    assert world.rest()
+    good = world.named(R).live
+    assert good is not None
+    assert world.in_force() == V0
+    world.mwaa.somebody(world.pointing_at(copy))
+    world.now += TAKES
+    steps(world)
+    debt = world.records.get().owed[R]
+    assert (debt.bad.source, debt.back) == (bad, (R, good.version_id))
+    assert world.rest()
+    assert world.in_force() == V0
+
+
+def test_the_empty_file_is_put_there_once(world: UpdateWorld) -> None:
+    """Whoever died after it goes on with the same one."""
+    world.drop(R, V1)
+    bad = world.named(R).live
+    assert bad is not None
+    first, second = undo_of(world).nothing(R, bad), undo_of(world).nothing(R, bad)
+    assert first.version_id == second.version_id
+    assert [each.body for each in world.s3.buckets[LIVE].keys[R]] == [V1, b"# There are no requirements.\n"]
