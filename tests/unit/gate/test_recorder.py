@@ -104,9 +104,13 @@ class TestADeletion:
         world.gate().settle(Arrival(DROP, R, None, deleted=True))
         assert (world.report(R, version)["outcome"], tag(world, version)) == ("removed", "removed")
 
-    def test_its_tag_says_so(self, world: UpdateWorld) -> None:
+    def test_its_tag_says_so_as_soon_as_it_is_told(self, world: UpdateWorld) -> None:
+        """Whoever comes again to say so may never come."""
         version = world.verified_update()
-        world.delete_and_settle(R)
+        world.delete(R)
+        taken = book(world).remove(DROP, R, world.facts(), R, world.now)
+        assert taken is not None
+        assert (taken.source, world.news[-1].event.detail_type) == (version, "ArtifactRemoved")
         assert tag(world, version) == "removed"
 
     def test_of_one_that_is_given_up_meanwhile_report_and_tag_say_that(self, world: UpdateWorld) -> None:
