@@ -59,8 +59,12 @@ def test_a_skip_settles_its_try_though_the_write_before_it_was_lost(world: World
         if ":settled" in values and ":decision" not in values:
             raise EndpointConnectionError(endpoint_url="https://dynamodb.eu-central-1.amazonaws.com")
 
-    world.ledger.table.meta.client.meta.events.register("provide-client-params.dynamodb.UpdateItem", lose)
-    entry = world.dispatch(file_message(trigger={"when_paused": "skip"}))
+    hooks, name = world.ledger.table.meta.client.meta.events, "provide-client-params.dynamodb.UpdateItem"
+    hooks.register(name, lose)
+    try:
+        entry = world.dispatch(file_message(trigger={"when_paused": "skip"}))
+    finally:
+        hooks.unregister(name, lose)  # other tests have the same client
     item = world.ledger.table.get_item(Key={"id": entry.id})["Item"]
     assert (item["decision"], item.get("attempts")) == ("skipped", None)
 
