@@ -28,7 +28,7 @@ def repository(tmp_path: Path) -> Path:
     commit(folder)
     first = git(folder, "rev-parse", "HEAD")
     (folder / "template.yaml").write_text("second")
-    (folder / "local" / "previous-release").write_text(f"# The version before.\n0.0.9 {first}\n")
+    (folder / "tools/release/previous-release").write_text(f"# The version before.\n0.0.9 {first}\n")
     commit(folder)
     return folder
 
