@@ -268,6 +268,7 @@ class PromotionRecorder:
             environment=self.environment,
             automatic=self.automatic,
             quiet=self.quiet,
+            worker_replacement=self.worker_replacement,
             drop_bucket=drop_bucket,
             key=key,
             at=at,
