@@ -165,6 +165,23 @@ def test_airflowignore_is_honoured_as_the_version_reads_it(
     assert sum(len(report["dags"]) for report in found.values()) == 3 - len(passed_over)
 
 
+@pytest.mark.parametrize(
+    ("text", "rule"), [(b"def broken(:\n", None), (b'name = "\xfc"\n', None), (GOOD.encode(), "unsafe-key")]
+)
+def test_what_airflow_does_not_look_at_is_not_refused_for_its_text(dags: Path, text: bytes, rule: str | None) -> None:
+    (dags / ".airflowignore").write_text("old\n")
+    file = dags / "old" / ("bad\n.py" if rule else "bad.py")
+    file.parent.mkdir()
+    file.write_bytes(text)
+    (dags / "young.py").write_bytes(text)
+    found = reports(dags, "--airflow-version", "2.11.2")
+    assert (found[str(file)]["verdict"], rule or "ignored") == (
+        "rejected" if rule else "accepted",
+        found[str(file)]["findings"][0]["rule"],
+    )
+    assert rule or found[str(dags / "young.py")]["verdict"] == "rejected"
+
+
 @pytest.mark.parametrize("form", ["text", "json", "github", "sarif"])
 def test_names_may_be_anything_and_one_that_is_no_utf_8_is_no_key(dags: Path, form: str) -> None:
     for number, name in enumerate((b"--json.py", b"my dag.py", "ä\n.py".encode(), b"bad\xff.py")):

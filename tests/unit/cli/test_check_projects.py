@@ -78,7 +78,7 @@ def test_a_project_in_a_repository_is_found(tmp_path: Path) -> None:
     [{"orders2.py": GOOD.replace("orders", "orders2")}, {"services/other/dags/b.py": GOOD.replace("orders", "b")}],
 )
 def test_where_it_is_not_clear_which_project_is_meant_the_folder_is_one_of_dags(
-    tmp_path: Path, beside: Mapping[str, str]
+    tmp_path: Path, beside: dict[str, str]
 ) -> None:
     project(tmp_path, {**MONOREPO, **beside})
     assert verdicts_below(tmp_path)["terraform/lambda.py"] == ("dag-file", "rejected")

@@ -22,7 +22,7 @@ BEFORE = transformed(ROOT / "template.yaml")["Resources"]
 def repository(tmp_path: Path) -> Path:
     """Two commits; the first one is named in the file."""
     folder = tmp_path / "repository"
-    (folder / "local").mkdir(parents=True)
+    (folder / "tools/release").mkdir(parents=True)
     git(folder, "init", "--quiet", "--initial-branch=main")
     (folder / "template.yaml").write_text("first")
     commit(folder)
