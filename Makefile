@@ -4,6 +4,9 @@ BIN := .venv/bin
 STAMP := .venv/installed
 UV := .jetway/venvs/uv/bin/uv
 
+# Where a shell sets it, every process would compile all modules anew, and pytest all asserts: a minute of `make test`.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help setup demo up down logs ui env unenv test test-all unit thorough integration loading load load-mixed chaos test-examples test-browser test-upgrade coverage mutants bench-cold-start \
   lint format types check audit dist sbom mwaa-packages airflow-lists module-table module-contents openapi decisions conformance walks architecture prefixes signals plugins build deploy adopt deploy-environment bench-workers bench-gate bench-plugins fuzz lock clean
