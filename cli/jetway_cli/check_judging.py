@@ -245,7 +245,7 @@ class Judge:
         packed = _packed(given)  # also of one that is refused: DAG files may need what is right in it
         plugins = given if given is not None and given.stands else None
         if plugins is not None and packed.content is None:
-            plugins.judgement = not_loaded(plugins.judgement, "its modules are too many or too large")
+            plugins.judgement = not_loaded(plugins.judgement, "it has too many modules, or they are too large")
             plugins = None
         if not by_folder and plugins is None:
             return
@@ -358,20 +358,20 @@ def _unreadable(exc: OSError) -> Finding:
     from jetway.artifacts.findings import Finding
 
     message = f"The file cannot be read: {exc.strerror or exc}."
-    return Finding("unreadable", "error", message, None, "Give yourself the right to read it, or leave it out.")
+    return Finding("unreadable", "error", message, None, ("Give yourself permission to read it, or leave it out."))
 
 
 def _astray(one: FileToCheck) -> Finding:
     from jetway.artifacts.findings import Finding
 
-    message = "It is in a folder below triggers/, where the drop bucket takes no trigger file."
+    message = "It is in a subfolder of triggers/, where the drop bucket does not accept trigger files."
     return Finding("file-name", "warning", message, None, f"Upload it as {one.key} to put it in force.")
 
 
 def _not_judged(exc: StackTroubleError) -> Finding:
     from jetway.artifacts.findings import Finding
 
-    return Finding("not-judged", "error", f"The file was not judged: {exc.message}", None, "Run the check again.")
+    return Finding("not-judged", "error", f"The file was not checked: {exc.message}", None, "Run the check again.")
 
 
 def _place(one: FileToCheck) -> tuple[Path, str]:

@@ -65,7 +65,7 @@ def test_a_folder_of_trigger_files_is_judged_as_such(tmp_path: Path, name: str) 
     }
     result = check(folder)
     assert result.exit_code == 1
-    assert f"no place for it: {folder}/README.md" in result.stderr  # nobody takes it for a trigger
+    assert f"does not accept it: {folder}/README.md" in result.stderr  # nobody takes it for a trigger
 
 
 def test_a_folder_laid_out_as_the_drop_bucket_is_judged_by_its_kinds(dags: Path) -> None:
@@ -75,7 +75,7 @@ def test_a_folder_laid_out_as_the_drop_bucket_is_judged_by_its_kinds(dags: Path)
         "triggers/broken.yaml": BROKEN_TRIGGER,
         "requirements.txt": "celery==1.0\n",
         "floors.yaml": "floors:\n- at: 08:00\n",
-        "dags/notes.md": "nothing to judge",
+        "dags/notes.md": "nothing to check",
         "setup.py": "import nowhere",
         "docs/index.md": "nothing",
         ".github/x.yaml": "nothing",
@@ -92,8 +92,8 @@ def test_a_folder_laid_out_as_the_drop_bucket_is_judged_by_its_kinds(dags: Path)
     }
     result = check(project)
     assert result.exit_code == 1
-    assert result.stdout.splitlines()[-1] == "5 files, 1 DAG: 1 accepted, 3 rejected, 1 not judged"
-    left_out = f"Not judged, because the drop bucket has no place for it: {project}/docs/, {project}/setup.py"
+    assert result.stdout.splitlines()[-1] == "5 files, 1 DAG: 1 accepted, 3 rejected, 1 not checked"
+    left_out = f"Not checked, because the drop bucket does not accept it: {project}/docs/, {project}/setup.py"
     assert left_out in result.stderr
 
 
@@ -199,5 +199,5 @@ def test_a_thousand_files_are_judged_in_one_go(dags: Path) -> None:
 
 def test_an_empty_folder_has_nothing_to_judge(tmp_path: Path) -> None:
     result = check(tmp_path)
-    assert (result.exit_code, result.stdout) == (0, "0 files, 0 DAGs: nothing to judge\n")
+    assert (result.exit_code, result.stdout) == (0, "0 files, 0 DAGs: nothing to check\n")
     assert json.loads(check(tmp_path, "--format", "json").stdout) == []

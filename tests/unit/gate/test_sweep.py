@@ -322,7 +322,7 @@ def test_a_page_that_was_not_queued_is_done_again(world: World) -> None:
     world.drop("dags/a.py")
     failed = {"Failed": [{"Id": "0", "Code": "InternalError", "SenderFault": False}], "Successful": []}
     world.sqs.meta.events.register("after-call.sqs.SendMessageBatch", lambda parsed, **_: parsed.update(failed))
-    with pytest.raises(TransientError, match="did not take 1 of 1"):
+    with pytest.raises(TransientError, match="did not accept 1 of 1"):
         world.sweep()
     world.sqs.meta.events.unregister("after-call.sqs.SendMessageBatch")
     world.queued()

@@ -144,7 +144,7 @@ def test_who_puts_something_else_there_is_told_of_in_the_same_minute(world: Upda
     world.mwaa.somebody(world.by_hand(b"pytz\n"))
     world.now += TAKES
     assert steps(world) == [
-        UpdateStep("undone", {R: owed}, "somebody has changed the environment meanwhile."),
+        UpdateStep("undone", {R: owed}, "the environment has been changed outside Jetway."),
         UpdateStep("overtaken", {R: good.source}),
     ]
 
@@ -161,5 +161,5 @@ def test_a_way_back_that_fails_is_tried_three_times_before_a_person_has_to(world
         world.run(60, until=partial(has_failed, world, failed))
         debt = world.records.get().owed[R]
         assert (debt.bad.source, debt.failed, debt.told) == (bad, failed, failed == 3)
-    assert "To do: bring back what was in force before" in world.messages()[-1]
+    assert "To do: restore the previous version" in world.messages()[-1]
     assert "aws mwaa update-environment --name acme --requirements-s3-path" in world.messages()[-1]

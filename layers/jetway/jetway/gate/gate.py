@@ -154,7 +154,7 @@ class Gate:
             if not left or (left == [None] and self._is_nobodys(arrival)):
                 return done
             version = left[0]
-        raise TransientError(f"{key!r} changes faster than it can be judged.")
+        raise TransientError(f"{key!r} changes faster than it can be checked.")
 
     def _is_nobodys(self, arrival: Arrival) -> bool:
         """Whether a lifecycle rule may have deleted the file: nobody asked for that. A deletion has its own message."""

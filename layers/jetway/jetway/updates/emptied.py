@@ -153,17 +153,17 @@ class Emptying:
         """What a person has to do, so that what was deleted goes out of force."""
         if not nothing.version_id:
             return (
-                f"The environment's bucket {taken.bucket} keeps no versions, and MWAA takes the empty file by its "
-                f"object version: what is in force stays in force. {switch_on(taken.bucket)} Within a day after that "
-                f"Jetway updates the environment; at once, when you upload {self.key} and delete it again."
+                f"The environment's bucket {taken.bucket} has no versioning, and MWAA needs the object version of the "
+                f"empty file, so the deleted version stays in force. {switch_on(taken.bucket)} Jetway updates the "
+                f"environment within a day after that, or immediately if you upload {self.key} and delete it again."
             )
         if self.automatic:
             return None
         changes = members(self.key, nothing.key, nothing.version_id)
         to_run = command(self.environment, changes, self.worker_replacement)
         return (
-            f"ApplyUpdates is manual: it goes out of force when you run {to_run}. It is verified after that, 10 to 30 "
-            "minutes later."
+            f"ApplyUpdates is manual: it goes out of force when you run {to_run}. It is verified 10 to 30 minutes "
+            "later."
         )
 
     def _say_removed_again(self, gone: str) -> None:

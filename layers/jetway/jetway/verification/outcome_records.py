@@ -51,9 +51,9 @@ _MOST_WAITING = 5
 UNREAD = Finding(
     rule="deleted-unread",
     severity="warning",
-    message="The file was deleted before its turn came: nothing is known of it.",
+    message="The file was deleted before it was checked. Nothing is known about it.",
     line=None,
-    remedy="Upload it again if it is to go live.",
+    remedy="Upload it again if it should go live.",
 )
 
 

@@ -136,7 +136,7 @@ class Trials:
         elif errors is None:
             return
         elif trial.lifted_at or (end := end_of(trial, errors, facts, now)) == "innocent":
-            logger.warning("a roll-back is undone", extra={"key": standing.key, "version": trial.source})
+            logger.warning("a rollback is undone", extra={"key": standing.key, "version": trial.source})
             self.table.put(acquitted(standing, now))
             # Again a minute later, until it is live: a message may come before the mark is seen to be gone.
             self.ask_gate(standing.key, drop_version_id(trial.source))
