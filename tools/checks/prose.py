@@ -1,7 +1,7 @@
 """Check what users read: pages, strings in code, descriptions in templates. `make lint` runs it.
 
-proselint finds what is wrong in any English text. The patterns of tools/checks/prose.toml find words that AWS's and Google's
-style guides replace, and sentences that need a second reading. Each pattern names its replacement.
+proselint finds what is wrong in any English text. The patterns of tools/checks/prose.toml find words that AWS's
+and Google's style guides replace, and sentences that need a second reading. Each pattern names its replacement.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from proselint.checks import __register__ as all_checks
 from proselint.registry import CheckRegistry
 from proselint.tools import LintFile
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 RULES = Path(__file__).with_name("prose.toml")
 
 HIDDEN = "¤"
@@ -149,7 +149,7 @@ def _by_proselint(passages: Sequence[Passage], rules: Rules) -> Iterator[tuple[P
     starts = [end - len(each.text) - 2 for end, each in zip(itertools.islice(ends, 1, None), passages, strict=True)]
     document = LintFile("prose", "".join(parts))
     config = {"max_errors": 1000, "checks": rules.proselint}
-    for result in document.lint(config):  # type: ignore[arg-type]
+    for result in document.lint(config):
         begin, end = result.check_result.span
         index = bisect_right(starts, begin) - 1
         passage, offset = passages[index], begin - starts[index]
@@ -247,7 +247,8 @@ def _literal_parts(value: ast.expr) -> Iterator[ast.AST]:
 
 def _documentation(tree: ast.Module) -> tuple[set[int], set[int]]:
     """The docstrings of a module that only developers read, and those that click shows as help."""
-    hidden, shown = set(), set()
+    hidden: set[int] = set()
+    shown: set[int] = set()
     for node in ast.walk(tree):
         if not isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
             continue
@@ -296,7 +297,8 @@ def _of_yaml(text: str, path: str, keys: frozenset[str]) -> Iterator[Passage]:
         elif isinstance(node, yaml.ScalarNode) and key in keys:
             yield node
 
-    for node in shown(yaml.compose(text, Loader=yaml.CSafeLoader), ""):
+    root = yaml.compose(text, Loader=yaml.CSafeLoader)
+    for node in shown(root, "") if root is not None else ():
         if passage := _passage(path, node.value.replace("\n", " "), node.start_mark.line + 1):
             yield passage
 

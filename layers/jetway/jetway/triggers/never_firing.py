@@ -99,7 +99,7 @@ def _key(text: str, path: DocumentPath, matcher: str) -> Iterator[Doubt]:
     if matcher == "wildcard":
         yield from _wildcard(text, path)
     elif matcher in _REGEX and (found := _REGEX[matcher].search(text)):
-        message = f"{found[0]!r} is taken as it is in a {matcher}, which is no regular expression."
+        message = f"{found[0]!r} is taken literally in a {matcher}, which is not a regular expression."
         plain = text.removeprefix("^").removesuffix("$").replace("\\.", ".")
         yield ("never-fires", path, message, f"Write {matcher}: {plain!r}.")
     elif found := _GLOB.search(text):
