@@ -67,7 +67,7 @@ PART_FAULTS: list[Fault] = [
         "alarms",
         lambda: with_first("alarms", state="ALARM"),
         "warning",
-        "jetway-UpdatesFailedAlarm-X1 is in ALARM",
+        "Alarm-X1 is in ALARM",
         "Redrive them.",
     ),
     (
