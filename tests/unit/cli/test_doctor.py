@@ -115,7 +115,15 @@ def _together() -> list[list[str]]:
     return groups
 
 
-@pytest.mark.parametrize("names", _together(), ids=lambda names: f"{names[0]} and {len(names) - 1} more")
+def _marks(names: list[str]) -> Any:
+    """One that nothing goes with is seen by the slow tests; of its check others are left, and test_doctor_checks.py."""
+    return pytest.mark.slow if len(names) == 1 else ()
+
+
+@pytest.mark.parametrize(
+    "names",
+    [pytest.param(names, marks=_marks(names), id=f"{names[0]} and {len(names) - 1} more") for names in _together()],
+)
 def test_planted_faults_are_found_and_nothing_else(
     names: list[str], cloud: Cloud, jetway: Callable[..., Result], functions: LambdaServer, mwaa: MwaaServer
 ) -> None:
