@@ -70,7 +70,7 @@ def test_every_trigger_says_what_it_makes_of_the_event(triggers: Path) -> None:
     assert found["orders"]["goes_to"] == "dispatch queue, lane bulk/orders"
     assert found["other"]["because"] == [
         'detail.bucket.name is "acme", expected ["other"]',
-        'detail.object.key is "in/a+b é.csv", wanted [{"suffix": ".json"}]',
+        'detail.object.key is "in/a+b é.csv", expected [{"suffix": ".json"}]',
     ]
 
 

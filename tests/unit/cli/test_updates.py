@@ -29,7 +29,7 @@ UPDATING = UpdateRecord(
     began_at=AT,
     accepted_at=AT,
     ours_at=AT,
-    why=f"brings requirements.txt (version {VERSION})",
+    why=f"applies requirements.txt (version {VERSION})",
     seen={},
 )
 
@@ -63,7 +63,7 @@ def test_an_update_on_its_way_says_why_it_began_and_until_when(
     lines = done.stdout.splitlines()
     assert lines[0] == (
         f"acme: UPDATING. The last update began 2026-11-22 06:02:00 UTC by Jetway: "
-        f"brings requirements.txt (version {VERSION})."
+        f"applies requirements.txt (version {VERSION})."
     )
     assert lines[1] == (
         "next: the update is in progress; the environment is UPDATING; usually until 2026-11-22 06:32:00 UTC."
@@ -74,7 +74,7 @@ def test_an_update_on_its_way_says_why_it_began_and_until_when(
 def test_somebody_elses_update_is_not_called_ours(
     cloud: Cloud, jetway: Callable[..., Result], mwaa: MwaaServer
 ) -> None:
-    put(cloud, UpdateRecord(ours_at=AT - timedelta(days=1), why="brings plugins.zip", seen={}))
+    put(cloud, UpdateRecord(ours_at=AT - timedelta(days=1), why="applies plugins.zip", seen={}))
     assert "by someone else (maintenance)." in jetway("updates").stdout
     document = json.loads(jetway("updates", "--json").stdout)
     assert (document["last_update"]["by_jetway"], document["last_update"]["why"]) == (False, None)

@@ -161,7 +161,7 @@ def test_conf_at_the_bound_is_taken_and_one_byte_more_is_not(queue: str) -> None
 @pytest.mark.parametrize(
     ("body", "said"),
     [
-        ({"config": {}}, "Unknown field 'config'; did you mean 'conf'? Known are conf, dag_run_id"),
+        ({"config": {}}, "Unknown field 'config'; did you mean 'conf'? Valid fields: conf, dag_run_id"),
         ({"data_interval_start": None}, "Unknown field 'data_interval_start'"),
         ({"conf": {}, "x" * 500: 1}, "x" * 90),
         ({"note": 1}, "note must be a string or null, not an integer"),

@@ -59,7 +59,7 @@ def test_with_manual_updates_the_bounds_of_workers_go_alone() -> None:
 
 def test_bounds_that_wait_go_along_with_what_begins() -> None:
     plan = idle(record(workers=BOUNDS, workers_at=NOW), WAITING, UpdateRules())
-    because = "brings requirements.txt (version v1), changes the limits of scaling to 2 and 12 workers"
+    because = "applies requirements.txt (version v1), changes the limits of scaling to 2 and 12 workers"
     assert plan == Plan("begin", because, None, {R: LIVE}, {}, BOUNDS)
 
 

@@ -158,4 +158,4 @@ def _text(wanted: RequestedDistribution) -> str:
     requirement = wanted.requirement
     if requirement is None:
         return "as an archive"
-    return f"as {requirement.specifier}" if requirement.specifier else "in any version"
+    return str(requirement.specifier) if requirement.specifier else "in any version"
