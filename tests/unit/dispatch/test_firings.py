@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jetway.dispatch import firings
-from jetway.dispatch.firings import firing_before
+from jetway.dispatch.firings import Cron, firing_before
 from jetway.triggers.schedule_text import cron_fault
 
 # Planned time and start of the interval of CronDataIntervalTimetable, around both clock changes of Europe/Berlin.
@@ -47,6 +47,12 @@ OF_AIRFLOW = {
 }
 BERLIN = ZoneInfo("Europe/Berlin")
 SPAN = (datetime(2020, 1, 1), datetime(2040, 1, 1))  # noqa: DTZ001 - the strategy adds the zone
+
+
+@pytest.fixture(autouse=True)
+def _read_anew() -> None:
+    """Have each test read its expressions: the ones before it leave what they read."""
+    Cron.parse.cache_clear()
 
 
 def utc(text: str) -> datetime:
