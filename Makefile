@@ -4,6 +4,9 @@ BIN := .venv/bin
 STAMP := .venv/installed
 UV := .jetway/venvs/uv/bin/uv
 
+# Where a shell sets it, every process would compile all modules anew, and pytest all asserts: a minute of `make test`.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help setup demo up down logs ui env unenv test test-all unit thorough integration loading load load-mixed chaos test-examples test-browser test-upgrade coverage mutants bench-cold-start \
   lint format types check audit dist sbom mwaa-packages airflow-lists module-table module-contents openapi decisions conformance walks architecture prefixes signals plugins build deploy adopt deploy-environment bench-workers bench-gate bench-plugins fuzz lock clean
@@ -27,7 +30,7 @@ up: $(STAMP) ## Start the local stack (MiniStack, Airflow, MWAA gateway), deploy
 ui: $(STAMP) ## Open the status page and Swagger UI of the local stack in a browser
 	@$(BIN)/python -m tools.stack.ui
 
-down: $(STAMP) ## Stop the local stack; all that it holds is gone: buckets, triggers, events, DAGs, runs
+down: $(STAMP) ## Stop the local stack; this deletes its buckets, triggers, events, DAGs and runs
 	@$(BIN)/python -m tools.stack down
 
 logs: $(STAMP) ## Show the last lines of every log of the local stack
@@ -37,7 +40,7 @@ logs: $(STAMP) ## Show the last lines of every log of the local stack
 env: ## Print the exports for `jetway`, aws, boto3 and the snippets of the docs: eval "$$(make -s env)"
 	@{ $(MAKE) --silent $(STAMP) >&2 && $(BIN)/python -m tools.stack env; } || { echo false; exit 1; }
 
-unenv: $(STAMP) ## Print what takes them back: eval "$$(make -s unenv)"
+unenv: $(STAMP) ## Print the commands that unset them: eval "$$(make -s unenv)"
 	@$(BIN)/python -m tools.stack unenv
 
 # ---------------------------------------------------------------------------------------------- tests
@@ -62,10 +65,10 @@ integration: $(STAMP) ## Deploy to two local stacks of their own, one for each t
 	$(BIN)/pytest -q --durations=15 -n 3 -m "not slow and not loading" tests/integration
 	$(BIN)/python -m tools.checks.decisions --check
 
-loading: $(STAMP) ## Judge files by the hundred with a real Airflow (AIRFLOW_VERSION), without the stack (five minutes)
+loading: $(STAMP) ## Check hundreds of files with a real Airflow (AIRFLOW_VERSION), without the stack (five minutes)
 	$(BIN)/pytest -q -n 2 -m "loading and not slow" tests/integration
 
-fuzz: $(STAMP) ## 2,000 artifacts of every kind from hypothesis, 500 from atheris: nothing may crash or stall
+fuzz: $(STAMP) ## 2,000 artifacts of every kind from hypothesis, 500 from atheris: nothing must crash or stall
 	@$(BIN)/python -m tools.checks.fuzz
 
 load: $(STAMP) ## 1,000 events delivered three times in bad weather: what is lost or doubled (half an hour)
@@ -75,7 +78,7 @@ load-mixed: $(STAMP) ## 1,000 events of all kinds, delivered twice, while the ga
 	$(BIN)/python -m tools.bench.load --ways mixed --kills --transport rest
 	$(BIN)/python -m tools.bench.load --ways mixed --kills --transport cli
 
-chaos: $(STAMP) ## Three rounds of 60 DAG files, good and bad, while functions are killed: what is live, and what was told (three quarters of an hour)
+chaos: $(STAMP) ## Three rounds of 60 DAG files, good and bad, while functions are killed: what is live, and what was published (three quarters of an hour)
 	$(BIN)/python -m tools.bench.chaos
 
 test-examples: $(STAMP) ## Run every example of dags/ to success on a local stack of its own
@@ -103,7 +106,7 @@ bench-workers: $(STAMP) ## Replay loads through MWAA's autoscaling, with and wit
 bench-cold-start: $(STAMP) ## Measure cold and warm starts of the HTTP API's function
 	@$(BIN)/python -m tools.bench.cold_start
 
-bench-plugins: $(STAMP) ## Judge a plugins.zip of 10 MiB and one of a gigabyte: how much memory each takes
+bench-plugins: $(STAMP) ## Check a plugins.zip of 10 MiB and one of 1 GB, and measure the memory
 	@$(BIN)/python -m tools.bench.plugins
 
 bench-gate: $(STAMP) ## Compare the gate with the real DagBag: files of others, good files of each kind, mutants, requirements (an hour and more)
@@ -113,15 +116,16 @@ bench-gate: $(STAMP) ## Compare the gate with the real DagBag: files of others, 
 check: lint types ## Run all static checks
 
 # import-linter finds packages as Python does, so it is told where their folders are.
-lint: $(STAMP) ## ruff, import-linter, cfn-lint, zizmor; cfn-lint and parliament on the transformed templates
+lint: $(STAMP) ## ruff, import-linter, cfn-lint, zizmor, prose; cfn-lint and parliament on the transformed templates
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	PYTHONPATH=layers/jetway:layers/loader:cli:plugins $(BIN)/lint-imports --no-logo --cache-dir .jetway/import-linter
 	$(BIN)/cfn-lint template.yaml environment.yaml
 	$(BIN)/zizmor --offline --quiet --persona auditor --format plain .github action.yml
 	$(BIN)/python -m tools.checks.lint_stacks
+	$(BIN)/python -m tools.checks.prose
 
-audit: lint ## checkov, bandit, zizmor, detect-secrets and pip-audit; what they find is mended or explained (two minutes)
+audit: lint ## checkov, bandit, zizmor, detect-secrets and pip-audit; each finding is fixed or explained (two minutes)
 	@$(BIN)/python -m tools.checks.audit $(AUDIT)
 
 dist: $(STAMP) ## Build what a release has: the command line's wheel, what it installs, what is shipped (build/dist)
@@ -142,7 +146,7 @@ mwaa-packages: $(STAMP) ## Write what each Airflow version on MWAA ships, from A
 airflow-lists: $(STAMP) ## Compile requirements/airflow-*.txt: all that MWAA's images have, at their pins
 	$(BIN)/python -m tools.generate.airflow_lists
 
-module-contents: $(STAMP) ## Write which modules and names the providers have that Jetway stands in for, from their wheels
+module-contents: $(STAMP) ## Write which modules and names of providers Jetway has stand-ins for, from their wheels
 	$(BIN)/python -m tools.generate.module_contents
 
 module-table: $(STAMP) ## Write which modules the distributions of MWAA's images bring, from the Airflows of the local stack
@@ -151,7 +155,7 @@ module-table: $(STAMP) ## Write which modules the distributions of MWAA's images
 openapi: $(STAMP) ## Write docs/openapi.json from the code of the HTTP API
 	PYTHONPATH=layers/jetway $(BIN)/python -m tools.generate.openapi
 
-decisions: $(STAMP) ## Compare what the roles may with what the last `make integration` asked; write the list that doctor asks
+decisions: $(STAMP) ## Compare the roles' permissions with what the last `make integration` used; write doctor's list
 	@$(BIN)/python -m tools.checks.decisions
 
 walks: $(STAMP) ## Count how often a piece of work goes back and forth between the modules of the library
@@ -160,7 +164,7 @@ walks: $(STAMP) ## Count how often a piece of work goes back and forth between t
 architecture: $(STAMP) ## Write the picture of docs/architecture.md from the code
 	PYTHONPATH=layers/jetway $(BIN)/python -m tools.generate.architecture
 
-prefixes: $(STAMP) ## Write the table of docs/security.md, who may put under which prefix of the drop bucket, from the template
+prefixes: $(STAMP) ## Write the table of docs/security.md, who can write to which prefix of the drop bucket, from the template
 	PYTHONPATH=layers/jetway $(BIN)/python -m tools.generate.prefixes
 
 signals: $(STAMP) ## Write docs/signals.md, what every place shows in every state, from the table that its tests obey
@@ -171,7 +175,7 @@ format: $(STAMP) ## Format the code
 	$(BIN)/ruff check --fix .
 
 # ---------------------------------------------------------------------------------------------- AWS
-plugins: $(STAMP) ## Build build/plugins.zip from plugins/, to be dropped as it is
+plugins: $(STAMP) ## Create build/plugins.zip from plugins/; you can drop it as it is
 	@$(BIN)/python -m tools.generate.plugins_zip
 
 PROFILE ?= default
@@ -183,7 +187,7 @@ build: $(STAMP) ## sam build
 deploy: $(STAMP) ## Deploy Jetway to AWS; ENVIRONMENT=NAME to that MWAA environment, PROFILE=prod by that profile (docs/environments.md)
 	@$(BIN)/python -m tools.aws.aws_deploy jetway $(PROFILE) $(ENVIRONMENT)
 
-adopt: $(STAMP) ## Make the stack anew over the bucket, tables and key that a deleted one has left; then make deploy (docs/environments.md)
+adopt: $(STAMP) ## Create the stack again over the bucket, tables and key of a deleted one; then make deploy (docs/environments.md)
 	@$(BIN)/python -m tools.aws.adopt $(PROFILE) $(LEFT)
 
 conformance: $(STAMP) ## Ask AWS what only AWS can settle, and write the answers down (docs/conformance.md); cleans up after itself

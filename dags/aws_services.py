@@ -1,7 +1,7 @@
-"""Operators of the Amazon provider at work: list, copy, tell. Runs on Airflow 2 and 3; needs no packages.
+"""Operators of the Amazon provider at work: list, copy, publish. Runs on Airflow 2 and 3; needs no packages.
 
-A file `done` in a delivery's folder starts it. All files of the folder are copied, one mapped task each, then an event
-on EventBridge tells whom it may concern. The execution role needs s3:GetObject and s3:PutObject on the bucket and
+A file `done` in a delivery's folder starts it. It copies all files of the folder, one mapped task each, and then sends
+an event to EventBridge. The execution role needs s3:GetObject and s3:PutObject on the bucket and
 events:PutEvents on the bus.
 
 conf: bucket, key.

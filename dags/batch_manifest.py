@@ -1,6 +1,6 @@
 """Works on a batch: reads the manifest that names the batch's events. Runs on Airflow 2 and 3.
 
-Of a trigger with `batch`, conf has the manifest's address, the number of events and, when they are small, the events
+With a `batch` trigger, conf has the manifest's address, the number of events and, if they are small, the events
 themselves. Reading the manifest works for any number of events; the environment's execution role needs the policy
 that the stack's output ReadManifestsPolicyArn names.
 """
@@ -35,8 +35,8 @@ def batch_manifest() -> None:
         bucket, _, key = conf["manifest"].removeprefix("s3://").partition("/")
         manifest = json.loads(boto3.client("s3").get_object(Bucket=bucket, Key=key)["Body"].read())
         if manifest["count"] != len(manifest["events"]) or manifest["count"] != conf["count"]:
-            raise ValueError(f"conf tells of {conf['count']} events, the manifest has {len(manifest['events'])}.")
-        # A task hands on what it made of the events: thousands of them are too much for an XCom.
+            raise ValueError(f"conf has {conf['count']} events, the manifest has {len(manifest['events'])}.")
+        # A task returns its result, because thousands of events are too much for an XCom.
         return {"events": manifest["count"], "bytes": sum(event.get("size") or 0 for event in manifest["events"])}
 
     @task

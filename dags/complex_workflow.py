@@ -1,7 +1,7 @@
 """A workflow with most of what Airflow offers, started by a file. Runs on Airflow 2 and 3; needs no packages.
 
 Setup and teardown around the work, a branch by the file's size, a task group per branch, one mapped task for each part,
-a retry, and callbacks. The callbacks leave small objects under `callbacks/`, so that one can see that they ran.
+a retry, and callbacks. The callbacks write small objects under `callbacks/`, so you can see that they ran.
 
 conf: bucket, key, size.
 """
@@ -21,7 +21,7 @@ LARGE = 500  # bytes; small enough to show both branches with small files
 
 
 def _note(context: Any, what: str) -> None:
-    """Leave an object that tells of a callback."""
+    """Write an object that shows that a callback ran."""
     import boto3
 
     run = context["dag_run"]

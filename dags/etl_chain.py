@@ -1,10 +1,11 @@
 """Four ETL processes over four technologies, chained by Jetway's events. Runs on Airflow 2 and 3; needs no packages.
 
-    a file lands → chain_orders (S3) → chain_rates (HTTP) → chain_report (SQL) → chain_archive (shell)
+    a file arrives → chain_orders (S3) → chain_rates (HTTP) → chain_report (SQL) → chain_archive (shell)
 
-Each process knows nothing of the others. Its end is told as DagRunSucceeded, and a trigger file on that event starts
-the next one, with the run id of the one before as `after`. Each keeps its results under `chain/<its run id>/`, and
-begins with those of the run before. chain_rates asks the connection `rates_provider` (type http).
+The processes do not know one another. Jetway publishes the end of each as DagRunSucceeded, and a trigger file on that
+event starts the next one, with the run id of the previous one as `after`. Each writes its results to
+`chain/<its run id>/`, and begins with those of the previous run. chain_rates uses the connection `rates_provider` (type
+http).
 
 conf: bucket; key for chain_orders, after for the others.
 """

@@ -1,9 +1,9 @@
 """A file of orders becomes Parquet: validate, transform, load. Runs on Airflow 2 and 3; needs duckdb.
 
-Idempotent for each file: what is loaded has a name that follows from the file's, so a file that comes again, or a run
-that is cleared, replaces its own rows and nobody else's. A run whose file was replaced meanwhile leaves loading to the
-run of the newer file. Rows that cannot be right are put aside with the reason. What is under staging/ is left to a
-lifecycle rule, so that any task can be cleared and run again.
+Idempotent for each file: the loaded data has a name that follows from the file's, so a file that arrives again, or a
+run that is cleared, replaces only its own rows. A run whose file was replaced meanwhile leaves loading to the run of
+the newer file. Invalid rows are written to another object, with the reason. A lifecycle rule deletes the objects in
+staging/, so you can clear any task and run it again.
 
 conf: bucket, key.
 """
@@ -49,12 +49,12 @@ def etl_orders() -> None:
         import boto3
 
         conf, s3 = context["dag_run"].conf, boto3.client("s3")
-        name = conf["key"].removeprefix("incoming/").removesuffix(".csv")  # with its folders: they tell files apart
+        name = conf["key"].removeprefix("incoming/").removesuffix(".csv")  # with its folders, which make it unique
         source = s3.get_object(Bucket=conf["bucket"], Key=conf["key"])
         try:
             reader = csv.DictReader(io.StringIO(source["Body"].read().decode("utf-8-sig")))
         except UnicodeDecodeError as exc:
-            # Trying again would not help: the run fails at once, and Jetway tells DagRunFailed.
+            # Trying again would not help: the run fails immediately, and Jetway publishes DagRunFailed.
             raise AirflowFailException(f"{conf['key']} is not UTF-8: {exc}") from exc
         if reader.fieldnames != COLUMNS:
             raise AirflowFailException(f"{conf['key']} has the columns {reader.fieldnames}, not {COLUMNS}.")
@@ -66,7 +66,7 @@ def etl_orders() -> None:
         s3.put_object(Bucket=conf["bucket"], Key=staged, Body=_csv(COLUMNS, good))
         if bad:
             s3.put_object(Bucket=conf["bucket"], Key=rejected, Body=_csv([*COLUMNS, "wrong"], bad))
-        else:  # the file may have come with bad rows before
+        else:  # an earlier version of the file can have had bad rows
             s3.delete_object(Bucket=conf["bucket"], Key=rejected)
         return {"staged": staged, "name": name, "etag": source["ETag"], "good": len(good), "bad": len(bad)}
 

@@ -1,4 +1,4 @@
-"""The smallest useful DAG: tells what started it. Runs on Airflow 2 and 3."""
+"""The smallest useful DAG: it logs what started it. Runs on Airflow 2 and 3."""
 
 from __future__ import annotations
 

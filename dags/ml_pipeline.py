@@ -1,8 +1,8 @@
 """Trains a classifier on a batch of files: ingest, features, train, evaluate, publish. Runs on Airflow 2 and 3.
 
 Needs scikit-learn (with numpy, scipy, joblib). Started by a trigger with `batch`: one run for all files of a delivery.
-What tasks hand on lies in S3 under `ml/<run id>/`, since two tasks need not run on one worker. A model is published
-only when it is good enough. The execution role needs the policy that the stack's output ReadManifestsPolicyArn names,
+Tasks pass data in S3, in `ml/<run id>/`, because two tasks can run on different workers. A model is published
+only if it is good enough. The execution role needs the policy that the stack's output ReadManifestsPolicyArn names,
 and cloudwatch:PutMetricData, which MWAA's role has.
 
 conf: manifest, count, bucket (for the results).
@@ -147,7 +147,7 @@ def _write(context: Any, name: str, body: bytes) -> str:
 
 
 def _halves(context: Any, data: str) -> Any:
-    """The rows to learn from and those to judge by; the same ones each time."""
+    """The rows to learn from and those to evaluate with; the same ones each time."""
     import io
 
     import numpy as np

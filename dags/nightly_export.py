@@ -1,7 +1,7 @@
 """A nightly export on a schedule of Airflow's own, which Jetway does not start. Runs on Airflow 2 and 3.
 
-Jetway tells its end all the same, alarms people when it fails, and when it has not run by six:
-see docs/samples/alarms.yaml and docs/alarms.md. The Variable `export_fails` lets it fail, to see the alarm.
+Jetway still publishes its end, and raises an alarm if it fails, or has not run by six:
+see docs/samples/alarms.yaml and docs/alarms.md. Set the Variable `export_fails` to make it fail and see the alarm.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 Needs Jetway's own plugin in plugins.zip (`make plugins`) and the connection `jetway_default`, whose host is the other
 stack's HttpApiUrl. The execution role needs execute-api:Invoke on that API.
 
-conf: asked; it is handed on.
+conf: asked; the other DAG gets it too.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Fetches a provider's exchange rates for one day, each morning and whenever asked. Runs on Airflow 2 and 3.
+"""Fetches a provider's exchange rates for one day, each morning and on request. Runs on Airflow 2 and 3.
 
 Needs no packages. The provider is the connection `rates_provider` (type http). Fetching a day again replaces that day.
 

@@ -11,7 +11,9 @@ def main() -> None:
         import click  # noqa: F401 - only whether it is there
         import rich  # noqa: F401
     except ImportError as exc:
-        sys.exit(f"Error: {exc.name} is missing. Install jetway with all that it needs: pip install . in its checkout.")
+        sys.exit(
+            f"Error: {exc.name} is missing. Install jetway with its dependencies: run pip install . in its checkout."
+        )
     from jetway_cli.app import cli
 
     cli(prog_name="jetway")

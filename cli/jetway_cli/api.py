@@ -97,7 +97,7 @@ class Api:
             try:
                 answer = self._send(method, self.base + path, body, headers or {}, seconds)
             except (http.InvalidURL, http.InvalidSchema, http.MissingSchema, http.InvalidHeader) as exc:
-                raise WrongUseError(f"The API cannot be called so: {sentence(exc)} Check --api-url.") from exc
+                raise WrongUseError(f"The API cannot be called: {sentence(exc)} Check --api-url.") from exc
             except http.RequestException as exc:
                 answer, kind = None, type(exc).__name__
                 trouble = f"could not be reached ({kind}). Check the network and the address."
@@ -123,8 +123,8 @@ class Api:
             raise StackTroubleError(self._why_not_let_in(answer))
         if not answer.reason and "detail" not in answer.body:
             raise StackTroubleError(
-                f"The API at {self.base} answered {answer.status}: {answer.problem} This is not Jetway's HTTP API, or "
-                "one of another version. Check --stack, --api-url and JETWAY_API_URL."
+                f"The API at {self.base} answered {answer.status}: {answer.problem} This is not Jetway's HTTP "
+                "API, or its version differs. Check --stack, --api-url and JETWAY_API_URL."
             )
         raise (WrongUseError if answer.status in WRONG_USE else NegativeError)(answer.problem)
 
@@ -132,21 +132,21 @@ class Api:
         """Say whether the credentials are bad, or good and not enough: API Gateway itself does not tell."""
         from botocore.exceptions import BotoCoreError, ClientError
 
-        bad = f"Your AWS credentials are wrong, or have expired. {SIGN_IN}"
+        bad = f"Your AWS credentials are wrong or have expired. {SIGN_IN}"
         if answer.status == 401:
-            return f"The API does not know who calls. {bad}"
+            return f"The API could not identify the caller. {bad}"
         try:
             identity = self._target.client("sts").get_caller_identity()
         except ClientError:
-            return f"The API does not let you in. {bad}"
+            return f"The API denied access. {bad}"
         except BotoCoreError:
             return (
-                f"The API does not let you in: {answer.problem} {SIGN_IN} If the credentials are right, they need "
+                f"The API denied access: {answer.problem} {SIGN_IN} If the credentials are right, they need "
                 f"execute-api:Invoke on {self.base}."
             )
         return (
-            f"The API does not let {identity['Arn']} in: {answer.problem} The credentials are valid, but they need "
-            f"execute-api:Invoke on {self.base}, in this Region ({self._target.session.region_name})."
+            f"The API denied access to {identity['Arn']}: {answer.problem} The credentials are valid, but they "
+            f"need execute-api:Invoke on {self.base}, in this Region ({self._target.session.region_name})."
         )
 
     def _send(self, method: str, url: str, body: object, headers: Mapping[str, str], seconds: float) -> ApiResponse:

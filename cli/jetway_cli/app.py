@@ -39,9 +39,9 @@ class Translating(click.Group):
         name, command, rest = super().resolve_command(ctx, args)
         for arg in rest:
             if "\0" in arg:
-                raise click.UsageError(f"An argument has a NUL character in it: {arg[:100]!r}.", ctx)
+                raise click.UsageError(f"An argument contains a NUL character: {arg[:100]!r}.", ctx)
             if name not in TAKES_ANY_BYTES and not _is_unicode(arg):
-                raise click.UsageError(f"An argument is not UTF-8: {arg[:100]!r}. Write it in UTF-8.", ctx)
+                raise click.UsageError(f"An argument is not UTF-8: {arg[:100]!r}. Encode it as UTF-8.", ctx)
         return name, command, rest
 
     def invoke(self, ctx: click.Context) -> Any:
@@ -64,12 +64,14 @@ def _is_unicode(text: str) -> bool:
 @click.group(
     cls=Translating,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120},
-    epilog="Exit codes: 0 done or yes, 1 negative answer, 2 wrong use, 3 the answer could not be learnt: AWS, the "
-    "stack, the network or your credentials stood in the way.",
+    epilog=(
+        "Exit codes: 0 success, or yes; 1 a negative answer; 2 wrong usage; 3 no answer, because AWS, the "
+        "stack, the network, or your credentials prevented it."
+    ),
 )
 @click.version_option(package_name="jetway")
 def cli() -> None:
-    """Events into Airflow runs: start runs, see what became of events and how workers do, send dead letters back."""
+    """Turn events into Airflow runs: start runs, show events and workers, send dead letters back."""
 
 
 cli.add_command(check)

@@ -33,7 +33,7 @@ class Text(click.ParamType[str]):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
         """Read the option's text."""
         if not str(value).strip():
-            self.fail("It is empty. Is a variable not set? Give a value.", param, ctx)
+            self.fail("The value is empty. Check whether a variable is set, or give a value.", param, ctx)
         return str(value)
 
 
@@ -47,7 +47,9 @@ class TriggerName(Text):
         name = super().convert(value, param, ctx)
         if TRIGGER_NAME.fullmatch(name) is None:
             shown = name if len(name) <= LONGEST_WORD else f"{name[:LONGEST_WORD]}…"
-            self.fail(f"No trigger can be named {shown!r}: a name has up to 63 letters, digits, - and _.", param, ctx)
+            self.fail(
+                f"{shown!r} is not a valid trigger name: a name has up to 63 letters, digits, - and _.", param, ctx
+            )
         return name
 
 
@@ -58,7 +60,7 @@ class Key(Text):
         """Read the option's text."""
         key = super().convert(value, param, ctx)
         if len(key) > LONGEST_KEY or _PRINTABLE.fullmatch(key) is None:
-            self.fail(f"A key has 1 to {LONGEST_KEY} printable characters of ASCII.", param, ctx)
+            self.fail(f"A key has 1 to {LONGEST_KEY} printable ASCII characters.", param, ctx)
         return key
 
 

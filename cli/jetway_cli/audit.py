@@ -46,15 +46,15 @@ class Act:
     by: Mapping[str, str]
 
 
-@click.command(epilog="Each line of --json is one act. Exit code 0 also when there is none.")
+@click.command(epilog="Each line of --json is one action. The exit code is 0 even if there are no actions.")
 @click.option("--since", type=Moment(), default="1d", show_default=True, help="1h, 2d, or an ISO 8601 time.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON Lines.")
 @stack_options
 def audit(*, since: datetime, as_json: bool, **where: Any) -> None:
-    """Show who did what: runs, redrives, uploads, deletions, changes of triggers, roll-backs, updates.
+    """Show who did what: runs, redrives, uploads, deletions, trigger changes, rollbacks, and updates.
 
-    Of an upload S3 tells account, address and request id; which role or user it was is in the bucket's access log, or
-    in CloudTrail's data events, under that id. What is claimed nobody has checked.
+    For an upload, S3 reports the account, address, and request id. To see the role or user, look up that id in the
+    bucket's access log or in CloudTrail's data events. Values under "claimed" are not verified.
     """
     from jetway.airflow.environment import Environment
     from jetway.ledger import Ledger
@@ -76,7 +76,7 @@ def audit(*, since: datetime, as_json: bool, **where: Any) -> None:
     elif acts:
         print_table(COLUMNS, map(_row, acts))
     if not acts:
-        say(f"Nobody did anything since {show_time(since)} UTC.")
+        say(f"No one did anything since {show_time(since)} UTC.")
 
 
 def acts_of_runs(entries: Iterable[Entry]) -> Iterator[Act]:

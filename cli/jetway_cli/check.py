@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 NEWEST = "3.3.1"
 OLDEST = "2.9"
-READ_ONLY = "DAG files were read only; --load loads them with Airflow, as the drop bucket does."
+READ_ONLY = "DAG files were only read. With --load, they are loaded with Airflow, as the drop bucket does."
 MOST_SHOWN = 20
 READ = frozenset({"dag-file", "packed-dags", "local-settings"})  # kinds that --load loads
 _VERSION = re.compile(r"[23]\.\d{1,3}\.\d{1,3}")
@@ -26,9 +26,9 @@ _VERSION = re.compile(r"[23]\.\d{1,3}\.\d{1,3}")
 
 def _version(_context: click.Context, _parameter: click.Parameter, value: str) -> str:
     if not _VERSION.fullmatch(value):
-        raise click.BadParameter(f"{value!r} is not an Airflow version of MWAA, such as 2.10.3 or {NEWEST}.")
+        raise click.BadParameter(f"{value!r} is not an Airflow version on MWAA, such as 2.10.3 or {NEWEST}.")
     if tuple(map(int, value.split(".")[:2])) < tuple(map(int, OLDEST.split("."))):
-        raise click.BadParameter(f"{value} is too old: Jetway works with Airflow {OLDEST} and newer.")
+        raise click.BadParameter(f"{value} is too old: Jetway requires Airflow {OLDEST} or newer.")
     return value
 
 
@@ -38,11 +38,11 @@ class _Given(click.Path):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Return the path."""
         if not str(value).strip():
-            self.fail("a path is empty; in a script, look whether the variable that holds it is set.", param, ctx)
+            self.fail("a path is empty; in a script, check whether the variable that holds it is set.", param, ctx)
         return super().convert(value, param, ctx)
 
 
-@click.command(epilog="Exit code 0: nothing is rejected; 1: something is; 2: wrong use.")
+@click.command(epilog="Exit code 0: nothing is rejected; 1: something is rejected; 2: wrong usage.")
 @click.argument("paths", metavar="PATH...", nargs=-1, required=True, type=_Given(path_type=Path))
 @click.option(
     "--airflow-version",
@@ -55,19 +55,19 @@ class _Given(click.Path):
 @click.option(
     "--requirements",
     type=_Given(exists=True, dir_okay=False, path_type=Path),
-    help="The environment's requirements.txt, when it is none of PATH: it is judged too.",
+    help="The environment's requirements.txt, if it is not one of PATH. It is checked too.",
 )
 @click.option(
     "--load",
     "loads",
     is_flag=True,
-    help="Load DAG files with the real Airflow, which is set up once. It runs their code.",
+    help="Load DAG files with the real Airflow, which is installed once. This runs their code.",
 )
 @click.option(
     "--airflow-python",
     metavar="FILE",
     type=_Given(exists=True, dir_okay=False, path_type=Path),
-    help="With --load: the Python of a virtual environment that has Airflow, instead of one that is set up.",
+    help="With --load: the Python of a virtual environment that has Airflow, instead of installing one.",
 )
 @click.option(
     "--keep/--no-keep",
@@ -75,20 +75,20 @@ class _Given(click.Path):
     envvar="JETWAY_KEEP",
     default=True,
     show_default=True,
-    help="With --load: keep the process that has imported Airflow for ten minutes, so that the next check is quick.",
+    help=("With --load: keep the process that imported Airflow for ten minutes, so that the next check is quick."),
 )
 @click.option(
     "--resolve/--no-resolve",
     "resolves",
     default=True,
     show_default=True,
-    help="Resolve requirements.txt with uv; it asks a package index.",
+    help="Resolve requirements.txt with uv, which reads a package index.",
 )
 @click.option(
     "--index-url",
     envvar="JETWAY_INDEX_URL",
     metavar="URL",
-    help="Package index for a requirements.txt that names none; PyPI by default.",
+    help="Package index for a requirements.txt that does not name one. The default is PyPI.",
 )
 @click.option(
     "--allow-index",
@@ -96,8 +96,10 @@ class _Given(click.Path):
     envvar="JETWAY_ALLOW_INDEX",
     metavar="HOST",
     multiple=True,
-    help="A host of packages or constraints that may be at a private address or speak plain http: HOST, HOST:PORT or a "
-    "URL; any number of times. The host of --index-url is one.",
+    help=(
+        "A host of packages or constraints that can have a private address or use plain http: HOST, "
+        "HOST:PORT, or a URL. You can repeat this option. The host of --index-url is always included."
+    ),
 )
 @click.option(
     "--format",
@@ -122,17 +124,17 @@ def check(
     allowed: Sequence[str],
     form: str,
 ) -> None:
-    """Judge what the drop bucket takes, as the gate does: DAG files, requirements.txt, plugins.zip, startup.sh,
+    """Check what the drop bucket accepts, as the gate does: DAG files, requirements.txt, plugins.zip, startup.sh,
     trigger files, access.yaml, alarms.yaml, floors.yaml.
 
-    A folder is a dags folder, a folder of trigger files (named triggers), what becomes plugins.zip (named plugins), or
-    a project that holds these. Nothing is asked of AWS; without --load, no code of the files is run.
+    A folder is a dags folder, a folder of trigger files (named triggers), the content of plugins.zip (named plugins),
+    or a project that holds these. The check does not call AWS. Without --load, it does not run the files' code.
     """
     from jetway_cli.check_formats import FORMATS
     from jetway_cli.check_judging import Judge
 
     if airflow_python and not loads:
-        raise click.UsageError("--airflow-python is for --load.")
+        raise click.UsageError("--airflow-python requires --load.")
     scratch = Path(context.with_resource(TemporaryDirectory(prefix="jetway-")))
     search = find([*paths, *([requirements] if requirements else [])], scratch)
     environment = environment_of(airflow_version)
@@ -150,9 +152,9 @@ def check(
     if shown:
         click.echo(shown)
     if search.passed_over:
-        say(f"Not judged, because the drop bucket has no place for it: {', '.join(search.passed_over)}")
+        say(f"Not checked, because the drop bucket does not accept it: {', '.join(search.passed_over)}")
     if search.left_out:
-        say(f"Not looked at: {_some(search.left_out)}")
+        say(f"Skipped: {_some(search.left_out)}")
     if not loads and any(report.kind in READ for report in reports):
         say(READ_ONLY)
     if judge.trouble is not None:

@@ -90,12 +90,14 @@ def airflow_python(packages: Packages) -> Path:
         fcntl.flock(lock, fcntl.LOCK_EX)  # of two at once the second finds it made
         if _is_complete(folder(wanted)):
             return folder(wanted) / "bin" / "python"
-        say(f"Setting up Airflow {packages.airflow} below {cache()}; this is done once.")
+        say(f"Installing Airflow {packages.airflow} in {cache()}; this happens once.")
         try:
             made = folder(wanted)
             _make(made, str(found or wanted))
         except StackTroubleError as exc:
-            say(f"{exc}\nPython {wanted} cannot be had: Python {own} is taken, which may read some files otherwise.")
+            say(
+                f"{exc}\nPython {wanted} is not available. Python {own} is used, which can read some files differently."
+            )
             made = folder(own)
             _make(made, sys.executable)
         _install(made, lines, packages)
@@ -137,7 +139,7 @@ def _complete(command: Sequence[str], image: Sequence[str]) -> None:
                 _run([*command, one], f"install {one}")
             except StackTroubleError:
                 missing.append(one)
-        say(f"Not installed here, though MWAA has it: {', '.join(missing)}. Jetway stands in for it.")
+        say(f"Not installed here, although MWAA has it: {', '.join(missing)}. Jetway uses a stand-in.")
 
 
 def versions_of(python: Path) -> tuple[str, tuple[int, int]]:

@@ -143,7 +143,7 @@ def key_of(path: Path) -> str:
 
 def _single(path: Path) -> FileToCheck:
     if not path.exists():
-        raise WrongUseError(f"{path} is not there.")
+        raise WrongUseError(f"{path} does not exist.")
     if not path.is_file():
         raise WrongUseError(f"{path} is neither a file nor a folder.")
     return FileToCheck(_shown(path), key_of(path), path)

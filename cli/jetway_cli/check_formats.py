@@ -25,16 +25,16 @@ COLOURS = {"error": "red", "warning": "yellow", "accepted": "green", "rejected":
 def text(reports: Sequence[Report]) -> str:
     """Findings as path:line, and how many files have which verdict."""
     lines = [line for report in reports for line in _findings(report)]
-    counts = Counter("not judged" if _is_as_it_is(report) else report.verdict for report in reports)
+    counts = Counter("not checked" if _is_as_it_is(report) else report.verdict for report in reports)
     verdicts = ", ".join(
         click.style(f"{counts[verdict]} {verdict}", fg=COLOURS.get(verdict))
-        for verdict in ("accepted", "unknown", "rejected", "not judged")
+        for verdict in ("accepted", "unknown", "rejected", "not checked")
         if counts[verdict]
     )
     files = "1 file" if len(reports) == 1 else f"{len(reports)} files"
     # A trigger file names the DAG that it starts, and makes none.
     dags = sum(dag.dag_id is not None for report in reports if report.kind != "trigger" for dag in report.dags)
-    return "\n".join([*lines, f"{files}, {dags} DAG{'' if dags == 1 else 's'}: {verdicts or 'nothing to judge'}"])
+    return "\n".join([*lines, f"{files}, {dags} DAG{'' if dags == 1 else 's'}: {verdicts or 'nothing to check'}"])
 
 
 def as_json(reports: Sequence[Report]) -> str:

@@ -13,6 +13,10 @@ from jetway_cli.errors import WrongUseError
 
 if TYPE_CHECKING:
     from jetway.airflow.environment import EnvironmentFacts
+    from jetway.artifacts.findings import Judgement
+
+# What only Python minds: a file that nobody loads may be a template, or for another Python.
+_OF_TEXT = frozenset({"syntax", "newer-syntax", "encoding", "nul-byte", "utf-16", "too-deep"})
 
 
 def ignored_below(folder: Path, environment: EnvironmentFacts) -> frozenset[str]:
@@ -42,6 +46,12 @@ def ignored_below(folder: Path, environment: EnvironmentFacts) -> frozenset[str]
         return ignored_apart(files, patterns, syntax_of(environment))
     except BeyondBoundsError as exc:
         raise WrongUseError(f"the patterns of {NAME} in {folder} cannot be matched: {exc}.") from exc
+
+
+def is_refused_for_its_text(judgement: Judgement) -> bool:
+    """Whether a file is refused, and only for what matters when it is loaded."""
+    errors = {finding.rule for finding in judgement.findings if finding.severity == "error"}
+    return judgement.verdict == "rejected" and errors <= _OF_TEXT
 
 
 def _text(file: Path) -> str:

@@ -83,10 +83,12 @@ class Judge:
             WrongUseError: a .airflowignore cannot be read.
         """
         from jetway.promotion.reports import report_on
+        from jetway_cli.check_ignored import is_refused_for_its_text
 
         self._shelf = shelf_of(found, self._environment)
         self._beside = beside_of(found, self._shelf)
         judged = [self._one(one) for one in found]
+        self._pass_over([one for one in judged if is_refused_for_its_text(one.judgement)])
         if self._loads:
             try:
                 self._load(judged)
@@ -94,7 +96,7 @@ class Judge:
                 self.trouble = exc
                 _say_not_loaded(judged)
         else:
-            self._pass_over(judged)
+            self._pass_over([one for one in judged if one.judgement.verdict != "rejected"])
         self._advise(judged)
         refuse_duplicates(judged)
         return [report_on(one.found.path, one.judgement, one.seconds) for one in judged]
@@ -210,21 +212,21 @@ class Judge:
         self._required = required_by(content, self._environment, answer, contents, self._beside)
 
     def _pass_over(self, judged: Sequence[_Judged]) -> None:
-        """Take out what .airflowignore takes out; where files are loaded, Airflow does it itself."""
+        """Take out what .airflowignore takes out: Airflow does not look at it, whatever is in it."""
         from jetway.loading.combined_verdict import together
         from jetway.loading.import_dag_client import LoadAnswer
         from jetway_cli.check_ignored import ignored_below
 
         folders: dict[Path, frozenset[str]] = {}
         for one in judged:
-            makes_dags = one.judgement.kind in {"dag-file", "packed-dags"}
-            if not makes_dags or one.judgement.verdict == "rejected" or one.found.folder is None:
+            if one.judgement.kind not in {"dag-file", "packed-dags"} or one.found.folder is None:
                 continue
             folder, name = _place(one.found)
             if folder not in folders:
                 folders[folder] = ignored_below(folder, self._environment)
             if name in folders[folder]:
-                one.judgement = together(one.judgement, LoadAnswer({"skipped": "ignored"}))
+                said = tuple(finding for finding in one.judgement.findings if finding.severity != "error")
+                one.judgement = together(replace(one.judgement, findings=said), LoadAnswer({"skipped": "ignored"}))
 
     def _load(self, judged: Sequence[_Judged]) -> None:
         """Let the real Airflow load the DAG files and plugins that may load; its word goes before that of reading."""
@@ -243,7 +245,7 @@ class Judge:
         packed = _packed(given)  # also of one that is refused: DAG files may need what is right in it
         plugins = given if given is not None and given.stands else None
         if plugins is not None and packed.content is None:
-            plugins.judgement = not_loaded(plugins.judgement, "its modules are too many or too large")
+            plugins.judgement = not_loaded(plugins.judgement, "it has too many modules, or they are too large")
             plugins = None
         if not by_folder and plugins is None:
             return
@@ -356,20 +358,20 @@ def _unreadable(exc: OSError) -> Finding:
     from jetway.artifacts.findings import Finding
 
     message = f"The file cannot be read: {exc.strerror or exc}."
-    return Finding("unreadable", "error", message, None, "Give yourself the right to read it, or leave it out.")
+    return Finding("unreadable", "error", message, None, ("Give yourself permission to read it, or leave it out."))
 
 
 def _astray(one: FileToCheck) -> Finding:
     from jetway.artifacts.findings import Finding
 
-    message = "It is in a folder below triggers/, where the drop bucket takes no trigger file."
+    message = "It is in a subfolder of triggers/, where the drop bucket does not accept trigger files."
     return Finding("file-name", "warning", message, None, f"Upload it as {one.key} to put it in force.")
 
 
 def _not_judged(exc: StackTroubleError) -> Finding:
     from jetway.artifacts.findings import Finding
 
-    return Finding("not-judged", "error", f"The file was not judged: {exc.message}", None, "Run the check again.")
+    return Finding("not-judged", "error", f"The file was not checked: {exc.message}", None, "Run the check again.")
 
 
 def _place(one: FileToCheck) -> tuple[Path, str]:

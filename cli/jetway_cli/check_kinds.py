@@ -60,7 +60,7 @@ def _check_floors(candidate: Candidate, _environment: EnvironmentFacts, _max_byt
 
 
 def _too_large(kind: str) -> Judgement:
-    message = f"The file has more than {_LARGEST_YAML} bytes, which is the most that is read of its kind."
+    message = f"The file has more than {_LARGEST_YAML} bytes, the maximum for its kind."
     return judgement(kind, [Finding("too-large", "error", message, None, "Shorten it.")])
 
 

@@ -22,7 +22,7 @@ SUFFIXES = (".yaml", ".yml")
 MEMBERS = ("source", "detail-type", "detail")  # that patterns are about
 
 
-BY_HAND = "an event of AWS has all of it; one that is written by hand needs it too"
+BY_HAND = "an AWS event has all of these; an event that you write yourself needs them too"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ class DryRunResult:
     data_interval: tuple[str, ...] | None = None
 
 
-@click.command("dry-run", epilog="Exit code 1: no trigger would start anything, or a trigger file is not valid.")
+@click.command("dry-run", epilog="Exit code 1: the event starts nothing, or a trigger file is not valid.")
 @click.argument("event_file", metavar="EVENT.json", type=click.Path(dir_okay=False, allow_dash=True, path_type=Path))
 @click.option(
     "--triggers",
@@ -60,9 +60,9 @@ class DryRunResult:
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def dry_run(*, event_file: Path, folder: Path, as_json: bool) -> None:
-    """Show which triggers of DIR an EventBridge event would start, with conf and run id; - reads it from stdin.
+    """Show which triggers of DIR an EventBridge event would start, with conf and run id. - reads the event from stdin.
 
-    Nothing is asked of AWS: patterns are matched here, as EventBridge documents them.
+    This does not call AWS: it matches patterns as EventBridge documents them.
     """
     event = read_event(event_file)
     verdicts = [judge(content, name, event) for name, content in read_triggers(folder)]
@@ -72,7 +72,7 @@ def dry_run(*, event_file: Path, folder: Path, as_json: bool) -> None:
         _print(verdicts)
     invalid = [verdict.trigger for verdict in verdicts if verdict.outcome == "invalid"]
     if invalid:
-        raise NegativeError(f"Not valid: {', '.join(invalid)}; the last good version of it would stay in force.")
+        raise NegativeError(f"Not valid: {', '.join(invalid)}. The last good version would stay in force.")
     if not any(verdict.outcome in {"starts", "batched"} for verdict in verdicts):
         raise NegativeError("This event would start nothing.")
 
@@ -89,7 +89,7 @@ def read_event(file: Path) -> dict[str, Any]:
         event = json.loads(text)
     except (OSError, ValueError, RecursionError) as exc:
         said = getattr(exc, "strerror", None) or exc
-        raise WrongUseError(f"{name} could not be read as JSON: {sentence(said)}") from exc
+        raise WrongUseError(f"{name} is not JSON: {sentence(said)}") from exc
     if not isinstance(event, dict):
         raise WrongUseError(f"{name} is not an EventBridge event: it is a JSON {type(event).__name__}, not an object.")
     missing = [member for member in MEMBERS if member not in event]
@@ -110,7 +110,7 @@ def read_triggers(folder: Path) -> list[tuple[str, bytes]]:
     except OSError as exc:
         raise WrongUseError(f"{exc.filename} could not be read: {sentence(exc.strerror)}") from exc
     if not read:
-        raise WrongUseError(f"There is no trigger file (*.yaml) in {folder}.")
+        raise WrongUseError(f"{folder} has no trigger files (*.yaml).")
     return read
 
 
@@ -183,10 +183,10 @@ def _print(verdicts: list[DryRunResult]) -> None:
         first, *more = verdict.because or (verdict.goes_to or "",)
         rows.append([verdict.trigger, verdict.outcome, verdict.dag_id or "", verdict.dag_run_id or "", first])
         rows += [["", "", "", "", reason] for reason in more]
-    print_table(["trigger", "outcome", "dag", "run id", "where to, or why not"], rows)
+    print_table(["trigger", "outcome", "dag", "run id", "target, or reason"], rows)
     for verdict in verdicts:
         if verdict.conf is not None:
             click.echo(f"\nconf of {verdict.trigger}:\n{json.dumps(verdict.conf, ensure_ascii=False, indent=2)}")
-            click.echo(f"logical date: {verdict.logical_date or 'none asked for'}")
+            click.echo(f"logical date: {verdict.logical_date or 'none requested'}")
         if verdict.data_interval is not None:
             click.echo(f"data interval: {' to '.join(verdict.data_interval)}")

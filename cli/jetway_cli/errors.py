@@ -60,7 +60,7 @@ def translated() -> Iterator[None]:
     except ClientError as exc:
         raise StackTroubleError(_sentence(exc)) from exc
     except (InvalidRegionError, ParamValidationError) as exc:
-        raise WrongUseError(f"AWS cannot take that: {sentence(exc)}") from exc
+        raise WrongUseError(f"AWS does not accept this: {sentence(exc)}") from exc
     except BotoCoreError as exc:
         raise StackTroubleError(_sentence_of_botocore(exc)) from exc
     except RequestException as exc:
@@ -96,10 +96,10 @@ def _sentence(exc: ClientError) -> str:
     code = error_code(exc)
     said = exc.response.get("Error", {}).get("Message", "") or code
     if code in DENIED:
-        return f"Your credentials may not do this: {sentence(said)} Ask for {exc.operation_name} in your policy."
+        return f"Your credentials do not allow this: {sentence(said)} Request {exc.operation_name} in your policy."
     if code in BAD_CREDENTIALS:
-        return f"AWS does not take your credentials: {sentence(said)} {SIGN_IN}"
-    return f"AWS refused {exc.operation_name} ({code}): {sentence(said)}"
+        return f"AWS rejected your credentials: {sentence(said)} {SIGN_IN}"
+    return f"AWS rejected {exc.operation_name} ({code}): {sentence(said)}"
 
 
 def _sentence_of_botocore(exc: Exception) -> str:
@@ -107,17 +107,19 @@ def _sentence_of_botocore(exc: Exception) -> str:
 
     said = sentence(exc)
     if isinstance(exc, aws.NoCredentialsError | aws.PartialCredentialsError | aws.CredentialRetrievalError):
-        return 'No AWS credentials found; sign in, set AWS_PROFILE, or for the local stack: eval "$(make -s env)".'
+        return (
+            'No AWS credentials found. Sign in, set AWS_PROFILE, or, for the local stack, run: eval "$(make -s env)".'
+        )
     if isinstance(exc, aws.NoRegionError):
-        return "No AWS Region is set; give --region or set AWS_REGION."
+        return "No AWS Region is set. Give --region or set AWS_REGION."
     if isinstance(exc, aws.ProfileNotFound):
         near = did_you_mean(str(getattr(exc, "kwargs", {}).get("profile", "")), _profiles())
-        return f"{said}{near} `aws configure list-profiles` shows those there are."
+        return f"{said}{near} `aws configure list-profiles` lists your profiles."
     if isinstance(exc, aws.SSOTokenLoadError | aws.UnauthorizedSSOTokenError | aws.TokenRetrievalError):
         return f"{said} {SIGN_IN}"
     if isinstance(exc, aws.EndpointConnectionError | aws.ConnectionClosedError | aws.HTTPClientError):
         return f"{said} Check the network, --region and --endpoint-url (AWS_ENDPOINT_URL)."
-    return f"AWS could not be asked: {said}"
+    return f"AWS could not be called: {said}"
 
 
 def _profiles() -> list[str]:

@@ -30,25 +30,27 @@ WIDTHS = [19, 16, 13, 20, 44, 8]
 
 
 @click.command(
-    epilog="Each line of --json is one event. --follow ends with Ctrl-C. Exit code 1: no event and no trigger has the "
-    "name of --trigger."
+    epilog=(
+        "Each line of --json is one event. Ctrl-C ends --follow. Exit code 1: no event and no trigger has "
+        "the name of --trigger."
+    )
 )
-@click.option("--trigger", type=TriggerName(), help="Only events of this trigger.")
+@click.option("--trigger", type=TriggerName(), help="Show only events of this trigger.")
 @click.option("--since", type=Moment(), default="1h", show_default=True, help="1h, 2d, or an ISO 8601 time.")
-@click.option("--follow", "-f", is_flag=True, help="Go on with events as they are decided.")
+@click.option("--follow", "-f", is_flag=True, help="Keep showing new events.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON Lines.")
 @stack_options
 def events(*, trigger: str | None, since: datetime, follow: bool, as_json: bool, **where: Any) -> None:
-    """Show what became of events, and why.
+    """Show the events, what Jetway decided on each, and why.
 
-    \b
-    started        its run was created; what became of the run is in the last column
-    duplicate      it came again; its run is there
+
+    started        its run was created; the last column shows how the run ended
+    duplicate      the event arrived again; its run already exists
     batched        it is in a batch, whose own event starts the run
-    held           the environment cannot take runs now; its lane waits, and it is tried again by itself
-    waiting        it waits aside, for its DAG or for its rate, and is tried again by itself
-    skipped        it starts nothing, on purpose
-    dead-lettered  Jetway has given it up: correct the cause, then jetway redrive
+    held           the environment cannot take runs now; its lane waits, and Jetway tries it again
+    waiting        it waits outside its lane, for its DAG or its rate, and Jetway tries it again
+    skipped        it starts nothing, as its trigger says
+    dead-lettered  Jetway stopped trying: fix the cause, then run jetway redrive
     """
     from jetway.ledger import Ledger
 
@@ -73,7 +75,7 @@ def events(*, trigger: str | None, since: datetime, follow: bool, as_json: bool,
         print_table(COLUMNS, map(_row, entries))
     if not entries:
         whose = f"of trigger {trigger!r} " if trigger else ""
-        say(f"No event {whose}was decided since {show_time(since)} UTC.")
+        say(f"There are no events {whose}since {show_time(since)} UTC.")
         if trigger and (question := question_trigger(target, trigger)):
             raise NegativeError(question)
 
@@ -108,7 +110,7 @@ def because_of(entry: Entry) -> str:
     """Return why it was decided so, and how the run of a started event stands, where that is worth a word. Pure."""
     because = " ".join((entry.because or "").split())
     if entry.decision in {"held", "waiting"} and entry.until is not None:
-        return f"{because} Jetway gives up at {show_time(entry.until)}.".lstrip()
+        return f"{because} Jetway stops trying at {show_time(entry.until)}.".lstrip()
     if entry.decision != "started" or entry.state not in ENDS:
         return because
     if because.startswith("queued"):  # what held the run up when it was started does so no more

@@ -28,7 +28,7 @@ PROGRESS = {"accepted": 0, "queued": 1, "running": 2, "success": 3, "failed": 3}
 FIRST_PAUSE, LONGEST_PAUSE, LONGEST_IN_TROUBLE = 0.5, 5.0, 15.0  # seconds between looks
 LEAST_PATIENCE = 15.0  # seconds for one look, also for the last one: Airflow's command line takes some
 LOOK_AT_WORKERS = 60.0  # seconds that nothing changes before the workers are asked for, and between two such looks
-UNKNOWN = "not-known: neither Airflow nor Jetway's ledger has this run, or not yet. Check the DAG and the run id."
+UNKNOWN = "not-known: neither Airflow nor Jetway's ledger has this run. Check the DAG and the run id."
 # What of the workers explains that a run does not get on.
 EXPLAINING = frozenset(
     {"scaling", "stalled", "worker-overloaded"}
@@ -72,7 +72,7 @@ def read_look(answer: ApiResponse | None, event: Mapping[str, Any] | None, troub
     if answer is None or answer.is_trouble:
         return RunLook(None, trouble)
     if event is not None:
-        return RunLook("gone", "run-not-found: the run was started, and Airflow does not have it any more.")
+        return RunLook("gone", "run-not-found: the run was started, but Airflow no longer has it.")
     return RunLook("accepted", f"{answer.reason}: {answer.problem}" if answer.reason == "dag-not-found" else None)
 
 
@@ -93,7 +93,7 @@ class RunReported:
         self.last = (state, word)
         said = "" if not why else ", for the same reason." if why == self.reason else f": {sentence(why)}"
         self.reason = why
-        end = f" Jetway gives up at {self._day(until)}{until.astimezone(UTC):%H:%M:%S}." if until else ""
+        end = f" Jetway stops trying at {self._day(until)}{until.astimezone(UTC):%H:%M:%S}." if until else ""
         say(f"{self.now():%H:%M:%S} {state}{said}{end}")
         return True
 
@@ -135,11 +135,11 @@ class FollowedRuns:
         try:
             return self._follow(until, timeout)
         except KeyboardInterrupt:
-            say(f"Interrupted. The run goes on without this command. Look again: {self.again}")
+            say(f"Interrupted. The run continues without this command. Check again: {self.again}")
             raise
         except StackTroubleError as exc:
             raise StackTroubleError(
-                f"{sentence(exc.message)} The run goes on without this command. Look again: {self.again}"
+                f"{sentence(exc.message)} The run continues without this command. Check again: {self.again}"
             ) from exc
 
     def _follow(self, until: str, timeout: timedelta) -> dict[str, Any]:
@@ -162,7 +162,7 @@ class FollowedRuns:
             run |= look.run or {}
             if look.run is None and look.state is not None:
                 run["state"] = "unknown" if look.state == "unknown" else "accepted"
-            state = look.state or f"{run['state']}, as last seen"
+            state = look.state or f"{run['state']}, when last seen"
             if told.tell(state, look.why, look.until):
                 changed = self.clock()
             if look.run and PROGRESS.get(str(run["state"]), 0) >= PROGRESS[until]:
@@ -174,8 +174,8 @@ class FollowedRuns:
             left = deadline - self.clock()
             if left <= 0:
                 why = f" ({sentence(look.why).rstrip('.')})" if look.why else ""
-                goes_on = "" if run["state"] == "unknown" else " It goes on without this command."
-                raise NegativeError(f"After {timeout} the run is {state}{why}.{goes_on} Look again: {self.again}")
+                goes_on = "" if run["state"] == "unknown" else " It continues without this command."
+                raise NegativeError(f"After {timeout} the run is {state}{why}.{goes_on} Check again: {self.again}")
             self.sleep(min(pause, left))
             pause = min(pause * 1.5, LONGEST_PAUSE if look.state else LONGEST_IN_TROUBLE)
 
@@ -210,7 +210,7 @@ class FollowedRuns:
 
     def _dead(self, look: RunLook) -> NoReturn:
         why = sentence(look.why or "its event is a dead letter")
-        raise NegativeError(f"No run was started: {why} Correct the cause, then: jetway redrive --trigger http")
+        raise NegativeError(f"No run was started: {why} Fix the cause, then run: jetway redrive --trigger http")
 
 
 def trouble_of(exc: ApiTroubleError) -> str:

@@ -33,4 +33,4 @@ def question_trigger(target: Target, name: str) -> str | None:
         return None
     near = did_you_mean(name, names)
     some = ", ".join(names[:MOST_SHOWN]) + (", …" if len(names) > MOST_SHOWN else "")
-    return f"No trigger is named {name!r} now.{near} There are {some}."
+    return f"There is no trigger named {name!r} now.{near} Triggers: {some}."

@@ -117,10 +117,10 @@ class Account:
             ClientError, BotoCoreError, TransientError: AWS is in trouble; what is left is found again.
         """
         if self._rules is None:
-            raise ValueError("look first")
+            raise ValueError("check first")
         for bucket in found.buckets:
             if self._lift(bucket):
-                done(f"policy of bucket {bucket} that lets nobody else delete what Jetway has written")
+                done(f"policy of bucket {bucket} that prevents others from deleting what Jetway wrote")
         if found.alarms:
             for first in range(0, len(found.alarms), 100):
                 self.target.client("cloudwatch").delete_alarms(AlarmNames=list(found.alarms[first : first + 100]))

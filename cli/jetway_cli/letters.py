@@ -82,7 +82,7 @@ def read_letter(record: Mapping[str, Any]) -> Letter:
         dag_run_id=_text(body.get("dag_run_id")),
         last_try=_time(body.get("last_try")) or sent,
         message=message,
-        hopeless=None if message else "its message was too large to be kept whole, or never was a dispatch message",
+        hopeless=None if message else ("its message was too large to be kept whole, or was never a dispatch message"),
     )
 
 

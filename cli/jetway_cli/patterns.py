@@ -35,7 +35,7 @@ class Mismatch:
 
     def __str__(self) -> str:
         """Return it as a sentence."""
-        return f"{self.path} is {self.found}, wanted {self.wanted}"
+        return f"{self.path} is {self.found}, expected {self.wanted}"
 
 
 def explain(pattern: Mapping[str, Any], event: Mapping[str, Any]) -> list[Mismatch]:
@@ -104,7 +104,7 @@ def _matches(matcher: Any, leaves: Sequence[Any], path: str) -> bool:
     make = _OPERATORS.get(operator)
     if make is None:
         raise PatternError(
-            f"{path}: {operator!r} is not an operator; there are {', '.join(sorted([*_OPERATORS, 'exists']))}."
+            f"{path}: {operator!r} is not an operator. Valid operators: {', '.join(sorted([*_OPERATORS, 'exists']))}."
         )
     test = make(operand, f"{path}: {operator}")
     return any(test(leaf) for leaf in leaves)
@@ -144,7 +144,7 @@ def _wildcard(operand: Any, where: str) -> Test:
 
 def _wildcard_parts(text: str, where: str) -> Iterator[str]:
     if "**" in text.replace("\\\\", "").replace("\\*", ""):
-        raise PatternError(f"{where}: two wildcards side by side are refused.")
+        raise PatternError(f"{where}: two consecutive wildcards are not allowed.")
     for match in re.finditer(r"\\(.?)|(\*)|([^\\*]+)", text, re.DOTALL):
         escaped, star, plain = match.groups()
         if star:
@@ -154,14 +154,14 @@ def _wildcard_parts(text: str, where: str) -> Iterator[str]:
         elif escaped in {"*", "\\"}:
             yield re.escape(escaped)
         else:
-            raise PatternError(f"{where}: a backslash goes before * or another backslash only.")
+            raise PatternError(f"{where}: a backslash can only precede * or another backslash.")
 
 
 def _cidr(operand: Any, where: str) -> Test:
     try:
         network = ipaddress.ip_network(_text(operand, where), strict=False)
     except ValueError as exc:
-        raise PatternError(f"{where}: {operand!r} is not a block of addresses such as 10.0.0.0/24.") from exc
+        raise PatternError(f"{where}: {operand!r} is not an IP address range such as 10.0.0.0/24.") from exc
 
     def test(leaf: Any) -> bool:
         try:
@@ -194,7 +194,7 @@ def _numeric(operand: Any, where: str) -> Test:
 def _anything_but(operand: Any, where: str) -> Test:
     if isinstance(operand, dict):
         if len(operand) != 1 or not operand.keys() <= {"prefix", "suffix", "equals-ignore-case", "wildcard"}:
-            raise PatternError(f"{where}: {_json(operand)} is nothing that it takes.")
+            raise PatternError(f"{where}: {_json(operand)} is not a valid value.")
         ((operator, inner),) = operand.items()
         tests = [_OPERATORS[operator](item, where) for item in (inner if isinstance(inner, list) else [inner])]
         return lambda leaf: not any(test(leaf) for test in tests)
@@ -229,7 +229,7 @@ def _is_number(value: Any) -> bool:
 
 def _text(value: Any, where: str) -> str:
     if not isinstance(value, str):
-        raise PatternError(f"{where} takes a text, not {_json(value)}.")
+        raise PatternError(f"{where} takes a string, not {_json(value)}.")
     return value
 
 

@@ -93,23 +93,27 @@ def _reasons(_context: click.Context, _parameter: click.Parameter, reasons: tupl
     for reason in reasons:
         if reason not in known:
             near, all_ = did_you_mean(reason, known), ", ".join(known)
-            raise click.BadParameter(f"No dead letter has the reason {reason!r}.{near} Reasons are {all_}.")
+            raise click.BadParameter(f"No dead letter has the reason {reason!r}.{near} Valid reasons: {all_}.")
     return reasons
 
 
 @click.command(
     epilog="Exit code 1: some letters cannot be sent back, or no letter and no trigger has the name of --trigger."
 )
-@click.option("--trigger", type=TriggerName(), help="Only those of this trigger.")
+@click.option("--trigger", type=TriggerName(), help="Only dead letters of this trigger.")
 @click.option(
-    "--reason", "reasons", multiple=True, callback=_reasons, help="Only those with this reason, such as dag-not-found."
+    "--reason",
+    "reasons",
+    multiple=True,
+    callback=_reasons,
+    help=("Only dead letters with this reason, such as dag-not-found."),
 )
-@click.option("--since", type=Moment(), help="Only those given up since then: 1h, 2d, or an ISO 8601 time.")
+@click.option("--since", type=Moment(), help="Only dead letters since this time: 1h, 2d, or an ISO 8601 time.")
 @click.option(
     "--force",
     type=Text(),
     metavar="TEXT",
-    help="Start a new run also for events that had theirs; another text, another run.",
+    help="Also start a new run for events that already had one. Use another value for each further run.",
 )
 @click.option("--dry-run", is_flag=True, help="Only show what would be sent back.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
@@ -124,10 +128,10 @@ def redrive(
     as_json: bool,
     **where: Any,
 ) -> None:
-    """Send dead letters back to be dispatched, and events that EventBridge or Scheduler could not deliver.
+    """Send dead letters, and events that EventBridge or Scheduler could not deliver, back to the dispatch queue.
 
-    A letter whose event has had its run starts nothing: it is shown and taken away. The age of an event counts from its
-    redrive on.
+    If the event already had its run, its letter starts nothing; it is shown and removed. The age of an event
+    counts from its redrive.
     """
     from jetway.ledger import Ledger
 
@@ -154,8 +158,8 @@ def redrive(
     _show(done, dry_run=dry_run, as_json=as_json)
     if done.hopeless:
         raise NegativeError(
-            f"{_count(done.hopeless)} cannot be sent back: {sentence(done.hopeless[0].hopeless)} Send the event again "
-            "from where it came."
+            f"{_count(done.hopeless)} cannot be sent back: {sentence(done.hopeless[0].hopeless)} Send the "
+            "event again from its source."
         )
     if trigger and not done.sent and (question := question_trigger(target, trigger)):
         raise NegativeError(question)
@@ -280,18 +284,18 @@ def _show(done: Redrive, *, dry_run: bool, as_json: bool) -> None:
     if rows:
         print_table(["last try (UTC)", "trigger", "dag", "reason", "error"], rows)
     verb = "would be sent back" if dry_run else "sent back"
-    stay = f"; {done.others} other{'' if done.others == 1 else 's'} not meant" if done.others else ""
+    stay = f"; {done.others} other{'' if done.others == 1 else 's'} not selected" if done.others else ""
     say(f"{_count(done.sent)} {verb}{stay}.")
     if done.over:
         runs = ", ".join(filter(None, (letter.dag_run_id for letter in done.over[:3])))
-        away = "would be taken away" if dry_run else "was taken away" if len(done.over) == 1 else "were taken away"
+        away = "would be removed" if dry_run else "was removed" if len(done.over) == 1 else ("were removed")
         say(
-            f"{_count(done.over)} {away} and started nothing: the event has had its run "
-            f"({runs or 'see jetway events'}). For one more run, send the event again from where it came."
+            f"{_count(done.over)} {away} and started nothing: the event already had its run "
+            f"({runs or 'see jetway events'}). For another run, send the event again from its source."
         )
     if done.again:
         letter = done.again[0]
-        say(f"{_count(done.again)} of these came back at once: {letter.reason}: {sentence(letter.error)}")
+        say(f"{_count(done.again)} of these failed again immediately: {letter.reason}: {sentence(letter.error)}")
 
 
 def _row(letter: Letter) -> list[str]:

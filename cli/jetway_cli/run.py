@@ -24,7 +24,7 @@ from jetway_cli.times import Span
 if TYPE_CHECKING:
     from jetway_cli.api import Api, ApiResponse
 
-NO_CHECK = "To ask for the run all the same, and let it wait for the DAG: --no-check."
+NO_CHECK = "To request the run anyway and let it wait for the DAG, use --no-check."
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,32 +51,40 @@ class RunCall:
 
 
 @click.command(
-    epilog="Exit codes: 0 accepted, or as far as --wait asks; 1 the run failed, its event is a dead letter, it was not "
-    "so far in time, or Airflow has no such DAG (nothing was started then); 2 wrong use; 3 it could not be learnt."
+    epilog=(
+        "Exit codes: 0 the run is accepted, or has the state of --wait; 1 the run failed, its event is a "
+        "dead letter, it did not reach the state in time, or Airflow does not have the DAG (nothing was "
+        "started); 2 wrong usage; 3 the result is unknown."
+    )
 )
 @click.argument("dag_id", metavar="DAG", type=Text())
 @click.option("--conf", metavar="JSON|@FILE", help="The run's conf, a JSON object; @- reads it from stdin.")
-@click.option("--run-id", type=Text(), help="The run's id; a second call with the same id starts nothing.")
-@click.option("--note", help="Note on the run; kept where Jetway talks to Airflow over REST.")
+@click.option("--run-id", type=Text(), help="The run's id. A second call with the same id starts nothing.")
+@click.option("--note", help="Note on the run. Kept only if Jetway uses Airflow's REST API.")
 @click.option(
-    "--logical-date", type=IsoTime(), metavar="ISO", help="The run's logical date, with an offset; left out, now."
+    "--logical-date",
+    type=IsoTime(),
+    metavar="ISO",
+    help=("The run's logical date, with a UTC offset. The default is now."),
 )
 @click.option(
     "--idempotency-key",
     type=Key(),
     metavar="KEY",
-    help="A second call with the same key starts nothing; with another body it is refused.",
+    help="A second call with the same key starts nothing; with another body it is rejected.",
 )
 @click.option(
     "--wait",
     is_flag=False,
     flag_value="success",
     type=WaitFor(["queued", "running", "success"]),
-    help="Wait until the run is so far; --wait alone waits for its success.",
+    help="Wait until the run has this state. --wait alone waits for success.",
 )
-@click.option("--timeout", type=Span(), default="30m", show_default=True, help="Wait no longer than this.")
-@click.option("--dry-run", is_flag=True, help="Start nothing: check the call and the DAG.")
-@click.option("--check/--no-check", "checks", default=True, help="Ask first whether Airflow has the DAG (the default).")
+@click.option("--timeout", type=Span(), default="30m", show_default=True, help="Maximum time to wait.")
+@click.option("--dry-run", is_flag=True, help="Check the call and the DAG, but start nothing.")
+@click.option(
+    "--check/--no-check", "checks", default=True, help=("First check whether Airflow has the DAG (the default).")
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @api_option
 @stack_options
@@ -100,13 +108,13 @@ def run(
 ) -> None:
     """Start a run of DAG.
 
-    The call is signed with your AWS credentials. Once it is accepted the run is durably queued: it starts exactly
-    once, at the latest when the environment is available again.
+    The call is signed with your AWS credentials. An accepted run is durably queued: it starts exactly once, at the
+    latest when the environment is available again.
     """
     from jetway_cli.api import Api
 
     if dry_run and (wait or not checks):
-        raise click.UsageError("--dry-run only checks and starts nothing: leave out --wait and --no-check.")
+        raise click.UsageError("--dry-run starts nothing, so you cannot combine it with --wait or --no-check.")
     body = _checked_body(dag_id, conf, run_id, note, logical_date)
     call = RunCall(dag_id, body, idempotency_key or str(uuid.uuid4()))
     is_named = bool(run_id or idempotency_key)  # then its run may be there from an earlier call
@@ -141,7 +149,7 @@ def show_run(seen: Mapping[str, Any], *, as_json: bool) -> None:
         print_table(["state", "dag", "run id"], [[str(seen.get(name)) for name in ("state", "dag_id", "dag_run_id")]])
     if seen.get("state") == "failed":
         raise NegativeError(
-            f"The run failed; its task logs in Airflow say why (DAG {seen['dag_id']}, run {seen['dag_run_id']})."
+            f"The run failed. See its task logs in Airflow (DAG {seen['dag_id']}, run {seen['dag_run_id']})."
         )
 
 
@@ -207,7 +215,7 @@ def _check(api: Api, call: RunCall, *, is_named: bool) -> dict[str, Any]:
     """
     answer = call.post(api, dry_run=True)
     if answer.reason == "run-already-exists" and is_named:
-        say(f"Note: {answer.problem} Nothing new starts.")
+        say(f"Note: {answer.problem} No new run starts.")
         return {}
     if answer.reason == "dag-not-found":
         near = answer.body.get("near")
@@ -223,7 +231,7 @@ def _warnings_before(api: Api, call: RunCall, *, is_named: bool) -> list[str]:
         return [str(warning) for warning in _check(api, call, is_named=is_named).get("warnings", [])]
     except ApiTroubleError as exc:
         if exc.answer is not None:  # else the call itself will say so
-            say(f"Note: the DAG cannot be checked now: {exc.answer.problem} The run is asked for all the same.")
+            say(f"Note: the DAG cannot be checked now: {exc.answer.problem} The run is requested anyway.")
         return []
 
 
@@ -233,7 +241,7 @@ def _show_dry_run(would: dict[str, Any], *, named: bool, as_json: bool) -> None:
     if as_json:
         print_json(would)
     else:
-        run_id = would["dag_run_id"] or "(derived when it is started)"
+        run_id = would["dag_run_id"] or "(derived when the run starts)"
         print_table(
             ["would start", "run id", "conf"], [[str(would.get("dag_id")), run_id, json.dumps(would.get("conf"))]]
         )
@@ -250,8 +258,8 @@ def _post(api: Api, call: RunCall) -> dict[str, Any]:
     from jetway_cli.api import ApiTroubleError
 
     again = (
-        "Whether the run was accepted is not known. Repeat this command with --idempotency-key "
-        f"{shlex.quote(call.key)}: it starts the run once, however often it is sent."
+        "It is not known whether the run was accepted. Repeat this command with --idempotency-key "
+        f"{shlex.quote(call.key)}. It starts the run once, even if you repeat it."
     )
     try:
         accepted = dict(api.require(call.post(api)).body)
@@ -262,8 +270,8 @@ def _post(api: Api, call: RunCall) -> dict[str, Any]:
         raise
     if not isinstance(accepted.get("dag_run_id"), str):
         raise StackTroubleError(
-            f"{api.base} answers, but not as Jetway's HTTP API does: no run was accepted. Check --stack, --api-url and "
-            "JETWAY_API_URL."
+            f"{api.base} responds, but not as Jetway's HTTP API does. No run was accepted. Check --stack, "
+            "--api-url and JETWAY_API_URL."
         )
     return {"dag_id": call.dag_id, **accepted}
 

@@ -228,12 +228,15 @@ class _Handler(BaseHTTPRequestHandler):
         except requests.RequestException as exc:
             self._refuse(
                 502,
-                f"The API at {self.server.api} does not answer ({type(exc).__name__}). If the stack is there and the "
-                "network too, load this page again; else end `jetway ui` with Ctrl-C and start it again.",
+                (
+                    f"The API at {self.server.api} does not respond ({type(exc).__name__}). Check the stack and "
+                    "the network, then load this page again. If that does not help, end `jetway ui` with Ctrl-C "
+                    "and start it again."
+                ),
             )
             return
         except BotoCoreError as exc:
-            self._refuse(502, f"Your AWS credentials cannot be renewed ({exc}). Sign in again, then load this page.")
+            self._refuse(502, (f"Your AWS credentials cannot be renewed ({exc}). Sign in again, then load this page."))
             return
         self._send(answer.status_code, answer.content, dict(answer.headers))
 
@@ -241,14 +244,14 @@ class _Handler(BaseHTTPRequestHandler):
         """Say why this request is none of ours, None when it is."""
         # A name that somebody lets point to loopback is still not our name.
         if self.headers.get("Host") != self.server.host:
-            return "This is not the address to open: use the one that was printed."
+            return "This is not the right address. Use the one that `jetway ui` printed."
         if self.headers.get("Origin", f"http://{self.server.host}") != f"http://{self.server.host}":
-            return "Another page may not call this one."
+            return "Another page is not allowed to call this one."
         if not self._has_session():
-            return "Open the newest address that `jetway ui` has printed: each opens one browser."
+            return "Open the newest address that `jetway ui` printed. Each address works in one browser."
         if not self.path.startswith("/") or self.path.startswith("//"):
             # Behind the API's address it would be another host's, and be signed for it.
-            return "A path begins with one slash."
+            return "A path must begin with exactly one slash."
         return None
 
     def _has_session(self) -> bool:

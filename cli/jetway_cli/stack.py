@@ -84,16 +84,16 @@ class Target:
                 raise
             where = self.session.region_name or "this Region"
             raise StackTroubleError(
-                f"There is no stack {self.stack!r} in {where}.{self._other_stacks(client)} Name it with --stack or "
-                "JETWAY_STACK, check --region (AWS_REGION), or deploy it."
+                f"Stack {self.stack!r} does not exist in {where}.{self._other_stacks(client)} Name it with "
+                "--stack or JETWAY_STACK, check --region (AWS_REGION), or deploy it."
             ) from exc
         except EndpointConnectionError as exc:
             region, regions = self.session.region_name or "", self._regions()
             if region in regions or region not in str(exc):
                 raise
             raise StackTroubleError(
-                f"{sentence(exc)} {region!r} is not a Region that this command knows.{did_you_mean(region, regions)} "
-                "Check --region (AWS_REGION)."
+                f"{sentence(exc)} {region!r} is not an AWS Region that this command "
+                f"knows.{did_you_mean(region, regions)} Check --region (AWS_REGION)."
             ) from exc
         return found
 
@@ -116,7 +116,7 @@ class Target:
             return ""  # one may be allowed to look at one stack and not at all
         near = did_you_mean(self.stack, stacks)
         some = ", ".join(sorted(stacks)[:10])
-        return near or (f" Stacks of Jetway's there: {some}." if stacks else " No other stack of Jetway's is there.")
+        return near or (f" Jetway stacks there: {some}." if stacks else (" There are no other Jetway stacks."))
 
     def _regions(self) -> list[str]:
         session = self.session
@@ -150,13 +150,13 @@ class Target:
         value = self.outputs.get(name)
         if not value and (status := self.described.get("StackStatus", "")) not in WHOLE:
             raise StackTroubleError(
-                f"Stack {self.stack!r} is {status}, so that it has no output {name}. `jetway doctor` says what is "
-                "wrong with it and what to do."
+                f"Stack {self.stack!r} is {status}, so it has no output {name}. `jetway doctor` shows what is "
+                "wrong and how to fix it."
             )
         if not value:
             raise StackTroubleError(
-                f"Stack {self.stack!r} has no output {name}: it is not Jetway's, or older than this command. Deploy it "
-                "again, or name another with --stack."
+                f"Stack {self.stack!r} has no output {name}. It is not a Jetway stack, or it is older than "
+                "this command. Deploy it again, or name another with --stack."
             )
         return value
 
@@ -180,8 +180,8 @@ class Target:
             raise
         except ValueError as exc:
             raise WrongUseError(
-                f"{sentence(exc)} An address of AWS begins with http:// or https://; check AWS_ENDPOINT_URL and your "
-                "AWS configuration."
+                f"{sentence(exc)} An AWS endpoint URL begins with http:// or https://. Check AWS_ENDPOINT_URL "
+                "and your AWS configuration."
             ) from exc
 
     def table(self, name: str) -> Any:
@@ -205,7 +205,7 @@ def stack_options(command: F) -> F:
             "--region", type=Text(), envvar=["AWS_REGION", "AWS_DEFAULT_REGION"], help="AWS Region of the stack."
         ),
         click.option("--profile", type=Text(), help="Profile of your AWS configuration."),
-        click.option("--endpoint-url", type=Url(), help="Address of AWS; AWS_ENDPOINT_URL does the same."),
+        click.option("--endpoint-url", type=Url(), help="Endpoint URL of AWS. AWS_ENDPOINT_URL does the same."),
     ]
     for option in reversed(options):
         command = option(command)
@@ -218,7 +218,7 @@ def api_option(command: F) -> F:
         "--api-url",
         type=Url(),
         envvar="JETWAY_API_URL",
-        help="Address of the HTTP API, if not the one in the outputs.",
+        help="Address of the HTTP API, if it is not the one in the stack's outputs.",
     )(command)
 
 

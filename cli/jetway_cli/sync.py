@@ -19,15 +19,15 @@ SECONDS = 310.0  # a little more than the function has
 MOST_ROUNDS = 200  # of three minutes each
 
 
-@click.command(epilog="The exit code is 1 when something is live that a lifecycle rule may have deleted.")
-@click.option("--now", is_flag=True, help="Also what came within the last ten minutes, whose event may be on its way.")
+@click.command(epilog="The exit code is 1 if something is live that a lifecycle rule might have deleted.")
+@click.option("--now", is_flag=True, help=("Include files of the last ten minutes, whose event might still arrive."))
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @stack_options
 def sync(*, now: bool, as_json: bool, **where: Any) -> None:
-    """Look for dropped files of which no event has come, and put rules and schedules right.
+    """Find dropped files whose event never arrived, and fix rules and schedules.
 
-    Jetway does both by itself, every quarter of an hour and every day. What has no report of its newest version is
-    checked as if it were dropped now; what came within the last ten minutes is left to its event.
+    Jetway does both automatically, every 15 minutes and every day. If the newest version of a file has no report, it
+    is checked as if it were dropped now. Files of the last ten minutes are left to their events.
     """
     target = Target(**where)
     swept = sweep(_patient_client(target), target.output("SweepFunctionName"), at_once=now)
@@ -41,17 +41,17 @@ def sync(*, now: bool, as_json: bool, **where: Any) -> None:
         print_json(swept)
     else:
         click.echo(
-            f"{swept['listed']} versions listed, {swept['queued'] - swept['deleted']} files without a report: they are "
-            "checked now."
+            f"{swept['listed']} versions listed. {swept['queued'] - swept['deleted']} files have no report; "
+            "they are checked now."
         )
         if swept["deleted"]:
-            click.echo(f"{swept['deleted']} files were deleted and are live: they are taken out now.")
-        click.echo("Rules, schedules and alarms of the trigger files are compared with what they should be.")
+            click.echo(f"{swept['deleted']} files were deleted but are live; they are removed now.")
+        click.echo("Rules, schedules and alarms are compared with the trigger files.")
     if swept["still_live"]:
         keys = ", ".join(swept["still_live"])
         raise NegativeError(
-            f"Live, though deleted in the drop bucket, which a lifecycle rule may have done: {keys}. If they are to "
-            "go, upload and delete them again."
+            f"Live, although deleted from the drop bucket, possibly by a lifecycle rule: {keys}. To remove "
+            "them, upload and delete them again."
         )
 
 
@@ -80,7 +80,8 @@ def sweep(client: LambdaClient, function: str, *, at_once: bool = False) -> dict
         part = json.loads(answer["Payload"].read())
         if "FunctionError" in answer:
             raise StackTroubleError(
-                f"sweep_artifacts failed: {part.get('errorMessage', part)} See its log. What it has found is checked."
+                f"sweep_artifacts failed: {part.get('errorMessage', part)} See its log. The files that it "
+                "found are checked."
             )
         found["listed"] += part["listed"]
         found["queued"] += part["queued"]
@@ -90,4 +91,4 @@ def sweep(client: LambdaClient, function: str, *, at_once: bool = False) -> dict
         if part["finished"]:
             return found
         say(f"{found['listed']} versions listed so far.")
-    raise StackTroubleError("The drop bucket has more than can be listed in one go. Run `jetway sync` again.")
+    raise StackTroubleError("The drop bucket has more files than one run can list. Run `jetway sync` again.")

@@ -25,7 +25,7 @@ def parse_span(text: str) -> timedelta:
     """
     match = _SPAN.fullmatch(text.strip())
     if match is None:
-        raise ValueError(f"{text!r} is not a span of time such as 90s, 15m, 1h or 2d")
+        raise ValueError(f"{text!r} is not a duration such as 90s, 15m, 1h or 2d")
     return timedelta(**{_UNITS[match[2]]: int(match[1])})
 
 
@@ -58,7 +58,9 @@ class Moment(click.ParamType[datetime]):
                 return datetime.now(UTC) - parse_span(value)
             return parse_time(value)
         except (ValueError, OverflowError):
-            self.fail(f"{value!r} is neither a span such as 1h or 2d nor a time such as 2026-11-22T06:00.", param, ctx)
+            self.fail(
+                f"{value!r} is neither a duration such as 1h or 2d nor a time such as 2026-11-22T06:00.", param, ctx
+            )
 
 
 def show_time(time: datetime | None) -> str:

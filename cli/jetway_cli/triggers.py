@@ -55,7 +55,7 @@ def triggers(*, as_json: bool, **where: Any) -> None:
     elif states:
         print_table(["trigger", "kind", "dag", "state", "last event (UTC)", "decision", "note"], map(_row, states))
     else:
-        say("There is no trigger; put a file in triggers/ of the drop bucket (docs/triggers.md).")
+        say("There are no triggers. Upload a file to triggers/ of the drop bucket (docs/triggers.md).")
 
 
 def message_content(template: str | None) -> Any:
@@ -89,7 +89,7 @@ def _state(target: Target, key: str, entry: Mapping[str, Any], now: datetime) ->
         return ListedTrigger(name, kind or said_kind, said_dag, "rejected", why)
     state, note = _standing(target, trigger, now)
     if rejected:
-        in_force = f"the newest version was rejected and that of {entry.get('accepted_at')} is in force: {why}"
+        in_force = f"the newest version was rejected; the version of {entry.get('accepted_at')} is in force: {why}"
         note = "; ".join(filter(None, (note, in_force)))
     return _with_last_event(target, ListedTrigger(name, trigger.kind, trigger.dag, state, note))
 
@@ -100,7 +100,9 @@ def _standing(target: Target, trigger: TriggerFile, now: datetime) -> tuple[str,
 
     at = trigger.on.at if isinstance(trigger.on, Schedule) else None
     if at is not None and at <= now:
-        return "over", f"its one moment was {at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC; delete the file or give another"
+        return "over", (
+            f"its only time was {at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC; delete the file or set another time"
+        )
     wrong = _drift(target, trigger)
     if wrong == "missing":
         return "missing", ""
@@ -147,13 +149,13 @@ def _drift(target: Target, trigger: TriggerFile) -> str | None:
             return "missing"
         raise
     if actual != wanted:
-        return f"it is {json.dumps(actual)} there"
+        return f"it is {json.dumps(actual)} in AWS"
     if (state == "ENABLED") is not trigger.enabled:
-        return f"it is {state.lower()} there"
+        return f"it is {state.lower()} in AWS"
     # What was made before messages named the file's version does the same.
     said = (message_content(message_template(one, template)) for one in (as_in_force(trigger), trigger))
     if [message_content(one) for one in messages] not in [[one] for one in said]:
-        return "what it sends there is not what the file says" if messages else "it sends nothing there"
+        return "it sends something other than the file says" if messages else "it sends nothing"
     return None
 
 
@@ -163,7 +165,7 @@ def _hindrance(target: Target, trigger: TriggerFile) -> str:
 
     source = trigger.on
     if isinstance(source, Http) and source.auth != "iam" and target.parameters.get("Webhooks") == "disabled":
-        return "this stack takes no webhooks; deploy it with the parameter Webhooks=enabled"
+        return "this stack does not accept webhooks; deploy it with the parameter Webhooks=enabled"
     if isinstance(source, S3):
         return "; ".join(filter(None, (_silence(target, bucket) for bucket in source.buckets)))
     return ""
@@ -176,10 +178,10 @@ def _silence(target: Target, bucket: str) -> str:
     try:
         answer = target.client("s3").get_bucket_notification_configuration(Bucket=bucket)
     except ClientError as exc:
-        return f"there is no bucket {bucket}" if error_code(exc) == "NoSuchBucket" else ""
+        return f"bucket {bucket} does not exist" if error_code(exc) == "NoSuchBucket" else ""
     if "EventBridgeConfiguration" in answer:
         return ""
-    return f"bucket {bucket} sends no events to EventBridge; the file's report has the command that turns them on"
+    return f"bucket {bucket} does not send events to EventBridge; the file's report has the command that turns them on"
 
 
 def _why_rejected(target: Target, key: str) -> str:

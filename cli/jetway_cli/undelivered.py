@@ -67,7 +67,9 @@ class Undelivered:
             self.templates[rule] = self._template(rule)
         template = self.templates[rule]
         if template is None:
-            return None, f"rule {rule.rpartition('/')[2]}, which it came by, is gone or makes no dispatch message of it"
+            return None, (
+                f"rule {rule.rpartition('/')[2]}, which sent it, was deleted or does not create dispatch messages"
+            )
         message = json_object(template.replace(EVENT_OF_RULE, event))
         return message, None if message else "it is not an event"
 

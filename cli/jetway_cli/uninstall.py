@@ -14,16 +14,16 @@ if TYPE_CHECKING:
     from jetway_cli.leftovers import Leftovers
 
 
-@click.command(epilog="The exit code is 1 while events wait for their runs: run it again when they are done.")
-@click.option("--yes", is_flag=True, help="Do it; without this nothing is changed.")
-@click.option("--json", "as_json", is_flag=True, help="Print what was found as JSON.")
+@click.command(epilog="The exit code is 1 while events wait for their runs. Run it again when they are done.")
+@click.option("--yes", is_flag=True, help="Delete. Without this option, nothing changes.")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 @stack_options
 def uninstall(*, yes: bool, as_json: bool, **where: Any) -> None:
-    """Take out what Jetway made outside of its stack: rules, schedules and alarms of triggers, attached policies.
+    """Delete what Jetway created outside its stack: rules, schedules and alarms of triggers, and attached policies.
 
-    Do this before you delete the stack, or after it: what a deleted stack has left is found by its name. Bucket, tables
-    and key stay, with all that is in them; the commands that delete them are printed. A stack can be created again over
-    them.
+    Run this before or after you delete the stack. It finds the resources of a deleted stack by the stack's name.
+    The bucket, tables, and key stay, with their content; the command prints the commands that delete them. You can
+    create a stack over them again.
     """
     from jetway_cli.leftovers import Account
 
@@ -32,22 +32,23 @@ def uninstall(*, yes: bool, as_json: bool, **where: Any) -> None:
     found = account.look()
     if found.is_nothing:
         raise NegativeError(
-            f"There is no stack {found.stack!r}, and none of that name has left anything.{target.other_stacks()}"
+            f"Stack {found.stack!r} does not exist, and no stack of that name left anything.{target.other_stacks()}"
         )
     if as_json:
         _print_json(found)
     else:
         _show(found)
     if yes:
-        account.take_out(found, lambda what: say(f"gone: {what}"))
+        account.take_out(found, lambda what: say(f"deleted: {what}"))
         if found.waiting:
             raise NegativeError(
-                f"{found.waiting} events wait for their runs and would be lost with the stack. No more come by "
-                "triggers now. Run `jetway uninstall --yes` again when they are done; `jetway events` shows them."
+                f"{found.waiting} events wait for their runs and would be lost with the stack. Triggers send "
+                "no more events now. When the events are done, run `jetway uninstall --yes` again. `jetway "
+                "events` shows them."
             )
         account.detach(found, lambda what: say(f"detached: {what}"))
     elif found.outside:
-        say("Nothing was changed. `jetway uninstall --yes` takes out what is outside of the stack.")
+        say("Nothing was changed. `jetway uninstall --yes` deletes what is outside the stack.")
     if not as_json:
         _tell_what_stays(found)
 
@@ -59,8 +60,8 @@ def _show(found: Leftovers) -> None:
         *(("rule", f"{name} on bus {bus}") for bus, name in found.rules),
         *(("attached policy", f"{policy} on role {role}") for role, policy in found.attached),
     ]
-    there = "is deployed" if found.deployed else "is not there (any more)"
-    click.echo(f"Stack {found.stack} {there}. Outside of it: {len(rows) or 'nothing'}.")
+    there = "is deployed" if found.deployed else "does not exist"
+    click.echo(f"Stack {found.stack} {there}. Outside it: {len(rows) or 'nothing'}.")
     if rows:
         print_table(["what", "name"], rows)
     if found.waiting:
@@ -73,10 +74,12 @@ def _tell_what_stays(found: Leftovers) -> None:
     lines = commands(found)
     if not lines:
         return
-    click.echo("\nWhat stays: " + ", ".join([*found.buckets, *found.tables, *(f"key {key}" for key in found.keys)]))
+    click.echo("\nNot deleted: " + ", ".join([*found.buckets, *found.tables, *(f"key {key}" for key in found.keys)]))
     if found.deployed:
-        click.echo("Delete the stack within a day: sync_triggers makes rules and schedules again once a day.")
-    click.echo("These commands delete everything, also what was dropped and the ledger; leave out what you keep:\n")
+        click.echo("Delete the stack within a day, because sync_triggers creates rules and schedules again once a day.")
+    click.echo(
+        "These commands delete everything, including dropped files and the ledger. Leave out what you want to keep:\n"
+    )
     for line in lines:
         click.echo(f"  {line}")
 

@@ -21,32 +21,32 @@ if TYPE_CHECKING:
 
 # What a step of the plan means to somebody who waits for it.
 NEXT = {
-    "nothing": "nothing is to be done",
+    "nothing": "there is nothing to do",
     "hold": "waits",
-    "note": "somebody else has updated the environment; what is in force is noted",
-    "settle": "what was before is in force again; the record is closed",
-    "drifted": "something else is in force than Jetway has brought; it finds out why",
-    "look-before": "the import errors are looked at, in case somebody applies what waits",
-    "adopt": "what waits is in force already; it is verified",
+    "note": "the environment was updated outside Jetway; its current versions are recorded",
+    "settle": "the previous versions are in force again; the record is closed",
+    "drifted": "the environment uses other versions than Jetway set; Jetway determines why",
+    "look-before": "the import errors are recorded, in case someone applies the waiting versions",
+    "adopt": "the waiting versions are already in force; they are verified",
     "begin": "an update begins",
-    "in-progress": "the update is on its way",
-    "shown": "the update is on its way",
-    "again": "the update has not begun; it is asked for again",
-    "ended": "the update has ended; what it has brought is seen to",
-    "lost": "somebody has pointed the environment elsewhere; that is left alone",
-    "ask": "the look at the environment is overdue; whether Airflow answers is found out",
-    "give-up": "what does not work is given up, and goes back",
-    "close": "what was brought works; the record is closed",
+    "in-progress": "the update is in progress",
+    "shown": "the update is in progress",
+    "again": "the update has not begun; Jetway requests it again",
+    "ended": "the update has ended; its results are processed",
+    "lost": "someone has pointed the environment to another place; Jetway does not change that",
+    "ask": "the check of the environment is overdue; Jetway determines whether Airflow responds",
+    "give-up": "the new versions do not work; Jetway rolls them back",
+    "close": "the new versions work; the record is closed",
 }
 
 
-@click.command(epilog="Exit code 1: an update cannot go on until somebody does something; the message says what.")
+@click.command(epilog="Exit code 1: an update needs your action; the message says which.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @stack_options
 def updates(*, as_json: bool, **where: Any) -> None:
-    """Show the update of the environment: why it began, what waits, what is next.
+    """Show the update of the environment: why it began, what waits, and what is next.
 
-    Updates bring requirements.txt, plugins.zip, startup.sh and the bounds of scaling into force.
+    Updates apply requirements.txt, plugins.zip, startup.sh and the limits of scaling.
     """
     from jetway.airflow.environment import Environment
     from jetway.promotion.state_table import ArtifactStateTable
@@ -69,13 +69,11 @@ def updates(*, as_json: bool, **where: Any) -> None:
         show(record, plan, facts, standings)
     if record.trouble_told:
         raise NegativeError(
-            f"The update cannot go on since {show_time(record.trouble_since)} UTC: {sentence(record.trouble_words)}"
+            f"The update has been blocked since {show_time(record.trouble_since)} UTC: {sentence(record.trouble_words)}"
         )
     stuck = [key for key, debt in record.owed.items() if debt.told]
     if stuck:
-        raise NegativeError(
-            f"The way back from {', '.join(stuck)} has failed: {sentence(record.owed[stuck[0]].because)}"
-        )
+        raise NegativeError(f"The rollback of {', '.join(stuck)} failed: {sentence(record.owed[stuck[0]].because)}")
 
 
 def show(
@@ -85,10 +83,10 @@ def show(
     click.echo(f"{facts.name}: {facts.status}. {_last_update(record, facts)}")
     click.echo(f"next: {_next(record, plan)}")
     if record.trouble and not record.trouble_told:
-        click.echo(f"in the way since {show_time(record.trouble_since)} UTC: {sentence(record.trouble_words)}")
+        click.echo(f"blocked since {show_time(record.trouble_since)} UTC: {sentence(record.trouble_words)}")
     rows = [_row(key, standing, record, facts) for key, standing in standings.items()]
     click.echo()
-    print_table(["artifact", "version", "state", "in force", "goes back to"], rows)
+    print_table(["artifact", "version", "state", "in force", "rolls back to"], rows)
 
 
 def to_json(
@@ -139,8 +137,8 @@ def to_json(
 
 def _last_update(record: UpdateRecord, facts: EnvironmentFacts) -> str:
     if facts.last_update_at is None:
-        return "It was not updated yet."
-    who = "Jetway" if record.is_ours(facts) else "somebody else"
+        return "The environment has not been updated yet."
+    who = "Jetway" if record.is_ours(facts) else "someone else"
     source = f" ({facts.last_update_source})" if facts.last_update_source and who != "Jetway" else ""
     why = f": {record.why}" if record.is_ours(facts) and record.why else ""
     return f"The last update began {show_time(facts.last_update_at)} UTC by {who}{source}{why}."
@@ -151,7 +149,7 @@ def _next(record: UpdateRecord, plan: Plan) -> str:
 
     words = NEXT[plan.step]
     if record.phase == "verifying" and plan.step == "nothing":
-        words = "what the update has brought is verified"
+        words = "the update's versions are verified"
     because = f"; {plan.because.rstrip('.')}" if plan.because else ""
     if plan.step == "in-progress" and record.began_at is not None:
         return f"{words}{because}; usually until {show_time(record.began_at + LONGEST_UPDATE)} UTC."

@@ -15,8 +15,10 @@ from jetway_cli.times import Span
 
 
 @click.command(
-    epilog="Exit codes: 0 as far as --until asks; 1 the run failed, its event is a dead letter, or it was not so far "
-    "in time; 2 wrong use; 3 it could not be learnt."
+    epilog=(
+        "Exit codes: 0 the run has the state of --until; 1 the run failed, its event is a dead letter, or "
+        "it did not reach the state in time; 2 wrong usage; 3 the result is unknown."
+    )
 )
 @click.argument("dag_id", metavar="DAG", type=Text())
 @click.argument("run_id", metavar="RUN_ID", type=Text())
@@ -25,11 +27,9 @@ from jetway_cli.times import Span
     type=click.Choice(["queued", "running", "success"]),
     default="success",
     show_default=True,
-    help="Wait until the run is so far.",
+    help="Wait until the run has this state.",
 )
-@click.option(
-    "--timeout", type=Span(), default="30m", show_default=True, help="Wait no longer than this; 0s: look once."
-)
+@click.option("--timeout", type=Span(), default="30m", show_default=True, help="Maximum time to wait. 0s checks once.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @api_option
 @stack_options
@@ -37,7 +37,7 @@ from jetway_cli.times import Span
 def wait(
     context: click.Context, /, *, dag_id: str, run_id: str, until: str, timeout: timedelta, as_json: bool, **where: Any
 ) -> None:
-    """Wait for a run that was started before, and say each change of its state. This starts nothing."""
+    """Wait for a run that was started before, and show each change of its state. This starts nothing."""
     from jetway.airflow.names import check_dag_id, check_run_id
     from jetway_cli.api import Api
     from jetway_cli.following import FollowedRuns

@@ -24,18 +24,18 @@ PAUSE = 30.0  # seconds between looks of --watch; a measurement comes every minu
 LEAST_MINUTES = 10  # of a sparkline, however narrow the terminal is
 
 
-@click.command(epilog="--watch ends with Ctrl-C; with --json it prints one JSON object a line.")
-@click.option("--watch", "-w", is_flag=True, help="Look again every half minute.")
-@click.option("--until", type=Moment(), help="Another hour than the last: 8h, 2d, or an ISO 8601 time.")
+@click.command(epilog="Ctrl-C ends --watch. With --json it prints one JSON object per line.")
+@click.option("--watch", "-w", is_flag=True, help="Refresh every 30 seconds.")
+@click.option("--until", type=Moment(), help=("End of the hour to show, instead of now: 8h, 2d, or an ISO 8601 time."))
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @stack_options
 def workers(*, watch: bool, until: datetime | None, as_json: bool, **where: Any) -> None:
-    """Show the last hour: workers needed and running, the verdict, events, artifacts, costs.
+    """Show the last hour: workers needed and running, the verdict, events, artifacts, and costs.
 
-    The exit code is 1 when there is no fresh measurement.
+    The exit code is 1 if there is no fresh measurement.
     """
     if watch and until:
-        raise click.UsageError("--watch is of now; leave out --until.")
+        raise click.UsageError("--watch always shows the current hour. Leave out --until.")
     target = Target(**where)
     environment = target.output("EnvironmentName")
     view = None
@@ -50,8 +50,8 @@ def workers(*, watch: bool, until: datetime | None, as_json: bool, **where: Any)
             break
     if view is not None and view.measured_at is None:
         raise NegativeError(
-            "Nothing was measured in this hour. The first numbers come about two minutes after a stack is deployed; "
-            "where it is older, see the alarm no-measurement and the log of measure_workers."
+            "There are no measurements in this hour. The first numbers arrive about two minutes after a stack "
+            "is deployed. If the stack is older, see the alarm no-measurement and the log of measure_workers."
         )
     if view is None or view.verdict == "unknown":
         raise NegativeError(

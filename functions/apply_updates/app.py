@@ -38,7 +38,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> None:  # noqa: ARG
     except TransientError as exc:
         if (denial := denial_in(exc)) is not None:
             parts.denials.report(denial)
-        logger.info("the update cannot go on now", extra={"because": f"{exc.reason}: {exc}"})
+        logger.info("the update cannot continue now", extra={"because": f"{exc.reason}: {exc}"})
 
 
 def _report(step: UpdateStep) -> None:

@@ -42,7 +42,7 @@ def _asking(parts: Parts, step: Callable[[Parts], None]) -> bool:
     except PermissionMissingError as exc:
         parts.denials.report(exc)
     except (EnvironmentUnavailableError, EnvironmentBusyError, OutOfTurnError) as exc:
-        logger.info("runs cannot be looked at now", extra={"because": f"{exc.reason}: {exc}"})
+        logger.info("runs cannot be read now", extra={"because": f"{exc.reason}: {exc}"})
     else:
         return True
     metrics.add_metric("RunsNotFollowed", "Count", 1)
@@ -72,4 +72,4 @@ def _look_at_all(parts: Parts) -> None:
     ):
         if count:
             metrics.add_metric(name, "Count", count)
-    logger.info("looked at all DAGs", extra=asdict(summary))
+    logger.info("all DAGs were checked", extra=asdict(summary))

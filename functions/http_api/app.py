@@ -49,8 +49,11 @@ def _problem(error: JetwayError | ProblemError) -> Response[str]:
 
 @app.exception_handler([BotoCoreError, ClientError])  # type: ignore[untyped-decorator]
 def _aws_problem(_error: BotoCoreError | ClientError) -> Response[str]:
-    logger.exception("an AWS service refused")
-    detail = "An AWS service behind this API refused or did not answer. Try again, with the same Idempotency-Key."
+    logger.exception("an AWS service returned an error")
+    detail = (
+        "An AWS service that this API uses returned an error or did not respond. Try again with the same "
+        "Idempotency-Key."
+    )
     return _answer(Problem(HTTPStatus.SERVICE_UNAVAILABLE, "aws-unavailable", detail, answers.RETRY_AFTER))
 
 

@@ -27,7 +27,7 @@ def _resume(record: SQSRecord) -> None:
     lane, resume_id = _text(record, "lane"), _text(record, "resume_id")
     dispatch_url = parts.config.dispatch_queue_url
     back = parts.waiting.resume(record.body, lane=lane, resume_id=resume_id, dispatch_url=dispatch_url)
-    logger.debug("resumed" if back else "waits on", extra={"resume_id": resume_id})
+    logger.debug("resumed" if back else "the event still waits", extra={"resume_id": resume_id})
 
 
 def _text(record: SQSRecord, name: str) -> str:

@@ -41,7 +41,7 @@ def handler(_event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
     detail = {**asdict(outcome), "environment": config.environment_name}
     _count(outcome)
     if outcome.floors_error:
-        logger.error("floors.yaml is not in force, the last good one is", extra={"error": outcome.floors_error})
+        logger.error("floors.yaml is not in force, but the last good version is", extra={"error": outcome.floors_error})
     logger.info(f"workers {outcome.decision.action}", extra=detail)
     identity = _identity(config.environment_name, outcome, now)
     put(parts.events, config.event_bus, [OutEvent(_event_name(outcome), identity, now, detail)])

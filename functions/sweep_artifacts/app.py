@@ -36,9 +36,9 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     metrics.add_metric("ArtifactsFoundUnseen", MetricUnit.Count, swept.queued)
     if swept.queued:
         found = {"queued": swept.queued, "deleted": swept.deleted}
-        logger.warning("artifacts of which no event has come were found, and are settled now", extra=found)
+        logger.warning("artifacts without an event were found, and are processed now", extra=found)
     if swept.still_live:
-        why = "live, though a lifecycle rule may have deleted them: delete them again if they are to go"
+        why = "live, though a lifecycle rule might have deleted them: delete them again to remove them"
         logger.warning(why, extra={"keys": swept.still_live})
     logger.info("swept", extra=asdict(swept))
     return asdict(swept)

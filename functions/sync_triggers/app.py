@@ -68,9 +68,9 @@ def _report(troubles: Sequence[Exception], receives: int) -> int:
     """Tell what was in the way; return after how many seconds the messages come back."""
     failures = [trouble for trouble in troubles if not isinstance(trouble, OutOfTimeError)]
     if not failures:
-        logger.info("triggers are synced in part, another run goes on", extra={"reason": str(troubles[0])})
+        logger.info("triggers are partly synced; another run continues", extra={"reason": str(troubles[0])})
         return AT_ONCE
     for failure in failures:
-        logger.error("triggers not synced, the messages come back", exc_info=failure)
+        logger.error("triggers are not synced; the messages return to the queue", exc_info=failure)
     metrics.add_metric("TriggerSyncFailures", MetricUnit.Count, 1)
     return int(min(LONGEST_WAIT, FIRST_WAIT * 2 ** (receives - 1)))

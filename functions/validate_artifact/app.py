@@ -51,7 +51,9 @@ def handler(event: dict[str, Any], context: LambdaContext) -> PartialItemFailure
             wired().denials.report(error)
             continue
         body = getattr(record, "body", None)
-        logger.error("artifact not settled, its message comes back", exc_info=error, extra={"body": body})
+        logger.error(
+            "the artifact is not settled; its message returns to the queue", exc_info=error, extra={"body": body}
+        )
     return response
 
 

@@ -65,10 +65,10 @@ def report(dag_run: Any, state: str, msg: str) -> None:
     try:
         answer = _client().put_events(Entries=[entry])
     except (BotoCoreError, ClientError) as exc:
-        log.warning("%s of %s could not be told: %s", state, dag_run.run_id, exc)
+        log.warning("%s of %s could not be reported: %s", state, dag_run.run_id, exc)
         return
     if answer["FailedEntryCount"]:
-        log.warning("%s of %s could not be told: %s", state, dag_run.run_id, answer["Entries"])
+        log.warning("%s of %s could not be reported: %s", state, dag_run.run_id, answer["Entries"])
 
 
 @lru_cache(maxsize=1)

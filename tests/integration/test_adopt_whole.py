@@ -89,7 +89,7 @@ def test_a_stack_works_again_over_what_it_has_left(aws: dict[str, str], tmp_path
     assert (sweep["DROP_BUCKET"], sweep["ARTIFACT_TABLE"]) == (before["DropBucket"], before["ArtifactTable"])
 
     swept = run(aws, "-m", "jetway_cli", "sync", "--now", "--stack", STACK)
-    assert "0 files without a report" in swept
+    assert "0 files have no report" in swept
     wait_for("the trigger's rule again", lambda: rules() or None, seconds=180)
     (target,) = events.list_targets_by_rule(Rule=rules()[0])["Targets"]
     assert target["Arn"].rpartition(":")[2] == after["DispatchQueue"].rpartition("/")[2]

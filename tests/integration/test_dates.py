@@ -254,7 +254,7 @@ def test_a_call_that_says_nothing_has_the_moment_of_the_call(exports: Stack) -> 
     )
 
 
-@pytest.mark.parametrize("files", [50, pytest.param(1000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("files", [25, pytest.param(1000, marks=pytest.mark.slow)])
 def test_files_of_one_second_delivered_three_times_are_as_many_runs_with_as_many_dates(
     exports: Stack, files: int
 ) -> None:

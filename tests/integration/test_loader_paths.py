@@ -226,7 +226,7 @@ def test_what_fails_there_fails_here_and_what_nobody_knows_is_unknown(answers: d
 def test_what_is_wrong_with_a_data_file_is_said_with_its_name(answers: dict[str, Any]) -> None:
     (finding,) = answers["broken_data.py"]["findings"]
     assert finding["message"].endswith(" (it had opened conf/broken.json)")
-    assert finding["remedy"] == "Correct conf/broken.json, or what reads it."
+    assert finding["remedy"] == "Correct conf/broken.json, or the code that reads it."
     assert answers["broken_data.py"]["data"] == "conf/broken.json"
     assert answers["then_broken.py"]["data"] is None
 

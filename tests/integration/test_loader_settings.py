@@ -99,7 +99,7 @@ def test_what_would_end_every_process_is_rejected(answers: dict[str, dict[str, A
     (finding,) = answers[name]["findings"]
     assert (answers[name]["verdict"], finding["rule"], finding["line"]) == ("rejected", rule, line)
     assert answers[name]["path"] == (IN_PLUGINS if name == "plugins" else NAME)
-    assert "Every process of Airflow on MWAA runs this file" in finding["message"]
+    assert "Every Airflow process on MWAA runs this file" in finding["message"]
 
 
 def test_the_network_is_not_there_and_nothing_stands_in_for_it(answers: dict[str, dict[str, Any]]) -> None:

@@ -16,7 +16,7 @@ from tools.bench import scene
 from tools.stack.calls import airflow_api, call_api, wait_for
 from tools.stack.stack import Stack
 
-EVENTS = 100  # each delivered three times; `make load` does it with 1,000
+EVENTS = 60  # each delivered three times; `make load` does it with 1,000
 MOST_BATCHES = 20
 BATCH_DAG = "batch_manifest"
 UNKNOWN_DAG = "no_such_dag_over_rest"

@@ -91,9 +91,9 @@ def test_what_comes_for_a_stale_dag_by_other_ways_waits_for_its_file(stack: Stac
 
 @pytest.fixture
 def updating(stack: Stack) -> Iterator[None]:
-    """The environment is UPDATING for half a minute."""
+    """The environment is UPDATING for a quarter of a minute."""
     url = f"{stack.gateway_url}/_local/faults"
-    fault = {"kind": "status", "status": "UPDATING", "seconds": 30}
+    fault = {"kind": "status", "status": "UPDATING", "seconds": 15}
     requests.post(url, json=fault, timeout=10, verify=stack.ca_bundle).raise_for_status()
     yield
     requests.delete(url, timeout=10, verify=stack.ca_bundle)

@@ -306,11 +306,11 @@ def test_for_airflow_2_what_airflow_3_no_longer_has_is_advice_for_the_upgrade(an
 @pytest.mark.skipif(MAJOR < 3, reason="a run of Airflow 2 always has a date")
 def test_it_says_which_runs_what_becomes_of_the_task_and_what_to_write(answers: dict[str, Any]) -> None:
     said = {finding["message"].partition(". ")[2]: finding["remedy"] for finding in answers["places.py"]["findings"]}
-    without = "A run that is started without a logical date"
+    without = "A run that starts without a logical date"
     assert {
         f"{without} has no ts_nodash: the task fails ('ts_nodash' is undefined).",
         f"{without}, not by the DAG's schedule, has no ds or ts: the task fails ('ds' is undefined).",
-        f"{without} has no ds: its place in the text stays empty.",
+        f"{without} has no ds: the template renders it as an empty string.",
         "Airflow 3 no longer has it: the task fails ('prev_ds' is undefined).",
     } <= set(said)
     assert any(remedy.startswith("Write macros.ds_add(ds, -1) for prev_ds. ") for remedy in said.values())

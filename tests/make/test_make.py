@@ -137,7 +137,7 @@ def test_an_interrupted_command_leaves_the_stack_as_it_is(printed: str, command:
         os.killpg(process.pid, number)
         _, said = process.communicate(timeout=120)
     assert process.returncode != 0
-    assert "Interrupted.\nThe local stack goes on" in said
+    assert "Interrupted.\nThe local stack is still running" in said
     assert before <= keys()
     done = bash('eval "$(make -s env)"; jetway run hello_jetway --wait')
     assert done.returncode == 0, done.stdout + done.stderr

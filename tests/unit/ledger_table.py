@@ -14,11 +14,11 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb.service_resource import Table
 
 
-class _Loader(yaml.SafeLoader):
+class _Loader(yaml.CSafeLoader):
     """Reads CloudFormation's short functions as plain values."""
 
 
-def _any(loader: yaml.Loader, _suffix: str, node: yaml.Node) -> Any:
+def _any(loader: _Loader, _suffix: str, node: yaml.Node) -> Any:
     if isinstance(node, yaml.ScalarNode):
         return loader.construct_scalar(node)
     if isinstance(node, yaml.SequenceNode):
@@ -30,7 +30,7 @@ def _any(loader: yaml.Loader, _suffix: str, node: yaml.Node) -> Any:
 _Loader.add_multi_constructor("!", _any)
 
 
-@functools.cache  # a third of a second, which many tests would spend each
+@functools.cache
 def read_template() -> dict[str, Any]:
     """Return template.yaml with intrinsic functions as their arguments; it is shared, and not to be changed."""
     template: dict[str, Any] = yaml.load((ROOT / "template.yaml").read_text(), _Loader)

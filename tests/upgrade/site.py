@@ -26,7 +26,7 @@ from tools.venvs import ROOT
 LANDING = "jetway-upgrade-landing"
 HELLO = ROOT / "dags" / "hello_jetway.py"
 BATCH = ROOT / "dags" / "batch_manifest.py"
-LONGEST = 300.0  # seconds; what waits aside is tried each two minutes
+LONGEST = 600.0  # seconds; what waits aside is tried each two minutes, and the machine may be busy
 
 # Messages that functions take, and those that nobody takes but `jetway redrive` and people.
 WORK = ("ArtifactQueue", "DispatchQueue", "WaitingQueue", "CollectQueue", "TriggerSyncQueue")
@@ -86,12 +86,12 @@ class Site:
         found = self.client("cloudformation").describe_stack_resource(StackName=STACK_NAME, LogicalResourceId=logical)
         return str(found["StackResourceDetail"]["PhysicalResourceId"])
 
-    def counts(self, *queues: str) -> dict[str, int]:
-        """Messages in each queue, whether they can be received now or not."""
+    def counts(self, *queues: str, delayed: bool = True) -> dict[str, int]:
+        """Messages in each queue, those in flight and those that are delayed too."""
         sqs = self.client("sqs")
         found = {}
         for queue in queues:
-            names = ["", "Delayed", "NotVisible"]
+            names = ["", "NotVisible", *(["Delayed"] if delayed else [])]
             attributes = [f"ApproximateNumberOfMessages{name}" for name in names]
             answer = sqs.get_queue_attributes(QueueUrl=self.id_of(queue), AttributeNames=attributes)["Attributes"]
             found[queue] = sum(int(answer[name]) for name in attributes)
@@ -109,8 +109,17 @@ class Site:
             found[logical] = {json.dumps([item[key] for key in keys], sort_keys=True) for item in items}
         return found
 
+    def open_batch(self) -> int:
+        """How many events the open batch has; 0 when there is none."""
+        name = self.id_of("BatchTable")
+        values = {":open": {"S": "open"}}
+        found = self.client("dynamodb").query(
+            TableName=name, KeyConditionExpression="pk = :open", ExpressionAttributeValues=values
+        )
+        return sum(int(item["members"]["N"]) for item in found["Items"])
+
     def peek(self, queue: str) -> list[Any]:
-        """Return messages of a queue without taking them."""
+        """Return messages of a queue without taking them, but for the collector's calls back to itself."""
         sqs, url = self.client("sqs"), self.id_of(queue)
         answer = sqs.receive_message(
             QueueUrl=url,
@@ -119,7 +128,7 @@ class Site:
             AttributeNames=["All"],
             MessageAttributeNames=["All"],
         )
-        return list(answer.get("Messages", []))
+        return [message for message in answer.get("Messages", []) if "look_at" not in message["Body"]]
 
     @contextmanager
     def paused(self) -> Iterator[None]:
@@ -145,9 +154,12 @@ class Site:
         entry = {"Source": source, "DetailType": kind, "Detail": json.dumps({"what": what})}
         assert not self.client("events").put_events(Entries=[entry])["FailedEntryCount"]
 
-    def call(self, dag_id: str, **body: Any) -> None:
-        answer = call_api(self.stack, "POST", f"/dags/{dag_id}/dagRuns", body=body)
+    def call(self, dag_id: str, *, key: str, **body: Any) -> str:
+        """Ask the HTTP API for a run; return its id."""
+        headers = {"Idempotency-Key": key}
+        answer = call_api(self.stack, "POST", f"/dags/{dag_id}/dagRuns", body=body, headers=headers)
         assert answer.status_code == 202, answer.text
+        return str(answer.json()["dag_run_id"])
 
     def put_dag(self, dag_id: str) -> None:
         file = self.work / f"{dag_id}.py"
@@ -216,7 +228,13 @@ class Site:
         )
 
     def wait_until_empty(self, *queues: str) -> None:
-        wait_for(f"{queues} empty", lambda: not any(self.counts(*queues).values()) or None, seconds=LONGEST, pause=1)
+        """What is delayed does not count: the collector's calls back, and in the waiting queue nothing is left."""
+        wait_for(
+            f"{queues} empty",
+            lambda: not any(self.counts(*queues, delayed=False).values()) or None,
+            seconds=LONGEST,
+            pause=1,
+        )
 
     def cross(self, tree: Path) -> list[dict[str, Any]]:
         """Deploy another version over this one; return what the change set did to what holds data."""

@@ -60,13 +60,13 @@ def check_stack(name: str, status: str) -> None:
     """
     if status in _TO_BE_DELETED:
         raise AwsDeployError(
-            f"stack {name} is {status}: it was never whole and takes no update. Mend what its events complain of "
+            f"stack {name} is {status}: its creation failed, so it accepts no update. Fix the errors in its events "
             f"(`jetway doctor --stack {name}` shows the first), then `aws cloudformation delete-stack --stack-name "
             f"{name}`, and deploy again."
         )
     if status == _TO_BE_CONTINUED:
         raise AwsDeployError(
-            f"stack {name} is {status}: `jetway doctor --stack {name}` shows what failed; mend it, then `aws "
+            f"stack {name} is {status}: `jetway doctor --stack {name}` shows what failed. Fix it, then run `aws "
             f"cloudformation continue-update-rollback --stack-name {name}`, and deploy again."
         )
     if status.endswith("_IN_PROGRESS") and status not in WHOLE | {"REVIEW_IN_PROGRESS"}:
@@ -192,8 +192,9 @@ def denied(exc: ClientError, action: str, parameters: str) -> Exception:
     if exc.response["Error"]["Code"] not in DENIED:
         return exc
     return AwsDeployError(
-        f"you may not do {action} ({exc.response['Error'].get('Message', 'Access Denied')}), which tells {parameters}. "
-        f"Ask for {action}, or write them into the profile of samconfig.toml (parameter_overrides)."
+        f"you do not have permission for {action} ({exc.response['Error'].get('Message', 'Access Denied')}), which "
+        f"returns {parameters}. Request {action}, or write them into the profile of samconfig.toml "
+        "(parameter_overrides)."
     )
 
 

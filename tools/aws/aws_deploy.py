@@ -53,8 +53,9 @@ HANDED_ON = ("EnvironmentName", "EnvironmentBucketName", "EnvironmentKmsKeyArn",
 
 # https://docs.aws.amazon.com/AmazonS3/latest/userguide/enable-event-notifications-eventbridge.html
 AT_FIRST = """
-S3 sends no events for the first five minutes or so. What you drop meanwhile is found within half an hour, or at once by
-`jetway sync --now`. A file under data/ that is dropped too early starts no run: drop it again."""
+S3 sends no events for about the first five minutes. Jetway finds files that you drop in this time within half an
+hour, or immediately when you run `jetway sync --now`. A file in data/ that you drop too early starts no run: drop it
+again."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -115,7 +115,7 @@ def judge(findings: Iterable[Finding], explained: Sequence[Explained]) -> list[s
             if not any(alone.covers(finding) for finding in findings):
                 lines.append(
                     f"{EXPLAINED.relative_to(ROOT)} explains {entry.tool} {entry.rule} at {place}, "
-                    "which is not found any more"
+                    "which is no longer found"
                 )
     return lines
 
@@ -160,7 +160,7 @@ def read_zizmor(printed: str) -> list[Finding]:
 def read_secrets(printed: str) -> list[Finding]:
     """Read what `detect-secrets scan` prints; what may be a secret is not repeated."""
     return [
-        Finding("detect-secrets", found["type"], name, f"line {found['line_number']} may hold a secret")
+        Finding("detect-secrets", found["type"], name, f"line {found['line_number']} can have a secret")
         for name, each in json.loads(printed)["results"].items()
         for found in each
     ]
@@ -174,7 +174,7 @@ def read_advisories(place: str, printed: str) -> tuple[list[Finding], int]:
             "pip-audit",
             vulnerability["id"],
             f"{place}:{package['name']}",
-            f"{package['version']} is mended in {', '.join(vulnerability['fix_versions']) or 'no version yet'}",
+            f"{package['version']} is fixed in {', '.join(vulnerability['fix_versions']) or 'no version yet'}",
         )
         for package in packages
         for vulnerability in package.get("vulns", ())
@@ -205,14 +205,14 @@ def _advisories(python: Path) -> tuple[list[Finding], list[str]]:
             continue
         findings += found
         if skipped:
-            missing.append(f"{place}: no advisories to be had for {skipped} packages")
+            missing.append(f"{place}: no advisories for {skipped} packages")
     return findings, missing
 
 
 def main() -> int:
     """Run all scanners and print what nothing explains; return 1 if there is any."""
     parser = argparse.ArgumentParser(prog="python -m tools.checks.audit", description=__doc__)
-    parser.add_argument("--advisories", action="store_true", help="fail when pip-audit can ask nobody")
+    parser.add_argument("--advisories", action="store_true", help="fail if pip-audit cannot read any advisories")
     given = parser.parse_args()
     python = venvs.ensure("audit")
     templates = [argument for name in TEMPLATES for argument in ("-f", name)]
@@ -234,7 +234,7 @@ def main() -> int:
     vulnerable, missing = _advisories(python)
     print(f"pip-audit: {len(vulnerable)} findings in {len(SHIPPED) - len(missing)} of {len(SHIPPED)} lists")
     for line in missing:
-        print(f"  not asked: {line}")
+        print(f"  not checked: {line}")
     lines = judge([*findings, *vulnerable], explanations(EXPLAINED.read_text(encoding="utf-8")))
     for line in lines:
         print(line)

@@ -148,9 +148,9 @@ def differences(used: set[Grant], known: Mapping[Grant, Exempt], all_granted: se
         all_granted: what the template grants.
     """
     for grant in sorted(all_granted - used - set(known)):
-        yield f"granted and never asked: {grant.role} {grant.statement} {grant.action}"
+        yield f"granted but never used: {grant.role} {grant.statement} {grant.action}"
     for grant in sorted(grant for grant, why in known.items() if why.asked == "never" and grant in used):
-        yield f"asked, though the list says never: {grant.role} {grant.statement} {grant.action}"
+        yield f"used, although the list says never: {grant.role} {grant.statement} {grant.action}"
     for grant in sorted(set(known) - all_granted):
         yield f"in the list, but not granted: {grant.role} {grant.statement} {grant.action}"
 
@@ -169,7 +169,7 @@ def main() -> int:
     check = sys.argv[1:] == ["--check"]
     used, all_granted, known = asked(read(*runs_of_the_tests())), granted(), exempt()
     found = list(differences(used, known, all_granted))
-    print("\n".join(found) or f"{NEVER_ASKED.name} is right: all else that is granted was asked for.")
+    print("\n".join(found) or f"{NEVER_ASKED.name} is right: everything else that is granted was used.")
     if not check:
         from tools.checks import needed_actions  # noqa: PLC0415 - it reads this module's list
 

@@ -329,11 +329,15 @@ def judge(
 def main() -> int:
     """Plant, test, report; the exit status says whether enough was killed and the rest has its reasons."""
     parser = argparse.ArgumentParser(prog="python -m tools.checks.mutants", description=__doc__)
-    parser.add_argument("--children", type=int, default=os.cpu_count() or 2, help="mutants that are tested at once")
-    parser.add_argument("--tests", nargs="+", default=ALL_TESTS, help="that may find them; all unit tests by default")
+    parser.add_argument(
+        "--children", type=int, default=os.cpu_count() or 2, help="number of mutants to test in parallel"
+    )
+    parser.add_argument(
+        "--tests", nargs="+", default=ALL_TESTS, help="tests that can find them; all unit tests by default"
+    )
     parser.add_argument("--rooms", nargs="+", default=ROOMS, help="to plant them in, as paths in layers/jetway/jetway")
     parser.add_argument("--sample", type=int, default=SAMPLE, metavar="NUMBER", help="how many are drawn")
-    parser.add_argument("--resume", action="store_true", help="go on with the copy and the results of a run before")
+    parser.add_argument("--resume", action="store_true", help="continue with the copy and results of an earlier run")
     parser.add_argument("--output", type=Path, help="JSON file for the survivors, as tools/checks/survivors.json")
     given = parser.parse_args()
     began = time.monotonic()

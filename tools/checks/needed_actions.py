@@ -84,7 +84,7 @@ def _text(node: Node) -> str:
             return "${" + "|".join(each.removeprefix("${").removesuffix("}") for each in both) + "}"
         case "Fn::Join":
             return str(argument[0].join(map(_text, argument[1])))
-    raise ValueError(f"not a text: {node}")
+    raise ValueError(f"not a string: {node}")
 
 
 def _written_out(condition: Node, conditions: Mapping[str, Node]) -> Node:

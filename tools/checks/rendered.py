@@ -16,9 +16,10 @@ from pathlib import Path
 from typing import Any
 
 import boto3
+import yaml
 from samtranslator.parser.parser import Parser
 from samtranslator.translator.translator import Translator
-from samtranslator.yaml_helper import yaml_parse
+from samtranslator.yaml_helper import intrinsics_multi_constructor
 
 from tools.venvs import ROOT
 
@@ -29,9 +30,16 @@ _NOTHING = object()
 _UPLOADED = "s3://bucket/key"
 
 
+class _Loader(yaml.CSafeLoader):  # SAM's own takes ten times as long
+    """YAML with CloudFormation's short functions, each in its long form."""
+
+
+_Loader.add_multi_constructor("!", intrinsics_multi_constructor)
+
+
 def parse(path: Path) -> dict[str, Node]:
     """Return a template with its short functions in their long form."""
-    template: dict[str, Node] = yaml_parse(path.read_text(encoding="utf-8"))
+    template: dict[str, Node] = yaml.load(path.read_text(encoding="utf-8"), _Loader)  # noqa: S506 - a safe loader
     return template
 
 
@@ -92,7 +100,7 @@ def _included(node: Node, folder: Path) -> Node:
         return node
     include = node.get("Fn::Transform")
     if isinstance(include, dict) and include["Name"] == "AWS::Include":
-        return yaml_parse((folder / include["Parameters"]["Location"]).read_text(encoding="utf-8"))
+        return parse(folder / include["Parameters"]["Location"])
     return {key: _included(value, folder) for key, value in node.items()}
 
 

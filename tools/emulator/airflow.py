@@ -140,9 +140,7 @@ def requirements_file(version: str) -> Path:
     """
     if version not in VERSIONS:
         known = " and ".join(VERSIONS)
-        raise AirflowError(
-            f"The local stack has no Airflow {version}. {known} are to be had: set AIRFLOW_VERSION to one of them."
-        )
+        raise AirflowError(f"The local stack has no Airflow {version}. Set AIRFLOW_VERSION to one of {known}.")
     return _REPOSITORY / "requirements" / f"airflow-{version}.txt"
 
 

@@ -132,7 +132,7 @@ def main() -> int:
     """Run the bridge until SIGTERM."""
     parser = argparse.ArgumentParser(prog="python -m tools.emulator.emf_bridge", description=__doc__)
     parser.add_argument("--endpoint", required=True)
-    parser.add_argument("--pause", type=float, default=1.0, help="seconds between two looks")
+    parser.add_argument("--pause", type=float, default=2.0, help="seconds between two looks")
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     stop = threading.Event()

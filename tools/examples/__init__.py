@@ -79,7 +79,7 @@ EXAMPLES = {
         ),
         Example(
             "ml_pipeline",
-            "a batch of files is ingested; a model is trained, judged and published",
+            "a batch of files is ingested; a model is trained, evaluated and published",
             plays.ml_pipeline,
             triggers=("ml_pipeline",),
             packages=True,
@@ -92,7 +92,7 @@ EXAMPLES = {
         ),
         Example(
             "aws_services",
-            "operators of the Amazon provider: list, copy, tell on EventBridge",
+            "operators of the Amazon provider: list, copy, publish to EventBridge",
             plays.aws_services,
             triggers=("aws_services",),
         ),

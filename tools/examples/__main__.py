@@ -32,7 +32,7 @@ def _show(progress: Progress) -> int:
             with progress.step(example.about):
                 runs = example.play(scene)
         progress.console.print(_table(runs))
-        progress.say(f"dags/{example.name}.py and docs/examples.md tell how.")
+        progress.say(f"dags/{example.name}.py and docs/examples.md show how.")
         keep_or_stop(progress, stack, ran_before=ran_before)
     return 0
 

@@ -188,7 +188,7 @@ class Scene:
         answer = self.call_airflow("POST", "/dags/~/dagRuns/~/taskInstances/list", Body=wanted)
         found: list[dict[str, Any]] = answer["task_instances"]
         if not found:
-            raise ExampleError(f"Airflow tells of no task instances of {run_id}.")
+            raise ExampleError(f"Airflow shows no task instances of {run_id}.")
         return found
 
     def call_airflow(self, method: str, path: str, **more: Any) -> dict[str, Any]:

@@ -33,11 +33,12 @@ if TYPE_CHECKING:
 FILES = (ROOT / "docs" / "openapi.json", ROOT / "functions" / "http_api" / "pages" / "openapi.json")
 
 _REFERENCE = "#/components/schemas/{model}"
-_DESCRIPTION = f"""\
-Starts and shows DAG runs of one Amazon MWAA environment, in the words of Airflow's own REST API.
-
-Bodies have at most {LONGEST_BODY} bytes and {DEEPEST} levels; unknown fields and query parameters are refused by name.
-Errors are problem documents (RFC 9457) that say what to do."""
+_DESCRIPTION = (
+    "Starts and shows DAG runs of one Amazon MWAA environment, with the names of Airflow's own REST "
+    f"API.\n\nA body has at most {LONGEST_BODY} bytes and {DEEPEST} levels. The API rejects unknown "
+    "fields and query parameters and names them.\nErrors are problem documents (RFC 9457) that say how "
+    "to fix the problem."
+)
 
 
 def document() -> Schema:
@@ -129,7 +130,7 @@ def _list(member: str, of: str, *, total: bool = True) -> Schema:
 def _model(type_: type) -> Schema:
     """Return the JSON Schema of a dataclass, as it looks when it has been sent."""
     if not is_dataclass(type_):
-        raise TypeError(f"{type_} is no dataclass")
+        raise TypeError(f"{type_} is not a dataclass")
     schema: Schema = TypeAdapter(type_).json_schema(mode="serialization", ref_template=_REFERENCE)
     schema.pop("description", None)
     for member in schema["properties"].values():
@@ -159,8 +160,10 @@ def _dag_run() -> Schema:
     schema = _model(DagRun)
     schema["properties"]["because"] = {
         **NULL_TEXT,
-        "description": "Of one run: why it is queued and does not start, where that is known. It begins with a stable "
-        "word: `dag-paused:`, or `dag-stale:` when no file makes the DAG any more. Lists of runs leave it out.",
+        "description": (
+            "Why the run is queued and does not start, if Jetway knows. It begins with a stable word: "
+            "`dag-paused:`, or `dag-stale:` if no file defines the DAG. Lists of runs do not include it."
+        ),
     }
     return schema
 
@@ -178,7 +181,7 @@ def _workers() -> Schema:
 _PATH_PARAMETERS = {
     "dag_id": "Airflow's id of the DAG.",
     "dag_run_id": "Airflow's id of the run.",
-    "name": "Name of the trigger: of its file triggers/<name>.yaml.",
+    "name": "Name of the trigger, taken from its file triggers/<name>.yaml.",
 }
 # What `jetway.airflow.names` and `jetway.dispatch.run` take. `\\w` is Unicode there, as in Airflow.
 _PATH_SCHEMAS: dict[str, Schema] = {
@@ -199,17 +202,22 @@ _START_HEADERS: list[Schema] = [
         "name": "Idempotency-Key",
         "in": "header",
         "required": False,
-        "description": "Calls with the same key, by the same caller, for the same DAG or trigger are one run. With "
-        "another body than before, or after the trigger's dag or conf was changed, the key is refused (422, "
-        "`idempotency-key-reused`).",
+        "description": (
+            "Calls with the same key from the same caller for the same DAG or trigger start one run. If "
+            "the body differs, or the trigger's dag or conf has changed since the first call, the API "
+            "rejects the key (422, `idempotency-key-reused`)."
+        ),
         "schema": {"type": "string", "minLength": 1, "maxLength": LONGEST_IDEMPOTENCY_KEY},
     },
     {
         "name": "Prefer",
         "in": "header",
         "required": False,
-        "description": "RFC 7240: `wait=25` waits until Airflow has the run, `wait=25, state=final` until it has "
-        f"ended; 202 when that takes longer. {LONGEST_WAIT:.0f} s at the most.",
+        "description": (
+            "RFC 7240: `wait=25` waits until Airflow has the run; `wait=25, state=final` waits until the "
+            f"run has ended. If that takes longer, the response is 202. The maximum is {LONGEST_WAIT:.0f} "
+            "s."
+        ),
         "schema": {"type": "string"},
     },
 ]
@@ -230,22 +238,22 @@ _PATH_EXAMPLES = {
 }
 _STARTED: Schema = {
     "200": _answer(
-        "Airflow has the run, as was preferred; or what a dry run would start.",
+        "Airflow has the run, as requested by Prefer; or, for a dry run, the run that would start.",
         {"anyOf": [_ref("DagRun"), _ref("DagRunDry")]},
-        {"Location": _LOCATION, "Preference-Applied": _header("The preference that was met.")},
+        {"Location": _LOCATION, "Preference-Applied": _header("The preference that was applied.")},
     ),
     "202": _answer(
         "The run is durably queued.",
         _ref("DagRunAccepted"),
-        {"Location": _LOCATION, "Retry-After": _header("Seconds until it is worth a look.")},
+        {"Location": _LOCATION, "Retry-After": _header("Number of seconds to wait before you read the run.")},
     ),
-    "400": _problem("The body is no JSON."),
-    "404": _problem("No such DAG or trigger: of a dry run, or of a run that was waited for."),
-    "409": _problem("A dry run, and the run is there already."),
-    "410": _problem("The run of this Idempotency-Key or dag_run_id was started, and somebody has deleted it since."),
+    "400": _problem("The body is not valid JSON."),
+    "404": _problem("The DAG or trigger does not exist (for a dry run, or a run that the call waited for)."),
+    "409": _problem("For a dry run: the run already exists."),
+    "410": _problem("The run of this Idempotency-Key or dag_run_id was started and later deleted."),
     "413": _problem("The body is too large."),
     "422": _problem(
-        "A parameter, a field or an id that could never work; or an Idempotency-Key that came with another body before."
+        "A parameter, field, or id is not valid, or the Idempotency-Key was used before with another body."
     ),
 }
 _ANSWERS: dict[str, Schema] = {
@@ -253,41 +261,43 @@ _ANSWERS: dict[str, Schema] = {
     "trigger_by_name": _STARTED,
     "receive_webhook": {
         "200": _answer(
-            "Nothing was started: a handshake (GitHub's ping, a challenge) was answered, or GitHub's Redeliver, whose "
-            "run was started before.",
+            (
+                "Nothing was started. The API answered a handshake (GitHub's ping, a challenge), or GitHub's Redeliver "
+                "of a delivery that started its run before."
+            ),
             {"type": "object"},
         ),
         "202": _STARTED["202"],
         "400": _STARTED["400"],
-        "404": _problem("The address has characters that no trigger's name has."),
-        "409": _problem("This signature, which has a time, was accepted before."),
+        "404": _problem("The path has characters that are not allowed in a trigger name."),
+        "409": _problem("This signature has a timestamp and was accepted before."),
         "413": _STARTED["413"],
     },
-    "get_dag_run": {"200": _answer("The run.", _ref("DagRun")), "404": _problem("No such run, or no such DAG.")},
+    "get_dag_run": {"200": _answer("The run.", _ref("DagRun")), "404": _problem("The run or the DAG does not exist.")},
     "get_dag_runs": {
         "200": _answer("The newest runs, newest first.", _list("dag_runs", "DagRun")),
-        "404": _problem("No such DAG."),
+        "404": _problem("The DAG does not exist."),
     },
     "get_dags": {
-        "200": _answer("The DAGs by dag_id, each once; those whose file is gone are left out.", _list("dags", "Dag"))
+        "200": _answer("The DAGs by dag_id, each once. DAGs whose file was deleted are omitted.", _list("dags", "Dag"))
     },
     "get_events": {"200": _answer("The newest events, newest first.", _list("events", "Event", total=False))},
     "get_artifacts": {"200": _answer("The newest reports, newest first.", _list("artifacts", "Artifact"))},
-    "get_workers": {"200": _answer("The last hour, and what it asks for.", _ref("Workers"))},
+    "get_workers": {"200": _answer("The last hour, with the verdict and its remedy.", _ref("Workers"))},
     "get_health": {"200": _answer("Runs can be started now.", _ref("Health"))},
 }
 _COMMON = ("401", "403", "422", "502", "503")
 _PROBLEMS: dict[str, Schema] = {
-    "401": {"description": "Nobody: no signature, no token, or an expired one."},
+    "401": {"description": "The request has no signature or token, or the token has expired."},
     "403": {
-        "description": "The signature is wrong, or the caller may not do this: IAM's policy or access.yaml says so.",
+        "description": "The signature is wrong, or IAM's policy or access.yaml does not allow the caller to do this.",
         "content": {"application/problem+json": {"schema": _ref("Problem")}, "application/json": {"schema": {}}},
     },
-    "422": _problem("A parameter, a field or an id that could never work."),
-    "502": _problem("Airflow refused for a reason of its own."),
+    "422": _problem("A parameter, field, or id is not valid."),
+    "502": _problem("Airflow rejected the request."),
     "503": {
-        "description": "Not now: the environment is busy, updating or does not answer. Try again.",
-        "headers": {"Retry-After": _header("Seconds until it is worth another try.")},
+        "description": "Not possible now: the environment is busy, is updating, or does not respond. Try again.",
+        "headers": {"Retry-After": _header("Number of seconds to wait before you try again.")},
         "content": {
             "application/problem+json": {"schema": _ref("Problem")},
             "application/json": {"schema": _ref("Health")},
@@ -299,17 +309,22 @@ _SECURITY_SCHEMES: Schema = {
         "type": "apiKey",
         "name": "Authorization",
         "in": "header",
-        "description": "AWS Signature Version 4, service execute-api. Browsers: `jetway ui` signs for them.",
+        "description": "AWS Signature Version 4, service execute-api. For browsers, `jetway ui` signs requests.",
         "x-amazon-apigateway-authtype": "awsSigv4",
     },
     "jwt": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"},
-    "github": {"type": "apiKey", "name": "X-Hub-Signature-256", "in": "header", "description": "As GitHub signs."},
+    "github": {
+        "type": "apiKey",
+        "name": "X-Hub-Signature-256",
+        "in": "header",
+        "description": ("GitHub's signature header."),
+    },
     "standard": {"type": "apiKey", "name": "webhook-signature", "in": "header", "description": "Standard Webhooks."},
     "stripe": {
         "type": "apiKey",
         "name": "Jetway-Signature",
         "in": "header",
-        "description": "t=…,v1=… as Stripe signs.",
+        "description": "Stripe's signature header: t=…,v1=…",
     },
 }
 

@@ -25,7 +25,7 @@ FIELD_SCHEMAS: dict[str, Schema] = {
         # The prefixes that Airflow keeps for runs of its own (jetway.airflow.names).
         "pattern": r"^(?!\.$)(?!.*\.\.)(?!(asset_materialization|asset_triggered|backfill|dataset_triggered"
         "|operator_triggered|scheduled)__)[A-Za-z0-9_.~:+-]+$",
-        "description": "The run's id. Without it, it is derived from Idempotency-Key, else from the call.",
+        "description": "Id of the run. If omitted, Jetway derives it from Idempotency-Key, or from the request.",
     },
     "logical_date": {**NULL_TEXT, "format": "date-time"},
     "note": {**NULL_TEXT, "maxLength": LONGEST_NOTE},
@@ -42,10 +42,10 @@ ACCEPTED: Schema = {
     "properties": {
         "dag_id": ID,
         "dag_run_id": ID,
-        "state": {"type": "string", "description": "accepted, or the state that Airflow showed within the wait."},
+        "state": {"type": "string", "description": "accepted, or the state that Airflow reported during the wait."},
         "named_by": {
             "enum": ["body", "webhook-id"],
-            "description": "Of a webhook: a delivery with the same body, or the same webhook-id, is the same run.",
+            "description": "For a webhook: deliveries with the same body, or the same webhook-id, start one run.",
         },
         "warnings": {"type": "array", "items": {"type": "string"}},
     },
@@ -65,16 +65,18 @@ DRY: Schema = {
         "warnings": {
             "type": "array",
             "items": {"type": "string"},
-            "description": "What would not be as wanted: the DAG is paused, the note is not kept.",
+            "description": "What differs from the request: the DAG is paused, the note is not kept.",
         },
     },
     "required": ["dag_id", "dag_run_id", "conf", "logical_date", "note", "state", "dry_run", "warnings"],
 }
 DISPATCH_COUNTS = {
-    "waiting": "Events in their lane, or on their way into a batch.",
-    "in_flight": "Events in hand.",
-    "aside": "Events that have stepped aside: the DAG is not there yet, or the trigger's rate is reached.",
-    "dead_letters": "Messages in the queue of dispatch dead letters. An event delivered twice can be there twice.",
+    "waiting": "Events in their lane, or on their way to a batch.",
+    "in_flight": "Events that Jetway is processing now.",
+    "aside": (
+        "Events that wait outside their lane, because the DAG does not exist yet or the trigger's rate is reached."
+    ),
+    "dead_letters": "Messages in the dispatch dead-letter queue. An event that was delivered twice can have two.",
 }
 HEALTH: Schema = {
     "title": "Health",
@@ -88,13 +90,15 @@ HEALTH: Schema = {
         },
         "airflow": {
             "type": "object",
-            "description": "Whether Airflow answers; asked at most every 15 s, while the environment takes work.",
+            "description": (
+                "Whether Airflow responds. Jetway checks it at most every 15 s, while the environment accepts work."
+            ),
             "properties": {
                 "reachable": {
                     "type": ["boolean", "null"],
-                    "description": "null: not asked.",
+                    "description": "null: not checked.",
                 },
-                "detail": {**NULL_TEXT, "description": "Why not, and what to do."},
+                "detail": {**NULL_TEXT, "description": "Why not, and how to fix it."},
             },
             "required": ["reachable", "detail"],
         },
@@ -117,31 +121,37 @@ PROBLEM: Schema = {
         "type": {"type": "string", "description": "urn:jetway:problem:<reason>"},
         "title": {"type": "string"},
         "status": {"type": "integer"},
-        "detail": {"type": "string", "description": "What was wrong, where, and what to do."},
+        "detail": {"type": "string", "description": "What is wrong, where, and how to fix it."},
         "instance": {"type": "string"},
         "environment_status": {
             "type": "string",
-            "description": "The environment's status where that is why: UPDATING and others.",
+            "description": "The environment's status, such as UPDATING, if it is the reason.",
         },
         "event": {
-            "description": "Of a run that is not there: what became of the event that asks for it; null when the "
-            "ledger knows of none.",
+            "description": (
+                "If Airflow does not have the run: the state of the event that requested it. null if the "
+                "ledger does not have the event."
+            ),
             "type": ["object", "null"],
             "properties": {
                 "decision": {
                     "type": "string",
                     "description": "held, waiting, dead-lettered, skipped, started, duplicate.",
                 },
-                "because": {**NULL_TEXT, "description": "Why, after a stable word: `dag-not-found: …`."},
+                "because": {**NULL_TEXT, "description": "The reason, after a stable word: `dag-not-found: …`."},
                 "decided_at": {"type": "string", "format": "date-time"},
-                "until": {**NULL_TEXT, "format": "date-time", "description": "When Jetway gives up, where it waits."},
+                "until": {
+                    **NULL_TEXT,
+                    "format": "date-time",
+                    "description": ("When Jetway stops trying, if the event waits."),
+                },
             },
             "required": ["decision", "because", "decided_at", "until"],
         },
         "near": {
             "type": "array",
             "items": {"type": "string"},
-            "description": "Of a dry run for a DAG that is not there: dag_ids that may have been meant.",
+            "description": "For a dry run with an unknown DAG: similar dag_ids.",
         },
     },
     "required": ["type", "title", "status", "detail", "instance"],

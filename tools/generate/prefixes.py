@@ -19,28 +19,29 @@ BEGIN, END = "<!-- make prefixes -->", "<!-- end of make prefixes -->"
 
 # What of the drop bucket is for people and their programs to write.
 GIVES_TO_PEOPLE: Mapping[str, str] = {
-    "dags/": "run code of their own in Airflow's DAG processor, and in every task of those DAGs, with all that "
-    "the environment's execution role may; replace and delete files of others there",
-    "dags/<team>/": "the same with files below it alone; the code itself runs beside that of all others",
+    "dags/": "run their own code in Airflow's DAG processor, and in every task of those DAGs, with all permissions of "
+    "the environment's execution role; replace and delete files of others there",
+    "dags/<team>/": "the same, but only with files in this folder; the code itself runs beside the code of all others",
     "data/": "start a run of any DAG, with the file's key as conf",
-    "data/<dag_id>/": "start runs of that DAG alone",
-    "triggers/": "say which events start which DAG with which conf, and open webhooks; change and end triggers of "
+    "data/<dag_id>/": "start runs only of that DAG",
+    "triggers/": "decide which events start which DAG with which conf, and open webhooks; change and end triggers of "
     "others",
-    "access.yaml": "say who may start and see which DAG over the HTTP API",
-    "alarms.yaml": "keep failures of DAGs from being alarmed, and say whose they are",
-    "floors.yaml": "have workers started, which costs",
-    "requirements.txt": "have packages installed on all schedulers and workers",
+    "access.yaml": "decide who can start and see which DAG with the HTTP API",
+    "alarms.yaml": "turn off alarms for failures of DAGs, and set the owners of DAGs",
+    "floors.yaml": "start workers, which costs money",
+    "requirements.txt": "install packages on all schedulers and workers",
     "plugins.zip": "run code in every process of Airflow",
     "startup.sh": "run commands on every container before Airflow starts",
-    "any other key": "nothing but start what an S3 trigger on the drop bucket names; it is reported as no artifact",
+    "any other key": "only start runs that an S3 trigger on the drop bucket names; the report says that "
+    "the file is not an artifact",
 }
 GIVES_TO_JETWAY: Mapping[str, str] = {
     "accepted/": "decide what is in force: triggers, callers of the HTTP API, alarms, floors, what requirements.txt "
     "brings",
     "batches/": "change the list of files that the run of a batch works on",
-    "bundles/": "change what DAG files are loaded with while they are judged",
-    "quarantine/": "change what was refused, and is kept for people to look at",
-    "reports/": "change what people and Jetway know of a version: its verdict, and whether it was rolled back",
+    "bundles/": "change the files that DAG files are loaded with while they are checked",
+    "quarantine/": "change rejected files, which are kept for people to read",
+    "reports/": "change what people and Jetway know about a version: its verdict, and whether it was rolled back",
 }
 _WRITES = re.compile(r"s3:(\*|Put|Delete|Restore|Replicate)")
 
@@ -101,7 +102,7 @@ def lines(stack: Rendered) -> list[Line]:
     unsaid = [prefix for prefix in roles if prefix not in GIVES_TO_JETWAY]
     if unsaid or set(GIVES_TO_JETWAY) != set(OWN_PREFIXES):
         raise KeyError(f"say in {__name__} what a writer of these can do: {unsaid or OWN_PREFIXES}")
-    people = [Line(prefix, "whom you give the right", gives) for prefix, gives in GIVES_TO_PEOPLE.items()]
+    people = [Line(prefix, "principals that you allow", gives) for prefix, gives in GIVES_TO_PEOPLE.items()]
     own = [
         Line(prefix, ", ".join(_function_of(role) for role in roles.get(prefix, [])), gives)
         for prefix, gives in GIVES_TO_JETWAY.items()
@@ -117,7 +118,7 @@ def _function_of(role: str) -> str:
 
 def table(stack: Rendered) -> str:
     """Return the table as Markdown."""
-    head = ["| prefix or key | who puts there | who may put under this prefix can |", "|---|---|---|"]
+    head = ["| prefix or key | who writes there | a principal that can write there can |", "|---|---|---|"]
     return "\n".join([*head, *(f"| `{each.prefix}` | {each.who} | {each.gives} |" for each in lines(stack))])
 
 

@@ -66,7 +66,7 @@ def finish(progress: Progress, command: Callable[[Progress], int], expected: tup
         progress.complain("Interrupted.")
         code = 130
     if stack.runs():
-        progress.complain("The local stack goes on; `make down` stops it.")
+        progress.complain("The local stack is still running. `make down` stops it.")
     return code
 
 
@@ -139,7 +139,7 @@ def keep_or_stop(progress: Progress, running: Stack, *, ran_before: bool) -> Non
     """End a demo: stop the stack that it has started, after a look at it where somebody sits at a terminal."""
     addresses = f"Airflow UI   {running.airflow_url}\nHTTP API     {running.http_api_url}"
     if ran_before or os.environ.get("KEEP"):
-        progress.say(f"{addresses}\nThe local stack goes on; `make down` stops it.")
+        progress.say(f"{addresses}\nThe local stack is still running. `make down` stops it.")
         return
     if sys.stdin.isatty():
         progress.say(addresses)

@@ -22,9 +22,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import boto3
-from botocore.config import Config
-
 from tools import venvs
 from tools.checks import decisions
 from tools.emulator import airflow, certificates, emf_bridge, environment_bucket, processes
@@ -100,9 +97,8 @@ class Stack:
 
     def client(self, service_name: str, **config: Any) -> Any:
         """Return a boto3 client of the stack; mwaa goes to the gateway, all else to MiniStack."""
-        return _client(
-            service_name, self.gateway_url if service_name == "mwaa" else self.endpoint, self.ca_bundle, **config
-        )
+        endpoint = self.gateway_url if service_name == "mwaa" else self.endpoint
+        return ministack.client(service_name, endpoint, self.ca_bundle, **config)
 
     @property
     def http_api_url(self) -> str:
@@ -206,7 +202,9 @@ def up(
                 "SSL_CERT_FILE": str(certificate.bundle),
             },
         )
-        key = environment_bucket.make(_client("s3", endpoint), _client("kms", endpoint), ENVIRONMENT_BUCKET)
+        key = environment_bucket.make(
+            ministack.client("s3", endpoint), ministack.client("kms", endpoint), ENVIRONMENT_BUCKET
+        )
     aws = {**ministack.CREDENTIALS, "AWS_ENDPOINT_URL": endpoint, **AIRFLOW_OPTIONS}
     with progress.step("Airflow's database"):
         prepared = airflow.prepare(state, airflow_python, version, port=ports["airflow"], extra_env=aws)
@@ -376,21 +374,8 @@ def ui_port() -> int:
     return port if port and processes.port_is_free(port) else processes.free_port()
 
 
-def _client(service_name: str, endpoint: str, ca_bundle: str | None = None, **config: Any) -> Any:
-    make: Any = boto3.client  # its stubs know service names as literals only
-    return make(
-        service_name,
-        endpoint_url=endpoint,
-        region_name=ministack.REGION,
-        aws_access_key_id=ministack.CREDENTIALS["AWS_ACCESS_KEY_ID"],
-        aws_secret_access_key=ministack.CREDENTIALS["AWS_SECRET_ACCESS_KEY"],
-        verify=ca_bundle,
-        config=Config(inject_host_prefix=False, **config),
-    )
-
-
 def _stack_exists(endpoint: str) -> bool:
-    cloudformation = _client("cloudformation", endpoint)
+    cloudformation = ministack.client("cloudformation", endpoint)
     return any(
         stack["StackName"] == deploy.STACK_NAME and stack["StackStatus"].endswith("COMPLETE")
         for stack in cloudformation.describe_stacks()["Stacks"]
@@ -398,6 +383,6 @@ def _stack_exists(endpoint: str) -> bool:
 
 
 def _outputs(endpoint: str) -> dict[str, str]:
-    cloudformation = _client("cloudformation", endpoint)
+    cloudformation = ministack.client("cloudformation", endpoint)
     (stack,) = cloudformation.describe_stacks(StackName=deploy.STACK_NAME)["Stacks"]
     return {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}

@@ -49,11 +49,11 @@ def ask(action: str, call: Callable[[], T]) -> Asked[T]:
     except (ConnectTimeoutError, ReadTimeoutError, Timeout):
         return Asked(trouble=_late(action))
     except (BotoCoreError, RequestException, JetwayError, OSError, ValueError, KeyError) as exc:
-        return Asked(trouble=sentence(f"{action} got no answer that can be read: {type(exc).__name__}: {exc}"))
+        return Asked(trouble=sentence(f"the response to {action} could not be read: {type(exc).__name__}: {exc}"))
 
 
 def _late(action: str) -> str:
-    return f"{action} was not answered in time."
+    return f"{action} timed out."
 
 
 @dataclass(slots=True)

@@ -23,19 +23,22 @@ from jetway_cli.times import Span
 
 
 @click.command(
-    epilog="Exit codes: 0 all is well, or there are warnings only; 1 something is broken; 2 wrong use; 3 it could not "
-    "be learnt: no credentials, no such stack. What you may not see is “not known”, with the permission that it takes."
+    epilog=(
+        "Exit codes: 0 all is well, or there are only warnings; 1 something is broken; 2 wrong usage; 3 "
+        "the checks could not run, for example without credentials or without the stack. A check that you "
+        "do not have permission for shows “not known” and the permission that it needs."
+    )
 )
-@click.option("--probe", metavar="DAG", type=Text(), help="Drop a file for DAG, too, and wait for its run.")
-@click.option("--timeout", type=Span(), default="10m", show_default=True, help="Wait for that run no longer than this.")
+@click.option("--probe", metavar="DAG", type=Text(), help="Also drop a file for DAG and wait for its run.")
+@click.option("--timeout", type=Span(), default="10m", show_default=True, help=("Maximum time to wait for that run."))
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @api_option
 @stack_options
 @click.pass_context
 def doctor(context: click.Context, /, *, probe: str | None, timeout: timedelta, as_json: bool, **where: Any) -> None:
-    """Look whether the stack and all around it is as it must be, and say what to do.
+    """Check the stack and its surroundings, and show how to fix what is wrong.
 
-    It changes nothing without --probe.
+    Without --probe, it changes nothing.
     """
     from jetway.airflow.names import check_dag_id
     from jetway_cli.doctor.collect.all import collect
@@ -90,7 +93,10 @@ def _probe(target: Target, dag_id: str, timeout: timedelta) -> Result:
         return asked.value
     if asked.denied:
         return Result(
-            "probe", "not known", f"You may not do {asked.denied}.", f"Ask for {asked.denied} in your policy."
+            "probe",
+            "not known",
+            f"You do not have permission for {asked.denied}.",
+            f"Request {asked.denied} in your policy.",
         )
     return Result("probe", "not known", str(asked.trouble), "Try again later.")
 

@@ -46,12 +46,13 @@ def probe(
         entry = _decision(target, key, since=since, deadline=deadline, sleep=sleep, clock=clock)
         if entry is None:
             found.broken(
-                f"s3://{bucket}/{key} was dropped, and after {timeout} nothing was decided on it.",
+                f"s3://{bucket}/{key} was dropped, but Jetway did not decide on it within {timeout}.",
                 "See bucket-events, rules and queue-readers; `jetway events --trigger data`.",
             )
         elif entry.dag_run_id is None or entry.decision not in {"started", "duplicate"}:
             found.broken(
-                f"The event was {entry.decision}: {entry.because}", "`jetway events --trigger data` has its story."
+                f"The event was {entry.decision}: {entry.because}",
+                ("`jetway events --trigger data` shows its history."),
             )
         else:
             _wait(target, entry, deadline - clock(), found)
@@ -98,7 +99,7 @@ def _wait(target: Target, entry: Entry, seconds: float, found: Findings) -> None
             until="success", timeout=timedelta(seconds=max(1, round(seconds)))
         )
     except NegativeError as exc:
-        found.broken(exc.message, f"Look again: {again}")
+        found.broken(exc.message, f"Check again: {again}")
         return
     if run.get("state") != "success":
-        found.broken(f"Run {run_id} of {dag_id} ended {run.get('state')}.", "Look at its task logs in Airflow.")
+        found.broken(f"Run {run_id} of {dag_id} ended {run.get('state')}.", "See its task logs in Airflow.")

@@ -64,7 +64,9 @@ class Findings:
             if asked.denied is not None:
                 self.problems.append(
                     CheckProblem(
-                        "not known", f"You may not do {asked.denied}.", f"Ask for {asked.denied} in your policy."
+                        "not known",
+                        f"You do not have permission for {asked.denied}.",
+                        (f"Request {asked.denied} in your policy."),
                     )
                 )
             elif asked.trouble is not None:

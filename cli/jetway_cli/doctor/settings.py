@@ -210,8 +210,8 @@ SETTINGS: Mapping[str, Mapping[str, Setting]] = {
 }
 
 _IN_NAMES = "it is part of how the resource is found"
-_WORDS = "words for people"
-_OTHER_CHECK = "another check looks at it"
+_WORDS = "a description for people"
+_OTHER_CHECK = "another check covers it"
 NOT_COMPARED: Mapping[str, Mapping[str, str]] = {
     "AWS::ApiGatewayV2::Api": {"Name": _WORDS, "Description": _WORDS},
     "AWS::ApiGatewayV2::Authorizer": {"ApiId": _IN_NAMES, "Name": _WORDS},
@@ -244,6 +244,8 @@ NOT_COMPARED: Mapping[str, Mapping[str, str]] = {
 }
 # Types that nobody reads, and why.
 NOT_LOOKED_AT: Mapping[str, str] = {
-    "AWS::Chatbot::SlackChannelConfiguration": "it sends to people only; a check of its own would need a right more",
-    "AWS::Lambda::LayerVersion": "a version of a layer cannot be changed; which ones a function has is compared",
+    "AWS::Chatbot::SlackChannelConfiguration": (
+        "it only sends to people, and checking it would need another permission"
+    ),
+    "AWS::Lambda::LayerVersion": ("a layer version cannot change, and the layer versions of a function are compared"),
 }

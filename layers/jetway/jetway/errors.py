@@ -37,6 +37,7 @@
         ├── run_monitoring.state_table.OvertakenError      another invocation looks for ended runs, and is further on
         ├── run_monitoring.notifications.AlarmNotSentError     SNS did not take an alarm
         ├── promotion.state_table.StandingChangedError another invocation wrote the item meanwhile
+        ├── promotion.verdict_tag.OverwrittenError     an upload took the place of what was tagged
         └── batches.table.ContendedError    other collectors were faster, time and again
 
 An error's text is for people: what was wrong, where, and what to do. `reason` is the stable word that

@@ -155,7 +155,7 @@ class Ledger:
             settled: the try that came to know it; it has made no run.
         """
         if not self._update(id_, {}, add=1, condition=Attr("id").exists(), settled=settled):
-            raise LedgerUnavailableError(f"the row {id_!r} was there and is gone: its time to live is over.")
+            raise LedgerUnavailableError(f"the row {id_!r} no longer exists: its time to live is over.")
 
     def why_dead(self, id_: str, *, since: datetime, message_id: str | None = None) -> str | None:
         """Return why an event has become a dead letter; None when it has not.
@@ -249,7 +249,7 @@ class Ledger:
         if row.get("token") == token:
             return entry.decision  # boto3 tried again what it had already done
         if alone is not None and row.get("decision") != "started":
-            raise AnswerLostError("another delivery of the event is in hand, and may start its run.")
+            raise AnswerLostError("another delivery of the event is being processed, and might start its run.")
         self.count(entry.id)
         return "duplicate" if entry.decision == "started" or alone is not None else entry.decision
 

@@ -27,12 +27,12 @@ def main(arguments: list[str] | None = None, load: Load | None = None) -> int:
     Exit status: 0 nothing rejected, 1 something rejected, 2 wrong use, 3 no Airflow that works."""
     parser = argparse.ArgumentParser(prog="python -m jetway_loader", description=__doc__)
     parser.add_argument("folder", type=Path, help="the dags folder")
-    parser.add_argument("files", nargs="*", help="files to judge, relative to FOLDER; all Python files by default")
-    parser.add_argument("--files", type=Path, metavar="FILE", dest="listed", help="JSON: a list of more files to judge")
+    parser.add_argument("files", nargs="*", help="files to check, relative to FOLDER; all Python files by default")
+    parser.add_argument("--files", type=Path, metavar="FILE", dest="listed", help="JSON: a list of more files to check")
     parser.add_argument("--json", action="store_true", help="print a list of JSON objects, one for each file")
     parser.add_argument("--timeout", type=float, default=30.0, metavar="SECONDS", help="for one file")
-    parser.add_argument("--jobs", type=int, default=1, metavar="N", help="files at once")
-    parser.add_argument("--memory", type=int, metavar="MEBIBYTES", help="that loading one file may take")
+    parser.add_argument("--jobs", type=int, default=1, metavar="N", help="number of files to load in parallel")
+    parser.add_argument("--memory", type=int, metavar="MEBIBYTES", help="maximum memory to load one file")
     parser.add_argument(
         "--provided",
         type=Path,
@@ -40,14 +40,16 @@ def main(arguments: list[str] | None = None, load: Load | None = None) -> int:
         help='JSON: {"modules": [...], "unlisted": [...], "inventory": {...}} of the environment',
     )
     parser.add_argument("--plugins", type=Path, metavar="FILE", help="plugins.zip, for the files that import from it")
-    parser.add_argument("--judge-plugins", action="store_true", help="judge it, too; without FILES only that")
-    parser.add_argument("--judge-settings", action="store_true", help="judge airflow_local_settings.py of both, too")
+    parser.add_argument(
+        "--judge-plugins", action="store_true", help="check it too; without FILES, check only plugins.zip"
+    )
+    parser.add_argument("--judge-settings", action="store_true", help="check airflow_local_settings.py of both too")
     parser.add_argument(
         "--without-settings",
         action="append",
         default=[],
         choices=["dags", "plugins"],
-        help="do not run that place's airflow_local_settings.py",
+        help="do not run airflow_local_settings.py from there",
     )
     parser.add_argument(
         "--option", action="append", default=[], metavar="SECTION.KEY=VALUE", help="configuration of the environment"

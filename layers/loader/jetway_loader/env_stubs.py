@@ -269,7 +269,9 @@ class Unseen:
             name = host.decode(errors="replace") if isinstance(host, bytes) else str(host or "")
             if name:
                 self._note("network", name, self._line())
-                raise UnseenNetworkError(f"the network is not there while a file is loaded (it reached for {name})")
+                raise UnseenNetworkError(
+                    f"the network is not available while a file is loaded (the file tried to reach {name})"
+                )
 
         sys.addaudithook(audit)
 

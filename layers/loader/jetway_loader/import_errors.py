@@ -54,8 +54,8 @@ _RULES: Mapping[str, tuple[str, str]] = {
         "cycle",
         "Remove one of the dependencies that form the circle; this line closes it.",
     ),
-    "DuplicateTaskIdFound": ("duplicate-task-id", "Give each task of the DAG a task_id of its own."),
-    "AirflowDagDuplicatedIdException": ("duplicate-dag-id", "Give each DAG a dag_id of its own."),
+    "DuplicateTaskIdFound": ("duplicate-task-id", "Give each task of the DAG its own task_id."),
+    "AirflowDagDuplicatedIdException": ("duplicate-dag-id", "Give each DAG its own dag_id."),
     "AirflowTimetableInvalid": ("schedule", "Correct the schedule; crontab.guru explains cron expressions."),
     "CroniterBadCronError": ("schedule", "Correct the schedule; crontab.guru explains cron expressions."),
     "AirflowTaskTimeout": (
@@ -64,7 +64,10 @@ _RULES: Mapping[str, tuple[str, str]] = {
     ),
     "SerializationError": (
         "serialization",
-        "The scheduler gets DAGs as JSON: use arguments that Airflow can serialize, or register the class in a plugin.",
+        (
+            "The scheduler receives DAGs as JSON. Use arguments that Airflow can serialize, or register the "
+            "class in a plugin."
+        ),
     ),
     "_TimetableNotRegistered": (
         "serialization",
@@ -89,7 +92,7 @@ _RULES: Mapping[str, tuple[str, str]] = {
     "TabError": ("syntax", "Indent with spaces only."),
     "NameError": ("undefined-name", "Import or define the name before this line."),
     "MemoryError": ("memory", "Read large data in a task, not when the file is loaded."),
-    "ParamValidationError": ("params", "Give the param a default that its schema takes."),
+    "ParamValidationError": ("params", "Give the param a default that matches its schema."),
 }
 
 _ARGUMENTS = re.compile(
@@ -104,8 +107,8 @@ _PARAMS = re.compile(r"required params without default values|parameters must be
 
 _NO_FILE = frozenset({"FileNotFoundError", "NotADirectoryError"})
 _INSIDE_ZIP = (
-    "Airflow does not unpack a zip of the dags folder: read the file with importlib.resources or pkgutil.get_data, or "
-    "upload the folder as it is, not as a zip."
+    "Airflow does not unpack a zip of the dags folder. Read the file with importlib.resources or "
+    "pkgutil.get_data, or upload the folder itself, not a zip."
 )
 
 
@@ -181,7 +184,7 @@ def read_error(entry: Mapping[str, Any], file: str, folder: str) -> Fault:
     data = entry.get("after") if kind in _OF_DATA and not in_zip else None
     if data:
         words += f" (it had opened {data})"
-        remedy = f"Correct {data}, or what reads it."
+        remedy = f"Correct {data}, or the code that reads it."
     words = words.replace(folder + "/", "").replace(PLUGINS, "plugins")
     return Fault(rule, words, line, remedy, missing, certain, data)
 
@@ -239,13 +242,13 @@ def _missing(kind: str, message: str) -> str | None:
 
 def _about_module(kind: str, module: str) -> tuple[str, str]:
     if kind == "ImportError":
-        return "missing-name", f"Look for the name in the version of {module} that the environment has."
+        return "missing-name", f"Check the name in the version of {module} that the environment has."
     if module.startswith("airflow."):
         return (
             "missing-module",
             (
-                "The environment's Airflow has no such module: it moved to a provider or was removed. "
-                "Add the provider to requirements.txt, or import it from its new place."
+                "The environment's Airflow does not have this module: it moved to a provider or was removed. Add the "
+                "provider to requirements.txt, or import it from its new place."
             ),
         )
     return (

@@ -186,7 +186,7 @@ def _run(text: str, own: Path | None, mine: list[Path], folder: Path, options: O
         (ended,) = fork_pool.each([""], program, seconds=seconds, memory=options.memory)
         last = own or mine[-1]
         if ended.timed_out:
-            message = f"Importing Airflow took more than {seconds:g} s with it."
+            message = f"With it, importing Airflow took more than {seconds:g} s."
             return [(last, Fault("timeout", message, None, _AT_ONCE, certain=False))]
         told = next((entry for entry in ended.told if "said" in entry), None)
         if told is None:
@@ -215,11 +215,11 @@ def _import_airflow(arguments: list[str], variables: dict[str, str], _item: str,
     tell({"status": done.returncode, "imported_airflow": imported, "said": said})
 
 
-_AT_ONCE = "Every process of Airflow runs it when it starts: let it only define functions and set values."
+_AT_ONCE = "Every Airflow process runs it at startup, so it must only define functions and set values."
 
 
 def _finding(fault: Fault) -> Finding:
-    stops = "Every process of Airflow on MWAA runs this file when it starts, and would end with this error."
+    stops = "Every Airflow process on MWAA runs this file at startup, and would end with this error."
     message = f"{fault.message.removesuffix('.')}. {stops}"
     if not fault.certain:
         return Finding(fault.rule, "warning", f"{message} This is not certain.", fault.line, fault.remedy)

@@ -133,18 +133,18 @@ def _death(ended: Ended[Any], folder: str, options: Options) -> _Failed:
     line = next((entry["exit_line"] for entry in ended.told if "exit_line" in entry), None)
     relied = any(entry.get("unseen_led") for entry in ended.told if "exit_line" in entry)
     words = ended.last_words.strip().rpartition("\n")[2][:300]
-    said = f" Its last words: {words}" if words else ""
+    said = f" Its last output: {words}" if words else ""
     if ended.timed_out:
         fault = Fault(
             "timeout",
             f"Loading took more than {options.patience or options.limit:g} s and was ended.{said}",
             line,
-            "Every process of Airflow imports plugins when it starts: do slow work in a function or a task.",
+            "Every Airflow process imports plugins at startup. Move slow work into a function or a task.",
             certain=False,  # nothing ends it in the environment
         )
     else:
         how = f"by signal {ended.signal}" if ended.signal else f"with exit status {ended.exit_code}"
-        remedy = "Do not call os._exit() when a plugin is imported; a crash may come from a compiled package."
+        remedy = "Do not call os._exit() when a plugin is imported. A crash can come from a compiled package."
         fault = Fault("exits", f"It ends the process that imports it, {how}.{said}", line, remedy, certain=not relied)
     return _Failed(file, fault if not options.nearest else replace(fault, certain=False), matters=True)
 
@@ -155,7 +155,7 @@ def _finding(each: _Failed, folder: str, options: Options, ended: Ended[Any]) ->
     if fault.certain:
         return Finding(fault.rule, "error" if each.matters else "warning", message, fault.line, fault.remedy)
     if fault.rule == "missing-module" and options.unlisted:
-        why = f"the module may come with {', '.join(sorted(options.unlisted)[:5])}, whose content is not known here"
+        why = f"the module might come with {', '.join(sorted(options.unlisted)[:5])}, whose content is not known here"
     elif changed := _Told(ended.told).changed:
         why = f"the environment has another version of {', '.join(changed[:3])}"
     elif options.nearest:
@@ -163,7 +163,9 @@ def _finding(each: _Failed, folder: str, options: Options, ended: Ended[Any]) ->
     else:
         asked = [entry["unseen"] for entry in ended.told if "unseen" in entry]
         seen = dict.fromkeys(f"{what} {what_name!r}" for what, what_name, _ in asked if what != "missing module")
-        why = "it relies on what is only in the environment" + (f" ({', '.join(list(seen)[:5])})" if seen else "")
+        why = "it depends on something that only the environment has" + (
+            f" ({', '.join(list(seen)[:5])})" if seen else ""
+        )
     message = f"{message.removesuffix('.')}. This is not certain: {why}."
     return Finding(fault.rule, "warning", message, fault.line, fault.remedy)
 
@@ -177,10 +179,16 @@ def _alone(files: Sequence[str], folder: str) -> Iterator[Finding]:
     yield Finding(
         "not-alone",
         "warning",
-        f"{', '.join(names[:_MOST_SHOWN])}{more}: Airflow imports each file of plugins.zip by itself, and logs an "
-        "error for these, which work only as parts of their package. Who imports them by their whole name is fine.",
+        (
+            f"{', '.join(names[:_MOST_SHOWN])}{more}: Airflow imports each file of plugins.zip separately, and "
+            "logs an error for these, which work only as parts of their package. Importing them by their full "
+            "name works."
+        ),
         None,
-        "Nothing to do; to have no errors in the log, name them in a .airflowignore at the root of plugins.zip.",
+        (
+            "Nothing to do. To avoid the errors in the log, name the files in a .airflowignore at the root of "
+            "plugins.zip."
+        ),
     )
 
 
@@ -189,7 +197,7 @@ def _twice(told: Iterable[Mapping[str, Any]], findings: Sequence[Finding]) -> It
     for entry in told:
         for text in entry.get("import_errors", {}).values():
             if "already registered" in text and not any(text in finding.message for finding in findings):
-                remedy = "Give each plugin a name of its own; a module that imports another one's plugin may stay."
+                remedy = "Give each plugin its own name. A module that imports another module's plugin can stay."
                 yield Finding("duplicate-plugin", "warning", f"{text}.", None, remedy)
 
 
@@ -197,5 +205,7 @@ def _of_unknown(told: _Told) -> Iterator[Finding]:
     """One warning on what the modules use and nobody here knows."""
     names = list(dict.fromkeys(name for _, name in told.unknown))
     if names:
-        message = f"What is in {', '.join(names[:5])} is not known here: whether it loads shows in the environment."
-        yield Finding("unknown-content", "warning", message, None, "Nothing, if it is right for the environment.")
+        message = (
+            f"The content of {', '.join(names[:5])} is not known here. The environment shows whether the file loads."
+        )
+        yield Finding("unknown-content", "warning", message, None, "Nothing to do, if it is right for the environment.")

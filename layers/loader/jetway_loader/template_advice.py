@@ -213,17 +213,17 @@ def _removed(asks: Sequence[Ask], major: int) -> Finding:
     lost = [name for name in names if not instead[name]]
     remedy = f"Write {'; '.join(f'{instead[name]} for {name}' for name in known)}. " if known else ""
     remedy += f"Derive {_listed(derived)} from logical_date or data_interval_end. " if derived else ""
-    remedy += f"Nothing takes the place of {_listed(lost)} in the context. " if lost else ""
+    remedy += f"The context has no replacement for {_listed(lost)}. " if lost else ""
     return _finding(asks, f"{_who(asks)}. {gone}: {when}.", f"{remedy}See {_CONTEXT_URL}")
 
 
 def _dateless(asks: Sequence[Ask], dag: Any) -> Finding:
     if _has_schedule(dag):
-        which = "A run that is started without a logical date, not by the DAG's schedule,"
+        which = "A run that starts without a logical date, not by the DAG's schedule,"
     elif _has_assets(dag):
         which = "A run that assets start"
     else:
-        which = "A run that is started without a logical date"
+        which = "A run that starts without a logical date"
     message = f"{_who(asks)}. {which} has no {_listed(_names(asks), 'or')}: {_then(asks[0])}."
     instead = (
         "{{ dag_run.run_after | ds }}, which every run has"
@@ -234,7 +234,7 @@ def _dateless(asks: Sequence[Ask], dag: Any) -> Finding:
     return _finding(
         asks,
         message,
-        f"Start such runs with a logical date; or use {instead}; or guard it: {guard}. See {_CONTEXT_URL}",
+        f"Start such runs with a logical date, use {instead}, or guard it: {guard}. See {_CONTEXT_URL}",
     )
 
 
@@ -254,7 +254,7 @@ def _who(asks: Sequence[Ask]) -> str:
 def _then(ask: Ask) -> str:
     """What becomes of the task."""
     if not ask.fails:
-        return "its place in the text stays empty"
+        return "the template renders it as an empty string"
     base, _, attribute = ask.names[0].partition(".")
     if ask.names[0] in NULLABLE:
         return "the task fails (it is None)"

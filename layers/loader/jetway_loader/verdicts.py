@@ -39,7 +39,7 @@ def judge(
         faults.append(
             Fault(
                 "swallowed",
-                "Airflow failed on this file without an import error: it was not parsed, and makes no DAG.",
+                "Airflow failed on this file without an import error: it was not parsed, and defines no DAG.",
                 None,
                 "Run `airflow dags report` with the environment's Airflow; its log names the error.",
             )
@@ -105,9 +105,9 @@ class _Told:
 
 FORGED = Fault(
     "forged-answer",
-    "When it is loaded, the file tells the loader what only the loader itself tells.",
+    "While it is loaded, the file sends output that only the loader sends.",
     None,
-    "Write to no descriptor that the code has not opened itself.",
+    "Write only to descriptors that your code opened.",
 )
 
 
@@ -115,14 +115,14 @@ def _of_many(told: _Told) -> list[Finding]:
     """More DAGs than one report and one item of a table have room for."""
     if told.too_many is None:
         return []
-    message = f"The file makes {told.too_many:,} DAGs. Jetway looks after the first {len(told.dags):,} only."
-    return [Finding("too-many-dags", "warning", message, None, "Make them in several files: each loads faster, too.")]
+    message = f"The file defines {told.too_many:,} DAGs. Jetway tracks only the first {len(told.dags):,}."
+    return [Finding("too-many-dags", "warning", message, None, "Define them in several files, which also load faster.")]
 
 
 def _death(ended: Ended[Any], options: Options, told: _Told, *, zipped: bool = False) -> Fault:
     """Why a child did not come to its end."""
     words = ended.last_words.strip().rpartition("\n")[2][:300]
-    said = f" Its last words: {words}" if words else ""
+    said = f" Its last output: {words}" if words else ""
     if ended.timed_out:
         return Fault(
             "timeout",
@@ -136,9 +136,9 @@ def _death(ended: Ended[Any], options: Options, told: _Told, *, zipped: bool = F
     how = f"by signal {ended.signal}" if ended.signal else f"with exit status {ended.exit_code}"
     return Fault(
         "exits",
-        f"The file ends the process that loads it without a word, {how}: Airflow would see no DAG and no error.{said}",
+        (f"The file silently ends the process that loads it, {how}. Airflow would see no DAG and no error.{said}"),
         told.exit_line,
-        "Do not call os._exit() or sys.exit() when the file is loaded; a crash may come from a compiled package.",
+        ("Do not call os._exit() or sys.exit() when the file is loaded. A crash can come from a compiled package."),
         certain=not (bool(told.unseen) if told.may_not_exit is None else told.may_not_exit),
     )
 
@@ -181,7 +181,7 @@ def may_be_this_machines(fault: Fault, options: Options, places: Sequence[Path])
 
 def _not_certain(faults: list[Fault], told: _Told, options: Options) -> list[Finding]:
     """One warning for each failure that may be due to what the gate cannot see, with the reason in it."""
-    remedy = "Nothing, if it is right for the environment; what the gate cannot tell is looked at there."
+    remedy = "Nothing to do, if it is right for the environment. What the gate cannot determine is checked there."
     line = None
     if told.changed:
         why = f"the environment has another version of {', '.join(sorted(told.changed)[:3])}"
@@ -190,13 +190,13 @@ def _not_certain(faults: list[Fault], told: _Told, options: Options) -> list[Fin
     elif options.other_python and any(fault.rule == "syntax" for fault in faults):
         why = "it was loaded with another version of Python than the environment's"
     elif any(fault.rule in _OF_MODULES for fault in faults) and options.unlisted:
-        why = f"the module may come with {', '.join(sorted(options.unlisted)[:5])}, whose content is not known here"
+        why = f"the module might come with {', '.join(sorted(options.unlisted)[:5])}, whose content is not known here"
     else:
         seen = ", ".join(f"{what} {name!r}" for what, name in _asked_for(told.unseen)[:5])
-        why = "the file relies on what is only in the environment" + (f" ({seen})" if seen else "")
+        why = "the file depends on something that only the environment has" + (f" ({seen})" if seen else "")
         line = next((line for _, _, line in told.unseen if line), None)
         remedy = "Read Variables, Connections, files and services in tasks, not when the file is loaded."
-    said = f"This is not certain: {why}. The file goes live and is looked at there."
+    said = f"This is not certain: {why}. The file goes live and is checked there."
     return [
         Finding(
             fault.rule,
@@ -218,9 +218,9 @@ def _of_unknown(told: _Told) -> list[Finding]:
         Finding(
             "unknown-content",
             "warning",
-            f"What is in {', '.join(names[:5])} is not known here: whether the file loads shows in the environment.",
+            (f"The content of {', '.join(names[:5])} is not known here. The environment shows whether the file loads."),
             next((line for _, _, line in told.unknown if line), None),
-            "Nothing, if it is right for the environment.",
+            "Nothing to do, if it is right for the environment.",
         )
     ]
 
@@ -244,19 +244,24 @@ def _remarks(told: _Told, options: Options) -> list[Finding]:
                 Finding(
                     "swallowed-import",
                     "warning",
-                    f"The file makes no DAG, and does without the module {module}, which is not there.",
+                    f"The file defines no DAG, and works without the module {module}, which does not exist.",
                     line,
-                    "If a DAG was meant: upload the module to the dags folder, or add its package to requirements.txt.",
+                    (
+                        "If it should define a DAG, upload the module to the dags folder, or add its package to "
+                        "requirements.txt."
+                    ),
                 )
             )
     if told.busy >= min(_SLOW_SECONDS, options.import_timeout / 3):
-        where = f" Most of it went by at this line: {told.doing}." if told.doing else ""
+        where = f" Most of the time was spent in this line: {told.doing}." if told.doing else ""
         found.append(
             Finding(
                 "slow-parse",
                 "warning",
-                f"Loading took {told.busy:.1f} s; the environment gives a file {options.import_timeout:g} s, and loads "
-                f"it again and again.{where}",
+                (
+                    f"Loading took {told.busy:.1f} s. The environment allows {options.import_timeout:g} s per file, "
+                    f"and loads it again and again.{where}"
+                ),
                 told.at,
                 "Move slow work from the module's top level into tasks.",
             )

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from datetime import datetime
 
-UPDATE_FIRST = NoRestApiError("Environment 'acme' cannot do InvokeRestApi yet: Update your environment")
+UPDATE_FIRST = NoRestApiError("Environment 'acme' does not support InvokeRestApi yet: Update your environment")
 AWAY = EnvironmentUnavailableError("no way")
 
 

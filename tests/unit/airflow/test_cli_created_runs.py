@@ -67,7 +67,7 @@ def test_run_is_created(stage: Stage, version: str, label: str) -> None:
         ("trigger_bad_date", InvalidRequestError, "'not-a-date'"),
         ("usage_bad_flag", CommandRejectedError, "unrecognized arguments: --nope"),
         ("usage_unknown_command", CommandRejectedError, "invalid choice: 'nope'"),
-        ("clean.trigger_no_db", EnvironmentUnavailableError, "not initialised or not migrated"),
+        ("clean.trigger_no_db", EnvironmentUnavailableError, "not initialized, or not migrated"),
     ],
 )
 def test_refusal_has_its_own_error(

@@ -229,7 +229,7 @@ class TestToken:
         stage.environment()
         stage.stub.add_response("create_cli_token", {"CliToken": "t1", "WebServerHostname": host})
 
-        with pytest.raises(EnvironmentUnavailableError, match="which is none"):
+        with pytest.raises(EnvironmentUnavailableError, match="which is not valid"):
             stage.client().trigger_dag_run(RUN)
 
     def test_and_conf_are_in_no_log_and_no_text(self, stage: Stage, caplog: pytest.LogCaptureFixture) -> None:
@@ -441,7 +441,7 @@ class TestEnvironmentThatUpdates:
             stage.token("t2")
         stage.environment(status="UPDATING")
 
-        with pytest.raises(EnvironmentUnavailableError, match="'acme' is UPDATING: no run starts until") as caught:
+        with pytest.raises(EnvironmentUnavailableError, match=r"'acme' is UPDATING\. No run starts until") as caught:
             client.get_dag_run("hello", "evt_1")
 
         assert caught.value.status == "UPDATING"

@@ -93,7 +93,7 @@ def test_answer_that_is_no_json_is_no_proof(stage: Stage, version: str, label: s
     stage.ready(version)
     stage.web.will(replay(version, label), *absent(version))
 
-    with pytest.raises(AnswerLostError, match="is not to be seen"):
+    with pytest.raises(AnswerLostError, match="is not visible"):
         stage.client().trigger_dag_run(DagRunRequest("hello", "evt_1"))
 
 

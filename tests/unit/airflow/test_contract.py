@@ -211,7 +211,7 @@ def test_a_lost_answer_of_a_run_that_is_not_to_be_seen(carrier: Carrier) -> None
     carrier.loses()
     carrier.answers("GET", "/dags/hello/dagRuns/evt_1", {}, status=404)
     carrier.answers("GET", "/dags/hello", {"dag_id": "hello"})
-    with pytest.raises(AnswerLostError, match="not to be seen"):
+    with pytest.raises(AnswerLostError, match="not visible"):
         carrier.client.trigger_dag_run(RUN)
 
 

@@ -127,8 +127,8 @@ def test_a_session_that_is_over_is_made_anew(stage: Stage, over: Reaction) -> No
 @pytest.mark.parametrize(
     ("refusal", "error", "words"),
     [
-        (answer(401), TokenRefusedError, "session just made"),
-        (answer(302, location="/login"), TokenRefusedError, "session just made"),
+        (answer(401), TokenRefusedError, "with a new session"),
+        (answer(302, location="/login"), TokenRefusedError, "with a new session"),
         (answer(403), EnvironmentUnavailableError, "AirflowRole"),
     ],
 )
@@ -168,12 +168,12 @@ def test_another_ones_run_is_not_taken_for_ours(stage: Stage) -> None:
 @pytest.mark.parametrize(
     ("login", "error", "words"),
     [
-        (answer(401), TokenRefusedError, "refuses a login token"),
-        (answer(403), TokenRefusedError, "refuses a login token"),
+        (answer(401), TokenRefusedError, "rejects a new login token"),
+        (answer(403), TokenRefusedError, "rejects a new login token"),
         (answer(503, b"<html>"), EnvironmentUnavailableError, "answers 503"),
-        (answer(200, b"<html>"), EnvironmentUnavailableError, "gives no session"),
-        (answer(200, b"", set_cookie="session=of-airflow-2"), EnvironmentUnavailableError, "gives no session"),
-        (answer(200, b"", set_cookie="_token=; Path=/"), EnvironmentUnavailableError, "gives no session"),
+        (answer(200, b"<html>"), EnvironmentUnavailableError, "without a session"),
+        (answer(200, b"", set_cookie="session=of-airflow-2"), EnvironmentUnavailableError, "without a session"),
+        (answer(200, b"", set_cookie="_token=; Path=/"), EnvironmentUnavailableError, "without a session"),
         (reset, EnvironmentUnavailableError, "did not answer"),
     ],
 )
@@ -208,7 +208,7 @@ def test_no_token_is_an_error_of_the_call_that_makes_it(stage: Stage) -> None:
 def test_a_host_that_is_none_gets_no_token(stage: Stage, host: str) -> None:
     stage.environment()
     stage.stub.add_response("create_web_login_token", {"WebToken": "one", "WebServerHostname": host})
-    with pytest.raises(EnvironmentUnavailableError, match="which is none"):
+    with pytest.raises(EnvironmentUnavailableError, match="which is not valid"):
         stage.client.trigger_dag_run(RUN)
 
 

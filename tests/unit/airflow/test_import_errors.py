@@ -83,7 +83,7 @@ def test_rest_is_read_and_judges(stage: Stage, version: str, mode: str) -> None:
 
 
 OUT_OF_REACH = [
-    EnvironmentUnavailableError("cannot do InvokeRestApi yet"),
+    EnvironmentUnavailableError("does not support InvokeRestApi yet"),
     AnswerLostError("no answer: from outside of the VPC"),
     CommandRejectedError("MWAA refuses GET /importErrors"),
 ]

@@ -70,7 +70,7 @@ def test_no_run_ids(run_id: str) -> None:
 )
 def test_runs_of_airflow_itself_are_looked_up_and_never_triggered(run_id: str) -> None:
     check_run_id(run_id)
-    with pytest.raises(InvalidRequestError, match="keeps the prefix"):
+    with pytest.raises(InvalidRequestError, match="reserves the prefix"):
         check_new_run_id(run_id)
 
 

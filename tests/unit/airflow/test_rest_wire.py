@@ -91,13 +91,13 @@ class TestOnTheWire:
     ) -> None:
         control_plane.will(loss, api({}, 404), api({"dag_id": "hello"}))
 
-        with pytest.raises(AnswerLostError, match="not to be seen"):
+        with pytest.raises(AnswerLostError, match="not visible"):
             live.trigger_dag_run(RUN)
 
     def test_lost_answer_whose_look_up_fails(self, control_plane: WebServer, live: RestClient) -> None:
         control_plane.will(reset, answer(500))
 
-        with pytest.raises(AnswerLostError, match="not to be seen"):
+        with pytest.raises(AnswerLostError, match="not visible"):
             live.trigger_dag_run(RUN)
 
     @pytest.mark.parametrize("garbage", [b"no json", b"{}", b""])

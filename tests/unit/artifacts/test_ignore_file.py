@@ -64,7 +64,7 @@ def test_good_regular_expressions_get_no_word(text: str, environment: Environmen
 def test_what_re2_does_not_know_is_passed_over_on_airflow_2(pattern: str) -> None:
     (finding,) = judge(f"fine\n{pattern}\n", AIRFLOW_2).findings
     assert (finding.rule, finding.severity, finding.line) == ("ignore-pattern", "warning", 2)
-    assert f"passes over this pattern `{pattern.partition('#')[0].rstrip()}`" in finding.message
+    assert f"skips this pattern `{pattern.partition('#')[0].rstrip()}`" in finding.message
     assert ignored(["foo.py", "a.py", "ab.py"], {"": pattern}, syntax_of(AIRFLOW_2)) == frozenset()
 
 
@@ -89,7 +89,7 @@ def test_airflow_3_reads_regular_expressions_with_pythons_re() -> None:
 def test_a_glob_that_airflow_stops_at_is_refused(pattern: str) -> None:
     judged = judge(f"# mine\n{pattern}\n", AIRFLOW_3)
     assert (judged.verdict, rules(judged)) == ("rejected", [("ignore-pattern", 2)])
-    assert "finds no DAG file at all" in judged.findings[0].message
+    assert "finds no DAG file" in judged.findings[0].message
     assert ignored(["a.py"], {"": pattern}, "glob") == frozenset(), "and whoever reads it goes on"
 
 
@@ -120,7 +120,7 @@ def test_hiding_live_dags_is_refused_with_their_names_and_the_line_that_allows_i
     judged = hiding(READ, "old/\n", LIVE)
     (finding,) = judged.findings
     assert (judged.verdict, finding.rule, finding.severity) == ("rejected", "hides-dags", "error")
-    assert "dags/old/a.py (a_daily), dags/old/b.py (DAGs that only running it tells)" in finding.message
+    assert "dags/old/a.py (a_daily), dags/old/b.py (its DAGs are known only when it runs)" in finding.message
     assert "# jetway: hides dags/old/a.py" in finding.remedy
 
 

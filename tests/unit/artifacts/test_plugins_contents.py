@@ -77,7 +77,7 @@ def test_what_is_named_as_a_secret_and_holds_one_is_told_once() -> None:
 
 def test_one_file_is_not_files() -> None:
     (finding,) = [one for one in found({"plugin.py": PLUGIN, "__pycache__/a.pyc": b""}) if one.rule == "leavings"]
-    assert finding.message.startswith("1 file in __pycache__ is what tools leave behind: nothing needs it, ")
+    assert finding.message.startswith("1 file in __pycache__ is left by tools: nothing needs it, ")
 
 
 def test_there_is_one_finding_on_all_of_it_with_the_command_that_leaves_it_out() -> None:

@@ -45,7 +45,7 @@ def test_a_good_one_is_accepted_and_its_plugins_are_found() -> None:
 def test_an_empty_zip_is_how_plugins_are_removed() -> None:
     judged = judge(zip_of({}))
     assert (judged.verdict, rules(judged)) == ("accepted", [("empty-zip", None)])
-    assert "Nothing to do if plugins are to be removed" in judged.findings[0].remedy
+    assert "Nothing to do, if you want to remove all plugins" in judged.findings[0].remedy
 
 
 @pytest.mark.parametrize(
@@ -74,7 +74,7 @@ def test_an_empty_zip_is_how_plugins_are_removed() -> None:
         pytest.param(zip_of({"a.py": b"def f(:\n"}), "syntax", id="syntax"),
         pytest.param(zip_of({"x/a.py": b"a\0b"}), "nul-byte", id="binary"),
         pytest.param(zip_of({"a-1.0-cp39-cp39-win_amd64.whl": b""}), "wheel-platform", id="wheel of Windows"),
-        pytest.param(zip_of({"a.whl": b""}), "wheel-platform", id="no wheel's name"),
+        pytest.param(zip_of({"a.whl": b""}), "wheel-platform", id="not a wheel name"),
     ],
 )
 def test_what_cannot_work_is_refused_with_a_remedy(content: bytes, rule: str) -> None:

@@ -66,7 +66,7 @@ def test_what_python_loads_is_accepted(content: bytes) -> None:
         pytest.param(DAG + b"caf\xe9 = 1\n", "encoding", 4, id="latin-1 in a name"),
         pytest.param(b"\r\x80", "encoding", 2, id="what tokenize cannot take"),
         pytest.param(b"# coding: nope\n" + DAG, "encoding", 1, id="unknown encoding"),
-        pytest.param(b"#!x\n# coding: zlib\n" + DAG, "encoding", 2, id="no text encoding"),
+        pytest.param(b"#!x\n# coding: zlib\n" + DAG, "encoding", 2, id="does not know the encoding"),
         pytest.param(b"# coding: ascii\n" + DAG + b"x = '\xc3\xa9'\n", "encoding", 5, id="not what it declares"),
         pytest.param(b"\xef\xbb\xbf# coding: latin-1\n" + DAG, "encoding", 1, id="byte order mark against cookie"),
         pytest.param(b"# coding: punycode\n" + DAG + b"x" * 900_000, "encoding", 1, id="quadratic codec"),

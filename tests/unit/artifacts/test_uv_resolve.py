@@ -196,7 +196,7 @@ def test_a_constraints_file_that_says_more_is_not_followed_and_not_quoted(uv: st
     address = f"{index}says/{quote(said, safe='')}"
     answer = ask(uv, index, "alpha", constraint_urls=(address,))
     assert answer.status == "not-resolved"
-    assert "says more than names and versions" in answer.said
+    assert "has more than names and versions" in answer.said
     assert "passwd" not in answer.said.partition("http")[0]
     assert "secret words" not in answer.said
 

@@ -57,7 +57,7 @@ def test_a_list_where_one_text_is_meant(matcher: str) -> None:
     (finding,) = parse(text.encode(), "triggers/a.yaml").judgement.findings
     assert finding.rule == "wrong-type"
     assert "It must be one text" in finding.remedy
-    assert "for several write a list of matchers under key" in finding.remedy
+    assert "for several, write a list of matchers in key" in finding.remedy
 
 
 def frozen(version: str) -> str:
@@ -94,7 +94,7 @@ def test_many_pins_of_nobodys_airflow_are_one_sentence_too() -> None:
     assert packages is not None
     names = [name for name in packages.constraints if name not in packages.essential][:40]
     (finding,) = of_requirements("".join(f"{name}==0.0.1\n" for name in names))
-    assert "these are what pip freeze says elsewhere" in finding.message
+    assert "these are the output of pip freeze in another place" in finding.message
 
 
 def test_a_few_contradictions_are_said_one_by_one_and_an_own_freeze_is_fine() -> None:

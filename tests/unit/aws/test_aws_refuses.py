@@ -67,7 +67,7 @@ def test_what_was_written_meanwhile_is_not_written_over(s3: Any) -> None:
     content, there = load_json(s3, BUCKET, KEY, "f/1")
     assert content == {"format": "f/1", "n": 1}
     save_json(s3, BUCKET, KEY, {"format": "f/1", "n": 2}, there)
-    with pytest.raises(TransientError, match="was written by somebody else"):
+    with pytest.raises(TransientError, match="was written by another process"):
         save_json(s3, BUCKET, KEY, {"format": "f/1", "n": 3}, there)
     assert load_json(s3, BUCKET, KEY, "f/1")[0]["n"] == 2
 

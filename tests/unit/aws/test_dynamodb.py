@@ -100,18 +100,20 @@ def test_a_versioned_item_is_written_only_onto_what_was_read(dynamodb: DynamoDBC
     assert item.put({"record": {"S": "one"}}, onto=0)
     assert not item.put({"record": {"S": "another first"}}, onto=0)
     read = item.get()
-    assert read == {"pk": {"S": "environment#update"}, "record": {"S": "one"}, "revision": {"N": "1"}}
+    stamped = {"pk": {"S": "environment#update"}, "format": {"N": "1"}}
+    assert read == {**stamped, "record": {"S": "one"}, "revision": {"N": "1"}}
     assert revision_of(read) == 1
     assert item.put({"more": {"S": "two"}}, onto=1)
     assert not item.put({"record": {"S": "from one too"}}, onto=1)
     assert not item.put({"record": {"S": "from the future"}}, onto=3)
-    assert item.get() == {"pk": {"S": "environment#update"}, "more": {"S": "two"}, "revision": {"N": "2"}}
+    assert item.get() == {**stamped, "more": {"S": "two"}, "revision": {"N": "2"}}
 
 
 def test_what_a_versioned_item_sends(stub: Stubber) -> None:
     pk = {"pk": {"S": "a"}}
-    first = pk | {"x": {"S": "y"}, "revision": {"N": "1"}}
-    second = pk | {"x": {"S": "y"}, "revision": {"N": "2"}}
+    stamped = pk | {"x": {"S": "y"}, "format": {"N": "1"}}
+    first = stamped | {"revision": {"N": "1"}}
+    second = stamped | {"revision": {"N": "2"}}
     stub.add_response("get_item", {}, {"TableName": TABLE, "Key": pk, "ConsistentRead": True})
     stub.add_response("put_item", {}, {"TableName": TABLE, "Item": first, "ConditionExpression": ABSENT})
     onto = {"ConditionExpression": "revision = :before", "ExpressionAttributeValues": {":before": {"N": "1"}}}

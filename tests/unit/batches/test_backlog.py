@@ -29,7 +29,7 @@ def test_events_count_wherever_they_wait(world: World) -> None:
 
 def test_what_sqs_delays_is_no_event_that_comes_now(world: World) -> None:
     found = backlog(world)
-    world.sqs.send_message(QueueUrl=world.collect, MessageBody="call back at the deadline", DelaySeconds=900)
+    world.sqs.send_message(QueueUrl=world.collect, MessageBody="callback at the deadline", DelaySeconds=900)
     world.sqs.send_message(QueueUrl=found.queues[2], MessageBody="a trigger's rate", DelaySeconds=900)
     assert found.count() == 0
 

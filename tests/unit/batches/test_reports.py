@@ -104,7 +104,7 @@ def test_what_was_batched_and_sent_out_before_dynamodb_refused_is_counted(world:
     function.refused = lambda call: call == TRANSACTION and function.calls.count(call) > transactions
     assert function.invoke(delivery(world, 0, 1, 2, 3)) == ["2", "3"]
     assert function.counted() == {"EventsBatched": 2.0, "BatchesDispatched": 1.0}
-    assert function.logged() == ["events come back", "batched", "batched", "batch dispatched"]
+    assert function.logged() == ["events return to the queue", "batched", "batched", "batch dispatched"]
     function.refused = lambda _call: False
     assert function.invoke(delivery(world, 2, 3)) == []
     assert function.counted() == {"EventsBatched": 2.0, "BatchesDispatched": 1.0}, "this invocation's, and once"

@@ -14,7 +14,7 @@ from tools.checks.rendered import ACCOUNT
 
 ELSEWHERE = "arn:aws:sqs:x:y:z"
 UNHEALTHY = Asked((503, {"environment": {}, "airflow": {"detail": "no answer"}}))
-DOWN: Asked[Any] = Asked(trouble="airflow:GetEnvironment got no answer that can be read: EndpointConnectionError.")
+DOWN: Asked[Any] = Asked(trouble="the response to airflow:GetEnvironment could not be read: EndpointConnectionError.")
 
 
 def with_parts(*changed: PartSeen) -> Facts:
@@ -90,7 +90,7 @@ SETTING_FAULTS: list[Fault] = [
             TimeToLiveSpecification=Asked(None, "dynamodb:DescribeTimeToLive"),
         ),
         "not known",
-        "You may not do dynamodb:DescribeTimeToLive.",
+        "You do not have permission for dynamodb:DescribeTimeToLive.",
         "in your policy",
     ),
     ("roles", lambda: only_others_trust("StartDagRunRole"), "broken", "(StartDagRunRole) was", "update-assume-role"),
@@ -106,14 +106,14 @@ SETTING_FAULTS: list[Fault] = [
         "roles",
         lambda: with_part("ReadManifests", PolicyDocument={"Statement": []}),
         "broken",
-        "PolicyDocument.Statement is not as the template says",
+        "PolicyDocument.Statement differs from the template",
         "create-policy-version",
     ),
     (
         "function-callers",
         lambda: with_part("FollowRunsEveryMinutePermission", gone=True),
         "broken",
-        "FollowRunsEveryMinutePermission is missing: events.amazonaws.com may not call function",
+        "FollowRunsEveryMinutePermission is missing: events.amazonaws.com cannot call function",
         "aws lambda add-permission --function-name",
     ),
     (
@@ -137,7 +137,7 @@ SETTING_FAULTS: list[Fault] = [
         "functions",
         lambda: with_part("StartDagRun", Environment={"Variables": {"ENVIRONMENT_NAME": "another"}}),
         "broken",
-        "Environment.Variables.ENVIRONMENT_NAME is not as the template says",
+        "Environment.Variables.ENVIRONMENT_NAME differs from the template",
         "Set the variables back",
     ),
     (
@@ -158,10 +158,10 @@ SETTING_FAULTS: list[Fault] = [
         "functions",
         lambda: with_part("StartDagRun", Code="b3RoZXI="),
         "broken",
-        "Code is not as the template says",
+        "Code differs from the template",
         "update-function-code",
     ),
-    ("queues", lambda: with_part("WaitingQueue", gone=True), "broken", "(WaitingQueue) was deleted", "out of the"),
+    ("queues", lambda: with_part("WaitingQueue", gone=True), "broken", "(WaitingQueue) was deleted", "from the"),
     ("queues", lambda: with_part("DispatchQueue", VisibilityTimeout="5"), "broken", "VisibilityTimeout is 5", "set-q"),
     (
         "queues",
@@ -177,16 +177,16 @@ SETTING_FAULTS: list[Fault] = [
         lambda: with_part("DispatchDeadLetters", Denials=[{"Effect": "Deny"}]),
         "broken",
         "its policy has a Deny",
-        "this takes the policy off",
+        "removes the policy",
     ),
     (
         "queues",
         lambda: with_part("ArtifactQueuePolicy", PolicyDocument={}),
         "broken",
-        "(ArtifactQueuePolicy) was changed by hand: PolicyDocument is not",
+        "(ArtifactQueuePolicy) was changed manually: PolicyDocument differs",
         "events.amazonaws.com",
     ),
-    ("queue-readers", lambda: with_part("StartDagRunDispatchQueue", gone=True), "broken", "was deleted", "out of the"),
+    ("queue-readers", lambda: with_part("StartDagRunDispatchQueue", gone=True), "broken", "was deleted", "from the"),
     ("queue-readers", lambda: with_part("StartDagRunDispatchQueue", State="Disabled"), "broken", "Disabled", "enable"),
     ("queue-readers", lambda: with_part("StartDagRunDispatchQueue", BatchSize=1), "warning", "BatchSize is 1", "--cli"),
     (
@@ -210,13 +210,13 @@ SETTING_FAULTS: list[Fault] = [
         "is disabled",
         "aws events enable-rule",
     ),
-    ("rules", lambda: with_part("DataDroppedRule", gone=True), "broken", "was deleted", "out of the stack"),
+    ("rules", lambda: with_part("DataDroppedRule", gone=True), "broken", "was deleted", "from the stack"),
     ("rules", lambda: with_part("DataDroppedRule", Targets=[]), "broken", "no target", "aws events put-targets"),
     (
         "rules",
         lambda: edited("ArtifactDroppedRule", "EventPattern", source=["aws.ec2"]),
         "broken",
-        "EventPattern.source is not as the template says",
+        "EventPattern.source differs from the template",
         """--event-pattern '{"source": ["aws.s3"], "detail-type": ["Object Created", "Object Deleted"]""",
     ),
     (
@@ -226,7 +226,7 @@ SETTING_FAULTS: list[Fault] = [
         "ScheduleExpression is rate(1 day) instead of rate(1 minute)",
         "--schedule-expression 'rate(1 minute)'",
     ),
-    ("rules", lambda: targets("DataDroppedRule", Arn=ELSEWHERE), "broken", f"sends to {ELSEWHERE}, and", "put-targ"),
+    ("rules", lambda: targets("DataDroppedRule", Arn=ELSEWHERE), "broken", f"sends to {ELSEWHERE}, which", "put-targ"),
     (
         "rules",
         lambda: targets("DataDroppedRule", InputTransformer={"InputTemplate": "{}"}),
@@ -239,17 +239,17 @@ SETTING_FAULTS: list[Fault] = [
         "rules",
         lambda: with_part("DataDroppedRule", Targets=[*of_part("DataDroppedRule", "Targets"), {"Arn": ELSEWHERE}]),
         "warning",
-        f"sends to {ELSEWHERE}, too",
+        f"also sends to {ELSEWHERE}",
         "remove-targets",
     ),
     ("schedules", lambda: with_part("SweepBatches", State="DISABLED"), "broken", "is disabled", "Enable"),
-    ("schedules", lambda: with_part("SweepBatches", gone=True), "broken", "was deleted", "out of the stack"),
+    ("schedules", lambda: with_part("SweepBatches", gone=True), "broken", "was deleted", "from the stack"),
     (
         "schedules",
         lambda: with_part("ScheduleGroup", gone=True),
         "broken",
         "(ScheduleGroup) was del",
-        "out of the stack",
+        "from the stack",
     ),
     (
         "schedules",
@@ -263,19 +263,19 @@ SETTING_FAULTS: list[Fault] = [
     ("alarms", lambda: with_part("DeadLettersAlarm", AlarmActions=[]), "warning", "AlarmActions is nothing", "put-me"),
     ("alarms", lambda: with_part("DeadLettersAlarm", Threshold=9.0), "warning", "Threshold is 9.0 instead of 0", "put"),
     ("alarms", lambda: with_part("DeadLettersAlarm", MetricName="Other"), "warning", "MetricName is Other", "put-metr"),
-    ("alarms", raised, "warning", "is raised", "Nothing was measured."),
-    ("alarms", lambda: young(timedelta(hours=1)), "warning", "is raised", "Nothing was measured."),
+    ("alarms", raised, "warning", "is in ALARM", "Nothing was measured."),
+    ("alarms", lambda: young(timedelta(hours=1)), "warning", "is in ALARM", "Nothing was measured."),
     (
         "topics",
         lambda: with_part("AlarmTopicPolicy", PolicyDocument={"Statement": []}),
         "broken",
-        "PolicyDocument.Statement is not",
+        "PolicyDocument.Statement differs",
         "aws sns set-topic-attributes",
     ),
-    ("topics", lambda: with_part("AlarmTopic", gone=True), "broken", "(AlarmTopic) was deleted", "out of the stack"),
+    ("topics", lambda: with_part("AlarmTopic", gone=True), "broken", "(AlarmTopic) was deleted", "from the stack"),
     ("topics", lambda: with_part("AlarmTopic", KmsMasterKeyId=None), "broken", "KmsMasterKeyId is nothing", "KmsMas"),
     ("topics", lambda: with_part("ArtifactTopic", Denials=[{"Sid": "x"}]), "broken", "its policy has a Deny", "Deny"),
-    ("http-routes", lambda: with_part("HttpApi", gone=True), "broken", "(HttpApi) was deleted", "out of the stack"),
+    ("http-routes", lambda: with_part("HttpApi", gone=True), "broken", "(HttpApi) was deleted", "from the stack"),
     ("http-routes", lambda: with_part("WebhookRoute", gone=True), "broken", "Route", "create-route"),
     (
         "http-routes",
@@ -300,7 +300,7 @@ SETTING_FAULTS: list[Fault] = [
     ),
     ("logs", lambda: with_part("StartDagRunLogs", gone=True), "warning", "was deleted", "create-log-group"),
     ("logs", lambda: with_part("StartDagRunLogs", RetentionInDays=1), "warning", "is 1 instead of", "put-retention"),
-    ("logs", lambda: with_part("Dashboard", gone=True), "warning", "(Dashboard) was deleted", "out of the stack"),
+    ("logs", lambda: with_part("Dashboard", gone=True), "warning", "(Dashboard) was deleted", "from the stack"),
     (
         "bucket-settings",
         lambda: edited("DropBucket", "PublicAccessBlockConfiguration", BlockPublicPolicy=False),
@@ -319,7 +319,7 @@ SETTING_FAULTS: list[Fault] = [
         "bucket-policies",
         lambda: with_part("DropBucketPolicy", PolicyDocument={}),
         "warning",
-        "The policy of bucket jetway-dropbucket-x1 (DropBucketPolicy) was changed by hand",
+        "The policy of bucket jetway-dropbucket-x1 (DropBucketPolicy) was changed manually",
         "put-bucket-policy",
     ),
     ("bucket-policies", lambda: bucket_denies(0), "broken", "denies s3:", "aws:PrincipalArn"),
@@ -347,7 +347,7 @@ SETTING_FAULTS: list[Fault] = [
         "environment-status",
         lambda: healthy(environment=DOWN, health=UNHEALTHY),
         "broken",
-        "MWAA does not answer about the environment",
+        "MWAA does not return the environment",
         "make logs",
     ),
     (

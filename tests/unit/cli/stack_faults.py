@@ -371,7 +371,7 @@ PLANTED: dict[str, tuple[Plant, dict[str, str]]] = {
         lambda *_: client("cloudwatch").delete_alarms(AlarmNames=["jetway.orders"]),
         {"triggers": "broken"},
     ),
-    "an alarm that is raised": (_in_the_ledger_of_alarms, {"alarms": "warning"}),
+    "an alarm that is in ALARM": (_in_the_ledger_of_alarms, {"alarms": "warning"}),
     "an alarm without actions": (
         lambda *_: edit_alarm("jetway-DeadLettersAlarm", ActionsEnabled=False),
         {"alarms": "warning"},

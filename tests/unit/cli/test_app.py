@@ -26,14 +26,14 @@ def denied(code: str, message: str) -> ClientError:
     ("exc", "exit_code", "said"),
     [
         (KeyboardInterrupt(), 130, ""),
-        (denied("AccessDeniedException", "no"), 3, "Ask for GetItem"),
-        (denied("com.amazon.coral#AccessDenied", "no"), 3, "AWS refused GetItem"),
+        (denied("AccessDeniedException", "no"), 3, "Request GetItem"),
+        (denied("com.amazon.coral#AccessDenied", "no"), 3, "AWS rejected GetItem"),
         (denied("ExpiredToken", "The token has expired."), 3, "Sign in again"),
         (NoCredentialsError(), 3, "No AWS credentials found"),
         (InvalidConfError("conf is too large."), 2, "conf is too large."),
         (LedgerUnavailableError("Query failed."), 3, "Query failed. Try again later."),
         (LedgerUnavailableError("Query failed: no"), 3, "Query failed: no. Try again later."),
-        (denied("Throttling", "Slow down.."), 3, "AWS refused GetItem (Throttling): Slow down."),
+        (denied("Throttling", "Slow down.."), 3, "AWS rejected GetItem (Throttling): Slow down."),
         (FileNotFoundError(2, "No such file", "x.yaml"), 2, "x.yaml: No such file."),
         (InvalidRegionError(region_name="a b"), 2, "a b"),
     ],
@@ -74,12 +74,12 @@ def test_no_lambda_package_holds_it() -> None:
 
 def test_a_misspelt_stack_is_told_which_there_are(cloud: Cloud, jetway: Callable[..., Result]) -> None:
     result = jetway("events", "--stack", "jetwey")
-    assert (result.exit_code, "No other stack of Jetway's is there." in result.stderr) == (3, True)
+    assert (result.exit_code, "There are no other Jetway stacks." in result.stderr) == (3, True)
     cloud.outputs["DropBucketName"] = "drop"
     result = jetway("events", "--stack", "jetwey")
-    assert "There is no stack 'jetwey' in eu-central-1. Did you mean 'jetway'?" in result.stderr
+    assert "Stack 'jetwey' does not exist in eu-central-1. Did you mean 'jetway'?" in result.stderr
     assert "--region" in result.stderr
-    assert "Stacks of Jetway's there: jetway." in jetway("events", "--stack", "production").stderr
+    assert "Jetway stacks there: jetway." in jetway("events", "--stack", "production").stderr
 
 
 def test_a_misspelt_profile_is_told_which_is_near(
@@ -97,4 +97,4 @@ def test_a_region_that_is_none_is_told_where_nothing_answers(cloud: Cloud, jetwa
     where = ("--region", "eu-centrl-1", "--endpoint-url", "http://127.0.0.1:1/eu-centrl-1")
     result = jetway("events", *where)
     assert result.exit_code == 3
-    assert "'eu-centrl-1' is not a Region that this command knows. Did you mean 'eu-central-1'?" in result.stderr
+    assert "'eu-centrl-1' is not an AWS Region that this command knows. Did you mean 'eu-central-1'?" in result.stderr

@@ -58,4 +58,4 @@ def test_runs_files_and_updates_are_told_with_who_it_was(
     updated = [json.loads(line) for line in jetway("audit", "--since", "1h", "--json").stdout.splitlines()]
     assert [act["by"] for act in updated if act["what"] == "environment updated"] == [{"principal": "maintenance"}]
     later = (datetime.now(UTC) + timedelta(minutes=1)).isoformat()
-    assert "Nobody did anything" in jetway("audit", "--since", later).output
+    assert "No one did anything" in jetway("audit", "--since", later).output

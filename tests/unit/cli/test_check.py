@@ -79,15 +79,15 @@ def test_wheels_of_a_plugins_zip_beside_it_serve_requirements(tmp_path: Path) ->
     ("arguments", "says"),
     [
         ([], "Missing argument"),
-        (["nowhere"], "nowhere is not there"),
+        (["nowhere"], "nowhere does not exist"),
         (["pipe.py"], "pipe.py is neither a file nor a folder"),
         (["notes.md"], "is not an artifact"),
         ([""], "a path is empty"),
         (["orders.py", ""], "a path is empty"),
         (["orders.py", "--requirements", ""], "a path is empty"),
         (["orders.py", "--airflow-version", "3"], "is not an Airflow version"),
-        (["orders.py", "--airflow-version", "2.7.2"], "2.7.2 is too old: Jetway works with Airflow 2.9 and newer"),
-        (["orders.py", "--airflow-python", sys.executable], "--airflow-python is for --load"),
+        (["orders.py", "--airflow-version", "2.7.2"], "2.7.2 is too old: Jetway requires Airflow 2.9 or newer"),
+        (["orders.py", "--airflow-python", sys.executable], "--airflow-python requires --load"),
         (["orders.py", "--format", "xml"], "'xml' is not one of"),
         (["orders.py", "--requirements", "nowhere"], "does not exist"),
     ],
@@ -114,7 +114,7 @@ def test_a_fault_of_ours_with_one_file_hides_nothing_of_the_others(
     result = check(trigger, dags, "--format", form)
     assert result.exit_code == 1
     assert result.exception is None or isinstance(result.exception, SystemExit)
-    assert "The file could not be judged: ModuleNotFoundError: " in result.stdout
+    assert "The file could not be checked: ModuleNotFoundError: " in result.stdout
     assert "internal-error" in result.stdout
     assert "Python 3.12 cannot compile this" in result.stdout
 

@@ -27,7 +27,7 @@ def test_without_load_the_last_line_says_that_nothing_was_loaded(dags: Path, for
     result = check(dags, "--format", form)
     assert result.exit_code == 0
     assert result.stderr.splitlines()[-1] == (
-        "DAG files were read only; --load loads them with Airflow, as the drop bucket does."
+        "DAG files were only read. With --load, they are loaded with Airflow, as the drop bucket does."
     )
     if form in {"json", "sarif"}:
         json.loads(result.stdout)

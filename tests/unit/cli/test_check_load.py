@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import zipfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -190,6 +191,40 @@ def test_a_data_file_that_a_dag_file_does_not_load_with_is_refused_too(tmp_path:
         "breaks-dag-file",
         "dags/cfg/factory.py reads this file, and does not load with it: JSONDecodeError (line 4)",
     )
+
+
+# Stands for a Python with Airflow: says what plugins it was given, and which distributions nobody knows.
+TELLS_OF_PLUGINS = """#!{python}
+import json, sys, zipfile
+if "-c" in sys.argv:
+    print("3.3.1 3 12")
+    sys.exit()
+given = sys.argv.index("--plugins") + 1 if "--plugins" in sys.argv else 0
+names = zipfile.ZipFile(sys.argv[given]).namelist() if given else []
+unlisted = json.load(open(sys.argv[sys.argv.index("--provided") + 1]))["unlisted"]
+message = f"{{sorted(names)}}, {{unlisted}}, {{'--judge-plugins' in sys.argv}}"
+words = {{"rule": "top-level-work", "severity": "warning", "message": message, "line": 1, "remedy": "Mend."}}
+said = {{"dags": [], "skipped": None, "siblings": [], "missing": [], "read": [], "seconds": 0.1, "data": None}}
+print(json.dumps([{{"path": "orders.py", "verdict": "accepted", "findings": [words], **said}}]))
+"""
+
+
+@pytest.mark.parametrize("readable", [True, False])
+def test_dag_files_are_loaded_with_plugins_that_are_refused(tmp_path: Path, readable: bool) -> None:
+    (tmp_path / "dags").mkdir()
+    (tmp_path / "dags" / "orders.py").write_text(GOOD)
+    with zipfile.ZipFile(tmp_path / "plugins.zip", "w") as archive:
+        archive.writestr("old.py", "def broken(:\n")
+        archive.writestr("acme.py", "A = 1\n")
+    if not readable:
+        (tmp_path / "plugins.zip").write_bytes(b"no zip")
+    program = tmp_path / "python"
+    program.write_text(TELLS_OF_PLUGINS.format(python=sys.executable))
+    program.chmod(0o755)
+    dag_file, plugins = json.loads(check(tmp_path, "--airflow-python", program).stdout)
+    assert (dag_file["verdict"], plugins["verdict"]) == ("accepted", "rejected")
+    told = "['acme.py', 'old.py'], [], False" if readable else "[], ['plugins.zip'], False"
+    assert [finding["message"] for finding in dag_file["findings"]] == [told]
 
 
 @pytest.mark.slow  # sets Airflow up from the package index

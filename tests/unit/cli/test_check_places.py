@@ -65,7 +65,7 @@ def test_a_folder_of_trigger_files_is_judged_as_such(tmp_path: Path, name: str) 
     }
     result = check(folder)
     assert result.exit_code == 1
-    assert f"no place for it: {folder}/README.md" in result.stderr  # nobody takes it for a trigger
+    assert f"does not accept it: {folder}/README.md" in result.stderr  # nobody takes it for a trigger
 
 
 def test_a_folder_laid_out_as_the_drop_bucket_is_judged_by_its_kinds(dags: Path) -> None:
@@ -75,7 +75,7 @@ def test_a_folder_laid_out_as_the_drop_bucket_is_judged_by_its_kinds(dags: Path)
         "triggers/broken.yaml": BROKEN_TRIGGER,
         "requirements.txt": "celery==1.0\n",
         "floors.yaml": "floors:\n- at: 08:00\n",
-        "dags/notes.md": "nothing to judge",
+        "dags/notes.md": "nothing to check",
         "setup.py": "import nowhere",
         "docs/index.md": "nothing",
         ".github/x.yaml": "nothing",
@@ -92,8 +92,8 @@ def test_a_folder_laid_out_as_the_drop_bucket_is_judged_by_its_kinds(dags: Path)
     }
     result = check(project)
     assert result.exit_code == 1
-    assert result.stdout.splitlines()[-1] == "5 files, 1 DAG: 1 accepted, 3 rejected, 1 not judged"
-    left_out = f"Not judged, because the drop bucket has no place for it: {project}/docs/, {project}/setup.py"
+    assert result.stdout.splitlines()[-1] == "5 files, 1 DAG: 1 accepted, 3 rejected, 1 not checked"
+    left_out = f"Not checked, because the drop bucket does not accept it: {project}/docs/, {project}/setup.py"
     assert left_out in result.stderr
 
 
@@ -165,6 +165,23 @@ def test_airflowignore_is_honoured_as_the_version_reads_it(
     assert sum(len(report["dags"]) for report in found.values()) == 3 - len(passed_over)
 
 
+@pytest.mark.parametrize(
+    ("text", "rule"), [(b"def broken(:\n", None), (b'name = "\xfc"\n', None), (GOOD.encode(), "unsafe-key")]
+)
+def test_what_airflow_does_not_look_at_is_not_refused_for_its_text(dags: Path, text: bytes, rule: str | None) -> None:
+    (dags / ".airflowignore").write_text("old\n")
+    file = dags / "old" / ("bad\n.py" if rule else "bad.py")
+    file.parent.mkdir()
+    file.write_bytes(text)
+    (dags / "young.py").write_bytes(text)
+    found = reports(dags, "--airflow-version", "2.11.2")
+    assert (found[str(file)]["verdict"], rule or "ignored") == (
+        "rejected" if rule else "accepted",
+        found[str(file)]["findings"][0]["rule"],
+    )
+    assert rule or found[str(dags / "young.py")]["verdict"] == "rejected"
+
+
 @pytest.mark.parametrize("form", ["text", "json", "github", "sarif"])
 def test_names_may_be_anything_and_one_that_is_no_utf_8_is_no_key(dags: Path, form: str) -> None:
     for number, name in enumerate((b"--json.py", b"my dag.py", "ä\n.py".encode(), b"bad\xff.py")):
@@ -182,5 +199,5 @@ def test_a_thousand_files_are_judged_in_one_go(dags: Path) -> None:
 
 def test_an_empty_folder_has_nothing_to_judge(tmp_path: Path) -> None:
     result = check(tmp_path)
-    assert (result.exit_code, result.stdout) == (0, "0 files, 0 DAGs: nothing to judge\n")
+    assert (result.exit_code, result.stdout) == (0, "0 files, 0 DAGs: nothing to check\n")
     assert json.loads(check(tmp_path, "--format", "json").stdout) == []

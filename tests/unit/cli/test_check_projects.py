@@ -47,7 +47,7 @@ def test_everything_that_has_a_place_is_judged_as_what_it_is(tmp_path: Path) -> 
     result = check(tmp_path)
     assert result.exit_code == 1
     assert "\n7 files, 1 DAG: 1 accepted, 6 rejected\n" in result.stdout  # a trigger file makes no DAG
-    assert f"no place for it: {tmp_path}/README.md" in result.stderr
+    assert f"does not accept it: {tmp_path}/README.md" in result.stderr
 
 
 MONOREPO = {
@@ -78,7 +78,7 @@ def test_a_project_in_a_repository_is_found(tmp_path: Path) -> None:
     [{"orders2.py": GOOD.replace("orders", "orders2")}, {"services/other/dags/b.py": GOOD.replace("orders", "b")}],
 )
 def test_where_it_is_not_clear_which_project_is_meant_the_folder_is_one_of_dags(
-    tmp_path: Path, beside: Mapping[str, str]
+    tmp_path: Path, beside: dict[str, str]
 ) -> None:
     project(tmp_path, {**MONOREPO, **beside})
     assert verdicts_below(tmp_path)["terraform/lambda.py"] == ("dag-file", "rejected")
@@ -160,7 +160,7 @@ def test_hidden_folders_and_virtual_environments_are_left_out(tmp_path: Path, be
     project(tmp_path, {f"{below}orders.py": GOOD, **{f"{below}{name}": text for name, text in HIDDEN.items()}})
     assert verdicts_below(tmp_path) == {f"{below}orders.py": ("dag-file", "accepted")}
     said = check(tmp_path).stderr
-    assert f"Not looked at: {tmp_path}/{below}.hidden/ (hidden), " in said
+    assert f"Skipped: {tmp_path}/{below}.hidden/ (hidden), " in said
     assert f"{tmp_path}/{below}env/ (virtual environment)" in said
     assert "node_modules" not in said
 
@@ -201,7 +201,7 @@ def test_what_has_a_place_is_judged_though_gitignore_names_it(tmp_path: Path) ->
 def test_that_is_so_beside_dag_files_at_the_top_too(tmp_path: Path) -> None:
     project(tmp_path, {"orders.py": GOOD, "plugins.zip": b"built", ".gitignore": "*.zip\n"})
     assert verdicts_below(tmp_path)["plugins.zip"] == ("plugins", "rejected")
-    assert "Not looked at" not in check(tmp_path).stderr
+    assert "Skipped" not in check(tmp_path).stderr
 
 
 def test_trigger_files_may_be_kept_in_folders_and_are_said_to_start_nothing_there(tmp_path: Path) -> None:

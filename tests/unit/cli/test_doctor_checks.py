@@ -91,8 +91,8 @@ def test_what_the_caller_may_not_see_is_not_known_and_names_the_permission(membe
         assert "some:Action" in found[check].remedy
     first = next(check for check in CHECKS if found[check].state == "not known")
     # The first says the cause, and the others that the first says it.
-    assert said <= {"You may not do some:Action.", f"Not looked at: {first} says why."}
-    assert found[first].seen == "You may not do some:Action."
+    assert said <= {"You do not have permission for some:Action.", f"Not checked: {first} says why."}
+    assert found[first].seen == "You do not have permission for some:Action."
     assert {one.id for one in found.values() if one.state == "broken"} == set()
 
 
@@ -112,8 +112,8 @@ def test_a_fault_that_is_seen_outweighs_what_is_not() -> None:
 
 
 def test_trouble_is_not_known_either() -> None:
-    found = of(judge(healthy(alarms=Asked(trouble="It was not answered in time."))), "alarms")
-    assert (found.state, found.seen) == ("not known", "It was not answered in time.")
+    found = of(judge(healthy(alarms=Asked(trouble="It timed out."))), "alarms")
+    assert (found.state, found.seen) == ("not known", "It timed out.")
 
 
 @pytest.mark.parametrize("status", ["CREATE_IN_PROGRESS", "ROLLBACK_COMPLETE", "DELETE_FAILED", "REVIEW_IN_PROGRESS"])
@@ -152,7 +152,7 @@ def test_an_environment_that_does_not_answer_is_said_in_one_line() -> None:
         **dict.fromkeys(("airflow-version", "environment-class", "environment-files"), "not known"),
         **dict.fromkeys(("environment-network", "rest-round-trip", "cli-round-trip", "http-api"), "not known"),
     }
-    assert {one.seen for one in odd[1:]} == {"Not looked at: environment-status says why."}
+    assert {one.seen for one in odd[1:]} == {"Not checked: environment-status says why."}
 
 
 def test_every_setting_of_the_template_is_compared_or_has_a_reason_not_to_be() -> None:

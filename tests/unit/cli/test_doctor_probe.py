@@ -70,7 +70,7 @@ def test_an_event_that_is_given_up_is_broken_with_its_reason(cloud: Cloud, s3: A
 def test_a_file_that_nobody_hears_of_is_broken(cloud: Cloud, s3: Any) -> None:
     found = run(cloud, s3)
     assert found.state == "broken"
-    assert "nothing was decided on it" in found.seen
+    assert "did not decide on it" in found.seen
     assert "bucket-events" in found.remedy
 
 

@@ -69,8 +69,8 @@ def test_every_trigger_says_what_it_makes_of_the_event(triggers: Path) -> None:
     assert found["orders"]["conf"] == {"path": "s3://acme/in/a+b é.csv"}
     assert found["orders"]["goes_to"] == "dispatch queue, lane bulk/orders"
     assert found["other"]["because"] == [
-        'detail.bucket.name is "acme", wanted ["other"]',
-        'detail.object.key is "in/a+b é.csv", wanted [{"suffix": ".json"}]',
+        'detail.bucket.name is "acme", expected ["other"]',
+        'detail.object.key is "in/a+b é.csv", expected [{"suffix": ".json"}]',
     ]
 
 
@@ -84,10 +84,10 @@ def test_the_run_id_is_the_one_that_the_dispatcher_derives(triggers: Path) -> No
 
 def test_the_table_has_a_line_for_each_reason_and_the_conf_below(triggers: Path) -> None:
     lines = dry_run(triggers, EVENT).stdout.splitlines()
-    assert lines[0].split() == ["trigger", "outcome", "dag", "run", "id", "where", "to,", "or", "why", "not"]
+    assert lines[0].split() == ["trigger", "outcome", "dag", "run", "id", "target,", "or", "reason"]
     assert lines[-5:-1] == ["conf of orders:", "{", '  "path": "s3://acme/in/a+b é.csv"', "}"]
     assert lines[-1].startswith(f"logical date: {EVENT['time'].removesuffix('Z')}.")
-    assert sum("wanted" in line for line in lines) == 2
+    assert sum("expected" in line for line in lines) == 2
 
 
 def test_an_event_that_starts_nothing_is_a_negative_answer(triggers: Path) -> None:
@@ -145,7 +145,7 @@ def test_an_event_written_by_hand_is_told_what_it_lacks(triggers: Path) -> None:
     result = dry_run(triggers, EVENT | {"detail": detail}, "--json")
     assert verdicts(result)["orders"]["because"] == [
         "unknown-event: the s3 event has no 'sequencer' where its source writes one.",
-        "an event of AWS has all of it; one that is written by hand needs it too",
+        "an AWS event has all of these; an event that you write yourself needs them too",
     ]
 
 

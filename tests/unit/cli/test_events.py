@@ -55,7 +55,7 @@ def test_no_events_are_said_so(cloud: Cloud, jetway: Jetway) -> None:
     assert cloud.ledger
     result = jetway("events", "--trigger", "x", "--since", "2026-11-22T06:00")
     assert (result.exit_code, result.stdout) == (0, "")
-    assert result.stderr == "No event of trigger 'x' was decided since 2026-11-22 06:00:00 UTC.\n"
+    assert result.stderr == "There are no events of trigger 'x' since 2026-11-22 06:00:00 UTC.\n"
 
 
 def test_a_time_that_is_none_is_wrong_use(cloud: Cloud, jetway: Jetway) -> None:
@@ -107,7 +107,7 @@ def test_what_became_of_the_run_is_told_where_started_alone_would_say_too_much(c
 def test_what_is_tried_again_is_told_until_when(cloud: Cloud, jetway: Jetway, decision: str) -> None:
     until = datetime(2026, 11, 22, 6, 10, tzinfo=UTC)
     Ledger(cloud.ledger).record(entry("a", 1, decision=decision, because="dag-not-found: No DAG.", until=until))
-    assert "dag-not-found: No DAG. Jetway gives up at 2026-11-22 06:10:00.\n" in jetway("events").stdout
+    assert "dag-not-found: No DAG. Jetway stops trying at 2026-11-22 06:10:00.\n" in jetway("events").stdout
 
 
 def test_a_trigger_that_never_was_is_questioned(cloud: Cloud, jetway: Jetway) -> None:

@@ -79,10 +79,10 @@ def test_a_letter_whose_event_has_had_its_run_starts_nothing_and_says_so(
     )
     Ledger(cloud.ledger).record(entry)
     cloud.dead_letter(S3)
-    assert "1 dead letter would be taken away and started nothing" in jetway("redrive", "--dry-run").stderr
+    assert "1 dead letter would be removed and started nothing" in jetway("redrive", "--dry-run").stderr
     result = jetway("redrive")
     assert (result.exit_code, cloud.drain(cloud.dispatch_url), cloud.drain(cloud.dead_url)) == (0, [], [])
-    assert result.stderr.startswith("0 dead letters sent back.\n1 dead letter was taken away and started nothing: ")
+    assert result.stderr.startswith("0 dead letters sent back.\n1 dead letter was removed and started nothing: ")
     cloud.dead_letter(S3)
     assert len(json.loads(jetway("redrive", "--json").stdout)["over"]) == 1
     cloud.dead_letter(S3)

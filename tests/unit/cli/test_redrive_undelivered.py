@@ -124,5 +124,5 @@ def test_an_event_whose_rule_is_gone_stays_and_is_said(cloud: Cloud, jetway: Jet
     undelivered(cloud, EVENT, RULE_ARN=arn)
     result = jetway("redrive", "--trigger", "gone")
     assert result.exit_code == 1
-    assert "rule jetway.gone, which it came by, is gone" in result.stderr
+    assert "rule jetway.gone, which sent it, was deleted" in result.stderr
     assert len(cloud.drain(cloud.undelivered_url)) == 1

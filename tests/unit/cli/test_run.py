@@ -133,7 +133,7 @@ def test_a_wait_that_is_over_says_that_the_run_goes_on(cloud: Cloud, jetway: Jet
     cloud.answers.extend([ACCEPTED, shown("running")])
     result = jetway("run", "orders", "--wait", "--timeout", "0s")
     assert result.exit_code == 1
-    assert "goes on" in result.stderr
+    assert "continues" in result.stderr
     assert "jetway wait orders jetway__http__x" in result.stderr
     assert "jetway run" not in result.stderr
 
@@ -195,7 +195,7 @@ def test_a_check_that_cannot_be_made_is_said_and_the_run_is_asked_for(cloud: Clo
     result = jetway("run", "orders")
     assert (result.exit_code, len(cloud.checked), len(cloud.calls)) == (0, 1, 1)
     assert result.stderr == (
-        "Note: the DAG cannot be checked now: Environment 'prod' is UPDATING. The run is asked for all the same.\n"
+        "Note: the DAG cannot be checked now: Environment 'prod' is UPDATING. The run is requested anyway.\n"
     )
 
 
@@ -203,7 +203,7 @@ def test_a_check_that_cannot_be_made_is_said_and_the_run_is_asked_for(cloud: Clo
 def test_a_run_that_is_there_is_a_fault_only_where_nobody_named_it(
     cloud: Cloud, jetway: Jetway, options: tuple[str, ...], exit_code: int, calls: int
 ) -> None:
-    cloud.checks.append(problem(409, "run-already-exists", "DAG 'orders' has a run 'r1' already (success)."))
+    cloud.checks.append(problem(409, "run-already-exists", "DAG 'orders' already has a run 'r1' (success)."))
     cloud.answers.append(ACCEPTED)
     result = jetway("run", "orders", *options)
     assert (result.exit_code, len(cloud.calls)) == (exit_code, calls)
@@ -214,7 +214,7 @@ def test_a_dry_run_starts_nothing(cloud: Cloud, jetway: Jetway) -> None:
     would = {"dag_id": "orders", "dag_run_id": "jetway__http__x", "conf": {"day": 1}, "dry_run": True}
     cloud.checks.extend([(200, would), (200, would), (503, {"message": "Service Unavailable"})])
     assert jetway("run", "orders", "--dry-run").stdout.splitlines()[1] == (
-        'orders       (derived when it is started)  {"day": 1}'
+        'orders       (derived when the run starts)  {"day": 1}'
     )
     shown = json.loads(jetway("run", "orders", "--dry-run", "--json").stdout)
     assert (shown["dag_run_id"], shown["conf"]) == (None, {"day": 1})
@@ -268,7 +268,7 @@ def test_expired_credentials_are_told_from_those_that_may_not_call(cloud: Cloud,
 
 
 def test_access_yaml_has_the_last_word(cloud: Cloud, jetway: Jetway) -> None:
-    detail = "access.yaml does not let arn:aws:iam::1:user/x start runs of DAG 'orders'."
+    detail = "access.yaml does not allow arn:aws:iam::1:user/x to start runs of DAG 'orders'."
     cloud.checks.append(problem(403, "dag-not-allowed", detail))
     result = jetway("run", "orders")
     assert (result.exit_code, result.stderr) == (1, f"Error: {detail}\n")

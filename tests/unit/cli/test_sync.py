@@ -37,8 +37,8 @@ def test_a_pass_that_is_cut_short_is_gone_on_with(cloud: Cloud, synced: str, jet
     cloud.answers.extend([(200, part(finished=False, queued=4, deleted=2)), (200, part(finished=True, queued=1))])
     result = jetway("sync")
     assert result.exit_code == 0
-    assert "2000 versions listed, 3 files without a report" in result.output
-    assert "2 files were deleted and are live: they are taken out now." in result.output
+    assert "2000 versions listed. 3 files have no report" in result.output
+    assert "2 files were deleted but are live; they are removed now." in result.output
     assert [call.body for call in cloud.calls] == [
         {"whole": True, "at_once": False},
         {"whole": False, "at_once": False},

@@ -107,9 +107,9 @@ def test_a_rule_that_sends_something_else_or_nothing_is_told(cloud: Cloud, jetwa
     other: Any = {"Id": "jetway", "Arn": f"arn:aws:sqs:{REGION}:123456789012:q", "Input": "{}"}
     events.put_targets(Rule="jetway.orders", Targets=[other])
     found = states(jetway)["orders"]
-    assert (found["state"], found["note"]) == ("drifted", "what it sends there is not what the file says")
+    assert (found["state"], found["note"]) == ("drifted", "it sends something other than the file says")
     events.remove_targets(Rule="jetway.orders", Ids=["jetway"])
-    assert states(jetway)["orders"]["note"] == "it sends nothing there"
+    assert states(jetway)["orders"]["note"] == "it sends nothing"
 
 
 @pytest.mark.parametrize(("hour", "state", "note"), [("7", "drifted", "0 7"), ("6", "on", "")])
@@ -245,7 +245,7 @@ def test_a_bucket_that_sends_no_events_is_told(jetway: Jetway, tmp_path: Path) -
     found = states(jetway)["in"]
     assert (found["state"], "silent sends no events" in found["note"]) == ("cannot fire", True)
     s3.delete_bucket(Bucket="silent")
-    assert states(jetway)["in"]["note"] == "there is no bucket silent"
+    assert states(jetway)["in"]["note"] == "bucket silent does not exist"
 
 
 def test_a_rejected_file_has_no_event_of_the_trigger_that_it_is_named_like(
@@ -256,7 +256,7 @@ def test_a_rejected_file_has_no_event_of_the_trigger_that_it_is_named_like(
     Ledger(cloud.ledger).record(Entry("data#1", "data", "s3", ("1",), "started", at))
     found = states(jetway)["data"]
     assert (found["state"], found["last_event"], found["last_decision"]) == ("rejected", None, None)
-    assert "belongs to a trigger of Jetway's own" in found["note"]
+    assert "is reserved for one of Jetway's own triggers" in found["note"]
     assert "reports/triggers/data.yaml/report.md" in found["note"]
 
 
@@ -306,4 +306,4 @@ def test_no_trigger_is_said_so(jetway: Jetway, cloud: Cloud) -> None:
     accept(cloud, {})
     result = jetway("triggers")
     assert (result.exit_code, result.stdout) == (0, "")
-    assert "There is no trigger" in result.stderr
+    assert "There are no triggers" in result.stderr

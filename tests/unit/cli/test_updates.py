@@ -29,7 +29,7 @@ UPDATING = UpdateRecord(
     began_at=AT,
     accepted_at=AT,
     ours_at=AT,
-    why=f"brings requirements.txt (version {VERSION})",
+    why=f"applies requirements.txt (version {VERSION})",
     seen={},
 )
 
@@ -63,10 +63,10 @@ def test_an_update_on_its_way_says_why_it_began_and_until_when(
     lines = done.stdout.splitlines()
     assert lines[0] == (
         f"acme: UPDATING. The last update began 2026-11-22 06:02:00 UTC by Jetway: "
-        f"brings requirements.txt (version {VERSION})."
+        f"applies requirements.txt (version {VERSION})."
     )
     assert lines[1] == (
-        "next: the update is on its way; the environment is UPDATING; usually until 2026-11-22 06:32:00 UTC."
+        "next: the update is in progress; the environment is UPDATING; usually until 2026-11-22 06:32:00 UTC."
     )
     assert lines[4].split() == ["requirements.txt", VERSION, "updating", "none"]
 
@@ -74,8 +74,8 @@ def test_an_update_on_its_way_says_why_it_began_and_until_when(
 def test_somebody_elses_update_is_not_called_ours(
     cloud: Cloud, jetway: Callable[..., Result], mwaa: MwaaServer
 ) -> None:
-    put(cloud, UpdateRecord(ours_at=AT - timedelta(days=1), why="brings plugins.zip", seen={}))
-    assert "by somebody else (maintenance)." in jetway("updates").stdout
+    put(cloud, UpdateRecord(ours_at=AT - timedelta(days=1), why="applies plugins.zip", seen={}))
+    assert "by someone else (maintenance)." in jetway("updates").stdout
     document = json.loads(jetway("updates", "--json").stdout)
     assert (document["last_update"]["by_jetway"], document["last_update"]["why"]) == (False, None)
     assert document["artifacts"][1] == {
@@ -96,7 +96,7 @@ def test_what_waits_says_for_what_and_until_when(cloud: Cloud, jetway: Callable[
         UpdateRecord(seen=dict.fromkeys(("requirements.txt", "plugins.zip", "startup.sh")), seen_update=AT),
         ArtifactState("requirements.txt", "waiting", live),
     )
-    assert "next: waits; what is uploaded together goes together, about " in jetway("updates").stdout
+    assert "next: waits; files that are uploaded together go together, about " in jetway("updates").stdout
     document: dict[str, Any] = json.loads(jetway("updates", "--json").stdout)
     assert document["next"]["step"] == "hold"
     assert document["next"]["artifacts"] == {"requirements.txt": VERSION}
@@ -119,11 +119,11 @@ def test_a_way_back_says_to_what(cloud: Cloud, jetway: Callable[..., Result], mw
                 trouble_words="UpdateEnvironment is denied.",
                 trouble_told=True,
             ),
-            "cannot go on since 2026-11-22 06:02:00 UTC: UpdateEnvironment is denied.",
+            "has been blocked since 2026-11-22 06:02:00 UTC: UpdateEnvironment is denied.",
         ),
         (
             UpdateRecord(owed={"plugins.zip": Debt(LIVE, ("plugins.zip", "a"), AT, 3, "Timed out.", True)}),
-            "The way back from plugins.zip has failed: Timed out.",
+            "The rollback of plugins.zip failed: Timed out.",
         ),
     ],
 )

@@ -123,6 +123,25 @@ def jetway(installed: Path, environment: Mapping[str, str], tmp_path: Path) -> I
     return call
 
 
+# A process for each command would take most of its time to import the same.
+ONE_AFTER_ANOTHER = """
+import json, sys
+from click.testing import CliRunner
+from jetway_cli.app import cli
+
+ended = [CliRunner().invoke(cli, command.split(), prog_name="jetway") for command in sys.argv[1:]]
+print(json.dumps([[one.exit_code, one.stdout, one.stderr] for one in ended]))
+"""
+
+
+def each(installed: Path, commands: list[str], env: Mapping[str, str]) -> dict[str, tuple[int, str, str]]:
+    """Run commands in one process of the virtual environment; return how each ended, and what it said where."""
+    argv: list[str | Path] = [installed.with_name("python"), "-I", "-c", ONE_AFTER_ANOTHER, *commands]
+    done = subprocess.run(argv, env=env, capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == 0, done.stderr
+    return {command: (*ended,) for command, ended in zip(commands, json.loads(done.stdout), strict=True)}
+
+
 @pytest.fixture
 def deployed(cloud: Cloud) -> Iterator[Mapping[str, str]]:
     """Variables that lead to a stack that has something of everything."""
@@ -143,13 +162,14 @@ def deployed(cloud: Cloud) -> Iterator[Mapping[str, str]]:
 
 
 @pytest.mark.thorough
-def test_every_command_is_there_and_explains_itself(jetway: Installed) -> None:
+def test_every_command_is_there_and_explains_itself(
+    jetway: Installed, installed: Path, environment: Mapping[str, str]
+) -> None:
     listed = jetway("--help").stdout
     assert set(re.findall(r"^  ([a-z-]+)  ", listed.partition("Commands:")[2], re.MULTILINE)) == set(COMMANDS)
-    for command in COMMANDS:
-        done = jetway(command, "--help")
-        assert (done.returncode, done.stderr) == (0, "")
-        assert done.stdout.startswith(f"Usage: jetway {command}")
+    for command, (code, said, wrong) in each(installed, [f"{name} --help" for name in COMMANDS], environment).items():
+        assert (code, wrong) == (0, ""), command
+        assert said.startswith(f"Usage: jetway {command.partition(' ')[0]}")
 
 
 @pytest.mark.thorough
@@ -199,13 +219,11 @@ def test_the_pages_are_served(
 
 
 @pytest.mark.thorough
-@pytest.mark.parametrize(
-    "command", ["triggers", "events", "redrive", "workers", "updates", "run orders", "ui --no-browser"]
-)
-def test_without_credentials_a_command_says_what_to_do(jetway: Installed, command: str) -> None:
-    done = jetway(*command.split(), AWS_REGION=REGION)
-    assert (done.returncode, done.stdout) == (3, "")
-    assert "credentials" in done.stderr
+def test_without_credentials_a_command_says_what_to_do(installed: Path, environment: Mapping[str, str]) -> None:
+    commands = ["triggers", "events", "redrive", "workers", "updates", "run orders", "ui --no-browser"]
+    for command, (code, said, wrong) in each(installed, commands, {**environment, "AWS_REGION": REGION}).items():
+        assert (code, said) == (3, ""), command
+        assert "credentials" in wrong, command
 
 
 @pytest.mark.thorough

@@ -78,7 +78,7 @@ def test_the_table_is_for_people(cloudwatch: CloudWatchClient, jetway: Jetway) -
     assert (result.exit_code, result.stderr) == (0, "")
     head, rest = result.stdout.split("\n\n", 1)
     assert head.splitlines() == [
-        "prod: bounded-by-max-workers - more workers would help: raise MaxWorkers (mw1.micro: a larger class)",
+        "prod: bounded-by-max-workers - more workers help: raise MaxWorkers (mw1.micro: use a larger class)",
         f"measured {NOW:%Y-%m-%d %H:%M:%S} UTC, MinWorkers 1, MaxWorkers 4",
         "in the hour: healthy 39 min, bounded-by-max-workers 17 min, scaling 4 min",
     ]

@@ -100,11 +100,11 @@ def test_what_is_rendered_is_not_rendered_again() -> None:
         ("{{ detail.items.1 }}", ["'detail.items'", "list of 1"]),
         ("{{ detail.items.-1 }}", ["list of 1"]),
         ("{{ size.x }}", ["'size' is 7"]),
-        ("{{ }}", ["no placeholder", "\\{{"]),
-        ("s3://{{ a b }}/x", ["'{{ a b }}/x' is no placeholder"]),
-        ("{{ bucket", ["'{{ bucket' is no placeholder"]),
-        ("{{{ bucket }}}", ["no placeholder"]),
-        ('{{ "\\x" }}', ["no JSON text"]),
+        ("{{ }}", ["is not a placeholder", "\\{{"]),
+        ("s3://{{ a b }}/x", ["'{{ a b }}/x' is not a placeholder"]),
+        ("{{ bucket", ["'{{ bucket' is not a placeholder"]),
+        ("{{{ bucket }}}", ["is not a placeholder"]),
+        ('{{ "\\x" }}', ["not JSON"]),
     ],
 )
 def test_what_cannot_be_rendered_says_why_and_where(template: str, said: list[str]) -> None:

@@ -66,8 +66,8 @@ def test_a_call_for_a_run_id_that_somebody_else_has_used_started_nothing(world: 
     assert again.decision == "duplicate"
     # The run has the call's own id: "duplicate of" itself alone would make no sense.
     assert again.because == (
-        f"duplicate of run {first.dag_run_id}: Airflow had it already when this event was tried first, so it is "
-        "somebody else's"
+        f"duplicate of run {first.dag_run_id}: Airflow already had it when this event was first tried, so it "
+        "belongs to someone else"
     )
     assert [event.detail_type for event in world.told] == ["DagRunStarted"]
 

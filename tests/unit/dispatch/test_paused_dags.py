@@ -79,7 +79,7 @@ def test_nothing_is_skipped_while_another_delivery_is_in_hand(world: World) -> N
 
     world.dags = Meanwhile()
     world.dispatcher = world.make_dispatcher()
-    with pytest.raises(AnswerLostError, match="another delivery of the event is in hand"):
+    with pytest.raises(AnswerLostError):
         world.dispatch(file_message(trigger={"when_paused": "skip"}))
     assert decided(world) == []
 

@@ -13,7 +13,7 @@ from jetway.errors import AnswerLostError, CommandRejectedError, DagNotFoundErro
 from tests.unit.dispatch.outcomes import CHOSEN, YOUNG, Airflow, KilledError, again, call, is_started_told_and_followed
 from tests.unit.dispatching import NOW, World, file_message
 
-DIED = CommandRejectedError("Airflow refused the command: BrokenPipeError")
+DIED = CommandRejectedError("Airflow rejected the command: BrokenPipeError")
 
 
 def killed_with_its_run(world: World, airflow: Airflow) -> Message:

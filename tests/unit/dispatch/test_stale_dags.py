@@ -23,7 +23,7 @@ def test_no_run_is_created_for_a_dag_whose_file_is_gone(world: World) -> None:
     outcome = world.dispatch(file_message())
     assert (outcome.decision, world.airflow.calls) == ("waiting", 0)
     assert outcome.because is not None
-    assert outcome.because.startswith("dag-not-found: DAG 'ingest' is not in the environment any more")
+    assert outcome.because.startswith("dag-not-found: DAG 'ingest' is no longer in the environment")
     assert "Put its file into the drop bucket again" in outcome.because
     assert outcome.until == NOW + timedelta(minutes=10)  # the grace of a DAG that is not there
 
@@ -37,7 +37,7 @@ def test_it_waits_for_its_grace_and_is_then_a_dead_letter_that_says_why(world: W
     assert (outcome.decision, outcome.until, world.airflow.calls) == ("dead-lettered", None, 0)
     (letter,) = world.letters()
     assert letter["reason"] == "dag-not-found"
-    assert "its file is gone" in letter["error"]
+    assert "its file was deleted" in letter["error"]
 
 
 def test_a_run_starts_when_the_file_is_back(world: World) -> None:

@@ -291,7 +291,7 @@ class TestSomebodyHasMadeARunOfADerivedId:
         airflow.runs[run_id.dag_id, run_id.dag_run_id] = DagRun(run_id.dag_id, run_id.dag_run_id, "success")
         entry = world.dispatch(found)
         assert (entry.decision, world.told, world.ledger.open_entries(limit=9)) == ("duplicate", [], [])
-        assert "somebody else's" in (entry.because or "")
+        assert "belongs to someone else" in (entry.because or "")
 
     def test_a_run_that_a_killed_first_try_has_made_is_ours(self, world: World, airflow: Airflow) -> None:
         airflow.after = KilledError()

@@ -63,21 +63,21 @@ def test_each_scanner_is_read() -> None:
 
 def test_a_package_with_an_advisory_is_found_and_one_that_nobody_knows_is_counted() -> None:
     (found,), skipped = audit.read_advisories("layers/x.txt", ADVISORIES)
-    assert (str(found), skipped) == ("pip-audit PYSEC-1 layers/x.txt:jinja2: 2.0 is mended in 2.1, 3.0", 1)
+    assert (str(found), skipped) == ("pip-audit PYSEC-1 layers/x.txt:jinja2: 2.0 is fixed in 2.1, 3.0", 1)
 
 
 def test_what_nothing_explains_is_said() -> None:
     assert audit.judge([FOUND, FOUND], []) == ["bandit B310 a/b.py: Audit url open"]
     assert audit.judge([FOUND], [Explained("bandit", "B311", ("a/b.py",), "as")]) == [
         "bandit B310 a/b.py: Audit url open",
-        "tools/checks/audit.toml explains bandit B311 at a/b.py, which is not found any more",
+        "tools/checks/audit.toml explains bandit B311 at a/b.py, which is no longer found",
     ]
     assert audit.judge([FOUND], [Explained("bandit", "B310", ("a/*",), "as")]) == []
 
 
 def test_each_place_of_an_explanation_is_found() -> None:
     assert audit.judge([FOUND], [Explained("bandit", "B310", ("a/*", "c.py"), "as")]) == [
-        "tools/checks/audit.toml explains bandit B310 at c.py, which is not found any more"
+        "tools/checks/audit.toml explains bandit B310 at c.py, which is no longer found"
     ]
 
 

@@ -32,7 +32,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ignored = shutil.ignore_patterns("__pycache__", "*.egg-info")
     for name in ("functions", "layers", "tools"):
         shutil.copytree(ROOT / name, copy / name, ignore=ignored)
-    shutil.copy2(ROOT / "Makefile", copy)
+    for name in ("Makefile", "pyproject.toml"):
+        shutil.copy2(ROOT / name, copy)
     (copy / "python").symlink_to(sys.executable)
     return copy
 

@@ -104,15 +104,13 @@ def test_the_variables_that_can_be_taken_back_are_those_that_are_set(state: Path
 def test_a_version_that_is_not_to_be_had_names_those_that_are(state: Path) -> None:
     done = local("up", state, AIRFLOW_VERSION="2.10.3")
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr == (
-        "The local stack has no Airflow 2.10.3. 3.3.1 and 2.11.2 are to be had: set AIRFLOW_VERSION to one of them.\n"
-    )
+    assert done.stderr == ("The local stack has no Airflow 2.10.3. Set AIRFLOW_VERSION to one of 3.3.1 and 2.11.2.\n")
     assert list(state.iterdir()) == []
 
 
 @pytest.mark.parametrize(
     ("command", "version", "says"),
-    [("up", "2.11.2", "The local stack runs Airflow 3.3.1."), ("demo", "2.10.3", "are to be had")],
+    [("up", "2.11.2", "The local stack runs Airflow 3.3.1."), ("demo", "2.10.3", "Set AIRFLOW_VERSION to one of")],
 )
 def test_what_is_refused_leaves_the_running_stack_alone(
     state: Path, running: Process, command: str, version: str, says: str
@@ -122,7 +120,7 @@ def test_what_is_refused_leaves_the_running_stack_alone(
     done = local(command, state, AIRFLOW_VERSION=version)
     assert done.returncode == 1
     assert says in done.stderr
-    assert done.stderr.endswith("The local stack goes on; `make down` stops it.\n")
+    assert done.stderr.endswith("The local stack is still running. `make down` stops it.\n")
     assert processes.alive(running)
     assert local("env", state).returncode == 0
 

@@ -47,8 +47,8 @@ def test_the_list_is_exact_both_ways() -> None:
     assert not list(decisions.differences({a}, {b: never, c: sometimes}, {a, b, c}))
     assert not list(decisions.differences({a, c}, {b: never, c: sometimes}, {a, b, c}))
     assert list(decisions.differences({a, b}, {b: never, d: never}, {a, b, c})) == [
-        "granted and never asked: Role Sid s3:C",
-        "asked, though the list says never: Role Sid s3:B",
+        "granted but never used: Role Sid s3:C",
+        "used, although the list says never: Role Sid s3:B",
         "in the list, but not granted: Role Sid s3:D",
     ]
 

@@ -9,6 +9,7 @@ from typing import Any
 from jetway.artifacts.keys import report_key
 from jetway.artifacts.kinds import is_artifact
 from jetway.promotion.copy import SOURCE_VERSION
+from jetway.promotion.restore import INSTEAD_OF
 from jetway.promotion.verdict_tag import TAG
 from tests.unit.explorer.promotion_world import DROP, LIVE, PromotionWorld, truth_of
 from tests.unit.explorer.s3 import Version
@@ -70,7 +71,7 @@ def _is_right(
         dropped: what came since the file was deleted last; what is below that was deleted with it.
 
     One that another file blames was seen to fail. Whether it was at fault is found out by its trial, which something
-    newer that is live ends: another version, an object that was put there by hand, or a deletion.
+    newer ends: another version that is live, an object that was put there by hand, or a deletion.
     """
     standing = world.standing(key)
     rolled_back = standing.rolled_back if standing else ()
@@ -100,12 +101,14 @@ def _is_right(
 
 
 def _is_past(key: str, blamed: str, uploads: list[Version], world: PromotionWorld) -> bool:
-    """Whether something newer than a version is live, or the file was deleted since."""
+    """Whether something newer than a version is live, somebody has put something there by hand, or it was deleted."""
+    copies = world.s3.buckets[LIVE].keys.get(key, [])
     live = world.s3.buckets[LIVE].newest(key)
     source = live.metadata.get(SOURCE_VERSION) if live is not None else None
     order = [label(version) for version in uploads]
     newer = order[order.index(blamed) + 1 :] if blamed in order else order
-    by_hand = live is not None and source is None
+    was_live = next((at for at, copy in enumerate(copies) if copy.metadata.get(SOURCE_VERSION) == blamed), 0)
+    by_hand = any(copy.body and not {SOURCE_VERSION, INSTEAD_OF} & {*copy.metadata} for copy in copies[was_live:])
     deleted = any(label(version) == blamed and _is_deleted(world, key, version) for version in uploads)
     return by_hand or deleted or source in newer
 

@@ -193,7 +193,7 @@ class PromotionWorld:
         self.queue: list[Message] = []
         self._named = versions_in_events
         self.s3_ahead = s3_ahead
-        self.s3 = S3(lambda: self.now + s3_ahead, self._arrive)
+        self.s3 = S3(lambda: self.now + s3_ahead, self._arrive, tags_of_versions=True)
         self.s3.if_match_on_nothing = nothing
         for bucket in (DROP, LIVE):
             self.s3.make(bucket, kms=kms).suspended = bucket in suspended

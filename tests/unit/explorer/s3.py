@@ -1,7 +1,5 @@
 """A small S3 in memory, at least as strict as the real one: an argument, a key or a condition it does not know fails.
 
-Tags are those of versions, as the functions' roles have it: without a version id they are denied.
-
 What it does as AWS documents it:
 conditions   If-Match and If-None-Match of PutObject, CopyObject and DeleteObject compare ETags, so content, and never
              versions: 412 PreconditionFailed. Two writes at once: 409 ConditionalRequestConflict, on demand.
@@ -89,18 +87,21 @@ class S3:
     Args:
         clock: tells LastModified.
         on_event: is told of each object that is put in a bucket or deleted from it: bucket, key, version id, deleted.
+        tags_of_versions: as the functions' roles have it, tags are denied without a version id.
     """
 
     def __init__(
         self,
         clock: Callable[[], datetime],
         on_event: Callable[[str, str, str, bool], None] = lambda *_: None,
+        *,
+        tags_of_versions: bool = False,
     ) -> None:
         self.buckets: dict[str, Bucket] = {}
         self.if_match_on_nothing: Literal[404, 412] = 404
         self.conflicts: Counter[str] = Counter()  # so many of the next conditional calls of an operation answer 409
         self._clock, self._on_event = clock, on_event
-        self._ids = 0
+        self._ids, self._tags_of_versions = 0, tags_of_versions
 
     def make(self, name: str, *, versioned: bool = True, kms: bool = False) -> Bucket:
         """Make a bucket."""
@@ -171,7 +172,8 @@ class S3:
         ]
         return {"Contents": contents} if contents else {}
 
-    def get_object_tagging(self, *, Bucket: str, Key: str, VersionId: str) -> dict[str, Any]:
+    def get_object_tagging(self, *, Bucket: str, Key: str, VersionId: str | None = None) -> dict[str, Any]:
+        self._of_version(VersionId)
         found = self._found("GetObjectTagging", Bucket, Key, VersionId)
         return _version(found) | {"TagSet": [{"Key": name, "Value": value} for name, value in found.tags.items()]}
 
@@ -240,8 +242,9 @@ class S3:
         Bucket: str,
         Key: str,
         Tagging: Mapping[str, Any],
-        VersionId: str,
+        VersionId: str | None = None,
     ) -> dict[str, Any]:
+        self._of_version(VersionId)
         found = self._found("PutObjectTagging", Bucket, Key, VersionId)
         versions = self.buckets[Bucket].keys[Key]
         tags = {tag["Key"]: tag["Value"] for tag in Tagging["TagSet"]}
@@ -254,6 +257,9 @@ class S3:
         return _Paginator(getattr(self, operation))
 
     # ------------------------------------------------------------------------------------------------- within
+    def _of_version(self, version_id: str | None) -> None:
+        assert version_id is not None or not self._tags_of_versions, "the roles have the rights to versions alone"
+
     def _found(self, operation: str, bucket: str, key: str, version_id: str | None) -> Version:
         there = self.buckets[bucket]
         if version_id is not None and version_id.startswith("etag-"):

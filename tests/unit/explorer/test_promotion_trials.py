@@ -12,7 +12,7 @@ from jetway.promotion.artifact_state import ArtifactState, promoted
 from jetway.verification import reinstatement
 
 from .promotion_world import LIVE, MINUTE, content
-from .scenes import KEY, Scene
+from .scenes import KEY, Scene, scene
 from .trials import acquitted, ended, lifted, moment, on_trial
 from .walker import Play, play_it, walk, walk_failures, wander
 
@@ -127,6 +127,13 @@ def test_one_that_was_found_innocent_and_deleted_before_it_was_live_again_is_tol
     assert "ArtifactRemoved" in world.told(KEY, innocent)
 
 
+def test_so_it_is_when_a_bad_one_has_come_after_the_deletion() -> None:
+    """Found by lot."""
+    inner = Play("delete", ((7, Play("last", ((18, Play("later", ((19, Play("v2")),))),))),))
+    _, broken = play_it(moment(lifted, "breaks", **OVER_A_GOOD_ONE), Play("look", ((13, inner),)))
+    assert broken is None, str(broken)
+
+
 @pytest.mark.parametrize("there", [OVER_A_GOOD_ONE, THE_FIRST], ids=["over a good one", "the first"])
 def test_what_somebody_puts_there_by_hand_during_the_trial_stays(there: dict[str, Any]) -> None:
     world = moment(on_trial, just=True, **there)()
@@ -136,6 +143,17 @@ def test_what_somebody_puts_there_by_hand_during_the_trial_stays(there: dict[str
     assert live is not None
     assert live.body == content("works", note="by hand")
     assert named(world).trial is None
+
+
+def test_what_was_there_by_hand_before_and_comes_back_costs_no_innocent_version_its_trial() -> None:
+    world = scene("works", grudges=True)()
+    world.put_by_hand(KEY, content("works", note="by hand"))
+    world.actors["v1"]()
+    assert world.judge() == []
+    standing = named(world)
+    assert (standing.stage, standing.rolled_back) == ("good", ())
+    assert standing.live is not None
+    assert standing.acquitted == ((standing.live.source, "other.py"),), "each is written down once"
 
 
 def test_so_it_is_when_who_found_it_innocent_has_died_after_a_newer_one_came() -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import pytest
 
-from tests.unit.batches.world import Meddling
+from tests.unit.batches.world import Kill, KilledError, Meddling
 
 from .promotion_world import LIVE, MINUTE
 from .update_invariants import judge
@@ -242,7 +244,7 @@ def test_where_the_bucket_keeps_no_versions_a_deletion_does_not_wait_in_silence(
     assert "put-bucket-versioning --bucket live " in message
     report = world.report(key, version)
     assert (report["outcome"], report["in_force"]["state"], report["in_force"]["until"]) == ("removed", "waiting", None)
-    assert report["in_force"]["because"] == message
+    assert message == f"{key} was deleted. {report['in_force']['because']}"
     standing = world.named(key)
     assert standing.live is not None
     assert standing.live.source == version, "what is in force is what is called live"
@@ -270,3 +272,46 @@ def test_what_never_had_a_version_is_deleted_without_a_word_of_what_is_in_force(
     assert world.messages() == told
     assert world.report(key, version)["outcome"] == "removed"
     assert world.mwaa.asked == []
+
+
+@pytest.mark.parametrize("suspended", [True, False], ids=["without versions", "by hand"])
+def test_of_a_deletion_that_needs_somebody_he_is_told_though_the_first_who_came_was_killed(*, suspended: bool) -> None:
+    """Deletions under ApplyUpdates manual need a command, too."""
+    for after in range(1, 16):
+        world = UpdateWorld()
+        world.run()
+        version = world.verified_update()
+        world.automatic, world.s3.buckets[LIVE].suspended = suspended, suspended
+        world.delete(R)
+        message = world.queue[-1]
+        with suppress(KilledError):
+            world.gate(Kill(after)).settle(message.arrival)
+        world.deliver(message)
+        world.run(30)
+        assert world.messages(), after
+        wanted = "put-bucket-versioning" if suspended else world.pointing_at(world.s3.buckets[LIVE].keys[R][-1].id)
+        words = [wanted] if isinstance(wanted, str) else list(wanted.values())
+        assert all(word in world.messages()[-1] for word in words), after
+        assert world.messages()[-1].endswith(world.report(R, version)["in_force"]["because"])
+
+
+def test_what_is_deleted_before_anybody_applies_it_waits_for_nobody() -> None:
+    world = UpdateWorld()
+    world.automatic = False
+    world.run()
+    version = world.drop(R, V0)
+    world.run(2)
+    world.delete_and_settle(R)
+    assert world.rest(), "nothing waits for ever"
+    assert world.named(R).stage == "removed"
+    assert world.report(R, version)["outcome"] == "removed"
+
+
+def test_what_has_the_bytes_that_are_in_force_needs_nobody() -> None:
+    world = UpdateWorld()
+    world.run()
+    world.verified_update()
+    world.automatic = False
+    again = world.drop(R, V0)
+    assert world.rest(), "nothing waits for ever"
+    assert world.report(R, again)["in_force"]["state"] == "verified"

@@ -6,8 +6,9 @@ drawn by lot, printed, repeated and shortened.
 
 A kill after a call that only reads leaves what a kill before it leaves: so kills are tried after writes only.
 
-A call may fail, too: it is denied or throttled; it is made, and its answer is lost; or the client makes it again of its
-own accord, as botocore does when an answer is lost, and a condition meets what the first one has written.
+A call may fail, too: it is denied or throttled; S3 answers that two write at once; it is made, and its answer is lost;
+or the client makes it again of its own accord, as botocore does when an answer is lost, and a condition meets what the
+first one has written.
 """
 
 from __future__ import annotations
@@ -23,8 +24,10 @@ from botocore.exceptions import ClientError, ReadTimeoutError
 _READS = ("get_", "head_", "list_", "query", "scan", "describe_", "invoke", "receive_")
 
 
-Failure = Literal["AccessDenied", "SlowDown", "lost", "twice"]
-FAILURES: tuple[Failure, ...] = ("AccessDenied", "SlowDown", "lost", "twice")
+Failure = Literal["AccessDenied", "SlowDown", "lost", "twice", "ConditionalRequestConflict"]
+FAILURES: tuple[Failure, ...] = ("AccessDenied", "SlowDown", "lost", "twice", "ConditionalRequestConflict")
+# What S3 answers when two write at once is met by these calls only.
+_CONDITIONAL = frozenset({"s3.put_object", "s3.copy_object", "s3.delete_object"})
 
 
 class KilledError(BaseException):
@@ -299,10 +302,12 @@ def walk_failures(
     found = Walk()
     calls = play_it(make, Play(first))[0][0].calls
     places: list[tuple[tuple[int, Play], ...]] = [()]
-    for place in range(len(calls)):
+    for place, call in enumerate(calls):
         meets = [((place, Play(second)),), ((place + 1, Play(second)),)] if second is not None else places
         for between in meets:
             for failure in failures:
+                if failure == "ConditionalRequestConflict" and call not in _CONDITIONAL:
+                    continue
                 _, broken = play_it(make, Play(first, between, fails=(place, failure)))
                 found.plays += 1
                 found.broken += [broken] if broken is not None else []

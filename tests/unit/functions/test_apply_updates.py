@@ -101,7 +101,7 @@ def test_what_was_done_before_airflow_fell_silent_is_told(
     assert apply.metrics() == NOTHING
     lines = {line.getMessage(): vars(line) for line in caplog.records}
     assert lines["update unchanged"]["artifacts"] == {"requirements.txt": again}
-    assert "the update cannot go on now" in lines
+    assert "the update cannot continue now" in lines
     assert edge.aws.mwaa.updates == []
     assert [world.standing(key).stage for key in ("requirements.txt", "startup.sh")] == ["good", "waiting"]
 
@@ -142,7 +142,7 @@ def test_a_transient_error_is_said_and_tried_again(
     throttled = {"RestCallsThrottled": 1.0} if trouble == "InvokeRestApi" else {}
     assert apply.metrics() == NOTHING | throttled
     line = vars(caplog.records[-1])
-    assert (line["msg"], line["levelname"]) == ("the update cannot go on now", "INFO")
+    assert (line["msg"], line["levelname"]) == ("the update cannot continue now", "INFO")
     assert line["because"].startswith(("environment-unavailable: ", "environment-busy: "))
     edge.aws.works()
     if trouble == "UpdateEnvironment":

@@ -108,7 +108,7 @@ def test_while_airflow_cannot_be_asked_it_is_said_and_due_again(
     follow(scheduled())  # no error of the function: it is tried again in a minute
     assert follow.metrics() == {"RunsNotFollowed": 1.0}
     line = vars(caplog.records[-1])
-    assert line["msg"] == "runs cannot be looked at now"
+    assert line["msg"] == "runs cannot be read now"
     assert line["because"].startswith("environment-")
     assert edge.told() == []
     airflow.status = 200

@@ -110,7 +110,7 @@ def test_a_wrong_floors_file_raises_its_alarm_until_it_is_right(
     scale(FLOORS_DROPPED)
     assert scale.metrics()["FloorsInvalid"] == 1.0
     (line,) = (vars(line) for line in caplog.records if line.levelname == "ERROR")
-    assert line["msg"] == "floors.yaml is not in force, the last good one is"
+    assert line["msg"] == "floors.yaml is not in force, but the last good version is"
     assert line["error"]
     put("floors: []\n")
     scale(FLOORS_DROPPED)
@@ -160,7 +160,7 @@ def test_what_mwaa_does_not_want_is_a_decision_that_says_so(edge: Edge, scale: F
     edge.aws.fails("mwaa.UpdateEnvironment", "ValidationException")
     answer = scale(scheduled())
     assert answer["decision"]["action"] == "wait"
-    assert answer["decision"]["because"].startswith("MWAA refused the update: as the test has it")
+    assert answer["decision"]["because"].startswith("MWAA rejected the update: as the test has it")
     assert scale.metrics()["WorkersScaled"] == 0.0
 
 

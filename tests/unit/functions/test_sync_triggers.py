@@ -132,7 +132,7 @@ def test_trouble_with_one_trigger_brings_all_messages_back_when_the_others_are_d
     assert rules() == {"jetway.orders"}
     assert sync.metrics()["TriggerSyncFailures"] == 1.0
     assert sync.metrics()["TriggerChanges"] == 1.0
-    assert "triggers not synced, the messages come back" in [line.getMessage() for line in caplog.records]
+    assert "triggers are not synced; the messages return to the queue" in [line.getMessage() for line in caplog.records]
     edge.aws.works()
     assert sync.failed(records(DROPPED)) == []
     assert sync.metrics() == NOTHING | {"TriggersInForce": 2.0, "TriggerChanges": 1.0}

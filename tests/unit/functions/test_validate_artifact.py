@@ -101,7 +101,7 @@ def test_trouble_of_aws_comes_back_later_each_time_and_is_an_error_in_the_log(
     assert validate.failed(records(*dropped("one"), receives=3)) == ["m0"]
     assert waits(edge) == {"handle-m0": 120}
     (line,) = (vars(line) for line in caplog.records if line.levelname == "ERROR")
-    assert line["msg"] == "artifact not settled, its message comes back"
+    assert line["msg"] == "the artifact is not settled; its message returns to the queue"
     assert json.loads(line["body"])["detail"]["object"]["key"] == "dags/one.py"
     edge.aws.works()
     assert validate.failed(records(*dropped("one"))) == []

@@ -65,7 +65,7 @@ def test_events_are_counted_wherever_they_wait_and_dead_letters_too(queue: str) 
         ((401, {}), "airflow:InvokeRestApi"),
         ((503, {}), "answers 503"),
         ((504, {}), "answers 504"),
-        ((200, "no list"), "not with a list"),
+        ((200, "no list"), "without a list"),
     ],
 )
 def test_an_environment_that_is_available_and_whose_airflow_does_not_answer_is_unhealthy(
@@ -143,7 +143,7 @@ def test_an_airflow_that_hangs_does_not_make_health_hang(queue: str, mwaa: MwaaS
     mwaa.answer = lambda _asked: hang(mwaa)
     status, found = get_health()
     assert (status, found["airflow"]["reachable"]) == (503, False)
-    assert "timeout: Airflow did not answer" in found["airflow"]["detail"]
+    assert "timeout: Airflow did not respond" in found["airflow"]["detail"]
     assert get_health()[1]["airflow"] == found["airflow"]  # remembered, and not waited for again
     assert len(mwaa.asked) == 1
 
@@ -198,7 +198,7 @@ def facts_of(status: str) -> EnvironmentFacts:
 def test_a_status_that_needs_a_person_says_where_to_look() -> None:
     detail = health.not_asked(facts_of("CREATE_FAILED")).detail
     assert detail is not None
-    assert "Look at the environment in the MWAA console" in detail
+    assert "Check the environment in the MWAA console" in detail
 
 
 def test_a_control_plane_that_cannot_be_reached_is_a_problem(queue: str, monkeypatch: pytest.MonkeyPatch) -> None:

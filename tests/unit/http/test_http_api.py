@@ -161,10 +161,10 @@ def test_conf_at_the_bound_is_taken_and_one_byte_more_is_not(queue: str) -> None
 @pytest.mark.parametrize(
     ("body", "said"),
     [
-        ({"config": {}}, "Unknown field 'config'; did you mean 'conf'? Known are conf, dag_run_id"),
+        ({"config": {}}, "Unknown field 'config'; did you mean 'conf'? Valid fields: conf, dag_run_id"),
         ({"data_interval_start": None}, "Unknown field 'data_interval_start'"),
         ({"conf": {}, "x" * 500: 1}, "x" * 90),
-        ({"note": 1}, "note must be a text or null, not a int"),
+        ({"note": 1}, "note must be a string or null, not an integer"),
         ({"note": "x" * 1001}, "1001 characters"),
         ({"logical_date": "monday"}, "'monday'"),
     ],
@@ -243,7 +243,7 @@ def test_dags_are_listed_as_airflow_lists_them(queue: str, mwaa: MwaaServer) -> 
         ("/dags", {"limit": "9" * 5000}, "from 1 to 100"),
         ("/dags", {"limit": "\u0663"}, "from 1 to 100"),
         ("/dags/a/dagRuns", {"state": "queued,running"}, "one of queued, running, success, failed"),
-        ("/dags/a/dagRuns/b", {"x": "1"}, "'x'; this call takes none"),
+        ("/dags/a/dagRuns/b", {"x": "1"}, "'x'; this call has no query parameters"),
         ("/health", {"verbose": "true"}, "'verbose'"),
     ],
 )

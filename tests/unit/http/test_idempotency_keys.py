@@ -175,7 +175,7 @@ def test_a_key_of_a_trigger_is_of_what_makes_its_run_too(queue: str) -> None:
     keys.check(KeyUse("k", "trigger#1", "a", "conf 1"))
     with pytest.raises(ProblemError) as caught:
         keys.check(KeyUse("k", "trigger#1", "a", "conf 2"))
-    assert "before the trigger's dag or conf was changed" in caught.value.problem.detail
+    assert "or the trigger's dag or conf has changed since then" in caught.value.problem.detail
     keys.claim(KeyUse("l", "trigger#2", "a"))  # as an earlier release of Jetway wrote it
     keys.check(KeyUse("l", "trigger#2", "a", "conf 1"))
 

@@ -89,7 +89,7 @@ def test_what_could_not_be_asked_while_it_waited_is_said(stage: Stage, answer: i
     stage.status = answer
     status, body = stage.post({"dag_run_id": "r1"}, prefer="wait=1")
     assert status == 202
-    assert f"Airflow could not be asked for the run: {reason}: " in body["warnings"][0]
+    assert f"The run could not be read from Airflow: {reason}: " in body["warnings"][0]
 
 
 @pytest.mark.parametrize("how", [KEY, {"prefer": "wait=3"}], ids=["key", "wait"])
@@ -101,7 +101,7 @@ def test_a_run_that_was_deleted_is_said_to_be(stage: Stage, how: dict[str, str])
     assert len(queued(stage.queue)) == 1
     status, problem = stage.post(body, **how)
     assert (status, problem["type"]) == (410, "urn:jetway:problem:run-deleted")
-    assert "take another Idempotency-Key or dag_run_id" in problem["detail"]
+    assert "use another Idempotency-Key or dag_run_id" in problem["detail"]
     assert queued(stage.queue) == [], "it starts nothing"
 
     stage.runs.add(run_id)
@@ -124,7 +124,7 @@ def test_a_key_whose_trigger_has_changed_since_is_refused(stage: Stage, dag: str
     stage.accept_trigger(dag, conf)
     status, problem = stage.post({"a": 1}, "/triggers/hook", **KEY)
     assert (status, problem["type"]) == (422, "urn:jetway:problem:idempotency-key-reused")
-    assert "before the trigger's dag or conf was changed" in problem["detail"]
+    assert "or the trigger's dag or conf has changed since then" in problem["detail"]
     answer = ask("POST", "/triggers/hook", body={"a": 1}, headers=KEY, query={"dry_run": "true"})
     assert answer["statusCode"] == 422
 
@@ -144,5 +144,5 @@ def test_a_run_that_is_gone_is_said_to_be_when_it_is_looked_up(stage: Stage, sec
     answer = ask("GET", f"{PATH}/r1")
     problem = json.loads(answer["body"])
     assert (answer["statusCode"], problem["event"]["decision"]) == (404, "started")
-    assert ("somebody deleted it" in problem["detail"]) is gone
+    assert ("later deleted from Airflow" in problem["detail"]) is gone
     assert ("Retry-After" in answer["headers"]) is not gone

@@ -245,7 +245,7 @@ def test_a_dry_run_of_a_dag_whose_file_is_gone_is_not_found_and_says_so(queue: s
     airflow.dags["etl2"] = {**DAG, "dag_id": "etl2"}
     status, problem = dry_run()
     assert (status, problem["type"]) == (404, "urn:jetway:problem:dag-not-found")
-    assert "its file is gone" in problem["detail"]
+    assert "its file was deleted" in problem["detail"]
     assert (problem["near"], "Did you mean" in problem["detail"]) == ([], False)
 
 

@@ -73,21 +73,21 @@ def test_nothing_is_green_above_an_error() -> None:
 @pytest.mark.parametrize(
     ("report", "shown"),
     [
-        ({"verdict": "accepted", "outcome": "promoted"}, "[good]live; judged: accepted"),
-        ({"verdict": "accepted", "outcome": "rolled-back"}, "[bad]rolled back; judged: accepted"),
+        ({"verdict": "accepted", "outcome": "promoted"}, "[good]live; checked: accepted"),
+        ({"verdict": "accepted", "outcome": "rolled-back"}, "[bad]rolled back; checked: accepted"),
         ({"verdict": "rejected", "outcome": "quarantined"}, "[bad]quarantined; judged: rejected"),
-        ({"verdict": "accepted", "outcome": "superseded"}, "superseded; judged: accepted"),
+        ({"verdict": "accepted", "outcome": "superseded"}, "superseded; checked: accepted"),
         (
             {
                 "verdict": "unknown",
                 "outcome": "promoted",
                 "in_force": {"state": "waiting", "because": "It is quiet soon."},
             },
-            "[wait]waits for an update; judged: unknown; It is quiet soon.",
+            "[wait]waits for an update; checked: unknown; It is quiet soon.",
         ),
         (
             {"verdict": "accepted", "outcome": "rolled-back", "in_force": {"state": "not-applied"}},
-            "[bad]the update failed; judged: accepted",
+            "[bad]the update failed; checked: accepted",
         ),
         (
             {"verdict": "rejected", "findings": [{"rule": "last-good-in-force"}]},

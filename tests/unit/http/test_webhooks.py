@@ -128,7 +128,7 @@ def test_a_redelivery_of_github_is_told_its_run_and_starts_none(stage: Stage) ->
     again = json.loads(answer["body"])
     assert (answer["statusCode"], again["state"], again["dag_run_id"]) == (200, "duplicate", first["dag_run_id"])
     assert answer["headers"]["Location"].endswith(first["dag_run_id"])
-    assert "starts no second run" in again["warnings"][0]
+    assert "does not start a second run" in again["warnings"][0]
     assert len(stage.queued()) == 1
 
 
@@ -158,7 +158,7 @@ def test_the_form_that_github_sends_by_default_is_taken(stage: Stage) -> None:
 def test_a_form_without_its_payload_is_told_what_to_choose(stage: Stage, body: bytes) -> None:
     answer = send("push", body, {**github(body), "content-type": FORM})
     assert answer["statusCode"] == 422
-    assert "choose application/json in the webhook's settings" in json.loads(answer["body"])["detail"]
+    assert "In the webhook's settings, choose application/json" in json.loads(answer["body"])["detail"]
     assert stage.queued() == []
 
 
@@ -178,7 +178,7 @@ def test_a_signature_of_one_trigger_is_worth_nothing_for_another(stage: Stage) -
 @pytest.mark.parametrize(
     ("name", "headers", "said"),
     [
-        ("push", {}, "No signature"),
+        ("push", {}, "has no signature"),
         ("push", github(PUSH + b" "), "does not match the body"),
         ("push", github(PUSH, "another secret"), "does not match the body"),
         ("push", {"x-hub-signature-256": "sha256=00"}, "64 hexadecimal"),
@@ -190,7 +190,7 @@ def test_a_signature_of_one_trigger_is_worth_nothing_for_another(stage: Stage) -
         ("off", github(PUSH), "does not match the body"),
         ("files", github(PUSH), "does not match the body"),
         ("nothing", github(PUSH), "does not match the body"),
-        ("never_good", {}, "No signature"),
+        ("never_good", {}, "has no signature"),
     ],
 )
 def test_nobody_without_the_secret_gets_in_or_learns_which_triggers_there_are(

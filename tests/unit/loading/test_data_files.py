@@ -219,7 +219,7 @@ def test_a_dag_that_comes_of_a_data_file_is_its_readers_and_no_other_files(world
     (finding,) = judged.findings
     assert (judged.verdict, finding.rule) == ("rejected", "duplicate-dag-id")
     assert finding.message.startswith(
-        "With it dags/cfg/factory.py makes a DAG 'dag_b', and dags/other.py makes one too."
+        "With this file, dags/cfg/factory.py defines a DAG 'dag_b', and dags/other.py also defines one."
     )
     assert world.judge("cfg/flows/maps.json", b"dag_c").verdict == "accepted"
     assert "dag#dag_a" not in world.items(), "nobody makes it any more"
@@ -240,9 +240,9 @@ def test_hiding_live_dags_waits_for_their_deletion_and_is_refused(world: World) 
     judged = world.judge(".airflowignore", b"old/\n", IGNORE)
     (finding,) = judged.findings
     assert (judged.verdict, finding.rule) == ("rejected", "hides-dags")
-    assert "dags/old/a.py (a_daily), dags/old/b.py (DAGs that only running it tells), dags/old/put.py (by_hand)" in (
-        finding.message
-    )
+    assert (
+        "dags/old/a.py (a_daily), dags/old/b.py (its DAGs are known only when it runs), dags/old/put.py (by_hand)"
+    ) in (finding.message)
     said = world.judge(".airflowignore", b"# jetway: hides dags/old/*.py\nold/\n", IGNORE)
     assert (said.verdict, [finding.severity for finding in said.findings]) == ("accepted", ["warning"])
     assert world.import_dag.loads == [], "nothing is loaded for it"

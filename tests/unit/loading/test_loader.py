@@ -120,7 +120,7 @@ def world(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
 
 def test_a_module_that_comes_while_a_slow_load_goes_on_is_waited_for(world: World) -> None:
     world.takes, world.comes = timedelta(seconds=25), "dags/helpers.py"
-    with pytest.raises(SiblingsExpectedError, match="the module helpers is not there yet"):
+    with pytest.raises(SiblingsExpectedError, match="the module helpers does not exist yet"):
         world.judge(after=20)
     assert world.judge(after=50).verdict == "accepted"
 
@@ -152,7 +152,7 @@ def test_a_missing_module_proves_nothing_where_the_folder_is_too_large_to_be_cop
         world.s3.put_object(Bucket="live", Key=f"dags/{number}.csv", Body=bytes(1024**2 + 1))
     judged = world.judge(after=60)
     assert (judged.verdict, [finding.rule for finding in judged.findings]) == ("unknown", ["not-loaded"])
-    assert "too large to be copied whole, and a module is missing" in judged.findings[0].message
+    assert "too large to copy completely, and a module is missing" in judged.findings[0].message
 
 
 @pytest.mark.parametrize(
@@ -216,7 +216,7 @@ def test_a_file_finds_the_plugins_that_are_dropped_with_it(world: World) -> None
 
 def test_a_missing_module_may_come_with_a_requirements_txt_that_is_not_judged_yet(world: World) -> None:
     world.s3.put_object(Bucket="drop", Key="requirements.txt", Body=b"helpers")
-    with pytest.raises(SiblingsExpectedError, match=r"requirements\.txt was dropped, too, and is not judged yet"):
+    with pytest.raises(SiblingsExpectedError, match="requirements\\.txt was also dropped, and is not checked yet"):
         world.judge(after=100)
 
 
@@ -239,7 +239,7 @@ def test_plugins_are_loaded_by_themselves_and_what_reading_says_stays(world: Wor
 
 
 def test_plugins_wait_for_what_may_be_on_its_way(world: World) -> None:
-    with pytest.raises(SiblingsExpectedError, match="the module helpers is not there yet"):
+    with pytest.raises(SiblingsExpectedError, match="the module helpers does not exist yet"):
         judge_plugins(world, "other.py", after=10)
 
 
@@ -312,4 +312,4 @@ def test_advice_is_for_airflow_3_and_holds_up_nothing(tmp_path: Path, caplog: py
     assert caplog.records == []
     assert adviser(str(tmp_path / "nowhere"))(GONE, 3) == ()
     (line,) = (vars(line) for line in caplog.records)
-    assert (line["msg"], "FileNotFoundError" in line["reason"]) == ("ruff gives no advice", True)
+    assert (line["msg"], "FileNotFoundError" in line["reason"]) == ("ruff returned no advice", True)

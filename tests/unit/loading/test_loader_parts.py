@@ -90,8 +90,8 @@ def test_a_failure_for_what_only_the_environment_has_is_one_finding_with_the_rea
     (finding,) = judged.findings
     assert (judged.verdict, finding.rule, finding.severity, finding.line) == ("unknown", "import-error", "warning", 4)
     assert finding.message == (
-        "KeyError: '1'. This is not certain: the file relies on what is only in the environment (Variable 'table'). "
-        "The file goes live and is looked at there."
+        "KeyError: '1'. This is not certain: the file depends on something that only the environment has "
+        "(Variable 'table'). The file goes live and is checked there."
     )
     assert finding.remedy.startswith("Read Variables")
 

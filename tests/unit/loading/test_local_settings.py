@@ -124,7 +124,7 @@ def test_dag_files_that_fail_with_it_and_load_without_it_refuse_it(world: Settin
     judged = world.judged()
     (finding,) = judged.findings
     assert (judged.verdict, finding.rule) == ("rejected", "breaks-dags")
-    assert finding.message == "dags/untagged.py loads without it, and fails with it: No tags."
+    assert finding.message == "dags/untagged.py loads without it and fails with it: No tags."
 
 
 def test_many_that_fail_are_counted(world: Settings) -> None:

@@ -35,7 +35,7 @@ def test_over_a_version_that_is_being_verified_it_stays_and_is_told() -> None:
     assert (standing.stage, standing.live, standing.rolled_back) == ("by-hand", None, ()), "it is not at fault"
     assert report(world, version)["in_force"]["state"] == "replaced-by-hand"
     (news,) = [news for news in world.news if news.event.detail.get("by_hand")]
-    assert "past the drop bucket" in str(news.message)
+    assert "without the drop bucket" in str(news.message)
 
 
 def test_the_event_of_that_version_comes_again_and_takes_nothing_from_them() -> None:

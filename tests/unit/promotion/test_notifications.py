@@ -98,7 +98,7 @@ def test_the_event_goes_first_then_the_message_in_ascii(world: World) -> None:
 
 BAD = LiveVersion("v2", LIVE, KEY, "l2", "dag-file", "accepted", NOW, "reports/v2.json")
 GOOD_ONE = LiveVersion("v1", LIVE, KEY, "l1", "dag-file", "accepted", NOW, "reports/v1.json")
-UPDATED_BACK = "It is still in force: the environment is being updated back."
+UPDATED_BACK = "It is still in force. The environment is updating back"
 
 
 @pytest.mark.parametrize(
@@ -108,9 +108,9 @@ UPDATED_BACK = "It is still in force: the environment is being updated back."
         (Restored("restored", GOOD_ONE), UPDATED_BACK, True, "Version v1 comes back."),
         (Restored("restored", GOOD_ONE), None, False, "Version v1 stays in force."),
         (Restored("restored", GOOD_ONE), UPDATED_BACK, False, "Version v1 comes back."),
-        (Restored("removed"), None, True, "Nothing was live before: it was taken out again."),
+        (Restored("removed"), None, True, "Nothing was live before, so it was removed."),
         (Restored("removed"), None, False, "Nothing was in force before."),
-        (Restored("superseded"), None, True, "It was not live any more: something newer had come."),
+        (Restored("superseded"), None, True, "A newer version had already replaced it."),
     ],
 )
 def test_a_roll_back_says_what_is_live_now(restored: Restored, note: str | None, said: str, *, was_live: bool) -> None:
@@ -121,7 +121,7 @@ def test_a_roll_back_says_what_is_live_now(restored: Restored, note: str | None,
 
 
 @pytest.mark.parametrize(
-    ("keys", "waits"), [(("plugins.zip", "startup.sh"), "plugins.zip, startup.sh"), ((), "the bounds of its workers")]
+    ("keys", "waits"), [(("plugins.zip", "startup.sh"), "plugins.zip, startup.sh"), ((), "the limits of its workers")]
 )
 def test_an_update_that_cannot_go_on_says_what_waits_for_it(keys: tuple[str, ...], waits: str) -> None:
     news = stalled("acme", "throttled", "Rate exceeded", keys, since=NOW, at=NOW, to_do="wait.")
@@ -147,7 +147,7 @@ def test_the_report_for_people_survives_what_users_write(world: World, text: str
     assert body.startswith("# dags/")
     assert sum(line.startswith("# ") for line in body.splitlines()) == 1
     assert "<b>" not in re.sub(r"`+[^`]*`+", "", body), "no markup but in code"
-    assert "It is not live; what was live stays live." in body
+    assert "It is not live. The version that was live stays live." in body
 
 
 def test_a_finding_of_a_whole_file_names_no_line(world: World) -> None:

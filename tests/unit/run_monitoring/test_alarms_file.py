@@ -45,10 +45,10 @@ def test_days_are_named_or_listed_and_all_by_default() -> None:
         ("dags:\n  a: {expect: {by: '24:00'}}\n", 2, "expect.by"),
         ("dags:\n  a: {expect: {days: daily}}\n", 2, "by"),
         ("dags:\n  a: {expect: {by: '06:00', days: [someday]}}\n", 2, "days"),
-        ("timezone: Europe/Wien\ndags:\n  a: {alarm: false}\n", 1, "'Europe/Wien' is no time zone"),
-        ("timezone: ../etc/passwd\ndags:\n  a: {alarm: false}\n", 1, "is no time zone"),
+        ("timezone: Europe/Wien\ndags:\n  a: {alarm: false}\n", 1, "'Europe/Wien' is not a time zone"),
+        ("timezone: ../etc/passwd\ndags:\n  a: {alarm: false}\n", 1, "is not a time zone"),
         ("dags: [a]\n", 1, "dags"),
-        ("dags: [", 1, "no YAML"),
+        ("dags: [", 1, "not YAML"),
         ("#" * 70_000, 1, "larger than 64 KiB"),
     ],
 )

@@ -147,7 +147,7 @@ def test_the_mail_says_dag_run_owners_and_link(world: World) -> None:
         "Owners: ann@example.com",
         "Airflow: https://ui.example/dags/theirs/runs/scheduled__2026-11-30T06%3A00%3A00%2B00%3A00",
         "",
-        "To hear no more of a DAG, say `alarm: false` of it in alarms.yaml of the drop bucket.",
+        "To receive no messages about a DAG, write `alarm: false` for it in alarms.yaml of the drop bucket.",
     ]
 
 

@@ -193,7 +193,7 @@ def test_a_group_that_is_gone_keeps_nothing_but_schedules_from_being_in_force(wo
     assert set(accepted.load(world.aws.s3, DROP).triggers) == {"triggers/hook.yaml", "triggers/orders.yaml"}
     (trouble,) = done.troubles
     assert isinstance(trouble, TransientError)
-    assert str(trouble) == "schedule group 'jetway' is gone: deploy the stack again, which makes it."
+    assert str(trouble) == "schedule group 'jetway' does not exist. Deploy the stack again to create it."
     assert done.rejected == [], "it is no fault of the file"
     assert world.sync().troubles == []
     assert world.schedules() == ["jetway.nightly"]

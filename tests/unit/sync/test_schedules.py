@@ -71,5 +71,5 @@ def test_one_that_cannot_be_deleted_stays_known(scheduler: Stubber) -> None:
 
 def test_one_of_others_is_never_deleted(scheduler: Stubber) -> None:
     lists(scheduler)
-    with pytest.raises(ValueError, match="is not ours"):
+    with pytest.raises(ValueError, match="does not belong to this stack"):
         load(scheduler).delete("jetways.of.others")

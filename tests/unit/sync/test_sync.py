@@ -226,7 +226,8 @@ def test_a_bucket_that_sends_no_events_is_a_warning_with_a_command_that_loses_no
 
 
 @pytest.mark.parametrize(
-    ("code", "said"), [(None, None), ("AccessDenied", "may not see"), ("NoSuchBucket", "no bucket acme")]
+    ("code", "said"),
+    [(None, None), ("AccessDenied", "does not have permission"), ("NoSuchBucket", "Bucket acme does not exist")],
 )
 def test_a_bucket_is_looked_at_as_far_as_it_lets(code: str | None, said: str | None) -> None:
     s3 = boto3.client("s3", region_name=REGION, aws_access_key_id="test", aws_secret_access_key="test")
@@ -242,7 +243,7 @@ def test_a_bucket_is_looked_at_as_far_as_it_lets(code: str | None, said: str | N
 
 def test_a_bucket_that_is_not_there_is_a_warning(world: World) -> None:
     world.sync(orders=ORDERS.replace("acme-landing", "acme-nowhere"))
-    assert "no bucket acme-nowhere" in world.report("orders")["findings"][0]["message"]
+    assert "Bucket acme-nowhere does not exist" in world.report("orders")["findings"][0]["message"]
 
 
 def test_a_moment_that_is_over_is_not_made_anew_and_one_about_to_fire_is_left_alone(world: World) -> None:
@@ -301,7 +302,7 @@ def test_a_webhook_that_nothing_listens_to_is_said_to_be_so(world: World) -> Non
     (finding,) = report["findings"]
     assert (report["verdict"], finding["rule"], finding["severity"]) == ("accepted", "webhooks-off", "warning")
     assert finding["message"] == (
-        "This stack takes no webhooks: POST /webhooks/hook is answered with 404, and nothing starts."
+        "This stack does not accept webhooks: POST /webhooks/hook is answered with 404, and nothing starts."
     )
     assert "Set the stack's parameter Webhooks to enabled" in finding["remedy"]
     assert world.said("call") == []
@@ -314,7 +315,7 @@ def test_a_webhook_without_a_secret_is_warned_of_until_there_is_one(world: World
     report = world.report("hook")
     (finding,) = report["findings"]
     assert (report["verdict"], finding["rule"], finding["severity"]) == ("accepted", "no-secret", "warning")
-    assert "There is no secret jetway/webhooks/hook" in finding["message"]
+    assert "Secret jetway/webhooks/hook does not exist" in finding["message"]
     assert "aws secretsmanager create-secret --name jetway/webhooks/hook " in finding["remedy"]
     assert world.said("call") == []
     secrets.create_secret(Name="jetway/webhooks/hook", SecretString="s3cret")
@@ -367,7 +368,7 @@ def test_a_dag_that_no_file_makes_is_warned_of_until_it_comes(world: World) -> N
     assert world.said("good") == []
     (finding,) = world.report("typo")["findings"]
     assert (finding["rule"], finding["severity"], finding["line"]) == ("dag-not-known", "warning", 1)
-    assert "No file that came through the drop bucket makes a DAG 'ordres'." in finding["message"]
+    assert "No file that came through the drop bucket defines a DAG 'ordres'." in finding["message"]
     assert finding["remedy"].startswith("Did you mean 'orders'? ")
     claims.claim("dags/ordres.py", ["ordres"], NOW, NOW)
     world.sync()

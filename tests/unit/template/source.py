@@ -9,11 +9,11 @@ import yaml
 from tests.unit.sample_events import ROOT
 
 
-class Loader(yaml.SafeLoader):
+class Loader(yaml.CSafeLoader):  # ten times as fast as SafeLoader
     """YAML with CloudFormation's short intrinsic functions, each as {name: value}."""
 
 
-def _intrinsic(loader: yaml.SafeLoader, suffix: str, node: yaml.Node) -> dict[str, Any]:
+def _intrinsic(loader: Loader, suffix: str, node: yaml.Node) -> dict[str, Any]:
     if isinstance(node, yaml.ScalarNode):
         return {suffix: loader.construct_scalar(node)}
     if isinstance(node, yaml.SequenceNode):

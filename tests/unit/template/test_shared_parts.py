@@ -13,6 +13,7 @@ import yaml
 from tests.unit.sample_events import ROOT
 from tests.unit.template.source import RESOURCES, Loader
 from tests.unit.template.stacks import STACKS, full, listed, roles
+from tools.aws.adopt import import_template
 from tools.checks import decisions
 from tools.checks.rendered import Rendered
 
@@ -126,8 +127,6 @@ def test_a_role_has_no_more_managed_policies_than_iam_attaches(stack: Any) -> No
 
 def test_the_part_that_is_imported_over_a_deleted_stack_has_no_anchors() -> None:
     """`make adopt` hands it to CloudFormation as it is written, without sam."""
-    from tools.aws.adopt import import_template  # noqa: PLC0415 - it needs the local stack's modules
-
     part, _, _ = import_template((ROOT / "template.yaml").read_text())
     events = list(yaml.parse(part, Loader))
     assert not [event for event in events if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None)]

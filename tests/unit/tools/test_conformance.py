@@ -34,11 +34,11 @@ def rows(title: str) -> list[list[str]]:
 
 
 def test_the_page_has_every_question_and_no_other() -> None:
-    assert [row[0].strip("` ") for row in rows("Asked by the script")] == [*QUESTIONS, *OF_AN_ENVIRONMENT]
+    assert [row[0].strip("` ") for row in rows("Questions that the script answers")] == [*QUESTIONS, *OF_AN_ENVIRONMENT]
 
 
 def test_every_question_names_code_that_is_there_and_what_follows_from_either_answer() -> None:
-    for row in [*rows("Asked by the script"), *rows("Asked by hand")]:
+    for row in [*rows("Questions that the script answers"), *rows("Questions that you answer manually")]:
         assert len(row) == 4
         assert all(row), row
         modules = re.findall(r"`([\w.]+)`", row[2])

@@ -22,13 +22,13 @@ BEFORE = transformed(ROOT / "template.yaml")["Resources"]
 def repository(tmp_path: Path) -> Path:
     """Two commits; the first one is named in the file."""
     folder = tmp_path / "repository"
-    (folder / "local").mkdir(parents=True)
+    (folder / "tools/release").mkdir(parents=True)
     git(folder, "init", "--quiet", "--initial-branch=main")
     (folder / "template.yaml").write_text("first")
     commit(folder)
     first = git(folder, "rev-parse", "HEAD")
     (folder / "template.yaml").write_text("second")
-    (folder / "local" / "previous-release").write_text(f"# The version before.\n0.0.9 {first}\n")
+    (folder / "tools/release/previous-release").write_text(f"# The version before.\n0.0.9 {first}\n")
     commit(folder)
     return folder
 

@@ -111,7 +111,7 @@ def test_a_moment_is_on_the_clock_of_its_time_zone() -> None:
         ("dag: a\non: {schedule: {cron: 0 25 ? * MON *}}", 2, "schedule", "the hours field is '25'"),
         ("dag: a\non: {schedule: {cron: 0 6 ? * 0 *}}", 2, "schedule", "1-7 or SUN-SAT"),
         ("dag: a\non: {schedule: {rate: 30s}}", 2, "wrong-value", "m, h or d"),
-        ("dag: a\non: {schedule: {at: 2030-02-30T00:00}}", 2, "schedule", "no such moment"),
+        ("dag: a\non: {schedule: {at: 2030-02-30T00:00}}", 2, "schedule", "this time does not exist"),
         ("dag: a\non:\n  schedule:\n    rate: 1h\n    timezone: Europe/Viena", 5, "time-zone", "Europe/Vienna"),
         ("dag: a\non: {schedule: {rate: 1h}}\nbatch: {max_events: 5, within: 5m}", 3, "not-for-this-kind", "batched"),
         ("dag: a\non: {http: {auth: hmac}}\nwhen_paused: skip", 3, "not-for-this-kind", "?dry_run=true"),
@@ -121,22 +121,22 @@ def test_a_moment_is_on_the_clock_of_its_time_zone() -> None:
         ("dag: a\non: {s3: {bucket: acme}}\nlogical_date: '{{ evnt_time }}'", 3, "conf", "Did you mean 'event_time'?"),
         ("dag: a\non: {schedule: {rate: 1h}}\nlogical_date: '{{ time }}'", 3, "conf", "scheduled_time"),
         (f"{INTERVAL}\nlogical_date: none", 3, "dates", "Leave out logical_date: none"),
-        (INTERVAL.replace("2026-11-21", "2026-11-19"), 3, "dates", "Exchange start and end"),
+        (INTERVAL.replace("2026-11-21", "2026-11-19"), 3, "dates", "Swap start and end"),
         (INTERVAL.replace("21T00:00:00Z", "21"), 3, "dates", "with its zone"),
         (INTERVAL.replace("2026-11-21T00:00:00Z", "tomorrow"), 3, "dates", "with its zone"),
         (INTERVAL.replace("2026-11-21T00:00:00Z", "{{ tiem }}"), 3, "conf", "Did you mean 'time'?"),
         ("dag: a\non: {s3: {bucket: acme}}\ndata_interval: {start: x}", 3, "missing-key", "end"),
         ("dag: a\non: {s3: {bucket: acme}}\nconf:\n  x: '{{ buket }}'", 4, "conf", "Did you mean 'bucket'?"),
-        ("dag: a\non: {s3: {bucket: acme}}\nconf:\n  x: ['{{ }}']", 4, "conf", "no placeholder"),
+        ("dag: a\non: {s3: {bucket: acme}}\nconf:\n  x: ['{{ }}']", 4, "conf", "is not a placeholder"),
         ("dag: a\non: {s3: {bucket: acme}}\nconf: [1]", 3, "wrong-type", "an object"),
         ("dag: a\non: {event: {detail: {n: [{numeric: ['>', 5, '<', 1]}]}}}", 2, "pattern", "lower bound first"),
         ("dag: a\non: {event: {detail: {n: [{cidr: 10.0.0.0/64}]}}}", 2, "pattern", "10.0.0.0/24"),
         ("dag: a\non: {event: {detail: {n: {prefix: x}}}}", 2, "wrong-value", "a list of values"),
-        ("dag: a\non: {event: {detail: {n: [{wildcard: 'a**'}]}}}", 2, "wrong-value", "no two *"),
+        ("dag: a\non: {event: {detail: {n: [{wildcard: 'a**'}]}}}", 2, "wrong-value", "not two *"),
         ("dag: a\non: {s3: {bucket: acme, key: {prefix: a, anything-but: b}}}", 2, "wrong-keys", "or anything-but"),
-        ("dag: a\non: {s3: {bucket: acme}}\ndag: b", 3, "yaml", "there twice"),
-        ("dag: a\non: [", 2, "yaml", "no YAML"),
-        ("dag: *x", 1, "yaml", "no YAML"),
+        ("dag: a\non: {s3: {bucket: acme}}\ndag: b", 3, "yaml", "appears twice"),
+        ("dag: a\non: [", 2, "yaml", "not YAML"),
+        ("dag: *x", 1, "yaml", "not YAML"),
         ("dag: &x a", 1, "yaml", "anchor"),
         ("", 1, "yaml", "empty"),
         ("- a", 1, "wrong-type", "triggers/<name>.yaml"),
@@ -231,11 +231,11 @@ def test_yaml_of_other_programs_is_read_like_the_library_does() -> None:
 def test_a_placeholder_without_quotes_is_told_to_be_quoted(line: str, remedy: str) -> None:
     text = f"dag: a\non: {{schedule: {{rate: 1h}}}}\nconf:\n{line}\n"
     (finding,) = parse(text.encode(), "triggers/t.yaml").judgement.findings
-    assert (finding.rule, finding.message) == ("yaml", "A text that begins with {{ is not in quotes.")
+    assert (finding.rule, finding.message) == ("yaml", "A string that begins with {{ is not in quotes.")
     assert finding.line == 4 + line.count("\n")
     assert finding.remedy == f"Quote it: `{remedy}`."
 
 
 def test_a_key_that_is_a_mapping_and_no_placeholder_is_told_as_such() -> None:
     (finding,) = parse(b"dag: a\n{x: 1}: 2\n", "triggers/t.yaml").judgement.findings
-    assert (finding.message, finding.line) == ("A key is not a text.", 2)
+    assert (finding.message, finding.line) == ("A key is not a string.", 2)

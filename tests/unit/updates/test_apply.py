@@ -151,7 +151,7 @@ def test_new_import_errors_anywhere_undo_the_update(world: World) -> None:
     assert Counter(world.told())["ArtifactRolledBack"] == 1
     message = world.news[-1].message or ""
     assert f"Version {good} comes back." in message
-    assert "still in force: the environment is being updated back, which takes 10 to 30 minutes or more" in message
+    assert "still in force. The environment is updating back, which takes 10 to 30 minutes or more" in message
 
 
 def test_what_mwaa_cannot_clear_is_replaced_by_nothing(world: World) -> None:

@@ -22,7 +22,7 @@ FACTS = EnvironmentFacts(
 )
 BOUNDS = {"MinWorkers": 2, "MaxWorkers": 12}
 MANUAL = UpdateRules(automatic=False)
-BY_HAND = "ApplyUpdates is manual: the message says which command it takes."
+BY_HAND = "ApplyUpdates is manual: the message has the command to run."
 
 
 def version(source: str, key: str = R) -> LiveVersion:
@@ -54,17 +54,17 @@ def test_with_manual_updates_nothing_begins_that_nobody_has_run() -> None:
 
 def test_with_manual_updates_the_bounds_of_workers_go_alone() -> None:
     plan = idle(record(workers=BOUNDS, workers_at=NOW), WAITING, MANUAL)
-    assert plan == Plan("begin", "moves the bounds of scaling to 2 and 12 workers", None, {}, {}, BOUNDS)
+    assert plan == Plan("begin", "changes the limits of scaling to 2 and 12 workers", None, {}, {}, BOUNDS)
 
 
 def test_bounds_that_wait_go_along_with_what_begins() -> None:
     plan = idle(record(workers=BOUNDS, workers_at=NOW), WAITING, UpdateRules())
-    because = "brings requirements.txt (version v1), moves the bounds of scaling to 2 and 12 workers"
+    because = "applies requirements.txt (version v1), changes the limits of scaling to 2 and 12 workers"
     assert plan == Plan("begin", because, None, {R: LIVE}, {}, BOUNDS)
 
 
 @pytest.mark.parametrize(
-    ("owed", "because"), [({}, ""), ({P: replace(DEBT, told=True)}, "The way back has failed: see the message.")]
+    ("owed", "because"), [({}, ""), ({P: replace(DEBT, told=True)}, "The rollback failed: see the message.")]
 )
 def test_at_rest_a_failed_way_back_is_said_and_none_where_there_was_none(owed: dict[str, Debt], because: str) -> None:
     assert idle(record(PAID_BACK, owed=owed), {}, UpdateRules(), PAID_BACK) == Plan("nothing", because, None, {}, owed)

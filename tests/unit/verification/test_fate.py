@@ -38,7 +38,7 @@ def report(world: World, key: str, version: str = "latest") -> dict[str, Any]:
 def test_a_dag_file_is_live_then_verified(world: World) -> None:
     world.drop(KEY)
     assert title(world, KEY) == "accepted, live, being verified"
-    assert "Whether it works in the environment is not known yet: Jetway looks there from about 2026-11-22 06:02" in (
+    assert "It is not known yet whether it works in the environment: Jetway checks from about 2026-11-22 06:02" in (
         text(world, KEY)
     )
     world.minutes(14)
@@ -102,7 +102,7 @@ def test_while_the_environment_updates_it_is_said_what_is_waited_for(world: Worl
 def test_manual_says_what_to_run(world: World) -> None:
     world.automatic = False
     world.drop(REQUIREMENTS, PANDAS)
-    assert "ApplyUpdates is manual. It comes into force when you run: aws mwaa update-environment" in (
+    assert "ApplyUpdates is manual. It takes effect when you run: aws mwaa update-environment" in (
         text(world, REQUIREMENTS)
     )
 
@@ -113,9 +113,9 @@ def test_an_update_that_fails_never_was_in_force(world: World) -> None:
     world.mwaa.end("pip is unhappy")
     world.apply(after=timedelta(minutes=20))
     assert title(world, REQUIREMENTS) == "the update failed"
-    assert "it was never in force" in text(world, REQUIREMENTS)
+    assert "It was never in force" in text(world, REQUIREMENTS)
     (news,) = [news for news in world.news if news.event.detail_type == "ArtifactRolledBack"]
-    assert "The update failed, so that it was never in force." in str(news.message)
+    assert "The update failed, so the version never took effect." in str(news.message)
     assert "went live" not in str(news.message)
 
 

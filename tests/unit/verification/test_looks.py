@@ -104,7 +104,7 @@ def test_a_roll_back_that_something_newer_has_cut_short_is_told(world: UpdateWor
     report = world.report(KEY, bad)
     assert (report["outcome"], report["verification"]["restored"]) == ("rolled-back", None)
     assert report["verification"]["problems"] == [{"where": "orders.py", "message": "KeyError: 'x'"}]
-    assert "It was not live any more: something newer had come." in world.messages()[-1]
+    assert "A newer version had already replaced it." in world.messages()[-1]
     standing = world.named(KEY)
     assert standing.live is not None
     assert (standing.live.source, standing.untold) == (newer, ())
@@ -148,7 +148,7 @@ def test_a_dag_that_has_vanished_from_the_environment_is_named() -> None:
     decision = decide(standing, look, FACTS, late)
     assert (decision.action, [problem.message for problem in decision.problems]) == (
         "roll-back",
-        ["DAG 'returns' has vanished from the environment since this version is live."],
+        ["DAG 'returns' has vanished from the environment since this version went live."],
     )
 
 

@@ -64,7 +64,7 @@ def test_when_airflow_stops_answering_it_is_rolled_back_by_itself(world: World) 
     assert (standing.rolled_back, standing.live and standing.live.source) == ((bad,), good)
     assert world.live(KEY) == POLICY
     (problem,) = world.report(KEY)["verification"]["problems"]
-    assert problem["message"].startswith("no-answer: Airflow gives no answer since this version is live")
+    assert problem["message"].startswith("no-answer: Airflow has not responded since this version went live")
 
 
 def test_without_a_version_before_it_is_taken_out(world: World) -> None:

@@ -74,12 +74,15 @@ def test_no_floors_are_floors_too() -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("floors: [", "floors.yaml:1: This is no YAML"),
+        ("floors: [", "floors.yaml:1: This is not YAML"),
         ("- a", "1: the file is list, no mapping. Write the keys floors, each with a colon."),
         ("flors: []", "1: the file has an unknown key 'flors'. It takes floors, timezone."),
         ("timezone: UTC", "1: the file has no 'floors'. Add it."),
-        ("floors: []\ntimezone: Mars/Base", "2: 'Mars/Base' is no time zone. Use an IANA name such as Europe/Vienna."),
-        ("timezone: 3\nfloors: []", "1: 3 is no time zone"),
+        (
+            "floors: []\ntimezone: Mars/Base",
+            "2: 'Mars/Base' is not a time zone. Use an IANA name such as Europe/Vienna.",
+        ),
+        ("timezone: 3\nfloors: []", "1: 3 is not a time zone"),
         ("timezone: ../etc/passwd\nfloors: []", "no time zone"),
         ("floors: {}", None),
         ("floors: {a: 1}", "floors must be a list. Begin each floor with a dash."),
@@ -92,8 +95,8 @@ def test_no_floors_are_floors_too() -> None:
         ('floors:\n- from: 5\n  to: "2:00"\n  min: 1', '2: from is 5. Write a time of day in quotes, as "05:30".'),
         ('floors: [{from: "25:00", to: "2:00", min: 1}]', "in quotes"),
         ('floors: [{from: "1:60", to: "2:00", min: 1}]', "in quotes"),
-        ('floors: [{from: "2:00", to: "02:00", min: 1}]', "no time at all"),
-        ('floors: [{from: "24:00", to: "02:00", min: 1}]', "no time at all"),
+        ('floors: [{from: "2:00", to: "02:00", min: 1}]', "an empty time range"),
+        ('floors: [{from: "24:00", to: "02:00", min: 1}]', "an empty time range"),
         ('floors: [{days: [], from: "1:00", to: "2:00", min: 1}]', "empty list"),
         (
             'floors: [{days: montag, from: "1:00", to: "2:00", min: 1}]',

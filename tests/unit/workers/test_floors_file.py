@@ -75,7 +75,7 @@ def test_the_report_says_who_claims_to_have_put_it(s3: S3Client) -> None:
         (
             b"floors: [",
             1,
-            "This is no YAML: while parsing a flow node, expected the node content, but found '<stream end>'.",
+            "This is not YAML: while parsing a flow node, expected the node content, but found '<stream end>'.",
         ),
         (b"floors:\n\xff", 2, "The file is not UTF-8."),
         (b"#" * 70_000, 1, "The file is larger than 64 KiB."),

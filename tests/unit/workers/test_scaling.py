@@ -282,7 +282,7 @@ def test_floors_and_bursts_are_read(aws: dict[str, Any]) -> None:
         outcome = scaled.scaler.scale(NOW)  # 06:30:20, so the floor is half an hour ahead
     assert bounds(outcome.decision) == ("raise", 17, 17)
     assert "07:00-08:00 UTC: at least 4" in outcome.decision.because
-    assert "80 tasks are about to come" in outcome.decision.because
+    assert "80 tasks are expected soon" in outcome.decision.because
     assert outcome.tasks_to_come == 80
     assert outcome.cost_per_month == pytest.approx(16 * 0.055 * 730, abs=0.01)
     json.dumps(outcome.cost_per_month)

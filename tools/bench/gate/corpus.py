@@ -182,7 +182,7 @@ MORE = (
         _of("arguments"),
         lambda text: _SCHEDULED.sub(rf"\1{MARK}", text.replace("schedule=", "maximum_runs=1, schedule=", 1), count=1),
     ),
-    Mutant("dependency on a text", _of("import-error"), _append('    third >> "second"')),
+    Mutant("dependency on a string", _of("import-error"), _append('    third >> "second"')),
     Mutant("longer cycle", _of("cycle"), _append("    third.set_downstream(second)")),
     Mutant(
         "expanded over nothing",

@@ -97,7 +97,7 @@ class ForkServerRunner:
         future: Future[CommandResult] = Future()
         with self._lock:
             if self._control is None:
-                raise RunnerError("The fork server has just ended and is started anew.")
+                raise RunnerError("The fork server has ended and is being restarted.")
             identity = next(self._ids)
             self._pending[identity] = future
             self._send(self._control, {"id": identity, "argv": list(arguments), "seconds": seconds})
@@ -105,7 +105,7 @@ class ForkServerRunner:
             return future.result(seconds + _PATIENCE_SECONDS)
         except FutureTimeoutError as exc:
             self._end(signal.SIGKILL)
-            raise RunnerError("The fork server hangs and is started anew.") from exc
+            raise RunnerError("The fork server hangs and is being restarted.") from exc
 
     def restart(self, env: Mapping[str, str] | None = None) -> None:
         """Start the fork server anew, so that it sees other packages, plugins or settings.
@@ -148,7 +148,7 @@ class ForkServerRunner:
             self._ready.clear()
             self._fail_pending()
             if not self._closed.is_set():
-                log.warning("fork server ended; it is started anew")
+                log.warning("fork server ended; it is restarted")
                 self._closed.wait(max(0.0, began + _PAUSE_BETWEEN_STARTS - time.monotonic()))
 
     def _live(self) -> None:

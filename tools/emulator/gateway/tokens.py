@@ -54,7 +54,7 @@ class Tokens:
         signed, _, signature = token.encode("utf-8", "replace").rpartition(b".")
         # The text is compared, not the bytes it stands for: base64 has several texts for the same bytes.
         if not hmac.compare_digest(signature, _encode(self._signature(signed))):
-            raise TokenError("This is no token of this environment.")
+            raise TokenError("This token does not belong to this environment.")
         claims: dict[str, Any] = json.loads(_decode(signed.rpartition(b".")[2]))
         if claims["aud"] != self.environment or claims["use"] != use:
             raise TokenError("The token is for something else.")

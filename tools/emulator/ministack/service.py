@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import os
+import threading
 import urllib.error
 import urllib.request
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
+from typing import Any
+
+import boto3
+from botocore.config import Config
 
 from tools.emulator import processes
 
@@ -57,7 +64,6 @@ def start(
         "AUTH": "true",  # every function by its own role; CREDENTIALS are the root user's
         "JETWAY_DECISIONS": str(decisions),
         "IOT_MTLS_ENABLED": "0",  # it would listen on a fixed port
-        "PYTHONDONTWRITEBYTECODE": "1",
         "EVENTS_BEGIN_AFTER": os.environ.get("EVENTS_BEGIN_AFTER", "0"),
         **lambda_env,
     }
@@ -75,3 +81,32 @@ def ready(port: int) -> bool:
             return bool(answer.status == 200)
     except (urllib.error.URLError, OSError):
         return False
+
+
+_making = threading.Lock()  # boto3's own session is not for threads; its clients are
+
+
+def client(service_name: str, endpoint: str, ca_bundle: str | None = None, **config: Any) -> Any:
+    """Return a boto3 client of a local stack; the same one to whoever asks again.
+
+    Args:
+        endpoint: MiniStack's URL, or the gateway's for mwaa.
+        ca_bundle: file of the CA that has signed the gateway's certificate.
+        config: members of botocore's Config.
+    """
+    with _making:
+        return _make_client(service_name, endpoint, ca_bundle, json.dumps(config))
+
+
+@cache  # whoever waits asks often, and to make one takes far longer than its calls
+def _make_client(service_name: str, endpoint: str, ca_bundle: str | None, config: str) -> Any:
+    make: Any = boto3.client  # its stubs know service names as literals only
+    return make(
+        service_name,
+        endpoint_url=endpoint,
+        region_name=REGION,
+        aws_access_key_id=CREDENTIALS["AWS_ACCESS_KEY_ID"],
+        aws_secret_access_key=CREDENTIALS["AWS_SECRET_ACCESS_KEY"],
+        verify=ca_bundle,
+        config=Config(inject_host_prefix=False, **json.loads(config)),
+    )

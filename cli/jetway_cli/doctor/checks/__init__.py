@@ -77,6 +77,6 @@ def _each_cause_once(results: list[Result]) -> list[Result]:
     said = []
     for one in results:
         known = first.setdefault(one.seen, one.id) if one.state == "not known" else one.id
-        also = known != one.id and not one.seen.startswith("Not looked at")
-        said.append(Result(one.id, one.state, f"Not looked at: {known} says why.", one.remedy) if also else one)
+        also = known != one.id and not one.seen.startswith("Not checked")
+        said.append(Result(one.id, one.state, f"Not checked: {known} says why.", one.remedy) if also else one)
     return said

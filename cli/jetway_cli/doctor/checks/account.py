@@ -26,17 +26,17 @@ def alarms(facts: Facts) -> Result:
     if found.needs(facts.alarms):
         for one in facts.alarms.value or ():
             if one.state == "ALARM" and not _is_new(one, facts.now):
-                found.warn(f"Alarm {one.name} is raised.", one.description or "See docs/workers.md.")
+                found.warn(f"Alarm {one.name} is in ALARM.", one.description or "See docs/workers.md.")
         silent = [one.name for one in facts.alarms.value or () if not one.actions_enabled]
         if silent:
             found.warn(
-                f"The actions of {listed(silent)} are off: nobody is told.",
+                f"The actions of {listed(silent)} are disabled, so no one is notified.",
                 f"aws cloudwatch enable-alarm-actions --alarm-names {silent[0]}",
             )
         compare(facts, found, "AWS::CloudWatch::Alarm")
     unfed = [one for one in facts.alarms.value or () if one.state == "INSUFFICIENT_DATA" or _is_new(one, facts.now)]
     more = f"; {len(unfed)} of them have no data yet" if unfed else ""
-    return found.result("alarms", f"None of {len(facts.alarms.value or ())} alarms is raised{more}.")
+    return found.result("alarms", f"None of {len(facts.alarms.value or ())} alarms is in ALARM{more}.")
 
 
 def _is_new(alarm: AlarmSeen, now: datetime) -> bool:
@@ -56,13 +56,16 @@ def subscriptions(facts: Facts) -> Result:
         for one in seen:
             if not one.confirmed:
                 found.warn(
-                    f"{one.protocol} {one.endpoint} has not confirmed its subscription to the topic of {one.topic}.",
-                    "Follow the link in the mail of AWS Notifications; another AlarmEmail, and back, sends it anew.",
+                    f"{one.protocol} {one.endpoint} has not confirmed its subscription to topic {one.topic}.",
+                    (
+                        "Follow the link in the email from AWS Notifications. To send it again, deploy with "
+                        "another AlarmEmail, then with the right one."
+                    ),
                 )
         slack = facts.stack.parameters.get("SlackChannelId")
         if not slack and not any(one.topic == "alarms" for one in seen):
             found.warn(
-                "Nobody is subscribed to the topic of alarms.",
+                "The alarm topic has no subscriptions.",
                 "Deploy with AlarmEmail=…, AlarmHttpsUrl=… or a Slack channel.",
             )
     return found.result("subscriptions", f"{len(facts.subscriptions.value or ())} subscriptions, all confirmed.")
@@ -78,15 +81,18 @@ def rule_quota(facts: Facts) -> Result:
         for bus, count in facts.triggers.value.rules.items():
             if count >= NEAR * most:
                 found.warn(
-                    f"Bus {bus} has {count} rules of {most}.",
-                    "Have the quota “Rules” of EventBridge raised and deploy with MaxRulesPerBus, or use another bus.",
+                    f"Bus {bus} has {count} of {most} rules.",
+                    (
+                        "Request an increase of EventBridge's quota “Rules” and deploy with MaxRulesPerBus, or "
+                        "use another bus."
+                    ),
                 )
         if quota is not None and given > quota:
             found.warn(
                 f"MaxRulesPerBus is {given}, the account's quota {quota}.", f"Deploy with MaxRulesPerBus={quota}."
             )
     counts = facts.triggers.value.rules if facts.triggers.value else {}
-    return found.result("rule-quota", f"{max(counts.values(), default=0)} rules of {most} on a bus.")
+    return found.result("rule-quota", f"At most {max(counts.values(), default=0)} of {most} rules on a bus.")
 
 
 def concurrency(facts: Facts) -> Result:
@@ -94,10 +100,11 @@ def concurrency(facts: Facts) -> Result:
     found = Findings()
     if found.needs(facts.quotas.concurrency, facts.quotas.peak):
         most, peak = facts.quotas.concurrency.value or 0, facts.quotas.peak.value or 0
-        remedy = "Have Lambda's quota “Concurrent executions” raised (Service Quotas console)."
+        remedy = "Request an increase of Lambda's quota “Concurrent executions” (Service Quotas console)."
         if most < _NEEDED_AT_ONCE:
             found.warn(
-                f"The account may run {most} functions at once; Jetway alone can need {_NEEDED_AT_ONCE}.", remedy
+                (f"The account can run {most} functions at the same time; Jetway alone can need {_NEEDED_AT_ONCE}."),
+                remedy,
             )
         elif peak >= NEAR * most:
             found.warn(f"{peak:.0f} of {most} concurrent executions were in use in the last day.", remedy)
@@ -114,10 +121,13 @@ def rest_calls(facts: Facts) -> Result:
         if count:
             found.warn(
                 f"{count:.0f} calls of InvokeRestApi were throttled in the last hour (RestCallsPerSecond={budget}).",
-                "The whole account shares the limit: lower RestCallsPerSecond, or have AWS Support raise the limit.",
+                (
+                    "The whole account shares this limit. Lower RestCallsPerSecond, or ask AWS Support to raise "
+                    "the limit."
+                ),
             )
         if facts.rest_throttled.value is None:
-            return found.result("rest-calls", "In the last hour no function has called InvokeRestApi.")
+            return found.result("rest-calls", "In the last hour, no function called InvokeRestApi.")
     return found.result("rest-calls", "No call of InvokeRestApi was throttled in the last hour.")
 
 
@@ -126,12 +136,14 @@ def clock(facts: Facts) -> Result:
     found = Findings()
     if found.needs(facts.skew):
         skew = facts.skew.value or 0.0
-        said = f"This machine's clock is {abs(skew):.0f} s {'ahead of' if skew > 0 else 'behind'} AWS's."
+        said = f"This machine's clock is {abs(skew):.0f} s {'ahead of' if skew > 0 else 'behind'} AWS's clock."
         if abs(skew) > _REFUSED:
-            found.broken(f"{said} AWS refuses calls beyond 5 minutes.", "Set the clock by NTP.")
+            found.broken(
+                f"{said} AWS rejects requests that are more than 5 minutes off.", "Synchronize the clock with NTP."
+            )
         elif abs(skew) > _WRONG:
-            found.warn(said, "Set the clock by NTP.")
-    return found.result("clock", "This machine's clock agrees with AWS's.")
+            found.warn(said, "Synchronize the clock with NTP.")
+    return found.result("clock", "This machine's clock agrees with AWS's clock.")
 
 
 def leftovers(facts: Facts) -> Result:
@@ -140,10 +152,10 @@ def leftovers(facts: Facts) -> Result:
     if found.needs(facts.leftovers):
         for stack, what in sorted((facts.leftovers.value or {}).items()):
             found.warn(
-                f"Stack {stack} is gone, and left {listed(what)}.",
+                f"Stack {stack} was deleted and left {listed(what)}.",
                 _clean_up(stack, what),
             )
-    return found.result("leftovers", "Nothing is left of stacks that are gone.")
+    return found.result("leftovers", "Deleted stacks left nothing.")
 
 
 def _clean_up(stack: str, what: Sequence[str]) -> str:
@@ -155,4 +167,4 @@ def _clean_up(stack: str, what: Sequence[str]) -> str:
     for kind, command in silent.items():
         if all(one.startswith(tuple(silent)) for one in what) and what[0].startswith(kind):
             return f"aws {command} {what[0].removeprefix(kind)}"
-    return f"`jetway uninstall --stack {stack}` shows what the stack has left; with --yes it deletes it."
+    return f"`jetway uninstall --stack {stack}` lists what the stack left; with --yes it deletes that."

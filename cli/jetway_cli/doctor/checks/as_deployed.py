@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 _NOT_SHOWN = frozenset({"AssumeRolePolicyDocument", "Code", "EventPattern", "KeyPolicy", "PolicyDocument"})
 # What the template never has, in words.
 _MORE: Mapping[str, str] = {
-    "OtherRoutes": "it has route {}, which the template does not know",
-    "Strangers": "its policy lets in {}",
-    "Urls": "it has an address of its own, {}",
+    "OtherRoutes": "it has route {}, which is not in the template",
+    "Strangers": "its policy allows {}",
+    "Urls": "it has an additional address, {}",
 }
 _LONGEST = 60  # characters of a value that are shown
 _WORDS: Mapping[str, str] = {
@@ -36,7 +36,7 @@ _WORDS: Mapping[str, str] = {
     "AWS::IAM::ManagedPolicy": "Policy",
     "AWS::IAM::Role": "Role",
     "AWS::KMS::Key": "Key",
-    "AWS::Lambda::EventInvokeConfig": "Handling of failed calls of function",
+    "AWS::Lambda::EventInvokeConfig": "Failed-call handling of function",
     "AWS::Lambda::EventSourceMapping": "Event source mapping",
     "AWS::Lambda::Function": "Function",
     "AWS::Lambda::Permission": "Permission",
@@ -88,7 +88,7 @@ def judge(part: PartSeen, found: Findings) -> None:
         how = listed((text for name in changed for text in _how(part, seen, name)), "; ")
         state = "broken" if "broken" in changed.values() else "warning"
         found.problems.append(
-            CheckProblem(state, f"{named(part)} was changed by hand: {how}.", put_back(part, list(changed)))
+            CheckProblem(state, f"{named(part)} was changed manually: {how}.", put_back(part, list(changed)))
         )
 
 
@@ -102,7 +102,7 @@ def named(part: PartSeen) -> str:
 
 def _gone(part: PartSeen) -> str:
     if part.kind == "AWS::Lambda::Permission":
-        return f"is missing: {part.wanted['Principal']} may not call function {part.wanted['FunctionName']}"
+        return f"is missing: {part.wanted['Principal']} cannot call function {part.wanted['FunctionName']}"
     return "was deleted"
 
 
@@ -151,7 +151,7 @@ def _how(part: PartSeen, seen: Mapping[str, Any], name: str) -> Iterator[str]:
         if name == "Denials":
             yield "its policy has a Deny, and the template has no policy for it"
         elif setting.secret or name in _NOT_SHOWN:
-            yield f"{path} is not as the template says"
+            yield f"{path} differs from the template"
         else:
             yield f"{path} is {_shown(value)} instead of {_shown(wanted)}"
 
@@ -165,19 +165,19 @@ def _shown(value: Any) -> str:
 
 def tables(facts: Facts) -> Result:
     """Judge whether the tables are there, and kept as the template says."""
-    return _theme(facts, "tables", "AWS::DynamoDB::Table", fine="tables are as deployed.")
+    return _theme(facts, "tables", "AWS::DynamoDB::Table", fine="tables match the template.")
 
 
 def queues(facts: Facts) -> Result:
     """Judge whether the queues are there, and whether who sends to them may."""
     kinds = ("AWS::SQS::Queue", "AWS::SQS::QueuePolicy")
-    return _theme(facts, "queues", *kinds, fine="queues and their policies are as deployed.")
+    return _theme(facts, "queues", *kinds, fine="queues and their policies match the template.")
 
 
 def roles(facts: Facts) -> Result:
     """Judge whether the roles can be taken by whom they are for, and the stack's policies are as deployed."""
     kinds = ("AWS::IAM::Role", "AWS::IAM::ManagedPolicy")
-    return _theme(facts, "roles", *kinds, fine="roles and policies are as deployed.")
+    return _theme(facts, "roles", *kinds, fine="roles and policies match the template.")
 
 
 def function_callers(facts: Facts) -> Result:
@@ -189,30 +189,30 @@ def function_callers(facts: Facts) -> Result:
         for part in its:
             if part.wanted.get("FunctionName") not in gone and found.needs(part.seen):
                 judge(part, found)
-    return found.result("function-callers", f"{len(its)} permissions to call functions are as deployed.")
+    return found.result("function-callers", f"{len(its)} permissions to call functions match the template.")
 
 
 def topics(facts: Facts) -> Result:
     """Judge whether the topics let in who publishes to them."""
     kinds = ("AWS::SNS::Topic", "AWS::SNS::TopicPolicy", "AWS::SNS::Subscription")
-    return _theme(facts, "topics", *kinds, fine="topics, policies and subscriptions are as deployed.")
+    return _theme(facts, "topics", *kinds, fine="topics, policies and subscriptions match the template.")
 
 
 def http_routes(facts: Facts) -> Result:
     """Judge whether the HTTP API has its routes, and who may use them."""
     kinds = [f"AWS::ApiGatewayV2::{one}" for one in ("Api", "Authorizer", "Integration", "Route", "Stage")]
-    return _theme(facts, "http-routes", *kinds, fine="parts of the HTTP API are as deployed.")
+    return _theme(facts, "http-routes", *kinds, fine="parts of the HTTP API match the template.")
 
 
 def logs(facts: Facts) -> Result:
     """Judge whether the log groups and the dashboard are there."""
     kinds = ("AWS::Logs::LogGroup", "AWS::CloudWatch::Dashboard")
-    return _theme(facts, "logs", *kinds, fine="log groups and dashboards are as deployed.")
+    return _theme(facts, "logs", *kinds, fine="log groups and dashboards match the template.")
 
 
 def bucket_settings(facts: Facts) -> Result:
     """Judge who may read the drop bucket, and how long it keeps what."""
-    return _theme(facts, "bucket-settings", "AWS::S3::Bucket", fine="bucket is as deployed.")
+    return _theme(facts, "bucket-settings", "AWS::S3::Bucket", fine="bucket matches the template.")
 
 
 def _theme(facts: Facts, check: str, *kinds: str, fine: str) -> Result:

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from jetway_cli.doctor.facts import EnvironmentSeen, Facts
 
 OLDEST = (2, 9)
-NOT_LOOKED_AT = "Not looked at: environment-status says why."
+NOT_LOOKED_AT = "Not checked: environment-status says why."
 _PASSING = frozenset({"CREATING", "UPDATING", "ROLLING_BACK", "CREATING_SNAPSHOT", "MAINTENANCE", "PENDING"})
 _CLASSES = ("mw1.micro", "mw1.small", "mw1.medium", "mw1.large", "mw1.xlarge", "mw1.2xlarge")
 _PATHS = {
@@ -39,9 +39,11 @@ def status(facts: Facts) -> Result:
     if facts.environment.known and facts.environment.value is None:
         name = facts.stack.parameters.get("EnvironmentName", "")
         found.broken(
-            f"There is no environment {name!r} in {facts.stack.region} of account {facts.stack.account}.",
-            "Deploy with the name of one that exists (make deploy ENVIRONMENT=…), or make it anew under this name; "
-            "events wait meanwhile, up to MaxEventAgeHours.",
+            f"Environment {name!r} does not exist in {facts.stack.region} of account {facts.stack.account}.",
+            (
+                "Deploy with the name of an existing environment (make deploy ENVIRONMENT=…), or create this "
+                "environment again. Events wait until then, up to MaxEventAgeHours."
+            ),
         )
     elif facts.environment.trouble is not None:
         _say_that_it_does_not_answer(facts, facts.environment.trouble, found)
@@ -57,8 +59,8 @@ def _say_that_it_does_not_answer(facts: Facts, trouble: str, found: Findings) ->
         found.unknown(trouble, "Try again later.")
     else:
         found.broken(
-            f"MWAA does not answer about the environment: {trouble}",
-            "Look at AWS's health dashboard and the network from here to MWAA; on the local stack: make logs.",
+            f"MWAA does not return the environment: {trouble}",
+            "Check AWS Health and the network from here to MWAA. On the local stack: make logs.",
         )
 
 
@@ -67,16 +69,16 @@ def _judge_status(seen: EnvironmentSeen | None, found: Findings) -> None:
         return
     its = seen.facts
     if its.status in _PASSING:
-        found.warn(f"Environment {its.name} is {its.status}: events wait, in order.", "Wait for it to be AVAILABLE.")
+        found.warn(f"Environment {its.name} is {its.status}: events wait, in order.", ("Wait until it is AVAILABLE."))
     elif not its.usable:
         found.broken(
             f"Environment {its.name} is {its.status}: nothing can start.",
-            "Look at the environment in the MWAA console.",
+            "Check the environment in the MWAA console.",
         )
     elif its.last_update == "FAILED":
         found.warn(
-            f"The last update of {its.name} failed: {its.last_update_error or 'MWAA does not say why'}",
-            "Look at the log streams requirements_install and startup_script; `jetway updates` says what Jetway did.",
+            f"The last update of {its.name} failed: {its.last_update_error or 'MWAA does not report why'}",
+            ("See the log streams requirements_install and startup_script. `jetway updates` shows what Jetway did."),
         )
 
 
@@ -91,19 +93,23 @@ def airflow_version(facts: Facts) -> Result:
     layers = facts.stack.parameters.get("AirflowLayers", "both")
     if its.version < OLDEST:
         found.broken(
-            f"Airflow {its.airflow_version} is older than 2.9, which Jetway does not know.",
+            f"Airflow {its.airflow_version} is older than 2.9, which Jetway does not support.",
             "Upgrade the environment (MWAA console, or UpdateEnvironment with AirflowVersion).",
         )
     elif its.airflow_version not in known_versions():
         found.warn(
-            f"Jetway does not know which packages MWAA ships with Airflow {its.airflow_version}, so that "
-            "requirements.txt is judged without them.",
+            (
+                f"Jetway does not know which packages MWAA installs with Airflow {its.airflow_version}, so it "
+                "checks requirements.txt without them."
+            ),
             "Update Jetway and deploy again.",
         )
     if layers not in {"both", f"airflow{its.major}"}:
         found.warn(
-            f"The environment runs Airflow {its.airflow_version}, and files are loaded with {layers} only: no failure "
-            "of a load is certain, so nothing is rejected for it.",
+            (
+                f"The environment runs Airflow {its.airflow_version}, but files are loaded only with {layers}. A "
+                "failed load is never certain, so no file is rejected because of it."
+            ),
             "Deploy with AirflowLayers=both.",
         )
     return found.result("airflow-version", f"Airflow {its.airflow_version}; AirflowLayers={layers}.")
@@ -118,19 +124,22 @@ def environment_class(facts: Facts) -> Result:
     act = parameters.get("ScalingMode") == "act"
     if its.environment_class not in _CLASSES:
         found.warn(
-            f"{its.environment_class} is a class that Jetway does not know: tasks per worker are guessed.",
+            f"Jetway does not know the class {its.environment_class}, so it estimates the tasks per worker.",
             "Set celery.worker_autoscale in the environment's configuration options, and update Jetway.",
         )
     if its.environment_class == "mw1.micro" and act:
         found.warn(
             "ScalingMode=act has no effect on mw1.micro, which has one worker.",
-            "Deploy with ScalingMode=advise, or take a larger class.",
+            "Deploy with ScalingMode=advise, or use a larger class.",
         )
     most = int(parameters.get("ScalingMaxWorkers") or 0)
     if act and its.max_workers > most:
         found.warn(
-            f"The environment's MaxWorkers is {its.max_workers}, above ScalingMaxWorkers={most}: Jetway will lower it.",
-            "Deploy with a higher ScalingMaxWorkers if that is not meant.",
+            (
+                f"The environment's MaxWorkers is {its.max_workers}, above ScalingMaxWorkers={most}. Jetway will "
+                "lower it."
+            ),
+            "Deploy with a higher ScalingMaxWorkers if that is not intended.",
         )
     said = f"{its.environment_class}, {its.min_workers} to {its.max_workers} workers."
     return found.result("environment-class", said)
@@ -145,10 +154,13 @@ def files(facts: Facts) -> Result:
     wrong = list(_misplaced(seen, parameters))
     if wrong:
         found.broken(
-            f"What goes live is put where the environment does not look: {listed(wrong, '; ')}.",
-            f"Deploy with the environment's own: make deploy ENVIRONMENT={its.name}",
+            f"Jetway writes files where the environment does not read them: {listed(wrong, '; ')}.",
+            f"Deploy with the environment's own settings: make deploy ENVIRONMENT={its.name}",
         )
-    return found.result("environment-files", f"s3://{its.source_bucket}/{its.dags_path} is where files go live.")
+    return found.result(
+        "environment-files",
+        (f"Jetway writes files to s3://{its.source_bucket}/{its.dags_path}, where the environment reads them."),
+    )
 
 
 def _misplaced(seen: EnvironmentSeen, parameters: Mapping[str, str]) -> list[str]:
@@ -178,26 +190,36 @@ def network(facts: Facts) -> Result:
     private = its.webserver_access_mode == "PRIVATE_ONLY"
     if private and not subnets:
         found.broken(
-            f"The web server of {its.name} is private (PRIVATE_ONLY), and the stack has no SubnetIds: no function can "
-            "reach it.",
+            (
+                f"The web server of {its.name} is private (PRIVATE_ONLY), and the stack has no SubnetIds, so no "
+                "function can reach it."
+            ),
             f"make deploy ENVIRONMENT={its.name} reads subnets and security groups from MWAA; or deploy with "
             f"SubnetIds={','.join(seen.subnets)} SecurityGroupIds={','.join(seen.groups)}",
         )
     elif subnets and not groups:
         found.broken(
-            "The stack has SubnetIds and no SecurityGroupIds: its functions cannot join the VPC.",
+            "The stack has SubnetIds but no SecurityGroupIds, so its functions cannot join the VPC.",
             f"Deploy with SecurityGroupIds={','.join(seen.groups)}",
         )
     elif private and not set(groups) & set(seen.groups):
         found.warn(
-            f"None of the functions' security groups ({listed(groups)}) is the environment's ({listed(seen.groups)}).",
-            "Let the functions' group in on port 443 in the environment's group, or deploy with the environment's.",
+            (
+                f"None of the functions' security groups ({listed(groups)}) belongs to the environment "
+                f"({listed(seen.groups)})."
+            ),
+            (
+                "In the environment's security group, allow port 443 from the functions' group; or deploy with "
+                "the environment's group."
+            ),
         )
     elif subnets and not private:
         found.warn(
-            f"The web server is public ({its.webserver_access_mode}), and functions join a VPC all the same: they "
-            "need a NAT gateway or endpoints there.",
-            "Deploy with SubnetIds and SecurityGroupIds empty, unless the VPC is meant.",
+            (
+                f"The web server is public ({its.webserver_access_mode}), but the functions join a VPC. They need "
+                "a NAT gateway or endpoints there."
+            ),
+            "Deploy with SubnetIds and SecurityGroupIds empty, unless the functions need the VPC.",
         )
     transport = parameters.get("Transport", "")
     said = (

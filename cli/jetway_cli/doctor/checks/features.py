@@ -49,7 +49,7 @@ def features(facts: Facts) -> Result:
                 f"Deploy with Transport=auto and AirflowRole=User, or with {feature.parameter}=disabled.",
             )
     names = listed(feature.name for feature in has) if has else "none"
-    return found.result("features", f"What needs Airflow's REST API and can be had: {names}.")
+    return found.result("features", f"Available features that need Airflow's REST API: {names}.")
 
 
 def _lacks(feature: Feature, facts: Facts) -> str | None:
@@ -57,7 +57,7 @@ def _lacks(feature: Feature, facts: Facts) -> str | None:
     parameters, seen = facts.stack.parameters, facts.environment.value
     transport, role = parameters.get("Transport", "auto"), parameters.get("AirflowRole", "User")
     if transport == "cli":
-        return "it needs Airflow's REST API, and Transport=cli has commands only"
+        return "it needs Airflow's REST API, and Transport=cli only has commands"
     if seen is not None and seen.facts.version < feature.since:
         since = ".".join(map(str, feature.since))
         return f"it needs Airflow {since} or later, and the environment has {seen.facts.airflow_version}"

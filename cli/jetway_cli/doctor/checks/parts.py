@@ -12,8 +12,10 @@ from jetway_cli.doctor.results import Findings, Result, listed
 if TYPE_CHECKING:
     from jetway_cli.doctor.facts import Facts, FunctionSeen, PartSeen, QueueSeen
 
-_DEPLOY = "Deploy the stack again; if nothing changes: sam deploy with another LogLevel, and back."
-_AS_DEPLOYED = "Put the role's policies back as the template has them, or delete what was added"
+_DEPLOY = (
+    "Deploy the stack again. If that changes nothing, run sam deploy with another LogLevel, then with the previous one."
+)
+_AS_DEPLOYED = "Restore the role's policies as the template has them, or delete what was added"
 # Queues that nothing of ours reads: what is in them waits for a person.
 DEAD = frozenset(
     {"ArtifactDeadLetters", "DispatchDeadLetters", "CollectDeadLetters", "TriggerSyncDeadLetters", "UndeliveredEvents"}
@@ -31,7 +33,7 @@ def permissions(facts: Facts) -> Result:
         if role.gone:
             found.broken(
                 f"Role {role.arn} ({role.logical}) was deleted.",
-                "Deploy the stack again with another RolePath, which makes all roles anew.",
+                "Deploy the stack again with another RolePath, which creates all roles again.",
             )
         if not found.needs(role.decisions):
             continue
@@ -40,17 +42,18 @@ def permissions(facts: Facts) -> Result:
             each = listed(f"{one.action} on {one.resource}" for one in denied)
             by = next((one.by for one in denied if one.by), "")
             if by:
-                remedy = f"Ask whoever writes {by} to allow these actions."
+                remedy = f"Ask the owner of {by} to allow these actions."
             elif any(one.decision == "explicitDeny" for one in denied):
                 remedy = f"{_AS_DEPLOYED}: a statement with Effect Deny names these actions."
             else:
                 remedy = f"{_AS_DEPLOYED}; if they were never there, deploy the stack again."
-            found.broken(f"{role.arn or role.logical} may not do {each}{f' ({by} denies it)' if by else ''}.", remedy)
+            found.broken(f"{role.arn or role.logical} cannot call {each}{f' ({by} denies it)' if by else ''}", remedy)
     if not facts.roles:
         found.broken("The stack has no roles.", _DEPLOY)
     count = sum(len(role.decisions.value or ()) for role in facts.roles)
     return found.result(
-        "role-permissions", f"{len(facts.roles)} roles may do all that they need ({count} decisions of IAM)."
+        "role-permissions",
+        (f"{len(facts.roles)} roles have all the permissions that they need ({count} decisions of IAM)."),
     )
 
 
@@ -75,7 +78,7 @@ def _judge_function(one: FunctionSeen, found: Findings) -> bool:
         )
     elif one.reserved == 0:
         found.broken(
-            f"Function {one.name} may run 0 times at once (reserved concurrency): it is switched off.",
+            f"Function {one.name} has a reserved concurrency of 0: it is switched off.",
             f"aws lambda delete-function-concurrency --function-name {one.name}",
         )
     elif one.state not in {"Active", "Inactive"}:  # inactive: not used for weeks, and woken by the next call
@@ -106,7 +109,7 @@ def readers(facts: Facts) -> Result:
                 )
             else:
                 judge(part, found)
-    return found.result("queue-readers", f"{len(mappings)} queues are being read.")
+    return found.result("queue-readers", f"{len(mappings)} queues are read.")
 
 
 def _queue_of(part: PartSeen) -> str:
@@ -125,15 +128,18 @@ def queue_age(facts: Facts) -> Result:
             held = (one.waiting or 0) + one.in_work  # what fails again and again is in work at most times
             if one.waiting and one.age.value is None:
                 found.unknown(
-                    f"{_many(one)} in {one.logical}; CloudWatch has no age of them.", "Look again in 15 minutes."
+                    f"{_many(one)} in {one.logical}; CloudWatch has not reported their age yet.",
+                    ("Run this again in 15 minutes."),
                 )
             elif held and (one.age.value or 0) > bound:
                 found.warn(
-                    f"{_many(one, held)} in {one.logical}, the oldest for {one.age.value:,.0f} s (bound: {bound} s).",
-                    "`jetway events` says why what waits does; with nothing there, look at the log of the function "
-                    "that reads the queue.",
+                    (f"{_many(one, held)} in {one.logical}, the oldest for {one.age.value:,.0f} s (limit: {bound} s)."),
+                    (
+                        "`jetway events` shows why events wait. If it shows nothing, see the log of the function "
+                        "that reads the queue."
+                    ),
                 )
-    return found.result("queue-age", "No event waits for long.")
+    return found.result("queue-age", "No event waits too long.")
 
 
 def dead_letters(facts: Facts) -> Result:
@@ -144,9 +150,9 @@ def dead_letters(facts: Facts) -> Result:
         for one in full:
             found.warn(
                 f"{_many(one)} in {one.logical}.",
-                "`jetway redrive --dry-run` lists each with its reason; mend the reason, then `jetway redrive`."
+                ("`jetway redrive --dry-run` lists each with its reason. Fix the cause, then run `jetway redrive`.")
                 if one.logical in {"DispatchDeadLetters", "CollectDeadLetters", "UndeliveredEvents"}
-                else "Look at the log of the function that gave them up; drop the file again once it is mended.",
+                else "See the log of the function that gave up. Fix the cause, then drop the file again.",
             )
     return found.result("dead-letters", "No dead letters.")
 
@@ -180,7 +186,7 @@ def _judge_rule(part: PartSeen, ours: set[str], found: Findings) -> None:
         found.broken(f"{named(part)} has no target.", put_back(part, ["Targets"]))
     elif not ours & targets.keys():
         found.broken(
-            f"{named(part)} sends to {listed(sorted(targets))}, and to nothing of the stack.",
+            f"{named(part)} sends to {listed(sorted(targets))}, which is not part of the stack.",
             put_back(part, ["Targets"]),
         )
     else:
@@ -188,8 +194,8 @@ def _judge_rule(part: PartSeen, ours: set[str], found: Findings) -> None:
         if strange := sorted(targets.keys() - ours):
             ids = " ".join(targets[arn] for arn in strange)
             found.warn(
-                f"{named(part)} sends to {listed(strange)}, too.",
-                f"Unless it is meant: aws events remove-targets --rule {part.name} --ids {ids}",
+                f"{named(part)} also sends to {listed(strange)}.",
+                f"Unless this is intended: aws events remove-targets --rule {part.name} --ids {ids}",
             )
 
 
@@ -209,7 +215,7 @@ def schedules(facts: Facts) -> Result:
         if seen is None and part.logical == "BuiltInSchedule":
             found.warn(
                 f"Schedule {part.name} of ScheduleDagId was deleted.",
-                "Deploy with ScheduleDagId empty, and again with the DAG.",
+                "Deploy with ScheduleDagId empty, then again with the DAG.",
             )
         elif seen is not None and _is_off(part, seen["State"]):
             found.broken(f"{named(part)} is disabled.", f"Enable it: {put_back(part, [''])}")
@@ -228,12 +234,14 @@ def triggers(facts: Facts) -> Result:
     for one in seen.drift:
         found.broken(
             f"{one.what[:1].upper()}{one.what[1:]} {one.how}.",
-            f"sync_triggers puts it right within a day; at once: aws sqs send-message --queue-url {queue} "
-            "--message-group-id sync --message-body now-$RANDOM",
+            (
+                f"sync_triggers fixes this within a day. To fix it now: aws sqs send-message --queue-url {queue} "
+                "--message-group-id sync --message-body now-$RANDOM"
+            ),
         )
     if seen.rejected:
         found.warn(
             f"The newest version of {listed(seen.rejected)} was rejected.",
             "Its report (reports/<file>/report.md in the drop bucket) says why.",
         )
-    return found.result("triggers", f"{seen.in_force} triggers are in force as their files say.")
+    return found.result("triggers", f"{seen.in_force} triggers match their files.")

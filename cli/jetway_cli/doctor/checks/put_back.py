@@ -21,8 +21,8 @@ from jetway_cli.doctor.facts import Asked
 if TYPE_CHECKING:
     from jetway_cli.doctor.facts import PartSeen
 
-BACK_IN = "Take what is gone out of the stack and back in: deploy template.yaml without it, then with it."
-BY_HAND = "Set it back as template.yaml has it; deploying the same template again changes nothing of it."
+BACK_IN = "Remove the deleted resource from the stack and add it again: deploy template.yaml without it, then with it."
+BY_HAND = "Set it back to the value in template.yaml. Deploying the same template again does not change it."
 
 
 def put_back(part: PartSeen, names: Sequence[str]) -> str:
@@ -91,7 +91,7 @@ def _policy_version(part: PartSeen) -> str:
 
 def _no_policy(part: PartSeen) -> str:
     command = f"aws sqs set-queue-attributes --queue-url {_url(part)} --attributes Policy="
-    return f"The template has no policy for it; this takes the policy off: {command}"
+    return f"The template has no policy for it. This command removes the policy: {command}"
 
 
 def _topic_key(part: PartSeen) -> str:
@@ -106,16 +106,17 @@ def _other_route(part: PartSeen) -> str:
     first, *_ = (others.value if isinstance(others, Asked) else others) or ("",)
     key, _, _ = first.rpartition(" (")
     return (
-        f"Unless it is meant: aws apigatewayv2 delete-route --api-id {part.name} --route-id {_route_id(part.name, key)}"
+        f"Unless this is intended: aws apigatewayv2 delete-route --api-id {part.name} --route-id "
+        f"{_route_id(part.name, key)}"
     )
 
 
 def _stranger_of_topic(_: PartSeen) -> str:
-    return "Unless it is meant, take that statement out of its policy: SNS console, Topics, Access policy."
+    return "Unless this is intended, remove that statement from its policy: SNS console, Topics, Access policy."
 
 
 def _topic_denial(_: PartSeen) -> str:
-    return "Take the Deny out of its policy: SNS console, Topics, Access policy."
+    return "Remove the Deny from its policy: SNS console, Topics, Access policy."
 
 
 def _alarm(part: PartSeen) -> str:
@@ -161,14 +162,14 @@ def _encryption(part: PartSeen) -> str:
 def _table_policy(part: PartSeen) -> str:
     table = f'"$(aws dynamodb describe-table --table-name {part.name} --query Table.TableArn --output text)"'
     command = f"aws dynamodb delete-resource-policy --resource-arn {table}"
-    return f"The template has no policy for it; this takes the policy off: {command}"
+    return f"The template has no policy for it. This command removes the policy: {command}"
 
 
 def _table_anew(part: PartSeen) -> str:
     return (
-        f"DynamoDB keeps a backup of a deleted table for 35 days if it had point-in-time recovery: aws dynamodb "
-        f"list-backups --table-name {part.name} --backup-type SYSTEM, then restore-table-from-backup under the same "
-        f"name; else {BACK_IN[0].lower()}{BACK_IN[1:]}"
+        "DynamoDB keeps a backup of a deleted table for 35 days if it had point-in-time recovery. Run aws "
+        f"dynamodb list-backups --table-name {part.name} --backup-type SYSTEM, then restore-table-from-backup "
+        f"with the same name. If there is no backup, {BACK_IN[0].lower()}{BACK_IN[1:]}"
     )
 
 
@@ -230,7 +231,7 @@ def _route_options(part: PartSeen) -> str:
 
 
 def _role_anew(_: PartSeen) -> str:
-    return "Deploy the stack again with another RolePath, which makes all roles anew."
+    return "Deploy the stack again with another RolePath, which creates all roles again."
 
 
 def _subscribe(part: PartSeen) -> str:

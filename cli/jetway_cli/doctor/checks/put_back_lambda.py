@@ -55,13 +55,13 @@ def _layers(part: PartSeen) -> str:
 
 def _variables(part: PartSeen) -> str:
     return (
-        f"Set the variables back as template.yaml has them (Lambda console, function {part.name}, Configuration); "
-        "deploying the same template again changes nothing of them."
+        f"Set the variables back to the values in template.yaml (Lambda console, function {part.name}, "
+        "Configuration). Deploying the same template again does not change them."
     )
 
 
 def _reserved(part: PartSeen) -> str:
-    return f"Unless it is meant: aws lambda delete-function-concurrency --function-name {part.name}"
+    return f"Unless this is intended: aws lambda delete-function-concurrency --function-name {part.name}"
 
 
 def _loop(part: PartSeen) -> str:
@@ -95,13 +95,14 @@ def _mapping(part: PartSeen) -> str:
 
 
 def _function_url(part: PartSeen) -> str:
-    return f"Unless it is meant: aws lambda delete-function-url-config --function-name {part.name}"
+    return f"Unless this is intended: aws lambda delete-function-url-config --function-name {part.name}"
 
 
 def _stranger_of_function(part: PartSeen) -> str:
     return (
-        f"Unless it is meant, take that statement out: aws lambda get-policy --function-name {part.name} shows "
-        f"its Sid, aws lambda remove-permission --function-name {part.name} --statement-id SID takes it out."
+        f"Unless this is intended, remove that statement: aws lambda get-policy --function-name {part.name} "
+        f"shows its Sid; aws lambda remove-permission --function-name {part.name} --statement-id SID removes "
+        "it."
     )
 
 

@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
 _ROLE, _INLINE, _MANAGED = "AWS::IAM::Role", "Policies", "ManagedPolicyArns"
 _HOW = {
-    "more": "it has policy {}, which the template does not know",
+    "more": "it has policy {}, which is not in the template",
     "less": "it lacks policy {}",
-    "other": "policy {} is not as the template says",
+    "other": "policy {} differs from the template",
 }
 
 
@@ -41,12 +41,12 @@ def described(part: PartSeen, name: str) -> Iterator[str]:
 def put_policies_back(part: PartSeen) -> str:
     """Return the command for the first policy that differs."""
     for policy, how in _differences(part, _MANAGED):
-        verb, first = ("detach", "Unless it is meant: ") if how == "more" else ("attach", "")
+        verb, first = ("detach", "Unless this is intended: ") if how == "more" else ("attach", "")
         return f"{first}aws iam {verb}-role-policy --role-name {part.name} --policy-arn {policy}"
     for policy, how in _differences(part, _INLINE):
         named = f"--role-name {part.name} --policy-name {shlex.quote(policy)}"
         if how == "more":
-            return f"Unless it is meant: aws iam delete-role-policy {named}"
+            return f"Unless this is intended: aws iam delete-role-policy {named}"
         document = as_json(_wanted(part, _INLINE)[policy]["PolicyDocument"])
         return f"aws iam put-role-policy {named} --policy-document {document}"
     return ""

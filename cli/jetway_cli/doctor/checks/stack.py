@@ -20,25 +20,29 @@ def state(facts: Facts) -> Result:
     if stack.status in WHOLE:
         if stack.status.startswith("UPDATE_ROLLBACK"):
             found.warn(
-                f"{said} The last deployment failed; what was there before it goes on.",
-                "Deploy again; the stack's events in the CloudFormation console say what AWS refused.",
+                f"{said} The last deployment failed. The previous version of the stack is still running.",
+                "Deploy again. The stack's events in the CloudFormation console show what AWS rejected.",
             )
     elif stack.status.endswith("_IN_PROGRESS"):
-        found.broken(said, "Wait for the end of the deployment, then run this again.")
+        found.broken(said, "Wait until the deployment ends, then run this again.")
     elif stack.status == "UPDATE_ROLLBACK_FAILED":
         found.broken(
             said,
-            f"Mend what {listed(one.logical for one in failed) or 'its events'} complains of, then: "
-            f"aws cloudformation continue-update-rollback --stack-name {stack.name}",
+            (
+                f"Fix the errors of {listed(one.logical for one in failed) or 'its events'}, then run: aws "
+                f"cloudformation continue-update-rollback --stack-name {stack.name}"
+            ),
         )
     elif stack.status in {"ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "CREATE_FAILED", "DELETE_FAILED"}:
         found.broken(
             said,
-            "A stack that was never created whole can only be deleted: mend what its events complain of, "
-            f"aws cloudformation delete-stack --stack-name {stack.name}, and deploy again.",
+            (
+                "You can only delete a stack whose creation failed. Fix the errors in its events, run aws "
+                f"cloudformation delete-stack --stack-name {stack.name}, and deploy again."
+            ),
         )
     else:
-        found.broken(said, "Look at the stack's events in the CloudFormation console; deploy it again.")
+        found.broken(said, "See the stack's events in the CloudFormation console, then deploy it again.")
     return found.result("stack-state", f"Stack {stack.name} is {stack.status}.")
 
 
@@ -52,13 +56,15 @@ def version(facts: Facts) -> Result:
     deployed = facts.stack.outputs.get("JetwayVersion")
     if deployed is None:
         found.warn(
-            f"The stack does not say its version, so that it is older than this command ({facts.version}).",
+            f"The stack does not show its version, so it is older than this command ({facts.version}).",
             "Deploy again: make deploy.",
         )
     elif deployed != facts.version:
         found.warn(
-            f"The stack is of version {deployed}, this command of {facts.version}: what one has and the other does "
-            "not know looks like a fault.",
-            "Deploy again, or install the command of the stack's version.",
+            (
+                f"The stack has version {deployed} and this command has version {facts.version}. Differences "
+                "between versions can look like faults."
+            ),
+            "Deploy again, or install the version of the command that matches the stack.",
         )
-    return found.result("stack-version", f"Stack and command are of version {facts.version}.")
+    return found.result("stack-version", f"Stack and command have version {facts.version}.")

@@ -37,7 +37,8 @@ def _buckets(facts: Facts, found: Findings) -> list[BucketSeen]:
                 there.append(bucket)
             else:
                 found.broken(
-                    f"There is no bucket {bucket.name}, {bucket.why}.", "Deploy the stack again with one that exists."
+                    f"Bucket {bucket.name}, {bucket.why}, does not exist.",
+                    ("Deploy the stack again with a bucket that exists."),
                 )
     return there
 
@@ -48,11 +49,13 @@ def versioning(facts: Facts) -> Result:
     for bucket in _buckets(facts, found):
         if found.needs(bucket.versioning) and bucket.versioning.value != "Enabled":
             found.broken(
-                f"Versioning of {bucket.name}, {bucket.why}, is {str(bucket.versioning.value).lower()}: nothing can be "
-                "promoted by its version or rolled back.",
+                (
+                    f"Versioning of {bucket.name}, {bucket.why}, is {str(bucket.versioning.value).lower()}, so "
+                    "nothing can be promoted by version or rolled back."
+                ),
                 f"aws s3api put-bucket-versioning --bucket {bucket.name} --versioning-configuration Status=Enabled",
             )
-    return found.result("bucket-versioning", "Both buckets keep versions.")
+    return found.result("bucket-versioning", "Both buckets have versioning enabled.")
 
 
 def encryption(facts: Facts) -> Result:
@@ -67,20 +70,24 @@ def encryption(facts: Facts) -> Result:
             own = stack.parameters.get("KmsKeyArn", "") or (made.physical if (made := stack.find("Key")) else "")
             if not _same(key, own):
                 found.warn(
-                    f"{bucket.name} is encrypted with {key or 'a key of AWS'}, not with the stack's key {own}: it was "
-                    "changed by hand.",
+                    (
+                        f"{bucket.name} is encrypted with {key or 'an AWS key'}, not with the stack's key {own}. "
+                        "It was changed manually."
+                    ),
                     put_encryption_back(bucket.name, own),
                 )
         elif key and not key.startswith("alias/aws/") and not _same(key, given):
             found.broken(
-                f"{bucket.name}, {bucket.why}, is encrypted with {key}, which the stack does not know "
-                f"(EnvironmentKmsKeyArn is {given or 'empty'}): nothing can be promoted.",
+                (
+                    f"{bucket.name}, {bucket.why}, is encrypted with {key}, which the stack does not know "
+                    f"(EnvironmentKmsKeyArn is {given or 'empty'}), so nothing can be promoted."
+                ),
                 f"make deploy ENVIRONMENT={stack.parameters.get('EnvironmentName')} reads the key from the bucket; or "
                 f"deploy with EnvironmentKmsKeyArn={key}",
             )
         elif given and not key:
             found.warn(
-                f"EnvironmentKmsKeyArn is {given}, but {bucket.name} is not encrypted with a key of your own.",
+                (f"EnvironmentKmsKeyArn is {given}, but {bucket.name} is not encrypted with a customer managed key."),
                 "Deploy with EnvironmentKmsKeyArn empty, unless old objects are encrypted with it.",
             )
     return found.result("bucket-encryption", "The buckets are encrypted with the keys that the stack knows.")
@@ -98,7 +105,9 @@ def keys(facts: Facts) -> Result:
         for key in facts.keys.value or ():
             _judge_key(key, facts, found)
         compare(facts, found, "AWS::KMS::Key")
-    return found.result("key-policy", "The keys are enabled, and their policies let in who uses them.")
+    return found.result(
+        "key-policy", ("The keys are enabled, and their policies allow the roles and services that use them.")
+    )
 
 
 def _judge_key(key: KeySeen, facts: Facts, found: Findings) -> None:
@@ -112,9 +121,11 @@ def _judge_key(key: KeySeen, facts: Facts, found: Findings) -> None:
         return
     if foreign:
         found.warn(
-            f"Key {key.arn} of {key.used_for} belongs to account {key.account}: its policy there decides, and cannot "
-            "be seen from here.",
-            f"Let that policy allow kms:Decrypt and kms:GenerateDataKey to {listed(_roles(stack))}.",
+            (
+                f"Key {key.arn} of {key.used_for} belongs to account {key.account}. Its policy in that account "
+                "applies, and this command cannot read it."
+            ),
+            f"In that policy, allow kms:Decrypt and kms:GenerateDataKey for {listed(_roles(stack))}.",
         )
         return
     if not found.needs(key.policy):
@@ -122,8 +133,8 @@ def _judge_key(key: KeySeen, facts: Facts, found: Findings) -> None:
     statements = list(_statements(key.policy.value or {}))
     for one in _denials(key.policy.value or {}):
         found.broken(
-            f"The policy of key {key.arn}, of {key.used_for}, has a Deny without any condition on {listed(one)}.",
-            "Take that statement out, or give it the condition that was meant.",
+            f"The policy of key {key.arn}, of {key.used_for}, has a Deny without a condition on {listed(one)}.",
+            "Remove that statement, or add the intended condition.",
         )
     if not statements:
         return  # a key of AWS's
@@ -131,18 +142,23 @@ def _judge_key(key: KeySeen, facts: Facts, found: Findings) -> None:
         missing = [role for role in _roles(stack) if not any(_names(one, role) for one in statements)]
         if missing:
             found.broken(
-                f"The policy of key {key.arn}, of {key.used_for}, neither lets IAM decide nor names {listed(missing)}.",
-                "Let the policy name these roles (output EnvironmentKeyRoleArns), or the account's root with kms:*.",
+                (
+                    f"The policy of key {key.arn}, of {key.used_for}, neither delegates to IAM nor names "
+                    f"{listed(missing)}."
+                ),
+                ("In the policy, name these roles (output EnvironmentKeyRoleArns), or the account's root with kms:*."),
             )
     if key.ours:
         closed = [name for name in _SERVICES if not any(_lets_in(one, name) for one in statements)]
         if closed:
             found.broken(
-                f"The policy of key {key.arn} does not let in {listed(closed)}: events and alarms do not arrive, or "
-                "logs are not written.",
+                (
+                    f"The policy of key {key.arn} does not allow {listed(closed)}, so events and alarms do not "
+                    "arrive, or logs are not written."
+                ),
                 next(
                     (put_back(part, ["KeyPolicy"]) for part in parts(facts, "AWS::KMS::Key")),
-                    "Give it the statements of the resource Key in template.yaml (docs/environments.md).",
+                    "Add the statements of the resource Key in template.yaml (docs/environments.md).",
                 ),
             )
 
@@ -214,14 +230,16 @@ def _judge_events(bucket: BucketSeen, found: Findings) -> None:
         return
     if not bucket.there.value:
         found.broken(
-            f"There is no bucket {bucket.name}, {bucket.why}.", "Correct the bucket's name in the trigger file."
+            f"Bucket {bucket.name}, {bucket.why}, does not exist.", "Correct the bucket's name in the trigger file."
         )
     elif found.needs(bucket.events) and not bucket.events.value:
         found.broken(
-            f"{bucket.name}, {bucket.why}, sends no events to EventBridge: what is dropped there starts nothing.",
-            "In the bucket's properties turn on Amazon EventBridge: aws s3api "
-            f"put-bucket-notification-configuration --bucket {bucket.name} --notification-configuration "
-            "'{\"EventBridgeConfiguration\": {}}' (it replaces other notifications; say them again)",
+            (f"{bucket.name}, {bucket.why}, does not send events to EventBridge. Files dropped there start nothing."),
+            (
+                "In the bucket's properties, turn on Amazon EventBridge: aws s3api "
+                f"put-bucket-notification-configuration --bucket {bucket.name} --notification-configuration "
+                "'{\"EventBridgeConfiguration\": {}}' (this replaces other notifications, so include them)"
+            ),
         )
 
 
@@ -233,7 +251,7 @@ def policies(facts: Facts) -> Result:
     for bucket in _buckets(facts, found):
         if found.needs(bucket.policy):
             _judge_policy(bucket, list(denials(bucket.policy.value or {}, bucket.name, wanted, facts.stack)), found)
-    return found.result("bucket-policies", "The buckets' policies deny Jetway's roles nothing that they need.")
+    return found.result("bucket-policies", ("The buckets' policies do not deny anything that Jetway's roles need."))
 
 
 def _judge_policy(bucket: BucketSeen, denied: list[Denial], found: Findings) -> None:
@@ -242,12 +260,18 @@ def _judge_policy(bucket: BucketSeen, denied: list[Denial], found: Findings) -> 
         found.broken(
             f"The policy of bucket {bucket.name}, {bucket.why}, denies {listed(one.action for one in certain)} to "
             f"{listed(one.role for one in certain)} ({listed(one.statement for one in certain)}).",
-            "Leave these roles out of that statement: Condition ArnNotLike on aws:PrincipalArn (docs/environments.md).",
+            (
+                "Exclude these roles from that statement: Condition ArnNotLike on aws:PrincipalArn "
+                "(docs/environments.md)."
+            ),
         )
     elif perhaps:
         keys = listed(key for one in perhaps for key in one.unless)
         found.unknown(
-            f"The policy of bucket {bucket.name}, {bucket.why}, denies {listed(one.action for one in perhaps)} under a "
-            f"condition on {keys}, which cannot be told from here ({listed(one.statement for one in perhaps)}).",
-            "Look whether the functions' calls meet it; a denial is in the log as AccessDenied.",
+            (
+                f"The policy of bucket {bucket.name}, {bucket.why}, denies "
+                f"{listed((one.action for one in perhaps))} under a condition on {keys}, which this command cannot "
+                f"evaluate ({listed((one.statement for one in perhaps))})."
+            ),
+            "Check whether the functions' calls meet the condition. A denial is in the log as AccessDenied.",
         )

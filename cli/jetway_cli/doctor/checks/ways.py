@@ -18,11 +18,11 @@ def layers(facts: Facts) -> Result:
             if one.verdict != "accepted":
                 found.broken(
                     f"{one.function} does not load a good DAG file: {one.error or one.verdict}.",
-                    "Build the layers anew and deploy: make build, make deploy (ARCHITECTURE as before).",
+                    "Build the layers again and deploy: make build, make deploy (with the same ARCHITECTURE).",
                 )
         if not facts.loads.value:
             found.broken(
-                "The stack has no import_dag: no DAG file is loaded before it goes live.", "Deploy the stack again."
+                "The stack has no import_dag, so no DAG file is loaded before it goes live.", "Deploy the stack again."
             )
     versions = listed(f"Airflow {one.airflow}" for one in facts.loads.value or ())
     return found.result("layers", f"{versions} load a good DAG file.")
@@ -48,7 +48,7 @@ def _trip(facts: Facts, way: str, mine: Asked[Trip], other: Asked[Trip], words: 
         fine = f"{mine.value.said} over {words} in {mine.value.seconds:.1f} s; Transport={transport}."
         if not mine.value.answered:
             _say_why(facts, way, mine.value, other, found)
-            fine = f"Transport={transport} does without this way, which did not answer: {mine.value.said}"
+            fine = f"Transport={transport} does not use this interface, which did not respond: {mine.value.said}"
         return found.result(f"{way}-round-trip", fine)
     return found.result(f"{way}-round-trip", "")
 
@@ -60,7 +60,7 @@ def _say_why(facts: Facts, way: str, trip: Trip, other: Asked[Trip], found: Find
         found.problems.extend(_from_outside(trip))
         return
     if seen is not None and not seen.facts.usable:
-        found.warn(f"{trip.said}", f"The environment is {seen.facts.status}; run this again when it is AVAILABLE.")
+        found.warn(f"{trip.said}", (f"The environment is {seen.facts.status}. Run this again when it is AVAILABLE."))
         return
     goes, needed = other.value is not None and other.value.answered, way in _MUST.get(transport, frozenset())
     if goes and not needed:
@@ -68,14 +68,18 @@ def _say_why(facts: Facts, way: str, trip: Trip, other: Asked[Trip], found: Find
     if facts.health.value is not None and facts.health.value[1].get("status") == "healthy":
         # The functions ask by the stack's transport, in an Airflow role of their own.
         found.warn(
-            f"Airflow did not answer you; the functions reach it (http-api): {trip.said}",
-            "If it was a refusal, ask for an Airflow role of your own that may read DAGs; the functions have theirs.",
+            f"Airflow did not respond to you, but the functions reach it (http-api): {trip.said}",
+            ("If access was denied, request an Airflow role that can read DAGs. The functions have their own role."),
         )
     else:
         found.broken(
-            f"Airflow does not answer, and Transport={transport} needs it: {trip.said}",
-            "Look at the web server's log in the MWAA console."
-            + (f" The other way works: deploy with Transport={'cli' if way == 'rest' else 'rest'}." if goes else ""),
+            f"Airflow does not respond, and Transport={transport} needs it: {trip.said}",
+            "See the web server's log in the MWAA console."
+            + (
+                f" The other interface works: deploy with Transport={'cli' if way == 'rest' else 'rest'}."
+                if goes
+                else ""
+            ),
         )
 
 
@@ -83,8 +87,8 @@ def _from_outside(trip: Trip) -> list[CheckProblem]:
     return [
         CheckProblem(
             "not known",
-            f"The web server is private and was not reached from here: {trip.said}",
-            "The check http-api says whether the functions reach it.",
+            f"The web server is private and cannot be reached from here: {trip.said}",
+            "The check http-api shows whether the functions reach it.",
         )
     ]
 
@@ -106,18 +110,18 @@ def http_api(facts: Facts) -> Result:
             found.unknown(NOT_LOOKED_AT, "See environment-status.")
         elif seen is not None and not seen.facts.usable:
             found.warn(
-                f"The functions do not reach Airflow: {detail}",
-                f"The environment is {seen.facts.status}; run this again when it is AVAILABLE.",
+                f"The functions cannot reach Airflow: {detail}",
+                f"The environment is {seen.facts.status}. Run this again when it is AVAILABLE.",
             )
         else:
             found.broken(
-                f"The functions do not reach Airflow: {detail}",
+                f"The functions cannot reach Airflow: {detail}",
                 "See environment-network and role-permissions, and the log of http_api.",
             )
     else:
         said = body.get("detail") or body.get("message") or ""
         found.broken(
             f"The HTTP API answered {status}{f': {said}' if said else ', and says no more.'}",
-            "See functions, function-callers and http-routes; then look at the log of http_api.",
+            "See functions, function-callers and http-routes. Then see the log of http_api.",
         )
     return found.result("http-api", "The HTTP API answers, and its function reaches Airflow.")

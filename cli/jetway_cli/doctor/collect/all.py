@@ -260,7 +260,7 @@ def _quotas(answer: Asked[facts.QuotaSeen]) -> facts.QuotaSeen:
 def _skew(told: str | None, before: datetime, after: datetime) -> Asked[float]:
     """How far this machine's clock is ahead of CloudFormation's, as the head of its answer has it, in whole seconds."""
     if told is None:
-        return Asked(trouble="AWS's answer had no date.")
+        return Asked(trouble="AWS's response had no date.")
     return Asked(float(round((before + (after - before) / 2 - parsedate_to_datetime(told)).total_seconds())))
 
 

@@ -131,4 +131,4 @@ def _strange(wanted: list[WantedTrigger], rules: RuleSet, schedules: Schedules, 
 def _how(there: object, *, disabled: bool) -> str:
     if there is None:
         return "is missing"
-    return "is disabled" if disabled else "was changed by hand"
+    return "is disabled" if disabled else "was changed manually"

@@ -105,7 +105,7 @@ class Chooser:
                 if isinstance(exc, TransientError):
                     raise
                 raise _out_of_reach(exc) from exc
-            return "cli", f"InvokeRestApi does not reach the private web server from here, a command does. {exc}"
+            return "cli", f"InvokeRestApi does not reach the private web server from here, but a command does. {exc}"
         return "rest", "InvokeRestApi reaches the private web server."
 
     def _command_works(self) -> bool:

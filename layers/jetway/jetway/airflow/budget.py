@@ -99,8 +99,8 @@ class Budget:
         """
         if not self._wait_for_turn(self._share):
             raise OutOfTurnError(
-                f"The share {self._share} of the {self._calls_per_second:g} calls a second that this stack makes of "
-                f"InvokeRestApi is used up for {self._longest:g} s and more. It is tried again later. When AWS "
+                f"The share of InvokeRestApi that this stack uses ({self._share} of {self._calls_per_second:g} calls "
+                f"per second) has been used up for {self._longest:g} s or more. Jetway tries again later. If AWS "
                 "Support has raised your quota, raise the parameter RestCallsPerSecond."
             )
 
@@ -111,7 +111,7 @@ class Budget:
             OutOfTurnError: its turn would come too late.
         """
         if self._share != "interactive" and not self._wait_for_turn("commands"):
-            raise OutOfTurnError("Other lanes run commands on the web server now. It is tried again later.")
+            raise OutOfTurnError("Other lanes are running commands on the web server. Jetway tries again later.")
 
     def _wait_for_turn(self, item: _Item) -> bool:
         """Wait for the turn of one call; False when it comes too late."""

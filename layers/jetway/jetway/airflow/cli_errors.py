@@ -71,7 +71,7 @@ _RULES: tuple[tuple[re.Pattern[str], type[JetwayError], str], ...] = (
             r"|should be >= start_date|should be localized)"
         ),
         InvalidRequestError,
-        "Airflow refuses the request: ",
+        "Airflow rejects the request: ",
     ),
     (
         re.compile(r"(OperationalError|InterfaceError|TimeoutError|IntegrityError|MemoryError)\b"),
@@ -92,7 +92,7 @@ def explain(text: str, *, creates: bool = False) -> JetwayError | None:
     # The last one is what the command died of; but an error that we know is better than one logged after it.
     error = next(filter(None, (classify(name, message) for name, message in reversed(exceptions))), None)
     if creates and isinstance(error, EnvironmentUnavailableError):
-        return AnswerLostError(f"{error} The command may have run.")
+        return AnswerLostError(f"{error} The command might have run.")
     if error is not None:
         return error
     if match := _NO_DAG.search(text):
@@ -101,12 +101,12 @@ def explain(text: str, *, creates: bool = False) -> JetwayError | None:
         error = _usage_error(match[1])
     elif _NO_DATABASE.search(text):
         error = EnvironmentUnavailableError(
-            "Airflow's database is not initialised or not migrated to the web server's version. "
-            "This passes when an update ends; otherwise look at the environment's status."
+            "Airflow's database is not initialized, or not migrated to the web server's version. This passes "
+            "when an update ends. Otherwise, check the environment's status."
         )
     elif exceptions:
         name, message = exceptions[-1]
-        error = CommandRejectedError(f"Airflow refused the command: {name}: {first_line(message)}")
+        error = CommandRejectedError(f"Airflow rejected the command: {name}: {first_line(message)}")
     return error
 
 
@@ -131,26 +131,27 @@ def classify(name: str, message: str) -> JetwayError | None:
 def dag_not_found(dag_id: str) -> DagNotFoundError:
     """Return the error for a DAG that Airflow does not know."""
     return DagNotFoundError(
-        f"Airflow has no DAG {dag_id!r}. Its file was never uploaded, was refused or rolled back (its report says so: "
-        "reports/dags/<file>/report.md in the drop bucket), is not parsed yet (up to 5 minutes), or has an import "
-        "error: see the UI or `airflow dags list-import-errors`."
+        f"Airflow has no DAG {dag_id!r}. Its file was never uploaded, was rejected or rolled back (see its "
+        "report: reports/dags/<file>/report.md in the drop bucket), is not parsed yet (up to 5 minutes), or "
+        "has an import error (see the UI or `airflow dags list-import-errors`)."
     )
 
 
 def dag_stale(dag_id: str) -> DagNotFoundError:
     """Return the error for a DAG that Airflow remembers, and that no file makes any more."""
     return DagNotFoundError(
-        f"DAG {dag_id!r} is not in the environment any more (Airflow calls it stale): its file is gone, has an import "
-        "error, or does not make it any more. A run of it would stay queued. Put its file into the drop bucket again, "
-        "under dags/; if it is there, see its report, and the import errors in the Airflow UI."
+        f"DAG {dag_id!r} is no longer in the environment (Airflow calls it stale): its file was deleted, has "
+        "an import error, or no longer defines it. A run would stay queued. Put its file into the drop "
+        "bucket again, under dags/. If the file is there, see its report and the import errors in the "
+        "Airflow UI."
     )
 
 
 def dag_paused(dag_id: str) -> DagPausedError:
     """Return the error for a DAG that is paused."""
     return DagPausedError(
-        f"DAG {dag_id!r} is paused, and its trigger's file says what then becomes of an event (when_paused). "
-        "Unpause the DAG for the events to come."
+        f"DAG {dag_id!r} is paused, and when_paused in the trigger file decides what happens to its events. "
+        "Unpause the DAG so that later events start runs."
     )
 
 
@@ -165,7 +166,7 @@ def param_refused(message: str) -> InvalidConfError | None:
         return None
     rule = _PARAM_RULE.search(message)
     why = f"fails {rule[1]} of {' '.join(rule[2].split())}" if rule else "is missing or has a wrong value"
-    return InvalidConfError(f"conf is refused by the DAG's own params: {match[1][:100]!r} {why[:_MAX_QUOTE]}.")
+    return InvalidConfError(f"The DAG's own params reject conf: {match[1][:100]!r} {why[:_MAX_QUOTE]}.")
 
 
 def first_line(message: str) -> str:
@@ -192,6 +193,6 @@ def _usage_error(message: str) -> JetwayError:
         options = [word.partition("=")[0] for word in arguments.split() if word.startswith("-")]
         message = f"{head}{colon} {' '.join(options)}"
     return CommandRejectedError(
-        f"This Airflow version does not take the command: {first_line(message)}. "
-        "Does the environment run the version that MWAA reports?"
+        f"This Airflow version does not accept the command: {first_line(message)}. Check whether the "
+        "environment runs the version that MWAA reports."
     )

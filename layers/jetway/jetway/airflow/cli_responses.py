@@ -66,13 +66,14 @@ def read_output(status: int, body: bytes, host: str, *, creates: bool = False) -
     if status == 429 or (status == 503 and not creates):
         # https://docs.aws.amazon.com/mwaa/latest/userguide/t-apache-airflow-202.html#cli-toomany-202
         raise EnvironmentBusyError(
-            f"The web server {host} answers {status}: it is busy. It runs about 4 CLI commands at once and no more. "
-            "The command is tried again later; run fewer commands at a time, or have Jetway talk over REST (Transport)."
+            f"The web server {host} answers {status}: it is busy. It runs about 4 CLI commands at the same time. "
+            "Jetway tries the command again later. Run fewer commands at the same time, or let Jetway use the "
+            "REST API (Transport)."
         )
     if status in {401, 403}:
         raise TokenRefusedError(
-            f"The web server {host} answers {status}: it refuses a CLI token that was just minted. Check that no "
-            "policy or proxy stands in between."
+            f"The web server {host} answers {status}: it rejects a new CLI token. Check for a policy or proxy "
+            "that blocks it."
         )
     # Failed commands come with 400, blocked ones have been seen with 500: the output says more than the status.
     output = _envelope(status, body)
@@ -80,14 +81,14 @@ def read_output(status: int, body: bytes, host: str, *, creates: bool = False) -
         return output
     if creates and (status >= 500 or status == 408):
         # A proxy says so of a web server that is gone, and of one that was cut off when all was done.
-        raise AnswerLostError(f"The web server {host} answers {status} to a CLI command. The command may have run.")
+        raise AnswerLostError(f"The web server {host} answers {status} to a CLI command. The command might have run.")
     if status >= 500 or status in {404, 405}:
         raise EnvironmentUnavailableError(
-            f"The web server {host} answers {status} to a CLI command. It may be starting or being updated."
+            f"The web server {host} answers {status} to a CLI command. It might be starting or updating."
         )
     if status in {413, 414, 431}:
         raise InvalidRequestError(
-            f"The web server {host} answers {status}: the command is too long for it. Make conf smaller."
+            f"The web server {host} answers {status}: the command is too long. Make conf smaller."
         )
     if status >= 400:
         raise CommandRejectedError(
@@ -95,7 +96,7 @@ def read_output(status: int, body: bytes, host: str, *, creates: bool = False) -
         )
     raise AnswerLostError(
         f"The web server {host} answers {status}, but not with the output of a command ({len(body)} bytes). "
-        "The command may have run."
+        "The command might have run."
     )
 
 
@@ -219,8 +220,8 @@ def failure(output: CliOutput, *, creates: bool = False) -> JetwayError:
         return error
     # No traceback and no usage error: killed in mid-work, or an answer that nobody has seen before.
     return AnswerLostError(
-        f"The command {'failed' if output.failed else 'ended'} without a word that says why "
-        f"(stdout {len(output.stdout)}, stderr {len(output.stderr)} characters). It may have been killed."
+        f"The command {'failed' if output.failed else 'ended'} without giving a reason (stdout "
+        f"{len(output.stdout)}, stderr {len(output.stderr)} characters). It might have been killed."
     )
 
 
@@ -319,4 +320,4 @@ def _text(value: object) -> str | None:
 def _excerpt(body: bytes) -> str:
     # Up to the first brace only: what follows could be the conf that we sent.
     text = " ".join(body[:400].decode("utf-8", errors="replace").partition("{")[0].split())
-    return repr(text[:200]) if text else "no text"
+    return repr(text[:200]) if text else "nothing"

@@ -135,7 +135,7 @@ class WebServerApi:
             data=data,
             headers={"Accept": "application/json", **({} if data is None else {"Content-Type": "application/json"})},
             credential=session.credential,
-            lost="Airflow may have done it.",
+            lost="Airflow might have done it.",
         )
 
     def _document(self, answer: WebResponse, call: rest_responses.RestCall) -> object:
@@ -143,12 +143,12 @@ class WebServerApi:
             self._session = None
             if answer.status == 403:
                 raise EnvironmentUnavailableError(
-                    f"Airflow answers 403 to {call}: the Airflow role of the session may not do that. Set the "
-                    "parameter AirflowRole to a role that may create DAG runs (User, Op or Admin), or give it the "
-                    "right in Airflow."
+                    f"Airflow answers 403 to {call}: the Airflow role of the session is not allowed to do this. Set "
+                    "the parameter AirflowRole to a role that can create DAG runs (User, Op or Admin), or grant "
+                    "the permission in Airflow."
                 )
             raise TokenRefusedError(
-                f"{call} is refused ({answer.status}) with a session just made. It is tried again later."
+                f"{call} is rejected ({answer.status}) with a new session. Jetway tries again later."
             )
         try:
             document: object = json.loads(answer.body or b"{}")
@@ -181,17 +181,17 @@ class WebServerApi:
                 data=urlencode({"token": token["WebToken"]}).encode(),
                 headers={"Content-Type": "application/x-www-form-urlencoded"},
                 credential=None,
-                lost="Nothing was asked of Airflow yet.",
+                lost="Nothing was requested from Airflow yet.",
             )
         except AnswerLostError as exc:
-            raise EnvironmentUnavailableError(f"The login of the web server {host} did not answer. {exc}") from exc
+            raise EnvironmentUnavailableError(f"The login of the web server {host} did not respond. {exc}") from exc
         text = _cookie(answer.cookies, login.cookie)
         if answer.status in {401, 403}:
-            raise TokenRefusedError(f"The web server {host} refuses a login token just made ({answer.status}).")
+            raise TokenRefusedError(f"The web server {host} rejects a new login token ({answer.status}).")
         if answer.status >= 400 or text is None:
             raise EnvironmentUnavailableError(
-                f"The login of the web server {host} answers {answer.status} and gives no session. It may be starting "
-                "or being updated."
+                f"The login of the web server {host} answers {answer.status} without a session. It might be starting "
+                "or updating."
             )
         credential = Credential(f"Bearer {text}") if major >= 3 else Credential(f"{login.cookie}={text}", "Cookie")
         return _Session(credential, host, major, now)

@@ -54,7 +54,7 @@ def after_a_lost_answer(
     except JetwayError as exc:
         raise still_lost(request, lost, exc) from exc
     if found is None:
-        raise AnswerLostError(f"{lost} Run {run_id!r} of DAG {dag_id!r} is not to be seen (yet).") from lost
+        raise AnswerLostError(f"{lost} Run {run_id!r} of DAG {dag_id!r} is not visible yet.") from lost
     return found
 
 
@@ -66,7 +66,7 @@ def still_lost(request: DagRunRequest, lost: JetwayError, exc: JetwayError) -> A
         lost: why it is not known whether it was made.
         exc: why it could not be looked for.
     """
-    text = f"{lost} Run {request.dag_run_id!r} of DAG {request.dag_id!r} is not to be seen (yet): {exc}"
+    text = f"{lost} Run {request.dag_run_id!r} of DAG {request.dag_id!r} is not visible yet: {exc}"
     return AnswerLostError(text, unreachable=isinstance(exc, _OF_THE_ENVIRONMENT))
 
 
@@ -84,15 +84,15 @@ def verdict(request: DagRunRequest, found: DagRun | None) -> JetwayError:
     """
     if found is not None:
         return RunAlreadyExistsError(
-            f"DAG {request.dag_id!r} has a run {request.dag_run_id!r} already ({found.state}).", run=found
+            f"DAG {request.dag_id!r} already has a run {request.dag_run_id!r} ({found.state}).", run=found
         )
     if request.logical_date is not None:
         return LogicalDateTakenError(
-            f"DAG {request.dag_id!r} has another run with the logical date "
-            f"{request.logical_date.isoformat()}, so {request.dag_run_id!r} was not created: Airflow takes one "
-            "run per date. Choose another logical_date or none."
+            f"DAG {request.dag_id!r} has another run with the logical date {request.logical_date.isoformat()}, so "
+            f"{request.dag_run_id!r} was not created: Airflow allows one run per date. Choose another "
+            "logical_date, or none."
         )
     return RunCollisionError(
-        f"Run {request.dag_run_id!r} of DAG {request.dag_id!r} was not created: it collided with another run "
-        "that began at the same moment. It is tried again later."
+        f"Run {request.dag_run_id!r} of DAG {request.dag_id!r} was not created, because another run began at "
+        "the same moment. Jetway tries again later."
     )

@@ -141,8 +141,8 @@ class CliEndpoint:
         if 300 <= answer.status < 400:
             where = (answer.location or "nowhere").partition("?")[0][:200]  # a query can hold secrets
             raise EnvironmentUnavailableError(
-                f"The web server {token.host} redirects a CLI command ({answer.status}, to {where!r}); only one "
-                "redirect, on the same host, is followed. It may be starting or being updated."
+                f"The web server {token.host} redirects a CLI command ({answer.status}, to {where!r}); Jetway follows "
+                "only one redirect, on the same host. The web server might be starting or updating."
             )
         return cli_responses.read_output(answer.status, answer.body, token.host, creates=creates)
 
@@ -153,7 +153,7 @@ class CliEndpoint:
             data=line,
             headers={"Content-Type": "text/plain"},
             credential=Credential(f"Bearer {token.text}"),
-            lost="The command may have run.",
+            lost="The command might have run.",
         )
 
 

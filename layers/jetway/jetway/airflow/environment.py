@@ -278,7 +278,7 @@ def did_nothing(exc: Exception) -> bool:
 def not_available(facts: EnvironmentFacts) -> EnvironmentUnavailableError:
     """Return the error of an environment that takes no work now."""
     return EnvironmentUnavailableError(
-        f"MWAA environment {facts.name!r} is {facts.status}: no run starts until it is AVAILABLE. "
+        f"MWAA environment {facts.name!r} is {facts.status}. No run starts until it is AVAILABLE. "
         + _hint(facts.status),
         facts.status,
     )
@@ -287,12 +287,12 @@ def not_available(facts: EnvironmentFacts) -> EnvironmentUnavailableError:
 def _hint(status: str) -> str:
     if status == UPDATING:
         return (
-            "Its web server does not answer. An update takes 10 to 30 minutes; running tasks may have 12 hours more to "
-            "end (GRACEFUL). Events wait until it answers, and are not lost."
+            "Its web server does not respond. An update takes 10 to 30 minutes, and running tasks can take up to "
+            "12 hours more to finish (GRACEFUL). Events wait until it responds and are not lost."
         )
     if status in _PASSING_STATUSES:
-        return "That takes 10 to 30 minutes. Events wait for it and are not lost."
-    return "Look at the environment in the MWAA console."
+        return "An update takes 10 to 30 minutes. Events wait for it and are not lost."
+    return "Check the environment in the MWAA console."
 
 
 def is_denied(exc: BaseException | None) -> bool:
@@ -320,8 +320,11 @@ def denied(name: str, operation: str, exc: ClientError, *, resource: str | None 
     on = f" on {resource}" if resource else ""
     said = f" AWS says: {words[:_LONGEST_WORDS]}" if words else ""
     return PermissionMissingError(
-        f"{operation} on environment {name!r} is denied: the function's role or a policy above it (a permissions "
-        f"boundary, a service control policy, a VPC endpoint's policy) lacks the permission {action}{on}.{said}",
+        (
+            f"{operation} on environment {name!r} is denied: the function's role, or a policy above it (a "
+            "permissions boundary, a service control policy, a VPC endpoint policy), does not allow "
+            f"{action}{on}.{said}"
+        ),
         action=action,
         resource=resource,
     )
@@ -339,12 +342,12 @@ def unavailable(name: str, operation: str, exc: Exception) -> EnvironmentUnavail
     code = exc.response["Error"]["Code"] if isinstance(exc, ClientError) else type(exc).__name__
     if code == "ResourceNotFoundException":
         return EnvironmentUnavailableError(
-            f"MWAA has no environment {name!r} in this account and region. "
-            "Deploy with the right EnvironmentName; events wait meanwhile."
+            f"MWAA has no environment {name!r} in this account and Region. Deploy with the right EnvironmentName; "
+            "events wait until then."
         )
     if code in _NO_WAY:
         return EnvironmentUnavailableError(
-            f"{operation} on environment {name!r} did not reach MWAA: {code}. A function in a VPC needs a way there: a "
-            "NAT gateway, or the VPC endpoints of Amazon MWAA."
+            f"{operation} on environment {name!r} did not reach MWAA: {code}. A function in a VPC needs a NAT "
+            "gateway or the VPC endpoints of Amazon MWAA."
         )
     return EnvironmentUnavailableError(f"{operation} on environment {name!r} failed: {code}: {exc}")

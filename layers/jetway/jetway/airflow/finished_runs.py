@@ -20,8 +20,9 @@ _DAGS_PER_PAGE = 100
 
 # Why nothing is told of a run that Jetway has not started, where only commands reach Airflow.
 NEEDS_REST = (
-    "Airflow's command line cannot list what has ended: ends of runs of all DAGs need Airflow's REST API, that is "
-    "Transport auto, rest or direct, Airflow 2.4.3 or later, and the AirflowRole User, Op or Admin."
+    "Airflow's command line cannot list runs that have ended. To follow the ends of all DAGs' runs, use "
+    "Airflow's REST API: Transport auto, rest or direct, Airflow 2.4.3 or later, and the AirflowRole "
+    "User, Op or Admin."
 )
 
 

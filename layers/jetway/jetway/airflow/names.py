@@ -54,9 +54,7 @@ def check_dag_id(dag_id: str) -> None:
     _check_length("dag_id", dag_id)
     # "." and ".." are valid keys for Airflow, but as a path segment of its REST API they mean another address.
     if _DAG_ID.fullmatch(dag_id) is None or dag_id in {".", ".."}:
-        raise InvalidRequestError(
-            f"dag_id {dag_id!r} is not valid: Airflow takes letters, digits, '_', '-' and '.' only."
-        )
+        raise InvalidRequestError(f"dag_id {dag_id!r} is not valid: use only letters, digits, '_', '-' and '.'.")
 
 
 def check_run_id(run_id: str) -> None:
@@ -69,11 +67,11 @@ def check_run_id(run_id: str) -> None:
     _check_length("run id", run_id)
     if _RUN_ID.fullmatch(run_id) is None or run_id == ".":
         raise InvalidRequestError(
-            f"Run id {run_id!r} is not valid: Airflow takes letters and digits of ASCII and the characters "
-            "'_', '.', '~', ':', '+', '-' only."
+            f"Run id {run_id!r} is not valid: use only ASCII letters, digits, and the characters '_', '.', '~', "
+            "':', '+', '-'."
         )
     if ".." in run_id:  # refused from 3.3 on, so that a path made of ids cannot lead upwards
-        raise InvalidRequestError(f"Run id {run_id!r} is not valid: Airflow takes no '..' in it.")
+        raise InvalidRequestError(f"Run id {run_id!r} is not valid: it must not contain '..'.")
 
 
 def check_new_run_id(run_id: str) -> None:
@@ -86,8 +84,8 @@ def check_new_run_id(run_id: str) -> None:
     for prefix in _RESERVED_PREFIXES:
         if run_id.startswith(prefix):
             raise InvalidRequestError(
-                f"Run id {run_id!r} is not valid: Airflow keeps the prefix {prefix!r} for runs that it "
-                "creates itself. Choose another prefix."
+                f"Run id {run_id!r} is not valid: Airflow reserves the prefix {prefix!r} for runs that it creates "
+                "itself. Choose another prefix."
             )
 
 
@@ -108,17 +106,17 @@ def encode_conf(conf: Mapping[str, Any]) -> str:
     except (TypeError, ValueError, RecursionError) as exc:
         # The exception's own text can repeat a value of conf, which is not ours to show.
         raise InvalidConfError(
-            f"conf is no JSON object ({type(exc).__name__}): its keys must be texts, its values texts, finite "
-            "numbers, true, false, null, lists or objects."
+            f"conf is not a JSON object ({type(exc).__name__}): its keys must be strings, and its values strings, "
+            "finite numbers, true, false, null, lists or objects."
         ) from exc
     if len(text) > MAX_CONF_BYTES:
         raise InvalidConfError(
-            f"conf has {len(text)} bytes as JSON; at most {MAX_CONF_BYTES} can be handed to Airflow. "
-            "Put the data in S3 and pass its address."
+            f"conf has {len(text)} bytes as JSON; Airflow accepts at most {MAX_CONF_BYTES}. Put the data in S3 "
+            "and pass its address."
         )
     if _NUL.search(text) or not _is_unicode(conf):
         raise InvalidConfError(
-            "conf has a text with NUL or half a surrogate pair in it; Airflow's database takes neither."
+            "conf has a string with NUL or a lone surrogate, which Airflow's database does not accept."
         )
     return text
 
@@ -155,7 +153,9 @@ def check_dates(request: DagRunRequest) -> None:
             f"data_interval ends before it begins: {interval[0].isoformat()} to {interval[1].isoformat()}."
         )
     if request.logical_date is None and not request.is_date_derived:
-        raise InvalidRequestError("data_interval needs a logical_date: Airflow keeps none for a run without a date.")
+        raise InvalidRequestError(
+            "data_interval needs a logical_date: Airflow stores no data interval for a run without a date."
+        )
 
 
 def _is_unicode(conf: Mapping[str, Any]) -> bool:
@@ -168,8 +168,8 @@ def _is_unicode(conf: Mapping[str, Any]) -> bool:
 
 def _check_length(what: str, value: str) -> None:
     if not isinstance(value, str) or not value:
-        raise InvalidRequestError(f"A {what} is needed: a text of 1 to {MAX_ID_LENGTH} characters.")
+        raise InvalidRequestError(f"A {what} is required: a string of 1 to {MAX_ID_LENGTH} characters.")
     if len(value) > MAX_ID_LENGTH:
         raise InvalidRequestError(
-            f"{what} {value[:40]!r}… has {len(value)} characters; Airflow takes at most {MAX_ID_LENGTH}."
+            f"{what} {value[:40]!r}… has {len(value)} characters; Airflow accepts at most {MAX_ID_LENGTH}."
         )

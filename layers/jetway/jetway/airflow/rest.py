@@ -247,7 +247,7 @@ class RestClient:
         response = self._api.call("POST", path, request.dag_id, creates=True, body=_body(request, version))
         run = rest_responses.run(response, request.dag_id, request.dag_run_id)
         if run is None:
-            raise AnswerLostError(f"POST {path} was answered, but not with the run.")
+            raise AnswerLostError(f"POST {path} was answered, but without the run.")
         return run
 
     def _get(self, path: str, dag_id: str, run_id: str) -> DagRun | None:
@@ -259,7 +259,7 @@ class RestClient:
             return None
         run = rest_responses.run(response, dag_id, run_id)
         if run is None:
-            raise AnswerLostError(f"GET {path} was answered, but not with the run.")
+            raise AnswerLostError(f"GET {path} was answered, but without the run.")
         return run
 
     def _search(self, path: str, dag_id: str, run_id: str) -> tuple[DagRun | None, bool]:
@@ -316,7 +316,7 @@ def _body(request: DagRunRequest, version: tuple[int, ...]) -> dict[str, Any]:
         body |= {"data_interval_start": start.isoformat(), "data_interval_end": end.isoformat()}
     elif request.data_interval is not None and not request.is_interval_derived:
         raise InvalidRequestError(
-            f"data_interval needs Airflow 2.9 or later: the environment has {'.'.join(map(str, version))}."
+            f"data_interval requires Airflow 2.9 or later; the environment has {'.'.join(map(str, version))}."
         )
     if request.note is not None:
         body["note"] = request.note

@@ -94,7 +94,7 @@ def dag_state(response: object, dag_id: str) -> DagState:
     """
     document = _document(response)
     if document.get("dag_id") != dag_id:
-        raise AnswerLostError(f"Airflow answered, but not with the DAG {dag_id!r}.")
+        raise AnswerLostError(f"Airflow answered, but without the DAG {dag_id!r}.")
     if document.get("is_stale") is True or document.get("is_active") is False:
         return "stale"
     return "paused" if document.get("is_paused") is True else "active"
@@ -140,7 +140,7 @@ def explain(exc: ClientError | BotoCoreError | ResponseParserError, call: RestCa
     if isinstance(exc, ClientError):
         error = _explain_client_error(exc, call)
         if call.creates and was_repeated(exc) and not isinstance(error, cli_errors.DuplicateError | AnswerLostError):
-            return AnswerLostError(f"{error} The call was sent more than once, and Airflow may have done it before.")
+            return AnswerLostError(f"{error} The call was sent more than once, and Airflow might have done it before.")
         return error
     if isinstance(exc, _NEVER_SENT):
         # Of a call that was repeated, what is raised is what became of the last one.
@@ -148,7 +148,7 @@ def explain(exc: ClientError | BotoCoreError | ResponseParserError, call: RestCa
     else:
         lost = isinstance(exc, ResponseParserError | HTTPClientError)
     if lost:
-        return AnswerLostError(f"No answer to {call}: {type(exc).__name__}. Airflow may have done it.")
+        return AnswerLostError(f"No response to {call}: {type(exc).__name__}. Airflow might have done it.")
     return unavailable(call.environment, "InvokeRestApi", exc)
 
 
@@ -174,8 +174,8 @@ def _explain_client_error(exc: ClientError, call: RestCall) -> JetwayError:
     http_status = answer.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
     if code in _THROTTLED or 429 in {status, http_status}:
         return EnvironmentBusyError(
-            f"{call} is throttled: AWS takes about 10 calls of InvokeRestApi per second, of all who call. It is tried "
-            "again later. See the parameter RestCallsPerSecond."
+            f"{call} is throttled: AWS allows about 10 calls of InvokeRestApi per second for the whole account. "
+            "Jetway tries again later. See the parameter RestCallsPerSecond."
         )
     if is_denied(exc):
         return denied(call.environment, "InvokeRestApi", exc, resource=_role(call))
@@ -185,16 +185,17 @@ def _explain_client_error(exc: ClientError, call: RestCall) -> JetwayError:
     if code == "ValidationException":
         return _invalid(cli_errors.first_line(str(answer["Error"].get("Message", ""))), call)
     if call.creates and (code in _FAILED or http_status >= 500):
-        return AnswerLostError(f"{call} failed in MWAA: {code}. Airflow may have done it.")
+        return AnswerLostError(f"{call} failed in MWAA: {code}. Airflow might have done it.")
     return unavailable(call.environment, "InvokeRestApi", exc)
 
 
 def _not_allowed(status: int, call: RestCall) -> JetwayError:
     """MWAA has let the call through; it is Airflow that does not."""
     return EnvironmentUnavailableError(
-        f"Airflow answers {status} to {call}: the Airflow role of the call may not do that. The function's role "
-        f"has airflow:InvokeRestApi on {_role(call)}; <role> must be an Airflow role that may create DAG runs: "
-        "User, Op or Admin. Set the parameter AirflowRole, or give that role the right in Airflow."
+        f"Airflow answers {status} to {call}: the Airflow role of the call is not allowed to do this. The "
+        f"function's role has airflow:InvokeRestApi on {_role(call)}; <role> must be an Airflow role that can "
+        "create DAG runs: User, Op or Admin. Set the parameter AirflowRole, or grant that role the "
+        "permission in Airflow."
     )
 
 
@@ -204,8 +205,8 @@ def _role(call: RestCall) -> str:
 
 def _invalid(message: str, call: RestCall) -> JetwayError:
     if "update your environment" in message.lower():
-        return NoRestApiError(f"Environment {call.environment!r} cannot do InvokeRestApi yet: {message}")
-    return CommandRejectedError(f"MWAA refuses {call}: {message}")
+        return NoRestApiError(f"Environment {call.environment!r} does not support InvokeRestApi yet: {message}")
+    return CommandRejectedError(f"MWAA rejects {call}: {message}")
 
 
 def explain_status(status: int, response: object, call: RestCall) -> JetwayError:
@@ -217,14 +218,14 @@ def explain_status(status: int, response: object, call: RestCall) -> JetwayError
         call: what was asked.
     """
     if status == 429:
-        return EnvironmentBusyError(f"{call} is throttled. It is tried again later.")
+        return EnvironmentBusyError(f"{call} is throttled. Jetway tries again later.")
     if status == 404:
         return cli_errors.dag_not_found(call.dag_id)  # or no such run, when one was asked for
     if status == 409:
         return cli_errors.DuplicateError(f"{call} answers 409.")
     if status in {408, 504} or (status >= 500 and call.creates):
         # A 500 or 502 comes from a web server that fell over, and may have done so when all was done.
-        return AnswerLostError(f"{call} answers {status}. Airflow may have done it.")
+        return AnswerLostError(f"{call} answers {status}. Airflow might have done it.")
     if status >= 500:
         return EnvironmentUnavailableError(f"{call} answers {status}.")
     return _explain_detail(status, _document(response).get("detail"), call)
@@ -235,7 +236,7 @@ def _explain_detail(status: int, detail: object, call: RestCall) -> JetwayError:
         return _explain_validation(detail, call)
     if not isinstance(detail, str):
         reason = detail.get("reason") if isinstance(detail, dict) else None
-        return InvalidRequestError(f"Airflow refuses {call} ({status}): {reason or 'it does not say why'}.")
+        return InvalidRequestError(f"Airflow rejects {call} ({status}): {reason or 'it does not say why'}.")
     if "has import errors" in detail:
         return DagNotFoundError(f"DAG {call.dag_id!r} cannot be started: its file has import errors. See the UI.")
     known = cli_errors.classify("BadRequest", detail)
@@ -243,7 +244,7 @@ def _explain_detail(status: int, detail: object, call: RestCall) -> JetwayError:
         return known
     if detail.startswith("{'conf'"):  # marshmallow on Airflow 2: {'conf': ['Not a valid …']}
         return InvalidConfError("conf must be a JSON object.")
-    return CommandRejectedError(f"Airflow refuses {call} ({status}): {cli_errors.first_line(detail)}")
+    return CommandRejectedError(f"Airflow rejects {call} ({status}): {cli_errors.first_line(detail)}")
 
 
 def _explain_validation(details: list[object], call: RestCall) -> JetwayError:
@@ -255,7 +256,7 @@ def _explain_validation(details: list[object], call: RestCall) -> JetwayError:
     ]
     text = "; ".join(f"{field}: {message}" for field, message in fields)
     kind = InvalidConfError if any(".conf" in f".{field}" for field, _ in fields) else InvalidRequestError
-    return kind(f"Airflow refuses {call} (422): {cli_errors.first_line(text)}")
+    return kind(f"Airflow rejects {call} (422): {cli_errors.first_line(text)}")
 
 
 def _dag(document: Mapping[str, Any]) -> Dag:
@@ -292,7 +293,7 @@ def _page(response: object, member: str) -> tuple[list[Mapping[str, Any]], int]:
     document = _document(response)
     items, total = document.get(member), document.get("total_entries")
     if not isinstance(items, list):
-        raise AnswerLostError(f"Airflow answered, but not with a list of {member}.")
+        raise AnswerLostError(f"Airflow answered, but without a list of {member}.")
     found: list[Mapping[str, Any]] = [item for item in items if isinstance(item, dict)]
     return found, total if isinstance(total, int) else len(found)
 

@@ -148,7 +148,7 @@ class DagStates:
         try:
             answer: dict[str, DagState | None] = {dag_id: None, **self.ask(dag_id)}
         except JetwayError as exc:
-            logger.warning("cannot tell the state of DAGs", extra={"dag_id": dag_id, "error": str(exc)})
+            logger.warning("the state of DAGs cannot be read", extra={"dag_id": dag_id, "error": str(exc)})
             self._not_before = now + self.after_failure
             return None
         self._known.update({name: (now, value) for name, value in answer.items()})
@@ -277,7 +277,7 @@ class CliWatch:
                     # One lost answer says nothing of the list's length; two in a row do.
                     (self._long if dag_id in self._lost else self._lost).add(dag_id)
                     looked_at = frozenset()
-                logger.warning("cannot look at the runs of a DAG", extra={"dag_id": dag_id, "error": str(exc)})
+                logger.warning("the runs of a DAG cannot be read", extra={"dag_id": dag_id, "error": str(exc)})
                 yield Sighting(looked_at)
                 continue
             self._lost.discard(dag_id)

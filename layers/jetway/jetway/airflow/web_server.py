@@ -87,7 +87,7 @@ def check_host(name: str, host: str) -> str:
     """
     if _HOST.fullmatch(host) is None:
         raise EnvironmentUnavailableError(
-            f"MWAA environment {name!r} gives {host[:100]!r} as its web server's name, which is none."
+            f"MWAA environment {name!r} returns {host[:100]!r} as its web server's name, which is not valid."
         )
     return host
 
@@ -159,10 +159,10 @@ class WebServer:
         except (requests.RequestException, HTTPError) as exc:
             if _never_sent(exc):
                 raise EnvironmentUnavailableError(
-                    f"The web server {host} cannot be reached: {_root(exc)}. A private web server is "
-                    "reached from its VPC only: see SubnetIds and SecurityGroupIds."
+                    f"The web server {host} cannot be reached: {_root(exc)}. A private web server can be reached "
+                    "only from its VPC; see SubnetIds and SecurityGroupIds."
                 ) from exc
-            raise AnswerLostError(f"No answer came from the web server {host}: {_root(exc)}. {lost}") from exc
+            raise AnswerLostError(f"No response from the web server {host}: {_root(exc)}. {lost}") from exc
         finally:
             self._last_used = self._clock()
 
@@ -173,13 +173,13 @@ class WebServer:
             body += chunk
             if len(body) > self._max_answer_bytes:
                 raise AnswerLostError(
-                    f"The web server {host} answered with more than {self._max_answer_bytes} bytes; "
-                    f"the rest was not read. {lost}"
+                    f"The web server {host} answered with more than {self._max_answer_bytes} bytes; the rest was "
+                    f"not read. {lost}"
                 )
             # The timeout of requests counts from byte to byte: a trickle would hold us for hours.
             if self._clock() > deadline:
                 raise AnswerLostError(
-                    f"The web server {host} did not end its answer in {self._timeouts[1]:g} s. {lost}"
+                    f"The web server {host} did not finish its response in {self._timeouts[1]:g} s. {lost}"
                 )
         return bytes(body)
 

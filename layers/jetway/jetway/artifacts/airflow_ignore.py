@@ -133,7 +133,7 @@ def _fault_of_regexp(pattern: str, syntax: Syntax) -> tuple[str, bool] | None:
     except (re.error, RecursionError, OverflowError) as exc:
         if syntax == "re2" and _ONLY_RE2.search(pattern):
             return None  # which Python cannot tell
-        return f"it is no regular expression ({exc})", False
+        return f"it is not a regular expression ({exc})", False
     return None
 
 
@@ -197,7 +197,7 @@ def _fault_of_glob(pattern: str) -> tuple[str, bool] | None:
     try:
         compiled = GitIgnoreSpecPattern(pattern)
     except (GitIgnorePatternError, re.error) as exc:
-        return f"it is no glob ({exc})", True
+        return f"it is not a glob ({exc})", True
     if pattern.strip() == "/" or compiled.include is None:
         return "it matches nothing", False
     if _LIKE_REGEXP.search(pattern):

@@ -115,8 +115,8 @@ class Judgement:
 def internal_error(exc: Exception) -> Finding:
     """Return the finding for a file that could not be judged for a fault of Jetway's; it is of that file alone."""
     said = " ".join(f"{type(exc).__name__}: {exc}".split())[:_MOST_SAID]
-    remedy = "This is a fault of Jetway, not of the file: report it with these words. The other files were judged."
-    return Finding("internal-error", "error", f"The file could not be judged: {said}.", None, remedy)
+    remedy = "This is a fault of Jetway, not of the file. Report it with this message. The other files were checked."
+    return Finding("internal-error", "error", f"The file could not be checked: {said}.", None, remedy)
 
 
 def judgement(

@@ -32,19 +32,19 @@ def check_ignore_file(candidate: Candidate, environment: EnvironmentFacts, *, ma
         max_bytes: of a larger one nothing is said but that.
     """
     if candidate.size > max_bytes:
-        message = f"The file has {candidate.size:,} bytes; a .airflowignore may have {max_bytes:,}."
+        message = f"The file has {candidate.size:,} bytes; a .airflowignore can have {max_bytes:,}."
         return judgement(KIND, [Finding("too-large", "error", message, None, "Write patterns instead of lists.")])
     try:
         text = candidate.content.decode("utf-8")
     except UnicodeDecodeError as exc:
         line = candidate.content[: exc.start].count(b"\n") + 1
-        message = "The file is not UTF-8: Airflow stops when it reads it, and finds no DAG file at all."
+        message = "The file is not UTF-8: Airflow stops when it reads it, and finds no DAG file."
         return judgement(KIND, [Finding("encoding", "error", message, line, "Save it as UTF-8.")])
     syntax = syntax_of(environment)
     wanted = "a glob, as in .gitignore" if syntax == "glob" else "a regular expression that matches part of the path"
     findings = []
     for odd in oddities(text, syntax):
-        does = "stops at this pattern, and finds no DAG file at all" if odd.fatal else "passes over this pattern"
+        does = "stops at this pattern, and finds no DAG file" if odd.fatal else "skips this pattern"
         if syntax == "glob" and odd.why.startswith("it looks like"):
             does = "takes this pattern literally"
         findings.append(
@@ -78,11 +78,15 @@ def hiding(static: Judgement, text: str, hidden: Mapping[str, Iterable[str] | No
             Finding(
                 "hides-dags",
                 "error",
-                f"It takes away files that are live: {names}. "
-                "Airflow would look at them no more, and deactivate their DAGs.",
+                (
+                    f"It hides files that are live: {names}. Airflow would no longer read them, and would deactivate "
+                    "their DAGs."
+                ),
                 None,
-                "Change the pattern. If that is meant, say so in a line of the file, such as: "
-                f"# jetway: hides {words.partition(',')[0]}",
+                (
+                    "Change the pattern. If this is intended, add a line to the file, such as: # jetway: hides "
+                    f"{words.partition(',')[0]}"
+                ),
             )
         )
     elif hidden:
@@ -90,9 +94,9 @@ def hiding(static: Judgement, text: str, hidden: Mapping[str, Iterable[str] | No
             Finding(
                 "hides-dags",
                 "warning",
-                f"It takes away files that are live, as it says: {_named(hidden)}.",
+                f"It hides files that are live, as it says: {_named(hidden)}.",
                 None,
-                "Nothing, if that is meant.",
+                "Nothing to do, if this is intended.",
             )
         )
     verdict = "rejected" if by_mistake else static.verdict
@@ -104,6 +108,6 @@ def _named(files: Mapping[str, Iterable[str] | None]) -> str:
     for path, dags in sorted(files.items())[:_MOST_SHOWN]:
         ids = sorted(dags) if dags is not None else []
         shown = ", ".join(ids[:_MOST_SHOWN]) + (" …" if len(ids) > _MOST_SHOWN else "")
-        names.append(f"{path} ({shown})" if shown else f"{path} (DAGs that only running it tells)")
+        names.append(f"{path} ({shown})" if shown else f"{path} (its DAGs are known only when it runs)")
     more = f" and {len(files) - _MOST_SHOWN} more" if len(files) > _MOST_SHOWN else ""
     return ", ".join(names) + more

@@ -52,9 +52,9 @@ def not_judged(why: BeyondBoundsError) -> Finding:
     return Finding(
         rule="not-judged",
         severity="error",
-        message=f"The file was not judged: {why}.",
+        message=f"The file was not checked: {why}.",
         line=None,
-        remedy="Make it smaller or simpler, or put data into files of their own, and upload it again.",
+        remedy="Make it smaller or simpler, or move data into separate files, and upload it again.",
     )
 
 

@@ -43,10 +43,12 @@ def placing_findings(
             Finding(
                 rule="too-large",
                 severity="error",
-                message=f"The object has {size:,} bytes; S3 copies at most {LARGEST_COPY:,} at once.",
+                message=f"The object has {size:,} bytes; S3 copies at most {LARGEST_COPY:,} in one request.",
                 line=None,
-                remedy="Keep data in a bucket of its own and read it from there: "
-                "MWAA copies the whole dags folder to every scheduler and worker.",
+                remedy=(
+                    "Keep data in its own bucket and read it from there. MWAA copies the whole dags folder to "
+                    "every scheduler and worker."
+                ),
             )
         ]
     if destination is None:
@@ -57,8 +59,11 @@ def placing_findings(
             Finding(
                 rule="unsafe-key",
                 severity="error",
-                message="The key holds '..', '.', '//', what is no UTF-8, a control character or one that changes the "
-                "direction of text: it would not be, or not look like, that file in the dags folder.",
+                message=(
+                    "The key has '..', '.', '//', characters that are not UTF-8, a control character, or a "
+                    "character that changes the direction of text. In the dags folder it would be, or look like, "
+                    "another file."
+                ),
                 line=None,
                 remedy="Upload it under a plain path, such as dags/team/orders.py.",
             )
@@ -69,8 +74,10 @@ def placing_findings(
             Finding(
                 rule="taken-path",
                 severity="error",
-                message=f"In the environment's bucket the key would be {destination}, which is the environment's "
-                f"{owner}: that is judged by other rules, and comes into force by an update.",
+                message=(
+                    f"In the environment's bucket the key would be {destination}, the environment's {owner}, which "
+                    "has other rules and needs an update of the environment."
+                ),
                 line=None,
                 remedy=f"Upload it as {owner}, or under another name.",
             )

@@ -135,13 +135,13 @@ def _unknown(candidate: Candidate, _environment: EnvironmentFacts, _max_bytes: i
     if near is not None:
         remedy = f"Did you mean {near}?"
     elif candidate.path.startswith("plugins/"):
-        remedy = f"What belongs to plugins goes live as {_PLUGINS}: cd plugins && zip -r ../{_PLUGINS} ."
+        remedy = f"The content of plugins goes live as {_PLUGINS}: cd plugins && zip -r ../{_PLUGINS} ."
     elif name.lower().endswith((".py", ".zip")):
         remedy = f"A DAG file belongs in {DAGS}: upload it as {DAGS}{name}"
     elif name.lower().endswith((".yaml", ".yml")):
         remedy = (
-            f"A trigger file belongs in triggers/: upload it as triggers/{name.rpartition('.')[0]}.yaml. A data file "
-            f"that starts a DAG belongs in data/<dag_id>/, and what DAG files read in {DAGS}."
+            f"A trigger file belongs in triggers/: upload it as triggers/{name.rpartition('.')[0]}.yaml. A data "
+            f"file that starts a DAG belongs in data/<dag_id>/, and a file that DAG files read belongs in {DAGS}."
         )
     else:
         remedy = (
@@ -151,7 +151,7 @@ def _unknown(candidate: Candidate, _environment: EnvironmentFacts, _max_bytes: i
     finding = Finding(
         rule="unknown-kind",
         severity="error",
-        message="Jetway knows no artifact of this name.",
+        message="Jetway does not know an artifact of this name.",
         line=None,
         remedy=remedy,
     )
@@ -216,7 +216,7 @@ KINDS = (
     _kind(
         "airflowignore",
         r"dags/(.+/)?\.airflowignore",
-        "what Airflow is to pass over: dags/…/.airflowignore",
+        "files that Airflow skips: dags/…/.airflowignore",
         _check_ignore_file,
         reads="whole",
         place=_in_dags_folder,
@@ -225,7 +225,7 @@ KINDS = (
     _kind(
         "dags-folder-file",
         r"dags/.+",
-        "what DAG files read: dags/…",
+        "files that DAG files read: dags/…",
         _pass_through,
         reads="whole",
         place=_in_dags_folder,

@@ -98,7 +98,9 @@ def _judge(
 _NO_DAG = Finding(
     rule="no-dag",
     severity="warning",
-    message="No module at the root of the zip makes a DAG; Airflow looks nowhere else in it.",
+    message="No module at the root of the zip defines a DAG, and Airflow does not read other folders in it.",
     line=None,
-    remedy="Make the zip from inside the folder, so that DAG files are at its root: cd FOLDER && zip -r ../dags.zip .",
+    remedy=(
+        "Create the zip from inside the folder, so that DAG files are at its root: cd FOLDER && zip -r ../dags.zip ."
+    ),
 )

@@ -67,7 +67,7 @@ class Resolver:
         Raises:
             ClientError, BotoCoreError: Lambda or S3 is in trouble.
         """
-        told = ResolverResponse(Resolution("not-resolved", "no function to resolve with is deployed"))
+        told = ResolverResponse(Resolution("not-resolved", "no resolver function is deployed"))
         shelf = self._shelf(environment) if _speaks_of_plugins(content) else None
         beside = self._beside(environment, shelf)
         static = check_requirements(Candidate("requirements.txt", len(content), content), environment, shelf, beside)

@@ -36,7 +36,7 @@ class CrashedError(PermanentError):
         """Say what that means."""
         super().__init__(
             f"the function was ended {MOST} times while it worked on this: it was out of memory, out of time, or "
-            "crashed. The function's log says which."
+            "crashed. The function's log shows which."
         )
 
 
@@ -106,6 +106,6 @@ class Crashes:
                 ReturnValues="UPDATED_NEW",
             )
         except (BotoCoreError, ClientError) as exc:
-            logger.warning("the tries of a message are not counted", extra={"error": str(exc)})
+            logger.warning("the tries of a message could not be counted", extra={"error": str(exc)})
             return 0
         return int(answer.get("Attributes", {}).get("tries", {}).get("N", 0))

@@ -66,7 +66,7 @@ class Holding:
         try:
             self._thread.start()
         except RuntimeError as exc:  # the process may have no more threads
-            logger.warning("messages are held for half a minute only", extra={"error": str(exc)})
+            logger.warning("messages are held for only 30 seconds", extra={"error": str(exc)})
         return self
 
     def __exit__(

@@ -192,7 +192,9 @@ class Collector:
         try:
             self._sqs.send_message(QueueUrl=self._collect_url, MessageBody=body, DelaySeconds=delay)
         except (ClientError, BotoCoreError) as exc:
-            logger.warning("no call back at the deadline", extra={"batch_id": batch_id, "error": str(exc)})
+            logger.warning(
+                "the callback at the deadline could not be sent", extra={"batch_id": batch_id, "error": str(exc)}
+            )
 
 
 def _owned(digest: str, owner: Owner) -> Collected:

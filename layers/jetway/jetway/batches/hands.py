@@ -56,7 +56,9 @@ class Hands:
             )
             return [frozenset(item["messages"]["SS"]) for page in pages for item in page["Items"]]
         except (BotoCoreError, ClientError) as exc:
-            logger.warning("it is not known what was in hand at a crash", extra={"error": str(exc)})
+            logger.warning(
+                "the messages that were being processed at a crash could not be read", extra={"error": str(exc)}
+            )
             return []
 
     @contextmanager
@@ -72,7 +74,7 @@ class Hands:
             item: Any = {**key, "messages": {"SS": sorted(set(messages))}, "ttl": ttl}
             self._dynamodb.put_item(TableName=self._table, Item=item)
         except (BotoCoreError, ClientError) as exc:
-            logger.warning("what is in hand is not written down", extra={"error": str(exc)})
+            logger.warning("the messages that are being processed could not be recorded", extra={"error": str(exc)})
         try:
             yield
         except Exception:  # not finally: what ends the process is a crash, and leaves the hand behind
@@ -84,7 +86,7 @@ class Hands:
         try:
             self._dynamodb.delete_item(TableName=self._table, Key=key)
         except (BotoCoreError, ClientError) as exc:
-            logger.warning("what was in hand stays written down", extra={"error": str(exc)})
+            logger.warning("the messages that were being processed could not be cleared", extra={"error": str(exc)})
 
 
 def was_in(message_id: str, hands: Sequence[MessageIds]) -> bool:

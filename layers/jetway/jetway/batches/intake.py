@@ -148,7 +148,7 @@ class Intake:
             try:
                 found = self._read(record, on_dispatched)
             except (TransientError, *NOT_NOW) as exc:
-                logger.warning("message comes back", extra={"error": str(exc)})
+                logger.warning("the message returns to the queue", extra={"error": str(exc)})
                 taken.failed.append(record.message_id)
                 continue
             if isinstance(found, Delivery):
@@ -173,7 +173,7 @@ class Intake:
             else:
                 taken.entries.append(found)
         except (TransientError, *NOT_NOW) as exc:
-            logger.warning("message comes back", extra={"error": str(exc)})
+            logger.warning("the message returns to the queue", extra={"error": str(exc)})
             taken.failed.append(record.message_id)
 
     def _read(self, record: SQSRecord, on_dispatched: Callable[[Closed], None]) -> Delivery | Entry | None:
@@ -202,7 +202,7 @@ class Intake:
             return self._unless_in_a_loop(delivery)
         self._ledger.count(delivery.id)
         run_id = before.entry.dag_run_id if before.entry else None
-        because = f"duplicate of run {run_id}" if run_id else "duplicate of an event that is dispatched by itself"
+        because = f"duplicate of run {run_id}" if run_id else "duplicate of an event that is dispatched on its own"
         entry = self._blank(delivery, "duplicate", because)
         return replace(entry, dag_run_id=run_id, state=before.entry.state if before.entry else None)
 
@@ -237,7 +237,7 @@ class Intake:
                 should_stop=should_stop,
             )
         except (TransientError, NewerFormatError, *NOT_NOW) as exc:
-            logger.warning("events come back", extra={"stream": stream.id, "error": str(exc)})
+            logger.warning("events return to the queue", extra={"stream": stream.id, "error": str(exc)})
         return {one.digest: one for one in settled}
 
     def _record(self, deliveries: Iterable[Delivery], settled: Mapping[str, Collected], taken: Taken) -> None:
@@ -254,7 +254,7 @@ class Intake:
             try:
                 taken.entries.append(self._settled(delivery, one, first=first))
             except (LedgerUnavailableError, *NOT_NOW) as exc:
-                logger.warning("message comes back", extra={"error": str(exc)})
+                logger.warning("the message returns to the queue", extra={"error": str(exc)})
                 taken.failed.append(delivery.message_id)
 
     def _settled(self, delivery: Delivery, one: Collected, *, first: bool, exc: PermanentError | None = None) -> Entry:

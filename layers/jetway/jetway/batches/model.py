@@ -152,7 +152,7 @@ def parse_member(body: str, *, sent_at: datetime) -> tuple[Stream, BatchMember]:
             '"within": seconds}}, "event": {…}}.'
         ) from exc
     if not isinstance(name, str) or not TRIGGER_NAME.fullmatch(name) or not isinstance(kind, str):
-        raise UnknownEventError(f"trigger name {name!r} or kind {kind!r} is none that Jetway knows.")
+        raise UnknownEventError(f"trigger name {name!r} or kind {kind!r} is not one that Jetway knows.")
     if not isinstance(trigger.get("dag"), str):
         raise InvalidRequestError(f"trigger {name!r} has `batch` and must name its DAG with `dag`.")
     event = parse_event(kind, event_body, sent_at=sent_at)
@@ -234,10 +234,10 @@ def _encode(facts: Mapping[str, Any]) -> str:
     try:
         text = json.dumps(dict(facts), allow_nan=False)
     except ValueError as exc:
-        raise UnknownEventError(f"the event is no JSON: {exc}.") from exc
+        raise UnknownEventError(f"the event is not JSON: {exc}.") from exc
     if len(text) > LARGEST_MEMBER:
         raise InvalidConfError(
-            f"the event has {len(text)} bytes as JSON; a batch takes {LARGEST_MEMBER} an event. Put the data in S3."
+            f"the event has {len(text)} bytes as JSON; a batch accepts {LARGEST_MEMBER} per event. Put the data in S3."
         )
     return text
 

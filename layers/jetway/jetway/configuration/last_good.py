@@ -115,7 +115,7 @@ class LastGoodFile(Generic[T]):
         try:
             parsed = self._parse(content)
         except Exception as exc:  # noqa: BLE001 - whatever it is, it is this file's, and stops nothing else
-            logger.exception("a file could not be judged", extra={"key": self._key})
+            logger.exception("a file could not be checked", extra={"key": self._key})
             return ParsedFile(None, judgement(self._key.partition(".")[0], [internal_error(exc)]))
         if parsed.value is None:
             return parsed

@@ -86,8 +86,8 @@ class Attribution:
 
 
 _UNSURE = (
-    "not-certain: this is what the web server finds when it loads the file itself. It is private, and may lack "
-    "packages that schedulers and workers have. "
+    "not-certain: the web server reports this error after loading the file itself. It is private, and "
+    "can lack packages that schedulers and workers have. "
 )
 
 
@@ -256,10 +256,11 @@ def _is_there(live: LiveVersion, look: Outlook, facts: EnvironmentFacts) -> bool
 
 
 _NEVER_APPEARED = (
-    "never-appeared: Airflow shows no import error for this file, and not the DAGs that the gate has seen. "
-    "It may end the process that parses it (os._exit, sys.exit, a crash in C), or make its DAGs only elsewhere."
+    "never-appeared: Airflow shows no import error for this file, but also not the DAGs that the gate "
+    "found. The file might end the process that parses it (os._exit, sys.exit, a crash in C), or define "
+    "its DAGs only in another place."
 )
-_UNKNOWN = "not-known: Airflow does not show the import errors of all files to Jetway's role, so that nobody can tell."
+_UNKNOWN = "not-known: Jetway's role cannot see the import errors of all files in Airflow, so the result is not known."
 
 
 def _blame(
@@ -366,7 +367,7 @@ def problem(error: ImportProblem) -> Defect:
 
 
 def _vanished(live: LiveVersion, dag_id: str) -> Defect:
-    return Defect(live.key, f"DAG {dag_id!r} has vanished from the environment since this version is live.")
+    return Defect(live.key, f"DAG {dag_id!r} has vanished from the environment since this version went live.")
 
 
 def _number(text: str | None, default: float) -> float:

@@ -17,7 +17,7 @@ from jetway.events.outgoing import SOURCE
 if TYPE_CHECKING:
     from jetway.dispatch.run import DispatchMessage
 
-OVER = f"{LoopError.reason}: it tells that a chain of runs was stopped, and would go on with that chain"
+OVER = f"{LoopError.reason}: it reports that a chain of runs was stopped, and would continue that chain"
 
 
 def plan_in_chain(message: DispatchMessage, longest: int, *, major: Callable[[], int]) -> Dispatch:
@@ -58,8 +58,8 @@ def is_stopped(because: str | None) -> bool:
 def too_long(chain: int, longest: int, trigger: str) -> LoopError:
     """Return why an event is refused that would start one run too many."""
     return LoopError(
-        f"{chain} runs in a row were each started by the event of the one before, and trigger {trigger!r} would start "
-        f"one more; at most {longest} may. Most likely they start one another without an end: look at the event "
-        "patterns of the trigger files. If the chain is meant to be so long, raise the parameter MaxChainedRuns, "
-        "and redrive."
+        f"{chain} runs in a row were each started by the event of the previous one, and trigger {trigger!r} "
+        f"would start another; at most {longest} are allowed. The runs probably start one another endlessly: "
+        "check the event patterns of the trigger files. If the chain is intended, raise the parameter "
+        "MaxChainedRuns, and redrive."
     )

@@ -111,8 +111,8 @@ def _parts(text: str) -> Iterator[str | EventPath]:
         if rest is None:
             shown = text[opening : opening + 42]
             raise TemplateError(
-                f"{shown!r} is no placeholder such as {{{{ bucket }}}} or {{{{ detail.order.0 }}}}; "
-                "for a literal {{ write \\{{."
+                f"{shown!r} is not a placeholder such as {{{{ bucket }}}} or {{{{ detail.order.0 }}}}; for a literal "
+                "{{ write \\{{."
             )
         yield tuple(_name(name) for name in _NAMES.findall(rest[1]))
         position = rest.end()
@@ -126,7 +126,7 @@ def _name(written: str) -> str:
     try:
         return str(json.loads(written, strict=False))
     except ValueError as exc:
-        raise TemplateError(f"{written} is no JSON text: {exc}.") from exc
+        raise TemplateError(f"{written} is not JSON: {exc}.") from exc
 
 
 def _look_up(facts: Mapping[str, Any], path: EventPath, where: str) -> Any:
@@ -152,7 +152,7 @@ def _unknown(path: EventPath, depth: int, value: Any) -> str:
         shown = ", ".join(known[:_MOST_SHOWN]) + (", …" if len(known) > _MOST_SHOWN else "")
         return f"{asked}{hint}; {at} has {shown or 'nothing in it'}."
     if _is_list(value):
-        return f"{asked}; {at} is a list of {len(value)}, its items are {at.strip(chr(39))}.0 and so on."
+        return f"{asked}; {at} is a list of {len(value)}; its items are {at.strip(chr(39))}.0 and so on."
     return f"{asked}; {at} is {json.dumps(value, ensure_ascii=False)[:80]}, with nothing in it."
 
 

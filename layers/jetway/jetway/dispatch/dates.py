@@ -77,7 +77,7 @@ class DateRule:
         )
         for text in (found.logical_date, found.schedule, found.timezone, *(found.interval or ())):
             if text is not None and not isinstance(text, str):
-                raise TypeError("logical_date, data_interval, schedule and timezone are texts")
+                raise TypeError("logical_date, data_interval, schedule and timezone must be strings")
         return found
 
     def to_json(self) -> dict[str, Any]:
@@ -178,7 +178,8 @@ def time_of(text: str, facts: Mapping[str, Any], where: str) -> datetime:
         found = datetime.fromisoformat(value)
     except (TypeError, ValueError) as exc:
         raise InvalidRequestError(
-            f"{where}: {text!r} is {str(value)[:80]!r} here, no ISO 8601 time such as 2026-11-22T06:00:00+00:00."
+            f"{where}: {text!r} is {str(value)[:80]!r} here, which is not an ISO 8601 time such as "
+            "2026-11-22T06:00:00+00:00."
         ) from exc
     if found.utcoffset() is None:
         raise InvalidRequestError(
@@ -214,5 +215,5 @@ def parse_dates_of_call(facts: Mapping[str, Any]) -> dict[str, Any]:
         if facts.get("data_interval"):
             found["data_interval"] = tuple(parse_time(moment) for moment in facts["data_interval"])
     except (ValueError, TypeError) as exc:
-        raise InvalidRequestError(f"logical_date {text!r} is no ISO 8601 time with an offset: {exc}.") from exc
+        raise InvalidRequestError(f"logical_date {text!r} is not an ISO 8601 time with an offset: {exc}.") from exc
     return found

@@ -157,7 +157,7 @@ class Dispatcher:
         try:
             return replace(entry, decision=self._ledger.record(entry, redriven_at=case.redriven_at))
         except TransientError as ledger_exc:
-            logger.warning("the ledger did not take a row", extra={"error": str(ledger_exc)})
+            logger.warning("the row could not be written to the ledger", extra={"error": str(ledger_exc)})
             return entry
 
     def _plan(self, case: Case) -> Dispatch:
@@ -232,7 +232,7 @@ class Dispatcher:
         if begins is not None and begins > now.timestamp():
             turn = datetime.fromtimestamp(begins, tz=UTC)
             trigger = case.known.trigger
-            because = f"rate: trigger {trigger.name!r} may start {trigger.rate}; its turn is {turn.isoformat()}"
+            because = f"rate: trigger {trigger.name!r} can start {trigger.rate}; its turn is {turn.isoformat()}"
             return self._aside(case, because, not_before=turn)
         if not case.asks_later:
             return self._create(case, request, begins)

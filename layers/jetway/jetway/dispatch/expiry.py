@@ -34,7 +34,7 @@ class Denied:
     def too_old(self, case: Case, latest: datetime, now: datetime) -> EventTooOldError:
         """Return why an event is a dead letter that could not be started by `latest`."""
         of, by = case.known.event.occurred_at.isoformat(), latest.isoformat()
-        because = f"the event of {of} could not be started by {by}; redrive it if it is still wanted."
+        because = f"{by} could not start the event of {of}. Redrive it if you still need it."
         row = case.before.entry
         if row is not None and row.decision == "held":
             reason, _, text = (row.because or "").partition(": ")

@@ -144,7 +144,7 @@ class RunFollower:
         try:
             found.extend(self._watch.blocked(wanted))
         except JetwayError as exc:
-            logger.warning("cannot look for runs that do not begin", extra={"error": f"{exc.reason}: {exc}"})
+            logger.warning("runs that do not begin cannot be read", extra={"error": f"{exc.reason}: {exc}"})
         return found
 
     def _note(

@@ -104,10 +104,14 @@ class Lanes:
         message = read_message(record)
         if self._seconds_left() < SECONDS_FOR_ONE_MESSAGE:
             self.waits[message.group] = 0
-            raise OutOfTimeError("the function's time is nearly over; the rest of the batch goes back at once")
+            raise OutOfTimeError(
+                "the function's time is nearly over; the rest of the batch returns to the queue immediately"
+            )
         if self._waited() > LONGEST_TURN and not is_interactive(message.group):
             self._pass_the_turn(message)
-            raise OutOfTurnError("other lanes wait for the budget of REST calls too; the rest of the batch comes again")
+            raise OutOfTurnError(
+                "other lanes also wait for the budget of REST calls; the rest of the batch returns to the queue"
+            )
         try:
             return self._dispatch_patiently(message)
         except TransientError as exc:

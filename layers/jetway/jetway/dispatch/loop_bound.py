@@ -96,7 +96,8 @@ def dag_of_others(facts: Mapping[str, Any]) -> str | None:
 
 def _too_many(trigger: str, dag_id: str, most: int) -> LoopError:
     return LoopError(
-        f"trigger {trigger!r} has started {most} runs in this hour after runs of DAG {dag_id!r}, which Jetway does not "
-        "start, and no more may be. Most likely the two start one another without an end: look at what starts the DAG. "
-        "If it is meant to run so often, raise the parameter MaxStartsAfterOneDagPerHour, and redrive."
+        f"trigger {trigger!r} has started {most} runs in this hour after runs of DAG {dag_id!r}, which Jetway "
+        "does not start, and that is the limit. The two probably start one another endlessly: check what "
+        "starts the DAG. If it is intended to run this often, raise the parameter "
+        "MaxStartsAfterOneDagPerHour, and redrive."
     )

@@ -53,4 +53,6 @@ def run_in(airflow: AirflowClient, dag_id: str, run_id: str) -> DagRun | None:
     except DagNotFoundError:
         return None
     except PermanentError as exc:
-        raise QuestionRefusedError(f"Airflow does not say whether it has run {run_id!r} of {dag_id!r}: {exc}") from exc
+        raise QuestionRefusedError(
+            f"Airflow does not report whether it has run {run_id!r} of {dag_id!r}: {exc}"
+        ) from exc

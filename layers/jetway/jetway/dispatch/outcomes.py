@@ -26,8 +26,8 @@ LONGEST_TRY = timedelta(minutes=5)
 
 # Of a run that was there before its event was tried: a caller who chooses a run id can meet another one's, and who
 # makes runs in Airflow itself can take any id.
-WHOSE = ": Airflow had it already when this event was tried first, so it is somebody else's"
-DOUBT = "an earlier try of the event has not ended, and may start its run yet"
+WHOSE = ": Airflow already had it when this event was first tried, so it belongs to someone else"
+DOUBT = "an earlier try of the event has not ended, and might still start its run"
 
 NEVER = datetime.min.replace(tzinfo=UTC)
 

@@ -100,8 +100,8 @@ class Rates:
             place = next_place(last, rate, self._clock())
             if place.begins > latest:
                 raise EventTooOldError(
-                    f"the rate of trigger {trigger!r} ({rate}) has no place before {place.begins.isoformat()}, "
-                    "when the event is too old; redrive it later, or raise limits.rate or limits.max_event_age."
+                    f"the rate of trigger {trigger!r} ({rate}) has no place before {place.begins.isoformat()}, when "
+                    "the event is too old. Redrive it later, or raise limits.rate or limits.max_event_age."
                 )
             if self._write(trigger, rate, last, place):
                 return place

@@ -279,7 +279,7 @@ def dag_id_of_key(key: str, prefix: str) -> str:
     dag_id, slash, _name = key.removeprefix(prefix).partition("/")
     if not key.startswith(prefix) or not slash or not dag_id:
         raise InvalidRequestError(
-            f"key {key!r} names no DAG; put the file under {prefix}<dag_id>/, for example {prefix}my_dag/file.csv."
+            f"key {key!r} names no DAG. Put the file under {prefix}<dag_id>/, for example {prefix}my_dag/file.csv."
         )
     return dag_id
 
@@ -301,12 +301,12 @@ def _parse_trigger(value: Mapping[str, Any]) -> Trigger:
     if trigger.when_paused not in get_args(WhenPaused):
         raise ValueError(f"when_paused is {trigger.when_paused!r}")
     if not isinstance(trigger.kind, str):
-        raise TypeError("a trigger's kind is a text")
+        raise TypeError("a trigger's kind must be a string")
     if trigger.conf is not None and not isinstance(trigger.conf, dict):
-        raise TypeError("a trigger's conf is a JSON object")
+        raise TypeError("a trigger's conf must be a JSON object")
     for text in (trigger.dag, trigger.dag_from_key, trigger.version):
         if text is not None and not isinstance(text, str):
-            raise TypeError("a trigger's dag, dag_from_key and version are texts")
+            raise TypeError("a trigger's dag, dag_from_key and version must be strings")
     if not TRIGGER_NAME.fullmatch(trigger.name):
         raise ValueError(f"trigger name {trigger.name!r} does not match {TRIGGER_NAME.pattern}")
     if trigger.dag is None and (trigger.dag_from_key is None or trigger.kind != "s3"):
@@ -336,7 +336,7 @@ def _nameable(trigger: Trigger, facts: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def _parse_force(value: object) -> str | None:
     if value is not None and (not isinstance(value, str) or not value):
-        raise TypeError("force is a text")
+        raise TypeError("force must be a string")
     return value
 
 

@@ -41,4 +41,6 @@ def ask_for_run(airflow: AirflowClient, dags: Dags, request: DagRunRequest, wait
             if not request.is_date_derived:
                 raise
             taken = exc
-    raise RunCollisionError(f"{taken} The others of its second that were tried are taken too; more are tried later.")
+    raise RunCollisionError(
+        f"{taken} The other dates of its second that were tried are also taken. Jetway tries more later."
+    )

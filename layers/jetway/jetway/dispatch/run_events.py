@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 # What is worth knowing of a run that was created: it is queued, and what would start it.
 PAUSED = "queued behind a paused DAG"
 STALE = "queued behind a DAG that is not in the environment"
-DELETED = "its DAG was deleted in Airflow before it began"
+DELETED = "its DAG was deleted in Airflow before the run began"
 
 # Stable words for what keeps a run that was started from running.
 REASONS: Mapping[str, str] = {PAUSED: "dag-paused", STALE: "dag-stale", DELETED: "dag-deleted"}
@@ -29,7 +29,7 @@ END_TYPES: Mapping[str, str] = {"success": "DagRunSucceeded", "failed": "DagRunF
 
 _STARTS_NOT: Mapping[str | None, str] = {
     PAUSED: "dag-paused: the DAG is paused. The run is queued until the DAG is unpaused.",
-    STALE: "dag-stale: no file in the environment makes the DAG any more. The run is queued until its file is back.",
+    STALE: "dag-stale: no file in the environment defines the DAG. The run is queued until its file is back.",
 }
 _BECAUSE: Mapping[DagState | None, str] = {"paused": PAUSED, "stale": STALE}
 

@@ -206,7 +206,7 @@ def _unknown_key(name: str, known: Mapping[str, Schema], path: DocumentPath) -> 
     remedy = f"Did you mean {meant!r}? " if meant else ""
     where = f" in {shown(path)}" if path else ""
     return SchemaViolation(
-        "unknown-key", (*path, name), f"Unknown key {name!r}{where}.", f"{remedy}Known are {_names(known)}."
+        "unknown-key", (*path, name), f"Unknown key {name!r}{where}.", f"{remedy}Valid keys: {_names(known)}."
     )
 
 

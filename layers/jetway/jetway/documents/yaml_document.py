@@ -75,7 +75,7 @@ def load(text: str) -> Document:
     from ruamel.yaml.error import MarkedYAMLError
     from ruamel.yaml.error import YAMLError as AnyYamlError
 
-    remedy = "Correct the line; a text with a special character in it needs quotes."
+    remedy = "Correct the line; a string with a special character needs quotes."
     written = text.splitlines()
     try:
         reader = YAML(typ="safe", pure=True)
@@ -87,13 +87,13 @@ def load(text: str) -> Document:
         for place in (exc.context_mark, mark):
             if place and (found := _unquoted(written, place.line + 1)):
                 raise found from exc
-        raise YamlError(f"This is no YAML: {said}.", mark.line + 1 if mark else 1, remedy) from exc
+        raise YamlError(f"This is not YAML: {said}.", mark.line + 1 if mark else 1, remedy) from exc
     except (AnyYamlError, ValueError) as exc:
-        raise YamlError(f"This is no YAML: {str(exc).splitlines()[0]}.", 1, remedy) from exc
+        raise YamlError(f"This is not YAML: {str(exc).splitlines()[0]}.", 1, remedy) from exc
     except RecursionError as exc:
-        raise YamlError("The file is nested too deeply.", 1, f"Nest {_DEEPEST} levels at most.") from exc
+        raise YamlError("The file is nested too deeply.", 1, f"Use at most {_DEEPEST} levels.") from exc
     if node is None:
-        raise YamlError("The file is empty.", 1, "Write its content into it, or delete it.")
+        raise YamlError("The file is empty.", 1, "Add its content, or delete it.")
     lines: dict[DocumentPath, int] = {(): 1}
     try:
         return Document(_value(node, (), lines, set()), lines)
@@ -121,17 +121,19 @@ def _unquoted(written: Sequence[str], number: int) -> YamlError | None:
     if found is None:
         return None
     remedy = f'Quote it: `{found["before"]} "{found["text"].rstrip()}"`.'
-    return YamlError("A text that begins with {{ is not in quotes.", number, remedy)
+    return YamlError("A string that begins with {{ is not in quotes.", number, remedy)
 
 
 def _value(node: Node, path: DocumentPath, lines: dict[DocumentPath, int], seen: set[int]) -> Any:
     line = node.start_mark.line + 1
     lines.setdefault(path, line)
     if id(node) in seen or node.anchor:
-        raise YamlError("The file has an anchor (&) or an alias (*).", line, "Write the value out, or quote the text.")
+        raise YamlError(
+            "The file has an anchor (&) or an alias (*).", line, "Write the value out, or quote the string."
+        )
     seen.add(id(node))
     if len(path) > _DEEPEST:
-        raise YamlError("The file is nested too deeply.", line, f"Nest {_DEEPEST} levels at most.")
+        raise YamlError("The file is nested too deeply.", line, f"Use at most {_DEEPEST} levels.")
     kind = str(node.tag).removeprefix(_TAG)
     if kind == "map" and isinstance(node.value, list):
         return _mapping(node, path, lines, seen)
@@ -145,9 +147,9 @@ def _mapping(node: Node, path: DocumentPath, lines: dict[DocumentPath, int], see
     for key, item in node.value:
         line = key.start_mark.line + 1
         if not isinstance(key.value, str):
-            raise _KeyError("A key is not a text.", line, "Use a plain text as key.")
+            raise _KeyError("A key is not a string.", line, "Use a plain string as the key.")
         if key.value in value:
-            raise YamlError(f"The key {key.value!r} is there twice.", line, "Keep one of them.")
+            raise YamlError(f"The key {key.value!r} appears twice.", line, "Keep one of them.")
         lines[(*path, key.value)] = line
         value[key.value] = _value(item, (*path, key.value), lines, seen)
     return value
@@ -170,14 +172,14 @@ def _scalar(kind: str, text: str, line: int) -> Any:
                 return number
     except ValueError:
         return _checked(text, line)  # as 0o9: looks like a number, and is none
-    remedy = "Write a number, or quote the text." if kind == "float" else "Write a plain value, or quote the text."
-    raise YamlError(f"JSON has no place for {text[:60]!r} here.", line, remedy)
+    remedy = "Write a number, or quote the string." if kind == "float" else "Write a plain value, or quote the string."
+    raise YamlError(f"JSON cannot represent {text[:60]!r} here.", line, remedy)
 
 
 def _integer(text: str) -> int:
     digits = text.replace("_", "").lower()
     if len(digits) > _LONGEST_INTEGER:
-        raise ValueError("no number of this length is of use")
+        raise ValueError("a number of this length is not accepted")
     return int(digits, 0 if digits.lstrip("+-")[:2] in {"0x", "0o", "0b"} else 10)
 
 
@@ -186,4 +188,4 @@ def _checked(text: str, line: int) -> str:
         # JSON escapes write one character as two halves; halves that belong together become one.
         return text.encode("utf-16", "surrogatepass").decode("utf-16")
     except UnicodeDecodeError as exc:
-        raise YamlError("A text has half of a surrogate pair in it.", line, "Write the character itself.") from exc
+        raise YamlError("A string has a lone surrogate.", line, "Write the character itself.") from exc

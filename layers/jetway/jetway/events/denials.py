@@ -109,7 +109,7 @@ class Denials:
         try:
             answer = self._dynamodb.put_item(TableName=self._table, Item=item, ReturnValues="ALL_OLD")
         except (BotoCoreError, ClientError) as exc:
-            logger.warning("it is not known whether a denial was told", extra={"error": str(exc)})
+            logger.warning("it is not known whether a denial was published", extra={"error": str(exc)})
             return None
         seen = answer.get("Attributes", {}).get("seen", {}).get("N")
         return None if seen is None else datetime.fromtimestamp(int(seen), tz=UTC)

@@ -67,7 +67,7 @@ def parse_event(kind: str, body: object, *, sent_at: datetime) -> Event:
     except KeyError as exc:
         raise UnknownEventError(f"the {kind} event has no {exc.args[0]!r} where its source writes one.") from exc
     except (TypeError, AttributeError, ValueError) as exc:
-        raise UnknownEventError(f"the {kind} event has not the shape it should have: {exc!r}.") from exc
+        raise UnknownEventError(f"invalid {kind} event: {exc!r}.") from exc
 
 
 def parse_time(text: str) -> datetime:
@@ -178,7 +178,7 @@ def _read_batch(body: Mapping[str, Any], _sent_at: datetime) -> Event:
 def _require_text(*values: object) -> None:
     for value in values:
         if not isinstance(value, str) or not value:
-            raise ValueError(f"expected a text, found {json.dumps(value, default=repr)}")
+            raise ValueError(f"expected a string, found {json.dumps(value, default=repr)}")
 
 
 _READERS: dict[str, Callable[[Mapping[str, Any], datetime], Event]] = {

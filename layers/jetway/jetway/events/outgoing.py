@@ -70,7 +70,7 @@ def put(client: EventBridgeClient, bus: str, events: Sequence[OutEvent]) -> None
         if answer["FailedEntryCount"]:
             failed = next(entry for entry in answer["Entries"] if "ErrorCode" in entry)
             raise EventsOutError(
-                f"bus {bus!r} refused {answer['FailedEntryCount']} of {len(entries)} events: "
+                f"bus {bus!r} rejected {answer['FailedEntryCount']} of {len(entries)} events: "
                 f"{failed.get('ErrorCode')}: {failed.get('ErrorMessage')}"
             )
 
@@ -80,7 +80,7 @@ def is_taken(tell: Callable[[OutEvent], None], event: OutEvent) -> bool:
     try:
         tell(event)
     except EventsOutError as exc:
-        logger.warning("an event out waits", extra={"id": event.id, "error": str(exc)})
+        logger.warning("an outgoing event waits", extra={"id": event.id, "error": str(exc)})
         return False
     return True
 

@@ -19,10 +19,12 @@ if TYPE_CHECKING:
 CRASHED = Finding(
     "crashed",
     "error",
-    f"The function that judges files was ended {MOST} times while it read this version: it was out of memory or out of "
-    "time, or it crashed.",
+    (
+        f"The function that checks files was ended {MOST} times while it read this version: it was out of "
+        "memory or out of time, or it crashed."
+    ),
     None,
-    "Make the file smaller or simpler and drop it again. The log of validate_artifact says how it ended.",
+    ("Make the file smaller or simpler and drop it again. The log of validate_artifact shows how the function ended."),
 )
 
 

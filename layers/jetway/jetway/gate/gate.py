@@ -24,7 +24,7 @@ from jetway.events.principals import NOBODY
 from jetway.loading.local_settings import certain
 from jetway.promotion.artifact_state import BY_HAND
 from jetway.promotion.copy import Placement, carries, promote, quarantine, warnings_of
-from jetway.promotion.manual_changes import source_of
+from jetway.promotion.manual_changes import is_by_hand, source_of
 from jetway.promotion.reconciliation import SeenKey, compare, next_step, wanted
 from jetway.promotion.reports import ToldOtherwiseError, report_on, write_report
 from jetway.updates.record import MEMBERS
@@ -154,7 +154,7 @@ class Gate:
             if not left or (left == [None] and self._is_nobodys(arrival)):
                 return done
             version = left[0]
-        raise TransientError(f"{key!r} changes faster than it can be judged.")
+        raise TransientError(f"{key!r} changes faster than it can be checked.")
 
     def _is_nobodys(self, arrival: Arrival) -> bool:
         """Whether a lifecycle rule may have deleted the file: nobody asked for that. A deletion has its own message."""
@@ -357,7 +357,7 @@ class Gate:
         if standing is not None and version.label in standing.rolled_back:
             return Placement("rolled-back")  # while it was judged
         there = head(self._s3, facts.source_bucket, destination)
-        if there is not None and source_of(there) == BY_HAND and self._was_live(version, there):
+        if there is not None and is_by_hand(there) and self._was_live(version, there):
             return Placement("superseded")  # by what somebody has put there by hand since it went live
 
         def one_wanted() -> str | None:

@@ -198,9 +198,8 @@ class PromotionRecorder:
             changes = members(report.path, placed.key, placed.version_id)
             to_run = command(self.environment, changes, self.worker_replacement)
             note = (
-                f"{report.path} was checked and copied to s3://{placed.bucket}/{placed.key}. ApplyUpdates is manual: "
-                f"it comes into force when you run\n\n{to_run}\n\n"
-                "and is verified after that, 10 to 30 minutes later."
+                f"{report.path} was checked and copied to s3://{placed.bucket}/{placed.key}. ApplyUpdates is manual. "
+                f"It takes effect when you run\n\n{to_run}\n\nand is verified 10 to 30 minutes later."
             )
         if report.path in MEMBERS and placed.outcome == "promoted" and not placed.version_id:
             note = "\n".join(f"{each.message} {each.remedy}" for each in report.findings if each.rule == NO_VERSIONS)
@@ -268,6 +267,7 @@ class PromotionRecorder:
             environment=self.environment,
             automatic=self.automatic,
             quiet=self.quiet,
+            worker_replacement=self.worker_replacement,
             drop_bucket=drop_bucket,
             key=key,
             at=at,

@@ -59,7 +59,7 @@ def parse_arrival(body: str) -> Arrival:
     except (ValueError, RecursionError) as exc:
         raise UnknownEventError(f"the message is not JSON: {body[:_SHOWN]!r}") from exc
     if not isinstance(event, dict) or event.get("source") != "aws.s3" or event.get("detail-type") not in _TYPES:
-        raise UnknownEventError(f"the message is no {' or '.join(_TYPES)} event of S3: {body[:_SHOWN]!r}")
+        raise UnknownEventError(f"the message is not a {' or '.join(_TYPES)} event of S3: {body[:_SHOWN]!r}")
     if event["detail-type"] == _TYPES[0]:
         read = parse_event("s3", event, sent_at=datetime.now(UTC))
         facts = read.facts
@@ -69,8 +69,8 @@ def parse_arrival(body: str) -> Arrival:
         bucket, key, reason = detail["bucket"]["name"], detail["object"]["key"], detail.get("reason", "")
         version_id = detail["object"].get("version-id")
     except (KeyError, TypeError, AttributeError) as exc:
-        raise UnknownEventError(f"the deletion has not the shape it should have: {body[:_SHOWN]!r}") from exc
+        raise UnknownEventError(f"invalid S3 deletion event: {body[:_SHOWN]!r}") from exc
     if not all(isinstance(text, str) and text for text in (bucket, key)):
-        raise UnknownEventError(f"the deletion names no object: {body[:_SHOWN]!r}")
+        raise UnknownEventError(f"the deletion event names no object: {body[:_SHOWN]!r}")
     expired = str(reason).startswith("Lifecycle")
     return Arrival(bucket, key, version_id, deleted=True, expired=expired, by=of_upload(detail))

@@ -305,5 +305,5 @@ class Sweep:
                 ],
             )
             if answer.get("Failed"):
-                raise TransientError(f"SQS did not take {len(answer['Failed'])} of {len(batch)} messages.")
+                raise TransientError(f"SQS did not accept {len(answer['Failed'])} of {len(batch)} messages.")
             swept.queued += len(batch)

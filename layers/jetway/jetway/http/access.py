@@ -94,8 +94,10 @@ class Reach:
         raise ProblemError(
             HTTPStatus.FORBIDDEN,
             "dag-not-allowed",
-            f"access.yaml does not let {self.caller.name} {doing} DAG {dag_id[:250]!r}. Whoever keeps that file can "
-            f"allow it with the entry {{{who}, dags: [{dag_id[:250]}]}}.",
+            (
+                f"access.yaml does not allow {self.caller.name} to {doing} DAG {dag_id[:250]!r}. To allow it, add this "
+                f"entry to access.yaml: {{{who}, dags: [{dag_id[:250]}]}}."
+            ),
         )
 
 

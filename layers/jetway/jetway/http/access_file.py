@@ -31,7 +31,7 @@ class ParsedAccess:
 
 def parse_access(content: bytes) -> ParsedAccess:
     """Read and check an access list."""
-    remedy = "Join entries by patterns such as invoice_*."
+    remedy = "Combine entries with patterns such as invoice_*."
     read = read_configuration(content, schema(), most_bytes=LARGEST_FILE, shorter=remedy)
     return _refused(*read) if isinstance(read, tuple) else ParsedAccess(read.value, judgement(KIND))
 

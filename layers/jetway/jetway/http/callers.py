@@ -59,6 +59,9 @@ def caller_of(event: Mapping[str, Any]) -> Caller:
     raise ProblemError(
         HTTPStatus.UNAUTHORIZED,
         "unauthenticated",
-        "Sign the request with SigV4 (service execute-api), or send a bearer token where the API is set up for JWTs.",
+        (
+            "Sign the request with SigV4 (service execute-api), or send a bearer token if the API is configured for "
+            "JWTs."
+        ),
         {"WWW-Authenticate": "AWS4-HMAC-SHA256, Bearer"},
     )

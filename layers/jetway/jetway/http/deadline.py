@@ -84,9 +84,9 @@ def in_time(seconds: float, work: Callable[[], T], *, forget: Callable[[], None]
             return work()
     except DeadlineError:
         forget()
-        detail = "Airflow or an AWS service behind this API did not answer in time; ask again."
+        detail = "Airflow or an AWS service that this API uses did not respond in time. Try again."
         raise ProblemError(HTTPStatus.SERVICE_UNAVAILABLE, "timeout", detail, {"Retry-After": "5"}) from None
 
 
 def _raise(_signal: int, _frame: FrameType | None) -> None:
-    raise DeadlineError("the time was over")
+    raise DeadlineError("the time limit was reached")

@@ -132,9 +132,13 @@ def _reused(use: KeyUse) -> ProblemError:
     return ProblemError(
         HTTPStatus.UNPROCESSABLE_ENTITY,
         "idempotency-key-reused",
-        f"Idempotency-Key {use.key!r} came with another body before; this call started nothing. Repeat that body to "
-        "get that call's answer, or take a new key for another run."
+        (
+            f"Idempotency-Key {use.key!r} was used before with another body. This call started nothing. Repeat the "
+            "earlier body to get its response, or use a new key to start another run."
+        )
         if use.made_by is None
-        else f"Idempotency-Key {use.key!r} came with another body before, or before the trigger's dag or conf was "
-        "changed; this call started nothing. Take a new key for another run.",
+        else (
+            f"Idempotency-Key {use.key!r} was used before with another body, or the trigger's dag or conf has "
+            "changed since then. This call started nothing. Use a new key to start another run."
+        ),
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from http import HTTPStatus
-from typing import Any, NoReturn
+from typing import Any, Final, NoReturn
 
 from jetway.http.problems import ProblemError
 
@@ -20,8 +20,19 @@ def check_size(body: bytes) -> None:
     """
     if len(body) > LONGEST_BODY:
         raise ProblemError(
-            HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "body-too-large", f"The body must have at most {LONGEST_BODY} bytes."
+            HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "body-too-large", f"The body must not exceed {LONGEST_BODY} bytes."
         )
+
+
+_KINDS: Final = {
+    type(None): "null",
+    bool: "a boolean",
+    int: "an integer",
+    float: "a number",
+    str: "a string",
+    list: "an array",
+    dict: "an object",
+}
 
 
 def read_json_object(body: bytes) -> dict[str, Any]:
@@ -40,16 +51,21 @@ def read_json_object(body: bytes) -> dict[str, Any]:
     except UnicodeDecodeError:
         raise ProblemError(HTTPStatus.BAD_REQUEST, "invalid-json", "The body is not UTF-8.") from None
     except ValueError as exc:
-        raise ProblemError(HTTPStatus.BAD_REQUEST, "invalid-json", f"The body is no JSON: {exc}.") from exc
+        raise ProblemError(HTTPStatus.BAD_REQUEST, "invalid-json", f"The body is not valid JSON: {exc}.") from exc
     if not isinstance(value, dict):
         raise ProblemError(
             HTTPStatus.UNPROCESSABLE_ENTITY,
             "invalid-request",
-            f"The body must be a JSON object, not a {type(value).__name__}.",
+            f"The body must be a JSON object, not {json_kind(value)}.",
         )
     if _is_too_deep(value):
         raise _too_deep()
     return value
+
+
+def json_kind(value: object) -> str:
+    """Name the kind of a value as JSON does, with its article: "an integer", "null"."""
+    return _KINDS[type(value)]
 
 
 def _is_too_deep(value: object) -> bool:
@@ -71,9 +87,9 @@ def _too_deep() -> ProblemError:
     return ProblemError(
         HTTPStatus.UNPROCESSABLE_ENTITY,
         "invalid-request",
-        f"The body is nested too deep: {DEEPEST} levels of lists and objects are taken at the most.",
+        f"The body is nested too deeply; at most {DEEPEST} levels are allowed.",
     )
 
 
 def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no JSON number")
+    raise ValueError(f"{name} is not a JSON number")

@@ -115,7 +115,7 @@ def wait_for_run(
         pause = min(pause * 1.5, LONGEST_PAUSE)
     if trouble is None:
         return Waited(seen)
-    return Waited(seen, [f"Airflow could not be asked for the run: {trouble.reason}: {trouble}"])
+    return Waited(seen, [f"The run could not be read from Airflow: {trouble.reason}: {trouble}"])
 
 
 def _why_dead(dead_letter: Callable[[], str | None]) -> str | None:

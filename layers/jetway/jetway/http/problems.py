@@ -59,12 +59,14 @@ class Problem:
         return json.dumps(self.document(instance))
 
 
-NO_SUCH_RESOURCE = Problem(HTTPStatus.NOT_FOUND, "no-such-resource", "There is no such resource; see the API's docs.")
+NO_SUCH_RESOURCE = Problem(
+    HTTPStatus.NOT_FOUND, "no-such-resource", ("The resource does not exist; see the API's docs.")
+)
 
 WEBHOOKS_DISABLED = Problem(
     HTTPStatus.NOT_FOUND,
     "webhooks-disabled",
-    "This stack takes no webhooks: deploy it with the parameter Webhooks=enabled.",
+    "This stack does not accept webhooks. Deploy it with the parameter Webhooks=enabled.",
 )
 
 
@@ -124,6 +126,7 @@ def not_started(because: str) -> ProblemError:
     """
     reason = because.partition(":")[0]
     detail = (
-        f"No run was started: {because} The call is in the dispatch dead letters: fix the cause, then `jetway redrive`."
+        f"No run was started: {because} The request is in the dispatch dead-letter queue. Fix the cause, then run "
+        "`jetway redrive`."
     )
     return ProblemError(_OF_DEAD_LETTERS.get(reason, HTTPStatus.BAD_GATEWAY), reason, detail)

@@ -26,15 +26,19 @@ class Parameter:
     schema: Mapping[str, Any]
 
 
-DRY_RUN = Parameter("dry_run", "true: check everything, start nothing.", {"type": "boolean", "default": False})
+DRY_RUN = Parameter("dry_run", "true: check everything, but start nothing.", {"type": "boolean", "default": False})
 STATE = Parameter(
-    "state", "Only runs in this state.", {"type": "string", "enum": ["queued", "running", "success", "failed"]}
+    "state", "Return only runs in this state.", {"type": "string", "enum": ["queued", "running", "success", "failed"]}
 )
-OFFSET = Parameter("offset", "Skip so many.", {"type": "integer", "minimum": 0, "maximum": 1_000_000, "default": 0})
-TRIGGER = Parameter("trigger", "Only events of this trigger.", {"type": "string", "minLength": 1, "maxLength": 63})
+OFFSET = Parameter(
+    "offset", "Number of items to skip.", {"type": "integer", "minimum": 0, "maximum": 1_000_000, "default": 0}
+)
+TRIGGER = Parameter(
+    "trigger", "Return only events of this trigger.", {"type": "string", "minLength": 1, "maxLength": 63}
+)
 SINCE = Parameter(
     "since",
-    "Only decisions since this moment; the last 24 hours by default.",
+    "Return only decisions made after this time. The default is the last 24 hours.",
     {"type": "string", "format": "date-time"},
 )
 
@@ -42,7 +46,7 @@ SINCE = Parameter(
 def limit(default: int) -> Parameter:
     """Return the parameter that bounds a page."""
     schema = {"type": "integer", "minimum": 1, "maximum": 100, "default": default}
-    return Parameter("limit", "So many at the most.", schema)
+    return Parameter("limit", "Maximum number of items to return.", schema)
 
 
 def read_query(raw: Mapping[str, str], parameters: Sequence[Parameter] = ()) -> dict[str, Any]:
@@ -64,12 +68,12 @@ def read_query(raw: Mapping[str, str], parameters: Sequence[Parameter] = ()) -> 
 
 def _unknown(name: str, known: Sequence[str]) -> str:
     if not known:
-        return f"Unknown query parameter {name!r}; this call takes none."
+        return f"Unknown query parameter {name!r}; this call has no query parameters."
     import difflib
 
     near = difflib.get_close_matches(name, known, n=1)
     meant = f"; did you mean {near[0]!r}?" if near else "."
-    return f"Unknown query parameter {name!r}{meant} Known are {', '.join(known)}."
+    return f"Unknown query parameter {name!r}{meant} Valid parameters: {', '.join(known)}."
 
 
 def _read(parameter: Parameter, text: str) -> Any:
@@ -77,7 +81,7 @@ def _read(parameter: Parameter, text: str) -> Any:
     if schema["type"] == "integer":
         # isdecimal alone takes the digits of every script; ASCII ones are meant.
         if not (text.isascii() and text.isdecimal()) or not schema["minimum"] <= int(text[:20]) <= schema["maximum"]:
-            raise _wrong(parameter, text, f"a whole number from {schema['minimum']} to {schema['maximum']}")
+            raise _wrong(parameter, text, f"an integer from {schema['minimum']} to {schema['maximum']}")
         return int(text)
     if schema["type"] == "boolean":
         if text not in {"true", "false"}:
@@ -90,7 +94,7 @@ def _read(parameter: Parameter, text: str) -> Any:
     if schema.get("format") == "date-time":
         return _time(parameter, text)
     if not schema["minLength"] <= len(text) <= schema["maxLength"]:
-        raise _wrong(parameter, text, f"a text of {schema['minLength']} to {schema['maxLength']} characters")
+        raise _wrong(parameter, text, f"a string of {schema['minLength']} to {schema['maxLength']} characters")
     return text
 
 

@@ -83,8 +83,8 @@ def accepted_answer(
 def duplicate_answer(request: DagRunRequest) -> Response[str]:
     """Answer a webhook that was accepted before, as GitHub's Redeliver: which run it is, and that no second starts."""
     again = (
-        "This delivery was accepted before, and this is its run. A delivery with the same body starts no second run. "
-        f"To run the DAG again, use `jetway run {request.dag_id}`, or clear the run in Airflow."
+        "This delivery was accepted before; the response shows its run. A delivery with the same body does not "
+        f"start a second run. To run the DAG again, use `jetway run {request.dag_id}`, or clear the run in Airflow."
     )
     content = {"dag_id": request.dag_id, "dag_run_id": request.dag_run_id, "state": "duplicate", "warnings": [again]}
     return json_answer(content, _location(request.dag_id, request.dag_run_id))

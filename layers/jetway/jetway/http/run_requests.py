@@ -18,7 +18,7 @@ from jetway.airflow.names import check_request
 from jetway.dispatch.run import CALLS, DERIVED_PREFIX, call_lane, derive_digest, derive_run_id, parse_message
 from jetway.events.incoming import parse_time
 from jetway.formats import MEMBER, MESSAGE
-from jetway.http.json_body import read_json_object
+from jetway.http.json_body import json_kind, read_json_object
 from jetway.http.problems import ProblemError
 
 if TYPE_CHECKING:
@@ -68,8 +68,8 @@ def read_request(dag_id: str, call: HttpCall) -> DagRunRequest:
     chosen = _text(fields, "dag_run_id")
     if chosen and chosen.startswith(DERIVED_PREFIX) and chosen != derived:
         raise _invalid(
-            f"dag_run_id {chosen!r} is not valid: ids that begin with {DERIVED_PREFIX!r} are derived from events, and "
-            "the event of this id would take your run for its own. Choose another prefix."
+            f"dag_run_id {chosen!r} is not valid. Ids that begin with {DERIVED_PREFIX!r} are reserved for runs that "
+            "Jetway starts for events. Choose another prefix."
         )
     request = DagRunRequest(
         dag_id=dag_id,
@@ -80,7 +80,7 @@ def read_request(dag_id: str, call: HttpCall) -> DagRunRequest:
         note=_text(fields, "note"),
     )
     if request.note is not None and len(request.note) > LONGEST_NOTE:
-        raise _invalid(f"note has {len(request.note)} characters; Airflow takes {LONGEST_NOTE} at most.")
+        raise _invalid(f"note has {len(request.note)} characters; Airflow accepts at most {LONGEST_NOTE}.")
     check_request(request)
     return request
 
@@ -192,14 +192,14 @@ def _read_fields(body: bytes) -> Mapping[str, Any]:
 
             near = difflib.get_close_matches(name, FIELDS, n=1)
             meant = f"; did you mean {near[0]!r}?" if near else "."
-            raise _invalid(f"Unknown field {name[:100]!r}{meant} Known are {', '.join(FIELDS)}.")
+            raise _invalid(f"Unknown field {name[:100]!r}{meant} Valid fields: {', '.join(FIELDS)}.")
     return fields
 
 
 def _text(fields: Mapping[str, Any], name: str) -> str | None:
     value = fields.get(name)
     if value is not None and not isinstance(value, str):
-        raise _invalid(f"{name} must be a text or null, not a {type(value).__name__}.")
+        raise _invalid(f"{name} must be a string or null, not {json_kind(value)}.")
     return value
 
 
@@ -210,7 +210,7 @@ def _time(fields: Mapping[str, Any], name: str) -> datetime | None:
     try:
         return parse_time(text)
     except ValueError as exc:
-        raise _invalid(f"{name} {text!r} is no ISO 8601 time such as 2026-11-22T06:00:00+00:00.") from exc
+        raise _invalid(f"{name} {text!r} is not an ISO 8601 time such as 2026-11-22T06:00:00+00:00.") from exc
 
 
 def _invalid(detail: str) -> ProblemError:

@@ -146,10 +146,10 @@ def _header(headers: Mapping[str, str], name: str) -> str:
 
 def _fresh(text: str, now: float) -> int:
     if not _SECONDS.fullmatch(text):
-        raise SignatureError("the timestamp is no number of seconds since 1970")
+        raise SignatureError("the timestamp is not a number of seconds since 1970")
     timestamp = int(text)
     if abs(now - timestamp) > WINDOW:
-        raise SignatureError(f"the timestamp is more than {WINDOW:.0f} s off")
+        raise SignatureError(f"the timestamp differs from the current time by more than {WINDOW:.0f} s")
     return timestamp
 
 

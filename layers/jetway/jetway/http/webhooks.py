@@ -133,7 +133,7 @@ def for_callers(webhook: Webhook | None, name: str) -> Webhook:
     shown = "`on: {http: {auth: iam}}`"
     detail = f"No accepted and enabled trigger file triggers/{name[:100]}.yaml with {shown} is in force."
     if webhook is not None:
-        detail = f"Trigger {name!r} has `auth: hmac`: it takes signed webhooks at POST /webhooks/{name}."
+        detail = f"Trigger {name!r} has `auth: hmac`: it accepts signed webhooks at POST /webhooks/{name}."
     raise ProblemError(HTTPStatus.NOT_FOUND, "trigger-not-found", detail)
 
 
@@ -162,7 +162,9 @@ def authenticate(
     check_size(body)
     header = next((name for name in _SCHEMES if name in headers), None)
     if header is None:
-        raise _unauthenticated(f"No signature: a webhook has one of the headers {', '.join(_SCHEMES)}.")
+        raise _unauthenticated(
+            f"The request has no signature. A webhook has one of these headers: {', '.join(_SCHEMES)}."
+        )
 
     def check(**how: bool) -> Signed:
         known = secrets(webhook.name, **how) if webhook is not None and webhook.auth == "hmac" else ()
@@ -170,7 +172,10 @@ def authenticate(
         scheme = _SCHEMES[header]
         if known and not any(key_of(scheme, secret) for secret in known):
             logger.warning(
-                "the secret of this webhook cannot sign: it is shorter than 16 bytes, or not whsec_<base64>",
+                (
+                    "the secret of this webhook cannot sign: it is shorter than 16 bytes or does not have the form "
+                    "whsec_<base64>"
+                ),
                 extra={"trigger": webhook and webhook.name, "scheme": scheme},
             )
         return verify(scheme, headers, body, known or (token_hex(),), now=now(), header=header)
@@ -204,7 +209,10 @@ def content_of(headers: Mapping[str, str], body: bytes) -> bytes:
         fields = {}
     found = fields.get("payload", [])
     if len(found) != 1:
-        detail = "The form has not one field `payload` with JSON: choose application/json in the webhook's settings."
+        detail = (
+            "The form must have exactly one field, `payload`, with JSON. In the webhook's settings, choose "
+            "application/json."
+        )
         raise ProblemError(HTTPStatus.UNPROCESSABLE_ENTITY, "invalid-request", detail)
     return found[0].encode()
 
@@ -250,14 +258,17 @@ def once(
         raise ProblemError(
             HTTPStatus.CONFLICT,
             "webhook-replayed",
-            "This very signature was accepted before; its run was started then. A sender's next try is signed anew.",
+            (
+                "This signature was accepted before, and its run was started then. A sender signs each retry again, so "
+                "this is a replay."
+            ),
         )
     yield False
     try:
         in_time(lambda: replays.remember(webhook.name, signed))
     except (ProblemError, ClientError, BotoCoreError) as exc:
         # The run is accepted, and that is the answer; a copy would ask for the same run.
-        logger.warning("a signature was not remembered", extra={"trigger": webhook.name, "error": str(exc)})
+        logger.warning("a signature could not be stored", extra={"trigger": webhook.name, "error": str(exc)})
 
 
 def read_delivery(webhook: Webhook, identity: Sequence[str], body: bytes) -> DagRunRequest:

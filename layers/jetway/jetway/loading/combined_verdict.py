@@ -30,7 +30,7 @@ def together(static: Judgement, answer: LoadAnswer) -> Judgement:
             severity="error",
             message=f"The file ended the function that loads it ({answer.died}).",
             line=None,
-            remedy="Do not end or exhaust the process when the file is loaded: move that work into tasks.",
+            remedy="When the file is loaded, it must not end or exhaust the process. Move that work into tasks.",
         )
         return replace(static, verdict="rejected", findings=(*static.findings, finding))
     loaded = answer.loaded
@@ -66,8 +66,10 @@ def with_other_plugins(judged: Judgement) -> Judgement:
         replace(
             finding,
             severity="warning",
-            message=f"{finding.message.removesuffix('.')}. This is not certain: it fails with the plugins.zip that "
-            "comes with the next update of the environment, and loads with the one that is in force.",
+            message=(
+                f"{finding.message.removesuffix('.')}. This is not certain: the file fails with the plugins.zip "
+                "that comes with the next update of the environment, and loads with the current one."
+            ),
             remedy=f"Before that update: {finding.remedy}",
         )
         if finding.severity == "error"
@@ -84,7 +86,7 @@ def not_loaded(static: Judgement, why: str) -> Judgement:
         severity="warning",
         message=f"The file was read but not loaded: {why}.",
         line=None,
-        remedy="It goes live and is looked at in the environment.",
+        remedy="It goes live and is checked in the environment.",
     )
     return replace(static, verdict="unknown", findings=(*static.findings, finding))
 
@@ -103,8 +105,10 @@ def refused(judged: Judgement, taken: Mapping[str, Rival], *, uploaded: datetime
         Finding(
             rule="duplicate-dag-id",
             severity="error",
-            message=f"{rival.key} makes a DAG {dag_id!r} too. "
-            f"Airflow would show the one that it parsed last, in turns.{_decided(rival, uploaded)}",
+            message=(
+                f"{rival.key} also defines a DAG {dag_id!r}. Airflow would show the one that it parsed last, "
+                f"alternately.{_decided(rival, uploaded)}"
+            ),
             line=lines.get(dag_id),
             remedy=_HAND_REMEDY if rival.by_hand else _REMEDY,
         )
@@ -115,15 +119,15 @@ def refused(judged: Judgement, taken: Mapping[str, Rival], *, uploaded: datetime
 
 _REMEDY = "Give one of them another dag_id, or delete the other file first."
 _HAND_REMEDY = (
-    "Give this one another dag_id, or upload it under the same path as that file, or delete that file from the "
-    "environment's bucket first."
+    "Give this one another dag_id, or upload it with the same path as that file, or first delete that "
+    "file from the environment's bucket."
 )
 
 
 def _decided(rival: Rival, uploaded: datetime | None) -> str:
     """What decided between the two."""
     if rival.by_hand:
-        return " It was put into the environment's bucket by hand, and is live there."
+        return " It was put into the environment's bucket manually, and is live there."
     if uploaded is None or rival.uploaded is None:
         return ""
     theirs, mine = f"{rival.uploaded:%Y-%m-%d %H:%M:%S} UTC", f"{uploaded:%Y-%m-%d %H:%M:%S} UTC"
@@ -131,10 +135,10 @@ def _decided(rival: Rival, uploaded: datetime | None) -> str:
         return f" It was uploaded first, at {theirs}; this file at {mine}."
     since = f"{rival.claimed:%Y-%m-%d %H:%M:%S} UTC" if rival.claimed else "then"
     if rival.uploaded == uploaded:
-        return f" Both were uploaded at {mine}. It was judged first, and has the dag_id since {since}."
+        return f" Both were uploaded at {mine}. It was checked first, and has had the dag_id since {since}."
     return (
-        f" It was uploaded later, at {theirs} (this file at {mine}), but judged first: it has the dag_id since "
-        f"{since}, and what is live stays live."
+        f" It was uploaded later, at {theirs} (this file at {mine}), but checked first. It has had the dag_id "
+        f"since {since}, and a live file stays live."
     )
 
 
@@ -164,7 +168,7 @@ def too_early(
     # Also of a failure that is not certain, because a requirement may bring the module: more often it is a sibling.
     missing = [name for name in loaded["missing"] if not name.startswith("airflow.")]
     if missing and loaded["verdict"] != "accepted":
-        return f"the module {missing[0]} is not there yet"
+        return f"the module {missing[0]} does not exist yet"
     if loaded["verdict"] != "rejected":
         return None
     used = [*loaded["siblings"], *loaded.get("read", ())]
@@ -200,8 +204,10 @@ def _without_loaded(static: Judgement, *, known: bool) -> tuple[Finding, ...]:
 _IGNORED = Finding(
     rule="ignored",
     severity="warning",
-    message="A pattern in .airflowignore matches this file: Airflow passes over it and makes no DAG of it.",
+    message="A pattern in .airflowignore matches this file, so Airflow skips it.",
     line=None,
-    remedy="Nothing to do for a module that DAG files import; else change the pattern "
-    "(regular expressions on Airflow 2, globs on Airflow 3, unless core.dag_ignore_file_syntax says otherwise).",
+    remedy=(
+        "Nothing to do for a module that DAG files import. Otherwise, change the pattern (a regular "
+        "expression on Airflow 2, a glob on Airflow 3, unless core.dag_ignore_file_syntax says otherwise)."
+    ),
 )

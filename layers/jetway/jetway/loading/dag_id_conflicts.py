@@ -89,10 +89,13 @@ def not_known(unclear: Iterable[str]) -> Finding:
     return Finding(
         rule="dag-id-not-known",
         severity="warning",
-        message=f"{', '.join(names[:_MOST_SHOWN])}{more} in the environment's bucket did not come through the drop "
-        "bucket, and only running it tells which DAGs it makes: whether one of them has the same dag_id is not known.",
+        message=(
+            f"{', '.join(names[:_MOST_SHOWN])}{more} in the environment's bucket did not come through the drop "
+            "bucket. Its DAGs are known only when it runs, so it is not known whether one of them has the same "
+            "dag_id."
+        ),
         line=None,
-        remedy="Upload it to the drop bucket under the same path: Jetway then knows its DAGs.",
+        remedy="Upload it to the drop bucket with the same path, so that Jetway knows its DAGs.",
     )
 
 

@@ -124,7 +124,7 @@ class FolderFiles:
             rivals = self._claims.claim(f"{DAGS}{reader}", ids, version.last_modified, self._now())
             taken |= {dag_id: (reader, rival) for dag_id, rival in rivals.items()}
         if taken and waited < self._grace:
-            raise SiblingsExpectedError(f"{version.key} waits: a DAG that it makes is another file's.", waited)
+            raise SiblingsExpectedError(f"{version.key} waits: it defines a DAG that belongs to another file.", waited)
         return doubled(judged, taken)
 
     def _load(
@@ -159,7 +159,7 @@ class FolderFiles:
         judged = hiding(static, content.decode("utf-8", "replace"), known)
         waited = self._now() - version.last_modified
         if judged.verdict == "rejected" and waited < self._grace:
-            raise SiblingsExpectedError(f"{version.key} waits: it takes {DAGS}{next(iter(hidden))} away.", waited)
+            raise SiblingsExpectedError(f"{version.key} waits: it hides {DAGS}{next(iter(hidden))}.", waited)
         return judged
 
     def _dags(self, file: str, copy: FolderCopy, facts: EnvironmentFacts) -> tuple[str, ...] | None:
@@ -189,7 +189,7 @@ def broken(static: Judgement, guilty: Mapping[str, LoadAnswer]) -> Judgement:
                 "error" if rejects else "warning",
                 f"{DAGS}{reader} reads this file, and does not load with it: {said}",
                 None,
-                f"Correct the file, or upload it together with a {DAGS}{reader} that takes it.",
+                f"Correct the file, or upload it together with a {DAGS}{reader} that accepts it.",
             )
         )
     if not findings:
@@ -208,8 +208,10 @@ def doubled(judged: Judgement, taken: Mapping[str, tuple[str, Rival]]) -> Judgem
         Finding(
             "duplicate-dag-id",
             "error",
-            f"With it {DAGS}{reader} makes a DAG {dag_id!r}, and {rival.key} makes one too. "
-            "Airflow would show the one that it parsed last, in turns.",
+            (
+                f"With this file, {DAGS}{reader} defines a DAG {dag_id!r}, and {rival.key} also defines one. Airflow "
+                "would show the one that it parsed last, alternately."
+            ),
             None,
             "Give one of them another dag_id, or delete the other file first.",
         )
@@ -227,7 +229,7 @@ def _words(answer: LoadAnswer) -> str:
         return f"it ended the function that loads it ({answer.died})."
     first = next(iter(answer.loaded["findings"]), None)
     if first is None:
-        return "Airflow does not say why."
+        return "Airflow does not report why."
     line = f" (line {first['line']})" if first["line"] else ""
     return f"{first['message']}{line}"
 

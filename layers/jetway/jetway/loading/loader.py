@@ -47,7 +47,7 @@ Provided = Callable[["EnvironmentFacts"], Mapping[str, Any]]
 
 
 _REQUIREMENTS = "requirements.txt"
-_TOO_LARGE = "its modules are too many or too large to be imported here"
+_TOO_LARGE = "it has too many modules to import here, or they are too large"
 
 
 class DagLoader:
@@ -129,7 +129,7 @@ class DagLoader:
         """Judge all DAG files anew, with what every process of Airflow runs, and without it."""
         files = local_settings.dag_files(new[0].files)
         if len(files) > local_settings.MOST_FILES:
-            return not_loaded(judged, f"more than {local_settings.MOST_FILES} DAG files would have to be judged anew")
+            return not_loaded(judged, f"more than {local_settings.MOST_FILES} DAG files would have to be checked again")
         broken = self._failing(facts, files, *new)
         before = self._failing(facts, sorted(broken), *old)
         return local_settings.breaking(judged, {path: said for path, said in broken.items() if path not in before})
@@ -158,7 +158,7 @@ class DagLoader:
         if judged.kind == "dag-file":
             judged = replace(judged, findings=(*judged.findings, *self._advise(content, facts.major)))
         if judged.verdict == "rejected" and copy.partial and answer.loaded and answer.loaded["missing"]:
-            return not_loaded(static, "the dags folder is too large to be copied whole, and a module is missing")
+            return not_loaded(static, "the dags folder is too large to copy completely, and a module is missing")
         judged = self._claimed(version, judged, copy, facts)
         if judged.verdict != "rejected" and answer.loaded is not None:
             self._readers.remember(path, answer.loaded.get("read", ()))
@@ -169,7 +169,7 @@ class DagLoader:
     ) -> Judgement:
         content = self._folder.packed_dags(version)
         if content is None:
-            return not_loaded(static, f"it is larger than {LARGEST_ZIP:,} bytes, or was replaced meanwhile")
+            return not_loaded(static, f"it is larger than {LARGEST_ZIP:,} bytes, or was replaced in the meantime")
         return self._dag_file(version, content, facts, static)
 
     def _plugins_zip(
@@ -186,7 +186,7 @@ class DagLoader:
         if packed.has_settings and judged.verdict != "rejected":
             judged = self._settings_in_plugins(judged, facts, copy, packed)
         if judged.verdict == "rejected" and copy.partial and answer.loaded and answer.loaded["missing"]:
-            return not_loaded(static, "the dags folder is too large to be copied whole, and a module is missing")
+            return not_loaded(static, "the dags folder is too large to copy completely, and a module is missing")
         return judged
 
     def _settings_in_plugins(
@@ -240,7 +240,7 @@ class DagLoader:
         )
         if early is None and answer.loaded and answer.loaded["missing"] and answer.loaded["verdict"] != "accepted":
             coming = self._plugins.pending(_REQUIREMENTS)
-            early = f"{_REQUIREMENTS} was dropped, too, and is not judged yet" if coming else None
+            early = f"{_REQUIREMENTS} was also dropped, and is not checked yet" if coming else None
         if early is not None:
             raise SiblingsExpectedError(f"{version.key} waits: {early}.", waited)
 
@@ -336,7 +336,7 @@ def adviser(command: str | None) -> Callable[[bytes, int], tuple[Finding, ...]]:
         try:
             return advice([content], command)[0]
         except NoAdviceError as exc:  # advice holds up nothing
-            logger.warning("ruff gives no advice", extra={"reason": str(exc)})
+            logger.warning("ruff returned no advice", extra={"reason": str(exc)})
             return ()
 
     return advise

@@ -32,8 +32,10 @@ def certain(judged: Judgement, *, whatever: bool = False) -> Judgement:
     finding = Finding(
         rule="not-certain",
         severity="error",
-        message=f"It is not certain that it works ({why.removesuffix('.')}), and MWAA runs {NAME} in every process of "
-        "Airflow: one that fails stops schedulers, tasks, web server and command line.",
+        message=(
+            f"It is not certain that it works ({why.removesuffix('.')}), and MWAA runs {NAME} in every Airflow "
+            "process: if it fails, schedulers, tasks, the web server and the command line stop."
+        ),
         line=None,
         remedy="Let it only define policies and set values, with Airflow and the standard library.",
     )
@@ -62,7 +64,7 @@ def breaking(judged: Judgement, broken: Mapping[str, str]) -> Judgement:
         Finding(
             rule="breaks-dags",
             severity="error",
-            message=f"dags/{path} loads without it, and fails with it: {said}",
+            message=f"dags/{path} loads without it and fails with it: {said}",
             line=None,
             remedy="Change the policy, or the DAG files first.",
         )
@@ -75,4 +77,4 @@ def breaking(judged: Judgement, broken: Mapping[str, str]) -> Judgement:
 
 
 def _said(findings: Iterable[Mapping[str, Any]]) -> str:
-    return next((str(finding["message"]) for finding in findings if finding["severity"] == "error"), "it is refused.")
+    return next((str(finding["message"]) for finding in findings if finding["severity"] == "error"), "it is rejected.")

@@ -38,13 +38,13 @@ def checked(
         raise LoadUnavailableError(f"{function}: {str(answer['unavailable'])[:_LONGEST_NAME]}")
     version, loaded = answer.get("airflow"), answer.get("loaded")
     if not _name(version) or not isinstance(loaded, list) or len(loaded) != len(asked):
-        raise LoadUnavailableError(f"{function}: the answer is none of the loader's.")
+        raise LoadUnavailableError(f"{function}: the response does not come from the loader.")
     for each in loaded:
         wrong = _wrong(each)
         if wrong is not None:
-            raise LoadUnavailableError(f"{function}: the answer is none of the loader's: {wrong} is not what it tells.")
+            raise LoadUnavailableError(f"{function}: the response does not come from the loader: {wrong} is not valid.")
     if None not in asked and {each["path"] for each in loaded} != set(asked):
-        raise LoadUnavailableError(f"{function}: the answer is about other files.")
+        raise LoadUnavailableError(f"{function}: the response is about other files.")
     return str(version), loaded
 
 

@@ -39,9 +39,9 @@ NO_VERSIONS = "bucket-without-versions"  # rule of the finding on a copy that ha
 _ONTO_BY_HAND = Finding(
     rule="onto-by-hand",
     severity="warning",
-    message="An object that did not come through the drop bucket was there: this version is live on top of it.",
+    message="An object that did not come through the drop bucket was in this place; this version replaces it.",
     line=None,
-    remedy="The bucket's versions keep it. Change the file in the drop bucket only: what is live is a copy of that.",
+    remedy="The bucket's versions keep it. Change the file only in the drop bucket: the live file is a copy of it.",
 )
 
 
@@ -135,8 +135,8 @@ def warnings_of(source: ObjectVersion, placement: Placement, *, by_version: bool
     found = [_ONTO_BY_HAND] if placement.onto_by_hand else []
     if source.version_id is None:
         message = (
-            f"The drop bucket {source.bucket} keeps no versions: the next upload overwrites this one, and nothing "
-            "brings it back then."
+            f"The drop bucket {source.bucket} has no versioning: the next upload overwrites this version, and it "
+            "cannot be restored."
         )
         found.append(Finding("drop-bucket-without-versions", "warning", message, None, switch_on(source.bucket)))
     if placement.outcome == "promoted" and placement.version_id is None:
@@ -145,18 +145,18 @@ def warnings_of(source: ObjectVersion, placement: Placement, *, by_version: bool
 
 
 def _without_versions(bucket: str, *, by_version: bool) -> Finding:
-    message = f"The environment's bucket {bucket} keeps no versions"
+    message = f"The environment's bucket {bucket} has no versioning"
     if by_version:
-        message += ", and MWAA takes this file by its object version: it does not come into force."
+        message += ", and MWAA needs the object version of this file, so it cannot take effect."
         return Finding(NO_VERSIONS, "warning", message, None, f"{switch_on(bucket)} Then upload the file again.")
-    message += ": if this one does not work, what was before cannot come back."
+    message += ": if this version does not work, the previous one cannot be restored."
     return Finding(NO_VERSIONS, "warning", message, None, switch_on(bucket))
 
 
 def switch_on(bucket: str) -> str:
     """What a person does where a bucket keeps no versions."""
     command = f"aws s3api put-bucket-versioning --bucket {bucket} --versioning-configuration Status=Enabled"
-    return f"Switch versioning on: {command}"
+    return f"Turn on versioning: {command}"
 
 
 def _copy(

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from jetway.promotion import notifications as news
 from jetway.promotion.artifact_state import BY_HAND, LONGEST_WORK, put_by_hand
 from jetway.promotion.copy import SOURCE_VERSION
+from jetway.promotion.restore import INSTEAD_OF
 from jetway.promotion.rollout import Rollout, say
 from jetway.promotion.state_table import StandingChangedError
 
@@ -25,6 +26,14 @@ if TYPE_CHECKING:
 def source_of(there: ObjectVersion | None) -> str | None:
     """The version of the drop bucket that an object is a copy of; `BY_HAND` when it is none, None without an object."""
     return None if there is None else there.metadata.get(SOURCE_VERSION, BY_HAND)
+
+
+def is_by_hand(there: ObjectVersion) -> bool:
+    """Whether somebody has put an object there since Jetway has done something.
+
+    One that was there before a version went live, and has come back for that, gives way to it again.
+    """
+    return source_of(there) == BY_HAND and INSTEAD_OF not in there.metadata
 
 
 def overtake(

@@ -121,7 +121,7 @@ def judged(environment: str, document: Mapping[str, Any], report_key: str, *, no
         lines += [f"{where} {finding['rule']}: {said[0]}", f"  To do: {said[1]}", ""]
     lines += [
         f"Report: s3://{source['bucket']}/{report_key}",
-        f"Who uploaded what: {who}s3://{source['bucket']}/{path}, version {label}",
+        f"Uploaded by: {who}s3://{source['bucket']}/{path}, version {label}",
     ]
     return Notification(event, f"Jetway {environment}: {key} was rejected", "\n".join(lines))
 
@@ -155,9 +155,9 @@ def rolled_back(
         "restored": None if back is None else {"version": back.source, "placed": _placed(back)},
     }
     event = OutEvent("ArtifactRolledBack", f"{key}#{bad.source}#ArtifactRolledBack", at, detail)
-    now = "Nothing was live before: it was taken out again." if was_live else "Nothing was in force before."
+    now = "Nothing was live before, so it was removed." if was_live else "Nothing was in force before."
     if restored.outcome == "superseded":
-        now = "It was not live any more: something newer had come."
+        now = "A newer version had already replaced it."
     elif back is not None and was_live:
         now = f"{_named(back)} {'comes back' if note else 'is live again'}."
     elif back is not None:
@@ -168,8 +168,8 @@ def rolled_back(
     ]
     if not was_live:
         happened = [
-            f"{key} (version {bad.source}) was to come into force with an update of environment {environment}.",
-            f"The update failed, so that it was never in force. {now}",
+            f"{key} (version {bad.source}) was to take effect with an update of environment {environment}.",
+            f"The update failed, so the version never took effect. {now}",
         ]
     lines = [*happened, ""]
     for problem in problems:
@@ -177,7 +177,7 @@ def rolled_back(
     lines += [
         *((note, "") if note else ()),
         "To do: correct the file, or what it needs in the environment (a Variable, a connection, a package).",
-        "Then upload it again: the version that was rolled back is not tried again.",
+        "Then upload it again. The version that was rolled back is not tried again.",
         f"Report: s3://{drop_bucket}/{bad.report}",
     ]
     return Notification(event, f"Jetway {environment}: {key} was rolled back", "\n".join(lines))
@@ -208,18 +208,21 @@ def overtaken(
     # One event for each state that is found: the same one again is a copy.
     state = "none" if there is None else f"{there[0]}@{there[1]}"
     event = OutEvent("ArtifactOvertaken", f"{key}#{ours.source}#{state}#ArtifactOvertaken", at, detail)
-    uses = "uses none" if there is None else f"uses {there[0]}, object version {there[1] or 'not named'}"
+    uses = "uses no version" if there is None else f"uses {there[0]}, object version {there[1] or 'not named'}"
     lines = [
-        f"Somebody else has changed environment {environment}: for {key} it {uses}.",
+        f"Environment {environment} was changed outside Jetway: for {key} it {uses}.",
         f"Jetway's version is {ours.source} (s3://{ours.bucket}/{ours.key}, object version {ours.version_id}).",
         "",
-        again or "Jetway leaves it as it is: it does not verify it, and does not undo it.",
+        again or "Jetway does not change this: it neither verifies nor undoes it.",
         "",
-        "To do: let one of the two write requirements, plugins and startup script. With Terraform: ignore_changes.",
+        (
+            "To do: let only one of the two manage requirements, plugins and startup script. With Terraform, use "
+            "ignore_changes."
+        ),
     ]
     if not again:
-        lines.append("To bring Jetway's version back, upload the file to the drop bucket again.")
-    return Notification(event, f"Jetway {environment}: {key} was changed by somebody else", "\n".join(lines))
+        lines.append("To restore Jetway's version, upload the file to the drop bucket again.")
+    return Notification(event, f"Jetway {environment}: {key} was changed outside Jetway", "\n".join(lines))
 
 
 def stalled(
@@ -242,21 +245,24 @@ def stalled(
         "since": since.isoformat(),
     }
     event = OutEvent("EnvironmentUpdateStalled", f"{environment}#{since.isoformat()}#{reason}#stalled", at, detail)
-    waits = ", ".join(keys) or "the bounds of its workers"
+    waits = ", ".join(keys) or "the limits of its workers"
     lines = [
-        f"The update of environment {environment} cannot go on since {since:%Y-%m-%d %H:%M} UTC. Waiting: {waits}.",
+        (
+            f"The update of environment {environment} has been blocked since {since:%Y-%m-%d %H:%M} UTC. Waiting: "
+            f"{waits}."
+        ),
         because[:_LONGEST_SHOWN],
         "",
         f"To do: {to_do}",
         "`jetway updates` shows what is next.",
     ]
-    return Notification(event, f"Jetway {environment}: an update cannot go on", "\n".join(lines))
+    return Notification(event, f"Jetway {environment}: an update is blocked", "\n".join(lines))
 
 
 def _named(live: LiveVersion) -> str:
     if live.ours:
         return f"Version {live.source}"
-    return f"What was put there by hand (version {live.version_id or 'unknown'})"
+    return f"The object that was put there manually (version {live.version_id or 'unknown'})"
 
 
 def removed(  # noqa: PLR0917 - what, when, and who
@@ -297,9 +303,9 @@ def never_appeared(
     }
     event = OutEvent("ArtifactNeverAppeared", f"{key}#{live.source}#ArtifactNeverAppeared", at, detail)
     lines = [
-        f"{key} (version {live.source}) is live since {live.at:%Y-%m-%d %H:%M} UTC.",
-        f"Environment {environment} shows neither that it works nor that it does not.",
-        "It was not rolled back: nobody can tell whether it is at fault.",
+        f"{key} (version {live.source}) has been live since {live.at:%Y-%m-%d %H:%M} UTC.",
+        f"Environment {environment} shows neither that it works nor that it fails.",
+        "It was not rolled back, because it is not known whether it is at fault.",
         "",
         *(quoted(problem.message) for problem in problems),
         "",
@@ -315,13 +321,13 @@ def put_by_hand(environment: str, drop_bucket: str, key: str, live: LiveVersion,
     event = OutEvent("ArtifactSuperseded", f"{key}#{live.source}#ArtifactSuperseded#by-hand", at, detail)
     lines = [
         f"Version {live.source} of {key} was live as s3://{live.bucket}/{live.key}.",
-        "Something else was put there past the drop bucket.",
-        "What is there now is not Jetway's: it is left as it is, and not verified.",
+        "Another object was put there without the drop bucket.",
+        "Jetway does not change or verify that object.",
         "",
-        f"To do: upload the file to s3://{drop_bucket}/{key}, so that it is checked and can be taken back.",
+        f"To do: upload the file to s3://{drop_bucket}/{key}, so that it is checked and can be rolled back.",
         f"Report of the version that was live: s3://{drop_bucket}/{live.report}",
     ]
-    return Notification(event, f"Jetway {environment}: {key} was replaced by hand", "\n".join(lines))
+    return Notification(event, f"Jetway {environment}: {key} was replaced manually", "\n".join(lines))
 
 
 def _common(environment: str, bucket: str, key: str, live: LiveVersion) -> Mapping[str, Any]:

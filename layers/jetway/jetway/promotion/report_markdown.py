@@ -12,13 +12,13 @@ from jetway.events.principals import in_words
 # Outcome: the fate in the title, and a sentence.
 _OUTCOMES = {
     "promoted": ("live", "It is live."),
-    "quarantined": ("rejected and quarantined", "It is not live; what was live stays live."),
-    "superseded": ("superseded", "It is not live: a newer version came, which has a report of its own."),
+    "quarantined": ("rejected and quarantined", "It is not live. The version that was live stays live."),
+    "superseded": ("superseded", "It is not live: a newer version arrived, which has its own report."),
     "vanished": ("deleted before it went live", "It was deleted before it went live."),
     "rolled-back": ("rolled back", "It was live, did not work in the environment, and was rolled back."),
-    "removed": ("removed", "It was deleted, and is not live any more."),
+    "removed": ("removed", "It was deleted, and is no longer live."),
 }
-_GRACEFUL = ", and up to 12 hours more while running tasks end (GRACEFUL)."
+_GRACEFUL = ", and up to 12 hours more until running tasks finish (GRACEFUL)."
 
 # Step on the way into force of what an update of the environment brings, by outcome.
 _STEPS = {
@@ -28,24 +28,27 @@ _STEPS = {
     ),
     ("promoted", "updating"): (
         "the environment is being updated",
-        "It is not in force yet: the update that brings it began at {since}. It takes 10 to 30 minutes" + _GRACEFUL,
+        "It is not in force yet: the update that applies it began at {since}. It takes 10 to 30 minutes" + _GRACEFUL,
     ),
     ("promoted", "verifying"): (
         "in force, being verified",
-        "In force since the update that ended at {since}. Whether it works is not known yet: Jetway looks{looks}.",
+        (
+            "In force since the update that ended at {since}. It is not known yet whether it works: Jetway "
+            "checks{looks}."
+        ),
     ),
     ("promoted", "verified"): ("in force and verified", "It is in force, and works in the environment: {since}."),
     ("promoted", "replaced-by-hand"): (
-        "replaced by hand",
-        "The environment uses another version, which was put in force by hand; seen at {since}.",
+        "replaced manually",
+        "The environment uses another version, which was set manually; detected at {since}.",
     ),
     ("rolled-back", "going-back"): (
         "rolled back, still in force",
-        "It does not work in the environment, and is in force until the update back has ended.",
+        ("It does not work in the environment, and stays in force until the update that rolls it back has ended."),
     ),
     ("rolled-back", "not-applied"): (
         "the update failed",
-        "The update of the environment that was to bring it failed: it was never in force.",
+        "The update of the environment that was to apply it failed. It was never in force.",
     ),
     ("removed", "waiting"): (
         "deleted, in force until an update of the environment",
@@ -56,19 +59,22 @@ _STEPS = {
         "It was deleted. It stays in force until the update that began at {since} ends. It takes 10 to 30 minutes"
         + _GRACEFUL,
     ),
-    ("removed", "verifying"): ("removed", "It was deleted, and is not in force since {since}."),
-    ("removed", "verified"): ("removed", "It was deleted, and is not in force since {since}."),
+    ("removed", "verifying"): ("removed", "It was deleted, and has not been in force since {since}."),
+    ("removed", "verified"): ("removed", "It was deleted, and has not been in force since {since}."),
 }
 _STEPS_OF_DAG_FILES = {
     "verifying": (
         "live, being verified",
-        "It is live since {since}. Whether it works in the environment is not known yet: Jetway looks there{looks}.",
+        (
+            "It has been live since {since}. It is not known yet whether it works in the environment: Jetway "
+            "checks{looks}."
+        ),
     ),
     "verified": ("live and verified", "It is live, and works in the environment: {since}."),
     "never-appeared": ("live, not seen in Airflow", "It is live, and could not be verified until {since}."),
     "replaced-by-hand": (
-        "replaced by hand",
-        "Something else was put in its place in the environment's bucket by hand; seen at {since}.",
+        "replaced manually",
+        "Another object was put in its place in the environment's bucket manually; detected at {since}.",
     ),
 }
 _UPDATED = frozenset({"requirements", "plugins", "startup-script"})
@@ -91,7 +97,7 @@ def _lines(report: Mapping[str, Any]) -> Iterator[str]:
         source, environment = report["source"], report["environment"]
         yield f"- Version: {_code(source['version'] or source['etag'])}, {source['size']:,} bytes"
         yield f"- Environment: {_code(environment['name'])}, Airflow {environment['airflow_version']}"
-        yield f"- Judged: {report['judged_at']}, in {report['seconds']:.3f} s"
+        yield f"- Checked: {report['judged_at']}, in {report['seconds']:.3f} s"
         if words := in_words(report.get("by") or {}):
             yield f"- Who: {_text(words)}"
         if words := in_words(report.get("removed_by") or {}):
@@ -111,7 +117,7 @@ def _lines(report: Mapping[str, Any]) -> Iterator[str]:
         yield from ("", "## DAGs", "")
     for dag in report["dags"][:_MOST_DAGS]:
         line = _line(dag.get("line"))
-        yield f"- {_code(dag['dag_id']) if dag['dag_id'] else 'an id that only running the file would tell'}{line}"
+        yield f"- {_code(dag['dag_id']) if dag['dag_id'] else 'an id that is known only when the file runs'}{line}"
 
 
 def fate(report: Mapping[str, Any]) -> tuple[str, str]:
@@ -140,7 +146,7 @@ def _fate_in_no_environment(report: Mapping[str, Any]) -> tuple[str, str]:
     if "last-good-in-force" in rules:
         return "rejected, the last good one stays in force", ""
     if "moment-is-over" in rules:
-        return "accepted, does not fire any more", ""
+        return "accepted, no longer fires", ""
     return report["verdict"], ""
 
 
@@ -152,7 +158,7 @@ def _verification(verification: Mapping[str, Any]) -> Iterator[str]:
     yield from ("", "## In the environment", "")
     restored = verification["restored"]
     back = f"Version {_code(restored['version'])} is live again." if restored else "Nothing was live before."
-    yield f"Given up at {verification['at']}. {back}"
+    yield f"Stopped at {verification['at']}. {back}"
     for problem in verification["problems"]:
         yield from ("", f"{_code(problem['where'])}:", "")
         # Indented by four: a block of code, whatever is in it.

@@ -67,7 +67,7 @@ def waiting(since: datetime, facts: EnvironmentFacts, quiet: timedelta, *, comma
         command: what begins the update, where Jetway begins none by itself.
     """
     if command is not None:
-        return Rollout("waiting", since, None, f"ApplyUpdates is manual. It comes into force when you run: {command}")
+        return Rollout("waiting", since, None, f"ApplyUpdates is manual. It takes effect when you run: {command}")
     if not facts.usable:
         because = f"The environment is {facts.status}; the update begins when it is AVAILABLE again."
         return Rollout("waiting", since, None, because)

@@ -58,7 +58,7 @@ class ArtifactStateTable:
             # Only what has both attributes is in the index.
             attributes |= {"open": {"S": "open"}, "due_at": {"S": written.due_at.isoformat()}}
         if not self._item(standing.key).put(attributes, onto=standing.revision):
-            raise StandingChangedError(f"the standing of {standing.key!r} has changed meanwhile.")
+            raise StandingChangedError(f"the standing of {standing.key!r} has changed in the meantime.")
         return written
 
     def change(self, key: str, how: Callable[[ArtifactState | None], ArtifactState]) -> ArtifactState:

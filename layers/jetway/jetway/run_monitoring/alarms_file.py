@@ -58,7 +58,7 @@ class RunAlarms:
 
 def parse_alarms(content: bytes) -> ParsedFile[RunAlarms]:
     """Read and check the file."""
-    remedy = "Say nothing of DAGs for which the defaults are right."
+    remedy = "Leave out DAGs for which the defaults are right."
     document = read_configuration(content, schema(), most_bytes=MOST_BYTES, shorter=remedy)
     if isinstance(document, tuple):
         return _refused(*document)
@@ -68,7 +68,7 @@ def parse_alarms(content: bytes) -> ParsedFile[RunAlarms]:
     except (ZoneInfoNotFoundError, ValueError, OSError):
         remedy = "Use an IANA name such as Europe/Vienna."
         line = document.line(("timezone",))
-        return _refused(Finding("wrong-value", "error", f"timezone: {name!r} is no time zone.", line, remedy))
+        return _refused(Finding("wrong-value", "error", f"timezone: {name!r} is not a time zone.", line, remedy))
     return ParsedFile(_alarms(document, zone), judgement(KIND))
 
 
@@ -119,7 +119,7 @@ def _expectation(dag_id: str, value: Mapping[str, Any], zone: ZoneInfo) -> Expec
 def _absent(dag_id: str, line: int, known: list[str]) -> Finding:
     near = difflib.get_close_matches(dag_id, known, n=1)
     message = f"Airflow has no DAG {dag_id!r}." + (f" Did you mean {near[0]!r}?" if near else "")
-    remedy = "Correct the name, or take the entry out; what the file says of it holds once the DAG is there."
+    remedy = "Correct the name, or remove the entry. The entry takes effect once the DAG exists."
     return Finding("dag-not-there", "warning", message, line, remedy)
 
 

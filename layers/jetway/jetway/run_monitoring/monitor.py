@@ -108,7 +108,7 @@ class RunMonitor:
                 before, seen = self._deadlines(place, before, seen, summary)
             self._memory.keep(seen, before)
         except OvertakenError as exc:
-            logger.info("another look goes on", extra={"because": str(exc)})
+            logger.info("another check is running", extra={"because": str(exc)})
             summary.complete = False
         return summary
 

@@ -161,16 +161,19 @@ def mail_on_missed(facts: EnvironmentFacts, deadline: Deadline, last: DagRun | N
     seen = "It has no run." if last is None else f"Its newest run {visible(last.dag_run_id)} is {visible(last.state)}."
     lines = [
         f"No run of DAG {visible(deadline.dag_id)} in environment {facts.name} has succeeded by {by}.",
-        f"Looked for from {deadline.since:%Y-%m-%d %H:%M} on. {seen}",
+        f"Checked since {deadline.since:%Y-%m-%d %H:%M}. {seen}",
         "",
         *_of_dag(facts, deadline.dag_id, owners),
-        "See whether the DAG is paused, stale or has an import error (jetway doctor), and whether workers are free.",
-        "The time is that of expect in alarms.yaml of the drop bucket.",
+        (
+            "Check whether the DAG is paused, stale, or has an import error (jetway doctor), and whether workers "
+            "are free."
+        ),
+        "The time comes from expect in alarms.yaml of the drop bucket.",
     ]
     return Mail(f"Jetway {facts.name}: dag-missing: {deadline.dag_id}", "\n".join(lines))
 
 
-_HOW_TO_STOP = "To hear no more of a DAG, say `alarm: false` of it in alarms.yaml of the drop bucket."
+_HOW_TO_STOP = "To receive no messages about a DAG, write `alarm: false` for it in alarms.yaml of the drop bucket."
 
 
 def _of_dag(facts: EnvironmentFacts, dag_id: str, owners: Owners, dag_run_id: str | None = None) -> list[str]:

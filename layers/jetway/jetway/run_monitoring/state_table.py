@@ -104,7 +104,7 @@ class Memory:
         try:
             item = self._table.get_item(Key={"id": ID}, ConsistentRead=True).get("Item")
         except (ClientError, BotoCoreError) as exc:
-            raise LedgerUnavailableError(f"how far ends were looked for cannot be read: {exc}") from exc
+            raise LedgerUnavailableError(f"the position of the check for ended runs cannot be read: {exc}") from exc
         return _read(item) if item else None
 
     def keep(self, seen: MonitorState, before: MonitorState | None) -> MonitorState:
@@ -121,9 +121,9 @@ class Memory:
         try:
             written = write_if(self._table.put_item, Item=_item(after), ConditionExpression=condition)
         except (ClientError, BotoCoreError) as exc:
-            raise LedgerUnavailableError(f"how far ends were looked for cannot be written: {exc}") from exc
+            raise LedgerUnavailableError(f"the position of the check for ended runs cannot be written: {exc}") from exc
         if not written and (there := self.recall()) != after:  # boto3 may repeat a write that was made
-            raise OvertakenError(f"another look has gone on since, until {there and there.until}.")
+            raise OvertakenError(f"another check has advanced since then, until {there and there.until}.")
         return after
 
 

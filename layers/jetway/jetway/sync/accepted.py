@@ -132,5 +132,5 @@ def save_json(s3: S3Client, bucket: str, key: str, content: Mapping[str, Any], t
         s3.put_object(Bucket=bucket, Key=key, Body=body, ContentType="application/json", **unchanged(there))
     except ClientError as exc:
         if is_changed(exc):
-            raise TransientError(f"s3://{bucket}/{key} was written by somebody else.") from exc
+            raise TransientError(f"s3://{bucket}/{key} was written by another process.") from exc
         raise

@@ -88,7 +88,7 @@ def _judged(parser: Callable[[bytes], ParsedAccess], content: bytes) -> ParsedAc
     try:
         return parser(content)
     except Exception as exc:  # noqa: BLE001 - whatever it is, the triggers go on
-        logger.exception("the access list could not be judged")
+        logger.exception("the access list could not be checked")
         return ParsedAccess(None, judgement(KIND, [internal_error(exc)]))
 
 
@@ -96,13 +96,13 @@ def _check_unchanged(s3: S3Client, bucket: str, seen: ObjectVersion | None) -> N
     """Look at the file again: a run beside this one may have seen a newer one before this one wrote."""
     newest = head(s3, bucket, KEY)
     if (newest.label if newest else None) != (seen.label if seen else None):
-        raise TransientError(f"{KEY} has changed while it was put in force.")
+        raise TransientError(f"{KEY} has changed while it was applied.")
 
 
 def _what_counts(before: Mapping[str, Any]) -> Finding:
     if before["document"] is None:
-        message = "No access list is in force: whoever IAM or the token lets in may start and see every DAG."
-        return Finding("no-list-in-force", "warning", message, None, "Correct the file and drop it again, soon.")
+        message = "No access list is in force: every caller that IAM or the token admits can start and see every DAG."
+        return Finding("no-list-in-force", "warning", message, None, "Correct the file and drop it again soon.")
     message = f"The list of {before['accepted_at']} (version {before['version']}) stays in force."
     return Finding("last-good-in-force", "warning", message, None, "Correct the file and drop it again.")
 

@@ -94,7 +94,7 @@ class Alarms:
             ClientError, BotoCoreError: CloudWatch is in trouble.
         """
         if not name.startswith(self.prefix):
-            raise ValueError(f"alarm {name!r} is not ours.")
+            raise ValueError(f"alarm {name!r} does not belong to this stack.")
         self.client.delete_alarms(AlarmNames=[name])
         del self.found[name]
 
@@ -103,7 +103,7 @@ class Alarms:
         minutes = spec.period * spec.periods // 60
         return {
             "AlarmName": spec.name,
-            "AlarmDescription": f"No run was started by trigger {spec.trigger} for {minutes} minutes.",
+            "AlarmDescription": f"Trigger {spec.trigger} started no run for {minutes} minutes.",
             "Namespace": self.namespace,
             "MetricName": METRIC,
             "Dimensions": [

@@ -32,7 +32,7 @@ def refusal(exc: ClientError, name: str) -> Exception:
     """Return the error to raise for what AWS said of a resource."""
     error = exc.response["Error"]
     if error["Code"] in _REFUSALS:
-        return ResourceRefusedError(f"AWS refuses {name} ({error['Code']}): {error['Message']}")
+        return ResourceRefusedError(f"AWS rejects {name} ({error['Code']}): {error['Message']}")
     return exc
 
 

@@ -25,19 +25,19 @@ def bucket_finding(s3: S3Client, bucket: str) -> Finding | None:
     except ClientError as exc:
         error = exc.response["Error"]
         if error["Code"] in {"NoSuchBucket", "404"}:
-            message = f"There is no bucket {bucket}."
+            message = f"Bucket {bucket} does not exist."
         elif error["Code"] in {"AccessDenied", "403", "AllAccessDisabled"}:
-            message = f"Jetway may not see whether bucket {bucket} sends its events to EventBridge."
+            message = f"Jetway does not have permission to see whether bucket {bucket} sends its events to EventBridge."
         else:
             raise
-        return _warning(message, f"Check its name, and what this shows: {_command('get', bucket)}")
+        return _warning(message, f"Check its name, and the output of: {_command('get', bucket)}")
     if "EventBridgeConfiguration" in answer:
         return None
     # The call replaces all that is configured: what is there must be said again.
     there = {name: value for name, value in answer.items() if name != "ResponseMetadata" and value}
     configuration = json.dumps({**there, "EventBridgeConfiguration": {}})
     command = f"{_command('put', bucket)} --notification-configuration {shlex.quote(configuration)}"
-    return _warning(f"Bucket {bucket} does not send its events to EventBridge: nothing will start.", f"Run: {command}")
+    return _warning(f"Bucket {bucket} does not send its events to EventBridge, so nothing starts.", f"Run: {command}")
 
 
 def _command(verb: str, bucket: str) -> str:

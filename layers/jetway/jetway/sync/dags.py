@@ -47,10 +47,15 @@ class KnownDags:
         return Finding(
             "dag-not-known",
             "warning",
-            f"No file that came through the drop bucket makes a DAG {dag_id!r}. Jetway does not know DAGs that were "
-            "put into the environment by hand: if it is one of them, nothing is wrong.",
+            (
+                f"No file that came through the drop bucket defines a DAG {dag_id!r}. Jetway does not know DAGs that "
+                "were put into the environment manually. If it is one of them, nothing is wrong."
+            ),
             line,
-            f"{meant} the file that makes it; until Airflow has the DAG, events wait, and become dead letters.",
+            (
+                f"{meant} the file that defines it. Until Airflow has the DAG, events wait, and finally become dead "
+                "letters."
+            ),
         )
 
     def _list(self) -> Iterator[str]:

@@ -257,7 +257,7 @@ class _Run:
         self.done.in_force += bool(entry.get("document"))
 
     def _refuse(self, file: File, entry: Mapping[str, Any], fault: Exception) -> None:
-        logger.error("a trigger file could not be put in force", exc_info=fault, extra={"key": file.key})
+        logger.error("a trigger file could not be applied", exc_info=fault, extra={"key": file.key})
         self._keep(file)
         self.done.rejected.append(file.key)
         try:
@@ -269,7 +269,7 @@ class _Run:
         """Leave files and what they have in AWS as they are, for another run."""
         for file in files:
             self._keep(file)
-        words = f"the time is over: {len(files)} trigger files are left for another run."
+        words = f"the time limit was reached: {len(files)} trigger files are left for another run."
         self.done.troubles.append(OutOfTimeError(words))
 
     def _keep(self, file: File) -> None:
@@ -301,7 +301,9 @@ class _Run:
     def _delete(self, unwanted: Callable[[What], bool]) -> None:
         for what in filter(unwanted, self._there()):
             if self.seconds_left() < SECONDS_TO_SAVE:
-                self.done.troubles.append(OutOfTimeError("the time is over: another run deletes what is left over."))
+                self.done.troubles.append(
+                    OutOfTimeError("the time limit was reached: another run deletes what is left.")
+                )
                 return
             try:
                 match what:
@@ -348,9 +350,9 @@ class _Run:
                 yield Finding(
                     "no-such-bus",
                     "error",
-                    f"There is no event bus {rule.bus!r} in this account and Region.",
+                    f"Event bus {rule.bus!r} does not exist in this account and Region.",
                     None,
-                    f"Make it (aws events create-event-bus --name {rule.bus}), then drop the file again.",
+                    f"Create it (aws events create-event-bus --name {rule.bus}), then drop the file again.",
                 )
             elif (rule.bus, rule.name) not in self.rules.found:
                 ours = sum(bus == rule.bus for bus, _ in self.rules.found)
@@ -360,8 +362,7 @@ class _Run:
                         "error",
                         f"Bus {rule.bus!r} has {self.settings.most_rules} rules, which is its quota.",
                         None,
-                        "Delete a trigger, use another bus, or have the quota raised and tell the stack "
-                        "(MaxRulesPerBus).",
+                        "Delete a trigger, use another bus, or request a higher quota and set MaxRulesPerBus to it.",
                     )
 
     def _keep_the_last_good(self, key: str, entry: Mapping[str, Any]) -> list[Finding]:
@@ -388,7 +389,7 @@ class _Run:
                 if finding := self.buckets[bucket]:
                     yield finding
         if trigger.expect and not self.settings.metrics_by_trigger:
-            message = "The stack has no metrics by trigger, so that expect has no effect."
+            message = "The stack has no metrics by trigger, so expect has no effect."
             yield Finding("no-metrics", "warning", message, None, "Set the stack's parameter MetricsByTrigger to true.")
         signed = isinstance(trigger.on, Http) and trigger.on.auth == "hmac"
         if signed and self.hooks and (deaf := self.hooks.finding(trigger.name, None)):

@@ -135,7 +135,7 @@ class RuleSet:
         """
         bus, name = place
         if not name.startswith(self.prefix):
-            raise ValueError(f"rule {name!r} is not ours.")
+            raise ValueError(f"rule {name!r} does not belong to this stack.")
         try:
             self._remove_targets(place, self._ids(place))
             self.client.delete_rule(Name=name, EventBusName=bus)
@@ -165,7 +165,7 @@ class RuleSet:
         except ClientError as exc:
             raise refusal(exc, f"rule {place[1]}") from exc
         if answer["FailedEntryCount"]:
-            raise TransientError(f"EventBridge did not take the targets of {place[1]}: {answer['FailedEntries']}")
+            raise TransientError(f"EventBridge did not accept the targets of {place[1]}: {answer['FailedEntries']}")
         self.found[place] = wanted
 
     def _remove_targets(self, place: RulePlace, ids: Set[str]) -> None:

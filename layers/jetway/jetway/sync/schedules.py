@@ -83,7 +83,7 @@ class Schedules:
         if self.stands(spec):
             return None
         if not self.group_there:
-            raise TransientError(f"schedule group {self.group!r} is gone: deploy the stack again, which makes it.")
+            raise TransientError(f"schedule group {self.group!r} does not exist. Deploy the stack again to create it.")
         try:
             if there is None:
                 self.client.create_schedule(Name=spec.name, **wanted)
@@ -106,7 +106,7 @@ class Schedules:
             ClientError, BotoCoreError: Scheduler is in trouble.
         """
         if not name.startswith(self.prefix):
-            raise ValueError(f"schedule {name!r} is not ours.")
+            raise ValueError(f"schedule {name!r} does not belong to this stack.")
         try:
             self.client.delete_schedule(GroupName=self.group, Name=name)
         except ClientError as exc:

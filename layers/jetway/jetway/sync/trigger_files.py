@@ -26,10 +26,12 @@ WatchBucket = Callable[[str], AbstractContextManager[bool]]
 CRASHED = Finding(
     "crashed",
     "error",
-    f"The function that syncs triggers was ended {MOST} times while it worked on this version: it was out of memory or "
-    "out of time, or it crashed.",
+    (
+        f"The function that syncs triggers was ended {MOST} times while it read this version: it was out of "
+        "memory or out of time, or it crashed."
+    ),
     None,
-    "Make the file smaller or simpler and drop it again. The log of sync_triggers says how it ended.",
+    ("Make the file smaller or simpler and drop it again. The log of sync_triggers shows how the function ended."),
 )
 
 _AT_ONCE = 8
@@ -108,7 +110,7 @@ def _judged(parser: Callable[[bytes, str], ParsedTrigger], content: bytes, key: 
     try:
         return parser(content, key)
     except Exception as exc:  # noqa: BLE001 - whatever it is, the other files go on
-        logger.exception("a trigger file could not be judged", extra={"key": key})
+        logger.exception("a trigger file could not be checked", extra={"key": key})
         return ParsedTrigger(None, judgement("trigger", [internal_error(exc)]))
 
 

@@ -29,7 +29,9 @@ class Hooks:
     def finding(self, name: str, line: int | None) -> Finding | None:
         """Return a warning about a webhook that nothing can start; None also where nobody can tell."""
         if self._client is None:
-            message = f"This stack takes no webhooks: POST /webhooks/{name} is answered with 404, and nothing starts."
+            message = (
+                f"This stack does not accept webhooks: POST /webhooks/{name} is answered with 404, and nothing starts."
+            )
             return Finding("webhooks-off", "warning", message, line, OFF_REMEDY)
         secret = f"{self._prefix}{name}"
         if not self._answers:  # it is not waited for again: this is a warning only
@@ -38,12 +40,12 @@ class Hooks:
             there = self._client.describe_secret(SecretId=secret)
         except (ClientError, BotoCoreError) as exc:
             if isinstance(exc, ClientError) and exc.response["Error"]["Code"] == "ResourceNotFoundException":
-                return _no_secret(f"There is no secret {secret} in Secrets Manager", line, _make(secret))
+                return _no_secret(f"Secret {secret} does not exist in Secrets Manager", line, _make(secret))
             self._answers = isinstance(exc, ClientError)
             return None
         if "DeletedDate" in there:
-            remedy = f"Bring it back: aws secretsmanager restore-secret --secret-id {secret}"
-            return _no_secret(f"The secret {secret} is to be deleted, and cannot be read", line, remedy)
+            remedy = f"Restore it: aws secretsmanager restore-secret --secret-id {secret}"
+            return _no_secret(f"Secret {secret} is scheduled for deletion and cannot be read", line, remedy)
         return None
 
 
@@ -53,4 +55,4 @@ def _no_secret(what: str, line: int | None, remedy: str) -> Finding:
 
 
 def _make(secret: str) -> str:
-    return f"Make it, and sign with TEXT: aws secretsmanager create-secret --name {secret} --secret-string TEXT"
+    return f"Create it, and sign with TEXT: aws secretsmanager create-secret --name {secret} --secret-string TEXT"

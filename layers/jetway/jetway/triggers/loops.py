@@ -22,10 +22,10 @@ _LATE = 1_000_000
 
 # What is wrong, and what to do.
 ITSELF = (
-    "events of the trigger's own runs match, so that each run starts another one, until its chain is too long.",
+    ("the trigger matches events of its own runs, so each run starts another one, until the chain is too long."),
     (
-        "Name the DAGs that are meant, or leave its own out: detail: {dag_id: [{anything-but: <dag>}]}. If it is "
-        'meant, say how often: detail: {chain: [{numeric: ["<", 3]}]}.'
+        "Name the DAGs that you want, or exclude the trigger's own: detail: {dag_id: [{anything-but: "
+        '<dag>}]}. If the chain is intended, limit it: detail: {chain: [{numeric: ["<", 3]}]}.'
     ),
 )
 
@@ -107,18 +107,18 @@ def own_files(
     """
     if batched and takes(pattern, _created(bucket, _Below(f"{MANIFESTS}{trigger}/"))):
         message = (
-            f"Each of its batches writes a manifest below {MANIFESTS}{trigger}/ of the drop bucket, which would begin "
-            "the next batch, without an end."
+            f"Each of its batches writes a manifest to {MANIFESTS}{trigger}/ of the drop bucket, which would "
+            "begin the next batch, endlessly."
         )
         yield Finding("starts-itself", "error", message, None, _OTHER_KEYS)
         return
     taken = [prefix for prefix in OWN_PREFIXES if takes(pattern, _created(bucket, _Below(prefix)))]
     if taken:
-        message = f"It takes what Jetway itself writes into the drop bucket, below {', '.join(taken)}."
+        message = f"It matches files that Jetway itself writes to the drop bucket, in {', '.join(taken)}."
         yield Finding("own-files", "warning", message, None, _OTHER_KEYS)
     if live is not None and takes(pattern, _created(live, UNKNOWN)):
-        message = f"{live} is the environment's bucket: each file that Jetway promotes would start a run."
-        remedy = "Trigger on the event ArtifactPromoted instead, or keep data in a bucket of its own."
+        message = f"{live} is the environment's bucket, so each file that Jetway promotes would start a run."
+        remedy = "Trigger on the event ArtifactPromoted instead, or keep data in its own bucket."
         yield Finding("own-files", "warning", message, None, remedy)
 
 
@@ -137,9 +137,7 @@ def takes(pattern: Mapping[str, Any], event: Mapping[str, Any]) -> bool:
     return True
 
 
-_OTHER_KEYS = (
-    "Name the keys that are meant, as key: {prefix: incoming/}, or leave out what is Jetway's with anything-but."
-)
+_OTHER_KEYS = "Name the keys that you want, as key: {prefix: incoming/}, or exclude Jetway's with anything-but."
 _ENVELOPE = dict.fromkeys(("version", "id", "account", "time", "region"), UNKNOWN)
 
 

@@ -61,13 +61,13 @@ def moment_findings(source: Any, now: datetime, line: int | None = None) -> Iter
     """
     at, expression = getattr(source, "at", None), str(getattr(source, "expression", ""))
     if at is not None and at <= now:
-        message = f"Its moment {at.isoformat()} is over: it does not fire any more."
-        yield Finding("moment-is-over", "warning", message, line, "Delete the file, or give it another moment.")
+        message = f"Its time {at.isoformat()} has passed: it no longer fires."
+        yield Finding("moment-is-over", "warning", message, line, "Delete the file, or set another time.")
     cron = expression.removeprefix("cron(").removesuffix(")")
     # A day earlier, whatever the time zone: today is a day that comes.
     if expression.startswith("cron(") and not ever_comes(cron, (now - timedelta(days=1)).date()):
-        message = f"No day to come fits the cron expression {cron!r}: it never fires."
-        remedy = "Look at day-of-month, month and year together: L is a month's last day, * as year every year."
+        message = f"The cron expression {cron!r} matches no future day: it never fires."
+        remedy = "Check day-of-month, month and year together: L is a month's last day, and * as year is every year."
         yield Finding("never-fires", "warning", message, line, remedy)
 
 
@@ -90,27 +90,27 @@ def _key(text: str, path: DocumentPath, matcher: str) -> Iterator[Doubt]:
     beginning = _NO_BEGINNING.match(text) if matcher != "suffix" else None
     if beginning:
         rest = text[beginning.end() :]
-        message = f"{text!r} begins with {beginning[0]!r}, and a key begins with its first folder or its name."
+        message = f"{text!r} begins with {beginning[0]!r}, but a key begins with its first folder or its name."
         yield ("never-fires", path, message, f"Write {rest!r}." if rest else _EVERY)
         return
     if matcher == "" and text.endswith("/"):
-        message = f"{text!r} is the whole key: that is a folder's marker, and no file in it."
-        yield ("never-fires", path, message, f"For all that is below it write key: {{prefix: {text}}}.")
+        message = f"{text!r} is the whole key: it matches only a folder marker, and no file in the folder."
+        yield ("never-fires", path, message, f"For all files in the folder, write key: {{prefix: {text}}}.")
     if matcher == "wildcard":
         yield from _wildcard(text, path)
     elif matcher in _REGEX and (found := _REGEX[matcher].search(text)):
-        message = f"{found[0]!r} is taken as it is in a {matcher}, which is no regular expression."
+        message = f"{found[0]!r} is taken literally in a {matcher}, which is not a regular expression."
         plain = text.removeprefix("^").removesuffix("$").replace("\\.", ".")
         yield ("never-fires", path, message, f"Write {matcher}: {plain!r}.")
     elif found := _GLOB.search(text):
         where = "" if matcher == "" else f" in a {matcher}"
-        message = f"{found[0]!r} is taken as it is{where}: only keys that have it would match."
+        message = f"{found[0]!r} is taken literally{where}: only keys that contain it would match."
         yield ("never-fires", path, message, _remedy(text, matcher))
 
 
 def _wildcard(text: str, path: DocumentPath) -> Iterator[Doubt]:
     if found := _IN_WILDCARD.search(text):
-        message = f"{found[0]!r} is taken as it is: in a wildcard only * stands for anything."
+        message = f"{found[0]!r} is taken literally: in a wildcard, only * is special."
         yield ("never-fires", path, message, "Write *, or a list of matchers.")
 
 
@@ -124,10 +124,10 @@ def _excluded(value: Any, path: DocumentPath) -> Iterator[Doubt]:
         if not isinstance(text, str):
             continue
         if path[-1] != "suffix" and text.startswith("/"):
-            message = f"No key begins with a slash, so that {text!r} leaves out nothing."
+            message = f"No key begins with a slash, so {text!r} excludes nothing."
             yield ("never-fires", path, message, f"Write {text.lstrip('/')!r}.")
         elif path[-1] != "wildcard" and "*" in text:
-            message = f"'*' is taken as it is, so that {text!r} leaves out nothing."
+            message = f"'*' is taken literally, so {text!r} excludes nothing."
             yield ("never-fires", path, message, "For a pattern write anything-but: {wildcard: …}.")
 
 
@@ -139,20 +139,20 @@ def _remedy(text: str, matcher: str) -> str:
         if not any(_GLOB.search(one) for one in bare):
             return f"Write a list of matchers under key: [{', '.join(f'{{{matcher}: {one!r}}}' for one in bare)}]."
     if "*" not in text:
-        return "For a pattern write wildcard, in which * stands for anything."
+        return "For a pattern write wildcard, in which * matches anything."
     wanted = re.sub(r"\*+", "*", text)
     if matcher == "prefix":
         wanted = wanted if wanted.endswith("*") else f"{wanted}*"
         if wanted.count("*") == 1:
-            return f"Write prefix: {wanted[:-1]!r}: a prefix is followed by anything." if wanted != "*" else _EVERY
+            return f"Write prefix: {wanted[:-1]!r}. Anything can follow a prefix." if wanted != "*" else _EVERY
     elif matcher == "suffix":
         wanted = wanted if wanted.startswith("*") else f"*{wanted}"
         if wanted.count("*") == 1:
-            return f"Write suffix: {wanted[1:]!r}: a suffix follows on anything." if wanted != "*" else _EVERY
+            return f"Write suffix: {wanted[1:]!r}. Anything can precede a suffix." if wanted != "*" else _EVERY
     return f"For a pattern write wildcard: {wanted!r}."
 
 
-_EVERY = "Leave it out to take every key."
+_EVERY = "Leave it out to match every key."
 
 
 def _values(pattern: Mapping[str, Any], path: DocumentPath) -> Iterator[Doubt]:
@@ -197,7 +197,7 @@ def _value(value: Any, path: DocumentPath) -> Iterator[Doubt]:
         yield (
             "never-fires",
             path,
-            f"'*' is taken as it is{where}: only values that have it would match.",
+            f"'*' is taken literally{where}: only values that contain it would match.",
             f"{remedy}.",
         )
     elif matcher == "wildcard" and isinstance(value, str):

@@ -225,7 +225,7 @@ def _findings(
         room = LONGEST_NAME - len(places.prefix)
         yield _error(
             "name-too-long",
-            f"The rule would be named {name}, which has more than {LONGEST_NAME} characters.",
+            f"The rule's name {name} would have more than {LONGEST_NAME} characters.",
             f"Give the file a name of at most {room} characters." if room > 0 else "Give the stack a shorter name.",
         )
     if trigger.batch is not None and places.collect_queue is None:
@@ -240,12 +240,14 @@ def _findings(
         if len(json_text(rule.pattern)) > LONGEST_PATTERN:
             yield _error(
                 "pattern-too-long",
-                f"The event pattern has {len(json_text(rule.pattern))} characters; EventBridge takes "
-                f"{LONGEST_PATTERN}.",
+                (
+                    f"The event pattern has {len(json_text(rule.pattern))} characters; EventBridge accepts "
+                    f"{LONGEST_PATTERN}."
+                ),
                 "Match by prefixes or wildcards instead of lists, or write several trigger files.",
             )
         if len(rule.targets) > MOST_TARGETS:
-            yield _error("too-many-targets", f"A rule takes {MOST_TARGETS} targets.", "Write several trigger files.")
+            yield _error("too-many-targets", f"A rule can have {MOST_TARGETS} targets.", "Write several trigger files.")
         for target in rule.targets:
             yield from _check_template(target["InputTransformer"]["InputTemplate"])
     for schedule in schedules:
@@ -256,8 +258,10 @@ def _check_template(text: str) -> Iterator[Finding]:
     if len(text) > LONGEST_TEMPLATE:
         yield _error(
             "conf-too-long",
-            f"With its conf the message has {len(text)} characters before the event is put in; EventBridge takes "
-            f"{LONGEST_TEMPLATE}.",
+            (
+                f"With its conf, the message has {len(text)} characters before the event is inserted; EventBridge "
+                f"accepts {LONGEST_TEMPLATE}."
+            ),
             "Shorten conf: keep what is constant in the DAG, or in a file that conf names.",
         )
 

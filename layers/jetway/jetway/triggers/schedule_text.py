@@ -38,7 +38,7 @@ def cron_fault(cron: str) -> str | None:
         if any(int(step) == 0 for step in _STEPS.findall(text)):
             return f"the {name} field is {text!r}, and a step is at least 1"
     if (fields[2] == "?") == (fields[4] == "?"):
-        return "day-of-month or day-of-week must be '?', and the other one not"
+        return "day-of-month or day-of-week must be '?', but not both"
     return None
 
 
@@ -114,7 +114,7 @@ def parse_at(text: str, timezone: str) -> datetime:
         ValueError: there is no such moment, or no such time zone.
     """
     if timezone not in time_zones():
-        raise ValueError(f"no time zone {timezone!r}")
+        raise ValueError(f"unknown time zone {timezone!r}")
     return datetime.fromisoformat(text).replace(tzinfo=ZoneInfo(timezone))
 
 

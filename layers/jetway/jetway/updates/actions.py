@@ -50,6 +50,8 @@ class Acts(IdleActs, CallActs, EndActs):
         if plan.step == "look-before":
             if turn.facts.usable:
                 self.records.put(replace(turn.record, baseline=digests(turn.errors()), baseline_at=self.clock()))
+                for key, live in plan.artifacts.items():
+                    self._settled(key, live)  # nobody has to apply what would change nothing
         elif plan.step == "in-progress":
             self._stage(plan.artifacts, "updating")
             turn.tell("in-progress", {**plan.artifacts, **bad_of(plan.back)}, plan.because)

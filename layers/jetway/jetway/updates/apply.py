@@ -125,7 +125,7 @@ class Updates:
                 changes=workers,
                 began_at=now,
                 last_update_at=facts.last_update_at,
-                why=f"moves the bounds of scaling to {low} and {high} workers",
+                why=f"changes the limits of scaling to {low} and {high} workers",
             )
         )
         try:
@@ -200,7 +200,7 @@ class Updates:
         try:
             facts = self._environment.facts()
         except (EnvironmentUnavailableError, PermissionMissingError) as exc:
-            logger.warning("it is not known yet which update is ours", extra={"because": str(exc)})
+            logger.warning("it is not known yet which update Jetway made", extra={"because": str(exc)})
         else:
             if shows_ours(record, facts):
                 accepted = replace(accepted, ours_at=facts.last_update_at, source=facts.last_update_source)

@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from jetway.airflow.environment import EnvironmentFacts
     from jetway.updates.record import Trouble, UpdateRecord
 
-_ANOTHER_UPDATE = "Another update of the environment has begun; the update that brings it begins after that one."
+_ANOTHER_UPDATE = (
+    "Another update of the environment has begun. The update that applies this version begins after that one."
+)
 
 
 class CallActs(UpdateContext):
@@ -52,7 +54,7 @@ class CallActs(UpdateContext):
             if refusals < REFUSED_FOR_GOOD:
                 now = self.clock()
                 refused = replace(idle, refused=asked, refusals=refusals, refused_at=now, try_at=now + REFUSALS_APART)
-                self._not_now(record, refused, f"MWAA refuses the update: {because} It is asked again.")
+                self._not_now(record, refused, f"MWAA rejects the update: {because} Jetway requests it again.")
             else:
                 self._for_good(record, because)
                 return True
@@ -67,7 +69,7 @@ class CallActs(UpdateContext):
         self._say(waits, Rollout("waiting", self.clock(), None, because))
 
     def _for_good(self, record: UpdateRecord, because: str) -> None:
-        words = f"MWAA refused the update: {because}"
+        words = f"MWAA rejected the update: {because}"
         owed = {key: self._failed(key, debt, words, for_good=True) for key, debt in record.pays.items()}
         cleared = replace(record, refused={}, refusals=0, refused_at=None, owed={**record.owed, **owed}).untroubled()
         blamed = tuple(key for key in record.artifacts if is_brought(record, key))

@@ -19,8 +19,9 @@ if TYPE_CHECKING:
     from jetway.updates.plan import Plan
 
 _ENDED_UNSEEN = (
-    "Another update came after the one that was to bring Jetway's version, which is not in force. Jetway brings it "
-    "into force over what is there now, with an update that begins as soon as the environment takes one."
+    "Another update followed the one that was to apply Jetway's version, which is not in force. Jetway "
+    "applies it over the current state, with an update that begins as soon as the environment accepts "
+    "one."
 )
 
 
@@ -66,7 +67,7 @@ class EndActs(UpdateContext):
                 del owed[key]
         after = replace(noted(record, facts, now), owed=owed, ended_at=now)
         if found.failed:
-            words = facts.last_update_error or "the environment went back to its previous settings."
+            words = facts.last_update_error or "the environment returned to its previous settings."
             problems = (Defect("environment", f"The update failed: {words}"),)
             # What has arrived all the same is verified after that.
             kept = {**found.failed, **found.arrived}
@@ -93,8 +94,8 @@ class EndActs(UpdateContext):
         now, due_at = self.clock(), self.clock() + self.turn.verify_after
         if again:
             self._stage(again, "waiting")
-            self._say(again, Rollout("waiting", now, None, "The update did not bring it; it goes with the next one."))
-            self.turn.tell("held", again, "the update did not bring it")
+            self._say(again, Rollout("waiting", now, None, "The update did not apply it. It goes with the next one."))
+            self.turn.tell("held", again, "the update did not apply it")
         if theirs:
             self.turn.tell("overtaken", theirs)
         if arrived:
@@ -126,7 +127,7 @@ class EndActs(UpdateContext):
             if not broken_since(record, self.clock()):
                 self._troubled(record, "airflow-silent", str(exc))
                 return False
-            words = f"Airflow does not answer since the update: {exc}"
+            words = f"Airflow has not responded since the update: {exc}"
             problems = (Defect("environment", words),)
             blamed = tuple(record.artifacts)
             self.records.put(replace(record.untroubled(), phase="undo", blamed=blamed, problems=problems))
@@ -151,5 +152,5 @@ class EndActs(UpdateContext):
         if record.gone_back:
             turn.tell("failed", blamed, "; ".join(problem.message for problem in record.problems))
         elif not self.automatic:
-            turn.tell("held", blamed, "ApplyUpdates is manual: the message says which command goes back.")
+            turn.tell("held", blamed, "ApplyUpdates is manual: the message has the command that rolls back.")
         return True

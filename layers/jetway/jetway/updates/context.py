@@ -23,11 +23,13 @@ if TYPE_CHECKING:
     from jetway.updates.steps import Turn
 
 _TO_DO: dict[Trouble, str] = {
-    "permission-missing": "give the function's role the right that is named. Jetway asks again every 15 minutes; DAG "
-    "files are verified meanwhile, and nothing is rolled back for it.",
-    "throttled": "find out what else calls MWAA's API so often. Jetway asks again every minute.",
-    "airflow-silent": "look at the environment: its web server does not answer.",
-    "environment-unusable": "look at the environment in the MWAA console.",
+    "permission-missing": (
+        "grant the function's role the named permission. Jetway tries again every 15 minutes. Until "
+        "then, DAG files are still verified, and nothing is rolled back because of this."
+    ),
+    "throttled": "check what else calls MWAA's API so often. Jetway tries again every minute.",
+    "airflow-silent": "check the environment: its web server does not respond.",
+    "environment-unusable": "check the environment in the MWAA console.",
 }
 
 
@@ -63,7 +65,9 @@ class UpdateContext:
         try:
             self._say_last(key, live, step)
         except (ClientError, BotoCoreError) as exc:
-            logger.warning("a report does not say how far its update is", extra={"key": key, "because": str(exc)})
+            logger.warning(
+                "a report could not be updated with the state of its update", extra={"key": key, "because": str(exc)}
+            )
 
     def _stage(self, artifacts: Mapping[str, LiveVersion], stage: OpenStage) -> None:
         for key, live in artifacts.items():
@@ -72,7 +76,7 @@ class UpdateContext:
     def _say_back(self, key: str, debt: Debt) -> None:
         there = in_force(self.turn.facts, key)
         self.turn.undo.live_again(key, debt)
-        because = "" if there == debt.back else "somebody has changed the environment meanwhile."
+        because = "" if there == debt.back else "the environment has been changed outside Jetway."
         self.turn.tell("undone", {key: debt.bad}, because)
 
     def _failed(self, key: str, debt: Debt, because: str, *, for_good: bool = False) -> Debt:
@@ -82,7 +86,7 @@ class UpdateContext:
         self.turn.undo.not_back(key, debt)
         self.turn.tell("undo-failed", {key: debt.bad}, because)
         if debt.told:
-            to_do = "bring back what was in force before, or upload a version that works. To go back, run:\n\n{}\n"
+            to_do = "restore the previous version, or upload a version that works. To roll back, run:\n\n{}\n"
             command = self.turn.undo.command_back({key: debt})
             self._tell_stalled("way-back-failed", because, {key: debt.bad}, debt.since, to_do.format(command))
         return debt

@@ -18,7 +18,8 @@ from jetway.promotion.artifact_state import DELETED, NOTHING, LiveVersion, promo
 from jetway.promotion.copy import SOURCE_VERSION, switch_on
 from jetway.promotion.reports import amend_report, known_in_force, outcome_of
 from jetway.promotion.rollout import Rollout
-from jetway.promotion.verdict_tag import tag_verdict
+from jetway.promotion.verdict_tag import tag_verdict, verdict_tag
+from jetway.updates.record import command, members
 from jetway.updates.revert import put_nothing
 
 if TYPE_CHECKING:
@@ -29,8 +30,7 @@ if TYPE_CHECKING:
     from jetway.promotion.artifact_state import ArtifactState
     from jetway.promotion.notifications import Notification
     from jetway.promotion.state_table import ArtifactStateTable
-
-_BY_HAND = "ApplyUpdates is manual: an empty file was put in its place; update the environment to it."
+    from jetway.updates.record import WorkerReplacement
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ class Emptying:
     Attributes:
         tell_again: has the report of a version that was rolled back say so, where somebody slower has written over it;
             tells whether it was rolled back, and has a report.
-        automatic, quiet: as the deployment wants updates.
+        automatic, quiet, worker_replacement: as the deployment wants updates.
         by: who deleted the file, as far as that is known.
     """
 
@@ -51,6 +51,7 @@ class Emptying:
     environment: str
     automatic: bool
     quiet: timedelta
+    worker_replacement: WorkerReplacement
     drop_bucket: str
     key: str
     at: datetime
@@ -100,7 +101,7 @@ class Emptying:
         kind = kind_of(self.key).name
         nothing = LiveVersion(deleted, there.bucket, there.key, version_id, kind, "accepted", self.at, "")
         taken = live if live is not None and live.source == gone else replace(nothing, source=gone)
-        self._say_removed(standing, taken, without_version=not version_id)
+        self._say_removed(standing, taken, nothing)
         if not version_id:
             return taken  # the sweep finds every day that it is deleted, and in force: it is tried again
         known = {deleted, gone, None if live is None else live.source}
@@ -120,39 +121,53 @@ class Emptying:
     def _is_deleted(self) -> bool:
         return head(self.s3, self.drop_bucket, self.key) is None
 
-    def _say_removed(self, standing: ArtifactState | None, taken: LiveVersion, *, without_version: bool) -> None:
+    def _say_removed(self, standing: ArtifactState | None, taken: LiveVersion, nothing: LiveVersion) -> None:
         """Write into report and tag that it was removed, unless it was rolled back meanwhile; and send the event."""
         changes: dict[str, Any] = {"outcome": "removed", "placed": None}
         changes |= {"removed_by": dict(self.by)} if self.by else {}
-        note = None
-        if standing is not None and standing.stage != "waiting":  # what never was in force is gone at once
-            until = self.at + self.quiet if self.automatic and not without_version else None
-            because = None if self.automatic else _BY_HAND
-            if without_version:
-                because = note = _without_version(taken, self.key)
-            changes["in_force"] = Rollout("waiting", self.at, until, because).as_dict()
-        known = known_in_force(self.s3, self.drop_bucket, self.key, taken.source) or {}
-        if note is not None and known.get("because") == note:
+        # What never was in force is gone at once.
+        in_force = standing is not None and (standing.stage != "waiting" or standing.good is not None)
+        note = self._to_do(taken, nothing) if in_force else None
+        if standing is not None and standing.stage != "waiting":
+            until = self.at + self.quiet if note is None else None
+            changes["in_force"] = Rollout("waiting", self.at, until, note).as_dict()
+        if note is not None and self._is_said(taken.source, note):
             return  # the sweep has asked again, and nothing has changed
         now = self.table.get(self.key)
         is_its_fate = now is None or taken.source not in now.rolled_back
         if is_its_fate:
             amend_report(self.s3, self.drop_bucket, self.key, taken.source, changes)
         told = (self.environment, self.drop_bucket, self.key, taken, self.at, self.by)
-        self.tell(news.removed(*told, note=note))
+        message = None if note is None else f"{self.key} was deleted. {note}"
+        self.tell(news.removed(*told, note=message))
         if is_its_fate:
             tag_verdict(self.s3, self.drop_bucket, self.key, taken.source, "removed")
+
+    def _is_said(self, gone: str, note: str) -> bool:
+        """Whether all was told: the tag is the last that is written."""
+        known = known_in_force(self.s3, self.drop_bucket, self.key, gone) or {}
+        said = known.get("because") == note
+        return said and verdict_tag(self.s3, self.drop_bucket, self.key, gone) == "removed"
+
+    def _to_do(self, taken: LiveVersion, nothing: LiveVersion) -> str | None:
+        """What a person has to do, so that what was deleted goes out of force."""
+        if not nothing.version_id:
+            return (
+                f"The environment's bucket {taken.bucket} has no versioning, and MWAA needs the object version of the "
+                f"empty file, so the deleted version stays in force. {switch_on(taken.bucket)} Jetway updates the "
+                f"environment within a day after that, or immediately if you upload {self.key} and delete it again."
+            )
+        if self.automatic:
+            return None
+        changes = members(self.key, nothing.key, nothing.version_id)
+        to_run = command(self.environment, changes, self.worker_replacement)
+        return (
+            f"ApplyUpdates is manual: it goes out of force when you run {to_run}. It is verified 10 to 30 minutes "
+            "later."
+        )
 
     def _say_removed_again(self, gone: str) -> None:
         """Have report and tag of what was deleted say so, where somebody slower has written over them."""
         if outcome_of(self.s3, self.drop_bucket, self.key, gone) not in {None, "removed"}:
             amend_report(self.s3, self.drop_bucket, self.key, gone, {"outcome": "removed", "placed": None})
         tag_verdict(self.s3, self.drop_bucket, self.key, gone, "removed")
-
-
-def _without_version(taken: LiveVersion, key: str) -> str:
-    return (
-        f"The environment's bucket {taken.bucket} keeps no versions, and MWAA takes the empty file by its object "
-        f"version: what is in force stays in force. {switch_on(taken.bucket)} Within a day after that Jetway updates "
-        f"the environment; at once, when you upload {key} and delete it again."
-    )

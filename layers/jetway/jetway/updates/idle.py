@@ -21,9 +21,7 @@ if TYPE_CHECKING:
     from jetway.updates.plan import Plan
     from jetway.updates.record import VersionPlace
 
-_AGAIN = (
-    "Jetway brings its version into force over it, with an update that begins as soon as the environment takes one."
-)
+_AGAIN = "Jetway applies its version over it, with an update that begins as soon as the environment accepts one."
 
 
 class IdleActs(UpdateContext):
@@ -38,7 +36,7 @@ class IdleActs(UpdateContext):
             standing = self.standings.get(key)
             if standing is not None and standing.live is not None:
                 self.turn.undo.told_of_change(key, standing.live, in_force(facts, key), again=_AGAIN)
-                self.turn.tell("overtaken", {key: standing.live}, "Jetway's version goes over it.")
+                self.turn.tell("overtaken", {key: standing.live}, "Jetway's version replaces it.")
         self.records.put(noted(record, facts, self.clock()))
         return True
 
@@ -174,7 +172,7 @@ class IdleActs(UpdateContext):
             return False
         if live.source.startswith(DELETED) and not turn.undo.brought(turn.facts.source_bucket, there):
             self.standings.change(key, is_gone(key, live))
-            turn.tell("unchanged", {key: live}, "Nothing of it is in force.")
+            turn.tell("unchanged", {key: live}, "None of it is in force.")
             return True
         if there is None or not there[1]:
             return False

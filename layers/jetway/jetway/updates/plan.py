@@ -230,11 +230,11 @@ def _verifying(record: UpdateRecord, facts: EnvironmentFacts, now: datetime) -> 
         return Plan("hold", f"the environment is {facts.status}", now + _MINUTE, record.artifacts)
     lost = {key: live for key, live in record.artifacts.items() if in_force(facts, key) != place_of(live)}
     if lost:
-        return Plan("lost", "Somebody has pointed the environment elsewhere.", None, lost)
+        return Plan("lost", "Someone has pointed the environment to another place.", None, lost)
     due_at = record.due_at or now
     if now >= due_at + _MISSED:
-        return Plan("ask", "The look at it is overdue.", None, record.artifacts)
-    return Plan("nothing", "Its import errors are looked at.", due_at, record.artifacts)
+        return Plan("ask", "The check of the environment is overdue.", None, record.artifacts)
+    return Plan("nothing", "Its import errors are recorded.", due_at, record.artifacts)
 
 
 def broken_since(record: UpdateRecord, now: datetime) -> bool:
@@ -298,7 +298,7 @@ def _to_begin(
 ) -> Plan:
     workers = record.workers if record.workers_at and now - record.workers_at < _WORKERS_WAIT else None
     if not rules.automatic:
-        by_hand = "ApplyUpdates is manual: the message says which command it takes."
+        by_hand = "ApplyUpdates is manual: the message has the command to run."
         if wanted and (record.baseline_at is None or now - record.baseline_at >= _LOOK_BEFORE):
             return Plan("look-before", by_hand, None, wanted, owed)
         if not workers:
@@ -306,12 +306,12 @@ def _to_begin(
         wanted, owed = {}, {}
     back = {key: debt for key, debt in owed.items() if not debt.told}
     if not (wanted or back or workers):
-        return Plan("nothing", "The way back has failed: see the message." if owed else "", None, {}, owed)
+        return Plan("nothing", "The rollback failed: see the message." if owed else "", None, {}, owed)
     if record.try_at is not None and now < record.try_at:
         return Plan("hold", record.trouble_words or _refusal(record), record.try_at, wanted, back)
     until = _quiet_until(list(wanted.values()), [debt.since for debt in back.values()], rules.quiet)
     if until is not None and now < until:
-        return Plan("hold", "what is uploaded together goes together", until, wanted, back)
+        return Plan("hold", "files that are uploaded together go together", until, wanted, back)
     return Plan("begin", _why(wanted, back, workers or {}), None, wanted, back, workers or {})
 
 
@@ -328,15 +328,15 @@ def _quiet_until(wanted: Sequence[LiveVersion], owed_since: Sequence[datetime], 
 
 
 def _why(wanted: Mapping[str, LiveVersion], back: Mapping[str, Debt], workers: Mapping[str, int]) -> str:
-    words = [f"brings {key} (version {live.source})" for key, live in wanted.items()]
-    words += [f"goes back from {key} (version {debt.bad.source})" for key, debt in back.items()]
+    words = [f"applies {key} (version {live.source})" for key, live in wanted.items()]
+    words += [f"rolls back {key} (version {debt.bad.source})" for key, debt in back.items()]
     if workers:
-        words.append(f"moves the bounds of scaling to {workers['MinWorkers']} and {workers['MaxWorkers']} workers")
+        words.append(f"changes the limits of scaling to {workers['MinWorkers']} and {workers['MaxWorkers']} workers")
     return ", ".join(words)
 
 
 def _refusal(record: UpdateRecord) -> str:
-    return f"MWAA has refused the update {record.refusals} times; it is asked again." if record.refusals else ""
+    return f"MWAA has rejected the update {record.refusals} times; Jetway requests it again." if record.refusals else ""
 
 
 def _changed(record: UpdateRecord, facts: EnvironmentFacts, wanted: Mapping[str, LiveVersion]) -> tuple[str, ...]:

@@ -238,7 +238,7 @@ class UpdateTable:
         """
         written = replace(record, revision=record.revision + 1)
         if not self._item.put({"record": {"S": written.as_json()}}, onto=record.revision):
-            raise StandingChangedError("the update of the environment has gone on meanwhile.")
+            raise StandingChangedError("the update of the environment has advanced in the meantime.")
         return written
 
 

@@ -39,11 +39,9 @@ if TYPE_CHECKING:
 
 
 _VERIFIED = ("promoted", "verified")  # outcome and state of a report
-_STILL_IN_FORCE = "It is still in force: the environment is being updated back, which takes 10 to 30 minutes or more."
-_ONE_BEFORE = (
-    "The version that it was to replace does not work either, and is in force until what was before it is back."
-)
-_TO_GO_BACK = "It is still in force, because ApplyUpdates is manual. To go back, run:"
+_STILL_IN_FORCE = "It is still in force. The environment is updating back, which takes 10 to 30 minutes or more."
+_ONE_BEFORE = "The version before it does not work either, and stays in force until an earlier version is restored."
+_TO_GO_BACK = "It is still in force, because ApplyUpdates is manual. To roll back, run:"
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +106,7 @@ class Undo:
 
     def not_back(self, key: str, debt: Debt) -> None:
         """Write into the report of a version that the way back from it has failed."""
-        step = Rollout("going-back", self.clock(), None, f"The way back failed: {debt.because}")
+        step = Rollout("going-back", self.clock(), None, f"The rollback failed: {debt.because}")
         say(self.s3, self.drop_bucket, key, debt.bad, step)
 
     def overtaken(self, key: str, ours: LiveVersion, there: tuple[str, str] | None) -> None:
@@ -157,7 +155,7 @@ class Undo:
         if bad.dropped:
             step = Rollout("not-applied" if record.gone_back else "going-back", now)
             if not record.gone_back and not self.automatic:
-                step = replace(step, because="ApplyUpdates is manual: the message says which command goes back.")
+                step = replace(step, because="ApplyUpdates is manual: the message has the command that rolls back.")
             report_rollback(self.s3, self.drop_bucket, told, bad, back, at=now, step=step)
         if record.gone_back and key not in record.owed:
             self._say_live(key, back)
@@ -168,7 +166,7 @@ class Undo:
             return
         report = read_report(self.s3, self.drop_bucket, key, back.source)
         if report is not None and (report["outcome"], (report.get("in_force") or {}).get("state")) != _VERIFIED:
-            because = "What came after it, or its deletion, did not work: it is in force again."
+            because = "The version after it, or its deletion, did not work. It is in force again."
             step = Rollout("verified", self.clock(), None, because)
             tell_live(self.s3, self.drop_bucket, key, back, step)
 
@@ -220,7 +218,7 @@ class Undo:
                 version = put_nothing(self.s3, bad.bucket, bad.key, key, NOTHING, **unchanged(there))
             except ClientError as exc:
                 if is_changed(exc):
-                    raise StandingChangedError(f"s3://{bad.bucket}/{bad.key} has changed meanwhile.") from exc
+                    raise StandingChangedError(f"s3://{bad.bucket}/{bad.key} has changed in the meantime.") from exc
                 raise
         nothing = replace(bad, source=NOTHING, version_id=version, verdict="accepted")
         return replace(nothing, at=self.clock(), report="", dags=())

@@ -42,4 +42,4 @@ def suspects(standings: Iterable[ArtifactState], error: Exception, now: datetime
 
 def problem(standing: ArtifactState, error: Exception) -> Defect:
     """Why such a version is rolled back."""
-    return Defect(standing.key, f"no-answer: Airflow gives no answer since this version is live ({error}).")
+    return Defect(standing.key, f"no-answer: Airflow has not responded since this version went live ({error}).")

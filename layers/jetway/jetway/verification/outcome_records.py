@@ -51,9 +51,9 @@ _MOST_WAITING = 5
 UNREAD = Finding(
     rule="deleted-unread",
     severity="warning",
-    message="The file was deleted before its turn came: nothing is known of it.",
+    message="The file was deleted before it was checked. Nothing is known about it.",
     line=None,
-    remedy="Upload it again if it is to go live.",
+    remedy="Upload it again if it should go live.",
 )
 
 
@@ -190,7 +190,7 @@ class OutcomeRecords:
         if acquitted and (standing.live or standing.stage == "by-hand"):
             self.superseded(key, version)
             return
-        if acquitted and standing.trial is None and head(self.s3, self.drop_bucket, key) is None:
+        if acquitted and standing.trial is None and self._is_deleted(key, version):
             changes = {"outcome": "removed", "placed": None}
         if document["outcome"] == "promoted" and (tag == "removed" or self._was_last(standing, document)):
             changes = {"outcome": "removed", "placed": None}  # somebody slower has said that it is live
@@ -201,6 +201,12 @@ class OutcomeRecords:
             self._tell_removed(key, version, {**document, **changes, "placed": document["placed"]}, place, now)
         elif document["outcome"] in news.OUTCOMES:
             self._tell(key, version, document, news.judged(self.environment, document, report_key(key, version)))
+
+    def _is_deleted(self, key: str, version: str) -> bool:
+        """Whether a version is gone, or lies below a deletion."""
+        versions = versions_of(self.s3, self.drop_bucket, key)
+        place = versions.index(version) if version in versions else len(versions)
+        return place == len(versions) or None in versions[:place]
 
     def _was_last(self, standing: ArtifactState, document: Mapping[str, Any]) -> bool:
         """Whether a version was the last one that was live, and is out."""

@@ -17,8 +17,8 @@ from jetway.artifacts.kinds import DAGS, kind_of
 from jetway.aws.s3 import head
 from jetway.diagnosis.attribution import PATIENCE, PAUSE, SYNC, parse_time, relative_path
 from jetway.observability import logger
-from jetway.promotion.artifact_state import BY_HAND, ArtifactState, Trial, drop_version_id
-from jetway.promotion.manual_changes import source_of
+from jetway.promotion.artifact_state import ArtifactState, Trial, drop_version_id
+from jetway.promotion.manual_changes import is_by_hand
 from jetway.promotion.state_table import StandingChangedError
 
 if TYPE_CHECKING:
@@ -83,10 +83,12 @@ def acquitted(standing: ArtifactState, now: datetime) -> ArtifactState:
     trial = standing.trial
     if trial is None:
         return standing
-    pairs = (*standing.acquitted, *((trial.source, where) for where in trial.where))[-_MOST_ACQUITTED:]
+    pairs = tuple(dict.fromkeys((*standing.acquitted, *((trial.source, where) for where in trial.where))))
     rolled_back = tuple(source for source in standing.rolled_back if source != trial.source)
     lifted = replace(trial, lifted_at=trial.lifted_at or now)
-    return replace(standing, rolled_back=rolled_back, acquitted=pairs, trial=lifted, due_at=now + PAUSE)
+    return replace(
+        standing, rolled_back=rolled_back, acquitted=pairs[-_MOST_ACQUITTED:], trial=lifted, due_at=now + PAUSE
+    )
 
 
 def is_over(trial: Trial, now: datetime) -> bool:
@@ -136,7 +138,7 @@ class Trials:
         elif errors is None:
             return
         elif trial.lifted_at or (end := end_of(trial, errors, facts, now)) == "innocent":
-            logger.warning("a roll-back is undone", extra={"key": standing.key, "version": trial.source})
+            logger.warning("a rollback is undone", extra={"key": standing.key, "version": trial.source})
             self.table.put(acquitted(standing, now))
             # Again a minute later, until it is live: a message may come before the mark is seen to be gone.
             self.ask_gate(standing.key, drop_version_id(trial.source))
@@ -144,9 +146,10 @@ class Trials:
             self.table.put(convicted(standing, now) if end == "guilty" else replace(standing, due_at=now + PAUSE))
 
     def _is_theirs(self, standing: ArtifactState, facts: EnvironmentFacts) -> bool:
-        """Whether somebody has put something else live by hand: nothing goes over that unasked."""
+        """Whether somebody has put something else live by hand since: nothing goes over that unasked."""
         place = kind_of(standing.key).destination(standing.key, facts)
-        return place is not None and source_of(head(self.s3, facts.source_bucket, place)) == BY_HAND
+        live = head(self.s3, facts.source_bucket, place) if place is not None else None
+        return live is not None and is_by_hand(live)
 
 
 def is_acquitted(standing: ArtifactState | None, version: str) -> bool:

@@ -150,8 +150,8 @@ def check_botocore(version: str) -> None:
     if tuple(map(int, re.findall(r"\d+", version)[:3])) < OLDEST_BOTOCORE:
         oldest = ".".join(map(str, OLDEST_BOTOCORE))
         raise ConfigError(
-            f"botocore {version} of this Lambda runtime is too old; Jetway needs {oldest} or later. Deploy with a "
-            "newer PythonRuntime, or let Lambda update the functions' runtime (runtime management: Auto)."
+            f"botocore {version} of this Lambda runtime is too old; Jetway requires {oldest} or later. Deploy "
+            "with a newer PythonRuntime, or let Lambda update the functions' runtime (runtime management: Auto)."
         )
 
 

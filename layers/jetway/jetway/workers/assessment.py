@@ -33,8 +33,7 @@ TASKS_PER_WORKER: Mapping[str, int] = {
 DOES_NOT_SCALE = frozenset({"mw1.micro"})
 # A worker that is ill keeps its tasks until MWAA replaces it.
 _REPLACEMENT = (
-    "The configuration option mwaa.worker_replacement_threshold_seconds says when MWAA replaces a worker that is not "
-    "healthy."
+    "The configuration option mwaa.worker_replacement_threshold_seconds sets when MWAA replaces an unhealthy worker."
 )
 
 OVERLOADED_PERCENT = 95.0  # the threshold of AWS's own recommended alarms for worker CPU and memory
@@ -241,7 +240,7 @@ def judge(readings: Readings, settings: WorkerSettings) -> tuple[WorkerHealth, s
     """
     running, queued = readings.running, readings.queued
     if running is None or queued is None:
-        return "unknown", "CloudWatch has no fresh RunningTasks and QueuedTasks (AWS/MWAA) of this environment.", None
+        return "unknown", "CloudWatch has no recent RunningTasks and QueuedTasks (AWS/MWAA) of this environment.", None
     required = required_workers(running, queued, settings.tasks_per_worker)
     stall = _stall(readings, settings)
     if stall:
@@ -263,17 +262,17 @@ def _limit(readings: Readings, settings: WorkerSettings, required: int) -> tuple
         remedy = (
             f"Raise MaxWorkers (now {settings.max_workers}) to {required}, or spread the load."
             if settings.scales
-            else f"{settings.environment_class} has one worker and does not scale: take a larger class."
+            else f"{settings.environment_class} has one worker and does not scale. Use a larger class."
         )
         return "bounded-by-max-workers", f"{required} workers are needed. {remedy}", settings.scales
     pool = next((pool for pool in readings.pools if (pool.starving or 0) > 0), None)
     if pool or (readings.starving or 0) > 0:
         count = (pool.starving if pool else readings.starving) or 0
         where = f"pool {pool.name!r}" if pool else "their pools"
-        text = f"{count:.0f} tasks wait for a slot of {where}. More workers would not help: give the pool more slots."
+        text = f"{count:.0f} tasks wait for a slot of {where}. More workers do not help. Give the pool more slots."
         return "bounded-by-pool", text, False
     if readings.open_slots is not None and readings.open_slots <= 0 and not (queued and missing):
-        text = "The executor has no open slot. More workers would not help: raise core.parallelism."
+        text = "The executor has no open slot. More workers do not help. Raise core.parallelism."
         return "bounded-by-parallelism", text, False
     if queued and missing:
         text = f"{required} workers are needed, {_count(workers)} run; MWAA starts more, which takes minutes."
@@ -303,16 +302,16 @@ def _stall(readings: Readings, settings: WorkerSettings) -> str | None:
         enough = len(newest) * 60 >= STALLED_SECONDS and lasting
         if enough if oldest is None else oldest >= STALLED_SECONDS:
             return (
-                f"{queued:.0f} tasks are queued and none runs. Look at the workers' logs: they do not start, or take "
-                f"nothing from the queue. {_REPLACEMENT}"
+                f"{queued:.0f} tasks are queued and none runs. Check the workers' logs: the workers do not start, or "
+                f"do not take tasks from the queue. {_REPLACEMENT}"
             )
         return None
     workers = readings.workers
     free = workers is not None and running < workers * settings.tasks_per_worker and _took_nothing(newest)
     if free and oldest is not None and oldest >= STALLED_SECONDS:
         return (
-            f"{queued:.0f} tasks are queued for {oldest:.0f} s though workers have free slots. Look for tasks that are "
-            f"stranded as running, and for workers that are being replaced. {_REPLACEMENT}"
+            f"{queued:.0f} tasks have been queued for {oldest:.0f} s although workers have free slots. Check for "
+            f"tasks that are stuck as running, and for workers that are being replaced. {_REPLACEMENT}"
         )
     return None
 
@@ -330,7 +329,7 @@ def _overload(readings: Readings) -> str | None:
         if value is not None and value >= OVERLOADED_PERCENT:
             return (
                 f"Worker {name} is at {value:.0f} %. Lower celery.worker_autoscale, so that a worker takes fewer "
-                f"tasks, or take a larger class. {_REPLACEMENT}"
+                f"tasks, or use a larger class. {_REPLACEMENT}"
             )
     return None
 

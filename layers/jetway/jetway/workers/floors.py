@@ -90,7 +90,7 @@ def read_floors(content: bytes, *, parser: Callable[[str], tuple[Floor, ...]] | 
             of ours, which must not keep the workers from being scaled.
     """
     if len(content) > MOST_BYTES:
-        raise FloorsError(f"The file is larger than {MOST_BYTES // 1024} KiB.", 1, "Write fewer floors.")
+        raise FloorsError(f"The file is larger than {MOST_BYTES // 1024} KiB.", 1, "Use fewer floors.")
     try:
         text = content.decode()
     except UnicodeDecodeError as exc:
@@ -132,7 +132,7 @@ def parse_floors(text: str) -> tuple[Floor, ...]:
         zone = ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, TypeError, OSError) as exc:
         line = document.line(("timezone",))
-        raise FloorsError(f"{name!r} is no time zone.", line, "Use an IANA name such as Europe/Vienna.") from exc
+        raise FloorsError(f"{name!r} is not a time zone.", line, "Use an IANA name such as Europe/Vienna.") from exc
     floors = document.value["floors"] or []
     if not isinstance(floors, list):
         raise FloorsError("floors must be a list.", document.line(("floors",)), "Begin each floor with a dash.")
@@ -156,13 +156,13 @@ def _floor(document: Document, number: int, zone: ZoneInfo) -> Floor:
     begin, end = (_minutes(document, (*path, name), given[name]) for name in ("from", "to"))
     if begin in {end, 24 * 60}:
         line = document.line((*path, "to"))
-        raise FloorsError(f"From {given['from']} to {given['to']} is no time at all.", line, "Write another end.")
+        raise FloorsError(f"{given['from']} to {given['to']} is an empty time range.", line, "Write another end.")
     days = _days(document, (*path, "days"), given.get("days", "daily"))
     return Floor(days, begin, end if end > begin else end + 1440, workers, zone)
 
 
 def _days(document: Document, path: DocumentPath, value: Any) -> frozenset[int]:
-    remedy = f"It takes {', '.join((*_NAMED, *_DAYS))}, one or a list."
+    remedy = f"Valid values: {', '.join((*_NAMED, *_DAYS))}; one, or a list."
     names = value if isinstance(value, list) else [value]
     days: set[int] = set()
     for name in names:
@@ -191,12 +191,12 @@ def _check_keys(document: Document, path: DocumentPath, *, required: set[str], a
     where = f"floor {int(path[-1]) + 1}" if path else "the file"
     if not isinstance(value, dict):
         remedy = f"Write the keys {', '.join(sorted(required))}, each with a colon."
-        raise FloorsError(f"{where} is {type(value).__name__}, no mapping.", document.line(path), remedy)
+        raise FloorsError(f"{where} is {type(value).__name__}, not a mapping.", document.line(path), remedy)
     unknown = sorted(str(key) for key in value if key not in allowed)
     if unknown:
         line = document.line((*path, unknown[0]))
         raise FloorsError(
-            f"{where} has an unknown key {unknown[0]!r}.", line, f"It takes {', '.join(sorted(allowed))}."
+            f"{where} has an unknown key {unknown[0]!r}.", line, f"Valid keys: {', '.join(sorted(allowed))}."
         )
     missing = sorted(required - value.keys())
     if missing:

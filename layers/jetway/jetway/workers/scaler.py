@@ -157,11 +157,13 @@ class WorkerScaler:
             begun = self._update_environment(facts, decision.min_workers, decision.max_workers)
         except RefusedError as exc:
             # An update of somebody else began since we looked; or MWAA does not want these numbers.
-            return replace(decision, action="wait", because=f"MWAA refused the update: {exc} {decision.because}"), False
+            return replace(
+                decision, action="wait", because=f"MWAA rejected the update: {exc} {decision.because}"
+            ), False
         if begun == "begun":
             return decision, True
         why = {
-            "goes-along": "Artifacts are about to update the environment; the bounds go along.",
-            "held": "An update of artifacts is on its way or being verified.",
+            "goes-along": "Artifacts are about to update the environment, and the limits go with that update.",
+            "held": "An update of artifacts is in progress or being verified.",
         }[begun]
         return replace(decision, action="wait", because=f"{why} {decision.because}"), False

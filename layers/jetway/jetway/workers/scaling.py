@@ -114,7 +114,7 @@ def decide(
         return ScalingDecision("none", low, high, f"{settings.environment_class} has one worker and does not scale.")
     wanted = _raised(settings, demand, policy) or _lowered(settings, demand, policy)
     if wanted is None:
-        return ScalingDecision("none", low, high, f"MinWorkers {low} and MaxWorkers {high} fit what is needed.")
+        return ScalingDecision("none", low, high, f"MinWorkers {low} and MaxWorkers {high} match the demand.")
     since = None if last_update_at is None else now - last_update_at
     cool_down = policy.raise_cool_down if wanted.action == "raise" else policy.cool_down
     if last_update == "FAILED":
@@ -155,7 +155,7 @@ def _raised(settings: WorkerSettings, demand: Demand, policy: Policy) -> Scaling
     if demand.burst_tasks > 0 and burst > high and new_high < policy.highest:
         floor = min(policy.highest, burst)
         new_low, new_high = max(new_low, floor), max(new_high, floor)
-        why.append(f"{demand.burst_tasks:.0f} tasks are about to come, {burst} workers in all")
+        why.append(f"{demand.burst_tasks:.0f} tasks are expected soon, which need {burst} workers in total")
     if (new_low, new_high) == (low, high):
         return None
     return ScalingDecision("raise", new_low, new_high, f"{_change(settings, new_low, new_high)}: {'; '.join(why)}.")

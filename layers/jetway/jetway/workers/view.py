@@ -71,7 +71,7 @@ LINES: Sequence[ViewRow] = (
     ViewRow("latency_p95", "DispatchLatency", "event to run, p95", "s", "p95", "newest", "events"),
     ViewRow("latency_p99", "DispatchLatency", "event to run, p99", "s", "p99", "newest", "events"),
     ViewRow("started", "DagRunsStarted", "runs started", "", "Sum", "sum", "events"),
-    ViewRow("duplicate", "DagRunsDuplicate", "events that came again", "", "Sum", "sum", "events"),
+    ViewRow("duplicate", "DagRunsDuplicate", "events that arrived again", "", "Sum", "sum", "events"),
     ViewRow("held", "EventsHeld", "events held", "", "Sum", "sum", "events"),
     ViewRow("behind_paused", "RunsBehindPausedDag", "runs queued behind a paused DAG", "", "Sum", "sum", "events"),
     ViewRow("behind_stale", "RunsBehindStaleDag", "runs queued behind a stale DAG", "", "Sum", "sum", "events"),
@@ -96,16 +96,18 @@ _BY_TRIGGER: Mapping[str, str] = {
 }
 # What each verdict asks for, in few words; measure_workers' log line has the numbers with it.
 REMEDIES: Mapping[str, str] = {
-    "unknown": "no fresh measurement; look at the alarm no-measurement and the log of measure_workers",
-    "healthy": "nothing waits that workers could take",
-    "over-provisioned": "fewer workers would do: lower MinWorkers",
+    "unknown": "no fresh measurement; see the alarm no-measurement and the log of measure_workers",
+    "healthy": "no task waits that workers could take",
+    "over-provisioned": "fewer workers are enough: lower MinWorkers",
     "scaling": "MWAA is starting workers",
-    "bounded-by-parallelism": "more workers would not help: raise core.parallelism",
-    "bounded-by-pool": "more workers would not help: give the pool more slots",
-    "bounded-by-max-workers": "more workers would help: raise MaxWorkers (mw1.micro: a larger class)",
-    "worker-overloaded": "more workers would not help: fewer tasks per worker, a larger class, or replacement of "
-    "workers that are ill (mwaa.worker_replacement_threshold_seconds)",
-    "stalled": "more workers would not help: look at the worker logs, and at mwaa.worker_replacement_threshold_seconds",
+    "bounded-by-parallelism": "more workers do not help: raise core.parallelism",
+    "bounded-by-pool": "more workers do not help: give the pool more slots",
+    "bounded-by-max-workers": "more workers help: raise MaxWorkers (mw1.micro: use a larger class)",
+    "worker-overloaded": (
+        "more workers do not help: use fewer tasks per worker, a larger class, or replace unhealthy "
+        "workers (mwaa.worker_replacement_threshold_seconds)"
+    ),
+    "stalled": "more workers do not help: see the worker logs, and mwaa.worker_replacement_threshold_seconds",
 }
 _STATE = {"verdict": "Verdict", "lowest": "MinWorkers", "highest": "MaxWorkers"}
 

@@ -125,7 +125,7 @@ class ZipReader:
         self._infos = sorted(infos, key=lambda info: info.header_offset)
         self.members = tuple(_member(number, info) for number, info in enumerate(self._infos))
         if any(not 0 <= member.offset < size for member in self.members):
-            raise BrokenZipError("its directory points outside of the file", truncated=True)
+            raise BrokenZipError("its directory points outside the file", truncated=True)
 
     def content(self, member: ZipMember, limit: int) -> bytes:
         """Return a member's bytes, cut after `limit` + 1.
@@ -182,7 +182,7 @@ class ZipReader:
         except _READ_ERRORS as exc:
             raise BrokenZipError(str(exc) or type(exc).__name__) from exc
         if crc != info.CRC:
-            raise BrokenZipError("its checksum is not that of its data")
+            raise BrokenZipError("its checksum does not match its data")
 
 
 def _check_header(stream: BinaryIO, info: zipfile.ZipInfo) -> None:
@@ -217,7 +217,7 @@ def _unpacked(stream: BinaryIO, info: zipfile.ZipInfo) -> Iterator[bytes]:
     while (left or tail or full) and not (deflated and deflated.eof):
         data = tail or stream.read(min(_CHUNK, left))
         if not (data or full):
-            raise BrokenZipError("its data are cut off")
+            raise BrokenZipError("its data is truncated")
         left -= 0 if tail else len(data)
         chunk = deflated.decompress(data, _CHUNK) if deflated else data
         tail = deflated.unconsumed_tail if deflated else b""

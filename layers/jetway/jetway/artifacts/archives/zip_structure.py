@@ -41,16 +41,16 @@ def broken(exc: BrokenZipError) -> Finding:
         return Finding(
             rule="truncated",
             severity="error",
-            message=f"The zip is cut off or damaged: {exc}.",
+            message=f"The zip is truncated or damaged: {exc}.",
             line=None,
             remedy="Test it with `unzip -t FILE` and upload it again.",
         )
     return Finding(
         rule="not-a-zip",
         severity="error",
-        message=f"The file is no zip: {exc}.",
+        message=f"The file is not a zip: {exc}.",
         line=None,
-        remedy="Make it with zip, not with tar or 7z: cd FOLDER && zip -r ../NAME.zip .",
+        remedy="Create it with zip, not with tar or 7z: cd FOLDER && zip -r ../NAME.zip .",
     )
 
 
@@ -84,9 +84,9 @@ def directory_findings(reader: ZipReader) -> Iterator[Finding]:
         yield Finding(
             rule="duplicate-name",
             severity="error",
-            message=f"{shown(name)} is a file and a folder at once, and cannot be unpacked.",
+            message=f"{shown(name)} is both a file and a folder, and cannot be unpacked.",
             line=None,
-            remedy="Make the zip anew from a folder on a disk.",
+            remedy="Create the zip again from a folder on a disk.",
         )
 
 
@@ -111,7 +111,7 @@ def damaged(member: ZipMember, exc: BrokenZipError) -> Finding:
         severity="error",
         message=f"{shown(member.name)} cannot be unpacked: {shown(str(exc))}.",
         line=None,
-        remedy="Test it with `unzip -t FILE`, make the zip anew and upload it again.",
+        remedy="Test it with `unzip -t FILE`, create the zip again, and upload it again.",
     )
 
 
@@ -120,13 +120,11 @@ def _bombs(reader: ZipReader) -> Iterator[Finding]:
     packed = sum(member.packed for member in reader.members)
     overlapping = reader.overlapping()
     if overlapping is not None:
-        message = f"{shown(overlapping.name)} begins inside of the entry before it, as in a zip bomb."
+        message = f"{shown(overlapping.name)} begins inside the entry before it, as in a zip bomb."
     elif unpacked > LARGEST_UNPACKED:
-        message = f"Unpacked, it would have {unpacked:,} bytes; the limit is {LARGEST_UNPACKED:,}."
+        message = f"Unpacked, it has {unpacked:,} bytes; the limit is {LARGEST_UNPACKED:,}."
     elif unpacked > _RATIO_COUNTS_FROM and unpacked > WORST_RATIO * max(packed, 1):
-        message = (
-            f"{packed:,} bytes would become {unpacked:,}: more than {WORST_RATIO} times as many, as in a zip bomb."
-        )
+        message = f"{packed:,} bytes unpack to {unpacked:,}: more than {WORST_RATIO} times as many, as in a zip bomb."
     else:
         return
     yield Finding(
@@ -134,7 +132,7 @@ def _bombs(reader: ZipReader) -> Iterator[Finding]:
         severity="error",
         message=message,
         line=None,
-        remedy="MWAA unpacks it on every scheduler, worker and web server: keep data in S3 and read it from there.",
+        remedy="MWAA unpacks it on every scheduler, worker and web server. Keep data in S3 and read it from there.",
     )
 
 
@@ -147,14 +145,16 @@ def _member_findings(member: ZipMember) -> Iterator[Finding]:
             severity="error",
             message=f"The path `{shown(name)}` {why}.",
             line=None,
-            remedy="Make the zip from inside the folder, with relative paths: cd FOLDER && zip -r ../plugins.zip .",
+            remedy=("Create the zip from inside the folder, with relative paths: cd FOLDER && zip -r ../plugins.zip ."),
         )
     if member.second_name is not None:
         yield Finding(
             rule="two-names",
             severity="error",
-            message=f"{shown(name)} has a second name, {shown(member.second_name)}: which one it gets depends on the "
-            "program that unpacks it.",
+            message=(
+                f"{shown(name)} has a second name, {shown(member.second_name)}: the program that unpacks the "
+                "zip decides which one is used."
+            ),
             line=None,
             remedy="Write names as UTF-8: zip -UN=UTF8 -r FILE.zip .",
         )
@@ -162,7 +162,7 @@ def _member_findings(member: ZipMember) -> Iterator[Finding]:
         yield Finding(
             rule="symlink",
             severity="error",
-            message=f"{shown(name)} is a symbolic link, which may point anywhere in the environment, or nowhere.",
+            message=f"{shown(name)} is a symbolic link, which can point anywhere in the environment, or nowhere.",
             line=None,
             remedy="Put the file itself into the zip: zip -r follows links unless -y is given.",
         )
@@ -170,15 +170,18 @@ def _member_findings(member: ZipMember) -> Iterator[Finding]:
         yield Finding(
             rule="encrypted",
             severity="error",
-            message=f"{shown(name)} is encrypted, and MWAA has no password.",
+            message=f"{shown(name)} is encrypted, and MWAA does not have the password.",
             line=None,
-            remedy="Make the zip without a password; the bucket is encrypted by KMS.",
+            remedy="Create the zip without a password; KMS encrypts the bucket.",
         )
     elif not member.readable:
         yield Finding(
             rule="compression",
             severity="error",
-            message=f"{shown(name)} is compressed in a way that not every unzip, and not Python's zipimport, can read.",
+            message=(
+                f"{shown(name)} is compressed in a way that not every unzip program, and not Python's "
+                "zipimport, can read."
+            ),
             line=None,
             remedy="Compress it with deflate, the default of zip.",
         )
@@ -189,9 +192,9 @@ def _unsafe(name: str) -> str:
     reasons = (
         (name.startswith(("/", "\\")) or _DRIVE.match(name), "is absolute"),
         (".." in parts or ".." in name.split("\\"), "leaves the folder by `..`"),
-        ("\\" in name, "has backslashes, which are no separators on Linux"),
+        ("\\" in name, "has backslashes, which do not separate folders on Linux"),
         ("\0" in name, "has a NUL byte"),
-        (UNSEEN.search(name), "has control characters, or such as change the direction of text"),
+        (UNSEEN.search(name), "has control characters, or characters that change the direction of text"),
         ("" in parts or "." in parts, "has an empty part"),
         (
             any(len(part.encode("utf-8", "replace")) > _LONGEST_NAME for part in parts),
@@ -207,7 +210,7 @@ def _collisions(name: str, exact: set[str], folded: dict[str, str]) -> Iterator[
         yield Finding(
             rule="duplicate-name",
             severity="error",
-            message=f"{shown(name)} is in the zip twice; which one is taken depends on the program that unpacks it.",
+            message=f"{shown(name)} is in the zip twice; the program that unpacks the zip decides which one is used.",
             line=None,
             remedy="Keep one of them.",
         )
@@ -215,9 +218,11 @@ def _collisions(name: str, exact: set[str], folded: dict[str, str]) -> Iterator[
         yield Finding(
             rule="case-collision",
             severity="warning",
-            message=f"{shown(name)} and {shown(other)} differ in capitals only: they are two files on MWAA, and one "
-            "replaces the other on Windows and macOS.",
+            message=(
+                f"{shown(name)} and {shown(other)} differ only in case: they are two files on MWAA, and one "
+                "replaces the other on Windows and macOS."
+            ),
             line=None,
-            remedy="Rename one of them, unless both are meant.",
+            remedy="Rename one of them, unless you need both.",
         )
     exact.add(name)

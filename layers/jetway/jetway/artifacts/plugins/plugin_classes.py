@@ -79,7 +79,7 @@ def _without_name(node: ast.ClassDef, path: str) -> Finding:
     return Finding(
         rule="plugin-without-name",
         severity="warning",
-        message=f"{shown(path)}: the plugin {node.name} has no `name`, so that Airflow does not register it.",
+        message=f"{shown(path)}: the plugin {node.name} has no `name`, so Airflow does not register it.",
         line=node.lineno,
         remedy='Give the class a name: name = "my_plugin"',
     )

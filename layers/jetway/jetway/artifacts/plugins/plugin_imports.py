@@ -78,9 +78,13 @@ def not_known(imports: Iterable[Import], members: Iterable[str], environment: En
             yield Finding(
                 rule=RULE,
                 severity="warning",
-                message=f"{shown(found.file)}: No module named {top!r}: neither plugins.zip nor MWAA's image of "
-                f"Airflow {environment.airflow_version} has it. Without it there is no plugin.",
+                message=(
+                    f"{shown(found.file)}: No module named {top!r}: neither plugins.zip nor MWAA's image of Airflow "
+                    f"{environment.airflow_version} has it. Without it, the plugin does not load."
+                ),
                 line=found.line,
-                remedy="Nothing if requirements.txt or the dags folder has it; else put the module into plugins.zip, "
-                "or add its package to requirements.txt.",
+                remedy=(
+                    "Nothing to do, if requirements.txt or the dags folder has it. Otherwise, put the module into "
+                    "plugins.zip, or add its package to requirements.txt."
+                ),
             )

@@ -49,9 +49,9 @@ _SECRETS = (
         ),
         "an AWS secret key",
     ),
-    (re.compile(rb"\bgh[pousr]_[A-Za-z0-9]{36}\b|\bgithub_pat_\w{40,}"), "a token of GitHub"),
-    (re.compile(rb"\bglpat-[\w-]{20}\b"), "a token of GitLab"),
-    (re.compile(rb"\bxox[abprs]-[0-9]{6,}-[\w-]{10,}"), "a token of Slack"),
+    (re.compile(rb"\bgh[pousr]_[A-Za-z0-9]{36}\b|\bgithub_pat_\w{40,}"), "a GitHub token"),
+    (re.compile(rb"\bglpat-[\w-]{20}\b"), "a GitLab token"),
+    (re.compile(rb"\bxox[abprs]-[0-9]{6,}-[\w-]{10,}"), "a Slack token"),
 )
 
 # What the first bytes say: https://en.wikipedia.org/wiki/List_of_file_signatures
@@ -71,9 +71,9 @@ def of_names(members: Sequence[ZipMember]) -> Iterator[Finding]:
         yield Finding(
             rule="nested-archive",
             severity="warning",
-            message=f"{_and_more(nested)}: MWAA unpacks plugins.zip, and no archive in it.",
+            message=f"{_and_more(nested)}: MWAA unpacks plugins.zip, but not archives inside it.",
             line=None,
-            remedy="Put what is in it into plugins.zip itself, and libraries in as wheels.",
+            remedy="Put the archive's content into plugins.zip itself, and libraries as wheels.",
         )
     for name in names:
         if _SECRET_NAME.search(name):
@@ -98,7 +98,7 @@ def secrets(name: str, content: bytes) -> Iterator[Finding]:
     """Secrets in a text file, one of each kind. They are not repeated in what is said."""
     for pattern, what in _SECRETS:
         if found := pattern.search(content):
-            yield _secret(name, content.count(b"\n", 0, found.start()) + 1, f"{what} is in it")
+            yield _secret(name, content.count(b"\n", 0, found.start()) + 1, f"it contains {what}")
 
 
 def foreign(name: str, head: bytes, python: tuple[int, int]) -> str | None:
@@ -133,7 +133,9 @@ def foreign_finding(found: Sequence[tuple[str, str]], python: tuple[int, int]) -
         severity="warning",
         message=f"{_and_more(listed)}: MWAA runs Python {python[0]}.{python[1]} on Linux x86_64 and cannot load it.",
         line=None,
-        remedy="Bring the library as a wheel for that platform, by requirements.txt. What is not loaded may stay.",
+        remedy=(
+            "Add the library as a wheel for that platform, through requirements.txt. Files that nothing loads can stay."
+        ),
     )
 
 
@@ -142,9 +144,12 @@ def _empty(names: Sequence[str]) -> Finding:
     return Finding(
         rule="empty-zip",
         severity="warning",
-        message=f"Nothing is in the zip{but}: with it the environment has no plugins.",
+        message=f"The zip is empty{but}: with it, the environment has no plugins.",
         line=None,
-        remedy="Nothing to do if plugins are to be removed; else make it anew: cd FOLDER && zip -r ../plugins.zip .",
+        remedy=(
+            "Nothing to do, if you want to remove all plugins. Otherwise, create it again: cd FOLDER && zip -r "
+            "../plugins.zip ."
+        ),
     )
 
 
@@ -157,8 +162,10 @@ def _leavings(names: Iterable[str]) -> Iterator[Finding]:
         yield Finding(
             rule="leavings",
             severity="warning",
-            message=f"{files} in {', '.join(kinds)} {are} what tools leave behind: nothing needs {them}, and "
-            f"Airflow imports each .py of {them}.",
+            message=(
+                f"{files} in {', '.join(kinds)} {are} left by tools: nothing needs {them}, and Airflow imports "
+                f"each .py of {them}."
+            ),
             line=None,
             remedy="Leave them out: zip -r plugins.zip . " + " ".join(f"-x '*{kind}/*'" for kind in kinds),
         )
@@ -172,9 +179,9 @@ def _secret(name: str, line: int | None, why: str) -> Finding:
     return Finding(
         rule="secrets",
         severity="warning",
-        message=f"{shown(name)} looks like a secret ({why}): everybody who may read the bucket has it.",
+        message=f"{shown(name)} looks like a secret ({why}): everyone who can read the bucket can read it.",
         line=line,
-        remedy="Take it out, replace the secret, and keep it in Secrets Manager or in a connection of Airflow.",
+        remedy="Remove it, replace the secret, and keep it in Secrets Manager or in an Airflow connection.",
     )
 
 

@@ -97,7 +97,7 @@ def bounded(findings: Iterable[Finding]) -> list[Finding]:
         severity="warning",
         message=f"There are {len(findings) - MOST_FINDINGS:,} more findings.",
         line=None,
-        remedy="Repair these first, and upload the file again.",
+        remedy="Fix these first, and upload the file again.",
     )
     return [*ordered[:MOST_FINDINGS], left]
 
@@ -110,10 +110,12 @@ def layout_findings(members: Iterable[ZipMember]) -> Iterator[Finding]:
         yield Finding(
             rule="macosx",
             severity="warning",
-            message=f"{shown(clutter[0])} and {len(clutter) - 1} more are what a Mac's Finder adds; Airflow tries to "
-            "import those that end in .py, and logs an error for each.",
+            message=(
+                f"macOS Finder added {shown(clutter[0])} and {len(clutter) - 1} more; Airflow tries to import "
+                "those that end in .py, and logs an error for each."
+            ),
             line=None,
-            remedy="Make the zip on the command line: zip -r plugins.zip . -x '__MACOSX/*' -x '.DS_Store'",
+            remedy="Create the zip on the command line: zip -r plugins.zip . -x '__MACOSX/*' -x '.DS_Store'",
         )
     names = [name for name in names if not is_clutter(name)]
     tops = {name.partition("/")[0] for name in names}
@@ -126,10 +128,12 @@ def layout_findings(members: Iterable[ZipMember]) -> Iterator[Finding]:
         yield Finding(
             rule="wrapping-folder",
             severity="warning",
-            message=f"Everything is inside the folder {shown(top)}/, so that it lands in "
-            f"/usr/local/airflow/plugins/{shown(top)}/: `import` and --find-links do not find it there.",
+            message=(
+                f"Everything is inside the folder {shown(top)}/, so it is unpacked to "
+                f"/usr/local/airflow/plugins/{shown(top)}/, where `import` and --find-links do not find it."
+            ),
             line=None,
-            remedy=f"Make the zip from inside the folder: cd {shown(top)} && zip -r ../plugins.zip .",
+            remedy=f"Create the zip from inside the folder: cd {shown(top)} && zip -r ../plugins.zip .",
         )
 
 
@@ -246,8 +250,10 @@ def not_judged(member: ZipMember) -> Finding:
     return Finding(
         rule="not-judged",
         severity="error",
-        message=f"{shown(member.name)} is not compiled here: it is larger than {LARGEST_MODULE:,} bytes, or there are "
-        f"more than {MOST_MODULES:,} modules, or more than {MOST_WORDS_IN_ALL:,} words and signs in all of them.",
+        message=(
+            f"{shown(member.name)} is not compiled here: it is larger than {LARGEST_MODULE:,} bytes, or there are "
+            f"more than {MOST_MODULES:,} modules, or they have more than {MOST_WORDS_IN_ALL:,} tokens in total."
+        ),
         line=None,
         remedy="Pack libraries as wheels and list them in requirements.txt.",
     )
@@ -259,8 +265,10 @@ def _without_plugin(seen: _Seen) -> Iterator[Finding]:
     yield Finding(
         rule="no-plugin",
         severity="warning",
-        message="No class in the zip derives from AirflowPlugin: Airflow registers nothing of it.",
+        message="No class in the zip derives from AirflowPlugin, so Airflow registers nothing from it.",
         line=None,
-        remedy="Nothing to do for modules that DAG files import; they may stand in dags/ as well, where an upload is "
-        "enough and the environment needs no update.",
+        remedy=(
+            "Nothing to do for modules that DAG files import. You can also put them into dags/, which takes "
+            "effect without an update of the environment."
+        ),
     )

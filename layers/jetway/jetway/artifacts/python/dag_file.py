@@ -99,7 +99,7 @@ def _uncalled(name: str, line: int) -> Finding:
     return Finding(
         rule="uncalled-dag",
         severity="warning",
-        message=f"The @dag function {name} is never called, so Airflow makes no DAG of it.",
+        message=f"The @dag function {name} is never called, so Airflow does not create a DAG from it.",
         line=line,
         remedy=f"Call it at module level, at the end of the file: {name}()",
     )
@@ -109,7 +109,7 @@ def _lost(line: int) -> Finding:
     return Finding(
         rule="lost-dag",
         severity="warning",
-        message="A DAG is made here and nothing keeps it: Airflow takes DAGs from `with` and from the module's names.",
+        message="A DAG is created here but not kept: Airflow takes DAGs from `with` and from the module's names.",
         line=line,
         remedy="Write `with DAG(…):` or `dag = DAG(…)`.",
     )
@@ -119,10 +119,12 @@ def _too_large(size: int, max_bytes: int) -> Finding:
     return Finding(
         rule="too-large",
         severity="error",
-        message=f"The file has {size:,} bytes; a DAG file may have {max_bytes:,}.",
+        message=f"The file has {size:,} bytes; a DAG file can have {max_bytes:,}.",
         line=None,
-        remedy="Airflow reads DAG files again and again: keep data in S3 or in a file beside the DAG. "
-        "The limit is the parameter MaxDagFileKilobytes.",
+        remedy=(
+            "Airflow reads DAG files again and again. Keep data in S3 or in a file beside the DAG. The limit is "
+            "the parameter MaxDagFileKilobytes."
+        ),
     )
 
 
@@ -130,7 +132,7 @@ def _too_large(size: int, max_bytes: int) -> Finding:
 _UTF_16 = Finding(
     rule="utf-16",
     severity="warning",
-    message="The file is UTF-16: Airflow passes over it without a word and makes no DAG, and Python cannot import it.",
+    message="The file is UTF-16: Airflow silently skips it, and Python cannot import it.",
     line=None,
     remedy="Save it as UTF-8 (PowerShell: Out-File -Encoding utf8) and upload it again.",
 )
@@ -138,16 +140,18 @@ _UTF_16 = Finding(
 _PASSED_OVER = Finding(
     rule="passed-over",
     severity="warning",
-    message="Airflow passes over this file and makes no DAG of it: it looks only at files in which the word airflow "
-    "and the word dag or asset stand, and here one of them is missing.",
+    message=(
+        "Airflow skips this file: it reads only files that contain the word airflow and the word dag or "
+        "asset, and one of them is missing here."
+    ),
     line=None,
-    remedy="If it makes DAGs, write both words into a comment: # airflow dag",
+    remedy="If the file defines DAGs, write both words in a comment: # airflow dag",
 )
 
 _EMPTY = Finding(
     rule="empty-file",
     severity="warning",
-    message="The file is empty: Airflow passes over it, and it makes no DAG.",
+    message="The file is empty: Airflow skips it, and it defines no DAG.",
     line=None,
-    remedy="Upload it again, if a DAG was meant.",
+    remedy="Upload it again, if it should define a DAG.",
 )

@@ -73,9 +73,9 @@ _TOO_DEEP = Finding(
 _TOO_HEAVY = Finding(
     rule="not-judged",
     severity="error",
-    message=f"The file has more than {MOST_WORDS:,} words and signs: too heavy to be compiled here.",
+    message=f"The file has more than {MOST_WORDS:,} tokens, too many to compile here.",
     line=None,
-    remedy="Airflow compiles it again and again: put the data into a file beside the DAG and read it from there.",
+    remedy="Airflow compiles it again and again. Put the data into a file beside the DAG and read it from there.",
 )
 
 
@@ -156,10 +156,12 @@ def _not_compiled(
         finding = Finding(
             rule="syntax-not-judged",
             severity="warning",
-            message=f"Python {_dotted(own_python)} of the function cannot read this: {_quote(exc)}. "
-            f"Python {_dotted(python)} of the environment may.",
+            message=(
+                f"Python {_dotted(own_python)} of the function cannot read this: {_quote(exc)}. Python "
+                f"{_dotted(python)} of the environment might."
+            ),
             line=line,
-            remedy=f"Deploy Jetway with PythonRuntime python{_dotted(python)} or newer, to have it judged here.",
+            remedy=f"Deploy Jetway with PythonRuntime python{_dotted(python)} or newer to check it here.",
         )
         return PythonSource(None, (finding,), uncertain=True)
     finding = Finding(
@@ -178,7 +180,7 @@ def _newer_syntax(line: int | None, what: str, python: PythonVersion) -> Finding
         severity="error",
         message=f"The environment runs Python {_dotted(python)}, which cannot read this: {what}.",
         line=line or None,
-        remedy=f"Write it as Python {_dotted(python)} reads it, or upgrade the environment.",
+        remedy=f"Use the syntax of Python {_dotted(python)}, or upgrade the environment.",
     )
 
 
@@ -189,7 +191,7 @@ def _unread(content: bytes, own_python: PythonVersion) -> PythonSource | None:
         finding = Finding(
             rule="encoding",
             severity="error",
-            message=f"The encoding {cookie[0]!r} is not meant for source files, and decoding takes too long.",
+            message=f"The encoding {cookie[0]!r} is not intended for source files, and decoding takes too long.",
             line=cookie[1],
             remedy="Save the file as UTF-8 and remove the coding line.",
         )
@@ -221,9 +223,9 @@ def _encoding_finding(content: bytes, line: int | None) -> Finding | None:
         return Finding(
             rule="nul-byte",
             severity="error",
-            message="The file has a NUL byte, which Python takes in no source file.",
+            message="The file has a NUL byte, which Python does not allow in source files.",
             line=_line_at(content, nul),
-            remedy="It may be a binary file with the wrong name, or a broken upload: upload the source again.",
+            remedy="It might be a binary file with the wrong name, or a broken upload. Upload the source again.",
         )
     cookie = declared_encoding(content)
     name, cookie_line = cookie or ("UTF-8", None)
@@ -231,7 +233,7 @@ def _encoding_finding(content: bytes, line: int | None) -> Finding | None:
     try:
         content.decode(name)
     except LookupError:
-        message, line = f"Python knows no text encoding {name!r}, which the coding line names.", cookie_line
+        message, line = f"Python does not know the encoding {name!r} in the coding line.", cookie_line
     except UnicodeError as error:
         # A comment may hold such bytes as well, and Python does not mind those: its own line goes first.
         start = error.start if isinstance(error, UnicodeDecodeError) else 0
@@ -239,7 +241,10 @@ def _encoding_finding(content: bytes, line: int | None) -> Finding | None:
         message = f"The file is not {name}: some bytes of this line cannot be read."
     else:
         if cookie and content.startswith(codecs.BOM_UTF8):
-            message, line = f"The file begins with UTF-8's mark, but its coding line says {name!r}.", cookie_line
+            message, line = (
+                f"The file begins with a UTF-8 byte order mark, but its coding line says {name!r}.",
+                cookie_line,
+            )
     if message is None:
         return None
     remedy = "Save the file as UTF-8"

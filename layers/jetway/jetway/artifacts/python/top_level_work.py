@@ -83,12 +83,12 @@ def _only_as_program(node: ast.If) -> bool:
 def _from(node: ast.AST, aliases: Mapping[str, str]) -> Finding | None:
     if isinstance(node, ast.While) and isinstance(node.test, ast.Constant) and node.test.value:
         if not any(isinstance(inner, ast.Break) for inner in ast.walk(node)):
-            return _finding("A loop without an end", node.lineno, "Move it into a task.")
+            return _finding("An endless loop", node.lineno, "Move it into a task.")
     elif isinstance(node, ast.For | ast.comprehension):
         rounds = _rounds(node.iter)
         if rounds >= _MANY_ROUNDS:
             line = node.iter.lineno
-            return _finding(f"A loop of {rounds:,} rounds", line, "Move it into a task, or make fewer.")
+            return _finding(f"A loop of {rounds:,} rounds", line, "Move it into a task, or use fewer rounds.")
     elif isinstance(node, ast.Call):
         return _from_call(_full_name(node.func, aliases), node.lineno)
     return None
@@ -100,12 +100,12 @@ def _from_call(name: str | None, line: int) -> Finding | None:
     if name in _SLEEPS:
         return _finding("A sleep", line, "Wait in a task, or with a sensor.")
     if name in _VARIABLES:
-        remedy = 'Read it in a task, or in a template: "{{ var.value.NAME }}" costs nothing until the task runs.'
+        remedy = 'Read it in a task or in a template: "{{ var.value.NAME }}" has no cost until the task runs.'
         return _finding("Reading a Variable", line, remedy)
     if name in _CONNECTIONS:
         return _finding("Reading a Connection", line, "Read it in a task, or leave it to a hook or an operator.")
     if name in _NETWORK:
-        return _finding(f"{name}()", line, "Call it in a task: services and data may be slow, or away.")
+        return _finding(f"{name}()", line, "Call it in a task: services and data can be slow or unavailable.")
     return None
 
 

@@ -73,11 +73,11 @@ def constraints_at(urls: Iterable[str], proxy: IndexProxy) -> Iterator[str]:
         try:
             read = read_requirements(decode(body))
         except UnreadableError:
-            raise FetchError(f"{redacted(url)} is no text") from None
+            raise FetchError(f"{redacted(url)} is not text") from None
         elsewhere = [one for one in read.wanted if one.requirement is None or one.source != "index"]
         options = (read.findings, read.constraints, read.nested, read.variables, read.indexes, read.find_links)
         if elsewhere or any(options):
-            raise FetchError(f"{redacted(url)} says more than names and versions, and is not followed here")
+            raise FetchError(f"{redacted(url)} has more than names and versions, which this check does not evaluate")
         yield from (str(one.requirement) for one in read.wanted)
 
 
@@ -107,7 +107,7 @@ def _one(
             },
         )
     else:
-        raise ValueError("only https is followed")
+        raise ValueError("only https redirects are followed")
     try:
         connection.request("GET", path, headers=given)
         answer = connection.getresponse()

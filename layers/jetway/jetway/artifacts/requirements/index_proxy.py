@@ -148,13 +148,13 @@ class IndexProxy:
         named_fields = [field.partition(":") for field in fields]
         given = [value.strip() for name, _, value in named_fields if name.strip().lower() == "proxy-authorization"]
         if not any(secrets.compare_digest(one, self.authorization) for one in given):
-            raise AddressRefusedError("the proxy is not for everybody")
+            raise AddressRefusedError("the proxy requires authorization")
         if method == "CONNECT":
             host, port = _host_and_port(f"//{target}", 443)
             return self.connected(host, port), b"", b"HTTP/1.1 200 Connection established\r\n\r\n"
         host, port = _host_and_port(target, 80)
         if not target.startswith("http://") or not self.is_allowed(host, port):
-            raise AddressRefusedError(f"plain http leads nowhere: {host}")
+            raise AddressRefusedError(f"plain http is not allowed: {host}")
         path = "/" + target.partition("://")[2].partition("/")[2]
         kept = [field for field in fields if not field.lower().startswith(("proxy-", "connection:")) and field]
         request = "\r\n".join([f"{method} {path} {version}", *kept, "Connection: close", "", ""])
@@ -236,7 +236,7 @@ def _head(client: socket.socket) -> tuple[bytes, bytes]:
     while b"\r\n\r\n" not in found:
         data = client.recv(4096)
         if not data or len(found) > _LONGEST_HEAD or time.monotonic() > deadline:
-            raise OSError("no request")
+            raise OSError("not a valid request")
         found += data
     head, _, rest = found.partition(b"\r\n\r\n")
     return head, rest
@@ -247,9 +247,9 @@ def _host_and_port(target: str, port: int) -> tuple[str, int]:
         parts = urlsplit(target)
         host, port = parts.hostname or "", parts.port or port
     except ValueError as exc:
-        raise AddressRefusedError("this is no address") from exc
+        raise AddressRefusedError("this is not a valid address") from exc
     if not host:
-        raise AddressRefusedError("this is no address")
+        raise AddressRefusedError("this is not a valid address")
     return host, port
 
 
@@ -282,7 +282,7 @@ def _through(proxy: str, proxy_port: int, authorization: str | None, host: str, 
         raise
     if not leads:
         server.close()
-        raise OSError("the proxy of this machine does not lead there")
+        raise OSError("this machine's proxy does not reach this host")
     return server
 
 

@@ -68,30 +68,36 @@ def constraint_findings(asked: Requested, airflow: str, python: str) -> Iterator
             yield Finding(
                 rule="no-constraint",
                 severity="warning",
-                message=f"The file names no constraints, so MWAA enforces Airflow {airflow}'s own.",
+                message=f"The file names no constraints, so MWAA enforces the constraints of Airflow {airflow}.",
                 line=None,
-                remedy=f"Say it yourself, as MWAA asks for, in the first line: {line_to_write}",
+                remedy=f"Name them in the first line, as MWAA recommends: {line_to_write}",
             )
         return
     if not asked.constraints:
         yield Finding(
             rule="constraint-not-in-force",
             severity="warning",
-            message="MWAA takes this for a constraint and leaves out Airflow's own, but pip reads none here: "
-            "only MWAA's essential pins are in force, and an update may replace what Airflow needs.",
+            message=(
+                "MWAA takes this for a constraint and leaves out Airflow's own, but pip does not read it as "
+                "one. Only MWAA's essential pins apply, and an update can replace packages that Airflow needs."
+            ),
             line=asked.seen,
-            remedy=f"Write it as an option of its own line: {line_to_write}. "
-            "If Airflow's constraints are left out on purpose, nothing is to be done.",
+            remedy=(
+                f"Write it as an option on its own line: {line_to_write}. If you left out Airflow's constraints "
+                "on purpose, there is nothing to do."
+            ),
         )
         return
     if asked.seen is None:
         yield Finding(
             rule="constraint-not-seen",
             severity="warning",
-            message="MWAA looks for `-c ` or `--constraint ` with a blank and does not find it, so that it enforces "
-            f"Airflow {airflow}'s own constraints as well: where the two differ, pip installs nothing.",
+            message=(
+                "MWAA looks for `-c ` or `--constraint ` with a space and does not find it, so it also "
+                f"enforces the constraints of Airflow {airflow}. Where the two differ, pip installs nothing."
+            ),
             line=asked.constraints[0][0],
-            remedy=f"Write a blank between option and value: {line_to_write}",
+            remedy=f"Write a space between option and value: {line_to_write}",
         )
     for line, place in asked.constraints:
         match = _OFFICIAL.fullmatch(place)
@@ -119,7 +125,7 @@ def constraint_findings(asked: Requested, airflow: str, python: str) -> Iterator
             yield Finding(
                 rule="constraint-needs-internet",
                 severity="warning",
-                message="With --no-index packages come without the internet, but this file does not.",
+                message="With --no-index, packages come without the internet, but this file does not.",
                 line=line,
                 remedy="In an environment without internet, put the constraints into plugins.zip and name "
                 "/usr/local/airflow/plugins/constraints.txt",

@@ -32,17 +32,25 @@ def as_one(findings: Sequence[Finding], active: Sequence[RequestedDistribution],
     if len(wrong) < (MANY_WITH_AIRFLOW if names_another else MANY):
         return list(findings)
     other = pins.get("apache-airflow") or _nearest(pins)
-    whose = f"the pins of Airflow {other}" if other and other != airflow_version else "what pip freeze says elsewhere"
+    whose = (
+        f"the pins of Airflow {other}"
+        if other and other != airflow_version
+        else "the output of pip freeze in another place"
+    )
     lines = [finding.line for finding in wrong if finding.line]
     some = ", ".join(f"{name}=={version}" for name, version in sorted(pins.items())[:_LONGEST_LIST])
     one = Finding(
         rule="pins-of-another-version",
         severity="error",
-        message=f"{len(wrong)} of {len(active)} lines contradict what MWAA pins for Airflow {airflow_version}: these "
-        f"are {whose} ({some}, …), and pip would install nothing of the file.",
+        message=(
+            f"{len(wrong)} of {len(active)} lines contradict what MWAA pins for Airflow {airflow_version}. They "
+            f"are {whose} ({some}, …), and pip would install nothing of the file."
+        ),
         line=min(lines, default=None),
-        remedy="Keep only what your DAGs import and MWAA does not bring; MWAA has Airflow, its providers for AWS and "
-        "all that these need. Then judge it again.",
+        remedy=(
+            "Keep only packages that your DAGs import and that MWAA does not have. MWAA has Airflow, its "
+            "providers for AWS, and their dependencies. Then check the file again."
+        ),
     )
     return [one, *(finding for finding in findings if finding.rule not in _CONTRADICTS)]
 

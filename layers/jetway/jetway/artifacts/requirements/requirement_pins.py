@@ -58,10 +58,12 @@ def _essential(wanted: RequestedDistribution, name: str, pin: str, airflow: str)
     return Finding(
         rule="essential-pin",
         severity="error",
-        message=f"{name} is asked for {asked}, but MWAA pins {name}=={pin} for Airflow {airflow}, and no "
-        "requirements.txt can override it: pip would install nothing of the file.",
+        message=(
+            f"The file requires {name} {asked}, but MWAA pins {name}=={pin} for Airflow {airflow}, and no "
+            "requirements.txt can override it: pip would install nothing of the file."
+        ),
         line=wanted.line,
-        remedy=f"Remove the line, or write {name}=={pin}. Another version comes only with another Airflow version.",
+        remedy=f"Remove the line, or write {name}=={pin}. Another version requires another Airflow version.",
     )
 
 
@@ -71,24 +73,28 @@ def _constrained(wanted: RequestedDistribution, name: str, pin: str, *, forced: 
     return Finding(
         rule="constraint-conflict",
         severity="error",
-        message=f"{name} is asked for {_text(wanted)}, but {whose} say {name}=={pin}: "
-        "pip would install nothing of the file.",
+        message=(
+            f"The file requires {name} {_text(wanted)}, but {whose} say {name}=={pin}: pip would install nothing "
+            "of the file."
+        ),
         line=wanted.line,
-        remedy=f"Write {name}=={pin}, or name a constraints file of your own in which the line {name} is changed: "
-        "--constraint /usr/local/airflow/dags/constraints.txt",
+        remedy=(
+            f"Write {name}=={pin}, or name your own constraints file, in which you change the line {name}: "
+            "--constraint /usr/local/airflow/dags/constraints.txt"
+        ),
     )
 
 
 def _unpinned(wanted: RequestedDistribution, name: str, pin: str | None, packages: Packages | None) -> Finding:
     installed = packages.installed.get(name) if packages else None
     if pin is not None:
-        message = f"{name} is not pinned; it is {pin} only as long as these constraints are in force."
+        message = f"{name} is not pinned; it is {pin} only while these constraints apply."
         remedy = f"Write {name}=={pin}"
     elif installed is not None and wanted.requirement is not None and _allows(wanted.requirement.specifier, installed):
         message = f"{name} is not pinned; the environment has {installed}, which pip keeps."
         remedy = f"Remove the line, or write {name}=={installed}"
     else:
-        message = f"{name} is not pinned: every worker that starts installs what is newest then."
+        message = f"{name} is not pinned: every worker that starts installs the newest version at that time."
         remedy = f"Pin the version that you have tested: {name}==…"
     return Finding(rule="unpinned", severity="warning", message=message, line=wanted.line, remedy=remedy)
 
@@ -106,8 +112,8 @@ def _duplicates(active: Sequence[RequestedDistribution]) -> Iterator[Finding]:
         yield Finding(
             rule="duplicate",
             severity="error" if against else "warning",
-            message=f"{name} is asked for twice, in line {other.line} as well"
-            + (": no version is both, so that pip would install nothing of the file." if against else "."),
+            message=f"{name} is required twice, also in line {other.line}"
+            + (": no version satisfies both, so pip would install nothing of the file." if against else "."),
             line=wanted.line,
             remedy="Keep one of the lines.",
         )
@@ -138,10 +144,12 @@ def _hashes(asked: Requested, active: Sequence[RequestedDistribution]) -> Iterat
             yield Finding(
                 rule="hashes-incomplete",
                 severity="error",
-                message="Some lines have a --hash, so pip wants one, and an exact version, of every line: "
-                "it would install nothing of the file.",
+                message=(
+                    "Some lines have a --hash, so pip requires a hash and an exact version on every line: it would "
+                    "install nothing of the file."
+                ),
                 line=wanted.line,
-                remedy="Let `uv pip compile --generate-hashes` write the whole file, or remove all hashes.",
+                remedy="Write the whole file with `uv pip compile --generate-hashes`, or remove all hashes.",
             )
             return
 
@@ -150,4 +158,4 @@ def _text(wanted: RequestedDistribution) -> str:
     requirement = wanted.requirement
     if requirement is None:
         return "as an archive"
-    return f"as {requirement.specifier}" if requirement.specifier else "in any version"
+    return str(requirement.specifier) if requirement.specifier else "in any version"

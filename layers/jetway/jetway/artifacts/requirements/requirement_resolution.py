@@ -122,9 +122,11 @@ def _built_there(name: str, version: str, active: Sequence[RequestedDistribution
     return Finding(
         rule="built-there",
         severity="warning",
-        message=f"{name}=={version} is published as source only: pip builds it on every worker that starts.",
+        message=f"{name}=={version} is published only as source: pip builds it on every worker that starts.",
         line=next((wanted.line for wanted in active if wanted.name == name), None),
-        remedy="Nothing, if the time does not matter; else build a wheel once and put it into plugins.zip.",
+        remedy=(
+            "Nothing to do if the time does not matter. Otherwise, build a wheel once and put it into plugins.zip."
+        ),
     )
 
 
@@ -190,18 +192,20 @@ def answer_findings(
             severity="warning",
             message=f"Not resolved: {answer.said}.".replace("..", "."),
             line=line,
-            remedy="Nothing is certain against the file; whether it installs shows after the environment's update. "
-            "An index is set by the parameter PackageIndexUrl, or by --index-url.",
+            remedy=(
+                "The file is not known to be wrong. The environment's update shows whether it installs. To set "
+                "an index, use the parameter PackageIndexUrl, or --index-url."
+            ),
         )
         return [finding], True
     elsewhere = open_wheels or (open_index and answer.status == "not-found")
     if answer.status == "not-found":
         remedy = (
-            "Correct name and version; if it is in an index of your own, name it: --extra-index-url https://… "
-            "Without an index, put what it names into plugins.zip as wheels."
+            "Correct the name and version. If the package is in your own index, name it: --extra-index-url "
+            "https://… Without an index, put the package and its dependencies into plugins.zip as wheels."
         )
     else:
-        remedy = "Change one of the versions that uv names; the environment's own are fixed by Airflow's constraints."
+        remedy = "Change one of the versions that uv names; Airflow's constraints fix the environment's own versions."
     finding = Finding(
         rule="unresolvable",
         severity="warning" if elsewhere else "error",
@@ -263,9 +267,9 @@ def _unread_constraints(asked: Requested) -> list[Finding]:
         Finding(
             rule="constraints-not-read",
             severity="warning",
-            message=f"The constraints `{redacted(place)}` are not read here; they may still contradict the file.",
+            message=f"The constraints `{redacted(place)}` are not read here; they might still contradict the file.",
             line=line,
-            remedy="Nothing to do; the environment's update shows it.",
+            remedy="Nothing to do; the environment's update shows the result.",
         )
         for line, place in unknown_constraints(asked)
         if offline or not place.startswith("https://")

@@ -79,8 +79,10 @@ def _elsewhere(wanted: RequestedDistribution, python: tuple[int, int], shelf: Lo
     yield Finding(
         rule="url-requirement",
         severity="warning",
-        message=f"`{redacted(wanted.place)}` is {what}: it is fetched anew on every worker that starts, "
-        "and nothing tells here whether it can be built there.",
+        message=(
+            f"`{redacted(wanted.place)}` is {what}: every worker that starts fetches it again, and this check "
+            "cannot determine whether it can be built there."
+        ),
         line=wanted.line,
         remedy="Build a wheel, put it into plugins.zip, and name it by its path: /usr/local/airflow/plugins/NAME.whl",
     )
@@ -90,7 +92,7 @@ def _no_url(wanted: RequestedDistribution, exc: ValueError) -> Finding:
     return Finding(
         rule="requirement-syntax",
         severity="error",
-        message=f"`{redacted(wanted.place)}` is no URL: {exc}. pip would install nothing of the file.",
+        message=f"`{redacted(wanted.place)}` is not a URL: {exc}. pip would install nothing of the file.",
         line=wanted.line,
         remedy="Correct the URL, or name the package: name==version",
     )
@@ -111,10 +113,10 @@ def _local(wanted: RequestedDistribution, shelf: LocalWheels | None) -> Iterator
         )
         return
     if within is not None or path.startswith(DAGS_FOLDER + "/"):
-        message = f"Whether `{redacted(path)}` is there is not told by this file."
-        remedy = "Upload plugins.zip, or the dags folder, that holds it as well."
+        message = f"This file does not show whether `{redacted(path)}` exists."
+        remedy = "Also upload the plugins.zip or the dags folder that has it."
     else:
-        message = f"MWAA puts no file at `{redacted(path)}`; only startup.sh could."
+        message = f"MWAA does not put a file at `{redacted(path)}`; only startup.sh can."
         remedy = "Put it into plugins.zip and name it by its full path: /usr/local/airflow/plugins/NAME.whl"
     yield Finding(rule="local-requirement", severity="warning", message=message, line=wanted.line, remedy=remedy)
 
@@ -151,8 +153,10 @@ def _offline(
             severity="error" if shelf is not None and shelf.final else "warning",
             message=f"--no-index is given, and plugins.zip has no wheel for `{requirement}`{there}.",
             line=wanted.line,
-            remedy="Download it and what it depends on into plugins.zip: pip download --only-binary :all: "
-            "--platform manylinux2014_x86_64 -r requirements.txt",
+            remedy=(
+                "Download it and its dependencies into plugins.zip: pip download --only-binary :all: "
+                "--platform manylinux2014_x86_64 -r requirements.txt"
+            ),
         )
 
 
@@ -160,9 +164,9 @@ def _not_seen(wanted: RequestedDistribution, name: str) -> Finding:
     return Finding(
         rule="wheels-not-seen",
         severity="warning",
-        message=f"{name} has to come from wheels that are not seen here.",
+        message=f"{name} must come from wheels that this check does not have.",
         line=wanted.line,
-        remedy="Upload plugins.zip with the wheels; `jetway check` takes both files together.",
+        remedy="Upload plugins.zip with the wheels; `jetway check` accepts both files together.",
     )
 
 
@@ -194,17 +198,17 @@ def _nested(line: int, path: str, beside: Beside | None) -> Finding:
     gone = beside is not None and beside.is_missing(path)
     elsewhere = path.startswith(f"{REQUIREMENTS_FOLDER}/")
     if gone:
-        message = f"`-r` names {redacted(path)}, which is not there: pip would install nothing of the file."
+        message = f"`-r` names {redacted(path)}, which does not exist: pip would install nothing of the file."
     elif elsewhere:
         message = f"`-r` names {redacted(path)}: MWAA puts no other file beside requirements.txt, so pip would fail."
     else:
-        message = f"`-r` names {redacted(path)}, which holds more requirements and is not seen here."
+        message = f"`-r` names {redacted(path)}, which has more requirements and is not available here."
     return Finding(
         rule="local-file" if gone or elsewhere else "url-requirement",
         severity="error" if gone or elsewhere else "warning",
         message=message,
         line=line,
-        remedy="Write the requirements into this file, or put theirs into dags/ and upload it first.",
+        remedy="Write the requirements into this file, or put the other file into dags/ and upload it first.",
     )
 
 
@@ -212,9 +216,9 @@ def _variable(line: int) -> Finding:
     return Finding(
         rule="environment-variable",
         severity="warning",
-        message="pip puts environment variables into this line, which are not known here.",
+        message="pip inserts environment variables into this line; their values are not known here.",
         line=line,
-        remedy="Set them in startup.sh; nothing else is to be done.",
+        remedy="Set them in startup.sh. You do not need to do anything else.",
     )
 
 
@@ -247,7 +251,7 @@ def _credentials(asked: Requested) -> Iterator[Finding]:
             yield Finding(
                 rule="credentials",
                 severity="warning",
-                message="The index's password stands in the file, which everybody who may read the bucket sees.",
+                message="The index's password is in the file, where everyone who can read the bucket sees it.",
                 line=line,
                 remedy="Set the index in startup.sh from Secrets Manager: export PIP_INDEX_URL=…",
             )

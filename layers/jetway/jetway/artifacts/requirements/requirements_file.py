@@ -94,9 +94,9 @@ def _too_large(size: int) -> Finding:
     return Finding(
         rule="too-large",
         severity="error",
-        message=f"The file has {size:,} bytes; a requirements.txt may have {MAX_BYTES:,}.",
+        message=f"The file has {size:,} bytes; a requirements.txt can have {MAX_BYTES:,}.",
         line=None,
-        remedy="List what your DAGs import, one requirement a line.",
+        remedy="List what your DAGs import, one requirement per line.",
     )
 
 
@@ -123,7 +123,7 @@ def _needs_internet(
         yield Finding(
             rule="needs-internet",
             severity="warning",
-            message=f"{missing[0].name} comes from PyPI, which a private web server does not reach.",
+            message=f"{missing[0].name} comes from PyPI, which a private web server cannot reach.",
             line=missing[0].line,
             remedy="Put wheels into plugins.zip and write --find-links /usr/local/airflow/plugins and --no-index, "
             "or name an index that the VPC reaches: --index-url",
@@ -134,7 +134,7 @@ def _unknown_version(version: str) -> Finding:
     return Finding(
         rule="unknown-airflow-version",
         severity="warning",
-        message=f"What Airflow {version} on MWAA installs and pins is not known to this version of Jetway.",
+        message=f"This version of Jetway does not know what Airflow {version} on MWAA installs and pins.",
         line=None,
         remedy="Update Jetway, or write the data with `make mwaa-packages` and deploy it.",
     )

@@ -120,9 +120,9 @@ def read_requirements(text: str) -> Requested:
             Finding(
                 rule="too-large",
                 severity="error",
-                message=f"The file has {len(lines):,} lines; the gate reads {MOST_LINES:,}.",
+                message=f"The file has {len(lines):,} lines; the gate reads at most {MOST_LINES:,}.",
                 line=None,
-                remedy="List what your DAGs import, not everything that is installed somewhere.",
+                remedy="List what your DAGs import, not everything that is installed.",
             )
         )
         return asked
@@ -203,8 +203,10 @@ def _unknown_option(line: RequirementLine) -> Finding:
         severity="error",
         message=f"pip cannot read `{redacted(line.text)}`: {line.problem}. It would install nothing of the file.",
         line=line.number,
-        remedy="Write one requirement or one option of pip's requirements file format a line: "
-        "https://pip.pypa.io/en/stable/reference/requirements-file-format/",
+        remedy=(
+            "Write one requirement or one pip option per line, in the requirements file format: "
+            "https://pip.pypa.io/en/stable/reference/requirements-file-format/"
+        ),
     )
 
 

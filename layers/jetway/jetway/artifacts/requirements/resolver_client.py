@@ -53,10 +53,10 @@ def ask_function(
     try:
         reply = client.invoke(FunctionName=function, Payload=payload)
     except BotoCoreError as exc:
-        return ResolverResponse(Resolution("not-resolved", f"the resolver did not answer: {type(exc).__name__}"))
+        return ResolverResponse(Resolution("not-resolved", f"the resolver did not respond: {type(exc).__name__}"))
     except ClientError as exc:
         if exc.response["Error"]["Code"] == "ResourceNotFoundException":
-            return ResolverResponse(Resolution("not-resolved", "the function that resolves is gone"))
+            return ResolverResponse(Resolution("not-resolved", "the resolver function does not exist"))
         raise
     body = reply["Payload"].read(_MOST_BYTES + 1)
     if "FunctionError" in reply:
@@ -72,7 +72,7 @@ def _parsed(body: bytes) -> ResolverResponse:
         answer = Resolution(told["status"], str(told["said"]), dict(told["versions"]), dict(told["wheels"]))
         contents = {str(name): Contents.parse(found) for name, found in told["contents"].items()}
     except (ValueError, KeyError, TypeError, AttributeError) as exc:
-        return ResolverResponse(Resolution("not-resolved", f"the resolver's answer cannot be read: {exc!r}"))
+        return ResolverResponse(Resolution("not-resolved", f"the resolver's response cannot be read: {exc!r}"))
     return ResolverResponse(answer, contents)
 
 

@@ -82,7 +82,7 @@ def read_wheel(reader: ZipReader, member: ZipMember) -> WheelMetadata | None:
         except _NotKeptError:
             return None
         except BrokenZipError as exc:
-            raise BrokenWheelError(f"it is no zip: {exc}") from exc
+            raise BrokenWheelError(f"it is not a zip: {exc}") from exc
         except LargeDirectoryError as exc:
             raise BrokenWheelError(str(exc)) from exc
 
@@ -104,9 +104,11 @@ def wheel_findings(wheel: WheelMetadata, where: str, python: str, packages: Pack
         yield Finding(
             rule="wheel-python",
             severity="error",
-            message=f"{shown(where)} wants Python {shown(str(wheel.requires_python))}; the environment has {python}.",
+            message=(
+                f"{shown(where)} requires Python {shown(str(wheel.requires_python))}; the environment has {python}."
+            ),
             line=None,
-            remedy=f"Take a version of {wheel.name} that is made for this Python.",
+            remedy=f"Use a version of {wheel.name} that supports this Python.",
         )
     values = marker_environment(python)
     for wanted in wheel.requires:
@@ -116,10 +118,12 @@ def wheel_findings(wheel: WheelMetadata, where: str, python: str, packages: Pack
             yield Finding(
                 rule="wheel-dependency",
                 severity="warning",
-                message=f"{shown(where)} wants {shown(str(wanted))}, but MWAA pins {wanted.name}=={pin}: pip would "
-                "install nothing of a requirements.txt that asks for it.",
+                message=(
+                    f"{shown(where)} requires {shown(str(wanted))}, but MWAA pins {wanted.name}=={pin}: pip would "
+                    "install nothing of a requirements.txt that requires it."
+                ),
                 line=None,
-                remedy=f"Take a version of {wheel.name} that goes with {wanted.name}=={pin}, or leave it out.",
+                remedy=f"Use a version of {wheel.name} that is compatible with {wanted.name}=={pin}, or leave it out.",
             )
 
 
@@ -130,7 +134,7 @@ def broken_wheel(where: str, exc: BrokenWheelError) -> Finding:
         severity="error",
         message=f"pip cannot install {shown(where)}: {shown(str(exc))}.",
         line=None,
-        remedy="Build or download the wheel anew, keep its file name, and test it: pip install --dry-run FILE",
+        remedy="Build or download the wheel again, keep its file name, and test it: pip install --dry-run FILE",
     )
 
 
@@ -140,13 +144,13 @@ def _read(wheel: ZipReader, file_name: str) -> WheelMetadata:
     folders = {path.partition("/")[0] for path in members}
     found = sorted(folder for folder in folders if folder.endswith(".dist-info"))
     if len(found) != 1:
-        raise BrokenWheelError(f"it has {len(found) or 'no'} folders .dist-info; one is needed")
+        raise BrokenWheelError(f"it has {len(found) or 'no'} folders .dist-info; it must have one")
     for wanted in ("METADATA", "WHEEL"):
         if f"{found[0]}/{wanted}" not in members:
             raise BrokenWheelError(f"it has no {found[0]}/{wanted}")
     made = _WHEEL_VERSION.search(wheel.content(members[f"{found[0]}/WHEEL"], _LARGEST_METADATA))
     if made is None or int(made[1]) > _NEWEST_WHEEL:
-        raise BrokenWheelError("its file WHEEL names no version of the format that pip knows")
+        raise BrokenWheelError("its file WHEEL does not name a format version that pip knows")
     raw, _ = parse_email(wheel.content(members[f"{found[0]}/METADATA"], _LARGEST_METADATA))
     said_name, said_version = raw.get("name", ""), raw.get("version", "")
     if canonicalize_name(said_name) != name or canonicalize_version(said_version) != canonicalize_version(version):

@@ -22,14 +22,14 @@ def wheel_fit(file_name: str, python: tuple[int, int]) -> tuple[Fit, str]:
     try:
         _, _, _, tags = parse_wheel_filename(file_name)
     except (InvalidWheelFilename, ValueError) as exc:
-        return "no-wheel", f"{file_name} is no wheel's name: {exc}"
+        return "no-wheel", f"{file_name} is not a wheel name: {exc}"
     if tags & wheel_tags(python):
         return "fits", ""
     made_for = ", ".join(sorted(map(str, tags)))
     return (
         "other-platform",
         (
-            f"{file_name} is made for {made_for}; the environment has CPython {python[0]}.{python[1]} on Linux "
+            f"{file_name} is built for {made_for}; the environment has CPython {python[0]}.{python[1]} on Linux "
             f"{ARCHITECTURE} with glibc {GLIBC[0]}.{GLIBC[1]}"
         ),
     )

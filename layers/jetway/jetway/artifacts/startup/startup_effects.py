@@ -170,9 +170,9 @@ def _shebang(text: str) -> Iterator[Finding]:
         yield Finding(
             rule="shebang",
             severity="warning",
-            message=f"The first line asks for {name}, and MWAA reads the script with bash whatever it says.",
+            message=f"The first line requests {name}, but MWAA always reads the script with bash.",
             line=1,
-            remedy=f"Write it for bash, or call it from there: {name} /usr/local/airflow/dags/FILE",
+            remedy=f"Write it for bash, or call the other program from it: {name} /usr/local/airflow/dags/FILE",
         )
 
 
@@ -227,7 +227,7 @@ def _reserved(name: str, line: int) -> Finding:
         severity="warning",
         message=f"{name} is reserved: MWAA sets it again after the script has run.",
         line=line,
-        remedy="Remove the line; Airflow's options belong into the environment's configuration options.",
+        remedy="Remove the line. Set Airflow's options in the environment's configuration options.",
     )
 
 
@@ -235,10 +235,12 @@ def _errexit(line: int) -> Finding:
     return Finding(
         rule="errexit",
         severity="warning",
-        message="MWAA sources the script: after this the first command that fails ends MWAA's own start too, and the "
-        "environment does not come up.",
+        message=(
+            "MWAA sources the script: after this line, the first command that fails also ends MWAA's own start, "
+            "and the environment does not start."
+        ),
         line=line,
-        remedy="Remove it, and handle what may fail: dnf install -y X || echo 'X is missing'",
+        remedy="Remove it, and handle commands that can fail: dnf install -y X || echo 'X is missing'",
     )
 
 
@@ -246,8 +248,10 @@ def _exec(line: int) -> Finding:
     return Finding(
         rule="exec",
         severity="warning",
-        message="MWAA sources the script: exec puts the program in the place of MWAA's own start, which ends there, "
-        "and the environment does not come up.",
+        message=(
+            "MWAA sources the script: exec replaces MWAA's own start with the program, so the environment does "
+            "not start."
+        ),
         line=line,
-        remedy="Call the program without exec. exec with redirections alone is fine.",
+        remedy="Call the program without exec. You can use exec with redirections only.",
     )

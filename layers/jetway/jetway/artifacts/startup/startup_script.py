@@ -74,7 +74,7 @@ def _syntax(bash: str, content: bytes) -> Finding | None:
         severity="error",
         message=f"bash cannot read the script: {shown(match[2] if match else words.strip() or 'no reason given')}.",
         line=int(match[1]) if match else None,
-        remedy="Correct it; `bash -n startup.sh` shows the same.",
+        remedy="Correct it. `bash -n startup.sh` shows the same error.",
     )
 
 
@@ -84,16 +84,19 @@ def _bytes_findings(content: bytes) -> Iterator[Finding]:
     elif content.startswith(b"\xef\xbb\xbf"):
         yield _error(
             "byte-order-mark",
-            "The script begins with UTF-8's mark, which bash takes for a part of the first command.",
+            "The script begins with a UTF-8 byte order mark, which bash reads as part of the first command.",
             1,
             "Save it as UTF-8 without a byte order mark.",
         )
     elif b"\r" in content:
         yield _error(
             "crlf",
-            "Lines end as on Windows: bash takes the carriage return for a part of each command.",
+            "Lines have Windows line endings: bash reads the carriage return as part of each command.",
             _line_of(content, b"\r"),
-            "Convert it: sed -i 's/\\r$//' startup.sh, and let git keep it: startup.sh text eol=lf in .gitattributes.",
+            (
+                "Convert it: sed -i 's/\\r$//' startup.sh. In git, add this line to .gitattributes: startup.sh text "
+                "eol=lf"
+            ),
         )
 
 
@@ -109,9 +112,9 @@ def _too_large(size: int) -> Finding:
     return Finding(
         rule="too-large",
         severity="error",
-        message=f"The script has {size:,} bytes; it may have {MAX_BYTES:,}.",
+        message=f"The script has {size:,} bytes; the maximum is {MAX_BYTES:,}.",
         line=None,
-        remedy="It must end within 5 minutes anyway: fetch what is large from S3.",
+        remedy="startup.sh must end within 5 minutes. Fetch large files from S3.",
     )
 
 
@@ -119,10 +122,10 @@ def _not_judged(why: str) -> Finding:
     return Finding(
         rule="not-judged",
         severity="warning",
-        message=f"The script's syntax is not judged: {why}.",
+        message=f"The script's syntax is not checked: {why}.",
         line=None,
         remedy="Run `bash -n startup.sh` before the upload.",
     )
 
 
-_NO_BASH = _not_judged("there is no bash here")
+_NO_BASH = _not_judged("bash is not available here")

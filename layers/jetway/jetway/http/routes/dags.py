@@ -25,7 +25,9 @@ request = Request(router)
 @router.post(
     "/dags/<dag_id>/dagRuns",
     summary="Trigger Dag Run",
-    description="Starts a run. Answered as soon as it is on the dispatch queue; `Prefer: wait=25` waits for Airflow.",
+    description=(
+        "Starts a run. Responds as soon as the run is on the dispatch queue. `Prefer: wait=25` waits for Airflow."
+    ),
     tags=["DagRun"],
     operation_id="trigger_dag_run",
 )
@@ -41,8 +43,11 @@ def trigger_dag_run(dag_id: str) -> Response[str]:
 @router.get(
     "/dags/<dag_id>/dagRuns/<dag_run_id>",
     summary="Get Dag Run",
-    description="Shows a run as Airflow has it now, and why it does not start where it is queued behind a DAG that is "
-    "paused or gone. While there is no run, the problem says in `event` what became of the event that asks for it.",
+    description=(
+        "Shows the current state of a run in Airflow. If the run is queued behind a DAG that is paused or "
+        "deleted, the response says why it does not start. If Airflow does not have the run yet, `event` in "
+        "the problem document shows the state of the event that requested it."
+    ),
     tags=["DagRun"],
     operation_id="get_dag_run",
 )
@@ -73,7 +78,7 @@ def get_dag_runs(dag_id: str) -> Response[str]:
 @router.get(
     "/dags",
     summary="Get Dags",
-    description="Lists the DAGs of the environment by dag_id, each once; those whose file is gone are left out.",
+    description="Lists the DAGs of the environment by dag_id, each once. DAGs whose file was deleted are not listed.",
     tags=["DAG"],
     operation_id="get_dags",
 )

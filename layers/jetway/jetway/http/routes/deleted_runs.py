@@ -40,9 +40,11 @@ def refuse_deleted(asked: Request, event_id: str) -> None:
         raise ProblemError(
             HTTPStatus.GONE,
             "run-deleted",
-            f"This call's run {entry.dag_run_id!r} of DAG {entry.dag_id!r} was started at {at}, and Airflow has it no "
-            "more: somebody deleted it. The call started nothing. For another run take another Idempotency-Key or "
-            "dag_run_id.",
+            (
+                f"The run {entry.dag_run_id!r} of DAG {entry.dag_id!r} that this call refers to was started at {at} "
+                "and was later deleted from Airflow. The call started nothing. To start another run, use another "
+                "Idempotency-Key or dag_run_id."
+            ),
         )
 
 

@@ -56,7 +56,7 @@ def _check(airflow: AirflowQuestions, request: DagRunRequest) -> DagState:
     found = airflow.get_dag_run(request.dag_id, request.dag_run_id)
     if found is not None:
         raise RunAlreadyExistsError(
-            f"DAG {request.dag_id!r} has a run {request.dag_run_id!r} already ({found.state}).", run=found
+            f"DAG {request.dag_id!r} already has a run {request.dag_run_id!r} ({found.state}).", run=found
         )
     return state
 

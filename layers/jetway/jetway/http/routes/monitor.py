@@ -29,8 +29,11 @@ request = Request(router)
 @router.get(
     "/events",
     summary="Get Events",
-    description="Lists what became of the newest events, one row for each, and why: started, duplicate, held, waiting, "
-    "skipped, dead-lettered; and until when Jetway tries, of what is held or waits.",
+    description=(
+        "Lists the newest events, one row for each, with the decision (started, duplicate, held, waiting, "
+        "skipped, dead-lettered) and its reason. For an event that is held or waiting, `until` shows when "
+        "Jetway stops trying."
+    ),
     tags=["Event"],
     operation_id="get_events",
 )
@@ -45,7 +48,7 @@ def get_events() -> Response[str]:
 @router.get(
     "/artifacts",
     summary="Get Artifacts",
-    description="Lists the newest validation reports of dropped files: one for each file, its latest.",
+    description="Lists the newest validation reports of dropped files, one for each file.",
     tags=["Artifact"],
     operation_id="get_artifacts",
 )
@@ -63,8 +66,10 @@ def get_artifacts() -> Response[str]:
 @router.get(
     "/health",
     summary="Get Health",
-    description="Says whether runs can be started now: the environment's status, whether Airflow answers (asked every "
-    "15 s at most), how many events wait, and how many dead letters there are.",
+    description=(
+        "Shows whether runs can be started now: the environment's status, whether Airflow responds (checked "
+        "at most every 15 s), how many events wait, and how many dead letters there are."
+    ),
     tags=["Monitor"],
     operation_id="get_health",
 )
@@ -112,7 +117,7 @@ def _reach_airflow() -> Reached:
     try:
         reached = request.in_time(lambda: ask_airflow(request.services.airflow), spare=2.0, longest=LONGEST)
     except ProblemError:  # the time was over
-        detail = f"timeout: Airflow did not answer within {LONGEST:.0f} s. See the environment's web server logs."
+        detail = f"timeout: Airflow did not respond within {LONGEST:.0f} s. See the environment's web server logs."
         reached = Reached(False, detail)
     return request.services.reachability.remember(reached)
 
@@ -120,7 +125,9 @@ def _reach_airflow() -> Reached:
 @router.get(
     "/workers",
     summary="Get Workers",
-    description="Shows the last hour: workers required and running, the verdict and its remedy, events, files, costs.",
+    description=(
+        "Shows the last hour: workers required and running, the verdict and its remedy, events, files, and costs."
+    ),
     tags=["Monitor"],
     operation_id="get_workers",
 )

@@ -45,7 +45,7 @@ def looked_up(asked: Request, dag_id: str, dag_run_id: str) -> Response[str]:
     except ProblemError as exc:  # the time was over
         raise ProblemError.of(_with_event(asked, exc.problem, dag_id, dag_run_id)) from exc
     if run is None:
-        detail = f"Airflow has no run {dag_run_id!r} (yet): one that was accepted is there when dispatched."
+        detail = f"Airflow does not have a run {dag_run_id!r}. An accepted run appears when Jetway dispatches it."
         problem = Problem(HTTPStatus.NOT_FOUND, "run-not-found", detail, answers.RETRY_AFTER)
         raise ProblemError.of(_said_to_be_gone(_with_event(asked, problem, dag_id, dag_run_id)))
     return answers.json_answer(answers.run_shown(run, _because(asked, run)))
@@ -76,9 +76,7 @@ def _said_to_be_gone(problem: Problem) -> Problem:
         return problem
     if datetime.now(UTC) - datetime.fromisoformat(event["decided_at"]) < JUST_STARTED:
         return problem
-    detail = (
-        f"Airflow has no run of that id any more: it was started at {event['decided_at']}, and somebody deleted it."
-    )
+    detail = f"Airflow no longer has a run with this id. It was started at {event['decided_at']} and later deleted."
     return replace(problem, detail=detail, headers={})
 
 

@@ -97,7 +97,7 @@ def start(
 def _warnings(asked: Request, request: DagRunRequest) -> list[str]:
     """Return what of a request will not be done."""
     loses_note = request.note is not None and not asked.services.airflow.keeps_note(request.dag_id)
-    return ["note is not kept: only Airflow's REST API can set it (parameter Transport)."] if loses_note else []
+    return ["note is not kept, because only Airflow's REST API can set it (parameter Transport)."] if loses_note else []
 
 
 def _wait(asked: Request, request: DagRunRequest, preference: Preference, event: str, message_id: str) -> Waited:
@@ -121,4 +121,4 @@ def _wait(asked: Request, request: DagRunRequest, preference: Preference, event:
             return wait_for_run(airflow, request.dag_id, request.dag_run_id, bounded, dead_letter=dead_letter)
     except DeadlineError:
         asked.services.forget()
-        return Waited(unknown=["Airflow did not answer while this call waited, so what became of it is not known yet."])
+        return Waited(unknown=["Airflow did not respond while this call waited, so the result is not known yet."])

@@ -23,7 +23,10 @@ request = Request(router)
 @router.post(
     "/triggers/<name>",
     summary="Trigger By Name",
-    description="Starts the run of a trigger file with `on: {http: {auth: iam}}`. The file makes conf of the body.",
+    description=(
+        "Starts the run of a trigger file with `on: {http: {auth: iam}}`. The trigger file defines how "
+        "the body becomes conf."
+    ),
     tags=["Trigger"],
     operation_id="trigger_by_name",
 )
@@ -43,8 +46,11 @@ def trigger_by_name(name: str) -> Response[str]:
 @router.post(
     "/webhooks/<name>",
     summary="Receive Webhook",
-    description="Starts the run of a trigger file with `on: {http: {auth: hmac}}`. The signature of the body says who "
-    "sends it. Unless the stack's parameter Webhooks is enabled, API Gateway asks for IAM, and the answer is 404.",
+    description=(
+        "Starts the run of a trigger file with `on: {http: {auth: hmac}}`. The signature of the body "
+        "identifies the sender. Unless the stack's parameter Webhooks is enabled, API Gateway requires IAM "
+        "authorization and the response is 404."
+    ),
     tags=["Trigger"],
     operation_id="receive_webhook",
 )
@@ -73,5 +79,5 @@ def _secrets_of(trigger: str, *, fresh: bool = False) -> tuple[str, ...]:
     name = request.services.settings.webhook_secret_prefix + trigger
     found = request.services.webhook_secrets.get(name, fresh=fresh)
     if not found:
-        logger.warning("this webhook has no secret, so that nobody can sign", extra={"secret": name})
+        logger.warning("this webhook has no secret, so no one can sign", extra={"secret": name})
     return found
