@@ -75,7 +75,7 @@ def test_nothing_is_green_above_an_error() -> None:
     [
         ({"verdict": "accepted", "outcome": "promoted"}, "[good]live; checked: accepted"),
         ({"verdict": "accepted", "outcome": "rolled-back"}, "[bad]rolled back; checked: accepted"),
-        ({"verdict": "rejected", "outcome": "quarantined"}, "[bad]quarantined; judged: rejected"),
+        ({"verdict": "rejected", "outcome": "quarantined"}, "[bad]quarantined; checked: rejected"),
         ({"verdict": "accepted", "outcome": "superseded"}, "superseded; checked: accepted"),
         (
             {

@@ -363,7 +363,7 @@ class World:
             outcome, step = str(report.get("outcome")), report.get("in_force") or {}
             word = words.get(f"{outcome} {step.get('state')}") or words.get(outcome, outcome)
             found = [finding["rule"] for finding in report["findings"]]
-            said += [word, f"judged: {report['verdict']}", *filter(None, [step.get("because")]), *found]
+            said += [word, f"checked: {report['verdict']}", *filter(None, [step.get("because")]), *found]
         return "; ".join(said)
 
     def counted(self) -> str:

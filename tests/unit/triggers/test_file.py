@@ -74,7 +74,7 @@ def test_the_conf_of_a_batched_trigger_is_made_of_the_batch() -> None:
     assert trigger.batch == Batch(500, timedelta(minutes=5))
     for wrong in ("key", "events.0.key"):
         ((_line, rule, _message, remedy),) = found(text % wrong)
-        assert (rule, "may name batch_id, count, events, manifest, newest_time, time" in remedy) == ("conf", True)
+        assert (rule, "can name batch_id, count, events, manifest, newest_time, time" in remedy) == ("conf", True)
 
 
 def test_a_moment_is_on_the_clock_of_its_time_zone() -> None:
