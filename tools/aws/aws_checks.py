@@ -192,7 +192,7 @@ def denied(exc: ClientError, action: str, parameters: str) -> Exception:
     if exc.response["Error"]["Code"] not in DENIED:
         return exc
     return AwsDeployError(
-        f"you do not have permission for {action} ({exc.response['Error'].get('Message', 'Access Denied')}), which "
+        f"you do not have permission for {action} ({exc.response['Error'].get('Message') or 'Access Denied'}), which "
         f"returns {parameters}. Request {action}, or write them into the profile of samconfig.toml "
         "(parameter_overrides)."
     )

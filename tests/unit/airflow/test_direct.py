@@ -174,7 +174,7 @@ def test_another_ones_run_is_not_taken_for_ours(stage: Stage) -> None:
         (answer(200, b"<html>"), EnvironmentUnavailableError, "without a session"),
         (answer(200, b"", set_cookie="session=of-airflow-2"), EnvironmentUnavailableError, "without a session"),
         (answer(200, b"", set_cookie="_token=; Path=/"), EnvironmentUnavailableError, "without a session"),
-        (reset, EnvironmentUnavailableError, "did not answer"),
+        (reset, EnvironmentUnavailableError, "did not respond"),
     ],
 )
 def test_without_a_session_nothing_is_asked(stage: Stage, login: Reaction, error: type[Exception], words: str) -> None:

@@ -298,7 +298,7 @@ class TestRefusal:
             ("ResourceNotFoundException", EnvironmentUnavailableError, "no environment 'acme'"),
             ("InternalServerException", AnswerLostError, "InternalServerException"),
             ("RestApiClientException", EnvironmentUnavailableError, "RestApiClientException"),
-            ("ValidationException", CommandRejectedError, "MWAA refuses POST /dags/hello/dagRuns"),
+            ("ValidationException", CommandRejectedError, "MWAA rejects POST /dags/hello/dagRuns"),
         ],
     )
     def test_of_mwaa(self, rest: Rest, code: str, error: type[JetwayError], text: str) -> None:
@@ -323,7 +323,7 @@ class TestRefusal:
         words = "1 validation error detected: Value '/dags/permissions/dagRuns' at 'path' failed to satisfy constraint"
         rest.stub.add_client_error("invoke_rest_api", "ValidationException", words)
 
-        with pytest.raises(CommandRejectedError, match="MWAA refuses POST"):
+        with pytest.raises(CommandRejectedError, match="MWAA rejects POST"):
             rest.client.trigger_dag_run(RUN)
 
     def test_of_an_environment_too_old(self, rest: Rest) -> None:

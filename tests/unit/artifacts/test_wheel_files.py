@@ -85,7 +85,7 @@ def test_a_wheel_that_wants_what_mwaa_pins_otherwise_is_a_warning() -> None:
     assert judged.verdict == "accepted"
     (finding,) = judged.findings
     assert (finding.rule, finding.severity) == ("wheel-dependency", "warning")
-    assert "wants Celery<5, but MWAA pins" in finding.message
+    assert "requires Celery<5, but MWAA pins" in finding.message
 
 
 def test_a_wheel_that_is_damaged_in_the_zip_is_no_fault_of_the_wheel() -> None:

@@ -56,7 +56,7 @@ def test_a_list_where_one_text_is_meant(matcher: str) -> None:
     text = f"dag: a\non: {{s3: {{bucket: acme, key: {{{matcher}: [/a, /b]}}}}}}\n"
     (finding,) = parse(text.encode(), "triggers/a.yaml").judgement.findings
     assert finding.rule == "wrong-type"
-    assert "It must be one text" in finding.remedy
+    assert "It must be a string" in finding.remedy
     assert "for several, write a list of matchers in key" in finding.remedy
 
 
@@ -85,7 +85,7 @@ def test_a_pip_freeze_of_another_airflow_is_one_sentence(version: str, without: 
     lines = [line for line in frozen(version).splitlines(keepends=True) if line.partition("==")[0] != without]
     (finding,) = of_requirements("".join(lines))
     assert finding.rule == "pins-of-another-version"
-    assert "these are the pins of Airflow" in finding.message
+    assert "They are the pins of Airflow" in finding.message
     assert f"of {len(lines)} lines" in finding.message
 
 
@@ -94,7 +94,7 @@ def test_many_pins_of_nobodys_airflow_are_one_sentence_too() -> None:
     assert packages is not None
     names = [name for name in packages.constraints if name not in packages.essential][:40]
     (finding,) = of_requirements("".join(f"{name}==0.0.1\n" for name in names))
-    assert "these are the output of pip freeze in another place" in finding.message
+    assert "They are the output of pip freeze in another place" in finding.message
 
 
 def test_a_few_contradictions_are_said_one_by_one_and_an_own_freeze_is_fine() -> None:

@@ -26,7 +26,7 @@ PART_FAULTS: list[Fault] = [
         lambda: role(decision="implicitDeny"),
         "broken",
         "cannot call sqs:SendMessage on",
-        "differs from the template",
+        "deploy the stack again",
     ),
     ("role-permissions", lambda: role(decision="explicitDeny"), "broken", "start-role", "Effect Deny"),
     (
@@ -89,7 +89,7 @@ PART_FAULTS: list[Fault] = [
         "queue-age",
         lambda: with_queue("CollectQueue", waiting=1, age=Asked(None)),
         "not known",
-        "no age",
+        "has not reported their age",
         "Run this again",
     ),
     ("role-permissions", role_gone, "broken", "(StartDagRunRole) was deleted", "RolePath"),

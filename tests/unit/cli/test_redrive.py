@@ -298,4 +298,4 @@ def test_what_is_not_meant_is_counted_and_an_error_is_shown_whole(
     cloud.dead_letter(S3, id_="b", trigger="other")
     result = jetway("redrive", "--trigger", "data", "--dry-run")
     assert error in result.stdout
-    assert result.stderr == "1 dead letter would be sent back; 1 other not meant.\n"
+    assert result.stderr == "1 dead letter would be sent back; 1 other not selected.\n"

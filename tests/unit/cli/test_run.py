@@ -207,7 +207,7 @@ def test_a_run_that_is_there_is_a_fault_only_where_nobody_named_it(
     cloud.answers.append(ACCEPTED)
     result = jetway("run", "orders", *options)
     assert (result.exit_code, len(cloud.calls)) == (exit_code, calls)
-    assert "has a run 'r1' already (success)." in result.stderr
+    assert "already has a run 'r1' (success)." in result.stderr
 
 
 def test_a_dry_run_starts_nothing(cloud: Cloud, jetway: Jetway) -> None:

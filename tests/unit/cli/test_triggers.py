@@ -243,7 +243,7 @@ def test_a_bucket_that_sends_no_events_is_told(jetway: Jetway, tmp_path: Path) -
     s3 = boto3.client("s3", region_name=REGION)
     s3.put_bucket_notification_configuration(Bucket="silent", NotificationConfiguration={})
     found = states(jetway)["in"]
-    assert (found["state"], "silent sends no events" in found["note"]) == ("cannot fire", True)
+    assert (found["state"], "silent does not send events" in found["note"]) == ("cannot fire", True)
     s3.delete_bucket(Bucket="silent")
     assert states(jetway)["in"]["note"] == "bucket silent does not exist"
 

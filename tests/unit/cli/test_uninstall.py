@@ -137,7 +137,7 @@ def test_with_yes_all_of_ours_goes_and_nothing_of_others(made: Made, jetway: Cal
     assert made.alarms() == [f"{STACK}-dead-letters", f"{STACK}2.orders.absent"]
     assert made.schedules() == ["of-others"]
     assert made.attached() == []
-    gone = [line for line in result.output.splitlines() if line.startswith("gone: ")]
+    gone = [line for line in result.output.splitlines() if line.startswith("deleted: ")]
     assert "alarm" in gone[0], "or an absence alarm would ring for a trigger that is gone"
     assert "delete-stack" in result.output
     again = jetway("uninstall", "--yes")

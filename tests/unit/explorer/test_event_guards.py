@@ -64,8 +64,8 @@ GUARDS = {
     ),
     "a question that died says nothing": Guard(
         "dispatch/not_found.py",
-        "        raise QuestionRefusedError(f",
-        "        return None\n        raise QuestionRefusedError(f",
+        "        raise QuestionRefusedError(\n",
+        "        return None\n        raise QuestionRefusedError(\n",
         "late",
         "cli",
     ),

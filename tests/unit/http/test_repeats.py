@@ -144,5 +144,5 @@ def test_a_run_that_is_gone_is_said_to_be_when_it_is_looked_up(stage: Stage, sec
     answer = ask("GET", f"{PATH}/r1")
     problem = json.loads(answer["body"])
     assert (answer["statusCode"], problem["event"]["decision"]) == (404, "started")
-    assert ("later deleted from Airflow" in problem["detail"]) is gone
+    assert ("later deleted" in problem["detail"]) is gone
     assert ("Retry-After" in answer["headers"]) is not gone

@@ -128,7 +128,7 @@ def test_the_file_that_was_uploaded_first_has_the_dag_id_in_whatever_order_they_
     assert world.judge("dags/my_dag.py").verdict == "accepted"
     world.later = GRACE + timedelta(seconds=5)
     said = world.message("dags/dup.py")
-    assert said.startswith("dags/my_dag.py makes a DAG 'orders' too.")
+    assert said.startswith("dags/my_dag.py also defines a DAG 'orders'.")
     assert re.search(r" It was uploaded first, at [\d :-]+ UTC; this file at [\d :-]+ UTC\.", said)
 
 
@@ -157,7 +157,7 @@ def test_a_dag_that_is_live_by_hand_has_its_dag_id(world: World) -> None:
         world.judge("dags/orders.py")
     world.later = GRACE + timedelta(seconds=5)
     said = world.message("dags/orders.py")
-    assert said.startswith("s3://live/dags/legacy/orders.py makes a DAG 'orders' too.")
+    assert said.startswith("s3://live/dags/legacy/orders.py also defines a DAG 'orders'.")
     assert "It was put into the environment's bucket manually, and is live there." in said
     assert "upload it with the same path" in said
     world.s3.delete_object(Bucket="live", Key="dags/legacy/orders.py")

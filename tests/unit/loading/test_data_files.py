@@ -213,7 +213,7 @@ def test_a_dag_that_comes_of_a_data_file_is_its_readers_and_no_other_files(world
     world.judge_dag_file("other.py", b"reads /other.json")
     assert world.judge("cfg/flows/maps.json", b"dag_a").verdict == "accepted"
     assert "dag#dag_a" in world.items()
-    with pytest.raises(SiblingsExpectedError, match="a DAG that it makes is another file's"):
+    with pytest.raises(SiblingsExpectedError, match="it defines a DAG that belongs to another file"):
         world.judge("cfg/flows/maps.json", b"dag_b", after=20)
     judged = world.judge("cfg/flows/maps.json", b"dag_b")
     (finding,) = judged.findings
@@ -235,7 +235,7 @@ def test_hiding_live_dags_waits_for_their_deletion_and_is_refused(world: World) 
     world.live("old/b.py", b"", guessed=True)
     world.live("old/helpers.py", b"x = 1")
     world.live("old/put.py", b"from airflow import DAG\nwith DAG('by_hand'):\n    pass\n")
-    with pytest.raises(SiblingsExpectedError, match=r"takes dags/old/a\.py away"):
+    with pytest.raises(SiblingsExpectedError, match=r"hides dags/old/a\.py"):
         world.judge(".airflowignore", b"old/\n", IGNORE, after=20)
     judged = world.judge(".airflowignore", b"old/\n", IGNORE)
     (finding,) = judged.findings

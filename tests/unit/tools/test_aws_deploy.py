@@ -194,13 +194,13 @@ def test_a_bucket_that_tells_nothing_is_an_error_and_not_a_bucket_without_a_key(
 
 
 def test_who_may_not_look_is_told_the_permission_and_what_to_write_instead() -> None:
-    with pytest.raises(AwsDeployError, match=r"s3:GetEncryptionConfiguration.*tells EnvironmentKmsKeyArn"):
+    with pytest.raises(AwsDeployError, match=r"s3:GetEncryptionConfiguration.*returns EnvironmentKmsKeyArn"):
         key_of_bucket(*keys_of(code="AccessDenied"), "b")
     client = boto3.client("mwaa", region_name="eu-central-1", aws_access_key_id="x", aws_secret_access_key="x")
     stubber = Stubber(client)
     stubber.add_client_error("get_environment", "AccessDeniedException", "User x may not")
     stubber.activate()
-    with pytest.raises(AwsDeployError, match=r"airflow:GetEnvironment \(User x may not\), which tells EnvironmentName"):
+    with pytest.raises(AwsDeployError, match=r"airflow:GetEnvironment \(User x may not\), which returns EnvironmentName"):
         read_environment(client, "analytics", lambda _: "")
 
 
