@@ -158,8 +158,10 @@ def test_a_report_key_too_long_for_metadata_is_left_out(script: Script) -> None:
 def test_two_deliveries_quarantine_at_the_same_time(script: Script) -> None:
     script.head(DROP, None, key="quarantine/q")
     script.answer("copy_object", "PreconditionFailed", IfNoneMatch="*")
+    script.head(DROP, "q1", key="quarantine/q", jetway_source_version="v2")
     placement = quarantine(script.s3, SOURCE, "quarantine/q", report="r")
-    assert (placement.outcome, placement.fresh) == ("quarantined", False)
+    assert placement == Placement("quarantined", DROP, "quarantine/q", "q1"), "both deliveries report the same"
+    assert not placement.fresh
 
 
 def test_what_an_earlier_delivery_has_kept_is_named(script: Script) -> None:

@@ -117,8 +117,12 @@ def quarantine(s3: S3Client, source: ObjectVersion, key: str, *, report: str) ->
     if kept is not None and carries(kept, source):
         return Placement("quarantined", source.bucket, key, kept.version_id)
     placement = _copy(s3, source, source.bucket, key, "quarantined", report=report, onto=kept)
-    # Only another delivery of the same event writes this key.
-    return placement or Placement("quarantined", source.bucket, key)
+    if placement is not None:
+        return placement
+    # Only another delivery of the same event writes this key: both reports name its copy.
+    theirs = head(s3, source.bucket, key)
+    version = theirs.version_id if theirs is not None and carries(theirs, source) else None
+    return Placement("quarantined", source.bucket, key, version)
 
 
 def carries(copy: ObjectVersion, source: ObjectVersion) -> bool:
