@@ -22,7 +22,7 @@ $(STAMP): requirements/dev.txt requirements/uv.txt pyproject.toml
 
 # ---------------------------------------------------------------------------------------------- local stack
 demo: $(STAMP) ## Show the main job on the local stack; EXAMPLE=ml_pipeline shows that example (docs/examples.md)
-	@$(BIN)/python -m $(if $(EXAMPLE),tools.examples $(EXAMPLE),local demo)
+	@$(BIN)/python -m $(if $(EXAMPLE),tools.examples $(EXAMPLE),tools.stack demo)
 
 up: $(STAMP) ## Start the local stack (MiniStack, Airflow, MWAA gateway), deploy Jetway to it, put hello_jetway live
 	@$(BIN)/python -m tools.stack up
