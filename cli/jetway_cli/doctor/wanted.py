@@ -181,7 +181,7 @@ def _items(value: Any) -> list[Any]:
 def _pair_off(wanted: list[Any], seen: list[Any], *, whole: bool) -> bool:
     """Whether each item has one of its own on the other side.
 
-    One that is known in part fits several, and must not keep the only one that fits another: whoever has it looks for
+    One that is known in part fits several, and must not keep the only one that fits another: its owner looks for
     another place first (augmenting paths).
     """
     fits = [[index for index, other in enumerate(seen) if same(item, other, whole=whole)] for item in wanted]

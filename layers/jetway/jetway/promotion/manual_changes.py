@@ -29,7 +29,7 @@ def source_of(there: ObjectVersion | None) -> str | None:
 
 
 def is_by_hand(there: ObjectVersion) -> bool:
-    """Whether somebody has put an object there since Jetway has done something.
+    """Whether someone has put an object there since Jetway last acted.
 
     One that was there before a version went live, and has come back for that, gives way to it again.
     """
